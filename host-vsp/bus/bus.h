@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The VMBus server's public face: create, offer, revoke, feed a message, reset. */
+#ifndef KVMB_BUS_H
+#define KVMB_BUS_H
+
+#include "host-vsp/vmm_if.h"
+#include "host-vsp/vsp.h"
+
+struct kvmb_bus_config {
+	struct kvmb_loop *loop; /* the bus thread is the thread that runs it */
+	struct kvmb_vmm *vmm;
+	u32 max_version;	/* KVMB_VERSION_*; newer ones are refused */
+	const char *who;	/* log prefix, borrowed for good */
+};
+
+struct kvmb_bus_stats { /* bus thread */
+	u64 messages_in;
+	u64 messages_out;
+	u64 refused;	/* malformed, unexpected or unknown messages */
+	u64 busy;	/* posts answered "no buffers" because a queue was full */
+	u32 gpadls;
+	u64 gpadl_pages;
+};
+
+/** kvmb_bus_create() - An empty bus, nobody connected. Never NULL. */
+struct kvmb_bus *kvmb_bus_create(const struct kvmb_bus_config *cfg);
+
+/**
+ * kvmb_bus_destroy() - Free the bus and all channels
+ *
+ * Only after kvmb_bus_reset() has reported done, or when the guest never connected.
+ */
+void kvmb_bus_destroy(struct kvmb_bus *bus);
+
+/**
+ * kvmb_bus_offer() - Add a device; the guest is told at once if it has asked for offers
+ * @offer: copied; what it points to is borrowed for good
+ *
+ * Return: 0; -EEXIST when a device of the same type and instance is there; -ENOSPC
+ * without a free relid. Context: bus thread, or before the VM runs.
+ */
+int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct kvmb_chan **out);
+
+/** kvmb_bus_revoke() - Take a device away: rescind it and its sub-channels. Bus thread. */
+void kvmb_bus_revoke(struct kvmb_chan *primary);
+
+/**
+ * kvmb_bus_post() - A message of the guest (HvPostMessage)
+ * @conn_id: connection the guest posted to
+ * @type:    message type of the hypercall input
+ * @payload: private copy
+ * @len:     bytes, as the guest said
+ *
+ * Return: hypercall status HV_STATUS_*. Context: any thread, does not block.
+ */
+u16 kvmb_bus_post(struct kvmb_bus *bus, u32 conn_id, u32 type, const void *payload, u32 len);
+
+/** kvmb_bus_message_acked() - A message slot may be free again. Any thread. */
+void kvmb_bus_message_acked(struct kvmb_bus *bus);
+
+/**
+ * kvmb_bus_reset() - The VM is reset or ends: forget the guest
+ * @done: called on the bus thread when no provider touches guest memory any more
+ */
+void kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg);
+
+void kvmb_bus_get_stats(struct kvmb_bus *bus, struct kvmb_bus_stats *st);
+
+/** kvmb_bus_state_name() - For info: "disconnected", "connected", "offered", ... */
+const char *kvmb_bus_state_name(const struct kvmb_bus *bus);
+
+struct kvmb_chan_info {
+	const char *name; /* "net0" */
+	u16 index;
+	u32 relid;	  /* 0 = not offered */
+	u32 target_vp;
+	const char *state;
+	struct kvmb_guid type, instance;
+	struct kvmb_chan_stats stats;
+	u32 rx_used, rx_size, tx_used, tx_size; /* bytes, 0 while closed */
+};
+
+/** kvmb_bus_for_each() - Visit every channel in offer order. Bus thread. */
+void kvmb_bus_for_each(struct kvmb_bus *bus, void (*fn)(void *arg, const struct kvmb_chan_info *i),
+		       void *arg);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Shared by bus/ alone: the bus, its channels, its page lists.
+ *
+ * Everything is bus-thread-only unless a comment says otherwise.
+ */
+#ifndef KVMB_BUS_PRIV_H
+#define KVMB_BUS_PRIV_H
+
+#include <pthread.h>
+
+#include "host-vsp/bus/bus.h"
+#include "lib/log.h"
+#include "lib/util.h"
+
+/*
+ * The connection.
+ *
+ * DISCONNECTED: nobody speaks. Operations: INITIATE_CONTACT -> CONNECTED.
+ * CONNECTED: version agreed. Operations: REQUEST_OFFERS -> OFFERED.
+ * OFFERED: relids are out. A second REQUEST_OFFERS is refused.
+ * DISCONNECTING: channels are closing, what comes after is in bus->after. Caveats: no
+ *   message is processed meanwhile (they wait in the queue), nothing is sent.
+ */
+enum kvmb_conn_state {
+	KVMB_CONN_DISCONNECTED,
+	KVMB_CONN_CONNECTED,
+	KVMB_CONN_OFFERED,
+	KVMB_CONN_DISCONNECTING,
+	KVMB_CONN_NUM
+};
+
+enum kvmb_after_disconnect {
+	KVMB_AFTER_NOTHING,
+	KVMB_AFTER_UNLOAD,  /* answer UNLOAD_RESPONSE */
+	KVMB_AFTER_CONTACT, /* process bus->contact afresh */
+	KVMB_AFTER_RESET,   /* call bus->reset_done */
+};
+
+/*
+ * A channel.
+ *
+ * HIDDEN: not offered to this connection; no relid.
+ * OFFERED: the guest may open it.
+ * OPEN: the provider owns the rings.
+ * CLOSING: the guest closed it, the provider is still on the rings. Caveats: the ring's
+ *   page list stays referenced, so its teardown is answered later; OPEN is refused.
+ * REVOKING: rescinded while the provider is still on the rings.
+ * REVOKED: rescinded, the provider is off. Waits for RELID_RELEASED.
+ * RELEASING: the guest released the relid before the provider was off the rings.
+ */
+enum kvmb_chan_state {
+	KVMB_CHAN_HIDDEN,
+	KVMB_CHAN_OFFERED,
+	KVMB_CHAN_OPEN,
+	KVMB_CHAN_CLOSING,
+	KVMB_CHAN_REVOKING,
+	KVMB_CHAN_REVOKED,
+	KVMB_CHAN_RELEASING,
+	KVMB_CHAN_NUM
+};
+
+struct kvmb_chan {
+	struct kvmb_bus *bus;
+	struct kvmb_chan *next; /* bus->chans, offer order */
+	struct kvmb_offer offer;
+	char name[48];		/* "vm1/net0" or "vm1/scsi0 ch2" */
+	u16 index;		/* sub-channel index, 0 = primary */
+	struct kvmb_chan *primary;
+	enum kvmb_chan_state state;
+	u32 relid;		/* 1..2047, 0 = none */
+	u32 conn_id;		/* event connection */
+	struct kvmb_gpadl *ring_gpadl;
+	struct kvmb_gm_ring map_rx, map_tx;
+	struct kvmb_chan_io io;	/* the provider's from open() to kvmb_chan_closed() */
+	int io_done;		/* atomic: kvmb_chan_closed() was called */
+	int failed;		/* atomic: the guest broke the protocol */
+	u16 subs_wanted;	/* under bus->lock; offered on the bus thread */
+	bool going;		/* revoked for good: freed when the guest has let go */
+
+	pthread_mutex_t target_lock; /* guards the next two against MODIFY during a signal */
+	u32 target_vp;
+	u32 __shared *int_page; /* versions below 2.4: the guest's interrupt page, else NULL */
+};
+
+enum kvmb_gpadl_state {
+	KVMB_GPADL_ASSEMBLING, /* bodies are missing */
+	KVMB_GPADL_CREATED,
+	KVMB_GPADL_TEARING,    /* teardown asked, references left */
+};
+
+struct kvmb_gpadl { /* all under bus->lock */
+	struct kvmb_gpadl *next;
+	u32 id;
+	u32 relid;
+	enum kvmb_gpadl_state state;
+	u32 num_pages; /* promised by the header */
+	u32 filled;
+	u32 refs;
+	u64 gfns[];    /* gfns[num_pages], each checked to be RAM */
+};
+
+#define KVMB_GPADL_BUCKETS 256u
+#define KVMB_GPADL_MAX_COUNT 8192u
+#define KVMB_GPADL_MAX_TOTAL_PAGES (1280u << 8) /* 1280 MiB, as Hyper-V 2019: anchors (e) */
+#define KVMB_RING_MAX_PAGES 4096u		/* 16 MiB, both directions */
+#define KVMB_RX_QUEUE 64u			/* messages from the guest */
+#define KVMB_TX_SOFT_LIMIT 64u			/* no more input is processed above it */
+
+struct kvmb_in_msg {
+	u32 conn_id;
+	u32 len;
+	u8 buf[HV_MESSAGE_PAYLOAD_MAX] __attribute__((aligned(8)));
+};
+
+struct kvmb_out_msg {
+	struct kvmb_out_msg *next;
+	u32 len;
+	u8 buf[] __attribute__((aligned(8)));
+};
+
+struct kvmb_bus {
+	struct kvmb_bus_config cfg;
+	enum kvmb_conn_state state;
+	enum kvmb_after_disconnect after;
+	struct kvmb_wire_initiate_contact contact; /* for KVMB_AFTER_CONTACT */
+	void (*reset_done)(void *arg);
+	void *reset_arg;
+	bool reset_pending;
+	u32 version;   /* negotiated, 0 = none */
+	u32 target_vp; /* of control messages */
+	u32 __shared *int_page; /* versions below 5.0: 4096 bytes, else NULL */
+	struct kvmb_chan *chans;
+	u8 relids[KVMB_MAX_RELID / 8 + 1]; /* bitmap of those in use */
+	struct kvmb_bus_stats stats;
+
+	int old_event_fd; /* 0.13: the one event connection, -1 = none */
+	struct kvmb_watch *old_event_watch;
+
+	struct kvmb_out_msg *tx_head, **tx_tail;
+	u32 tx_len;
+
+	struct kvmb_work rx_work, tx_work, chan_work;
+	pthread_mutex_t lock; /* guards rx queue, page lists, subs_wanted */
+	u32 rx_head, rx_len;
+	struct kvmb_in_msg rx[KVMB_RX_QUEUE];
+	u64 rx_busy;
+	struct kvmb_gpadl *gpadls[KVMB_GPADL_BUCKETS];
+	u32 gpadl_count;
+	u64 gpadl_pages;
+};
+
+/* bus.c */
+void kvmb_bus_send(struct kvmb_bus *bus, enum kvmb_msg type, void *msg, u32 len);
+void kvmb_bus_refuse(struct kvmb_bus *bus, const char *what, const char *why);
+void kvmb_bus_progress(struct kvmb_bus *bus); /* a channel may have come to rest */
+
+/* chan.c */
+struct kvmb_chan *kvmb_chan_by_relid(struct kvmb_bus *bus, u32 relid);
+void kvmb_chan_send_offer(struct kvmb_chan *ch);
+void kvmb_chan_on_open(struct kvmb_bus *bus, const struct kvmb_wire_open *m);
+void kvmb_chan_on_close(struct kvmb_bus *bus, u32 relid);
+void kvmb_chan_on_released(struct kvmb_bus *bus, u32 relid);
+void kvmb_chan_on_modify(struct kvmb_bus *bus, const struct kvmb_wire_modify *m);
+void kvmb_chan_begin_close_all(struct kvmb_bus *bus);
+bool kvmb_chan_all_at_rest(struct kvmb_bus *bus);
+void kvmb_chan_hide_all(struct kvmb_bus *bus);
+void kvmb_chan_work(void *arg);
+void kvmb_chan_free(struct kvmb_chan *ch);
+const char *kvmb_chan_state_name(enum kvmb_chan_state s);
+
+/* gpadl.c */
+void kvmb_gpadl_on_header(struct kvmb_bus *bus, const void *buf, u32 len);
+void kvmb_gpadl_on_body(struct kvmb_bus *bus, const void *buf, u32 len);
+void kvmb_gpadl_on_teardown(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_teardown *m);
+void kvmb_gpadl_finish_teardowns(struct kvmb_bus *bus);
+void kvmb_gpadl_drop_relid(struct kvmb_bus *bus, u32 relid); /* half-made lists of a channel */
+void kvmb_gpadl_drop_all(struct kvmb_bus *bus);
+
+#endif

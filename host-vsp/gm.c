@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Guest memory: range checks, copies, iovecs, ring mappings. */
+#include "host-vsp/gm.h"
+
+#include <sys/mman.h>
+
+#include "lib/util.h"
+
+static const struct kvmb_gm_region *find_region(const struct kvmb_gm *gm, gpa_t gpa, u64 len)
+{
+	unsigned int i;
+
+	for (i = 0; i < gm->num_regions; i++) {
+		const struct kvmb_gm_region *r = &gm->regions[i];
+
+		if (gpa >= r->base && gpa - r->base < r->size && len <= r->size - (gpa - r->base))
+			return r;
+	}
+	return NULL;
+}
+
+void __shared *kvmb_gm_ptr(const struct kvmb_gm *gm, gpa_t gpa, u64 len)
+{
+	const struct kvmb_gm_region *r = find_region(gm, gpa, len);
+
+	return r ? (__force void __shared *)(r->hva + (gpa - r->base)) : NULL;
+}
+
+int kvmb_gm_read(const struct kvmb_gm *gm, gpa_t gpa, void *buf, size_t len)
+{
+	void __shared *p = kvmb_gm_ptr(gm, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(buf, __unshare(p), len);
+	return 0;
+}
+
+int kvmb_gm_write(const struct kvmb_gm *gm, gpa_t gpa, const void *buf, size_t len)
+{
+	void __shared *p = kvmb_gm_ptr(gm, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(__unshare(p), buf, len);
+	return 0;
+}
+
+bool kvmb_gm_gfn_valid(const struct kvmb_gm *gm, u64 gfn)
+{
+	return gfn < (1ull << 52) && find_region(gm, gfn << KVMB_PAGE_SHIFT, KVMB_PAGE_SIZE);
+}
+
+int kvmb_gm_iov(const struct kvmb_gm *gm, const u64 *gfns, u64 offset, u64 len,
+		struct iovec *iov, unsigned int max)
+{
+	u64 page = offset >> KVMB_PAGE_SHIFT, chunk;
+	unsigned int n = 0;
+	u8 *p;
+
+	offset &= KVMB_PAGE_SIZE - 1;
+	for (; len; page++, offset = 0, len -= chunk) {
+		chunk = KVMB_MIN(len, KVMB_PAGE_SIZE - offset);
+		if (!kvmb_gm_gfn_valid(gm, gfns[page]))
+			return -EFAULT;
+		p = __unshare(kvmb_gm_ptr(gm, gfns[page] << KVMB_PAGE_SHIFT, KVMB_PAGE_SIZE));
+		p += offset;
+		if (n && (u8 *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
+			iov[n - 1].iov_len += chunk;
+			continue;
+		}
+		if (n == max)
+			return -ENOSPC;
+		iov[n].iov_base = p;
+		iov[n++].iov_len = chunk;
+	}
+	return (int)n;
+}
+
+/* Map gfns[num] at @at, one mmap() per run of neighbouring frames. */
+static int map_pages(const struct kvmb_gm *gm, const u64 *gfns, u32 num, u8 *at)
+{
+	const struct kvmb_gm_region *r;
+	u32 i, run;
+	gpa_t gpa;
+
+	for (i = 0; i < num; i += run) {
+		if (!kvmb_gm_gfn_valid(gm, gfns[i]))
+			return -EFAULT;
+		gpa = gfns[i] << KVMB_PAGE_SHIFT;
+		for (run = 1; i + run < num && gfns[i + run] == gfns[i] + run; run++)
+			;
+		/* a run that leaves its region is hostile: RAM regions have holes between them */
+		r = find_region(gm, gpa, (u64)run * KVMB_PAGE_SIZE);
+		if (!r)
+			return -EFAULT;
+		if (mmap(at + (size_t)i * KVMB_PAGE_SIZE, (size_t)run * KVMB_PAGE_SIZE,
+			 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, gm->memfd,
+			 (off_t)(r->file_offset + (gpa - r->base))) == MAP_FAILED)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int kvmb_gm_map_ring(const struct kvmb_gm *gm, const u64 *gfns, u32 num,
+		     struct kvmb_gm_ring *ring)
+{
+	size_t data_len = (size_t)(num - 1) * KVMB_PAGE_SIZE;
+	size_t len = KVMB_PAGE_SIZE + 2 * data_len;
+	u8 *map;
+	int err;
+
+	kvmb_assert(num >= 2);
+	map = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED)
+		return -ENOMEM;
+	err = map_pages(gm, gfns, num, map);
+	if (!err)
+		err = map_pages(gm, gfns + 1, num - 1, map + KVMB_PAGE_SIZE + data_len);
+	if (err) {
+		munmap(map, len);
+		return err;
+	}
+	*ring = (struct kvmb_gm_ring){ .ctrl = map, .data = map + KVMB_PAGE_SIZE,
+				       .size = (u32)data_len, .map = map, .map_len = len };
+	return 0;
+}
+
+void kvmb_gm_unmap_ring(struct kvmb_gm_ring *ring)
+{
+	if (ring->map)
+		munmap(ring->map, ring->map_len);
+	memset(ring, 0, sizeof(*ring));
+}

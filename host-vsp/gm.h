@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guest memory: the only place where a guest address becomes a host pointer.
+ *
+ * DOC: Theory of operation
+ *
+ * All of a VM's RAM is one memfd, mapped once in full by the VMM and, for rings, a
+ * second and third time page by page (kvmb_gm_map_ring()). Guest addresses are
+ * hostile: every function here checks its range against the RAM regions before it
+ * touches anything, and copies are private (fetch once, check the copy, use the copy).
+ * Bulk data is never copied here: kvmb_gm_iov() turns checked page lists into iovecs
+ * that a backend reads and writes directly.
+ *
+ * Limits: up to KVMB_GM_MAX_REGIONS regions; a range may not straddle two of them.
+ */
+#ifndef KVMB_GM_H
+#define KVMB_GM_H
+
+#include <sys/uio.h>
+
+#include "vmbus-core/env.h"
+
+typedef u64 gpa_t;
+
+#define KVMB_GM_MAX_REGIONS 4u
+
+struct kvmb_gm_region {
+	gpa_t base;	 /* multiple of 4096 */
+	u64 size;	 /* bytes, multiple of 4096 */
+	u64 file_offset; /* of base in the memfd */
+	u8 *hva;	 /* of base in this process */
+};
+
+struct kvmb_gm { /* immutable once the VM runs */
+	int memfd;
+	unsigned int num_regions;
+	struct kvmb_gm_region regions[KVMB_GM_MAX_REGIONS];
+};
+
+struct kvmb_gm_ring { /* one direction of a channel, mapped */
+	void *ctrl;    /* one page */
+	void *data;    /* size bytes, then the same again */
+	u32 size;      /* bytes of the data area */
+	void *map;     /* for kvmb_gm_unmap_ring() */
+	size_t map_len;
+};
+
+/**
+ * kvmb_gm_ptr() - Host address of guest bytes
+ * @gm:  guest memory
+ * @gpa: first byte, hostile
+ * @len: bytes, hostile
+ *
+ * Return: pointer to @len shared bytes that the guest may rewrite at any time; NULL
+ * when any of them is outside RAM. Context: any thread.
+ */
+void __shared *kvmb_gm_ptr(const struct kvmb_gm *gm, gpa_t gpa, u64 len);
+
+/** kvmb_gm_read() - Copy from the guest. Return: 0, -EFAULT outside RAM. */
+int kvmb_gm_read(const struct kvmb_gm *gm, gpa_t gpa, void *buf, size_t len);
+
+/** kvmb_gm_write() - Copy to the guest. Return: 0, -EFAULT outside RAM. */
+int kvmb_gm_write(const struct kvmb_gm *gm, gpa_t gpa, const void *buf, size_t len);
+
+/** kvmb_gm_gfn_valid() - Is this 4 KiB frame RAM? */
+bool kvmb_gm_gfn_valid(const struct kvmb_gm *gm, u64 gfn);
+
+/**
+ * kvmb_gm_iov() - Turn a page list into iovecs
+ * @gm:     guest memory
+ * @gfns:   gfns[], host byte order; covers @offset + @len bytes
+ * @offset: into the first page, may be larger than a page
+ * @len:    bytes
+ * @iov:    iov[max]; neighbouring frames are merged
+ * @max:    room
+ *
+ * Return: number of iovecs; -EFAULT outside RAM; -ENOSPC when @max is too small.
+ * Trust: @gfns are hostile and private.
+ */
+int kvmb_gm_iov(const struct kvmb_gm *gm, const u64 *gfns, u64 offset, u64 len,
+		struct iovec *iov, unsigned int max);
+
+/**
+ * kvmb_gm_map_ring() - Map a ring: control page, then the data area twice
+ * @gm:    guest memory
+ * @gfns:  gfns[num], first the control page
+ * @num:   >= 2
+ * @ring:  result, release with kvmb_gm_unmap_ring()
+ *
+ * Return: 0; -EFAULT outside RAM; -ENOMEM when the process has no mappings left.
+ */
+int kvmb_gm_map_ring(const struct kvmb_gm *gm, const u64 *gfns, u32 num,
+		     struct kvmb_gm_ring *ring);
+
+/** kvmb_gm_unmap_ring() - Undo; a zeroed @ring is fine. */
+void kvmb_gm_unmap_ring(struct kvmb_gm_ring *ring);
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Worker threads: start, stop, join. */
+#include "host-vsp/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+
+#define WORKER_STACK (256 * 1024)
+
+static void *thread_main(void *arg)
+{
+	struct kvmb_worker *w = arg;
+
+	w->run(w->arg);
+	return NULL;
+}
+
+int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void *arg), void *arg)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	char short_name[16];
+	int err;
+
+	w->run = run;
+	w->arg = arg;
+	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->stop_fd < 0)
+		return -errno;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&w->thread, &attr, thread_main, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (err) {
+		close(w->stop_fd);
+		w->stop_fd = -1;
+		return -err;
+	}
+	snprintf(short_name, sizeof(short_name), "%s", name);
+	pthread_setname_np(w->thread, short_name);
+	w->started = true;
+	return 0;
+}
+
+void kvmb_worker_stop(struct kvmb_worker *w)
+{
+	uint64_t one = 1;
+
+	if (w->started && write(w->stop_fd, &one, sizeof(one)) < 0)
+		return; /* counter full: already readable */
+}
+
+void kvmb_worker_join(struct kvmb_worker *w)
+{
+	if (!w->started)
+		return;
+	pthread_join(w->thread, NULL);
+	close(w->stop_fd);
+	w->stop_fd = -1;
+	w->started = false;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A provider's thread for one channel. */
+#ifndef KVMB_WORKER_H
+#define KVMB_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct kvmb_worker { /* embed it; start and join on one thread */
+	pthread_t thread;
+	int stop_fd; /* eventfd, readable when the worker should finish */
+	void (*run)(void *arg);
+	void *arg;
+	bool started;
+};
+
+/**
+ * kvmb_worker_start() - Run @run(@arg) on a thread of its own
+ * @name: at most 15 characters, shown by ps
+ *
+ * Signals are blocked in the thread. Return: 0 or -errno.
+ */
+int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void *arg), void *arg);
+
+/** kvmb_worker_stop() - Make stop_fd readable; does not wait. */
+void kvmb_worker_stop(struct kvmb_worker *w);
+
+/** kvmb_worker_join() - Wait until run() has returned, release everything. */
+void kvmb_worker_join(struct kvmb_worker *w);
+
+#endif

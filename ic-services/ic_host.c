@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Host half of the integration services: what all of them share. */
+#include "ic-services/ic_host.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+
+const char *kvmb_ic_state_name(const struct kvmb_ic *ic)
+{
+	static const char *const names[] = { "no guest driver", "negotiating", "ready", "refused" };
+
+	return names[ic->state];
+}
+
+static int send_packet(struct kvmb_ic *ic, const void *buf, u32 len)
+{
+	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
+	int err;
+
+	err = kvmb_ring_put(&io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, buf, len);
+	if (!err && kvmb_ring_publish(&io->tx) < 0)
+		err = -EPROTO;
+	if (err)
+		return err;
+	io->stats.packets_out++;
+	kvmb_chan_signal(ic->ch); /* always: see the theory of operation */
+	return 0;
+}
+
+static void give_up(struct kvmb_ic *ic, const char *why, int err)
+{
+	ic->state = KVMB_IC_REFUSED;
+	kvmb_chan_fail(ic->ch, why, err);
+	kvmb_loop_del(ic->watch);
+	ic->watch = NULL;
+}
+
+static void on_packet(struct kvmb_ic *ic, const struct kvmb_pkt *pkt)
+{
+	struct kvmb_icmsg msg;
+	int err;
+
+	if (pkt->type != KVMB_PKT_INBAND || kvmb_icmsg_parse(pkt->payload, pkt->payload_len, &msg)) {
+		give_up(ic, "a message is malformed", -EPROTO);
+		return;
+	}
+	if (msg.type == KVMB_IC_NEGOTIATE && ic->state == KVMB_IC_NEGOTIATING) {
+		err = kvmb_icmsg_parse_negotiated(&msg, &ic->framework, &ic->message);
+		if (err) {
+			give_up(ic, "no common version", err);
+			return;
+		}
+		ic->state = KVMB_IC_READY;
+		kvmb_dbg(kvmb_chan_name(ic->ch), "version %u.%u", ic->message >> 16,
+			 ic->message & 0xffff);
+		ic->ops->ready(ic);
+	} else if (msg.type == ic->ops->message_type && ic->state == KVMB_IC_READY &&
+		   msg.flags & KVMB_IC_F_RESPONSE) {
+		ic->waiting = false;
+		ic->ops->reply(ic, &msg);
+	} else {
+		kvmb_chan_io(ic->ch)->stats.errors++; /* unasked-for: ignored, counted */
+	}
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	struct kvmb_ic *ic = arg;
+	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
+	u8 buf[KVMB_IC_PACKET_MAX] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	u64 n;
+	int err = 0;
+
+	(void)events;
+	if (read(io->signal_fd, &n, sizeof(n)) < 0)
+		return;
+	io->stats.wakes++;
+	while (ic->watch && !(err = kvmb_ring_peek(&io->rx, buf, sizeof(buf), &pkt))) {
+		io->stats.packets_in++;
+		kvmb_ring_skip(&io->rx, &pkt);
+		on_packet(ic, &pkt);
+	}
+	if (!ic->watch)
+		return;
+	if (err == -EAGAIN)
+		err = kvmb_ring_release(&io->rx);
+	if (err > 0)
+		kvmb_chan_signal(ic->ch);
+	else if (err < 0)
+		give_up(ic, "its ring is corrupt", err);
+}
+
+static int ic_open(struct kvmb_chan *ch)
+{
+	static const u32 frameworks[] = { KVMB_IC_FW_1, KVMB_IC_FW_3 };
+	struct kvmb_ic *ic = kvmb_chan_dev(ch);
+	u8 buf[256];
+	u32 len;
+	int err;
+
+	ic->ch = ch;
+	ic->waiting = false;
+	ic->watch = kvmb_loop_add(kvmb_bus_loop(kvmb_chan_bus(ch)), kvmb_chan_io(ch)->signal_fd,
+				  EPOLLIN, on_signal, ic);
+	if (!ic->watch)
+		return -ENOMEM;
+	ic->state = KVMB_IC_NEGOTIATING;
+	len = kvmb_icmsg_build_negotiate(buf, frameworks, ARRAY_SIZE(frameworks),
+					 ic->ops->versions, ic->ops->num_versions);
+	err = send_packet(ic, buf, len);
+	if (err) {
+		kvmb_loop_del(ic->watch);
+		ic->watch = NULL;
+		ic->state = KVMB_IC_CLOSED;
+	}
+	return err;
+}
+
+static void ic_close(struct kvmb_chan *ch)
+{
+	struct kvmb_ic *ic = kvmb_chan_dev(ch);
+
+	kvmb_loop_del(ic->watch);
+	ic->watch = NULL;
+	ic->state = KVMB_IC_CLOSED;
+	ic->ops->stopped(ic);
+	ic->ch = NULL;
+	kvmb_chan_closed(ch);
+}
+
+static const struct kvmb_vsp_ops ic_vsp_ops = {
+	.name = "ic",
+	.open = ic_open,
+	.close = ic_close,
+};
+
+void kvmb_ic_init(struct kvmb_ic *ic, const struct kvmb_ic_ops *ops)
+{
+	memset(ic, 0, sizeof(*ic));
+	ic->ops = ops;
+}
+
+int kvmb_ic_offer(struct kvmb_ic *ic, struct kvmb_bus *bus)
+{
+	struct kvmb_offer offer = {
+		.type = ic->ops->type,
+		.instance = ic->ops->instance,
+		.flags = KVMB_OFFER_ENUMERATE | KVMB_OFFER_NAMED_PIPE,
+		.pipe_mode = KVMB_PIPE_MODE_MESSAGE,
+		.name = ic->ops->name,
+		.ops = &ic_vsp_ops,
+		.dev = ic,
+	};
+
+	return kvmb_bus_offer(bus, &offer, NULL);
+}
+
+int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply)
+{
+	u8 buf[KVMB_IC_PACKET_MAX];
+	struct kvmb_icmsg msg = {
+		.type = ic->ops->message_type,
+		.framework = ic->framework,
+		.message = ic->message,
+		.flags = KVMB_IC_F_TRANSACTION | KVMB_IC_F_REQUEST,
+		.payload = payload,
+		.size = len,
+	};
+	int err;
+
+	if (ic->state != KVMB_IC_READY)
+		return -ENOTCONN;
+	if (ic->waiting && reply)
+		return -EAGAIN;
+	kvmb_assert(len <= sizeof(buf) - sizeof(struct kvmb_wire_icmsg));
+	msg.transaction = ++ic->transaction;
+	err = send_packet(ic, buf, kvmb_icmsg_build(buf, &msg));
+	if (!err && reply)
+		ic->waiting = true;
+	return err;
+}

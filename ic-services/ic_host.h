@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Host half of every integration service: negotiate, one request at a time, answers.
+ *
+ * DOC: Theory of operation
+ *
+ * A service is a channel served on the bus thread. After the open the host sends its
+ * version list; the guest's choice starts the service (ready()). From then on the
+ * service sends one request at a time and gets the guest's answer (reply()). Guests
+ * read one packet per interrupt here, so every packet is signalled, whether the ring was
+ * empty or not (protocol notes 9.3 #48).
+ */
+#ifndef KVMB_IC_HOST_H
+#define KVMB_IC_HOST_H
+
+#include "host-vsp/bus/bus.h"
+#include "vmbus-core/icmsg.h"
+
+#define KVMB_IC_PACKET_MAX 4096u
+
+struct kvmb_ic;
+
+struct kvmb_ic_ops { /* const, one per service */
+	const char *name; /* "heartbeat" */
+	struct kvmb_guid type, instance;
+	u32 message_type; /* KVMB_IC_* */
+	const u32 *versions; /* versions[num_versions], message versions, best last */
+	u32 num_versions;
+	void (*ready)(struct kvmb_ic *ic);
+	void (*reply)(struct kvmb_ic *ic, const struct kvmb_icmsg *msg);
+	void (*stopped)(struct kvmb_ic *ic); /* the guest closed the channel */
+};
+
+enum kvmb_ic_state {
+	KVMB_IC_CLOSED,	     /* no guest driver */
+	KVMB_IC_NEGOTIATING, /* our list is out */
+	KVMB_IC_READY,
+	KVMB_IC_REFUSED,     /* no common version, or the guest broke the protocol */
+};
+
+struct kvmb_ic { /* embed it; bus thread only */
+	const struct kvmb_ic_ops *ops;
+	struct kvmb_chan *ch; /* NULL while closed */
+	struct kvmb_watch *watch;
+	enum kvmb_ic_state state;
+	u32 framework, message; /* negotiated */
+	u8 transaction;
+	bool waiting;		/* a request is out */
+};
+
+/** kvmb_ic_init() - Prepare @ic for @ops; nothing is offered yet. */
+void kvmb_ic_init(struct kvmb_ic *ic, const struct kvmb_ic_ops *ops);
+
+/** kvmb_ic_offer() - Offer the service on @bus. */
+int kvmb_ic_offer(struct kvmb_ic *ic, struct kvmb_bus *bus);
+
+/**
+ * kvmb_ic_request() - Send a request
+ * @payload: payload[len]
+ * @reply:   whether reply() is expected; services that answer nothing pass false
+ *
+ * Return: 0; -EAGAIN when the ring is full or an answer is outstanding; -ENOTCONN when
+ * the service is not ready.
+ */
+int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply);
+
+/** kvmb_ic_state_name() - "no guest driver", "negotiating", "ready", "refused". */
+const char *kvmb_ic_state_name(const struct kvmb_ic *ic);
+
+#endif

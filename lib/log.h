@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Log lines: one line each, prefixed with the instance ("vm1/net0: ").
+ *
+ * err = needs a human; warn = degraded; info = life cycle; dbg = the rest. What a
+ * peer can trigger uses the _ratelimited forms, each call site with its own budget.
+ */
+#ifndef KVMB_LOG_H
+#define KVMB_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum kvmb_log_level { KVMB_LOG_ERR, KVMB_LOG_WARN, KVMB_LOG_INFO, KVMB_LOG_DBG };
+
+struct kvmb_ratelimit {
+	uint64_t window_ms; /* start of the current window, monotonic */
+	unsigned int count; /* lines in it */
+	unsigned int missed;
+};
+
+#define KVMB_RATELIMIT_BURST 5u
+#define KVMB_RATELIMIT_WINDOW_MS 5000u
+
+/**
+ * kvmb_log_set_level() - Choose what is printed
+ * @level: most verbose level that is still printed; default KVMB_LOG_WARN
+ */
+void kvmb_log_set_level(enum kvmb_log_level level);
+
+/**
+ * kvmb_log() - Print one line to stderr
+ * @level: of this line
+ * @who:   instance prefix, NULL for none
+ * @fmt:   printf format without newline
+ *
+ * Context: any thread; one write(2) per line.
+ */
+void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/**
+ * kvmb_ratelimit_ok() - May this call site print now?
+ * @rl: state of the call site
+ *
+ * Return: true at most KVMB_RATELIMIT_BURST times per window. Context: any thread.
+ */
+bool kvmb_ratelimit_ok(struct kvmb_ratelimit *rl);
+
+#define kvmb_err(who, ...) kvmb_log(KVMB_LOG_ERR, who, __VA_ARGS__)
+#define kvmb_warn(who, ...) kvmb_log(KVMB_LOG_WARN, who, __VA_ARGS__)
+#define kvmb_info(who, ...) kvmb_log(KVMB_LOG_INFO, who, __VA_ARGS__)
+#define kvmb_dbg(who, ...) kvmb_log(KVMB_LOG_DBG, who, __VA_ARGS__)
+#define kvmb_warn_ratelimited(who, ...)                                                      \
+	do {                                                                                 \
+		static struct kvmb_ratelimit rl_;                                            \
+		if (kvmb_ratelimit_ok(&rl_))                                                 \
+			kvmb_warn(who, __VA_ARGS__);                                         \
+	} while (0)
+
+#endif

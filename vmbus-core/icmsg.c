@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Framing of the integration services. */
+#include "vmbus-core/icmsg.h"
+
+#define PIPE_HDR 8u
+#define PIPE_DATA 1u
+
+static u32 get_version(struct kvmb_wire_ic_version v)
+{
+	return KVMB_IC_VERSION(le16_to_cpu(v.major), le16_to_cpu(v.minor));
+}
+
+static struct kvmb_wire_ic_version put_version(u32 v)
+{
+	struct kvmb_wire_ic_version w;
+
+	w.major = cpu_to_le16((u16)(v >> 16));
+	w.minor = cpu_to_le16((u16)v);
+	return w;
+}
+
+u32 kvmb_icmsg_build(void *buf, const struct kvmb_icmsg *msg)
+{
+	struct kvmb_wire_icmsg w;
+	u32 len = (u32)sizeof(w) + msg->size;
+
+	memset(&w, 0, sizeof(w));
+	w.pipe_type = cpu_to_le32(PIPE_DATA);
+	w.pipe_size = cpu_to_le32(len - PIPE_HDR);
+	w.framework = put_version(msg->framework);
+	w.type = cpu_to_le16((u16)msg->type);
+	w.message = put_version(msg->message);
+	w.size = cpu_to_le16((u16)msg->size);
+	w.status = cpu_to_le32(msg->status);
+	w.transaction = msg->transaction;
+	w.flags = msg->flags;
+	memcpy(buf, &w, sizeof(w));
+	if (msg->payload)
+		memcpy((u8 *)buf + sizeof(w), msg->payload, msg->size);
+	else
+		memset((u8 *)buf + sizeof(w), 0, msg->size);
+	return len;
+}
+
+int kvmb_icmsg_parse(const void *buf, u32 len, struct kvmb_icmsg *msg)
+{
+	struct kvmb_wire_icmsg w;
+	u32 pipe;
+
+	if (len < sizeof(w))
+		return -EPROTO;
+	memcpy(&w, buf, sizeof(w));
+	pipe = le32_to_cpu(w.pipe_size);
+	if (le32_to_cpu(w.pipe_type) != PIPE_DATA || pipe > len - PIPE_HDR ||
+	    pipe < sizeof(w) - PIPE_HDR)
+		return -EPROTO;
+	msg->size = le16_to_cpu(w.size);
+	if (msg->size > pipe - (sizeof(w) - PIPE_HDR))
+		return -EPROTO;
+	msg->type = le16_to_cpu(w.type);
+	msg->framework = get_version(w.framework);
+	msg->message = get_version(w.message);
+	msg->status = le32_to_cpu(w.status);
+	msg->transaction = w.transaction;
+	msg->flags = w.flags;
+	msg->payload = (const u8 *)buf + sizeof(w);
+	return 0;
+}
+
+u32 kvmb_icmsg_build_negotiate(void *buf, const u32 *fw, u32 num_fw, const u32 *msg, u32 num_msg)
+{
+	struct kvmb_wire_ic_version v[2 * KVMB_IC_MAX_VERSIONS];
+	struct kvmb_wire_ic_negotiate n;
+	struct kvmb_icmsg m;
+	u32 i, len, vlen;
+
+	for (i = 0; i < num_fw; i++)
+		v[i] = put_version(fw[i]);
+	for (i = 0; i < num_msg; i++)
+		v[num_fw + i] = put_version(msg[i]);
+	vlen = (num_fw + num_msg) * (u32)sizeof(v[0]);
+
+	memset(&m, 0, sizeof(m));
+	m.type = KVMB_IC_NEGOTIATE;
+	m.flags = KVMB_IC_F_TRANSACTION | KVMB_IC_F_REQUEST;
+	m.size = (u32)sizeof(n) + vlen;
+	len = kvmb_icmsg_build(buf, &m);
+
+	n.framework_count = cpu_to_le16((u16)num_fw);
+	n.message_count = cpu_to_le16((u16)num_msg);
+	n.reserved = 0;
+	memcpy((u8 *)buf + sizeof(struct kvmb_wire_icmsg), &n, sizeof(n));
+	memcpy((u8 *)buf + sizeof(struct kvmb_wire_icmsg) + sizeof(n), v, vlen);
+	return len;
+}
+
+int kvmb_icmsg_parse_negotiated(const struct kvmb_icmsg *msg, u32 *framework, u32 *message)
+{
+	struct kvmb_wire_ic_version v[2];
+	struct kvmb_wire_ic_negotiate n;
+	u32 fw, ms;
+
+	if (msg->type != KVMB_IC_NEGOTIATE || msg->size < sizeof(n))
+		return -EPROTO;
+	memcpy(&n, msg->payload, sizeof(n));
+	fw = le16_to_cpu(n.framework_count);
+	ms = le16_to_cpu(n.message_count);
+	if (!fw || !ms)
+		return -EOPNOTSUPP;
+	if (fw != 1 || ms != 1 || msg->size < sizeof(n) + sizeof(v))
+		return -EPROTO;
+	memcpy(v, msg->payload + sizeof(n), sizeof(v));
+	*framework = get_version(v[0]);
+	*message = get_version(v[1]);
+	return 0;
+}

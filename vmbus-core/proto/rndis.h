@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Synthetic NIC, inner layer: Remote NDIS messages.
+ *
+ * Offsets inside a message count from the start of its body, 8 bytes after the header.
+ *
+ * Sources: Linux 6.12 include/linux/rndis.h, drivers/net/hyperv/{hyperv_net.h,
+ * rndis_filter.c}; OpenVMM netvsp/src/rndisprot.rs.
+ */
+#ifndef KVMB_PROTO_RNDIS_H
+#define KVMB_PROTO_RNDIS_H
+
+#include "vmbus-core/env.h"
+
+#define KVMB_RNDIS_PACKET 1u
+#define KVMB_RNDIS_INIT 2u
+#define KVMB_RNDIS_HALT 3u
+#define KVMB_RNDIS_QUERY 4u
+#define KVMB_RNDIS_SET 5u
+#define KVMB_RNDIS_RESET 6u
+#define KVMB_RNDIS_INDICATE 7u
+#define KVMB_RNDIS_KEEPALIVE 8u
+#define KVMB_RNDIS_COMPLETE 0x80000000u /* or'ed into the request's type */
+
+#define KVMB_RNDIS_STATUS_OK 0u
+#define KVMB_RNDIS_STATUS_FAILURE 0xc0000001u
+#define KVMB_RNDIS_STATUS_NOT_SUPPORTED 0xc00000bbu
+#define KVMB_RNDIS_STATUS_INVALID_LENGTH 0xc0010014u
+#define KVMB_RNDIS_STATUS_INVALID_OID 0xc0010017u
+#define KVMB_RNDIS_STATUS_INVALID_DATA 0xc0010015u
+#define KVMB_RNDIS_INDICATE_CONNECT 0x4001000bu
+#define KVMB_RNDIS_INDICATE_DISCONNECT 0x4001000cu
+
+struct kvmb_wire_rndis {
+	__le32 type;
+	__le32 len; /* of the whole message */
+};
+static_assert(sizeof(struct kvmb_wire_rndis) == 8, "rndis_message header");
+
+struct kvmb_wire_rndis_packet { /* body of KVMB_RNDIS_PACKET */
+	__le32 data_offset;
+	__le32 data_len;
+	__le32 oob_offset;
+	__le32 oob_len;
+	__le32 oob_count;
+	__le32 ppi_offset;
+	__le32 ppi_len;
+	__le32 vc_handle;
+	__le32 reserved;
+};
+static_assert(sizeof(struct kvmb_wire_rndis_packet) == 36, "rndis_packet");
+
+struct kvmb_wire_rndis_request { /* INIT: id, major, minor, max; QUERY and SET: below */
+	__le32 id;
+	__le32 oid;
+	__le32 buf_len;
+	__le32 buf_offset;
+	__le32 vc_handle;
+};
+static_assert(sizeof(struct kvmb_wire_rndis_request) == 20, "rndis_query_request");
+
+struct kvmb_wire_rndis_init_complete {
+	__le32 id;
+	__le32 status;
+	__le32 major;
+	__le32 minor;
+	__le32 dev_flags; /* 1: connectionless */
+	__le32 medium;	  /* 0: 802.3 */
+	__le32 max_packets; /* per message */
+	__le32 max_transfer;
+	__le32 alignment; /* log2 */
+	__le32 af_offset;
+	__le32 af_size;
+};
+static_assert(sizeof(struct kvmb_wire_rndis_init_complete) == 44, "rndis_initialize_complete");
+
+struct kvmb_wire_rndis_query_complete {
+	__le32 id;
+	__le32 status;
+	__le32 buf_len;
+	__le32 buf_offset; /* >= 16 */
+};
+static_assert(sizeof(struct kvmb_wire_rndis_query_complete) == 16, "rndis_query_complete");
+
+struct kvmb_wire_rndis_set_complete {
+	__le32 id;
+	__le32 status;
+};
+static_assert(sizeof(struct kvmb_wire_rndis_set_complete) == 8, "rndis_set_complete");
+
+struct kvmb_wire_rndis_indicate {
+	__le32 status;
+	__le32 buf_len;
+	__le32 buf_offset;
+};
+static_assert(sizeof(struct kvmb_wire_rndis_indicate) == 12, "rndis_indicate_status");
+
+struct kvmb_wire_ppi { /* per-packet info */
+	__le32 size;   /* of header and data, multiple of 4 */
+	__le32 type;   /* bit 31: internal */
+	__le32 offset; /* of the data, from here */
+};
+static_assert(sizeof(struct kvmb_wire_ppi) == 12, "rndis_per_packet_info");
+#define KVMB_PPI_CHECKSUM 0u
+#define KVMB_PPI_LSO 2u
+#define KVMB_PPI_VLAN 6u
+#define KVMB_PPI_HASH 9u
+
+/* OIDs */
+#define KVMB_OID_GEN_SUPPORTED_LIST 0x00010101u
+#define KVMB_OID_GEN_HARDWARE_STATUS 0x00010102u
+#define KVMB_OID_GEN_MEDIA_SUPPORTED 0x00010103u
+#define KVMB_OID_GEN_MEDIA_IN_USE 0x00010104u
+#define KVMB_OID_GEN_MAXIMUM_FRAME_SIZE 0x00010106u
+#define KVMB_OID_GEN_LINK_SPEED 0x00010107u
+#define KVMB_OID_GEN_TRANSMIT_BLOCK_SIZE 0x0001010au
+#define KVMB_OID_GEN_RECEIVE_BLOCK_SIZE 0x0001010bu
+#define KVMB_OID_GEN_VENDOR_ID 0x0001010cu
+#define KVMB_OID_GEN_VENDOR_DESCRIPTION 0x0001010du
+#define KVMB_OID_GEN_CURRENT_PACKET_FILTER 0x0001010eu
+#define KVMB_OID_GEN_CURRENT_LOOKAHEAD 0x0001010fu
+#define KVMB_OID_GEN_MAXIMUM_TOTAL_SIZE 0x00010111u
+#define KVMB_OID_GEN_MAC_OPTIONS 0x00010113u
+#define KVMB_OID_GEN_MEDIA_CONNECT_STATUS 0x00010114u
+#define KVMB_OID_GEN_MAXIMUM_SEND_PACKETS 0x00010115u
+#define KVMB_OID_GEN_VENDOR_DRIVER_VERSION 0x00010116u
+#define KVMB_OID_GEN_RECEIVE_SCALE_CAPS 0x00010203u
+#define KVMB_OID_GEN_RECEIVE_SCALE_PARAMS 0x00010204u
+#define KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER 0x0001021bu
+#define KVMB_OID_GEN_FRIENDLY_NAME 0x00020216u
+#define KVMB_OID_GEN_XMIT_OK 0x00020101u
+#define KVMB_OID_GEN_RCV_OK 0x00020102u
+#define KVMB_OID_GEN_XMIT_ERROR 0x00020103u
+#define KVMB_OID_GEN_RCV_ERROR 0x00020104u
+#define KVMB_OID_GEN_RCV_NO_BUFFER 0x00020105u
+#define KVMB_OID_802_3_PERMANENT_ADDRESS 0x01010101u
+#define KVMB_OID_802_3_CURRENT_ADDRESS 0x01010102u
+#define KVMB_OID_802_3_MULTICAST_LIST 0x01010103u
+#define KVMB_OID_802_3_MAXIMUM_LIST_SIZE 0x01010104u
+#define KVMB_OID_TCP_OFFLOAD_PARAMETERS 0xfc01020cu
+#define KVMB_OID_TCP_OFFLOAD_HW_CAPS 0xfc01020du
+
+/* NDIS objects */
+struct kvmb_wire_ndis_object {
+	u8 type;
+	u8 revision;
+	__le16 size;
+};
+static_assert(sizeof(struct kvmb_wire_ndis_object) == 4, "ndis_obj_header");
+#define KVMB_NDIS_OFFLOAD 0xa7u
+#define KVMB_NDIS_OFFLOAD_REV 3u
+#define KVMB_NDIS_OFFLOAD_SIZE_V6 156u
+#define KVMB_NDIS_OFFLOAD_SIZE_V5 144u
+#define KVMB_NDIS_OFFLOAD_SIZE_V1 112u
+
+#endif

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ACPI tables: RSDP, XSDT, FADT, FACS, MADT and a DSDT with the VMBus device.
+ *
+ * The DSDT is assembled by a few AML emitters, so that addresses come from the same
+ * constants as the devices. The VMBus device stands under a module device whose _CRS
+ * holds the MMIO windows, as on Hyper-V (protocol notes 2).
+ *
+ * Source: ACPI 6.4 chapters 5 (tables), 6.4 (resource descriptors), 20 (AML).
+ */
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/boot/boot.h"
+#include "vmm/dev/pm.h"
+#include "vmm/irq.h"
+
+#define TABLES_SIZE (0x100000u - BOOT_ACPI)
+#define MMIO_LOW_BASE 0xf8000000ull
+#define MMIO_LOW_SIZE 0x6c00000ull /* to the IOAPIC at 0xfec00000 */
+#define MMIO_HIGH_SIZE 0x100000000ull
+
+struct buf { /* grows over a fixed area */
+	u8 *p;
+	u32 len, max;
+};
+
+static void emit(struct buf *b, const void *p, u32 n)
+{
+	kvmb_assert(b->len + n <= b->max);
+	memcpy(b->p + b->len, p, n);
+	b->len += n;
+}
+
+static void emit8(struct buf *b, u8 v)
+{
+	emit(b, &v, 1);
+}
+
+static void emit16(struct buf *b, u16 v)
+{
+	emit(b, &v, 2);
+}
+
+static void emit32(struct buf *b, u32 v)
+{
+	emit(b, &v, 4);
+}
+
+static void emit64(struct buf *b, u64 v)
+{
+	emit(b, &v, 8);
+}
+
+/* ---- AML ---- */
+
+#define AML_SCOPE 0x10
+#define AML_NAME 0x08
+#define AML_BUFFER 0x11
+#define AML_PACKAGE 0x12
+#define AML_STRING 0x0d
+#define AML_DWORD 0x0c
+
+/* Opens a construct whose length comes first; two bytes are kept for it. Return: where. */
+static u32 open_pkg(struct buf *b)
+{
+	emit16(b, 0);
+	return b->len - 2;
+}
+
+static void close_pkg(struct buf *b, u32 at)
+{
+	u32 len = b->len - at;
+
+	kvmb_assert(len < 4096);
+	b->p[at] = (u8)(0x40 | (len & 15));
+	b->p[at + 1] = (u8)(len >> 4);
+}
+
+static u32 open_device(struct buf *b, const char *name)
+{
+	u32 at;
+
+	emit8(b, 0x5b);
+	emit8(b, 0x82);
+	at = open_pkg(b);
+	emit(b, name, 4);
+	return at;
+}
+
+static void name(struct buf *b, const char *n)
+{
+	emit8(b, AML_NAME);
+	emit(b, n, 4);
+}
+
+static void name_int(struct buf *b, const char *n, u32 v)
+{
+	name(b, n);
+	emit8(b, AML_DWORD);
+	emit32(b, v);
+}
+
+static void name_str(struct buf *b, const char *n, const char *s)
+{
+	name(b, n);
+	emit8(b, AML_STRING);
+	emit(b, s, (u32)strlen(s) + 1);
+}
+
+/* "PNP0501" packed: three letters of five bits, four hexadecimal digits, big-endian */
+static u32 eisa_id(const char *s)
+{
+	u32 v = (u32)(s[0] - 0x40) << 26 | (u32)(s[1] - 0x40) << 21 | (u32)(s[2] - 0x40) << 16 |
+		(u32)strtoul(s + 3, NULL, 16);
+
+	return __builtin_bswap32(v);
+}
+
+static void crs(struct buf *b, const struct buf *res)
+{
+	u32 at;
+
+	name(b, "_CRS");
+	emit8(b, AML_BUFFER);
+	at = open_pkg(b);
+	emit8(b, AML_DWORD);
+	emit32(b, res->len + 2);
+	emit(b, res->p, res->len);
+	emit16(b, 0x0079); /* end tag, no checksum */
+	close_pkg(b, at);
+}
+
+static void res_io(struct buf *r, u16 base, u8 len)
+{
+	emit8(r, 0x47);
+	emit8(r, 1); /* 16-bit decode */
+	emit16(r, base);
+	emit16(r, base);
+	emit8(r, 1);
+	emit8(r, len);
+}
+
+static void res_irq(struct buf *r, u32 irq)
+{
+	emit8(r, 0x22);
+	emit16(r, (u16)(1u << irq));
+}
+
+static void res_qword_memory(struct buf *r, u64 base, u64 size)
+{
+	emit8(r, 0x8a);
+	emit16(r, 43);
+	emit8(r, 0);	/* memory */
+	emit8(r, 0x0c); /* producer, positive decode, both ends fixed */
+	emit8(r, 0x03); /* cacheable, read-write */
+	emit64(r, 0);
+	emit64(r, base);
+	emit64(r, base + size - 1);
+	emit64(r, 0);
+	emit64(r, size);
+}
+
+static void vmbus_device(struct buf *b, u64 high_base)
+{
+	u8 area[128];
+	struct buf res = { area, 0, sizeof(area) };
+	u32 mod, dev;
+
+	mod = open_device(b, "VMOD");
+	name_str(b, "_HID", "ACPI0004");
+	name_int(b, "_UID", 0);
+	res_qword_memory(&res, MMIO_LOW_BASE, MMIO_LOW_SIZE);
+	res_qword_memory(&res, high_base, MMIO_HIGH_SIZE);
+	crs(b, &res);
+	dev = open_device(b, "VMBS");
+	name_str(b, "_HID", "VMBus");
+	name_int(b, "_UID", 0);
+	name_str(b, "_DDN", "VMBUS");
+	name_int(b, "_ADR", 0);
+	name_int(b, "_STA", 15);
+	res.len = 0;
+	crs(b, &res);
+	close_pkg(b, dev);
+	close_pkg(b, mod);
+}
+
+static void legacy_device(struct buf *b, const char *n, const char *hid, u16 io, u8 len, u32 irq)
+{
+	u8 area[32];
+	struct buf res = { area, 0, sizeof(area) };
+	u32 dev = open_device(b, n);
+
+	name_int(b, "_HID", eisa_id(hid));
+	name_int(b, "_UID", 1);
+	name_int(b, "_STA", 15);
+	res_io(&res, io, len);
+	res_irq(&res, irq);
+	crs(b, &res);
+	close_pkg(b, dev);
+}
+
+static void build_dsdt(struct vm *vm, struct buf *b)
+{
+	const struct kvmb_gm_region *last = &vm->gm.regions[vm->gm.num_regions - 1];
+	u64 high = KVMB_MAX(MEM_HIGH_BASE, last->base + last->size);
+	u32 scope, pkg;
+
+	emit8(b, AML_SCOPE);
+	scope = open_pkg(b);
+	emit(b, "\\_SB_", 5);
+	vmbus_device(b, (high + 0x3fffffffull) & ~0x3fffffffull);
+	legacy_device(b, "COM1", "PNP0501", 0x3f8, 8, IRQ_SERIAL);
+	legacy_device(b, "RTC0", "PNP0B00", 0x70, 2, 8);
+	close_pkg(b, scope);
+	name(b, "_S5_");
+	emit8(b, AML_PACKAGE);
+	pkg = open_pkg(b);
+	emit8(b, 2);
+	emit8(b, 0x0a);
+	emit8(b, PM_SLEEP_S5);
+	emit8(b, 0x0a);
+	emit8(b, PM_SLEEP_S5);
+	close_pkg(b, pkg);
+}
+
+/* ---- tables ---- */
+
+static u32 begin_table(struct buf *b, const char *sig, u8 revision)
+{
+	u32 at;
+
+	while (b->len % 64)
+		emit8(b, 0);
+	at = b->len;
+	emit(b, sig, 4);
+	emit32(b, 0);
+	emit8(b, revision);
+	emit8(b, 0);
+	emit(b, "KVMBUSKVMBUS  ", 14);
+	emit32(b, 1);
+	emit(b, "KVMB", 4);
+	emit32(b, 1);
+	return at;
+}
+
+static u8 checksum(const u8 *p, u32 len)
+{
+	u8 sum = 0;
+
+	while (len--)
+		sum = (u8)(sum + *p++);
+	return (u8)-sum;
+}
+
+static u64 end_table(struct buf *b, u32 at)
+{
+	u32 len = b->len - at;
+
+	memcpy(b->p + at + 4, &len, 4);
+	b->p[at + 9] = checksum(b->p + at, len);
+	return BOOT_ACPI + at;
+}
+
+static u64 build_madt(struct vm *vm, struct buf *b)
+{
+	u32 at = begin_table(b, "APIC", 4), i;
+
+	emit32(b, 0xfee00000);
+	emit32(b, 1); /* a PIC is there too */
+	for (i = 0; i < vm->cfg.cpus; i++) {
+		emit8(b, 0);
+		emit8(b, 8);
+		emit8(b, (u8)i);
+		emit8(b, (u8)i);
+		emit32(b, 1);
+	}
+	emit8(b, 1); /* IOAPIC */
+	emit8(b, 12);
+	emit8(b, 0);
+	emit8(b, 0);
+	emit32(b, 0xfec00000);
+	emit32(b, 0);
+	emit8(b, 2); /* the SCI is level, active high */
+	emit8(b, 10);
+	emit8(b, 0);
+	emit8(b, IRQ_SCI);
+	emit32(b, IRQ_SCI);
+	emit16(b, 0x000d);
+	return end_table(b, at);
+}
+
+static void gas(struct buf *b, u16 port, u8 bits)
+{
+	emit8(b, 1); /* system I/O */
+	emit8(b, bits);
+	emit8(b, 0);
+	emit8(b, bits == 8 ? 1 : bits == 16 ? 2 : 3);
+	emit64(b, port);
+}
+
+static u64 build_fadt(struct buf *b, u64 facs, u64 dsdt)
+{
+	u32 at = begin_table(b, "FACP", 6);
+	u8 zero[12] = { 0 };
+
+	emit32(b, (u32)facs);
+	emit32(b, (u32)dsdt);
+	emit16(b, 0);		/* reserved, any profile */
+	emit16(b, IRQ_SCI);
+	emit32(b, 0);		/* no SMI command: ACPI mode always */
+	emit32(b, 0);
+	emit32(b, PM_BASE);
+	emit32(b, 0);
+	emit32(b, PM_CONTROL);
+	emit32(b, 0);
+	emit32(b, 0);
+	emit32(b, PM_TIMER);
+	emit32(b, 0);		/* no GPE blocks */
+	emit32(b, 0);
+	emit8(b, 4);		/* lengths: PM1 event, control, PM2, timer, GPE0, GPE1, base */
+	emit8(b, 2);
+	emit8(b, 0);
+	emit8(b, 4);
+	emit(b, zero, 4);
+	emit16(b, 0xfff);	/* C2 and C3 latencies: unsupported */
+	emit16(b, 0xfff);
+	emit(b, zero, 7);
+	emit8(b, 0);
+	emit8(b, 0x32);		/* century byte of the RTC */
+	emit16(b, 0x0005);	/* legacy devices; no VGA. No 8042: bit 1 clear */
+	emit8(b, 0);
+	/* WBINVD, C1, no fixed power or sleep button, RTC wake not fixed, reset register */
+	emit32(b, 0x1 | 0x4 | 0x10 | 0x20 | 0x400);
+	gas(b, PM_RESET_PORT, 8);
+	emit8(b, PM_RESET_VALUE);
+	emit16(b, 0);
+	emit8(b, 4);
+	emit64(b, facs);
+	emit64(b, dsdt);
+	gas(b, PM_BASE, 32);
+	emit(b, zero, 12);
+	gas(b, PM_CONTROL, 16);
+	emit(b, zero, 12);
+	emit(b, zero, 12);
+	gas(b, PM_TIMER, 32);
+	emit(b, zero, 12);
+	emit(b, zero, 12);
+	emit(b, zero, 12);	/* sleep control and status */
+	emit(b, zero, 12);
+	emit(b, "Microsoft", 8); /* hypervisor vendor identity */
+	return end_table(b, at);
+}
+
+static u64 build_facs(struct buf *b)
+{
+	u8 facs[64] = { 'F', 'A', 'C', 'S', 64 };
+	u32 at;
+
+	while (b->len % 64)
+		emit8(b, 0);
+	at = b->len;
+	facs[32] = 2;
+	emit(b, facs, sizeof(facs));
+	return BOOT_ACPI + at;
+}
+
+u64 acpi_build(struct vm *vm)
+{
+	struct buf b = { __unshare(kvmb_gm_ptr(&vm->gm, BOOT_ACPI, TABLES_SIZE)), 0, TABLES_SIZE };
+	u64 facs, dsdt, fadt, madt, xsdt;
+	u32 at, len = 36;
+	u8 rsdp[36] = "RSD PTR ";
+
+	if (!b.p)
+		return 0;
+	memset(b.p, 0, TABLES_SIZE);
+	b.len = 64; /* the RSDP comes first */
+	facs = build_facs(&b);
+	at = begin_table(&b, "DSDT", 2);
+	build_dsdt(vm, &b);
+	dsdt = end_table(&b, at);
+	fadt = build_fadt(&b, facs, dsdt);
+	madt = build_madt(vm, &b);
+	at = begin_table(&b, "XSDT", 1);
+	emit64(&b, fadt);
+	emit64(&b, madt);
+	xsdt = end_table(&b, at);
+
+	memcpy(rsdp + 9, "KVMBUS", 6);
+	rsdp[15] = 2;
+	memcpy(rsdp + 20, &len, 4);
+	memcpy(rsdp + 24, &xsdt, 8);
+	rsdp[8] = checksum(rsdp, 20);
+	rsdp[32] = checksum(rsdp, 36);
+	memcpy(b.p, rsdp, sizeof(rsdp));
+	return BOOT_ACPI;
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `kvmbus run`: options to a configuration, then this process is the VM. */
+#include <ctype.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/cmd.h"
+#include "vmm/vm.h"
+
+enum { O_NAME = 256, O_CPUS, O_MEMORY, O_CPU, O_VMBUS_MAX, O_KERNEL, O_INITRD, O_APPEND, O_DISK, O_NIC,
+       O_IC, O_SERIAL, O_CONTROL, O_TEST, O_NO_REBOOT, O_VERBOSE, O_JSON, O_HELP };
+
+static const struct option options[] = {
+	{ "name", 1, NULL, O_NAME },	 { "cpus", 1, NULL, O_CPUS },
+	{ "memory", 1, NULL, O_MEMORY }, { "cpu", 1, NULL, O_CPU },
+	{ "vmbus-max", 1, NULL, O_VMBUS_MAX }, { "kernel", 1, NULL, O_KERNEL },
+	{ "initrd", 1, NULL, O_INITRD }, { "append", 1, NULL, O_APPEND },
+	{ "disk", 1, NULL, O_DISK },	 { "nic", 1, NULL, O_NIC },
+	{ "ic", 1, NULL, O_IC },	 { "serial", 1, NULL, O_SERIAL },
+	{ "control", 1, NULL, O_CONTROL }, { "test-devices", 0, NULL, O_TEST },
+	{ "no-reboot", 0, NULL, O_NO_REBOOT }, { "verbose", 0, NULL, O_VERBOSE },
+	{ "json", 0, NULL, O_JSON },	 { "help", 0, NULL, O_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help_text[] =
+	"usage: kvmbus run --kernel F [options]\n\n"
+	"  --name N             name of the VM (default: vm-PID)\n"
+	"  --cpus N             virtual CPUs, 1 to 64 (default 1)\n"
+	"  --memory SIZE        for example 512M or 4G (default 1G)\n"
+	"  --cpu MODEL          host or x86-64-v1 ... x86-64-v4, then ,-FEATURE or ,+FEATURE\n"
+	"  --vmbus-max VER      newest VMBus version offered, 0.13 to 5.3 (default 5.3)\n"
+	"  --kernel F           bzImage, ELF vmlinux, or a multiboot ELF32 image\n"
+	"  --initrd F           initial RAM disk, or the multiboot module\n"
+	"  --append S           kernel command line\n"
+	"  --disk F[,ro][,controller=N][,lun=N]   raw image or block device on a SCSI controller\n"
+	"  --nic user|tap=IF|none[,mac=M]         a network card; user needs no privileges\n"
+	"  --ic NAME=on|off     integration service heartbeat, timesync or shutdown (default on)\n"
+	"  --serial stdio|file=F|unix=F|none      the far end of ttyS0 (default stdio)\n"
+	"  --control SOCKET     control socket (default: by name in the runtime directory)\n"
+	"  --test-devices       test ports for VMM unit tests\n"
+	"  --no-reboot          a reset of the guest ends the VM\n"
+	"  --json               print the VM's description as one JSON line when it starts\n"
+	"  --verbose            log what happens; twice: everything\n";
+
+static bool bad(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static bool bad(const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "kvmbus run: ");
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return false;
+}
+
+static bool parse_u32(const char *s, u32 min, u32 max, u32 *out)
+{
+	char *end;
+	unsigned long v;
+
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (!isdigit((unsigned char)*s) || *end || errno || v < min || v > max)
+		return false;
+	*out = (u32)v;
+	return true;
+}
+
+static bool parse_memory(const char *s, u64 *out)
+{
+	char *end;
+	u64 v;
+
+	errno = 0;
+	v = strtoull(s, &end, 10);
+	if (!isdigit((unsigned char)*s) || errno)
+		return bad("--memory %s: not a size; write for example 512M or 4G", s);
+	switch (toupper((unsigned char)*end)) {
+	case 'T':
+		v <<= 10;
+		/* fall through */
+	case 'G':
+		v <<= 10;
+		/* fall through */
+	case 'M':
+	case '\0': /* MiB, as virsh and QEMU take it */
+		break;
+	default:
+		return bad("--memory %s: unknown unit; use M, G or T", s);
+	}
+	if (*end && end[1] && strcasecmp(end + 1, "iB") && strcasecmp(end + 1, "B"))
+		return bad("--memory %s: unknown unit; use M, G or T", s);
+	if (v < 16 || v > 1u << 24)
+		return bad("--memory %s: must be 16M to 16T", s);
+	*out = v << 20;
+	return true;
+}
+
+static bool parse_version(const char *s, u32 *out)
+{
+	unsigned int major, minor;
+	char tail;
+
+	if (sscanf(s, "%u.%u%c", &major, &minor, &tail) != 2 || major > 99 || minor > 99 ||
+	    !kvmb_version_known(KVMB_VERSION(major, minor)))
+		return bad("--vmbus-max %s: unknown version; one of 0.13 1.1 2.4 3.0 4.0 4.1 5.0 5.1 5.2 "
+			   "5.3", s);
+	*out = KVMB_VERSION(major, minor);
+	return true;
+}
+
+/* Options after the first comma of "F,ro,lun=1". The first word may not hold a comma. */
+static bool parse_disk(char *s, struct vm_config *c)
+{
+	struct disk_config *d = &c->disks[c->num_disks];
+	char *word;
+	u32 v;
+
+	if (c->num_disks == KVMB_MAX_DISKS)
+		return bad("too many disks: at most %u", KVMB_MAX_DISKS);
+	*d = (struct disk_config){ .controller = -1, .lun = -1 };
+	d->path = strtok(s, ",");
+	if (!d->path)
+		return bad("--disk: no file named");
+	while ((word = strtok(NULL, ","))) {
+		if (!strcmp(word, "ro")) {
+			d->read_only = true;
+		} else if (!strncmp(word, "controller=", 11) &&
+			   parse_u32(word + 11, 0, KVMB_STORAGE_MAX_CONTROLLERS - 1, &v)) {
+			d->controller = (int)v;
+		} else if (!strncmp(word, "lun=", 4) &&
+			   parse_u32(word + 4, 0, KVMB_STORAGE_MAX_LUNS - 1, &v)) {
+			d->lun = (int)v;
+		} else {
+			return bad("--disk %s: unknown option \"%s\"; ro, controller=0..3, lun=0..63",
+				   d->path, word);
+		}
+	}
+	c->num_disks++;
+	return true;
+}
+
+static bool parse_mac(const char *s, u8 *mac)
+{
+	unsigned int b[6];
+	char tail;
+	int i;
+
+	if (strlen(s) != 17 || sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4],
+				      &b[5], &tail) != 6 || b[0] & 1)
+		return false;
+	for (i = 0; i < 6; i++)
+		mac[i] = (u8)b[i];
+	return true;
+}
+
+static bool parse_nic(char *s, struct vm_config *c)
+{
+	struct nic_config *n = &c->nics[c->num_nics];
+	char *word = strtok(s, ",");
+
+	if (c->num_nics == KVMB_MAX_NICS)
+		return bad("too many NICs: at most %u", KVMB_MAX_NICS);
+	*n = (struct nic_config){ 0 };
+	if (word && !strcmp(word, "user")) {
+		n->kind = NIC_USER;
+	} else if (word && !strncmp(word, "tap=", 4) && word[4]) {
+		n->kind = NIC_TAP;
+		n->ifname = word + 4;
+	} else if (word && !strcmp(word, "none")) {
+		n->kind = NIC_NONE;
+	} else {
+		return bad("--nic %s: unknown kind; user, tap=INTERFACE or none", word ? word : "");
+	}
+	while ((word = strtok(NULL, ","))) {
+		if (strncmp(word, "mac=", 4) || !parse_mac(word + 4, n->mac))
+			return bad("--nic: bad option \"%s\"; mac=00:15:5d:XX:XX:XX, not a group address",
+				   word);
+		n->has_mac = true;
+	}
+	c->num_nics++;
+	return true;
+}
+
+static bool parse_ic(const char *s, struct vm_config *c)
+{
+	static const char *const names[] = { "heartbeat", "timesync", "shutdown" };
+	bool *flags[] = { &c->ic_heartbeat, &c->ic_timesync, &c->ic_shutdown };
+	const char *eq = strchr(s, '=');
+	size_t i;
+
+	for (i = 0; eq && i < ARRAY_SIZE(names); i++) {
+		if (strlen(names[i]) != (size_t)(eq - s) || strncmp(names[i], s, (size_t)(eq - s)))
+			continue;
+		if (strcmp(eq + 1, "on") && strcmp(eq + 1, "off"))
+			break;
+		*flags[i] = !strcmp(eq + 1, "on");
+		return true;
+	}
+	return bad("--ic %s: write heartbeat=on|off, timesync=on|off or shutdown=on|off", s);
+}
+
+static bool parse_serial(char *s, struct vm_config *c)
+{
+	if (!strcmp(s, "stdio")) {
+		c->serial = SERIAL_STDIO;
+	} else if (!strcmp(s, "none")) {
+		c->serial = SERIAL_NONE;
+	} else if (!strncmp(s, "file=", 5) && s[5]) {
+		c->serial = SERIAL_FILE;
+		c->serial_path = s + 5;
+	} else if (!strncmp(s, "unix=", 5) && s[5]) {
+		c->serial = SERIAL_UNIX;
+		c->serial_path = s + 5;
+	} else {
+		return bad("--serial %s: unknown; stdio, file=F, unix=F or none", s);
+	}
+	return true;
+}
+
+static bool good_name(const char *s)
+{
+	size_t i;
+
+	for (i = 0; s[i]; i++) {
+		if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
+			return false;
+	}
+	return i && i <= 32 && s[0] != '.';
+}
+
+static bool parse_cpu(const char *s, struct vm_config *c)
+{
+	char why[160];
+
+	c->cpu_model = s;
+	return !cpuid_check_model(s, why, sizeof(why)) || bad("--cpu: %s", why);
+}
+
+static bool parse_option(int o, char *arg, struct vm_config *c, int *verbose, bool *json)
+{
+	switch (o) {
+	case O_NAME:
+		c->name = arg;
+		return good_name(arg) ||
+		       bad("--name %s: use up to 32 letters, digits, - _ .", arg);
+	case O_CPUS:
+		return parse_u32(arg, 1, KVMB_MAX_CPUS, &c->cpus) ||
+		       bad("--cpus %s: must be 1 to %u", arg, KVMB_MAX_CPUS);
+	case O_MEMORY:
+		return parse_memory(arg, &c->memory);
+	case O_CPU:
+		return parse_cpu(arg, c);
+	case O_VMBUS_MAX:
+		return parse_version(arg, &c->vmbus_max);
+	case O_KERNEL:
+		c->kernel = arg;
+		return true;
+	case O_INITRD:
+		c->initrd = arg;
+		return true;
+	case O_APPEND:
+		c->append = arg;
+		return true;
+	case O_DISK:
+		return parse_disk(arg, c);
+	case O_NIC:
+		return parse_nic(arg, c);
+	case O_IC:
+		return parse_ic(arg, c);
+	case O_SERIAL:
+		return parse_serial(arg, c);
+	case O_CONTROL:
+		c->control = arg;
+		return true;
+	case O_TEST:
+		c->test_devices = true;
+		return true;
+	case O_NO_REBOOT:
+		c->no_reboot = true;
+		return true;
+	case O_VERBOSE:
+		(*verbose)++;
+		return true;
+	case O_JSON:
+		*json = true;
+		return true;
+	default:
+		return false; /* getopt has said what */
+	}
+}
+
+static void on_signal(void *arg, uint32_t events)
+{
+	(void)events;
+	vm_kill(arg); /* the descriptor stays readable; the loop is about to end */
+}
+
+static int run_vm(const struct vm_config *cfg, bool json)
+{
+	struct kvmb_watch *w;
+	sigset_t set;
+	struct vm *vm;
+	int fd, code;
+
+	/* before any thread exists, so that all of them inherit the mask */
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	vm = vm_create(cfg);
+	if (!vm)
+		return EXIT_FAILED;
+	w = kvmb_loop_add(vm->loop, fd, EPOLLIN | EPOLLONESHOT, on_signal, vm);
+	if (vm_start(vm)) {
+		vm_destroy(vm);
+		return EXIT_FAILED;
+	}
+	if (json) {
+		fprintf(stderr, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name, (int)getpid());
+		fflush(stderr);
+	}
+	code = kvmb_loop_run(vm->loop) ? EXIT_FAILED : vm->exit_code;
+	kvmb_loop_del(w);
+	close(fd);
+	vm_destroy(vm);
+	return code;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	char default_name[32];
+	struct vm_config cfg = { .cpus = 1, .memory = 1ull << 30, .cpu_model = "host",
+				 .vmbus_max = KVMB_VERSION_NEWEST, .ic_heartbeat = true,
+				 .ic_timesync = true, .ic_shutdown = true };
+	int o, verbose = 0;
+	bool json = false;
+
+	snprintf(default_name, sizeof(default_name), "vm-%d", (int)getpid());
+	cfg.name = default_name;
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == O_HELP) {
+			fputs(help_text, stdout);
+			return EXIT_OK;
+		}
+		if (!parse_option(o, optarg, &cfg, &verbose, &json))
+			return EXIT_USAGE;
+	}
+	if (optind < argc) {
+		bad("unexpected word \"%s\"; see kvmbus run --help", argv[optind]);
+		return EXIT_USAGE;
+	}
+	if (!cfg.kernel) {
+		bad("--kernel is missing (booting a disk by firmware comes in a later version)");
+		return EXIT_USAGE;
+	}
+	kvmb_log_set_level(verbose > 1 ? KVMB_LOG_DBG : verbose ? KVMB_LOG_INFO : KVMB_LOG_WARN);
+	/* one heap for all threads: the workers allocate little and rarely */
+	mallopt(M_ARENA_MAX, 1);
+	return run_vm(&cfg, json);
+}

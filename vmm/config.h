@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What `kvmbus run` was asked for. Immutable once the VM is made. */
+#ifndef KVMB_CONFIG_H
+#define KVMB_CONFIG_H
+
+#include "vmbus-core/env.h"
+
+#define KVMB_MAX_CPUS 64u
+#define KVMB_MAX_DISKS 64u
+#define KVMB_MAX_NICS 8u
+
+struct disk_config {
+	const char *path;
+	bool read_only;
+	int controller; /* -1 = 0 */
+	int lun;	/* -1 = the next free one */
+};
+
+enum nic_kind { NIC_USER, NIC_TAP, NIC_NONE };
+
+struct nic_config {
+	enum nic_kind kind;
+	const char *ifname; /* NIC_TAP */
+	u8 mac[6];
+	bool has_mac;
+};
+
+enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_UNIX, SERIAL_NONE };
+
+struct vm_config {
+	const char *name;
+	u32 cpus;
+	u64 memory; /* bytes, multiple of 1 MiB */
+	const char *cpu_model;
+	u32 vmbus_max; /* KVMB_VERSION_* */
+	const char *kernel, *initrd, *append;
+	struct disk_config disks[KVMB_MAX_DISKS];
+	u32 num_disks;
+	struct nic_config nics[KVMB_MAX_NICS];
+	u32 num_nics;
+	bool ic_heartbeat, ic_timesync, ic_shutdown;
+	enum serial_kind serial;
+	const char *serial_path;
+	const char *control; /* socket path, NULL = by name in the runtime directory */
+	bool test_devices;
+	bool no_reboot; /* a reset of the guest ends the VM */
+};
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The control socket: one VM, JSON lines; and the VM's consoles. */
+#ifndef KVMB_CTL_H
+#define KVMB_CTL_H
+
+#include <sys/un.h>
+
+#include "vmm/vm.h"
+
+struct ctl;
+
+/** ctl_runtime_dir() - Where sockets of named VMs are: a static string. */
+const char *ctl_runtime_dir(void);
+
+/**
+ * ctl_socket_path() - Path of a VM's socket
+ * @name: of the VM
+ * Return: 0; -ENAMETOOLONG.
+ */
+int ctl_socket_path(const char *name, char *path, size_t size);
+
+/**
+ * ctl_create() - Listen
+ * @why: on failure, one phrase for the user
+ * Return: the server, NULL on failure (for example: the name is in use).
+ */
+struct ctl *ctl_create(struct vm *vm, char *why, size_t size);
+void ctl_destroy(struct ctl *c);
+
+enum ctl_event { CTL_EVENT_REBOOTED, CTL_EVENT_ENDED, CTL_EVENT_SHUTDOWN_REFUSED };
+
+/** ctl_notify() - Something happened that a client may wait for. Main thread. */
+void ctl_notify(struct ctl *c, enum ctl_event e);
+
+/** ctl_flush_consoles() - Show new serial output to everyone attached. Main thread. */
+void ctl_flush_consoles(struct ctl *c);
+
+#endif

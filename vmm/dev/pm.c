@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ACPI fixed hardware.
+ *
+ * Sources: ACPI 6.4 chapter 4.8 (PM1 registers, PM timer); the reset control register
+ * 0xcf9 of PC chipsets; the keyboard controller's reset pulse at 0x64.
+ */
+#include "vmm/dev/pm.h"
+
+#include <sys/ioctl.h>
+
+#define SLP_EN 0x2000u
+
+static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	struct vm *vm = dev;
+	struct kvm_clock_data clock = { 0 };
+
+	(void)size;
+	if (offset >= PM_TIMER - PM_BASE) {
+		/* guest time, which stands while the VM is paused */
+		ioctl(vm->vm_fd, KVM_GET_CLOCK, &clock);
+		*val = (u32)((unsigned __int128)clock.clock * 3579545 / 1000000000) & 0xffffff;
+		return;
+	}
+	if (!write) {
+		/* no events are pending; SCI_EN is always on */
+		*val = offset == PM_CONTROL - PM_BASE ? 1 : 0;
+		return;
+	}
+	if (offset == PM_CONTROL - PM_BASE && *val & SLP_EN && (*val >> 10 & 7) == PM_SLEEP_S5)
+		vm_request_poweroff(vm);
+}
+
+static void reset_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	(void)offset, (void)size;
+	if (!write)
+		*val = 0;
+	else if (*val & 4)
+		vm_request_reset(dev);
+}
+
+static void kbd_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	(void)offset, (void)size;
+	if (!write)
+		*val = 0xff; /* no controller */
+	else if ((*val & 0xff) == 0xfe)
+		vm_request_reset(dev);
+}
+
+void pm_add(struct vm *vm)
+{
+	iobus_add(&vm->pio, PM_BASE, 12, pm_access, vm);
+	iobus_add(&vm->pio, PM_RESET_PORT, 1, reset_access, vm);
+	iobus_add(&vm->pio, 0x64, 1, kbd_access, vm);
+}

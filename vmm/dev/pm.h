@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ACPI fixed hardware: power off, power management timer, reset registers. */
+#ifndef KVMB_PM_H
+#define KVMB_PM_H
+
+#include "vmm/vm.h"
+
+#define PM_BASE 0x600u	     /* PM1 event block, 4 bytes */
+#define PM_CONTROL 0x604u    /* PM1 control block, 2 bytes */
+#define PM_TIMER 0x608u	     /* 4 bytes */
+#define PM_RESET_PORT 0xcf9u
+#define PM_RESET_VALUE 6u
+#define PM_SLEEP_S5 5u	     /* SLP_TYP of \_S5 in our DSDT */
+
+void pm_add(struct vm *vm);
+
+#endif

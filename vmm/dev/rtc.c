@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The RTC as guests use it at boot: time of day in binary or BCD, never updating while
+ * it is read, a battery that is good. Setting the clock moves the guest's offset from
+ * the host; alarms and periodic interrupts are not wired.
+ *
+ * Source: Motorola MC146818A data sheet; the century byte at 0x32 as in ACPI's FADT.
+ */
+#include "vmm/dev/rtc.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "lib/util.h"
+
+#define REG_B_24H 0x02
+#define REG_B_BINARY 0x04
+#define REG_B_SET 0x80
+
+struct rtc {
+	pthread_mutex_t lock;
+	u8 index;
+	u8 cmos[128];
+	s64 offset_s; /* guest minus host */
+};
+
+static u8 encode(const struct rtc *r, int v)
+{
+	return r->cmos[0x0b] & REG_B_BINARY ? (u8)v : (u8)(v / 10 << 4 | v % 10);
+}
+
+static int decode(const struct rtc *r, u8 v)
+{
+	return r->cmos[0x0b] & REG_B_BINARY ? v : (v >> 4) * 10 + (v & 15);
+}
+
+static u8 read_hour(const struct rtc *r, int hour)
+{
+	if (r->cmos[0x0b] & REG_B_24H)
+		return encode(r, hour);
+	return (u8)(encode(r, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? 0x80 : 0));
+}
+
+static void load_time(struct rtc *r)
+{
+	time_t t = time(NULL) + (time_t)r->offset_s;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	r->cmos[0] = encode(r, tm.tm_sec);
+	r->cmos[2] = encode(r, tm.tm_min);
+	r->cmos[4] = read_hour(r, tm.tm_hour);
+	r->cmos[6] = encode(r, tm.tm_wday + 1);
+	r->cmos[7] = encode(r, tm.tm_mday);
+	r->cmos[8] = encode(r, tm.tm_mon + 1);
+	r->cmos[9] = encode(r, tm.tm_year % 100);
+	r->cmos[0x32] = encode(r, 19 + tm.tm_year / 100);
+}
+
+static void store_time(struct rtc *r)
+{
+	struct tm tm = {
+		.tm_sec = decode(r, r->cmos[0]),
+		.tm_min = decode(r, r->cmos[2]),
+		.tm_hour = decode(r, r->cmos[4] & 0x7f),
+		.tm_mday = decode(r, r->cmos[7]),
+		.tm_mon = decode(r, r->cmos[8]) - 1,
+		.tm_year = decode(r, r->cmos[9]) + (decode(r, r->cmos[0x32]) - 19) * 100,
+	};
+
+	r->offset_s = (s64)timegm(&tm) - (s64)time(NULL);
+}
+
+void rtc_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	struct rtc *r = dev;
+	u8 old;
+
+	(void)size;
+	pthread_mutex_lock(&r->lock);
+	if (!offset) {
+		if (write)
+			r->index = *val & 0x7f; /* bit 7 masks NMI */
+		else
+			*val = r->index;
+	} else if (!write) {
+		if ((r->index < 10 || r->index == 0x32) && !(r->cmos[0x0b] & REG_B_SET))
+			load_time(r);
+		*val = r->cmos[r->index];
+	} else if (r->index == 0x0b) {
+		old = r->cmos[0x0b];
+		if (!(old & REG_B_SET) && *val & REG_B_SET)
+			load_time(r); /* what the guest does not write stays */
+		r->cmos[0x0b] = *val & 0x87; /* no interrupts, no square wave */
+		if (old & REG_B_SET && !(*val & REG_B_SET))
+			store_time(r);
+	} else if (r->index != 0x0c && r->index != 0x0d) {
+		r->cmos[r->index] = (u8)*val;
+		if (r->index == 0x0a)
+			r->cmos[0x0a] &= 0x7f; /* update in progress: never */
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+struct rtc *rtc_create(void)
+{
+	struct rtc *r = kvmb_xzalloc(sizeof(*r));
+
+	pthread_mutex_init(&r->lock, NULL);
+	r->cmos[0x0a] = 0x26;
+	r->cmos[0x0b] = REG_B_24H;
+	r->cmos[0x0d] = 0x80; /* the battery is good */
+	return r;
+}
+
+void rtc_destroy(struct rtc *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* MC146818 real-time clock and CMOS memory at 0x70/0x71; shows the host's UTC. */
+#ifndef KVMB_RTC_H
+#define KVMB_RTC_H
+
+#include "vmbus-core/env.h"
+
+struct rtc;
+
+struct rtc *rtc_create(void);
+void rtc_destroy(struct rtc *r);
+void rtc_access(void *dev, u16 offset, u32 size, bool write, u32 *val);
+
+#endif

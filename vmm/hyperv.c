@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Hyper-V on KVM: capabilities, SynIC pages, hypercalls that reach user space; fills
+ * the seam of host-vsp (vmm_if.h).
+ *
+ * DOC: Theory of operation
+ *
+ * The SynIC lives in the kernel. Host to guest: an event flag is set in the guest's
+ * SIEF page by an atomic or, and only when it was clear an irqfd is written. Guest to
+ * host: HvSignalEvent is bound to an eventfd by KVM_HYPERV_EVENTFD and ends in the
+ * kernel. Only HvPostMessage and the writes that switch SynIC pages come here.
+ *
+ * Message slots have one writer, the bus thread. A busy slot is marked MessagePending
+ * and tried again when the guest acknowledges: the resample eventfd of the message
+ * irqfd, assigned only while something waits (irq.c says why).
+ *
+ * Sources: Linux Documentation/virt/kvm/api.rst (KVM_HYPERV_EVENTFD, KVM_EXIT_HYPERV,
+ * KVM_CAP_HYPERV_SYNIC2); TLFS chapter 11; protocol notes 1.6 to 1.13.
+ */
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/hyperv.h"
+#include "vmm/irq.h"
+#include "vmm/testdev.h"
+
+#define ACK_IDLE_MS 200u /* the message irqfd is dropped after this long without need */
+
+static const struct {
+	int cap;
+	const char *name;
+} needed[] = {
+	{ KVM_CAP_HYPERV, "KVM_CAP_HYPERV" },
+	{ KVM_CAP_HYPERV_SYNIC2, "KVM_CAP_HYPERV_SYNIC2" },
+	{ KVM_CAP_HYPERV_EVENTFD, "KVM_CAP_HYPERV_EVENTFD" },
+	{ KVM_CAP_HYPERV_TIME, "KVM_CAP_HYPERV_TIME" },
+	{ KVM_CAP_HYPERV_VP_INDEX, "KVM_CAP_HYPERV_VP_INDEX" },
+	{ KVM_CAP_HYPERV_CPUID, "KVM_CAP_HYPERV_CPUID" },
+	{ KVM_CAP_IRQFD_RESAMPLE, "KVM_CAP_IRQFD_RESAMPLE" },
+};
+
+int hyperv_check(int kvm_fd, char *why, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0) {
+			snprintf(why, size, "/dev/kvm lacks %s (Hyper-V support of the host kernel); "
+				 "`make demo` and tests/lab/l1 run it in the lab instead",
+				 needed[i].name);
+			return -EOPNOTSUPP;
+		}
+	}
+	return 0;
+}
+
+static struct vm *to_vm(struct kvmb_vmm *v)
+{
+	return container_of(v, struct vm, vmm);
+}
+
+/* ---- host to guest: events ---- */
+
+static void raise_sint(struct vcpu *v)
+{
+	u64 one = 1;
+
+	if (write(v->event_fd, &one, sizeof(one)) < 0)
+		return; /* counter full: an interrupt is on its way */
+}
+
+/* Flags raised while the page was off go into the page now. Any thread. */
+static void flush_late_flags(struct vcpu *v)
+{
+	u8 *page = __unshare(__atomic_load_n(&v->siefp, __ATOMIC_SEQ_CST));
+	bool any = false;
+	u32 i, bits;
+
+	if (!page)
+		return;
+	for (i = 0; i < ARRAY_SIZE(v->late_flags); i++) {
+		bits = __atomic_exchange_n(&v->late_flags[i], 0, __ATOMIC_SEQ_CST);
+		if (!bits)
+			continue;
+		__atomic_fetch_or((u32 *)(page + HV_VMBUS_SINT * 256) + i, bits, __ATOMIC_SEQ_CST);
+		any = true;
+	}
+	if (any)
+		raise_sint(v);
+}
+
+static void raise_event(struct kvmb_vmm *vmm, u32 vp, u32 flag)
+{
+	struct vcpu *v = &to_vm(vmm)->vcpus[vp];
+	u8 *page = __unshare(__atomic_load_n(&v->siefp, __ATOMIC_ACQUIRE));
+	u32 bit = 1u << flag % 32, *word;
+
+	if (!page) {
+		__atomic_fetch_or(&v->late_flags[flag / 32], bit, __ATOMIC_SEQ_CST);
+		flush_late_flags(v); /* it may have been switched on meanwhile */
+		return;
+	}
+	word = (u32 *)(page + HV_VMBUS_SINT * 256) + flag / 32;
+	if (!(__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST) & bit))
+		raise_sint(v);
+}
+
+/* ---- host to guest: messages ---- */
+
+static void on_ack(void *arg, uint32_t events)
+{
+	struct vcpu *v = arg;
+	u64 n;
+
+	(void)events;
+	if (read(v->ack_fd, &n, sizeof(n)) == sizeof(n))
+		kvmb_bus_message_acked(v->vm->bus);
+}
+
+static void drop_ack(struct vcpu *v)
+{
+	if (v->ack_assigned)
+		irq_deassign(v->vm, irq_message_gsi(v->vm, v->index), v->msg_fd);
+	v->ack_assigned = false;
+}
+
+static void ack_idle(void *arg)
+{
+	struct vcpu *v = arg;
+
+	drop_ack(v);
+	kvmb_bus_message_acked(v->vm->bus); /* whatever still waits asks for it again */
+}
+
+static void want_ack(struct vcpu *v)
+{
+	int err = 0;
+
+	if (!v->ack_assigned)
+		err = irq_assign(v->vm, irq_message_gsi(v->vm, v->index), v->msg_fd, v->ack_fd);
+	if (err)
+		kvmb_err(v->vm->cfg.name, "no acknowledgements from vCPU %u: %s", v->index,
+			 strerror(-err));
+	v->ack_assigned = !err;
+	kvmb_timer_set(&v->ack_timer, ACK_IDLE_MS);
+}
+
+/*
+ * Try to fill a slot. Return: 0, or -EAGAIN with MessagePending set in the busy slot, so
+ * that the guest acknowledges by EOM. Used by the bus thread for VMBus's SINT and by the
+ * test device for others.
+ */
+int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u32 len)
+{
+	struct kvmb_hv_message *page = __unshare(__atomic_load_n(&v->simp, __ATOMIC_ACQUIRE));
+	struct kvmb_hv_message *slot;
+	int tries;
+
+	if (!page || !(__atomic_load_n(&v->synic_control, __ATOMIC_ACQUIRE) & HV_MSR_ENABLE))
+		return -EAGAIN;
+	slot = page + sint;
+	for (tries = 0; tries < 2; tries++) {
+		if (!smp_load_acquire(&slot->type)) {
+			slot->payload_size = (u8)len;
+			slot->flags = 0;
+			slot->sender = 0;
+			memcpy(slot->payload, payload, len);
+			smp_store_release(&slot->type, cpu_to_le32(type));
+			return 0;
+		}
+		__atomic_fetch_or(&slot->flags, HV_MSG_FLAG_PENDING, __ATOMIC_SEQ_CST);
+		smp_mb(); /* the flag is visible before we look whether the slot was freed */
+	}
+	return -EAGAIN;
+}
+
+static int post_message(struct kvmb_vmm *vmm, u32 vp, u32 type, const void *payload, u32 len)
+{
+	struct vcpu *v = &to_vm(vmm)->vcpus[vp];
+	int err;
+
+	err = hyperv_fill_slot(v, HV_VMBUS_SINT, type, payload, len);
+	if (err) {
+		want_ack(v);
+		/* the guest may have freed the slot before the acknowledgement could reach us */
+		err = hyperv_fill_slot(v, HV_VMBUS_SINT, type, payload, len);
+	}
+	if (!err)
+		raise_sint(v);
+	return err;
+}
+
+/* ---- guest to host: signals ---- */
+
+static int hv_eventfd(struct vm *vm, u32 conn_id, int fd, u32 flags)
+{
+	struct kvm_hyperv_eventfd e = { .conn_id = conn_id, .fd = fd, .flags = flags };
+
+	return ioctl(vm->vm_fd, KVM_HYPERV_EVENTFD, &e) ? -errno : 0;
+}
+
+int hyperv_bind_event(struct vm *vm, u32 conn_id, int efd)
+{
+	return hv_eventfd(vm, conn_id, efd, 0);
+}
+
+void hyperv_unbind_event(struct vm *vm, u32 conn_id)
+{
+	hv_eventfd(vm, conn_id, -1, KVM_HYPERV_EVENTFD_DEASSIGN);
+}
+
+static int bind_signal(struct kvmb_vmm *vmm, u32 conn_id, int efd)
+{
+	return hyperv_bind_event(to_vm(vmm), conn_id, efd);
+}
+
+static void unbind_signal(struct kvmb_vmm *vmm, u32 conn_id, int efd)
+{
+	(void)efd;
+	hyperv_unbind_event(to_vm(vmm), conn_id);
+}
+
+/*
+ * KVM's reference counter is its clock in 100 ns; the MSR itself cannot be read while
+ * the vCPU runs. Source: Linux 6.1 arch/x86/kvm/hyperv.c get_time_ref_counter().
+ */
+static u64 ref_time(struct kvmb_vmm *vmm)
+{
+	struct kvm_clock_data c = { 0 };
+
+	if (ioctl(to_vm(vmm)->vm_fd, KVM_GET_CLOCK, &c))
+		return 0;
+	return c.clock / 100;
+}
+
+static const struct kvmb_vmm_ops vmm_ops = {
+	.post_message = post_message,
+	.bind_signal = bind_signal,
+	.unbind_signal = unbind_signal,
+	.raise_event = raise_event,
+	.ref_time = ref_time,
+};
+
+/* ---- exits ---- */
+
+static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
+{
+	struct kvmb_gm *gm = &v->vm->gm;
+	void __shared *msg = NULL, *evt = NULL;
+
+	/* a page outside RAM is as good as none: nothing is delivered */
+	if (e->u.synic.msg_page & HV_MSR_ENABLE)
+		msg = kvmb_gm_ptr(gm, e->u.synic.msg_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
+	if (e->u.synic.evt_page & HV_MSR_ENABLE)
+		evt = kvmb_gm_ptr(gm, e->u.synic.evt_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
+	if (!(e->u.synic.control & HV_MSR_ENABLE))
+		evt = NULL;
+	__atomic_store_n(&v->synic_control, e->u.synic.control, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->simp, (struct kvmb_hv_message __shared *)msg, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->siefp, (u8 __shared *)evt, __ATOMIC_SEQ_CST);
+	flush_late_flags(v);
+	kvmb_bus_message_acked(v->vm->bus);
+}
+
+static u16 hypercall_post(struct vcpu *v, const struct kvm_hyperv_exit *e)
+{
+	struct kvmb_hv_post_message in;
+	gpa_t gpa = e->u.hcall.params[0];
+	u32 conn, len;
+	u16 status;
+
+	v->stats.hv_post++;
+	if (e->u.hcall.input & (1u << 16)) /* fast: the input does not fit registers */
+		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+	if (gpa & 7 || (gpa & (KVMB_PAGE_SIZE - 1)) > KVMB_PAGE_SIZE - sizeof(in))
+		return HV_STATUS_INVALID_ALIGNMENT;
+	if (kvmb_gm_read(&v->vm->gm, gpa, &in, sizeof(in)))
+		return HV_STATUS_INVALID_PARAMETER;
+	conn = le32_to_cpu(in.connection_id) & HV_CONNECTION_ID_MASK;
+	len = le32_to_cpu(in.payload_size);
+	if (len > HV_MESSAGE_PAYLOAD_MAX)
+		return HV_STATUS_INVALID_PARAMETER;
+	if (v->vm->testdev &&
+	    testdev_post(v->vm->testdev, conn, le32_to_cpu(in.message_type), in.payload, len, &status))
+		return status;
+	return kvmb_bus_post(v->vm->bus, conn, le32_to_cpu(in.message_type), in.payload, len);
+}
+
+static u16 hypercall_ext_caps(struct vcpu *v, const struct kvm_hyperv_exit *e)
+{
+	u64 none = 0;
+
+	return kvmb_gm_write(&v->vm->gm, e->u.hcall.params[1], &none, sizeof(none)) ?
+		       HV_STATUS_INVALID_PARAMETER : HV_STATUS_SUCCESS;
+}
+
+void hyperv_exit(struct vcpu *v)
+{
+	struct kvm_hyperv_exit *e = &v->run->hyperv;
+
+	if (e->type == KVM_EXIT_HYPERV_SYNIC) {
+		v->stats.hv_synic++;
+		synic_changed(v, e);
+		return;
+	}
+	if (e->type != KVM_EXIT_HYPERV_HCALL) {
+		v->stats.hv_other++;
+		return;
+	}
+	switch (e->u.hcall.input & 0xffff) {
+	case HV_CALL_POST_MESSAGE:
+		e->u.hcall.result = hypercall_post(v, e);
+		break;
+	case HV_CALL_SIGNAL_EVENT: /* only unknown connections and foreign flags come here */
+		v->stats.hv_signal++;
+		e->u.hcall.result = e->u.hcall.params[0] >> 32 & 0xffff ?
+					    HV_STATUS_INVALID_PORT_ID : HV_STATUS_INVALID_CONNECTION_ID;
+		break;
+	case HV_CALL_QUERY_EXT_CAPS:
+		v->stats.hv_other++;
+		e->u.hcall.result = hypercall_ext_caps(v, e);
+		break;
+	default:
+		v->stats.hv_other++;
+		e->u.hcall.result = HV_STATUS_INVALID_HYPERCALL_CODE;
+	}
+}
+
+/* ---- set-up and reset ---- */
+
+int hyperv_vm_init(struct vm *vm)
+{
+	vm->vmm.ops = &vmm_ops;
+	vm->vmm.gm = &vm->gm;
+	vm->vmm.num_vps = vm->cfg.cpus;
+	return 0;
+}
+
+/* First half of a vCPU's set-up; irqfds follow when routes exist (vm.c). */
+int hyperv_vcpu_init(struct vcpu *v)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC2 };
+
+	if (ioctl(v->fd, KVM_ENABLE_CAP, &cap))
+		return -errno;
+	v->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	v->msg_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	v->ack_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (v->event_fd < 0 || v->msg_fd < 0 || v->ack_fd < 0)
+		return -errno;
+	v->ack_watch = kvmb_loop_add(v->vm->loop, v->ack_fd, EPOLLIN, on_ack, v);
+	kvmb_timer_init(&v->ack_timer, v->vm->loop, ack_idle, v);
+	return v->ack_watch ? 0 : -ENOMEM;
+}
+
+int hyperv_vcpu_reset(struct vcpu *v)
+{
+	struct {
+		struct kvm_msrs h;
+		struct kvm_msr_entry e[40];
+	} m = { 0 };
+	u32 i;
+
+#define MSR(n, value) m.e[m.h.nmsrs++] = (struct kvm_msr_entry){ .index = (n), .data = (value) }
+	MSR(HV_MSR_SCONTROL, 0);
+	MSR(HV_MSR_SIMP, 0);
+	MSR(HV_MSR_SIEFP, 0);
+	for (i = 0; i < HV_NUM_SINTS; i++)
+		MSR(HV_MSR_SINT0 + i, HV_SINT_MASKED);
+	for (i = 0; i < 2 * HV_NUM_STIMERS; i++)
+		MSR(HV_MSR_STIMER0_CONFIG + i, 0);
+	MSR(HV_MSR_VP_ASSIST_PAGE, 0);
+	if (!v->index) {
+		MSR(HV_MSR_REFERENCE_TSC, 0);
+		MSR(HV_MSR_HYPERCALL, 0);
+		MSR(HV_MSR_GUEST_OS_ID, 0);
+		MSR(HV_MSR_CRASH_CTL, HV_CRASH_NOTIFY); /* advertise: crashes are reported */
+	}
+#undef MSR
+	__atomic_store_n(&v->synic_control, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->simp, NULL, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->siefp, NULL, __ATOMIC_SEQ_CST);
+	for (i = 0; i < ARRAY_SIZE(v->late_flags); i++)
+		__atomic_store_n(&v->late_flags[i], 0, __ATOMIC_SEQ_CST);
+	if (ioctl(v->fd, KVM_SET_MSRS, &m) != (int)m.h.nmsrs)
+		return -EIO;
+	return 0;
+}
+
+void hyperv_vcpu_fini(struct vcpu *v)
+{
+	if (v->ack_watch) {
+		kvmb_timer_cancel(&v->ack_timer);
+		drop_ack(v);
+		kvmb_loop_del(v->ack_watch);
+	}
+	if (v->event_fd > 0)
+		close(v->event_fd);
+	if (v->msg_fd > 0)
+		close(v->msg_fd);
+	if (v->ack_fd > 0)
+		close(v->ack_fd);
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The VM's state and counters as JSON. Field names: docs/json.md. */
+#include "vmm/info.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+
+#define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
+
+static void guid_str(const struct kvmb_guid *g, char *s)
+{
+	const u8 *b = g->b;
+
+	snprintf(s, KVMB_GUID_STR_SIZE,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[3], b[2], b[1],
+		 b[0], b[5], b[4], b[7], b[6], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static void add_channel(void *arg, const struct kvmb_chan_info *i)
+{
+	char type[KVMB_GUID_STR_SIZE], instance[KVMB_GUID_STR_SIZE];
+
+	guid_str(&i->type, type);
+	guid_str(&i->instance, instance);
+	json_array_append_new(arg, json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:i}", "name", i->name,
+					     "index", i->index, "relid", i->relid, "state", i->state,
+					     "type", type, "instance", instance, "target_vp",
+					     i->target_vp == KVMB_TARGET_VP_NONE ? -1 : (int)i->target_vp));
+}
+
+static void add_channel_stats(void *arg, const struct kvmb_chan_info *i)
+{
+	json_array_append_new(arg, json_pack(
+		"{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i}", "name", i->name, "index",
+		i->index, "packets_in", (json_int_t)i->stats.packets_in, "packets_out",
+		(json_int_t)i->stats.packets_out, "wakes", (json_int_t)i->stats.wakes, "signals",
+		(json_int_t)i->stats.signals, "errors", (json_int_t)i->stats.errors, "rx_used", i->rx_used,
+		"rx_size", i->rx_size, "tx_used", i->tx_used, "tx_size", i->tx_size));
+}
+
+static json_t *disk_list(struct vm *vm)
+{
+	json_t *a = json_array();
+	u32 c, lun;
+
+	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
+		for (lun = 0; vm->scsi[c] && lun < KVMB_STORAGE_MAX_LUNS; lun++) {
+			struct kvmb_disk *d = kvmb_storage_disk(vm->scsi[c], lun);
+
+			if (d)
+				json_array_append_new(a, json_pack(
+					"{s:i, s:i, s:s, s:I, s:b}", "controller", c, "lun", lun, "path",
+					d->path, "size", (json_int_t)(d->blocks * KVMB_DISK_BLOCK),
+					"read_only", d->read_only));
+		}
+	}
+	return a;
+}
+
+static json_t *nic_list(struct vm *vm)
+{
+	json_t *a = json_array();
+	char mac[18];
+	const u8 *m;
+	u32 i;
+
+	for (i = 0; i < vm->cfg.num_nics; i++) {
+		m = kvmb_net_mac(vm->nics[i]);
+		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+			 m[5]);
+		json_array_append_new(a, json_pack("{s:i, s:s, s:s}", "index", i, "kind",
+						   kvmb_net_kind(vm->nics[i]), "mac", mac));
+	}
+	return a;
+}
+
+static json_t *ic_info(const struct kvmb_ic *ic, bool on)
+{
+	json_t *o = json_pack("{s:b, s:s}", "enabled", on, "state", kvmb_ic_state_name(ic));
+	char v[16];
+
+	VERSION_STR(v, ic->message);
+	json_object_set_new(o, "version", ic->state == KVMB_IC_READY ? json_string(v) : json_null());
+	return o;
+}
+
+static json_t *ics_info(struct vm *vm)
+{
+	json_t *hb = ic_info(&vm->heartbeat.ic, vm->cfg.ic_heartbeat);
+	json_t *ts = ic_info(&vm->timesync.ic, vm->cfg.ic_timesync);
+	json_t *sd = ic_info(&vm->shutdown.ic, vm->cfg.ic_shutdown);
+
+	json_object_set_new(hb, "status", json_string(kvmb_heartbeat_status(&vm->heartbeat)));
+	json_object_set_new(hb, "beats", json_integer((json_int_t)vm->heartbeat.beats));
+	json_object_set_new(ts, "syncs", json_integer((json_int_t)vm->timesync.syncs));
+	json_object_set_new(ts, "samples", json_integer((json_int_t)vm->timesync.samples));
+	return json_pack("{s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd);
+}
+
+static json_t *crash_info(struct vm *vm)
+{
+	json_t *a;
+	int i;
+
+	if (!__atomic_load_n(&vm->crashed, __ATOMIC_ACQUIRE))
+		return json_null();
+	a = json_array();
+	for (i = 0; i < 5; i++)
+		json_array_append_new(a, json_integer((json_int_t)vm->crash[i]));
+	return a;
+}
+
+json_t *info_vm(struct vm *vm)
+{
+	json_t *chans = json_array();
+	char version[16], max[16];
+	u32 v = kvmb_bus_version(vm->bus);
+
+	VERSION_STR(version, v);
+	VERSION_STR(max, vm->cfg.vmbus_max);
+	kvmb_bus_for_each(vm->bus, add_channel, chans);
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, s:o}",
+			 "name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
+			 vm->cfg.cpus, "memory", (json_int_t)vm->cfg.memory, "uptime_ms",
+			 (json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->boots, "cpu_model",
+			 vm->cfg.cpu_model, "vmbus", "state", kvmb_bus_state_name(vm->bus), "version",
+			 v ? json_string(version) : json_null(), "max_version", max, "channels", chans,
+			 "disks", disk_list(vm), "nics", nic_list(vm), "integration", ics_info(vm), "crash",
+			 crash_info(vm));
+}
+
+/* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */
+static void add_kvm_stats(const struct vcpu *v, json_t *sum)
+{
+	static const char *const names[] = { "exits", "io_exits", "mmio_exits", "halt_exits",
+					     "irq_exits", "irq_injections", "hypercalls", "signal_exits" };
+	struct kvm_stats_header h;
+	struct kvm_stats_desc *d;
+	char buf[sizeof(*d) + 256];
+	size_t step, n;
+	u64 value;
+	u32 i;
+	int fd = ioctl(v->fd, KVM_GET_STATS_FD, NULL);
+
+	if (fd < 0)
+		return;
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h) || h.name_size > 256)
+		h.num_desc = 0;
+	step = sizeof(*d) + h.name_size;
+	for (i = 0; i < h.num_desc; i++) {
+		d = (struct kvm_stats_desc *)buf;
+		if (pread(fd, buf, step, (off_t)(h.desc_offset + i * step)) != (ssize_t)step ||
+		    pread(fd, &value, sizeof(value), (off_t)(h.data_offset + d->offset)) != sizeof(value))
+			break;
+		for (n = 0; n < ARRAY_SIZE(names); n++) {
+			if (!strcmp(d->name, names[n]))
+				json_object_set_new(sum, d->name, json_integer((json_int_t)value +
+						    json_integer_value(json_object_get(sum, d->name))));
+		}
+	}
+	close(fd);
+}
+
+static json_t *vcpu_stats(struct vm *vm, json_t *kvm)
+{
+	json_t *a = json_array();
+	u32 i;
+
+	for (i = 0; i < vm->cfg.cpus; i++) {
+		const struct vcpu_stats *s = &vm->vcpus[i].stats;
+
+		json_array_append_new(a, json_pack(
+			"{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "index", i, "user_exits",
+			(json_int_t)s->exits, "io", (json_int_t)s->io, "mmio", (json_int_t)s->mmio,
+			"interrupted", (json_int_t)s->intr, "synic", (json_int_t)s->hv_synic,
+			"post_message", (json_int_t)s->hv_post, "signal_event", (json_int_t)s->hv_signal,
+			"hypercall_other", (json_int_t)s->hv_other));
+		add_kvm_stats(&vm->vcpus[i], kvm);
+	}
+	return a;
+}
+
+static json_t *disk_stats(struct vm *vm)
+{
+	json_t *a = json_array();
+	u32 c, lun;
+
+	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
+		for (lun = 0; vm->scsi[c] && lun < KVMB_STORAGE_MAX_LUNS; lun++) {
+			struct kvmb_disk *d = kvmb_storage_disk(vm->scsi[c], lun);
+
+			if (d)
+				json_array_append_new(a, json_pack(
+					"{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "controller", c,
+					"lun", lun, "reads", (json_int_t)d->reads, "writes",
+					(json_int_t)d->writes, "flushes", (json_int_t)d->flushes,
+					"read_bytes", (json_int_t)d->read_bytes, "write_bytes",
+					(json_int_t)d->write_bytes, "errors", (json_int_t)d->errors));
+		}
+	}
+	return a;
+}
+
+static json_t *nic_stats(struct vm *vm)
+{
+	json_t *a = json_array();
+	struct kvmb_net_stats s;
+	u32 i;
+
+	for (i = 0; i < vm->cfg.num_nics; i++) {
+		kvmb_net_get_stats(vm->nics[i], &s);
+		json_array_append_new(a, json_pack(
+			"{s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "index", i, "tx_frames",
+			(json_int_t)s.tx_frames, "tx_bytes", (json_int_t)s.tx_bytes, "tx_dropped",
+			(json_int_t)s.tx_dropped, "rx_frames", (json_int_t)s.rx_frames, "rx_bytes",
+			(json_int_t)s.rx_bytes, "rx_dropped", (json_int_t)s.rx_dropped));
+	}
+	return a;
+}
+
+static json_t *scsi_stats(struct vm *vm)
+{
+	json_t *a = json_array();
+	struct kvmb_storage_stats s;
+	u32 c;
+
+	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
+		if (!vm->scsi[c])
+			continue;
+		kvmb_storage_get_stats(vm->scsi[c], &s);
+		json_array_append_new(a, json_pack("{s:i, s:I, s:I}", "controller", c, "requests",
+						   (json_int_t)s.requests, "io_enters",
+						   (json_int_t)s.io_submits));
+	}
+	return a;
+}
+
+json_t *info_stats(struct vm *vm)
+{
+	json_t *chans = json_array(), *kvm = json_object(), *vcpus = vcpu_stats(vm, kvm);
+	struct kvmb_bus_stats b;
+
+	kvmb_bus_for_each(vm->bus, add_channel_stats, chans);
+	kvmb_bus_get_stats(vm->bus, &b);
+	return json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:i, s:I}, s:o, s:o, s:o, s:o}", "name",
+			 vm->cfg.name, "vcpus", vcpus, "kvm", kvm, "bus", "messages_in",
+			 (json_int_t)b.messages_in, "messages_out", (json_int_t)b.messages_out, "refused",
+			 (json_int_t)b.refused, "busy", (json_int_t)b.busy, "gpadls", b.gpadls,
+			 "gpadl_pages", (json_int_t)b.gpadl_pages, "channels", chans, "controllers",
+			 scsi_stats(vm), "disks", disk_stats(vm), "nics", nic_stats(vm));
+}

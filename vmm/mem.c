@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Guest RAM: one memfd, mapped once, two slots around the hole below 4 GiB. */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/vm.h"
+
+static int add_slot(struct vm *vm, gpa_t base, u64 size, u64 offset, u8 *hva)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = vm->gm.num_regions,
+		.guest_phys_addr = base,
+		.memory_size = size,
+		.userspace_addr = (u64)(uintptr_t)(hva + offset),
+	};
+
+	vm->gm.regions[vm->gm.num_regions++] =
+		(struct kvmb_gm_region){ base, size, offset, hva + offset };
+	return ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) ? -errno : 0;
+}
+
+int mem_create(struct vm *vm)
+{
+	u64 size = vm->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX);
+	u8 *hva;
+	int err;
+
+	vm->gm.memfd = memfd_create("kvmbus-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (vm->gm.memfd < 0 || ftruncate(vm->gm.memfd, (off_t)size))
+		return -errno;
+	/* nobody, not even a later process that gets the fd, may shrink it under us */
+	fcntl(vm->gm.memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vm->gm.memfd, 0);
+	if (hva == MAP_FAILED)
+		return -errno;
+	madvise(hva, size, MADV_HUGEPAGE); /* where the host allows it for shared memory */
+	madvise(hva, size, MADV_DONTDUMP);
+	err = add_slot(vm, 0, low, 0, hva);
+	if (!err && size > low)
+		err = add_slot(vm, MEM_HIGH_BASE, size - low, low, hva);
+	return err;
+}
+
+void mem_destroy(struct vm *vm)
+{
+	if (vm->gm.num_regions)
+		munmap(vm->gm.regions[0].hva, vm->cfg.memory);
+	if (vm->gm.memfd >= 0)
+		close(vm->gm.memfd);
+	vm->gm.num_regions = 0;
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A virtual CPU: its thread in KVM_RUN, what the exits mean, power-on state. */
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/vm.h"
+
+#define KICK_SIGNAL SIGUSR1
+#define VCPU_STACK (128 * 1024)
+
+int vcpu_create(struct vm *vm, u32 index)
+{
+	struct vcpu *v = &vm->vcpus[index];
+	int err;
+
+	v->vm = vm;
+	v->index = index;
+	v->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, index);
+	if (v->fd < 0)
+		return -errno;
+	v->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (v->run == MAP_FAILED) {
+		v->run = NULL;
+		return -errno;
+	}
+	err = cpuid_apply(v);
+	if (!err)
+		err = hyperv_vcpu_init(v);
+	if (err)
+		return err;
+	if (ioctl(v->fd, KVM_GET_LAPIC, &v->lapic0) || ioctl(v->fd, KVM_GET_SREGS, &v->sregs0) ||
+	    ioctl(v->fd, KVM_GET_FPU, &v->fpu0) || ioctl(v->fd, KVM_GET_VCPU_EVENTS, &v->events0))
+		return -errno;
+	return 0;
+}
+
+int vcpu_reset(struct vcpu *v)
+{
+	struct kvm_mp_state mp = { v->index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE };
+	struct kvm_regs regs = { .rip = 0xfff0, .rflags = 2 };
+	struct kvm_debugregs dbg = { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
+	struct {
+		struct kvm_msrs h;
+		struct kvm_msr_entry e[2];
+	} m = { .h.nmsrs = 2, .e = { { .index = 0x6e0 /* TSC_DEADLINE */ },
+				     { .index = 0x277 /* PAT */, .data = 0x0007040600070406ull } } };
+	int err;
+
+	err = hyperv_vcpu_reset(v);
+	if (err)
+		return err;
+	ioctl(v->fd, KVM_SET_MSRS, &m); /* a CPU without one of them does not need it */
+	if (ioctl(v->fd, KVM_SET_SREGS, &v->sregs0) || ioctl(v->fd, KVM_SET_LAPIC, &v->lapic0) ||
+	    ioctl(v->fd, KVM_SET_FPU, &v->fpu0) || ioctl(v->fd, KVM_SET_REGS, &regs) ||
+	    ioctl(v->fd, KVM_SET_DEBUGREGS, &dbg) ||
+	    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &v->events0) || ioctl(v->fd, KVM_SET_MP_STATE, &mp))
+		return -errno;
+	return 0;
+}
+
+static void on_kick(int sig)
+{
+	(void)sig; /* its only purpose is to end KVM_RUN */
+}
+
+/* Parks while the machine stands. Return: false when the thread should end. */
+static bool may_run(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	bool go;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->stop_vcpus) {
+		vm->parked++;
+		pthread_cond_broadcast(&vm->cond);
+		while (vm->stop_vcpus && !vm->quit_vcpus)
+			pthread_cond_wait(&vm->cond, &vm->lock);
+		vm->parked--;
+		pthread_cond_broadcast(&vm->cond);
+	}
+	go = !vm->quit_vcpus;
+	pthread_mutex_unlock(&vm->lock);
+	return go;
+}
+
+static void exit_io(struct vcpu *v)
+{
+	struct kvm_run *r = v->run;
+	u8 *data = (u8 *)r + r->io.data_offset;
+	u32 i;
+
+	v->stats.io++;
+	for (i = 0; i < r->io.count; i++, data += r->io.size)
+		iobus_access(&v->vm->pio, r->io.port, r->io.size, r->io.direction == KVM_EXIT_IO_OUT,
+			     data);
+}
+
+static void exit_system_event(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	struct {
+		struct kvm_msrs h;
+		struct kvm_msr_entry e[5];
+	} m = { .h.nmsrs = 5 };
+	int i;
+
+	switch (v->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_RESET:
+		vm_request_reset(vm);
+		break;
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		vm_request_poweroff(vm);
+		break;
+	case KVM_SYSTEM_EVENT_CRASH: /* the guest panicked and tells; it goes on by itself */
+		for (i = 0; i < 5; i++)
+			m.e[i].index = HV_MSR_CRASH_P0 + (u32)i;
+		if (ioctl(v->fd, KVM_GET_MSRS, &m) != 5)
+			break;
+		for (i = 0; i < 5; i++)
+			vm->crash[i] = m.e[i].data;
+		__atomic_store_n(&vm->crashed, 1, __ATOMIC_RELEASE);
+		kvmb_warn_ratelimited(vm->cfg.name, "guest crash reported: error %#llx, os %#llx, "
+				      "rip %#llx, rax %#llx, rsp %#llx",
+				      (unsigned long long)m.e[0].data, (unsigned long long)m.e[1].data,
+				      (unsigned long long)m.e[2].data, (unsigned long long)m.e[3].data,
+				      (unsigned long long)m.e[4].data);
+		break;
+	}
+}
+
+static void run_failed(struct vcpu *v, const char *what, u64 detail)
+{
+	struct kvm_regs r = { 0 };
+
+	ioctl(v->fd, KVM_GET_REGS, &r);
+	kvmb_err(v->vm->cfg.name, "vCPU %u stopped: %s (%#llx) at rip %#llx", v->index, what,
+		 (unsigned long long)detail, (unsigned long long)r.rip);
+	vm_request_error(v->vm);
+}
+
+static void handle_exit(struct vcpu *v)
+{
+	struct kvm_run *r = v->run;
+
+	switch (r->exit_reason) {
+	case KVM_EXIT_IO:
+		exit_io(v);
+		break;
+	case KVM_EXIT_MMIO: /* nothing lives there */
+		v->stats.mmio++;
+		if (!r->mmio.is_write)
+			memset(r->mmio.data, 0xff, sizeof(r->mmio.data));
+		break;
+	case KVM_EXIT_HYPERV:
+		hyperv_exit(v);
+		break;
+	case KVM_EXIT_SYSTEM_EVENT:
+		exit_system_event(v);
+		break;
+	case KVM_EXIT_INTR:
+		v->stats.intr++;
+		break;
+	case KVM_EXIT_SHUTDOWN:
+		kvmb_warn_ratelimited(v->vm->cfg.name, "vCPU %u: triple fault, resetting", v->index);
+		vm_request_reset(v->vm);
+		break;
+	case KVM_EXIT_HLT:
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		run_failed(v, "KVM could not enter the guest",
+			   r->fail_entry.hardware_entry_failure_reason);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		run_failed(v, "KVM internal error", r->internal.suberror);
+		break;
+	default:
+		run_failed(v, "unknown exit", r->exit_reason);
+	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct vcpu *v = arg;
+
+	while (may_run(v)) {
+		if (ioctl(v->fd, KVM_RUN, 0) < 0) {
+			if (errno == EINTR || errno == EAGAIN) {
+				v->run->immediate_exit = 0;
+				v->stats.intr++;
+				continue;
+			}
+			kvmb_err(v->vm->cfg.name, "vCPU %u: KVM_RUN: %s", v->index, strerror(errno));
+			vm_request_error(v->vm);
+			continue;
+		}
+		v->stats.exits++;
+		handle_exit(v);
+	}
+	return NULL;
+}
+
+int vcpu_start_thread(struct vcpu *v)
+{
+	struct sigaction sa = { .sa_handler = on_kick };
+	sigset_t all, old;
+	pthread_attr_t attr;
+	char name[16];
+	int err;
+
+	sigaction(KICK_SIGNAL, &sa, NULL);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, VCPU_STACK);
+	sigfillset(&all);
+	sigdelset(&all, KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&v->thread, &attr, thread_main, v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return -err;
+	snprintf(name, sizeof(name), "vcpu%u", v->index);
+	pthread_setname_np(v->thread, name);
+	v->started = true;
+	return 0;
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	if (!v->started)
+		return;
+	/* set before the signal: a thread just about to enter KVM_RUN leaves it at once */
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, KICK_SIGNAL);
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	hyperv_vcpu_fini(v);
+	if (v->run)
+		munmap(v->run, v->vm->run_size);
+	if (v->fd > 0)
+		close(v->fd);
+}
