@@ -101,6 +101,7 @@ struct vm {
 	int crashed;
 
 	struct iobus pio;
+	u32 pm1_enable; /* atomic; dev/pm.c */
 	struct irq_table *irqs;
 	struct serial *serial;
 	struct rtc *rtc;

@@ -11,6 +11,8 @@
 
 #define SLP_EN 0x2000u
 
+#define PM_ENABLE 2u /* offset of the PM1 enable register */
+
 static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 {
 	struct vm *vm = dev;
@@ -25,9 +27,12 @@ static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	}
 	if (!write) {
 		/* no events are pending; SCI_EN is always on */
-		*val = offset == PM_CONTROL - PM_BASE ? 1 : 0;
+		*val = offset == PM_CONTROL - PM_BASE ? 1 :
+		       offset == PM_ENABLE ? __atomic_load_n(&vm->pm1_enable, __ATOMIC_RELAXED) : 0;
 		return;
 	}
+	if (offset == PM_ENABLE) /* kept, because ACPICA reads back what it enabled */
+		__atomic_store_n(&vm->pm1_enable, *val & 0xffff, __ATOMIC_RELAXED);
 	if (offset == PM_CONTROL - PM_BASE && *val & SLP_EN && (*val >> 10 & 7) == PM_SLEEP_S5)
 		vm_request_poweroff(vm);
 }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by every boot test. Runs where KVM is (L1 or this machine); $W is the test's own directory.
+. "$(dirname "${BASH_SOURCE[0]}")/../lab/env.sh"
+set -u
+W=$(mktemp -d /dev/shm/kvmbus-test.XXXXXX)
+export XDG_RUNTIME_DIR=$W
+NET_BITS=10.77.0
+trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; [ -z "${TAP:-}" ] || ip link del "$TAP" 2>/dev/null; rm -rf "$W"' EXIT
+fail() { echo "# $*"; for f in "$W"/*.log; do [ -e "$f" ] && { echo "# --- $(basename "$f")"; tail -25 "$f" | tr -d '\r' | sed 's/^/# /'; }; done; exit 1; }
+skip() { echo "# SKIP $*"; exit 77; }
+
+# vm NAME KERNEL "KERNEL ARGUMENTS" [kvmbus options]: start a guest in the background
+vm() {
+	local name=$1 kernel=$2 append=$3; shift 3
+	"$KVMBUS" run --name "$name" --kernel "$LAB_KERNELS/$kernel/vmlinux" --initrd "$GUEST_BIN/$kernel.cpio" \
+		--append "console=ttyS0 quiet panic=-1 $append" --serial "file=$W/$name.log" "$@" \
+		</dev/null 2>"$W/$name.err.log" &
+	eval "PID_$name=$!"
+}
+# wait_log NAME PATTERN SECONDS: until the console says so; a FAIL verdict or the VM's end stops the wait
+wait_log() {
+	local end=$((SECONDS + $3)) pid; eval "pid=\$PID_$1"
+	while [ $SECONDS -lt $end ]; do
+		grep -qE "$2" "$W/$1.log" 2>/dev/null && return 0
+		grep -q 'GUEST: FAIL' "$W/$1.log" 2>/dev/null && fail "$1: $(grep -m1 'GUEST: FAIL' "$W/$1.log")"
+		kill -0 "$pid" 2>/dev/null || { sleep 0.2; grep -qE "$2" "$W/$1.log" && return 0; fail "$1: the VM ended before \"$2\""; }
+		sleep 0.1
+	done
+	fail "$1: no \"$2\" in $3 s"
+}
+# vm_end NAME SECONDS STATUS: the VM must end by itself with that status
+vm_end() {
+	local pid rc end=$((SECONDS + $2)); eval "pid=\$PID_$1"
+	while kill -0 "$pid" 2>/dev/null; do [ $SECONDS -lt $end ] || fail "$1: still there after $2 s"; sleep 0.1; done
+	wait "$pid"; rc=$?
+	[ $rc = "$3" ] || fail "$1: exit status $rc, not $3"
+	# nothing a healthy guest does is worth a warning
+	if [ -z "${QUIET:-}" ] && [ -s "$W/$1.err.log" ]; then fail "$1: kvmbus complained"; fi
+	return 0
+}
+disk() { dd if=/dev/urandom of="$W/$1" bs=1M count="$2" 2>/dev/null; DISK_SUM=$(head -c 4194304 "$W/$1" | sha256sum | cut -c1-64); }
+tap() { # an interface with the host on .1
+	TAP=kvmbt$$; ip tuntap add "$TAP" mode tap && ip addr add $NET_BITS.1/24 dev "$TAP" && ip link set "$TAP" up ||
+		skip "no tap interface can be made here"
+}
+stat_sum() { "$KVMBUS" stats "$1" --json | python3 -c "import json,sys; d=json.load(sys.stdin); print($2)"; }

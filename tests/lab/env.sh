@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by every lab script: where things are. The cache lies outside the tree and may be empty.
+LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+KVMBUS_TOP=$(cd "$LAB_DIR/../.." && pwd)
+KVMBUS_CACHE=${KVMBUS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvmbus}
+LAB_KERNELS=$KVMBUS_CACHE/kernels
+LAB_QEMU=$KVMBUS_CACHE/qemu/usr/bin/qemu-system-x86_64
+KVMBUS=${KVMBUS:-$KVMBUS_TOP/build/kvmbus}
+GUEST_BIN=$KVMBUS_TOP/build/guest
+export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU KVMBUS GUEST_BIN
+lab_die() { echo "lab: $*" >&2; exit 125; }
