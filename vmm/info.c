@@ -2,7 +2,6 @@
 /* The VM's state and counters as JSON. Field names: docs/json.md. */
 #include "vmm/info.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "lib/util.h"
@@ -142,7 +141,7 @@ static void add_kvm_stats(const struct vcpu *v, json_t *sum)
 	size_t step, n;
 	u64 value;
 	u32 i;
-	int fd = ioctl(v->fd, KVM_GET_STATS_FD, NULL);
+	int fd = v->stats_fd;
 
 	if (fd < 0)
 		return;
@@ -160,7 +159,6 @@ static void add_kvm_stats(const struct vcpu *v, json_t *sum)
 						    json_integer_value(json_object_get(sum, d->name))));
 		}
 	}
-	close(fd);
 }
 
 static json_t *vcpu_stats(struct vm *vm, json_t *kvm)

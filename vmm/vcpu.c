@@ -27,6 +27,7 @@ int vcpu_create(struct vm *vm, u32 index)
 		v->run = NULL;
 		return -errno;
 	}
+	v->stats_fd = ioctl(v->fd, KVM_GET_STATS_FD, NULL); /* -1 on kernels before 5.14 */
 	err = cpuid_apply(v);
 	if (!err)
 		err = hyperv_vcpu_init(v);
@@ -242,6 +243,8 @@ void vcpu_destroy(struct vcpu *v)
 	hyperv_vcpu_fini(v);
 	if (v->run)
 		munmap(v->run, v->vm->run_size);
+	if (v->stats_fd > 0)
+		close(v->stats_fd);
 	if (v->fd > 0)
 		close(v->fd);
 }

@@ -50,6 +50,7 @@ struct vcpu {
 	struct vm *vm;
 	u32 index; /* = VP index = APIC id */
 	int fd;
+	int stats_fd; /* KVM's counters; taken early, a vCPU in KVM_RUN answers no ioctl */
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;

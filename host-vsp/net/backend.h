@@ -11,10 +11,13 @@ struct kvmb_net_backend;
 struct kvmb_net_backend_ops {
 	const char *kind; /* "user", "tap", "none" */
 	/*
-	 * One whole frame out. Return: 0; -EAGAIN when the backend is full, nothing sent,
-	 * and fd becomes writable later; another -errno when it is gone or refuses the frame.
+	 * One whole frame out. Return: 0; 1 when it was taken but is not all out yet: call
+	 * flush() when fd is writable; -EAGAIN when the backend is full and nothing was taken;
+	 * another -errno when it is gone or refuses the frame.
 	 */
 	int (*send)(struct kvmb_net_backend *b, const struct iovec *iov, int num, size_t len);
+	/* Push out what is left of a frame. Return: 0 when nothing is left, -EAGAIN, -EPIPE. */
+	int (*flush)(struct kvmb_net_backend *b);
 	/*
 	 * One whole frame in. Return: bytes; -EAGAIN when there is none; -EMSGSIZE when it did
 	 * not fit and was dropped; -EPIPE when the backend is gone.

@@ -4,7 +4,7 @@
  * (4 bytes, big-endian).
  *
  * A stream may take half a frame. The unsent rest is kept and goes first; until it is
- * gone send() answers -EAGAIN. Incoming bytes are read in large pieces, so that one
+ * gone send() answers -EAGAIN and the caller calls flush(). Incoming bytes are read in large pieces, so that one
  * system call brings many frames.
  *
  * Source: passt(1), option --fd; qemu's "-netdev stream" has the same framing.
@@ -86,9 +86,15 @@ static int stream_send(struct kvmb_net_backend *b, const struct iovec *iov, int 
 	n = sendmsg(b->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN ? -EAGAIN : -EPIPE;
-	if ((size_t)n < len + sizeof(word))
-		keep_rest(s, v, num + 1, (size_t)n);
-	return 0;
+	if ((size_t)n == len + sizeof(word))
+		return 0;
+	keep_rest(s, v, num + 1, (size_t)n);
+	return 1;
+}
+
+static int stream_flush(struct kvmb_net_backend *b)
+{
+	return send_rest(container_of(b, struct stream, b));
 }
 
 static int fill(struct stream *s)
@@ -174,6 +180,7 @@ static void stream_destroy(struct kvmb_net_backend *b)
 static const struct kvmb_net_backend_ops stream_ops = {
 	.kind = "user",
 	.send = stream_send,
+	.flush = stream_flush,
 	.recv = stream_recv,
 	.destroy = stream_destroy,
 };

@@ -18,6 +18,12 @@ static int tap_send(struct kvmb_net_backend *b, const struct iovec *iov, int num
 	return writev(b->fd, iov, num) < 0 ? -errno : 0;
 }
 
+static int tap_flush(struct kvmb_net_backend *b)
+{
+	(void)b;
+	return 0; /* a frame goes whole or not at all */
+}
+
 static ssize_t tap_recv(struct kvmb_net_backend *b, const struct iovec *iov, int num)
 {
 	ssize_t n = readv(b->fd, iov, num);
@@ -36,6 +42,7 @@ static void tap_destroy(struct kvmb_net_backend *b)
 static const struct kvmb_net_backend_ops tap_ops = {
 	.kind = "tap",
 	.send = tap_send,
+	.flush = tap_flush,
 	.recv = tap_recv,
 	.destroy = tap_destroy,
 };

@@ -462,7 +462,9 @@ static int send_frame(struct net_chan *nc, const struct iovec *iov, int num, u64
 	err = b->ops->send(b, out, n, len);
 	if (err == -EAGAIN)
 		return err;
-	if (err) {
+	if (err > 0)
+		nc->backend_full = true; /* the rest of it goes when the backend is writable */
+	if (err < 0) {
 		nc->n->stats.tx_dropped++;
 	} else {
 		nc->n->stats.tx_frames++;
@@ -684,7 +686,7 @@ static void on_backend(void *arg, uint32_t events)
 	struct net_chan *nc = arg;
 
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-		nc->backend_full = false;
+		nc->backend_full = nc->n->backend->ops->flush(nc->n->backend) == -EAGAIN;
 	if (events & (EPOLLHUP | EPOLLERR) && !(events & EPOLLIN)) {
 		nc->backend_gone = true;
 		kvmb_warn(kvmb_chan_name(nc->ch), "the %s network is gone",

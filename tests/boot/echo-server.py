@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""echo-server.py ADDRESS PORT: sends back what comes, when the other side has finished sending or
-at once; one thread a connection."""
+"""echo-server.py ADDRESS PORT: a client sends a length in decimal, a newline and so many bytes; they come
+back and the connection is closed from here. One thread a connection."""
 import socket, sys, threading
 
 def serve(c):
-    with c:
-        while True:
-            d = c.recv(65536)
+    with c, c.makefile('rb') as f:
+        left = int(f.readline())
+        while left:
+            d = f.read1(min(left, 65536))
             if not d:
                 return
             c.sendall(d)
+            left -= len(d)
 
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

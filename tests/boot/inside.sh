@@ -21,7 +21,9 @@ for line in "${lines[@]}"; do
 	77) echo "ok $n - $title # SKIP $(sed -n 's/^# SKIP //p' /tmp/out.$$)"; skipped=$((skipped + 1)) ;;
 	*) echo "not ok $n - $title (status $rc, $ms ms)"; failed=$((failed + 1)); cat /tmp/out.$$ ;;
 	esac
-	pkill -KILL -x kvmbus 2>/dev/null
+	# a test that was killed could not clean up: the next one starts from nothing
+	pkill -KILL -x kvmbus; pkill -KILL -x passt; pkill -KILL -f echo-server.py
+	for t in $(ls /sys/class/net | grep ^kvmbt); do ip link del "$t"; done
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ] && [ $n -gt 0 ]

@@ -3,23 +3,7 @@
 # signals.sh KERNEL: under disk and network load no signal of the guest exits to user space.
 . "$(dirname "$0")/lib.sh"
 tap; disk d 32
-vm s "$1" "kvmb.job=load kvmb.addr=$NET_BITS.2 kvmb.peer=$NET_BITS.1" --cpus 2 --memory 512M --disk "$W/d" \
-	--nic "tap=$TAP" --serial "unix=$W/tty"
-python3 - "$W/tty" "$W/s.log" <<'P' &
-import socket, sys, time
-for _ in range(100):
-    try:
-        s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); break
-    except OSError: time.sleep(0.1)
-with open(sys.argv[2], 'wb', 0) as f:
-    sent = False; seen = b''
-    while True:
-        d = s.recv(4096)
-        if not d: break
-        f.write(d); seen = (seen + d)[-200:]
-        if b'load begins' in seen and not sent:
-            time.sleep(2); s.sendall(b'\n'); sent = True
-P
+vm s "$1" "kvmb.job=load kvmb.addr=$NET_BITS.2 kvmb.peer=$NET_BITS.1" --cpus 2 --memory 512M --disk "$W/d" --nic "tap=$TAP"
 wait_log s 'GUEST: load begins' 90
 io="sum(v['user_exits'] - v['io'] - v['mmio'] for v in d['vcpus'])" sig="sum(v['signal_event'] for v in d['vcpus'])"
 req="sum(c['requests'] for c in d['controllers']) + sum(n['tx_frames'] for n in d['nics'])"
