@@ -143,6 +143,20 @@ static void run_failed(struct vcpu *v, const char *what, u64 detail)
 	vm_request_error(v->vm);
 }
 
+static void triple_fault(struct vcpu *v)
+{
+	struct kvm_sregs s = { 0 };
+	struct kvm_regs r = { 0 };
+
+	ioctl(v->fd, KVM_GET_REGS, &r);
+	ioctl(v->fd, KVM_GET_SREGS, &s);
+	kvmb_warn_ratelimited(v->vm->cfg.name, "vCPU %u: triple fault at rip %#llx (rsp %#llx, cr2 %#llx, "
+			      "cr3 %#llx), resetting", v->index, (unsigned long long)r.rip,
+			      (unsigned long long)r.rsp, (unsigned long long)s.cr2,
+			      (unsigned long long)s.cr3);
+	vm_request_reset(v->vm);
+}
+
 static void handle_exit(struct vcpu *v)
 {
 	struct kvm_run *r = v->run;
@@ -166,8 +180,7 @@ static void handle_exit(struct vcpu *v)
 		v->stats.intr++;
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		kvmb_warn_ratelimited(v->vm->cfg.name, "vCPU %u: triple fault, resetting", v->index);
-		vm_request_reset(v->vm);
+		triple_fault(v);
 		break;
 	case KVM_EXIT_HLT:
 		break;

@@ -56,15 +56,18 @@ static void send_torndown(struct kvmb_bus *bus, u32 id)
 	kvmb_bus_send(bus, KVMB_MSG_GPADL_TORNDOWN, &m, sizeof(m));
 }
 
-static const char *fill(struct kvmb_bus *bus, struct kvmb_gpadl *g, const __le64 *pfns, u32 num)
+/* @pfns stand at an odd place of the message: they are copied one by one. */
+static const char *fill(struct kvmb_bus *bus, struct kvmb_gpadl *g, const void *pfns, u32 num)
 {
+	__le64 pfn;
 	u64 gfn;
 	u32 i;
 
 	if (num > g->num_pages - g->filled)
 		num = g->num_pages - g->filled; /* the last message may be padded */
 	for (i = 0; i < num; i++) {
-		gfn = le64_to_cpu(pfns[i]);
+		memcpy(&pfn, (const u8 *)pfns + i * sizeof(pfn), sizeof(pfn));
+		gfn = le64_to_cpu(pfn);
 		if (!kvmb_gm_gfn_valid(bus->cfg.vmm->gm, gfn))
 			return "a page is outside RAM";
 		g->gfns[g->filled++] = gfn;
@@ -78,20 +81,21 @@ static const char *fill(struct kvmb_bus *bus, struct kvmb_gpadl *g, const __le64
 static const char *begin(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_header *h, u32 len,
 			 struct kvmb_gpadl **out)
 {
-	const struct kvmb_wire_gparange *r = (const void *)(h + 1);
+	struct kvmb_wire_gparange r;
 	u32 relid = le32_to_cpu(h->relid), id = le32_to_cpu(h->gpadl);
 	struct kvmb_chan *ch = kvmb_chan_by_relid(bus, relid);
 	struct kvmb_gpadl *g;
 	u32 pages;
 
+	memcpy(&r, h + 1, sizeof(r));
 	if (!ch || ch->state == KVMB_CHAN_REVOKED || ch->state == KVMB_CHAN_REVOKING)
 		return "its channel is not offered";
 	if (!id || find(bus, id))
 		return "its handle is zero or in use";
 	if (le16_to_cpu(h->range_count) != 1)
 		return "it has not exactly one range";
-	if (le32_to_cpu(r->byte_offset) || le32_to_cpu(r->byte_count) % KVMB_PAGE_SIZE ||
-	    kvmb_gparange_pages(le32_to_cpu(r->byte_count), 0, &pages))
+	if (le32_to_cpu(r.byte_offset) || le32_to_cpu(r.byte_count) % KVMB_PAGE_SIZE ||
+	    kvmb_gparange_pages(le32_to_cpu(r.byte_count), 0, &pages))
 		return "its range is empty or not page-aligned";
 	if (bus->gpadl_count >= KVMB_GPADL_MAX_COUNT ||
 	    bus->gpadl_pages + pages > KVMB_GPADL_MAX_TOTAL_PAGES)
@@ -107,7 +111,8 @@ static const char *begin(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_head
 	bus->gpadl_count++;
 	bus->gpadl_pages += pages;
 	*out = g;
-	return fill(bus, g, r->pfns, (u32)((len - sizeof(*h) - sizeof(*r)) / sizeof(r->pfns[0])));
+	return fill(bus, g, (const u8 *)(h + 1) + sizeof(r),
+		    (u32)((len - sizeof(*h) - sizeof(r)) / sizeof(u64)));
 }
 
 void kvmb_gpadl_on_header(struct kvmb_bus *bus, const void *buf, u32 len)

@@ -80,7 +80,8 @@ struct net_chan {
 	u32 num_sections;
 	u16 *free_sections; /* stack free_sections[num_free] */
 	u32 num_free;
-	u8 *section_busy;   /* section_busy[num_sections]: with the guest */
+	u32 *section_id;    /* section_id[num_sections]: transaction that has it, 0 = free */
+	u16 rx_sequence;    /* upper half of the next id: a second completion is recognised */
 
 	/* what could not be put yet because the ring was full; input waits meanwhile */
 	bool held;
@@ -124,9 +125,9 @@ static void drop_recv_buffer(struct net_chan *nc)
 {
 	drop_buffer(nc, &nc->recv);
 	free(nc->free_sections);
-	free(nc->section_busy);
+	free(nc->section_id);
 	nc->free_sections = NULL;
-	nc->section_busy = NULL;
+	nc->section_id = NULL;
 	nc->num_sections = nc->num_free = 0;
 }
 
@@ -202,7 +203,7 @@ static int put_held(struct net_chan *nc)
 
 	if (nc->held_type == KVMB_PKT_XFER_PAGES) {
 		x.r.byte_count = cpu_to_le32(nc->held_len);
-		x.r.byte_offset = cpu_to_le32((u32)(nc->held_id - 1) * SUB_ALLOC);
+		x.r.byte_offset = cpu_to_le32((u32)(nc->held_id & 0xffff) * SUB_ALLOC);
 		err = kvmb_ring_put(&nc->io->tx, nc->held_type, KVMB_PKT_FLAG_COMPLETE, nc->held_id,
 				    &x, sizeof(x), &nc->held_msg, sizeof(nc->held_msg));
 	} else {
@@ -256,14 +257,16 @@ static void complete_rndis(struct net_chan *nc, u64 id, u32 status)
 /* Tell the guest of @len bytes in section @s. */
 static void deliver(struct net_chan *nc, u16 s, u32 len, u32 channel)
 {
-	nc->section_busy[s] = 1;
+	if (!++nc->rx_sequence)
+		nc->rx_sequence = 1; /* an id is never 0 */
+	nc->section_id[s] = (u32)nc->rx_sequence << 16 | s;
 	memset(&nc->held_msg, 0, sizeof(nc->held_msg));
 	nc->held_msg.type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT);
 	nc->held_msg.u.rndis.channel_type = cpu_to_le32(channel);
 	nc->held_msg.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
 	nc->held = true;
 	nc->held_type = KVMB_PKT_XFER_PAGES;
-	nc->held_id = s + 1ull; /* never 0 */
+	nc->held_id = nc->section_id[s];
 	nc->held_len = len;
 	nc->held_channel = channel;
 	flush_held(nc);
@@ -372,8 +375,8 @@ static u32 on_recv_buf(struct net_chan *nc, const struct kvmb_wire_nvsp *m)
 	num = (u32)((u64)nc->recv.num_pages * KVMB_PAGE_SIZE / SUB_ALLOC);
 	num = KVMB_MIN(num, MAX_SECTIONS);
 	nc->free_sections = num ? calloc(num, sizeof(*nc->free_sections)) : NULL;
-	nc->section_busy = num ? calloc(num, 1) : NULL;
-	if (!nc->free_sections || !nc->section_busy) {
+	nc->section_id = num ? calloc(num, sizeof(*nc->section_id)) : NULL;
+	if (!nc->free_sections || !nc->section_id) {
 		drop_recv_buffer(nc);
 		return KVMB_NVSP_STAT_FAIL;
 	}
@@ -589,14 +592,15 @@ static bool nvsp_request(struct net_chan *nc, const struct kvmb_wire_nvsp *m,
 
 static void on_completion(struct net_chan *nc, const struct kvmb_pkt *pkt)
 {
-	u64 s = pkt->trans_id - 1;
+	u64 id = pkt->trans_id;
+	u16 s = (u16)id;
 
-	if (pkt->trans_id > nc->num_sections || !pkt->trans_id || !nc->section_busy[s]) {
+	if (!id || s >= nc->num_sections || nc->section_id[s] != id) {
 		nc->io->stats.errors++; /* unknown, or twice: nothing to give back */
 		return;
 	}
-	nc->section_busy[s] = 0;
-	nc->free_sections[nc->num_free++] = (u16)s;
+	nc->section_id[s] = 0;
+	nc->free_sections[nc->num_free++] = s;
 }
 
 /* Return: 0; -EAGAIN to leave the packet in the ring. */

@@ -6,7 +6,7 @@ tap
 vm c "$1" "kvmb.job=clock kvmb.addr=$NET_BITS.2" --cpus 2 --memory 256M --nic "tap=$TAP"
 wait_log c 'GUEST: clock ready' 90
 sleep 3
-offset() { "$GUEST_BIN/clockd" -q $NET_BITS.2 7001 || fail "the guest does not tell its time"; }
+offset() { "$GUEST_BIN/tool" clock $NET_BITS.2 7001 || fail "the guest does not tell its time"; }
 echo "# before the pause: $(offset) us"
 "$KVMBUS" pause c || fail pause
 "$KVMBUS" pause c 2>/dev/null; [ $? = 4 ] || fail "a second pause is not exit status 4"

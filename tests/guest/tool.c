@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The test guest's own program; static, so that it needs nothing there.
+ *
+ * tool clockd PORT         answer each UDP datagram with CLOCK_REALTIME in nanoseconds
+ * tool clock HOST PORT     print how far this clock is behind HOST's, in microseconds, from
+ *                          the quickest of 20 exchanges
+ * tool echo HOST PORT LEN  send LEN pseudo-random bytes to an echo server (tests/boot/
+ *                          echo-server.py) and compare what comes back
+ */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static long long now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (long long)ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+static int clock_server(struct sockaddr_in *a)
+{
+	int s = socket(AF_INET, SOCK_DGRAM, 0), n;
+	struct sockaddr_in from;
+	char buf[64];
+
+	if (bind(s, (struct sockaddr *)a, sizeof(*a)))
+		return 1;
+	for (;;) {
+		socklen_t len = sizeof(from);
+
+		if (recvfrom(s, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len) < 0)
+			continue;
+		n = snprintf(buf, sizeof(buf), "%lld", now());
+		sendto(s, buf, (size_t)n, 0, (struct sockaddr *)&from, len);
+	}
+}
+
+static int clock_query(struct sockaddr_in *a)
+{
+	int s = socket(AF_INET, SOCK_DGRAM, 0), i;
+	struct timeval tv = { 2, 0 };
+	long long best = -1, offset = 0, t1, t2, th;
+	char buf[64];
+	ssize_t n;
+
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	for (i = 0; i < 20; i++) {
+		t1 = now();
+		sendto(s, "?", 1, 0, (struct sockaddr *)a, sizeof(*a));
+		n = recv(s, buf, sizeof(buf) - 1, 0);
+		t2 = now();
+		if (n <= 0)
+			continue;
+		buf[n] = 0;
+		th = atoll(buf);
+		if (best < 0 || t2 - t1 < best) {
+			best = t2 - t1;
+			offset = th - (t1 + (t2 - t1) / 2);
+		}
+	}
+	if (best < 0)
+		return 1;
+	printf("%lld\n", offset / 1000);
+	return 0;
+}
+
+static uint8_t byte_at(uint64_t i)
+{
+	uint64_t x = i * 0x9e3779b97f4a7c15ull;
+
+	return (uint8_t)(x >> 56 ^ x >> 24);
+}
+
+static int echo(struct sockaddr_in *a, uint64_t len)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0), n;
+	uint64_t sent = 0, got = 0, i, k;
+	struct pollfd p = { .fd = s };
+	uint8_t buf[16384];
+	ssize_t r;
+
+	if (connect(s, (struct sockaddr *)a, sizeof(*a))) {
+		perror("connect");
+		return 1;
+	}
+	n = snprintf((char *)buf, sizeof(buf), "%llu\n", (unsigned long long)len);
+	if (write(s, buf, (size_t)n) != n)
+		return 1;
+	while (got < len) {
+		p.events = (short)(POLLIN | (sent < len ? POLLOUT : 0));
+		if (poll(&p, 1, 20000) <= 0) {
+			fprintf(stderr, "nothing for 20 s: %llu sent, %llu back\n",
+				(unsigned long long)sent, (unsigned long long)got);
+			return 1;
+		}
+		if (p.revents & POLLOUT && sent < len) {
+			k = len - sent < sizeof(buf) ? len - sent : sizeof(buf);
+			for (i = 0; i < k; i++)
+				buf[i] = byte_at(sent + i);
+			r = send(s, buf, k, MSG_DONTWAIT | MSG_NOSIGNAL);
+			if (r > 0)
+				sent += (uint64_t)r;
+		}
+		if (p.revents & (POLLIN | POLLHUP | POLLERR)) {
+			r = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
+			if (r <= 0)
+				break;
+			for (i = 0; i < (uint64_t)r; i++) {
+				if (buf[i] != byte_at(got + i)) {
+					fprintf(stderr, "byte %llu differs\n", (unsigned long long)(got + i));
+					return 1;
+				}
+			}
+			got += (uint64_t)r;
+		}
+	}
+	printf("%llu bytes there and back\n", (unsigned long long)got);
+	return got != len;
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+
+	if (argc == 3 && !strcmp(argv[1], "clockd")) {
+		a.sin_port = htons((uint16_t)atoi(argv[2]));
+		return clock_server(&a);
+	}
+	if (argc < 4)
+		return 2;
+	inet_pton(AF_INET, argv[2], &a.sin_addr);
+	a.sin_port = htons((uint16_t)atoi(argv[3]));
+	if (!strcmp(argv[1], "clock"))
+		return clock_query(&a);
+	return argc == 5 && !strcmp(argv[1], "echo") ? echo(&a, strtoull(argv[4], NULL, 10)) : 2;
+}

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* storvsp through the fake VMM: the init sequence, SCSI, data both ways, and liars. */
+#include "host-vsp/storage/storage.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/harness/fake_vmm.h"
+#include "tests/unit/test.h"
+#include "vmbus-core/proto/storage.h"
+
+#define BLOCKS 2048u
+
+static struct fake_vmm f;
+static struct kvmb_storage *s;
+static struct kvmb_wire_offer offer;
+static struct fake_chan c;
+static char path[] = "/tmp/kvmbus-disk-XXXXXX";
+static u64 next_id;
+
+static void make_disk(bool read_only)
+{
+	char why[128];
+	struct kvmb_disk *d;
+	int fd;
+
+	strcpy(path, "/tmp/kvmbus-disk-XXXXXX");
+	fd = mkstemp(path);
+	assert_int_equal(ftruncate(fd, BLOCKS * 512), 0);
+	close(fd);
+	assert_int_equal(kvmb_disk_open(path, read_only, &d, why, sizeof(why)), 0);
+	s = kvmb_storage_create(0, 3);
+	assert_int_equal(kvmb_storage_attach(s, d, 0), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	make_disk(false);
+	kvmb_storage_offer(s, f.bus);
+	assert_int_equal(fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1), 1);
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	kvmb_gm_unmap_ring(&c.map_tx);
+	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_fini(&f);
+	kvmb_storage_destroy(s);
+	unlink(path);
+	return 0;
+}
+
+static int answer(struct kvmb_wire_stor *p, u64 id)
+{
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	int err = fake_recv(&f, &c, buf, sizeof(buf), &pkt);
+
+	if (err)
+		return err;
+	assert_int_equal(pkt.type, KVMB_PKT_COMPLETION);
+	assert_int_equal(pkt.trans_id, id);
+	assert_int_equal(pkt.payload_len, 64);
+	memcpy(p, pkt.payload, sizeof(*p));
+	assert_int_equal(le32_to_cpu(p->operation), KVMB_STOR_COMPLETE_IO);
+	return 0;
+}
+
+static u32 ask(enum kvmb_stor_op op, struct kvmb_wire_stor *p)
+{
+	p->operation = cpu_to_le32(op);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL, 0, p,
+				   sizeof(*p)), 0);
+	assert_int_equal(answer(p, next_id), 0);
+	return le32_to_cpu(p->status);
+}
+
+static void init(void)
+{
+	struct kvmb_wire_stor p = { 0 };
+
+	assert_int_equal(ask(KVMB_STOR_BEGIN_INIT, &p), 0);
+	memset(&p, 0, sizeof(p));
+	p.u.version.major_minor = cpu_to_le16(KVMB_STOR_V6_2);
+	assert_int_equal(ask(KVMB_STOR_QUERY_VERSION, &p), 0);
+	assert_int_equal(ask(KVMB_STOR_QUERY_PROPERTIES, &p), 0);
+	assert_int_equal(le32_to_cpu(p.u.properties.max_transfer), 512 * 1024);
+	assert_int_equal(le16_to_cpu(p.u.properties.max_sub_channels), 3);
+	assert_int_equal(ask(KVMB_STOR_END_INIT, &p), 0);
+}
+
+/* One SRB with @len bytes at @gpa. Return: srb_status; *p = the answer. */
+static u8 srb(const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len, struct kvmb_wire_stor *p)
+{
+	u32 pages = ((gpa & 4095) + len + 4095) / 4096, i;
+	u8 hdr[16 + 8 * 200] __attribute__((aligned(8)));
+	struct kvmb_wire_gpa_direct g = { .range_count = cpu_to_le32(1) };
+	struct kvmb_wire_gparange r = { cpu_to_le32(len), cpu_to_le32((u32)(gpa & 4095)) };
+	__le64 pfn;
+
+	memset(p, 0, sizeof(*p));
+	p->operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB);
+	p->u.srb.length = cpu_to_le16(52);
+	p->u.srb.cdb_length = cdb_len;
+	p->u.srb.sense_length = 20;
+	p->u.srb.data_in = dir;
+	p->u.srb.transfer_length = cpu_to_le32(len);
+	memcpy(p->u.srb.u.cdb, cdb, KVMB_STOR_CDB_SIZE);
+	memcpy(hdr, &g, sizeof(g));
+	memcpy(hdr + 8, &r, sizeof(r));
+	for (i = 0; i < pages; i++) {
+		pfn = cpu_to_le64((gpa >> 12) + i);
+		memcpy(hdr + 16 + 8 * i, &pfn, 8);
+	}
+	assert_int_equal(fake_send(&f, &c, len ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE,
+				   ++next_id, len ? hdr : NULL, len ? 16 + 8 * pages : 0, p, sizeof(*p)), 0);
+	assert_int_equal(answer(p, next_id), 0);
+	return p->u.srb.srb_status;
+}
+
+#define CDB(...) ((const u8[16]){ __VA_ARGS__ })
+
+static void assert_sense(const struct kvmb_wire_stor *p, u8 key, u8 asc)
+{
+	assert_int_equal(p->u.srb.srb_status, KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID);
+	assert_int_equal(p->u.srb.scsi_status, 2);
+	assert_int_equal(p->u.srb.u.sense[2], key);
+	assert_int_equal(p->u.srb.u.sense[12], asc);
+	assert_int_equal(le32_to_cpu(p->u.srb.transfer_length), 0);
+}
+
+static void init_sequence_in_order_only(void **state)
+{
+	static const enum kvmb_stor_op early[] = { KVMB_STOR_END_INIT, KVMB_STOR_QUERY_PROPERTIES,
+						   KVMB_STOR_QUERY_VERSION, KVMB_STOR_CREATE_SUB_CHANNELS,
+						   KVMB_STOR_EXECUTE_SRB, KVMB_STOR_FCHBA_DATA };
+	struct kvmb_wire_stor p = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(early); i++)
+		assert_int_equal(ask(early[i], &p), KVMB_STOR_STATUS_INVALID_STATE);
+	assert_int_equal(ask(KVMB_STOR_BEGIN_INIT, &p), 0);
+	assert_int_equal(ask(KVMB_STOR_BEGIN_INIT, &p), KVMB_STOR_STATUS_INVALID_STATE);
+	p.u.version.major_minor = cpu_to_le16(0x0700);
+	assert_int_equal(ask(KVMB_STOR_QUERY_VERSION, &p), KVMB_STOR_STATUS_REVISION_MISMATCH);
+	p.u.version.major_minor = cpu_to_le16(KVMB_STOR_V5_1);
+	assert_int_equal(ask(KVMB_STOR_QUERY_VERSION, &p), 0);
+	assert_int_equal(ask(KVMB_STOR_END_INIT, &p), 0);
+	p.u.sub_channels = cpu_to_le16(4); /* one more than allowed */
+	assert_int_equal(ask(KVMB_STOR_CREATE_SUB_CHANNELS, &p), KVMB_STOR_STATUS_INVALID_REQUEST);
+	p.u.sub_channels = cpu_to_le16(2);
+	assert_int_equal(ask(KVMB_STOR_CREATE_SUB_CHANNELS, &p), 0);
+	assert_non_null(fake_wait(&f, KVMB_MSG_OFFER));
+	assert_non_null(fake_wait(&f, KVMB_MSG_OFFER));
+}
+
+static void writes_and_reads_back(void **state)
+{
+	u64 gpa = (fake_alloc(&f, 20) << 12) + 512; /* in the middle of a page */
+	u8 *p = fake_ptr(&f, gpa), disk[65536];
+	struct kvmb_wire_stor a;
+	int fd, i;
+
+	(void)state;
+	init();
+	for (i = 0; i < 65536; i++)
+		p[i] = (u8)(i * 7 + i / 256);
+	assert_int_equal(srb(CDB(0x2a, 0, 0, 0, 0, 8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a), 1);
+	assert_int_equal(le32_to_cpu(a.u.srb.transfer_length), 65536);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(pread(fd, disk, sizeof(disk), 8 * 512), sizeof(disk));
+	assert_memory_equal(disk, p, sizeof(disk));
+	close(fd);
+	memset(p, 0, 65536);
+	assert_int_equal(srb(CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 128), 16, KVMB_SRB_DATA_IN, gpa,
+			     65536, &a), 1);
+	assert_memory_equal(disk, p, sizeof(disk));
+	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+	assert_int_equal(srb(CDB(0x2a, 8, 0, 0, 0, 8, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a), 1);
+	assert_int_equal(kvmb_storage_disk(s, 0)->flushes, 1);
+}
+
+static void answers_of_a_disk_a_stock_guest_asks(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	u8 *p = fake_ptr(&f, gpa);
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	assert_int_equal(srb(CDB(0x12, 0, 0, 0, 36), 6, KVMB_SRB_DATA_IN, gpa, 36, &a), 1);
+	assert_memory_equal(p + 8, "Msft    Virtual Disk    ", 24);
+	assert_int_equal(p[0], 0);
+	assert_int_equal(le32_to_cpu(a.u.srb.transfer_length), 36);
+	assert_int_equal(srb(CDB(0x12, 1, 0x83, 0, 255), 6, KVMB_SRB_DATA_IN, gpa, 255, &a), 1);
+	assert_int_equal(p[5], 3);
+	assert_int_equal(p[8] >> 4, 3);
+	assert_int_equal(srb(CDB(0x12, 1, 0xb2, 0, 255), 6, KVMB_SRB_DATA_IN, gpa, 255, &a),
+			 KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID);
+	assert_sense(&a, 5, 0x24);
+	assert_int_equal(srb(CDB(0x25), 10, KVMB_SRB_DATA_IN, gpa, 8, &a), 1);
+	assert_int_equal(p[2] << 8 | p[3], BLOCKS - 1);
+	assert_int_equal(srb(CDB(0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32), 16, KVMB_SRB_DATA_IN, gpa, 32,
+			     &a), 1);
+	assert_int_equal(p[6] << 8 | p[7], BLOCKS - 1);
+	assert_int_equal(p[13], 3);
+	assert_int_equal(srb(CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 12, KVMB_SRB_DATA_IN, gpa, 256, &a), 1);
+	assert_int_equal(p[3], 8); /* one LUN */
+	assert_int_equal(srb(CDB(0x1a, 8, 8, 0, 64), 6, KVMB_SRB_DATA_IN, gpa, 64, &a), 1);
+	assert_int_equal(p[4 + 2] & 4, 4); /* write cache on */
+	assert_int_equal(srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+}
+
+static void absent_lun_is_told_by_inquiry_data(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_wire_stor a = { 0 };
+	u8 *p = fake_ptr(&f, gpa);
+	struct kvmb_scsi_probe { u8 cdb; u8 status; } probe[] = { { 0x12, 1 }, { 0x00, KVMB_SRB_INVALID_LUN } };
+	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
+		{ 0, cpu_to_le32(1) }, { cpu_to_le32(36), 0 }, cpu_to_le64(gpa >> 12) };
+	size_t i;
+
+	(void)state;
+	init();
+	for (i = 0; i < ARRAY_SIZE(probe); i++) {
+		memset(&a, 0, sizeof(a));
+		a.operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB);
+		a.u.srb.cdb_length = 6;
+		a.u.srb.lun = 5;
+		a.u.srb.data_in = 1;
+		a.u.srb.transfer_length = cpu_to_le32(36);
+		a.u.srb.u.cdb[0] = probe[i].cdb;
+		a.u.srb.u.cdb[4] = 36;
+		fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &a, sizeof(a));
+		assert_int_equal(answer(&a, next_id), 0);
+		assert_int_equal(a.u.srb.srb_status, probe[i].status);
+	}
+	assert_int_equal(p[0], 0x7f);
+}
+
+static void commands_that_cannot_be_done_get_sense(void **state)
+{
+	u64 gpa = fake_alloc(&f, 4) << 12;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	srb(CDB(0x28, 0, 0, 0, 8, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a); /* one past the end */
+	assert_sense(&a, 5, 0x21);
+	srb(CDB(0x88, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 2), 16, KVMB_SRB_DATA_IN, gpa, 1024, &a);
+	assert_sense(&a, 5, 0x21);
+	srb(CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255), 16, KVMB_SRB_DATA_IN, gpa, 512, &a);
+	assert_sense(&a, 5, 0x21);
+	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 2), 10, KVMB_SRB_DATA_IN, gpa, 512, &a); /* buffer too small */
+	assert_sense(&a, 5, 0x24);
+	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a); /* wrong way */
+	assert_sense(&a, 5, 0x24);
+	srb(CDB(0x12, 0, 0, 0, 36), 6, KVMB_SRB_DATA_OUT, gpa, 36, &a);
+	assert_sense(&a, 5, 0x24);
+	srb(CDB(0xee), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	assert_sense(&a, 5, 0x20);
+	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 0), 10, KVMB_SRB_DATA_NONE, 0, 0, &a); /* nothing: fine */
+	assert_int_equal(a.u.srb.srb_status, 1);
+}
+
+static void lies_about_buffers_are_refused(void **state)
+{
+	u64 gpa = fake_alloc(&f, 4) << 12;
+	struct kvmb_wire_stor a;
+	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
+		{ 0, cpu_to_le32(1) }, { cpu_to_le32(512), 0 }, cpu_to_le64(gpa >> 12) };
+	static const struct { u32 count, offset, ranges, transfer; u64 gfn; u8 cdb_len, dir; } lies[] = {
+		{ 512, 0, 1, 1024, 0, 10, 1 },	  { 512, 0, 1, 0, 0, 10, 1 },	     { 0, 0, 1, 0, 0, 10, 1 },
+		{ 512, 4096, 1, 512, 0, 10, 1 },  { 4096, 4000, 1, 4096, 0, 10, 1 }, { 512, 0, 0, 512, 0, 10, 1 },
+		{ 512, 0, 1000, 512, 0, 10, 1 },  { 512, 0, 2, 512, 0, 10, 1 },	     { 0xffffffff, 0, 1, 512, 0, 10, 1 },
+		{ 512, 0, 1, 512, 1ull << 40, 10, 1 }, { 512, 0, 1, 512, ~0ull, 10, 1 }, { 512, 0, 1, 512, 0, 17, 1 },
+		{ 512, 0, 1, 512, 0, 255, 1 },	  { 512, 0, 1, 512, 0, 10, 3 },
+	};
+	size_t i;
+
+	(void)state;
+	init();
+	for (i = 0; i < ARRAY_SIZE(lies); i++) {
+		memset(&a, 0, sizeof(a));
+		a.operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB);
+		a.u.srb.cdb_length = lies[i].cdb_len;
+		a.u.srb.data_in = lies[i].dir;
+		a.u.srb.transfer_length = cpu_to_le32(lies[i].transfer);
+		a.u.srb.u.cdb[0] = 0x28;
+		a.u.srb.u.cdb[8] = 1;
+		h.g.range_count = cpu_to_le32(lies[i].ranges);
+		h.r.byte_count = cpu_to_le32(lies[i].count);
+		h.r.byte_offset = cpu_to_le32(lies[i].offset);
+		h.pfn = cpu_to_le64(lies[i].gfn ? lies[i].gfn : gpa >> 12);
+		fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &a, sizeof(a));
+		assert_int_equal(answer(&a, next_id), 0);
+		assert_int_equal(a.u.srb.srb_status, KVMB_SRB_INVALID_REQUEST);
+	}
+	assert_int_equal(kvmb_storage_disk(s, 0)->reads, 0);
+}
+
+static void read_only_disk_refuses_every_write(void **state)
+{
+	static const u8 ops[] = { 0x0a, 0x2a, 0xaa, 0x8a };
+	u8 cdb[16] = { 0 };
+	struct kvmb_wire_stor a;
+	u64 gpa;
+	size_t i;
+
+	(void)state;
+	teardown(state);
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	make_disk(true);
+	kvmb_storage_offer(s, f.bus);
+	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
+	fake_open(&f, &c, le32_to_cpu(offer.relid), 8);
+	init();
+	gpa = fake_alloc(&f, 1) << 12;
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		memset(cdb, 0, sizeof(cdb));
+		cdb[0] = ops[i];
+		cdb[4] = ops[i] == 0x0a;
+		cdb[8] = ops[i] == 0x2a;
+		cdb[9] = ops[i] == 0xaa;
+		cdb[13] = ops[i] == 0x8a;
+		srb(cdb, 16, KVMB_SRB_DATA_OUT, gpa, 512, &a);
+		assert_sense(&a, 7, 0x27);
+	}
+}
+
+static void ring_memory_as_buffer_hurts_only_the_guest(void **state)
+{
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	/* the disk is read into the guest's own half of the ring: data area of guest to host */
+	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, (c.first_gfn + 6) << 12,
+			     4096, &a), 1);
+}
+
+static void a_malformed_packet_stops_the_channel_not_the_bus(void **state)
+{
+	u8 junk[16] = { 0 };
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	fake_send(&f, &c, KVMB_PKT_INBAND, 1, 1, NULL, 0, junk, sizeof(junk));
+	assert_int_equal(answer(&a, 1), -EAGAIN);
+	fake_close(&f, &c); /* and can be closed and opened afresh */
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
+	init();
+}
+
+static void many_requests_while_the_guest_does_not_read(void **state)
+{
+	struct kvmb_wire_stor p, a;
+	u32 sent = 0, got = 0;
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+
+	(void)state;
+	init();
+	memset(&p, 0, sizeof(p));
+	p.operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB);
+	p.u.srb.cdb_length = 6;
+	p.u.srb.data_in = 2;
+	while (sent < 2000) { /* far more than the answers' ring takes */
+		if (!kvmb_ring_put(&c.tx, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &p, sizeof(p))) {
+			sent++;
+			if (kvmb_ring_publish(&c.tx) > 0)
+				fake_signal(&f, &c);
+			continue;
+		}
+		next_id--;
+		while (!kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt)) {
+			got++;
+			kvmb_ring_skip(&c.rx, &pkt);
+			if (kvmb_ring_release(&c.rx) > 0)
+				fake_signal(&f, &c);
+		}
+	}
+	while (got < sent && !fake_recv(&f, &c, buf, sizeof(buf), &pkt))
+		got++;
+	assert_int_equal(got, sent); /* each answered exactly once */
+	assert_int_equal(fake_recv(&f, &c, buf, sizeof(buf), &pkt), -EAGAIN);
+	memcpy(&a, buf, sizeof(a));
+}
+
+static void reset_is_answered_after_what_came_before(void **state)
+{
+	struct kvmb_wire_stor p = { 0 };
+
+	(void)state;
+	init();
+	assert_int_equal(ask(KVMB_STOR_RESET_BUS, &p), 0);
+	assert_int_equal(ask(KVMB_STOR_RESET_LUN, &p), 0);
+}
+
+static void a_locked_image_is_refused(void **state)
+{
+	struct kvmb_disk *d = NULL;
+	char why[128];
+
+	(void)state;
+	assert_int_equal(kvmb_disk_open(path, false, &d, why, sizeof(why)), -EBUSY);
+	assert_non_null(strstr(why, "in use"));
+	assert_int_equal(kvmb_disk_open("/nonexistent", false, &d, why, sizeof(why)), -ENOENT);
+	assert_int_equal(kvmb_disk_open("/tmp", true, &d, why, sizeof(why)), -EINVAL);
+	assert_null(d);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(init_sequence_in_order_only), T(writes_and_reads_back), T(answers_of_a_disk_a_stock_guest_asks),
+		T(absent_lun_is_told_by_inquiry_data), T(commands_that_cannot_be_done_get_sense),
+		T(lies_about_buffers_are_refused), T(read_only_disk_refuses_every_write),
+		T(ring_memory_as_buffer_hurts_only_the_guest), T(a_malformed_packet_stops_the_channel_not_the_bus),
+		T(many_requests_while_the_guest_does_not_read), T(reset_is_answered_after_what_came_before),
+		T(a_locked_image_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Heartbeat, shutdown and time sync through the fake VMM, with a guest that lies. */
+#include "ic-services/ic_host.h"
+
+#include <time.h>
+
+#include "ic-services/heartbeat/heartbeat_host.h"
+#include "ic-services/shutdown/shutdown_host.h"
+#include "ic-services/timesync/timesync_host.h"
+#include "tests/harness/fake_vmm.h"
+#include "tests/unit/test.h"
+#include "vmbus-core/proto/ic.h"
+
+static struct fake_vmm f;
+static struct kvmb_heartbeat hb;
+static struct kvmb_shutdown sd;
+static struct kvmb_timesync ts;
+static struct kvmb_wire_offer offers[3];
+static struct fake_chan c;
+static u32 answered;
+static u8 buf[8192] __attribute__((aligned(8)));
+
+static void on_answer(void *arg, u32 status)
+{
+	(void)arg;
+	answered = status + 1;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	kvmb_heartbeat_init(&hb, f.loop);
+	kvmb_shutdown_init(&sd, on_answer, NULL);
+	kvmb_timesync_init(&ts, f.loop, &f.vmm);
+	kvmb_ic_offer(&hb.ic, f.bus);
+	kvmb_ic_offer(&sd.ic, f.bus);
+	kvmb_ic_offer(&ts.ic, f.bus);
+	assert_int_equal(fake_connect(&f, KVMB_VERSION_NEWEST, offers, 3), 3);
+	answered = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	kvmb_gm_unmap_ring(&c.map_tx);
+	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_fini(&f);
+	return 0;
+}
+
+static u32 next(struct kvmb_icmsg *m, u64 *id)
+{
+	struct kvmb_pkt pkt;
+
+	assert_int_equal(fake_recv(&f, &c, buf, sizeof(buf), &pkt), 0);
+	assert_int_equal(kvmb_icmsg_parse(pkt.payload, pkt.payload_len, m), 0);
+	*id = pkt.trans_id;
+	return pkt.payload_len;
+}
+
+static void reply(const struct kvmb_icmsg *m)
+{
+	u8 out[4096];
+	u32 len = kvmb_icmsg_build(out, m);
+
+	fake_send(&f, &c, KVMB_PKT_INBAND, 0, 0, NULL, 0, out, len);
+	fake_run(&f);
+}
+
+static void negotiate(int i, u32 version)
+{
+	struct { struct kvmb_wire_ic_negotiate n; struct kvmb_wire_ic_version v[2]; } a = {
+		{ cpu_to_le16(1), cpu_to_le16(1), 0 },
+		{ { cpu_to_le16(3), 0 }, { cpu_to_le16((u16)(version >> 16)), cpu_to_le16((u16)version) } } };
+	struct kvmb_icmsg m;
+	u64 id;
+
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offers[i].relid), 4), 0);
+	next(&m, &id);
+	assert_int_equal(m.type, KVMB_IC_NEGOTIATE);
+	assert_int_equal(m.flags, 3);
+	m.flags = 5;
+	m.payload = (u8 *)&a;
+	m.size = sizeof(a);
+	reply(&m);
+}
+
+static void heartbeat_counts_right_answers_only(void **state)
+{
+	struct kvmb_icmsg m;
+	u64 id, seq, events;
+
+	(void)state;
+	assert_string_equal(kvmb_heartbeat_status(&hb), "no-contact");
+	negotiate(0, KVMB_IC_VERSION(3, 0));
+	events = f.num_events;
+	next(&m, &id);
+	assert_int_equal(m.type, KVMB_IC_HEARTBEAT);
+	assert_int_equal(m.size, 40);
+	assert_true(events >= 2); /* every packet is signalled */
+	memcpy(&seq, m.payload, 8);
+	m.flags = 5;
+	reply(&m); /* the same number back: no sign of life */
+	assert_int_equal(hb.beats, 0);
+	assert_string_equal(kvmb_heartbeat_status(&hb), "ok");
+	hb.last_ms -= 2 * KVMB_HEARTBEAT_LOST_MS;
+	assert_string_equal(kvmb_heartbeat_status(&hb), "lost-communication");
+	seq++;
+	m.payload = (u8 *)&seq;
+	m.size = 8; /* the least a guest may send */
+	reply(&m);
+	assert_int_equal(hb.beats, 1);
+	assert_string_equal(kvmb_heartbeat_status(&hb), "ok");
+	m.size = 4;
+	reply(&m);
+	assert_int_equal(hb.beats, 1);
+}
+
+static void shutdown_sends_the_whole_message_and_hears_the_answer(void **state)
+{
+	struct kvmb_wire_shutdown w;
+	struct kvmb_icmsg m;
+	u64 id;
+
+	(void)state;
+	assert_int_equal(kvmb_shutdown_request(&sd, false, 5), -ENOTCONN);
+	negotiate(1, KVMB_IC_VERSION(3, 2));
+	assert_int_equal(kvmb_shutdown_request(&sd, true, 5), 0);
+	assert_int_equal(kvmb_shutdown_request(&sd, true, 5), -EAGAIN);
+	next(&m, &id);
+	assert_int_equal(m.size, 2060);
+	memcpy(&w, m.payload, sizeof(w));
+	assert_int_equal(le32_to_cpu(w.flags), KVMB_SHUTDOWN_RESTART);
+	m.flags = 5;
+	m.status = KVMB_IC_STATUS_FAIL;
+	reply(&m);
+	assert_int_equal(answered, KVMB_IC_STATUS_FAIL + 1);
+	assert_int_equal(kvmb_shutdown_request(&sd, false, 5), 0);
+}
+
+static void timesync_sends_host_time_with_the_reference(void **state)
+{
+	struct kvmb_wire_timesync_v4 w;
+	struct kvmb_icmsg m;
+	struct timespec now;
+	u64 id, want;
+
+	(void)state;
+	f.ref_time = 123456;
+	negotiate(2, KVMB_IC_VERSION(4, 0));
+	next(&m, &id);
+	assert_int_equal(m.type, KVMB_IC_TIMESYNC);
+	memcpy(&w, m.payload, sizeof(w));
+	assert_int_equal(w.flags, KVMB_TIMESYNC_SYNC);
+	assert_int_equal(le64_to_cpu(w.ref_time), 123456);
+	clock_gettime(CLOCK_REALTIME, &now);
+	want = (u64)now.tv_sec * 10000000 + (u64)now.tv_nsec / 100 + 116444736000000000ull;
+	assert_true(want - le64_to_cpu(w.parent_time) < 20000000); /* within two seconds */
+	kvmb_timesync_pause(&ts, true);
+	kvmb_timesync_pause(&ts, false); /* a resume steps the clock again */
+	next(&m, &id);
+	memcpy(&w, m.payload, sizeof(w));
+	assert_int_equal(w.flags, KVMB_TIMESYNC_SYNC);
+}
+
+static void timesync_of_old_guests_uses_the_old_layout(void **state)
+{
+	struct kvmb_icmsg m;
+	u64 id;
+
+	(void)state;
+	negotiate(2, KVMB_IC_VERSION(1, 0));
+	next(&m, &id);
+	assert_int_equal(m.size, 28);
+	assert_int_equal(m.payload[24], KVMB_TIMESYNC_SYNC);
+}
+
+static void malformed_answers_stop_the_service_alone(void **state)
+{
+	u8 junk[40] = { 9 };
+
+	(void)state;
+	negotiate(0, KVMB_IC_VERSION(3, 0));
+	fake_send(&f, &c, KVMB_PKT_INBAND, 0, 0, NULL, 0, junk, sizeof(junk));
+	fake_run(&f);
+	assert_int_equal(hb.ic.state, KVMB_IC_REFUSED);
+	fake_close(&f, &c);
+	negotiate(1, KVMB_IC_VERSION(3, 0)); /* the others go on */
+	assert_int_equal(sd.ic.state, KVMB_IC_READY);
+}
+
+static void no_common_version_is_refused(void **state)
+{
+	struct kvmb_wire_ic_negotiate none = { 0 };
+	struct kvmb_icmsg m;
+	u64 id;
+
+	(void)state;
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offers[0].relid), 4), 0);
+	next(&m, &id);
+	m.flags = 5;
+	m.payload = (u8 *)&none;
+	m.size = sizeof(none);
+	reply(&m);
+	assert_int_equal(hb.ic.state, KVMB_IC_REFUSED);
+	assert_string_equal(kvmb_heartbeat_status(&hb), "no-contact");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(heartbeat_counts_right_answers_only), T(shutdown_sends_the_whole_message_and_hears_the_answer),
+		T(timesync_sends_host_time_with_the_reference), T(timesync_of_old_guests_uses_the_old_layout),
+		T(malformed_answers_stop_the_service_alone), T(no_common_version_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
