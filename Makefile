@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The one door: `make help`. This file only dispatches; Meson builds user space into build/, Kbuild
+# the modules.
+SHELL := /bin/bash
+KVER ?= $(shell ls -d /usr/src/linux-headers-*-amd64 2>/dev/null | sort -V | tail -1 | sed 's/.*linux-headers-//')
+KDIR ?= /usr/src/linux-headers-$(KVER)
+FUZZ_SECS ?= 10
+
+.PHONY: all help deps demo check check-unit check-layers check-docs check-cli fuzz modules boot bench ringbench install clean
+
+all: build/build.ninja
+	@ninja -C build --quiet
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+deps: ## install the Debian packages that building and testing need
+	@tests/deps
+
+build/build.ninja: | deps
+	@meson setup build >/dev/null
+
+build-asan/build.ninja: | deps
+	@meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+demo: deps all ## a stock Debian guest with disk, NIC, heartbeat and clean shutdown, in minutes
+	@tests/demo/run
+
+check: ## everything, from a bare machine
+	@tests/check
+
+check-unit: build-asan/build.ninja check-layers check-docs ## unit tests with ASan and UBSan; no root, no KVM
+	@ninja -C build-asan --quiet && meson test -C build-asan --quiet --print-errorlogs
+
+check-layers: ## the arrows between the rooms
+	@tests/checks/layers.sh
+
+check-docs: ## names that the documents quote exist
+	@tests/checks/docs.sh
+
+check-cli: all ## bad input to the command: one line, the right exit status
+	@tests/checks/cli.sh
+
+fuzz: deps ## every fuzz target for FUZZ_SECS=10 seconds
+	@tests/fuzz/build && tests/fuzz/run $(FUZZ_SECS)
+
+modules: ## vmbus-core as kernel objects, against installed headers
+	@# kbuild writes beside the sources: it gets a copy of them
+	@rm -rf build/kmod && mkdir -p build/kmod && cp -r Kbuild vmbus-core guest-vsc build/kmod/
+	@$(MAKE) -s -C $(KDIR) M=$(CURDIR)/build/kmod modules && echo "ok modules: vmbus-core compiles for $(KVER)"
+
+boot: deps all ## boot tests with stock kernels, in the lab where needed
+	@tests/boot/run
+
+bench: deps all ## figures beside QEMU's in one lab boot; prints tables, never fails on a figure
+	@tests/perf/run
+
+ringbench: deps all ## the ring natively, beside a cache-line ping-pong
+	@tests/perf/ringbench
+
+install: all ## command, man page and completion below DESTDIR
+	@meson install -C build --quiet
+
+clean: ## remove what was built
+	@rm -rf build build-asan

@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The arrows: who may include whom (docs/architecture.md). Reads the #include lines.
+cd "$(dirname "$0")/../.." || exit 1
+bad=0
+# rule DIRECTORY "allowed prefixes"
+rule() {
+	local f inc ok a
+	for f in $(git ls-files "$1" | grep -E '\.[ch]$'); do
+		while read -r inc; do
+			ok=; for a in $2; do [[ $inc == $a* ]] && ok=1; done
+			[ -n "$ok" ] || { echo "not ok layers: $f includes $inc"; bad=1; }
+		done < <(sed -n 's/^#include "\(.*\)"/\1/p' "$f")
+	done
+}
+rule vmbus-core "vmbus-core/"
+rule lib "lib/"
+rule host-vsp "vmbus-core/ lib/ host-vsp/"
+rule ic-services "vmbus-core/ lib/ host-vsp/ ic-services/"
+rule vmm "vmbus-core/ lib/ host-vsp/ ic-services/ vmm/"
+rule guest-vsc "vmbus-core/ guest-vsc/"
+# private headers stay in their directory
+for h in $(git ls-files '*_priv.h'); do
+	d=$(dirname "$h")
+	git grep -l "\"$h\"" -- '*.c' '*.h' ':!tests' | grep -v "^$d/" | sed "s|^|not ok layers: |; s|\$| includes the private $h|" | grep . && bad=1
+done
+[ $(git grep -l '__KERNEL__' -- '*.c' '*.h' | grep -vc '^vmbus-core/env.h$') = 0 ] || { echo "not ok layers: __KERNEL__ outside vmbus-core/env.h"; bad=1; }
+for f in $(git ls-files '*.c' '*.h' '*.S' '*.sh' '*.py' Makefile meson.build Kbuild); do
+	head -3 "$f" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || { echo "not ok layers: no SPDX line in $f"; bad=1; }
+done
+[ $bad = 0 ] && echo "ok layers"
+exit $bad
