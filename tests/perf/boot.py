@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""boot.py REPEATS KVMBUS KERNELDIR INITRD: exec to /init for kvmbus and QEMU, one after the other.
+
+Everything that is read stands in memory first, and the first start of each only warms caches:
+under the instruction clock, waiting for the host's files would count as time."""
+import os, shutil, subprocess, sys, time
+
+reps, kvmbus, kernel, initrd = int(sys.argv[1]), *sys.argv[2:5]
+D = '/dev/shm/bench'
+os.makedirs(D, exist_ok=True)
+for f in (kernel + '/vmlinux', kernel + '/bzImage', initrd, kvmbus):
+    shutil.copy(f, D)
+initrd = f'{D}/{os.path.basename(initrd)}'
+APPEND = 'console=ttyS0 quiet panic=-1 kvmb.job=idle'
+QEMU = ['qemu-system-x86_64', '-nodefaults', '-display', 'none', '-enable-kvm', '-cpu', 'host', '-m', '512',
+        '-object', 'memory-backend-memfd,id=m,size=512M,share=on', '-machine', 'q35,memory-backend=m',
+        '-append', APPEND, '-initrd', initrd]
+KVMBUS = [f'{D}/kvmbus', 'run', '--memory', '512M', '--name', 'bench', '--append', APPEND, '--initrd', initrd]
+CASES = {
+    'kvmbus, vmlinux': lambda log: KVMBUS + ['--kernel', f'{D}/vmlinux', '--serial', f'file={log}'],
+    'QEMU q35, vmlinux': lambda log: QEMU + ['-kernel', f'{D}/vmlinux', '-serial', f'file:{log}'],
+    'kvmbus, bzImage': lambda log: KVMBUS + ['--kernel', f'{D}/bzImage', '--serial', f'file={log}'],
+    'QEMU q35, bzImage': lambda log: QEMU + ['-kernel', f'{D}/bzImage', '-serial', f'file:{log}'],
+}
+
+def exits():
+    return int(open('/sys/kernel/debug/kvm/exits').read()) if os.path.exists('/sys/kernel/debug/kvm/exits') else 0
+
+def status(pid, key):
+    return next(int(l.split()[1]) for l in open(f'/proc/{pid}/status') if l.startswith(key + ':'))
+
+def private_kib(pid):
+    """Private memory of the VMM alone: anonymous and file pages, guest RAM (a memfd) left out."""
+    total, guest = 0, False
+    for l in open(f'/proc/{pid}/smaps'):
+        w = l.split()
+        if not l[0].isupper() or '-' in w[0]:
+            guest = 'memfd:' in l
+        elif w[0] in ('Private_Clean:', 'Private_Dirty:') and not guest:
+            total += int(w[1])
+    return total
+
+def once(make):
+    log = f'{D}/log'
+    open(log, 'w').close()
+    e0, t0 = exits(), time.monotonic()
+    p = subprocess.Popen(make(log), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while b'GUEST: init' not in open(log, 'rb').read():
+        if p.poll() is not None or time.monotonic() - t0 > 60:
+            sys.exit(f'bench: the guest did not come up; {open(log).read()[-500:]}')
+        time.sleep(0.002)
+    r = (time.monotonic() - t0) * 1e3, exits() - e0, status(p.pid, 'RssAnon'), private_kib(p.pid)
+    p.kill()
+    p.wait()
+    return r
+
+print('| VMM | exec to /init, ms | exits | anonymous KiB | private KiB |\n|---|---|---|---|---|')
+for name, make in CASES.items():
+    once(make)
+    runs = [once(make) for _ in range(reps)]
+    cols = [' / '.join(f'{r[i]:.0f}' for r in runs) for i in range(4)]
+    print(f'| {name} | ' + ' | '.join(cols) + ' |', flush=True)
