@@ -65,6 +65,7 @@ struct kvmb_storage {
 struct stor_req {
 	struct stor_req *next;	  /* free list or list of waiting answers */
 	u64 trans_id;
+	u32 packet_len;		  /* bytes of the request, and so of the answer: 48 .. 64 */
 	struct kvmb_wire_stor packet; /* private copy of the request, becomes the answer */
 	struct kvmb_disk *disk;
 	enum kvmb_scsi_io io;
@@ -87,6 +88,7 @@ struct stor_chan {
 	bool stopping, failed;
 	u64 reset_id;		/* RESET waits for inflight == 0 */
 	struct kvmb_wire_stor reset_packet;
+	u32 reset_len;
 	bool reset_waiting;
 	u8 scratch[SCRATCH_SIZE] __attribute__((aligned(8)));
 };
@@ -111,12 +113,15 @@ static void count(u64 *counter, u64 n)
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-static u32 packet_size(const struct kvmb_storage *s)
+/*
+ * Least size of a request. Before a version is agreed 6.x kernels send 64 bytes and 5.10
+ * sends 48 (observed: Debian 5.10.262); the answer is as long as the request.
+ */
+static u32 least_size(const struct kvmb_storage *s)
 {
-	/* before a version is agreed Linux sends and expects 64 bytes: notes 5.2 */
-	if (get_state(s) >= STOR_VERSIONED && s->version < KVMB_STOR_V5_1)
-		return KVMB_STOR_SIZE_OLD;
-	return sizeof(struct kvmb_wire_stor);
+	if (get_state(s) >= STOR_VERSIONED && s->version >= KVMB_STOR_V5_1)
+		return sizeof(struct kvmb_wire_stor);
+	return KVMB_STOR_SIZE_OLD;
 }
 
 static void fail(struct stor_chan *sc, const char *why, int err)
@@ -127,10 +132,10 @@ static void fail(struct stor_chan *sc, const char *why, int err)
 
 /* ---- answers ---- */
 
-static int put_answer(struct stor_chan *sc, u64 id, const struct kvmb_wire_stor *p)
+static int put_answer(struct stor_chan *sc, const struct stor_req *r)
 {
-	int err = kvmb_ring_put(&sc->io->tx, KVMB_PKT_COMPLETION, 0, id, NULL, 0, p,
-				packet_size(sc->s));
+	int err = kvmb_ring_put(&sc->io->tx, KVMB_PKT_COMPLETION, 0, r->trans_id, NULL, 0, &r->packet,
+				r->packet_len);
 
 	if (!err)
 		sc->io->stats.packets_out++;
@@ -149,7 +154,7 @@ static void answer(struct stor_chan *sc, struct stor_req *r)
 
 	r->packet.operation = cpu_to_le32(KVMB_STOR_COMPLETE_IO);
 	if (!sc->answers)
-		err = put_answer(sc, r->trans_id, &r->packet);
+		err = put_answer(sc, r);
 	if (!err) {
 		free_req(sc, r);
 	} else if (err == -EAGAIN) {
@@ -168,8 +173,8 @@ static void flush_answers(struct stor_chan *sc)
 	struct stor_req *r;
 
 	while ((r = sc->answers) && !sc->failed) {
-		if (put_answer(sc, r->trans_id, &r->packet)) {
-			if (!kvmb_ring_want(&sc->io->tx, packet_size(sc->s)))
+		if (put_answer(sc, r)) {
+			if (!kvmb_ring_want(&sc->io->tx, r->packet_len))
 				return; /* the guest signals when it has read that much */
 			continue;
 		}
@@ -491,19 +496,18 @@ static u32 initialise(struct stor_chan *sc, enum kvmb_stor_op op, struct kvmb_wi
 
 static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
 {
-	u32 need = packet_size(sc->s), op;
+	u32 op;
 
 	r->trans_id = pkt->trans_id;
+	r->packet_len = KVMB_MIN(pkt->payload_len, (u32)sizeof(r->packet));
 	memset(&r->packet, 0, sizeof(r->packet));
 	if ((pkt->type != KVMB_PKT_INBAND && pkt->type != KVMB_PKT_GPA_DIRECT) ||
-	    pkt->payload_len < KVMB_STOR_SIZE_OLD || pkt->payload_len < need) {
+	    pkt->payload_len < least_size(sc->s)) {
 		free_req(sc, r);
 		fail(sc, "a packet is of the wrong type or too short", -EPROTO);
 		return;
 	}
-	memcpy(&r->packet, pkt->payload, KVMB_MIN(pkt->payload_len, (u32)sizeof(r->packet)));
-	if (need == KVMB_STOR_SIZE_OLD)
-		memset((u8 *)&r->packet + KVMB_STOR_SIZE_OLD, 0, sizeof(r->packet) - KVMB_STOR_SIZE_OLD);
+	memcpy(&r->packet, pkt->payload, r->packet_len);
 	op = le32_to_cpu(r->packet.operation);
 	r->packet.flags = 0;
 
@@ -523,6 +527,7 @@ static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, stru
 			sc->reset_waiting = true;
 			sc->reset_id = r->trans_id;
 			sc->reset_packet = r->packet;
+			sc->reset_len = r->packet_len;
 			sc->reset_packet.status = 0;
 			free_req(sc, r);
 			return;
@@ -626,6 +631,7 @@ static void finish_reset(struct stor_chan *sc)
 	sc->reset_waiting = false;
 	r->trans_id = sc->reset_id;
 	r->packet = sc->reset_packet;
+	r->packet_len = sc->reset_len;
 	answer(sc, r);
 }
 

@@ -162,6 +162,34 @@ static void init_sequence_in_order_only(void **state)
 	assert_non_null(fake_wait(&f, KVMB_MSG_OFFER));
 }
 
+static void old_guests_speak_48_bytes(void **state)
+{
+	static const u16 versions[] = { KVMB_STOR_V6_2, KVMB_STOR_V4_2 };
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_BEGIN_INIT) };
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) { /* begin with 48 bytes as 5.10 does, then agree on new or old */
+		p.operation = cpu_to_le32(KVMB_STOR_BEGIN_INIT);
+		fake_send(&f, &c, KVMB_PKT_INBAND, 1, 7, NULL, 0, &p, 48);
+		assert_int_equal(fake_recv(&f, &c, buf, sizeof(buf), &pkt), 0);
+		assert_int_equal(pkt.payload_len, 48);
+		p.operation = cpu_to_le32(KVMB_STOR_QUERY_VERSION);
+		p.u.version.major_minor = cpu_to_le16(versions[i]);
+		fake_send(&f, &c, KVMB_PKT_INBAND, 1, 8, NULL, 0, &p, 48);
+		assert_int_equal(fake_recv(&f, &c, buf, sizeof(buf), &pkt), 0);
+		assert_int_equal(pkt.payload_len, 48);
+		p.operation = cpu_to_le32(KVMB_STOR_END_INIT);
+		fake_send(&f, &c, KVMB_PKT_INBAND, 1, 9, NULL, 0, &p, i ? 48 : 64);
+		assert_int_equal(fake_recv(&f, &c, buf, sizeof(buf), &pkt), 0);
+		assert_int_equal(pkt.payload_len, i ? 48 : 64);
+		fake_close(&f, &c);
+		assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
+	}
+}
+
 static void writes_and_reads_back(void **state)
 {
 	u64 gpa = (fake_alloc(&f, 20) << 12) + 512; /* in the middle of a page */
@@ -424,7 +452,7 @@ static void a_locked_image_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(init_sequence_in_order_only), T(writes_and_reads_back), T(answers_of_a_disk_a_stock_guest_asks),
+		T(init_sequence_in_order_only), T(old_guests_speak_48_bytes), T(writes_and_reads_back), T(answers_of_a_disk_a_stock_guest_asks),
 		T(absent_lun_is_told_by_inquiry_data), T(commands_that_cannot_be_done_get_sense),
 		T(lies_about_buffers_are_refused), T(read_only_disk_refuses_every_write),
 		T(ring_memory_as_buffer_hurts_only_the_guest), T(a_malformed_packet_stops_the_channel_not_the_bus),
