@@ -183,6 +183,40 @@ static void check_synic(void)
 	CHECK(47, hypercall(0x1005d, 0, 10, 0) == 18);
 }
 
+/* Threat classes H01 and H02: what a hostile guest hands to the hypervisor. */
+static void check_lies(void)
+{
+	volatile u32 *p = (volatile u32 *)POST_PAGE, *slot = (volatile u32 *)(SIMP_PAGE + 3 * 256);
+	u32 before = irqs[0x40];
+
+	outl(0x3000, synic(9, 4, 0, 3));
+	CHECK(50, hypercall(0x5c, 0, POST_PAGE + 4, 0) == 4);	   /* unaligned */
+	CHECK(51, hypercall(0x5c, 0, POST_PAGE + 0xf10, 0) == 4); /* across a page */
+	CHECK(52, hypercall(0x5c, 0, 0xf0000000, 0) == 5);	   /* outside RAM */
+	CHECK(53, hypercall(0x5c, 0, 0, 0x7fffffff) == 5);	   /* far outside */
+	p[0] = 9;
+	p[2] = 1;
+	p[3] = 241; /* one byte too long */
+	CHECK(54, hypercall(0x5c, 0, POST_PAGE, 0) == 5);
+	p[3] = 0xffffffff;
+	CHECK(55, hypercall(0x5c, 0, POST_PAGE, 0) == 5);
+	CHECK(56, hypercall(0x1005d, 0, 10, 1) != 0);		   /* a foreign event flag */
+	CHECK(57, hypercall(0x7777, 0, 0, 0) == 2);		   /* no such hypercall */
+
+	slot[0] = 0;
+	wrmsr(0x40000083, 0xf0000001);	/* the message page leaves RAM */
+	wrmsr(0x40000082, 0xf0001001);
+	CHECK(58, post(9, 0x44444444) == 0);	/* it waits; nothing is written anywhere */
+	CHECK(59, irqs[0x40] == before);
+	wrmsr(0x40000083, SIMP_PAGE | 1);	/* and comes back */
+	wrmsr(0x40000082, SIEFP_PAGE | 1);
+	wrmsr(0x40000084, 0);
+	wait_irq(0x40, before + 1, 60);
+	CHECK(61, slot[0] == 1 && slot[4] == 0x44444444);
+	slot[0] = 0;
+	outl(0x3000, synic(9, 5, 0, 3));
+}
+
 int main(u32 magic, u32 *info);
 int main(u32 magic, u32 *info)
 {
@@ -197,6 +231,7 @@ int main(u32 magic, u32 *info)
 	check_ports();
 	check_lines();
 	check_synic();
+	check_lies();
 	print("MB: all ports work\n");
 	outl(0xf4, 42); /* the host expects exactly this status */
 	return 0;

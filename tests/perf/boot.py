@@ -13,15 +13,18 @@ for f in (kernel + '/vmlinux', kernel + '/bzImage', initrd, kvmbus):
     shutil.copy(f, D)
 initrd = f'{D}/{os.path.basename(initrd)}'
 APPEND = 'console=ttyS0 quiet panic=-1 kvmb.job=idle'
-QEMU = ['qemu-system-x86_64', '-nodefaults', '-display', 'none', '-enable-kvm', '-cpu', 'host', '-m', '512',
-        '-object', 'memory-backend-memfd,id=m,size=512M,share=on', '-machine', 'q35,memory-backend=m',
+# QEMU twice: as people start it, RAM anonymous (its private memory then is the guest's, too), and
+# with RAM in a memfd, so that what is its own can be told apart
+ANON = ['qemu-system-x86_64', '-nodefaults', '-display', 'none', '-enable-kvm', '-cpu', 'host', '-m', '512',
         '-append', APPEND, '-initrd', initrd]
+QEMU = ANON + ['-object', 'memory-backend-memfd,id=m,size=512M,share=on', '-machine', 'q35,memory-backend=m']
 KVMBUS = [f'{D}/kvmbus', 'run', '--memory', '512M', '--name', 'bench', '--append', APPEND, '--initrd', initrd]
 CASES = {
     'kvmbus, vmlinux': lambda log: KVMBUS + ['--kernel', f'{D}/vmlinux', '--serial', f'file={log}'],
-    'QEMU q35, vmlinux': lambda log: QEMU + ['-kernel', f'{D}/vmlinux', '-serial', f'file:{log}'],
+    'QEMU q35, vmlinux': lambda log: ANON + ['-machine', 'q35', '-kernel', f'{D}/vmlinux', '-serial', f'file:{log}'],
+    'QEMU q35, vmlinux, RAM in a memfd': lambda log: QEMU + ['-kernel', f'{D}/vmlinux', '-serial', f'file:{log}'],
     'kvmbus, bzImage': lambda log: KVMBUS + ['--kernel', f'{D}/bzImage', '--serial', f'file={log}'],
-    'QEMU q35, bzImage': lambda log: QEMU + ['-kernel', f'{D}/bzImage', '-serial', f'file:{log}'],
+    'QEMU q35, bzImage': lambda log: ANON + ['-machine', 'q35', '-kernel', f'{D}/bzImage', '-serial', f'file:{log}'],
 }
 
 def exits():
@@ -36,7 +39,7 @@ def private_kib(pid):
     for l in open(f'/proc/{pid}/smaps'):
         w = l.split()
         if not l[0].isupper() or '-' in w[0]:
-            guest = 'memfd:' in l
+            guest = 'memfd:' in l or '(deleted)' in l
         elif w[0] in ('Private_Clean:', 'Private_Dirty:') and not guest:
             total += int(w[1])
     return total
