@@ -9,5 +9,5 @@ if ! ip route show default | grep -q .; then # passt needs somewhere to go
 fi
 python3 "$(dirname "$0")/echo-server.py" 127.0.0.1 7000 &
 vm u "$1" "kvmb.job=net" --cpus 1 --memory 256M --nic user
-wait_log u "GUEST: ok net" 45
+wait_log u "GUEST: ok net" 90
 vm_end u 30 0

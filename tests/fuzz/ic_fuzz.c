@@ -70,8 +70,7 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 		kvmb_heartbeat_status(&hb);
 	}
 	for (i = 0; i < 3; i++) {
-		kvmb_gm_unmap_ring(&c[i].map_tx);
-		kvmb_gm_unmap_ring(&c[i].map_rx);
+		fake_unmap(&c[i]);
 	}
 	fake_fini(&f);
 	return 0;

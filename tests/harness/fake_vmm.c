@@ -302,6 +302,11 @@ void fake_close(struct fake_vmm *f, struct fake_chan *c)
 		now = t && le32_to_cpu(t->gpadl) == c->gpadl;
 	}
 	kvmb_assert(now);
+	fake_unmap(c);
+}
+
+void fake_unmap(struct fake_chan *c)
+{
 	kvmb_gm_unmap_ring(&c->map_tx);
 	kvmb_gm_unmap_ring(&c->map_rx);
 }

@@ -81,6 +81,7 @@ bool fake_teardown(struct fake_vmm *f, u32 relid, u32 id); /* was it answered by
 /** fake_open() - Ring, page list, open. Return: status of OPEN_RESULT. */
 u32 fake_open(struct fake_vmm *f, struct fake_chan *c, u32 relid, u32 pages_each);
 void fake_close(struct fake_vmm *f, struct fake_chan *c); /* CLOSE and teardown */
+void fake_unmap(struct fake_chan *c); /* the guest's side alone: it vanishes without a word */
 
 /** fake_send() - One packet, published; signals the host when it wants it. */
 int fake_send(struct fake_vmm *f, struct fake_chan *c, u16 type, u16 flags, u64 id, const void *hdr,

@@ -427,8 +427,7 @@ static void teardown_waits_for_the_provider(void **state)
 	kvmb_chan_closed(dev[0].ch);
 	fake_run(&f);
 	assert_non_null(fake_next(&f, KVMB_MSG_GPADL_TORNDOWN));
-	kvmb_gm_unmap_ring(&c.map_tx);
-	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_unmap(&c);
 }
 
 static void unload_answers_last(void **state)
@@ -448,8 +447,7 @@ static void unload_answers_last(void **state)
 	assert_string_equal(kvmb_bus_state_name(f.bus), "connected"); /* by the waiting contact */
 	f.next_msg = 0;
 	assert_non_null(fake_next(&f, KVMB_MSG_UNLOAD_RESPONSE));
-	kvmb_gm_unmap_ring(&c.map_tx);
-	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_unmap(&c);
 }
 
 static void contact_while_open_resets_everything(void **state)
@@ -464,11 +462,9 @@ static void contact_while_open_resets_everything(void **state)
 	assert_int_equal(connect_all(), 2);
 	assert_int_equal(dev[0].closes, 1);
 	assert_int_equal(relid(0), first); /* stable order, stable numbers */
-	kvmb_gm_unmap_ring(&c.map_tx);
-	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_unmap(&c);
 	assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
-	kvmb_gm_unmap_ring(&c.map_tx);
-	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_unmap(&c);
 }
 
 static void modify_moves_the_signal(void **state)
@@ -523,8 +519,7 @@ static void rescind_closes_and_frees_after_release(void **state)
 	m.relid = offers[0].relid;
 	fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m)); /* of one not rescinded */
 	assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
-	kvmb_gm_unmap_ring(&c.map_tx);
-	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_unmap(&c);
 }
 
 static void rescind_while_the_provider_is_slow(void **state)
@@ -544,8 +539,7 @@ static void rescind_while_the_provider_is_slow(void **state)
 	kvmb_chan_closed(dev[2].ch);
 	fake_run(&f);
 	assert_int_equal(dev[2].released, 1);
-	kvmb_gm_unmap_ring(&c.map_tx);
-	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_unmap(&c);
 }
 
 static void sub_channels_are_offered_once_and_go_with_the_primary(void **state)
@@ -604,8 +598,7 @@ static void every_message_in_every_state_is_survived(void **state)
 				fake_post(&f, (enum kvmb_msg)t, buf, sizeof(buf));
 				fake_run(&f);
 				if (mapped) {
-					kvmb_gm_unmap_ring(&c.map_tx);
-					kvmb_gm_unmap_ring(&c.map_rx);
+					fake_unmap(&c);
 				}
 			}
 		}

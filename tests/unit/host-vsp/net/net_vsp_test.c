@@ -42,8 +42,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	kvmb_gm_unmap_ring(&c.map_tx);
-	kvmb_gm_unmap_ring(&c.map_rx);
+	fake_unmap(&c);
 	fake_fini(&f);
 	kvmb_net_destroy(nic);
 	close(wire);
