@@ -29,6 +29,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "host-vsp/iov.h"
 #include "host-vsp/net/net_priv.h"
 #include "host-vsp/worker.h"
 #include "lib/log.h"
@@ -137,59 +138,6 @@ static int buffer_iov(struct net_chan *nc, const struct net_buf *b, u64 off, u32
 	return kvmb_gm_iov(nc->gm, b->gfns, off, len, iov, max);
 }
 
-/* ---- iovec helpers: over guest memory, lengths already checked ---- */
-
-static void iov_read(const struct iovec *iov, int num, u64 off, void *buf, u32 len)
-{
-	u8 *to = buf;
-	int i;
-
-	for (i = 0; i < num && len; i++) {
-		u32 n;
-
-		if (off >= iov[i].iov_len) {
-			off -= iov[i].iov_len;
-			continue;
-		}
-		n = (u32)KVMB_MIN((u64)len, iov[i].iov_len - off);
-		memcpy(to, (u8 *)iov[i].iov_base + off, n);
-		to += n;
-		len -= n;
-		off = 0;
-	}
-}
-
-static void iov_write(const struct iovec *iov, int num, const void *buf, u32 len)
-{
-	const u8 *from = buf;
-	int i;
-
-	for (i = 0; i < num && len; i++) {
-		u32 n = (u32)KVMB_MIN((size_t)len, iov[i].iov_len);
-
-		memcpy(iov[i].iov_base, from, n);
-		from += n;
-		len -= n;
-	}
-}
-
-static int iov_slice(const struct iovec *iov, int num, u64 off, u32 len, struct iovec *out)
-{
-	int i, n = 0;
-
-	for (i = 0; i < num && len; i++) {
-		if (off >= iov[i].iov_len) {
-			off -= iov[i].iov_len;
-			continue;
-		}
-		out[n].iov_base = (u8 *)iov[i].iov_base + off;
-		out[n].iov_len = KVMB_MIN((size_t)len, iov[i].iov_len - off);
-		len -= (u32)out[n++].iov_len;
-		off = 0;
-	}
-	return n;
-}
-
 /* ---- to the guest ---- */
 
 static int put_held(struct net_chan *nc)
@@ -285,7 +233,7 @@ static void send_reply(struct net_chan *nc)
 	if (n < 0)
 		return; /* cannot be: the section was checked when the buffer came */
 	nc->num_free--;
-	iov_write(iov, n, nc->reply, nc->reply_len);
+	kvmb_iov_write(iov, n, nc->reply, nc->reply_len);
 	deliver(nc, s, nc->reply_len, KVMB_NVSP_CHANNEL_CONTROL);
 	nc->reply_len = 0;
 }
@@ -306,7 +254,7 @@ static void write_frame_header(const struct iovec *iov, int num, u32 frame)
 	static_assert(sizeof(m) == RNDIS_HDR, "header in front of a frame");
 	m.p.data_offset = cpu_to_le32(RNDIS_HDR - (u32)sizeof(m.h));
 	m.p.data_len = cpu_to_le32(frame);
-	iov_write(iov, num, &m, sizeof(m));
+	kvmb_iov_write(iov, num, &m, sizeof(m));
 }
 
 /* Frames from the backend into free sections. Return: true when any came. */
@@ -323,7 +271,7 @@ static bool receive(struct net_chan *nc)
 		n = buffer_iov(nc, &nc->recv, (u64)s * SUB_ALLOC, SUB_ALLOC, iov, ARRAY_SIZE(iov));
 		if (n < 0)
 			break;
-		m = iov_slice(iov, n, RNDIS_HDR, KVMB_NET_FRAME_MAX, room);
+		m = kvmb_iov_slice(iov, n, RNDIS_HDR, KVMB_NET_FRAME_MAX, room);
 		len = b->ops->recv(b, room, m);
 		if (len == -EAGAIN)
 			break;
@@ -451,16 +399,16 @@ static int send_frame(struct net_chan *nc, const struct iovec *iov, int num, u64
 		return 0;
 	}
 	if (f->has_vlan) {
-		iov_read(iov, num, off, head, 12);
+		kvmb_iov_read(iov, num, off, head, 12);
 		head[12] = 0x81;
 		head[13] = 0x00;
 		head[14] = (u8)(f->vlan_tci >> 8);
 		head[15] = (u8)f->vlan_tci;
 		out[n++] = (struct iovec){ head, sizeof(head) };
-		n += iov_slice(iov, num, off + 12, len - 12, out + n);
+		n += kvmb_iov_slice(iov, num, off + 12, len - 12, out + n);
 		len += 4;
 	} else {
-		n = iov_slice(iov, num, off, len, out);
+		n = kvmb_iov_slice(iov, num, off, len, out);
 	}
 	err = b->ops->send(b, out, n, len);
 	if (err == -EAGAIN)
@@ -488,7 +436,7 @@ static int send_frames(struct net_chan *nc, const struct iovec *iov, int num, u3
 
 	while (off < len) {
 		n = KVMB_MIN(len - off, (u32)sizeof(hdr));
-		iov_read(iov, num, off, hdr, n);
+		kvmb_iov_read(iov, num, off, hdr, n);
 		if (kvmb_rndis_packet(hdr, n, len - off, &f)) {
 			nc->n->stats.tx_dropped++;
 			nc->io->stats.errors++;
@@ -510,7 +458,7 @@ static void on_control(struct net_chan *nc, const struct iovec *iov, int num, u3
 	u32 n = KVMB_MIN(len, (u32)sizeof(msg));
 	int r;
 
-	iov_read(iov, num, 0, msg, n);
+	kvmb_iov_read(iov, num, 0, msg, n);
 	r = kvmb_rndis_control(&nc->n->rndis, msg, n, nc->reply);
 	/* the packet is completed first, the answer comes as a received packet: notes 6.4 */
 	complete_rndis(nc, id, r < 0 ? KVMB_NVSP_STAT_INVALID_RNDIS : KVMB_NVSP_STAT_SUCCESS);

@@ -26,6 +26,7 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include "host-vsp/iov.h"
 #include "host-vsp/storage/storage_priv.h"
 #include "host-vsp/worker.h"
 #include "lib/log.h"
@@ -307,19 +308,6 @@ static void io_done(struct stor_chan *sc, struct stor_req *r, int res)
 
 /* ---- EXECUTE_SRB ---- */
 
-static void copy_to_guest(struct stor_req *r, const u8 *data, u32 len)
-{
-	int i;
-
-	for (i = 0; i < r->num_iov && len; i++) {
-		u32 n = (u32)KVMB_MIN((size_t)len, r->iov[i].iov_len);
-
-		memcpy(r->iov[i].iov_base, data, n);
-		data += n;
-		len -= n;
-	}
-}
-
 /* The data buffer of a request as iovecs. Return: bytes, or -EPROTO / -EFAULT. */
 static int map_buffer(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
 {
@@ -397,7 +385,7 @@ static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct kvmb_disk 
 		submit(sc, r);
 		return;
 	}
-	copy_to_guest(r, cmd.data, cmd.data_len);
+	kvmb_iov_write(r->iov, r->num_iov, cmd.data, cmd.data_len);
 	set_srb(r, KVMB_SRB_SUCCESS, KVMB_SCSI_STATUS_GOOD, KVMB_STOR_STATUS_OK, cmd.data_len);
 	answer(sc, r);
 }
