@@ -117,7 +117,7 @@ int cpuid_check_model(const char *model, char *why, size_t size)
 }
 
 /* Is the CPU that we run on emulated by TCG? Its own hypervisor leaf says so. */
-static bool host_is_tcg(void)
+bool cpuid_host_is_tcg(void)
 {
 	u32 a, b, c, d;
 
@@ -345,7 +345,7 @@ int cpuid_apply(struct vcpu *v)
 	i = find_feature("ibt", 3);
 	m.off[i] = !m.on[i];
 	i = find_feature("xsave", 5);
-	if (host_is_tcg() && !m.on[i])
+	if (cpuid_host_is_tcg() && !m.on[i])
 		m.off[i] = true;
 	apply_model(c, &m, host);
 	fix_dependencies(c);

@@ -151,6 +151,7 @@ void vcpu_destroy(struct vcpu *v);
 /* cpuid.c */
 int cpuid_apply(struct vcpu *v);
 int cpuid_check_model(const char *model, char *why, size_t size);
+bool cpuid_host_is_tcg(void); /* are we ourselves in the lab? */
 
 /* hyperv.c */
 int hyperv_check(int kvm_fd, char *why, size_t size);
