@@ -94,8 +94,8 @@ static void *far_end(void *arg)
 	pin(1);
 	for (i = 0; i < b->count; i++) {
 		recv_one(&b->there.r, buf, sizeof(buf));
-		/* space goes back in pieces, as a provider does after a batch */
-		if (b->pingpong || !(i & 15))
+		/* space goes back in pieces, as a provider does after a batch, but before the ring is full */
+		if (b->pingpong || !(i & 15) || b->len > RING_SIZE / 64)
 			kvmb_ring_release(&b->there.r);
 		if (b->pingpong)
 			send_one(&b->back.w, buf, b->len);
