@@ -87,10 +87,7 @@ struct stor_chan {
 	struct stor_req *answers, **answers_tail; /* executed, no room in the guest's ring yet */
 	u32 allocated, inflight;
 	bool stopping, failed;
-	u64 reset_id;		/* RESET waits for inflight == 0 */
-	struct kvmb_wire_stor reset_packet;
-	u32 reset_len;
-	bool reset_waiting;
+	struct stor_req *reset; /* a RESET that waits for inflight == 0, NULL = none */
 	u8 scratch[SCRATCH_SIZE] __attribute__((aligned(8)));
 };
 
@@ -511,13 +508,9 @@ static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, stru
 	case KVMB_STOR_RESET_ADAPTER:
 	case KVMB_STOR_RESET_LUN:
 		/* answered when all that came before on this channel is done */
-		if (!sc->reset_waiting) {
-			sc->reset_waiting = true;
-			sc->reset_id = r->trans_id;
-			sc->reset_packet = r->packet;
-			sc->reset_len = r->packet_len;
-			sc->reset_packet.status = 0;
-			free_req(sc, r);
+		if (!sc->reset) {
+			r->packet.status = 0;
+			sc->reset = r;
 			return;
 		}
 		r->packet.status = cpu_to_le32(KVMB_STOR_STATUS_INVALID_STATE);
@@ -552,7 +545,7 @@ static struct stor_req *take_req(struct stor_chan *sc)
 
 static bool accepting(const struct stor_chan *sc)
 {
-	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset_waiting &&
+	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset &&
 	       (sc->free || sc->allocated < MAX_REQUESTS);
 }
 
@@ -612,14 +605,11 @@ static bool reap(struct stor_chan *sc)
 
 static void finish_reset(struct stor_chan *sc)
 {
-	struct stor_req *r;
+	struct stor_req *r = sc->reset;
 
-	if (!sc->reset_waiting || sc->inflight || !(r = take_req(sc)))
+	if (!r || sc->inflight)
 		return;
-	sc->reset_waiting = false;
-	r->trans_id = sc->reset_id;
-	r->packet = sc->reset_packet;
-	r->packet_len = sc->reset_len;
+	sc->reset = NULL;
 	answer(sc, r);
 }
 
@@ -729,6 +719,7 @@ static void stor_closed(struct kvmb_chan *ch)
 	io_uring_queue_exit(&sc->uring);
 	free_list(sc->free);
 	free_list(sc->answers);
+	free(sc->reset);
 	if (!kvmb_chan_index(ch) && get_state(sc->s) != STOR_CLOSED)
 		set_state(sc->s, STOR_CLOSED); /* a re-open starts the protocol afresh */
 	free(sc);

@@ -44,4 +44,9 @@ tap() { # an interface with the host on .1
 	TAP=kvmbt$$; ip tuntap add "$TAP" mode tap && ip addr add $NET_BITS.1/24 dev "$TAP" && ip link set "$TAP" up ||
 		skip "no tap interface can be made here"
 }
+uplink() { # user-mode networking needs somewhere to go
+	ip route show default | grep -q . && return
+	ip link add kvmbup type bridge && ip addr add 192.0.2.2/24 dev kvmbup && ip link set kvmbup up &&
+		ip route add default via 192.0.2.1 dev kvmbup
+}
 stat_sum() { "$KVMBUS" stats "$1" --json | python3 -c "import json,sys; d=json.load(sys.stdin); print($2)"; }

@@ -3,10 +3,7 @@
 # net-user.sh KERNEL: DHCP and TCP through passt, to a server on the host.
 . "$(dirname "$0")/lib.sh"
 command -v passt >/dev/null || skip "passt is not installed"
-if ! ip route show default | grep -q .; then # passt needs somewhere to go
-	ip link add kvmbup type bridge && ip addr add 192.0.2.2/24 dev kvmbup && ip link set kvmbup up &&
-		ip route add default via 192.0.2.1 dev kvmbup
-fi
+uplink
 python3 "$(dirname "$0")/echo-server.py" 127.0.0.1 7000 &
 vm u "$1" "kvmb.job=net" --cpus 1 --memory 256M --nic user
 wait_log u "GUEST: ok net" 90

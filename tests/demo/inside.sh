@@ -6,10 +6,7 @@ say() { echo "  $*"; }
 echo "kvmbus demo: running $LAB_WHERE"
 mkdir "$W/files"; echo "hello from an ext4 file system on a synthetic SCSI disk" >"$W/files/hello"
 truncate -s 64M "$W/disk.img"; mkfs.ext4 -q -d "$W/files" "$W/disk.img" || fail mkfs
-if ! ip route show default | grep -q .; then # user-mode networking needs somewhere to go
-	ip link add kvmbup type bridge && ip addr add 192.0.2.2/24 dev kvmbup && ip link set kvmbup up &&
-		ip route add default via 192.0.2.1 dev kvmbup
-fi
+uplink
 python3 "$(dirname "$0")/../boot/echo-server.py" 127.0.0.1 7000 &
 "$GUEST_BIN/tool" clockd 7001 &
 echo "kvmbus demo: kvmbus run --cpus 2 --memory 512M --disk disk.img --nic user (Debian kernel $(cat "$LAB_KERNELS/cloud/modver"))"
