@@ -39,6 +39,12 @@ vm_end() {
 	if [ -z "${QUIET:-}" ] && [ -s "$W/$1.err.log" ]; then fail "$1: kvmbus complained"; fi
 	return 0
 }
+# all_open NAME SECONDS: until every channel that is offered is open (drivers open sub-channels late)
+all_open() {
+	local end=$((SECONDS + $2))
+	until "$KVMBUS" info "$1" --json | python3 -c 'import json,sys; c=json.load(sys.stdin)["channels"]; sys.exit(not c or any(x["state"] != "open" for x in c))'; do
+		[ $SECONDS -lt $end ] || fail "$1: a channel is not open after $2 s"; sleep 0.2; done
+}
 disk() { dd if=/dev/urandom of="$W/$1" bs=1M count="$2" 2>/dev/null; DISK_SUM=$(head -c 4194304 "$W/$1" | sha256sum | cut -c1-64); }
 tap() { # an interface with the host on .1
 	TAP=kvmbt$$; ip tuntap add "$TAP" mode tap && ip addr add $NET_BITS.1/24 dev "$TAP" && ip link set "$TAP" up ||
