@@ -42,6 +42,7 @@
 #define HV_FEAT_D_STIMER_DIRECT (1u << 19)
 /* 0x40000004 EAX: what the guest is told to prefer */
 #define HV_HINT_REMOTE_TLB_FLUSH (1u << 2)
+#define HV_HINT_APIC_MSRS (1u << 3)
 #define HV_HINT_RELAXED_TIMING (1u << 5)
 #define HV_HINT_NO_AUTO_EOI (1u << 9)
 #define HV_HINT_CLUSTER_IPI (1u << 10)

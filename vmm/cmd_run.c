@@ -36,7 +36,7 @@ static const char help_text[] =
 	"usage: kvmbus run --kernel F [options]\n\n"
 	"  --name N             name of the VM (default: vm-PID)\n"
 	"  --cpus N             virtual CPUs, 1 to 64 (default 1)\n"
-	"  --memory SIZE        for example 512M or 4G (default 1G)\n"
+	"  --memory SIZE[,huge=on|off]   for example 512M or 4G (default 1G); huge pages where they help\n"
 	"  --cpu MODEL          host or x86-64-v1 ... x86-64-v4, then ,-FEATURE or ,+FEATURE\n"
 	"  --vmbus-max VER      newest VMBus version offered, 0.13 to 5.3 (default 5.3)\n"
 	"  --kernel F           bzImage, ELF vmlinux, or a multiboot ELF32 image\n"
@@ -78,8 +78,9 @@ static bool parse_u32(const char *s, u32 min, u32 max, u32 *out)
 	return true;
 }
 
-static bool parse_memory(const char *s, u64 *out)
+static bool parse_memory(const char *s, struct vm_config *c)
 {
+	const char *unit_end;
 	char *end;
 	u64 v;
 
@@ -95,16 +96,23 @@ static bool parse_memory(const char *s, u64 *out)
 		v <<= 10;
 		/* fall through */
 	case 'M':
+	case ',':
 	case '\0': /* MiB, as virsh and QEMU take it */
 		break;
 	default:
 		return bad("--memory %s: unknown unit; use M, G or T", s);
 	}
-	if (*end && end[1] && strcasecmp(end + 1, "iB") && strcasecmp(end + 1, "B"))
-		return bad("--memory %s: unknown unit; use M, G or T", s);
+	unit_end = *end && *end != ',' ? end + 1 : end;
+	unit_end += !strncasecmp(unit_end, "iB", 2) ? 2 : !strncasecmp(unit_end, "B", 1);
+	if (!strcmp(unit_end, ",huge=on"))
+		c->huge = HUGE_ON;
+	else if (!strcmp(unit_end, ",huge=off"))
+		c->huge = HUGE_OFF;
+	else if (*unit_end)
+		return bad("--memory %s: write a size in M, G or T, then perhaps ,huge=on or ,huge=off", s);
 	if (v < 16 || v > 1u << 24)
 		return bad("--memory %s: must be 16M to 16T", s);
-	*out = v << 20;
+	c->memory = v << 20;
 	return true;
 }
 
@@ -260,7 +268,7 @@ static bool parse_option(int o, char *arg, struct vm_config *c, int *verbose, bo
 		return parse_u32(arg, 1, KVMB_MAX_CPUS, &c->cpus) ||
 		       bad("--cpus %s: must be 1 to %u", arg, KVMB_MAX_CPUS);
 	case O_MEMORY:
-		return parse_memory(arg, &c->memory);
+		return parse_memory(arg, c);
 	case O_CPU:
 		return parse_cpu(arg, c);
 	case O_VMBUS_MAX:

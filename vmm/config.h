@@ -27,10 +27,13 @@ struct nic_config {
 
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_UNIX, SERIAL_NONE };
 
+enum huge_pages { HUGE_AUTO, HUGE_ON, HUGE_OFF };
+
 struct vm_config {
 	const char *name;
 	u32 cpus;
 	u64 memory; /* bytes, multiple of 1 MiB */
+	enum huge_pages huge;
 	const char *cpu_model;
 	u32 vmbus_max; /* KVMB_VERSION_* */
 	const char *kernel, *initrd, *append;

@@ -287,6 +287,25 @@ static void set_topology(struct kvm_cpuid2 *c, u32 id, u32 cpus)
 	add_leaf(c, 0xb, 2, true, 0, 0, 2, id);
 }
 
+/* Does the CPU deliver and end interrupts without exits? Only KVM's module parameters tell. */
+static bool apic_is_virtualised(void)
+{
+	static const char *const params[] = { "/sys/module/kvm_intel/parameters/enable_apicv",
+					      "/sys/module/kvm_amd/parameters/avic" };
+	char c = 'N';
+	size_t i;
+	FILE *f;
+
+	for (i = 0; i < ARRAY_SIZE(params) && (c == 'N' || c == '0'); i++) {
+		f = fopen(params[i], "re");
+		if (f && fread(&c, 1, 1, f) != 1)
+			c = 'N';
+		if (f)
+			fclose(f);
+	}
+	return c != 'N' && c != '0';
+}
+
 static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered, u32 cpus)
 {
 	struct kvm_cpuid_entry2 *f = find_leaf((struct kvm_cpuid2 *)offered, HV_CPUID_FEATURES, 0);
@@ -298,6 +317,12 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered, u
 		HV_FEAT_D_STIMER_DIRECT;
 	u32 hints = HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI;
 
+	/*
+	 * Where every EOI would exit, let the guest use the VP assist page: a bit there says that
+	 * none is needed. With APICv or AVIC this would cost exits instead of saving them.
+	 */
+	if (!apic_is_virtualised())
+		hints |= HV_HINT_APIC_MSRS;
 	if (cpus > 1)
 		hints |= HV_HINT_REMOTE_TLB_FLUSH | HV_HINT_CLUSTER_IPI | HV_HINT_EX_MASKS;
 	drop_leaf(c, 0x40000000, 0x4fffffff);

@@ -5,8 +5,8 @@
  * Huge pages save four of five nested page faults of a boot (docs/performance.md). A memfd
  * gets none, because hosts ship with shmem_enabled=never; a tmpfs decides for itself. So
  * where we may, the file is an unnamed one on a tmpfs of our own with huge=advise, which
- * is mounted nowhere; elsewhere it is a memfd. Not under TCG: with huge pages its nested
- * guests, and L1 itself, die far more often than without (docs/testing.md).
+ * is mounted nowhere; elsewhere it is a memfd. Not under TCG unless asked for: with huge
+ * pages and several threads its nested guests, and L1 itself, die (docs/testing.md).
  *
  * Source: Linux Documentation/admin-guide/mm/transhuge.rst, "Hugepages in tmpfs/shmem".
  */
@@ -58,10 +58,11 @@ static int huge_tmpfs_file(void)
 int mem_create(struct vm *vm)
 {
 	u64 size = vm->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX);
+	bool huge = vm->cfg.huge == HUGE_ON || (vm->cfg.huge == HUGE_AUTO && !cpuid_host_is_tcg());
 	u8 *hva;
 	int err;
 
-	vm->gm.memfd = cpuid_host_is_tcg() ? -1 : huge_tmpfs_file();
+	vm->gm.memfd = huge ? huge_tmpfs_file() : -1;
 	if (vm->gm.memfd < 0)
 		vm->gm.memfd = memfd_create("kvmbus-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (vm->gm.memfd < 0 || ftruncate(vm->gm.memfd, (off_t)size))

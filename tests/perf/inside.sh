@@ -1,5 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The benches, where KVM is.
+# inside.sh BENCH [ARGUMENTS]: one bench, where KVM is.
 . "$(dirname "$0")/../lab/env.sh"
-exec python3 "$(dirname "$0")/boot.py" "$1" "$KVMBUS" "$LAB_KERNELS/cloud" "$GUEST_BIN/cloud.cpio"
+here=$(dirname "$0") bench=$1; shift
+case $bench in
+boot) exec python3 "$here/boot.py" "${1:-2}" "$KVMBUS" "$LAB_KERNELS/cloud" "$GUEST_BIN/cloud.cpio" ;;
+blk) exec python3 "$here/blk.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/bench.cpio" "${BENCH_SCALE:-1}" "$@" ;;
+*) echo "no bench $bench" >&2; exit 2 ;;
+esac
