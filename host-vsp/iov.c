@@ -38,6 +38,22 @@ void kvmb_iov_write(const struct iovec *iov, int num, const void *buf, u32 len)
 	}
 }
 
+bool kvmb_iov_equal(const struct iovec *iov, int num, const void *buf, u32 len)
+{
+	const u8 *p = buf;
+	int i;
+
+	for (i = 0; i < num && len; i++) {
+		u32 n = (u32)KVMB_MIN((size_t)len, iov[i].iov_len);
+
+		if (memcmp(iov[i].iov_base, p, n))
+			return false;
+		p += n;
+		len -= n;
+	}
+	return !len;
+}
+
 int kvmb_iov_slice(const struct iovec *iov, int num, u64 off, u32 len, struct iovec *out)
 {
 	int i, n = 0;

@@ -20,6 +20,9 @@ void kvmb_iov_read(const struct iovec *iov, int num, u64 off, void *buf, u32 len
 /** kvmb_iov_write() - Write @len bytes to the front of the list. */
 void kvmb_iov_write(const struct iovec *iov, int num, const void *buf, u32 len);
 
+/** kvmb_iov_equal() - Does the front of the list hold the @len bytes of @buf? */
+bool kvmb_iov_equal(const struct iovec *iov, int num, const void *buf, u32 len);
+
 /**
  * kvmb_iov_slice() - The part @off .. @off + @len of a list, as a list
  * @out: room for @num iovecs

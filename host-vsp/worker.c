@@ -29,6 +29,7 @@ int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void 
 
 	w->run = run;
 	w->arg = arg;
+	w->stopping = 0;
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->stop_fd < 0)
 		return -errno;
@@ -50,12 +51,18 @@ int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void 
 	return 0;
 }
 
-void kvmb_worker_stop(struct kvmb_worker *w)
+void kvmb_worker_kick(struct kvmb_worker *w)
 {
 	uint64_t one = 1;
 
 	if (w->started && write(w->stop_fd, &one, sizeof(one)) < 0)
 		return; /* counter full: already readable */
+}
+
+void kvmb_worker_stop(struct kvmb_worker *w)
+{
+	__atomic_store_n(&w->stopping, 1, __ATOMIC_RELEASE);
+	kvmb_worker_kick(w);
 }
 
 void kvmb_worker_join(struct kvmb_worker *w)

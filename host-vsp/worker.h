@@ -8,7 +8,8 @@
 
 struct kvmb_worker { /* embed it; start and join on one thread */
 	pthread_t thread;
-	int stop_fd; /* eventfd, readable when the worker should finish */
+	int stop_fd;  /* eventfd, readable when the worker should finish, or was kicked */
+	int stopping; /* atomic: set by kvmb_worker_stop() */
 	void (*run)(void *arg);
 	void *arg;
 	bool started;
@@ -22,8 +23,11 @@ struct kvmb_worker { /* embed it; start and join on one thread */
  */
 int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void *arg), void *arg);
 
-/** kvmb_worker_stop() - Make stop_fd readable; does not wait. */
+/** kvmb_worker_stop() - Set stopping and make stop_fd readable; does not wait. Any thread. */
 void kvmb_worker_stop(struct kvmb_worker *w);
+
+/** kvmb_worker_kick() - Make stop_fd readable: there is news. Any thread. */
+void kvmb_worker_kick(struct kvmb_worker *w);
 
 /** kvmb_worker_join() - Wait until run() has returned, release everything. */
 void kvmb_worker_join(struct kvmb_worker *w);

@@ -158,6 +158,11 @@ bool kvmb_ring_unmask(struct kvmb_ring *r)
 	return load_index(&r->ctrl->write_index) != r->index;
 }
 
+bool kvmb_ring_readable(const struct kvmb_ring *r)
+{
+	return load_index(&r->ctrl->write_index) != r->index;
+}
+
 int kvmb_ring_put(struct kvmb_ring *r, u16 type, u16 flags, u64 trans_id, const void *hdr,
 		  u32 hdr_len, const void *payload, u32 payload_len)
 {

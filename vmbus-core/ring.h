@@ -124,6 +124,14 @@ void kvmb_ring_mask(struct kvmb_ring *r);
 bool kvmb_ring_unmask(struct kvmb_ring *r);
 
 /**
+ * kvmb_ring_readable() - May there be something to read? For a reader that polls
+ * @r: ring, reader side
+ *
+ * Return: true when the writer's index is not ours; kvmb_ring_peek() then checks it.
+ */
+bool kvmb_ring_readable(const struct kvmb_ring *r);
+
+/**
  * kvmb_ring_put() - Write one packet, not yet visible to the reader
  * @r:           ring, writer side; the caller is its only writer
  * @type:        KVMB_PKT_*

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "vmm/client.h"
 #include "vmm/cmd.h"
 #include "vmm/ctl.h"
 
@@ -162,7 +163,7 @@ static int ask(int fd, const char *vm, const char *name, json_t *arguments, json
 	return code;
 }
 
-static int ask_vm(const char *vm, const char *name, json_t *arguments, json_t **out)
+int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out)
 {
 	int fd = connect_vm(vm), code;
 
@@ -175,7 +176,7 @@ static int ask_vm(const char *vm, const char *name, json_t *arguments, json_t **
 	return code;
 }
 
-static void print_json(json_t *o)
+void client_print_json(json_t *o)
 {
 	json_dumpf(o, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -236,7 +237,7 @@ int cmd_list(int argc, char **argv)
 	if (d)
 		closedir(d);
 	if (a.json) {
-		print_json(all);
+		client_print_json(all);
 	} else {
 		printf("%-20s %-10s %8s %5s %8s  %-5s %s\n", "NAME", "STATE", "PID", "CPUS", "MEMORY",
 		       "VMBUS", "HEARTBEAT");
@@ -253,6 +254,27 @@ int cmd_list(int argc, char **argv)
 	return EXIT_OK;
 }
 
+void client_print_disk(const char *prefix, json_t *x)
+{
+	printf("%s%lld:%lld %s", prefix, num(x, "controller"), num(x, "lun"),
+	       json_is_string(json_object_get(x, "path")) ? str(x, "path") : "(empty)");
+	if (num(x, "size"))
+		printf(", %s, %lld MiB", str(x, "format"), num(x, "size") >> 20);
+	printf("%s%s%s", !strcmp(str(x, "type"), "dvd") ? ", DVD" : "",
+	       json_is_true(json_object_get(x, "read_only")) && strcmp(str(x, "type"), "dvd") ?
+		       ", read-only" : "",
+	       json_is_true(json_object_get(x, "locked")) ? ", locked by the guest" : "");
+	if (json_object_get(x, "cache") && strcmp(str(x, "cache"), "writeback"))
+		printf(", cache %s", str(x, "cache"));
+	if (num(x, "iops"))
+		printf(", at most %lld/s", num(x, "iops"));
+	if (num(x, "bps"))
+		printf(", at most %lld bytes/s", num(x, "bps"));
+	if (json_object_get(x, "health") && strcmp(str(x, "health"), "ok"))
+		printf(", %s", str(x, "health"));
+	putchar('\n');
+}
+
 static void print_info(json_t *o)
 {
 	json_t *v = json_object_get(o, "vmbus"), *ics = json_object_get(o, "integration"), *x;
@@ -264,6 +286,8 @@ static void print_info(json_t *o)
 	       str(o, "name"), str(o, "state"), num(o, "pid"), num(o, "cpus"), str(o, "cpu_model"),
 	       num(o, "memory") >> 20, num(o, "uptime_ms") / 1000, num(o, "boots"), str(v, "state"),
 	       str(v, "version"), str(v, "max_version"));
+	if (json_is_string(json_object_get(o, "stop_reason")))
+		printf("Stopped by:  %s\n", str(o, "stop_reason"));
 	json_object_foreach(ics, key, x) {
 		printf("Service:     %-10s %s", key, json_is_true(json_object_get(x, "enabled")) ?
 		       str(x, "state") : "off");
@@ -274,9 +298,7 @@ static void print_info(json_t *o)
 		putchar('\n');
 	}
 	json_array_foreach(json_object_get(o, "disks"), i, x)
-		printf("Disk:        %lld:%lld %s, %lld MiB%s\n", num(x, "controller"), num(x, "lun"),
-		       str(x, "path"), num(x, "size") >> 20,
-		       json_is_true(json_object_get(x, "read_only")) ? ", read-only" : "");
+		client_print_disk("Disk:        ", x);
 	json_array_foreach(json_object_get(o, "nics"), i, x)
 		printf("NIC:         net%lld %s, %s\n", num(x, "index"), str(x, "mac"), str(x, "kind"));
 	json_array_foreach(json_object_get(o, "channels"), i, x)
@@ -291,11 +313,11 @@ int cmd_info(int argc, char **argv)
 	int err = parse(argc, argv, true, &a);
 
 	if (!err)
-		err = ask_vm(a.vm, "info", NULL, &o);
+		err = client_ask(a.vm, "info", NULL, &o);
 	if (err)
 		return err;
 	if (a.json)
-		print_json(o);
+		client_print_json(o);
 	else
 		print_info(o);
 	json_decref(o);
@@ -314,6 +336,9 @@ static void print_row(const char *title, json_t *o)
 		if (json_is_integer(v) && strcmp(key, "index") && strcmp(key, "lun") &&
 		    strcmp(key, "controller"))
 			printf(" %s %lld", key, (long long)json_integer_value(v));
+		else if (json_is_object(v) && num(v, "max_us"))
+			printf(" %s p50 %lld p99 %lld max %lld us", key, num(v, "p50_us"), num(v, "p99_us"),
+			       num(v, "max_us"));
 	}
 	putchar('\n');
 }
@@ -353,13 +378,13 @@ int cmd_stats(int argc, char **argv)
 	if (err)
 		return err;
 	for (;;) {
-		err = ask_vm(a.vm, "stats", NULL, &o);
+		err = client_ask(a.vm, "stats", NULL, &o);
 		if (err)
 			return err;
 		if (a.watch && !a.json && isatty(STDOUT_FILENO))
 			printf("\033[H\033[2J");
 		if (a.json)
-			print_json(o);
+			client_print_json(o);
 		else
 			print_stats(o);
 		json_decref(o);
@@ -379,9 +404,9 @@ static int simple(int argc, char **argv, const char *command, json_t *(*argument
 	int err = parse(argc, argv, true, &a);
 
 	if (!err)
-		err = ask_vm(a.vm, command, arguments ? arguments(&a) : NULL, &o);
+		err = client_ask(a.vm, command, arguments ? arguments(&a) : NULL, &o);
 	if (!err && a.json)
-		print_json(o);
+		client_print_json(o);
 	json_decref(o);
 	return err;
 }

@@ -14,9 +14,10 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/cmd.h"
+#include "vmm/opt.h"
 #include "vmm/vm.h"
 
-enum { O_NAME = 256, O_CPUS, O_MEMORY, O_CPU, O_VMBUS_MAX, O_KERNEL, O_INITRD, O_APPEND, O_DISK, O_NIC,
+enum { O_NAME = 256, O_CPUS, O_MEMORY, O_CPU, O_VMBUS_MAX, O_KERNEL, O_INITRD, O_APPEND, O_DISK, O_DVD, O_NIC,
        O_IC, O_SERIAL, O_CONTROL, O_TEST, O_NO_REBOOT, O_VERBOSE, O_JSON, O_HELP };
 
 static const struct option options[] = {
@@ -24,7 +25,8 @@ static const struct option options[] = {
 	{ "memory", 1, NULL, O_MEMORY }, { "cpu", 1, NULL, O_CPU },
 	{ "vmbus-max", 1, NULL, O_VMBUS_MAX }, { "kernel", 1, NULL, O_KERNEL },
 	{ "initrd", 1, NULL, O_INITRD }, { "append", 1, NULL, O_APPEND },
-	{ "disk", 1, NULL, O_DISK },	 { "nic", 1, NULL, O_NIC },
+	{ "disk", 1, NULL, O_DISK },	 { "dvd", 1, NULL, O_DVD },
+	{ "nic", 1, NULL, O_NIC },
 	{ "ic", 1, NULL, O_IC },	 { "serial", 1, NULL, O_SERIAL },
 	{ "control", 1, NULL, O_CONTROL }, { "test-devices", 0, NULL, O_TEST },
 	{ "no-reboot", 0, NULL, O_NO_REBOOT }, { "verbose", 0, NULL, O_VERBOSE },
@@ -42,7 +44,8 @@ static const char help_text[] =
 	"  --kernel F           bzImage, ELF vmlinux, or a multiboot ELF32 image\n"
 	"  --initrd F           initial RAM disk, or the multiboot module\n"
 	"  --append S           kernel command line\n"
-	"  --disk F[,ro][,controller=N][,lun=N]   raw image or block device on a SCSI controller\n"
+	"  --disk F[,OPTION]... image, block device or NBD URI on a SCSI controller\n"
+	"  --dvd F|empty[,OPTION]...              a DVD drive, and what is in it\n"
 	"  --nic user|tap=IF|none[,mac=M]         a network card; user needs no privileges\n"
 	"  --ic NAME=on|off     integration service heartbeat, timesync or shutdown (default on)\n"
 	"  --serial stdio|file=F|unix=F|none      the far end of ttyS0 (default stdio)\n"
@@ -65,54 +68,25 @@ static bool bad(const char *fmt, ...)
 	return false;
 }
 
-static bool parse_u32(const char *s, u32 min, u32 max, u32 *out)
-{
-	char *end;
-	unsigned long v;
-
-	errno = 0;
-	v = strtoul(s, &end, 10);
-	if (!isdigit((unsigned char)*s) || *end || errno || v < min || v > max)
-		return false;
-	*out = (u32)v;
-	return true;
-}
-
 static bool parse_memory(const char *s, struct vm_config *c)
 {
-	const char *unit_end;
-	char *end;
+	const char *end;
 	u64 v;
 
-	errno = 0;
-	v = strtoull(s, &end, 10);
-	if (!isdigit((unsigned char)*s) || errno)
+	if (!opt_size(s, &v, &end))
 		return bad("--memory %s: not a size; write for example 512M or 4G", s);
-	switch (toupper((unsigned char)*end)) {
-	case 'T':
-		v <<= 10;
-		/* fall through */
-	case 'G':
-		v <<= 10;
-		/* fall through */
-	case 'M':
-	case ',':
-	case '\0': /* MiB, as virsh and QEMU take it */
-		break;
-	default:
-		return bad("--memory %s: unknown unit; use M, G or T", s);
-	}
-	unit_end = *end && *end != ',' ? end + 1 : end;
-	unit_end += !strncasecmp(unit_end, "iB", 2) ? 2 : !strncasecmp(unit_end, "B", 1);
-	if (!strcmp(unit_end, ",huge=on"))
+	/* a plain number is MiB, as virsh and QEMU take it */
+	if (isdigit((unsigned char)end[-1]) && v <= ~0ull >> 20)
+		v <<= 20;
+	if (!strcmp(end, ",huge=on"))
 		c->huge = HUGE_ON;
-	else if (!strcmp(unit_end, ",huge=off"))
+	else if (!strcmp(end, ",huge=off"))
 		c->huge = HUGE_OFF;
-	else if (*unit_end)
+	else if (*end)
 		return bad("--memory %s: write a size in M, G or T, then perhaps ,huge=on or ,huge=off", s);
-	if (v < 16 || v > 1u << 24)
-		return bad("--memory %s: must be 16M to 16T", s);
-	c->memory = v << 20;
+	if (v < 16u << 20 || v > 1ull << 44 || v % (1u << 20))
+		return bad("--memory %s: must be 16M to 16T, whole megabytes", s);
+	c->memory = v;
 	return true;
 }
 
@@ -129,33 +103,14 @@ static bool parse_version(const char *s, u32 *out)
 	return true;
 }
 
-/* Options after the first comma of "F,ro,lun=1". The first word may not hold a comma. */
-static bool parse_disk(char *s, struct vm_config *c)
+static bool parse_disk(char *s, bool dvd, struct vm_config *c)
 {
-	struct disk_config *d = &c->disks[c->num_disks];
-	char *word;
-	u32 v;
+	char why[200];
 
 	if (c->num_disks == KVMB_MAX_DISKS)
 		return bad("too many disks: at most %u", KVMB_MAX_DISKS);
-	*d = (struct disk_config){ .controller = -1, .lun = -1 };
-	d->path = strtok(s, ",");
-	if (!d->path)
-		return bad("--disk: no file named");
-	while ((word = strtok(NULL, ","))) {
-		if (!strcmp(word, "ro")) {
-			d->read_only = true;
-		} else if (!strncmp(word, "controller=", 11) &&
-			   parse_u32(word + 11, 0, KVMB_STORAGE_MAX_CONTROLLERS - 1, &v)) {
-			d->controller = (int)v;
-		} else if (!strncmp(word, "lun=", 4) &&
-			   parse_u32(word + 4, 0, KVMB_STORAGE_MAX_LUNS - 1, &v)) {
-			d->lun = (int)v;
-		} else {
-			return bad("--disk %s: unknown option \"%s\"; ro, controller=0..3, lun=0..63",
-				   d->path, word);
-		}
-	}
+	if (opt_disk(s, dvd, &c->disks[c->num_disks], why, sizeof(why)))
+		return bad("%s %s: %s", dvd ? "--dvd" : "--disk", s, why);
 	c->num_disks++;
 	return true;
 }
@@ -265,7 +220,7 @@ static bool parse_option(int o, char *arg, struct vm_config *c, int *verbose, bo
 		return good_name(arg) ||
 		       bad("--name %s: use up to 32 letters, digits, - _ .", arg);
 	case O_CPUS:
-		return parse_u32(arg, 1, KVMB_MAX_CPUS, &c->cpus) ||
+		return opt_u32(arg, 1, KVMB_MAX_CPUS, &c->cpus) ||
 		       bad("--cpus %s: must be 1 to %u", arg, KVMB_MAX_CPUS);
 	case O_MEMORY:
 		return parse_memory(arg, c);
@@ -283,7 +238,8 @@ static bool parse_option(int o, char *arg, struct vm_config *c, int *verbose, bo
 		c->append = arg;
 		return true;
 	case O_DISK:
-		return parse_disk(arg, c);
+	case O_DVD:
+		return parse_disk(arg, o == O_DVD, c);
 	case O_NIC:
 		return parse_nic(arg, c);
 	case O_IC:
@@ -363,7 +319,7 @@ int cmd_run(int argc, char **argv)
 	cfg.name = default_name;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (o == O_HELP) {
-			fputs(help_text, stdout);
+			printf("%s\n%s", help_text, opt_disk_help);
 			return EXIT_OK;
 		}
 		if (!parse_option(o, optarg, &cfg, &verbose, &json))

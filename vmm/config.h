@@ -3,15 +3,14 @@
 #ifndef KVMB_CONFIG_H
 #define KVMB_CONFIG_H
 
-#include "vmbus-core/env.h"
+#include "host-vsp/storage/storage.h"
 
 #define KVMB_MAX_CPUS 64u
-#define KVMB_MAX_DISKS 64u
+#define KVMB_MAX_DISKS (KVMB_STORAGE_MAX_CONTROLLERS * KVMB_STORAGE_MAX_LUNS)
 #define KVMB_MAX_NICS 8u
 
 struct disk_config {
-	const char *path;
-	bool read_only;
+	struct kvmb_disk_spec spec; /* a DVD drive without path is empty */
 	int controller; /* -1 = 0 */
 	int lun;	/* -1 = the next free one */
 };

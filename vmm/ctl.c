@@ -25,12 +25,17 @@
 #include "lib/util.h"
 #include "vmm/console.h"
 #include "vmm/dev/serial.h"
+#include "vmm/disks.h"
 #include "vmm/info.h"
 
-#define LINE_MAX_BYTES 4096u
+#define LINE_MAX_BYTES 16384u
 #define MAX_CLIENTS 32u
 
-enum client_mode { CLIENT_COMMANDS, CLIENT_STOPPING, CLIENT_REBOOTING, CLIENT_CONSOLE };
+enum client_mode { CLIENT_COMMANDS, CLIENT_WAITING, CLIENT_STOPPING, CLIENT_REBOOTING, CLIENT_CONSOLE };
+
+struct pending { /* an answer that comes later; outlives its client */
+	struct client *client; /* NULL: it hung up */
+};
 
 struct client {
 	struct ctl *ctl;
@@ -39,6 +44,7 @@ struct client {
 	struct kvmb_watch *watch;
 	enum client_mode mode;
 	struct kvmb_timer timer; /* of a stop */
+	struct pending *pending; /* CLIENT_WAITING */
 	u64 cursor;		 /* CLIENT_CONSOLE: what it has seen of the output */
 	size_t len;
 	char line[LINE_MAX_BYTES];
@@ -88,6 +94,8 @@ static void drop_client(struct client *c)
 		;
 	*p = c->next;
 	c->ctl->num_clients--;
+	if (c->pending)
+		c->pending->client = NULL;
 	kvmb_timer_cancel(&c->timer);
 	kvmb_loop_del(c->watch);
 	close(c->fd);
@@ -415,12 +423,102 @@ static void cmd_console(struct client *c, json_t *args)
 	flush_client(c); /* begins with the last 64 KiB */
 }
 
+/* ---- disks: the answer may come later ---- */
+
+static struct pending *begin_pending(struct client *c)
+{
+	struct pending *p = kvmb_xzalloc(sizeof(*p));
+
+	p->client = c;
+	c->pending = p;
+	c->mode = CLIENT_WAITING;
+	return p;
+}
+
+/* A disks_reply. */
+static void end_pending(void *arg, json_t *result, const char *class, const char *why)
+{
+	struct pending *p = arg;
+	struct client *c = p->client;
+
+	free(p);
+	if (!c) {
+		json_decref(result);
+		return;
+	}
+	c->pending = NULL;
+	c->mode = CLIENT_COMMANDS;
+	if (result)
+		send_return(c, result);
+	else
+		send_error(c, class, why);
+}
+
+static const char *arg_str(json_t *args, const char *key)
+{
+	const char *s = json_string_value(json_object_get(args, key));
+
+	return s ? s : "";
+}
+
+static s64 arg_num(json_t *args, const char *key, s64 otherwise)
+{
+	json_t *n = json_object_get(args, key);
+
+	return json_is_integer(n) && json_integer_value(n) >= 0 ? json_integer_value(n) : otherwise;
+}
+
+static void cmd_disk_list(struct client *c, json_t *args)
+{
+	(void)args;
+	send_return(c, disks_list(c->ctl->vm));
+}
+
+static void cmd_disk_add(struct client *c, json_t *args)
+{
+	disks_add(c->ctl->vm, arg_str(args, "spec"), json_is_true(json_object_get(args, "dvd")),
+		  end_pending, begin_pending(c));
+}
+
+static void cmd_disk_remove(struct client *c, json_t *args)
+{
+	disks_remove(c->ctl->vm, arg_str(args, "disk"), end_pending, begin_pending(c));
+}
+
+static void cmd_disk_resize(struct client *c, json_t *args)
+{
+	disks_resize(c->ctl->vm, arg_str(args, "disk"), (u64)arg_num(args, "size", 0), end_pending,
+		     begin_pending(c));
+}
+
+static void cmd_disk_eject(struct client *c, json_t *args)
+{
+	disks_eject(c->ctl->vm, arg_str(args, "disk"), json_is_true(json_object_get(args, "force")),
+		    end_pending, begin_pending(c));
+}
+
+static void cmd_disk_insert(struct client *c, json_t *args)
+{
+	disks_insert(c->ctl->vm, arg_str(args, "disk"), arg_str(args, "spec"), end_pending,
+		     begin_pending(c));
+}
+
+static void cmd_disk_limit(struct client *c, json_t *args)
+{
+	disks_limit(c->ctl->vm, arg_str(args, "disk"), arg_num(args, "iops", -1), arg_num(args, "bps", -1),
+		    end_pending, begin_pending(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct client *c, json_t *args);
 } commands[] = {
 	{ "info", cmd_info },	  { "stats", cmd_stats }, { "stop", cmd_stop },	      { "kill", cmd_kill },
 	{ "pause", cmd_pause }, { "resume", cmd_resume }, { "console", cmd_console },
+	{ "disk-list", cmd_disk_list },	  { "disk-add", cmd_disk_add },
+	{ "disk-remove", cmd_disk_remove }, { "disk-resize", cmd_disk_resize },
+	{ "disk-eject", cmd_disk_eject }, { "disk-insert", cmd_disk_insert },
+	{ "disk-limit", cmd_disk_limit },
 };
 
 static void run_line(struct client *c, const char *line, size_t len)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "vmm/disks.h"
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
 
@@ -37,25 +38,6 @@ static void add_channel_stats(void *arg, const struct kvmb_chan_info *i)
 		(json_int_t)i->stats.packets_out, "wakes", (json_int_t)i->stats.wakes, "signals",
 		(json_int_t)i->stats.signals, "errors", (json_int_t)i->stats.errors, "rx_used", i->rx_used,
 		"rx_size", i->rx_size, "tx_used", i->tx_used, "tx_size", i->tx_size));
-}
-
-static json_t *disk_list(struct vm *vm)
-{
-	json_t *a = json_array();
-	u32 c, lun;
-
-	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
-		for (lun = 0; vm->scsi[c] && lun < KVMB_STORAGE_MAX_LUNS; lun++) {
-			struct kvmb_disk *d = kvmb_storage_disk(vm->scsi[c], lun);
-
-			if (d)
-				json_array_append_new(a, json_pack(
-					"{s:i, s:i, s:s, s:I, s:b}", "controller", c, "lun", lun, "path",
-					d->path, "size", (json_int_t)(d->blocks * KVMB_DISK_BLOCK),
-					"read_only", d->read_only));
-		}
-	}
-	return a;
 }
 
 static json_t *nic_list(struct vm *vm)
@@ -120,14 +102,15 @@ json_t *info_vm(struct vm *vm)
 	VERSION_STR(version, v);
 	VERSION_STR(max, vm->cfg.vmbus_max);
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
-	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 			 vm->cfg.cpus, "memory", (json_int_t)vm->cfg.memory, "uptime_ms",
 			 (json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->boots, "cpu_model",
 			 vm->cfg.cpu_model, "vmbus", "state", kvmb_bus_state_name(vm->bus), "version",
 			 v ? json_string(version) : json_null(), "max_version", max, "channels", chans,
-			 "disks", disk_list(vm), "nics", nic_list(vm), "integration", ics_info(vm), "crash",
-			 crash_info(vm));
+			 "disks", disks_list(vm), "nics", nic_list(vm), "integration", ics_info(vm), "crash",
+			 crash_info(vm), "stop_reason",
+			 vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null());
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */
@@ -180,27 +163,6 @@ static json_t *vcpu_stats(struct vm *vm, json_t *kvm)
 	return a;
 }
 
-static json_t *disk_stats(struct vm *vm)
-{
-	json_t *a = json_array();
-	u32 c, lun;
-
-	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
-		for (lun = 0; vm->scsi[c] && lun < KVMB_STORAGE_MAX_LUNS; lun++) {
-			struct kvmb_disk *d = kvmb_storage_disk(vm->scsi[c], lun);
-
-			if (d)
-				json_array_append_new(a, json_pack(
-					"{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "controller", c,
-					"lun", lun, "reads", (json_int_t)d->reads, "writes",
-					(json_int_t)d->writes, "flushes", (json_int_t)d->flushes,
-					"read_bytes", (json_int_t)d->read_bytes, "write_bytes",
-					(json_int_t)d->write_bytes, "errors", (json_int_t)d->errors));
-		}
-	}
-	return a;
-}
-
 static json_t *nic_stats(struct vm *vm)
 {
 	json_t *a = json_array();
@@ -228,9 +190,10 @@ static json_t *scsi_stats(struct vm *vm)
 		if (!vm->scsi[c])
 			continue;
 		kvmb_storage_get_stats(vm->scsi[c], &s);
-		json_array_append_new(a, json_pack("{s:i, s:I, s:I}", "controller", c, "requests",
+		json_array_append_new(a, json_pack("{s:i, s:I, s:I, s:I, s:i}", "controller", c, "requests",
 						   (json_int_t)s.requests, "io_enters",
-						   (json_int_t)s.io_submits));
+						   (json_int_t)s.io_submits, "inline_ios",
+						   (json_int_t)s.inline_ios, "channels", s.channels));
 	}
 	return a;
 }
@@ -247,5 +210,5 @@ json_t *info_stats(struct vm *vm)
 			 (json_int_t)b.messages_in, "messages_out", (json_int_t)b.messages_out, "refused",
 			 (json_int_t)b.refused, "busy", (json_int_t)b.busy, "gpadls", b.gpadls,
 			 "gpadl_pages", (json_int_t)b.gpadl_pages, "channels", chans, "controllers",
-			 scsi_stats(vm), "disks", disk_stats(vm), "nics", nic_stats(vm));
+			 scsi_stats(vm), "disks", disks_stats(vm), "nics", nic_stats(vm));
 }

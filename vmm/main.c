@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{ "pause",   "VM",                               "stop its CPUs and its time",            cmd_pause },
 	{ "resume",  "VM",                               "go on after a pause",                   cmd_resume },
 	{ "console", "VM",                               "its serial port; Ctrl-] leaves",        cmd_console },
+	{ "disk",    "VM list|add|remove|... [--json]",  "disks of a running VM; disk --help",     cmd_disk },
 	{ "stats",   "VM [--watch] [--json]",            "counters of exits, rings, disks, NICs", cmd_stats },
 };
 /* clang-format on */
@@ -26,7 +27,7 @@ static void help(FILE *f)
 
 	fprintf(f, "usage: kvmbus COMMAND ...\n\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(f, "  %-8s %-30s %s\n", commands[i].name, commands[i].args, commands[i].summary);
+		fprintf(f, "  %-8s %-32s %s\n", commands[i].name, commands[i].args, commands[i].summary);
 	fprintf(f, "\n--json works on every command that answers. `kvmbus run --help` lists its options; "
 		   "kvmbus(8) has it all.\n");
 }

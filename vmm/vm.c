@@ -13,11 +13,13 @@
 #include "vmm/boot/boot.h"
 #include "vmm/console.h"
 #include "vmm/ctl.h"
+#include "vmm/disks.h"
 #include "vmm/dev/pm.h"
 #include "vmm/dev/rtc.h"
 #include "vmm/dev/serial.h"
 #include "vmm/irq.h"
 #include "vmm/testdev.h"
+#include "vmm/udev.h"
 
 static const char *const state_names[] = { "created", "running", "paused", "resetting", "ended" };
 static_assert(ARRAY_SIZE(state_names) == VM_NUM_STATES, "one name a state");
@@ -133,6 +135,10 @@ int vm_resume(struct vm *vm)
 	kvmb_heartbeat_pause(&vm->heartbeat, false);
 	kvmb_timesync_pause(&vm->timesync, false);
 	unpark(vm);
+	if (vm->stop_reason[0]) { /* an I/O error had paused it: try again */
+		vm->stop_reason[0] = 0;
+		disks_retry(vm);
+	}
 	return 0;
 }
 
@@ -376,50 +382,6 @@ static int create_bus(struct vm *vm)
 	return 0;
 }
 
-static int add_disk(struct vm *vm, const struct disk_config *dc)
-{
-	u32 c = dc->controller < 0 ? 0 : (u32)dc->controller, lun = (u32)dc->lun;
-	struct kvmb_disk *d;
-	char why[160];
-	int err;
-
-	if (!vm->scsi[c])
-		vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.cpus - 1, 15u));
-	if (dc->lun < 0) {
-		for (lun = 0; lun < KVMB_STORAGE_MAX_LUNS && kvmb_storage_disk(vm->scsi[c], lun); lun++)
-			;
-	}
-	err = kvmb_disk_open(dc->path, dc->read_only, &d, why, sizeof(why));
-	if (err) {
-		kvmb_err(vm->cfg.name, "disk %s: %s", dc->path, why);
-		return err;
-	}
-	err = kvmb_storage_attach(vm->scsi[c], d, lun);
-	if (err) {
-		kvmb_err(vm->cfg.name, "disk %s: controller %u LUN %u is %s", dc->path, c, lun,
-			 err == -EEXIST ? "taken" : "beyond the last");
-		kvmb_disk_close(d);
-	}
-	return err;
-}
-
-static int create_disks(struct vm *vm)
-{
-	u32 i;
-	int err;
-
-	for (i = 0; i < vm->cfg.num_disks; i++) {
-		err = add_disk(vm, &vm->cfg.disks[i]);
-		if (err)
-			return err;
-	}
-	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++) {
-		if (vm->scsi[i])
-			kvmb_storage_offer(vm->scsi[i], vm->bus);
-	}
-	return 0;
-}
-
 /* 00:15:5D is Hyper-V's; the rest from the VM's name, so that a VM keeps its address */
 static void default_mac(const struct vm *vm, u32 index, u8 *mac)
 {
@@ -499,7 +461,7 @@ struct vm *vm_create(const struct vm_config *cfg)
 {
 	/* what the user can get wrong comes first, so that nothing has been touched yet */
 	static int (*const steps[])(struct vm *) = {
-		open_kvm, open_boot, open_ctl, create_bus, create_disks, create_nics, make_memory,
+		open_kvm, open_boot, open_ctl, create_bus, disks_create, create_nics, make_memory,
 		create_irqchip, create_vcpus, create_platform,
 	};
 	struct vm *vm = kvmb_xzalloc(sizeof(*vm));
@@ -569,9 +531,11 @@ void vm_destroy(struct vm *vm)
 
 	stop_threads(vm);
 	ctl_destroy(vm->ctl);
+	udev_unwatch(vm);
 	kvmb_bus_destroy(vm->bus);
 	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
 		kvmb_storage_destroy(vm->scsi[i]);
+	disks_destroy(vm);
 	for (i = 0; i < KVMB_MAX_NICS; i++)
 		kvmb_net_destroy(vm->nics[i]);
 	testdev_destroy(vm->testdev);

@@ -110,6 +110,10 @@ struct vm {
 	struct boot_image *boot;
 	struct ctl *ctl;
 
+	struct vm_disks *disks;
+	struct udev_state *udev;
+	struct kvmb_disk *resizing;  /* by a job of disks.c, NULL = none */
+	char stop_reason[160];	     /* why an I/O error paused the VM, "" = none did */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];
 	struct kvmb_net *nics[KVMB_MAX_NICS];
 	struct kvmb_heartbeat heartbeat;

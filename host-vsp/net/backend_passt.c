@@ -13,14 +13,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/spawn.h"
 #include "lib/util.h"
 
 #define IN_SIZE 65536u
@@ -194,41 +193,21 @@ struct kvmb_net_backend *kvmb_net_stream_open(int fd)
 	return &s->b;
 }
 
-static void exec_passt(int fd)
-{
-	char num[16];
-	sigset_t none;
-	int null;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGTERM); /* the VM's cable goes with the VM */
-	fcntl(fd, F_SETFD, 0);
-	null = open("/dev/null", O_RDWR);
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-	}
-	snprintf(num, sizeof(num), "%d", fd);
-	execlp("passt", "passt", "--foreground", "--quiet", "--mtu", "1500", "--fd", num,
-	       (char *)NULL);
-	_exit(127);
-}
-
 struct kvmb_net_backend *kvmb_net_passt_open(char *why, size_t why_size)
 {
+	const char *argv[] = { "passt", "--foreground", "--quiet", "--mtu", "1500", "--fd", NULL, NULL };
 	struct kvmb_net_backend *b;
 	int sv[2], status;
+	char num[16];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv)) {
 		snprintf(why, why_size, "no socket: %s", strerror(errno));
 		return NULL;
 	}
-	pid = fork();
-	if (!pid)
-		exec_passt(sv[1]);
+	snprintf(num, sizeof(num), "%d", sv[1]);
+	argv[6] = num;
+	pid = kvmb_spawn(argv, &sv[1], 1, -1);
 	close(sv[1]);
 	/* a passt that cannot start ends at once: missing program, no interface with a route */
 	usleep(100 * 1000);

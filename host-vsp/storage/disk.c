@@ -1,26 +1,88 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Opening, locking and measuring disk images. */
+/*
+ * Opening, locking and measuring disks.
+ *
+ * Locks: QEMU's tools lock single bytes from 100 to 163 and 200 to 263 of an image they
+ * write or read (Linux OFD locks; QEMU 7.2 block/file-posix.c, RAID_LOCK...). A raw image is
+ * ours alone, so we lock the whole file and thereby keep those tools out. An image that we
+ * give to a storage daemon is locked there by the daemon; we hold a lock on the first bytes,
+ * which keeps a second kvmbus out also while the daemon is being restarted.
+ */
 #include "host-vsp/storage/disk.h"
 
+#include <ctype.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "host-vsp/storage/disk_nbd.h"
 #include "lib/util.h"
 
-static int lock_image(int fd, bool read_only)
+#define LOCK_BYTES_OURS 100 /* of an image in a daemon: bytes before the first of QEMU's */
+
+static const struct {
+	const char *ending, *format;
+} endings[] = {
+	{ ".vhd", "vhd" },     { ".vhdx", "vhdx" },   { ".avhdx", "vhdx" }, { ".avhd", "vhd" },
+	{ ".qcow2", "qcow2" }, { ".qcow", "qcow2" },  { ".vmdk", "vmdk" },  { ".vdi", "vdi" },
+};
+
+/* What a format's first bytes are: to warn, never to decide. */
+static const struct {
+	const char *format, *magic;
+	size_t len;
+} magics[] = {
+	{ "qcow2", "QFI\xfb", 4 }, { "vhdx", "vhdxfile", 8 }, { "vmdk", "KDMV", 4 },
+	{ "vhd", "conectix", 8 }, /* a dynamic one has a copy of its footer in front */
+};
+
+static bool is_uri(const char *path)
 {
-	struct flock fl = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	return !strncmp(path, "nbd://", 6) || !strncmp(path, "nbd+unix://", 11) ||
+	       !strncmp(path, "nbds://", 7) || !strncmp(path, "nbds+unix://", 12);
+}
+
+const char *kvmb_disk_format_of(const char *path)
+{
+	size_t len = strlen(path), i, n;
+
+	if (is_uri(path))
+		return "nbd";
+	for (i = 0; i < ARRAY_SIZE(endings); i++) {
+		n = strlen(endings[i].ending);
+		if (len > n && !strcasecmp(path + len - n, endings[i].ending))
+			return endings[i].format;
+	}
+	return "raw";
+}
+
+bool kvmb_disk_format_known(const char *format)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(endings); i++) {
+		if (!strcmp(format, endings[i].format))
+			return true;
+	}
+	return !strcmp(format, "raw");
+}
+
+static int lock_range(int fd, bool read_only, off_t len)
+{
+	struct flock fl = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET,
+			    .l_len = len };
 
 	if (!fcntl(fd, F_OFD_SETLK, &fl))
 		return 0;
 	return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
 }
 
-static int measure(int fd, u64 *bytes, const char **kind)
+static int measure(int fd, u64 *bytes, dev_t *rdev, const char **kind)
 {
 	struct stat st;
 
@@ -30,76 +92,279 @@ static int measure(int fd, u64 *bytes, const char **kind)
 		*bytes = (u64)st.st_size;
 		return 0;
 	}
-	if (S_ISBLK(st.st_mode))
+	if (S_ISBLK(st.st_mode)) {
+		*rdev = st.st_rdev;
 		return ioctl(fd, BLKGETSIZE64, bytes) ? -errno : 0;
+	}
 	*kind = S_ISDIR(st.st_mode) ? "it is a directory" : "it is neither a file nor a block device";
 	return -EINVAL;
 }
 
 /* FNV-1a: a stable name for the same file, not a secret */
-static u64 hash_identity(const struct stat *st)
+static u64 hash_bytes(const void *buf, size_t len)
 {
-	u64 words[2] = { st->st_dev, st->st_ino }, h = 0xcbf29ce484222325ull;
-	const u8 *p = (const u8 *)words;
-	size_t i;
+	const u8 *p = buf;
+	u64 h = 0xcbf29ce484222325ull;
 
-	for (i = 0; i < sizeof(words); i++)
-		h = (h ^ p[i]) * 0x100000001b3ull;
+	while (len--)
+		h = (h ^ *p++) * 0x100000001b3ull;
 	return h;
 }
 
-int kvmb_disk_open(const char *path, bool read_only, struct kvmb_disk **out, char *why,
-		   size_t why_size)
+static void identify(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, const struct stat *st)
 {
-	struct kvmb_disk *d = kvmb_xzalloc(sizeof(*d));
-	const char *kind = NULL;
+	u64 words[2] = { st ? st->st_dev : 0, st ? st->st_ino : 0 };
+	u64 h = st ? hash_bytes(words, sizeof(words)) : hash_bytes(d->path, strlen(d->path));
+	size_t i;
+
+	d->naa = 0x3000000000000000ull | h >> 4; /* NAA 3: locally assigned */
+	if (spec->serial)
+		snprintf(d->serial, sizeof(d->serial), "%.20s", spec->serial);
+	else
+		snprintf(d->serial, sizeof(d->serial), "%016llx", (unsigned long long)d->naa);
+	for (i = 0; d->serial[i]; i++) { /* SCSI: printable ASCII */
+		if (!isprint((unsigned char)d->serial[i]))
+			d->serial[i] = '_';
+	}
+	if (spec->serial) /* two disks that somebody gave one serial number to are one disk */
+		d->naa = 0x3000000000000000ull | hash_bytes(d->serial, strlen(d->serial)) >> 4;
+}
+
+/* Can the file give space back and read zeroes there? Asked of a hole beyond its end. */
+static bool file_can_zero(int fd, u64 bytes)
+{
+	return !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)KVMB_ALIGN_UP(bytes, 4096u), 4096);
+}
+
+static bool device_can_zero(dev_t dev)
+{
+	char path[96], line[32] = "";
+	FILE *f;
+
+	/* of a partition the queue is the whole disk's */
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/write_zeroes_max_bytes", major(dev),
+		 minor(dev));
+	f = fopen(path, "re");
+	if (!f) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../queue/write_zeroes_max_bytes",
+			 major(dev), minor(dev));
+		f = fopen(path, "re");
+	}
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = 0;
+	if (f)
+		fclose(f);
+	return strtoull(line, NULL, 10) > 0;
+}
+
+/* A raw image that begins like a format is most likely one that was named badly. */
+static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, size_t size)
+{
+	char buf[16] = { 0 };
+	size_t i;
+
+	if (spec->format || spec->dvd || pread(fd, buf, sizeof(buf), 0) < 8)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(magics); i++) {
+		if (memcmp(buf, magics[i].magic, magics[i].len))
+			continue;
+		snprintf(why, size, "it looks like %s: say format=%s, or format=raw to use it as it is",
+			 magics[i].format, magics[i].format);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int open_flags(const struct kvmb_disk_spec *spec, bool device)
+{
+	int flags = (spec->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+
+	if (spec->cache == KVMB_CACHE_NONE)
+		flags |= O_DIRECT;
+	if (device)
+		flags |= O_EXCL; /* refused while it is mounted or held by another driver */
+	return flags;
+}
+
+static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
+{
 	struct stat st;
+	bool device = !stat(spec->path, &st) && S_ISBLK(st.st_mode);
+	int fd = open(spec->path, open_flags(spec, device)), err = errno;
+
+	if (fd >= 0)
+		return fd;
+	if (err == EINVAL && spec->cache == KVMB_CACHE_NONE)
+		snprintf(why, size, "its file system has no direct I/O; try cache=writeback");
+	else if (err == EBUSY)
+		snprintf(why, size, "the device is mounted or in use");
+	else
+		snprintf(why, size, "%s%s", strerror(err),
+			 !spec->read_only && (err == EACCES || err == EROFS || err == EPERM) ?
+				 "; try ,ro" : "");
+	return -err;
+}
+
+static int open_raw(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
+{
+	const char *kind = NULL;
 	u64 bytes = 0;
+	struct stat st;
 	int err;
 
-	d->read_only = read_only;
-	snprintf(d->path, sizeof(d->path), "%s", path);
-	d->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (d->fd < 0) {
-		err = -errno;
-		snprintf(why, why_size, "%s%s", strerror(-err),
-			 !read_only && (err == -EACCES || err == -EROFS) ? "; try ,ro" : "");
-		goto err_free;
-	}
-	err = measure(d->fd, &bytes, &kind);
+	d->fd = open_image(spec, why, size);
+	if (d->fd < 0)
+		return d->fd;
+	err = measure(d->fd, &bytes, &d->rdev, &kind);
 	if (err) {
-		snprintf(why, why_size, "%s", kind ? kind : strerror(-err));
-		goto err_close;
+		snprintf(why, size, "%s", kind ? kind : strerror(-err));
+		return err;
 	}
-	d->blocks = bytes / KVMB_DISK_BLOCK;
+	err = check_magic(d->fd, spec, why, size);
+	if (err)
+		return err;
+	d->blocks = bytes / d->block;
 	if (!d->blocks) {
-		err = -EINVAL;
-		snprintf(why, why_size, "it is smaller than one block of 512 bytes");
-		goto err_close;
+		snprintf(why, size, "it is smaller than one block of %u bytes", d->block);
+		return -EINVAL;
 	}
-	err = lock_image(d->fd, read_only);
+	err = lock_range(d->fd, d->read_only, 0);
 	if (err) {
-		snprintf(why, why_size, "%s", err == -EBUSY ?
+		snprintf(why, size, "%s", err == -EBUSY ?
 			 "it is in use by another VM or program (locked)" : strerror(-err));
-		goto err_close;
+		return err;
 	}
-	if (!fstat(d->fd, &st))
-		d->naa = 0x3000000000000000ull | hash_identity(&st) >> 4; /* NAA 3: locally assigned */
-	snprintf(d->serial, sizeof(d->serial), "%016llx", (unsigned long long)d->naa);
+	d->direct = spec->cache == KVMB_CACHE_NONE;
+	if (!d->read_only)
+		d->can_zero = d->rdev ? device_can_zero(d->rdev) : file_can_zero(d->fd, bytes);
+	identify(d, spec, fstat(d->fd, &st) ? NULL : &st);
+	return 0;
+}
+
+static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
+{
+	bool uri = is_uri(spec->path);
+	struct stat st;
+	int err;
+
+	if (!uri) {
+		d->lock_fd = open(spec->path, (d->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+		if (d->lock_fd < 0 || fstat(d->lock_fd, &st)) {
+			err = -errno;
+			snprintf(why, size, "%s%s", strerror(-err),
+				 !d->read_only && (err == -EACCES || err == -EROFS) ? "; try ,ro" : "");
+			return err;
+		}
+		err = lock_range(d->lock_fd, d->read_only, LOCK_BYTES_OURS);
+		if (err) {
+			snprintf(why, size, "%s", err == -EBUSY ?
+				 "it is in use by another VM or program (locked)" : strerror(-err));
+			return err;
+		}
+	}
+	identify(d, spec, uri ? NULL : &st);
+	return kvmb_nbd_open(d, spec, why, size);
+}
+
+int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, char *why,
+		   size_t why_size)
+{
+	const char *format = spec->format ? spec->format : kvmb_disk_format_of(spec->path);
+	struct kvmb_disk *d = kvmb_xzalloc(sizeof(*d));
+	int err;
+
+	d->fd = d->lock_fd = -1;
+	d->read_only = spec->read_only || spec->dvd;
+	d->cache = spec->cache;
+	d->on_error = spec->on_error;
+	d->block = spec->dvd ? KVMB_DVD_BLOCK : spec->block ? spec->block : KVMB_DISK_BLOCK;
+	d->throttle.iops = spec->iops;
+	d->throttle.bps = spec->bps;
+	snprintf(d->path, sizeof(d->path), "%s", spec->path);
+	snprintf(d->format, sizeof(d->format), "%s", format);
+	if (!strcmp(format, "raw") && spec->num_backing) {
+		snprintf(why, why_size, "a raw image has no backing image; overlays are qcow2");
+		err = -EINVAL;
+	} else if (!strcmp(format, "raw")) {
+		struct kvmb_disk_spec s = *spec;
+
+		s.read_only = d->read_only;
+		err = open_raw(d, &s, why, why_size);
+	} else {
+		err = open_daemon(d, spec, why, why_size);
+	}
+	if (err) {
+		kvmb_disk_close(d);
+		return err;
+	}
 	*out = d;
 	return 0;
-
-err_close:
-	close(d->fd);
-err_free:
-	free(d);
-	return err;
 }
 
 void kvmb_disk_close(struct kvmb_disk *d)
 {
 	if (!d)
 		return;
-	close(d->fd);
+	if (d->ops)
+		d->ops->close(d);
+	if (d->fd >= 0)
+		close(d->fd);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
 	free(d);
+}
+
+static int resize_raw(struct kvmb_disk *d, u64 bytes, char *why, size_t size)
+{
+	const char *kind = NULL;
+	u64 now = 0;
+	dev_t rdev;
+	int err = measure(d->fd, &now, &rdev, &kind);
+
+	if (err) {
+		snprintf(why, size, "%s", kind ? kind : strerror(-err));
+		return err;
+	}
+	if (bytes && bytes < now && !d->rdev) {
+		snprintf(why, size, "it has %llu bytes; making it smaller would destroy data",
+			 (unsigned long long)now);
+		return -EINVAL;
+	}
+	if (bytes && bytes != now && d->rdev) {
+		snprintf(why, size, "a device is resized by whoever made it; then give no size");
+		return -EINVAL;
+	}
+	if (bytes && ftruncate(d->fd, (off_t)bytes)) {
+		err = -errno;
+		snprintf(why, size, "%s", strerror(-err));
+		return err;
+	}
+	now = bytes ? bytes : now;
+	if (now / d->block < kvmb_disk_blocks(d) && !d->rdev) {
+		snprintf(why, size, "it became smaller");
+		return -EINVAL;
+	}
+	__atomic_store_n(&d->blocks, now / d->block, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int kvmb_disk_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t why_size)
+{
+	if (bytes % d->block) {
+		snprintf(why, why_size, "the size must be a multiple of %u", d->block);
+		return -EINVAL;
+	}
+	if (d->read_only && bytes) {
+		snprintf(why, why_size, "it is read-only");
+		return -EROFS;
+	}
+	if (!d->ops)
+		return resize_raw(d, bytes, why, why_size);
+	return d->ops->resize(d, bytes, why, why_size);
+}
+
+const char *kvmb_disk_health(struct kvmb_disk *d)
+{
+	return d->ops ? d->ops->health(d) : "ok";
 }

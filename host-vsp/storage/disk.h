@@ -1,39 +1,164 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A disk behind the SCSI target: a raw file or block device, opened and locked. */
+/*
+ * A disk behind the SCSI target: what holds the data.
+ *
+ * DOC: Theory of operation
+ *
+ * There are two kinds. A raw file or block device is a descriptor: the channel workers read
+ * and write it themselves through their io_urings. Everything else (an image format, an
+ * NBD server) is a set of operations to which requests are handed; they run on a thread of
+ * the disk's own (disk_nbd.c) and come back by a callback.
+ *
+ * An image is locked while it is open, against a second start of the same image and,
+ * because QEMU's tools look at the same bytes, against those too.
+ */
 #ifndef KVMB_DISK_H
 #define KVMB_DISK_H
 
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "host-vsp/storage/throttle.h"
 #include "vmbus-core/env.h"
 
 #define KVMB_DISK_BLOCK 512u
+#define KVMB_DVD_BLOCK 2048u
+#define KVMB_DISK_MAX_BACKING 8u
+#define KVMB_DISK_WHY 400u /* room that kvmb_disk_open() wants for its one line */
+
+enum kvmb_disk_cache {
+	KVMB_CACHE_WRITEBACK,	 /* host page cache; the guest sees a write cache and flushes it */
+	KVMB_CACHE_NONE,	 /* O_DIRECT; the guest sees a write cache all the same */
+	KVMB_CACHE_WRITETHROUGH, /* every write is on stable storage before it is answered */
+};
+
+enum kvmb_disk_on_error {
+	KVMB_ON_ERROR_DEFAULT, /* stop when the host is out of space, report the rest */
+	KVMB_ON_ERROR_STOP,    /* pause the VM; its resume tries again */
+	KVMB_ON_ERROR_REPORT,  /* the guest gets sense data */
+};
+
+struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
+	const char *path;   /* a file, a block device, or an nbd:// or nbd+unix:// URI */
+	const char *format; /* raw, vhd, vhdx, qcow2, vmdk, vdi; NULL = by the name's ending, else raw */
+	const char *backing[KVMB_DISK_MAX_BACKING]; /* of a differencing image: its parent, then that one's */
+	u32 num_backing;
+	const char *serial; /* at most 20 characters; NULL = derived from the file */
+	const char *run_dir; /* directory for the sockets of a storage daemon */
+	bool read_only;
+	bool dvd;
+	enum kvmb_disk_cache cache;
+	enum kvmb_disk_on_error on_error;
+	u32 block;	    /* 512 or 4096; 0 = 512 */
+	u64 iops, bps;	    /* 0 = no limit */
+};
+
+enum kvmb_io { /* what a request wants of a disk */
+	KVMB_IO_NONE,
+	KVMB_IO_READ,
+	KVMB_IO_WRITE,
+	KVMB_IO_FLUSH,
+	KVMB_IO_ZERO,	/* a range that reads as zeroes afterwards; space may be given back */
+	KVMB_IO_SAME,	/* one block's content over a range: storage_io.c makes it writes */
+	KVMB_IO_VERIFY, /* compare with the guest's buffer: storage_io.c makes it a read */
+};
+
+struct kvmb_disk_req { /* a request to a disk with operations; embed it */
+	struct kvmb_disk_req *next; /* the disk's, from submit() to done() */
+	enum kvmb_io io;	    /* READ, WRITE, FLUSH or ZERO */
+	bool fua;
+	u64 offset, length;	    /* bytes */
+	const struct iovec *iov;    /* READ and WRITE: iov[num_iov], @length bytes in all */
+	int num_iov;
+	int result;		    /* set before done(): 0 or -errno */
+	void (*done)(struct kvmb_disk_req *r); /* on the disk's thread */
+	bool cancelled;		    /* the disk's own */
+};
+
+struct kvmb_disk;
+
+struct kvmb_disk_ops {
+	/* Hand a request over. Any thread; does not block. done() comes exactly once. */
+	void (*submit)(struct kvmb_disk *d, struct kvmb_disk_req *r);
+	/* Make done() come soon, with -ECANCELED unless it is under way already. */
+	void (*cancel)(struct kvmb_disk *d, struct kvmb_disk_req *r);
+	/* After a failure that held requests back: try again. */
+	void (*retry)(struct kvmb_disk *d);
+	/* To @bytes, a multiple of the block size. May block: not on the bus thread. */
+	int (*resize)(struct kvmb_disk *d, u64 bytes, char *why, size_t size);
+	/* One word for info: "ok", "restarting", "failed". Any thread. */
+	const char *(*health)(struct kvmb_disk *d);
+	/* Times the daemon or connection was replaced. Any thread. */
+	u32 (*restarts)(struct kvmb_disk *d);
+	void (*close)(struct kvmb_disk *d);
+};
 
 struct kvmb_disk {
-	int fd;
+	int fd;		 /* raw: for the workers' io_urings; else -1 */
+	const struct kvmb_disk_ops *ops; /* NULL when raw */
+	void *priv;	 /* of the ops */
+	int lock_fd;	 /* not raw: holds our lock on the image, -1 = a URI */
 	bool read_only;
-	u64 blocks;	 /* of KVMB_DISK_BLOCK bytes */
+	bool direct;	 /* O_DIRECT: buffers must be aligned */
+	bool can_zero;	 /* ZERO gives space back and leaves zeroes */
+	enum kvmb_disk_cache cache;
+	enum kvmb_disk_on_error on_error;
+	u32 block;	 /* bytes of a logical block: 512, 2048 or 4096 */
+	u64 blocks;	 /* atomic: a resize changes it */
+	dev_t rdev;	 /* of a block device, else 0 */
 	char path[4096]; /* for messages and info */
-	char serial[21]; /* unit serial number, derived from the file's identity */
+	char format[8];
+	char serial[21]; /* unit serial number */
 	u64 naa;	 /* designator of VPD page 83 */
-
-	/* counters, relaxed atomics: several workers serve one disk */
-	u64 reads, writes, flushes, read_bytes, write_bytes, errors;
+	struct kvmb_throttle throttle;
 };
 
 /**
  * kvmb_disk_open() - Open and lock an image
- * @path:      raw file or block device; its size is rounded down to whole blocks
- * @read_only: open without write access; shared with other readers
- * @out:       result
- * @why:       on failure, one phrase for the user that names the cause
- * @why_size:  room in @why
+ * @spec:     what was asked for
+ * @out:      result
+ * @why:      on failure, one phrase for the user that names the cause
+ * @why_size: room in @why, KVMB_DISK_WHY
  *
- * The lock is an open-file-description lock, so a second start of the same image is
- * refused and a crash releases it. Return: 0 or -errno.
+ * A name that ends in .vhd, .vhdx, .avhdx, .qcow2, .vmdk or .vdi is that format, anything
+ * else is raw; content never decides, because a guest may write any content. An image that
+ * looks like a format but is not named as one is refused with a hint.
+ *
+ * Return: 0 or -errno. Context: may block for seconds (a storage daemon starts); not on a
+ * thread that guests wait for.
  */
-int kvmb_disk_open(const char *path, bool read_only, struct kvmb_disk **out, char *why,
+int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, char *why,
 		   size_t why_size);
 
-/** kvmb_disk_close() - NULL is fine. */
+/** kvmb_disk_close() - Flush nothing, close everything; NULL is fine. May block for seconds. */
 void kvmb_disk_close(struct kvmb_disk *d);
+
+/**
+ * kvmb_disk_resize() - Change the capacity
+ * @bytes: new size, a multiple of the block size; 0 = look how large it is now
+ *
+ * Shrinking a file is refused: it would destroy data. Return: 0 or -errno with @why.
+ * Context: as kvmb_disk_open().
+ */
+int kvmb_disk_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t why_size);
+
+static inline u64 kvmb_disk_blocks(const struct kvmb_disk *d)
+{
+	return __atomic_load_n(&d->blocks, __ATOMIC_RELAXED);
+}
+
+static inline u64 kvmb_disk_bytes(const struct kvmb_disk *d)
+{
+	return kvmb_disk_blocks(d) * d->block;
+}
+
+/** kvmb_disk_health() - One word for info. Any thread. */
+const char *kvmb_disk_health(struct kvmb_disk *d);
+
+/** kvmb_disk_format_of() - What a name says its format is: "raw", "vhdx", ..., "nbd". */
+const char *kvmb_disk_format_of(const char *path);
+
+/** kvmb_disk_format_known() - May a user name this format? */
+bool kvmb_disk_format_known(const char *format);
 
 #endif

@@ -1,53 +1,209 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Shared by storage/ alone: the SCSI layer under the storvsp protocol. */
+/*
+ * Shared by storage_*.c alone: controllers, units, channels, requests.
+ *
+ * DOC: Who may touch what
+ *
+ * The bus thread owns the controller: its units come and go there, channels are opened and
+ * closed there. Each channel's worker owns its requests and its io_uring. A worker reads
+ * luns[] (an atomic pointer) when it takes a request and counts the request in busy[] until
+ * it is answered.
+ *
+ * Taking something away is a quiesce: the bus thread publishes which units it means and a new
+ * generation, and kicks every worker. A worker that sees it takes no new requests, answers
+ * what it merely holds (delayed, held back after an error, waiting at the disk's thread),
+ * waits until busy[] says that it has nothing of those units, and acknowledges the
+ * generation. When all have, the bus thread goes on. A bus reset of the guest is a quiesce of
+ * all units. One runs at a time; others queue.
+ */
 #ifndef KVMB_STORAGE_PRIV_H
 #define KVMB_STORAGE_PRIV_H
 
-#include "host-vsp/storage/disk.h"
+#include <liburing.h>
 
-#define KVMB_SCSI_STATUS_GOOD 0x00u
-#define KVMB_SCSI_STATUS_CHECK_CONDITION 0x02u
-#define KVMB_SCSI_SENSE_LEN 18u
-#define KVMB_SCSI_DATA_MAX 1024u
+#include "host-vsp/storage/scsi.h"
+#include "host-vsp/storage/storage.h"
+#include "host-vsp/tuner.h"
+#include "host-vsp/worker.h"
+#include "vmbus-core/proto/storage.h"
 
-enum kvmb_scsi_io { /* what is left to do after kvmb_scsi_execute() */
-	KVMB_IO_NONE,
-	KVMB_IO_READ,
-	KVMB_IO_WRITE,
-	KVMB_IO_FLUSH,
+#define STOR_MAX_PAGES (KVMB_SCSI_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
+#define STOR_MAX_REQUESTS 256u /* in flight per channel; the ring holds the rest back */
+#define STOR_SCRATCH 2048u     /* descriptor, 129 frames, 64 bytes of payload: 1136 */
+
+enum stor_state { /* of a controller; written by the primary channel's worker */
+	STOR_CLOSED,	/* expects BEGIN_INITIALIZATION */
+	STOR_BEGUN,	/* expects QUERY_PROTOCOL_VERSION, repeated until one fits */
+	STOR_VERSIONED, /* expects QUERY_PROPERTIES, then END_INITIALIZATION */
+	STOR_READY,
+	STOR_NUM
 };
 
-struct kvmb_scsi_cmd {
-	const u8 *cdb;	  /* cdb[cdb_len], private copy, zero-padded to 16 */
-	u32 cdb_len;
-	u32 buffer;	  /* bytes of the guest's data buffer */
-	bool to_device;	  /* the guest says the buffer holds data for us */
-	bool from_device;
-
-	u8 status;	  /* KVMB_SCSI_STATUS_* */
-	u8 sense[KVMB_SCSI_SENSE_LEN];
-	enum kvmb_scsi_io io;
-	bool fua;	  /* with KVMB_IO_WRITE: on stable storage before the answer */
-	u64 offset;	  /* bytes, with READ and WRITE */
-	u32 length;	  /* bytes, with READ and WRITE; <= buffer */
-	u32 data_len;	  /* bytes of data[] to give to the guest, <= buffer */
-	u8 data[KVMB_SCSI_DATA_MAX];
+struct stor_lun {
+	struct kvmb_unit unit;	       /* unit.disk is owned */
+	struct kvmb_unit_stats totals; /* of channels that are closed; bus thread */
 };
 
-/**
- * kvmb_scsi_execute() - Decide one command
- * @d:   the disk, NULL for an absent LUN (INQUIRY only)
- * @cmd: in: the first five fields; out: the rest
- *
- * Everything but data transfer is done on return. Context: any worker. Trust: the CDB
- * is guest-controlled.
- */
-void kvmb_scsi_execute(const struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd);
+struct stor_quiesce { /* bus thread */
+	struct stor_quiesce *next;
+	u64 luns;	/* bit n: unit n */
+	struct stor_lun *gone; /* freed at the end, NULL = stays */
+	struct kvmb_disk *disk; /* handed to done() */
+	kvmb_storage_done *done;
+	void *arg;
+	struct stor_chan *reset; /* a channel that waits to answer its RESET, NULL = none */
+};
 
-/** kvmb_scsi_report_luns() - REPORT LUNS over @present[64]. */
-void kvmb_scsi_report_luns(struct kvmb_scsi_cmd *cmd, const bool *present);
+struct kvmb_storage {
+	unsigned int index;
+	u16 max_channels;
+	char name[16];
+	struct kvmb_loop *loop;
+	struct kvmb_bus *bus;
+	const struct kvmb_storage_events *ev;
+	void *ev_arg;
 
-/** kvmb_scsi_sense() - Make @cmd a CHECK CONDITION with fixed-format sense. */
-void kvmb_scsi_sense(struct kvmb_scsi_cmd *cmd, u8 key, u8 asc, u8 ascq);
+	struct stor_lun *luns[KVMB_STORAGE_MAX_LUNS]; /* atomic pointers */
+	int state;	/* atomic, enum stor_state */
+	u32 version;	/* negotiated, valid from STOR_VERSIONED; read as state */
+	u64 requests, io_submits, inline_ios; /* of closed channels; bus thread */
+
+	/* bus thread */
+	struct stor_chan *chans;	  /* open ones */
+	struct stor_quiesce *q_head, **q_tail; /* the head is under way */
+	bool q_active;
+	struct kvmb_work work;		  /* something of the next lines, or an acknowledgement */
+
+	/* from the bus thread to workers */
+	u64 q_luns;	/* set before q_gen */
+	u32 q_gen;	/* atomic */
+	u32 retry_gen;	/* atomic: do again what is held back */
+
+	/* from workers to the bus thread; atomics */
+	u64 stopped;	/* bit n: unit n holds failed requests back */
+	int stopped_err;
+	u64 ejected;	/* bit n: the guest ejected unit n */
+};
+
+enum stor_req_state {
+	REQ_FREE,    /* on chan->free */
+	REQ_TAKEN,   /* being decided, or on chan->ready */
+	REQ_URING,   /* the kernel has it */
+	REQ_DISK,    /* the disk's thread has it */
+	REQ_DELAYED, /* over the limit: on chan->delayed until due_ns */
+	REQ_HELD,    /* failed, waits for a retry: on chan->held */
+	REQ_ANSWER,  /* finished, no room in the guest's ring: on chan->answers */
+};
+
+struct stor_req { /* its worker's; only dreq goes to another thread */
+	struct stor_req *next;	  /* of the list that its state names */
+	enum stor_req_state state;
+	struct stor_chan *sc;
+	u64 trans_id;
+	u32 packet_len;		  /* bytes of the request, and so of the answer: 48 .. 64 */
+	struct kvmb_wire_stor packet; /* private copy of the request, becomes the answer */
+	u32 lun;
+	struct kvmb_disk *disk;
+	enum kvmb_io io;
+	bool fua;
+	u64 offset, length, done; /* bytes */
+	u64 started_ns, due_ns;
+	u32 num_extents, extent;  /* ZERO: what there is, which one is next */
+	struct kvmb_extent *extents; /* malloc()ed, NULL otherwise */
+	u8 *bounce;		  /* VERIFY, SAME, unaligned O_DIRECT: malloc()ed, NULL otherwise */
+	struct iovec iov[STOR_MAX_PAGES], *cur; /* the guest's buffer; what is left of it */
+	struct iovec one;	  /* of bounce */
+	int num_iov;
+	struct kvmb_disk_req dreq;
+};
+
+struct stor_chan {
+	struct kvmb_storage *s;
+	struct stor_chan *next;	  /* bus thread */
+	struct kvmb_chan *ch;
+	struct kvmb_chan_io *io;
+	struct kvmb_worker worker;
+	struct io_uring uring;
+	struct kvmb_tuner tuner;
+	struct stor_req *all[STOR_MAX_REQUESTS]; /* all[allocated] */
+	u32 allocated;
+	struct stor_req *free;
+	struct stor_req *ready;	  /* reads and others of this turn, to be issued together */
+	u32 num_ready;
+	struct stor_req *answers, **answers_tail;
+	struct stor_req *delayed, *held;
+	u32 inflight;		  /* REQ_URING and REQ_DISK */
+	u32 busy[KVMB_STORAGE_MAX_LUNS]; /* requests of a unit from TAKEN to answered */
+	struct kvmb_disk *slots[KVMB_STORAGE_MAX_LUNS]; /* whose fd is registered in the ring */
+	bool slots_ok;
+	bool stopping, failed;
+	u64 now;		  /* ns, of this turn; 0 = not taken yet */
+	u64 slow_until;		  /* no writes on the spot before this */
+	u32 taken;		  /* requests since the last sleep */
+	struct stor_req *reset;	  /* a RESET that waits for the others, NULL = none */
+	int reset_state;	  /* atomic, enum stor_reset */
+	u32 q_seen;		  /* generation being worked on */
+	u32 q_acked;		  /* atomic */
+	u32 retry_seen;
+	int enumerate;		  /* atomic: tell the guest to look at the bus */
+
+	pthread_mutex_t lock;	  /* guards the next: answers of disks' threads */
+	struct kvmb_disk_req *done_list;
+
+	u64 requests, io_submits, inline_ios; /* atomic stores; read by the bus thread */
+	struct kvmb_unit_stats *counts[KVMB_STORAGE_MAX_LUNS]; /* atomic pointers, made when needed */
+	struct kvmb_scsi_cmd cmd;
+	u8 param[KVMB_SCSI_PARAM_MAX];
+	u8 scratch[STOR_SCRATCH] __attribute__((aligned(8)));
+};
+
+enum stor_reset { STOR_RESET_NONE, STOR_RESET_WANTED, STOR_RESET_RUNNING, STOR_RESET_DONE };
+
+#define STOR_UD_SIGNAL 1 /* user_data of the polls; requests use their address */
+#define STOR_UD_KICK 2
+#define STOR_UD_TIMER 3
+
+/* One writer, many readers: no locked instruction needed. */
+static inline void stor_count(u64 *counter, u64 n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline struct stor_lun *stor_lun(const struct kvmb_storage *s, u32 lun)
+{
+	return lun < KVMB_STORAGE_MAX_LUNS ? __atomic_load_n(&s->luns[lun], __ATOMIC_ACQUIRE) : NULL;
+}
+
+static inline u64 stor_now(struct stor_chan *sc)
+{
+	if (!sc->now)
+		sc->now = kvmb_mono_ns();
+	return sc->now;
+}
+
+/* storage_io.c */
+void stor_begin_io(struct stor_chan *sc, struct stor_req *r, const struct kvmb_scsi_cmd *cmd);
+void stor_issue_ready(struct stor_chan *sc);
+void stor_uring_done(struct stor_chan *sc, struct stor_req *r, int res);
+void stor_disks_done(struct stor_chan *sc);
+void stor_run_delayed(struct stor_chan *sc);
+void stor_retry_held(struct stor_chan *sc);
+void stor_drop_waiting(struct stor_chan *sc, u64 luns);
+void stor_cancel_at_disks(struct stor_chan *sc, u64 luns);
+void stor_forget_slots(struct stor_chan *sc, u64 luns);
+struct io_uring_sqe *stor_sqe(struct stor_chan *sc);
+
+/* storage_vsp.c */
+void stor_answer(struct stor_chan *sc, struct stor_req *r);
+void stor_answer_good(struct stor_chan *sc, struct stor_req *r, u64 moved);
+void stor_answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sense);
+void stor_answer_status(struct stor_chan *sc, struct stor_req *r, u8 srb_status, u32 nt_status);
+
+/* storage_lun.c */
+void stor_chan_opened(struct stor_chan *sc);
+void stor_chan_closed(struct stor_chan *sc);
+struct kvmb_unit_stats *stor_counts(struct stor_chan *sc, u32 lun);
+void stor_note_latency(struct kvmb_unit_stats *c, enum kvmb_io_kind k, u64 ns);
+void stor_work(void *arg);
 
 #endif

@@ -4,15 +4,16 @@
  *
  * DOC: Theory of operation
  *
- * A worker owns its channel's rings and an io_uring. The guest's signal (an eventfd)
- * and the stop request are multishot polls in that same io_uring, so the worker sleeps
- * in exactly one place and one system call both submits and waits. A turn of the loop
- * reaps completions, drains the ring into new requests, publishes answers with at most
- * one signal, and submits; it sleeps only when a whole turn did nothing.
+ * A worker owns its channel's rings and an io_uring. The guest's signal and the worker's own
+ * kick are multishot polls in that same io_uring, so the worker sleeps in exactly one place
+ * and one system call both submits and waits. A turn of the loop reaps completions, looks at
+ * what the bus thread wants, drains the ring into new requests, issues them together,
+ * publishes answers with at most one signal, and submits; it sleeps only when a whole turn
+ * did nothing, in the way that the tuner has found best.
  *
- * Data moves between the image and guest pages by iovec; only descriptors, SRBs and the
- * answers of non-I/O commands are copied. A request remembers its private copy of the
- * SRB, because the answer reuses it (the sense overlays the CDB).
+ * Only descriptors, SRBs, parameter lists and the answers of commands without data transfer
+ * are copied. A request remembers its private copy of the SRB, because the answer reuses it
+ * (the sense overlays the CDB).
  *
  * When the guest's ring has no room for an answer, the answer waits in a list, no new
  * requests are taken, and pending_send_sz asks the guest for a signal: nothing that was
@@ -20,31 +21,13 @@
  *
  * Sources: Linux 6.12 drivers/scsi/storvsc_drv.c; protocol notes 5.
  */
-#include "host-vsp/storage/storage.h"
-
-#include <liburing.h>
 #include <poll.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "host-vsp/iov.h"
 #include "host-vsp/storage/storage_priv.h"
-#include "host-vsp/worker.h"
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmbus-core/proto/storage.h"
-
-#define MAX_TRANSFER (512u * 1024u)
-#define MAX_PAGES (MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
-#define MAX_REQUESTS 256u /* in flight per channel; the ring holds the rest back */
-#define SCRATCH_SIZE 2048u /* descriptor, 129 frames, 64 bytes of payload: 1136 */
-
-enum stor_state { /* of a controller, primary channel's worker only */
-	STOR_CLOSED,	 /* expects BEGIN_INITIALIZATION */
-	STOR_BEGUN,	 /* expects QUERY_PROTOCOL_VERSION, repeated until one fits */
-	STOR_VERSIONED,	 /* expects QUERY_PROPERTIES, then END_INITIALIZATION */
-	STOR_READY,
-	STOR_NUM
-};
 
 static const u8 stor_moves[STOR_NUM] = {
 	[STOR_CLOSED] = 1 << STOR_BEGUN,
@@ -52,48 +35,6 @@ static const u8 stor_moves[STOR_NUM] = {
 	[STOR_VERSIONED] = 1 << STOR_READY | 1 << STOR_CLOSED,
 	[STOR_READY] = 1 << STOR_CLOSED,
 };
-
-struct kvmb_storage {
-	unsigned int index;
-	u16 max_channels;
-	char name[16];
-	struct kvmb_disk *luns[KVMB_STORAGE_MAX_LUNS]; /* immutable once offered */
-	int state;	   /* enum stor_state; atomic: sub-channel workers read it */
-	u32 version;	   /* negotiated, valid from STOR_VERSIONED; read as state */
-	u64 requests, io_submits;
-};
-
-struct stor_req {
-	struct stor_req *next;	  /* free list or list of waiting answers */
-	u64 trans_id;
-	u32 packet_len;		  /* bytes of the request, and so of the answer: 48 .. 64 */
-	struct kvmb_wire_stor packet; /* private copy of the request, becomes the answer */
-	struct kvmb_disk *disk;
-	enum kvmb_scsi_io io;
-	bool fua;
-	u64 offset;
-	u32 length, done;	  /* bytes */
-	struct iovec iov[MAX_PAGES], *cur; /* what is left of it */
-	int num_iov;
-};
-
-struct stor_chan {
-	struct kvmb_storage *s;
-	struct kvmb_chan *ch;
-	struct kvmb_chan_io *io;
-	struct kvmb_worker worker;
-	struct io_uring uring;
-	struct stor_req *free;
-	struct stor_req *answers, **answers_tail; /* executed, no room in the guest's ring yet */
-	u32 allocated, inflight;
-	bool stopping, failed;
-	struct stor_req *reset; /* a RESET that waits for inflight == 0, NULL = none */
-	u8 scratch[SCRATCH_SIZE] __attribute__((aligned(8)));
-};
-
-/* user_data of the polls; requests use their address */
-#define UD_SIGNAL 1
-#define UD_STOP 2
 
 static enum stor_state get_state(const struct kvmb_storage *s)
 {
@@ -103,12 +44,7 @@ static enum stor_state get_state(const struct kvmb_storage *s)
 static void set_state(struct kvmb_storage *s, enum stor_state to)
 {
 	kvmb_assert(stor_moves[s->state] & (1 << to));
-	__atomic_store_n(&s->state, to, __ATOMIC_RELEASE);
-}
-
-static void count(u64 *counter, u64 n)
-{
-	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->state, (int)to, __ATOMIC_RELEASE);
 }
 
 /*
@@ -124,6 +60,8 @@ static u32 least_size(const struct kvmb_storage *s)
 
 static void fail(struct stor_chan *sc, const char *why, int err)
 {
+	if (sc->failed)
+		return;
 	sc->failed = true;
 	kvmb_chan_fail(sc->ch, why, err);
 }
@@ -142,28 +80,36 @@ static int put_answer(struct stor_chan *sc, const struct stor_req *r)
 
 static void free_req(struct stor_chan *sc, struct stor_req *r)
 {
+	free(r->extents);
+	free(r->bounce);
+	r->extents = NULL;
+	r->bounce = NULL;
+	r->state = REQ_FREE;
 	r->next = sc->free;
 	sc->free = r;
 }
 
-static void answer(struct stor_chan *sc, struct stor_req *r)
+/* The request is finished: its unit may go now, whether or not the guest has the answer yet. */
+void stor_answer(struct stor_chan *sc, struct stor_req *r)
 {
 	int err = -EAGAIN;
 
+	if (r->lun < KVMB_STORAGE_MAX_LUNS)
+		sc->busy[r->lun]--;
+	r->lun = KVMB_STORAGE_MAX_LUNS;
 	r->packet.operation = cpu_to_le32(KVMB_STOR_COMPLETE_IO);
 	if (!sc->answers)
 		err = put_answer(sc, r);
-	if (!err) {
-		free_req(sc, r);
-	} else if (err == -EAGAIN) {
+	if (err == -EAGAIN) {
+		r->state = REQ_ANSWER;
 		r->next = NULL;
 		*sc->answers_tail = r;
 		sc->answers_tail = &r->next;
-	} else {
-		free_req(sc, r);
-		if (!sc->failed)
-			fail(sc, "its ring's read index is wild", err);
+		return;
 	}
+	free_req(sc, r);
+	if (err)
+		fail(sc, "its ring's read index is wild", err);
 }
 
 static void flush_answers(struct stor_chan *sc)
@@ -185,17 +131,23 @@ static void flush_answers(struct stor_chan *sc)
 	}
 }
 
-static void set_srb(struct stor_req *r, u8 srb_status, u8 scsi_status, u32 status, u32 done)
+static void set_srb(struct stor_req *r, u8 srb_status, u8 scsi_status, u32 status, u32 moved)
 {
 	struct kvmb_wire_srb *srb = &r->packet.u.srb;
 
 	srb->srb_status = srb_status;
 	srb->scsi_status = scsi_status;
-	srb->transfer_length = cpu_to_le32(done);
+	srb->transfer_length = cpu_to_le32(moved);
 	r->packet.status = cpu_to_le32(status);
 }
 
-static void answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sense)
+void stor_answer_good(struct stor_chan *sc, struct stor_req *r, u64 moved)
+{
+	set_srb(r, KVMB_SRB_SUCCESS, KVMB_SCSI_STATUS_GOOD, KVMB_STOR_STATUS_OK, (u32)moved);
+	stor_answer(sc, r);
+}
+
+void stor_answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sense)
 {
 	struct kvmb_wire_srb *srb = &r->packet.u.srb;
 	u8 room = srb->sense_length;
@@ -206,101 +158,15 @@ static void answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sen
 	srb->sense_length = n;
 	set_srb(r, KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID, KVMB_SCSI_STATUS_CHECK_CONDITION,
 		KVMB_STOR_STATUS_ERROR, 0);
-	answer(sc, r);
+	stor_answer(sc, r);
 }
 
-/* ---- I/O ---- */
-
-static void io_error(struct stor_chan *sc, struct stor_req *r, int err)
+/* Not the SCSI layer's answer: the protocol's. */
+void stor_answer_status(struct stor_chan *sc, struct stor_req *r, u8 srb_status, u32 nt_status)
 {
-	struct kvmb_scsi_cmd cmd;
-
-	count(&r->disk->errors, 1);
-	kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "%s of %s at %llu failed: %s",
-			      r->io == KVMB_IO_READ ? "read" :
-			      r->io == KVMB_IO_WRITE ? "write" : "flush", r->disk->path,
-			      (unsigned long long)(r->offset + r->done), strerror(-err));
-	if (r->io == KVMB_IO_READ)
-		kvmb_scsi_sense(&cmd, 0x03, 0x11, 0x00); /* unrecovered read error */
-	else if (err == -ENOSPC)
-		kvmb_scsi_sense(&cmd, 0x07, 0x27, 0x07); /* space allocation failed */
-	else
-		kvmb_scsi_sense(&cmd, 0x03, 0x0c, 0x00); /* write error */
-	answer_sense(sc, r, cmd.sense);
-}
-
-static struct io_uring_sqe *get_sqe(struct stor_chan *sc)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&sc->uring);
-
-	if (!sqe) { /* the submission queue is full: hand it over and go on */
-		io_uring_submit(&sc->uring);
-		count(&sc->s->io_submits, 1);
-		sqe = io_uring_get_sqe(&sc->uring);
-	}
-	kvmb_assert(sqe);
-	return sqe;
-}
-
-static void submit(struct stor_chan *sc, struct stor_req *r)
-{
-	struct io_uring_sqe *sqe = get_sqe(sc);
-	u64 at = r->offset + r->done;
-
-	if (r->io == KVMB_IO_READ) {
-		io_uring_prep_readv(sqe, r->disk->fd, r->cur, (unsigned int)r->num_iov, at);
-	} else if (r->io == KVMB_IO_WRITE) {
-		io_uring_prep_writev(sqe, r->disk->fd, r->cur, (unsigned int)r->num_iov, at);
-		if (r->fua)
-			sqe->rw_flags = RWF_DSYNC;
-	} else {
-		io_uring_prep_fsync(sqe, r->disk->fd, IORING_FSYNC_DATASYNC);
-	}
-	io_uring_sqe_set_data(sqe, r);
-	sc->inflight++;
-}
-
-/* Drop @bytes from the front of what is left. */
-static void consume_iov(struct stor_req *r, u32 bytes)
-{
-	while (bytes) {
-		u32 n = (u32)KVMB_MIN((size_t)bytes, r->cur->iov_len);
-
-		r->cur->iov_base = (u8 *)r->cur->iov_base + n;
-		r->cur->iov_len -= n;
-		bytes -= n;
-		if (!r->cur->iov_len) {
-			r->cur++;
-			r->num_iov--;
-		}
-	}
-}
-
-static void io_done(struct stor_chan *sc, struct stor_req *r, int res)
-{
-	sc->inflight--;
-	if (res == -EINTR || res == -EAGAIN) {
-		submit(sc, r);
-		return;
-	}
-	if (res < 0 || (!res && r->io != KVMB_IO_FLUSH)) {
-		io_error(sc, r, res ? res : -EIO); /* 0: the file became shorter */
-		return;
-	}
-	if (r->io == KVMB_IO_FLUSH) {
-		count(&r->disk->flushes, 1);
-	} else {
-		r->done += (u32)res;
-		if (r->done < r->length) {
-			consume_iov(r, (u32)res);
-			submit(sc, r);
-			return;
-		}
-		count(r->io == KVMB_IO_READ ? &r->disk->reads : &r->disk->writes, 1);
-		count(r->io == KVMB_IO_READ ? &r->disk->read_bytes : &r->disk->write_bytes, r->done);
-	}
-	set_srb(r, KVMB_SRB_SUCCESS, KVMB_SCSI_STATUS_GOOD, KVMB_STOR_STATUS_OK, r->done);
-	answer(sc, r);
+	set_srb(r, srb_status,
+		srb_status == KVMB_SRB_INVALID_LUN ? KVMB_SCSI_STATUS_CHECK_CONDITION : 0, nt_status, 0);
+	stor_answer(sc, r);
 }
 
 /* ---- EXECUTE_SRB ---- */
@@ -311,7 +177,7 @@ static int map_buffer(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct s
 	struct kvmb_gm *gm = kvmb_bus_vmm(kvmb_chan_bus(sc->ch))->gm;
 	struct kvmb_gparange_iter it;
 	struct kvmb_gparange range;
-	u64 gfns[MAX_PAGES];
+	u64 gfns[STOR_MAX_PAGES];
 	u32 i;
 	int n;
 
@@ -320,99 +186,99 @@ static int map_buffer(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct s
 		return 0;
 	if (kvmb_pkt_gpa_ranges(pkt, 1, &it) || kvmb_gparange_next(&it, &range))
 		return -EPROTO;
-	if (range.byte_count > MAX_TRANSFER || range.num_pages > MAX_PAGES)
+	if (range.byte_count > KVMB_SCSI_MAX_TRANSFER || range.num_pages > STOR_MAX_PAGES)
 		return -EPROTO;
 	for (i = 0; i < range.num_pages; i++)
 		gfns[i] = le64_to_cpu(range.pfns[i]);
-	n = kvmb_gm_iov(gm, gfns, range.byte_offset, range.byte_count, r->iov, MAX_PAGES);
+	n = kvmb_gm_iov(gm, gfns, range.byte_offset, range.byte_count, r->iov, STOR_MAX_PAGES);
 	if (n < 0)
 		return n;
 	r->num_iov = n;
 	return (int)range.byte_count;
 }
 
-static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct kvmb_disk *d, u32 buffer)
+static void report_luns(struct stor_chan *sc, const struct kvmb_wire_srb *srb, struct kvmb_scsi_cmd *cmd)
 {
-	struct kvmb_wire_srb *srb = &r->packet.u.srb;
-	struct kvmb_scsi_cmd cmd;
-	u8 cdb[KVMB_STOR_CDB_SIZE] = { 0 };
-	bool present[KVMB_STORAGE_MAX_LUNS] = { false };
+	bool present[KVMB_STORAGE_MAX_LUNS];
 	u32 i;
 
-	memcpy(cdb, srb->u.cdb, srb->cdb_length);
-	cmd.cdb = cdb;
-	cmd.cdb_len = srb->cdb_length;
-	cmd.buffer = buffer;
-	cmd.to_device = srb->data_in == KVMB_SRB_DATA_OUT;
-	cmd.from_device = srb->data_in == KVMB_SRB_DATA_IN;
-	if (cdb[0] == 0xa0) {
-		cmd.status = KVMB_SCSI_STATUS_GOOD;
-		cmd.io = KVMB_IO_NONE;
-		cmd.data_len = 0;
-		memset(cmd.data, 0, sizeof(cmd.data));
-		for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++)
-			present[i] = !srb->path && !srb->target && sc->s->luns[i];
-		kvmb_scsi_report_luns(&cmd, present);
-	} else {
-		kvmb_scsi_execute(d, &cmd);
-	}
-	if (cmd.data_len && !cmd.from_device)
-		kvmb_scsi_sense(&cmd, 0x05, 0x24, 0x00); /* the guest's buffer is for the other way */
-	if (cmd.status != KVMB_SCSI_STATUS_GOOD) {
-		answer_sense(sc, r, cmd.sense);
-		return;
-	}
-	if (cmd.io != KVMB_IO_NONE) {
-		r->disk = d;
-		r->io = cmd.io;
-		r->fua = cmd.fua;
-		r->offset = cmd.offset;
-		r->length = cmd.length;
-		r->done = 0;
-		r->cur = r->iov;
-		if (cmd.io != KVMB_IO_FLUSH && cmd.length < buffer) { /* trim the tail */
-			u32 left = cmd.length;
+	cmd->status = KVMB_SCSI_STATUS_GOOD;
+	cmd->io = KVMB_IO_NONE;
+	cmd->eject = false;
+	cmd->data_len = 0;
+	memset(cmd->data, 0, sizeof(cmd->data));
+	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++)
+		present[i] = !srb->path && !srb->target && stor_lun(sc->s, i);
+	kvmb_scsi_report_luns(cmd, present);
+}
 
-			for (i = 0; left; i++) {
-				r->iov[i].iov_len = KVMB_MIN(r->iov[i].iov_len, left);
-				left -= (u32)r->iov[i].iov_len;
-			}
-			r->num_iov = (int)i;
-		}
-		submit(sc, r);
-		return;
+static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct stor_lun *l, u32 buffer)
+{
+	struct kvmb_wire_srb *srb = &r->packet.u.srb;
+	struct kvmb_scsi_cmd *cmd = &sc->cmd;
+	u8 cdb[KVMB_SCSI_CDB_MAX] = { 0 };
+
+	memcpy(cdb, srb->u.cdb, srb->cdb_length);
+	cmd->cdb = cdb;
+	cmd->cdb_len = srb->cdb_length;
+	cmd->buffer = buffer;
+	cmd->to_device = srb->data_in == KVMB_SRB_DATA_OUT;
+	cmd->from_device = srb->data_in == KVMB_SRB_DATA_IN;
+	cmd->param = sc->param;
+	cmd->param_len = cmd->to_device ? KVMB_MIN(kvmb_scsi_param_len(cdb), buffer) : 0;
+	if (cmd->param_len)
+		kvmb_iov_read(r->iov, r->num_iov, 0, sc->param, cmd->param_len);
+	if (cdb[0] == 0xa0)
+		report_luns(sc, srb, cmd);
+	else
+		kvmb_scsi_execute(l ? &l->unit : NULL, cmd);
+	if (cmd->data_len && !cmd->from_device)
+		kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, 0x24, 0); /* the buffer is for the other way */
+	if (cmd->eject) {
+		__atomic_fetch_or(&sc->s->ejected, 1ull << r->lun, __ATOMIC_RELEASE);
+		kvmb_loop_post(sc->s->loop, &sc->s->work);
 	}
-	kvmb_iov_write(r->iov, r->num_iov, cmd.data, cmd.data_len);
-	set_srb(r, KVMB_SRB_SUCCESS, KVMB_SCSI_STATUS_GOOD, KVMB_STOR_STATUS_OK, cmd.data_len);
-	answer(sc, r);
+	if (cmd->status == KVMB_SCSI_STATUS_CONFLICT) {
+		set_srb(r, KVMB_SRB_ERROR, KVMB_SCSI_STATUS_CONFLICT, KVMB_STOR_STATUS_ERROR, 0);
+		stor_answer(sc, r);
+	} else if (cmd->status != KVMB_SCSI_STATUS_GOOD) {
+		stor_answer_sense(sc, r, cmd->sense);
+	} else if (cmd->io != KVMB_IO_NONE) {
+		stor_begin_io(sc, r, cmd);
+	} else {
+		kvmb_iov_write(r->iov, r->num_iov, cmd->data, cmd->data_len);
+		stor_answer_good(sc, r, cmd->data_len);
+	}
 }
 
 static void execute_srb(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
 {
 	struct kvmb_wire_srb *srb = &r->packet.u.srb;
 	int buffer = map_buffer(sc, pkt, r);
-	struct kvmb_disk *d = NULL;
+	struct stor_lun *l = NULL;
 	bool inquiry_like;
 
-	count(&sc->s->requests, 1);
-	if (srb->cdb_length > KVMB_STOR_CDB_SIZE || srb->data_in > KVMB_SRB_DATA_NONE ||
-	    buffer < 0 || le32_to_cpu(srb->transfer_length) != (u32)buffer) {
+	stor_count(&sc->requests, 1);
+	if (srb->cdb_length > KVMB_STOR_CDB_SIZE || !srb->cdb_length ||
+	    srb->data_in > KVMB_SRB_DATA_NONE || buffer < 0 ||
+	    le32_to_cpu(srb->transfer_length) != (u32)buffer) {
 		sc->io->stats.errors++;
-		set_srb(r, KVMB_SRB_INVALID_REQUEST, 0, KVMB_STOR_STATUS_INVALID_REQUEST, 0);
-		answer(sc, r);
+		stor_answer_status(sc, r, KVMB_SRB_INVALID_REQUEST, KVMB_STOR_STATUS_INVALID_REQUEST);
 		return;
 	}
-	if (!srb->path && !srb->target && srb->lun < KVMB_STORAGE_MAX_LUNS)
-		d = sc->s->luns[srb->lun];
+	if (!srb->path && !srb->target)
+		l = stor_lun(sc->s, srb->lun);
 	/* REPORT LUNS and INQUIRY are answered for every address: notes 5.3, 5.4 */
 	inquiry_like = srb->u.cdb[0] == 0x12 || srb->u.cdb[0] == 0xa0;
-	if (!d && !inquiry_like) {
-		set_srb(r, KVMB_SRB_INVALID_LUN, KVMB_SCSI_STATUS_CHECK_CONDITION,
-			KVMB_STOR_STATUS_INVALID_LUN, 0);
-		answer(sc, r);
+	if (!l && !inquiry_like) {
+		stor_answer_status(sc, r, KVMB_SRB_INVALID_LUN, KVMB_STOR_STATUS_INVALID_LUN);
 		return;
 	}
-	run_scsi(sc, r, d, (u32)buffer);
+	if (l) {
+		r->lun = srb->lun;
+		sc->busy[r->lun]++;
+	}
+	run_scsi(sc, r, l, (u32)buffer);
 }
 
 /* ---- initialisation ---- */
@@ -440,7 +306,7 @@ static void fill_properties(struct stor_chan *sc, struct kvmb_wire_stor *p)
 						    KVMB_VERSION_WIN8;
 
 	memset(&p->u, 0, sizeof(p->u));
-	p->u.properties.max_transfer = cpu_to_le32(MAX_TRANSFER);
+	p->u.properties.max_transfer = cpu_to_le32(KVMB_SCSI_MAX_TRANSFER);
 	if (multi) {
 		p->u.properties.max_sub_channels = cpu_to_le16(sc->s->max_channels);
 		p->u.properties.flags = cpu_to_le32(KVMB_STOR_MULTI_CHANNEL);
@@ -507,10 +373,12 @@ static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, stru
 	case KVMB_STOR_RESET_BUS:
 	case KVMB_STOR_RESET_ADAPTER:
 	case KVMB_STOR_RESET_LUN:
-		/* answered when all that came before on this channel is done */
+		/* answered when everything on every channel is done: storage_lun.c */
 		if (!sc->reset) {
 			r->packet.status = 0;
 			sc->reset = r;
+			__atomic_store_n(&sc->reset_state, STOR_RESET_WANTED, __ATOMIC_RELEASE);
+			kvmb_loop_post(sc->s->loop, &sc->s->work);
 			return;
 		}
 		r->packet.status = cpu_to_le32(KVMB_STOR_STATUS_INVALID_STATE);
@@ -522,7 +390,7 @@ static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, stru
 		}
 		r->packet.status = cpu_to_le32(initialise(sc, (enum kvmb_stor_op)op, &r->packet));
 	}
-	answer(sc, r);
+	stor_answer(sc, r);
 }
 
 /* ---- the worker ---- */
@@ -533,27 +401,38 @@ static struct stor_req *take_req(struct stor_chan *sc)
 
 	if (r) {
 		sc->free = r->next;
-		return r;
+	} else {
+		if (sc->allocated == STOR_MAX_REQUESTS)
+			return NULL;
+		r = malloc(sizeof(*r));
+		if (!r)
+			return NULL;
+		r->sc = sc;
+		r->extents = NULL;
+		r->bounce = NULL;
+		sc->all[sc->allocated++] = r;
 	}
-	if (sc->allocated == MAX_REQUESTS)
-		return NULL;
-	r = malloc(sizeof(*r));
-	if (r)
-		sc->allocated++;
+	r->state = REQ_TAKEN;
+	r->lun = KVMB_STORAGE_MAX_LUNS;
 	return r;
+}
+
+static bool quiescing(const struct stor_chan *sc)
+{
+	return sc->q_seen != sc->q_acked;
 }
 
 static bool accepting(const struct stor_chan *sc)
 {
-	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset &&
-	       (sc->free || sc->allocated < MAX_REQUESTS);
+	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
+	       (sc->free || sc->allocated < STOR_MAX_REQUESTS);
 }
 
 static bool drain(struct stor_chan *sc)
 {
 	struct kvmb_pkt pkt;
 	struct stor_req *r;
-	bool any = false;
+	u32 n = 0;
 	int err;
 
 	while (accepting(sc)) {
@@ -566,51 +445,136 @@ static bool drain(struct stor_chan *sc)
 		r = take_req(sc);
 		if (!r)
 			break;
-		any = true;
-		sc->io->stats.packets_in++;
+		n++;
 		handle_packet(sc, &pkt, r);
 		kvmb_ring_skip(&sc->io->rx, &pkt);
 	}
-	return any;
+	sc->io->stats.packets_in += n;
+	sc->taken += n;
+	return n;
 }
 
 static void arm_poll(struct stor_chan *sc, int fd, u64 tag)
 {
-	struct io_uring_sqe *sqe = get_sqe(sc);
+	struct io_uring_sqe *sqe = stor_sqe(sc);
 
 	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, tag);
+}
+
+/* Something other than the guest wants us. */
+static void on_kick(struct stor_chan *sc)
+{
+	u64 n;
+
+	if (read(sc->worker.stop_fd, &n, sizeof(n)) < 0)
+		n = 0; /* it was read already */
+	if (__atomic_load_n(&sc->worker.stopping, __ATOMIC_ACQUIRE) && !sc->stopping) {
+		sc->stopping = true;
+		stor_cancel_at_disks(sc, ~0ull); /* nobody waits for them any more */
+	}
+	stor_disks_done(sc);
 }
 
 static bool reap(struct stor_chan *sc)
 {
 	struct io_uring_cqe *cqe;
 	unsigned int head, n = 0;
+	bool kicked = false;
 
 	io_uring_for_each_cqe(&sc->uring, head, cqe) {
 		n++;
-		if (cqe->user_data == UD_SIGNAL) {
+		switch (cqe->user_data) {
+		case STOR_UD_SIGNAL:
 			sc->io->stats.wakes++;
 			if (!(cqe->flags & IORING_CQE_F_MORE) && !sc->stopping)
-				arm_poll(sc, sc->io->signal_fd, UD_SIGNAL);
-		} else if (cqe->user_data == UD_STOP) {
-			sc->stopping = true;
-		} else {
-			io_done(sc, io_uring_cqe_get_data(cqe), cqe->res);
+				arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
+			break;
+		case STOR_UD_KICK:
+			kicked = true;
+			if (!(cqe->flags & IORING_CQE_F_MORE))
+				arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
+			break;
+		case STOR_UD_TIMER:
+			break;
+		default:
+			stor_uring_done(sc, io_uring_cqe_get_data(cqe), cqe->res);
 		}
 	}
-	io_uring_cq_advance(&sc->uring, n);
+	if (n)
+		io_uring_cq_advance(&sc->uring, n);
+	if (kicked)
+		on_kick(sc);
 	return n > 0;
+}
+
+static bool busy_with(const struct stor_chan *sc, u64 luns)
+{
+	u32 i;
+
+	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
+		if (luns >> i & 1 && sc->busy[i])
+			return true;
+	}
+	return false;
+}
+
+/* Our part of a quiesce: storage_priv.h. */
+static void serve_quiesce(struct stor_chan *sc)
+{
+	struct kvmb_storage *s = sc->s;
+	u32 gen = __atomic_load_n(&s->q_gen, __ATOMIC_ACQUIRE);
+
+	if (gen != sc->q_seen) {
+		sc->q_seen = gen;
+		stor_cancel_at_disks(sc, s->q_luns);
+	}
+	if (!quiescing(sc))
+		return;
+	stor_drop_waiting(sc, s->q_luns);
+	if (busy_with(sc, s->q_luns))
+		return;
+	if (s->q_luns != ~0ull)
+		stor_forget_slots(sc, s->q_luns);
+	__atomic_store_n(&sc->q_acked, gen, __ATOMIC_RELEASE);
+	kvmb_loop_post(s->loop, &s->work);
 }
 
 static void finish_reset(struct stor_chan *sc)
 {
 	struct stor_req *r = sc->reset;
 
-	if (!r || sc->inflight)
+	if (!r || __atomic_load_n(&sc->reset_state, __ATOMIC_ACQUIRE) != STOR_RESET_DONE)
 		return;
 	sc->reset = NULL;
-	answer(sc, r);
+	__atomic_store_n(&sc->reset_state, STOR_RESET_NONE, __ATOMIC_RELAXED);
+	stor_answer(sc, r);
+}
+
+static void serve_retry(struct stor_chan *sc)
+{
+	u32 gen = __atomic_load_n(&sc->s->retry_gen, __ATOMIC_ACQUIRE);
+
+	if (gen == sc->retry_seen)
+		return;
+	sc->retry_seen = gen;
+	stor_retry_held(sc);
+}
+
+/* Tell the guest to look at the bus; again later when there is no room. */
+static void send_enumerate(struct stor_chan *sc)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_ENUMERATE_BUS) };
+	u32 len = least_size(sc->s);
+
+	if (!__atomic_load_n(&sc->enumerate, __ATOMIC_ACQUIRE) || get_state(sc->s) != STOR_READY)
+		return;
+	if (kvmb_ring_put(&sc->io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, len)) {
+		kvmb_ring_want(&sc->io->tx, len);
+		return;
+	}
+	sc->io->stats.packets_out++;
+	__atomic_store_n(&sc->enumerate, 0, __ATOMIC_RELAXED);
 }
 
 /* Give space back, show answers; at most one signal each way. */
@@ -621,6 +585,7 @@ static void publish(struct stor_chan *sc)
 	if (sc->failed)
 		return;
 	flush_answers(sc);
+	send_enumerate(sc);
 	want = kvmb_ring_release(&sc->io->rx);
 	if (want > 0)
 		kvmb_chan_signal(sc->ch);
@@ -628,37 +593,82 @@ static void publish(struct stor_chan *sc)
 		fail(sc, "a ring index is wild", -EPROTO);
 }
 
+/* Look for a while before sleeping. Return: true when something came. */
+static bool poll_a_while(struct stor_chan *sc)
+{
+	u64 until = kvmb_mono_ns() + KVMB_POLL_NS;
+
+	do {
+		if (kvmb_ring_readable(&sc->io->rx) || io_uring_cq_ready(&sc->uring))
+			return true;
+		__builtin_ia32_pause();
+	} while (kvmb_mono_ns() < until);
+	return false;
+}
+
+static void sleep_until_news(struct stor_chan *sc)
+{
+	kvmb_tuner_note(&sc->tuner, sc->taken);
+	sc->taken = 0;
+	if (accepting(sc)) {
+		if (sc->tuner.mode == KVMB_WAIT_POLL && poll_a_while(sc))
+			return;
+		/* ask for signals, look once more, sleep */
+		if (kvmb_ring_unmask(&sc->io->rx)) {
+			kvmb_ring_mask(&sc->io->rx);
+			return;
+		}
+	}
+	io_uring_submit_and_wait(&sc->uring, 1);
+	stor_count(&sc->io_submits, 1);
+	if (accepting(sc))
+		kvmb_ring_mask(&sc->io->rx);
+}
+
 static void run(void *arg)
 {
 	struct stor_chan *sc = arg;
 	bool progress;
 
-	arm_poll(sc, sc->io->signal_fd, UD_SIGNAL);
-	arm_poll(sc, sc->worker.stop_fd, UD_STOP);
+	kvmb_tuner_init(&sc->tuner);
+	arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
+	arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
 	kvmb_ring_mask(&sc->io->rx);
 	while (!sc->stopping || sc->inflight) {
+		sc->now = 0;
 		progress = reap(sc);
+		stor_run_delayed(sc);
+		serve_retry(sc);
+		serve_quiesce(sc);
 		finish_reset(sc);
 		progress |= drain(sc);
+		stor_issue_ready(sc);
 		publish(sc);
-		if (io_uring_sq_ready(&sc->uring)) {
+		if (sc->ready) {
+			continue; /* what an answer on the spot left over */
+		} else if (io_uring_sq_ready(&sc->uring)) {
 			io_uring_submit(&sc->uring);
-			count(&sc->s->io_submits, 1);
-			continue;
+			stor_count(&sc->io_submits, 1);
+		} else if (!progress) {
+			sleep_until_news(sc);
 		}
-		if (progress)
-			continue;
-		/* nothing to do: ask for signals, look once more, sleep */
-		if (accepting(sc) && kvmb_ring_unmask(&sc->io->rx)) {
-			kvmb_ring_mask(&sc->io->rx);
-			continue;
-		}
-		io_uring_submit_and_wait(&sc->uring, 1);
-		count(&sc->s->io_submits, 1);
-		if (accepting(sc))
-			kvmb_ring_mask(&sc->io->rx);
 	}
 	kvmb_chan_closed(sc->ch);
+}
+
+static int start_uring(struct stor_chan *sc)
+{
+	int none[KVMB_STORAGE_MAX_LUNS], err;
+
+	err = io_uring_queue_init(64, &sc->uring, IORING_SETUP_CLAMP);
+	if (err) {
+		kvmb_err(kvmb_chan_name(sc->ch), "no io_uring: %s", strerror(-err));
+		return err;
+	}
+	/* saves looking descriptors up; where the kernel refuses, plain ones do */
+	memset(none, 0xff, sizeof(none));
+	sc->slots_ok = !io_uring_register_files(&sc->uring, none, ARRAY_SIZE(none));
+	return 0;
 }
 
 static int stor_open(struct kvmb_chan *ch)
@@ -675,21 +685,23 @@ static int stor_open(struct kvmb_chan *ch)
 	sc->ch = ch;
 	sc->io = kvmb_chan_io(ch);
 	sc->answers_tail = &sc->answers;
-	err = io_uring_queue_init(64, &sc->uring, IORING_SETUP_CLAMP);
-	if (err) {
-		kvmb_err(kvmb_chan_name(ch), "no io_uring: %s", strerror(-err));
+	pthread_mutex_init(&sc->lock, NULL);
+	err = start_uring(sc);
+	if (err)
 		goto err_free;
-	}
 	sc->io->priv = sc;
+	stor_chan_opened(sc);
 	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
 	err = kvmb_worker_start(&sc->worker, name, run, sc);
 	if (err)
-		goto err_uring;
+		goto err_chan;
 	return 0;
 
-err_uring:
+err_chan:
+	stor_chan_closed(sc);
 	io_uring_queue_exit(&sc->uring);
 err_free:
+	pthread_mutex_destroy(&sc->lock);
 	free(sc);
 	return err;
 }
@@ -701,25 +713,23 @@ static void stor_close(struct kvmb_chan *ch)
 	kvmb_worker_stop(&sc->worker);
 }
 
-static void free_list(struct stor_req *r)
-{
-	struct stor_req *next;
-
-	for (; r; r = next) {
-		next = r->next;
-		free(r);
-	}
-}
-
 static void stor_closed(struct kvmb_chan *ch)
 {
 	struct stor_chan *sc = kvmb_chan_io(ch)->priv;
+	u32 i;
 
 	kvmb_worker_join(&sc->worker);
+	/* a disk's thread may just be leaving the lock */
+	pthread_mutex_lock(&sc->lock);
+	pthread_mutex_unlock(&sc->lock);
+	pthread_mutex_destroy(&sc->lock);
+	stor_chan_closed(sc);
 	io_uring_queue_exit(&sc->uring);
-	free_list(sc->free);
-	free_list(sc->answers);
-	free(sc->reset);
+	for (i = 0; i < sc->allocated; i++) {
+		free(sc->all[i]->extents);
+		free(sc->all[i]->bounce);
+		free(sc->all[i]);
+	}
 	if (!kvmb_chan_index(ch) && get_state(sc->s) != STOR_CLOSED)
 		set_state(sc->s, STOR_CLOSED); /* a re-open starts the protocol afresh */
 	free(sc);
@@ -731,34 +741,6 @@ static const struct kvmb_vsp_ops stor_ops = {
 	.close = stor_close,
 	.closed = stor_closed,
 };
-
-/* ---- the controller ---- */
-
-struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels)
-{
-	struct kvmb_storage *s = kvmb_xzalloc(sizeof(*s));
-
-	kvmb_assert(index < KVMB_STORAGE_MAX_CONTROLLERS);
-	s->index = index;
-	s->max_channels = max_channels;
-	snprintf(s->name, sizeof(s->name), "scsi%u", index);
-	return s;
-}
-
-int kvmb_storage_attach(struct kvmb_storage *s, struct kvmb_disk *d, unsigned int lun)
-{
-	if (lun >= KVMB_STORAGE_MAX_LUNS)
-		return -ENOSPC;
-	if (s->luns[lun])
-		return -EEXIST;
-	s->luns[lun] = d;
-	return 0;
-}
-
-struct kvmb_disk *kvmb_storage_disk(struct kvmb_storage *s, unsigned int lun)
-{
-	return lun < KVMB_STORAGE_MAX_LUNS ? s->luns[lun] : NULL;
-}
 
 int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)
 {
@@ -773,22 +755,6 @@ int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)
 		.dev = s,
 	};
 
+	s->bus = bus;
 	return kvmb_bus_offer(bus, &offer, NULL);
-}
-
-void kvmb_storage_get_stats(struct kvmb_storage *s, struct kvmb_storage_stats *st)
-{
-	st->requests = __atomic_load_n(&s->requests, __ATOMIC_RELAXED);
-	st->io_submits = __atomic_load_n(&s->io_submits, __ATOMIC_RELAXED);
-}
-
-void kvmb_storage_destroy(struct kvmb_storage *s)
-{
-	unsigned int i;
-
-	if (!s)
-		return;
-	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++)
-		kvmb_disk_close(s->luns[i]);
-	free(s);
 }

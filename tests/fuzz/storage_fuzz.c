@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "host-vsp/storage/storage.h"
-#include "host-vsp/storage/storage_priv.h"
+#include "host-vsp/storage/scsi.h"
+#include "lib/util.h"
 #include "tests/fuzz/fuzz_bus.h"
 #include "vmbus-core/proto/storage.h"
 
@@ -29,7 +30,8 @@ static void send_stor(u32 op, u16 version)
 
 static void bring_up(void)
 {
-	char path[64], why[128];
+	struct kvmb_disk_spec spec = { 0 };
+	char path[64], why[KVMB_DISK_WHY];
 	struct kvmb_disk *d;
 	int fd;
 
@@ -39,11 +41,13 @@ static void bring_up(void)
 		if (ftruncate(fd, 1 << 20))
 			abort();
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		if (kvmb_disk_open(path, false, &d, why, sizeof(why)))
+		spec.path = path;
+		if (kvmb_disk_open(&spec, &d, why, sizeof(why)))
 			abort();
-		s = kvmb_storage_create(0, 3);
-		kvmb_storage_attach(s, d, 0);
 		fake_init(&f, KVMB_VERSION_NEWEST);
+		s = kvmb_storage_create(0, 3, f.loop, NULL, NULL);
+		kvmb_storage_attach(s, d, false, 0);
+		kvmb_storage_attach(s, NULL, true, 1);
 		kvmb_storage_offer(s, f.bus);
 		fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
 	}
@@ -57,30 +61,77 @@ static void bring_up(void)
 	up = true;
 }
 
-static void scsi_only(const u8 *in, size_t len)
+/* What the I/O layer relies on. */
+static void check_decision(const struct kvmb_scsi_cmd *cmd, const struct kvmb_disk *d)
 {
-	struct kvmb_disk d = { .blocks = 2048, .serial = "0123", .read_only = in[0] & 2 };
-	struct kvmb_scsi_cmd cmd = { 0 };
-	u8 cdb[16] = { 0 };
+	u64 end = d->blocks * d->block;
 	u32 i;
 
-	memcpy(cdb, in + 4, len - 4 < 16 ? len - 4 : 16);
-	cmd.cdb = cdb;
-	cmd.cdb_len = 16;
-	cmd.buffer = in[1] * 512u + in[2];
-	cmd.to_device = in[0] & 4;
-	cmd.from_device = !cmd.to_device && in[0] & 8;
-	kvmb_scsi_execute(in[0] & 16 ? NULL : &d, &cmd);
-	if (cmd.data_len > cmd.buffer || cmd.data_len > sizeof(cmd.data))
+	if (cmd->data_len > cmd->buffer || cmd->data_len > sizeof(cmd->data))
 		abort();
-	if (cmd.io == KVMB_IO_READ || cmd.io == KVMB_IO_WRITE) {
-		if (cmd.length > cmd.buffer || cmd.offset + cmd.length > d.blocks * 512 || !cmd.length)
+	if (cmd->status != KVMB_SCSI_STATUS_GOOD && (cmd->io != KVMB_IO_NONE || cmd->data_len))
+		abort();
+	switch (cmd->io) {
+	case KVMB_IO_READ:
+	case KVMB_IO_WRITE:
+	case KVMB_IO_VERIFY:
+		if (cmd->length > cmd->buffer)
 			abort();
-		if (cmd.io == KVMB_IO_WRITE && d.read_only)
+		/* fall through */
+	case KVMB_IO_SAME:
+		if (!cmd->length || cmd->length % d->block || cmd->offset + cmd->length > end)
 			abort();
+		break;
+	case KVMB_IO_ZERO:
+		for (i = 0; i < cmd->num_extents; i++) {
+			if (!cmd->extents[i].blocks || cmd->extents[i].lba + cmd->extents[i].blocks > d->blocks)
+				abort();
+		}
+		if (!cmd->num_extents || cmd->num_extents > KVMB_SCSI_MAX_EXTENTS)
+			abort();
+		break;
+	default:
+		break;
 	}
-	for (i = 0; i < 64; i++)
-		cmd.data[i] = 0;
+	if (d->read_only && (cmd->io == KVMB_IO_WRITE || cmd->io == KVMB_IO_ZERO || cmd->io == KVMB_IO_SAME))
+		abort();
+}
+
+/* A run of commands on one unit: reservations, modes and attentions carry over. */
+static void scsi_only(const u8 *in, size_t len)
+{
+	struct kvmb_disk d = { .blocks = 2048, .block = 512, .serial = "0123", .read_only = in[0] & 2,
+			       .can_zero = in[0] & 32 };
+	static struct kvmb_scsi_cmd cmd;
+	struct kvmb_unit u;
+	bool dvd = in[0] & 64;
+	u8 cdb[16];
+	u32 i;
+
+	if (dvd)
+		d.block = 2048;
+	d.read_only |= dvd;
+	kvmb_unit_init(&u, dvd, dvd && in[0] & 128 ? NULL : &d);
+	for (in++, len--; len >= 4; in += i, len -= i) {
+		u8 how = in[0];
+
+		i = (u32)KVMB_MIN(len, (size_t)20);
+		memset(cdb, 0, sizeof(cdb));
+		memcpy(cdb, in + 4, i - 4);
+		cmd.cdb = cdb;
+		cmd.cdb_len = 16;
+		cmd.buffer = in[1] * 512u + in[2];
+		cmd.to_device = how & 4;
+		cmd.from_device = !cmd.to_device && how & 8;
+		cmd.param = in + i; /* the next command's bytes: wild enough */
+		cmd.param_len = (u32)KVMB_MIN(len - i, (size_t)kvmb_scsi_param_len(cdb));
+		cmd.param_len = cmd.to_device ? KVMB_MIN(cmd.param_len, cmd.buffer) : 0;
+		if (how & 128)
+			kvmb_unit_attention(&u, (enum kvmb_ua)(in[3] % KVMB_UA_NUM));
+		kvmb_scsi_execute(how & 16 ? NULL : &u, &cmd);
+		check_decision(&cmd, &d);
+	}
+	kvmb_unit_fini(&u);
 }
 
 /* Wait until the worker has taken everything, or has given the channel up. */
@@ -131,7 +182,8 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 		in += 8 + n;
 		left -= 8 + n;
 		if (lie & 1) {
-			p.u.srb.path = p.u.srb.target = p.u.srb.lun = 0;
+			p.u.srb.path = p.u.srb.target = 0;
+			p.u.srb.lun %= 3;
 			p.u.srb.cdb_length %= 17;
 			p.u.srb.data_in %= 3;
 		}

@@ -106,7 +106,7 @@ static void reset_done(void *arg)
 	*(bool *)arg = true;
 }
 
-void fake_fini(struct fake_vmm *f)
+void fake_rest(struct fake_vmm *f)
 {
 	bool done = false;
 
@@ -114,6 +114,11 @@ void fake_fini(struct fake_vmm *f)
 	while (!done)
 		kvmb_loop_once(f->loop, 10);
 	fake_run(f);
+}
+
+void fake_fini(struct fake_vmm *f)
+{
+	fake_rest(f);
 	kvmb_bus_destroy(f->bus);
 	kvmb_loop_destroy(f->loop);
 	munmap(f->gm.regions[0].hva, FAKE_RAM);

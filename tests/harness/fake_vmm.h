@@ -52,7 +52,9 @@ struct fake_chan {
 };
 
 void fake_init(struct fake_vmm *f, u32 max_version);
-void fake_fini(struct fake_vmm *f); /* resets the bus first */
+/** fake_rest() - The guest is gone: no provider touches its memory any more. */
+void fake_rest(struct fake_vmm *f);
+void fake_fini(struct fake_vmm *f); /* at rest first */
 
 /** fake_run() - Let the bus work until it is idle. */
 void fake_run(struct fake_vmm *f);

@@ -20,19 +20,28 @@ static struct fake_chan c;
 static char path[] = "/tmp/kvmbus-disk-XXXXXX";
 static u64 next_id;
 
+static struct kvmb_disk *open_path(const char *file, bool read_only, int expect)
+{
+	struct kvmb_disk_spec spec = { .path = file, .read_only = read_only };
+	char why[KVMB_DISK_WHY] = "";
+	struct kvmb_disk *d = NULL;
+
+	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), expect);
+	assert_int_equal(!d, expect != 0);
+	assert_int_equal(!why[0], !expect); /* a failure says why */
+	return d;
+}
+
 static void make_disk(bool read_only)
 {
-	char why[128];
-	struct kvmb_disk *d;
 	int fd;
 
 	strcpy(path, "/tmp/kvmbus-disk-XXXXXX");
 	fd = mkstemp(path);
 	assert_int_equal(ftruncate(fd, BLOCKS * 512), 0);
 	close(fd);
-	assert_int_equal(kvmb_disk_open(path, read_only, &d, why, sizeof(why)), 0);
-	s = kvmb_storage_create(0, 3);
-	assert_int_equal(kvmb_storage_attach(s, d, 0), 0);
+	s = kvmb_storage_create(0, 3, f.loop, NULL, NULL);
+	assert_int_equal(kvmb_storage_attach(s, open_path(path, read_only, 0), false, 0), 0);
 }
 
 static int setup(void **state)
@@ -50,8 +59,9 @@ static int teardown(void **state)
 {
 	(void)state;
 	fake_unmap(&c);
-	fake_fini(&f);
+	fake_rest(&f);
 	kvmb_storage_destroy(s);
+	fake_fini(&f);
 	unlink(path);
 	return 0;
 }
@@ -193,6 +203,7 @@ static void writes_and_reads_back(void **state)
 {
 	u64 gpa = (fake_alloc(&f, 20) << 12) + 512; /* in the middle of a page */
 	u8 *p = fake_ptr(&f, gpa), disk[65536];
+	struct kvmb_unit_stats st;
 	struct kvmb_wire_stor a;
 	int fd, i;
 
@@ -212,7 +223,11 @@ static void writes_and_reads_back(void **state)
 	assert_memory_equal(disk, p, sizeof(disk));
 	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
 	assert_int_equal(srb(CDB(0x2a, 8, 0, 0, 0, 8, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a), 1);
-	assert_int_equal(kvmb_storage_disk(s, 0)->flushes, 1);
+	kvmb_storage_unit_stats(s, 0, &st);
+	assert_int_equal(st.flushes, 1);
+	assert_int_equal(st.ops[KVMB_KIND_READ], 1);
+	assert_int_equal(st.ops[KVMB_KIND_WRITE], 2);
+	assert_int_equal(st.bytes[KVMB_KIND_WRITE], 65536 + 512);
 }
 
 static void answers_of_a_disk_a_stock_guest_asks(void **state)
@@ -230,7 +245,7 @@ static void answers_of_a_disk_a_stock_guest_asks(void **state)
 	assert_int_equal(srb(CDB(0x12, 1, 0x83, 0, 255), 6, KVMB_SRB_DATA_IN, gpa, 255, &a), 1);
 	assert_int_equal(p[5], 3);
 	assert_int_equal(p[8] >> 4, 3);
-	assert_int_equal(srb(CDB(0x12, 1, 0xb2, 0, 255), 6, KVMB_SRB_DATA_IN, gpa, 255, &a),
+	assert_int_equal(srb(CDB(0x12, 1, 0xb9, 0, 255), 6, KVMB_SRB_DATA_IN, gpa, 255, &a),
 			 KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID);
 	assert_sense(&a, 5, 0x24);
 	assert_int_equal(srb(CDB(0x25), 10, KVMB_SRB_DATA_IN, gpa, 8, &a), 1);
@@ -301,6 +316,7 @@ static void commands_that_cannot_be_done_get_sense(void **state)
 
 static void lies_about_buffers_are_refused(void **state)
 {
+	struct kvmb_unit_stats st;
 	u64 gpa = fake_alloc(&f, 4) << 12;
 	struct kvmb_wire_stor a;
 	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
@@ -332,7 +348,8 @@ static void lies_about_buffers_are_refused(void **state)
 		assert_int_equal(answer(&a, next_id), 0);
 		assert_int_equal(a.u.srb.srb_status, KVMB_SRB_INVALID_REQUEST);
 	}
-	assert_int_equal(kvmb_storage_disk(s, 0)->reads, 0);
+	kvmb_storage_unit_stats(s, 0, &st);
+	assert_int_equal(st.ops[KVMB_KIND_READ], 0);
 }
 
 static void read_only_disk_refuses_every_write(void **state)
@@ -436,15 +453,11 @@ static void reset_is_answered_after_what_came_before(void **state)
 
 static void a_locked_image_is_refused(void **state)
 {
-	struct kvmb_disk *d = NULL;
-	char why[128];
-
 	(void)state;
-	assert_int_equal(kvmb_disk_open(path, false, &d, why, sizeof(why)), -EBUSY);
-	assert_non_null(strstr(why, "in use"));
-	assert_int_equal(kvmb_disk_open("/nonexistent", false, &d, why, sizeof(why)), -ENOENT);
-	assert_int_equal(kvmb_disk_open("/tmp", true, &d, why, sizeof(why)), -EINVAL);
-	assert_null(d);
+	open_path(path, false, -EBUSY);
+	open_path(path, true, -EBUSY);
+	open_path("/nonexistent", false, -ENOENT);
+	open_path("/tmp", true, -EINVAL);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

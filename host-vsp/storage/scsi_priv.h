@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Shared by the scsi_*.c files alone: big-endian fields, answers, handlers by room. */
+#ifndef KVMB_SCSI_PRIV_H
+#define KVMB_SCSI_PRIV_H
+
+#include "host-vsp/storage/scsi.h"
+#include "lib/util.h"
+
+#define ASC_WRITE_ERROR 0x0c
+#define ASC_PARAM_LIST_LENGTH 0x1a
+#define ASC_INVALID_OPCODE 0x20
+#define ASC_LBA_OUT_OF_RANGE 0x21
+#define ASC_INVALID_FIELD 0x24
+#define ASC_LUN_NOT_SUPPORTED 0x25
+#define ASC_INVALID_PARAM 0x26
+#define ASC_WRITE_PROTECTED 0x27
+#define ASC_SAVING_UNSUPPORTED 0x39
+#define ASC_NO_MEDIUM 0x3a
+#define ASC_REMOVAL_PREVENTED 0x53
+
+static inline void put16(u8 *p, u32 v)
+{
+	p[0] = (u8)(v >> 8);
+	p[1] = (u8)v;
+}
+
+static inline void put32(u8 *p, u32 v)
+{
+	put16(p, v >> 16);
+	put16(p + 2, v);
+}
+
+static inline void put64(u8 *p, u64 v)
+{
+	put32(p, (u32)(v >> 32));
+	put32(p + 4, (u32)v);
+}
+
+static inline u32 get16(const u8 *p)
+{
+	return (u32)p[0] << 8 | p[1];
+}
+
+static inline u32 get32(const u8 *p)
+{
+	return get16(p) << 16 | get16(p + 2);
+}
+
+static inline u64 get64(const u8 *p)
+{
+	return (u64)get32(p) << 32 | get32(p + 4);
+}
+
+static inline u32 clamp32(u64 v)
+{
+	return v > 0xffffffff ? 0xffffffff : (u32)v;
+}
+
+/* Data of @len bytes stands in data[]; the guest gets what its allocation length allows. */
+static inline void give(struct kvmb_scsi_cmd *cmd, u32 len, u32 alloc)
+{
+	cmd->data_len = KVMB_MIN(KVMB_MIN(len, alloc), cmd->buffer);
+}
+
+static inline void illegal_field(struct kvmb_scsi_cmd *cmd)
+{
+	kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD, 0);
+}
+
+static inline void illegal_param(struct kvmb_scsi_cmd *cmd)
+{
+	kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, ASC_INVALID_PARAM, 0);
+}
+
+static inline void param_too_short(struct kvmb_scsi_cmd *cmd)
+{
+	kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, ASC_PARAM_LIST_LENGTH, 0);
+}
+
+typedef void scsi_fn(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd);
+
+/* scsi_inquiry.c: who am I. @u and @d may be NULL in kvmb_scsi_inquiry() alone. */
+scsi_fn kvmb_scsi_inquiry, kvmb_scsi_mode_sense, kvmb_scsi_mode_select;
+/* scsi_block.c: commands on blocks */
+scsi_fn kvmb_scsi_read_capacity_10, kvmb_scsi_service_action_in, kvmb_scsi_rw, kvmb_scsi_sync_cache,
+	kvmb_scsi_verify, kvmb_scsi_unmap, kvmb_scsi_write_same;
+/* scsi_reserve.c */
+scsi_fn kvmb_scsi_reserve_in, kvmb_scsi_reserve_out;
+/* scsi_dvd.c */
+scsi_fn kvmb_scsi_read_toc, kvmb_scsi_get_configuration, kvmb_scsi_event_status, kvmb_scsi_disc_info,
+	kvmb_scsi_track_info, kvmb_scsi_mechanism, kvmb_scsi_dvd_structure;
+/* Mode page 2A of a DVD drive into p[]. Return: bytes. */
+u32 kvmb_scsi_dvd_capabilities(const struct kvmb_unit *u, u8 *p, bool changeable);
+/* Profile of the medium: KVMB_PROFILE_* of scsi_dvd.c; 0 = none. */
+u32 kvmb_scsi_dvd_profile(const struct kvmb_disk *d);
+
+#endif

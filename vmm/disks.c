@@ -1,0 +1,601 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The VM's disks. */
+#include "vmm/disks.h"
+
+#include <stdarg.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/ctl.h"
+#include "vmm/opt.h"
+#include "vmm/udev.h"
+
+enum job_kind { JOB_ADD, JOB_INSERT, JOB_RESIZE, JOB_CLOSE };
+
+struct job {
+	struct job *next;
+	struct vm *vm;
+	enum job_kind kind;
+	pthread_t thread;
+	struct kvmb_work work;	/* posted when the thread is through */
+	char *text;		/* what conf points into */
+	struct disk_config conf;
+	struct kvmb_disk *disk;	/* opened, resized, or to be closed */
+	u32 controller, lun;	/* INSERT, RESIZE */
+	u64 bytes;
+	int err;
+	char why[KVMB_DISK_WHY];
+	disks_reply *reply;	/* NULL: nobody waits */
+	void *arg;
+};
+
+struct vm_disks {
+	struct job *jobs;	/* those with a thread */
+};
+
+static void refuse(disks_reply *reply, void *arg, const char *class, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+static void refuse(disks_reply *reply, void *arg, const char *class, const char *fmt, ...)
+{
+	char why[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	if (reply)
+		reply(arg, NULL, class, why);
+}
+
+static json_t *address(u32 controller, u32 lun)
+{
+	char s[16];
+
+	snprintf(s, sizeof(s), "%u:%u", controller, lun);
+	return json_pack("{s:s, s:i, s:i}", "disk", s, "controller", controller, "lun", lun);
+}
+
+/* ---- finding ---- */
+
+static bool each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	for (; *c < KVMB_STORAGE_MAX_CONTROLLERS; ++*c, *lun = 0) {
+		for (; vm->scsi[*c] && *lun < KVMB_STORAGE_MAX_LUNS; ++*lun) {
+			if (kvmb_storage_unit(vm->scsi[*c], *lun, i))
+				return true;
+		}
+	}
+	return false;
+}
+
+#define for_each_unit(vm, c, lun, i) for ((c) = (lun) = 0; each_unit(vm, &(c), &(lun), i); (lun)++)
+
+static bool find_unit(struct vm *vm, const char *name, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	u32 want_c, want_lun;
+	char tail;
+	bool by_place = sscanf(name, "%u:%u%c", &want_c, &want_lun, &tail) == 2;
+
+	for_each_unit(vm, *c, *lun, i) {
+		if (by_place ? *c == want_c && *lun == want_lun :
+		    i->disk && (!strcmp(i->disk->path, name) || !strcmp(i->disk->serial, name)))
+			return true;
+	}
+	return false;
+}
+
+/* Find or refuse. */
+static bool need_unit(struct vm *vm, const char *name, u32 *c, u32 *lun, struct kvmb_unit_info *i,
+		      disks_reply *reply, void *arg)
+{
+	if (find_unit(vm, name, c, lun, i))
+		return true;
+	refuse(reply, arg, "failed", "no disk \"%.200s\"; kvmbus disk %s list shows them", name,
+	       vm->cfg.name);
+	return false;
+}
+
+/* ---- controllers ---- */
+
+static void io_stopped(void *arg, struct kvmb_storage *s, unsigned int lun, int err)
+{
+	struct vm *vm = arg;
+	struct kvmb_unit_info i;
+
+	if (!kvmb_storage_unit(s, lun, &i) || !i.disk)
+		return;
+	snprintf(vm->stop_reason, sizeof(vm->stop_reason), "disk %u:%u: %s", kvmb_storage_index(s), lun,
+		 strerror(-err));
+	if (!vm_pause(vm) || vm->state == VM_PAUSED)
+		kvmb_err(vm->cfg.name, "paused: disk %u:%u (%s): %s; remove the cause, then: kvmbus resume %s",
+			 kvmb_storage_index(s), lun, i.disk->path, strerror(-err), vm->cfg.name);
+}
+
+static kvmb_storage_done close_later;
+
+static void guest_ejected(void *arg, struct kvmb_storage *s, unsigned int lun)
+{
+	kvmb_storage_set_medium(s, lun, NULL, close_later, arg);
+}
+
+static const struct kvmb_storage_events events = { .stopped = io_stopped, .ejected = guest_ejected };
+
+static int need_controller(struct vm *vm, u32 c, bool offer)
+{
+	if (vm->scsi[c])
+		return 0;
+	vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.cpus - 1, 15u), vm->loop, &events, vm);
+	return offer ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
+}
+
+/* Give an opened disk its place. Return: 0 with @dc completed, or -errno with @why. */
+static int attach(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running, char *why,
+		  size_t size)
+{
+	u32 c = dc->controller < 0 ? 0 : (u32)dc->controller, lun;
+	struct kvmb_unit_info i;
+	bool made = !vm->scsi[c];
+	int err = need_controller(vm, c, false);
+
+	lun = dc->lun < 0 ? 0 : (u32)dc->lun;
+	while (!err && dc->lun < 0 && kvmb_storage_unit(vm->scsi[c], lun, &i))
+		lun++;
+	if (!err)
+		err = kvmb_storage_attach(vm->scsi[c], d, dc->spec.dvd, lun);
+	if (err) {
+		snprintf(why, size, "controller %u LUN %u is %s", c, lun, err == -EEXIST ? "taken" :
+			 err == -EBUSY ? "still being vacated; try again" : "beyond the last");
+		return err;
+	}
+	dc->controller = (int)c;
+	dc->lun = (int)lun;
+	if (d && d->rdev)
+		udev_watch(vm);
+	return made && running ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
+}
+
+int disks_create(struct vm *vm)
+{
+	char why[KVMB_DISK_WHY];
+	struct kvmb_disk *d;
+	u32 i;
+	int err;
+
+	vm->disks = kvmb_xzalloc(sizeof(*vm->disks));
+	for (i = 0; i < vm->cfg.num_disks; i++) {
+		struct disk_config *dc = &vm->cfg.disks[i];
+		const char *name = dc->spec.path ? dc->spec.path : "empty";
+
+		dc->spec.run_dir = ctl_runtime_dir();
+		d = NULL;
+		err = dc->spec.path ? kvmb_disk_open(&dc->spec, &d, why, sizeof(why)) : 0;
+		if (!err)
+			err = attach(vm, d, dc, false, why, sizeof(why));
+		if (err) {
+			kvmb_err(vm->cfg.name, "disk %s: %s", name, why);
+			kvmb_disk_close(d);
+			return err;
+		}
+	}
+	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++) {
+		if (vm->scsi[i])
+			kvmb_storage_offer(vm->scsi[i], vm->bus);
+	}
+	return 0;
+}
+
+/* ---- jobs ---- */
+
+static void *job_thread(void *arg)
+{
+	struct job *j = arg;
+
+	switch (j->kind) {
+	case JOB_ADD:
+	case JOB_INSERT:
+		if (j->conf.spec.path)
+			j->err = kvmb_disk_open(&j->conf.spec, &j->disk, j->why, sizeof(j->why));
+		break;
+	case JOB_RESIZE:
+		j->err = kvmb_disk_resize(j->disk, j->bytes, j->why, sizeof(j->why));
+		break;
+	case JOB_CLOSE:
+		kvmb_disk_close(j->disk);
+		break;
+	}
+	kvmb_loop_post(j->vm->loop, &j->work);
+	return NULL;
+}
+
+static void job_finished(void *arg);
+
+static struct job *new_job(struct vm *vm, enum job_kind kind, disks_reply *reply, void *arg)
+{
+	struct job *j = kvmb_xzalloc(sizeof(*j));
+
+	j->vm = vm;
+	j->kind = kind;
+	j->reply = reply;
+	j->arg = arg;
+	kvmb_work_init(&j->work, job_finished, j);
+	return j;
+}
+
+static void free_job(struct job *j)
+{
+	free(j->text);
+	free(j);
+}
+
+static void start_job(struct job *j)
+{
+	int err = pthread_create(&j->thread, NULL, job_thread, j);
+
+	if (err) {
+		refuse(j->reply, j->arg, "failed", "no thread: %s", strerror(err));
+		free_job(j);
+		return;
+	}
+	j->next = j->vm->disks->jobs;
+	j->vm->disks->jobs = j;
+}
+
+/* A disk that nobody uses any more. Also a kvmb_storage_done. */
+static void close_later(void *arg, struct kvmb_disk *d)
+{
+	struct job *j;
+
+	if (!d)
+		return;
+	j = new_job(arg, JOB_CLOSE, NULL, NULL);
+	j->disk = d;
+	start_job(j);
+}
+
+static void added(struct job *j)
+{
+	int err = attach(j->vm, j->disk, &j->conf, true, j->why, sizeof(j->why));
+
+	if (err) {
+		refuse(j->reply, j->arg, "failed", "disk %s: %s",
+		       j->conf.spec.path ? j->conf.spec.path : "empty", j->why);
+		close_later(j->vm, j->disk);
+		return;
+	}
+	kvmb_info(j->vm->cfg.name, "disk %d:%d added: %s", j->conf.controller, j->conf.lun,
+		  j->conf.spec.path ? j->conf.spec.path : "an empty drive");
+	j->reply(j->arg, address((u32)j->conf.controller, (u32)j->conf.lun), NULL, NULL);
+}
+
+static void inserted(struct job *j)
+{
+	struct kvmb_storage *s = j->vm->scsi[j->controller];
+
+	if (kvmb_storage_set_medium(s, j->lun, j->disk, close_later, j->vm)) {
+		refuse(j->reply, j->arg, "failed", "the drive %u:%u has gone", j->controller, j->lun);
+		close_later(j->vm, j->disk);
+		return;
+	}
+	j->reply(j->arg, address(j->controller, j->lun), NULL, NULL);
+}
+
+static void resized(struct job *j)
+{
+	struct kvmb_unit_info i;
+	json_t *o;
+
+	if (kvmb_storage_unit(j->vm->scsi[j->controller], j->lun, &i) && i.disk == j->disk)
+		kvmb_storage_capacity_changed(j->vm->scsi[j->controller], j->lun);
+	j->vm->resizing = NULL;
+	o = address(j->controller, j->lun);
+	json_object_set_new(o, "size", json_integer((json_int_t)kvmb_disk_bytes(j->disk)));
+	if (j->reply)
+		j->reply(j->arg, o, NULL, NULL);
+	else
+		json_decref(o);
+}
+
+/* Main thread: the job's own thread has done its part. */
+static void job_finished(void *arg)
+{
+	struct job *j = arg, **p;
+
+	pthread_join(j->thread, NULL);
+	for (p = &j->vm->disks->jobs; *p != j; p = &(*p)->next)
+		;
+	*p = j->next;
+	if (j->err) {
+		if (j->kind == JOB_RESIZE)
+			j->vm->resizing = NULL;
+		refuse(j->reply, j->arg, "failed", "disk %s: %s",
+		       j->kind == JOB_RESIZE ? j->disk->path : j->conf.spec.path, j->why);
+	} else if (j->kind == JOB_ADD) {
+		added(j);
+	} else if (j->kind == JOB_INSERT) {
+		inserted(j);
+	} else if (j->kind == JOB_RESIZE) {
+		resized(j);
+	}
+	free_job(j);
+}
+
+void disks_destroy(struct vm *vm)
+{
+	struct job *j;
+
+	while (vm->disks && (j = vm->disks->jobs)) {
+		pthread_join(j->thread, NULL);
+		vm->disks->jobs = j->next;
+		kvmb_loop_unpost(vm->loop, &j->work);
+		if (j->kind == JOB_ADD || j->kind == JOB_INSERT)
+			kvmb_disk_close(j->disk);
+		refuse(j->reply, j->arg, "state", "the VM ended");
+		free_job(j);
+	}
+	free(vm->disks);
+	vm->disks = NULL;
+}
+
+/* ---- changes ---- */
+
+static struct job *open_job(struct vm *vm, enum job_kind kind, const char *spec, bool dvd,
+			    disks_reply *reply, void *arg)
+{
+	struct job *j = new_job(vm, kind, reply, arg);
+
+	j->text = strdup(spec);
+	if (!j->text || opt_disk(j->text, dvd, &j->conf, j->why, sizeof(j->why))) {
+		refuse(reply, arg, "usage", "%s", j->text ? j->why : "no memory");
+		free_job(j);
+		return NULL;
+	}
+	j->conf.spec.run_dir = ctl_runtime_dir();
+	return j;
+}
+
+void disks_add(struct vm *vm, const char *spec, bool dvd, disks_reply *reply, void *arg)
+{
+	struct job *j = open_job(vm, JOB_ADD, spec, dvd, reply, arg);
+
+	if (j)
+		start_job(j);
+}
+
+struct removal {
+	struct vm *vm;
+	u32 controller, lun;
+	disks_reply *reply;
+	void *arg;
+};
+
+static void removed(void *arg, struct kvmb_disk *d)
+{
+	struct removal *r = arg;
+
+	close_later(r->vm, d);
+	if (r->reply)
+		r->reply(r->arg, address(r->controller, r->lun), NULL, NULL);
+	free(r);
+}
+
+static void remove_unit(struct vm *vm, u32 c, u32 lun, disks_reply *reply, void *arg)
+{
+	struct removal *r = kvmb_xzalloc(sizeof(*r));
+
+	*r = (struct removal){ vm, c, lun, reply, arg };
+	kvmb_info(vm->cfg.name, "disk %u:%u removed", c, lun);
+	kvmb_storage_detach(vm->scsi[c], lun, removed, r);
+}
+
+static bool busy_resizing(struct vm *vm, const struct kvmb_unit_info *i, disks_reply *reply, void *arg)
+{
+	if (!i->disk || vm->resizing != i->disk)
+		return false;
+	refuse(reply, arg, "state", "the disk is being resized; try again");
+	return true;
+}
+
+void disks_remove(struct vm *vm, const char *disk, disks_reply *reply, void *arg)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	if (need_unit(vm, disk, &c, &lun, &i, reply, arg) && !busy_resizing(vm, &i, reply, arg))
+		remove_unit(vm, c, lun, reply, arg);
+}
+
+static void resize_unit(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, u64 bytes,
+			disks_reply *reply, void *arg)
+{
+	struct job *j = new_job(vm, JOB_RESIZE, reply, arg);
+
+	j->controller = c;
+	j->lun = lun;
+	j->disk = d;
+	j->bytes = bytes;
+	vm->resizing = d; /* it must not be removed meanwhile */
+	start_job(j);
+}
+
+void disks_resize(struct vm *vm, const char *disk, u64 bytes, disks_reply *reply, void *arg)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	if (!need_unit(vm, disk, &c, &lun, &i, reply, arg))
+		return;
+	if (i.dvd)
+		refuse(reply, arg, "state", "a DVD has the size it has");
+	else if (vm->resizing)
+		refuse(reply, arg, "state", "another disk is being resized; try again");
+	else
+		resize_unit(vm, c, lun, i.disk, bytes, reply, arg);
+}
+
+static bool need_drive(struct vm *vm, const char *disk, u32 *c, u32 *lun, struct kvmb_unit_info *i,
+		       disks_reply *reply, void *arg)
+{
+	if (!need_unit(vm, disk, c, lun, i, reply, arg))
+		return false;
+	if (!i->dvd)
+		refuse(reply, arg, "state", "disk %u:%u is not a DVD drive; try: kvmbus disk %s remove", *c,
+		       *lun, vm->cfg.name);
+	return i->dvd;
+}
+
+void disks_eject(struct vm *vm, const char *disk, bool force, disks_reply *reply, void *arg)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	if (!need_drive(vm, disk, &c, &lun, &i, reply, arg))
+		return;
+	if (i.locked && !force) {
+		kvmb_storage_ask_eject(vm->scsi[c], lun);
+		refuse(reply, arg, "state",
+		       "the guest has locked drive %u:%u and was asked to let go; or use --force", c, lun);
+		return;
+	}
+	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);
+	reply(arg, address(c, lun), NULL, NULL);
+}
+
+void disks_insert(struct vm *vm, const char *disk, const char *spec, disks_reply *reply, void *arg)
+{
+	struct kvmb_unit_info i;
+	struct job *j;
+	u32 c, lun;
+
+	if (!need_drive(vm, disk, &c, &lun, &i, reply, arg))
+		return;
+	if (i.locked) {
+		refuse(reply, arg, "state", "the guest has locked drive %u:%u; try: kvmbus disk %s eject %u:%u",
+		       c, lun, vm->cfg.name, c, lun);
+		return;
+	}
+	j = open_job(vm, JOB_INSERT, spec, true, reply, arg);
+	if (!j)
+		return;
+	j->controller = c;
+	j->lun = lun;
+	start_job(j);
+}
+
+void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, disks_reply *reply, void *arg)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	if (!need_unit(vm, disk, &c, &lun, &i, reply, arg))
+		return;
+	if (!i.disk) {
+		refuse(reply, arg, "state", "the drive %u:%u is empty", c, lun);
+		return;
+	}
+	if (iops >= 0)
+		__atomic_store_n(&i.disk->throttle.iops, (u64)iops, __ATOMIC_RELAXED);
+	if (bps >= 0)
+		__atomic_store_n(&i.disk->throttle.bps, (u64)bps, __ATOMIC_RELAXED);
+	reply(arg, address(c, lun), NULL, NULL);
+}
+
+void disks_retry(struct vm *vm)
+{
+	u32 c;
+
+	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
+		if (vm->scsi[c])
+			kvmb_storage_retry(vm->scsi[c]);
+	}
+}
+
+/* ---- devices of the host ---- */
+
+void disks_device_gone(struct vm *vm, dev_t dev)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i) {
+		if (!i.disk || i.disk->rdev != dev || vm->resizing == i.disk)
+			continue;
+		kvmb_warn(vm->cfg.name, "disk %u:%u (%s): the device has vanished; removed from the guest", c,
+			  lun, i.disk->path);
+		if (i.dvd)
+			kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);
+		else
+			remove_unit(vm, c, lun, NULL, NULL);
+	}
+}
+
+void disks_device_changed(struct vm *vm, dev_t dev)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i) {
+		if (i.disk && i.disk->rdev == dev && !i.dvd && !vm->resizing)
+			resize_unit(vm, c, lun, i.disk, 0, NULL, NULL);
+	}
+}
+
+/* ---- for info and stats ---- */
+
+json_t *disks_list(struct vm *vm)
+{
+	static const char *const caches[] = { "writeback", "none", "writethrough" };
+	static const char *const errors[] = { "default", "stop", "report" };
+	struct kvmb_unit_info i;
+	json_t *a = json_array(), *o;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i) {
+		struct kvmb_disk *d = i.disk;
+
+		o = json_pack("{s:i, s:i, s:s, s:o, s:o, s:b}", "controller", c, "lun", lun, "type",
+			      i.dvd ? "dvd" : "disk", "path", d ? json_string(d->path) : json_null(), "size",
+			      json_integer(d ? (json_int_t)kvmb_disk_bytes(d) : 0), "read_only",
+			      !d || d->read_only);
+		if (i.dvd)
+			json_object_set_new(o, "locked", json_boolean(i.locked));
+		if (d)
+			json_object_update_new(o, json_pack(
+				"{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:i}", "format", d->format, "cache",
+				caches[d->cache], "on_error", errors[d->on_error], "serial", d->serial, "block",
+				d->block, "iops", (json_int_t)d->throttle.iops, "bps",
+				(json_int_t)d->throttle.bps, "health", kvmb_disk_health(d), "restarts",
+				d->ops ? (int)d->ops->restarts(d) : 0));
+		json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *latency(const u64 *h)
+{
+	return json_pack("{s:I, s:I, s:I}", "p50_us", (json_int_t)kvmb_latency_us(h, 500), "p99_us",
+			 (json_int_t)kvmb_latency_us(h, 990), "max_us", (json_int_t)kvmb_latency_us(h, 1000));
+}
+
+json_t *disks_stats(struct vm *vm)
+{
+	struct kvmb_unit_stats s;
+	struct kvmb_unit_info i;
+	json_t *a = json_array();
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i) {
+		kvmb_storage_unit_stats(vm->scsi[c], lun, &s);
+		json_array_append_new(a, json_pack(
+			"{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "controller", c,
+			"lun", lun, "reads", (json_int_t)s.ops[KVMB_KIND_READ], "writes",
+			(json_int_t)s.ops[KVMB_KIND_WRITE], "flushes", (json_int_t)s.flushes, "unmaps",
+			(json_int_t)(s.ops[KVMB_KIND_OTHER] - s.flushes), "read_bytes",
+			(json_int_t)s.bytes[KVMB_KIND_READ], "write_bytes",
+			(json_int_t)s.bytes[KVMB_KIND_WRITE], "unmap_bytes",
+			(json_int_t)s.bytes[KVMB_KIND_OTHER], "errors", (json_int_t)s.errors, "read_latency",
+			latency(s.latency[KVMB_KIND_READ]), "write_latency",
+			latency(s.latency[KVMB_KIND_WRITE]), "other_latency",
+			latency(s.latency[KVMB_KIND_OTHER])));
+	}
+	return a;
+}

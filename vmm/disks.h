@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The VM's disks: those it starts with, and those that come, go and change while it runs.
+ *
+ * DOC: Theory of operation
+ *
+ * Opening and closing an image may start or end a storage daemon and take seconds, and the
+ * main thread must not wait. So each change is a job with a thread of its own, which opens,
+ * resizes or closes and then posts back; the main thread attaches, detaches and answers.
+ */
+#ifndef KVMB_DISKS_H
+#define KVMB_DISKS_H
+
+#include <jansson.h>
+
+#include "vmm/vm.h"
+
+struct vm_disks;
+
+/** disks_create() - Open and attach what the configuration names; says what went wrong. */
+int disks_create(struct vm *vm);
+
+/** disks_destroy() - Waits for jobs; the disks themselves belong to the controllers. */
+void disks_destroy(struct vm *vm);
+
+/** disks_list() - For info. @stats: counters too. */
+json_t *disks_list(struct vm *vm);
+json_t *disks_stats(struct vm *vm);
+
+/* The answer to a change: @result is a new reference, or NULL with @class and @why. */
+typedef void disks_reply(void *arg, json_t *result, const char *class, const char *why);
+
+/*
+ * Changes. @disk names one: "CONTROLLER:LUN", its path, or its serial number. reply() comes
+ * exactly once, from within the call or later. Main thread.
+ */
+void disks_add(struct vm *vm, const char *spec, bool dvd, disks_reply *reply, void *arg);
+void disks_remove(struct vm *vm, const char *disk, disks_reply *reply, void *arg);
+void disks_resize(struct vm *vm, const char *disk, u64 bytes, disks_reply *reply, void *arg);
+void disks_eject(struct vm *vm, const char *disk, bool force, disks_reply *reply, void *arg);
+void disks_insert(struct vm *vm, const char *disk, const char *spec, disks_reply *reply, void *arg);
+void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, disks_reply *reply, void *arg);
+
+/** disks_retry() - The VM goes on: do again what had failed. */
+void disks_retry(struct vm *vm);
+
+/** disks_device_gone() / _changed() - What udev says of a block device. */
+void disks_device_gone(struct vm *vm, dev_t dev);
+void disks_device_changed(struct vm *vm, dev_t dev);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Words of the command line. */
+#include "vmm/opt.h"
+
+#include <ctype.h>
+
+#include "lib/util.h"
+
+const char opt_disk_help[] =
+	"options of --disk and --dvd, also of `kvmbus disk VM add`:\n"
+	"  ro                   no writes\n"
+	"  controller=N,lun=N   place, 0 to 3 and 0 to 63 (default: first free of controller 0)\n"
+	"  format=F             raw, vhd, vhdx, qcow2, vmdk, vdi (default: by the name's ending, else raw)\n"
+	"  backing=F            parent of an overlay image, then that one's parent, and so on\n"
+	"  cache=C              writeback (default), none (direct I/O) or writethrough\n"
+	"  on-error=E           stop (pause the VM), report (to the guest); default: stop when out of space\n"
+	"  iops=N,bps=SIZE      limits a second\n"
+	"  serial=S             serial number, up to 20 characters\n"
+	"  block=512|4096       size of a logical block\n";
+
+bool opt_u32(const char *s, u32 min, u32 max, u32 *out)
+{
+	char *end;
+	unsigned long v;
+
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (!isdigit((unsigned char)*s) || *end || errno || v < min || v > max)
+		return false;
+	*out = (u32)v;
+	return true;
+}
+
+bool opt_size(const char *s, u64 *out, const char **end)
+{
+	unsigned int shift = 0;
+	char *p;
+	u64 v;
+
+	errno = 0;
+	v = strtoull(s, &p, 10);
+	if (!isdigit((unsigned char)*s) || errno)
+		return false;
+	switch (toupper((unsigned char)*p)) {
+	case 'T':
+		shift = 40;
+		break;
+	case 'G':
+		shift = 30;
+		break;
+	case 'M':
+		shift = 20;
+		break;
+	case 'K':
+		shift = 10;
+		break;
+	}
+	if (shift)
+		p++;
+	p += !strncasecmp(p, "iB", 2) ? 2 : !strncasecmp(p, "B", 1);
+	if (v > ~0ull >> shift || (!end && *p))
+		return false;
+	*out = v << shift;
+	if (end)
+		*end = p;
+	return true;
+}
+
+/* Next word of a comma-separated list; ",," is a comma in it. NULL at the end. */
+static char *next_word(char **s)
+{
+	char *word = *s, *to = word, *from = word;
+
+	if (!word)
+		return NULL;
+	*s = NULL;
+	for (; *from; from++) {
+		if (*from == ',' && from[1] == ',') {
+			from++;
+		} else if (*from == ',') {
+			*s = from + 1;
+			break;
+		}
+		*to++ = *from;
+	}
+	*to = 0;
+	return word;
+}
+
+static bool one_of(const char *value, const char *const *names, size_t num, int *out)
+{
+	size_t i;
+
+	for (i = 0; i < num; i++) {
+		if (!strcmp(value, names[i])) {
+			*out = (int)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool set_option(struct disk_config *dc, const char *key, const char *value)
+{
+	static const char *const caches[] = { "writeback", "none", "writethrough" };
+	static const char *const errors[] = { "default", "stop", "report" };
+	struct kvmb_disk_spec *d = &dc->spec;
+	u32 v;
+	int i;
+
+	if (!strcmp(key, "ro") && !value) {
+		d->read_only = true;
+		return true;
+	}
+	if (!value || !*value)
+		return false;
+	if (!strcmp(key, "controller") && opt_u32(value, 0, KVMB_STORAGE_MAX_CONTROLLERS - 1, &v))
+		dc->controller = (int)v;
+	else if (!strcmp(key, "lun") && opt_u32(value, 0, KVMB_STORAGE_MAX_LUNS - 1, &v))
+		dc->lun = (int)v;
+	else if (!strcmp(key, "format") && kvmb_disk_format_known(value))
+		d->format = value;
+	else if (!strcmp(key, "backing") && d->num_backing < KVMB_DISK_MAX_BACKING)
+		d->backing[d->num_backing++] = value;
+	else if (!strcmp(key, "cache") && one_of(value, caches, ARRAY_SIZE(caches), &i))
+		d->cache = (enum kvmb_disk_cache)i;
+	else if (!strcmp(key, "on-error") && one_of(value, errors, ARRAY_SIZE(errors), &i))
+		d->on_error = (enum kvmb_disk_on_error)i;
+	else if (!strcmp(key, "iops"))
+		return opt_size(value, &d->iops, NULL) && d->iops <= 1000000000;
+	else if (!strcmp(key, "bps"))
+		return opt_size(value, &d->bps, NULL);
+	else if (!strcmp(key, "serial") && strlen(value) <= 20)
+		d->serial = value;
+	else if (!strcmp(key, "block") && opt_u32(value, 512, 4096, &v) && (v == 512 || v == 4096))
+		d->block = v;
+	else
+		return false;
+	return true;
+}
+
+int opt_disk(char *s, bool dvd, struct disk_config *dc, char *why, size_t size)
+{
+	char *word = next_word(&s), *value;
+
+	*dc = (struct disk_config){ .controller = -1, .lun = -1, .spec.dvd = dvd };
+	if (!word || !*word) {
+		snprintf(why, size, "no file named");
+		return -EINVAL;
+	}
+	if (!dvd || strcmp(word, "empty"))
+		dc->spec.path = word;
+	while ((word = next_word(&s))) {
+		value = strchr(word, '=');
+		if (value)
+			*value++ = 0;
+		if (!set_option(dc, word, value)) {
+			snprintf(why, size, "bad option \"%.60s%s%.60s\"; see kvmbus run --help", word,
+				 value ? "=" : "", value ? value : "");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
