@@ -15,6 +15,7 @@ const char opt_disk_help[] =
 	"  cache=C              writeback (default), none (direct I/O) or writethrough\n"
 	"  on-error=E           stop (pause the VM), report (to the guest); default: stop when out of space\n"
 	"  iops=N,bps=SIZE      limits a second\n"
+	"  timeout=S            an image's or NBD server silent for S seconds is replaced (default 30)\n"
 	"  serial=S             serial number, up to 20 characters\n"
 	"  block=512|4096       size of a logical block\n";
 
@@ -130,6 +131,8 @@ static bool set_option(struct disk_config *dc, const char *key, const char *valu
 		return opt_size(value, &d->iops, NULL) && d->iops <= 1000000000;
 	else if (!strcmp(key, "bps"))
 		return opt_size(value, &d->bps, NULL);
+	else if (!strcmp(key, "timeout"))
+		return opt_u32(value, 1, 3600, &d->timeout_s);
 	else if (!strcmp(key, "serial") && strlen(value) <= 20)
 		d->serial = value;
 	else if (!strcmp(key, "block") && opt_u32(value, 512, 4096, &v) && (v == 512 || v == 4096))

@@ -17,7 +17,7 @@
  * order, before anything else is sent; then unanswered requests are sent again. The log is
  * bounded: at half of its limit a flush of our own is sent, at the limit writes wait for it.
  *
- * Nothing progresses for STALL_MS with requests under way: the daemon is killed, the
+ * Nothing progresses for stall_ms with requests under way: the daemon is killed, the
  * connection dropped, and all goes on as after a death. A server that cannot be had for
  * GIVE_UP_MS makes requests fail; what the disk's on_error says of failures is the channel's
  * business (storage_io.c). Trying goes on quietly, and retry() makes requests wait again.
@@ -43,7 +43,7 @@
 
 #define LOG_LIMIT (32u << 20)	/* bytes of data in the log */
 #define MAX_SENT 64u		/* requests at the server */
-#define STALL_MS 30000u
+#define STALL_S 30u
 #define CONNECT_MS 10000u
 #define GIVE_UP_MS 10000u
 #define BACKOFF_MAX_MS 2000u
@@ -88,6 +88,7 @@ struct nbd_disk {
 	struct kvmb_disk *d;
 	struct kvmb_qsd *qsd;	/* NULL: the URI is somebody else's server */
 	char who[64];		/* for the log */
+	u32 stall_ms;
 	pthread_t thread;
 	int kick_fd;
 
@@ -701,7 +702,7 @@ static int patience(const struct nbd_disk *n, u64 now)
 	if (n->state == NBD_STARTING)
 		return 0;
 	if (n->state == NBD_UP)
-		at = n->sent ? n->progress_ms + STALL_MS : now + 60000;
+		at = n->sent ? n->progress_ms + n->stall_ms : now + 60000;
 	else
 		at = n->retry_at_ms;
 	return at > now ? (int)(at - now) : 0;
@@ -738,7 +739,7 @@ static void wait_for_news(struct nbd_disk *n)
 		went_down(n, "its storage daemon ended");
 	else if (n->lost)
 		went_down(n, n->qsd ? "its storage daemon hung up" : "its server hung up");
-	else if (n->sent && kvmb_now_ms() - n->progress_ms >= STALL_MS)
+	else if (n->sent && kvmb_now_ms() - n->progress_ms >= n->stall_ms)
 		went_down(n, n->qsd ? "its storage daemon stalled" : "its server stalled");
 }
 
@@ -911,6 +912,7 @@ int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *
 	n->d = d;
 	n->submits_tail = &n->submits;
 	n->waiting_tail = &n->waiting;
+	n->stall_ms = 1000 * (spec->timeout_s ? spec->timeout_s : STALL_S);
 	snprintf(n->who, sizeof(n->who), "disk %.50s", base && base[1] ? base + 1 : d->path);
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->cond, NULL);

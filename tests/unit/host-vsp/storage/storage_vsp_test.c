@@ -66,12 +66,31 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A packet that the host sends unasked: "look at the bus". */
+static bool is_enumerate(const struct kvmb_pkt *pkt)
+{
+	struct kvmb_wire_stor p;
+
+	if (pkt->type != KVMB_PKT_INBAND)
+		return false;
+	assert_int_equal(pkt->trans_id, 0);
+	memcpy(&p, pkt->payload, sizeof(p));
+	assert_int_equal(le32_to_cpu(p.operation), KVMB_STOR_ENUMERATE_BUS);
+	return true;
+}
+
+static u32 enumerates;
+
 static int answer(struct kvmb_wire_stor *p, u64 id)
 {
 	u8 buf[256] __attribute__((aligned(8)));
 	struct kvmb_pkt pkt;
 	int err = fake_recv(&f, &c, buf, sizeof(buf), &pkt);
 
+	while (!err && is_enumerate(&pkt)) {
+		enumerates++;
+		err = fake_recv(&f, &c, buf, sizeof(buf), &pkt);
+	}
 	if (err)
 		return err;
 	assert_int_equal(pkt.type, KVMB_PKT_COMPLETION);
@@ -105,33 +124,46 @@ static void init(void)
 	assert_int_equal(ask(KVMB_STOR_END_INIT, &p), 0);
 }
 
-/* One SRB with @len bytes at @gpa. Return: srb_status; *p = the answer. */
-static u8 srb(const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len, struct kvmb_wire_stor *p)
+/* Send one SRB with @len bytes at @gpa to @lun on channel @on. Return: its transaction id. */
+static u64 send_srb(struct fake_chan *on, u8 lun, const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len)
 {
 	u32 pages = ((gpa & 4095) + len + 4095) / 4096, i;
 	u8 hdr[16 + 8 * 200] __attribute__((aligned(8)));
 	struct kvmb_wire_gpa_direct g = { .range_count = cpu_to_le32(1) };
 	struct kvmb_wire_gparange r = { cpu_to_le32(len), cpu_to_le32((u32)(gpa & 4095)) };
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB) };
 	__le64 pfn;
 
-	memset(p, 0, sizeof(*p));
-	p->operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB);
-	p->u.srb.length = cpu_to_le16(52);
-	p->u.srb.cdb_length = cdb_len;
-	p->u.srb.sense_length = 20;
-	p->u.srb.data_in = dir;
-	p->u.srb.transfer_length = cpu_to_le32(len);
-	memcpy(p->u.srb.u.cdb, cdb, KVMB_STOR_CDB_SIZE);
+	p.u.srb.length = cpu_to_le16(52);
+	p.u.srb.lun = lun;
+	p.u.srb.cdb_length = cdb_len;
+	p.u.srb.sense_length = 20;
+	p.u.srb.data_in = dir;
+	p.u.srb.transfer_length = cpu_to_le32(len);
+	memcpy(p.u.srb.u.cdb, cdb, KVMB_STOR_CDB_SIZE);
 	memcpy(hdr, &g, sizeof(g));
 	memcpy(hdr + 8, &r, sizeof(r));
 	for (i = 0; i < pages; i++) {
 		pfn = cpu_to_le64((gpa >> 12) + i);
 		memcpy(hdr + 16 + 8 * i, &pfn, 8);
 	}
-	assert_int_equal(fake_send(&f, &c, len ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE,
-				   ++next_id, len ? hdr : NULL, len ? 16 + 8 * pages : 0, p, sizeof(*p)), 0);
-	assert_int_equal(answer(p, next_id), 0);
+	assert_int_equal(fake_send(&f, on, len ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE,
+				   ++next_id, len ? hdr : NULL, len ? 16 + 8 * pages : 0, &p, sizeof(p)), 0);
+	return next_id;
+}
+
+static u8 srb_lun(u8 lun, const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len, struct kvmb_wire_stor *p)
+{
+	u64 id = send_srb(&c, lun, cdb, cdb_len, dir, gpa, len);
+
+	assert_int_equal(answer(p, id), 0);
 	return p->u.srb.srb_status;
+}
+
+/* One SRB to unit 0 and its answer. Return: srb_status; *p = the answer. */
+static u8 srb(const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len, struct kvmb_wire_stor *p)
+{
+	return srb_lun(0, cdb, cdb_len, dir, gpa, len, p);
 }
 
 #define CDB(...) ((const u8[16]){ __VA_ARGS__ })
@@ -451,6 +483,475 @@ static void reset_is_answered_after_what_came_before(void **state)
 	assert_int_equal(ask(KVMB_STOR_RESET_LUN, &p), 0);
 }
 
+/* ---- a disk that does what the test wants ---- */
+
+static struct slow {
+	pthread_mutex_t lock;
+	struct kvmb_disk_req *held[64]; /* submitted, not yet answered */
+	u32 num, retries;
+	int fail;			/* answer at once with this */
+	bool at_once;
+} slow = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void slow_submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
+{
+	(void)d;
+	pthread_mutex_lock(&slow.lock);
+	if (slow.at_once) {
+		r->result = slow.fail;
+		r->done(r);
+	} else {
+		slow.held[slow.num++] = r;
+	}
+	pthread_mutex_unlock(&slow.lock);
+}
+
+static void slow_cancel(struct kvmb_disk *d, struct kvmb_disk_req *r)
+{
+	u32 i;
+
+	(void)d;
+	pthread_mutex_lock(&slow.lock);
+	for (i = 0; i < slow.num && slow.held[i] != r; i++)
+		;
+	if (i < slow.num) {
+		slow.held[i] = slow.held[--slow.num];
+		r->result = -ECANCELED;
+		r->done(r);
+	}
+	pthread_mutex_unlock(&slow.lock);
+}
+
+static void slow_retry(struct kvmb_disk *d)
+{
+	(void)d;
+	slow.retries++;
+}
+
+static void slow_close(struct kvmb_disk *d)
+{
+	(void)d;
+	assert_int_equal(slow.num, 0); /* nobody may let go of a disk that has requests */
+}
+
+static const struct kvmb_disk_ops slow_ops = { .submit = slow_submit, .cancel = slow_cancel,
+					       .retry = slow_retry, .close = slow_close };
+
+static struct kvmb_disk *slow_disk(enum kvmb_disk_on_error on_error)
+{
+	struct kvmb_disk *d = calloc(1, sizeof(*d));
+
+	d->fd = d->lock_fd = -1;
+	d->ops = &slow_ops;
+	d->block = 512;
+	d->blocks = 4096;
+	d->on_error = on_error;
+	strcpy(d->path, "slow");
+	strcpy(d->serial, "slow");
+	slow.num = slow.retries = 0;
+	slow.fail = 0;
+	slow.at_once = false;
+	return d;
+}
+
+static void wait_held(u32 n)
+{
+	u64 until = kvmb_now_ms() + 2000;
+	u32 have;
+
+	do {
+		pthread_mutex_lock(&slow.lock);
+		have = slow.num;
+		pthread_mutex_unlock(&slow.lock);
+		kvmb_loop_once(f.loop, 1);
+	} while (have < n && kvmb_now_ms() < until);
+	assert_int_equal(have, n);
+}
+
+static void finish_held(int result)
+{
+	pthread_mutex_lock(&slow.lock);
+	while (slow.num) {
+		slow.held[--slow.num]->result = result;
+		slow.held[slow.num]->done(slow.held[slow.num]);
+	}
+	pthread_mutex_unlock(&slow.lock);
+}
+
+static u32 gone;
+static struct kvmb_disk *gone_disk;
+
+static void on_gone(void *arg, struct kvmb_disk *d)
+{
+	(void)arg;
+	gone++;
+	gone_disk = d;
+}
+
+static void wait_gone(void)
+{
+	u64 until = kvmb_now_ms() + 2000;
+
+	while (!gone && kvmb_now_ms() < until)
+		kvmb_loop_once(f.loop, 1);
+	assert_int_equal(gone, 1);
+	gone = 0;
+}
+
+static void a_disk_comes_and_is_seen(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_wire_stor a;
+	u8 *p = fake_ptr(&f, gpa);
+	struct kvmb_disk *d;
+
+	(void)state;
+	init();
+	enumerates = 0;
+	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), KVMB_SRB_INVALID_LUN);
+	d = slow_disk(0);
+	assert_int_equal(kvmb_storage_attach(s, d, false, 0), -EEXIST);
+	assert_int_equal(kvmb_storage_attach(s, d, false, 64), -ENOSPC);
+	assert_int_equal(kvmb_storage_attach(s, d, false, 3), 0);
+	/* the unit that was there has an attention, the new one is simply there */
+	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	assert_sense(&a, 6, 0x3f);
+	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+	assert_int_equal(srb(CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 12, KVMB_SRB_DATA_IN, gpa, 256, &a), 1);
+	assert_int_equal(p[3], 16);
+	assert_int_equal(enumerates, 1);
+}
+
+static void a_disk_goes_with_io_in_flight(void **state)
+{
+	u64 gpa = fake_alloc(&f, 4) << 12, id[3];
+	struct kvmb_wire_stor a;
+	int i;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	for (i = 0; i < 3; i++)
+		id[i] = send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	wait_held(3);
+	assert_int_equal(kvmb_storage_detach(s, 3, on_gone, NULL), 0);
+	assert_int_equal(kvmb_storage_detach(s, 3, on_gone, NULL), -ENOENT);
+	wait_gone();
+	assert_ptr_not_equal(gone_disk, NULL);
+	kvmb_disk_close(gone_disk);
+	/* each answered, once: the unit is not there any more */
+	for (i = 0; i < 3; i++) {
+		u8 buf[256] __attribute__((aligned(8)));
+		struct kvmb_pkt pkt;
+		int k;
+
+		do
+			assert_int_equal(fake_recv(&f, &c, buf, sizeof(buf), &pkt), 0);
+		while (is_enumerate(&pkt));
+		for (k = 0; k < 3 && id[k] != pkt.trans_id; k++)
+			;
+		assert_true(k < 3);
+		id[k] = 0;
+		memcpy(&a, pkt.payload, sizeof(a));
+		assert_int_equal(a.u.srb.srb_status, KVMB_SRB_INVALID_LUN);
+	}
+	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), KVMB_SRB_INVALID_LUN);
+	/* and the place is free for another */
+	assert_int_equal(kvmb_storage_attach(s, slow_disk(0), false, 3), 0);
+	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+}
+
+static void open_sub_channel(struct fake_chan *sub)
+{
+	struct kvmb_wire_stor p = { 0 };
+	const struct kvmb_wire_offer *o;
+
+	p.u.sub_channels = cpu_to_le16(1);
+	assert_int_equal(ask(KVMB_STOR_CREATE_SUB_CHANNELS, &p), 0);
+	o = fake_wait(&f, KVMB_MSG_OFFER);
+	assert_non_null(o);
+	assert_int_equal(fake_open(&f, sub, le32_to_cpu(o->relid), 8), 0);
+}
+
+static void a_reset_waits_for_all_channels(void **state)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_RESET_BUS) }, a;
+	u8 buf[256] __attribute__((aligned(8)));
+	u64 gpa = fake_alloc(&f, 4) << 12, here, there, reset;
+	struct fake_chan sub;
+	struct kvmb_pkt pkt;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	open_sub_channel(&sub);
+	here = send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	there = send_srb(&sub, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa + 4096, 4096);
+	wait_held(2);
+	reset = ++next_id;
+	fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, reset, NULL, 0, &p, sizeof(p));
+	/* the two are aborted, each on its own channel, and then the reset is answered */
+	assert_int_equal(answer(&a, here), 0);
+	assert_sense(&a, 0x0b, 0);
+	assert_int_equal(fake_recv(&f, &sub, buf, sizeof(buf), &pkt), 0);
+	assert_int_equal(pkt.trans_id, there);
+	assert_int_equal(answer(&a, reset), 0);
+	assert_int_equal(a.status, 0);
+	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	assert_sense(&a, 6, 0x29);
+	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+	fake_unmap(&sub);
+}
+
+static u32 stops;
+static int stop_err;
+
+static void on_stopped(void *arg, struct kvmb_storage *storage, unsigned int lun, int err)
+{
+	(void)arg;
+	assert_ptr_equal(storage, s);
+	assert_int_equal(lun, 3);
+	stops++;
+	stop_err = err;
+}
+
+static const struct kvmb_storage_events stop_events = { .stopped = on_stopped };
+
+/* The disk is full: nothing is answered until somebody makes room and says go on. */
+static void an_error_holds_the_request_until_a_retry(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, id, until = kvmb_now_ms() + 2000;
+	struct kvmb_wire_stor a;
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+
+	(void)state;
+	fake_rest(&f);
+	kvmb_storage_destroy(s);
+	fake_fini(&f);
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	s = kvmb_storage_create(0, 3, f.loop, &stop_events, NULL);
+	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_DEFAULT), false, 3);
+	kvmb_storage_offer(s, f.bus);
+	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
+	fake_unmap(&c);
+	fake_open(&f, &c, le32_to_cpu(offer.relid), 8);
+	init();
+	slow.at_once = true;
+	slow.fail = -ENOSPC;
+	stops = 0;
+	id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	while (!stops && kvmb_now_ms() < until)
+		kvmb_loop_once(f.loop, 1);
+	assert_int_equal(stops, 1);
+	assert_int_equal(stop_err, -ENOSPC);
+	assert_int_equal(kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt), -EAGAIN);
+	slow.fail = 0;
+	kvmb_storage_retry(s);
+	assert_int_equal(answer(&a, id), 0);
+	assert_int_equal(a.u.srb.srb_status, 1);
+	assert_int_equal(slow.retries, 1);
+	/* what is not about space is the guest's to know, by default */
+	slow.fail = -EIO;
+	srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
+	assert_sense(&a, 3, 0x0c);
+	srb_lun(3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a);
+	assert_sense(&a, 3, 0x11);
+	assert_int_equal(stops, 1);
+}
+
+static void an_error_is_reported_when_asked_to(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_unit_stats st;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_REPORT), false, 3);
+	init();
+	slow.at_once = true;
+	slow.fail = -ENOSPC;
+	srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
+	assert_sense(&a, 7, 0x27);
+	assert_int_equal(a.u.srb.u.sense[13], 7); /* space allocation failed write protect */
+	kvmb_storage_unit_stats(s, 3, &st);
+	assert_int_equal(st.errors, 1);
+}
+
+static void a_channel_closes_with_requests_at_the_disk(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	wait_held(1);
+	fake_close(&f, &c); /* asserts that the ring's pages came back */
+	assert_int_equal(slow.num, 0);
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
+	init();
+}
+
+static void a_request_that_moved_too_little_is_no_success(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	assert_int_equal(truncate(path, 512 * 100), 0); /* behind our back */
+	srb(CDB(0x28, 0, 0, 0, 0, 96, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a); /* half of it is gone */
+	assert_sense(&a, 3, 0x11);
+}
+
+static void verify_write_same_and_unmap_do_it(void **state)
+{
+	u64 gpa = fake_alloc(&f, 20) << 12;
+	u8 *p = fake_ptr(&f, gpa), disk[8192];
+	struct kvmb_wire_stor a;
+	int fd, i;
+
+	(void)state;
+	init();
+	for (i = 0; i < 512; i++)
+		p[i] = (u8)(i ^ 0x5a);
+	/* 300 blocks of it from block 1000: more than one chunk of writing */
+	assert_int_equal(srb(CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 0, 1, 44), 16, KVMB_SRB_DATA_OUT, gpa, 512,
+			     &a), 1);
+	fd = open(path, O_RDONLY);
+	for (i = 1000; i < 1300; i++) {
+		assert_int_equal(pread(fd, disk, 512, i * 512), 512);
+		assert_memory_equal(disk, p, 512);
+	}
+	pread(fd, disk, 512, 1300 * 512);
+	assert_int_equal(disk[0] | disk[511], 0);
+	for (i = 1; i < 128; i++)
+		memcpy(p + i * 512, p, 512);
+	assert_int_equal(srb(CDB(0x2f, 2, 0, 0, 3, 0xe8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a), 1);
+	p[60000] ^= 1;
+	srb(CDB(0x2f, 2, 0, 0, 3, 0xe8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a);
+	assert_sense(&a, 0x0e, 0x1d);
+	/* UNMAP of two ranges: they read as zeroes, what lies between stays */
+	memset(p, 0, 40);
+	p[1] = 38;
+	p[3] = 32;
+	p[14] = 0x03, p[15] = 0xe8, p[19] = 8; /* 1000, 8 blocks */
+	p[30] = 0x04, p[31] = 0x00, p[35] = 16; /* 1024, 16 blocks */
+	assert_int_equal(srb(CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT, gpa, 40, &a), 1);
+	pread(fd, disk, 8192, 1000 * 512);
+	for (i = 0; i < 8 * 512; i++)
+		assert_int_equal(disk[i], 0);
+	assert_int_not_equal(disk[8 * 512], 0);
+	pread(fd, disk, 8192, 1024 * 512);
+	assert_int_equal(disk[0] | disk[8191], 0);
+	close(fd);
+}
+
+static void a_medium_is_changed(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_disk *d = slow_disk(0);
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	d->block = 2048;
+	kvmb_storage_attach(s, NULL, true, 3);
+	init();
+	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	assert_sense(&a, 2, 0x3a);
+	assert_int_equal(kvmb_storage_set_medium(s, 0, d, on_gone, NULL), -ENOENT); /* a disk, no drive */
+	assert_int_equal(kvmb_storage_set_medium(s, 3, d, on_gone, NULL), 0);
+	wait_gone();
+	assert_null(gone_disk);
+	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	assert_sense(&a, 6, 0x28);
+	send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 2), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	wait_held(1);
+	assert_int_equal(kvmb_storage_set_medium(s, 3, NULL, on_gone, NULL), 0);
+	wait_gone();
+	assert_ptr_equal(gone_disk, d);
+	assert_int_equal(answer(&a, next_id), 0); /* aborted; the next command says why */
+	assert_sense(&a, 0x0b, 0);
+	kvmb_disk_close(d);
+	srb_lun(3, CDB(0x25), 10, KVMB_SRB_DATA_IN, gpa, 8, &a);
+	assert_sense(&a, 2, 0x3a);
+}
+
+static void a_larger_disk_is_told(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	u8 *p = fake_ptr(&f, gpa);
+	struct kvmb_wire_stor a;
+	struct kvmb_unit_info i;
+	char why[KVMB_DISK_WHY];
+
+	(void)state;
+	init();
+	assert_true(kvmb_storage_unit(s, 0, &i));
+	assert_int_equal(kvmb_disk_resize(i.disk, 4096 * 512 + 1, why, sizeof(why)), -EINVAL);
+	assert_int_equal(kvmb_disk_resize(i.disk, 1024 * 512, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "destroy"));
+	assert_int_equal(kvmb_disk_resize(i.disk, 4096 * 512, why, sizeof(why)), 0);
+	kvmb_storage_capacity_changed(s, 0);
+	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a);
+	assert_sense(&a, 6, 0x2a);
+	srb(CDB(0x25), 10, KVMB_SRB_DATA_IN, gpa, 8, &a);
+	assert_int_equal(p[2] << 8 | p[3], 4095);
+	assert_int_equal(srb(CDB(0x2a, 0, 0, 0, 0x0f, 0xff, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a), 1);
+}
+
+static void a_slow_disk_does_not_keep_others_waiting(void **state)
+{
+	u64 gpa = fake_alloc(&f, 4) << 12, id;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	id = send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	wait_held(1);
+	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* "LUNs changed" */
+	assert_sense(&a, 6, 0x3f);
+	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa + 4096, 4096, &a), 1);
+	finish_held(0);
+	assert_int_equal(answer(&a, id), 0);
+	assert_int_equal(a.u.srb.srb_status, 1);
+}
+
+static void limits_space_requests_out(void **state)
+{
+	struct kvmb_throttle t = { .iops = 100 };
+	u64 now = 1000000000000ull, wait = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 11; i++) /* a tenth of a second's worth, and the one that is due now */
+		assert_int_equal(kvmb_throttle_take(&t, 4096, now), 0);
+	for (i = 1; i <= 100; i++) {
+		wait = kvmb_throttle_take(&t, 4096, now);
+		assert_int_equal(wait, i * 10000000ull); /* 10 ms apart */
+	}
+	assert_int_equal(kvmb_throttle_take(&t, 0, now + 2000000000ull), 0); /* it empties with time */
+	t = (struct kvmb_throttle){ .bps = 1 << 20 };
+	assert_int_equal(kvmb_throttle_take(&t, 1 << 20, now), 0); /* one large request at once, */
+	assert_int_equal(kvmb_throttle_take(&t, 512, now), 900000000ull); /* but it is paid for */
+	assert_int_equal(kvmb_throttle_take(&t, 0, now), 0); /* a flush moves nothing */
+}
+
+static void percentiles_are_within_a_quarter(void **state)
+{
+	u64 h[KVMB_LATENCY_BUCKETS] = { 0 };
+
+	(void)state;
+	assert_int_equal(kvmb_latency_us(h, 500), 0);
+	h[0] = 90; /* below 1 us */
+	h[40] = 10;
+	assert_int_equal(kvmb_latency_us(h, 500), 1);
+	/* bucket 40: log 11, quarter 0: 2048 .. 2559 us */
+	assert_int_equal(kvmb_latency_us(h, 990), 2560);
+}
+
 static void a_locked_image_is_refused(void **state)
 {
 	(void)state;
@@ -469,7 +970,12 @@ int main(void)
 		T(lies_about_buffers_are_refused), T(read_only_disk_refuses_every_write),
 		T(ring_memory_as_buffer_hurts_only_the_guest), T(a_malformed_packet_stops_the_channel_not_the_bus),
 		T(many_requests_while_the_guest_does_not_read), T(reset_is_answered_after_what_came_before),
-		T(a_locked_image_is_refused),
+		T(a_locked_image_is_refused), T(a_disk_comes_and_is_seen), T(a_disk_goes_with_io_in_flight),
+		T(a_reset_waits_for_all_channels), T(an_error_holds_the_request_until_a_retry),
+		T(an_error_is_reported_when_asked_to), T(a_channel_closes_with_requests_at_the_disk),
+		T(a_request_that_moved_too_little_is_no_success), T(verify_write_same_and_unmap_do_it),
+		T(a_medium_is_changed), T(a_larger_disk_is_told), T(a_slow_disk_does_not_keep_others_waiting),
+		T(limits_space_requests_out), T(percentiles_are_within_a_quarter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
