@@ -143,7 +143,7 @@ static int report_error(const char *vm, json_t *answer)
 		return EXIT_STATE;
 	if (class && !strcmp(class, "timeout"))
 		return EXIT_TIMEOUT;
-	return EXIT_FAILED;
+	return class && !strcmp(class, "usage") ? EXIT_USAGE : EXIT_FAILED;
 }
 
 /* Return: EXIT_*; *out = the "return" value, new reference. */

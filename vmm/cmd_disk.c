@@ -106,11 +106,12 @@ static bool absolute(const char *spec, char *out)
 /* The disk's path may be what the user typed, relative to here. */
 static json_t *disk_name(const char *s)
 {
-	char path[PATH_MAX];
+	unsigned int c, lun;
+	char path[PATH_MAX], tail;
 
-	if (s[0] != '/' && strchr(s, '/') && realpath(s, path))
-		return json_string(path);
-	return json_string(s);
+	if (s[0] == '/' || sscanf(s, "%u:%u%c", &c, &lun, &tail) == 2 || !realpath(s, path))
+		return json_string(s);
+	return json_string(path);
 }
 
 static int ask(const char *vm, const char *command, json_t *args, const struct words *w, const char *done)

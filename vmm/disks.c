@@ -21,7 +21,7 @@ struct job {
 	char *text;		/* what conf points into */
 	struct disk_config conf;
 	struct kvmb_disk *disk;	/* opened, resized, or to be closed */
-	u32 controller, lun;	/* INSERT, RESIZE */
+	u32 controller, lun;	/* INSERT, RESIZE, CLOSE */
 	u64 bytes;
 	int err;
 	char why[KVMB_DISK_WHY];
@@ -252,6 +252,27 @@ static void close_later(void *arg, struct kvmb_disk *d)
 	start_job(j);
 }
 
+/*
+ * The unit or medium of a change has been let go of: close it. A kvmb_storage_done whose
+ * argument is a JOB_CLOSE. The user is answered when the file is free again.
+ */
+static void let_go(void *arg, struct kvmb_disk *d)
+{
+	struct job *j = arg;
+
+	j->disk = d; /* NULL: the drive was empty; closing nothing is fine */
+	start_job(j);
+}
+
+static struct job *closing_job(struct vm *vm, u32 c, u32 lun, disks_reply *reply, void *arg)
+{
+	struct job *j = new_job(vm, JOB_CLOSE, reply, arg);
+
+	j->controller = c;
+	j->lun = lun;
+	return j;
+}
+
 static void added(struct job *j)
 {
 	int err = attach(j->vm, j->disk, &j->conf, true, j->why, sizeof(j->why));
@@ -270,13 +291,13 @@ static void added(struct job *j)
 static void inserted(struct job *j)
 {
 	struct kvmb_storage *s = j->vm->scsi[j->controller];
+	struct job *old = closing_job(j->vm, j->controller, j->lun, j->reply, j->arg);
 
-	if (kvmb_storage_set_medium(s, j->lun, j->disk, close_later, j->vm)) {
-		refuse(j->reply, j->arg, "failed", "the drive %u:%u has gone", j->controller, j->lun);
-		close_later(j->vm, j->disk);
+	if (!kvmb_storage_set_medium(s, j->lun, j->disk, let_go, old))
 		return;
-	}
-	j->reply(j->arg, address(j->controller, j->lun), NULL, NULL);
+	free_job(old);
+	refuse(j->reply, j->arg, "failed", "the drive %u:%u has gone", j->controller, j->lun);
+	close_later(j->vm, j->disk);
 }
 
 static void resized(struct job *j)
@@ -315,6 +336,8 @@ static void job_finished(void *arg)
 		inserted(j);
 	} else if (j->kind == JOB_RESIZE) {
 		resized(j);
+	} else if (j->reply) {
+		j->reply(j->arg, address(j->controller, j->lun), NULL, NULL);
 	}
 	free_job(j);
 }
@@ -361,30 +384,10 @@ void disks_add(struct vm *vm, const char *spec, bool dvd, disks_reply *reply, vo
 		start_job(j);
 }
 
-struct removal {
-	struct vm *vm;
-	u32 controller, lun;
-	disks_reply *reply;
-	void *arg;
-};
-
-static void removed(void *arg, struct kvmb_disk *d)
-{
-	struct removal *r = arg;
-
-	close_later(r->vm, d);
-	if (r->reply)
-		r->reply(r->arg, address(r->controller, r->lun), NULL, NULL);
-	free(r);
-}
-
 static void remove_unit(struct vm *vm, u32 c, u32 lun, disks_reply *reply, void *arg)
 {
-	struct removal *r = kvmb_xzalloc(sizeof(*r));
-
-	*r = (struct removal){ vm, c, lun, reply, arg };
 	kvmb_info(vm->cfg.name, "disk %u:%u removed", c, lun);
-	kvmb_storage_detach(vm->scsi[c], lun, removed, r);
+	kvmb_storage_detach(vm->scsi[c], lun, let_go, closing_job(vm, c, lun, reply, arg));
 }
 
 static bool busy_resizing(struct vm *vm, const struct kvmb_unit_info *i, disks_reply *reply, void *arg)
@@ -456,8 +459,7 @@ void disks_eject(struct vm *vm, const char *disk, bool force, disks_reply *reply
 		       "the guest has locked drive %u:%u and was asked to let go; or use --force", c, lun);
 		return;
 	}
-	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);
-	reply(arg, address(c, lun), NULL, NULL);
+	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply, arg));
 }
 
 void disks_insert(struct vm *vm, const char *disk, const char *spec, disks_reply *reply, void *arg)

@@ -199,8 +199,8 @@ static const struct command {
 
 static bool has_command(const struct kvmb_unit *u, const struct kvmb_disk *d, const struct command *c)
 {
-	/* what a backend cannot do is not there at all */
-	if (c->opcode == 0x42 && (!d || !d->can_zero))
+	/* what a backend cannot do is not there at all; of a read-only one nobody knows, nor needs to */
+	if (c->opcode == 0x42 && (!d || (!d->can_zero && !d->read_only)))
 		return false;
 	return c->flags & (u->dvd ? DVD : DISK);
 }

@@ -272,10 +272,22 @@ void stor_chan_closed(struct stor_chan *sc)
 
 /* ---- units ---- */
 
+/* The guest's driver asks every unit how it is, then scans: SCSI_ENUMERATE_BUS. */
+static void ask_to_look(struct kvmb_storage *s)
+{
+	struct stor_chan *sc;
+
+	for (sc = s->chans; sc; sc = sc->next) {
+		if (kvmb_chan_index(sc->ch))
+			continue;
+		__atomic_store_n(&sc->enumerate, 1, __ATOMIC_RELEASE);
+		kvmb_worker_kick(&sc->worker);
+	}
+}
+
 /* Everybody looks at the bus again: the guest's driver by a message, its SCSI layer by sense. */
 static void luns_changed(struct kvmb_storage *s)
 {
-	struct stor_chan *sc;
 	struct stor_lun *l;
 	u32 i;
 
@@ -286,12 +298,7 @@ static void luns_changed(struct kvmb_storage *s)
 		if (l)
 			kvmb_unit_attention(&l->unit, KVMB_UA_LUNS);
 	}
-	for (sc = s->chans; sc; sc = sc->next) {
-		if (kvmb_chan_index(sc->ch))
-			continue;
-		__atomic_store_n(&sc->enumerate, 1, __ATOMIC_RELEASE);
-		kvmb_worker_kick(&sc->worker);
-	}
+	ask_to_look(s);
 }
 
 int kvmb_storage_attach(struct kvmb_storage *s, struct kvmb_disk *d, bool dvd, unsigned int lun)
@@ -361,8 +368,10 @@ void kvmb_storage_capacity_changed(struct kvmb_storage *s, unsigned int lun)
 {
 	struct stor_lun *l = stor_lun(s, lun);
 
-	if (l)
-		kvmb_unit_attention(&l->unit, KVMB_UA_CAPACITY);
+	if (!l)
+		return;
+	kvmb_unit_attention(&l->unit, KVMB_UA_CAPACITY);
+	ask_to_look(s); /* an idle guest would not notice before its next command */
 }
 
 void kvmb_storage_retry(struct kvmb_storage *s)

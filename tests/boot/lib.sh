@@ -7,7 +7,9 @@ export XDG_RUNTIME_DIR=$W
 NET_BITS=10.77.0
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; [ -z "${TAP:-}" ] || ip link del "$TAP" 2>/dev/null; rm -rf "$W"' EXIT
 fail() { echo "# $*"; for s in "$W"/kvmbus/*.sock; do [ -e "$s" ] && { timeout 5 "$KVMBUS" info "$s"; timeout 5 "$KVMBUS" stats "$s"; } 2>&1 | sed 's/^/# /'; done
-	for f in "$W"/*.log; do [ -e "$f" ] && { echo "# --- $(basename "$f")"; tail -25 "$f" | tr -d '\r' | sed 's/^/# /'; }; done; exit 1; }
+	for f in "$W"/*.log; do [ -e "$f" ] && { echo "# --- $(basename "$f")"; tail -25 "$f" | tr -d '\r' | sed 's/^/# /'; }; done
+	[ -z "${LAB_OUT:-}" ] || { mkdir -p "$LAB_OUT/failed"; cp "$W"/*.log "$LAB_OUT/failed/"; } 2>/dev/null # whole, in build/boot/failed
+	exit 1; }
 skip() { echo "# SKIP $*"; exit 77; }
 
 # vm NAME KERNEL "KERNEL ARGUMENTS" [kvmbus options]: start a guest in the background
@@ -46,6 +48,9 @@ all_open() {
 		[ $SECONDS -lt $end ] || fail "$1: a channel is not open after $2 s"; sleep 0.2; done
 }
 disk() { dd if=/dev/urandom of="$W/$1" bs=1M count="$2" 2>/dev/null; DISK_SUM=$(head -c 4194304 "$W/$1" | sha256sum | cut -c1-64); }
+image() { # FORMAT PATH SIZE
+	case $1 in raw) truncate -s "$3" "$2" ;; vhd) qemu-img create -q -f vpc -o force_size=on "$2" "$3" ;; *) qemu-img create -q -f "$1" "$2" "$3" ;; esac || fail "no $1 image"
+}
 tap() { # an interface with the host on .1
 	TAP=kvmbt$$; ip tuntap add "$TAP" mode tap && ip addr add $NET_BITS.1/24 dev "$TAP" && ip link set "$TAP" up ||
 		skip "no tap interface can be made here"

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# killed.sh FORMAT CPUS SECONDS: the storage daemon is killed (-9) again and again under fio --verify with fsync; then its image
+# is taken away, the VM pauses, and goes on when it is back. Nothing acknowledged is lost.
+. "$(dirname "$0")/lib.sh"
+format=$1 cpus=$2 secs=$3
+I=$W/image.$format
+image "$format" "$I" 256M
+vm k storage "kvmb.job=fio kvmb.secs=$secs kvmb.fsync=16" --cpus "$cpus" --memory 512M --disk "$I,on-error=stop"
+wait_log k 'GUEST: fio begins' 90
+state() { "$KVMBUS" info k --json | python3 -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
+daemon() { pgrep -P $PID_k qemu-storage-d; }
+kills=0
+for i in 1 2; do
+	sleep 1
+	kill -9 $(daemon) && kills=$((kills + 1))
+	end=$((SECONDS + 20)); until [ "$(state 'd["disks"][0]["health"]')" = ok ] && daemon >/dev/null; do [ $SECONDS -lt $end ] || fail "the daemon was not restarted"; sleep 0.2; done
+done
+# without its image the daemon cannot come back: the VM waits
+mv "$I" "$W/away"; kill -9 $(daemon)
+end=$((SECONDS + 60)); until [ "$(state 'd["state"]')" = paused ]; do
+	grep -qE 'GUEST: (FAIL|fio read)' "$W/k.log" && fail "the guest did not wait: $(tail -1 "$W/k.log")"
+	[ $SECONDS -lt $end ] || fail "the VM did not pause"; sleep 0.3; done
+state 'd["stop_reason"]' | grep -q 'disk 0:0' || fail "no reason: $(state 'd["stop_reason"]')"
+grep -q 'remove the cause, then: kvmbus resume k' "$W/k.err.log" || fail "nothing says what to do"
+mv "$W/away" "$I"
+"$KVMBUS" resume k || fail resume
+wait_log k 'GUEST: ok fio' $((secs + 240))
+[ "$(state 'd["disks"][0]["restarts"]')" -ge $((kills + 1)) ] || fail "restarts are not counted"
+grep 'GUEST: fio read' "$W/k.log" | sed "s/^/# $format: /; s/\r//; s/\$/, killed $((kills + 1)) times/"
+"$KVMBUS" stop k --timeout 60 || fail stop
+QUIET=1; vm_end k 60 0
+qemu-img check -q "$I" || [ $? = 3 ] || fail "qemu-img check finds faults" # 3: leaked clusters, which hurt nobody
+[ "$(grep -vc -e 'storage daemon' -e 'failed: Input/output' -e 'cannot be had' -e 'paused:' "$W/k.err.log")" = 0 ] || fail "kvmbus complained of something else"
