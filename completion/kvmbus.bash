@@ -7,7 +7,7 @@ _kvmbus() {
 		return
 	fi
 	case $prev in
-	--kernel|--initrd|--disk|--control) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--kernel|--initrd|--disk|--dvd|--control|add|insert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	--cpu) mapfile -t COMPREPLY < <(compgen -W "host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$cur"); return ;;
 	--nic) mapfile -t COMPREPLY < <(compgen -W "user tap= none" -- "$cur"); return ;;
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio file= unix= none" -- "$cur"); return ;;
@@ -15,8 +15,12 @@ _kvmbus() {
 	--ic) mapfile -t COMPREPLY < <(compgen -W "heartbeat=off timesync=off shutdown=off" -- "$cur"); return ;;
 	esac
 	if [ "$cmd" = run ]; then
-		mapfile -t COMPREPLY < <(compgen -W "--name --cpus --memory --cpu --vmbus-max --kernel --initrd --append --disk --nic --ic \
+		mapfile -t COMPREPLY < <(compgen -W "--name --cpus --memory --cpu --vmbus-max --kernel --initrd --append --disk --dvd --nic --ic \
 			--serial --control --test-devices --no-reboot --verbose --json --help" -- "$cur")
+	elif [ "$cmd" = disk ] && [ "$COMP_CWORD" = 3 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "list add remove resize eject insert limit" -- "$cur")
+	elif [ "$cmd" = disk ] && [ "$COMP_CWORD" -gt 3 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(kvmbus disk "${COMP_WORDS[2]}" list 2>/dev/null | cut -d' ' -f1) --json --dvd --force --iops --bps" -- "$cur")
 	else
 		local names
 		names=$(kvmbus list 2>/dev/null | awk 'NR > 1 {print $1}')

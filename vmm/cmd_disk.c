@@ -31,8 +31,8 @@ static const char help_text[] =
 
 static int usage(const char *what, const char *word)
 {
-	fprintf(stderr, "kvmbus disk: %s%s%s; see kvmbus disk --help\n", what, word ? " " : "",
-		word ? word : "");
+	fprintf(stderr, "kvmbus disk: %s%s%s%s; see kvmbus disk --help\n", what, word ? " \"" : "",
+		word ? word : "", word ? "\"" : "");
 	return EXIT_USAGE;
 }
 

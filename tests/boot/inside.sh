@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Runs where KVM is: the boot tests of a list, one after the other, as TAP.
-# inside.sh LIST [FIRST]: lines of "SECONDS SCRIPT ARGUMENTS...", NAME=VALUE words may stand first.
+# inside.sh LIST [FIRST]: lines of "NUMBER SECONDS [NAME=VALUE]... SCRIPT ARGUMENTS...".
 # With FIRST it goes on after an L1 that died: counts so far are in $LAB_OUT/progress.
 here=$(cd "$(dirname "$0")" && pwd)
 mapfile -t lines < <(grep -v '^#' "$1" | grep .)
 first=${2:-1} n=$((${2:-1} - 1)) passed=0 failed=0 skipped=0
 if [ "$first" -gt 1 ]; then read -r _ passed failed skipped <"$LAB_OUT/progress"; else
-	echo "# boot tests ${LAB_WHERE:-}"; echo "1..${#lines[@]}"; echo 0 0 0 0 >"$LAB_OUT/progress"
+	echo "# ${#lines[@]} boot tests ${LAB_WHERE:-}"; echo 0 0 0 0 >"$LAB_OUT/progress"
 fi
 for line in "${lines[@]:n}"; do
-	n=$((n + 1)); read -r secs cmd <<<"$line"
+	n=$((n + 1)); read -r number secs cmd <<<"$line"; title=$cmd
 	env=(); while [[ $cmd == [A-Z]*=* ]]; do env+=("${cmd%% *}"); cmd=${cmd#* }; done
 	read -r -a words <<<"$cmd"
 	begin=$(date +%s%N)
@@ -22,16 +22,14 @@ for line in "${lines[@]:n}"; do
 		echo "# lab: the emulated CPU lost a guest: $(grep -m1 'triple fault' /tmp/out.$$)"
 	done
 	ms=$((($(date +%s%N) - begin) / 1000000))
-	title="$line"; title=${title#* }
 	case $rc in
-	0) echo "ok $n - $title ($ms ms)"; passed=$((passed + 1)); grep '^# ' /tmp/out.$$ ;;
-	77) echo "ok $n - $title # SKIP $(sed -n 's/^# SKIP //p' /tmp/out.$$)"; skipped=$((skipped + 1)) ;;
-	*) echo "not ok $n - $title (status $rc, $ms ms)"; failed=$((failed + 1)); cat /tmp/out.$$ ;;
+	0) echo "ok $number - $title ($ms ms)"; passed=$((passed + 1)); grep '^# ' /tmp/out.$$ ;;
+	77) echo "ok $number - $title # SKIP $(sed -n 's/^# SKIP //p' /tmp/out.$$)"; skipped=$((skipped + 1)) ;;
+	*) echo "not ok $number - $title (status $rc, $ms ms)"; failed=$((failed + 1)); cat /tmp/out.$$ ;;
 	esac
 	echo $n $passed $failed $skipped >"$LAB_OUT/progress"
 	# a test that was killed could not clean up: the next one starts from nothing
 	pkill -KILL -x kvmbus; pkill -KILL -x passt; pkill -KILL -f echo-server.py
 	for t in $(ls /sys/class/net | grep ^kvmbt); do ip link del "$t"; done
 done
-echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ] && [ $n -gt 0 ]

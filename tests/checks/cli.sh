@@ -22,12 +22,12 @@ expect 2 'must be 1 to 64' $K run --cpus 65 --kernel x
 expect 2 'must be 1 to 64' $K run --cpus 2x --kernel x
 expect 2 'not a size' $K run --memory lots --kernel x
 expect 2 'must be 16M' $K run --memory 1M --kernel x
-expect 2 'unknown unit' $K run --memory 5Q --kernel x
+expect 2 'write a size in M, G or T' $K run --memory 5Q --kernel x
 expect 2 'unknown version' $K run --vmbus-max 9.9 --kernel x
 expect 2 'unknown CPU model' $K run --cpu pentium --kernel x
 expect 2 'bad CPU feature' $K run --cpu host,-warp --kernel x
-expect 2 'unknown option "lunn=1"' $K run --disk x,lunn=1 --kernel x
-expect 2 'unknown option "lun=64"' $K run --disk x,lun=64 --kernel x
+expect 2 'bad option "lunn=1"' $K run --disk x,lunn=1 --kernel x
+expect 2 'bad option "lun=64"' $K run --disk x,lun=64 --kernel x
 expect 2 'unknown kind' $K run --nic carrier-pigeon --kernel x
 expect 2 'not a group address' $K run --nic none,mac=01:00:00:00:00:00 --kernel x
 expect 2 'write heartbeat' $K run --ic heart=on --kernel x
@@ -44,6 +44,16 @@ expect 3 'no VM "ghost"' $K console ghost
 expect 2 'which VM' $K info
 expect 2 'bad --timeout' $K stop ghost --timeout soon
 expect 2 'unexpected' $K info a b
+expect 2 'bad option "cache=maybe"' $K run --disk x,cache=maybe --kernel x
+expect 2 'bad option "format=zip"' $K run --disk x,format=zip --kernel x
+expect 2 'no file named' $K run --disk ,ro --kernel x
+expect 2 'which VM' $K disk
+expect 2 'do what' $K disk ghost
+expect 2 'unknown action "frob"' $K disk ghost frob
+expect 2 'add what' $K disk ghost add
+expect 2 'bad size "soon"' $K disk ghost resize 0:0 soon
+expect 2 'unexpected "--fast"' $K disk ghost remove --fast
+expect 3 'no VM "ghost"' $K disk ghost list
 if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	expect 1 'No such file' $K run --kernel "$W/none" --serial none
 	expect 1 'not a bzImage' $K run --kernel "$W/junk" --serial none
@@ -55,6 +65,12 @@ if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	expect 1 'smaller than one block' $K run --kernel build/guest/mb.elf --disk "$W/junk" --serial none
 	expect 1 'locked' $K run --kernel build/guest/mb.elf --disk "$W/zero" --disk "$W/zero" --serial none
 	expect 1 'taken' $K run --kernel build/guest/mb.elf --disk "$W/zero,lun=1" --disk "build/guest/mb.elf,ro,lun=1" --serial none
+	cp "$W/zero" "$W/zero.vhdx"; cp "$W/zero" "$W/zero.qcow2"
+	expect 1 'disk .*zero.vhdx: ' $K run --kernel build/guest/mb.elf --disk "$W/zero.vhdx" --serial none
+	expect 1 'disk .*zero.qcow2: ' $K run --kernel build/guest/mb.elf --disk "$W/zero.qcow2" --serial none
+	printf 'QFI\373\0\0\0\3' | dd of="$W/zero" conv=notrunc 2>/dev/null
+	expect 1 'looks like qcow2: say format=qcow2' $K run --kernel build/guest/mb.elf --disk "$W/zero" --serial none
+	expect 1 'no connection to its NBD server' $K run --kernel build/guest/mb.elf --disk "nbd+unix:///?socket=$W/none" --serial none
 	expect 1 'no such tap' $K run --kernel build/guest/mb.elf --nic tap=nosuch0 --serial none
 	[ -z "$(ls -A "$W/kvmbus" 2>/dev/null)" ] || { echo "not ok cli: a socket was left behind"; bad=1; }
 else

@@ -6,7 +6,9 @@ KVMBUS_CACHE=${KVMBUS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/kvmbus}
 LAB_KERNELS=$KVMBUS_CACHE/kernels
 LAB_QEMU=$KVMBUS_CACHE/qemu/usr/bin/qemu-system-x86_64
 LAB_FIO=$KVMBUS_CACHE/bin/fio
+# its name holds what it is made of: another test script, another image
+LAB_DEBIAN=$KVMBUS_CACHE/debian/root-$(cksum <"$LAB_DIR/../guest/debian-test" | cut -d' ' -f1).vhdx
 KVMBUS=${KVMBUS:-$KVMBUS_TOP/build/kvmbus}
 GUEST_BIN=$KVMBUS_TOP/build/guest
-export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU LAB_FIO KVMBUS GUEST_BIN
+export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU LAB_FIO LAB_DEBIAN KVMBUS GUEST_BIN
 lab_die() { echo "lab: $*" >&2; exit 125; }
