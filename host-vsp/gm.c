@@ -51,27 +51,43 @@ bool kvmb_gm_gfn_valid(const struct kvmb_gm *gm, u64 gfn)
 	return gfn < (1ull << 52) && find_region(gm, gfn << KVMB_PAGE_SHIFT, KVMB_PAGE_SIZE);
 }
 
+/*
+ * Neighbouring frames at the head of a list that lie in one region. Return: how many, 0 when
+ * the first is not RAM.
+ */
+static u64 frames_together(const struct kvmb_gm *gm, const u64 *gfns, u64 num, u8 **hva)
+{
+	const struct kvmb_gm_region *r;
+	u64 run = 1, most;
+	gpa_t gpa = gfns[0] << KVMB_PAGE_SHIFT;
+
+	r = gfns[0] < 1ull << 52 ? find_region(gm, gpa, KVMB_PAGE_SIZE) : NULL;
+	if (!r)
+		return 0;
+	*hva = r->hva + (gpa - r->base);
+	most = KVMB_MIN(num, (r->size - (gpa - r->base)) >> KVMB_PAGE_SHIFT);
+	while (run < most && gfns[run] == gfns[0] + run)
+		run++;
+	return run;
+}
+
 int kvmb_gm_iov(const struct kvmb_gm *gm, const u64 *gfns, u64 offset, u64 len,
 		struct iovec *iov, unsigned int max)
 {
-	u64 page = offset >> KVMB_PAGE_SHIFT, chunk;
+	u64 page = offset >> KVMB_PAGE_SHIFT, chunk, run, pages;
 	unsigned int n = 0;
 	u8 *p;
 
 	offset &= KVMB_PAGE_SIZE - 1;
-	for (; len; page++, offset = 0, len -= chunk) {
-		chunk = KVMB_MIN(len, KVMB_PAGE_SIZE - offset);
-		if (!kvmb_gm_gfn_valid(gm, gfns[page]))
+	for (; len; page += run, offset = 0, len -= chunk) {
+		pages = (offset + len + KVMB_PAGE_SIZE - 1) >> KVMB_PAGE_SHIFT;
+		run = frames_together(gm, gfns + page, pages, &p);
+		if (!run)
 			return -EFAULT;
-		p = __unshare(kvmb_gm_ptr(gm, gfns[page] << KVMB_PAGE_SHIFT, KVMB_PAGE_SIZE));
-		p += offset;
-		if (n && (u8 *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
-			iov[n - 1].iov_len += chunk;
-			continue;
-		}
 		if (n == max)
 			return -ENOSPC;
-		iov[n].iov_base = p;
+		chunk = KVMB_MIN(len, (run << KVMB_PAGE_SHIFT) - offset);
+		iov[n].iov_base = p + offset;
 		iov[n++].iov_len = chunk;
 	}
 	return (int)n;

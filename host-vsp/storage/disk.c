@@ -308,8 +308,11 @@ void kvmb_disk_close(struct kvmb_disk *d)
 		return;
 	if (d->ops)
 		d->ops->close(d);
-	if (d->fd >= 0)
+	if (d->fd >= 0) {
+		/* an io_uring that had it registered may let go of it later; the lock must not wait */
+		fcntl(d->fd, F_OFD_SETLK, &(struct flock){ .l_type = F_UNLCK, .l_whence = SEEK_SET });
 		close(d->fd);
+	}
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	free(d);

@@ -50,7 +50,8 @@
 
 /*
  * STARTING: no connection; start or connect now. UP: requests flow. WAITING: the last try
- * failed, the next comes at retry_at. FAILED: as WAITING, but requests fail at once.
+ * failed, the next comes at retry_at. FAILED: as WAITING, but requests fail; it stays until a
+ * try succeeds, or somebody asks for a retry and requests wait again.
  */
 enum nbd_state { NBD_STARTING, NBD_UP, NBD_WAITING, NBD_FAILED, NBD_NUM };
 
@@ -61,7 +62,7 @@ static const u8 moves[NBD_NUM] = {
 	[NBD_STARTING] = 1 << NBD_UP | 1 << NBD_WAITING | 1 << NBD_FAILED,
 	[NBD_UP] = 1 << NBD_STARTING,
 	[NBD_WAITING] = 1 << NBD_STARTING,
-	[NBD_FAILED] = 1 << NBD_STARTING,
+	[NBD_FAILED] = 1 << NBD_STARTING | 1 << NBD_UP,
 };
 
 /*
@@ -648,13 +649,15 @@ static void start(struct nbd_disk *n)
 		n->failing_since_ms = now;
 	n->backoff_ms = KVMB_MIN(n->backoff_ms ? n->backoff_ms * 2 : 100, BACKOFF_MAX_MS);
 	n->retry_at_ms = now + n->backoff_ms;
-	if (now - n->failing_since_ms >= GIVE_UP_MS) {
-		kvmb_warn_ratelimited(n->who, "its server cannot be had: %s", why);
-		fail_waiting(n);
-		set_state(n, NBD_FAILED);
-	} else {
+	if (n->state == NBD_FAILED)
+		return;
+	if (now - n->failing_since_ms < GIVE_UP_MS) {
 		set_state(n, NBD_WAITING);
+		return;
 	}
+	kvmb_warn_ratelimited(n->who, "its server cannot be had: %s", why);
+	set_state(n, NBD_FAILED);
+	fail_waiting(n);
 }
 
 static void went_down(struct nbd_disk *n, const char *what)
@@ -757,13 +760,14 @@ static void *thread_main(void *arg)
 		n->retry = false;
 		pthread_mutex_unlock(&n->lock);
 		serve_cancels(n);
-		if (n->state != NBD_UP && n->state != NBD_STARTING &&
-		    (retry || kvmb_now_ms() >= n->retry_at_ms)) {
-			if (retry)
-				n->failing_since_ms = 0;
+		if (n->state == NBD_FAILED && retry) {
+			n->failing_since_ms = 0;
 			set_state(n, NBD_STARTING);
 		}
-		if (n->state == NBD_STARTING && !quit)
+		if (n->state == NBD_WAITING && (retry || kvmb_now_ms() >= n->retry_at_ms))
+			set_state(n, NBD_STARTING);
+		if (!quit && (n->state == NBD_STARTING ||
+			      (n->state == NBD_FAILED && kvmb_now_ms() >= n->retry_at_ms)))
 			start(n);
 		take_submits(n);
 		if (n->state == NBD_FAILED && resize)

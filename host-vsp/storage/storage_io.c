@@ -115,12 +115,15 @@ struct io_uring_sqe *stor_sqe(struct stor_chan *sc)
 	return sqe;
 }
 
-/* The registered slot of the request's file, or its descriptor. */
+/*
+ * The registered slot of the request's file, or its descriptor. Devices are not registered: the
+ * kernel lets go of a registered file up to a second late, and a device would stay claimed.
+ */
 static int file_of(struct stor_chan *sc, struct stor_req *r, u8 *flags)
 {
 	int fd = r->disk->fd;
 
-	if (!sc->slots_ok)
+	if (!sc->slots_ok || r->disk->rdev)
 		return fd;
 	if (sc->slots[r->lun] != r->disk) {
 		if (io_uring_register_files_update(&sc->uring, r->lun, &fd, 1) != 1)
