@@ -7,27 +7,26 @@ I=$W/image.$format
 image "$format" "$I" 256M
 vm f storage "kvmb.job=fio kvmb.secs=$secs" --cpus "$cpus" --memory 512M --disk "$I$options"
 wait_log f 'GUEST: fio begins' 90
-truncate -s 16M "$W/extra"
-cycles=0 log=$W/f.log
+cycles=0 stop=$((SECONDS + secs - 2)) log=$W/f.log
 count() { grep -c "$1" "$log"; }
 step() { # COMMAND... : then the guest must say PATTERN once more
 	local pattern=$1 n; shift; n=$(count "$pattern")
 	"$KVMBUS" disk f "$@" >"$W/out" 2>&1 || fail "disk $*: $(cat "$W/out")"
 	local end=$((SECONDS + 60)); until [ "$(count "$pattern")" -gt "$n" ]; do
-		grep -qE 'GUEST: (FAIL|ok fio)' "$log" && return 1
+		grep -q 'GUEST: FAIL' "$log" && fail "$(grep -m1 'GUEST: FAIL' "$log")"
 		[ $SECONDS -lt $end ] || fail "the guest did not notice: disk $*"; sleep 0.1; done
 }
-while ! grep -qE 'GUEST: (FAIL|ok fio|fio read)' "$log"; do
+while [ $cycles -lt 1 ] || [ $SECONDS -lt $stop ]; do
 	truncate -s 16M "$W/extra"
-	step 'lun 1 size 32768' add "$W/extra,lun=1" || break
-	step 'lun 1 size 65536' resize 0:1 32M || break
-	step 'lun 1 gone' remove "$W/extra" || break
+	step 'lun 1 size 32768' add "$W/extra,lun=1"
+	step 'lun 1 size 65536' resize 0:1 32M
+	step 'lun 1 gone' remove "$W/extra"
 	cycles=$((cycles + 1))
-	kill -0 $PID_f || break
+	kill -0 $PID_f || fail "the VM ended"
 done
+"$KVMBUS" disk f add "$W/extra,lun=7" || fail "disk add"
 wait_log f 'GUEST: ok fio' $((secs + 240))
 grep 'GUEST: fio read' "$log" | sed "s/^/# $format: /; s/\r//; s/\$/, $cycles disks came and went/"
-[ $cycles -ge 1 ] || fail "no disk came and went"
 "$KVMBUS" stop f --timeout 60 || fail stop
 vm_end f 60 0
 case $format in qcow2|vhdx) qemu-img check -q "$I" || fail "qemu-img check finds faults" ;; esac

@@ -25,6 +25,7 @@ state 'd["stop_reason"]' | grep -q 'disk 0:0' || fail "no reason: $(state 'd["st
 grep -q 'remove the cause, then: kvmbus resume k' "$W/k.err.log" || fail "nothing says what to do"
 mv "$W/away" "$I"
 "$KVMBUS" resume k || fail resume
+truncate -s 16M "$W/end" && "$KVMBUS" disk k add "$W/end,lun=7" || fail "disk add"
 wait_log k 'GUEST: ok fio' $((secs + 240))
 [ "$(state 'd["disks"][0]["restarts"]')" -ge $((kills + 1)) ] || fail "restarts are not counted"
 grep 'GUEST: fio read' "$W/k.log" | sed "s/^/# $format: /; s/\r//; s/\$/, killed $((kills + 1)) times/"
