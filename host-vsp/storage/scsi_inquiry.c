@@ -252,11 +252,14 @@ void kvmb_scsi_mode_sense(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 /* One page as the guest wants it, against what it is and may become. Return: false = refused. */
 static bool select_page(struct kvmb_unit *u, const u8 *want, u32 len, bool *wce)
 {
-	u8 is[32] = { 0 }, mask[32] = { 0 };
-	u32 n = mode_pages(u, is, want[0] & 0x3f, 0, 0), i;
+	u8 is[32] = { 0 }, mask[32] = { 0 }; /* the longest page has 20 bytes */
+	u32 n, i;
 
+	if (want[0] & 0x40 || (want[0] & 0x3f) == 0x3f) /* "all pages" is none that can be written */
+		return false;
+	n = mode_pages(u, is, want[0] & 0x3f, 0, 0);
 	mode_pages(u, mask, want[0] & 0x3f, 0, 1);
-	if (want[0] & 0x40 || !n || n > sizeof(is) || want[1] != is[1] || n != len)
+	if (!n || want[1] != is[1] || n != len)
 		return false;
 	for (i = 2; i < n; i++) {
 		if ((want[i] ^ is[i]) & ~mask[i])

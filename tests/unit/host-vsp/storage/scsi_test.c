@@ -188,6 +188,7 @@ static void mode_select_refuses_what_cannot_be(void **state)
 		{ 0x10, 24, { 0, 0, 0, 0, 8, 0x12, 5 }, 0x26 },		 /* RCD is not changeable */
 		{ 0x10, 16, { 0, 0, 0, 0, 0x0a, 0x0a, 0, 0x20 }, 0x26 }, /* control page */
 		{ 0x10, 16, { 0, 0, 0, 0, 0x3e, 0x0a }, 0x26 },		 /* no such page */
+		{ 0x10, 60, { 0, 0, 0, 0, 0x3f, 0x36 }, 0x26 },		 /* all pages: none to write */
 		{ 0x00, 24, { 0, 0, 0, 0, 8, 0x12, 4 }, 0x26 },		 /* PF off: vendor format */
 	};
 	size_t i;
