@@ -7,12 +7,14 @@ _kvmbus() {
 		return
 	fi
 	case $prev in
-	--kernel|--initrd|--disk|--dvd|--control|add|insert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--kernel|--initrd|--disk|--dvd|--control|insert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	--cpu) mapfile -t COMPREPLY < <(compgen -W "host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$cur"); return ;;
-	--nic) mapfile -t COMPREPLY < <(compgen -W "user tap= none" -- "$cur"); return ;;
+	--nic) mapfile -t COMPREPLY < <(compgen -W "user tap= macvtap= bridge= none" -- "$cur"); return ;;
 	--serial) mapfile -t COMPREPLY < <(compgen -W "stdio file= unix= none" -- "$cur"); return ;;
 	--vmbus-max) mapfile -t COMPREPLY < <(compgen -W "0.13 1.1 2.4 3.0 4.0 4.1 5.0 5.1 5.2 5.3" -- "$cur"); return ;;
 	--ic) mapfile -t COMPREPLY < <(compgen -W "heartbeat=off timesync=off shutdown=off" -- "$cur"); return ;;
+	add) [ "$cmd" = nic ] && mapfile -t COMPREPLY < <(compgen -W "user tap= macvtap= bridge= none" -- "$cur") ||
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	esac
 	if [ "$cmd" = run ]; then
 		mapfile -t COMPREPLY < <(compgen -W "--name --cpus --memory --cpu --vmbus-max --kernel --initrd --append --disk --dvd --nic --ic \
@@ -21,6 +23,10 @@ _kvmbus() {
 		mapfile -t COMPREPLY < <(compgen -W "list add remove resize eject insert limit" -- "$cur")
 	elif [ "$cmd" = disk ] && [ "$COMP_CWORD" -gt 3 ]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(kvmbus disk "${COMP_WORDS[2]}" list 2>/dev/null | cut -d' ' -f1) --json --dvd --force --iops --bps" -- "$cur")
+	elif [ "$cmd" = nic ] && [ "$COMP_CWORD" = 3 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "list add remove link mtu" -- "$cur")
+	elif [ "$cmd" = nic ] && [ "$COMP_CWORD" -gt 3 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(kvmbus nic "${COMP_WORDS[2]}" list 2>/dev/null | cut -d' ' -f1) up down --json" -- "$cur")
 	else
 		local names
 		names=$(kvmbus list 2>/dev/null | awk 'NR > 1 {print $1}')

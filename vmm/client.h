@@ -20,4 +20,7 @@ void client_print_json(json_t *o);
 /** client_print_disk() - One line about an element of info's "disks". */
 void client_print_disk(const char *prefix, json_t *disk);
 
+/** client_print_nic() - One line about an element of info's "nics". */
+void client_print_nic(const char *prefix, json_t *nic);
+
 #endif

@@ -27,5 +27,6 @@ int cmd_resume(int argc, char **argv);
 int cmd_console(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_disk(int argc, char **argv);
+int cmd_nic(int argc, char **argv);
 
 #endif

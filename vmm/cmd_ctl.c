@@ -275,6 +275,24 @@ void client_print_disk(const char *prefix, json_t *x)
 	putchar('\n');
 }
 
+void client_print_nic(const char *prefix, json_t *x)
+{
+	printf("%snet%lld %s, %s%s%s, %s, MTU %lld", prefix, num(x, "index"), str(x, "mac"), str(x, "kind"),
+	       *str(x, "interface") ? " " : "", str(x, "interface"), str(x, "link"),
+	       num(x, "guest_mtu") ? num(x, "guest_mtu") : num(x, "mtu"));
+	if (num(x, "queues") > 1)
+		printf(", %lld of %lld queues", num(x, "open_queues"), num(x, "queues"));
+	if (num(x, "vlan"))
+		printf(", VLAN %lld", num(x, "vlan"));
+	if (num(x, "rate"))
+		printf(", at most %lld bytes/s", num(x, "rate"));
+	if (json_is_true(json_object_get(x, "mac_spoof")))
+		printf(", any address");
+	if (num(x, "restarts"))
+		printf(", restarted %lld times", num(x, "restarts"));
+	putchar('\n');
+}
+
 static void print_info(json_t *o)
 {
 	json_t *v = json_object_get(o, "vmbus"), *ics = json_object_get(o, "integration"), *x;
@@ -300,7 +318,7 @@ static void print_info(json_t *o)
 	json_array_foreach(json_object_get(o, "disks"), i, x)
 		client_print_disk("Disk:        ", x);
 	json_array_foreach(json_object_get(o, "nics"), i, x)
-		printf("NIC:         net%lld %s, %s\n", num(x, "index"), str(x, "mac"), str(x, "kind"));
+		client_print_nic("NIC:         ", x);
 	json_array_foreach(json_object_get(o, "channels"), i, x)
 		printf("Channel:     %-3lld %-10s.%lld %-8s VP %lld  %s\n", num(x, "relid"), str(x, "name"),
 		       num(x, "index"), str(x, "state"), num(x, "target_vp"), str(x, "instance"));
@@ -326,6 +344,17 @@ int cmd_info(int argc, char **argv)
 
 /* ---- stats ---- */
 
+static void print_drops(json_t *drops)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(drops, key, v) {
+		if (json_integer_value(v))
+			printf(" dropped_%s %lld", key, (long long)json_integer_value(v));
+	}
+}
+
 static void print_row(const char *title, json_t *o)
 {
 	const char *key;
@@ -339,8 +368,24 @@ static void print_row(const char *title, json_t *o)
 		else if (json_is_object(v) && num(v, "max_us"))
 			printf(" %s p50 %lld p99 %lld max %lld us", key, num(v, "p50_us"), num(v, "p99_us"),
 			       num(v, "max_us"));
+		else if (!strcmp(key, "drops"))
+			print_drops(v);
 	}
 	putchar('\n');
+}
+
+static void print_queues(json_t *nic)
+{
+	json_t *queues = json_object_get(nic, "queues"), *q;
+	char title[32];
+	size_t i;
+
+	json_array_foreach(queues, i, q) {
+		if (!json_is_true(json_object_get(q, "open")) || json_array_size(queues) < 2)
+			continue;
+		snprintf(title, sizeof(title), "net%lld q%zu", num(nic, "index"), i);
+		print_row(title, q);
+	}
 }
 
 static void print_stats(json_t *o)
@@ -363,8 +408,10 @@ static void print_stats(json_t *o)
 				snprintf(title, sizeof(title), "disk%lld:%lld", num(x, "controller"),
 					 num(x, "lun"));
 			else
-				snprintf(title, sizeof(title), "%s%zu", rows[r].title, i);
+				snprintf(title, sizeof(title), "%s%lld", rows[r].title,
+					 json_object_get(x, "index") ? num(x, "index") : (long long)i);
 			print_row(title, x);
+			print_queues(x);
 		}
 	}
 }

@@ -46,7 +46,7 @@ static const char help_text[] =
 	"  --append S           kernel command line\n"
 	"  --disk F[,OPTION]... image, block device or NBD URI on a SCSI controller\n"
 	"  --dvd F|empty[,OPTION]...              a DVD drive, and what is in it\n"
-	"  --nic user|tap=IF|none[,mac=M]         a network card; user needs no privileges\n"
+	"  --nic user|tap=IF|macvtap=IF|bridge=BR|none[,OPTION]...   a network card; user needs no privileges\n"
 	"  --ic NAME=on|off     integration service heartbeat, timesync or shutdown (default on)\n"
 	"  --serial stdio|file=F|unix=F|none      the far end of ttyS0 (default stdio)\n"
 	"  --control SOCKET     control socket (default: by name in the runtime directory)\n"
@@ -115,44 +115,14 @@ static bool parse_disk(char *s, bool dvd, struct vm_config *c)
 	return true;
 }
 
-static bool parse_mac(const char *s, u8 *mac)
-{
-	unsigned int b[6];
-	char tail;
-	int i;
-
-	if (strlen(s) != 17 || sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4],
-				      &b[5], &tail) != 6 || b[0] & 1)
-		return false;
-	for (i = 0; i < 6; i++)
-		mac[i] = (u8)b[i];
-	return true;
-}
-
 static bool parse_nic(char *s, struct vm_config *c)
 {
-	struct nic_config *n = &c->nics[c->num_nics];
-	char *word = strtok(s, ",");
+	char why[256];
 
 	if (c->num_nics == KVMB_MAX_NICS)
 		return bad("too many NICs: at most %u", KVMB_MAX_NICS);
-	*n = (struct nic_config){ 0 };
-	if (word && !strcmp(word, "user")) {
-		n->kind = NIC_USER;
-	} else if (word && !strncmp(word, "tap=", 4) && word[4]) {
-		n->kind = NIC_TAP;
-		n->ifname = word + 4;
-	} else if (word && !strcmp(word, "none")) {
-		n->kind = NIC_NONE;
-	} else {
-		return bad("--nic %s: unknown kind; user, tap=INTERFACE or none", word ? word : "");
-	}
-	while ((word = strtok(NULL, ","))) {
-		if (strncmp(word, "mac=", 4) || !parse_mac(word + 4, n->mac))
-			return bad("--nic: bad option \"%s\"; mac=00:15:5d:XX:XX:XX, not a group address",
-				   word);
-		n->has_mac = true;
-	}
+	if (opt_nic(s, &c->nics[c->num_nics], why, sizeof(why)))
+		return bad("--nic: %s", why);
 	c->num_nics++;
 	return true;
 }

@@ -15,13 +15,22 @@ struct disk_config {
 	int lun;	/* -1 = the next free one */
 };
 
-enum nic_kind { NIC_USER, NIC_TAP, NIC_NONE };
+enum nic_kind { NIC_USER, NIC_TAP, NIC_MACVTAP, NIC_BRIDGE, NIC_NONE };
+
+#define KVMB_MAX_FORWARDS 16u
 
 struct nic_config {
 	enum nic_kind kind;
-	const char *ifname; /* NIC_TAP */
+	const char *ifname; /* of tap, macvtap and bridge */
 	u8 mac[6];
 	bool has_mac;
+	bool mac_spoof;
+	u32 queues;	    /* 0 = one a CPU, if the interface has them */
+	u32 mtu;	    /* 0 = the interface's; user and none: 1500 */
+	u16 vlan;	    /* 0 = none */
+	u64 rate;	    /* bytes a second, 0 = no limit */
+	const char *forwards[KVMB_MAX_FORWARDS]; /* forwards[num_forwards], of user */
+	u32 num_forwards;
 };
 
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_UNIX, SERIAL_NONE };

@@ -27,6 +27,7 @@
 #include "vmm/dev/serial.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
+#include "vmm/nics.h"
 
 #define LINE_MAX_BYTES 16384u
 #define MAX_CLIENTS 32u
@@ -423,7 +424,7 @@ static void cmd_console(struct client *c, json_t *args)
 	flush_client(c); /* begins with the last 64 KiB */
 }
 
-/* ---- disks: the answer may come later ---- */
+/* ---- disks and NICs: the answer may come later ---- */
 
 static struct pending *begin_pending(struct client *c)
 {
@@ -435,7 +436,7 @@ static struct pending *begin_pending(struct client *c)
 	return p;
 }
 
-/* A disks_reply. */
+/* A disks_reply and a nics_reply. */
 static void end_pending(void *arg, json_t *result, const char *class, const char *why)
 {
 	struct pending *p = arg;
@@ -509,6 +510,34 @@ static void cmd_disk_limit(struct client *c, json_t *args)
 		    end_pending, begin_pending(c));
 }
 
+static void cmd_nic_list(struct client *c, json_t *args)
+{
+	(void)args;
+	send_return(c, nics_list(c->ctl->vm));
+}
+
+static void cmd_nic_add(struct client *c, json_t *args)
+{
+	nics_add(c->ctl->vm, arg_str(args, "spec"), end_pending, begin_pending(c));
+}
+
+static void cmd_nic_remove(struct client *c, json_t *args)
+{
+	nics_remove(c->ctl->vm, arg_str(args, "nic"), end_pending, begin_pending(c));
+}
+
+static void cmd_nic_link(struct client *c, json_t *args)
+{
+	nics_link(c->ctl->vm, arg_str(args, "nic"), json_is_true(json_object_get(args, "up")), end_pending,
+		  begin_pending(c));
+}
+
+static void cmd_nic_mtu(struct client *c, json_t *args)
+{
+	nics_mtu(c->ctl->vm, arg_str(args, "nic"), (u32)KVMB_MIN(arg_num(args, "mtu", 0), 65535), end_pending,
+		 begin_pending(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct client *c, json_t *args);
@@ -518,7 +547,8 @@ static const struct {
 	{ "disk-list", cmd_disk_list },	  { "disk-add", cmd_disk_add },
 	{ "disk-remove", cmd_disk_remove }, { "disk-resize", cmd_disk_resize },
 	{ "disk-eject", cmd_disk_eject }, { "disk-insert", cmd_disk_insert },
-	{ "disk-limit", cmd_disk_limit },
+	{ "disk-limit", cmd_disk_limit }, { "nic-list", cmd_nic_list }, { "nic-add", cmd_nic_add },
+	{ "nic-remove", cmd_nic_remove }, { "nic-link", cmd_nic_link }, { "nic-mtu", cmd_nic_mtu },
 };
 
 static void run_line(struct client *c, const char *line, size_t len)

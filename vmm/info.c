@@ -6,6 +6,7 @@
 
 #include "lib/util.h"
 #include "vmm/disks.h"
+#include "vmm/nics.h"
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
 
@@ -38,23 +39,6 @@ static void add_channel_stats(void *arg, const struct kvmb_chan_info *i)
 		(json_int_t)i->stats.packets_out, "wakes", (json_int_t)i->stats.wakes, "signals",
 		(json_int_t)i->stats.signals, "errors", (json_int_t)i->stats.errors, "rx_used", i->rx_used,
 		"rx_size", i->rx_size, "tx_used", i->tx_used, "tx_size", i->tx_size));
-}
-
-static json_t *nic_list(struct vm *vm)
-{
-	json_t *a = json_array();
-	char mac[18];
-	const u8 *m;
-	u32 i;
-
-	for (i = 0; i < vm->cfg.num_nics; i++) {
-		m = kvmb_net_mac(vm->nics[i]);
-		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
-			 m[5]);
-		json_array_append_new(a, json_pack("{s:i, s:s, s:s}", "index", i, "kind",
-						   kvmb_net_kind(vm->nics[i]), "mac", mac));
-	}
-	return a;
 }
 
 static json_t *ic_info(const struct kvmb_ic *ic, bool on)
@@ -108,7 +92,7 @@ json_t *info_vm(struct vm *vm)
 			 (json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->boots, "cpu_model",
 			 vm->cfg.cpu_model, "vmbus", "state", kvmb_bus_state_name(vm->bus), "version",
 			 v ? json_string(version) : json_null(), "max_version", max, "channels", chans,
-			 "disks", disks_list(vm), "nics", nic_list(vm), "integration", ics_info(vm), "crash",
+			 "disks", disks_list(vm), "nics", nics_list(vm), "integration", ics_info(vm), "crash",
 			 crash_info(vm), "stop_reason",
 			 vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null());
 }
@@ -163,23 +147,6 @@ static json_t *vcpu_stats(struct vm *vm, json_t *kvm)
 	return a;
 }
 
-static json_t *nic_stats(struct vm *vm)
-{
-	json_t *a = json_array();
-	struct kvmb_net_stats s;
-	u32 i;
-
-	for (i = 0; i < vm->cfg.num_nics; i++) {
-		kvmb_net_get_stats(vm->nics[i], &s);
-		json_array_append_new(a, json_pack(
-			"{s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "index", i, "tx_frames",
-			(json_int_t)s.tx_frames, "tx_bytes", (json_int_t)s.tx_bytes, "tx_dropped",
-			(json_int_t)s.tx_dropped, "rx_frames", (json_int_t)s.rx_frames, "rx_bytes",
-			(json_int_t)s.rx_bytes, "rx_dropped", (json_int_t)s.rx_dropped));
-	}
-	return a;
-}
-
 static json_t *scsi_stats(struct vm *vm)
 {
 	json_t *a = json_array();
@@ -210,5 +177,5 @@ json_t *info_stats(struct vm *vm)
 			 (json_int_t)b.messages_in, "messages_out", (json_int_t)b.messages_out, "refused",
 			 (json_int_t)b.refused, "busy", (json_int_t)b.busy, "gpadls", b.gpadls,
 			 "gpadl_pages", (json_int_t)b.gpadl_pages, "channels", chans, "controllers",
-			 scsi_stats(vm), "disks", disks_stats(vm), "nics", nic_stats(vm));
+			 scsi_stats(vm), "disks", disks_stats(vm), "nics", nics_stats(vm));
 }

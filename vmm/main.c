@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{ "resume",  "VM",                               "go on after a pause",                   cmd_resume },
 	{ "console", "VM",                               "its serial port; Ctrl-] leaves",        cmd_console },
 	{ "disk",    "VM list|add|remove|... [--json]",  "disks of a running VM; disk --help",     cmd_disk },
+	{ "nic",     "VM list|add|remove|link|mtu",       "NICs of a running VM; nic --help",      cmd_nic },
 	{ "stats",   "VM [--watch] [--json]",            "counters of exits, rings, disks, NICs", cmd_stats },
 };
 /* clang-format on */

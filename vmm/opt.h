@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Words of the command line: numbers, sizes, and the options of a disk. */
+/* Words of the command line: numbers, sizes, and the options of disks and NICs. */
 #ifndef KVMB_OPT_H
 #define KVMB_OPT_H
 
@@ -23,6 +23,15 @@ bool opt_size(const char *s, u64 *out, const char **end);
  * Return: 0 or -EINVAL.
  */
 int opt_disk(char *s, bool dvd, struct disk_config *dc, char *why, size_t size);
+
+/**
+ * opt_nic() - "user|tap=IF|macvtap=IF|bridge=BR|none[,OPTION]..." to a configuration
+ * Else as opt_disk().
+ */
+int opt_nic(char *s, struct nic_config *nc, char *why, size_t size);
+
+/** opt_nic_help - One line about each option, for --help. */
+extern const char opt_nic_help[];
 
 /** opt_disk_help - One line about each option, for --help. */
 extern const char opt_disk_help[];

@@ -18,6 +18,7 @@
 #include "vmm/dev/rtc.h"
 #include "vmm/dev/serial.h"
 #include "vmm/irq.h"
+#include "vmm/nics.h"
 #include "vmm/testdev.h"
 #include "vmm/udev.h"
 
@@ -382,54 +383,6 @@ static int create_bus(struct vm *vm)
 	return 0;
 }
 
-/* 00:15:5D is Hyper-V's; the rest from the VM's name, so that a VM keeps its address */
-static void default_mac(const struct vm *vm, u32 index, u8 *mac)
-{
-	u32 h = 0x811c9dc5;
-	const char *p;
-
-	for (p = vm->cfg.name; *p; p++)
-		h = (h ^ (u8)*p) * 0x01000193;
-	h += index;
-	mac[0] = 0x00;
-	mac[1] = 0x15;
-	mac[2] = 0x5d;
-	mac[3] = (u8)(h >> 16);
-	mac[4] = (u8)(h >> 8);
-	mac[5] = (u8)h;
-}
-
-static int create_nics(struct vm *vm)
-{
-	struct kvmb_net_backend *b;
-	char why[160];
-	u8 mac[6];
-	u32 i;
-
-	for (i = 0; i < vm->cfg.num_nics; i++) {
-		const struct nic_config *nc = &vm->cfg.nics[i];
-
-		if (nc->kind == NIC_TAP)
-			b = kvmb_net_tap_open(nc->ifname, why, sizeof(why));
-		else if (nc->kind == NIC_USER)
-			b = kvmb_net_passt_open(why, sizeof(why));
-		else
-			b = kvmb_net_none_open();
-		if (!b) {
-			kvmb_err(vm->cfg.name, "nic %s: %s", nc->kind == NIC_TAP ? nc->ifname : "user",
-				 why);
-			return -ENODEV;
-		}
-		if (nc->has_mac)
-			memcpy(mac, nc->mac, sizeof(mac));
-		else
-			default_mac(vm, i, mac);
-		vm->nics[i] = kvmb_net_create(i, mac, b);
-		kvmb_net_offer(vm->nics[i], vm->bus);
-	}
-	return 0;
-}
-
 static int open_boot(struct vm *vm)
 {
 	char why[512];
@@ -461,7 +414,7 @@ struct vm *vm_create(const struct vm_config *cfg)
 {
 	/* what the user can get wrong comes first, so that nothing has been touched yet */
 	static int (*const steps[])(struct vm *) = {
-		open_kvm, open_boot, open_ctl, create_bus, disks_create, create_nics, make_memory,
+		open_kvm, open_boot, open_ctl, create_bus, disks_create, nics_create, make_memory,
 		create_irqchip, create_vcpus, create_platform,
 	};
 	struct vm *vm = kvmb_xzalloc(sizeof(*vm));
@@ -536,8 +489,7 @@ void vm_destroy(struct vm *vm)
 	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
 		kvmb_storage_destroy(vm->scsi[i]);
 	disks_destroy(vm);
-	for (i = 0; i < KVMB_MAX_NICS; i++)
-		kvmb_net_destroy(vm->nics[i]);
+	nics_destroy(vm);
 	testdev_destroy(vm->testdev);
 	for (i = 0; vm->vcpus && i < vm->cfg.cpus; i++) {
 		if (vm->vcpus[i].vm)

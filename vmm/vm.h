@@ -19,7 +19,6 @@
 #include <pthread.h>
 
 #include "host-vsp/bus/bus.h"
-#include "host-vsp/net/net.h"
 #include "host-vsp/storage/storage.h"
 #include "ic-services/heartbeat/heartbeat_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
@@ -115,7 +114,7 @@ struct vm {
 	struct kvmb_disk *resizing;  /* by a job of disks.c, NULL = none */
 	char stop_reason[160];	     /* why an I/O error paused the VM, "" = none did */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];
-	struct kvmb_net *nics[KVMB_MAX_NICS];
+	struct vm_nic *nics;	     /* nics[KVMB_MAX_NICS], nics.c */
 	struct kvmb_heartbeat heartbeat;
 	struct kvmb_timesync timesync;
 	struct kvmb_shutdown shutdown;

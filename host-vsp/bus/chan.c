@@ -253,6 +253,33 @@ static void remove_chan(struct kvmb_chan *ch)
 	kvmb_chan_free(ch);
 }
 
+static bool has_subs(const struct kvmb_chan *primary)
+{
+	struct kvmb_chan *ch;
+
+	for (ch = primary->bus->chans; ch; ch = ch->next) {
+		if (ch->primary == primary)
+			return true;
+	}
+	return false;
+}
+
+/* Sub-channels first: a provider's device lasts until all of its channels are gone. */
+static void remove_gone(struct kvmb_bus *bus)
+{
+	struct kvmb_chan *ch, *next;
+	int primary;
+
+	for (primary = 0; primary < 2; primary++) {
+		for (ch = bus->chans; ch; ch = next) {
+			next = ch->next;
+			if (ch->going && ch->state == KVMB_CHAN_HIDDEN && (ch->index == 0) == primary &&
+			    !(primary && has_subs(ch)))
+				remove_chan(ch);
+		}
+	}
+}
+
 /* ---- open ---- */
 
 static void send_open_result(struct kvmb_bus *bus, const struct kvmb_wire_open *m, u32 status)
@@ -535,7 +562,7 @@ static void offer_missing_subs(struct kvmb_chan *primary)
 void kvmb_chan_work(void *arg)
 {
 	struct kvmb_bus *bus = arg;
-	struct kvmb_chan *ch, *next;
+	struct kvmb_chan *ch;
 
 	for (ch = bus->chans; ch; ch = ch->next) {
 		if (on_rings(ch) && ch->state != KVMB_CHAN_OPEN &&
@@ -545,11 +572,7 @@ void kvmb_chan_work(void *arg)
 			offer_missing_subs(ch);
 	}
 	kvmb_gpadl_finish_teardowns(bus);
-	for (ch = bus->chans; ch; ch = next) {
-		next = ch->next;
-		if (ch->going && ch->state == KVMB_CHAN_HIDDEN)
-			remove_chan(ch);
-	}
+	remove_gone(bus);
 	kvmb_bus_progress(bus);
 }
 
@@ -579,7 +602,7 @@ bool kvmb_chan_all_at_rest(struct kvmb_bus *bus)
 /* The connection is over: no channel is known to the guest, sub-channels exist no more. */
 void kvmb_chan_hide_all(struct kvmb_bus *bus)
 {
-	struct kvmb_chan *ch, *next;
+	struct kvmb_chan *ch;
 
 	for (ch = bus->chans; ch; ch = ch->next) {
 		ch->subs_wanted = 0;
@@ -590,11 +613,7 @@ void kvmb_chan_hide_all(struct kvmb_bus *bus)
 		set_state(ch, KVMB_CHAN_HIDDEN);
 		give_relid(ch);
 	}
-	for (ch = bus->chans; ch; ch = next) {
-		next = ch->next;
-		if (ch->going)
-			remove_chan(ch);
-	}
+	remove_gone(bus);
 }
 
 void kvmb_bus_for_each(struct kvmb_bus *bus, void (*fn)(void *arg, const struct kvmb_chan_info *i),

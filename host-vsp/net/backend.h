@@ -1,47 +1,102 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where a NIC's frames go: tap, passt, nowhere, or a test's double. */
+/*
+ * Where a NIC's frames go: a tap, passt, nowhere, or a test's double.
+ *
+ * DOC: Theory of operation
+ *
+ * A backend has one or more queues, each with a descriptor, and each used by one thread at a
+ * time. Frames go out in batches: send() takes them one by one, commit() makes sure that all
+ * of them have left the guest's memory, and only then are they completed to the guest. A
+ * backend with `vnet` speaks virtio-net headers: marks for checksums and segments pass through
+ * it both ways, and set_offload() says which the guest can take. Others get plain frames.
+ */
 #ifndef KVMB_NET_BACKEND_H
 #define KVMB_NET_BACKEND_H
 
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+
+#define KVMB_NET_MAX_QUEUES 64u
+#define KVMB_NET_WHY 256u /* room for a reason */
 
 struct kvmb_net_backend;
 
 struct kvmb_net_backend_ops {
-	const char *kind; /* "user", "tap", "none" */
+	const char *kind; /* "user", "tap", "none", ... */
 	/*
-	 * One whole frame out. Return: 0; 1 when it was taken but is not all out yet: call
-	 * flush() when fd is writable; -EAGAIN when the backend is full and nothing was taken;
-	 * another -errno when it is gone or refuses the frame.
+	 * Take one whole frame out: @iov[1..num), @len bytes; @iov[0] is the backend's to fill.
+	 * What @iov and @vnet point to stays as it is until commit(). Return: 0; -EAGAIN when the
+	 * backend is full and nothing was taken; -EPIPE when it is gone; another -errno when it
+	 * refuses this frame.
 	 */
-	int (*send)(struct kvmb_net_backend *b, const struct iovec *iov, int num, size_t len);
-	/* Push out what is left of a frame. Return: 0 when nothing is left, -EAGAIN, -EPIPE. */
-	int (*flush)(struct kvmb_net_backend *b);
+	int (*send)(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
+		    struct iovec *iov, int num, size_t len);
 	/*
-	 * One whole frame in. Return: bytes; -EAGAIN when there is none; -EMSGSIZE when it did
-	 * not fit and was dropped; -EPIPE when the backend is gone.
+	 * Let go of all that was taken. Return: 0; -EAGAIN when some of it waits in the backend's
+	 * own memory: call again when fd[q] is writable, and send nothing until then; -EPIPE.
 	 */
-	ssize_t (*recv)(struct kvmb_net_backend *b, const struct iovec *iov, int num);
+	int (*commit)(struct kvmb_net_backend *b, unsigned int q);
+	/*
+	 * One whole frame in, to @iov[1..num); @iov[0] is the backend's to fill, @vnet is filled.
+	 * Return: bytes, which is all of the room when the frame may have been cut; -EAGAIN when
+	 * there is none; -EMSGSIZE when it did not fit and was dropped; -EPIPE.
+	 */
+	ssize_t (*recv)(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
+			struct iovec *iov, int num);
+	/* From here on all may be NULL. */
+	void (*set_queue)(struct kvmb_net_backend *b, unsigned int q, bool on); /* in use or not */
+	void (*set_offload)(struct kvmb_net_backend *b, bool csum, bool tso4, bool tso6);
+	int (*set_mac)(struct kvmb_net_backend *b, const uint8_t *mac);
+	int (*set_mtu)(struct kvmb_net_backend *b, uint32_t mtu);
+	/* After -EPIPE: begin anew, with new descriptors. Return: 0, or -errno: ask again later. */
+	int (*revive)(struct kvmb_net_backend *b);
 	void (*destroy)(struct kvmb_net_backend *b);
 };
 
-struct kvmb_net_backend { /* embed it; used by one thread at a time */
+struct kvmb_net_backend { /* embed it */
 	const struct kvmb_net_backend_ops *ops;
-	int fd; /* readable when a frame waits; -1 = never */
+	bool vnet;
+	bool has_mac;		       /* mac is its own: the NIC should have the same */
+	uint8_t mac[6];
+	uint32_t mtu;		       /* of the host's side, 0 = any */
+	unsigned int num_queues;       /* >= 1 */
+	char detail[64];	       /* "tap0", for humans */
+	int fd[KVMB_NET_MAX_QUEUES];   /* fd[num_queues], readable when a frame waits; -1 = never */
 };
 
 /**
  * kvmb_net_tap_open() - Attach to an existing tap interface
- * @ifname:   its name
- * @why:      on failure, one phrase for the user
- * @why_size: room in @why
+ * @ifname:     its name
+ * @num_queues: wanted, 0 = as many as @max if the interface has several, else 1
+ * @max:        most queues of use
+ * @why:        why[KVMB_NET_WHY], on failure one phrase for the user
  * Return: the backend, NULL on failure.
  */
-struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, char *why, size_t why_size);
+struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_queues,
+					   unsigned int max, char *why);
 
-/** kvmb_net_passt_open() - Start passt, unprivileged user-mode networking; else as above. */
-struct kvmb_net_backend *kvmb_net_passt_open(char *why, size_t why_size);
+/** kvmb_net_macvtap_open() - Attach to an existing macvtap interface; else as above. */
+struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int num_queues,
+					       unsigned int max, char *why);
+
+/**
+ * kvmb_net_bridge_open() - Make a tap and attach it to a bridge, both undone by the end
+ * @bridge: existing bridge
+ * @mtu:    of the tap, 0 = the bridge's
+ */
+struct kvmb_net_backend *kvmb_net_bridge_open(const char *bridge, unsigned int num_queues,
+					      unsigned int max, uint32_t mtu, char *why);
+
+/**
+ * kvmb_net_passt_open() - Start passt, unprivileged user-mode networking
+ * @forward: forward[num], each "[tcp:|udp:][ADDRESS/]HOST_PORT:GUEST_PORT", checked by the caller
+ * @mtu:     announced to the guest
+ */
+struct kvmb_net_backend *kvmb_net_passt_open(const char *const *forward, unsigned int num,
+					     uint32_t mtu, char *why);
 
 /** kvmb_net_none_open() - A cable that leads nowhere. Never NULL. */
 struct kvmb_net_backend *kvmb_net_none_open(void);

@@ -6,21 +6,23 @@
 
 #include "lib/util.h"
 
-static int none_send(struct kvmb_net_backend *b, const struct iovec *iov, int num, size_t len)
+static int none_send(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
+		     struct iovec *iov, int num, size_t len)
 {
-	(void)b, (void)iov, (void)num, (void)len;
+	(void)b, (void)q, (void)vnet, (void)iov, (void)num, (void)len;
 	return 0;
 }
 
-static int none_flush(struct kvmb_net_backend *b)
+static int none_commit(struct kvmb_net_backend *b, unsigned int q)
 {
-	(void)b;
-	return 0; /* a frame goes whole or not at all */
+	(void)b, (void)q;
+	return 0;
 }
 
-static ssize_t none_recv(struct kvmb_net_backend *b, const struct iovec *iov, int num)
+static ssize_t none_recv(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
+			 struct iovec *iov, int num)
 {
-	(void)b, (void)iov, (void)num;
+	(void)b, (void)q, (void)vnet, (void)iov, (void)num;
 	return -EAGAIN;
 }
 
@@ -32,7 +34,7 @@ static void none_destroy(struct kvmb_net_backend *b)
 static const struct kvmb_net_backend_ops none_ops = {
 	.kind = "none",
 	.send = none_send,
-	.flush = none_flush,
+	.commit = none_commit,
 	.recv = none_recv,
 	.destroy = none_destroy,
 };
@@ -42,6 +44,7 @@ struct kvmb_net_backend *kvmb_net_none_open(void)
 	struct kvmb_net_backend *b = kvmb_xzalloc(sizeof(*b));
 
 	b->ops = &none_ops;
-	b->fd = -1;
+	b->num_queues = 1;
+	b->fd[0] = -1;
 	return b;
 }

@@ -1,23 +1,92 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Shared by net/ alone: the RNDIS control layer under the NVSP protocol. */
+/*
+ * Shared by net/ alone.
+ *
+ * DOC: Theory of operation
+ *
+ * A NIC has up to num_queues channels, each with a worker of its own that owns the channel's
+ * two rings and the backend's queue of the same number. What a frame needs is per queue; no
+ * lock and no counter on its way is shared.
+ *
+ * What all queues share (the guest's two buffers, addresses, filters, versions) is written by
+ * the primary channel's worker alone, or by the bus thread, with every queue's lock held. A
+ * worker holds its own queue's lock for a turn, so it finds the same buffers for the whole
+ * turn, and who takes a buffer away knows that nobody is in the middle of it. The lock is
+ * never contended otherwise. Order: bus thread and primary take them by rising number; no
+ * other worker ever holds two.
+ *
+ * Receive sections belong to one queue at a time: the primary has all of them, and gives each
+ * sub-channel its share when that is opened.
+ */
 #ifndef KVMB_NET_PRIV_H
 #define KVMB_NET_PRIV_H
 
+#include <pthread.h>
+
 #include "host-vsp/net/net.h"
+#include "host-vsp/net/net_offload.h"
+#include "host-vsp/throttle.h"
+#include "host-vsp/tuner.h"
+#include "host-vsp/worker.h"
 #include "vmbus-core/proto/net.h"
 #include "vmbus-core/proto/rndis.h"
 
-#define KVMB_NET_MTU 1500u
-#define KVMB_NET_FRAME_MAX (KVMB_NET_MTU + 14u + 4u) /* Ethernet header, one VLAN tag */
 #define KVMB_RNDIS_REPLY_MAX 1024u
 #define KVMB_RNDIS_REQUEST_MAX 4096u
+#define KVMB_RNDIS_MULTICAST_MAX 32u
+#define KVMB_RNDIS_HDR_COPY 256u /* header (44) and every PPI that a guest may send us */
 
-struct kvmb_rndis { /* the RNDIS device of one NIC; its channel's worker only */
-	u8 mac[6];
+#define NET_ETH_LEN 14u
+#define NET_VLAN_LEN 4u
+#define NET_SEND_SECTION 6144u	     /* Hyper-V's size */
+#define NET_FRAME_MAX 65550u	     /* 64 KiB less 1 of IP behind an Ethernet header */
+#define NET_RX_HEAD 112u	     /* in front of a frame in its first section: RNDIS, 4 PPIs, air */
+#define NET_RX_RANGES 64u	     /* of a transfer-page packet; Linux takes 562 */
+#define NET_RX_PARTS 40u	     /* iovecs of one received frame */
+#define NET_NO_SECTION 0xffffu
+#define NET_BOUNCE_SIZE (NET_FRAME_MAX + 3u * KVMB_PAGE_SIZE) /* a frame and the rest of a section */
+#define NET_MAX_IOV 130
+#define NET_TX_HEADS 64u	     /* frames between two commits */
+
+/* ---- RNDIS: the device that the guest sees; net_rndis.c ---- */
+
+struct kvmb_rndis_caps { /* what the NIC can do, by backend and negotiation */
+	bool offload;	  /* checksums and segmentation */
+	bool rsc;	  /* coalesced frames in */
+	u32 max_mtu;	  /* for GEN_MAXIMUM_FRAME_SIZE */
+	u32 num_queues;
+	bool mac_change;  /* the guest may set its address */
+};
+
+struct kvmb_rss { /* as the guest set it; checked */
+	bool on;
+	u32 hash_types;
+	u16 num_entries;  /* <= KVMB_NDIS_RSS_TABLE_MAX */
+	u8 key_len;
+	u8 key[KVMB_NDIS_RSS_KEY_MAX];
+	u8 table[KVMB_NDIS_RSS_TABLE_MAX]; /* table[num_entries]: queue numbers */
+};
+
+enum kvmb_rndis_change { /* what a control message changed; bits */
+	KVMB_CHANGED_FILTER = 1,
+	KVMB_CHANGED_RSC = 2,
+	KVMB_CHANGED_MAC = 4,
+	KVMB_CHANGED_RSS = 8,
+};
+
+struct kvmb_rndis { /* primary's worker writes, with every queue's lock; any worker reads under its own */
+	struct kvmb_rndis_caps caps;
+	u8 mac[6];		 /* in use */
+	u8 permanent_mac[6];
 	bool initialised;
-	u32 packet_filter; /* 0: no frame is delivered */
-	u32 nvsp_version;
-	struct kvmb_net_stats *stats;
+	u32 packet_filter;	 /* KVMB_FILTER_*, 0: no frame is delivered */
+	u32 num_multicast;
+	u8 multicast[KVMB_RNDIS_MULTICAST_MAX][6];
+	bool link;
+	bool rsc4, rsc6;	 /* the guest switched them on */
+	struct kvmb_rss rss;
+	void (*get_stats)(void *arg, struct kvmb_net_stats *st); /* for counters' OIDs */
+	void *stats_arg;
 };
 
 /**
@@ -26,12 +95,16 @@ struct kvmb_rndis { /* the RNDIS device of one NIC; its channel's worker only */
  * @msg:   msg[len], private copy of the guest's message
  * @len:   bytes
  * @reply: reply[KVMB_RNDIS_REPLY_MAX]
+ * @changed: set to KVMB_CHANGED_*
  *
  * Return: bytes of the reply, 0 when the message has none (HALT); -EPROTO when it is
  * malformed beyond answering. Trust: @msg is guest-controlled; no payload is ever an
  * address.
  */
-int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply);
+int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply, u32 *changed);
+
+/** kvmb_rndis_indicate() - A message of link up or down. Return: bytes in @msg. */
+int kvmb_rndis_indicate(bool link, u8 *msg);
 
 struct kvmb_rndis_frame { /* one checked data message */
 	u32 msg_len;	 /* of the whole message, to step to the next */
@@ -39,6 +112,7 @@ struct kvmb_rndis_frame { /* one checked data message */
 	u32 data_len;
 	bool has_vlan;
 	u16 vlan_tci;	 /* 802.1Q tag control information */
+	struct kvmb_tx_marks marks;
 };
 
 /**
@@ -52,6 +126,185 @@ struct kvmb_rndis_frame { /* one checked data message */
  */
 int kvmb_rndis_packet(const u8 *hdr, u32 hdr_len, u32 avail, struct kvmb_rndis_frame *f);
 
-#define KVMB_RNDIS_HDR_COPY 256u /* header (44) and every PPI that a guest may send us */
+struct kvmb_rndis_out { /* one data message to the guest, or one part of a coalesced frame */
+	u32 data_offset; /* from the message's start */
+	u32 data_len;
+	bool has_vlan;
+	u16 vlan_tci;
+	u32 csum;	 /* KVMB_RX_CSUM_*, 0 = none */
+	u8 rsc;		 /* KVMB_RSC_*, 0 = a frame by itself */
+};
+
+/** kvmb_rndis_header() - Header and per-packet info. Return: bytes, <= NET_RX_HEAD. */
+u32 kvmb_rndis_header(const struct kvmb_rndis_out *o, u8 *buf);
+
+/* ---- the NIC ---- */
+
+enum net_state {
+	NET_CLOSED,	/* expects NVSP INIT */
+	NET_VERSIONED,
+};
+
+struct net_buf { /* a guest's send or receive buffer; under every queue's lock */
+	struct kvmb_gpadl *gpadl; /* NULL = none */
+	u8 **pages;		  /* pages[num_pages], host addresses; owned */
+	u32 num_pages;
+};
+
+struct net_sections { /* of the receive buffer; a queue's worker touches those it owns */
+	u32 size;  /* bytes, all alike */
+	u32 num;   /* <= NET_NO_SECTION */
+	u16 *next; /* next[num]: of a free list or of the packet it is in */
+	u32 *id;   /* id[num]: transaction that the guest has, at its first section; 0 = none */
+	u8 *owner; /* owner[num]: queue number; atomic */
+};
+
+struct net_queue;
+
+struct net_slot { /* a queue's place, for good */
+	pthread_mutex_t lock;	/* see above */
+	struct net_queue *q;	/* its open channel; bus thread writes under lock */
+	struct kvmb_net_stats stats; /* the queue's worker writes */
+};
+
+struct kvmb_net {
+	struct kvmb_net_spec spec; /* mtu: bus thread, atomic */
+	char name[16];
+	struct kvmb_net_backend *backend;
+	struct kvmb_loop *loop;
+	struct kvmb_bus *bus;	  /* NULL until it is offered */
+	unsigned int num_queues;  /* min(backend's, spec's) */
+	struct kvmb_chan *primary; /* its place on the bus, bus thread */
+	struct net_slot *slots;	  /* slots[num_queues] */
+	/* shared by the queues, see above */
+	enum net_state state;
+	u32 version;		  /* KVMB_NVSP_V* */
+	u32 guest_mtu;		  /* from NDIS_CONFIG, 0 = not said */
+	u64 guest_caps;		  /* KVMB_NVSP_CAP_* */
+	u32 num_subs;		  /* sub-channels granted */
+	struct kvmb_rndis rndis;
+	struct net_buf recv, send;
+	struct net_sections sec;
+	u32 rx_epoch;		  /* rises when frames that waited so far are stale */
+	/* either way */
+	struct kvmb_throttle tx_rate, rx_rate;
+	/* bus thread tells, workers look; atomic */
+	bool link;
+	bool backend_gone;	  /* a worker found it so */
+	u32 backend_epoch;	  /* rises when the backend has new descriptors */
+	/* bus thread */
+	struct kvmb_work gone_work;
+	struct kvmb_timer revive_timer;
+	u32 restarts;
+	void (*removed)(void *arg, struct kvmb_net *n);
+	void *removed_arg;
+};
+
+struct net_rx_batch { /* a transfer-page packet in the making */
+	struct kvmb_wire_xfer_pages h;
+	struct kvmb_wire_xfer_range ranges[NET_RX_RANGES]; /* ranges[num] */
+	u32 num;
+	u16 first, last; /* chain of its sections */
+	u32 frames, bytes;
+	bool control;	 /* one RNDIS control message, not frames */
+};
+
+struct net_tx_head { /* the corrected front of a frame, until commit() */
+	struct virtio_net_hdr vnet;
+	u8 bytes[KVMB_OFFLOAD_HEAD_MAX + NET_VLAN_LEN];
+};
+
+struct net_queue { /* an open channel; its worker, unless said otherwise */
+	struct kvmb_net *n;
+	struct net_slot *slot;
+	unsigned int index;
+	struct kvmb_chan *ch;
+	struct kvmb_chan_io *io;
+	struct kvmb_gm *gm;
+	struct kvmb_worker worker;
+	struct kvmb_tuner tuner;
+	int epoll_fd;
+	bool joined;		/* bus thread: the worker has been waited for */
+	bool stopping, failed;
+
+	/* the backend's queue */
+	int backend_fd;		/* as in the epoll, -1 = none */
+	u32 backend_events;	/* EPOLL*, watched for */
+	u32 backend_epoch;
+	bool readable;		/* it may have a frame */
+	bool full;		/* it takes no more frames until it is writable */
+
+	/* out */
+	u32 num_heads;		/* heads in use, frames not committed */
+	u32 quiet;		/* completions put that may be published later */
+	bool loud;		/* something put that must be published now */
+	u64 publish_ns, tx_ns;	/* when: publish at the latest; take frames again; 0 = not set */
+
+	/* in */
+	u16 free;		/* list of free sections, NET_NO_SECTION ends it */
+	u32 num_free;
+	u16 generation;		/* upper half of the next id: a second completion is recognised */
+	u32 rx_epoch;
+	u64 rx_ns;		/* when frames may come in again; 0 = now */
+	u64 last_rx_ns;
+	bool burst;		/* frames come close together: read until there is none */
+	struct net_rx_batch batch;
+
+	/* a completion that the ring had no room for; nothing else is taken meanwhile */
+	bool held;
+	u64 held_id;
+	struct kvmb_wire_nvsp held_msg;
+
+	/* primary: what goes to the guest as RNDIS control messages */
+	u8 reply[KVMB_RNDIS_REPLY_MAX];
+	u32 reply_len;
+	bool told_link;		/* the link as the guest was last told */
+
+	struct net_tx_head heads[NET_TX_HEADS];
+	u8 scratch[8192] __attribute__((aligned(8)));
+	u8 *bounce;		/* bounce[NET_BOUNCE_SIZE], with an access VLAN */
+};
+
+static inline void net_count(u64 *counter, u64 n) /* one writer, any reader */
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline bool net_link_up(struct kvmb_net *n)
+{
+	return __atomic_load_n(&n->link, __ATOMIC_RELAXED) &&
+	       !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
+}
+
+/* net_vsp.c: the protocol */
+extern const struct kvmb_vsp_ops net_vsp_ops;
+void net_fail(struct net_queue *q, const char *why, int err);
+int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max);
+void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet);
+void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet);
+bool net_flush_held(struct net_queue *q);
+int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt); /* 0; -EAGAIN: leave it */
+void net_forget_guest(struct kvmb_net *n); /* every lock held, or no channel open */
+void net_backend_lost(struct net_queue *q);
+
+/* net_tx.c: frames out */
+int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m);
+int net_tx_iov(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m,
+	       struct iovec *iov, u32 *len);
+void net_tx_commit(struct net_queue *q);
+
+/* net_rx.c: frames in, and control messages to the guest */
+int net_sections_create(struct kvmb_net *n);
+void net_sections_destroy(struct kvmb_net *n);
+void net_sections_take(struct net_queue *q, u32 num_queues);
+void net_sections_return(struct net_queue *q);
+void net_rx_completed(struct net_queue *q, u64 id);
+bool net_rx(struct net_queue *q);
+bool net_rx_flush(struct net_queue *q);
+void net_send_control(struct net_queue *q);
+bool net_can_receive(struct net_queue *q);
+
+/* net_worker.c: a queue's thread */
+void net_worker_run(void *arg);
 
 #endif

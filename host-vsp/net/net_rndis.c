@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * RNDIS: control messages with their OIDs, and the checks on data messages.
+ * RNDIS control: the device that the guest sees, its OIDs, its answers.
  *
- * OIDs are an allow-list: a get table of fixed values and a few setters. An OID nobody
- * listed is answered NOT SUPPORTED, and no payload is ever taken for an address
- * (CVE-2021-28476 was one that was).
+ * OIDs are an allow-list: a get table of values and a few setters. An OID nobody listed is
+ * answered NOT SUPPORTED, and no payload is ever taken for an address (CVE-2021-28476 was one
+ * that was). A setter checks everything before it changes anything.
  *
- * Offloads are not offered yet, so their capabilities are zero and per-packet info
- * other than the VLAN tag is checked and ignored.
- *
- * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c; protocol notes 6.4, 6.5.
+ * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c; protocol notes 6.4.
  */
 #include "host-vsp/net/net_priv.h"
 
@@ -17,6 +14,10 @@
 
 #define HDR ((u32)sizeof(struct kvmb_wire_rndis))
 #define LINK_SPEED_100BPS 100000000u /* 10 Gbit/s */
+#define LSO_MAX 65535u		     /* of IP; Linux takes less by itself */
+#define LSO_IP6_EXTENSIONS 1u
+#define LSO_IP6_TCP_OPTIONS 4u
+#define MAC_OPTIONS 0xdu /* copies lookahead data, no loopback, packet priority */
 
 struct query { /* one answer in the making */
 	const struct kvmb_rndis *r;
@@ -49,18 +50,45 @@ static u32 give_bytes(struct query *q, const void *p, u32 len)
 
 static u32 give_offload_caps(struct query *q)
 {
-	/* the guest's struct grew with NVSP; answer the size it asked for, all zero: no offload */
+	/* the guest's struct grew with NVSP; answer the size it asked for */
 	u32 size = q->want >= KVMB_NDIS_OFFLOAD_SIZE_V6 ? KVMB_NDIS_OFFLOAD_SIZE_V6 :
 		   q->want >= KVMB_NDIS_OFFLOAD_SIZE_V5 ? KVMB_NDIS_OFFLOAD_SIZE_V5 :
 							    KVMB_NDIS_OFFLOAD_SIZE_V1;
-	struct kvmb_wire_ndis_object h = { .type = KVMB_NDIS_OFFLOAD,
-					   .revision = KVMB_NDIS_OFFLOAD_REV,
-					   .size = cpu_to_le16((u16)size) };
+	const u32 both = KVMB_NDIS_CSUM_IP_OPTIONS | KVMB_NDIS_CSUM_TCP_OPTIONS | KVMB_NDIS_CSUM_TCP |
+			 KVMB_NDIS_CSUM_UDP;
+	struct kvmb_wire_ndis_offload o = { .h = { .type = KVMB_NDIS_OFFLOAD,
+						   .revision = KVMB_NDIS_OFFLOAD_REV,
+						   .size = cpu_to_le16((u16)size) } };
 
-	memset(q->out, 0, size);
-	memcpy(q->out, &h, sizeof(h));
+	if (q->r->caps.offload) {
+		o.csum.ip4_tx_encap = o.csum.ip4_rx_encap = o.csum.ip6_tx_encap = o.csum.ip6_rx_encap =
+			cpu_to_le32(KVMB_NDIS_ENCAP_802_3);
+		o.csum.ip4_tx = cpu_to_le32(both | KVMB_NDIS_CSUM_IP_HEADER);
+		o.csum.ip4_rx = o.csum.ip6_tx = o.csum.ip6_rx = cpu_to_le32(both);
+		o.lsov2.ip4_encap = o.lsov2.ip6_encap = cpu_to_le32(KVMB_NDIS_ENCAP_802_3);
+		o.lsov2.ip4_max = o.lsov2.ip6_max = cpu_to_le32(LSO_MAX);
+		o.lsov2.ip4_min_segments = o.lsov2.ip6_min_segments = cpu_to_le32(2);
+		o.lsov2.ip6_options = cpu_to_le32(LSO_IP6_EXTENSIONS | LSO_IP6_TCP_OPTIONS);
+	}
+	o.rsc_ip4 = o.rsc_ip6 = q->r->caps.rsc;
+	memcpy(q->out, &o, size);
 	q->len = size;
 	return KVMB_RNDIS_STATUS_OK;
+}
+
+static u32 give_rss_caps(struct query *q)
+{
+	struct kvmb_wire_ndis_rss_caps c = {
+		.h = { KVMB_NDIS_RSS_CAPS, KVMB_NDIS_RSS_REV, cpu_to_le16(sizeof(c)) },
+		.flags = cpu_to_le32(KVMB_NDIS_RSS_HASH_TOEPLITZ | KVMB_NDIS_RSS_HASH_TYPES),
+		.num_vectors = cpu_to_le32(q->r->caps.num_queues),
+		.num_queues = cpu_to_le32(q->r->caps.num_queues),
+		.table_entries = cpu_to_le16(KVMB_NDIS_RSS_TABLE_MAX),
+	};
+
+	if (q->r->caps.num_queues < 2)
+		return KVMB_RNDIS_STATUS_NOT_SUPPORTED;
+	return give_bytes(q, &c, sizeof(c));
 }
 
 static u32 give_supported(struct query *q)
@@ -69,10 +97,20 @@ static u32 give_supported(struct query *q)
 		KVMB_OID_GEN_SUPPORTED_LIST, KVMB_OID_GEN_HARDWARE_STATUS,
 		KVMB_OID_GEN_MEDIA_SUPPORTED, KVMB_OID_GEN_MEDIA_IN_USE,
 		KVMB_OID_GEN_MAXIMUM_FRAME_SIZE, KVMB_OID_GEN_LINK_SPEED,
+		KVMB_OID_GEN_TRANSMIT_BLOCK_SIZE, KVMB_OID_GEN_RECEIVE_BLOCK_SIZE,
 		KVMB_OID_GEN_VENDOR_ID, KVMB_OID_GEN_VENDOR_DESCRIPTION,
-		KVMB_OID_GEN_CURRENT_PACKET_FILTER, KVMB_OID_GEN_MAXIMUM_TOTAL_SIZE,
-		KVMB_OID_GEN_MEDIA_CONNECT_STATUS, KVMB_OID_802_3_PERMANENT_ADDRESS,
-		KVMB_OID_802_3_CURRENT_ADDRESS,
+		KVMB_OID_GEN_VENDOR_DRIVER_VERSION, KVMB_OID_GEN_CURRENT_PACKET_FILTER,
+		KVMB_OID_GEN_CURRENT_LOOKAHEAD, KVMB_OID_GEN_MAXIMUM_TOTAL_SIZE,
+		KVMB_OID_GEN_MAC_OPTIONS, KVMB_OID_GEN_MEDIA_CONNECT_STATUS,
+		KVMB_OID_GEN_MAXIMUM_SEND_PACKETS, KVMB_OID_GEN_RECEIVE_SCALE_CAPS,
+		KVMB_OID_GEN_RECEIVE_SCALE_PARAMS, KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER,
+		KVMB_OID_GEN_FRIENDLY_NAME, KVMB_OID_GEN_XMIT_OK, KVMB_OID_GEN_RCV_OK,
+		KVMB_OID_GEN_XMIT_ERROR, KVMB_OID_GEN_RCV_ERROR, KVMB_OID_GEN_RCV_NO_BUFFER,
+		KVMB_OID_802_3_PERMANENT_ADDRESS, KVMB_OID_802_3_CURRENT_ADDRESS,
+		KVMB_OID_802_3_MULTICAST_LIST, KVMB_OID_802_3_MAXIMUM_LIST_SIZE,
+		KVMB_OID_802_3_RCV_ERROR_ALIGNMENT, KVMB_OID_802_3_XMIT_ONE_COLLISION,
+		KVMB_OID_802_3_XMIT_MORE_COLLISIONS, KVMB_OID_TCP_OFFLOAD_PARAMETERS,
+		KVMB_OID_TCP_OFFLOAD_HW_CAPS,
 	};
 	size_t i;
 
@@ -82,11 +120,39 @@ static u32 give_supported(struct query *q)
 	return KVMB_RNDIS_STATUS_OK;
 }
 
+static u64 sum_drops(const u64 *drops)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < KVMB_DROP_NUM; i++)
+		sum += drops[i];
+	return sum;
+}
+
+/* Counters are 32 bits; a guest that has room for 64 gets them. */
+static u32 give_counter(struct query *q, u32 oid)
+{
+	struct kvmb_net_stats st = { 0 };
+	__le64 w;
+	u64 v;
+
+	q->r->get_stats(q->r->stats_arg, &st);
+	v = oid == KVMB_OID_GEN_XMIT_OK	   ? st.tx_frames :
+	    oid == KVMB_OID_GEN_RCV_OK	   ? st.rx_frames :
+	    oid == KVMB_OID_GEN_XMIT_ERROR ? sum_drops(st.tx_dropped) :
+					     sum_drops(st.rx_dropped) - st.rx_dropped[KVMB_DROP_FILTERED];
+	if (q->want < sizeof(w))
+		return give32(q, (u32)v);
+	w = cpu_to_le64(v);
+	return give_bytes(q, &w, sizeof(w));
+}
+
 static u32 query_oid(struct query *q, u32 oid)
 {
 	static const char vendor[] = "kvmbus synthetic NIC";
 	static const u16 friendly[] = { 'k', 'v', 'm', 'b', 'u', 's' };
-	const struct kvmb_net_stats *st = q->r->stats;
+	const struct kvmb_rndis *r = q->r;
 
 	switch (oid) {
 	case KVMB_OID_GEN_SUPPORTED_LIST:
@@ -94,18 +160,22 @@ static u32 query_oid(struct query *q, u32 oid)
 	case KVMB_OID_GEN_HARDWARE_STATUS: /* ready */
 	case KVMB_OID_GEN_MEDIA_SUPPORTED: /* 802.3 */
 	case KVMB_OID_GEN_MEDIA_IN_USE:
-	case KVMB_OID_GEN_MEDIA_CONNECT_STATUS: /* connected */
-	case KVMB_OID_GEN_MAC_OPTIONS:
-	case KVMB_OID_GEN_XMIT_ERROR:
-	case KVMB_OID_GEN_RCV_ERROR:
+	case KVMB_OID_GEN_RCV_NO_BUFFER: /* frames wait in the backend instead */
+	case KVMB_OID_802_3_RCV_ERROR_ALIGNMENT:
+	case KVMB_OID_802_3_XMIT_ONE_COLLISION:
+	case KVMB_OID_802_3_XMIT_MORE_COLLISIONS:
 		return give32(q, 0);
+	case KVMB_OID_GEN_MEDIA_CONNECT_STATUS:
+		return give32(q, !r->link);
+	case KVMB_OID_GEN_MAC_OPTIONS:
+		return give32(q, MAC_OPTIONS);
 	case KVMB_OID_GEN_MAXIMUM_FRAME_SIZE:
 	case KVMB_OID_GEN_CURRENT_LOOKAHEAD:
-		return give32(q, KVMB_NET_MTU);
+		return give32(q, r->caps.max_mtu);
 	case KVMB_OID_GEN_TRANSMIT_BLOCK_SIZE:
 	case KVMB_OID_GEN_RECEIVE_BLOCK_SIZE:
 	case KVMB_OID_GEN_MAXIMUM_TOTAL_SIZE:
-		return give32(q, KVMB_NET_MTU + 14);
+		return give32(q, r->caps.max_mtu + NET_ETH_LEN);
 	case KVMB_OID_GEN_LINK_SPEED:
 		return give32(q, LINK_SPEED_100BPS);
 	case KVMB_OID_GEN_VENDOR_ID:
@@ -117,45 +187,189 @@ static u32 query_oid(struct query *q, u32 oid)
 	case KVMB_OID_GEN_FRIENDLY_NAME:
 		return give_bytes(q, friendly, sizeof(friendly));
 	case KVMB_OID_GEN_CURRENT_PACKET_FILTER:
-		return give32(q, q->r->packet_filter);
+		return give32(q, r->packet_filter);
 	case KVMB_OID_GEN_MAXIMUM_SEND_PACKETS:
 		return give32(q, 8);
 	case KVMB_OID_GEN_XMIT_OK:
-		return give32(q, (u32)st->tx_frames);
 	case KVMB_OID_GEN_RCV_OK:
-		return give32(q, (u32)st->rx_frames);
-	case KVMB_OID_GEN_RCV_NO_BUFFER:
-		return give32(q, (u32)st->rx_dropped);
+	case KVMB_OID_GEN_XMIT_ERROR:
+	case KVMB_OID_GEN_RCV_ERROR:
+		return give_counter(q, oid);
 	case KVMB_OID_802_3_PERMANENT_ADDRESS:
+		return give_bytes(q, r->permanent_mac, sizeof(r->permanent_mac));
 	case KVMB_OID_802_3_CURRENT_ADDRESS:
-		return give_bytes(q, q->r->mac, sizeof(q->r->mac));
+		return give_bytes(q, r->mac, sizeof(r->mac));
 	case KVMB_OID_802_3_MAXIMUM_LIST_SIZE:
-		return give32(q, 32);
+		return give32(q, KVMB_RNDIS_MULTICAST_MAX);
+	case KVMB_OID_802_3_MULTICAST_LIST:
+		return give_bytes(q, r->multicast, r->num_multicast * 6);
 	case KVMB_OID_TCP_OFFLOAD_HW_CAPS:
 		return give_offload_caps(q);
+	case KVMB_OID_GEN_RECEIVE_SCALE_CAPS:
+		return give_rss_caps(q);
 	default:
 		return KVMB_RNDIS_STATUS_NOT_SUPPORTED;
 	}
 }
 
-static u32 set_oid(struct kvmb_rndis *r, u32 oid, const u8 *in, u32 len)
+/* ---- setters: @in[len] lies in the message ---- */
+
+static u32 set_filter(struct kvmb_rndis *r, const u8 *in, u32 len)
 {
 	__le32 w;
 
+	if (len < sizeof(w))
+		return KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	memcpy(&w, in, sizeof(w));
+	r->packet_filter = le32_to_cpu(w);
+	return KVMB_RNDIS_STATUS_OK;
+}
+
+static u32 set_multicast(struct kvmb_rndis *r, const u8 *in, u32 len)
+{
+	if (len % 6 || len > sizeof(r->multicast))
+		return KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	memcpy(r->multicast, in, len);
+	r->num_multicast = len / 6;
+	return KVMB_RNDIS_STATUS_OK;
+}
+
+/* Checksums and LSO work frame by frame, whatever is set here; RSC is ours to start. */
+static u32 set_offload(struct kvmb_rndis *r, const u8 *in, u32 len)
+{
+	u8 rsc4 = 0, rsc6 = 0;
+
+	if (len < sizeof(struct kvmb_wire_ndis_object))
+		return KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	if (len > KVMB_NDIS_PARAM_RSC_IP6) {
+		rsc4 = in[KVMB_NDIS_PARAM_RSC_IP4];
+		rsc6 = in[KVMB_NDIS_PARAM_RSC_IP6];
+	}
+	if (rsc4 > KVMB_NDIS_PARAM_ON || rsc6 > KVMB_NDIS_PARAM_ON)
+		return KVMB_RNDIS_STATUS_INVALID_DATA;
+	if (rsc4)
+		r->rsc4 = rsc4 == KVMB_NDIS_PARAM_ON && r->caps.rsc;
+	if (rsc6)
+		r->rsc6 = rsc6 == KVMB_NDIS_PARAM_ON && r->caps.rsc;
+	return KVMB_RNDIS_STATUS_OK;
+}
+
+/* @off .. @off + @size of a parameter. Return: NULL when it is not all in @len bytes. */
+static const u8 *part(const u8 *in, u32 len, u32 off, u32 size)
+{
+	u32 end;
+
+	return check_add_overflow(off, size, &end) || end > len ? NULL : in + off;
+}
+
+static u32 set_rss(struct kvmb_rndis *r, const u8 *in, u32 len)
+{
+	struct kvmb_wire_ndis_rss_params p;
+	struct kvmb_rss rss = { 0 };
+	const u8 *table, *key;
+	u32 i, size;
+	__le32 w;
+
+	if (r->caps.num_queues < 2)
+		return KVMB_RNDIS_STATUS_NOT_SUPPORTED;
+	if (len < sizeof(p))
+		return KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	memcpy(&p, in, sizeof(p));
+	if (p.h.type != KVMB_NDIS_RSS_PARAMS || p.h.revision < KVMB_NDIS_RSS_REV ||
+	    le16_to_cpu(p.h.size) < sizeof(p) || le16_to_cpu(p.h.size) > len)
+		return KVMB_RNDIS_STATUS_INVALID_DATA;
+	if (le16_to_cpu(p.flags) & KVMB_NDIS_RSS_DISABLE) {
+		r->rss.on = false;
+		return KVMB_RNDIS_STATUS_OK;
+	}
+	size = le16_to_cpu(p.table_size);
+	rss.key_len = (u8)KVMB_MIN(le16_to_cpu(p.key_size), 255);
+	table = part(in, len, le32_to_cpu(p.table_offset), size);
+	key = part(in, len, le32_to_cpu(p.key_offset), rss.key_len);
+	rss.num_entries = (u16)(size / sizeof(w));
+	if (!table || !key || rss.key_len != KVMB_NDIS_RSS_KEY_MAX || !size ||
+	    size > KVMB_NDIS_RSS_TABLE_MAX * sizeof(w) || (size & (size - 1)))
+		return KVMB_RNDIS_STATUS_INVALID_DATA;
+	for (i = 0; i < rss.num_entries; i++) {
+		memcpy(&w, table + i * sizeof(w), sizeof(w));
+		if (le32_to_cpu(w) >= r->caps.num_queues)
+			return KVMB_RNDIS_STATUS_INVALID_DATA;
+		rss.table[i] = (u8)le32_to_cpu(w);
+	}
+	memcpy(rss.key, key, rss.key_len);
+	rss.hash_types = le32_to_cpu(p.hash_info) & KVMB_NDIS_RSS_HASH_TYPES;
+	rss.on = true;
+	r->rss = rss;
+	return KVMB_RNDIS_STATUS_OK;
+}
+
+static int hex_digit(const u8 *utf16)
+{
+	u8 c = utf16[0];
+
+	if (utf16[1])
+		return -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The one named parameter there is: "NetworkAddress", 12 hexadecimal digits. */
+static u32 set_config(struct kvmb_rndis *r, const u8 *in, u32 len)
+{
+	static const char want[] = "NetworkAddress";
+	struct kvmb_wire_rndis_config c;
+	const u8 *name, *value;
+	u8 mac[6];
+	u32 i;
+
+	if (len < sizeof(c))
+		return KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	memcpy(&c, in, sizeof(c));
+	name = part(in, len, le32_to_cpu(c.name_offset), le32_to_cpu(c.name_len));
+	value = part(in, len, le32_to_cpu(c.value_offset), le32_to_cpu(c.value_len));
+	if (!name || !value || le32_to_cpu(c.name_len) != 2 * strlen(want) ||
+	    le32_to_cpu(c.value_len) != 4 * sizeof(mac))
+		return KVMB_RNDIS_STATUS_INVALID_DATA;
+	for (i = 0; i < strlen(want); i++) {
+		if (name[2 * i] != (u8)want[i] || name[2 * i + 1])
+			return KVMB_RNDIS_STATUS_INVALID_DATA;
+	}
+	for (i = 0; i < 12; i++) {
+		int d = hex_digit(value + 2 * i);
+
+		if (d < 0)
+			return KVMB_RNDIS_STATUS_INVALID_DATA;
+		mac[i / 2] = (u8)(i & 1 ? mac[i / 2] | d : d << 4);
+	}
+	if (mac[0] & 1)
+		return KVMB_RNDIS_STATUS_INVALID_DATA;
+	if (!r->caps.mac_change && memcmp(mac, r->permanent_mac, sizeof(mac)))
+		return KVMB_RNDIS_STATUS_NOT_SUPPORTED;
+	memcpy(r->mac, mac, sizeof(mac));
+	return KVMB_RNDIS_STATUS_OK;
+}
+
+static u32 set_oid(struct kvmb_rndis *r, u32 oid, const u8 *in, u32 len, u32 *changed)
+{
 	switch (oid) {
 	case KVMB_OID_GEN_CURRENT_PACKET_FILTER:
-		if (len < sizeof(w))
-			return KVMB_RNDIS_STATUS_INVALID_LENGTH;
-		memcpy(&w, in, sizeof(w));
-		r->packet_filter = le32_to_cpu(w);
-		return KVMB_RNDIS_STATUS_OK;
-	case KVMB_OID_TCP_OFFLOAD_PARAMETERS:
-		/* nothing was offered, so nothing can be switched on; Linux insists on success */
-		return len < sizeof(struct kvmb_wire_ndis_object) ? KVMB_RNDIS_STATUS_INVALID_LENGTH :
-								    KVMB_RNDIS_STATUS_OK;
+		*changed = KVMB_CHANGED_FILTER;
+		return set_filter(r, in, len);
 	case KVMB_OID_802_3_MULTICAST_LIST:
-		return len % 6 ? KVMB_RNDIS_STATUS_INVALID_LENGTH : KVMB_RNDIS_STATUS_OK;
+		return set_multicast(r, in, len);
+	case KVMB_OID_TCP_OFFLOAD_PARAMETERS:
+		*changed = KVMB_CHANGED_RSC;
+		return set_offload(r, in, len);
+	case KVMB_OID_GEN_RECEIVE_SCALE_PARAMS:
+		*changed = KVMB_CHANGED_RSS;
+		return set_rss(r, in, len);
+	case KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER:
+		*changed = KVMB_CHANGED_MAC;
+		return set_config(r, in, len);
 	case KVMB_OID_GEN_CURRENT_LOOKAHEAD:
+	case KVMB_OID_GEN_PROTOCOL_OPTIONS:
 		return KVMB_RNDIS_STATUS_OK;
 	default:
 		return KVMB_RNDIS_STATUS_NOT_SUPPORTED;
@@ -221,14 +435,16 @@ static int do_query(struct kvmb_rndis *r, const struct kvmb_wire_rndis_request *
 }
 
 static int do_set(struct kvmb_rndis *r, const u8 *msg, u32 len,
-		  const struct kvmb_wire_rndis_request *w, u8 *reply)
+		  const struct kvmb_wire_rndis_request *w, u8 *reply, u32 *changed)
 {
 	struct kvmb_wire_rndis_set_complete c = { .id = w->id };
 	u32 n, status;
 	const u8 *in;
 
 	in = info_buffer(msg, len, w, &n);
-	status = in ? set_oid(r, le32_to_cpu(w->oid), in, n) : KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	status = in ? set_oid(r, le32_to_cpu(w->oid), in, n, changed) : KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	if (status)
+		*changed = 0;
 	c.status = cpu_to_le32(status);
 	reply_header(reply, KVMB_RNDIS_SET, HDR + sizeof(c));
 	memcpy(reply + HDR, &c, sizeof(c));
@@ -247,12 +463,13 @@ static int do_simple(u32 type, const struct kvmb_wire_rndis_request *w, u8 *repl
 	return (int)(HDR + sizeof(c));
 }
 
-int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply)
+int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply, u32 *changed)
 {
 	struct kvmb_wire_rndis_request w = { 0 };
 	struct kvmb_wire_rndis h;
 	u32 type, msg_len, body;
 
+	*changed = 0;
 	if (len < HDR + sizeof(w.id))
 		return -EPROTO;
 	memcpy(&h, msg, sizeof(h));
@@ -269,11 +486,12 @@ int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply)
 	case KVMB_RNDIS_HALT:
 		r->initialised = false;
 		r->packet_filter = 0;
+		*changed = KVMB_CHANGED_FILTER;
 		return 0;
 	case KVMB_RNDIS_QUERY:
 		return body < sizeof(w) ? -EPROTO : do_query(r, &w, reply);
 	case KVMB_RNDIS_SET:
-		return body < sizeof(w) ? -EPROTO : do_set(r, msg, msg_len, &w, reply);
+		return body < sizeof(w) ? -EPROTO : do_set(r, msg, msg_len, &w, reply, changed);
 	case KVMB_RNDIS_RESET:
 	case KVMB_RNDIS_KEEPALIVE:
 		return do_simple(type, &w, reply);
@@ -282,65 +500,15 @@ int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply)
 	}
 }
 
-/* Per-packet info: every entry inside its area, every step forward. */
-static int parse_ppis(const u8 *p, u32 len, struct kvmb_rndis_frame *f)
+int kvmb_rndis_indicate(bool link, u8 *msg)
 {
-	struct kvmb_wire_ppi ppi;
-	u32 size, off, type;
-	__le32 w;
+	struct {
+		struct kvmb_wire_rndis h;
+		struct kvmb_wire_rndis_indicate i;
+	} m = { .h = { cpu_to_le32(KVMB_RNDIS_INDICATE), cpu_to_le32(sizeof(m)) } };
 
-	while (len) {
-		if (len < sizeof(ppi))
-			return -EPROTO;
-		memcpy(&ppi, p, sizeof(ppi));
-		size = le32_to_cpu(ppi.size);
-		off = le32_to_cpu(ppi.offset);
-		type = le32_to_cpu(ppi.type);
-		if (size < sizeof(ppi) || size > len || off < sizeof(ppi) || off > size)
-			return -EPROTO;
-		if (type == KVMB_PPI_VLAN) {
-			if (size - off < sizeof(w) || f->has_vlan)
-				return -EPROTO;
-			memcpy(&w, p + off, sizeof(w));
-			f->has_vlan = true;
-			/* wire: priority 2:0, CFI 3, VLAN id 15:4; a tag has them the other way round */
-			f->vlan_tci = (u16)((le32_to_cpu(w) & 7) << 13 | (le32_to_cpu(w) & 8) << 9 |
-					    (le32_to_cpu(w) >> 4 & 0xfff));
-		} else if (type == KVMB_PPI_LSO) {
-			return -EPROTO; /* never offered */
-		}
-		p += size;
-		len -= size;
-	}
-	return 0;
-}
-
-int kvmb_rndis_packet(const u8 *hdr, u32 hdr_len, u32 avail, struct kvmb_rndis_frame *f)
-{
-	const u32 min = HDR + (u32)sizeof(struct kvmb_wire_rndis_packet);
-	struct kvmb_wire_rndis_packet p;
-	struct kvmb_wire_rndis h;
-	u32 off, end, ppi_off, ppi_len, ppi_end;
-
-	if (hdr_len < min || avail < min)
-		return -EPROTO;
-	memcpy(&h, hdr, sizeof(h));
-	memcpy(&p, hdr + HDR, sizeof(p));
-	memset(f, 0, sizeof(*f));
-	f->msg_len = le32_to_cpu(h.len);
-	if (le32_to_cpu(h.type) != KVMB_RNDIS_PACKET || f->msg_len < min || f->msg_len > avail)
-		return -EPROTO;
-	if (check_add_overflow(le32_to_cpu(p.data_offset), HDR, &off) ||
-	    check_add_overflow(off, le32_to_cpu(p.data_len), &end) || off < min || end > f->msg_len)
-		return -EPROTO;
-	f->data_offset = off;
-	f->data_len = le32_to_cpu(p.data_len);
-	ppi_len = le32_to_cpu(p.ppi_len);
-	if (!ppi_len)
-		return 0;
-	if (check_add_overflow(le32_to_cpu(p.ppi_offset), HDR, &ppi_off) ||
-	    check_add_overflow(ppi_off, ppi_len, &ppi_end) || ppi_off < min || ppi_end > off ||
-	    ppi_end > hdr_len)
-		return -EPROTO;
-	return parse_ppis(hdr + ppi_off, ppi_len, f);
+	m.i.status = cpu_to_le32(link ? KVMB_RNDIS_INDICATE_CONNECT : KVMB_RNDIS_INDICATE_DISCONNECT);
+	m.i.buf_offset = cpu_to_le32(sizeof(m.i));
+	memcpy(msg, &m, sizeof(m));
+	return sizeof(m);
 }

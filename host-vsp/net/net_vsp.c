@@ -1,823 +1,566 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The netvsp protocol: NVSP negotiation, buffers, frames both ways.
+ * The netvsp protocol: negotiation, the guest's buffers, sub-channels, completions.
  *
  * DOC: Theory of operation
  *
- * One worker owns the channel's rings, the backend and all state below. It sleeps in
- * an event loop on three things: the guest's signal, the backend's descriptor, the stop
- * request.
+ * Whatever is shared by the queues comes in on the primary channel, and changes with every
+ * queue's lock held (net_priv.h says who may hold which). Sub-channels carry frames and
+ * completions, nothing else: anything else there stops the channel.
  *
- * Out: the guest's packet names a section of its send buffer and/or pages; both are
- * turned into one iovec list over guest memory. RNDIS headers are copied out and
- * checked; the frame itself goes to the backend from where it lies.
+ * The buffers are page lists held by reference: a guest that tears one down while it is in use
+ * gets the answer when it has been revoked or the channel is closed. A second buffer is refused
+ * while there is one (CVE-2017-0075 was the replacement of a buffer in use).
  *
- * In: the backend writes a frame straight into a free section of the guest's receive
- * buffer, behind room for the RNDIS header; a transfer-page packet tells the guest. The
- * section comes back with the guest's completion and only then is used again. When no
- * section is free, or the ring is full, the backend is not read: frames wait there.
+ * Sub-channels are granted once, as many as the backend has queues. The guest then gets a table
+ * that spreads its flows over them.
  *
- * The buffers are page lists held by reference: a guest that tears one down while it
- * is in use gets the answer when it has been revoked or the channel is closed. A second
- * buffer is refused while there is one (CVE-2017-0075 was the replacement of a buffer
- * in use).
- *
- * Limits: one queue, no offloads, MTU 1500; a data packet has at most 32 ranges.
+ * Limits: a data packet has at most 32 ranges. Segmentation of UDP is not offered: the revision
+ * of NDIS_OFFLOAD that Linux understands (3) has no place for it.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c; protocol notes 6.
  */
-#include <sys/epoll.h>
-#include <unistd.h>
-
 #include "host-vsp/iov.h"
 #include "host-vsp/net/net_priv.h"
-#include "host-vsp/worker.h"
 #include "lib/log.h"
 #include "lib/util.h"
 
-#define SUB_ALLOC 1728u	    /* receive section; Hyper-V's size */
-#define SEND_SECTION 6144u  /* send section; Hyper-V's size */
-#define MAX_SECTIONS 20480u /* 31 MiB / 1728 and some */
-#define RNDIS_HDR 44u	    /* message and packet header in front of a received frame */
-#define MAX_RANGES 32u
-#define MAX_IOV 128
-#define SCRATCH_SIZE 8192u
-#define RX_BATCH 64
-static_assert(RNDIS_HDR + KVMB_NET_FRAME_MAX <= SUB_ALLOC, "a frame fits a section");
-
-enum net_state { /* worker only */
-	NET_CLOSED,  /* expects NVSP INIT */
-	NET_VERSIONED,
-	NET_NUM
-};
-
-struct net_buf { /* a guest's send or receive buffer */
-	struct kvmb_gpadl *gpadl;
-	const u64 *gfns; /* gfns[num_pages] */
-	u32 num_pages;
-};
-
-struct kvmb_net {
-	struct kvmb_rndis rndis;
-	struct kvmb_net_backend *backend;
-	struct kvmb_net_stats stats;
-	char name[16];
-	unsigned int index;
-};
-
-struct net_chan {
-	struct kvmb_net *n;
-	struct kvmb_chan *ch;
-	struct kvmb_chan_io *io;
-	struct kvmb_gm *gm;
-	struct kvmb_worker worker;
-	struct kvmb_loop *loop;
-	struct kvmb_watch *backend_watch;
-	u32 backend_events;
-	enum net_state state;
-	u32 version;
-	bool stopping, failed, backend_gone, backend_full;
-	struct net_buf recv, send;
-	u32 num_sections;
-	u16 *free_sections; /* stack free_sections[num_free] */
-	u32 num_free;
-	u32 *section_id;    /* section_id[num_sections]: transaction that has it, 0 = free */
-	u16 rx_sequence;    /* upper half of the next id: a second completion is recognised */
-
-	/* what could not be put yet because the ring was full; input waits meanwhile */
-	bool held;
-	u64 held_id;
-	u16 held_type;
-	u32 held_len;	    /* bytes of the section, type XFER_PAGES */
-	u32 held_channel;   /* KVMB_NVSP_CHANNEL_* */
-	struct kvmb_wire_nvsp held_msg;
-
-	u8 reply[KVMB_RNDIS_REPLY_MAX]; /* RNDIS answer that waits for a section */
-	u32 reply_len;
-	u8 scratch[SCRATCH_SIZE] __attribute__((aligned(8)));
-};
-
-static void fail(struct net_chan *nc, const char *why, int err)
+void net_fail(struct net_queue *q, const char *why, int err)
 {
-	nc->failed = true;
-	kvmb_chan_fail(nc->ch, why, err);
+	if (q->failed)
+		return;
+	q->failed = true;
+	kvmb_chan_fail(q->ch, why, err);
+}
+
+static void lock_others(struct kvmb_net *n) /* primary's worker, which holds its own */
+{
+	unsigned int i;
+
+	for (i = 1; i < n->num_queues; i++)
+		pthread_mutex_lock(&n->slots[i].lock);
+}
+
+static void unlock_others(struct kvmb_net *n)
+{
+	unsigned int i;
+
+	for (i = 1; i < n->num_queues; i++)
+		pthread_mutex_unlock(&n->slots[i].lock);
 }
 
 /* ---- buffers ---- */
 
-static int take_buffer(struct net_chan *nc, struct net_buf *b, u32 id)
+static int take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
 {
+	const u64 *gfns;
+	u32 i;
+
 	if (b->gpadl)
 		return -EEXIST;
-	b->gpadl = kvmb_gpadl_get(nc->ch, id);
+	b->gpadl = kvmb_gpadl_get(q->ch, id);
 	if (!b->gpadl)
 		return -ENOENT;
-	b->gfns = kvmb_gpadl_gfns(b->gpadl, &b->num_pages);
-	return 0;
+	gfns = kvmb_gpadl_gfns(b->gpadl, &b->num_pages);
+	b->pages = calloc(b->num_pages, sizeof(*b->pages));
+	for (i = 0; b->pages && i < b->num_pages; i++)
+		b->pages[i] = __unshare(kvmb_gm_ptr(q->gm, gfns[i] * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE));
+	if (b->pages)
+		return 0;
+	kvmb_gpadl_put(kvmb_chan_bus(q->ch), b->gpadl);
+	memset(b, 0, sizeof(*b));
+	return -ENOMEM;
 }
 
-static void drop_buffer(struct net_chan *nc, struct net_buf *b)
+static void drop_buffer(struct kvmb_bus *bus, struct net_buf *b)
 {
-	kvmb_gpadl_put(kvmb_chan_bus(nc->ch), b->gpadl);
+	kvmb_gpadl_put(bus, b->gpadl);
+	free(b->pages);
 	memset(b, 0, sizeof(*b));
 }
 
-static void drop_recv_buffer(struct net_chan *nc)
+static void drop_recv_buffer(struct kvmb_net *n)
 {
-	drop_buffer(nc, &nc->recv);
-	free(nc->free_sections);
-	free(nc->section_id);
-	nc->free_sections = NULL;
-	nc->section_id = NULL;
-	nc->num_sections = nc->num_free = 0;
-}
+	unsigned int i;
 
-static int buffer_iov(struct net_chan *nc, const struct net_buf *b, u64 off, u32 len,
-		      struct iovec *iov, unsigned int max)
-{
-	return kvmb_gm_iov(nc->gm, b->gfns, off, len, iov, max);
-}
+	for (i = 0; i < n->num_queues; i++) {
+		struct net_queue *q = n->slots[i].q;
 
-/* ---- to the guest ---- */
-
-static int put_held(struct net_chan *nc)
-{
-	struct {
-		struct kvmb_wire_xfer_pages h;
-		struct kvmb_wire_xfer_range r;
-	} x = { .h = { .set_id = cpu_to_le16(KVMB_NVSP_RECV_BUF_ID),
-		       .range_count = cpu_to_le32(1) } };
-	int err;
-
-	if (nc->held_type == KVMB_PKT_XFER_PAGES) {
-		x.r.byte_count = cpu_to_le32(nc->held_len);
-		x.r.byte_offset = cpu_to_le32((u32)(nc->held_id & 0xffff) * SUB_ALLOC);
-		err = kvmb_ring_put(&nc->io->tx, nc->held_type, KVMB_PKT_FLAG_COMPLETE, nc->held_id,
-				    &x, sizeof(x), &nc->held_msg, sizeof(nc->held_msg));
-	} else {
-		err = kvmb_ring_put(&nc->io->tx, nc->held_type, 0, nc->held_id, NULL, 0,
-				    &nc->held_msg, sizeof(nc->held_msg));
-	}
-	if (!err) {
-		nc->held = false;
-		nc->io->stats.packets_out++;
-		if (nc->held_type == KVMB_PKT_XFER_PAGES && nc->held_channel == KVMB_NVSP_CHANNEL_DATA) {
-			nc->n->stats.rx_frames++;
-			nc->n->stats.rx_bytes += nc->held_len - RNDIS_HDR;
+		if (q) {
+			q->free = NET_NO_SECTION;
+			q->num_free = 0;
+			memset(&q->batch, 0, sizeof(q->batch));
 		}
-	} else if (err != -EAGAIN) {
-		fail(nc, "its ring's read index is wild", err);
 	}
-	return err;
+	drop_buffer(n->bus, &n->recv);
+	net_sections_destroy(n);
 }
+
+/**
+ * net_buf_iov() - Part of a buffer as iovecs, neighbouring pages merged
+ * Return: iovecs, -ENOSPC when @max is too small. @off + @len lies in the buffer.
+ */
+int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max)
+{
+	int n = 0;
+
+	while (len) {
+		u8 *p = b->pages[off / KVMB_PAGE_SIZE] + off % KVMB_PAGE_SIZE;
+		u32 part = KVMB_MIN(len, KVMB_PAGE_SIZE - off % KVMB_PAGE_SIZE);
+
+		if (n && (u8 *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
+			iov[n - 1].iov_len += part;
+		} else {
+			if (n == max)
+				return -ENOSPC;
+			iov[n++] = (struct iovec){ p, part };
+		}
+		off += part;
+		len -= part;
+	}
+	return n;
+}
+
+/* ---- completions ---- */
 
 /* Put what is held. Return: true when the way is free again. */
-static bool flush_held(struct net_chan *nc)
+bool net_flush_held(struct net_queue *q)
 {
-	while (nc->held && !nc->failed) {
-		if (!put_held(nc)) {
-			kvmb_ring_want(&nc->io->tx, 0);
-			break;
-		}
-		if (!nc->failed && !kvmb_ring_want(&nc->io->tx, sizeof(nc->held_msg) + 16))
-			return false; /* the guest signals when it has read that much */
+	int err;
+
+	if (!q->held || q->failed)
+		return !q->failed;
+	do {
+		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_COMPLETION, 0, q->held_id, NULL, 0, &q->held_msg,
+				    sizeof(q->held_msg));
+	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, sizeof(q->held_msg)));
+	if (err == -EAGAIN) {
+		q->loud = true;
+		return false; /* the guest signals when it has read that much */
 	}
-	return !nc->failed;
+	if (err) {
+		net_fail(q, "its ring's read index is wild", err);
+		return false;
+	}
+	kvmb_ring_want(&q->io->tx, 0);
+	q->held = false;
+	net_count(&q->io->stats.packets_out, 1);
+	return true;
 }
 
-static void complete(struct net_chan *nc, u64 id, const struct kvmb_wire_nvsp *m)
+/* @quiet: the guest can wait for this one */
+void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet)
 {
-	nc->held = true;
-	nc->held_type = KVMB_PKT_COMPLETION;
-	nc->held_id = id;
-	nc->held_msg = *m;
-	flush_held(nc);
+	q->held = true;
+	q->held_id = id;
+	q->held_msg = *m;
+	if (quiet)
+		q->quiet++;
+	else
+		q->loud = true;
+	net_flush_held(q);
 }
 
-static void complete_rndis(struct net_chan *nc, u64 id, u32 status)
+void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE) };
 
 	m.u.rndis_complete.status = cpu_to_le32(status);
-	complete(nc, id, &m);
+	net_complete(q, id, &m, quiet);
 }
 
-/* Tell the guest of @len bytes in section @s. */
-static void deliver(struct net_chan *nc, u16 s, u32 len, u32 channel)
-{
-	if (!++nc->rx_sequence)
-		nc->rx_sequence = 1; /* an id is never 0 */
-	nc->section_id[s] = (u32)nc->rx_sequence << 16 | s;
-	memset(&nc->held_msg, 0, sizeof(nc->held_msg));
-	nc->held_msg.type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT);
-	nc->held_msg.u.rndis.channel_type = cpu_to_le32(channel);
-	nc->held_msg.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
-	nc->held = true;
-	nc->held_type = KVMB_PKT_XFER_PAGES;
-	nc->held_id = nc->section_id[s];
-	nc->held_len = len;
-	nc->held_channel = channel;
-	flush_held(nc);
-}
+/* ---- NVSP requests; every lock held ---- */
 
-static void send_reply(struct net_chan *nc)
-{
-	struct iovec iov[4];
-	u16 s;
-	int n;
-
-	if (!nc->reply_len || nc->held || !nc->num_free)
-		return;
-	s = nc->free_sections[nc->num_free - 1];
-	n = buffer_iov(nc, &nc->recv, (u64)s * SUB_ALLOC, nc->reply_len, iov, ARRAY_SIZE(iov));
-	if (n < 0)
-		return; /* cannot be: the section was checked when the buffer came */
-	nc->num_free--;
-	kvmb_iov_write(iov, n, nc->reply, nc->reply_len);
-	deliver(nc, s, nc->reply_len, KVMB_NVSP_CHANNEL_CONTROL);
-	nc->reply_len = 0;
-}
-
-static bool can_receive(const struct net_chan *nc)
-{
-	return !nc->failed && !nc->stopping && !nc->held && !nc->reply_len && nc->num_free > 1 &&
-	       nc->n->rndis.packet_filter && !nc->backend_gone;
-}
-
-static void write_frame_header(const struct iovec *iov, int num, u32 frame)
-{
-	struct {
-		struct kvmb_wire_rndis h;
-		struct kvmb_wire_rndis_packet p;
-	} m = { .h = { cpu_to_le32(KVMB_RNDIS_PACKET), cpu_to_le32(RNDIS_HDR + frame) } };
-
-	static_assert(sizeof(m) == RNDIS_HDR, "header in front of a frame");
-	m.p.data_offset = cpu_to_le32(RNDIS_HDR - (u32)sizeof(m.h));
-	m.p.data_len = cpu_to_le32(frame);
-	kvmb_iov_write(iov, num, &m, sizeof(m));
-}
-
-/* Frames from the backend into free sections. Return: true when any came. */
-static bool receive(struct net_chan *nc)
-{
-	struct kvmb_net_backend *b = nc->n->backend;
-	struct iovec iov[4], room[4];
-	int i, n, m;
-	ssize_t len;
-	u16 s;
-
-	for (i = 0; i < RX_BATCH && can_receive(nc); i++) {
-		s = nc->free_sections[nc->num_free - 1];
-		n = buffer_iov(nc, &nc->recv, (u64)s * SUB_ALLOC, SUB_ALLOC, iov, ARRAY_SIZE(iov));
-		if (n < 0)
-			break;
-		m = kvmb_iov_slice(iov, n, RNDIS_HDR, KVMB_NET_FRAME_MAX, room);
-		len = b->ops->recv(b, room, m);
-		if (len == -EAGAIN)
-			break;
-		if (len == -EPIPE) {
-			nc->backend_gone = true;
-			kvmb_warn(kvmb_chan_name(nc->ch), "the %s network is gone", b->ops->kind);
-			break;
-		}
-		if (len < 14) {
-			nc->n->stats.rx_dropped++;
-			continue;
-		}
-		nc->num_free--;
-		write_frame_header(iov, n, (u32)len);
-		deliver(nc, s, RNDIS_HDR + (u32)len, KVMB_NVSP_CHANNEL_DATA);
-	}
-	return i > 0;
-}
-
-/* ---- from the guest ---- */
-
-static u32 on_init(struct net_chan *nc, const struct kvmb_wire_nvsp *m)
+static u32 on_init(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 {
 	static const u32 known[] = { KVMB_NVSP_V1, KVMB_NVSP_V2, KVMB_NVSP_V4,
 				     KVMB_NVSP_V5, KVMB_NVSP_V6, KVMB_NVSP_V61 };
 	u32 lo = le32_to_cpu(m->u.init.min_version), hi = le32_to_cpu(m->u.init.max_version);
 	size_t i;
 
-	if (nc->state != NET_CLOSED)
+	if (n->state != NET_CLOSED)
 		return KVMB_NVSP_STAT_FAIL;
 	for (i = ARRAY_SIZE(known); i--;) {
 		if (known[i] >= lo && known[i] <= hi) {
-			nc->version = known[i];
-			nc->n->rndis.nvsp_version = known[i];
-			nc->state = NET_VERSIONED;
+			n->version = known[i];
+			n->guest_mtu = KVMB_MIN(KVMB_NET_MTU_DEFAULT, n->spec.mtu); /* until it says */
+			n->state = NET_VERSIONED;
 			return KVMB_NVSP_STAT_SUCCESS;
 		}
 	}
 	return lo > KVMB_NVSP_V61 ? KVMB_NVSP_STAT_TOO_NEW : KVMB_NVSP_STAT_TOO_OLD;
 }
 
-static u32 on_recv_buf(struct net_chan *nc, const struct kvmb_wire_nvsp *m)
+static void on_config(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 {
-	u32 i, num;
+	u32 mtu = le32_to_cpu(m->u.ndis_config.mtu);
+	u32 limit = __atomic_load_n(&n->spec.mtu, __ATOMIC_RELAXED);
 
-	if (nc->state != NET_VERSIONED || le16_to_cpu(m->u.buf.id) != KVMB_NVSP_RECV_BUF_ID ||
-	    take_buffer(nc, &nc->recv, le32_to_cpu(m->u.buf.gpadl)))
+	if (n->state != NET_VERSIONED || n->recv.gpadl)
+		return; /* sections of the size that was agreed are in use */
+	mtu = mtu > NET_ETH_LEN ? mtu - NET_ETH_LEN : 0;
+	n->guest_mtu = KVMB_MAX(KVMB_MIN(mtu, limit), KVMB_NET_MTU_MIN);
+	n->guest_caps = le64_to_cpu(m->u.ndis_config.capabilities);
+	n->rndis.caps.rsc = n->backend->vnet && n->version >= KVMB_NVSP_V61 &&
+			    n->guest_caps & KVMB_NVSP_CAP_RSC;
+}
+
+static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
+{
+	struct kvmb_net *n = q->n;
+	unsigned int i;
+
+	if (n->state != NET_VERSIONED || le16_to_cpu(m->u.buf.id) != KVMB_NVSP_RECV_BUF_ID ||
+	    take_buffer(q, &n->recv, le32_to_cpu(m->u.buf.gpadl)))
 		return KVMB_NVSP_STAT_FAIL;
-	num = (u32)((u64)nc->recv.num_pages * KVMB_PAGE_SIZE / SUB_ALLOC);
-	num = KVMB_MIN(num, MAX_SECTIONS);
-	nc->free_sections = num ? calloc(num, sizeof(*nc->free_sections)) : NULL;
-	nc->section_id = num ? calloc(num, sizeof(*nc->section_id)) : NULL;
-	if (!nc->free_sections || !nc->section_id) {
-		drop_recv_buffer(nc);
+	if (net_sections_create(n)) {
+		drop_buffer(n->bus, &n->recv);
 		return KVMB_NVSP_STAT_FAIL;
 	}
-	nc->num_sections = nc->num_free = num;
-	for (i = 0; i < num; i++)
-		nc->free_sections[i] = (u16)(num - 1 - i);
-	return KVMB_NVSP_STAT_SUCCESS;
-}
-
-static u32 on_send_buf(struct net_chan *nc, const struct kvmb_wire_nvsp *m)
-{
-	if (nc->state != NET_VERSIONED ||
-	    take_buffer(nc, &nc->send, le32_to_cpu(m->u.buf.gpadl)))
-		return KVMB_NVSP_STAT_FAIL;
-	return KVMB_NVSP_STAT_SUCCESS;
-}
-
-/* The bytes a RNDIS packet covers, as iovecs. Return: count, *len = bytes; -EPROTO. */
-static int tx_iov(struct net_chan *nc, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m,
-		  struct iovec *iov, u32 *len)
-{
-	u32 section = le32_to_cpu(m->u.rndis.section_index);
-	u32 size = le32_to_cpu(m->u.rndis.section_size), i, total = 0;
-	struct kvmb_gparange_iter it;
-	struct kvmb_gparange r;
-	u64 gfns[32];
-	int n = 0, k;
-
-	if (section != KVMB_NVSP_NO_SECTION) {
-		if (!nc->send.gpadl || !size || size > SEND_SECTION ||
-		    section >= (u64)nc->send.num_pages * KVMB_PAGE_SIZE / SEND_SECTION)
-			return -EPROTO;
-		n = buffer_iov(nc, &nc->send, (u64)section * SEND_SECTION, size, iov, MAX_IOV);
-		if (n < 0)
-			return n;
-		total = size;
-	}
-	if (pkt->type == KVMB_PKT_GPA_DIRECT) {
-		if (kvmb_pkt_gpa_ranges(pkt, MAX_RANGES, &it))
-			return -EPROTO;
-		while (!(k = kvmb_gparange_next(&it, &r))) {
-			if (r.num_pages > ARRAY_SIZE(gfns) || r.byte_count > 131072)
-				return -EPROTO;
-			for (i = 0; i < r.num_pages; i++)
-				gfns[i] = le64_to_cpu(r.pfns[i]);
-			k = kvmb_gm_iov(nc->gm, gfns, r.byte_offset, r.byte_count, iov + n,
-					(unsigned int)(MAX_IOV - n));
-			if (k < 0)
-				return k;
-			n += k;
-			total += r.byte_count;
-		}
-		if (k != -EAGAIN)
-			return k;
-	}
-	*len = total;
-	return n;
-}
-
-/* One checked frame to the backend. Return: 0, -EAGAIN when it is full, else dropped. */
-static int send_frame(struct net_chan *nc, const struct iovec *iov, int num, u64 off,
-		      const struct kvmb_rndis_frame *f)
-{
-	struct kvmb_net_backend *b = nc->n->backend;
-	struct iovec out[MAX_IOV + 1];
-	u8 head[16]; /* both addresses and an inserted tag */
-	u32 len = f->data_len;
-	int n = 0, err;
-
-	if (len < 14 || len > KVMB_NET_FRAME_MAX || nc->backend_gone) {
-		nc->n->stats.tx_dropped++;
-		return 0;
-	}
-	if (f->has_vlan) {
-		kvmb_iov_read(iov, num, off, head, 12);
-		head[12] = 0x81;
-		head[13] = 0x00;
-		head[14] = (u8)(f->vlan_tci >> 8);
-		head[15] = (u8)f->vlan_tci;
-		out[n++] = (struct iovec){ head, sizeof(head) };
-		n += kvmb_iov_slice(iov, num, off + 12, len - 12, out + n);
-		len += 4;
-	} else {
-		n = kvmb_iov_slice(iov, num, off, len, out);
-	}
-	err = b->ops->send(b, out, n, len);
-	if (err == -EAGAIN)
-		return err;
-	if (err > 0)
-		nc->backend_full = true; /* the rest of it goes when the backend is writable */
-	if (err < 0) {
-		nc->n->stats.tx_dropped++;
-	} else {
-		nc->n->stats.tx_frames++;
-		nc->n->stats.tx_bytes += len;
-	}
-	return 0;
-}
-
-/*
- * All data messages of one packet. Return: an NVSP status, or -EAGAIN when the backend
- * is full before anything was sent: the packet stays in the ring.
- */
-static int send_frames(struct net_chan *nc, const struct iovec *iov, int num, u32 len)
-{
-	u8 hdr[KVMB_RNDIS_HDR_COPY];
-	struct kvmb_rndis_frame f;
-	u32 off = 0, n;
-
-	while (off < len) {
-		n = KVMB_MIN(len - off, (u32)sizeof(hdr));
-		kvmb_iov_read(iov, num, off, hdr, n);
-		if (kvmb_rndis_packet(hdr, n, len - off, &f)) {
-			nc->n->stats.tx_dropped++;
-			nc->io->stats.errors++;
-			return KVMB_NVSP_STAT_INVALID_RNDIS;
-		}
-		if (send_frame(nc, iov, num, (u64)off + f.data_offset, &f)) {
-			if (!off)
-				return -EAGAIN;
-			nc->n->stats.tx_dropped++; /* later frames of a batch: as a full wire would */
-		}
-		off += f.msg_len;
+	q->free = 0;
+	q->num_free = n->sec.num;
+	for (i = 1; i < n->num_queues; i++) {
+		if (n->slots[i].q)
+			net_sections_take(n->slots[i].q, n->num_subs + 1);
 	}
 	return KVMB_NVSP_STAT_SUCCESS;
 }
 
-static void on_control(struct net_chan *nc, const struct iovec *iov, int num, u32 len, u64 id)
+static u32 on_send_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 {
-	u8 msg[KVMB_RNDIS_REQUEST_MAX];
-	u32 n = KVMB_MIN(len, (u32)sizeof(msg));
-	int r;
-
-	kvmb_iov_read(iov, num, 0, msg, n);
-	r = kvmb_rndis_control(&nc->n->rndis, msg, n, nc->reply);
-	/* the packet is completed first, the answer comes as a received packet: notes 6.4 */
-	complete_rndis(nc, id, r < 0 ? KVMB_NVSP_STAT_INVALID_RNDIS : KVMB_NVSP_STAT_SUCCESS);
-	if (r > 0) {
-		nc->reply_len = (u32)r;
-		send_reply(nc);
-	}
+	if (q->n->state != NET_VERSIONED || take_buffer(q, &q->n->send, le32_to_cpu(m->u.buf.gpadl)))
+		return KVMB_NVSP_STAT_FAIL;
+	return KVMB_NVSP_STAT_SUCCESS;
 }
 
-/* Return: 0; -EAGAIN: leave it in the ring for now. */
-static int on_rndis(struct net_chan *nc, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m)
+static u32 on_subchannel(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 {
-	struct iovec iov[MAX_IOV];
-	u32 len = 0;
-	int num, st;
+	u32 num = le32_to_cpu(m->u.subchannel.num);
 
-	num = nc->state == NET_VERSIONED ? tx_iov(nc, pkt, m, iov, &len) : -EPROTO;
-	if (num < 0) {
-		nc->io->stats.errors++;
-		complete_rndis(nc, pkt->trans_id, KVMB_NVSP_STAT_INVALID_RNDIS);
-		return 0;
-	}
-	if (le32_to_cpu(m->u.rndis.channel_type) == KVMB_NVSP_CHANNEL_CONTROL) {
-		on_control(nc, iov, num, len, pkt->trans_id);
-		return 0;
-	}
-	st = nc->n->rndis.initialised ? send_frames(nc, iov, num, len) : (int)KVMB_NVSP_STAT_FAIL;
-	if (st == -EAGAIN)
-		return st;
-	complete_rndis(nc, pkt->trans_id, (u32)st);
-	return 0;
+	if (n->version < KVMB_NVSP_V5 || !n->recv.gpadl || n->num_subs || !num || n->num_queues < 2 ||
+	    le32_to_cpu(m->u.subchannel.op) != KVMB_NVSP_SUBCHANNEL_ALLOCATE)
+		return KVMB_NVSP_STAT_FAIL;
+	n->num_subs = KVMB_MIN(num, n->num_queues - 1);
+	return KVMB_NVSP_STAT_SUCCESS;
 }
 
-/* Requests of the NVSP protocol that have an answer. Return: true when @a is one. */
-static bool nvsp_request(struct net_chan *nc, const struct kvmb_wire_nvsp *m,
+/* Requests that have an answer. Return: true when @a is one. */
+static bool nvsp_request(struct net_queue *q, const struct kvmb_wire_nvsp *m,
 			 struct kvmb_wire_nvsp *a)
 {
+	struct kvmb_net *n = q->n;
+	u32 st;
+
 	switch (le32_to_cpu(m->type)) {
 	case KVMB_NVSP_INIT:
 		a->type = cpu_to_le32(KVMB_NVSP_INIT_COMPLETE);
-		a->u.init_complete.status = cpu_to_le32(on_init(nc, m));
+		a->u.init_complete.status = cpu_to_le32(on_init(n, m));
 		a->u.init_complete.version =
-			cpu_to_le32(nc->version == KVMB_NVSP_V1 ? KVMB_NVSP_V1 : 0xffffffff);
+			cpu_to_le32(n->version == KVMB_NVSP_V1 ? KVMB_NVSP_V1 : 0xffffffff);
 		a->u.init_complete.max_mdl_chain = cpu_to_le32(34);
 		return true;
 	case KVMB_NVSP_SEND_RECV_BUF:
 		a->type = cpu_to_le32(KVMB_NVSP_SEND_RECV_BUF_COMPLETE);
-		a->u.recv_buf_complete.status = cpu_to_le32(on_recv_buf(nc, m));
+		a->u.recv_buf_complete.status = cpu_to_le32(on_recv_buf(q, m));
 		a->u.recv_buf_complete.num_sections = cpu_to_le32(1);
-		a->u.recv_buf_complete.sub_alloc_size = cpu_to_le32(SUB_ALLOC);
-		a->u.recv_buf_complete.num_sub_allocs = cpu_to_le32(nc->num_sections);
-		a->u.recv_buf_complete.end_offset = cpu_to_le32(nc->num_sections * SUB_ALLOC);
+		a->u.recv_buf_complete.sub_alloc_size = cpu_to_le32(n->sec.size);
+		a->u.recv_buf_complete.num_sub_allocs = cpu_to_le32(n->sec.num);
+		a->u.recv_buf_complete.end_offset = cpu_to_le32(n->sec.num * n->sec.size);
 		return true;
 	case KVMB_NVSP_SEND_SEND_BUF:
 		a->type = cpu_to_le32(KVMB_NVSP_SEND_SEND_BUF_COMPLETE);
-		a->u.send_buf_complete.status = cpu_to_le32(on_send_buf(nc, m));
-		a->u.send_buf_complete.section_size = cpu_to_le32(SEND_SECTION);
+		a->u.send_buf_complete.status = cpu_to_le32(on_send_buf(q, m));
+		a->u.send_buf_complete.section_size = cpu_to_le32(NET_SEND_SECTION);
 		return true;
 	case KVMB_NVSP_SUBCHANNEL:
 		a->type = cpu_to_le32(KVMB_NVSP_SUBCHANNEL);
-		a->u.subchannel_complete.status = cpu_to_le32(KVMB_NVSP_STAT_FAIL);
+		st = on_subchannel(n, m);
+		a->u.subchannel_complete.status = cpu_to_le32(st);
+		a->u.subchannel_complete.num =
+			cpu_to_le32(st == KVMB_NVSP_STAT_SUCCESS ? n->num_subs : 0);
 		return true;
 	case KVMB_NVSP_SWITCH_DATA_PATH:
 		return true; /* there is no VF: the synthetic path stays */
 	case KVMB_NVSP_REVOKE_RECV_BUF:
-		drop_recv_buffer(nc);
+		drop_recv_buffer(n);
 		return false;
 	case KVMB_NVSP_REVOKE_SEND_BUF:
-		drop_buffer(nc, &nc->send);
+		drop_buffer(n->bus, &n->send);
+		return false;
+	case KVMB_NVSP_SEND_NDIS_CONFIG:
+		on_config(n, m);
 		return false;
 	case KVMB_NVSP_SEND_NDIS_VER:
-	case KVMB_NVSP_SEND_NDIS_CONFIG:
 		return false;
 	default:
-		nc->io->stats.errors++;
+		net_count(&q->io->stats.errors, 1);
 		return false;
 	}
 }
 
-static void on_completion(struct net_chan *nc, const struct kvmb_pkt *pkt)
+/* The answer is out: now the channels it promised, and which flows go where. */
+static void offer_subs(struct net_queue *q)
 {
-	u64 id = pkt->trans_id;
-	u16 s = (u16)id;
+	struct kvmb_wire_nvsp_table t = {
+		.m.type = cpu_to_le32(KVMB_NVSP_SEND_INDIRECTION_TABLE),
+		.m.u.table = { cpu_to_le32(KVMB_NVSP_TABLE_SIZE), cpu_to_le32(sizeof(t.m)) },
+	};
+	u32 i;
 
-	if (!id || s >= nc->num_sections || nc->section_id[s] != id) {
-		nc->io->stats.errors++; /* unknown, or twice: nothing to give back */
-		return;
+	net_tx_commit(q);
+	kvmb_chan_flush(q->ch);
+	kvmb_chan_offer_subs(q->ch, (u16)q->n->num_subs);
+	for (i = 0; i < KVMB_NVSP_TABLE_SIZE; i++)
+		t.channel[i] = cpu_to_le32(i % (q->n->num_subs + 1));
+	/* without room it stays as the guest makes it, which does as well */
+	if (!q->held && !kvmb_ring_put(&q->io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, &t, sizeof(t))) {
+		q->loud = true;
+		net_count(&q->io->stats.packets_out, 1);
 	}
-	nc->section_id[s] = 0;
-	nc->free_sections[nc->num_free++] = s;
 }
 
-/* Return: 0; -EAGAIN to leave the packet in the ring. */
-static int handle_packet(struct net_chan *nc, const struct kvmb_pkt *pkt)
+static void handle_nvsp(struct net_queue *q, const struct kvmb_pkt *pkt,
+			const struct kvmb_wire_nvsp *m)
 {
-	struct kvmb_wire_nvsp m = { 0 }, a = { 0 };
+	struct kvmb_wire_nvsp a = { 0 };
+	u32 had = q->n->num_subs;
+	bool answer;
+
+	if (q->index) {
+		net_fail(q, "a request of the protocol came on a sub-channel", -EPROTO);
+		return;
+	}
+	net_tx_commit(q); /* what it changes may be a buffer that frames are taken from */
+	lock_others(q->n);
+	answer = nvsp_request(q, m, &a);
+	unlock_others(q->n);
+	if (answer && pkt->flags & KVMB_PKT_FLAG_COMPLETE)
+		net_complete(q, pkt->trans_id, &a, false);
+	if (!had && q->n->num_subs)
+		offer_subs(q);
+}
+
+/* ---- RNDIS ---- */
+
+static void rndis_changed(struct kvmb_net *n, u32 changed, u32 old_filter)
+{
+	const struct kvmb_net_backend_ops *ops = n->backend->ops;
+
+	if (changed & KVMB_CHANGED_FILTER && !old_filter && n->rndis.packet_filter)
+		n->rx_epoch++;
+	if (changed & KVMB_CHANGED_RSC && ops->set_offload)
+		ops->set_offload(n->backend, true, n->rndis.rsc4, n->rndis.rsc6);
+	if (changed & KVMB_CHANGED_MAC && ops->set_mac)
+		ops->set_mac(n->backend, n->rndis.mac);
+}
+
+static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
+		       const struct kvmb_wire_nvsp *m)
+{
+	struct kvmb_net *n = q->n;
+	struct iovec iov[NET_MAX_IOV];
+	u8 msg[KVMB_RNDIS_REQUEST_MAX];
+	u32 len = 0, changed, old_filter = n->rndis.packet_filter;
+	int num, r = -EPROTO;
+	bool was;
+
+	num = n->state == NET_VERSIONED && !q->index ? net_tx_iov(q, pkt, m, iov, &len) : -EPROTO;
+	len = KVMB_MIN(len, (u32)sizeof(msg));
+	if (num >= 0) {
+		kvmb_iov_read(iov, num, 0, msg, len);
+		was = n->rndis.initialised;
+		net_tx_commit(q);
+		lock_others(n);
+		r = kvmb_rndis_control(&n->rndis, msg, len, q->reply, &changed);
+		if (!was && n->rndis.initialised && n->backend->ops->set_offload)
+			n->backend->ops->set_offload(n->backend, true, false, false);
+		rndis_changed(n, changed, old_filter);
+		unlock_others(n);
+	}
+	if (r < 0)
+		net_count(&q->io->stats.errors, 1);
+	/* the packet is completed first, the answer comes as a received packet: notes 6.4 */
+	net_complete_rndis(q, pkt->trans_id, r < 0 ? KVMB_NVSP_STAT_INVALID_RNDIS : KVMB_NVSP_STAT_SUCCESS,
+			   false);
+	if (r > 0) {
+		q->reply_len = (u32)r;
+		net_send_control(q);
+	}
+}
+
+/* One packet of the guest. Return: 0; -EAGAIN: leave it in the ring for now. */
+int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt)
+{
+	struct kvmb_wire_nvsp m = { 0 };
 
 	if (pkt->type == KVMB_PKT_COMPLETION) {
-		on_completion(nc, pkt);
+		net_rx_completed(q, pkt->trans_id);
 		return 0;
 	}
 	if ((pkt->type != KVMB_PKT_INBAND && pkt->type != KVMB_PKT_GPA_DIRECT) ||
 	    pkt->payload_len < sizeof(m.type)) {
-		fail(nc, "a packet is of the wrong type or too short", -EPROTO);
+		net_fail(q, "a packet is of the wrong type or too short", -EPROTO);
 		return 0;
 	}
 	memcpy(&m, pkt->payload, KVMB_MIN(pkt->payload_len, (u32)sizeof(m)));
-	if (le32_to_cpu(m.type) == KVMB_NVSP_SEND_RNDIS_PKT)
-		return on_rndis(nc, pkt, &m);
-	if (nvsp_request(nc, &m, &a) && (pkt->flags & KVMB_PKT_FLAG_COMPLETE))
-		complete(nc, pkt->trans_id, &a);
+	if (le32_to_cpu(m.type) != KVMB_NVSP_SEND_RNDIS_PKT) {
+		handle_nvsp(q, pkt, &m);
+		return 0;
+	}
+	if (le32_to_cpu(m.u.rndis.channel_type) == KVMB_NVSP_CHANNEL_CONTROL) {
+		on_control(q, pkt, &m);
+		return 0;
+	}
+	if (q->n->rndis.initialised)
+		return net_tx(q, pkt, &m);
+	net_complete_rndis(q, pkt->trans_id, KVMB_NVSP_STAT_FAIL, false);
 	return 0;
 }
 
-static bool accepting(const struct net_chan *nc)
+/* ---- the life of channels; bus thread ---- */
+
+void net_backend_lost(struct net_queue *q)
 {
-	return !nc->stopping && !nc->failed && !nc->held && !nc->reply_len && !nc->backend_full;
-}
-
-static bool drain(struct net_chan *nc)
-{
-	struct kvmb_pkt pkt;
-	bool any = false;
-	int err;
-
-	while (accepting(nc)) {
-		err = kvmb_ring_peek(&nc->io->rx, nc->scratch, sizeof(nc->scratch), &pkt);
-		if (err) {
-			if (err != -EAGAIN)
-				fail(nc, "its ring is corrupt", err);
-			break;
-		}
-		if (handle_packet(nc, &pkt)) {
-			nc->backend_full = true;
-			break;
-		}
-		kvmb_ring_skip(&nc->io->rx, &pkt);
-		nc->io->stats.packets_in++;
-		any = true;
-	}
-	return any;
-}
-
-/*
- * While something is held back only completions may pass, or the two sides could wait
- * for each other: the guest's completions free the sections that a reply waits for.
- */
-static bool drain_completions(struct net_chan *nc)
-{
-	struct kvmb_pkt pkt;
-	bool any = false;
-
-	while (!nc->failed && !nc->stopping && nc->reply_len &&
-	       !kvmb_ring_peek(&nc->io->rx, nc->scratch, sizeof(nc->scratch), &pkt) &&
-	       pkt.type == KVMB_PKT_COMPLETION) {
-		on_completion(nc, &pkt);
-		kvmb_ring_skip(&nc->io->rx, &pkt);
-		any = true;
-	}
-	return any;
-}
-
-/* ---- the worker ---- */
-
-static void on_signal(void *arg, uint32_t events)
-{
-	struct net_chan *nc = arg;
-	u64 n;
-
-	(void)events;
-	if (read(nc->io->signal_fd, &n, sizeof(n)) == sizeof(n))
-		nc->io->stats.wakes++;
-}
-
-static void on_backend(void *arg, uint32_t events)
-{
-	struct net_chan *nc = arg;
-
-	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-		nc->backend_full = nc->n->backend->ops->flush(nc->n->backend) == -EAGAIN;
-	if (events & (EPOLLHUP | EPOLLERR) && !(events & EPOLLIN)) {
-		nc->backend_gone = true;
-		kvmb_warn(kvmb_chan_name(nc->ch), "the %s network is gone",
-			  nc->n->backend->ops->kind);
-	}
-}
-
-static void on_stop(void *arg, uint32_t events)
-{
-	struct net_chan *nc = arg;
-
-	(void)events;
-	nc->stopping = true;
-}
-
-static void watch_backend(struct net_chan *nc)
-{
-	u32 events = (can_receive(nc) ? (u32)EPOLLIN : 0) | (nc->backend_full ? (u32)EPOLLOUT : 0);
-
-	if (!nc->backend_watch)
+	if (__atomic_exchange_n(&q->n->backend_gone, true, __ATOMIC_ACQ_REL))
 		return;
-	if (nc->backend_gone) {
-		kvmb_loop_del(nc->backend_watch);
-		nc->backend_watch = NULL;
-	} else if (events != nc->backend_events) {
-		nc->backend_events = events;
-		kvmb_loop_mod(nc->backend_watch, events);
-	}
+	kvmb_loop_post(q->n->loop, &q->n->gone_work);
 }
 
-static void publish(struct net_chan *nc)
+/* The guest's driver starts afresh. Every lock held. */
+void net_forget_guest(struct kvmb_net *n)
 {
-	int want;
+	drop_recv_buffer(n);
+	drop_buffer(n->bus, &n->send);
+	n->state = NET_CLOSED;
+	n->version = n->guest_mtu = n->num_subs = 0;
+	n->guest_caps = 0;
+	n->rndis.initialised = n->rndis.rsc4 = n->rndis.rsc6 = n->rndis.rss.on = false;
+	n->rndis.caps.rsc = false;
+	n->rndis.packet_filter = n->rndis.num_multicast = 0;
+	if (n->backend->ops->set_offload)
+		n->backend->ops->set_offload(n->backend, false, false, false);
+}
 
-	if (nc->failed)
+static void lock_all(struct kvmb_net *n)
+{
+	pthread_mutex_lock(&n->slots[0].lock);
+	lock_others(n);
+}
+
+static void unlock_all(struct kvmb_net *n)
+{
+	unlock_others(n);
+	pthread_mutex_unlock(&n->slots[0].lock);
+}
+
+/* Wait for a queue's worker and empty its place. */
+static void detach(struct net_queue *q)
+{
+	struct kvmb_net *n = q->n;
+
+	if (q->joined)
 		return;
-	want = kvmb_ring_release(&nc->io->rx);
-	if (want > 0)
-		kvmb_chan_signal(nc->ch);
-	if (want < 0 || kvmb_chan_flush(nc->ch))
-		fail(nc, "a ring index is wild", -EPROTO);
+	kvmb_worker_stop(&q->worker);
+	kvmb_worker_join(&q->worker);
+	q->joined = true;
+	lock_all(n);
+	q->slot->q = NULL;
+	q->slot->stats.open = false;
+	if (q->index)
+		net_sections_return(q);
+	else
+		net_forget_guest(n);
+	unlock_all(n);
+	if (n->backend->ops->set_queue && q->index)
+		n->backend->ops->set_queue(n->backend, q->index, false);
 }
 
-static void run(void *arg)
+static struct net_queue *new_queue(struct kvmb_net *n, struct kvmb_chan *ch)
 {
-	struct net_chan *nc = arg;
-	struct kvmb_watch *sig, *stop;
-	bool progress;
+	struct net_queue *q = kvmb_xzalloc(sizeof(*q));
 
-	sig = kvmb_loop_add(nc->loop, nc->io->signal_fd, EPOLLIN, on_signal, nc);
-	stop = kvmb_loop_add(nc->loop, nc->worker.stop_fd, EPOLLIN, on_stop, nc);
-	if (nc->n->backend->fd >= 0)
-		nc->backend_watch = kvmb_loop_add(nc->loop, nc->n->backend->fd, 0, on_backend, nc);
-	kvmb_ring_mask(&nc->io->rx);
-	while (!nc->stopping) {
-		progress = nc->held && flush_held(nc) && !nc->held;
-		send_reply(nc);
-		progress |= drain_completions(nc);
-		progress |= drain(nc);
-		progress |= receive(nc);
-		publish(nc);
-		watch_backend(nc);
-		if (progress) {
-			kvmb_loop_once(nc->loop, 0);
-			continue;
-		}
-		if ((accepting(nc) || nc->reply_len) && !nc->failed &&
-		    kvmb_ring_unmask(&nc->io->rx) && accepting(nc)) {
-			kvmb_ring_mask(&nc->io->rx);
-			continue;
-		}
-		kvmb_loop_once(nc->loop, -1);
-		if (!nc->failed)
-			kvmb_ring_mask(&nc->io->rx);
-	}
-	kvmb_loop_del(nc->backend_watch);
-	kvmb_loop_del(sig);
-	kvmb_loop_del(stop);
-	kvmb_chan_closed(nc->ch);
+	q->n = n;
+	q->index = kvmb_chan_index(ch);
+	q->slot = &n->slots[q->index];
+	q->ch = ch;
+	q->io = kvmb_chan_io(ch);
+	q->gm = kvmb_bus_vmm(kvmb_chan_bus(ch))->gm;
+	q->free = NET_NO_SECTION;
+	q->backend_fd = -1;
+	if (n->spec.vlan)
+		q->bounce = kvmb_xzalloc(NET_BOUNCE_SIZE);
+	return q;
 }
 
 static int net_open(struct kvmb_chan *ch)
 {
-	struct net_chan *nc;
+	struct kvmb_net *n = kvmb_chan_dev(ch);
+	unsigned int i = kvmb_chan_index(ch);
+	struct net_queue *q;
+	char name[16];
 	int err;
 
-	if (kvmb_chan_index(ch))
-		return -EPROTO; /* no sub-channel was offered */
-	nc = kvmb_xzalloc(sizeof(*nc));
-	nc->n = kvmb_chan_dev(ch);
-	nc->ch = ch;
-	nc->io = kvmb_chan_io(ch);
-	nc->io->priv = nc;
-	nc->gm = kvmb_bus_vmm(kvmb_chan_bus(ch))->gm;
-	nc->n->rndis.initialised = false; /* a re-open starts the protocols afresh */
-	nc->n->rndis.packet_filter = 0;
-	nc->loop = kvmb_loop_create();
-	err = nc->loop ? kvmb_worker_start(&nc->worker, nc->n->name, run, nc) : -ENOMEM;
-	if (err) {
-		kvmb_loop_destroy(nc->loop);
-		free(nc);
+	if (i >= n->num_queues)
+		return -EPROTO;
+	if (n->slots[i].q)
+		detach(n->slots[i].q); /* a sub-channel of before, whose end is still being dealt with */
+	lock_all(n);
+	if (i > n->num_subs) {
+		unlock_all(n);
+		return -EPROTO;
 	}
-	return err;
+	q = new_queue(n, ch);
+	q->slot->q = q;
+	q->slot->stats.open = true;
+	if (i)
+		net_sections_take(q, n->num_subs + 1);
+	else
+		n->rndis.link = q->told_link = net_link_up(n);
+	q->rx_epoch = n->rx_epoch;
+	unlock_all(n);
+	if (n->backend->ops->set_queue && i)
+		n->backend->ops->set_queue(n->backend, i, true);
+	snprintf(name, sizeof(name), "%.8s/%u", n->name, i);
+	err = kvmb_worker_start(&q->worker, name, net_worker_run, q);
+	if (err) {
+		detach(q);
+		free(q->bounce);
+		free(q);
+		return err;
+	}
+	q->io->priv = q;
+	return 0;
 }
 
 static void net_close(struct kvmb_chan *ch)
 {
-	struct net_chan *nc = kvmb_chan_io(ch)->priv;
+	struct net_queue *q = kvmb_chan_io(ch)->priv;
 
-	kvmb_worker_stop(&nc->worker);
+	kvmb_worker_stop(&q->worker);
 }
 
 static void net_closed(struct kvmb_chan *ch)
 {
-	struct net_chan *nc = kvmb_chan_io(ch)->priv;
+	struct net_queue *q = kvmb_chan_io(ch)->priv;
 
-	kvmb_worker_join(&nc->worker);
-	drop_recv_buffer(nc);
-	drop_buffer(nc, &nc->send);
-	kvmb_loop_destroy(nc->loop);
-	free(nc);
+	detach(q);
+	free(q->bounce);
+	free(q);
 }
 
-static const struct kvmb_vsp_ops net_ops = {
+static void net_released(struct kvmb_chan *ch)
+{
+	struct kvmb_net *n = kvmb_chan_dev(ch);
+
+	n->primary = NULL;
+	if (n->removed)
+		n->removed(n->removed_arg, n);
+}
+
+const struct kvmb_vsp_ops net_vsp_ops = {
 	.name = "net",
 	.open = net_open,
 	.close = net_close,
 	.closed = net_closed,
+	.released = net_released,
 };
-
-/* ---- the NIC ---- */
-
-struct kvmb_net *kvmb_net_create(unsigned int index, const u8 *mac,
-				 struct kvmb_net_backend *backend)
-{
-	struct kvmb_net *n = kvmb_xzalloc(sizeof(*n));
-
-	memcpy(n->rndis.mac, mac, sizeof(n->rndis.mac));
-	n->rndis.stats = &n->stats;
-	n->backend = backend;
-	n->index = index;
-	snprintf(n->name, sizeof(n->name), "net%u", index);
-	return n;
-}
-
-int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus)
-{
-	struct kvmb_offer offer = {
-		.type = KVMB_NET_TYPE_GUID,
-		.instance = KVMB_GUID(0x6b766d62, 0x4e49, (u16)n->index, 0x80, 0x01, 'n', 'e', 't', 0,
-				      0, (u8)n->index),
-		.flags = KVMB_OFFER_ENUMERATE,
-		.name = n->name,
-		.ops = &net_ops,
-		.dev = n,
-	};
-
-	return kvmb_bus_offer(bus, &offer, NULL);
-}
-
-void kvmb_net_get_stats(struct kvmb_net *n, struct kvmb_net_stats *st)
-{
-	*st = n->stats;
-}
-
-const u8 *kvmb_net_mac(const struct kvmb_net *n)
-{
-	return n->rndis.mac;
-}
-
-const char *kvmb_net_kind(const struct kvmb_net *n)
-{
-	return n->backend->ops->kind;
-}
-
-void kvmb_net_destroy(struct kvmb_net *n)
-{
-	if (!n)
-		return;
-	n->backend->ops->destroy(n->backend);
-	free(n);
-}

@@ -29,6 +29,14 @@ expect 2 'bad CPU feature' $K run --cpu host,-warp --kernel x
 expect 2 'bad option "lunn=1"' $K run --disk x,lunn=1 --kernel x
 expect 2 'bad option "lun=64"' $K run --disk x,lun=64 --kernel x
 expect 2 'unknown kind' $K run --nic carrier-pigeon --kernel x
+expect 2 'bad option "vlan=5000"' $K run --nic none,vlan=5000 --kernel x
+expect 2 'bad option "forward=22"' $K run --nic user,forward=22 --kernel x
+expect 2 'bad option "forward=2222:22"' $K run --nic none,forward=2222:22 --kernel x
+expect 2 'bad option "mtu=9001"' $K run --nic user,mtu=9001 --kernel x
+expect 2 'which VM' $K nic
+expect 2 'unknown action' $K nic vm frobnicate
+expect 2 'up or down' $K nic vm link net0 sideways
+expect 3 'no VM' $K nic nosuch list
 expect 2 'not a group address' $K run --nic none,mac=01:00:00:00:00:00 --kernel x
 expect 2 'write heartbeat' $K run --ic heart=on --kernel x
 expect 2 'unknown; stdio' $K run --serial usb --kernel x

@@ -15,7 +15,7 @@ static int wire;
 
 static void bring_up(void)
 {
-	static const u8 mac[6] = { 0, 0x15, 0x5d };
+	struct kvmb_net_spec spec = { .mac = { 0, 0x15, 0x5d }, .mtu = 1500, .max_queues = 1 };
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_INIT) };
 	int sv[2];
 
@@ -24,8 +24,8 @@ static void bring_up(void)
 		if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv))
 			abort();
 		wire = sv[1];
-		nic = kvmb_net_create(0, mac, kvmb_net_stream_open(sv[0]));
 		fake_init(&f, KVMB_VERSION_NEWEST);
+		nic = kvmb_net_create(&spec, kvmb_net_stream_open(sv[0]), f.loop);
 		kvmb_net_offer(nic, f.bus);
 		fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
 	}

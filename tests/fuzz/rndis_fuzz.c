@@ -4,14 +4,20 @@
 
 #include "host-vsp/net/net_priv.h"
 
+static void no_stats(void *arg, struct kvmb_net_stats *st)
+{
+	(void)arg;
+	memset(st, 0, sizeof(*st));
+}
+
 int LLVMFuzzerTestOneInput(const u8 *in, size_t len);
 int LLVMFuzzerTestOneInput(const u8 *in, size_t len)
 {
 	u8 reply[KVMB_RNDIS_REPLY_MAX], *copy;
-	struct kvmb_net_stats stats = { 0 };
-	struct kvmb_rndis r = { .stats = &stats };
+	struct kvmb_rndis r = { .caps = { .offload = true, .rsc = true, .max_mtu = 1500, .num_queues = 4,
+					  .mac_change = true }, .get_stats = no_stats };
 	struct kvmb_rndis_frame f;
-	u32 n, avail;
+	u32 n, avail, changed;
 	int k;
 
 	if (!len || len > KVMB_RNDIS_REQUEST_MAX)
@@ -21,8 +27,9 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t len)
 	copy = malloc(n ? n : 1);
 	memcpy(copy, in + 1, n);
 	if (in[0] & 1) {
-		k = kvmb_rndis_control(&r, copy, n, reply);
-		if (k > (int)sizeof(reply))
+		k = kvmb_rndis_control(&r, copy, n, reply, &changed);
+		if (k > (int)sizeof(reply) || r.num_multicast > KVMB_RNDIS_MULTICAST_MAX ||
+		    r.rss.num_entries > KVMB_NDIS_RSS_TABLE_MAX || r.mac[0] & 1)
 			abort();
 	} else {
 		avail = n + in[0] * 8u;

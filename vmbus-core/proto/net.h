@@ -34,6 +34,7 @@ enum kvmb_nvsp_type {
 	KVMB_NVSP_SEND_NDIS_CONFIG = 125,
 	KVMB_NVSP_SWITCH_DATA_PATH = 129,
 	KVMB_NVSP_SUBCHANNEL = 133,
+	KVMB_NVSP_SEND_INDIRECTION_TABLE = 134,
 };
 
 #define KVMB_NVSP_STAT_SUCCESS 1u
@@ -48,6 +49,10 @@ enum kvmb_nvsp_type {
 #define KVMB_NVSP_CHANNEL_CONTROL 1u
 #define KVMB_NVSP_NO_SECTION 0xffffffffu
 #define KVMB_NVSP_RECV_BUF_ID 0xcafeu
+#define KVMB_NVSP_SUBCHANNEL_ALLOCATE 1u
+#define KVMB_NVSP_TABLE_SIZE 16u	 /* Linux takes no other count */
+#define KVMB_NVSP_CAP_VLAN (1ull << 3)	 /* ndis_config capabilities */
+#define KVMB_NVSP_CAP_RSC (1ull << 7)
 
 struct kvmb_wire_nvsp {
 	__le32 type; /* enum kvmb_nvsp_type */
@@ -101,9 +106,20 @@ struct kvmb_wire_nvsp {
 			__le32 status;
 			__le32 num;
 		} subchannel_complete;
+		struct {
+			__le32 count;
+			__le32 offset; /* of the table, from the message's start */
+		} table;
 		u8 raw[36];
 	} u;
 };
 static_assert(sizeof(struct kvmb_wire_nvsp) == 40, "nvsp_message of 6.x guests");
+
+/* KVMB_NVSP_SEND_INDIRECTION_TABLE: a whole message, then the table, offset 40: notes 6.6 */
+struct kvmb_wire_nvsp_table {
+	struct kvmb_wire_nvsp m;
+	__le32 channel[KVMB_NVSP_TABLE_SIZE]; /* index of the channel for frames of this hash */
+};
+static_assert(sizeof(struct kvmb_wire_nvsp_table) == 104, "Linux nvsp_5_send_indirect_table");
 
 #endif

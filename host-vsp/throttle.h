@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * I/O limits of a disk: operations and bytes a second.
+ * Limits of a disk or NIC: operations and bytes a second.
  *
  * DOC: Theory of operation
  *

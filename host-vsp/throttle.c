@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* I/O limits: how it works is in the header. */
-#include "host-vsp/storage/throttle.h"
+/* Limits: how it works is in the header. */
+#include "host-vsp/throttle.h"
 
 #include "lib/util.h"
 

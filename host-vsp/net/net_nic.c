@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The NIC as the VMM sees it: made, offered, changed, removed, asked. Bus thread.
+ *
+ * A backend that is gone is begun anew if it can be (passt), at once and then every second;
+ * meanwhile the guest sees an unplugged cable.
+ */
+#include "host-vsp/net/net_priv.h"
+#include "lib/log.h"
+#include "lib/util.h"
+
+#define REVIVE_MS 1000u
+
+const char *const kvmb_net_drop_names[KVMB_DROP_NUM] = {
+	[KVMB_DROP_MALFORMED] = "malformed", [KVMB_DROP_SPOOFED] = "spoofed",
+	[KVMB_DROP_VLAN] = "vlan",	     [KVMB_DROP_SIZE] = "size",
+	[KVMB_DROP_LINK] = "link",	     [KVMB_DROP_BACKEND] = "backend",
+	[KVMB_DROP_FILTERED] = "filtered",
+};
+
+static void kick_all(struct kvmb_net *n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n->num_queues; i++) {
+		if (n->slots[i].q) /* written by this thread alone */
+			kvmb_worker_kick(&n->slots[i].q->worker);
+	}
+}
+
+static void revive(void *arg)
+{
+	struct kvmb_net *n = arg;
+	int err;
+
+	pthread_mutex_lock(&n->slots[0].lock);
+	err = n->backend->ops->revive(n->backend);
+	if (!err) {
+		n->restarts++;
+		__atomic_fetch_add(&n->backend_epoch, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&n->backend_gone, false, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&n->slots[0].lock);
+	if (err) {
+		kvmb_timer_set(&n->revive_timer, REVIVE_MS);
+		return;
+	}
+	kvmb_info(n->name, "the %s network is back", n->backend->ops->kind);
+	kick_all(n);
+}
+
+static void on_gone(void *arg)
+{
+	struct kvmb_net *n = arg;
+	bool again = n->backend->ops->revive;
+
+	kvmb_warn(n->name, "the %s network%s%s is gone; %s", n->backend->ops->kind,
+		  n->backend->detail[0] ? " " : "", n->backend->detail,
+		  again ? "starting it again" : "the guest sees an unplugged cable");
+	kick_all(n);
+	if (again)
+		revive(n);
+}
+
+static void get_stats(void *arg, struct kvmb_net_stats *st)
+{
+	kvmb_net_get_stats(arg, st);
+}
+
+struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_net_backend *backend,
+				 struct kvmb_loop *loop)
+{
+	struct kvmb_net *n = kvmb_xzalloc(sizeof(*n));
+	unsigned int i;
+
+	n->spec = *spec;
+	n->backend = backend;
+	n->loop = loop;
+	n->link = true;
+	n->num_queues = KVMB_MAX(KVMB_MIN(spec->max_queues, backend->num_queues), 1u);
+	n->slots = kvmb_xzalloc(n->num_queues * sizeof(*n->slots));
+	for (i = 0; i < n->num_queues; i++)
+		pthread_mutex_init(&n->slots[i].lock, NULL);
+	snprintf(n->name, sizeof(n->name), "net%u", spec->index);
+	n->tx_rate.bps = n->rx_rate.bps = spec->rate;
+	n->rndis.caps = (struct kvmb_rndis_caps){ .offload = backend->vnet, .max_mtu = spec->mtu,
+						  .num_queues = n->num_queues,
+						  .mac_change = spec->mac_spoof };
+	memcpy(n->rndis.mac, spec->mac, sizeof(spec->mac));
+	memcpy(n->rndis.permanent_mac, spec->mac, sizeof(spec->mac));
+	n->rndis.get_stats = get_stats;
+	n->rndis.stats_arg = n;
+	kvmb_work_init(&n->gone_work, on_gone, n);
+	kvmb_timer_init(&n->revive_timer, loop, revive, n);
+	return n;
+}
+
+int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus)
+{
+	/* stable across restarts, so that a hibernated guest finds its NICs again */
+	struct kvmb_offer offer = {
+		.type = KVMB_NET_TYPE_GUID,
+		.instance = KVMB_GUID(0x6b766d62, 0x4e49, (u16)n->spec.index, 0x80, 0x01, 'n', 'e', 't',
+				      0, 0, (u8)n->spec.index),
+		.flags = KVMB_OFFER_ENUMERATE,
+		.name = n->name,
+		.ops = &net_vsp_ops,
+		.dev = n,
+	};
+
+	n->bus = bus;
+	return kvmb_bus_offer(bus, &offer, &n->primary);
+}
+
+void kvmb_net_remove(struct kvmb_net *n, void (*done)(void *arg, struct kvmb_net *n), void *arg)
+{
+	n->removed = done;
+	n->removed_arg = arg;
+	if (n->primary)
+		kvmb_bus_revoke(n->primary);
+	else
+		done(arg, n);
+}
+
+void kvmb_net_destroy(struct kvmb_net *n)
+{
+	unsigned int i;
+
+	if (!n)
+		return;
+	kvmb_loop_unpost(n->loop, &n->gone_work);
+	kvmb_timer_cancel(&n->revive_timer);
+	n->backend->ops->destroy(n->backend);
+	for (i = 0; i < n->num_queues; i++)
+		pthread_mutex_destroy(&n->slots[i].lock);
+	free(n->slots);
+	free(n);
+}
+
+void kvmb_net_set_link(struct kvmb_net *n, bool up)
+{
+	__atomic_store_n(&n->link, up, __ATOMIC_RELAXED);
+	kick_all(n);
+}
+
+int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu)
+{
+	int err = 0;
+
+	if (mtu < KVMB_NET_MTU_MIN || mtu > KVMB_NET_MTU_MAX)
+		return -EINVAL;
+	if (n->backend->ops->set_mtu)
+		err = n->backend->ops->set_mtu(n->backend, mtu);
+	if (err)
+		return err;
+	pthread_mutex_lock(&n->slots[0].lock); /* only the primary's worker looks */
+	__atomic_store_n(&n->spec.mtu, mtu, __ATOMIC_RELAXED);
+	n->rndis.caps.max_mtu = mtu;
+	pthread_mutex_unlock(&n->slots[0].lock);
+	return 0;
+}
+
+void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
+{
+	unsigned int k;
+
+	*i = (struct kvmb_net_info){ .index = n->spec.index, .kind = n->backend->ops->kind,
+				     .detail = n->backend->detail, .num_queues = n->num_queues,
+				     .vlan = n->spec.vlan, .mac_spoof = n->spec.mac_spoof,
+				     .rate = n->spec.rate, .restarts = n->restarts };
+	pthread_mutex_lock(&n->slots[0].lock);
+	memcpy(i->mac, n->rndis.mac, sizeof(i->mac));
+	i->mtu = n->spec.mtu;
+	i->guest_mtu = n->rndis.initialised ? n->guest_mtu : 0;
+	i->nvsp_version = n->version;
+	i->rsc = n->rndis.rsc4 || n->rndis.rsc6;
+	i->rss = n->rndis.rss.on;
+	pthread_mutex_unlock(&n->slots[0].lock);
+	i->link = __atomic_load_n(&n->link, __ATOMIC_RELAXED);
+	i->connected = !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
+	for (k = 0; k < n->num_queues; k++)
+		i->open_queues += n->slots[k].q != NULL;
+}
+
+bool kvmb_net_queue_stats(struct kvmb_net *n, unsigned int queue, struct kvmb_net_stats *st)
+{
+	const u64 *from;
+	u64 *to = (u64 *)(void *)st;
+	size_t i;
+
+	if (queue >= n->num_queues)
+		return false;
+	from = (const u64 *)(const void *)&n->slots[queue].stats;
+	static_assert(offsetof(struct kvmb_net_stats, open) % sizeof(u64) == 0, "counters come first");
+	for (i = 0; i < offsetof(struct kvmb_net_stats, open) / sizeof(u64); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+	st->open = __atomic_load_n(&n->slots[queue].stats.open, __ATOMIC_RELAXED);
+	return true;
+}
+
+void kvmb_net_get_stats(struct kvmb_net *n, struct kvmb_net_stats *st)
+{
+	const size_t num = offsetof(struct kvmb_net_stats, open) / sizeof(u64);
+	struct kvmb_net_stats one;
+	unsigned int q;
+	size_t i;
+
+	memset(st, 0, sizeof(*st));
+	for (q = 0; kvmb_net_queue_stats(n, q, &one); q++) {
+		for (i = 0; i < num; i++)
+			((u64 *)(void *)st)[i] += ((u64 *)(void *)&one)[i];
+		st->open |= one.open;
+	}
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RNDIS data messages: the checks on those from the guest, the making of those to it.
+ *
+ * A guest's parser of per-packet info loops for ever on a malformed entry, so what is made
+ * here has one shape: whole entries, one behind the other, the data behind them.
+ *
+ * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c rndis_get_ppi(),
+ * rndis_filter_receive_data(); protocol notes 6.5.
+ */
+#include "host-vsp/net/net_priv.h"
+
+#include "lib/util.h"
+
+#define HDR ((u32)sizeof(struct kvmb_wire_rndis))
+
+/* wire: priority 2:0, CFI 3, VLAN id 15:4; a tag has them the other way round */
+static u16 tci_of_ppi(u32 v)
+{
+	return (u16)((v & 7) << 13 | (v & 8) << 9 | (v >> 4 & 0xfff));
+}
+
+static u32 ppi_of_tci(u16 tci)
+{
+	return (u32)tci >> 13 | (tci >> 9 & 8) | (tci & 0xfffu) << 4;
+}
+
+static void take_ppi(struct kvmb_rndis_frame *f, u32 type, u32 v)
+{
+	if (type == KVMB_PPI_VLAN) {
+		f->has_vlan = true;
+		f->vlan_tci = tci_of_ppi(v);
+	} else if (type == KVMB_PPI_CHECKSUM) {
+		f->marks.csum = v;
+	} else {
+		f->marks.lso = v;
+	}
+}
+
+/* Per-packet info: every entry inside its area, every step forward. */
+static int parse_ppis(const u8 *p, u32 len, struct kvmb_rndis_frame *f)
+{
+	struct kvmb_wire_ppi ppi;
+	u32 size, off, type, seen = 0;
+	__le32 w;
+
+	while (len) {
+		if (len < sizeof(ppi))
+			return -EPROTO;
+		memcpy(&ppi, p, sizeof(ppi));
+		size = le32_to_cpu(ppi.size);
+		off = le32_to_cpu(ppi.offset);
+		type = le32_to_cpu(ppi.type);
+		if (size < sizeof(ppi) || size > len || off < sizeof(ppi) || off > size)
+			return -EPROTO;
+		if (type == KVMB_PPI_VLAN || type == KVMB_PPI_CHECKSUM || type == KVMB_PPI_LSO) {
+			if (size - off < sizeof(w) || seen & 1u << type)
+				return -EPROTO;
+			seen |= 1u << type;
+			memcpy(&w, p + off, sizeof(w));
+			take_ppi(f, type, le32_to_cpu(w));
+		}
+		p += size;
+		len -= size;
+	}
+	return 0;
+}
+
+int kvmb_rndis_packet(const u8 *hdr, u32 hdr_len, u32 avail, struct kvmb_rndis_frame *f)
+{
+	const u32 min = HDR + (u32)sizeof(struct kvmb_wire_rndis_packet);
+	struct kvmb_wire_rndis_packet p;
+	struct kvmb_wire_rndis h;
+	u32 off, end, ppi_off, ppi_len, ppi_end;
+
+	if (hdr_len < min || avail < min)
+		return -EPROTO;
+	memcpy(&h, hdr, sizeof(h));
+	memcpy(&p, hdr + HDR, sizeof(p));
+	memset(f, 0, sizeof(*f));
+	f->msg_len = le32_to_cpu(h.len);
+	if (le32_to_cpu(h.type) != KVMB_RNDIS_PACKET || f->msg_len < min || f->msg_len > avail)
+		return -EPROTO;
+	if (check_add_overflow(le32_to_cpu(p.data_offset), HDR, &off) ||
+	    check_add_overflow(off, le32_to_cpu(p.data_len), &end) || off < min || end > f->msg_len)
+		return -EPROTO;
+	f->data_offset = off;
+	f->data_len = le32_to_cpu(p.data_len);
+	ppi_len = le32_to_cpu(p.ppi_len);
+	if (!ppi_len)
+		return 0;
+	if (check_add_overflow(le32_to_cpu(p.ppi_offset), HDR, &ppi_off) ||
+	    check_add_overflow(ppi_off, ppi_len, &ppi_end) || ppi_off < min || ppi_end > off ||
+	    ppi_end > hdr_len)
+		return -EPROTO;
+	return parse_ppis(hdr + ppi_off, ppi_len, f);
+}
+
+static u32 put_ppi(u8 *buf, u32 type, u32 v)
+{
+	struct kvmb_wire_ppi_u32 p = { { cpu_to_le32(sizeof(p)), cpu_to_le32(type), cpu_to_le32(sizeof(p.h)) },
+				       cpu_to_le32(v) };
+
+	memcpy(buf, &p, sizeof(p));
+	return sizeof(p);
+}
+
+static u32 put_rsc(u8 *buf, u8 flags)
+{
+	struct kvmb_wire_ppi_rsc p = { { cpu_to_le32(sizeof(p)), cpu_to_le32(KVMB_PPI_RSC),
+					 cpu_to_le32(sizeof(p.h)) }, .version = 1, .flags = flags };
+
+	memcpy(buf, &p, sizeof(p));
+	return sizeof(p);
+}
+
+u32 kvmb_rndis_header(const struct kvmb_rndis_out *o, u8 *buf)
+{
+	struct {
+		struct kvmb_wire_rndis h;
+		struct kvmb_wire_rndis_packet p;
+	} m = { .h = { cpu_to_le32(KVMB_RNDIS_PACKET), cpu_to_le32(o->data_offset + o->data_len) } };
+	u32 n = sizeof(m);
+
+	static_assert(sizeof(m) + 3 * sizeof(struct kvmb_wire_ppi_u32) <= NET_RX_HEAD, "all PPIs fit");
+	if (o->csum)
+		n += put_ppi(buf + n, KVMB_PPI_CHECKSUM, o->csum);
+	if (o->has_vlan)
+		n += put_ppi(buf + n, KVMB_PPI_VLAN, ppi_of_tci(o->vlan_tci));
+	if (o->rsc)
+		n += put_rsc(buf + n, o->rsc);
+	if (n > sizeof(m)) {
+		m.p.ppi_offset = cpu_to_le32((u32)sizeof(m.p));
+		m.p.ppi_len = cpu_to_le32(n - (u32)sizeof(m));
+	}
+	m.p.data_offset = cpu_to_le32(o->data_offset - HDR);
+	m.p.data_len = cpu_to_le32(o->data_len);
+	memcpy(buf, &m, sizeof(m));
+	return n;
+}

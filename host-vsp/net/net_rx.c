@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames in: from the backend to the guest's receive buffer; and control messages to the guest.
+ *
+ * DOC: Theory of operation
+ *
+ * The receive buffer is cut into sections of one size. A frame is written by the backend
+ * straight into a free section, behind room for its RNDIS header; its Ethernet header goes
+ * through a private copy, where it is filtered and its VLAN tag taken out. A coalesced frame is
+ * scattered over as many sections as it needs and described by that many messages, all in one
+ * packet (RSC). Frames that come together share a transfer-page packet, so that the guest
+ * answers once for all of them.
+ *
+ * The sections of a packet come back with its completion, and only then are used again. When
+ * too few are free, or the ring is full, the backend is not read: frames wait there.
+ *
+ * On an access VLAN frames pass through a buffer of our own, because the guest must not see
+ * those of other VLANs even for a moment.
+ *
+ * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c netvsc_receive(), rndis_filter.c
+ * rndis_filter_receive_data(); protocol notes 6.3, 6.5.
+ */
+#include "host-vsp/iov.h"
+#include "host-vsp/net/net_priv.h"
+#include "lib/util.h"
+
+#define RX_BUDGET 64		  /* frames a turn */
+#define BURST_NS 20000u		  /* frames closer than this come in bursts */
+#define PAGE_SECTIONS_MIN 256u	  /* with fewer than this, sections are as small as can be */
+#define HEAD_ROOM (NET_ETH_LEN + NET_VLAN_LEN)
+
+/* ---- sections ---- */
+
+/* The buffer's page size is best: a frame is then one iovec. A small buffer is cut more finely. */
+static u32 section_size(const struct kvmb_net *n)
+{
+	u32 least = NET_RX_HEAD + HEAD_ROOM + n->guest_mtu + 2;
+	u32 paged = (least + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE * KVMB_PAGE_SIZE;
+
+	return (u64)n->recv.num_pages * KVMB_PAGE_SIZE / paged >= PAGE_SECTIONS_MIN ? paged :
+										       (least + 15) & ~15u;
+}
+
+int net_sections_create(struct kvmb_net *n)
+{
+	struct net_sections *s = &n->sec;
+	u32 i;
+
+	s->size = section_size(n);
+	s->num = (u32)KVMB_MIN((u64)n->recv.num_pages * KVMB_PAGE_SIZE / s->size, NET_NO_SECTION - 1);
+	if (s->num < 2) /* one frame, one control message */
+		return -ENOSPC;
+	s->next = calloc(s->num, sizeof(*s->next));
+	s->id = calloc(s->num, sizeof(*s->id));
+	s->owner = calloc(s->num, sizeof(*s->owner));
+	if (!s->next || !s->id || !s->owner) {
+		net_sections_destroy(n);
+		return -ENOMEM;
+	}
+	for (i = 0; i < s->num; i++)
+		s->next[i] = (u16)(i + 1 < s->num ? i + 1 : NET_NO_SECTION);
+	return 0;
+}
+
+void net_sections_destroy(struct kvmb_net *n)
+{
+	free(n->sec.next);
+	free(n->sec.id);
+	free(n->sec.owner);
+	memset(&n->sec, 0, sizeof(n->sec));
+}
+
+static u16 pop_section(struct net_queue *q)
+{
+	u16 s = q->free;
+
+	q->free = q->n->sec.next[s];
+	q->num_free--;
+	return s;
+}
+
+static void push_section(struct net_queue *q, u16 s)
+{
+	q->n->sec.next[s] = q->free;
+	q->free = s;
+	q->num_free++;
+}
+
+static void give_section(struct net_queue *to, u16 s)
+{
+	__atomic_store_n(&to->n->sec.owner[s], (u8)to->index, __ATOMIC_RELAXED);
+	push_section(to, s);
+}
+
+/*
+ * Give a new sub-channel its share of the primary's free sections. Both locks held.
+ * @num_queues: how many will share
+ */
+void net_sections_take(struct net_queue *q, u32 num_queues)
+{
+	struct net_queue *from = q->n->slots[0].q;
+	u32 want = q->n->sec.num / num_queues;
+	u16 s;
+
+	q->free = NET_NO_SECTION;
+	while (from && want-- && from->num_free > 2) {
+		s = pop_section(from);
+		give_section(q, s);
+	}
+}
+
+/* A sub-channel is closed: what it has not given to the guest is the primary's again. */
+void net_sections_return(struct net_queue *q)
+{
+	struct net_queue *to = q->n->slots[0].q;
+	u16 s, next;
+
+	if (to && q->batch.num) {
+		for (s = q->batch.first; s != NET_NO_SECTION; s = next) {
+			next = q->n->sec.next[s];
+			give_section(to, s);
+		}
+	}
+	while (to && q->num_free)
+		give_section(to, pop_section(q));
+	q->batch.num = q->num_free = 0;
+	q->free = NET_NO_SECTION;
+}
+
+static int section_iov(const struct kvmb_net *n, u16 s, u32 off, u32 len, struct iovec *iov, int max)
+{
+	return net_buf_iov(&n->recv, s * n->sec.size + off, len, iov, max);
+}
+
+/* The guest is done with a packet. */
+void net_rx_completed(struct net_queue *q, u64 id)
+{
+	struct net_sections *sec = &q->n->sec;
+	u16 s = (u16)id, next;
+
+	if (!id || s >= sec->num || __atomic_load_n(&sec->owner[s], __ATOMIC_RELAXED) != q->index ||
+	    sec->id[s] != id) {
+		net_count(&q->io->stats.errors, 1); /* unknown, or twice: nothing to give back */
+		return;
+	}
+	sec->id[s] = 0;
+	for (; s != NET_NO_SECTION; s = next) {
+		next = sec->next[s];
+		push_section(q, s);
+	}
+}
+
+/* ---- to the guest ---- */
+
+static void add_range(struct net_queue *q, u16 s, u32 len)
+{
+	struct net_rx_batch *b = &q->batch;
+	struct net_sections *sec = &q->n->sec;
+
+	b->ranges[b->num].byte_count = cpu_to_le32(len);
+	b->ranges[b->num].byte_offset = cpu_to_le32(s * sec->size);
+	sec->next[s] = NET_NO_SECTION;
+	if (b->num++)
+		sec->next[b->last] = s;
+	else
+		b->first = s;
+	b->last = s;
+}
+
+/* Put the packet in the making, if any. Return: true when the way is free. */
+bool net_rx_flush(struct net_queue *q)
+{
+	struct net_rx_batch *b = &q->batch;
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	u32 hdr_len, id;
+	int err;
+
+	if (!b->num)
+		return true;
+	if (q->held || q->failed)
+		return false;
+	m.u.rndis.channel_type = cpu_to_le32(b->control ? KVMB_NVSP_CHANNEL_CONTROL :
+							   KVMB_NVSP_CHANNEL_DATA);
+	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
+	b->h.set_id = cpu_to_le16(KVMB_NVSP_RECV_BUF_ID);
+	b->h.range_count = cpu_to_le32(b->num);
+	hdr_len = (u32)(sizeof(b->h) + b->num * sizeof(b->ranges[0]));
+	if (!++q->generation)
+		q->generation = 1; /* an id is never 0 */
+	id = (u32)q->generation << 16 | b->first;
+	do {
+		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_XFER_PAGES, KVMB_PKT_FLAG_COMPLETE, id, &b->h,
+				    hdr_len, &m, sizeof(m));
+	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, hdr_len + (u32)sizeof(m)));
+	if (err == -EAGAIN)
+		return false; /* the guest signals when it has read that much */
+	if (err) {
+		net_fail(q, "its ring's read index is wild", err);
+		return false;
+	}
+	kvmb_ring_want(&q->io->tx, 0);
+	q->n->sec.id[b->first] = id;
+	q->loud = true;
+	net_count(&q->io->stats.packets_out, 1);
+	if (!b->control) {
+		net_count(&q->slot->stats.rx_packets, 1);
+		net_count(&q->slot->stats.rx_frames, b->frames);
+		net_count(&q->slot->stats.rx_bytes, b->bytes);
+	}
+	b->num = b->frames = b->bytes = 0;
+	b->control = false;
+	return true;
+}
+
+/* The answer to a control message, then news of the link. Primary only. */
+void net_send_control(struct net_queue *q)
+{
+	struct kvmb_rndis *r = &q->n->rndis;
+	struct iovec iov[4];
+	int num;
+	u16 s;
+
+	if (!q->reply_len && r->initialised && q->told_link != net_link_up(q->n)) {
+		q->told_link = r->link = net_link_up(q->n);
+		q->reply_len = (u32)kvmb_rndis_indicate(q->told_link, q->reply);
+	}
+	if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free || !net_rx_flush(q))
+		return;
+	s = pop_section(q);
+	num = section_iov(q->n, s, 0, q->reply_len, iov, ARRAY_SIZE(iov));
+	kvmb_iov_write(iov, num, q->reply, q->reply_len);
+	add_range(q, s, q->reply_len);
+	q->batch.control = true;
+	q->reply_len = 0;
+	net_rx_flush(q);
+}
+
+/* ---- from the backend ---- */
+
+struct rx_frame { /* one that has been read */
+	struct virtio_net_hdr vnet;
+	u8 head[HEAD_ROOM]; /* its first bytes */
+	u32 len;	    /* with them */
+};
+
+static bool coalescing(const struct kvmb_net *n)
+{
+	return n->rndis.rsc4 || n->rndis.rsc6;
+}
+
+/* Bytes of a frame that one section takes, behind the Ethernet header. */
+static u32 section_room(const struct kvmb_net *n)
+{
+	return n->sec.size - NET_RX_HEAD - HEAD_ROOM;
+}
+
+static u32 sections_wanted(const struct kvmb_net *n)
+{
+	return coalescing(n) ? NET_FRAME_MAX / section_room(n) + 1 : 1;
+}
+
+bool net_can_receive(struct net_queue *q)
+{
+	struct kvmb_net *n = q->n;
+
+	return !q->failed && !q->stopping && !q->held && !q->batch.control && !q->rx_ns &&
+	       n->recv.gpadl && n->rndis.packet_filter && net_link_up(n) &&
+	       q->num_free > sections_wanted(n) + q->batch.num;
+}
+
+/*
+ * Room for a frame: its front to @f, the rest to free sections, which stay on the list, or to
+ * the bounce buffer. Return: iovecs, *@room = bytes of them all.
+ */
+static int make_room(struct net_queue *q, struct rx_frame *f, struct iovec *iov, u32 *room)
+{
+	const struct kvmb_net *n = q->n;
+	u32 want = sections_wanted(n), each = section_room(n);
+	int num = 2, k;
+	u16 s = q->free;
+
+	iov[1] = (struct iovec){ f->head, sizeof(f->head) };
+	if (q->bounce) {
+		iov[2] = (struct iovec){ q->bounce, want * each };
+		*room = (u32)sizeof(f->head) + want * each;
+		return 3;
+	}
+	*room = (u32)sizeof(f->head);
+	while (want-- && num < (int)NET_RX_PARTS) {
+		k = section_iov(n, s, NET_RX_HEAD + HEAD_ROOM, each, iov + num, (int)NET_RX_PARTS - num);
+		if (k < 0)
+			break;
+		num += k;
+		*room += each;
+		s = n->sec.next[s];
+	}
+	return num;
+}
+
+static bool wanted(const struct kvmb_rndis *r, const u8 *mac)
+{
+	static const u8 everybody[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	u32 i;
+
+	if (r->packet_filter & KVMB_FILTER_PROMISCUOUS)
+		return true;
+	if (!(mac[0] & 1))
+		return r->packet_filter & KVMB_FILTER_DIRECTED &&
+		       (!memcmp(mac, r->mac, 6) || !memcmp(mac, r->permanent_mac, 6));
+	if (!memcmp(mac, everybody, 6))
+		return r->packet_filter & KVMB_FILTER_BROADCAST;
+	if (r->packet_filter & KVMB_FILTER_ALL_MULTICAST)
+		return true;
+	for (i = 0; r->packet_filter & KVMB_FILTER_MULTICAST && i < r->num_multicast; i++) {
+		if (!memcmp(mac, r->multicast[i], 6))
+			return true;
+	}
+	return false;
+}
+
+static void drop(struct net_queue *q, enum kvmb_net_drop why)
+{
+	net_count(&q->slot->stats.rx_dropped[why], 1);
+}
+
+/* Is it for the guest? Counts what is not. */
+static bool accept(struct net_queue *q, const struct rx_frame *f, u32 room, bool tagged)
+{
+	const struct kvmb_net *n = q->n;
+	u16 vid = tagged ? (u16)((f->head[14] << 8 | f->head[15]) & 0xfff) : 0;
+	u32 max = n->guest_mtu + NET_ETH_LEN + (tagged ? NET_VLAN_LEN : 0);
+
+	if (f->len < NET_ETH_LEN || f->len >= room ||
+	    (f->vnet.gso_type ? !coalescing(n) : f->len > max)) {
+		drop(q, KVMB_DROP_SIZE);
+		return false;
+	}
+	if (n->spec.vlan && vid != n->spec.vlan) {
+		drop(q, KVMB_DROP_VLAN);
+		return false;
+	}
+	if (!wanted(&n->rndis, f->head)) {
+		drop(q, KVMB_DROP_FILTERED);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * One section of a frame is filled: write its header in front, name it in the packet. @first
+ * is the Ethernet header that comes before the section's bytes, in the first one only.
+ */
+static void describe(struct net_queue *q, struct kvmb_rndis_out *o, const u8 *first, u32 first_len)
+{
+	u8 buf[NET_RX_HEAD + HEAD_ROOM] = { 0 };
+	u16 s = pop_section(q);
+	struct iovec iov[3];
+	int num;
+
+	kvmb_rndis_header(o, buf);
+	memcpy(buf + o->data_offset, first, first_len);
+	num = section_iov(q->n, s, 0, o->data_offset + first_len, iov, ARRAY_SIZE(iov));
+	kvmb_iov_write(iov, num, buf, o->data_offset + first_len);
+	add_range(q, s, o->data_offset + o->data_len);
+}
+
+/* From the bounce buffer to the sections that would have been read into. */
+static void unbounce(struct net_queue *q, struct iovec *iov, int *num, u32 len)
+{
+	const struct kvmb_net *n = q->n;
+	u32 off = 0, k;
+	u16 s = q->free;
+	int parts = 0, m;
+
+	for (; off < len; off += k, s = n->sec.next[s]) {
+		k = KVMB_MIN(len - off, section_room(n));
+		m = section_iov(n, s, NET_RX_HEAD + HEAD_ROOM, k, iov + parts, (int)NET_RX_PARTS - parts);
+		if (m < 0)
+			break;
+		kvmb_iov_write(iov + parts, m, q->bounce + off, k);
+		parts += m;
+	}
+	*num = parts;
+}
+
+/* @iov: the frame behind its first HEAD_ROOM bytes */
+static void deliver(struct net_queue *q, struct rx_frame *f, struct iovec *iov, int num, bool tagged)
+{
+	u32 rest = f->len > HEAD_ROOM ? f->len - HEAD_ROOM : 0, part, first_len, csum;
+	struct kvmb_rndis_out o = { 0 };
+	u8 first[HEAD_ROOM];
+	bool gso = f->vnet.gso_type;
+
+	if (q->bounce)
+		unbounce(q, iov, &num, rest);
+	if (kvmb_offload_rx(&f->vnet, iov, num, HEAD_ROOM, rest, gso, &csum)) {
+		drop(q, KVMB_DROP_MALFORMED);
+		return;
+	}
+	memcpy(first, f->head, sizeof(first));
+	first_len = KVMB_MIN(f->len, HEAD_ROOM);
+	if (tagged) { /* the tag goes into a PPI, or is the access port's */
+		o.has_vlan = !q->n->spec.vlan;
+		o.vlan_tci = (u16)(f->head[14] << 8 | f->head[15]);
+		memcpy(first + 12, f->head + 16, 2);
+		first_len = NET_ETH_LEN;
+	}
+	o.csum = csum;
+	do {
+		part = KVMB_MIN(rest, section_room(q->n));
+		rest -= part;
+		o.data_offset = NET_RX_HEAD + HEAD_ROOM - first_len;
+		o.data_len = first_len + part;
+		if (gso)
+			o.rsc = (u8)(KVMB_RSC_PART | (first_len ? KVMB_RSC_FIRST : 0) |
+				     (rest ? 0 : KVMB_RSC_LAST));
+		describe(q, &o, first, first_len);
+		o = (struct kvmb_rndis_out){ 0 };
+		first_len = 0;
+	} while (rest);
+	q->batch.frames++;
+	q->batch.bytes += f->len - (tagged ? NET_VLAN_LEN : 0);
+	if (gso)
+		net_count(&q->slot->stats.rx_coalesced, 1);
+}
+
+/* One frame. Return: 0: there may be more; -errno. */
+static int receive_frame(struct net_queue *q)
+{
+	struct kvmb_net_backend *b = q->n->backend;
+	struct iovec iov[NET_RX_PARTS];
+	struct rx_frame f;
+	bool tagged;
+	ssize_t len;
+	u32 room;
+	int num;
+
+	if (q->batch.num + sections_wanted(q->n) > NET_RX_RANGES && !net_rx_flush(q))
+		return -EBUSY;
+	num = make_room(q, &f, iov, &room);
+	net_count(&q->slot->stats.backend_calls, 1);
+	len = b->ops->recv(b, q->index, &f.vnet, iov, num);
+	if (len == -EMSGSIZE) {
+		drop(q, KVMB_DROP_SIZE);
+		return 0;
+	}
+	if (len < 0)
+		return (int)len;
+	f.len = (u32)len;
+	tagged = f.len >= HEAD_ROOM && f.head[12] == 0x81 && f.head[13] == 0x00;
+	if (accept(q, &f, room, tagged))
+		deliver(q, &f, iov + 2, num - 2, tagged);
+	if (q->n->spec.rate) {
+		u64 now = kvmb_mono_ns(), wait = kvmb_throttle_take(&q->n->rx_rate, f.len, now);
+
+		q->rx_ns = wait ? now + wait : 0;
+	}
+	return 0;
+}
+
+/* What waited while the guest listened to nothing is of no more use to it. */
+static void throw_away(struct net_queue *q)
+{
+	struct kvmb_net_backend *b = q->n->backend;
+	struct virtio_net_hdr vnet;
+	struct iovec iov[2];
+	ssize_t len;
+	int i;
+
+	q->rx_epoch = q->n->rx_epoch;
+	iov[1] = (struct iovec){ q->scratch, sizeof(q->scratch) };
+	for (i = 0; i < 10000; i++) {
+		len = b->ops->recv(b, q->index, &vnet, iov, 2);
+		if (len < 0 && len != -EMSGSIZE)
+			break;
+		drop(q, KVMB_DROP_FILTERED);
+	}
+}
+
+/* Return: true when any frame came. */
+bool net_rx(struct net_queue *q)
+{
+	int i, err = 0;
+	u64 now;
+
+	if (q->rx_ns && kvmb_mono_ns() >= q->rx_ns)
+		q->rx_ns = 0;
+	if (q->rx_epoch != q->n->rx_epoch && !q->stopping && net_link_up(q->n))
+		throw_away(q);
+	if (!q->readable || !net_can_receive(q))
+		return false;
+	for (i = 0; !err && i < RX_BUDGET && net_can_receive(q); i++) {
+		err = receive_frame(q);
+		if (!i && !q->burst && !err)
+			break; /* the wait that follows tells as well whether there is more */
+	}
+	if (err == -EPIPE)
+		net_backend_lost(q);
+	if (err || !q->burst)
+		q->readable = false;
+	if (!q->burst || (err && i <= 2)) {
+		now = kvmb_mono_ns();
+		q->burst = now - q->last_rx_ns < BURST_NS;
+		q->last_rx_ns = now;
+	}
+	net_rx_flush(q);
+	return i > (err != 0);
+}

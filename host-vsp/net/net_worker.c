@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A queue's thread.
+ *
+ * DOC: Theory of operation
+ *
+ * A turn, with the queue's lock held: take the guest's packets, read the backend's frames, let
+ * the backend go of what it was given, show the guest what was put, with at most one signal.
+ * Between turns the thread sleeps on the guest's signal, the backend's descriptor and the bus
+ * thread's kick, in the way that the tuner has found best. The guest's signal is watched by its
+ * edge, so that nobody has to read it.
+ *
+ * The guest can wait for the completion of a frame that it has copied into its send buffer: all
+ * it gets back is the section. Such completions are shown together with something more
+ * pressing, or when there are some, or soon; each shown alone would cost an interrupt a frame.
+ */
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "host-vsp/net/net_priv.h"
+#include "lib/log.h"
+#include "lib/util.h"
+
+#define TX_BUDGET 64	   /* packets a turn */
+#define QUIET_MAX 16u	   /* completions that may wait */
+#define QUIET_NS 500000u   /* for so long */
+#define POLL_STEP_NS 2000u /* between two looks at the descriptors while polling the ring */
+
+enum { UD_SIGNAL, UD_KICK, UD_BACKEND };
+
+enum drained { RING_EMPTY, RING_BLOCKED, RING_MORE };
+
+static bool accepting(const struct net_queue *q)
+{
+	return !q->stopping && !q->failed && !q->held && !q->full && !q->tx_ns && !q->reply_len;
+}
+
+static enum drained drain(struct net_queue *q, u32 *taken)
+{
+	struct kvmb_pkt pkt;
+	u32 n;
+	int err;
+
+	for (n = 0; n < TX_BUDGET && !q->failed; n++) {
+		err = kvmb_ring_peek(&q->io->rx, q->scratch, sizeof(q->scratch), &pkt);
+		if (err && err != -EAGAIN)
+			net_fail(q, "its ring is corrupt", err);
+		if (err)
+			break;
+		/* completions give sections back, for which an answer may be waiting: never held up */
+		if ((pkt.type != KVMB_PKT_COMPLETION && !accepting(q)) || net_handle_packet(q, &pkt)) {
+			*taken = n;
+			return RING_BLOCKED;
+		}
+		kvmb_ring_skip(&q->io->rx, &pkt);
+	}
+	*taken = n;
+	return n == TX_BUDGET ? RING_MORE : RING_EMPTY;
+}
+
+/* ---- what the guest sees ---- */
+
+static void publish(struct net_queue *q)
+{
+	int want;
+	u64 now;
+
+	if (q->failed)
+		return;
+	want = kvmb_ring_release(&q->io->rx);
+	if (want < 0) {
+		net_fail(q, "a ring index is wild", -EPROTO);
+		return;
+	}
+	if (want)
+		kvmb_chan_signal(q->ch);
+	if (!q->loud && !q->quiet)
+		return;
+	if (!q->loud && q->quiet < QUIET_MAX) {
+		now = kvmb_mono_ns();
+		if (!q->publish_ns)
+			q->publish_ns = now + QUIET_NS;
+		if (now < q->publish_ns)
+			return;
+	}
+	q->loud = false;
+	q->quiet = 0;
+	q->publish_ns = 0;
+	if (kvmb_chan_flush(q->ch))
+		net_fail(q, "a ring index is wild", -EPROTO);
+}
+
+static void show_stats(struct net_queue *q)
+{
+	struct kvmb_net_stats *st = &q->slot->stats;
+
+	__atomic_store_n(&st->signals, q->io->stats.signals, __ATOMIC_RELAXED);
+	__atomic_store_n(&st->wakes, q->io->stats.wakes, __ATOMIC_RELAXED);
+}
+
+/* ---- the backend's descriptor ---- */
+
+/* After a restart of the backend its descriptor is another. */
+static void renew_backend(struct net_queue *q)
+{
+	u32 epoch = __atomic_load_n(&q->n->backend_epoch, __ATOMIC_ACQUIRE);
+
+	if (epoch == q->backend_epoch)
+		return;
+	q->backend_epoch = epoch; /* the old descriptor is closed, and so out of the epoll */
+	q->backend_fd = -1;
+	q->backend_events = 0;
+	q->full = q->readable = false;
+	q->num_heads = 0;
+}
+
+static void watch_backend(struct net_queue *q)
+{
+	u32 events = (net_can_receive(q) ? (u32)EPOLLIN : 0) | (q->full ? (u32)EPOLLOUT : 0);
+	struct epoll_event ev = { .events = events, .data.u32 = UD_BACKEND };
+	int fd = q->n->backend->fd[q->index], op;
+
+	/* one that is gone reports that for ever, asked or not */
+	if (fd < 0 || q->failed || __atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE)) {
+		events = 0;
+		fd = q->backend_fd;
+	}
+	if (events == q->backend_events || fd < 0)
+		return;
+	op = !events ? EPOLL_CTL_DEL : q->backend_fd < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	q->backend_fd = events ? fd : -1;
+	q->backend_events = events;
+	if (epoll_ctl(q->epoll_fd, op, fd, &ev) && op != EPOLL_CTL_DEL)
+		net_backend_lost(q);
+}
+
+static void on_backend(struct net_queue *q, u32 events)
+{
+	struct kvmb_net_backend *b = q->n->backend;
+	int err;
+
+	if (events & EPOLLOUT && q->full) {
+		err = b->ops->commit(b, q->index);
+		q->full = err == -EAGAIN;
+		if (err && err != -EAGAIN)
+			net_backend_lost(q);
+	}
+	if (events & EPOLLIN)
+		q->readable = true;
+	else if (events & (EPOLLHUP | EPOLLERR))
+		net_backend_lost(q);
+}
+
+/* ---- waiting ---- */
+
+/* Serve what the descriptors say; wait up to @ns for something, -1 = for ever. Return: any? */
+static bool wait_for_news(struct net_queue *q, s64 ns)
+{
+	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+	struct epoll_event ev[3];
+	u64 kicks;
+	int n, i;
+
+	n = epoll_pwait2(q->epoll_fd, ev, ARRAY_SIZE(ev), ns < 0 ? NULL : &ts, NULL);
+	pthread_mutex_lock(&q->slot->lock);
+	for (i = 0; i < n; i++) {
+		if (ev[i].data.u32 == UD_SIGNAL)
+			net_count(&q->io->stats.wakes, 1);
+		else if (ev[i].data.u32 == UD_BACKEND)
+			on_backend(q, ev[i].events);
+		else if (read(q->worker.stop_fd, &kicks, sizeof(kicks)) < 0)
+			continue; /* somebody's news, which a turn sees */
+	}
+	if (__atomic_load_n(&q->worker.stopping, __ATOMIC_ACQUIRE))
+		q->stopping = true;
+	pthread_mutex_unlock(&q->slot->lock);
+	return n > 0;
+}
+
+/* Until when nothing can be done but wait; -1 = for ever. */
+static s64 longest_wait(const struct net_queue *q)
+{
+	u64 first = q->publish_ns, now;
+
+	if (q->tx_ns && (!first || q->tx_ns < first))
+		first = q->tx_ns;
+	if (q->rx_ns && (!first || q->rx_ns < first))
+		first = q->rx_ns;
+	if (!first)
+		return -1;
+	now = kvmb_mono_ns();
+	return first > now ? (s64)(first - now) : 0;
+}
+
+/* Look for a while before sleeping. Return: true when something came. */
+static bool poll_a_while(struct net_queue *q)
+{
+	u64 now = kvmb_mono_ns(), until = now + KVMB_POLL_NS, look = now + POLL_STEP_NS;
+
+	do {
+		if (kvmb_ring_readable(&q->io->rx))
+			return true;
+		__builtin_ia32_pause();
+		now = kvmb_mono_ns();
+		if (now >= look) {
+			if (wait_for_news(q, 0))
+				return true;
+			look = kvmb_mono_ns() + POLL_STEP_NS;
+		}
+	} while (now < until);
+	return false;
+}
+
+static void sleep_until_news(struct net_queue *q, enum drained ring)
+{
+	bool ask = ring == RING_EMPTY && !q->failed;
+
+	if (ask && q->tuner.mode == KVMB_WAIT_POLL && poll_a_while(q))
+		return;
+	/* ask for signals, look once more, sleep; a packet that has to wait needs no signal */
+	if (ask && kvmb_ring_unmask(&q->io->rx)) {
+		kvmb_ring_mask(&q->io->rx);
+		return;
+	}
+	wait_for_news(q, longest_wait(q));
+	if (ask)
+		kvmb_ring_mask(&q->io->rx);
+}
+
+/* ---- turns ---- */
+
+static enum drained turn(struct net_queue *q, u32 *work)
+{
+	enum drained ring;
+	u32 taken, frames = (u32)q->slot->stats.rx_frames;
+	bool more;
+
+	pthread_mutex_lock(&q->slot->lock);
+	renew_backend(q);
+	if (q->tx_ns && kvmb_mono_ns() >= q->tx_ns)
+		q->tx_ns = 0;
+	net_flush_held(q);
+	if (!q->index)
+		net_send_control(q);
+	ring = drain(q, &taken);
+	more = net_rx(q);
+	net_tx_commit(q);
+	publish(q);
+	watch_backend(q);
+	show_stats(q);
+	*work = taken + (u32)q->slot->stats.rx_frames - frames;
+	pthread_mutex_unlock(&q->slot->lock);
+	return more && q->readable ? RING_MORE : ring;
+}
+
+static int watch(struct net_queue *q, int fd, u32 events, u32 ud)
+{
+	struct epoll_event ev = { .events = events, .data.u32 = ud };
+
+	return epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+void net_worker_run(void *arg)
+{
+	struct net_queue *q = arg;
+	enum drained ring;
+	u32 work;
+
+	kvmb_tuner_init(&q->tuner);
+	q->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (q->epoll_fd < 0 || watch(q, q->io->signal_fd, EPOLLIN | EPOLLET, UD_SIGNAL) ||
+	    watch(q, q->worker.stop_fd, EPOLLIN, UD_KICK))
+		net_fail(q, "no epoll", -errno);
+	if (!q->failed)
+		kvmb_ring_mask(&q->io->rx);
+	while (!q->stopping) {
+		ring = turn(q, &work);
+		if (work)
+			kvmb_tuner_note(&q->tuner, work);
+		if (ring == RING_MORE)
+			wait_for_news(q, 0);
+		else
+			sleep_until_news(q, ring);
+	}
+	if (q->epoll_fd >= 0)
+		close(q->epoll_fd);
+	kvmb_chan_closed(q->ch);
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The VM's NICs. */
+#include "vmm/nics.h"
+
+#include <stdarg.h>
+
+#include "host-vsp/net/net.h"
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/opt.h"
+
+struct vm_nic { /* vm->nics[KVMB_MAX_NICS] */
+	struct vm *vm;
+	struct kvmb_net *net; /* NULL = none */
+	bool removing;
+	nics_reply *reply;    /* of a removal */
+	void *arg;
+};
+
+static void refuse(nics_reply *reply, void *arg, const char *class, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+static void refuse(nics_reply *reply, void *arg, const char *class, const char *fmt, ...)
+{
+	char why[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	reply(arg, NULL, class, why);
+}
+
+/* 00:15:5D is Hyper-V's; the rest from the VM's name, so that a VM keeps its address */
+static void default_mac(const struct vm *vm, u32 index, u8 *mac)
+{
+	u32 h = 0x811c9dc5;
+	const char *p;
+
+	for (p = vm->cfg.name; *p; p++)
+		h = (h ^ (u8)*p) * 0x01000193;
+	h += index;
+	mac[0] = 0x00;
+	mac[1] = 0x15;
+	mac[2] = 0x5d;
+	mac[3] = (u8)(h >> 16);
+	mac[4] = (u8)(h >> 8);
+	mac[5] = (u8)h;
+}
+
+static void mac_str(const u8 *m, char *s, size_t size)
+{
+	snprintf(s, size, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+/* ---- opening ---- */
+
+static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct nic_config *nc, char *why)
+{
+	switch (nc->kind) {
+	case NIC_USER:
+		return kvmb_net_passt_open(nc->forwards, nc->num_forwards,
+					   nc->mtu ? nc->mtu : KVMB_NET_MTU_DEFAULT, why);
+	case NIC_TAP:
+		return kvmb_net_tap_open(nc->ifname, nc->queues, vm->cfg.cpus, why);
+	case NIC_MACVTAP:
+		return kvmb_net_macvtap_open(nc->ifname, nc->queues, vm->cfg.cpus, why);
+	case NIC_BRIDGE:
+		return kvmb_net_bridge_open(nc->ifname, nc->queues, vm->cfg.cpus, nc->mtu, why);
+	case NIC_NONE:
+		break;
+	}
+	return kvmb_net_none_open();
+}
+
+/* What the host's side must know, or knows better. Return: 0 or -errno with @why. */
+static int settle(struct kvmb_net_backend *b, const struct nic_config *nc, struct kvmb_net_spec *spec,
+		  char *why)
+{
+	int err = 0;
+
+	if (nc->has_mac && b->has_mac && memcmp(b->mac, nc->mac, sizeof(b->mac)))
+		err = b->ops->set_mac(b, nc->mac);
+	else if (b->has_mac)
+		memcpy(spec->mac, b->mac, sizeof(spec->mac));
+	if (err) {
+		snprintf(why, KVMB_NET_WHY, "cannot give it the address: %s", strerror(-err));
+		return err;
+	}
+	/* frames of the host are as large as its interface lets them */
+	if (nc->mtu && b->mtu && b->mtu < nc->mtu && b->ops->set_mtu)
+		err = b->ops->set_mtu(b, nc->mtu);
+	if (err) {
+		snprintf(why, KVMB_NET_WHY, "its MTU is %u and cannot be %u: %s", b->mtu, nc->mtu,
+			 strerror(-err));
+		return err;
+	}
+	spec->mtu = nc->mtu ? nc->mtu : b->mtu ? b->mtu : KVMB_NET_MTU_DEFAULT;
+	spec->mtu = KVMB_MAX(KVMB_MIN(spec->mtu, KVMB_NET_MTU_MAX), KVMB_NET_MTU_MIN);
+	return 0;
+}
+
+static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char *why)
+{
+	struct kvmb_net_spec spec = { .index = index, .max_queues = nc->queues ?
+				      KVMB_MIN(nc->queues, vm->cfg.cpus) : vm->cfg.cpus,
+				      .vlan = nc->vlan, .mac_spoof = nc->mac_spoof, .rate = nc->rate };
+	struct kvmb_net_backend *b = open_backend(vm, nc, why);
+	int err;
+
+	if (!b)
+		return -ENODEV;
+	default_mac(vm, index, spec.mac);
+	if (nc->has_mac)
+		memcpy(spec.mac, nc->mac, sizeof(spec.mac));
+	err = settle(b, nc, &spec, why);
+	if (err) {
+		b->ops->destroy(b);
+		return err;
+	}
+	vm->nics[index] = (struct vm_nic){ .vm = vm, .net = kvmb_net_create(&spec, b, vm->loop) };
+	err = kvmb_net_offer(vm->nics[index].net, vm->bus);
+	if (err) {
+		snprintf(why, KVMB_NET_WHY, "cannot be offered: %s", strerror(-err));
+		kvmb_net_destroy(vm->nics[index].net);
+		vm->nics[index].net = NULL;
+	}
+	return err;
+}
+
+static const char *nic_word(const struct nic_config *nc)
+{
+	return nc->ifname ? nc->ifname : nc->kind == NIC_USER ? "user" : "none";
+}
+
+int nics_create(struct vm *vm)
+{
+	char why[KVMB_NET_WHY];
+	u32 i;
+	int err;
+
+	vm->nics = kvmb_xzalloc(KVMB_MAX_NICS * sizeof(*vm->nics));
+	for (i = 0; i < vm->cfg.num_nics; i++) {
+		err = open_nic(vm, i, &vm->cfg.nics[i], why);
+		if (err) {
+			kvmb_err(vm->cfg.name, "nic %s: %s", nic_word(&vm->cfg.nics[i]), why);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void nics_destroy(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; vm->nics && i < KVMB_MAX_NICS; i++) {
+		if (vm->nics[i].removing)
+			refuse(vm->nics[i].reply, vm->nics[i].arg, "state", "the VM ended");
+		kvmb_net_destroy(vm->nics[i].net);
+	}
+	free(vm->nics);
+	vm->nics = NULL;
+}
+
+/* ---- changes ---- */
+
+static json_t *name_of(u32 index)
+{
+	return json_pack("{s:o, s:i}", "nic", json_sprintf("net%u", index), "index", index);
+}
+
+static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, nics_reply *reply, void *arg)
+{
+	struct kvmb_net_info i;
+	char mac[18];
+	u32 k, want = KVMB_MAX_NICS;
+
+	opt_u32(strncmp(name, "net", 3) ? name : name + 3, 0, KVMB_MAX_NICS - 1, &want);
+	for (k = 0; k < KVMB_MAX_NICS; k++) {
+		if (!vm->nics[k].net)
+			continue;
+		kvmb_net_get_info(vm->nics[k].net, &i);
+		mac_str(i.mac, mac, sizeof(mac));
+		if (k != want && strcasecmp(mac, name))
+			continue;
+		*index = k;
+		if (!vm->nics[k].removing)
+			return &vm->nics[k];
+		refuse(reply, arg, "state", "net%u is being removed; the guest has not let go yet", k);
+		return NULL;
+	}
+	refuse(reply, arg, "failed", "no NIC \"%.60s\"; kvmbus nic %s list shows them", name, vm->cfg.name);
+	return NULL;
+}
+
+void nics_add(struct vm *vm, const char *spec, nics_reply *reply, void *arg)
+{
+	char why[KVMB_NET_WHY], *text = strdup(spec);
+	struct nic_config nc;
+	u32 i = 0;
+
+	if (!text || opt_nic(text, &nc, why, sizeof(why))) {
+		refuse(reply, arg, "usage", "%s", text ? why : "no memory");
+		free(text);
+		return;
+	}
+	while (i < KVMB_MAX_NICS && vm->nics[i].net)
+		i++;
+	if (i == KVMB_MAX_NICS) {
+		refuse(reply, arg, "failed", "there are %u NICs already, which is all that a VM can have", i);
+	} else if (open_nic(vm, i, &nc, why)) {
+		refuse(reply, arg, "failed", "nic %s: %s", nic_word(&nc), why);
+	} else {
+		kvmb_info(vm->cfg.name, "net%u added: %s", i, nic_word(&nc));
+		reply(arg, name_of(i), NULL, NULL);
+	}
+	free(text);
+}
+
+static void removed(void *arg, struct kvmb_net *net)
+{
+	struct vm_nic *nic = arg;
+	u32 index = (u32)(nic - nic->vm->nics);
+	nics_reply *reply = nic->reply;
+	void *reply_arg = nic->arg;
+
+	kvmb_info(nic->vm->cfg.name, "net%u removed", index);
+	kvmb_net_destroy(net);
+	*nic = (struct vm_nic){ 0 };
+	reply(reply_arg, name_of(index), NULL, NULL);
+}
+
+void nics_remove(struct vm *vm, const char *name, nics_reply *reply, void *arg)
+{
+	u32 index;
+	struct vm_nic *nic = find(vm, name, &index, reply, arg);
+
+	if (!nic)
+		return;
+	nic->removing = true;
+	nic->reply = reply;
+	nic->arg = arg;
+	kvmb_net_remove(nic->net, removed, nic);
+}
+
+void nics_link(struct vm *vm, const char *name, bool up, nics_reply *reply, void *arg)
+{
+	u32 index;
+	struct vm_nic *nic = find(vm, name, &index, reply, arg);
+
+	if (!nic)
+		return;
+	kvmb_net_set_link(nic->net, up);
+	reply(arg, name_of(index), NULL, NULL);
+}
+
+void nics_mtu(struct vm *vm, const char *name, u32 mtu, nics_reply *reply, void *arg)
+{
+	u32 index;
+	struct vm_nic *nic = find(vm, name, &index, reply, arg);
+	json_t *o;
+	int err;
+
+	if (!nic)
+		return;
+	err = kvmb_net_set_mtu(nic->net, mtu);
+	if (err == -EINVAL) {
+		refuse(reply, arg, "usage", "MTU %u is not within %u to %u", mtu, KVMB_NET_MTU_MIN,
+		       KVMB_NET_MTU_MAX);
+	} else if (err) {
+		refuse(reply, arg, "failed", "net%u: the host's interface does not take that MTU: %s", index,
+		       strerror(-err));
+	} else {
+		o = name_of(index);
+		json_object_set_new(o, "mtu", json_integer(mtu));
+		reply(arg, o, NULL, NULL);
+	}
+}
+
+/* ---- for info and stats ---- */
+
+static json_t *version(u32 v)
+{
+	/* 1 is 0x00002, 2 is 0x30002: Linux hyperv_net.h */
+	return !v ? json_null() : v == 0x2 ? json_string("1") : v == 0x30002 ? json_string("2") :
+	       v & 0xffff ? json_sprintf("%u.%u", v >> 16, v & 0xffff) : json_sprintf("%u", v >> 16);
+}
+
+json_t *nics_list(struct vm *vm)
+{
+	json_t *a = json_array();
+	struct kvmb_net_info i;
+	char mac[18];
+	u32 k;
+
+	for (k = 0; k < KVMB_MAX_NICS; k++) {
+		if (!vm->nics[k].net)
+			continue;
+		kvmb_net_get_info(vm->nics[k].net, &i);
+		mac_str(i.mac, mac, sizeof(mac));
+		json_array_append_new(a, json_pack(
+			"{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b}", "index",
+			k, "kind", i.kind, "interface", i.detail, "mac", mac, "link",
+			vm->nics[k].removing ? "removing" : !i.connected ? "gone" : i.link ? "up" : "down", "mtu",
+			i.mtu, "guest_mtu", i.guest_mtu, "queues", i.num_queues, "open_queues", i.open_queues,
+			"vlan", i.vlan, "rate", (json_int_t)i.rate, "mac_spoof", i.mac_spoof, "restarts",
+			i.restarts, "nvsp", version(i.nvsp_version), "rsc", i.rsc, "rss", i.rss));
+	}
+	return a;
+}
+
+static json_t *counters(const struct kvmb_net_stats *s)
+{
+	json_t *o, *drops = json_object();
+	u64 tx = 0, rx = 0;
+	char name[32];
+	int i;
+
+	for (i = 0; i < KVMB_DROP_NUM; i++) {
+		tx += s->tx_dropped[i];
+		rx += s->rx_dropped[i];
+		snprintf(name, sizeof(name), "tx_%s", kvmb_net_drop_names[i]);
+		json_object_set_new(drops, name, json_integer((json_int_t)s->tx_dropped[i]));
+		snprintf(name, sizeof(name), "rx_%s", kvmb_net_drop_names[i]);
+		json_object_set_new(drops, name, json_integer((json_int_t)s->rx_dropped[i]));
+	}
+	o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "tx_frames", (json_int_t)s->tx_frames, "tx_bytes",
+		      (json_int_t)s->tx_bytes, "tx_dropped", (json_int_t)tx, "rx_frames",
+		      (json_int_t)s->rx_frames, "rx_bytes", (json_int_t)s->rx_bytes, "rx_dropped",
+		      (json_int_t)rx);
+	json_object_update_new(o, json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tx_segmented", (json_int_t)s->tx_segmented,
+		"tx_csum", (json_int_t)s->tx_csum, "rx_coalesced", (json_int_t)s->rx_coalesced, "rx_packets",
+		(json_int_t)s->rx_packets, "backend_calls", (json_int_t)s->backend_calls, "signals",
+		(json_int_t)s->signals, "wakes", (json_int_t)s->wakes, "drops", drops));
+	return o;
+}
+
+json_t *nics_stats(struct vm *vm)
+{
+	json_t *a = json_array(), *o, *queues, *q;
+	struct kvmb_net_stats s;
+	u32 k, n;
+
+	for (k = 0; k < KVMB_MAX_NICS; k++) {
+		if (!vm->nics[k].net)
+			continue;
+		kvmb_net_get_stats(vm->nics[k].net, &s);
+		o = counters(&s);
+		json_object_set_new(o, "index", json_integer(k));
+		queues = json_array();
+		for (n = 0; kvmb_net_queue_stats(vm->nics[k].net, n, &s); n++) {
+			q = counters(&s);
+			json_object_set_new(q, "index", json_integer(n));
+			json_object_set_new(q, "open", json_boolean(s.open));
+			json_array_append_new(queues, q);
+		}
+		json_object_set_new(o, "queues", queues);
+		json_array_append_new(a, o);
+	}
+	return a;
+}
