@@ -6,7 +6,7 @@ KVER ?= $(shell ls -d /usr/src/linux-headers-*-amd64 2>/dev/null | sort -V | tai
 KDIR ?= /usr/src/linux-headers-$(KVER)
 FUZZ_SECS ?= 10
 
-.PHONY: all help deps demo check check-unit check-layers check-docs check-cli fuzz modules boot bench ringbench install clean
+.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-cli fuzz modules boot bench ringbench install clean
 
 all: build/build.ninja
 	@ninja -C build --quiet
@@ -31,6 +31,10 @@ check: ## everything, from a bare machine
 
 check-unit: build-asan/build.ninja check-layers check-docs ## unit tests with ASan and UBSan; no root, no KVM
 	@ninja -C build-asan --quiet && meson test -C build-asan --quiet --print-errorlogs
+
+check-tsan: ## the same under TSan: our own races; what the guest does to its memory is none
+	@[ -e build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Dbuildtype=debugoptimized >/dev/null
+	@ninja -C build-tsan --quiet && meson test -C build-tsan --quiet --print-errorlogs
 
 check-layers: ## the arrows between the rooms
 	@tests/checks/layers.sh
@@ -62,4 +66,4 @@ install: all ## command, man page and completion below DESTDIR
 	@meson install -C build --quiet
 
 clean: ## remove what was built
-	@rm -rf build build-asan
+	@rm -rf build build-asan build-tsan

@@ -35,6 +35,7 @@ int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void 
 		return -errno;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	w->started = true; /* before the thread is there: it may be kicked at once */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&w->thread, &attr, thread_main, w);
@@ -43,11 +44,11 @@ int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void 
 	if (err) {
 		close(w->stop_fd);
 		w->stop_fd = -1;
+		w->started = false;
 		return -err;
 	}
 	snprintf(short_name, sizeof(short_name), "%s", name);
 	pthread_setname_np(w->thread, short_name);
-	w->started = true;
 	return 0;
 }
 

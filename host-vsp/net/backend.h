@@ -78,6 +78,13 @@ struct kvmb_net_backend { /* embed it */
 struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_queues,
 					   unsigned int max, char *why);
 
+/**
+ * kvmb_net_tap_fds() - Queues that somebody else opened: taps, or anything that takes and gives a frame a call
+ * @fds: fds[num], non-blocking, owned from now on; a virtio-net header comes before each frame
+ * Never NULL.
+ */
+struct kvmb_net_backend *kvmb_net_tap_fds(const int *fds, unsigned int num);
+
 /** kvmb_net_macvtap_open() - Attach to an existing macvtap interface; else as above. */
 struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int num_queues,
 					       unsigned int max, char *why);

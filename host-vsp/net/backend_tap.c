@@ -276,6 +276,15 @@ struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_
 	return opened(b, open_queues(b, "/dev/net/tun", name, num_queues, multi), "/dev/net/tun", why);
 }
 
+struct kvmb_net_backend *kvmb_net_tap_fds(const int *fds, unsigned int num)
+{
+	struct kvmb_net_backend *b = new_backend(&tap_ops);
+
+	b->num_queues = num;
+	memcpy(b->fd, fds, num * sizeof(*fds));
+	return b;
+}
+
 struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int num_queues,
 					       unsigned int max, char *why)
 {

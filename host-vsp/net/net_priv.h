@@ -259,6 +259,7 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	u8 reply[KVMB_RNDIS_REPLY_MAX];
 	u32 reply_len;
 	bool told_link;		/* the link as the guest was last told */
+	u32 told_epoch;		/* and of which backend_epoch */
 
 	struct net_tx_head heads[NET_TX_HEADS];
 	u8 scratch[8192] __attribute__((aligned(8)));

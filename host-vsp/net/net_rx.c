@@ -212,6 +212,20 @@ bool net_rx_flush(struct net_queue *q)
 	return true;
 }
 
+/* A backend that was begun anew is another network: the guest must see its cable out and in. */
+static void tell_link(struct net_queue *q)
+{
+	bool up = net_link_up(q->n), same = q->told_epoch == q->backend_epoch;
+
+	if (q->told_link == up && (same || !up))
+		return;
+	if (q->told_link)
+		up = false;
+	q->told_epoch = q->backend_epoch;
+	q->told_link = q->n->rndis.link = up;
+	q->reply_len = (u32)kvmb_rndis_indicate(up, q->reply);
+}
+
 /* The answer to a control message, then news of the link. Primary only. */
 void net_send_control(struct net_queue *q)
 {
@@ -220,19 +234,19 @@ void net_send_control(struct net_queue *q)
 	int num;
 	u16 s;
 
-	if (!q->reply_len && r->initialised && q->told_link != net_link_up(q->n)) {
-		q->told_link = r->link = net_link_up(q->n);
-		q->reply_len = (u32)kvmb_rndis_indicate(q->told_link, q->reply);
+	for (;;) {
+		if (!q->reply_len && r->initialised)
+			tell_link(q);
+		if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free || !net_rx_flush(q))
+			return;
+		s = pop_section(q);
+		num = section_iov(q->n, s, 0, q->reply_len, iov, ARRAY_SIZE(iov));
+		kvmb_iov_write(iov, num, q->reply, q->reply_len);
+		add_range(q, s, q->reply_len);
+		q->batch.control = true;
+		q->reply_len = 0;
+		net_rx_flush(q);
 	}
-	if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free || !net_rx_flush(q))
-		return;
-	s = pop_section(q);
-	num = section_iov(q->n, s, 0, q->reply_len, iov, ARRAY_SIZE(iov));
-	kvmb_iov_write(iov, num, q->reply, q->reply_len);
-	add_range(q, s, q->reply_len);
-	q->batch.control = true;
-	q->reply_len = 0;
-	net_rx_flush(q);
 }
 
 /* ---- from the backend ---- */

@@ -517,6 +517,7 @@ static int net_open(struct kvmb_chan *ch)
 	else
 		n->rndis.link = q->told_link = net_link_up(n);
 	q->rx_epoch = n->rx_epoch;
+	q->backend_epoch = q->told_epoch = __atomic_load_n(&n->backend_epoch, __ATOMIC_ACQUIRE);
 	unlock_all(n);
 	if (n->backend->ops->set_queue && i)
 		n->backend->ops->set_queue(n->backend, i, true);

@@ -243,6 +243,7 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	if (!q->index)
 		net_send_control(q);
 	ring = drain(q, &taken);
+	net_count(&q->io->stats.packets_in, taken);
 	more = net_rx(q);
 	net_tx_commit(q);
 	publish(q);

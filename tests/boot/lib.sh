@@ -51,9 +51,9 @@ disk() { dd if=/dev/urandom of="$W/$1" bs=1M count="$2" 2>/dev/null; DISK_SUM=$(
 image() { # FORMAT PATH SIZE
 	case $1 in raw) truncate -s "$3" "$2" ;; vhd) qemu-img create -q -f vpc -o force_size=on "$2" "$3" ;; *) qemu-img create -q -f "$1" "$2" "$3" ;; esac || fail "no $1 image"
 }
-tap() { # an interface with the host on .1
-	TAP=kvmbt$$; ip tuntap add "$TAP" mode tap && ip addr add $NET_BITS.1/24 dev "$TAP" && ip link set "$TAP" up ||
-		skip "no tap interface can be made here"
+tap() { # [multi_queue]: an interface with the host on .1 and fd00:77::1
+	TAP=kvmbt$$; ip tuntap add "$TAP" mode tap "$@" && ip addr add $NET_BITS.1/24 dev "$TAP" &&
+		ip addr add fd00:77::1/64 dev "$TAP" nodad && ip link set "$TAP" up || skip "no tap interface can be made here"
 }
 uplink() { # user-mode networking needs somewhere to go
 	ip route show default | grep -q . && return

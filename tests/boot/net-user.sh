@@ -1,10 +1,34 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# net-user.sh KERNEL: DHCP and TCP through passt, to a server on the host.
+# net-user.sh KERNEL: an unprivileged user's VM on passt: DHCP, DNS, TCP both ways, a forwarded port; then passt is killed.
 . "$(dirname "$0")/lib.sh"
 command -v passt >/dev/null || skip "passt is not installed"
 uplink
-python3 "$(dirname "$0")/echo-server.py" 127.0.0.1 7000 &
-vm u "$1" "kvmb.job=net" --cpus 1 --memory 256M --nic user
-wait_log u "GUEST: ok net" 90
+here=$(dirname "$0")
+grep -q '^nameserver 127.0.0.1' /etc/resolv.conf || { cp --remove-destination /etc/resolv.conf "$W/resolv" 2>/dev/null; [ -n "${LAB_IN_L1:-}" ] &&
+	rm -f /etc/resolv.conf && echo 'nameserver 127.0.0.1' >/etc/resolv.conf; }
+python3 "$here/echo-server.py" 127.0.0.1 7000 &
+[ -n "${LAB_IN_L1:-}" ] && { python3 "$here/dns-server.py" 127.0.0.1 & }
+NOBODY=
+if [ "$(id -u)" = 0 ]; then # as somebody who may use KVM and nothing else
+	chmod 666 /dev/kvm; chmod 777 "$W"
+	NOBODY="setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --no-new-privs"
+	printf '#!/bin/bash\nexec %s %q "$@"\n' "$NOBODY" "$KVMBUS" >"$W/kvmbus-nobody"; chmod 755 "$W/kvmbus-nobody"
+	KVMBUS=$W/kvmbus-nobody
+	mkdir -p "$W/$1"; cp "$LAB_KERNELS/$1/vmlinux" "$W/$1/"; cp "$GUEST_BIN/$1.cpio" "$W/"; chmod -R a+rX "$W/$1" "$W/$1.cpio"
+	LAB_KERNELS=$W GUEST_BIN=$W
+fi
+vm u "$1" "kvmb.job=netuser ${LAB_IN_L1:+kvmb.dns=1}" --cpus 1 --memory 256M --nic user,forward=2222:22
+info() { "$KVMBUS" nic u list --json | python3 -c "import json,sys; print(json.load(sys.stdin)[0]['$1'])"; }
+wait_log u "GUEST: listening" 120
+page=$(python3 -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:2222/hello", timeout=30).read().decode())') || fail "the forwarded port leads nowhere"
+[ "$page" = "hello from the guest" ] || fail "the forwarded port gave: $page"
+QUIET=1
+before=$(grep -m1 'GUEST: address' "$W/u.log")
+kill -9 $(pgrep -P $PID_u passt) || fail "no passt"
+end=$((SECONDS + 30)); until [ "$(info restarts)" = 1 ] && [ "$(info link)" = up ]; do [ $SECONDS -lt $end ] || fail "passt was not restarted"; sleep 0.2; done
+wait_log u "GUEST: ok net" 120
+[ "$(grep -c "$before" "$W/u.log")" = 2 ] || fail "the lease changed: $(grep 'GUEST: address' "$W/u.log")"
 vm_end u 30 0
+[ "$(grep -vc -e 'network is gone' -e 'network is back' "$W/u.err.log")" = 0 ] || fail "kvmbus complained of something else"
+if [ -n "$NOBODY" ]; then echo "# user $(stat -c %u "$W/u.log"): address, DNS, TCP, a forwarded port, and again after passt was killed"; fi

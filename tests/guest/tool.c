@@ -6,10 +6,16 @@
  * tool clock HOST PORT     print how far this clock is behind HOST's, in microseconds, from
  *                          the quickest of 20 exchanges
  * tool echo HOST PORT LEN  send LEN pseudo-random bytes to an echo server (tests/boot/
- *                          echo-server.py) and compare what comes back
+ *                          echo-server.py) and compare what comes back; HOST may be of IPv6
+ * tool longest IF          until SIGTERM, then the longest frames seen on an interface, in and
+ *                          out, as a capture shows them: uncut or coalesced ones exceed the MTU
  */
 #include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,15 +87,54 @@ static uint8_t byte_at(uint64_t i)
 	return (uint8_t)(x >> 56 ^ x >> 24);
 }
 
-static int echo(struct sockaddr_in *a, uint64_t len)
+static volatile sig_atomic_t enough;
+
+static void on_term(int sig)
 {
-	int s = socket(AF_INET, SOCK_STREAM, 0), n;
+	(void)sig;
+	enough = 1;
+}
+
+static int longest(const char *ifname)
+{
+	struct sockaddr_ll a = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+				 .sll_ifindex = (int)if_nametoindex(ifname) }, from;
+	int s = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+	struct pollfd p = { .fd = s, .events = POLLIN };
+	ssize_t in = 0, out = 0, n;
+	static char buf[70000];
+
+	if (bind(s, (struct sockaddr *)&a, sizeof(a)))
+		return 1;
+	signal(SIGTERM, on_term);
+	while (!enough) {
+		socklen_t len = sizeof(from);
+
+		if (poll(&p, 1, 50) <= 0)
+			continue;
+		n = recvfrom(s, buf, sizeof(buf), MSG_TRUNC, (struct sockaddr *)&from, &len);
+		if (from.sll_pkttype == PACKET_OUTGOING)
+			out = n > out ? n : out;
+		else
+			in = n > in ? n : in;
+	}
+	printf("longest in %zd out %zd\n", in, out);
+	return 0;
+}
+
+static int echo(const char *host, int port, uint64_t len)
+{
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int six = inet_pton(AF_INET6, host, &a6.sin6_addr) == 1, n;
+	int s = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 	uint64_t sent = 0, got = 0, i, k;
 	struct pollfd p = { .fd = s };
 	uint8_t buf[16384];
 	ssize_t r;
 
-	if (connect(s, (struct sockaddr *)a, sizeof(*a))) {
+	inet_pton(AF_INET, host, &a4.sin_addr);
+	if (connect(s, six ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, six ? sizeof(a6) : sizeof(a4))) {
 		perror("connect");
 		return 1;
 	}
@@ -136,11 +181,14 @@ int main(int argc, char **argv)
 		a.sin_port = htons((uint16_t)atoi(argv[2]));
 		return clock_server(&a);
 	}
+	if (argc == 3 && !strcmp(argv[1], "longest"))
+		return longest(argv[2]);
 	if (argc < 4)
 		return 2;
 	inet_pton(AF_INET, argv[2], &a.sin_addr);
 	a.sin_port = htons((uint16_t)atoi(argv[3]));
 	if (!strcmp(argv[1], "clock"))
 		return clock_query(&a);
-	return argc == 5 && !strcmp(argv[1], "echo") ? echo(&a, strtoull(argv[4], NULL, 10)) : 2;
+	return argc == 5 && !strcmp(argv[1], "echo") ?
+		       echo(argv[2], atoi(argv[3]), strtoull(argv[4], NULL, 10)) : 2;
 }

@@ -91,6 +91,8 @@ void fake_init(struct fake_vmm *f, u32 max_version)
 	f->gm.regions[0].hva = mmap(NULL, FAKE_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, f->gm.memfd, 0);
 	kvmb_assert(f->gm.regions[0].hva != MAP_FAILED);
 	f->gm.regions[1].hva = f->gm.regions[0].hva + FAKE_RAM / 2;
+	f->view = mmap(NULL, FAKE_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, f->gm.memfd, 0);
+	kvmb_assert(f->view != MAP_FAILED);
 	f->vmm.ops = &ops;
 	f->vmm.gm = &f->gm;
 	f->vmm.num_vps = FAKE_VPS;
@@ -122,6 +124,7 @@ void fake_fini(struct fake_vmm *f)
 	kvmb_bus_destroy(f->bus);
 	kvmb_loop_destroy(f->loop);
 	munmap(f->gm.regions[0].hva, FAKE_RAM);
+	munmap(f->view, FAKE_RAM);
 	close(f->gm.memfd);
 	pthread_mutex_destroy(&f->lock);
 }
@@ -215,7 +218,9 @@ u64 fake_alloc(struct fake_vmm *f, u32 pages)
 
 void *fake_ptr(struct fake_vmm *f, u64 gpa)
 {
-	return __unshare(kvmb_gm_ptr(&f->gm, gpa, 1));
+	u8 *p = __unshare(kvmb_gm_ptr(&f->gm, gpa, 1));
+
+	return p ? f->view + (p - f->gm.regions[0].hva) : NULL;
 }
 
 u32 fake_gpadl(struct fake_vmm *f, u32 relid, u64 first_gfn, u32 pages, u32 *id)

@@ -28,6 +28,7 @@ struct fake_msg { /* a message that the guest received */
 struct fake_vmm {
 	struct kvmb_vmm vmm;
 	struct kvmb_gm gm;
+	u8 *view;		 /* the guest's own mapping: what it does there is no race of ours */
 	struct kvmb_loop *loop;
 	struct kvmb_bus *bus;
 	bool slots_busy;	 /* the guest does not read its messages */

@@ -43,6 +43,9 @@ static void unbox(void)
 	fake_fini(&f);
 }
 
+#define MAX_SUBS 8u
+static struct fake_chan sub[MAX_SUBS]; /* sub[i]: channel i, from 1 on */
+
 static int recv_on(struct fake_chan *ch, struct kvmb_pkt *pkt)
 {
 	static u8 buf[1024] __attribute__((aligned(8)));
@@ -188,7 +191,7 @@ static void bring_up(void)
 	assert_int_equal(((u32 *)r)[3], 0);
 }
 
-static u8 *query(u32 oid, u32 want, u32 *status, u32 *len)
+__attribute__((unused)) static u8 *query(u32 oid, u32 want, u32 *status, u32 *len)
 {
 	u32 *p = rndis(KVMB_RNDIS_QUERY, 28 + want), n;
 	u8 *r;
@@ -206,7 +209,7 @@ static u8 *query(u32 oid, u32 want, u32 *status, u32 *len)
 	return r + 24;
 }
 
-static u32 *data_message(u32 frame)
+__attribute__((unused)) static u32 *data_message(u32 frame)
 {
 	u32 *p = rndis(KVMB_RNDIS_PACKET, 44 + frame);
 
@@ -214,6 +217,37 @@ static u32 *data_message(u32 frame)
 	p[3] = frame;
 	memset(p + 11, 0xab, frame);
 	return p;
+}
+
+/* Ask for @num sub-channels and open those that come. Return: how many. */
+__attribute__((unused)) static u32 open_subs(u32 num)
+{
+	struct kvmb_wire_nvsp m = { 0 };
+	const struct kvmb_wire_offer *o;
+	u32 relid[MAX_SUBS], i, n;
+	struct kvmb_pkt pkt;
+
+	m.u.subchannel.op = cpu_to_le32(KVMB_NVSP_SUBCHANNEL_ALLOCATE);
+	m.u.subchannel.num = cpu_to_le32(num);
+	ask(&m, KVMB_NVSP_SUBCHANNEL);
+	if (le32_to_cpu(m.u.subchannel_complete.status) != KVMB_NVSP_STAT_SUCCESS)
+		return 0;
+	n = le32_to_cpu(m.u.subchannel_complete.num);
+	assert_int_equal(recv_pkt(&pkt), 0); /* the table that spreads flows */
+	assert_int_equal(pkt.type, KVMB_PKT_INBAND);
+	assert_int_equal(pkt.payload_len, 104);
+	assert_int_equal(*(const u32 *)pkt.payload, KVMB_NVSP_SEND_INDIRECTION_TABLE);
+	for (i = 0; i < 16; i++)
+		assert_int_equal(((const u32 *)pkt.payload)[10 + i], i % (n + 1));
+	for (i = 1; i <= n; i++) {
+		o = fake_wait(&f, KVMB_MSG_OFFER);
+		assert_non_null(o);
+		assert_int_equal(le16_to_cpu(o->sub_channel_index), i);
+		relid[i] = le32_to_cpu(o->relid);
+	}
+	for (i = 1; i <= n; i++)
+		assert_int_equal(fake_open(&f, &sub[i], relid[i], 16), 0);
+	return n;
 }
 
 #endif

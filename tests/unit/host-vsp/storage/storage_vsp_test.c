@@ -497,8 +497,8 @@ static void slow_submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
 {
 	(void)d;
 	pthread_mutex_lock(&slow.lock);
-	if (slow.at_once) {
-		r->result = slow.fail;
+	if (__atomic_load_n(&slow.at_once, __ATOMIC_ACQUIRE)) {
+		r->result = __atomic_load_n(&slow.fail, __ATOMIC_ACQUIRE);
 		r->done(r);
 	} else {
 		slow.held[slow.num++] = r;
@@ -549,8 +549,8 @@ static struct kvmb_disk *slow_disk(enum kvmb_disk_on_error on_error)
 	strcpy(d->path, "slow");
 	strcpy(d->serial, "slow");
 	slow.num = slow.retries = 0;
-	slow.fail = 0;
-	slow.at_once = false;
+	__atomic_store_n(&slow.fail, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&slow.at_once, false, __ATOMIC_RELEASE);
 	return d;
 }
 
@@ -737,8 +737,8 @@ static void an_error_holds_the_request_until_a_retry(void **state)
 	fake_unmap(&c);
 	fake_open(&f, &c, le32_to_cpu(offer.relid), 8);
 	init();
-	slow.at_once = true;
-	slow.fail = -ENOSPC;
+	__atomic_store_n(&slow.at_once, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&slow.fail, -ENOSPC, __ATOMIC_RELEASE);
 	stops = 0;
 	id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
 	while (!stops && kvmb_now_ms() < until)
@@ -746,13 +746,13 @@ static void an_error_holds_the_request_until_a_retry(void **state)
 	assert_int_equal(stops, 1);
 	assert_int_equal(stop_err, -ENOSPC);
 	assert_int_equal(kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt), -EAGAIN);
-	slow.fail = 0;
+	__atomic_store_n(&slow.fail, 0, __ATOMIC_RELEASE);
 	kvmb_storage_retry(s);
 	assert_int_equal(answer(&a, id), 0);
 	assert_int_equal(a.u.srb.srb_status, 1);
 	assert_int_equal(slow.retries, 1);
 	/* what is not about space is the guest's to know, by default */
-	slow.fail = -EIO;
+	__atomic_store_n(&slow.fail, -EIO, __ATOMIC_RELEASE);
 	srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
 	assert_sense(&a, 3, 0x0c);
 	srb_lun(3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a);
@@ -769,8 +769,8 @@ static void an_error_is_reported_when_asked_to(void **state)
 	(void)state;
 	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_REPORT), false, 3);
 	init();
-	slow.at_once = true;
-	slow.fail = -ENOSPC;
+	__atomic_store_n(&slow.at_once, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&slow.fail, -ENOSPC, __ATOMIC_RELEASE);
 	srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
 	assert_sense(&a, 7, 0x27);
 	assert_int_equal(a.u.srb.u.sense[13], 7); /* space allocation failed write protect */

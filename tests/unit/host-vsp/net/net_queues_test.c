@@ -1,0 +1,811 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* netvsp with queues, offloads, coalesced frames, filters, link and removal, over sockets that stand for a tap's queues. */
+#include "host-vsp/net/net.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/harness/net_guest.h"
+
+#define QUEUES 4u
+#define HDR ((u32)sizeof(struct virtio_net_hdr))
+
+static int far[QUEUES]; /* the network's end of each queue */
+static u32 removals;
+
+static void make(struct kvmb_net_spec spec)
+{
+	int near[QUEUES], sv[2];
+	u32 i;
+
+	for (i = 0; i < QUEUES; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, sv), 0);
+		near[i] = sv[0];
+		far[i] = sv[1];
+	}
+	memcpy(spec.mac, mac, sizeof(mac));
+	removals = 0;
+	guest_caps = KVMB_NVSP_CAP_RSC;
+	guest_filter = 0x0d;
+	guest_mtu = spec.mtu;
+	box(&spec, kvmb_net_tap_fds(near, QUEUES));
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	make((struct kvmb_net_spec){ .mtu = 1500, .max_queues = QUEUES });
+	return 0;
+}
+
+static int setup_vlan(void **state)
+{
+	(void)state;
+	make((struct kvmb_net_spec){ .mtu = 1500, .max_queues = 1, .vlan = 7 });
+	return 0;
+}
+
+static int setup_spoof(void **state)
+{
+	(void)state;
+	make((struct kvmb_net_spec){ .mtu = 9000, .max_queues = 1, .mac_spoof = true });
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 1; i < MAX_SUBS; i++) {
+		fake_unmap(&sub[i]);
+		memset(&sub[i], 0, sizeof(sub[i]));
+	}
+	unbox();
+	for (i = 0; i < QUEUES; i++)
+		close(far[i]);
+	return 0;
+}
+
+/* ---- the network's side ---- */
+
+/* Next frame that left by @q, @vnet before it. Return: its bytes, 0 = none within a second. */
+static u32 left(u32 q, struct virtio_net_hdr *vnet, u8 *buf, u32 size)
+{
+	struct iovec iov[2] = { { vnet, HDR }, { buf, size } };
+	ssize_t n = -1;
+	int i;
+
+	for (i = 0; i < 1000 && n < 0; i++) {
+		n = readv(far[q], iov, 2);
+		if (n < 0)
+			usleep(1000);
+	}
+	return n < 0 ? 0 : (u32)n - HDR;
+}
+
+static void arrive(u32 q, const struct virtio_net_hdr *vnet, const void *frame, u32 len)
+{
+	struct iovec iov[2] = { { (void *)(uintptr_t)vnet, HDR }, { (void *)(uintptr_t)frame, len } };
+
+	assert_int_equal(writev(far[q], iov, 2), HDR + len);
+}
+
+static const struct virtio_net_hdr plain;
+
+/* A TCP/IPv4 frame for the guest, or from it, with @payload bytes that count up. */
+static u32 tcp4(u8 *p, const u8 *to, const u8 *from, u32 payload)
+{
+	u32 i, total = 40 + payload;
+
+	memset(p, 0, 54);
+	memcpy(p, to, 6);
+	memcpy(p + 6, from, 6);
+	p[12] = 0x08;
+	p[14] = 0x45;
+	p[16] = (u8)(total >> 8);
+	p[17] = (u8)total;
+	p[22] = 64;
+	p[23] = 6;
+	p[26] = p[30] = 10;
+	p[29] = 1;
+	p[33] = 2;
+	p[46] = 0x50;
+	p[47] = 0x10;
+	for (i = 0; i < payload; i++)
+		p[54 + i] = (u8)(i * 7 + (i >> 8));
+	return 54 + payload;
+}
+
+static const u8 other[6] = { 2, 0, 0, 0, 0, 9 };
+
+/* ---- the guest's side ---- */
+
+/* A data message with one PPI of 4 bytes, NO_PPI = none, in front of @frame. Return: bytes. */
+#define NO_PPI 0xffffffffu
+static u32 message(u32 ppi, u32 value, const u8 *frame, u32 len)
+{
+	u32 extra = ppi == NO_PPI ? 0 : 16, *p = fake_ptr(&f, ctl_gfn << 12);
+
+	memset(p, 0, 64);
+	p[0] = KVMB_RNDIS_PACKET;
+	p[1] = 44 + extra + len;
+	p[2] = 36 + extra;
+	p[3] = len;
+	if (extra) {
+		p[7] = 36;
+		p[8] = 16;
+		p[11] = 16;
+		p[12] = ppi;
+		p[13] = 12;
+		p[14] = value;
+	}
+	memcpy((u8 *)p + 44 + extra, frame, len);
+	return 44 + extra + len;
+}
+
+/* @len bytes at ctl_gfn as one packet of pages on @ch. */
+static void post(struct fake_chan *ch, u32 len)
+{
+	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn[20]; } h = {
+		{ 0, cpu_to_le32(1) }, { cpu_to_le32(len), 0 }, { 0 } };
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	u32 pages = (len + 4095) / 4096, i;
+
+	for (i = 0; i < pages; i++)
+		h.pfn[i] = cpu_to_le64(ctl_gfn + i);
+	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
+	assert_int_equal(fake_send(&f, ch, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, 16 + 8 * pages, &m, sizeof(m)), 0);
+}
+
+static u32 status_on(struct fake_chan *ch)
+{
+	struct kvmb_wire_nvsp m;
+	struct kvmb_pkt pkt;
+
+	assert_int_equal(recv_on(ch, &pkt), 0);
+	assert_int_equal(pkt.type, KVMB_PKT_COMPLETION);
+	memcpy(&m, pkt.payload, sizeof(m));
+	return le32_to_cpu(m.u.rndis_complete.status);
+}
+
+static void set_oid(u32 oid, const void *value, u32 len)
+{
+	u32 *p = rndis(KVMB_RNDIS_SET, 28 + len), n;
+
+	p[3] = oid;
+	p[4] = len;
+	p[5] = 20;
+	memcpy(p + 7, value, len);
+	assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_CONTROL, 28 + len), KVMB_NVSP_STAT_SUCCESS);
+	assert_int_equal(((u32 *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3], 0);
+}
+
+static void rsc_on(void)
+{
+	u8 params[32] = { KVMB_NDIS_OFFLOAD };
+
+	params[KVMB_NDIS_PARAM_RSC_IP4] = params[KVMB_NDIS_PARAM_RSC_IP6] = KVMB_NDIS_PARAM_ON;
+	set_oid(KVMB_OID_TCP_OFFLOAD_PARAMETERS, params, sizeof(params));
+}
+
+static void done_with(struct fake_chan *ch, const struct kvmb_pkt *pkt)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE) };
+
+	fake_send(&f, ch, KVMB_PKT_COMPLETION, 0, pkt->trans_id, NULL, 0, &m, 8);
+}
+
+struct got { /* a frame as the guest puts it together */
+	u32 len, parts, csum;
+	bool has_vlan, first, last, rsc;
+	u16 vlan;
+	u8 bytes[70000];
+};
+
+static void take_message(struct got *g, const u8 *m)
+{
+	const u32 *p = (const u32 *)(const void *)m, *ppi;
+	u32 at = p[7] + 8, end = at + p[8];
+
+	assert_int_equal(p[0], KVMB_RNDIS_PACKET);
+	assert_true(p[2] + 8 + p[3] <= p[1]);
+	for (; p[8] && at < end; at += ppi[0]) {
+		ppi = (const u32 *)(const void *)(m + at);
+		assert_int_equal(ppi[0], 16);
+		assert_int_equal(ppi[2], 12);
+		if (ppi[1] == KVMB_PPI_CHECKSUM) {
+			g->csum = ppi[3];
+		} else if (ppi[1] == KVMB_PPI_VLAN) {
+			g->has_vlan = true;
+			g->vlan = (u16)(ppi[3] >> 4 & 0xfff);
+		} else {
+			assert_int_equal(ppi[1], KVMB_PPI_RSC);
+			g->rsc = true;
+			g->first |= ppi[3] >> 8 & KVMB_RSC_FIRST;
+			g->last |= ppi[3] >> 8 & KVMB_RSC_LAST;
+		}
+	}
+	memcpy(g->bytes + g->len, m + 8 + p[2], p[3]);
+	g->len += p[3];
+	g->parts++;
+}
+
+/* A whole packet of one frame. Return: false when none comes. */
+static bool frame_on(struct fake_chan *ch, struct got *g)
+{
+	const struct kvmb_wire_xfer_range *r;
+	struct kvmb_pkt pkt;
+	u32 n, i;
+	u16 id;
+
+	memset(g, 0, offsetof(struct got, bytes));
+	if (recv_on(ch, &pkt))
+		return false;
+	assert_int_equal(kvmb_pkt_xfer_ranges(&pkt, NET_RX_RANGES, &id, &r, &n), 0);
+	for (i = 0; i < n; i++)
+		take_message(g, (u8 *)fake_ptr(&f, recv_gfn << 12) + le32_to_cpu(r[i].byte_offset));
+	done_with(ch, &pkt);
+	return true;
+}
+
+static struct kvmb_net_stats counts(void)
+{
+	struct kvmb_net_stats st;
+
+	kvmb_net_get_stats(nic, &st);
+	return st;
+}
+
+/* ---- tests ---- */
+
+static void sub_channels_carry_frames_of_their_own_queue(void **state)
+{
+	struct virtio_net_hdr vnet;
+	static struct got g;
+	u8 frame[2000], buf[2000];
+	u32 i, len;
+
+	(void)state;
+	bring_up();
+	assert_int_equal(open_subs(100), QUEUES - 1);
+	len = tcp4(frame, other, mac, 100);
+	for (i = 1; i < QUEUES; i++) {
+		frame[30] = (u8)i;
+		post(&sub[i], message(NO_PPI, 0, frame, len));
+		assert_int_equal(left(i, &vnet, buf, sizeof(buf)), len);
+		assert_memory_equal(buf, frame, len);
+		assert_int_equal(status_on(&sub[i]), KVMB_NVSP_STAT_SUCCESS);
+	}
+	len = tcp4(frame, mac, other, 200);
+	for (i = 1; i < QUEUES; i++) {
+		frame[30] = (u8)i;
+		arrive(i, &plain, frame, len);
+		assert_true(frame_on(&sub[i], &g));
+		assert_int_equal(g.len, len);
+		assert_memory_equal(g.bytes, frame, len);
+	}
+}
+
+static void sub_channels_are_granted_once_and_take_no_requests(void **state)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_REVOKE_RECV_BUF) };
+	u8 frame[200];
+	u32 len;
+	static struct got g;
+
+	(void)state;
+	bring_up();
+	assert_int_equal(open_subs(2), 2);
+	assert_int_equal(open_subs(1), 0);
+	fake_send(&f, &sub[1], KVMB_PKT_INBAND, 0, 1, NULL, 0, &m, sizeof(m));
+	len = tcp4(frame, mac, other, 40);
+	arrive(0, &plain, frame, len); /* that one channel is lost, the NIC is not */
+	assert_true(frame_on(&c, &g));
+	arrive(2, &plain, frame, len);
+	assert_true(frame_on(&sub[2], &g));
+}
+
+static void a_frame_to_be_cut_leaves_uncut(void **state)
+{
+	struct virtio_net_hdr vnet;
+	static u8 frame[70000], buf[70000];
+	u32 len;
+
+	(void)state;
+	bring_up();
+	len = tcp4(frame, other, mac, 60000);
+	frame[16] = frame[17] = 0; /* NDIS leaves the length blank */
+	post(&c, message(KVMB_PPI_LSO, 1448 | 34 << 20 | KVMB_LSO_V2, frame, len));
+	assert_int_equal(left(0, &vnet, buf, sizeof(buf)), len);
+	assert_int_equal(vnet.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	assert_int_equal(vnet.gso_size, 1448);
+	assert_int_equal(vnet.hdr_len, 54);
+	assert_int_equal(vnet.csum_start, 34);
+	assert_int_equal(vnet.csum_offset, 16);
+	assert_int_equal(buf[16] << 8 | buf[17], 60040);
+	assert_memory_equal(buf + 54, frame + 54, 60000);
+	assert_int_equal(status_on(&c), KVMB_NVSP_STAT_SUCCESS);
+	assert_int_equal(counts().tx_segmented, 1);
+}
+
+static void lies_about_offloads_are_dropped(void **state)
+{
+	static const struct { u32 ppi, value; } lies[] = {
+		{ KVMB_PPI_LSO, 0 | 34 << 20 | KVMB_LSO_V2 },		       /* MSS 0 */
+		{ KVMB_PPI_LSO, 1448 | 34 << 20 },			       /* not version 2 */
+		{ KVMB_PPI_LSO, 1448u | 34 << 20 | KVMB_LSO_V2 | KVMB_LSO_IPV6 }, /* it is IPv4 */
+		{ KVMB_PPI_LSO, 1448 | 1000 << 20 | KVMB_LSO_V2 },	       /* TCP header where none is */
+		{ KVMB_PPI_CHECKSUM, KVMB_TX_CSUM_IPV4 | KVMB_TX_CSUM_TCP | 1000u << 16 },
+	};
+	static u8 frame[4000];
+	u32 i, len = tcp4(frame, other, mac, 3000);
+
+	(void)state;
+	bring_up();
+	for (i = 0; i < ARRAY_SIZE(lies); i++) {
+		u64 before = counts().tx_dropped[KVMB_DROP_MALFORMED] + counts().tx_dropped[KVMB_DROP_SIZE];
+
+		post(&c, message(lies[i].ppi, lies[i].value, frame, len));
+		status_on(&c);
+		assert_int_equal(counts().tx_dropped[KVMB_DROP_MALFORMED] +
+					 counts().tx_dropped[KVMB_DROP_SIZE], before + 1);
+	}
+	assert_int_equal(counts().tx_frames, 0);
+}
+
+static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
+{
+	struct virtio_net_hdr gso = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+				      .hdr_len = 54, .gso_size = 1448, .csum_start = 34, .csum_offset = 16 };
+	static u8 frame[70000];
+	static struct got g;
+	u32 len, i;
+
+	(void)state;
+	bring_up();
+	len = tcp4(frame, mac, other, 30000);
+	arrive(0, &gso, frame, len); /* the guest has not switched it on: such a frame is not for it */
+	for (i = 0; i < 200 && !counts().rx_dropped[KVMB_DROP_SIZE]; i++)
+		usleep(1000);
+	assert_int_equal(counts().rx_dropped[KVMB_DROP_SIZE], 1);
+	rsc_on();
+	for (i = 0; i < 50; i++) { /* sections come back */
+		arrive(0, &gso, frame, len);
+		assert_true(frame_on(&c, &g));
+		assert_true(g.rsc && g.first && g.last && g.parts > 1);
+		assert_int_equal(g.len, len);
+		assert_memory_equal(g.bytes + 54, frame + 54, len - 54);
+		assert_true(g.csum & KVMB_RX_CSUM_TCP_OK);
+	}
+	assert_int_equal(counts().rx_coalesced, 50);
+	len = tcp4(frame, mac, other, 100); /* one that is no group goes as before */
+	arrive(0, &plain, frame, len);
+	assert_true(frame_on(&c, &g));
+	assert_false(g.rsc);
+	assert_int_equal(g.len, len);
+}
+
+static u32 sum16(const u8 *p, u32 len, u32 sum)
+{
+	u32 i;
+
+	for (i = 0; i + 1 < len; i += 2)
+		sum += (u32)(p[i] << 8 | p[i + 1]);
+	if (len & 1)
+		sum += (u32)p[len - 1] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static void a_checksum_left_blank_by_the_host_is_filled_in(void **state)
+{
+	struct virtio_net_hdr partial = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16 };
+	u32 len, pseudo, n;
+	static struct got g;
+	u8 frame[2000];
+
+	(void)state;
+	bring_up();
+	for (n = 0; n < 6; n++) {
+		len = tcp4(frame, mac, other, 1000 + n);
+		pseudo = sum16(frame + 26, 8, 6 + len - 34); /* addresses, protocol, length */
+		frame[50] = (u8)(pseudo >> 8);
+		frame[51] = (u8)pseudo;
+		arrive(0, &partial, frame, len);
+		assert_true(frame_on(&c, &g));
+		assert_int_equal(sum16(g.bytes + 34, g.len - 34, pseudo), 0xffff);
+		assert_true(g.csum & KVMB_RX_CSUM_TCP_OK);
+	}
+}
+
+static void a_stranger_s_frames_do_not_get_out_and_do_not_come_in(void **state)
+{
+	struct virtio_net_hdr vnet;
+	u8 frame[200], buf[200];
+	static struct got g;
+	u32 len;
+
+	(void)state;
+	bring_up();
+	len = tcp4(frame, other, other, 40);
+	post(&c, message(NO_PPI, 0, frame, len));
+	status_on(&c);
+	assert_int_equal(counts().tx_dropped[KVMB_DROP_SPOOFED], 1);
+	arrive(0, &plain, frame, len);	/* to somebody else */
+	len = tcp4(frame, mac, other, 40);
+	arrive(0, &plain, frame, len);
+	assert_true(frame_on(&c, &g));
+	assert_int_equal(counts().rx_dropped[KVMB_DROP_FILTERED], 1);
+	assert_memory_equal(g.bytes, mac, 6);
+	len = tcp4(frame, other, mac, 40);
+	post(&c, message(NO_PPI, 0, frame, len));
+	status_on(&c);
+	assert_int_equal(left(0, &vnet, buf, sizeof(buf)), len); /* the first to get out */
+	assert_memory_equal(buf + 6, mac, 6);
+}
+
+static void filters_and_multicast(void **state)
+{
+	static const u8 group[12] = { 1, 0, 0x5e, 0, 0, 1, 1, 0, 0x5e, 0, 0, 2 };
+	static const u8 unknown[6] = { 1, 0, 0x5e, 0, 0, 3 };
+	u8 frame[200];
+	static struct got g;
+	u32 filter = KVMB_FILTER_DIRECTED | KVMB_FILTER_MULTICAST, len;
+
+	(void)state;
+	bring_up();
+	set_oid(KVMB_OID_802_3_MULTICAST_LIST, group, sizeof(group));
+	set_oid(KVMB_OID_GEN_CURRENT_PACKET_FILTER, &filter, 4);
+	len = tcp4(frame, unknown, other, 40);
+	arrive(0, &plain, frame, len);
+	len = tcp4(frame, group + 6, other, 50);
+	arrive(0, &plain, frame, len);
+	assert_true(frame_on(&c, &g));
+	assert_int_equal(g.len, 104);
+	memset(frame, 0xff, 6); /* broadcast was not asked for */
+	arrive(0, &plain, frame, len);
+	filter = KVMB_FILTER_PROMISCUOUS;
+	set_oid(KVMB_OID_GEN_CURRENT_PACKET_FILTER, &filter, 4);
+	len = tcp4(frame, unknown, other, 60);
+	arrive(0, &plain, frame, len);
+	assert_true(frame_on(&c, &g));
+	assert_int_equal(g.len, 114);
+}
+
+static u32 indicated(void)
+{
+	u32 len, *p = (u32 *)(void *)received(KVMB_NVSP_CHANNEL_CONTROL, &len);
+
+	assert_non_null(p);
+	assert_int_equal(p[0], KVMB_RNDIS_INDICATE);
+	return p[2];
+}
+
+static void the_guest_is_told_of_its_cable(void **state)
+{
+	struct kvmb_net_info i;
+	u8 frame[200];
+	u32 len;
+
+	(void)state;
+	bring_up();
+	kvmb_net_set_link(nic, false);
+	assert_int_equal(indicated(), KVMB_RNDIS_INDICATE_DISCONNECT);
+	len = tcp4(frame, other, mac, 40);
+	post(&c, message(NO_PPI, 0, frame, len));
+	status_on(&c);
+	assert_int_equal(counts().tx_dropped[KVMB_DROP_LINK], 1);
+	kvmb_net_set_link(nic, true);
+	assert_int_equal(indicated(), KVMB_RNDIS_INDICATE_CONNECT);
+	kvmb_net_get_info(nic, &i);
+	assert_true(i.link && i.connected);
+}
+
+static void a_network_that_goes_away_is_a_cable_pulled(void **state)
+{
+	struct kvmb_net_info i;
+
+	(void)state;
+	bring_up();
+	shutdown(far[0], SHUT_RDWR);
+	close(far[0]);
+	post(&c, message(NO_PPI, 0, (const u8[60]){ 2, 0, 0, 0, 0, 9, 0, 0x15, 0x5d, 1, 2, 3 }, 60));
+	status_on(&c);
+	fake_run(&f);
+	kvmb_net_get_info(nic, &i);
+	far[0] = dup(far[1]);
+	assert_true(counts().tx_dropped[KVMB_DROP_BACKEND] + counts().tx_dropped[KVMB_DROP_LINK] == 1);
+}
+
+static void an_access_port_hides_its_vlan(void **state)
+{
+	struct virtio_net_hdr vnet;
+	u8 frame[300], tagged[300], buf[300];
+	static struct got g;
+	u32 len;
+
+	(void)state;
+	bring_up();
+	len = tcp4(frame, other, mac, 40);
+	post(&c, message(NO_PPI, 0, frame, len));
+	status_on(&c);
+	assert_int_equal(left(0, &vnet, buf, sizeof(buf)), len + 4);
+	assert_int_equal(buf[12] << 8 | buf[13], 0x8100);
+	assert_int_equal(buf[14] << 8 | buf[15], 7);
+	post(&c, message(KVMB_PPI_VLAN, 9 << 4, frame, len)); /* the guest may not choose another */
+	status_on(&c);
+	assert_int_equal(counts().tx_dropped[KVMB_DROP_VLAN], 1);
+	len = tcp4(frame, mac, other, 40);
+	arrive(0, &plain, frame, len); /* untagged: of no VLAN of ours */
+	memcpy(tagged, frame, 12);
+	memcpy(tagged + 12, "\x81\x00\x00\x08", 4);
+	memcpy(tagged + 16, frame + 12, len - 12);
+	arrive(0, &plain, tagged, len + 4);
+	tagged[15] = 7;
+	arrive(0, &plain, tagged, len + 4);
+	assert_true(frame_on(&c, &g));
+	assert_false(g.has_vlan);
+	assert_int_equal(g.len, len);
+	assert_memory_equal(g.bytes, frame, len);
+	assert_int_equal(counts().rx_dropped[KVMB_DROP_VLAN], 2);
+}
+
+static void a_trunk_gives_the_tag_in_per_packet_info(void **state)
+{
+	u8 frame[300], tagged[300];
+	static struct got g;
+	u32 len;
+
+	(void)state;
+	bring_up();
+	len = tcp4(frame, mac, other, 40);
+	memcpy(tagged, frame, 12);
+	memcpy(tagged + 12, "\x81\x00\x00\x2a", 4);
+	memcpy(tagged + 16, frame + 12, len - 12);
+	arrive(0, &plain, tagged, len + 4);
+	assert_true(frame_on(&c, &g));
+	assert_true(g.has_vlan);
+	assert_int_equal(g.vlan, 42);
+	assert_int_equal(g.len, len);
+	assert_memory_equal(g.bytes, frame, len);
+}
+
+static void the_guest_may_change_its_address_where_that_is_allowed(void **state)
+{
+	static const char digits[] = "0a0b0c0d0e0f";
+	u8 cfg[20 + 28 + 24] = { 0 };
+	u32 *w = (u32 *)(void *)cfg, i;
+	struct kvmb_net_info info;
+
+	(void)state;
+	bring_up();
+	w[0] = 20;
+	w[1] = 28;
+	w[2] = 2;
+	w[3] = 48;
+	w[4] = 24;
+	for (i = 0; i < 14; i++)
+		cfg[20 + 2 * i] = (u8)"NetworkAddress"[i];
+	for (i = 0; i < 12; i++)
+		cfg[48 + 2 * i] = (u8)digits[i];
+	set_oid(KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER, cfg, sizeof(cfg));
+	kvmb_net_get_info(nic, &info);
+	assert_memory_equal(info.mac, "\x0a\x0b\x0c\x0d\x0e\x0f", 6);
+	assert_int_equal(info.mtu, 9000);
+	assert_int_equal(info.guest_mtu, 9000);
+}
+
+static void rss_tables_are_checked(void **state)
+{
+	struct { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40]; } r = {
+		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2, cpu_to_le16(sizeof(r.p)) }, .hash_info = cpu_to_le32(0x101),
+		       .table_size = cpu_to_le16(32), .table_offset = cpu_to_le32(40), .key_size = cpu_to_le16(40),
+		       .key_offset = cpu_to_le32(72) }, .table = { 0, 1, 2, 3, 0, 1, 2, 3 } };
+	struct kvmb_net_info info;
+	u32 *p, n, i, bad[] = { 4, 0xffffffff, 128 };
+
+	(void)state;
+	bring_up();
+	set_oid(KVMB_OID_GEN_RECEIVE_SCALE_PARAMS, &r, sizeof(r));
+	kvmb_net_get_info(nic, &info);
+	assert_true(info.rss);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) { /* queues there are not */
+		r.table[3] = bad[i];
+		p = rndis(KVMB_RNDIS_SET, 28 + sizeof(r));
+		p[3] = KVMB_OID_GEN_RECEIVE_SCALE_PARAMS;
+		p[4] = sizeof(r);
+		p[5] = 20;
+		memcpy(p + 7, &r, sizeof(r));
+		send_pages(KVMB_NVSP_CHANNEL_CONTROL, 28 + sizeof(r));
+		assert_int_equal(((u32 *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3], KVMB_RNDIS_STATUS_INVALID_DATA);
+	}
+}
+
+static void was_removed(void *arg, struct kvmb_net *n)
+{
+	(void)arg;
+	assert_ptr_equal(n, nic);
+	removals++;
+}
+
+static void it_can_be_taken_away_under_traffic(void **state)
+{
+	struct kvmb_wire_relid m;
+	u8 frame[2000];
+	u32 len, i, k;
+
+	(void)state;
+	bring_up();
+	assert_int_equal(open_subs(3), 3);
+	len = tcp4(frame, mac, other, 1000);
+	for (i = 0; i < 40; i++)
+		for (k = 0; k < QUEUES; k++)
+			if (writev(far[k], (struct iovec[2]){ { (void *)(uintptr_t)&plain, HDR }, { frame, len } }, 2) < 0)
+				break;
+	kvmb_net_remove(nic, was_removed, NULL);
+	for (i = 0; i < QUEUES; i++)
+		assert_non_null(fake_wait(&f, KVMB_MSG_RESCIND));
+	assert_int_equal(removals, 0);
+	memset(&m, 0, sizeof(m)); /* the primary first: the NIC must outlast its sub-channels */
+	m.relid = cpu_to_le32(c.relid);
+	fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));
+	assert_int_equal(removals, 0);
+	for (i = 1; i < QUEUES; i++) {
+		m.relid = cpu_to_le32(sub[i].relid);
+		fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));
+	}
+	for (i = 0; i < 1000 && !removals; i++) {
+		fake_run(&f);
+		usleep(1000);
+	}
+	assert_int_equal(removals, 1);
+}
+
+static void completions_of_copied_frames_share_a_signal(void **state)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	u8 frame[200];
+	u32 len, i, msg;
+	struct kvmb_pkt pkt;
+	u64 before;
+
+	(void)state;
+	bring_up();
+	len = tcp4(frame, other, mac, 40);
+	msg = message(NO_PPI, 0, frame, len);
+	memcpy(fake_ptr(&f, send_gfn << 12), fake_ptr(&f, ctl_gfn << 12), msg);
+	m.u.rndis.section_size = cpu_to_le32(msg);
+	before = counts().signals;
+	for (i = 0; i < 64; i++)
+		assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m)), 0);
+	for (i = 0; i < 64; i++)
+		assert_int_equal(recv_pkt(&pkt), 0);
+	assert_true(counts().signals - before <= 64 / 4);
+	assert_int_equal(counts().tx_frames, 64);
+}
+
+static void revoke_buffer(enum kvmb_nvsp_type type, u16 id)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(type), .u.revoke.id = cpu_to_le16(id) };
+
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 0, 0, NULL, 0, &m, sizeof(m)), 0);
+}
+
+/* What came meanwhile: completions of frames, frames, answers. */
+static void skip_all(struct fake_chan *ch)
+{
+	static u8 buf[1024] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+
+	while (!kvmb_ring_peek(&ch->rx, buf, sizeof(buf), &pkt)) {
+		kvmb_ring_skip(&ch->rx, &pkt);
+		kvmb_ring_release(&ch->rx);
+		if (pkt.type == KVMB_PKT_XFER_PAGES)
+			done_with(ch, &pkt);
+	}
+}
+
+/* The primary's completion of the request just sent; others may come before it. */
+static u32 answer_of(u64 id)
+{
+	struct kvmb_wire_nvsp m;
+	struct kvmb_pkt pkt;
+
+	do {
+		assert_int_equal(recv_pkt(&pkt), 0);
+		if (pkt.type == KVMB_PKT_XFER_PAGES)
+			done_with(&c, &pkt);
+	} while (pkt.type != KVMB_PKT_COMPLETION || pkt.trans_id != id);
+	memcpy(&m, pkt.payload, sizeof(m));
+	return le32_to_cpu(m.u.recv_buf_complete.status);
+}
+
+static u32 offer_buffer(enum kvmb_nvsp_type type, u32 gpadl)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(type) };
+
+	m.u.buf.gpadl = cpu_to_le32(gpadl);
+	m.u.buf.id = cpu_to_le16(KVMB_NVSP_RECV_BUF_ID);
+	fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m));
+	return answer_of(next_id);
+}
+
+static void push_traffic(const u8 *in, u32 len, u32 msg)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	struct iovec iov[2] = { { (void *)(uintptr_t)&plain, HDR }, { (void *)(uintptr_t)in, len } };
+	u8 junk[2000];
+	u32 i, k;
+
+	m.u.rndis.section_size = cpu_to_le32(msg);
+	for (i = 0; i < QUEUES; i++) {
+		for (k = 0; k < 4; k++) {
+			if (writev(far[i], iov, 2) < 0) {
+				while (read(far[i], junk, sizeof(junk)) > 0)
+					;
+			}
+			fake_send(&f, i ? &sub[i] : &c, KVMB_PKT_INBAND, 1, 1u << 30, NULL, 0, &m, sizeof(m));
+		}
+		while (read(far[i], junk, sizeof(junk)) > 0)
+			;
+		skip_all(i ? &sub[i] : &c);
+	}
+}
+
+/* CVE-2017-0075 was a buffer replaced while another channel used it. Also run under TSan. */
+static void buffers_come_and_go_under_every_queue(void **state)
+{
+	u8 out[200], in[1400];
+	static struct got g;
+	u32 msg, len, i;
+
+	(void)state;
+	bring_up();
+	assert_int_equal(open_subs(3), 3);
+	msg = message(NO_PPI, 0, out, tcp4(out, other, mac, 40));
+	memcpy(fake_ptr(&f, send_gfn << 12), fake_ptr(&f, ctl_gfn << 12), msg);
+	len = tcp4(in, mac, other, 1000);
+	for (i = 0; i < 60; i++) {
+		push_traffic(in, len, msg);
+		revoke_buffer(KVMB_NVSP_REVOKE_RECV_BUF, KVMB_NVSP_RECV_BUF_ID);
+		push_traffic(in, len, msg);
+		revoke_buffer(KVMB_NVSP_REVOKE_SEND_BUF, 0);
+		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_SEND_BUF, i & 1 ? send_gpadl : recv_gpadl),
+				 KVMB_NVSP_STAT_SUCCESS);
+		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_SEND_BUF, send_gpadl), KVMB_NVSP_STAT_FAIL);
+		push_traffic(in, len, msg);
+		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_RECV_BUF, recv_gpadl), KVMB_NVSP_STAT_SUCCESS);
+	}
+	for (i = 0; i < QUEUES; i++) { /* and all of it still works */
+		do {
+			skip_all(i ? &sub[i] : &c);
+			usleep(20000);
+		} while (kvmb_ring_readable(i ? &sub[i].rx : &c.rx));
+		arrive(i, &plain, in, len);
+		assert_true(frame_on(i ? &sub[i] : &c, &g));
+		assert_int_equal(g.len, len);
+		assert_memory_equal(g.bytes, in, len);
+	}
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(sub_channels_carry_frames_of_their_own_queue), T(sub_channels_are_granted_once_and_take_no_requests),
+		T(a_frame_to_be_cut_leaves_uncut), T(lies_about_offloads_are_dropped),
+		T(a_coalesced_frame_comes_as_one_rsc_packet), T(a_checksum_left_blank_by_the_host_is_filled_in),
+		T(a_stranger_s_frames_do_not_get_out_and_do_not_come_in), T(filters_and_multicast),
+		T(the_guest_is_told_of_its_cable), T(a_network_that_goes_away_is_a_cable_pulled),
+		cmocka_unit_test_setup_teardown(an_access_port_hides_its_vlan, setup_vlan, teardown),
+		T(a_trunk_gives_the_tag_in_per_packet_info),
+		cmocka_unit_test_setup_teardown(the_guest_may_change_its_address_where_that_is_allowed, setup_spoof,
+						teardown),
+		T(rss_tables_are_checked), T(it_can_be_taken_away_under_traffic),
+		T(completions_of_copied_frames_share_a_signal), T(buffers_come_and_go_under_every_queue),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
