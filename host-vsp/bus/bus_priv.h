@@ -45,7 +45,8 @@ enum kvmb_after_disconnect {
  * OPEN: the provider owns the rings.
  * CLOSING: the guest closed it, the provider is still on the rings. Caveats: the ring's
  *   page list stays referenced, so its teardown is answered later; OPEN is refused.
- * REVOKING: rescinded while the provider is still on the rings.
+ * REVOKING: to be rescinded when the provider is off the rings: a guest frees its rings and
+ *   buffers after a rescind without asking (Linux vmbus_teardown_gpadl()).
  * REVOKED: rescinded, the provider is off. Waits for RELID_RELEASED.
  * RELEASING: the guest released the relid before the provider was off the rings.
  */

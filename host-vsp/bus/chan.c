@@ -490,13 +490,10 @@ void kvmb_bus_revoke(struct kvmb_chan *ch)
 		break; /* its page lists stay: the guest may be waiting for a TORNDOWN */
 	case KVMB_CHAN_OPEN:
 		set_state(ch, KVMB_CHAN_REVOKING);
-		send_rescind(ch);
-		ch->offer.ops->close(ch);
+		ch->offer.ops->close(ch); /* the guest is told when nobody touches its memory any more */
 		break;
 	case KVMB_CHAN_CLOSING:
 		set_state(ch, KVMB_CHAN_REVOKING);
-		if (bus->state != KVMB_CONN_DISCONNECTING)
-			send_rescind(ch);
 		break;
 	default:
 		kvmb_assert(!"revoked twice");
@@ -530,6 +527,8 @@ static void at_rest(struct kvmb_chan *ch)
 		set_state(ch, KVMB_CHAN_OFFERED);
 	} else if (ch->state == KVMB_CHAN_REVOKING) {
 		set_state(ch, KVMB_CHAN_REVOKED);
+		if (ch->bus->state != KVMB_CONN_DISCONNECTING)
+			send_rescind(ch);
 	} else {
 		kvmb_gpadl_drop_relid(ch->bus, ch->relid);
 		set_state(ch, KVMB_CHAN_HIDDEN);

@@ -10,6 +10,8 @@
 #include "lib/util.h"
 
 #define REVIVE_MS 1000u
+#define UNPLUG_MS 500u	   /* for the guest to see its cable pulled */
+#define LINK_NEWS_MS 2500u /* the same when it has had other news of late */
 
 const char *const kvmb_net_drop_names[KVMB_DROP_NUM] = {
 	[KVMB_DROP_MALFORMED] = "malformed", [KVMB_DROP_SPOOFED] = "spoofed",
@@ -67,6 +69,13 @@ static void get_stats(void *arg, struct kvmb_net_stats *st)
 	kvmb_net_get_stats(arg, st);
 }
 
+static void revoke(void *arg)
+{
+	struct kvmb_net *n = arg;
+
+	kvmb_bus_revoke(n->primary);
+}
+
 struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_net_backend *backend,
 				 struct kvmb_loop *loop)
 {
@@ -92,6 +101,7 @@ struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_n
 	n->rndis.stats_arg = n;
 	kvmb_work_init(&n->gone_work, on_gone, n);
 	kvmb_timer_init(&n->revive_timer, loop, revive, n);
+	kvmb_timer_init(&n->remove_timer, loop, revoke, n);
 	return n;
 }
 
@@ -112,14 +122,27 @@ int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus)
 	return kvmb_bus_offer(bus, &offer, &n->primary);
 }
 
+/*
+ * First the cable, so that the guest stops sending: a packet sent between our last look and the
+ * guest's notice of the rescind would never be completed, and Linux waits for it for ever. Linux
+ * takes news of the link at once, but not twice within two seconds (netvsc_link_change()).
+ */
 void kvmb_net_remove(struct kvmb_net *n, void (*done)(void *arg, struct kvmb_net *n), void *arg)
 {
+	u64 since = kvmb_now_ms() - n->link_ms;
+
 	n->removed = done;
 	n->removed_arg = arg;
-	if (n->primary)
-		kvmb_bus_revoke(n->primary);
-	else
+	if (!n->primary) {
 		done(arg, n);
+		return;
+	}
+	if (!n->slots[0].q) {
+		revoke(n);
+		return;
+	}
+	kvmb_timer_set(&n->remove_timer, since < LINK_NEWS_MS || !n->link ? LINK_NEWS_MS : UNPLUG_MS);
+	kvmb_net_set_link(n, false);
 }
 
 void kvmb_net_destroy(struct kvmb_net *n)
@@ -130,6 +153,7 @@ void kvmb_net_destroy(struct kvmb_net *n)
 		return;
 	kvmb_loop_unpost(n->loop, &n->gone_work);
 	kvmb_timer_cancel(&n->revive_timer);
+	kvmb_timer_cancel(&n->remove_timer);
 	n->backend->ops->destroy(n->backend);
 	for (i = 0; i < n->num_queues; i++)
 		pthread_mutex_destroy(&n->slots[i].lock);
@@ -139,6 +163,8 @@ void kvmb_net_destroy(struct kvmb_net *n)
 
 void kvmb_net_set_link(struct kvmb_net *n, bool up)
 {
+	if (n->link != up)
+		n->link_ms = kvmb_now_ms();
 	__atomic_store_n(&n->link, up, __ATOMIC_RELAXED);
 	kick_all(n);
 }

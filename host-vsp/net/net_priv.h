@@ -194,7 +194,8 @@ struct kvmb_net {
 	u32 backend_epoch;	  /* rises when the backend has new descriptors */
 	/* bus thread */
 	struct kvmb_work gone_work;
-	struct kvmb_timer revive_timer;
+	struct kvmb_timer revive_timer, remove_timer;
+	u64 link_ms;		  /* when the guest last had news of its link */
 	u32 restarts;
 	void (*removed)(void *arg, struct kvmb_net *n);
 	void *removed_arg;

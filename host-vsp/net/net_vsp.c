@@ -41,12 +41,16 @@ static void lock_others(struct kvmb_net *n) /* primary's worker, which holds its
 		pthread_mutex_lock(&n->slots[i].lock);
 }
 
-static void unlock_others(struct kvmb_net *n)
+/* @news: what they sleep on may be another thing now: buffers, filters */
+static void unlock_others(struct kvmb_net *n, bool news)
 {
 	unsigned int i;
 
-	for (i = 1; i < n->num_queues; i++)
+	for (i = 1; i < n->num_queues; i++) {
+		if (news && n->slots[i].q)
+			kvmb_worker_kick(&n->slots[i].q->worker);
 		pthread_mutex_unlock(&n->slots[i].lock);
+	}
 }
 
 /* ---- buffers ---- */
@@ -333,7 +337,7 @@ static void handle_nvsp(struct net_queue *q, const struct kvmb_pkt *pkt,
 	net_tx_commit(q); /* what it changes may be a buffer that frames are taken from */
 	lock_others(q->n);
 	answer = nvsp_request(q, m, &a);
-	unlock_others(q->n);
+	unlock_others(q->n, true);
 	if (answer && pkt->flags & KVMB_PKT_FLAG_COMPLETE)
 		net_complete(q, pkt->trans_id, &a, false);
 	if (!had && q->n->num_subs)
@@ -375,7 +379,7 @@ static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
 		if (!was && n->rndis.initialised && n->backend->ops->set_offload)
 			n->backend->ops->set_offload(n->backend, true, false, false);
 		rndis_changed(n, changed, old_filter);
-		unlock_others(n);
+		unlock_others(n, changed);
 	}
 	if (r < 0)
 		net_count(&q->io->stats.errors, 1);
@@ -449,7 +453,7 @@ static void lock_all(struct kvmb_net *n)
 
 static void unlock_all(struct kvmb_net *n)
 {
-	unlock_others(n);
+	unlock_others(n, false);
 	pthread_mutex_unlock(&n->slots[0].lock);
 }
 
@@ -512,10 +516,12 @@ static int net_open(struct kvmb_chan *ch)
 	q = new_queue(n, ch);
 	q->slot->q = q;
 	q->slot->stats.open = true;
-	if (i)
+	if (i) {
 		net_sections_take(q, n->num_subs + 1);
-	else
+	} else {
 		n->rndis.link = q->told_link = net_link_up(n);
+		n->link_ms = kvmb_now_ms();
+	}
 	q->rx_epoch = n->rx_epoch;
 	q->backend_epoch = q->told_epoch = __atomic_load_n(&n->backend_epoch, __ATOMIC_ACQUIRE);
 	unlock_all(n);

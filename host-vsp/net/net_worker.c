@@ -261,6 +261,30 @@ static int watch(struct net_queue *q, int fd, u32 events, u32 ud)
 	return epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
+/*
+ * The last act. A guest whose NIC is taken away waits for every packet that it has sent (Linux
+ * rndis_filter_halt_device()), so what is left in the ring is completed as it is.
+ */
+static void finish(struct net_queue *q)
+{
+	struct kvmb_pkt pkt;
+	u32 n;
+
+	pthread_mutex_lock(&q->slot->lock);
+	net_tx_commit(q);
+	for (n = 0; n < q->io->rx.size && net_flush_held(q); n += pkt.len) {
+		if (kvmb_ring_peek(&q->io->rx, q->scratch, sizeof(q->scratch), &pkt))
+			break;
+		if (pkt.type != KVMB_PKT_COMPLETION && pkt.flags & KVMB_PKT_FLAG_COMPLETE)
+			net_complete_rndis(q, pkt.trans_id, KVMB_NVSP_STAT_FAIL, false);
+		kvmb_ring_skip(&q->io->rx, &pkt);
+	}
+	q->loud |= q->quiet;
+	publish(q);
+	show_stats(q);
+	pthread_mutex_unlock(&q->slot->lock);
+}
+
 void net_worker_run(void *arg)
 {
 	struct net_queue *q = arg;
@@ -283,6 +307,8 @@ void net_worker_run(void *arg)
 		else
 			sleep_until_news(q, ring);
 	}
+	if (!q->failed)
+		finish(q);
 	if (q->epoll_fd >= 0)
 		close(q->epoll_fd);
 	kvmb_chan_closed(q->ch);

@@ -257,6 +257,16 @@ static struct kvmb_net_stats counts(void)
 	return st;
 }
 
+/* Until so many frames that came in were dropped. */
+static void dropped_by(enum kvmb_net_drop why, u64 n)
+{
+	int i;
+
+	for (i = 0; i < 2000 && counts().rx_dropped[why] < n; i++)
+		usleep(1000);
+	assert_int_equal(counts().rx_dropped[why], n);
+}
+
 /* ---- tests ---- */
 
 static void sub_channels_carry_frames_of_their_own_queue(void **state)
@@ -366,9 +376,7 @@ static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
 	bring_up();
 	len = tcp4(frame, mac, other, 30000);
 	arrive(0, &gso, frame, len); /* the guest has not switched it on: such a frame is not for it */
-	for (i = 0; i < 200 && !counts().rx_dropped[KVMB_DROP_SIZE]; i++)
-		usleep(1000);
-	assert_int_equal(counts().rx_dropped[KVMB_DROP_SIZE], 1);
+	dropped_by(KVMB_DROP_SIZE, 1);
 	rsc_on();
 	for (i = 0; i < 50; i++) { /* sections come back */
 		arrive(0, &gso, frame, len);
@@ -466,6 +474,7 @@ static void filters_and_multicast(void **state)
 	assert_int_equal(g.len, 104);
 	memset(frame, 0xff, 6); /* broadcast was not asked for */
 	arrive(0, &plain, frame, len);
+	dropped_by(KVMB_DROP_FILTERED, 2);
 	filter = KVMB_FILTER_PROMISCUOUS;
 	set_oid(KVMB_OID_GEN_CURRENT_PACKET_FILTER, &filter, 4);
 	len = tcp4(frame, unknown, other, 60);
@@ -630,11 +639,39 @@ static void was_removed(void *arg, struct kvmb_net *n)
 	removals++;
 }
 
+/* Is the news of a pulled cable among what the primary has got? */
+static bool told_unplugged(void)
+{
+	const struct kvmb_wire_xfer_range *r;
+	struct kvmb_pkt pkt;
+	const u32 *p;
+	u32 n;
+	u16 id;
+
+	if (recv_pkt(&pkt) || kvmb_pkt_xfer_ranges(&pkt, NET_RX_RANGES, &id, &r, &n))
+		return false;
+	p = (const u32 *)(const void *)((u8 *)fake_ptr(&f, recv_gfn << 12) + le32_to_cpu(r->byte_offset));
+	done_with(&c, &pkt);
+	return p[0] == KVMB_RNDIS_INDICATE && p[2] == KVMB_RNDIS_INDICATE_DISCONNECT;
+}
+
+static bool status_of_last(struct fake_chan *ch)
+{
+	struct kvmb_pkt pkt;
+
+	while (!recv_on(ch, &pkt)) {
+		if (pkt.type == KVMB_PKT_COMPLETION && pkt.trans_id == next_id)
+			return true;
+	}
+	return false;
+}
+
 static void it_can_be_taken_away_under_traffic(void **state)
 {
 	struct kvmb_wire_relid m;
 	u8 frame[2000];
 	u32 len, i, k;
+	bool told = false;
 
 	(void)state;
 	bring_up();
@@ -644,9 +681,19 @@ static void it_can_be_taken_away_under_traffic(void **state)
 		for (k = 0; k < QUEUES; k++)
 			if (writev(far[k], (struct iovec[2]){ { (void *)(uintptr_t)&plain, HDR }, { frame, len } }, 2) < 0)
 				break;
+	post(&sub[1], message(NO_PPI, 0, frame, len));
 	kvmb_net_remove(nic, was_removed, NULL);
-	for (i = 0; i < QUEUES; i++)
+	assert_null(fake_next(&f, KVMB_MSG_RESCIND)); /* first the cable: the guest must stop sending */
+	for (i = 0; i < 40 && !told; i++) {
+		fake_run(&f);
+		told = told_unplugged();
+	}
+	assert_true(told);
+	for (i = 0, k = 0; i < QUEUES && k < 4; k++)
+		i += fake_wait(&f, KVMB_MSG_RESCIND) != NULL;
+	for (; i < QUEUES; i++)
 		assert_non_null(fake_wait(&f, KVMB_MSG_RESCIND));
+	assert_int_equal(status_of_last(&sub[1]), true); /* whatever was sent is completed */
 	assert_int_equal(removals, 0);
 	memset(&m, 0, sizeof(m)); /* the primary first: the NIC must outlast its sub-channels */
 	m.relid = cpu_to_le32(c.relid);
