@@ -82,11 +82,11 @@ struct kvmb_rndis { /* primary's worker writes, with every queue's lock; any wor
 	u32 packet_filter;	 /* KVMB_FILTER_*, 0: no frame is delivered */
 	u32 num_multicast;
 	u8 multicast[KVMB_RNDIS_MULTICAST_MAX][6];
-	bool link;
 	bool rsc4, rsc6;	 /* the guest switched them on */
 	struct kvmb_rss rss;
 	void (*get_stats)(void *arg, struct kvmb_net_stats *st); /* for counters' OIDs */
 	void *stats_arg;
+	bool link;		 /* as the guest was told; the primary's alone */
 };
 
 /**
