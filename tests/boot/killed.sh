@@ -31,5 +31,5 @@ wait_log k 'GUEST: ok fio' $((secs + 240))
 grep 'GUEST: fio read' "$W/k.log" | sed "s/^/# $format: /; s/\r//; s/\$/, killed $((kills + 1)) times/"
 "$KVMBUS" stop k --timeout 60 || fail stop
 QUIET=1; vm_end k 60 0
-qemu-img check -q "$I" || [ $? = 3 ] || fail "qemu-img check finds faults" # 3: leaked clusters, which hurt nobody
+case $format in qcow2|vhdx) qemu-img check -q "$I" || [ $? = 3 ] || fail "qemu-img check finds faults" ;; esac # 3: leaked clusters, which hurt nobody
 [ "$(grep -vc -e 'storage daemon' -e 'failed: Input/output' -e 'cannot be had' -e 'paused:' "$W/k.err.log")" = 0 ] || fail "kvmbus complained of something else"

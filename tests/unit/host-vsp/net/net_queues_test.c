@@ -45,6 +45,13 @@ static int setup_vlan(void **state)
 	return 0;
 }
 
+static int setup_rate(void **state)
+{
+	(void)state;
+	make((struct kvmb_net_spec){ .mtu = 1500, .max_queues = 1, .rate = 1000 });
+	return 0;
+}
+
 static int setup_spoof(void **state)
 {
 	(void)state;
@@ -606,30 +613,121 @@ static void the_guest_may_change_its_address_where_that_is_allowed(void **state)
 	assert_int_equal(info.guest_mtu, 9000);
 }
 
+struct rss { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40]; };
+
+static u32 set_rss(const struct rss *r)
+{
+	u32 *p = rndis(KVMB_RNDIS_SET, 28 + sizeof(*r)), n;
+
+	p[3] = KVMB_OID_GEN_RECEIVE_SCALE_PARAMS;
+	p[4] = sizeof(*r);
+	p[5] = 20;
+	memcpy(p + 7, r, sizeof(*r));
+	send_pages(KVMB_NVSP_CHANNEL_CONTROL, 28 + sizeof(*r));
+	return ((u32 *)(void *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3];
+}
+
 static void rss_tables_are_checked(void **state)
 {
-	struct { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40]; } r = {
-		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2, cpu_to_le16(sizeof(r.p)) }, .hash_info = cpu_to_le32(0x101),
+	const struct rss good = {
+		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2, cpu_to_le16(sizeof(struct kvmb_wire_ndis_rss_params)) }, .hash_info = cpu_to_le32(0x101),
 		       .table_size = cpu_to_le16(32), .table_offset = cpu_to_le32(40), .key_size = cpu_to_le16(40),
 		       .key_offset = cpu_to_le32(72) }, .table = { 0, 1, 2, 3, 0, 1, 2, 3 } };
+	static const u32 queues[] = { 4, 0xffffffff, 128 };
+	static const struct { u16 table_size, key_size; u32 table_offset, key_offset; } sizes[] = {
+		{ 0, 40, 40, 72 }, { 12, 40, 40, 72 }, { 1024, 40, 40, 72 }, { 32, 0, 40, 72 }, { 32, 1, 40, 72 },
+		{ 32, 4096, 40, 72 }, { 32, 40, 0xfffffff0, 72 }, { 32, 40, 90, 72 }, { 32, 40, 40, 0xffffffff },
+		{ 32, 40, 40, 73 },
+	};
 	struct kvmb_net_info info;
-	u32 *p, n, i, bad[] = { 4, 0xffffffff, 128 };
+	struct rss r;
+	u32 i;
 
 	(void)state;
 	bring_up();
-	set_oid(KVMB_OID_GEN_RECEIVE_SCALE_PARAMS, &r, sizeof(r));
-	kvmb_net_get_info(nic, &info);
-	assert_true(info.rss);
-	for (i = 0; i < ARRAY_SIZE(bad); i++) { /* queues there are not */
-		r.table[3] = bad[i];
-		p = rndis(KVMB_RNDIS_SET, 28 + sizeof(r));
-		p[3] = KVMB_OID_GEN_RECEIVE_SCALE_PARAMS;
-		p[4] = sizeof(r);
-		p[5] = 20;
-		memcpy(p + 7, &r, sizeof(r));
-		send_pages(KVMB_NVSP_CHANNEL_CONTROL, 28 + sizeof(r));
-		assert_int_equal(((u32 *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3], KVMB_RNDIS_STATUS_INVALID_DATA);
+	assert_int_equal(set_rss(&good), 0);
+	for (i = 0; i < ARRAY_SIZE(queues); i++) { /* queues there are not */
+		r = good;
+		r.table[3] = queues[i];
+		assert_int_equal(set_rss(&r), KVMB_RNDIS_STATUS_INVALID_DATA);
 	}
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		r = good;
+		r.p.table_size = cpu_to_le16(sizes[i].table_size);
+		r.p.key_size = cpu_to_le16(sizes[i].key_size);
+		r.p.table_offset = cpu_to_le32(sizes[i].table_offset);
+		r.p.key_offset = cpu_to_le32(sizes[i].key_offset);
+		assert_int_equal(set_rss(&r), KVMB_RNDIS_STATUS_INVALID_DATA);
+	}
+	kvmb_net_get_info(nic, &info);
+	assert_true(info.rss); /* the good one stays */
+}
+
+static void sub_channel_requests_out_of_order_are_refused(void **state)
+{
+	struct kvmb_wire_nvsp m = { 0 };
+
+	(void)state;
+	m.u.subchannel.op = m.u.subchannel.num = cpu_to_le32(1); /* before INIT */
+	ask(&m, KVMB_NVSP_SUBCHANNEL);
+	assert_int_equal(le32_to_cpu(m.u.subchannel_complete.status), KVMB_NVSP_STAT_FAIL);
+	bring_up();
+	assert_int_equal(open_subs(0), 0);
+	memset(&m, 0, sizeof(m));
+	m.u.subchannel.op = cpu_to_le32(2); /* no such operation */
+	m.u.subchannel.num = cpu_to_le32(1);
+	ask(&m, KVMB_NVSP_SUBCHANNEL);
+	assert_int_equal(le32_to_cpu(m.u.subchannel_complete.status), KVMB_NVSP_STAT_FAIL);
+	assert_int_equal(open_subs(1000000), QUEUES - 1);
+}
+
+static void frames_of_impossible_size_are_dropped(void **state)
+{
+	static const u32 sizes[] = { 0, 1, 13, 1519, 5000, 60000 };
+	static u8 frame[60000];
+	u32 i;
+
+	(void)state;
+	bring_up();
+	tcp4(frame, other, mac, 59000);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		post(&c, message(NO_PPI, 0, frame, sizes[i]));
+		status_on(&c);
+		assert_int_equal(counts().tx_dropped[KVMB_DROP_SIZE], i + 1);
+	}
+	assert_int_equal(counts().tx_frames, 0);
+}
+
+static void before_init_nothing_goes(void **state)
+{
+	u8 frame[200];
+	u32 len = tcp4(frame, other, mac, 40);
+
+	(void)state;
+	post(&c, message(NO_PPI, 0, frame, len));
+	assert_int_not_equal(status_on(&c), KVMB_NVSP_STAT_SUCCESS);
+	rndis(KVMB_RNDIS_INIT, 24)[3] = 1;
+	assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_CONTROL, 24), KVMB_NVSP_STAT_INVALID_RNDIS);
+	assert_int_equal(counts().tx_frames, 0);
+	/* a packet without a message ends the channel, and is no reason for anything worse */
+	fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, NULL, 0);
+}
+
+static void a_rate_limit_holds_frames_back(void **state)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	static u8 frame[1200];
+	u32 i, msg;
+
+	(void)state;
+	bring_up();
+	msg = message(NO_PPI, 0, frame, tcp4(frame, other, mac, 1000));
+	memcpy(fake_ptr(&f, send_gfn << 12), fake_ptr(&f, ctl_gfn << 12), msg);
+	m.u.rndis.section_size = cpu_to_le32(msg);
+	for (i = 0; i < 60; i++)
+		assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m)), 0);
+	usleep(50000);
+	assert_true(counts().tx_frames >= 1 && counts().tx_frames < 40); /* all of them would take a minute */
 }
 
 static void was_removed(void *arg, struct kvmb_net *n)
@@ -850,7 +948,10 @@ int main(void)
 		T(a_trunk_gives_the_tag_in_per_packet_info),
 		cmocka_unit_test_setup_teardown(the_guest_may_change_its_address_where_that_is_allowed, setup_spoof,
 						teardown),
-		T(rss_tables_are_checked), T(it_can_be_taken_away_under_traffic),
+		T(rss_tables_are_checked), T(sub_channel_requests_out_of_order_are_refused),
+		T(frames_of_impossible_size_are_dropped), T(before_init_nothing_goes),
+		cmocka_unit_test_setup_teardown(a_rate_limit_holds_frames_back, setup_rate, teardown),
+	       T(it_can_be_taken_away_under_traffic),
 		T(completions_of_copied_frames_share_a_signal), T(buffers_come_and_go_under_every_queue),
 	};
 
