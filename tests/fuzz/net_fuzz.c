@@ -167,33 +167,32 @@ static void bring_up(u8 how)
 	drain_all();
 }
 
-/* What was rescinded is let go of: sub-channels, opened or not. */
-static void release_rescinded(void)
+/* What was rescinded is let go of: sub-channels, opened or not. They are rescinded when their workers have stopped. */
+static void release_rescinded(u32 *seen)
 {
-	struct kvmb_wire_relid m[QUEUES * 2];
-	const struct kvmb_wire_relid *r;
-	u32 n = 0, i;
+	const struct fake_msg *msg;
+	struct kvmb_wire_relid m;
+	u32 i;
 
-	while (n < ARRAY_SIZE(m) && (r = fake_next(&f, KVMB_MSG_RESCIND)))
-		m[n++] = *r;
-	while (n--) {
+	for (; *seen < f.num_msgs; ++*seen) { /* fake_next() would skip some */
+		msg = &f.log[*seen % FAKE_LOG];
+		if (*(const u32 *)(const void *)msg->buf != KVMB_MSG_RESCIND)
+			continue;
+		memcpy(&m, msg->buf, sizeof(m));
 		for (i = 1; i < num_open; i++) {
-			if (c[i].relid == le32_to_cpu(m[n].relid))
+			if (c[i].relid == le32_to_cpu(m.relid))
 				fake_teardown(&f, c[i].relid, c[i].gpadl);
 		}
-		fake_post(&f, KVMB_MSG_RELID_RELEASED, &m[n], sizeof(m[n]));
+		fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));
 	}
 }
 
 static void close_all(void)
 {
 	struct kvmb_wire_relid m = { .relid = cpu_to_le32(c[0].relid) };
-	u32 i;
+	u32 i, seen = f.num_msgs;
 
-	f.next_msg = f.num_msgs;
 	fake_post(&f, KVMB_MSG_CLOSE, &m, sizeof(m));
-	fake_run(&f);
-	release_rescinded();
 	fake_teardown(&f, c[0].relid, gpadl[0]);
 	fake_teardown(&f, c[0].relid, gpadl[1]);
 	fake_teardown(&f, c[0].relid, c[0].gpadl);
@@ -201,6 +200,7 @@ static void close_all(void)
 		struct kvmb_bus_stats st;
 
 		kvmb_loop_once(f.loop, i > 20);
+		release_rescinded(&seen);
 		kvmb_bus_get_stats(f.bus, &st);
 		if (!st.gpadls)
 			break;
