@@ -165,6 +165,8 @@ void kvmb_net_set_link(struct kvmb_net *n, bool up)
 {
 	if (n->link != up)
 		n->link_ms = kvmb_now_ms();
+	if (up && !n->link) /* what came while the cable was out did not come */
+		__atomic_fetch_add(&n->rx_epoch, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&n->link, up, __ATOMIC_RELAXED);
 	kick_all(n);
 }

@@ -185,7 +185,7 @@ struct kvmb_net {
 	struct kvmb_rndis rndis;
 	struct net_buf recv, send;
 	struct net_sections sec;
-	u32 rx_epoch;		  /* rises when frames that waited so far are stale */
+	u32 rx_epoch;		  /* atomic; rises when frames that waited so far are stale */
 	/* either way */
 	struct kvmb_throttle tx_rate, rx_rate;
 	/* bus thread tells, workers look; atomic */

@@ -481,7 +481,7 @@ static void throw_away(struct net_queue *q)
 	ssize_t len;
 	int i;
 
-	q->rx_epoch = q->n->rx_epoch;
+	q->rx_epoch = __atomic_load_n(&q->n->rx_epoch, __ATOMIC_ACQUIRE);
 	iov[1] = (struct iovec){ q->scratch, sizeof(q->scratch) };
 	for (i = 0; i < 10000; i++) {
 		len = b->ops->recv(b, q->index, &vnet, iov, 2);
@@ -499,7 +499,7 @@ bool net_rx(struct net_queue *q)
 
 	if (q->rx_ns && kvmb_mono_ns() >= q->rx_ns)
 		q->rx_ns = 0;
-	if (q->rx_epoch != q->n->rx_epoch && !q->stopping && net_link_up(q->n))
+	if (q->rx_epoch != __atomic_load_n(&q->n->rx_epoch, __ATOMIC_ACQUIRE) && !q->stopping && net_link_up(q->n))
 		throw_away(q);
 	if (!q->readable || !net_can_receive(q))
 		return false;

@@ -351,7 +351,7 @@ static void rndis_changed(struct kvmb_net *n, u32 changed, u32 old_filter)
 	const struct kvmb_net_backend_ops *ops = n->backend->ops;
 
 	if (changed & KVMB_CHANGED_FILTER && !old_filter && n->rndis.packet_filter)
-		n->rx_epoch++;
+		__atomic_fetch_add(&n->rx_epoch, 1, __ATOMIC_RELEASE);
 	if (changed & KVMB_CHANGED_RSC && ops->set_offload)
 		ops->set_offload(n->backend, true, n->rndis.rsc4, n->rndis.rsc6);
 	if (changed & KVMB_CHANGED_MAC && ops->set_mac)
@@ -522,7 +522,7 @@ static int net_open(struct kvmb_chan *ch)
 		n->rndis.link = q->told_link = net_link_up(n);
 		n->link_ms = kvmb_now_ms();
 	}
-	q->rx_epoch = n->rx_epoch;
+	q->rx_epoch = __atomic_load_n(&n->rx_epoch, __ATOMIC_ACQUIRE);
 	q->backend_epoch = q->told_epoch = __atomic_load_n(&n->backend_epoch, __ATOMIC_ACQUIRE);
 	unlock_all(n);
 	if (n->backend->ops->set_queue && i)

@@ -11,6 +11,7 @@
  *                          out, as a capture shows them: uncut or coalesced ones exceed the MTU
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -127,16 +128,19 @@ static int echo(const char *host, int port, uint64_t len)
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
 	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	int six = inet_pton(AF_INET6, host, &a6.sin6_addr) == 1, n;
-	int s = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
+	int s = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0), tries = 0;
 	uint64_t sent = 0, got = 0, i, k;
 	struct pollfd p = { .fd = s };
 	uint8_t buf[16384];
 	ssize_t r;
 
 	inet_pton(AF_INET, host, &a4.sin_addr);
-	if (connect(s, six ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, six ? sizeof(a6) : sizeof(a4))) {
-		perror("connect");
-		return 1;
+	/* a slow machine's address resolution takes its time: that is no verdict */
+	while (connect(s, six ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, six ? sizeof(a6) : sizeof(a4))) {
+		if (errno != EHOSTUNREACH || ++tries == 10) {
+			perror("connect");
+			return 1;
+		}
 	}
 	n = snprintf((char *)buf, sizeof(buf), "%llu\n", (unsigned long long)len);
 	if (write(s, buf, (size_t)n) != n)

@@ -501,6 +501,7 @@ static u32 indicated(void)
 
 static void the_guest_is_told_of_its_cable(void **state)
 {
+	static struct got g;
 	struct kvmb_net_info i;
 	u8 frame[200];
 	u32 len;
@@ -513,8 +514,15 @@ static void the_guest_is_told_of_its_cable(void **state)
 	post(&c, message(NO_PPI, 0, frame, len));
 	status_on(&c);
 	assert_int_equal(counts().tx_dropped[KVMB_DROP_LINK], 1);
+	len = tcp4(frame, mac, other, 40);
+	arrive(0, &plain, frame, len); /* what comes while the cable is out does not come */
 	kvmb_net_set_link(nic, true);
 	assert_int_equal(indicated(), KVMB_RNDIS_INDICATE_CONNECT);
+	dropped_by(KVMB_DROP_FILTERED, 1);
+	len = tcp4(frame, mac, other, 60);
+	arrive(0, &plain, frame, len);
+	assert_true(frame_on(&c, &g));
+	assert_int_equal(g.len, len);
 	kvmb_net_get_info(nic, &i);
 	assert_true(i.link && i.connected);
 }
