@@ -30,6 +30,6 @@ for line in "${lines[@]:n}"; do
 	echo $n $passed $failed $skipped >"$LAB_OUT/progress"
 	# a test that was killed could not clean up: the next one starts from nothing
 	pkill -KILL -x kvmbus; pkill -KILL passt; pkill -KILL -f echo-server.py
-	for t in $(ls /sys/class/net | grep ^kvmbt); do ip link del "$t"; done
+	for t in $(ls /sys/class/net | grep ^kvmbt); do ip link del "$t" 2>/dev/null; done
 done
 [ $failed = 0 ] && [ $n -gt 0 ]

@@ -13,7 +13,8 @@ NOBODY=
 if [ "$(id -u)" = 0 ]; then # as somebody who may use KVM and nothing else
 	chmod 666 /dev/kvm; chmod 777 "$W"
 	NOBODY="setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --no-new-privs"
-	printf '#!/bin/bash\nexec %s %q "$@"\n' "$NOBODY" "$KVMBUS" >"$W/kvmbus-nobody"; chmod 755 "$W/kvmbus-nobody"
+	cp "$KVMBUS" "$W/kvmbus.bin" # where it is may not be for everybody
+	printf '#!/bin/bash\nexec %s %q "$@"\n' "$NOBODY" "$W/kvmbus.bin" >"$W/kvmbus-nobody"; chmod 755 "$W/kvmbus-nobody"
 	KVMBUS=$W/kvmbus-nobody
 	mkdir -p "$W/$1"; cp "$LAB_KERNELS/$1/vmlinux" "$W/$1/"; cp "$GUEST_BIN/$1.cpio" "$W/"; chmod -R a+rX "$W/$1" "$W/$1.cpio"
 	LAB_KERNELS=$W GUEST_BIN=$W
