@@ -2,8 +2,6 @@
 # The one door: `make help`. This file only dispatches; Meson builds user space into build/, Kbuild
 # the modules.
 SHELL := /bin/bash
-KVER ?= $(shell ls -d /usr/src/linux-headers-*-amd64 2>/dev/null | sort -V | tail -1 | sed 's/.*linux-headers-//')
-KDIR ?= /usr/src/linux-headers-$(KVER)
 FUZZ_SECS ?= 10
 
 .PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-cli fuzz modules boot bench ringbench install clean
@@ -48,10 +46,8 @@ check-cli: all ## bad input to the command: one line, the right exit status
 fuzz: deps ## every fuzz target for FUZZ_SECS=10 seconds
 	@tests/fuzz/build && tests/fuzz/run $(FUZZ_SECS)
 
-modules: ## vmbus-core as kernel objects, against installed headers
-	@# kbuild writes beside the sources: it gets a copy of them
-	@rm -rf build/kmod && mkdir -p build/kmod && cp -r Kbuild vmbus-core guest-vsc build/kmod/
-	@$(MAKE) -s -C $(KDIR) M=$(CURDIR)/build/kmod modules && echo "ok modules: vmbus-core compiles for $(KVER)"
+modules: ## the guest modules against the installed kernel headers, W=1, warnings are errors
+	@tests/modules here
 
 boot: deps all ## boot tests with stock kernels, in the lab where needed
 	@tests/boot/run

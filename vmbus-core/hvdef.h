@@ -70,7 +70,7 @@
 
 /* SynIC pages */
 #define HV_VMBUS_SINT 2
-#define HV_MESSAGE_SIZE 256u
+#define HV_SLOT_SIZE 256u
 #define HV_MESSAGE_PAYLOAD_MAX 240u
 #define HV_EVENT_FLAGS_PER_SINT 2048u
 #define HV_MSG_FLAG_PENDING 1u
@@ -85,7 +85,7 @@ struct kvmb_hv_message {
 	__le64 sender;
 	u8 payload[HV_MESSAGE_PAYLOAD_MAX];
 };
-static_assert(sizeof(struct kvmb_hv_message) == HV_MESSAGE_SIZE, "TLFS 11.8");
+static_assert(sizeof(struct kvmb_hv_message) == HV_SLOT_SIZE, "TLFS 11.8");
 
 /* Input of HvPostMessage. TLFS 11.11.1 */
 struct kvmb_hv_post_message {

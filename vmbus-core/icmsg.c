@@ -114,3 +114,75 @@ int kvmb_icmsg_parse_negotiated(const struct kvmb_icmsg *msg, u32 *framework, u3
 	*message = get_version(v[1]);
 	return 0;
 }
+
+#define MAX_COUNT 100u /* of versions, on the wire */
+
+static u32 best_of(const u32 *ours, u32 num_ours, const u8 *theirs, u32 num)
+{
+	struct kvmb_wire_ic_version v;
+	u32 i, j;
+
+	for (i = 0; i < num_ours; i++) {
+		for (j = 0; j < num; j++) {
+			memcpy(&v, theirs + j * sizeof(v), sizeof(v));
+			if (get_version(v) == ours[i])
+				return ours[i];
+		}
+	}
+	return 0;
+}
+
+int kvmb_icmsg_choose(const struct kvmb_icmsg *msg, const u32 *fw, u32 num_fw, const u32 *ver,
+		      u32 num_ver, u32 *framework, u32 *message)
+{
+	struct kvmb_wire_ic_negotiate n;
+	u32 nf, nm, f, m;
+	const u8 *list;
+
+	/* the answer needs room for two versions */
+	if (msg->type != KVMB_IC_NEGOTIATE || msg->size < sizeof(n) + 2 * sizeof(n.versions[0]))
+		return -EPROTO;
+	memcpy(&n, msg->payload, sizeof(n));
+	nf = le16_to_cpu(n.framework_count);
+	nm = le16_to_cpu(n.message_count);
+	if (nf > MAX_COUNT || nm > MAX_COUNT ||
+	    (nf + nm) * sizeof(n.versions[0]) > msg->size - sizeof(n))
+		return -EPROTO;
+	list = msg->payload + sizeof(n);
+	f = best_of(fw, num_fw, list, nf);
+	m = best_of(ver, num_ver, list + nf * sizeof(n.versions[0]), nm);
+	if (!f || !m)
+		return -EOPNOTSUPP;
+	*framework = f;
+	*message = m;
+	return 0;
+}
+
+void kvmb_icmsg_reply(void *buf, u32 status)
+{
+	struct kvmb_wire_icmsg w;
+
+	memcpy(&w, buf, sizeof(w));
+	w.status = cpu_to_le32(status);
+	w.flags = KVMB_IC_F_TRANSACTION | KVMB_IC_F_RESPONSE;
+	memcpy(buf, &w, sizeof(w));
+}
+
+void kvmb_icmsg_reply_negotiate(void *buf, u32 framework, u32 message)
+{
+	struct kvmb_wire_ic_negotiate n;
+	struct kvmb_wire_ic_version v[2];
+	struct kvmb_wire_icmsg w;
+
+	kvmb_icmsg_reply(buf, KVMB_IC_STATUS_OK);
+	memcpy(&w, buf, sizeof(w));
+	w.size = cpu_to_le16((u16)(sizeof(n) + sizeof(v)));
+	memcpy(buf, &w, sizeof(w));
+	memset(&n, 0, sizeof(n));
+	n.framework_count = cpu_to_le16(framework ? 1 : 0);
+	n.message_count = n.framework_count;
+	v[0] = put_version(framework);
+	v[1] = put_version(message);
+	memcpy((u8 *)buf + sizeof(w), &n, sizeof(n));
+	memcpy((u8 *)buf + sizeof(w) + sizeof(n), v, sizeof(v));
+}

@@ -113,4 +113,38 @@ u32 kvmb_icmsg_build_negotiate(void *buf, const u32 *fw, u32 num_fw, const u32 *
  */
 int kvmb_icmsg_parse_negotiated(const struct kvmb_icmsg *msg, u32 *framework, u32 *message);
 
+/**
+ * kvmb_icmsg_choose() - The guest's part: the best versions that both know
+ * @msg:       parsed message of type KVMB_IC_NEGOTIATE
+ * @fw:        fw[num_fw], framework versions of ours, best first
+ * @num_fw:    > 0
+ * @ver:       ver[num_ver], message versions of ours, best first
+ * @num_ver:   > 0
+ * @framework: chosen framework version
+ * @message:   chosen message version
+ *
+ * Return: 0; -EOPNOTSUPP when there is no common pair; -EPROTO when the counts are above 100
+ * or more than the message holds. Trust: @msg is host-controlled. Source: Linux 6.1
+ * drivers/hv/channel_mgmt.c vmbus_prep_negotiate_resp().
+ */
+int kvmb_icmsg_choose(const struct kvmb_icmsg *msg, const u32 *fw, u32 num_fw, const u32 *ver,
+		      u32 num_ver, u32 *framework, u32 *message);
+
+/**
+ * kvmb_icmsg_reply() - Turn a request into its answer, in place
+ * @buf:    private copy of the request, parsed before; its payload may have been rewritten
+ * @status: KVMB_IC_STATUS_*
+ *
+ * The length stays: hosts want back as much as they sent.
+ */
+void kvmb_icmsg_reply(void *buf, u32 status);
+
+/**
+ * kvmb_icmsg_reply_negotiate() - Answer a negotiation in place
+ * @buf:       private copy of the request, parsed before, holds at least 16 bytes of payload
+ * @framework: chosen, or 0: nothing in common
+ * @message:   likewise
+ */
+void kvmb_icmsg_reply_negotiate(void *buf, u32 framework, u32 message);
+
 #endif

@@ -12,6 +12,9 @@
 #define KVMB_SCSI_TYPE_GUID                                                                  \
 	KVMB_GUID(0xba6163d9, 0x04a1, 0x4d29, 0xb6, 0x05, 0x72, 0xe2, 0xff, 0xb1, 0xdc, 0x7f)
 
+#define KVMB_IDE_TYPE_GUID                                                                   \
+	KVMB_GUID(0x32412632, 0x86cb, 0x44a2, 0x9b, 0x5c, 0x50, 0xd1, 0x41, 0x73, 0x54, 0xf5)
+
 enum kvmb_stor_op {
 	KVMB_STOR_COMPLETE_IO = 1,
 	KVMB_STOR_REMOVE_DEVICE = 2,

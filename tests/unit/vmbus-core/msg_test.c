@@ -179,6 +179,67 @@ static void icmsg_parse_rejects_lying_sizes(void **state)
 	assert_int_equal(kvmb_icmsg_parse(buf, len, &m), -EPROTO);
 }
 
+/* the negotiation of a Hyper-V heartbeat, by hand: frameworks 1.0, 3.0; messages 1.0, 3.0 */
+static const u8 nego[] = {
+	1, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 0, 0, 0, 0, 0, 7, 3, 0, 0,
+	2, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0,
+};
+
+static void icmsg_choose_takes_our_best_that_is_offered(void **state)
+{
+	static const u32 fw[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
+	static const u32 ver[] = { KVMB_IC_VERSION(4, 0), KVMB_IC_VERSION(3, 0), KVMB_IC_VERSION(1, 0) };
+	static const u32 none[] = { KVMB_IC_VERSION(9, 9) };
+	u8 buf[sizeof(nego)];
+	struct kvmb_icmsg m;
+	u32 f = 0, v = 0;
+
+	(void)state;
+	memcpy(buf, nego, sizeof(buf));
+	assert_int_equal(kvmb_icmsg_parse(buf, sizeof(buf), &m), 0);
+	assert_int_equal(kvmb_icmsg_choose(&m, fw, 2, ver, 3, &f, &v), 0);
+	assert_int_equal(f, KVMB_IC_FW_3);
+	assert_int_equal(v, KVMB_IC_VERSION(3, 0));
+	f = v = 5;
+	assert_int_equal(kvmb_icmsg_choose(&m, fw, 2, none, 1, &f, &v), -EOPNOTSUPP);
+	assert_int_equal(kvmb_icmsg_choose(&m, none, 1, ver, 3, &f, &v), -EOPNOTSUPP);
+	assert_int_equal(f + v, 10); /* untouched */
+	buf[28] = 3; /* one more than there are */
+	assert_int_equal(kvmb_icmsg_choose(&m, fw, 2, ver, 3, &f, &v), -EPROTO);
+	buf[28] = buf[29] = 0xff;
+	buf[30] = buf[31] = 0xff;
+	assert_int_equal(kvmb_icmsg_choose(&m, fw, 2, ver, 3, &f, &v), -EPROTO);
+	memcpy(buf, nego, sizeof(buf));
+	buf[18] = 15; /* no room for the answer */
+	assert_int_equal(kvmb_icmsg_parse(buf, sizeof(buf), &m), 0);
+	assert_int_equal(kvmb_icmsg_choose(&m, fw, 2, ver, 3, &f, &v), -EPROTO);
+}
+
+static void icmsg_reply_is_what_the_host_half_understands(void **state)
+{
+	u8 buf[sizeof(nego)];
+	struct kvmb_icmsg m;
+	u32 f, v;
+
+	(void)state;
+	memcpy(buf, nego, sizeof(buf));
+	kvmb_icmsg_reply_negotiate(buf, KVMB_IC_FW_3, KVMB_IC_VERSION(3, 2));
+	assert_int_equal(buf[4], 44);	/* the pipe's header stays */
+	assert_int_equal(buf[18], 16);	/* counts and two versions */
+	assert_int_equal(buf[24], 7);	/* the transaction's number too */
+	assert_int_equal(buf[25], 5);	/* transaction, response */
+	assert_int_equal(kvmb_icmsg_parse(buf, sizeof(buf), &m), 0);
+	assert_int_equal(kvmb_icmsg_parse_negotiated(&m, &f, &v), 0);
+	assert_int_equal(f, KVMB_IC_FW_3);
+	assert_int_equal(v, KVMB_IC_VERSION(3, 2));
+	kvmb_icmsg_reply_negotiate(buf, 0, 0);
+	assert_int_equal(kvmb_icmsg_parse(buf, sizeof(buf), &m), 0);
+	assert_int_equal(kvmb_icmsg_parse_negotiated(&m, &f, &v), -EOPNOTSUPP);
+	kvmb_icmsg_reply(buf, KVMB_IC_STATUS_FAIL);
+	assert_int_equal(kvmb_icmsg_parse(buf, sizeof(buf), &m), 0);
+	assert_int_equal(m.status, KVMB_IC_STATUS_FAIL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +250,8 @@ int main(void)
 		cmocka_unit_test(xfer_ranges_must_fit_the_header),
 		cmocka_unit_test(icmsg_round_trip),
 		cmocka_unit_test(icmsg_parse_rejects_lying_sizes),
+		cmocka_unit_test(icmsg_choose_takes_our_best_that_is_offered),
+		cmocka_unit_test(icmsg_reply_is_what_the_host_half_understands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a VSC sees of the guest's VMBus: devices, drivers, channels.
+ *
+ * DOC: Theory of operation
+ *
+ * The host offers channels. A primary channel is a device on the bus type "kvmbus"; the driver
+ * that knows its type GUID opens the channel, speaks the device's protocol over its two rings,
+ * and may be given sub-channels of the same device later.
+ *
+ * The host is not trusted. Rings are read through kvmb_ring_peek(), which copies a packet once
+ * and checks the copy; a broken ring is marked dead (kvmb_chan_fail()) and its channel does no
+ * more I/O. Nothing waits for the host without a time limit.
+ *
+ * The host may rescind a channel at any time: kvmb_chan_gone() is true from then on, waits
+ * end, and the device is unregistered, which calls the driver's remove().
+ *
+ * Context: open, close, gpadl calls sleep. kvmb_send*() may be called anywhere. A channel's
+ * callback runs in hard interrupt context on the channel's target CPU.
+ */
+#ifndef KVMB_GUEST_BUS_H
+#define KVMB_GUEST_BUS_H
+
+#include <linux/completion.h>
+#include <linux/device.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+
+#include "vmbus-core/chanmsg.h"
+#include "vmbus-core/ring.h"
+
+#define KVMB_WAIT_S 60 /* for an answer of the host on the control path */
+
+struct kvmb_chan;
+struct kvmb_device;
+
+/*
+ * A channel, the guest's view.
+ *
+ * OFFERED: known, not open. Operations: kvmb_chan_open() -> OPENING.
+ * OPENING: the ring's page list and the channel are being made. -> OPEN, or OFFERED on failure.
+ * OPEN: rings are live; the callback may run. Operations: kvmb_chan_close() -> CLOSING.
+ * CLOSING: the callback runs no more; pages are being taken back. -> OFFERED.
+ * Caveats: `gone` is apart from the state: the host may rescind in any of them.
+ */
+enum kvmb_chan_state {
+	KVMB_CHAN_OFFERED,
+	KVMB_CHAN_OPENING,
+	KVMB_CHAN_OPEN,
+	KVMB_CHAN_CLOSING,
+	KVMB_CHAN_NUM
+};
+
+/* Pages that the host may use: it was told of them and has not answered that it let go. */
+struct kvmb_gpadl {
+	u32 handle;	/* 0: none */
+	void *addr;	/* page-aligned, vmalloc */
+	u32 size;	/* bytes, multiple of 4096 */
+};
+
+struct kvmb_chan {
+	struct kref ref;
+	struct kvmb_device *dev;	/* NULL until the device is registered */
+	struct kvmb_chan *primary;	/* NULL: this is one */
+	struct list_head subs;		/* of a primary: its sub-channels, bus lock */
+	struct list_head sub_entry;	/* in primary->subs */
+	struct list_head entry;		/* in the list of all channels, bus lock */
+
+	/* immutable after the offer */
+	struct kvmb_guid type, instance;
+	u32 relid;			/* 1..2047 */
+	u32 conn_id;			/* for HvSignalEvent */
+	u16 index;			/* 0: primary */
+	bool dedicated;			/* signals need no bit in the interrupt page */
+	u8 user[120];			/* user data of the offer */
+
+	enum kvmb_chan_state state;	/* one writer: set_state() in chan.c; bus mutex */
+	bool gone;			/* rescinded; once true, always true */
+	bool dead;			/* the host broke the protocol of this channel */
+	unsigned int cpu;		/* where interrupts go */
+
+	struct kvmb_ring tx;		/* guest to host, under tx_lock */
+	struct kvmb_ring rx;		/* host to guest; its one reader is the driver */
+	spinlock_t tx_lock;
+	struct page **pages;		/* pages[num_pages]: tx ring, then rx ring */
+	u32 num_pages;
+	u32 down_page;			/* where the rx ring begins */
+	void *tx_map, *rx_map;
+	u32 ring_gpadl;
+
+	void (*callback)(void *ctx);	/* NULL: not open */
+	void *callback_ctx;
+	void (*sub_offered)(struct kvmb_chan *sub, void *ctx); /* of a primary; may open it */
+	void *sub_ctx;
+
+	u64 interrupts;			/* by its interrupt only */
+	u64 signals;			/* under tx_lock */
+	struct kobject *kobj;		/* channels/<relid> in sysfs */
+};
+
+struct kvmb_device {
+	struct device dev;
+	struct kvmb_chan *chan;		/* primary */
+	struct kobject *chans_kobj;	/* "channels" */
+};
+#define to_kvmb_device(d) container_of(d, struct kvmb_device, dev)
+
+struct kvmb_driver {
+	const char *name;
+	const struct kvmb_guid *types;	/* types[num_types] that it drives */
+	unsigned int num_types;
+	int (*probe)(struct kvmb_device *dev);
+	void (*remove)(struct kvmb_device *dev);
+	void (*shutdown)(struct kvmb_device *dev); /* may be NULL */
+	struct device_driver driver;	/* the bus fills it */
+};
+
+/**
+ * kvmb_driver_register() - Announce a driver; probes the devices that it fits
+ * @drv:   static
+ * @owner: THIS_MODULE
+ * Return: 0 or -errno. Context: may sleep.
+ */
+int kvmb_driver_register(struct kvmb_driver *drv, struct module *owner);
+void kvmb_driver_unregister(struct kvmb_driver *drv);
+
+/** kvmb_bus_protocol() - Negotiated version, major << 16 | minor */
+u32 kvmb_bus_protocol(void);
+
+/**
+ * kvmb_chan_open() - Give the host two rings and start
+ * @ch:       offered channel
+ * @pages:    4 KiB pages of each ring, with its control page; >= 2
+ * @user:     user data, may be NULL
+ * @user_len: <= 120
+ * @callback: called in interrupt context when the host signals
+ * @ctx:      its argument
+ *
+ * The callback may run before this returns.
+ * Return: 0; -EBUSY when it is open; -ENODEV rescinded; -ETIMEDOUT; -EIO when the host refused;
+ * -ENOMEM. Context: may sleep.
+ */
+int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_len,
+		   void (*callback)(void *), void *ctx);
+
+/**
+ * kvmb_chan_stop() - No callback of @ch runs after this returns
+ *
+ * The rings stay. Closing calls it; a driver whose callback must not see it half torn down
+ * calls it earlier. Context: may sleep.
+ */
+void kvmb_chan_stop(struct kvmb_chan *ch);
+
+/** kvmb_chan_close() - Stop, take the pages back. Sub-channels first. Context: may sleep. */
+void kvmb_chan_close(struct kvmb_chan *ch);
+
+static inline bool kvmb_chan_gone(const struct kvmb_chan *ch)
+{
+	return READ_ONCE(ch->gone);
+}
+
+/** kvmb_chan_fail() - The host broke the protocol: no more I/O here, one line in the log. Any context. */
+void kvmb_chan_fail(struct kvmb_chan *ch, const char *why);
+
+/** kvmb_chan_signal() - HvSignalEvent for this channel. Any context. */
+void kvmb_chan_signal(struct kvmb_chan *ch);
+
+/**
+ * kvmb_send() - One packet into the ring, and a signal if the host wants one
+ * @ch:       open channel
+ * @type:     KVMB_PKT_*
+ * @flags:    KVMB_PKT_FLAG_*
+ * @trans_id: correlates the completion
+ * @hdr:      type-specific header (page ranges), may be NULL
+ * @hdr_len:  bytes, multiple of 8
+ * @payload:  payload
+ * @len:      bytes
+ *
+ * Return: 0; -EAGAIN when the ring is full; -ENODEV when rescinded or dead; -EPROTO when the
+ * host's index is wild (the channel is then dead). Context: any.
+ */
+int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
+	      const void *payload, u32 len);
+
+/**
+ * kvmb_recv() - Copy out the next packet and give its space back
+ * @ch:  open channel; the caller is its only reader
+ * @buf: private copy
+ * @size: of @buf
+ * @pkt: describes the copy
+ *
+ * Return: 0; -EAGAIN when empty; -EPROTO or -EMSGSIZE and the channel is dead. Context: any.
+ */
+int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt);
+
+/**
+ * kvmb_gpadl_create() - Let the host use a buffer
+ * @ch:   channel it belongs to
+ * @addr: vmalloc'ed, page-aligned
+ * @size: bytes, multiple of 4096
+ * @g:    filled on success; the buffer must live until kvmb_gpadl_destroy() returns 0
+ *
+ * Return: 0; -EIO refused; -ENODEV; -ETIMEDOUT (the host may still use the buffer: leak it).
+ */
+int kvmb_gpadl_create(struct kvmb_chan *ch, void *addr, u32 size, struct kvmb_gpadl *g);
+
+/** kvmb_gpadl_destroy() - Take it back. Return: 0, or -errno: the host may still use it, leak it. */
+int kvmb_gpadl_destroy(struct kvmb_chan *ch, struct kvmb_gpadl *g);
+
+/**
+ * kvmb_chan_wait() - Wait for an answer over the ring, not longer than the channel lasts
+ * Return: 0; -ENODEV rescinded or dead; -ETIMEDOUT. Context: may sleep.
+ */
+int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int seconds);
+
+#endif

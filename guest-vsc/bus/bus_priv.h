@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Shared by guest-vsc/bus alone. */
+#ifndef KVMB_GUEST_BUS_PRIV_H
+#define KVMB_GUEST_BUS_PRIV_H
+
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+
+#include "guest-vsc/bus/bus.h"
+
+#define KVMB_NUM_RELIDS (KVMB_MAX_RELID + 1)
+
+/* Somebody waits for an answer. On its stack, in kvmb.waits while it waits. */
+struct kvmb_wait {
+	struct list_head entry;
+	enum kvmb_msg answer;	/* message that ends the wait */
+	u32 key;		/* relid or page list handle that it must name; 0: any */
+	struct kvmb_chan *ch;	/* its rescind ends the wait too; may be NULL */
+	struct completion done;
+	int err;		/* -ENODEV after a rescind */
+	u8 buf[64];		/* copy of the answer, as far as it fits */
+	u32 len;
+};
+
+struct kvmb_state { /* one per kernel: there is one SynIC */
+	u32 version;		/* negotiated; 0: no connection */
+	u32 msg_conn;		/* connection id for messages */
+	unsigned int connect_cpu; /* control messages come here */
+	void *int_page;		/* versions below 5.0: first half from the host, second half to it */
+	void *monitor_pages[2];
+
+	struct mutex lock;	/* channel list, states, sysfs */
+	struct list_head chans;
+	struct kvmb_chan __rcu *by_relid[KVMB_NUM_RELIDS];
+
+	spinlock_t wait_lock;
+	struct list_head waits;
+
+	atomic_t next_gpadl;
+	struct workqueue_struct *msg_wq;  /* reads message slots; never waits for the host */
+	struct workqueue_struct *dev_wq;  /* ordered: adds and removes devices; may wait for msg_wq */
+	bool unloading;
+};
+extern struct kvmb_state kvmb;
+
+/* synic.c: MSRs, pages, hypercalls, the interrupt */
+int kvmb_synic_start(void);
+void kvmb_synic_stop(void);
+void kvmb_synic_disable_this_cpu(void);
+bool kvmb_synic_taken(void);
+u16 kvmb_hv_post(u32 conn_id, const void *msg, u32 len);
+void kvmb_hv_signal(u32 conn_id);
+bool kvmb_synic_poll_message(u32 type); /* crash path: look into every CPU's slot */
+
+/* conn.c: contact, messages */
+int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep);
+void kvmb_wait_begin(struct kvmb_wait *w, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch);
+int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds);
+void kvmb_wait_cancel(struct kvmb_wait *w);
+void kvmb_wake_rescinded(struct kvmb_chan *ch);
+void kvmb_on_message(const void *msg, u32 len);
+int kvmb_connect(u32 max_version);
+void kvmb_disconnect(bool crash);
+
+/* chan.c: channels */
+void kvmb_chan_on_offer(const struct kvmb_wire_offer *m);
+void kvmb_chan_on_rescind(u32 relid);
+void kvmb_chan_remove_all(void);
+void kvmb_chan_put(struct kvmb_chan *ch);
+int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu);
+int kvmb_chan_leave_cpu(unsigned int cpu);
+const char *kvmb_chan_state_name(const struct kvmb_chan *ch);
+
+/* gpadl.c */
+int kvmb_gpadl_from_pages(struct kvmb_chan *ch, struct page **pages, u32 num, u32 *handle);
+int kvmb_gpadl_teardown(struct kvmb_chan *ch, u32 handle);
+
+/* device.c: bus type, sysfs */
+int kvmb_bus_type_register(void);
+void kvmb_bus_type_unregister(void);
+int kvmb_device_add(struct kvmb_chan *ch);
+void kvmb_device_del(struct kvmb_device *dev);
+int kvmb_sysfs_add_chan(struct kvmb_chan *ch);
+void kvmb_sysfs_del_chan(struct kvmb_chan *ch);
+
+#endif

@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Channels of the guest: offers, open and close, ring I/O, rescind.
+ *
+ * DOC: Theory of operation
+ *
+ * A channel lives from its offer until it is both rescinded and closed; then the host gets its
+ * number back (RELID_RELEASED). The table by number is what the interrupt looks into, under RCU.
+ *
+ * A rescind marks the channel at once (msg_wq) and wakes whoever waits for an answer about it;
+ * taking the device away is work for dev_wq, in the order in which the host spoke.
+ *
+ * A ring is mapped as its control page and then its data twice, so that vmbus-core sees a packet
+ * in one piece. Pages of a ring whose page list could not be taken back are leaked.
+ *
+ * Sources: Linux 6.1 drivers/hv/channel.c, channel_mgmt.c; protocol notes 3.6 to 3.10.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "guest-vsc/bus/bus_priv.h"
+#include "guest-vsc/compat/compat.h"
+
+static const char *const state_names[] = { "offered", "opening", "open", "closing" };
+static_assert(ARRAY_SIZE(state_names) == KVMB_CHAN_NUM, "one name a state");
+
+#define TO(s) (1 << KVMB_CHAN_##s)
+static const u8 moves[KVMB_CHAN_NUM] = {
+	[KVMB_CHAN_OFFERED] = TO(OPENING),
+	[KVMB_CHAN_OPENING] = TO(OPEN) | TO(OFFERED),
+	[KVMB_CHAN_OPEN] = TO(CLOSING),
+	[KVMB_CHAN_CLOSING] = TO(OFFERED),
+};
+
+struct dev_work {
+	struct work_struct work;
+	struct kvmb_chan *ch; /* a reference */
+};
+
+static void set_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
+{
+	lockdep_assert_held(&kvmb.lock);
+	WARN_ON_ONCE(!(moves[ch->state] & (1 << to)));
+	ch->state = to;
+}
+
+const char *kvmb_chan_state_name(const struct kvmb_chan *ch)
+{
+	return ch->dead ? "dead" : kvmb_chan_gone(ch) ? "rescinded" : state_names[ch->state];
+}
+
+static void free_chan(struct kref *ref)
+{
+	struct kvmb_chan *ch = container_of(ref, struct kvmb_chan, ref);
+
+	if (ch->primary)
+		kvmb_chan_put(ch->primary);
+	kfree(ch);
+}
+
+void kvmb_chan_put(struct kvmb_chan *ch)
+{
+	kref_put(&ch->ref, free_chan);
+}
+
+/* ---- ring I/O ---- */
+
+void kvmb_chan_fail(struct kvmb_chan *ch, const char *why)
+{
+	if (READ_ONCE(ch->dead))
+		return;
+	WRITE_ONCE(ch->dead, true);
+	pr_err_ratelimited("kvmbus: channel %u stopped: %s\n", ch->relid, why);
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_fail);
+
+void kvmb_chan_signal(struct kvmb_chan *ch)
+{
+	ch->signals++;
+	if (!ch->dedicated && kvmb.int_page) /* its second half is for the host */
+		set_bit(ch->relid, kvmb.int_page + KVMB_PAGE_SIZE / 2);
+	kvmb_hv_signal(ch->conn_id);
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_signal);
+
+int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
+	      const void *payload, u32 len)
+{
+	unsigned long irq;
+	int err;
+
+	if (READ_ONCE(ch->dead) || kvmb_chan_gone(ch))
+		return -ENODEV;
+	spin_lock_irqsave(&ch->tx_lock, irq);
+	err = kvmb_ring_put(&ch->tx, type, flags, trans_id, hdr, hdr_len, payload, len);
+	if (!err) {
+		err = kvmb_ring_publish(&ch->tx);
+		if (err > 0) {
+			kvmb_chan_signal(ch);
+			err = 0;
+		}
+	}
+	spin_unlock_irqrestore(&ch->tx_lock, irq);
+	if (err == -EPROTO)
+		kvmb_chan_fail(ch, "the read index of its ring is wild");
+	return err;
+}
+EXPORT_SYMBOL_GPL(kvmb_send);
+
+int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt)
+{
+	int err, want;
+
+	if (READ_ONCE(ch->dead))
+		return -EPROTO;
+	err = kvmb_ring_peek(&ch->rx, buf, size, pkt);
+	if (!err) {
+		kvmb_ring_skip(&ch->rx, pkt);
+		want = kvmb_ring_release(&ch->rx);
+		if (want > 0)
+			kvmb_chan_signal(ch);
+		return 0;
+	}
+	if (err != -EAGAIN)
+		kvmb_chan_fail(ch, "a packet or an index of its ring is wild");
+	return err;
+}
+EXPORT_SYMBOL_GPL(kvmb_recv);
+
+int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int seconds)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4 * seconds; i++) {
+		if (wait_for_completion_timeout(done, HZ / 4))
+			return 0;
+		if (kvmb_chan_gone(ch) || READ_ONCE(ch->dead))
+			return -ENODEV;
+	}
+	return -ETIMEDOUT;
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_wait);
+
+/* ---- rings ---- */
+
+static void free_rings(struct kvmb_chan *ch, bool leak)
+{
+	u32 i;
+
+	vunmap(ch->tx_map);
+	vunmap(ch->rx_map);
+	ch->tx_map = NULL;
+	ch->rx_map = NULL;
+	for (i = 0; !leak && i < ch->num_pages; i++)
+		__free_page(ch->pages[i]);
+	if (leak)
+		pr_warn("kvmbus: channel %u: the host keeps %u pages\n", ch->relid, ch->num_pages);
+	kvfree(ch->pages);
+	ch->pages = NULL;
+	ch->num_pages = 0;
+}
+
+/* control page, data, data again */
+static void *map_ring(struct page **pages, u32 num)
+{
+	struct page **all = kvmalloc_array(2 * num - 1, sizeof(*all), GFP_KERNEL);
+	void *map;
+
+	if (!all)
+		return NULL;
+	memcpy(all, pages, num * sizeof(*all));
+	memcpy(all + num, pages + 1, (num - 1) * sizeof(*all));
+	map = vmap(all, 2 * num - 1, VM_MAP, PAGE_KERNEL);
+	kvfree(all);
+	return map;
+}
+
+static int make_rings(struct kvmb_chan *ch, u32 pages)
+{
+	u32 size = (pages - 1) * KVMB_PAGE_SIZE;
+
+	ch->pages = kvcalloc(2 * pages, sizeof(*ch->pages), GFP_KERNEL);
+	if (!ch->pages)
+		return -ENOMEM;
+	ch->down_page = pages;
+	for (ch->num_pages = 0; ch->num_pages < 2 * pages; ch->num_pages++) {
+		ch->pages[ch->num_pages] = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!ch->pages[ch->num_pages])
+			goto err_free;
+	}
+	ch->tx_map = map_ring(ch->pages, pages);
+	ch->rx_map = map_ring(ch->pages + pages, pages);
+	if (!ch->tx_map || !ch->rx_map)
+		goto err_free;
+	/* fresh pages: neither can fail */
+	kvmb_ring_init(&ch->tx, ch->tx_map, ch->tx_map + KVMB_PAGE_SIZE, size, true);
+	kvmb_ring_init(&ch->rx, ch->rx_map, ch->rx_map + KVMB_PAGE_SIZE, size, false);
+	return 0;
+err_free:
+	free_rings(ch, false);
+	return -ENOMEM;
+}
+
+/* ---- open and close ---- */
+
+static int ask_open(struct kvmb_chan *ch, const void *user, u32 user_len)
+{
+	struct kvmb_wire_open m = { .relid = cpu_to_le32(ch->relid) };
+	struct kvmb_wire_open_result r;
+	struct kvmb_wait w;
+	int err;
+
+	m.open_id = m.relid;
+	m.ring_gpadl = cpu_to_le32(ch->ring_gpadl);
+	m.target_vp = cpu_to_le32(hv_cpu_number_to_vp_number(ch->cpu));
+	m.downstream_page = cpu_to_le32(ch->down_page);
+	if (user_len)
+		memcpy(m.user, user, user_len);
+	kvmb_wait_begin(&w, KVMB_MSG_OPEN_RESULT, ch->relid, ch);
+	err = kvmb_post_msg(KVMB_MSG_OPEN, &m, sizeof(m), true);
+	if (err) {
+		kvmb_wait_cancel(&w);
+		return err;
+	}
+	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	if (err)
+		return err;
+	memcpy(&r, w.buf, sizeof(r));
+	return le32_to_cpu(r.status) ? -EIO : 0;
+}
+
+static void to_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
+{
+	mutex_lock(&kvmb.lock);
+	set_state(ch, to);
+	mutex_unlock(&kvmb.lock);
+}
+
+int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_len,
+		   void (*callback)(void *), void *ctx)
+{
+	int err;
+
+	if (pages < 2 || user_len > 120)
+		return -EINVAL;
+	mutex_lock(&kvmb.lock);
+	err = kvmb_chan_gone(ch) ? -ENODEV : ch->state != KVMB_CHAN_OFFERED ? -EBUSY : 0;
+	if (!err)
+		set_state(ch, KVMB_CHAN_OPENING);
+	mutex_unlock(&kvmb.lock);
+	if (err)
+		return err;
+
+	ch->dead = false;
+	err = make_rings(ch, pages);
+	if (err)
+		goto err_state;
+	err = kvmb_gpadl_from_pages(ch, ch->pages, ch->num_pages, &ch->ring_gpadl);
+	if (err) {
+		free_rings(ch, err == -ETIMEDOUT);
+		goto err_state;
+	}
+	ch->callback_ctx = ctx;
+	smp_store_release(&ch->callback, callback); /* the host may signal before it answers */
+	err = ask_open(ch, user, user_len);
+	if (err)
+		goto err_stop;
+	to_state(ch, KVMB_CHAN_OPEN);
+	return 0;
+
+err_stop:
+	kvmb_chan_stop(ch);
+	free_rings(ch, kvmb_gpadl_teardown(ch, ch->ring_gpadl) || err == -ETIMEDOUT);
+err_state:
+	to_state(ch, KVMB_CHAN_OFFERED);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_open);
+
+void kvmb_chan_stop(struct kvmb_chan *ch)
+{
+	WRITE_ONCE(ch->callback, NULL);
+	synchronize_rcu(); /* the interrupt that may still run it is over */
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_stop);
+
+static void release_if_over(struct kvmb_chan *ch);
+static void rescind_work(struct work_struct *work);
+
+void kvmb_chan_close(struct kvmb_chan *ch)
+{
+	struct kvmb_wire_relid m = { .relid = cpu_to_le32(ch->relid) };
+	bool open;
+
+	mutex_lock(&kvmb.lock);
+	open = ch->state == KVMB_CHAN_OPEN;
+	if (open)
+		set_state(ch, KVMB_CHAN_CLOSING);
+	mutex_unlock(&kvmb.lock);
+	if (!open)
+		return;
+	kvmb_chan_stop(ch);
+	if (!kvmb_chan_gone(ch))
+		kvmb_post_msg(KVMB_MSG_CLOSE, &m, sizeof(m), true);
+	/* there is no answer to CLOSE: that to the teardown says that the host is off the rings */
+	free_rings(ch, kvmb_gpadl_teardown(ch, ch->ring_gpadl) != 0);
+	ch->ring_gpadl = 0;
+	to_state(ch, KVMB_CHAN_OFFERED);
+	release_if_over(ch);
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_close);
+
+/* ---- CPUs ---- */
+
+static unsigned int next_cpu(void)
+{
+	static unsigned int last = UINT_MAX;
+
+	last = cpumask_next(last, cpu_online_mask);
+	if (last >= nr_cpu_ids)
+		last = cpumask_first(cpu_online_mask);
+	return last;
+}
+
+int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
+{
+	struct kvmb_wire_modify m = {
+		.relid = cpu_to_le32(ch->relid),
+		.target_vp = cpu_to_le32(hv_cpu_number_to_vp_number(cpu)),
+	};
+	struct kvmb_wire_modify_response r;
+	struct kvmb_wait w;
+	int err;
+
+	if (ch->cpu == cpu)
+		return 0;
+	if (kvmb.version < KVMB_VERSION_WIN10_RS3)
+		return -EOPNOTSUPP;
+	if (ch->state != KVMB_CHAN_OPEN) {
+		ch->cpu = cpu; /* for the next open */
+		return 0;
+	}
+	if (kvmb.version < KVMB_VERSION_IRON) { /* no answer: the old CPU takes what still comes */
+		err = kvmb_post_msg(KVMB_MSG_MODIFY, &m, sizeof(m), true);
+		if (!err)
+			ch->cpu = cpu;
+		return err;
+	}
+	kvmb_wait_begin(&w, KVMB_MSG_MODIFY_RESPONSE, ch->relid, ch);
+	err = kvmb_post_msg(KVMB_MSG_MODIFY, &m, sizeof(m), true);
+	if (err) {
+		kvmb_wait_cancel(&w);
+		return err;
+	}
+	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	if (err)
+		return err;
+	memcpy(&r, w.buf, sizeof(r));
+	if (le32_to_cpu(r.status))
+		return -EIO;
+	ch->cpu = cpu;
+	return 0;
+}
+
+/* A CPU goes offline: its channels move. Return: 0, or why it has to stay. */
+int kvmb_chan_leave_cpu(unsigned int cpu)
+{
+	unsigned int to = cpumask_any_but(cpu_online_mask, cpu);
+	struct kvmb_chan *ch;
+	int err = 0;
+
+	if (to >= nr_cpu_ids)
+		return -EBUSY;
+	mutex_lock(&kvmb.lock);
+	list_for_each_entry(ch, &kvmb.chans, entry) {
+		if (ch->cpu != cpu || kvmb_chan_gone(ch))
+			continue;
+		err = kvmb_chan_set_cpu(ch, to);
+		if (err == -ENODEV)
+			err = 0;
+		if (err) {
+			pr_warn("kvmbus: CPU %u stays: channel %u cannot move\n", cpu, ch->relid);
+			break;
+		}
+	}
+	mutex_unlock(&kvmb.lock);
+	return err ? -EBUSY : 0;
+}
+
+/* ---- offers ---- */
+
+static void queue_dev_work(struct kvmb_chan *ch, work_func_t fn)
+{
+	struct dev_work *w = kzalloc(sizeof(*w), GFP_KERNEL | __GFP_NOFAIL);
+
+	kref_get(&ch->ref);
+	w->ch = ch;
+	INIT_WORK(&w->work, fn);
+	queue_work(kvmb.dev_wq, &w->work);
+}
+
+static void add_work(struct work_struct *work)
+{
+	struct dev_work *w = container_of(work, struct dev_work, work);
+	struct kvmb_chan *ch = w->ch, *primary = ch->primary;
+	void (*fn)(struct kvmb_chan *, void *);
+
+	if (!kvmb_chan_gone(ch)) {
+		if (!primary) {
+			kvmb_device_add(ch);
+		} else {
+			ch->dev = primary->dev;
+			kvmb_sysfs_add_chan(ch);
+			fn = READ_ONCE(primary->sub_offered);
+			if (fn)
+				fn(ch, primary->sub_ctx);
+		}
+	}
+	kvmb_chan_put(ch);
+	kfree(w);
+}
+
+static struct kvmb_chan *find_primary(const struct kvmb_wire_offer *m)
+{
+	struct kvmb_chan *ch;
+
+	list_for_each_entry(ch, &kvmb.chans, entry) {
+		if (!ch->primary && !kvmb_chan_gone(ch) && kvmb_guid_equal(&ch->type, &m->type) &&
+		    kvmb_guid_equal(&ch->instance, &m->instance))
+			return ch;
+	}
+	return NULL;
+}
+
+void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
+{
+	u32 relid = le32_to_cpu(m->relid);
+	struct kvmb_chan *ch, *primary;
+	const char *why = NULL;
+
+	if (!relid || relid > KVMB_MAX_RELID) {
+		pr_warn_ratelimited("kvmbus: the host offers channel %u, which cannot be\n", relid);
+		return;
+	}
+	ch = kzalloc(sizeof(*ch), GFP_KERNEL);
+	if (!ch)
+		return;
+	kref_init(&ch->ref);
+	INIT_LIST_HEAD(&ch->subs);
+	INIT_LIST_HEAD(&ch->sub_entry);
+	spin_lock_init(&ch->tx_lock);
+	ch->type = m->type;
+	ch->instance = m->instance;
+	ch->relid = relid;
+	ch->index = le16_to_cpu(m->sub_channel_index);
+	memcpy(ch->user, m->u.user, sizeof(ch->user));
+	ch->conn_id = KVMB_CONN_EVENT_OLD;
+	if (kvmb.version >= KVMB_VERSION_WIN7) {
+		ch->dedicated = le16_to_cpu(m->dedicated_interrupt) & 1;
+		ch->conn_id = le32_to_cpu(m->connection_id) & HV_CONNECTION_ID_MASK;
+	}
+
+	mutex_lock(&kvmb.lock);
+	primary = find_primary(m);
+	if (rcu_access_pointer(kvmb.by_relid[relid]))
+		why = "its number is in use";
+	else if (!ch->index && primary)
+		why = "its device is there already";
+	else if (ch->index && !primary)
+		why = "a sub-channel without a primary";
+	if (!why) {
+		/* below 2.4 all interrupts go where the messages go */
+		ch->cpu = kvmb.version < KVMB_VERSION_WIN8 ? kvmb.connect_cpu : next_cpu();
+		if (ch->index) {
+			kref_get(&primary->ref);
+			ch->primary = primary;
+			list_add_tail(&ch->sub_entry, &primary->subs);
+		}
+		list_add_tail(&ch->entry, &kvmb.chans);
+		rcu_assign_pointer(kvmb.by_relid[relid], ch);
+	}
+	mutex_unlock(&kvmb.lock);
+	if (why) {
+		pr_warn_ratelimited("kvmbus: offer of channel %u ignored: %s\n", relid, why);
+		kfree(ch);
+		return;
+	}
+	queue_dev_work(ch, add_work);
+}
+
+/* ---- rescind ---- */
+
+/* Off the table; the host may use the number again. */
+static void release(struct kvmb_chan *ch)
+{
+	struct kvmb_wire_relid m = { .relid = cpu_to_le32(ch->relid) };
+
+	kvmb_sysfs_del_chan(ch);
+	mutex_lock(&kvmb.lock);
+	rcu_assign_pointer(kvmb.by_relid[ch->relid], NULL);
+	list_del(&ch->entry);
+	list_del_init(&ch->sub_entry);
+	mutex_unlock(&kvmb.lock);
+	synchronize_rcu();
+	if (!kvmb.unloading)
+		kvmb_post_msg(KVMB_MSG_RELID_RELEASED, &m, sizeof(m), true);
+	kvmb_chan_put(ch);
+}
+
+/* A rescinded sub-channel that nobody has open is over; a primary when its device is gone. */
+static void release_if_over(struct kvmb_chan *ch)
+{
+	if (ch->primary && kvmb_chan_gone(ch))
+		queue_dev_work(ch, rescind_work);
+}
+
+static void rescind_work(struct work_struct *work)
+{
+	struct dev_work *w = container_of(work, struct dev_work, work);
+	struct kvmb_chan *ch = w->ch;
+	bool known;
+
+	mutex_lock(&kvmb.lock);
+	known = rcu_access_pointer(kvmb.by_relid[ch->relid]) == ch;
+	mutex_unlock(&kvmb.lock);
+	if (known && !ch->primary) {
+		if (ch->dev)
+			kvmb_device_del(ch->dev);
+		release(ch);
+	} else if (known && ch->state == KVMB_CHAN_OFFERED) {
+		release(ch);
+	} /* else its driver closes it when the primary goes, or by itself */
+	kvmb_chan_put(ch);
+	kfree(w);
+}
+
+void kvmb_chan_on_rescind(u32 relid)
+{
+	struct kvmb_chan *ch = NULL;
+
+	mutex_lock(&kvmb.lock);
+	if (relid && relid <= KVMB_MAX_RELID)
+		ch = rcu_dereference_protected(kvmb.by_relid[relid], lockdep_is_held(&kvmb.lock));
+	if (ch && kvmb_chan_gone(ch))
+		ch = NULL; /* twice */
+	if (ch)
+		kref_get(&ch->ref);
+	mutex_unlock(&kvmb.lock);
+	if (!ch) {
+		pr_warn_ratelimited("kvmbus: the host takes back channel %u, which is not there\n", relid);
+		return;
+	}
+	kvmb_wake_rescinded(ch);
+	queue_dev_work(ch, rescind_work);
+	kvmb_chan_put(ch);
+}
+
+/* The module goes: devices first, then whatever is left of their channels. */
+void kvmb_chan_remove_all(void)
+{
+	struct kvmb_chan *ch, *next;
+	int primary;
+
+	flush_workqueue(kvmb.dev_wq);
+	list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
+		if (!ch->primary && ch->dev)
+			kvmb_device_del(ch->dev);
+	}
+	flush_workqueue(kvmb.dev_wq);
+	for (primary = 0; primary < 2; primary++) {
+		list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
+			if ((!ch->primary) == primary)
+				release(ch);
+		}
+	}
+}

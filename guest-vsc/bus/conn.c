@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The connection: version, messages, who waits for which answer, unload.
+ *
+ * DOC: Theory of operation
+ *
+ * Messages arrive one after the other on msg_wq and are only sorted there: an answer wakes its
+ * waiter, an offer or rescind changes the channel table and leaves the slow part (devices) to
+ * dev_wq. So msg_wq never waits for the host, and whoever waits for an answer gets it.
+ *
+ * An answer wakes a waiter that asked for this kind and names its key. One that nobody waits
+ * for is dropped: the host cannot make us act by sending answers unasked.
+ *
+ * Sources: Linux 6.1 drivers/hv/connection.c, channel_mgmt.c; protocol notes 3.
+ */
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "guest-vsc/bus/bus_priv.h"
+#include "guest-vsc/compat/compat.h"
+
+#define POST_TRIES 100
+#define UNLOAD_CRASH_S 100 /* as long as a stock kernel waits */
+
+struct kvmb_state kvmb;
+
+/* ---- sending ---- */
+
+int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep)
+{
+	struct kvmb_wire_msg h = { .type = cpu_to_le32(type) };
+	unsigned int try, us = 1;
+	u16 status;
+
+	memcpy(msg, &h, sizeof(h));
+	for (try = 0; try < POST_TRIES; try++) {
+		status = kvmb_hv_post(kvmb.msg_conn, msg, len);
+		if (status == HV_STATUS_SUCCESS)
+			return 0;
+		if (status == HV_STATUS_INVALID_CONNECTION_ID && type == KVMB_MSG_INITIATE_CONTACT)
+			return -EOPNOTSUPP;
+		if (status != HV_STATUS_INSUFFICIENT_BUFFERS && status != HV_STATUS_INVALID_CONNECTION_ID &&
+		    status != 11 /* insufficient memory */)
+			return -EINVAL;
+		if (may_sleep)
+			usleep_range(us, 2 * us);
+		else
+			udelay(us);
+		us = min(us * 2, may_sleep ? 1u << 20 : 1000u);
+	}
+	return -EBUSY;
+}
+
+/* ---- waiting ---- */
+
+void kvmb_wait_begin(struct kvmb_wait *w, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch)
+{
+	unsigned long flags;
+
+	w->answer = answer;
+	w->key = key;
+	w->ch = ch;
+	w->err = 0;
+	w->len = 0;
+	init_completion(&w->done);
+	spin_lock_irqsave(&kvmb.wait_lock, flags);
+	list_add_tail(&w->entry, &kvmb.waits);
+	if (ch && ch->gone) { /* gone is set before the waiters are woken, under this lock */
+		w->err = -ENODEV;
+		complete(&w->done);
+	}
+	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
+}
+
+void kvmb_wait_cancel(struct kvmb_wait *w)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&kvmb.wait_lock, flags);
+	list_del(&w->entry);
+	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
+}
+
+int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds)
+{
+	unsigned long left = wait_for_completion_timeout(&w->done, seconds * HZ);
+
+	kvmb_wait_cancel(w);
+	if (w->len)
+		return 0; /* an answer counts more than a rescind that came with it */
+	return left ? w->err : -ETIMEDOUT;
+}
+
+void kvmb_wake_rescinded(struct kvmb_chan *ch)
+{
+	struct kvmb_wait *w;
+	unsigned long flags;
+
+	spin_lock_irqsave(&kvmb.wait_lock, flags);
+	WRITE_ONCE(ch->gone, true);
+	list_for_each_entry(w, &kvmb.waits, entry) {
+		if (w->ch == ch) {
+			w->err = -ENODEV;
+			complete(&w->done);
+		}
+	}
+	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
+}
+
+static void answer(enum kvmb_msg type, u32 key, const void *msg, u32 len)
+{
+	struct kvmb_wait *w;
+	unsigned long flags;
+
+	spin_lock_irqsave(&kvmb.wait_lock, flags);
+	list_for_each_entry(w, &kvmb.waits, entry) {
+		if (w->answer != type || (w->key && w->key != key) || w->len)
+			continue;
+		w->len = min_t(u32, len, sizeof(w->buf));
+		memcpy(w->buf, msg, w->len);
+		complete(&w->done);
+		break;
+	}
+	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
+}
+
+/* ---- what the host says ---- */
+
+/* A private copy; 8-byte aligned */
+void kvmb_on_message(const void *msg, u32 len)
+{
+	const struct kvmb_msg_info *info;
+	const union {
+		struct kvmb_wire_msg h;
+		struct kvmb_wire_offer offer;
+		struct kvmb_wire_relid relid;
+		struct kvmb_wire_open_result opened;
+		struct kvmb_wire_gpadl_created created;
+		struct kvmb_wire_gpadl_torndown torndown;
+		struct kvmb_wire_modify_response modified;
+	} *m = msg;
+	u32 type;
+
+	if (len < sizeof(m->h))
+		return;
+	type = le32_to_cpu(m->h.type);
+	info = kvmb_msg_info(type);
+	if (!info || info->flags & KVMB_MSG_F_TO_HOST || len < info->min_size) {
+		pr_warn_ratelimited("kvmbus: message %u of %u bytes from the host ignored\n", type, len);
+		return;
+	}
+	switch (type) {
+	case KVMB_MSG_OFFER:
+		kvmb_chan_on_offer(&m->offer);
+		break;
+	case KVMB_MSG_RESCIND:
+		kvmb_chan_on_rescind(le32_to_cpu(m->relid.relid));
+		break;
+	case KVMB_MSG_OPEN_RESULT:
+		answer(type, le32_to_cpu(m->opened.relid), msg, len);
+		break;
+	case KVMB_MSG_GPADL_CREATED:
+		answer(type, le32_to_cpu(m->created.gpadl), msg, len);
+		break;
+	case KVMB_MSG_GPADL_TORNDOWN:
+		answer(type, le32_to_cpu(m->torndown.gpadl), msg, len);
+		break;
+	case KVMB_MSG_MODIFY_RESPONSE:
+		answer(type, le32_to_cpu(m->modified.relid), msg, len);
+		break;
+	default: /* VERSION_RESPONSE, UNLOAD_RESPONSE, ALL_OFFERS_DELIVERED: about the connection */
+		answer(type, 0, msg, len);
+	}
+}
+
+/* ---- contact ---- */
+
+/* Return: 0 agreed; -EOPNOTSUPP try another; else there is nobody */
+static int try_version(u32 version)
+{
+	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(version) };
+	struct kvmb_wire_version_response r;
+	struct kvmb_wait w;
+	int err;
+
+	kvmb.msg_conn = version >= KVMB_VERSION_WIN10_V5 ? KVMB_CONN_MSG : KVMB_CONN_MSG_OLD;
+	m.target_vp = cpu_to_le32(hv_cpu_number_to_vp_number(kvmb.connect_cpu));
+	if (version >= KVMB_VERSION_WIN10_V5)
+		m.interrupt_page = cpu_to_le64(HV_VMBUS_SINT); /* VTL 0 */
+	else
+		m.interrupt_page = cpu_to_le64(virt_to_phys(kvmb.int_page));
+	m.monitor_page1 = cpu_to_le64(virt_to_phys(kvmb.monitor_pages[0]));
+	m.monitor_page2 = cpu_to_le64(virt_to_phys(kvmb.monitor_pages[1]));
+
+	kvmb_wait_begin(&w, KVMB_MSG_VERSION_RESPONSE, 0, NULL);
+	err = kvmb_post_msg(KVMB_MSG_INITIATE_CONTACT, &m, sizeof(m), true);
+	if (err) {
+		kvmb_wait_cancel(&w);
+		return err;
+	}
+	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	if (err)
+		return err;
+	memcpy(&r, w.buf, sizeof(r));
+	if (!r.supported)
+		return -EOPNOTSUPP;
+	if (version >= KVMB_VERSION_WIN10_V5)
+		kvmb.msg_conn = le32_to_cpu(r.conn_id) & HV_CONNECTION_ID_MASK;
+	kvmb.version = version;
+	return 0;
+}
+
+int kvmb_connect(u32 max_version)
+{
+	struct kvmb_wire_msg m;
+	int i, err = -EOPNOTSUPP;
+
+	kvmb.int_page = (void *)get_zeroed_page(GFP_KERNEL);
+	kvmb.monitor_pages[0] = (void *)get_zeroed_page(GFP_KERNEL);
+	kvmb.monitor_pages[1] = (void *)get_zeroed_page(GFP_KERNEL);
+	if (!kvmb.int_page || !kvmb.monitor_pages[0] || !kvmb.monitor_pages[1])
+		return -ENOMEM;
+	for (i = ARRAY_SIZE(kvmb_versions) - 1; i >= 0; i--) {
+		if (kvmb_versions[i] > max_version)
+			continue;
+		err = try_version(kvmb_versions[i]);
+		if (err != -EOPNOTSUPP)
+			break;
+	}
+	if (err) {
+		pr_err("kvmbus: no connection to the host: %s\n",
+		       err == -EOPNOTSUPP ? "it speaks no version that we do" :
+		       err == -ETIMEDOUT ? "it does not answer" : "it refuses messages");
+		return err;
+	}
+	pr_info("kvmbus: connected, VMBus %u.%u\n", kvmb.version >> 16, kvmb.version & 0xffff);
+	return kvmb_post_msg(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), true);
+}
+
+/* @crash: one CPU is left, nothing sleeps */
+void kvmb_disconnect(bool crash)
+{
+	struct kvmb_wire_msg m;
+	struct kvmb_wait w;
+	int i, err = 0;
+
+	kvmb.unloading = true;
+	/* UNLOAD has an answer since 3.0; older hosts forget us at the next contact */
+	if (kvmb.version >= KVMB_VERSION_WIN8_1) {
+		if (!crash)
+			kvmb_wait_begin(&w, KVMB_MSG_UNLOAD_RESPONSE, 0, NULL);
+		err = kvmb_post_msg(KVMB_MSG_UNLOAD, &m, sizeof(m), !crash);
+		if (crash) {
+			for (i = 0; !err && i < UNLOAD_CRASH_S * 100; i++) {
+				if (kvmb_synic_poll_message(KVMB_MSG_UNLOAD_RESPONSE))
+					break;
+				mdelay(10);
+			}
+		} else if (err) {
+			kvmb_wait_cancel(&w);
+		} else {
+			err = kvmb_wait_end(&w, KVMB_WAIT_S);
+		}
+	} else if (!crash && kvmb.version) {
+		kvmb_post_msg(KVMB_MSG_UNLOAD, &m, sizeof(m), true);
+	}
+	if (err)
+		pr_warn("kvmbus: the host does not answer our farewell\n");
+	kvmb.version = 0;
+	if (crash || err)
+		return; /* the host may still use the pages */
+	free_page((unsigned long)kvmb.int_page);
+	free_page((unsigned long)kvmb.monitor_pages[0]);
+	free_page((unsigned long)kvmb.monitor_pages[1]);
+	kvmb.int_page = NULL;
+	kvmb.monitor_pages[0] = NULL;
+	kvmb.monitor_pages[1] = NULL;
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the VSCs use of vmbus-core, which has no word for exporting. */
+#include <linux/module.h>
+
+#include "vmbus-core/icmsg.h"
+#include "vmbus-core/ring.h"
+
+EXPORT_SYMBOL_GPL(kvmb_icmsg_choose);
+EXPORT_SYMBOL_GPL(kvmb_icmsg_parse);
+EXPORT_SYMBOL_GPL(kvmb_icmsg_reply);
+EXPORT_SYMBOL_GPL(kvmb_icmsg_reply_negotiate);
+EXPORT_SYMBOL_GPL(kvmb_pkt_xfer_ranges);
+EXPORT_SYMBOL_GPL(kvmb_ring_mask);
+EXPORT_SYMBOL_GPL(kvmb_ring_unmask);
+EXPORT_SYMBOL_GPL(kvmb_ring_readable);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What differs between the kernels that the modules build for: 5.10, 6.1, 6.12.
+ *
+ * The only place in the guest modules that asks for a kernel version. Each entry names what
+ * changed, and gives the newer name to all.
+ */
+#ifndef KVMB_COMPAT_H
+#define KVMB_COMPAT_H
+
+#include <linux/device.h>
+#include <linux/etherdevice.h>
+#include <linux/netdevice.h>
+#include <linux/version.h>
+#include <asm/mshyperv.h>
+#include <scsi/scsi_cmnd.h>
+#include <scsi/scsi_host.h>
+
+/* 5.15: the interrupt hook lost its number ("Drivers: hv: vmbus: Add vmbus_requestor ..." series) */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 13, 0)
+static inline void kvmb_hook_irq(void (*fn)(void))
+{
+	hv_setup_vmbus_irq(0, fn);
+}
+static inline void kvmb_unhook_irq(void)
+{
+	hv_remove_vmbus_irq();
+}
+#else
+static inline void kvmb_hook_irq(void (*fn)(void))
+{
+	hv_setup_vmbus_handler(fn);
+}
+static inline void kvmb_unhook_irq(void)
+{
+	hv_remove_vmbus_handler();
+}
+#endif
+
+/* 5.15: bus_type.remove returns nothing */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
+#define KVMB_BUS_REMOVE_T int
+#define KVMB_BUS_REMOVE_RETURN return 0
+#else
+#define KVMB_BUS_REMOVE_T void
+#define KVMB_BUS_REMOVE_RETURN do { } while (0)
+#endif
+
+/* 6.3: bus_type.uevent takes a const device; 6.11: match takes a const driver */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define KVMB_UEVENT_DEVICE struct device
+#else
+#define KVMB_UEVENT_DEVICE const struct device
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define KVMB_MATCH_DRIVER struct device_driver
+#else
+#define KVMB_MATCH_DRIVER const struct device_driver
+#endif
+
+/* 6.4: attributes of a bus get a const bus_type */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define KVMB_BUS_ATTR_BUS struct bus_type
+#else
+#define KVMB_BUS_ATTR_BUS const struct bus_type
+#endif
+
+/* 5.16: a command is completed by a function, not by a pointer in it */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 16, 0)
+#define scsi_done(cmd) ((cmd)->scsi_done(cmd))
+#define scsi_cmd_to_rq(cmd) ((cmd)->request)
+#endif
+
+/* 6.0: iterators over commands lost the argument "reserved" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0)
+#define KVMB_BUSY_ITER(name) \
+	static bool name(struct scsi_cmnd *cmd, void *data, bool reserved)
+#else
+#define KVMB_BUSY_ITER(name) static bool name(struct scsi_cmnd *cmd, void *data)
+#endif
+
+/* scsi_rescan_device() takes the SCSI device since 6.6, and in stable 6.1 too: ask its type */
+#define kvmb_rescan_sdev(sdev)                                                           \
+	scsi_rescan_device(_Generic(&scsi_rescan_device,                                 \
+				    void (*)(struct device *): &(sdev)->sdev_gendev,     \
+				    default: (sdev)))
+
+/* 5.15: dev_addr is const */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 15, 0)
+static inline void kvmb_set_hw_addr(struct net_device *dev, const u8 *addr)
+{
+	memcpy(dev->dev_addr, addr, ETH_ALEN);
+}
+#else
+static inline void kvmb_set_hw_addr(struct net_device *dev, const u8 *addr)
+{
+	eth_hw_addr_set(dev, addr);
+}
+#endif
+
+/* 6.1: netif_napi_add() lost its weight */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#define kvmb_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll, NAPI_POLL_WEIGHT)
+#else
+#define kvmb_napi_add(dev, napi, poll) netif_napi_add(dev, napi, poll)
+#endif
+
+/* 5.19: the largest segment is set by a function */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
+static inline void netif_set_tso_max_size(struct net_device *dev, unsigned int size)
+{
+	netif_set_gso_max_size(dev, size);
+}
+#endif
+
+/* 6.8: ethtool's RSS calls take one struct */
+#define KVMB_RXFH_PARAM (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0))
+/* 5.17: get_ringparam has two more arguments */
+#define KVMB_RINGPARAM_EXTACK (LINUX_VERSION_CODE >= KERNEL_VERSION(5, 17, 0))
+/* 6.6: u64_stats_fetch_*_irq are gone; the plain ones do since 6.1 */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#define kvmb_stats_begin(s) u64_stats_fetch_begin_irq(s)
+#define kvmb_stats_retry(s, v) u64_stats_fetch_retry_irq(s, v)
+#else
+#define kvmb_stats_begin(s) u64_stats_fetch_begin(s)
+#define kvmb_stats_retry(s, v) u64_stats_fetch_retry(s, v)
+#endif
+
+#endif

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvmb_storage: a SCSI host whose commands go over VMBus.
+ *
+ * DOC: Theory of operation
+ *
+ * Each channel is a hardware queue. A command is one GPA-direct packet: an SRB, and the pages of
+ * its data as one range, which the block layer's page boundary makes possible. The answer names
+ * the command by a number that holds its tag, how often the tag was used, and the epoch: a late,
+ * repeated or invented answer finds no command and is counted.
+ *
+ * After a reset of the bus the epoch moves on. When the host rescinds the controller everything
+ * that is out is given back at once with DID_NO_CONNECT.
+ *
+ * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; protocol notes 5.3 to 5.6.
+ */
+#include <linux/blkdev.h>
+#include <linux/blk-mq.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <scsi/scsi_dbg.h>
+#include <scsi/scsi_devinfo.h>
+#include <scsi/scsi_eh.h>
+#include <scsi/scsi_tcq.h>
+
+#include "guest-vsc/compat/compat.h"
+#include "guest-vsc/storage/storage_guest.h"
+
+#define SRB_QUEUE_TAG_NONE 0xff
+#define SRB_SIMPLE 0x20
+#define SRB_FLAG_QUEUE 0x2u
+#define SRB_FLAG_NO_DISCONNECT 0x8u
+#define SRB_FLAG_IN 0x40u
+#define SRB_FLAG_OUT 0x80u
+#define PER_COMMAND 352u /* ring bytes that a usual command and its answer take */
+
+struct lun_work {
+	struct work_struct work;
+	struct Scsi_Host *host;
+	unsigned int channel, id, lun;
+	bool remove; /* else: look at its size again */
+};
+
+/* ---- names of commands ---- */
+
+static u64 id_of(struct stor_dev *sd, struct scsi_cmnd *cmd, const struct stor_cmd *c)
+{
+	u32 tag = blk_mq_unique_tag(scsi_cmd_to_rq(cmd)) + 1;
+
+	/* bit 63 stays clear: above are INIT and RESET */
+	return (u64)(sd->epoch & 0x7f) << 56 | (u64)(c->gen & 0xffffff) << 32 | tag;
+}
+
+/* Only what is out, and only once. */
+static struct scsi_cmnd *take_command(struct stor_dev *sd, u64 id)
+{
+	u32 tag = (u32)id - 1;
+	struct scsi_cmnd *cmd;
+	struct stor_cmd *c;
+
+	if (!(u32)id || blk_mq_unique_tag_to_tag(tag) >= sd->host->can_queue)
+		return NULL;
+	cmd = scsi_host_find_tag(sd->host, tag);
+	if (!cmd)
+		return NULL;
+	c = scsi_cmd_priv(cmd);
+	if (!test_bit(0, &c->sent) || id_of(sd, cmd, c) != id || !test_and_clear_bit(0, &c->sent))
+		return NULL;
+	return cmd;
+}
+
+/* ---- LUNs that change ---- */
+
+static void lun_work(struct work_struct *work)
+{
+	struct lun_work *w = container_of(work, struct lun_work, work);
+	struct scsi_device *sdev = scsi_device_lookup(w->host, w->channel, w->id, w->lun);
+
+	if (sdev) {
+		if (w->remove)
+			scsi_remove_device(sdev);
+		else
+			kvmb_rescan_sdev(sdev);
+		scsi_device_put(sdev);
+	}
+	scsi_host_put(w->host);
+	kfree(w);
+}
+
+static void lun_changed(struct scsi_cmnd *cmd, bool remove)
+{
+	struct scsi_device *sdev = cmd->device;
+	struct lun_work *w = kzalloc(sizeof(*w), GFP_ATOMIC);
+
+	if (!w || !scsi_host_get(sdev->host)) {
+		kfree(w);
+		return;
+	}
+	INIT_WORK(&w->work, lun_work);
+	w->host = sdev->host;
+	w->channel = sdev->channel;
+	w->id = sdev->id;
+	w->lun = sdev->lun;
+	w->remove = remove;
+	queue_work(system_long_wq, &w->work);
+}
+
+static void scan_work(struct work_struct *work)
+{
+	struct stor_dev *sd = container_of(work, struct stor_dev, scan_work);
+	struct scsi_device *sdev;
+	struct scsi_sense_hdr sshdr;
+
+	/* the absent answer with an invalid LUN, and are removed for that; then look for new ones */
+	shost_for_each_device(sdev, sd->host)
+		scsi_test_unit_ready(sdev, 5 * HZ, 1, &sshdr);
+	if (!sd->ide)
+		scsi_scan_host(sd->host);
+}
+
+void kvmb_stor_rescan(struct stor_dev *sd)
+{
+	if (READ_ONCE(sd->host))
+		queue_work(system_long_wq, &sd->scan_work);
+}
+
+/* ---- answers ---- */
+
+static void set_result(struct scsi_cmnd *cmd, const struct kvmb_wire_srb *srb)
+{
+	u8 status = srb->srb_status & 0x3f;
+	u32 len = scsi_bufflen(cmd), moved = le32_to_cpu(srb->transfer_length);
+	struct scsi_sense_hdr sshdr;
+
+	cmd->result = srb->scsi_status;
+	if (srb->srb_status & KVMB_SRB_AUTOSENSE_VALID) {
+		u32 n = min_t(u32, srb->sense_length, KVMB_STOR_SENSE_SIZE);
+
+		memcpy(cmd->sense_buffer, srb->u.sense, n);
+		if (n >= 8 && scsi_normalize_sense(cmd->sense_buffer, n, &sshdr) &&
+		    sshdr.sense_key == UNIT_ATTENTION && sshdr.asc == 0x2a && sshdr.ascq == 0x09) {
+			lun_changed(cmd, false); /* CAPACITY DATA HAS CHANGED */
+			cmd->result = DID_REQUEUE << 16;
+		}
+	}
+	switch (status) {
+	case KVMB_SRB_SUCCESS:
+	case KVMB_SRB_DATA_OVERRUN:
+		break;
+	case KVMB_SRB_INVALID_LUN:
+		cmd->result = DID_NO_CONNECT << 16;
+		lun_changed(cmd, true);
+		moved = 0;
+		break;
+	default:
+		moved = 0;
+		/* with sense the upper layers know what to do */
+		if (!(srb->srb_status & KVMB_SRB_AUTOSENSE_VALID) && !srb->scsi_status)
+			cmd->result = DID_ERROR << 16;
+	}
+	scsi_set_resid(cmd, len - min(len, moved));
+}
+
+void kvmb_stor_completed(struct stor_dev *sd, u64 id, const struct kvmb_wire_stor *answer)
+{
+	struct scsi_cmnd *cmd = sd->host ? take_command(sd, id) : NULL;
+
+	if (!cmd || le32_to_cpu(answer->operation) != KVMB_STOR_COMPLETE_IO) {
+		sd->bad_answers++;
+		if (!cmd) {
+			pr_warn_ratelimited("kvmbus: an answer to no request from the disk controller\n");
+			return;
+		}
+		cmd->result = DID_ERROR << 16;
+	} else {
+		set_result(cmd, &answer->u.srb);
+	}
+	scsi_done(cmd);
+}
+
+/* ---- commands ---- */
+
+static u32 fill_pages(struct scsi_cmnd *cmd, struct stor_cmd *c)
+{
+	struct scatterlist *sg;
+	u32 n = 0, off, left;
+	u64 pfn;
+	int i;
+
+	scsi_for_each_sg(cmd, sg, scsi_sg_count(cmd), i) {
+		off = sg->offset & (KVMB_PAGE_SIZE - 1);
+		if (!i)
+			c->gpa.range.byte_offset = cpu_to_le32(off);
+		pfn = page_to_pfn(sg_page(sg)) + (sg->offset >> KVMB_PAGE_SHIFT);
+		for (left = off + sg->length; left && n < STOR_MAX_PAGES;
+		     left -= min(left, KVMB_PAGE_SIZE))
+			c->gpa.pfns[n++] = cpu_to_le64(pfn++);
+	}
+	c->gpa.direct.reserved = 0;
+	c->gpa.direct.range_count = cpu_to_le32(1);
+	c->gpa.range.byte_count = cpu_to_le32(scsi_bufflen(cmd));
+	return n;
+}
+
+static struct kvmb_chan *chan_for(struct stor_dev *sd, struct scsi_cmnd *cmd)
+{
+	u16 q = blk_mq_unique_tag_to_hwq(blk_mq_unique_tag(scsi_cmd_to_rq(cmd)));
+	struct stor_chan *sc = q < STOR_MAX_CHANS ? smp_load_acquire(&sd->chans[q]) : NULL;
+
+	return sc && !kvmb_chan_gone(sc->ch) ? sc->ch : sd->dev->chan;
+}
+
+static void fill_srb(struct stor_dev *sd, struct scsi_cmnd *cmd, struct kvmb_wire_srb *srb)
+{
+	u32 flags = SRB_FLAG_NO_DISCONNECT | SRB_FLAG_QUEUE;
+
+	srb->length = cpu_to_le16(sd->packet_size - offsetof(struct kvmb_wire_stor, u));
+	srb->port = sd->host->host_no;
+	srb->path = cmd->device->channel;
+	srb->target = cmd->device->id;
+	srb->lun = cmd->device->lun;
+	srb->cdb_length = cmd->cmd_len;
+	srb->sense_length = sd->packet_size == KVMB_STOR_SIZE_OLD ? 18 : KVMB_STOR_SENSE_SIZE;
+	srb->transfer_length = cpu_to_le32(scsi_bufflen(cmd));
+	memcpy(srb->u.cdb, cmd->cmnd, cmd->cmd_len);
+	srb->queue_tag = SRB_QUEUE_TAG_NONE;
+	srb->queue_action = SRB_SIMPLE;
+	srb->timeout_s = cpu_to_le32(60);
+	switch (cmd->sc_data_direction) {
+	case DMA_TO_DEVICE:
+		srb->data_in = KVMB_SRB_DATA_OUT;
+		flags |= SRB_FLAG_OUT;
+		break;
+	case DMA_FROM_DEVICE:
+		srb->data_in = KVMB_SRB_DATA_IN;
+		flags |= SRB_FLAG_IN;
+		break;
+	default:
+		srb->data_in = KVMB_SRB_DATA_NONE;
+	}
+	srb->flags = cpu_to_le32(flags);
+}
+
+static int queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
+{
+	struct stor_dev *sd = *(struct stor_dev **)shost_priv(host);
+	struct stor_cmd *c = scsi_cmd_priv(cmd);
+	u32 pages = 0;
+	int err;
+
+	if (cmd->cmd_len > KVMB_STOR_CDB_SIZE) {
+		cmd->result = DID_ERROR << 16;
+		goto done;
+	}
+	memset(&c->pkt, 0, sizeof(c->pkt)); /* nothing of the guest's goes out unmeant */
+	c->pkt.operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB);
+	c->pkt.flags = cpu_to_le32(1);
+	fill_srb(sd, cmd, &c->pkt.u.srb);
+	if (scsi_bufflen(cmd))
+		pages = fill_pages(cmd, c);
+	c->gen++;
+	set_bit(0, &c->sent);
+	err = kvmb_send(chan_for(sd, cmd), pages ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND,
+			KVMB_PKT_FLAG_COMPLETE, id_of(sd, cmd, c), pages ? &c->gpa : NULL,
+			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0, &c->pkt,
+			sd->packet_size);
+	if (!err)
+		return 0;
+	/* who clears the bit owns the command: a rescind may have been quicker */
+	if (!test_and_clear_bit(0, &c->sent))
+		return 0;
+	if (err == -EAGAIN)
+		return SCSI_MLQUEUE_DEVICE_BUSY;
+	cmd->result = DID_NO_CONNECT << 16;
+done:
+	scsi_done(cmd);
+	return 0;
+}
+
+static int reset_handler(struct scsi_cmnd *cmd)
+{
+	struct stor_dev *sd = *(struct stor_dev **)shost_priv(cmd->device->host);
+	int err;
+
+	mutex_lock(&sd->step_lock);
+	memset(&sd->step, 0, sizeof(sd->step));
+	/* the host answers what is out before it answers this */
+	err = kvmb_stor_step(sd, KVMB_STOR_RESET_BUS, STOR_ID_RESET);
+	WRITE_ONCE(sd->epoch, sd->epoch + 1);
+	mutex_unlock(&sd->step_lock);
+	return err ? FAILED : SUCCESS;
+}
+
+KVMB_BUSY_ITER(give_back)
+{
+	struct stor_cmd *c = scsi_cmd_priv(cmd);
+
+	if (test_and_clear_bit(0, &c->sent)) {
+		cmd->result = DID_NO_CONNECT << 16;
+		scsi_done(cmd);
+	}
+	return true;
+}
+
+static int configure(struct scsi_device *sdev)
+{
+	blk_queue_rq_timeout(sdev->request_queue, STOR_TIMEOUT_S * HZ);
+	sdev->no_report_opcodes = 1;
+	sdev->sdev_bflags |= BLIST_REPORTLUN2 | BLIST_TRY_VPD_PAGES;
+	return 0;
+}
+
+static struct scsi_host_template stor_template = {
+	.module = THIS_MODULE,
+	.name = "kvmb_storage",
+	.proc_name = "kvmb_storage",
+	.queuecommand = queue_command,
+	.eh_host_reset_handler = reset_handler,
+	.slave_configure = configure,
+	.cmd_size = sizeof(struct stor_cmd),
+	.this_id = -1,
+	.cmd_per_lun = 2048,
+	.virt_boundary_mask = KVMB_PAGE_SIZE - 1,
+	.max_segment_size = UINT_MAX & ~(KVMB_PAGE_SIZE - 1),
+	.track_queue_depth = 1,
+	.change_queue_depth = scsi_change_queue_depth,
+};
+
+/* ---- devices ---- */
+
+static void shape_host(struct stor_dev *sd)
+{
+	struct Scsi_Host *host = sd->host;
+	u32 ring = (STOR_RING_PAGES - 1) * KVMB_PAGE_SIZE;
+
+	host->nr_hw_queues = 1 + sd->max_subs;
+	host->can_queue = ring / PER_COMMAND;
+	host->max_channel = sd->ide ? 0 : 7;
+	host->max_id = sd->ide ? 1 : 2;
+	host->max_lun = sd->ide ? 64 : 255;
+	host->max_cmd_len = KVMB_STOR_CDB_SIZE;
+	host->max_sectors = sd->max_transfer >> 9;
+	host->sg_tablesize = sd->max_transfer / KVMB_PAGE_SIZE + 1;
+}
+
+static int stor_probe(struct kvmb_device *dev)
+{
+	static const struct kvmb_guid ide = KVMB_IDE_TYPE_GUID;
+	struct stor_dev *sd = kzalloc(sizeof(*sd), GFP_KERNEL);
+	struct Scsi_Host *host;
+	int err;
+
+	if (!sd)
+		return -ENOMEM;
+	host = scsi_host_alloc(&stor_template, sizeof(sd));
+	if (!host) {
+		kfree(sd);
+		return -ENOMEM;
+	}
+	*(struct stor_dev **)shost_priv(host) = sd;
+	sd->dev = dev;
+	sd->ide = kvmb_guid_equal(&dev->chan->type, &ide);
+	INIT_WORK(&sd->scan_work, scan_work);
+	dev_set_drvdata(&dev->dev, sd);
+	err = kvmb_stor_start(sd);
+	if (err) {
+		dev_err(&dev->dev, "the disk controller does not start: %d\n", err);
+		goto err_host;
+	}
+	sd->host = host;
+	shape_host(sd);
+	err = scsi_add_host(host, &dev->dev);
+	if (err)
+		goto err_stop;
+	if (sd->ide) /* the drive stands in the instance GUID: protocol notes 5.6 */
+		scsi_add_device(host, 0, dev->chan->instance.b[5] << 8 | dev->chan->instance.b[4], 0);
+	else
+		scsi_scan_host(host);
+	return 0;
+err_stop:
+	sd->host = NULL;
+	kvmb_stor_stop(sd);
+err_host:
+	scsi_host_put(host);
+	kfree(sd);
+	return err;
+}
+
+static void stor_remove(struct kvmb_device *dev)
+{
+	struct stor_dev *sd = dev_get_drvdata(&dev->dev);
+	struct Scsi_Host *host = sd->host;
+
+	if (kvmb_chan_gone(dev->chan)) /* nobody will answer what is out */
+		scsi_host_busy_iter(host, give_back, NULL);
+	cancel_work_sync(&sd->scan_work);
+	scsi_remove_host(host);
+	kvmb_stor_stop(sd);
+	cancel_work_sync(&sd->scan_work);
+	scsi_host_put(host);
+	kfree(sd);
+}
+
+
+static const struct kvmb_guid stor_types[] = { KVMB_SCSI_TYPE_GUID, KVMB_IDE_TYPE_GUID };
+
+static struct kvmb_driver stor_driver = {
+	.name = "kvmb_storage",
+	.types = stor_types,
+	.num_types = ARRAY_SIZE(stor_types),
+	.probe = stor_probe,
+	.remove = stor_remove,
+};
+
+static int __init stor_init(void)
+{
+	return kvmb_driver_register(&stor_driver, THIS_MODULE);
+}
+
+static void __exit stor_exit(void)
+{
+	kvmb_driver_unregister(&stor_driver);
+}
+
+module_init(stor_init);
+module_exit(stor_exit);
+/* the type GUIDs of proto/storage.h in wire order */
+MODULE_ALIAS("kvmbus:d96361baa104294db60572e2ffb1dc7f"); /* SCSI */
+MODULE_ALIAS("kvmbus:32264132cb86a2449b5c50d1417354f5"); /* IDE accelerator */
+MODULE_DESCRIPTION("kvmbus: synthetic SCSI disks of a guest");
+MODULE_LICENSE("GPL");

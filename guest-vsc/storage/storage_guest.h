@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* kvmb_storage: shared by its two files. */
+#ifndef KVMB_STORAGE_GUEST_H
+#define KVMB_STORAGE_GUEST_H
+
+#include <scsi/scsi.h>
+#include <scsi/scsi_cmnd.h>
+#include <scsi/scsi_device.h>
+#include <scsi/scsi_host.h>
+
+#include "guest-vsc/bus/bus.h"
+#include "vmbus-core/proto/storage.h"
+
+#define STOR_RING_PAGES 33	  /* control page and 128 KiB, as stock guests */
+#define STOR_MAX_TRANSFER (512u << 10)
+#define STOR_MAX_PAGES (STOR_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
+#define STOR_MAX_CHANS 64u
+#define STOR_TIMEOUT_S 180	  /* of one request, and of each step of the start */
+/* Transaction ids of requests that are no commands: above what commands have (see id_of()) */
+#define STOR_ID_INIT 0xfffffffffffffffdull
+#define STOR_ID_RESET 0xfffffffffffffffcull
+
+struct stor_dev;
+
+struct stor_chan {
+	struct stor_dev *sd;
+	struct kvmb_chan *ch;
+	u8 buf[256] __aligned(8); /* the callback's: one packet, 16 + 64 bytes */
+};
+
+struct stor_dev {
+	struct kvmb_device *dev;
+	struct Scsi_Host *host;
+	bool ide;		/* one disk: controller and drive stand in the instance GUID */
+	u16 version;		/* KVMB_STOR_V*, 0 before negotiation */
+	u32 packet_size;	/* 64, or 48 before 5.1 */
+	u32 max_transfer;
+	u16 max_subs;
+	u8 epoch;		/* grows with each reset: late answers name an old one */
+	struct stor_chan *chans[STOR_MAX_CHANS]; /* by sub-channel index; NULL: not open */
+
+	/* one step of the start or reset at a time */
+	struct mutex step_lock;
+	struct completion step_done;
+	struct kvmb_wire_stor step; /* request, then answer */
+
+	struct work_struct scan_work;
+	u64 bad_answers;	/* of the host: unknown ids, wrong sizes */
+};
+
+struct stor_cmd { /* private part of a scsi_cmnd */
+	unsigned long sent;	/* bit 0: the host has it; who clears it completes it */
+	u32 gen;		/* grows with each use: tells a late answer from the one we wait for */
+	struct kvmb_wire_stor pkt;
+	struct {
+		struct kvmb_wire_gpa_direct direct;
+		struct kvmb_wire_gparange range;
+		__le64 pfns[STOR_MAX_PAGES];
+	} gpa;
+};
+
+/* storage_proto.c */
+
+/**
+ * kvmb_stor_start() - Open the primary and speak the protocol until commands may come
+ * @sd: dev, host and ide are set
+ * Return: 0 or -errno, and the channel is closed. Context: may sleep.
+ */
+int kvmb_stor_start(struct stor_dev *sd);
+void kvmb_stor_stop(struct stor_dev *sd);
+
+/**
+ * kvmb_stor_step() - One request that is no command, and its answer in sd->step
+ * Return: 0; -EIO when the host's status is not 0; -ENODEV; -ETIMEDOUT.
+ */
+int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id);
+
+/* storage_drv.c */
+void kvmb_stor_completed(struct stor_dev *sd, u64 id, const struct kvmb_wire_stor *answer);
+void kvmb_stor_rescan(struct stor_dev *sd);
+
+#endif

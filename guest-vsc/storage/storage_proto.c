@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The storvsc protocol: versions, properties, sub-channels, and sorting of what comes back.
+ *
+ * The order of the start is fixed: BEGIN, version (newest first, the host refuses until one
+ * fits), properties, END, then sub-channels, which need no start of their own.
+ *
+ * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; protocol notes 5.2.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "guest-vsc/storage/storage_guest.h"
+
+static const u16 versions[] = { KVMB_STOR_V6_2, KVMB_STOR_V6_0, KVMB_STOR_V5_1, KVMB_STOR_V4_2,
+				KVMB_STOR_V2_0 };
+
+/* ---- what the host says ---- */
+
+static void one_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt)
+{
+	struct stor_dev *sd = sc->sd;
+	struct kvmb_wire_stor p;
+
+	memset(&p, 0, sizeof(p));
+	memcpy(&p, pkt->payload, min_t(u32, pkt->payload_len, sizeof(p)));
+	if (!pkt->trans_id) { /* unasked: only "look at your bus" is */
+		if (pkt->payload_len >= sizeof(p.operation) &&
+		    (le32_to_cpu(p.operation) == KVMB_STOR_ENUMERATE_BUS ||
+		     le32_to_cpu(p.operation) == KVMB_STOR_REMOVE_DEVICE))
+			kvmb_stor_rescan(sd);
+		else
+			sd->bad_answers++;
+		return;
+	}
+	if (pkt->type != KVMB_PKT_COMPLETION || pkt->payload_len < KVMB_STOR_SIZE_OLD ||
+	    (sd->version && pkt->payload_len < sd->packet_size)) {
+		sd->bad_answers++;
+		return;
+	}
+	if (pkt->trans_id == STOR_ID_INIT || pkt->trans_id == STOR_ID_RESET) {
+		sd->step = p;
+		complete(&sd->step_done);
+		return;
+	}
+	kvmb_stor_completed(sd, pkt->trans_id, &p);
+}
+
+static void stor_callback(void *ctx)
+{
+	struct stor_chan *sc = ctx;
+	struct kvmb_pkt pkt;
+
+	kvmb_ring_mask(&sc->ch->rx);
+	do {
+		while (!kvmb_recv(sc->ch, sc->buf, sizeof(sc->buf), &pkt))
+			one_packet(sc, &pkt);
+	} while (!READ_ONCE(sc->ch->dead) && kvmb_ring_unmask(&sc->ch->rx));
+}
+
+/* ---- steps ---- */
+
+int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id)
+{
+	struct kvmb_chan *ch = sd->dev->chan;
+	int err;
+
+	reinit_completion(&sd->step_done);
+	sd->step.operation = cpu_to_le32(op);
+	sd->step.flags = cpu_to_le32(1);
+	sd->step.status = 0;
+	err = kvmb_send(ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, id, NULL, 0, &sd->step,
+			sd->packet_size);
+	if (err)
+		return err;
+	err = kvmb_chan_wait(ch, &sd->step_done, STOR_TIMEOUT_S);
+	if (err)
+		return err;
+	if (le32_to_cpu(sd->step.operation) != KVMB_STOR_COMPLETE_IO || sd->step.status)
+		return -EIO;
+	return 0;
+}
+
+static int init_step(struct stor_dev *sd, enum kvmb_stor_op op)
+{
+	return kvmb_stor_step(sd, op, STOR_ID_INIT);
+}
+
+static int agree_on_version(struct stor_dev *sd)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(versions); i++) {
+		sd->packet_size = versions[i] >= KVMB_STOR_V5_1 ? sizeof(struct kvmb_wire_stor) :
+								  KVMB_STOR_SIZE_OLD;
+		memset(&sd->step, 0, sizeof(sd->step));
+		sd->step.u.version.major_minor = cpu_to_le16(versions[i]);
+		err = init_step(sd, KVMB_STOR_QUERY_VERSION);
+		if (!err) {
+			sd->version = versions[i];
+			return 0;
+		}
+		if (err != -EIO)
+			return err;
+	}
+	return -EOPNOTSUPP;
+}
+
+static int start_protocol(struct stor_dev *sd)
+{
+	struct kvmb_wire_stor_properties *p = &sd->step.u.properties;
+	int err;
+
+	sd->version = 0;
+	sd->packet_size = sizeof(struct kvmb_wire_stor);
+	memset(&sd->step, 0, sizeof(sd->step));
+	err = init_step(sd, KVMB_STOR_BEGIN_INIT);
+	if (!err)
+		err = agree_on_version(sd);
+	if (err)
+		return err;
+	memset(&sd->step, 0, sizeof(sd->step));
+	err = init_step(sd, KVMB_STOR_QUERY_PROPERTIES);
+	if (err)
+		return err;
+	sd->max_transfer = min(le32_to_cpu(p->max_transfer), STOR_MAX_TRANSFER) & ~(KVMB_PAGE_SIZE - 1);
+	sd->max_subs = le32_to_cpu(p->flags) & KVMB_STOR_MULTI_CHANNEL ?
+			       min_t(u32, le16_to_cpu(p->max_sub_channels), STOR_MAX_CHANS - 1) : 0;
+	if (!sd->max_transfer)
+		return -EPROTO;
+	memset(&sd->step, 0, sizeof(sd->step));
+	return init_step(sd, KVMB_STOR_END_INIT);
+}
+
+/* ---- channels ---- */
+
+static int open_chan(struct stor_dev *sd, struct kvmb_chan *ch, unsigned int index)
+{
+	struct kvmb_wire_stor_properties zero;
+	struct stor_chan *sc = kzalloc(sizeof(*sc), GFP_KERNEL);
+	int err;
+
+	if (!sc)
+		return -ENOMEM;
+	sc->sd = sd;
+	sc->ch = ch;
+	memset(&zero, 0, sizeof(zero));
+	err = kvmb_chan_open(ch, STOR_RING_PAGES, &zero, sizeof(zero), stor_callback, sc);
+	if (err) {
+		kfree(sc);
+		return err;
+	}
+	smp_store_release(&sd->chans[index], sc);
+	return 0;
+}
+
+static void sub_offered(struct kvmb_chan *sub, void *ctx)
+{
+	struct stor_dev *sd = ctx;
+
+	if (!sub->index || sub->index > sd->max_subs || sd->chans[sub->index])
+		return;
+	if (open_chan(sd, sub, sub->index))
+		dev_warn(&sd->dev->dev, "sub-channel %u does not open\n", sub->index);
+}
+
+static void want_subs(struct stor_dev *sd)
+{
+	u16 num = min_t(u32, sd->max_subs, num_online_cpus() - 1);
+	int err;
+
+	sd->max_subs = num;
+	if (!num || kvmb_bus_protocol() < KVMB_VERSION_WIN8)
+		return;
+	sd->dev->chan->sub_ctx = sd;
+	WRITE_ONCE(sd->dev->chan->sub_offered, sub_offered);
+	memset(&sd->step, 0, sizeof(sd->step));
+	sd->step.u.sub_channels = cpu_to_le16(num);
+	err = init_step(sd, KVMB_STOR_CREATE_SUB_CHANNELS);
+	if (err) /* fewer queues, nothing worse */
+		dev_warn(&sd->dev->dev, "no sub-channels: %d\n", err);
+}
+
+int kvmb_stor_start(struct stor_dev *sd)
+{
+	int err;
+
+	mutex_init(&sd->step_lock);
+	init_completion(&sd->step_done);
+	err = open_chan(sd, sd->dev->chan, 0);
+	if (err)
+		return err;
+	err = start_protocol(sd);
+	if (err) {
+		kvmb_stor_stop(sd);
+		return err;
+	}
+	want_subs(sd);
+	return 0;
+}
+
+void kvmb_stor_stop(struct stor_dev *sd)
+{
+	struct stor_chan *sc;
+	int i;
+
+	WRITE_ONCE(sd->dev->chan->sub_offered, NULL);
+	for (i = STOR_MAX_CHANS - 1; i >= 0; i--) { /* the primary last */
+		sc = sd->chans[i];
+		if (!sc)
+			continue;
+		kvmb_chan_close(sc->ch);
+		sd->chans[i] = NULL;
+		kfree(sc);
+	}
+}

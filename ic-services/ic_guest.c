@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* kvmb_utils: the guest's integration services. Theory of operation: ic_guest.h. */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "ic-services/ic_guest.h"
+
+#define RING_PAGES 5 /* control page and 16 KiB */
+
+static const u32 frameworks[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
+
+static const struct kvmb_ic_service *const services[] = {
+	&kvmb_heartbeat_service,
+	&kvmb_shutdown_service,
+	&kvmb_timesync_service,
+};
+
+static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
+{
+	u32 fw = 0, ver = 0;
+
+	if (!kvmb_icmsg_choose(msg, frameworks, ARRAY_SIZE(frameworks), ic->svc->versions,
+			       ic->svc->num_versions, &fw, &ver)) {
+		ic->framework = fw;
+		ic->version = ver;
+		pr_info("kvmbus: %s version %u.%u\n", ic->svc->name, ver >> 16, ver & 0xffff);
+	}
+	kvmb_icmsg_reply_negotiate(payload, fw, ver);
+}
+
+/* Return: true when @payload now holds an answer */
+static bool handle(struct kvmb_ic *ic, u8 *payload, u32 len)
+{
+	struct kvmb_icmsg msg;
+	s64 status;
+
+	if (kvmb_icmsg_parse(payload, len, &msg))
+		goto malformed;
+	if (msg.type == KVMB_IC_NEGOTIATE) {
+		if (msg.size < 16)
+			goto malformed;
+		negotiate(ic, &msg, payload);
+		return true;
+	}
+	if (msg.type != ic->svc->msg_type) {
+		kvmb_icmsg_reply(payload, KVMB_IC_STATUS_FAIL);
+		return true;
+	}
+	/* all that the packet holds: some hosts count their payload without its end */
+	status = ic->svc->request(ic, payload + sizeof(struct kvmb_wire_icmsg),
+				  len - sizeof(struct kvmb_wire_icmsg));
+	if (status < 0)
+		goto malformed;
+	kvmb_icmsg_reply(payload, (u32)status);
+	return true;
+malformed:
+	ic->malformed++;
+	pr_warn_ratelimited("kvmbus: a request for %s is malformed\n", ic->svc->name);
+	return false;
+}
+
+static void ic_work(struct work_struct *work)
+{
+	struct kvmb_ic *ic = container_of(work, struct kvmb_ic, work);
+	struct kvmb_pkt pkt;
+	u32 off;
+
+	while (!kvmb_recv(ic->ch, ic->buf, sizeof(ic->buf), &pkt)) {
+		if (pkt.type != KVMB_PKT_INBAND)
+			continue;
+		off = pkt.payload - ic->buf;
+		if (!handle(ic, ic->buf + off, pkt.payload_len))
+			continue;
+		if (kvmb_send(ic->ch, KVMB_PKT_INBAND, 0, pkt.trans_id, NULL, 0, ic->buf + off,
+			      pkt.payload_len))
+			pr_warn_ratelimited("kvmbus: an answer of %s is lost\n", ic->svc->name);
+		else if (ic->svc->answered)
+			ic->svc->answered(ic);
+	}
+}
+
+static void ic_callback(void *ctx)
+{
+	struct kvmb_ic *ic = ctx;
+
+	queue_work(system_wq, &ic->work);
+}
+
+static int ic_probe(struct kvmb_device *dev)
+{
+	struct kvmb_ic *ic;
+	unsigned int i;
+	int err;
+
+	ic = kzalloc(sizeof(*ic), GFP_KERNEL);
+	if (!ic)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(services); i++) {
+		if (kvmb_guid_equal(&services[i]->type, &dev->chan->type))
+			ic->svc = services[i];
+	}
+	ic->ch = dev->chan;
+	INIT_WORK(&ic->work, ic_work);
+	dev_set_drvdata(&dev->dev, ic);
+	err = ic->svc->start ? ic->svc->start(ic) : 0;
+	if (err)
+		goto err_free;
+	err = kvmb_chan_open(ic->ch, RING_PAGES, NULL, 0, ic_callback, ic);
+	if (err)
+		goto err_stop;
+	return 0;
+err_stop:
+	if (ic->svc->stop)
+		ic->svc->stop(ic);
+err_free:
+	kfree(ic);
+	return err;
+}
+
+static void ic_remove(struct kvmb_device *dev)
+{
+	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
+
+	kvmb_chan_stop(ic->ch);
+	cancel_work_sync(&ic->work);
+	if (ic->svc->stop)
+		ic->svc->stop(ic);
+	kvmb_chan_close(ic->ch);
+	kfree(ic);
+}
+
+static const struct kvmb_guid ic_types[] = {
+	KVMB_HEARTBEAT_TYPE_GUID,
+	KVMB_SHUTDOWN_TYPE_GUID,
+	KVMB_TIMESYNC_TYPE_GUID,
+};
+
+static struct kvmb_driver ic_driver = {
+	.name = "kvmb_utils",
+	.types = ic_types,
+	.num_types = ARRAY_SIZE(ic_types),
+	.probe = ic_probe,
+	.remove = ic_remove,
+};
+
+static int __init ic_init(void)
+{
+	return kvmb_driver_register(&ic_driver, THIS_MODULE);
+}
+
+static void __exit ic_exit(void)
+{
+	kvmb_driver_unregister(&ic_driver);
+}
+
+module_init(ic_init);
+module_exit(ic_exit);
+/* the type GUIDs of proto/ic.h in wire order */
+MODULE_ALIAS("kvmbus:394f16571591784eab55382f3bd5422d"); /* heartbeat */
+MODULE_ALIAS("kvmbus:31600b0e13523449818b38d90ced39db"); /* shutdown */
+MODULE_ALIAS("kvmbus:30e62795aed07b49adcee80ab0175caf"); /* time sync */
+MODULE_DESCRIPTION("kvmbus: integration services of a guest");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The guest half of the integration services: one channel, one request at a time.
+ *
+ * DOC: Theory of operation
+ *
+ * The host asks, the guest answers by rewriting the request. The channel's interrupt queues a
+ * work item, which reads until the ring is empty: each request is copied once, parsed, given to
+ * the service, and sent back with the same length and transaction id. What a service does may
+ * sleep. Versions are negotiated whenever the host asks, not once.
+ *
+ * A request that breaks the framing is dropped and counted; the channel lives, since the next
+ * request stands on its own.
+ */
+#ifndef KVMB_IC_GUEST_H
+#define KVMB_IC_GUEST_H
+
+#include <linux/workqueue.h>
+
+#include "guest-vsc/bus/bus.h"
+#include "vmbus-core/icmsg.h"
+#include "vmbus-core/proto/ic.h"
+
+#define KVMB_IC_BUF 8192 /* the longest request: a shutdown's message, 2 KiB; rings are 16 KiB */
+
+struct kvmb_ic;
+
+struct kvmb_ic_service { /* const, one per kind */
+	const char *name;
+	struct kvmb_guid type;
+	u32 msg_type;		/* KVMB_IC_* */
+	const u32 *versions;	/* versions[num_versions], best first */
+	u32 num_versions;
+	int (*start)(struct kvmb_ic *ic); /* may be NULL */
+	void (*stop)(struct kvmb_ic *ic); /* no request is handled any more; may be NULL */
+	/*
+	 * One request: @p is its payload, @size bytes in a private copy that may be rewritten.
+	 * Return: KVMB_IC_STATUS_*, or -EPROTO: too short, no answer is sent.
+	 */
+	s64 (*request)(struct kvmb_ic *ic, u8 *p, u32 size);
+	/* After the answer is out. May be NULL. */
+	void (*answered)(struct kvmb_ic *ic);
+};
+
+struct kvmb_ic {
+	const struct kvmb_ic_service *svc;
+	struct kvmb_chan *ch;
+	struct work_struct work;
+	u32 framework, version;	/* negotiated, 0 before */
+	u64 malformed;
+	void *priv;		/* the service's */
+	u8 buf[KVMB_IC_BUF] __aligned(8);
+};
+
+extern const struct kvmb_ic_service kvmb_heartbeat_service;
+extern const struct kvmb_ic_service kvmb_shutdown_service;
+extern const struct kvmb_ic_service kvmb_timesync_service;
+
+#endif
