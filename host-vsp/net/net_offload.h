@@ -25,7 +25,7 @@
 #include <linux/virtio_net.h>
 #include <sys/uio.h>
 
-#include "vmbus-core/env.h"
+#include "vmbus-core/rndis.h"
 
 #define KVMB_OFFLOAD_HEAD_MAX 256u /* headers that are looked at, from the frame's start */
 #define KVMB_OFFLOAD_MIN_MSS 48u   /* Linux never sends less: TCP_MIN_SND_MSS */
@@ -46,11 +46,6 @@ struct kvmb_frame_headers { /* where things are in a frame, bytes from its start
  * Return: 0; -EPROTO when the headers leave the copy or contradict themselves.
  */
 int kvmb_frame_parse(const u8 *p, u32 len, struct kvmb_frame_headers *h);
-
-struct kvmb_tx_marks { /* from per-packet info */
-	u32 csum; /* KVMB_PPI_CHECKSUM, 0 = none */
-	u32 lso;  /* KVMB_PPI_LSO, 0 = none */
-};
 
 /**
  * kvmb_offload_tx() - From a guest's marks to a virtio-net header

@@ -29,18 +29,17 @@
 #include "host-vsp/tuner.h"
 #include "host-vsp/worker.h"
 #include "vmbus-core/proto/net.h"
-#include "vmbus-core/proto/rndis.h"
+#include "vmbus-core/rndis.h"
 
 #define KVMB_RNDIS_REPLY_MAX 1024u
 #define KVMB_RNDIS_REQUEST_MAX 4096u
 #define KVMB_RNDIS_MULTICAST_MAX 32u
-#define KVMB_RNDIS_HDR_COPY 256u /* header (44) and every PPI that a guest may send us */
 
 #define NET_ETH_LEN 14u
 #define NET_VLAN_LEN 4u
 #define NET_SEND_SECTION 6144u	     /* Hyper-V's size */
 #define NET_FRAME_MAX 65550u	     /* 64 KiB less 1 of IP behind an Ethernet header */
-#define NET_RX_HEAD 112u	     /* in front of a frame in its first section: RNDIS, 4 PPIs, air */
+#define NET_RX_HEAD KVMB_RNDIS_HEAD_MAX /* in front of a frame in its first section */
 #define NET_RX_RANGES 64u	     /* of a transfer-page packet; Linux takes 562 */
 #define NET_RX_PARTS 40u	     /* iovecs of one received frame */
 #define NET_NO_SECTION 0xffffu
@@ -105,38 +104,6 @@ int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply, 
 
 /** kvmb_rndis_indicate() - A message of link up or down. Return: bytes in @msg. */
 int kvmb_rndis_indicate(bool link, u8 *msg);
-
-struct kvmb_rndis_frame { /* one checked data message */
-	u32 msg_len;	 /* of the whole message, to step to the next */
-	u32 data_offset; /* from the message's start */
-	u32 data_len;
-	bool has_vlan;
-	u16 vlan_tci;	 /* 802.1Q tag control information */
-	struct kvmb_tx_marks marks;
-};
-
-/**
- * kvmb_rndis_packet() - Check one data message
- * @hdr:     private copy of the message's first @hdr_len bytes
- * @hdr_len: bytes copied: as much of header and per-packet info as there is
- * @avail:   bytes from the message's start to the end of what the guest sent
- * @f:       result
- *
- * Return: 0; -EPROTO. Trust: @hdr is guest-controlled.
- */
-int kvmb_rndis_packet(const u8 *hdr, u32 hdr_len, u32 avail, struct kvmb_rndis_frame *f);
-
-struct kvmb_rndis_out { /* one data message to the guest, or one part of a coalesced frame */
-	u32 data_offset; /* from the message's start */
-	u32 data_len;
-	bool has_vlan;
-	u16 vlan_tci;
-	u32 csum;	 /* KVMB_RX_CSUM_*, 0 = none */
-	u8 rsc;		 /* KVMB_RSC_*, 0 = a frame by itself */
-};
-
-/** kvmb_rndis_header() - Header and per-packet info. Return: bytes, <= NET_RX_HEAD. */
-u32 kvmb_rndis_header(const struct kvmb_rndis_out *o, u8 *buf);
 
 /* ---- the NIC ---- */
 

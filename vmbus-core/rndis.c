@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * RNDIS data messages: the checks on those from the guest, the making of those to it.
+ * RNDIS data messages: the checks on those of the peer, the making of ours. Both halves.
  *
- * A guest's parser of per-packet info loops for ever on a malformed entry, so what is made
+ * Stock guests' parser of per-packet info loops for ever on a malformed entry, so what is made
  * here has one shape: whole entries, one behind the other, the data behind them.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c rndis_get_ppi(),
  * rndis_filter_receive_data(); protocol notes 6.5.
  */
-#include "host-vsp/net/net_priv.h"
-
-#include "lib/util.h"
+#include "vmbus-core/rndis.h"
 
 #define HDR ((u32)sizeof(struct kvmb_wire_rndis))
 
@@ -25,24 +23,49 @@ static u32 ppi_of_tci(u16 tci)
 	return (u32)tci >> 13 | (tci >> 9 & 8) | (tci & 0xfffu) << 4;
 }
 
-static void take_ppi(struct kvmb_rndis_frame *f, u32 type, u32 v)
+static int take_ppi(struct kvmb_rndis_frame *f, u32 type, const u8 *p, u32 len)
 {
-	if (type == KVMB_PPI_VLAN) {
-		f->has_vlan = true;
-		f->vlan_tci = tci_of_ppi(v);
-	} else if (type == KVMB_PPI_CHECKSUM) {
-		f->marks.csum = v;
-	} else {
-		f->marks.lso = v;
+	__le32 w;
+	u32 bit, v;
+
+	switch (type) {
+	case KVMB_PPI_CHECKSUM:
+	case KVMB_PPI_LSO:
+	case KVMB_PPI_VLAN:
+	case KVMB_PPI_HASH:
+		bit = 1u << type;
+		break;
+	case KVMB_PPI_RSC:
+		bit = 1u << 31;
+		break;
+	default:
+		return 0; /* others say nothing to us */
 	}
+	if (len < sizeof(w) || f->seen & bit)
+		return -EPROTO;
+	f->seen |= bit;
+	memcpy(&w, p, sizeof(w));
+	v = le32_to_cpu(w);
+	if (type == KVMB_PPI_CHECKSUM)
+		f->marks.csum = v;
+	else if (type == KVMB_PPI_LSO)
+		f->marks.lso = v;
+	else if (type == KVMB_PPI_HASH)
+		f->hash = v;
+	else if (type == KVMB_PPI_RSC)
+		f->rsc = p[1];
+	else
+		f->vlan_tci = tci_of_ppi(v);
+	f->has_vlan = f->seen & 1u << KVMB_PPI_VLAN;
+	return 0;
 }
 
 /* Per-packet info: every entry inside its area, every step forward. */
 static int parse_ppis(const u8 *p, u32 len, struct kvmb_rndis_frame *f)
 {
 	struct kvmb_wire_ppi ppi;
-	u32 size, off, type, seen = 0;
-	__le32 w;
+	u32 size, off;
+	int err;
 
 	while (len) {
 		if (len < sizeof(ppi))
@@ -50,16 +73,11 @@ static int parse_ppis(const u8 *p, u32 len, struct kvmb_rndis_frame *f)
 		memcpy(&ppi, p, sizeof(ppi));
 		size = le32_to_cpu(ppi.size);
 		off = le32_to_cpu(ppi.offset);
-		type = le32_to_cpu(ppi.type);
 		if (size < sizeof(ppi) || size > len || off < sizeof(ppi) || off > size)
 			return -EPROTO;
-		if (type == KVMB_PPI_VLAN || type == KVMB_PPI_CHECKSUM || type == KVMB_PPI_LSO) {
-			if (size - off < sizeof(w) || seen & 1u << type)
-				return -EPROTO;
-			seen |= 1u << type;
-			memcpy(&w, p + off, sizeof(w));
-			take_ppi(f, type, le32_to_cpu(w));
-		}
+		err = take_ppi(f, le32_to_cpu(ppi.type), p + off, size - off);
+		if (err)
+			return err;
 		p += size;
 		len -= size;
 	}
@@ -114,17 +132,29 @@ static u32 put_rsc(u8 *buf, u8 flags)
 	return sizeof(p);
 }
 
+u32 kvmb_rndis_header_len(const struct kvmb_rndis_out *o)
+{
+	u32 num = (u32)o->has_hash + !!o->csum + !!o->lso + (u32)o->has_vlan + !!o->rsc;
+
+	return HDR + (u32)sizeof(struct kvmb_wire_rndis_packet) +
+	       num * (u32)sizeof(struct kvmb_wire_ppi_u32);
+}
+
 u32 kvmb_rndis_header(const struct kvmb_rndis_out *o, u8 *buf)
 {
 	struct {
 		struct kvmb_wire_rndis h;
 		struct kvmb_wire_rndis_packet p;
-	} m = { .h = { cpu_to_le32(KVMB_RNDIS_PACKET), cpu_to_le32(o->data_offset + o->data_len) } };
-	u32 n = sizeof(m);
+	} m = { .h = { cpu_to_le32(KVMB_RNDIS_PACKET), 0 } };
+	u32 n = sizeof(m), data = o->data_offset;
 
-	static_assert(sizeof(m) + 3 * sizeof(struct kvmb_wire_ppi_u32) <= NET_RX_HEAD, "all PPIs fit");
+	static_assert(sizeof(m) + 4 * sizeof(struct kvmb_wire_ppi_u32) <= KVMB_RNDIS_HEAD_MAX, "all PPIs fit");
+	if (o->has_hash)
+		n += put_ppi(buf + n, KVMB_PPI_HASH, o->hash);
 	if (o->csum)
 		n += put_ppi(buf + n, KVMB_PPI_CHECKSUM, o->csum);
+	if (o->lso)
+		n += put_ppi(buf + n, KVMB_PPI_LSO, o->lso);
 	if (o->has_vlan)
 		n += put_ppi(buf + n, KVMB_PPI_VLAN, ppi_of_tci(o->vlan_tci));
 	if (o->rsc)
@@ -133,7 +163,10 @@ u32 kvmb_rndis_header(const struct kvmb_rndis_out *o, u8 *buf)
 		m.p.ppi_offset = cpu_to_le32((u32)sizeof(m.p));
 		m.p.ppi_len = cpu_to_le32(n - (u32)sizeof(m));
 	}
-	m.p.data_offset = cpu_to_le32(o->data_offset - HDR);
+	if (!data)
+		data = n;
+	m.h.len = cpu_to_le32(data + o->data_len);
+	m.p.data_offset = cpu_to_le32(data - HDR);
 	m.p.data_len = cpu_to_le32(o->data_len);
 	memcpy(buf, &m, sizeof(m));
 	return n;
