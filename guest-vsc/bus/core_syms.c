@@ -4,6 +4,7 @@
 
 #include "vmbus-core/icmsg.h"
 #include "vmbus-core/ring.h"
+#include "vmbus-core/rndis.h"
 
 EXPORT_SYMBOL_GPL(kvmb_icmsg_choose);
 EXPORT_SYMBOL_GPL(kvmb_icmsg_parse);
@@ -13,3 +14,7 @@ EXPORT_SYMBOL_GPL(kvmb_pkt_xfer_ranges);
 EXPORT_SYMBOL_GPL(kvmb_ring_mask);
 EXPORT_SYMBOL_GPL(kvmb_ring_unmask);
 EXPORT_SYMBOL_GPL(kvmb_ring_readable);
+EXPORT_SYMBOL_GPL(kvmb_ring_used);
+EXPORT_SYMBOL_GPL(kvmb_rndis_header);
+EXPORT_SYMBOL_GPL(kvmb_rndis_header_len);
+EXPORT_SYMBOL_GPL(kvmb_rndis_packet);

@@ -3,7 +3,7 @@
 # debian.sh: a Debian root file system with systemd on a VHDX: multi-user, apt installs, reboot by the host, all equal, fsck clean.
 . "$(dirname "$0")/lib.sh"
 cp "$LAB_DEBIAN" "$W/root.vhdx"
-vm d storage "kvmb.job=debian systemd.show_status=0" --cpus 2 --memory 1G --disk "$W/root.vhdx"
+vm d "${GUEST:-storage}" "kvmb.job=debian systemd.show_status=0" --cpus 2 --memory 1G --disk "$W/root.vhdx"
 wait_log d "GUEST: multi-user" 180; echo "# t1 $SECONDS"
 wait_log d "GUEST: want reboot" 200; echo "# t2 $SECONDS"
 "$KVMBUS" stop d --reboot --timeout 90 || fail "stop --reboot"

@@ -5,7 +5,7 @@
 format=$1 cpus=$2 secs=$3 options=${4:-}
 I=$W/image.$format
 image "$format" "$I" 256M
-vm f storage "kvmb.job=fio kvmb.secs=$secs" --cpus "$cpus" --memory 512M --disk "$I$options"
+vm f "${GUEST:-storage}" "kvmb.job=fio kvmb.secs=$secs" --cpus "$cpus" --memory 512M --disk "$I$options"
 wait_log f 'GUEST: fio begins' 90
 cycles=0 stop=$((SECONDS + secs - 2)) log=$W/f.log
 count() { grep -c "$1" "$log"; }

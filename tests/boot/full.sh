@@ -10,7 +10,7 @@ I=$W/fs/image.$format
 state() { "$KVMBUS" info f --json | python3 -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
 QUIET=1
 image "$format" "$I" 64M
-vm f storage "kvmb.job=full" --cpus 2 --memory 512M --disk "$I"
+vm f "${GUEST:-storage}" "kvmb.job=full" --cpus 2 --memory 512M --disk "$I"
 wait_log f 'GUEST: filling begins' 90
 end=$((SECONDS + 90)); until [ "$(state 'd["state"]')" = paused ]; do
 	grep -qE 'GUEST: (FAIL|ok)' "$W/f.log" && fail "the guest did not wait: $(tail -1 "$W/f.log")"
@@ -23,7 +23,7 @@ mount -o remount,size=128M "$W/fs"
 wait_log f 'GUEST: ok full' 120
 "$KVMBUS" kill f; vm_end f 30 0
 mount -o remount,size=100M "$W/fs"; rm "$I"; image "$format" "$I" 64M; mount -o remount,size=48M "$W/fs" || fail remount
-vm f storage "kvmb.job=full kvmb.enospc=1" --cpus 2 --memory 512M --disk "$I,on-error=report"
+vm f "${GUEST:-storage}" "kvmb.job=full kvmb.enospc=1" --cpus 2 --memory 512M --disk "$I,on-error=report"
 wait_log f 'GUEST: saw ENOSPC' 150
 mount -o remount,size=128M "$W/fs"
 wait_log f 'GUEST: ok full' 60

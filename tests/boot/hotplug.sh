@@ -3,7 +3,7 @@
 # hotplug.sh: disks of every kind come, change and go while the guest runs; wrong requests change nothing.
 . "$(dirname "$0")/lib.sh"
 truncate -s 16M "$W/root" "$W/a" "$W/b" "$W/c"
-vm h storage "kvmb.job=hot" --cpus 2 --memory 512M --disk "$W/root"
+vm h "${GUEST:-storage}" "kvmb.job=hot" --cpus 2 --memory 512M --disk "$W/root"
 wait_log h 'GUEST: watching' 90; wait_log h 'seen 0:0 size 32768 ro 0' 30
 D() { "$KVMBUS" disk h "$@"; }
 does() { local want=$1; shift; D "$@" >"$W/out" 2>&1 || fail "disk $*: $(cat "$W/out")"; [ -z "$want" ] || wait_log h "$want" 60; }

@@ -15,7 +15,7 @@ for line in "${lines[@]:n}"; do
 	read -r -a words <<<"$cmd"
 	begin=$(date +%s%N)
 	for try in 1 2; do
-		timeout -k 5 "$secs" env "${env[@]}" bash "$here/${words[0]}" "${words[@]:1}" >/tmp/out.$$ 2>&1 </dev/null
+		timeout -k 5 $((secs * ${KVMBUS_SLOW:-2})) env "${env[@]}" bash "$here/${words[0]}" "${words[@]:1}" >/tmp/out.$$ 2>&1 </dev/null
 		rc=$?
 		# the emulator's own defect (docs/testing.md): said, and tried once more; nothing else is
 		[ $rc = 0 ] || [ -z "${LAB_IN_L1:-}" ] || [ $try = 2 ] || ! grep -q 'triple fault' /tmp/out.$$ && break

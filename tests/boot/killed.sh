@@ -6,7 +6,7 @@
 format=$1 cpus=$2 secs=$3
 I=$W/image.$format
 image "$format" "$I" 256M
-vm k storage "kvmb.job=fio kvmb.secs=$secs kvmb.fsync=16" --cpus "$cpus" --memory 512M --disk "$I,on-error=stop"
+vm k "${GUEST:-storage}" "kvmb.job=fio kvmb.secs=$secs kvmb.fsync=16" --cpus "$cpus" --memory 512M --disk "$I,on-error=stop"
 wait_log k 'GUEST: fio begins' 90
 state() { "$KVMBUS" info k --json | python3 -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
 daemon() { pgrep -P $PID_k qemu-storage-d; }

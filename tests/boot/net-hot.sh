@@ -8,7 +8,7 @@ tap multi_queue
 python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
 iperf3 -s >/dev/null 2>&1 &
 nic="tap=$TAP,mac=00:15:5d:00:00:07"
-vm h net "kvmb.job=nethot kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.secs=$secs" --cpus "$cpus" --memory 384M --nic "$nic"
+vm h "${GUEST:-net}" "kvmb.job=nethot kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.secs=$secs" --cpus "$cpus" --memory 384M --nic "$nic"
 asked=0 flaps=0 removals=0 end=$((SECONDS + secs + 600))
 do_nic() { "$KVMBUS" nic h "$@" >"$W/out" 2>&1 || fail "nic $*: $(cat "$W/out")"; }
 until grep -q 'GUEST: ok nethot' "$W/h.log" 2>/dev/null; do

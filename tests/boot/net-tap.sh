@@ -13,7 +13,7 @@ ip tuntap add "$A" mode tap && ip link set "$A" up && ip link add "$A.7" link "$
 python3 "$here/echo-server.py" 0.0.0.0 7000 &
 python3 "$here/echo-server.py" fd00:77::1 7000 &
 iperf3 -s >"$W/iperf.out" 2>&1 &
-vm n net "kvmb.job=nettap kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.secs=${2:-2}" --cpus "$cpus" --memory 384M \
+vm n "${GUEST:-net}" "kvmb.job=nettap kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.secs=${2:-2}" --cpus "$cpus" --memory 384M \
 	--nic "tap=$TAP,mac=00:15:5d:00:00:07,mtu=9000" --nic "tap=$A,vlan=7"
 wait_log n 'GUEST: streaming' 300
 "$GUEST_BIN/tool" longest "$TAP" >"$W/longest" & catcher=$!

@@ -5,7 +5,7 @@
 truncate -s 64M "$W/d"; truncate -s 16M "$W/ro"
 mkdir "$W/iso1" "$W/iso2"; echo first >"$W/iso1/hello"; dd if=/dev/urandom of="$W/iso1/data" bs=1M count=4 2>/dev/null; echo second >"$W/iso2/hello"
 for i in 1 2; do genisoimage -quiet -R -o "$W/dvd$i.iso" "$W/iso$i" || fail genisoimage; done
-vm s storage "kvmb.job=sg kvmb.serial=KVMB-0001 kvmb.hello=first kvmb.sum=$(sha256sum "$W/iso1/data" | cut -c1-64)" --cpus 2 --memory 512M \
+vm s "${GUEST:-storage}" "kvmb.job=sg kvmb.serial=KVMB-0001 kvmb.hello=first kvmb.sum=$(sha256sum "$W/iso1/data" | cut -c1-64)" --cpus 2 --memory 512M \
 	--disk "$W/d,serial=KVMB-0001" --disk "$W/ro,ro" --dvd "$W/dvd1.iso"
 wait_log s 'GUEST: ok sg' 120
 wait_log s 'GUEST: want eject' 30

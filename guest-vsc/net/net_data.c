@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames: out through sections or by their pages, in out of the receive buffer.
+ *
+ * Sources: Linux 6.1 drivers/net/hyperv/{netvsc_drv.c,netvsc.c}; protocol notes 6.3, 6.5.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <net/ip6_checksum.h>
+
+#include "guest-vsc/compat/compat.h"
+#include "guest-vsc/net/net_guest.h"
+
+#define MAX_TX_RANGES 32u
+#define MAX_TX_PFNS (65536u / KVMB_PAGE_SIZE + 2 * MAX_TX_RANGES)
+#define LINEAR 256u	   /* bytes of a large frame that lie in its head */
+#define FRAME_MAX 65550u
+
+/* ---- slots and sections ---- */
+
+static int take_slot(struct net_queue *q)
+{
+	int n = -1;
+
+	spin_lock_bh(&q->slot_lock);
+	if (q->num_free) {
+		n = q->free[--q->num_free];
+		q->slots[n].busy = true;
+		q->slots[n].gen = (q->slots[n].gen + 1) & 0x7fffffff;
+	}
+	spin_unlock_bh(&q->slot_lock);
+	return n;
+}
+
+static u64 id_of(const struct net_queue *q, int slot)
+{
+	return (u64)q->slots[slot].gen << 32 | (u32)(slot + 1);
+}
+
+/* Caller holds slot_lock or is alone. Return: the frame, to be freed */
+static struct sk_buff *give_slot(struct net_queue *q, u32 n)
+{
+	struct net_slot *s = &q->slots[n];
+	struct sk_buff *skb = s->skb;
+
+	if (s->section != KVMB_NVSP_NO_SECTION && q->nic->send_map)
+		clear_bit_unlock(s->section, q->nic->send_map);
+	s->skb = NULL;
+	s->section = KVMB_NVSP_NO_SECTION;
+	s->busy = false;
+	q->free[q->num_free++] = n;
+	return skb;
+}
+
+static u32 take_section(struct net_queue *q)
+{
+	struct net_nic *nic = q->nic;
+	u32 start = q->index * (nic->send_num / max(1u, nic->num_queues)), n;
+
+	for (;;) {
+		n = find_next_zero_bit(nic->send_map, nic->send_num, start);
+		if (n >= nic->send_num) {
+			if (!start)
+				return KVMB_NVSP_NO_SECTION;
+			start = 0;
+			continue;
+		}
+		if (!test_and_set_bit_lock(n, nic->send_map))
+			return n;
+	}
+}
+
+static bool ring_low(const struct net_queue *q)
+{
+	return kvmb_ring_used(&q->ch->tx, true) > q->ch->tx.size / 10 * 9;
+}
+
+static struct netdev_queue *txq_of(struct net_queue *q)
+{
+	return netdev_get_tx_queue(q->nic->ndev, q->index);
+}
+
+static void stop_if_full(struct net_queue *q)
+{
+	struct netdev_queue *txq = txq_of(q);
+
+	if (q->num_free > 2 && !ring_low(q))
+		return;
+	netif_tx_stop_queue(txq);
+	smp_mb(); /* the stop is visible before we look; pairs with wake_if_room() */
+	if (q->num_free == NET_SLOTS) /* nothing is out whose completion could wake it */
+		netif_tx_wake_queue(txq);
+}
+
+static void wake_if_room(struct net_queue *q)
+{
+	struct netdev_queue *txq = txq_of(q);
+
+	smp_mb();
+	if (unlikely(netif_tx_queue_stopped(txq)) && !READ_ONCE(q->nic->closing) &&
+	    netif_carrier_ok(q->nic->ndev) &&
+	    (q->num_free == NET_SLOTS ||
+	     (q->num_free > NET_SLOTS / 4 && kvmb_ring_used(&q->ch->tx, true) < q->ch->tx.size / 10 * 8)))
+		netif_tx_wake_queue(txq);
+}
+
+/* NAPI of the queue. The host says that it is done with a frame. */
+void kvmb_net_tx_done(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, u32 len)
+{
+	u32 n = (u32)id - 1;
+	struct sk_buff *skb = NULL;
+	bool ok;
+
+	spin_lock(&q->slot_lock);
+	ok = n < NET_SLOTS && q->slots[n].busy && id_of(q, n) == id;
+	if (ok)
+		skb = give_slot(q, n);
+	spin_unlock(&q->slot_lock);
+	if (!ok) {
+		q->stats.bad_ids++;
+		return;
+	}
+	if (len >= 8 && le32_to_cpu(m->type) == KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE &&
+	    le32_to_cpu(m->u.rndis_complete.status) != KVMB_NVSP_STAT_SUCCESS)
+		q->stats.tx_failed++;
+	if (skb)
+		napi_consume_skb(skb, 1);
+	wake_if_room(q);
+}
+
+/* The channel is closed: the host has none of these any more. */
+void kvmb_net_tx_abort(struct net_queue *q)
+{
+	u32 n;
+
+	for (n = 0; n < NET_SLOTS; n++) {
+		if (q->slots[n].busy)
+			dev_kfree_skb(give_slot(q, n));
+	}
+}
+
+/* ---- out ---- */
+
+/* Return: 0, or -errno: drop it */
+static int mark_lso(struct sk_buff *skb, struct kvmb_rndis_out *o)
+{
+	if (skb_cow_head(skb, KVMB_RNDIS_HEAD_MAX))
+		return -ENOMEM;
+	o->lso = KVMB_LSO_V2 | (skb_shinfo(skb)->gso_size & 0xfffff) |
+		 (u32)skb_transport_offset(skb) << 20;
+	if (skb->protocol == htons(ETH_P_IP)) {
+		struct iphdr *ip = ip_hdr(skb);
+
+		ip->tot_len = 0; /* NDIS leaves these to the host */
+		ip->check = 0;
+		tcp_hdr(skb)->check = ~csum_tcpudp_magic(ip->saddr, ip->daddr, 0, IPPROTO_TCP, 0);
+	} else {
+		struct ipv6hdr *ip = ipv6_hdr(skb);
+
+		o->lso |= KVMB_LSO_IPV6;
+		ip->payload_len = 0;
+		tcp_hdr(skb)->check = ~csum_ipv6_magic(&ip->saddr, &ip->daddr, 0, IPPROTO_TCP, 0);
+	}
+	return 0;
+}
+
+static int mark_csum(struct sk_buff *skb, struct kvmb_rndis_out *o)
+{
+	u8 proto = 0;
+
+	if (skb->protocol == htons(ETH_P_IP)) {
+		o->csum = KVMB_TX_CSUM_IPV4;
+		proto = ip_hdr(skb)->protocol;
+	} else if (skb->protocol == htons(ETH_P_IPV6)) {
+		o->csum = KVMB_TX_CSUM_IPV6;
+		proto = ipv6_hdr(skb)->nexthdr;
+	}
+	if (proto == IPPROTO_TCP) {
+		o->csum |= KVMB_TX_CSUM_TCP | (u32)skb_transport_offset(skb) << 16;
+		return 0;
+	}
+	if (proto == IPPROTO_UDP) {
+		o->csum |= KVMB_TX_CSUM_UDP;
+		return 0;
+	}
+	o->csum = 0;
+	return skb_checksum_help(skb);
+}
+
+static int send_copied(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndis_out *o, u32 section,
+		       int slot)
+{
+	struct net_nic *nic = q->nic;
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	u8 *to = nic->send + (size_t)section * nic->send_section;
+	u32 n = kvmb_rndis_header(o, to);
+
+	skb_copy_bits(skb, 0, to + n, skb->len);
+	m.u.rndis.section_index = cpu_to_le32(section);
+	m.u.rndis.section_size = cpu_to_le32(n + skb->len);
+	q->slots[slot].section = section;
+	return kvmb_send(q->ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), NULL, 0, &m,
+			 sizeof(m));
+}
+
+struct ranges { /* header of a GPA-direct packet in the making */
+	u8 buf[sizeof(struct kvmb_wire_gpa_direct) + MAX_TX_RANGES * sizeof(struct kvmb_wire_gparange) +
+	       MAX_TX_PFNS * sizeof(__le64)] __aligned(8);
+	u32 len, num;
+};
+
+static int put_range(struct ranges *r, u64 pfn, u32 off, u32 len)
+{
+	struct kvmb_wire_gparange *w = (void *)(r->buf + r->len);
+	u32 pages, i;
+
+	pfn += off >> KVMB_PAGE_SHIFT;
+	off &= KVMB_PAGE_SIZE - 1;
+	pages = (off + len + KVMB_PAGE_SIZE - 1) >> KVMB_PAGE_SHIFT;
+	if (r->num == MAX_TX_RANGES || r->len + sizeof(*w) + pages * sizeof(__le64) > sizeof(r->buf))
+		return -EMSGSIZE;
+	w->byte_count = cpu_to_le32(len);
+	w->byte_offset = cpu_to_le32(off);
+	for (i = 0; i < pages; i++)
+		w->pfns[i] = cpu_to_le64(pfn + i);
+	r->len += sizeof(*w) + pages * sizeof(__le64);
+	r->num++;
+	return 0;
+}
+
+static int send_pages(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndis_out *o, int slot)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	struct kvmb_wire_gpa_direct d = { 0 };
+	struct ranges r;
+	u32 n = kvmb_rndis_header_len(o);
+	u8 *head = skb->data - n; /* headroom, private since skb_cow_head() */
+	int i, err;
+
+	kvmb_rndis_header(o, head);
+	r.len = sizeof(d);
+	r.num = 0;
+	err = put_range(&r, virt_to_phys(head) >> KVMB_PAGE_SHIFT, offset_in_page(head), n + skb_headlen(skb));
+	for (i = 0; !err && i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *f = &skb_shinfo(skb)->frags[i];
+
+		err = put_range(&r, page_to_pfn(skb_frag_page(f)), skb_frag_off(f), skb_frag_size(f));
+	}
+	if (err)
+		return err;
+	d.range_count = cpu_to_le32(r.num);
+	memcpy(r.buf, &d, sizeof(d));
+	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
+	q->slots[slot].skb = skb;
+	return kvmb_send(q->ch, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), r.buf, r.len, &m,
+			 sizeof(m));
+}
+
+netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev)
+{
+	struct net_nic *nic = *(struct net_nic **)netdev_priv(ndev);
+	struct net_queue *q = nic->queues[skb_get_queue_mapping(skb)];
+	struct kvmb_rndis_out o = { 0 };
+	u32 section = KVMB_NVSP_NO_SECTION, len = skb->len, segs = max_t(u32, 1, skb_shinfo(skb)->gso_segs);
+	bool copied = false;
+	int slot, err = 0;
+
+	if (unlikely(!q))
+		goto drop;
+	if (skb_vlan_tag_present(skb)) {
+		o.has_vlan = true;
+		o.vlan_tci = skb_vlan_tag_get(skb);
+	}
+	if (nic->num_queues > 1) {
+		o.has_hash = true;
+		o.hash = skb_get_hash_raw(skb);
+	}
+	if (skb_is_gso(skb))
+		err = mark_lso(skb, &o);
+	else if (skb->ip_summed == CHECKSUM_PARTIAL)
+		err = mark_csum(skb, &o);
+	if (err)
+		goto drop;
+	o.data_len = len;
+	slot = take_slot(q);
+	if (slot < 0)
+		goto busy;
+	if (kvmb_rndis_header_len(&o) + len <= nic->send_section)
+		section = take_section(q);
+	copied = section != KVMB_NVSP_NO_SECTION;
+	if (copied)
+		err = send_copied(q, skb, &o, section, slot);
+	else if (skb_cow_head(skb, KVMB_RNDIS_HEAD_MAX))
+		err = -ENOMEM;
+	else
+		err = send_pages(q, skb, &o, slot);
+	if (err) {
+		q->slots[slot].skb = NULL; /* still ours */
+		spin_lock_bh(&q->slot_lock);
+		give_slot(q, slot);
+		spin_unlock_bh(&q->slot_lock);
+		if (err == -EAGAIN)
+			goto busy;
+		goto drop;
+	}
+	u64_stats_update_begin(&q->stats.tx_sync);
+	q->stats.tx_packets += segs;
+	q->stats.tx_bytes += len;
+	q->stats.tx_copied += copied;
+	u64_stats_update_end(&q->stats.tx_sync);
+	if (copied)
+		dev_consume_skb_any(skb);
+	stop_if_full(q);
+	return NETDEV_TX_OK;
+
+busy:
+	q->stats.tx_full++;
+	netif_tx_stop_queue(txq_of(q));
+	smp_mb();
+	if (q->num_free == NET_SLOTS)
+		netif_tx_wake_queue(txq_of(q));
+	return NETDEV_TX_BUSY;
+drop:
+	atomic_long_inc(&nic->tx_dropped);
+	dev_kfree_skb_any(skb);
+	return NETDEV_TX_OK;
+}
+
+/* ---- in ---- */
+
+/* A large frame's bytes go to single pages: 64 KiB in one piece may not be had. */
+static struct sk_buff *new_skb(struct net_queue *q, u32 total)
+{
+	u32 linear = total <= 2 * PAGE_SIZE ? total : LINEAR, left = total - linear;
+	struct sk_buff *skb = napi_alloc_skb(&q->napi, linear);
+
+	while (skb && left) {
+		u32 n = min_t(u32, left, PAGE_SIZE);
+		struct page *page = dev_alloc_page();
+
+		if (!page) {
+			kfree_skb(skb);
+			return NULL;
+		}
+		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, 0, n, PAGE_SIZE);
+		left -= n;
+	}
+	if (skb)
+		__skb_put(skb, linear);
+	return skb;
+}
+
+static void deliver(struct net_queue *q, const u8 *const *data, const u32 *len, u32 num, u32 total,
+		    const struct kvmb_rndis_frame *f)
+{
+	struct net_device *ndev = q->nic->ndev;
+	struct sk_buff *skb = new_skb(q, total);
+	u32 i, off = 0;
+
+	if (!skb) {
+		q->stats.rx_no_memory++;
+		return;
+	}
+	for (i = 0; i < num; i++) {
+		skb_store_bits(skb, off, data[i], len[i]); /* the one copy; only it is looked at */
+		off += len[i];
+	}
+	if (f->has_vlan)
+		__vlan_hwaccel_put_tag(skb, htons(ETH_P_8021Q), f->vlan_tci);
+	skb_checksum_none_assert(skb);
+	if (ndev->features & NETIF_F_RXCSUM && f->marks.csum & (KVMB_RX_CSUM_TCP_OK | KVMB_RX_CSUM_UDP_OK))
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	if (f->seen & 1u << KVMB_PPI_HASH && ndev->features & NETIF_F_RXHASH)
+		skb_set_hash(skb, f->hash, PKT_HASH_TYPE_L4);
+	skb_record_rx_queue(skb, q->index);
+	skb->protocol = eth_type_trans(skb, ndev);
+	u64_stats_update_begin(&q->stats.rx_sync);
+	q->stats.rx_packets++;
+	q->stats.rx_bytes += total;
+	q->stats.rx_coalesced += num > 1;
+	u64_stats_update_end(&q->stats.rx_sync);
+	napi_gro_receive(&q->napi, skb);
+}
+
+/* A part of a coalesced frame. Return: false when it fits nothing. */
+static bool rsc_part(struct net_queue *q, const u8 *data, const struct kvmb_rndis_frame *f)
+{
+	if (f->rsc & KVMB_RSC_FIRST) {
+		q->rsc.open = true;
+		q->rsc.num = 0;
+		q->rsc.total = 0;
+		q->rsc.first = *f;
+	}
+	if (!q->rsc.open || q->rsc.num == NET_RSC_PARTS || f->data_len > FRAME_MAX - q->rsc.total) {
+		q->rsc.open = false;
+		return false;
+	}
+	q->rsc.data[q->rsc.num] = data;
+	q->rsc.len[q->rsc.num++] = f->data_len;
+	q->rsc.total += f->data_len;
+	if (f->rsc & KVMB_RSC_LAST) {
+		q->rsc.open = false;
+		if (q->rsc.total < ETH_HLEN)
+			return false;
+		deliver(q, q->rsc.data, q->rsc.len, q->rsc.num, q->rsc.total, &q->rsc.first);
+	}
+	return true;
+}
+
+/* One RNDIS message at @data, @len bytes, in the receive buffer. Return: false when it is broken. */
+static bool message(struct net_queue *q, const u8 *data, u32 len)
+{
+	u8 hdr[KVMB_RNDIS_HDR_COPY];
+	struct kvmb_rndis_frame f;
+	u32 n = min_t(u32, len, sizeof(hdr));
+	__le32 type;
+
+	if (n < sizeof(struct kvmb_wire_rndis))
+		return false;
+	memcpy(hdr, data, n);
+	memcpy(&type, hdr, sizeof(type));
+	if (le32_to_cpu(type) != KVMB_RNDIS_PACKET) { /* control: through a private copy, whole */
+		if (q->index || len > sizeof(q->nic->control))
+			return false;
+		memcpy(q->nic->control, data, len);
+		kvmb_rndis_received(q->nic, q->nic->control, len);
+		return true;
+	}
+	if (kvmb_rndis_packet(hdr, n, len, &f))
+		return false;
+	if (!netif_running(q->nic->ndev))
+		return true;
+	data += f.data_offset;
+	if (f.rsc & KVMB_RSC_PART)
+		return rsc_part(q, data, &f);
+	if (f.data_len < ETH_HLEN || f.data_len > FRAME_MAX)
+		return false;
+	deliver(q, &data, &f.data_len, 1, f.data_len, &f);
+	return true;
+}
+
+static int send_done(struct net_queue *q, u64 id)
+{
+	__le32 m[2] = { cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE), cpu_to_le32(KVMB_NVSP_STAT_SUCCESS) };
+
+	return kvmb_send(q->ch, KVMB_PKT_COMPLETION, 0, id, NULL, 0, m, sizeof(m));
+}
+
+/* Return: true when nothing waits any more */
+bool kvmb_net_flush_done(struct net_queue *q)
+{
+	while (q->done_num) {
+		if (send_done(q, q->done[q->done_head]) == -EAGAIN)
+			return false;
+		q->done_head = (q->done_head + 1) % q->done_size;
+		q->done_num--;
+	}
+	return true;
+}
+
+/* A packet of frames. Return: how many. */
+u32 kvmb_net_receive(struct net_queue *q, const struct kvmb_pkt *pkt)
+{
+	const struct kvmb_wire_xfer_range *ranges;
+	struct net_nic *nic = q->nic;
+	u32 num, i, off, len, end;
+	u16 set;
+
+	if (kvmb_pkt_xfer_ranges(pkt, NET_MAX_RANGES, &set, &ranges, &num) || set != KVMB_NVSP_RECV_BUF_ID ||
+	    pkt->payload_len < 8 || !nic->recv_num) {
+		q->stats.rx_errors++;
+		return 0;
+	}
+	q->rsc.open = false;
+	for (i = 0; i < num; i++) {
+		off = le32_to_cpu(ranges[i].byte_offset);
+		len = le32_to_cpu(ranges[i].byte_count);
+		if (check_add_overflow(off, len, &end) || end > nic->recv_gpadl.size ||
+		    !message(q, nic->recv + off, len))
+			q->stats.rx_errors++;
+	}
+	/* the parts of a frame lie in one packet: after this the host may write there again */
+	if (q->done_num || send_done(q, pkt->trans_id) == -EAGAIN) {
+		if (q->done_num < q->done_size) {
+			q->done[(q->done_head + q->done_num) % q->done_size] = pkt->trans_id;
+			q->done_num++;
+		} else {
+			kvmb_chan_fail(q->ch, "more packets are out than there are sections");
+		}
+	}
+	return num;
+}

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * NVSP: version, the two buffers, sub-channels; a queue's channel and its NAPI.
+ *
+ * Sources: Linux 6.1 drivers/net/hyperv/netvsc.c; protocol notes 6.1 and 6.2.
+ */
+#include <linux/module.h>
+#include <linux/rtnetlink.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "guest-vsc/compat/compat.h"
+#include "guest-vsc/net/net_guest.h"
+
+#define CTL_S 60
+#define MIN_SECTION 68u
+
+static const u32 versions[] = { KVMB_NVSP_V61, KVMB_NVSP_V6, KVMB_NVSP_V5,
+				KVMB_NVSP_V4,  KVMB_NVSP_V2, KVMB_NVSP_V1 };
+
+/* ---- the control path ---- */
+
+static int send_nvsp(struct net_nic *nic, struct kvmb_wire_nvsp *m, bool answer)
+{
+	return kvmb_send(nic->dev->chan, KVMB_PKT_INBAND, answer ? KVMB_PKT_FLAG_COMPLETE : 0,
+			 answer ? NET_CONTROL_ID : NET_NO_ANSWER, NULL, 0, m, sizeof(*m));
+}
+
+/* One request, one answer of type @want and at least @least bytes */
+static int ask(struct net_nic *nic, struct kvmb_wire_nvsp *m, u32 want, u32 least)
+{
+	int err;
+
+	mutex_lock(&nic->ctl_lock);
+	reinit_completion(&nic->nvsp_done);
+	nic->nvsp_answer_len = 0;
+	err = send_nvsp(nic, m, true);
+	if (!err)
+		err = kvmb_chan_wait(nic->dev->chan, &nic->nvsp_done, CTL_S);
+	if (!err) {
+		*m = nic->nvsp_answer;
+		if (nic->nvsp_answer_len < least || le32_to_cpu(m->type) != want)
+			err = -EPROTO;
+	}
+	mutex_unlock(&nic->ctl_lock);
+	return err;
+}
+
+int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len)
+{
+	struct {
+		struct kvmb_wire_gpa_direct d;
+		struct kvmb_wire_gparange r;
+		__le64 pfns[2];
+	} h = { .d.range_count = cpu_to_le32(1), .r.byte_count = cpu_to_le32(len) };
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	u32 off = offset_in_page(msg), pages = (off + len + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE;
+
+	if (pages > 2)
+		return -EMSGSIZE;
+	h.r.byte_offset = cpu_to_le32(off);
+	h.pfns[0] = cpu_to_le64(virt_to_phys(msg) >> KVMB_PAGE_SHIFT);
+	h.pfns[1] = cpu_to_le64(le64_to_cpu(h.pfns[0]) + 1);
+	m.u.rndis.channel_type = cpu_to_le32(KVMB_NVSP_CHANNEL_CONTROL);
+	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
+	return kvmb_send(nic->dev->chan, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE, NET_RNDIS_ID, &h,
+			 sizeof(h.d) + sizeof(h.r) + pages * 8, &m, sizeof(m));
+}
+
+/* ---- a queue ---- */
+
+static void completion(struct net_queue *q, const struct kvmb_pkt *pkt)
+{
+	struct net_nic *nic = q->nic;
+	struct kvmb_wire_nvsp m;
+	u32 len = min_t(u32, pkt->payload_len, sizeof(m));
+
+	memset(&m, 0, sizeof(m));
+	memcpy(&m, pkt->payload, len);
+	if (pkt->trans_id == NET_CONTROL_ID && !q->index) {
+		nic->nvsp_answer = m;
+		nic->nvsp_answer_len = len;
+		complete(&nic->nvsp_done);
+	} else if (pkt->trans_id == NET_RNDIS_ID && !q->index) {
+		complete(&nic->rndis_sent);
+	} else {
+		kvmb_net_tx_done(q, pkt->trans_id, &m, len);
+	}
+}
+
+static void inband(struct net_queue *q, const struct kvmb_pkt *pkt)
+{
+	struct net_nic *nic = q->nic;
+	struct kvmb_wire_nvsp m;
+	u32 off, i;
+	__le32 w;
+
+	if (pkt->payload_len < offsetof(struct kvmb_wire_nvsp, u) + sizeof(m.u.table))
+		return;
+	memset(&m, 0, sizeof(m));
+	memcpy(&m, pkt->payload, min_t(u32, pkt->payload_len, sizeof(m)));
+	if (le32_to_cpu(m.type) != KVMB_NVSP_SEND_INDIRECTION_TABLE)
+		return; /* of VFs we have none */
+	off = le32_to_cpu(m.u.table.offset);
+	/* old hosts count the offset from elsewhere; the table is at the message's end: notes 6.6 */
+	if (nic->version <= KVMB_NVSP_V6 && pkt->payload_len >= sizeof(struct kvmb_wire_nvsp_table))
+		off = sizeof(m);
+	if (le32_to_cpu(m.u.table.count) != KVMB_NVSP_TABLE_SIZE || off > pkt->payload_len ||
+	    pkt->payload_len - off < KVMB_NVSP_TABLE_SIZE * sizeof(w)) {
+		pr_warn_ratelimited("kvmbus: a table of queues that is none\n");
+		return;
+	}
+	for (i = 0; i < KVMB_NVSP_TABLE_SIZE; i++) {
+		memcpy(&w, pkt->payload + off + i * sizeof(w), sizeof(w));
+		WRITE_ONCE(nic->send_table[i], le32_to_cpu(w) % NET_MAX_QUEUES);
+	}
+}
+
+static int net_poll(struct napi_struct *napi, int budget)
+{
+	struct net_queue *q = container_of(napi, struct net_queue, napi);
+	struct kvmb_pkt pkt;
+	int work = 0;
+
+	if (!kvmb_net_flush_done(q))
+		return budget; /* the host has not taken what we gave back: look again soon */
+	while (work < budget && !kvmb_recv(q->ch, q->buf, sizeof(q->buf), &pkt)) {
+		if (pkt.type == KVMB_PKT_XFER_PAGES)
+			work += max_t(u32, 1, kvmb_net_receive(q, &pkt));
+		else if (pkt.type == KVMB_PKT_COMPLETION)
+			completion(q, &pkt);
+		else if (pkt.type == KVMB_PKT_INBAND)
+			inband(q, &pkt);
+	}
+	if (work >= budget)
+		return budget;
+	if (napi_complete_done(napi, work) && !READ_ONCE(q->ch->dead) &&
+	    (kvmb_ring_unmask(&q->ch->rx) || q->done_num) && napi_schedule_prep(napi)) {
+		kvmb_ring_mask(&q->ch->rx);
+		__napi_schedule(napi);
+	}
+	return work;
+}
+
+static void net_callback(void *ctx)
+{
+	struct net_queue *q = ctx;
+
+	if (napi_schedule_prep(&q->napi)) {
+		kvmb_ring_mask(&q->ch->rx);
+		__napi_schedule_irqoff(&q->napi);
+	}
+}
+
+static int open_queue(struct net_nic *nic, struct kvmb_chan *ch, unsigned int index)
+{
+	struct net_queue *q = kvzalloc(sizeof(*q), GFP_KERNEL);
+	u32 i;
+	int err = -ENOMEM;
+
+	if (!q)
+		return -ENOMEM;
+	q->nic = nic;
+	q->ch = ch;
+	q->index = index;
+	spin_lock_init(&q->slot_lock);
+	u64_stats_init(&q->stats.tx_sync);
+	u64_stats_init(&q->stats.rx_sync);
+	for (i = 0; i < NET_SLOTS; i++) {
+		q->free[i] = i;
+		q->slots[i].section = KVMB_NVSP_NO_SECTION;
+	}
+	q->num_free = NET_SLOTS;
+	/* the host can have as many packets out as there are sections */
+	q->done_size = NET_RECV_SIZE_DEFAULT / 1024;
+	q->done = vmalloc(array_size(q->done_size, sizeof(*q->done)));
+	if (!q->done)
+		goto err_free;
+	kvmb_napi_add(nic->ndev, &q->napi, net_poll);
+	napi_enable(&q->napi);
+	/* readers find it as soon as the host may signal */
+	smp_store_release(&nic->queues[index], q);
+	err = kvmb_chan_open(ch, NET_RING_PAGES, NULL, 0, net_callback, q);
+	if (err)
+		goto err_napi;
+	return 0;
+err_napi:
+	nic->queues[index] = NULL;
+	napi_disable(&q->napi);
+	netif_napi_del(&q->napi);
+	vfree(q->done);
+err_free:
+	kvfree(q);
+	return err;
+}
+
+static void close_queue(struct net_nic *nic, unsigned int index)
+{
+	struct net_queue *q = nic->queues[index];
+
+	if (!q)
+		return;
+	kvmb_chan_stop(q->ch);
+	napi_disable(&q->napi);
+	kvmb_chan_close(q->ch);
+	kvmb_net_tx_abort(q);
+	nic->queues[index] = NULL;
+	netif_napi_del(&q->napi);
+	synchronize_net();
+	vfree(q->done);
+	kvfree(q);
+}
+
+/* ---- start ---- */
+
+static int agree_on_version(struct net_nic *nic)
+{
+	struct kvmb_wire_nvsp m;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(versions); i++) {
+		memset(&m, 0, sizeof(m));
+		m.type = cpu_to_le32(KVMB_NVSP_INIT);
+		m.u.init.min_version = cpu_to_le32(versions[i]);
+		m.u.init.max_version = cpu_to_le32(versions[i]);
+		err = ask(nic, &m, KVMB_NVSP_INIT_COMPLETE, 16);
+		if (err)
+			return err;
+		if (le32_to_cpu(m.u.init_complete.status) == KVMB_NVSP_STAT_SUCCESS) {
+			nic->version = versions[i];
+			return 0;
+		}
+	}
+	return -EOPNOTSUPP;
+}
+
+static int say_ndis(struct net_nic *nic)
+{
+	struct kvmb_wire_nvsp m;
+	__le32 ver[2] = { cpu_to_le32(6), cpu_to_le32(nic->version > KVMB_NVSP_V4 ? 30 : 1) };
+	u64 caps = KVMB_NVSP_CAP_VLAN;
+	int err;
+
+	if (nic->version >= KVMB_NVSP_V2) {
+		memset(&m, 0, sizeof(m));
+		m.type = cpu_to_le32(KVMB_NVSP_SEND_NDIS_CONFIG);
+		m.u.ndis_config.mtu = cpu_to_le32(nic->ndev->mtu + ETH_HLEN);
+		if (nic->version >= KVMB_NVSP_V61)
+			caps |= KVMB_NVSP_CAP_RSC;
+		m.u.ndis_config.capabilities = cpu_to_le64(caps);
+		err = send_nvsp(nic, &m, false);
+		if (err)
+			return err;
+	}
+	memset(&m, 0, sizeof(m));
+	m.type = cpu_to_le32(KVMB_NVSP_SEND_NDIS_VER);
+	memcpy(m.u.raw, ver, sizeof(ver));
+	return send_nvsp(nic, &m, false);
+}
+
+static int give_recv(struct net_nic *nic)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RECV_BUF) };
+	u32 size = nic->cfg.recv_size;
+	int err;
+
+	if (nic->version <= KVMB_NVSP_V2)
+		size = min(size, 15u << 20); /* what such hosts take */
+	nic->recv = vzalloc(size);
+	if (!nic->recv)
+		return -ENOMEM;
+	err = kvmb_gpadl_create(nic->dev->chan, nic->recv, size, &nic->recv_gpadl);
+	if (err)
+		return err;
+	m.u.buf.gpadl = cpu_to_le32(nic->recv_gpadl.handle);
+	m.u.buf.id = cpu_to_le16(KVMB_NVSP_RECV_BUF_ID);
+	err = ask(nic, &m, KVMB_NVSP_SEND_RECV_BUF_COMPLETE, 28);
+	if (err)
+		return err;
+	nic->recv_told = true;
+	nic->recv_section = le32_to_cpu(m.u.recv_buf_complete.sub_alloc_size);
+	nic->recv_num = le32_to_cpu(m.u.recv_buf_complete.num_sub_allocs);
+	if (le32_to_cpu(m.u.recv_buf_complete.status) != KVMB_NVSP_STAT_SUCCESS ||
+	    le32_to_cpu(m.u.recv_buf_complete.num_sections) != 1 || m.u.recv_buf_complete.offset ||
+	    nic->recv_section < MIN_SECTION || !nic->recv_num ||
+	    (u64)nic->recv_section * nic->recv_num > size)
+		return -EPROTO;
+	return 0;
+}
+
+static int give_send(struct net_nic *nic)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_SEND_BUF) };
+	u32 size = nic->cfg.send_size;
+	int err;
+
+	nic->send = vzalloc(size);
+	if (!nic->send)
+		return -ENOMEM;
+	err = kvmb_gpadl_create(nic->dev->chan, nic->send, size, &nic->send_gpadl);
+	if (err)
+		return err;
+	m.u.buf.gpadl = cpu_to_le32(nic->send_gpadl.handle);
+	err = ask(nic, &m, KVMB_NVSP_SEND_SEND_BUF_COMPLETE, 12);
+	if (err)
+		return err;
+	nic->send_told = true;
+	nic->send_section = le32_to_cpu(m.u.send_buf_complete.section_size);
+	if (le32_to_cpu(m.u.send_buf_complete.status) != KVMB_NVSP_STAT_SUCCESS ||
+	    nic->send_section < MIN_SECTION || nic->send_section > size)
+		return -EPROTO;
+	nic->send_num = size / nic->send_section;
+	nic->send_map = bitmap_zalloc(nic->send_num, GFP_KERNEL);
+	return nic->send_map ? 0 : -ENOMEM;
+}
+
+static void revoke_buffer(struct net_nic *nic, bool *told, u32 type, u16 id)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(type) };
+
+	if (*told) {
+		m.u.revoke.id = cpu_to_le16(id);
+		send_nvsp(nic, &m, false);
+		*told = false;
+	}
+}
+
+static void free_buffer(struct net_nic *nic, void **buf, struct kvmb_gpadl *g)
+{
+	if (g->handle && kvmb_gpadl_destroy(nic->dev->chan, g)) {
+		netdev_warn(nic->ndev, "the host keeps a buffer\n");
+		*buf = NULL; /* leaked: it may still write there */
+	}
+	vfree(*buf);
+	*buf = NULL;
+}
+
+/* ---- sub-channels ---- */
+
+static void sub_offered(struct kvmb_chan *sub, void *ctx)
+{
+	struct net_nic *nic = ctx;
+
+	mutex_lock(&nic->chan_lock);
+	if (!nic->closing && sub->index && sub->index < nic->want_queues && !nic->queues[sub->index]) {
+		if (open_queue(nic, sub, sub->index))
+			netdev_warn(nic->ndev, "queue %u does not open\n", sub->index);
+	}
+	mutex_unlock(&nic->chan_lock);
+	wake_up(&nic->subs_wait);
+}
+
+static u32 queues_open(struct net_nic *nic)
+{
+	u32 n = 0;
+
+	mutex_lock(&nic->chan_lock);
+	while (n < nic->want_queues && nic->queues[n])
+		n++;
+	mutex_unlock(&nic->chan_lock);
+	return n;
+}
+
+/* Return: how many queues there will be when the host has offered what it grants */
+static u32 ask_subs(struct net_nic *nic)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SUBCHANNEL) };
+	u32 want = min3(nic->cfg.num_queues, nic->max_queues, NET_MAX_QUEUES), n;
+
+	if (nic->version < KVMB_NVSP_V5 || want < 2)
+		return 1;
+	nic->want_queues = want; /* offers may come before the answer */
+	nic->dev->chan->sub_ctx = nic;
+	WRITE_ONCE(nic->dev->chan->sub_offered, sub_offered);
+	m.u.subchannel.op = cpu_to_le32(KVMB_NVSP_SUBCHANNEL_ALLOCATE);
+	m.u.subchannel.num = cpu_to_le32(want - 1);
+	if (ask(nic, &m, KVMB_NVSP_SUBCHANNEL, 12) ||
+	    le32_to_cpu(m.u.subchannel_complete.status) != KVMB_NVSP_STAT_SUCCESS)
+		return 1;
+	n = le32_to_cpu(m.u.subchannel_complete.num);
+	return n > want - 1 ? 1 : n + 1;
+}
+
+/*
+ * More queues. Their offers are handled by the bus's one worker, which may be waiting for RTNL
+ * with another NIC: so this is a work of its own, and waits without RTNL.
+ */
+void kvmb_net_sub_work(struct work_struct *work)
+{
+	struct net_nic *nic = container_of(work, struct net_nic, sub_work.work);
+	u32 epoch;
+
+	rtnl_lock();
+	epoch = nic->epoch;
+	if (nic->closing) {
+		rtnl_unlock();
+		return;
+	}
+	nic->want_queues = ask_subs(nic);
+	rtnl_unlock();
+	wait_event_timeout(nic->subs_wait, nic->closing || queues_open(nic) >= nic->want_queues, 10 * HZ);
+	rtnl_lock();
+	if (!nic->closing && epoch == nic->epoch) {
+		nic->num_queues = max(1u, queues_open(nic));
+		netif_set_real_num_tx_queues(nic->ndev, nic->num_queues);
+		netif_set_real_num_rx_queues(nic->ndev, nic->num_queues);
+		if (nic->num_queues > 1 && kvmb_rndis_set_rss(nic))
+			netdev_warn(nic->ndev, "the host takes no RSS table\n");
+	}
+	rtnl_unlock();
+}
+
+int kvmb_net_start(struct net_nic *nic)
+{
+	int err;
+
+	nic->closing = false;
+	nic->epoch++;
+	nic->link = true;
+	nic->num_queues = 1;
+	nic->want_queues = 1;
+	memset(nic->send_table, 0, sizeof(nic->send_table));
+	err = open_queue(nic, nic->dev->chan, 0);
+	if (err)
+		return err;
+	err = agree_on_version(nic);
+	if (!err)
+		err = say_ndis(nic);
+	if (!err)
+		err = give_recv(nic);
+	if (!err)
+		err = give_send(nic);
+	if (!err)
+		err = kvmb_rndis_start(nic);
+	if (err) {
+		kvmb_net_stop(nic);
+		return err;
+	}
+	schedule_delayed_work(&nic->sub_work, 0);
+	return 0;
+}
+
+/* The other way round; what the host holds is taken back first. */
+void kvmb_net_stop(struct net_nic *nic)
+{
+	int i;
+
+	mutex_lock(&nic->chan_lock);
+	nic->closing = true;
+	mutex_unlock(&nic->chan_lock);
+	wake_up(&nic->subs_wait);
+	WRITE_ONCE(nic->dev->chan->sub_offered, NULL);
+	if (nic->queues[0] && !kvmb_chan_gone(nic->dev->chan)) {
+		kvmb_rndis_halt(nic);
+		revoke_buffer(nic, &nic->recv_told, KVMB_NVSP_REVOKE_RECV_BUF, KVMB_NVSP_RECV_BUF_ID);
+		revoke_buffer(nic, &nic->send_told, KVMB_NVSP_REVOKE_SEND_BUF, 0);
+	}
+	nic->recv_told = nic->send_told = false;
+	/* before 4.0 the lists go while the channel is open, after it else: notes 6.6 */
+	if (kvmb_bus_protocol() < KVMB_VERSION_WIN10) {
+		free_buffer(nic, &nic->recv, &nic->recv_gpadl);
+		free_buffer(nic, &nic->send, &nic->send_gpadl);
+	}
+	for (i = NET_MAX_QUEUES - 1; i >= 0; i--)
+		close_queue(nic, i);
+	free_buffer(nic, &nic->recv, &nic->recv_gpadl);
+	free_buffer(nic, &nic->send, &nic->send_gpadl);
+	bitmap_free(nic->send_map);
+	nic->send_map = NULL;
+	nic->num_queues = 0;
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RNDIS control: requests to the host, its answers, its indications.
+ *
+ * One request at a time. It lies in a page of its own, which is freed when the host has
+ * completed the packet that names it; if it never does, the page is leaked. An answer counts
+ * only if it names the request's number.
+ *
+ * Sources: Linux 6.1 drivers/net/hyperv/rndis_filter.c; protocol notes 6.4.
+ */
+#include <linux/etherdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "guest-vsc/compat/compat.h"
+#include "guest-vsc/net/net_guest.h"
+
+#define CTL_S 60
+#define HDR ((u32)sizeof(struct kvmb_wire_rndis))
+
+struct ctl_request { /* one page, shared with the host */
+	struct kvmb_wire_rndis h;
+	struct kvmb_wire_rndis_request q;
+	u8 data[];
+};
+
+/*
+ * Send @r, of @len bytes, and wait for the answer in nic->response.
+ * Consumes @r. Caller holds ctl_lock.
+ */
+static int converse(struct net_nic *nic, struct ctl_request *r, u32 type, u32 len, bool answered)
+{
+	u32 id = nic->rndis_id + 1;
+	struct kvmb_wire_rndis h;
+	bool sent;
+	int err;
+
+	id += !id;
+	r->h.type = cpu_to_le32(type);
+	r->h.len = cpu_to_le32(len);
+	r->q.id = cpu_to_le32(id);
+	reinit_completion(&nic->rndis_sent);
+	reinit_completion(&nic->rndis_done);
+	nic->response_len = 0;
+	WRITE_ONCE(nic->rndis_id, id);
+	err = kvmb_net_send_rndis(nic, r, len);
+	if (err) {
+		free_page((unsigned long)r);
+		return err;
+	}
+	sent = !kvmb_chan_wait(nic->dev->chan, &nic->rndis_sent, CTL_S);
+	if (sent || kvmb_chan_gone(nic->dev->chan))
+		free_page((unsigned long)r);
+	if (!sent)
+		return -ETIMEDOUT;
+	if (!answered)
+		return 0;
+	err = kvmb_chan_wait(nic->dev->chan, &nic->rndis_done, CTL_S);
+	if (err)
+		return err;
+	memcpy(&h, nic->response, sizeof(h));
+	return le32_to_cpu(h.type) == (type | KVMB_RNDIS_COMPLETE) ? 0 : -EPROTO;
+}
+
+static struct ctl_request *new_request(void)
+{
+	return (void *)get_zeroed_page(GFP_KERNEL);
+}
+
+/* @buf[@size]: at most so much of the answer. Return: bytes that the host gave, or -errno */
+static int query(struct net_nic *nic, u32 oid, const void *in, u32 in_len, void *buf, u32 size)
+{
+	struct ctl_request *r = new_request();
+	struct kvmb_wire_rndis_query_complete c;
+	u32 off, len, end;
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	r->q.oid = cpu_to_le32(oid);
+	r->q.buf_len = cpu_to_le32(in_len);
+	r->q.buf_offset = cpu_to_le32(sizeof(r->q));
+	if (in_len)
+		memcpy(r->data, in, in_len);
+	mutex_lock(&nic->ctl_lock);
+	err = converse(nic, r, KVMB_RNDIS_QUERY, sizeof(*r) + in_len, true);
+	if (err)
+		goto out;
+	err = -EPROTO;
+	if (nic->response_len < HDR + sizeof(c))
+		goto out;
+	memcpy(&c, nic->response + HDR, sizeof(c));
+	off = le32_to_cpu(c.buf_offset);
+	len = le32_to_cpu(c.buf_len);
+	if (c.status) {
+		err = -EIO;
+		goto out;
+	}
+	if (off < sizeof(c) || check_add_overflow(off, len, &end) || end > nic->response_len - HDR)
+		goto out;
+	len = min(len, size);
+	memcpy(buf, nic->response + HDR + off, len);
+	err = len;
+out:
+	mutex_unlock(&nic->ctl_lock);
+	return err;
+}
+
+static int query_u32(struct net_nic *nic, u32 oid, u32 *v)
+{
+	__le32 w;
+	int n = query(nic, oid, NULL, 0, &w, sizeof(w));
+
+	if (n != sizeof(w))
+		return n < 0 ? n : -EPROTO;
+	*v = le32_to_cpu(w);
+	return 0;
+}
+
+static int set(struct net_nic *nic, u32 oid, const void *data, u32 len)
+{
+	struct ctl_request *r = new_request();
+	struct kvmb_wire_rndis_set_complete c;
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	if (len > PAGE_SIZE - sizeof(*r)) {
+		free_page((unsigned long)r);
+		return -EMSGSIZE;
+	}
+	r->q.oid = cpu_to_le32(oid);
+	r->q.buf_len = cpu_to_le32(len);
+	r->q.buf_offset = cpu_to_le32(sizeof(r->q));
+	memcpy(r->data, data, len);
+	mutex_lock(&nic->ctl_lock);
+	err = converse(nic, r, KVMB_RNDIS_SET, sizeof(*r) + len, true);
+	if (!err) {
+		err = -EPROTO;
+		if (nic->response_len >= HDR + sizeof(c)) {
+			memcpy(&c, nic->response + HDR, sizeof(c));
+			err = c.status ? -EIO : 0;
+		}
+	}
+	mutex_unlock(&nic->ctl_lock);
+	return err;
+}
+
+/* ---- what the host says; NAPI of the primary; @msg is private ---- */
+
+static void indicated(struct net_nic *nic, const u8 *msg, u32 len)
+{
+	struct kvmb_wire_rndis_indicate i;
+	bool link;
+
+	if (len < HDR + sizeof(i))
+		return;
+	memcpy(&i, msg + HDR, sizeof(i));
+	switch (le32_to_cpu(i.status)) {
+	case KVMB_RNDIS_INDICATE_CONNECT:
+		link = true;
+		break;
+	case KVMB_RNDIS_INDICATE_DISCONNECT:
+		link = false;
+		break;
+	default:
+		return;
+	}
+	WRITE_ONCE(nic->link, link);
+	schedule_work(&nic->link_work);
+}
+
+void kvmb_rndis_received(struct net_nic *nic, const u8 *msg, u32 len)
+{
+	struct kvmb_wire_rndis h;
+	__le32 id;
+
+	if (len < HDR + sizeof(id))
+		return;
+	memcpy(&h, msg, sizeof(h));
+	memcpy(&id, msg + HDR, sizeof(id));
+	if (le32_to_cpu(h.len) > len || le32_to_cpu(h.len) < HDR + sizeof(id))
+		return;
+	len = le32_to_cpu(h.len);
+	if (le32_to_cpu(h.type) == KVMB_RNDIS_INDICATE) {
+		indicated(nic, msg, len);
+	} else if (le32_to_cpu(h.type) & KVMB_RNDIS_COMPLETE && le32_to_cpu(id) == READ_ONCE(nic->rndis_id) &&
+		   !nic->response_len && len <= sizeof(nic->response)) {
+		memcpy(nic->response, msg, len);
+		nic->response_len = len;
+		complete(&nic->rndis_done);
+	}
+}
+
+/* ---- settings ---- */
+
+int kvmb_rndis_set_filter(struct net_nic *nic, u32 filter)
+{
+	__le32 w = cpu_to_le32(filter);
+
+	return set(nic, KVMB_OID_GEN_CURRENT_PACKET_FILTER, &w, sizeof(w));
+}
+
+int kvmb_rndis_set_offload(struct net_nic *nic, bool rsc)
+{
+	/* NDIS_OFFLOAD_PARAMETERS: checksums both ways where offered, LSOv2 on; "no change" is 0 */
+	u8 p[28] = { 0x80, 3, 28, 0 }; /* default object, revision 3 */
+	u32 size = nic->version > KVMB_NVSP_V4 ? 28 : 22;
+
+	if (size == 22) {
+		p[1] = 2;
+		p[2] = 22;
+	}
+	p[4] = p[5] = p[6] = p[7] = p[8] = 4; /* IPv4, TCP4, UDP4, TCP6, UDP6: transmit and receive */
+	p[11] = p[12] = KVMB_NDIS_PARAM_ON;   /* LSOv2 for IPv4, IPv6 */
+	if (nic->rsc_able)
+		p[KVMB_NDIS_PARAM_RSC_IP4] = p[KVMB_NDIS_PARAM_RSC_IP6] =
+			rsc ? KVMB_NDIS_PARAM_ON : KVMB_NDIS_PARAM_OFF;
+	return set(nic, KVMB_OID_TCP_OFFLOAD_PARAMETERS, p, size);
+}
+
+int kvmb_rndis_set_rss(struct net_nic *nic)
+{
+	struct {
+		struct kvmb_wire_ndis_rss_params p;
+		__le32 table[NET_TABLE];
+		u8 key[NET_KEY];
+	} *m;
+	u32 i;
+	int err;
+
+	m = kzalloc(sizeof(*m), GFP_KERNEL);
+	if (!m)
+		return -ENOMEM;
+	m->p.h.type = KVMB_NDIS_RSS_PARAMS;
+	m->p.h.revision = KVMB_NDIS_RSS_REV;
+	m->p.h.size = cpu_to_le16(sizeof(m->p));
+	m->p.hash_info = cpu_to_le32(KVMB_NDIS_RSS_HASH_TOEPLITZ | 0x1700);
+	m->p.table_size = cpu_to_le16(sizeof(m->table));
+	m->p.table_offset = cpu_to_le32(offsetof(typeof(*m), table));
+	m->p.key_size = cpu_to_le16(NET_KEY);
+	m->p.key_offset = cpu_to_le32(offsetof(typeof(*m), key));
+	for (i = 0; i < NET_TABLE; i++)
+		m->table[i] = cpu_to_le32(nic->rss_table[i] % nic->num_queues);
+	memcpy(m->key, nic->rss_key, NET_KEY);
+	err = set(nic, KVMB_OID_GEN_RECEIVE_SCALE_PARAMS, m, sizeof(*m));
+	kfree(m);
+	return err;
+}
+
+int kvmb_rndis_set_mac(struct net_nic *nic, const u8 *mac)
+{
+	static const char name[] = "NetworkAddress";
+	struct {
+		struct kvmb_wire_rndis_config c;
+		__le16 name[sizeof(name) - 1];
+		__le16 value[2 * ETH_ALEN];
+	} m;
+	u32 i;
+
+	memset(&m, 0, sizeof(m));
+	m.c.name_offset = cpu_to_le32(offsetof(typeof(m), name));
+	m.c.name_len = cpu_to_le32(sizeof(m.name));
+	m.c.type = cpu_to_le32(2);
+	m.c.value_offset = cpu_to_le32(offsetof(typeof(m), value));
+	m.c.value_len = cpu_to_le32(sizeof(m.value));
+	for (i = 0; i < ARRAY_SIZE(m.name); i++)
+		m.name[i] = cpu_to_le16(name[i]);
+	for (i = 0; i < 2 * ETH_ALEN; i++)
+		m.value[i] = cpu_to_le16(hex_asc[i & 1 ? mac[i / 2] & 15 : mac[i / 2] >> 4]);
+	return set(nic, KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER, &m, sizeof(m));
+}
+
+/* ---- start ---- */
+
+static int init_device(struct net_nic *nic)
+{
+	struct kvmb_wire_rndis_init_complete c;
+	struct ctl_request *r = new_request();
+	u32 shift;
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	/* INIT: id, major, minor, largest transfer stand where a query has id, OID, length, offset */
+	r->q.oid = cpu_to_le32(1);
+	r->q.buf_len = 0;
+	r->q.buf_offset = cpu_to_le32(0x4000);
+	mutex_lock(&nic->ctl_lock);
+	err = converse(nic, r, KVMB_RNDIS_INIT, HDR + 16, true);
+	if (!err && nic->response_len < HDR + sizeof(c))
+		err = -EPROTO;
+	if (!err) {
+		memcpy(&c, nic->response + HDR, sizeof(c));
+		shift = le32_to_cpu(c.alignment);
+		nic->tx_align = shift < 8 ? 1u << shift : 8;
+		err = c.status ? -EIO : 0;
+	}
+	mutex_unlock(&nic->ctl_lock);
+	return err;
+}
+
+static int query_caps(struct net_nic *nic)
+{
+	struct kvmb_wire_ndis_offload *o = &nic->caps;
+	u32 size = nic->version >= KVMB_NVSP_V5 ? KVMB_NDIS_OFFLOAD_SIZE_V6 :
+		   nic->version == KVMB_NVSP_V4 ? KVMB_NDIS_OFFLOAD_SIZE_V5 : KVMB_NDIS_OFFLOAD_SIZE_V1;
+	struct kvmb_wire_ndis_object ask = { KVMB_NDIS_OFFLOAD, KVMB_NDIS_OFFLOAD_REV, cpu_to_le16(size) };
+	struct { struct kvmb_wire_ndis_object h; u8 rest[sizeof(*o) - 4]; } in = { .h = ask };
+	int n;
+
+	memset(o, 0, sizeof(*o));
+	n = query(nic, KVMB_OID_TCP_OFFLOAD_HW_CAPS, &in, size, o, sizeof(*o));
+	if (n < 0)
+		return n;
+	if (n < (int)KVMB_NDIS_OFFLOAD_SIZE_V1 || o->h.type != KVMB_NDIS_OFFLOAD || le16_to_cpu(o->h.size) > n)
+		memset(o, 0, sizeof(*o)); /* a NIC without offloads */
+	nic->rsc_able = nic->version >= KVMB_NVSP_V61 && o->rsc_ip4 && o->rsc_ip6;
+	return 0;
+}
+
+static void query_queues(struct net_nic *nic)
+{
+	struct kvmb_wire_ndis_rss_caps c = {
+		.h = { KVMB_NDIS_RSS_CAPS, KVMB_NDIS_RSS_REV, cpu_to_le16(sizeof(c)) },
+	};
+
+	nic->max_queues = 1;
+	if (nic->version >= KVMB_NVSP_V5 &&
+	    query(nic, KVMB_OID_GEN_RECEIVE_SCALE_CAPS, &c, sizeof(c), &c, sizeof(c)) == sizeof(c))
+		nic->max_queues = clamp(le32_to_cpu(c.num_queues), 1u, NET_MAX_QUEUES);
+}
+
+int kvmb_rndis_start(struct net_nic *nic)
+{
+	u8 mac[ETH_ALEN];
+	u32 v;
+	int err;
+
+	err = init_device(nic);
+	if (err)
+		return err;
+	if (query(nic, KVMB_OID_802_3_PERMANENT_ADDRESS, NULL, 0, mac, ETH_ALEN) != ETH_ALEN ||
+	    !is_valid_ether_addr(mac)) {
+		netdev_err(nic->ndev, "the host gives no address\n");
+		return -EPROTO;
+	}
+	ether_addr_copy(nic->ndev->perm_addr, mac);
+	if (nic->ndev->reg_state == NETREG_UNINITIALIZED)
+		kvmb_set_hw_addr(nic->ndev, mac);
+	if (!query_u32(nic, KVMB_OID_GEN_MAXIMUM_FRAME_SIZE, &v) && v >= ETH_MIN_MTU)
+		nic->ndev->max_mtu = min(v, NET_MAX_MTU);
+	err = query_caps(nic);
+	if (!err)
+		err = kvmb_rndis_set_offload(nic, nic->ndev->features & NETIF_F_LRO);
+	if (err)
+		return err;
+	if (!query_u32(nic, KVMB_OID_GEN_MEDIA_CONNECT_STATUS, &v))
+		WRITE_ONCE(nic->link, !v);
+	nic->speed_mbps = query_u32(nic, KVMB_OID_GEN_LINK_SPEED, &v) ? 0 : v / 10000; /* from 100 bit/s */
+	query_queues(nic);
+	return 0;
+}
+
+void kvmb_rndis_halt(struct net_nic *nic)
+{
+	struct ctl_request *r;
+
+	kvmb_rndis_set_filter(nic, 0);
+	r = new_request();
+	if (!r)
+		return;
+	mutex_lock(&nic->ctl_lock);
+	converse(nic, r, KVMB_RNDIS_HALT, HDR + 4, false);
+	mutex_unlock(&nic->ctl_lock);
+}
