@@ -9,6 +9,7 @@
 #include "lib/util.h"
 
 #define WINDOW 64u
+#define ALONE 8u /* wakes of a BATCH trial that find one request each: there is nothing to batch */
 #define MIN_BACKOFF 2u
 #define MAX_BACKOFF 16u
 #define SLOW_NS 1000000u /* a request's time from which on waiting is no matter */
@@ -52,6 +53,7 @@ static void begin_trial(struct kvmb_tuner *t)
 		t->next_trial = (t->next_trial + 1) % t->num_ways;
 	} while (t->next_trial == (u32)t->best);
 	t->trying = true;
+	t->wakes = 0;
 	set_mode(t, (enum kvmb_wait)t->next_trial);
 }
 
@@ -90,15 +92,27 @@ static void window(struct kvmb_tuner *t, u64 ns)
 		t->wait = KVMB_MAX(t->wait, 1u);
 }
 
+/* A guest that has one request at a time gains nothing by BATCH, and pays for each wake-up. */
+static bool pointless(struct kvmb_tuner *t, u32 n)
+{
+	if (!t->trying || t->mode != KVMB_WAIT_BATCH || !n || t->wakes > ALONE)
+		return false;
+	t->wakes = n == 1 ? t->wakes + 1 : ALONE + 1; /* never again in this trial */
+	return t->wakes == ALONE;
+}
+
 void kvmb_tuner_note(struct kvmb_tuner *t, u32 n)
 {
+	bool give_up = pointless(t, n);
 	u64 now;
 
 	t->count += n;
-	if (t->count < WINDOW)
+	if (t->count < WINDOW && !give_up)
 		return;
 	now = kvmb_mono_ns();
-	if (t->since_ns)
+	if (give_up)
+		end_trial(t, UINT64_MAX / 100);
+	else if (t->since_ns)
 		window(t, (now - t->since_ns) / t->count);
 	t->since_ns = now;
 	t->count = 0;

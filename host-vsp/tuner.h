@@ -18,7 +18,8 @@
  *
  * The tuner counts requests in windows of 64 and compares the time that they took. Now and
  * then it tries another way for one window and stays with it if that was faster; what did
- * not pay is tried again ever more rarely. Slow guests (a request a millisecond or fewer)
+ * not pay is tried again ever more rarely. A trial of BATCH whose wake-ups find one request
+ * each is given up after a few: there is nothing to batch. Slow guests (a request a millisecond or fewer)
  * are left at WAKE. Nothing but the worker's own thread touches a tuner.
  *
  * Source: sched(7) on SCHED_BATCH; Linux 6.1 kernel/sched/fair.c check_preempt_wakeup().
@@ -41,6 +42,7 @@ struct kvmb_tuner {
 	u64 best_ns;		 /* a request's time with @best, lately */
 	u32 wait, backoff;	 /* windows until the next trial; how many it was last time */
 	u32 next_trial;		 /* rotates through the ways */
+	u32 wakes;		 /* of this trial that found one request each */
 	bool trying;
 };
 

@@ -338,6 +338,8 @@ static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 	u32 linear = total <= 2 * PAGE_SIZE ? total : LINEAR, left = total - linear;
 	struct sk_buff *skb = napi_alloc_skb(&q->napi, linear);
 
+	if (skb)
+		__skb_put(skb, linear); /* before there are fragments */
 	while (skb && left) {
 		u32 n = min_t(u32, left, PAGE_SIZE);
 		struct page *page = dev_alloc_page();
@@ -349,8 +351,6 @@ static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, 0, n, PAGE_SIZE);
 		left -= n;
 	}
-	if (skb)
-		__skb_put(skb, linear);
 	return skb;
 }
 
