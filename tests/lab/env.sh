@@ -12,3 +12,6 @@ KVMBUS=${KVMBUS:-$KVMBUS_TOP/build/kvmbus}
 GUEST_BIN=$KVMBUS_TOP/build/guest
 export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU LAB_FIO LAB_DEBIAN KVMBUS GUEST_BIN
 lab_die() { echo "lab: $*" >&2; exit 125; }
+# another, with our guest packages: of these and its test
+lab_debian_own() { (cd "$KVMBUS_TOP" && echo "$KVMBUS_CACHE/debian/own-$(find tests/guest/dkms-test packaging debian dkms.conf Kbuild vmbus-core guest-vsc ic-services guest-tools -type f |
+	sort | xargs cat | cksum | cut -d' ' -f1)"); }
