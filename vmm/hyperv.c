@@ -160,7 +160,7 @@ int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u3
 	struct kvmb_hv_message *slot;
 	int tries;
 
-	if (!page || !(__atomic_load_n(&v->synic_control, __ATOMIC_ACQUIRE) & HV_MSR_ENABLE))
+	if (!page || !(__atomic_load_n(&v->synic_control, __ATOMIC_ACQUIRE) & KVMB_MSR_ENABLE))
 		return -EAGAIN;
 	slot = page + sint;
 	for (tries = 0; tries < 2; tries++) {
@@ -253,11 +253,11 @@ static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
 	void __shared *msg = NULL, *evt = NULL;
 
 	/* a page outside RAM is as good as none: nothing is delivered */
-	if (e->u.synic.msg_page & HV_MSR_ENABLE)
+	if (e->u.synic.msg_page & KVMB_MSR_ENABLE)
 		msg = kvmb_gm_ptr(gm, e->u.synic.msg_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
-	if (e->u.synic.evt_page & HV_MSR_ENABLE)
+	if (e->u.synic.evt_page & KVMB_MSR_ENABLE)
 		evt = kvmb_gm_ptr(gm, e->u.synic.evt_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
-	if (!(e->u.synic.control & HV_MSR_ENABLE))
+	if (!(e->u.synic.control & KVMB_MSR_ENABLE))
 		evt = NULL;
 	__atomic_store_n(&v->synic_control, e->u.synic.control, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->simp, (struct kvmb_hv_message __shared *)msg, __ATOMIC_SEQ_CST);
@@ -366,19 +366,19 @@ int hyperv_vcpu_reset(struct vcpu *v)
 	u32 i;
 
 #define MSR(n, value) m.e[m.h.nmsrs++] = (struct kvm_msr_entry){ .index = (n), .data = (value) }
-	MSR(HV_MSR_SCONTROL, 0);
-	MSR(HV_MSR_SIMP, 0);
-	MSR(HV_MSR_SIEFP, 0);
+	MSR(KVMB_MSR_SCONTROL, 0);
+	MSR(KVMB_MSR_SIMP, 0);
+	MSR(KVMB_MSR_SIEFP, 0);
 	for (i = 0; i < HV_NUM_SINTS; i++)
-		MSR(HV_MSR_SINT0 + i, HV_SINT_MASKED);
+		MSR(KVMB_MSR_SINT0 + i, HV_SINT_MASKED);
 	for (i = 0; i < 2 * HV_NUM_STIMERS; i++)
-		MSR(HV_MSR_STIMER0_CONFIG + i, 0);
-	MSR(HV_MSR_VP_ASSIST_PAGE, 0);
+		MSR(KVMB_MSR_STIMER0_CONFIG + i, 0);
+	MSR(KVMB_MSR_VP_ASSIST_PAGE, 0);
 	if (!v->index) {
-		MSR(HV_MSR_REFERENCE_TSC, 0);
-		MSR(HV_MSR_HYPERCALL, 0);
-		MSR(HV_MSR_GUEST_OS_ID, 0);
-		MSR(HV_MSR_CRASH_CTL, HV_CRASH_NOTIFY); /* advertise: crashes are reported */
+		MSR(KVMB_MSR_REFERENCE_TSC, 0);
+		MSR(KVMB_MSR_HYPERCALL, 0);
+		MSR(KVMB_MSR_GUEST_OS_ID, 0);
+		MSR(KVMB_MSR_CRASH_CTL, HV_CRASH_NOTIFY); /* advertise: crashes are reported */
 	}
 #undef MSR
 	__atomic_store_n(&v->synic_control, 0, __ATOMIC_SEQ_CST);

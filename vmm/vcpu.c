@@ -118,7 +118,7 @@ static void exit_system_event(struct vcpu *v)
 		break;
 	case KVM_SYSTEM_EVENT_CRASH: /* the guest panicked and tells; it goes on by itself */
 		for (i = 0; i < 5; i++)
-			m.e[i].index = HV_MSR_CRASH_P0 + (u32)i;
+			m.e[i].index = KVMB_MSR_CRASH_P0 + (u32)i;
 		if (ioctl(v->fd, KVM_GET_MSRS, &m) != 5)
 			break;
 		for (i = 0; i < 5; i++)

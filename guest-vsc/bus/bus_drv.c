@@ -12,7 +12,6 @@
 #include <linux/acpi.h>
 #include <linux/cpu.h>
 #include <linux/module.h>
-#include <linux/panic_notifier.h>
 #include <linux/ptrace.h>
 #include <linux/sched/task_stack.h>
 #include <clocksource/hyperv_timer.h>

@@ -190,18 +190,18 @@ static void synic_enable(struct cpu_synic *s)
 
 	if (!(ms_hyperv.hints & HV_HINT_NO_AUTO_EOI))
 		sint |= 1ull << 17; /* auto EOI, where the host does not deprecate it */
-	wrmsrl(HV_MSR_SIMP, virt_to_phys(s->messages) | HV_MSR_ENABLE);
-	wrmsrl(HV_MSR_SIEFP, virt_to_phys(s->events) | HV_MSR_ENABLE);
-	wrmsrl(HV_MSR_SINT0 + HV_VMBUS_SINT, sint);
-	wrmsrl(HV_MSR_SCONTROL, HV_MSR_ENABLE);
+	wrmsrl(KVMB_MSR_SIMP, virt_to_phys(s->messages) | KVMB_MSR_ENABLE);
+	wrmsrl(KVMB_MSR_SIEFP, virt_to_phys(s->events) | KVMB_MSR_ENABLE);
+	wrmsrl(KVMB_MSR_SINT0 + HV_VMBUS_SINT, sint);
+	wrmsrl(KVMB_MSR_SCONTROL, KVMB_MSR_ENABLE);
 }
 
 static void synic_disable(void)
 {
-	wrmsrl(HV_MSR_SINT0 + HV_VMBUS_SINT, HV_SINT_MASKED);
-	wrmsrl(HV_MSR_SIMP, 0);
-	wrmsrl(HV_MSR_SIEFP, 0);
-	wrmsrl(HV_MSR_SCONTROL, 0);
+	wrmsrl(KVMB_MSR_SINT0 + HV_VMBUS_SINT, HV_SINT_MASKED);
+	wrmsrl(KVMB_MSR_SIMP, 0);
+	wrmsrl(KVMB_MSR_SIEFP, 0);
+	wrmsrl(KVMB_MSR_SCONTROL, 0);
 }
 
 void kvmb_synic_disable_this_cpu(void)
@@ -236,7 +236,7 @@ bool kvmb_synic_taken(void)
 {
 	u64 sint;
 
-	rdmsrl(HV_MSR_SINT0 + HV_VMBUS_SINT, sint);
+	rdmsrl(KVMB_MSR_SINT0 + HV_VMBUS_SINT, sint);
 	return !(sint & HV_SINT_MASKED);
 }
 

@@ -16,7 +16,14 @@
 #include <scsi/scsi_cmnd.h>
 #include <scsi/scsi_host.h>
 
-/* 5.15: the interrupt hook lost its number ("Drivers: hv: vmbus: Add vmbus_requestor ..." series) */
+/* 5.14: the list of panic notifiers has a header of its own */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+#include <linux/panic_notifier.h>
+#else
+#include <linux/kernel.h>
+#endif
+
+/* 5.13: the interrupt hook lost its number */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 13, 0)
 static inline void kvmb_hook_irq(void (*fn)(void))
 {

@@ -11,7 +11,7 @@
 #define BUF_MIN (128u << 10)
 
 static const struct {
-	char name[ETH_GSTRING_LEN];
+	char name[14]; /* with "queue_63_" in front it fits ETH_GSTRING_LEN */
 	size_t off;
 } counters[] = { /* of each queue */
 	{ "tx_packets", offsetof(struct net_stats, tx_packets) },
@@ -43,7 +43,7 @@ static void get_strings(struct net_device *ndev, u32 set, u8 *data)
 
 	for (i = 0; i < nic_of(ndev)->num_queues; i++) {
 		for (j = 0; j < ARRAY_SIZE(counters); j++, data += ETH_GSTRING_LEN)
-			snprintf((char *)data, ETH_GSTRING_LEN, "queue_%u_%s", i, counters[j].name);
+			snprintf((char *)data, ETH_GSTRING_LEN, "queue_%u_%.14s", i, counters[j].name);
 	}
 }
 

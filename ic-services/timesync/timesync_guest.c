@@ -35,7 +35,7 @@ static u64 ref_time(void)
 {
 	u64 t;
 
-	rdmsrl(HV_MSR_TIME_REF_COUNT, t);
+	rdmsrl(KVMB_MSR_TIME_REF_COUNT, t);
 	return t;
 }
 
