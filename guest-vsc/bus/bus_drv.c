@@ -102,6 +102,7 @@ static int __init kvmb_bus_init(void)
 	if (err)
 		return err;
 	mutex_init(&kvmb.lock);
+	mutex_init(&kvmb.cpu_lock);
 	INIT_LIST_HEAD(&kvmb.chans);
 	INIT_LIST_HEAD(&kvmb.waits);
 	spin_lock_init(&kvmb.wait_lock);

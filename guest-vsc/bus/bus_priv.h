@@ -29,7 +29,8 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	void *int_page;		/* versions below 5.0: first half from the host, second half to it */
 	void *monitor_pages[2];
 
-	struct mutex lock;	/* channel list, states, sysfs */
+	struct mutex lock;	/* channel list, states, sysfs; never held while waiting for the host */
+	struct mutex cpu_lock;	/* one channel changes its CPU at a time; inside the CPU hot-plug lock */
 	struct list_head chans;
 	struct kvmb_chan __rcu *by_relid[KVMB_NUM_RELIDS];
 

@@ -15,6 +15,7 @@
  *
  * Sources: Linux 6.1 drivers/hv/channel.c, channel_mgmt.c; protocol notes 3.6 to 3.10.
  */
+#include <linux/cpu.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -204,6 +205,16 @@ err_free:
 
 /* ---- open and close ---- */
 
+static unsigned int next_cpu(void)
+{
+	static unsigned int last = UINT_MAX;
+
+	last = cpumask_next(last, cpu_online_mask);
+	if (last >= nr_cpu_ids)
+		last = cpumask_first(cpu_online_mask);
+	return last;
+}
+
 static int ask_open(struct kvmb_chan *ch, const void *user, u32 user_len)
 {
 	struct kvmb_wire_open m = { .relid = cpu_to_le32(ch->relid) };
@@ -263,10 +274,15 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
 	}
 	ch->callback_ctx = ctx;
 	smp_store_release(&ch->callback, callback); /* the host may signal before it answers */
+	cpus_read_lock(); /* from the question to the state: who goes offline then moves the channel */
+	if (!cpu_online(ch->cpu))
+		ch->cpu = next_cpu();
 	err = ask_open(ch, user, user_len);
+	if (!err)
+		to_state(ch, KVMB_CHAN_OPEN);
+	cpus_read_unlock();
 	if (err)
 		goto err_stop;
-	to_state(ch, KVMB_CHAN_OPEN);
 	return 0;
 
 err_stop:
@@ -313,16 +329,7 @@ EXPORT_SYMBOL_GPL(kvmb_chan_close);
 
 /* ---- CPUs ---- */
 
-static unsigned int next_cpu(void)
-{
-	static unsigned int last = UINT_MAX;
-
-	last = cpumask_next(last, cpu_online_mask);
-	if (last >= nr_cpu_ids)
-		last = cpumask_first(cpu_online_mask);
-	return last;
-}
-
+/* Caller holds cpu_lock, and keeps @cpu online */
 int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
 {
 	struct kvmb_wire_modify m = {
@@ -363,29 +370,45 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
 	return 0;
 }
 
-/* A CPU goes offline: its channels move. Return: 0, or why it has to stay. */
-int kvmb_chan_leave_cpu(unsigned int cpu)
+static struct kvmb_chan *first_on_cpu(unsigned int cpu)
 {
-	unsigned int to = cpumask_any_but(cpu_online_mask, cpu);
-	struct kvmb_chan *ch;
-	int err = 0;
+	struct kvmb_chan *ch, *found = NULL;
 
-	if (to >= nr_cpu_ids)
-		return -EBUSY;
 	mutex_lock(&kvmb.lock);
 	list_for_each_entry(ch, &kvmb.chans, entry) {
-		if (ch->cpu != cpu || kvmb_chan_gone(ch))
-			continue;
-		err = kvmb_chan_set_cpu(ch, to);
-		if (err == -ENODEV)
-			err = 0;
-		if (err) {
-			pr_warn("kvmbus: CPU %u stays: channel %u cannot move\n", cpu, ch->relid);
+		if (ch->cpu == cpu && !kvmb_chan_gone(ch)) {
+			kref_get(&ch->ref);
+			found = ch;
 			break;
 		}
 	}
 	mutex_unlock(&kvmb.lock);
-	return err ? -EBUSY : 0;
+	return found;
+}
+
+/*
+ * A CPU goes offline: its channels move. Not under kvmb.lock: msg_wq may need that for an offer
+ * before it sees the answer that we wait for. Return: 0, or why it has to stay.
+ */
+int kvmb_chan_leave_cpu(unsigned int cpu)
+{
+	unsigned int to = cpumask_any_but(cpu_online_mask, cpu);
+	struct kvmb_chan *ch;
+	int err;
+
+	if (to >= nr_cpu_ids)
+		return -EBUSY;
+	while ((ch = first_on_cpu(cpu))) {
+		mutex_lock(&kvmb.cpu_lock);
+		err = kvmb_chan_set_cpu(ch, to);
+		mutex_unlock(&kvmb.cpu_lock);
+		if (err && err != -ENODEV)
+			pr_warn("kvmbus: CPU %u stays: channel %u cannot move\n", cpu, ch->relid);
+		kvmb_chan_put(ch);
+		if (err && err != -ENODEV)
+			return -EBUSY;
+	}
+	return 0;
 }
 
 /* ---- offers ---- */

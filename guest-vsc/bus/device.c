@@ -164,9 +164,9 @@ static ssize_t cpu_store(struct kvmb_chan *ch, const char *buf, size_t len)
 	if (cpu >= nr_cpu_ids || !cpu_possible(cpu))
 		return -EINVAL;
 	cpus_read_lock(); /* it stays online until the channel is there */
-	mutex_lock(&kvmb.lock);
+	mutex_lock(&kvmb.cpu_lock);
 	err = cpu_online(cpu) ? kvmb_chan_set_cpu(ch, cpu) : -EINVAL;
-	mutex_unlock(&kvmb.lock);
+	mutex_unlock(&kvmb.cpu_lock);
 	cpus_read_unlock();
 	return err ? err : len;
 }
