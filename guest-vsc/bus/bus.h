@@ -95,7 +95,7 @@ struct kvmb_chan {
 	void *sub_ctx;
 
 	u64 interrupts;			/* by its interrupt only */
-	u64 signals;			/* under tx_lock */
+	u64 signals;			/* counted without a lock: about */
 	struct kobject *kobj;		/* channels/<relid> in sysfs */
 };
 

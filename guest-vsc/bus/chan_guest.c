@@ -89,22 +89,25 @@ int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const voi
 	      const void *payload, u32 len)
 {
 	unsigned long irq;
-	int err;
+	int err, signal = 0;
 
 	if (READ_ONCE(ch->dead) || kvmb_chan_gone(ch))
 		return -ENODEV;
 	spin_lock_irqsave(&ch->tx_lock, irq);
 	err = kvmb_ring_put(&ch->tx, type, flags, trans_id, hdr, hdr_len, payload, len);
-	if (!err) {
-		err = kvmb_ring_publish(&ch->tx);
-		if (err > 0) {
-			kvmb_chan_signal(ch);
-			err = 0;
-		}
-	}
+	if (!err)
+		signal = kvmb_ring_publish(&ch->tx);
 	spin_unlock_irqrestore(&ch->tx_lock, irq);
-	if (err == -EPROTO)
+	/*
+	 * Not with interrupts off: a quick host has the answer ready when the hypercall returns, and
+	 * would have to wait for them, at the price of another exit.
+	 */
+	if (signal > 0)
+		kvmb_chan_signal(ch);
+	if (err == -EPROTO || signal < 0) {
 		kvmb_chan_fail(ch, "the read index of its ring is wild");
+		return -EPROTO;
+	}
 	return err;
 }
 EXPORT_SYMBOL_GPL(kvmb_send);
