@@ -208,6 +208,9 @@ err_free:
 
 /* ---- open and close ---- */
 
+static void release_if_over(struct kvmb_chan *ch);
+static void rescind_work(struct work_struct *work);
+
 static unsigned int next_cpu(void)
 {
 	static unsigned int last = UINT_MAX;
@@ -293,6 +296,7 @@ err_stop:
 	free_rings(ch, kvmb_gpadl_teardown(ch, ch->ring_gpadl) || err == -ETIMEDOUT);
 err_state:
 	to_state(ch, KVMB_CHAN_OFFERED);
+	release_if_over(ch); /* rescinded meanwhile */
 	return err;
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_open);
@@ -303,9 +307,6 @@ void kvmb_chan_stop(struct kvmb_chan *ch)
 	synchronize_rcu(); /* the interrupt that may still run it is over */
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_stop);
-
-static void release_if_over(struct kvmb_chan *ch);
-static void rescind_work(struct work_struct *work);
 
 void kvmb_chan_close(struct kvmb_chan *ch)
 {
