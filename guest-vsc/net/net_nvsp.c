@@ -14,6 +14,7 @@
 
 #define CTL_S 60
 #define MIN_SECTION 68u
+#define NET_POLL_MAX 2048 /* packets of one poll */
 
 static const u32 versions[] = { KVMB_NVSP_V61, KVMB_NVSP_V6, KVMB_NVSP_V5,
 				KVMB_NVSP_V4,  KVMB_NVSP_V2, KVMB_NVSP_V1 };
@@ -120,11 +121,12 @@ static int net_poll(struct napi_struct *napi, int budget)
 {
 	struct net_queue *q = container_of(napi, struct net_queue, napi);
 	struct kvmb_pkt pkt;
-	int work = 0;
+	int work = 0, seen = 0;
 
 	if (!kvmb_net_flush_done(q))
 		return budget; /* the host has not taken what we gave back: look again soon */
-	while (work < budget && !kvmb_recv(q->ch, q->buf, sizeof(q->buf), &pkt)) {
+	/* completions are no work, but a host that never stops sending them does not get this CPU */
+	while (work < budget && seen++ < NET_POLL_MAX && !kvmb_recv(q->ch, q->buf, sizeof(q->buf), &pkt)) {
 		if (pkt.type == KVMB_PKT_XFER_PAGES)
 			work += max_t(u32, 1, kvmb_net_receive(q, &pkt));
 		else if (pkt.type == KVMB_PKT_COMPLETION)
@@ -132,7 +134,7 @@ static int net_poll(struct napi_struct *napi, int budget)
 		else if (pkt.type == KVMB_PKT_INBAND)
 			inband(q, &pkt);
 	}
-	if (work >= budget)
+	if (work >= budget || seen > NET_POLL_MAX)
 		return budget;
 	if (napi_complete_done(napi, work) && !READ_ONCE(q->ch->dead) &&
 	    (kvmb_ring_unmask(&q->ch->rx) || q->done_num) && napi_schedule_prep(napi)) {

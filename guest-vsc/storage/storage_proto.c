@@ -12,6 +12,8 @@
 
 #include "guest-vsc/storage/storage_guest.h"
 
+#define STOR_FLOOD 65536u /* packets in one interrupt */
+
 static const u16 versions[] = { KVMB_STOR_V6_2, KVMB_STOR_V6_0, KVMB_STOR_V5_1, KVMB_STOR_V4_2,
 				KVMB_STOR_V2_0 };
 
@@ -50,11 +52,16 @@ static void stor_callback(void *ctx)
 {
 	struct stor_chan *sc = ctx;
 	struct kvmb_pkt pkt;
+	u32 n = 0;
 
 	kvmb_ring_mask(&sc->ch->rx);
 	do {
-		while (!kvmb_recv(sc->ch, sc->buf, sizeof(sc->buf), &pkt))
+		while (!kvmb_recv(sc->ch, sc->buf, sizeof(sc->buf), &pkt)) {
 			one_packet(sc, &pkt);
+			/* more than commands can be out: this CPU would never come back */
+			if (++n == STOR_FLOOD)
+				kvmb_chan_fail(sc->ch, "the host answers more than was asked");
+		}
 	} while (!READ_ONCE(sc->ch->dead) && kvmb_ring_unmask(&sc->ch->rx));
 }
 
