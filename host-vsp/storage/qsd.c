@@ -26,6 +26,8 @@
 #include <unistd.h>
 
 #include "lib/loop.h"
+#include "host-vsp/storage/vhdx_log.h"
+#include "lib/log.h"
 #include "lib/spawn.h"
 #include "lib/util.h"
 
@@ -40,6 +42,7 @@ struct kvmb_qsd {
 	u32 num_images;		/* the disk and its parents */
 	bool has_parent[MAX_NODES]; /* by image: did the user name one */
 	bool read_only, threads;
+	char *vhdx;		/* path of an image of that format, else NULL: vhdx_log.h */
 	char dir[sizeof(((struct sockaddr_un *)0)->sun_path) - 8];
 	struct sockaddr_un addr;
 	pid_t pid;		/* 0 = none */
@@ -121,6 +124,8 @@ struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_disk_spec *spec, const char *
 	for (i = 0; i < spec->num_backing; i++)
 		q->has_parent[i] = true;
 	build_nodes(q, spec, format);
+	if (!strcmp(format, "vhdx") && !read_only)
+		q->vhdx = strdup(spec->path);
 	snprintf(q->dir, sizeof(q->dir), "%s/qsd-XXXXXX", spec->run_dir ? spec->run_dir : "/tmp");
 	return q;
 }
@@ -339,6 +344,8 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 	int err;
 
 	kvmb_qsd_kill(q);
+	if (q->vhdx && kvmb_vhdx_drop_empty_log(q->vhdx) == 1)
+		kvmb_info("storage", "%s: dropped a log without entries, left by a daemon that was killed", q->vhdx);
 	err = start_once(q, why, size);
 	if (err && !q->threads && strstr(why, "io_uring")) {
 		/* a kernel or a container without it: everything else is the same */
@@ -428,6 +435,7 @@ void kvmb_qsd_destroy(struct kvmb_qsd *q)
 		unlink(q->addr.sun_path);
 		rmdir(q->dir);
 	}
+	free(q->vhdx);
 	free_nodes(q);
 	free(q);
 }
