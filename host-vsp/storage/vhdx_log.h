@@ -2,7 +2,7 @@
 /*
  * A VHDX whose writer died at one certain moment, made writable again.
  *
- * QEMU's driver (7.2 to 10.0, block/vhdx-log.c:vhdx_log_write()) announces a log in the image's
+ * QEMU's driver (7.2, block/vhdx-log.c:vhdx_log_write()) announces a log in the image's
  * header and then writes its first entry. Killed in between, it leaves a log without an entry: on
  * the next opening there is nothing to replay, so the announcement stays, and every write that
  * needs a new block fails from then on with "Operation not supported". Nothing was changed under
