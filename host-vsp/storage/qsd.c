@@ -345,7 +345,7 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 
 	kvmb_qsd_kill(q);
 	if (q->vhdx && kvmb_vhdx_drop_empty_log(q->vhdx) == 1)
-		kvmb_info("storage", "%s: dropped a log without entries, left by a daemon that was killed", q->vhdx);
+		kvmb_info("storage", "%s: dropped a log without entries that a killed storage daemon left", q->vhdx);
 	err = start_once(q, why, size);
 	if (err && !q->threads && strstr(why, "io_uring")) {
 		/* a kernel or a container without it: everything else is the same */
