@@ -58,6 +58,9 @@ int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep);
 void kvmb_wait_begin(struct kvmb_wait *w, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch);
 int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds);
 void kvmb_wait_cancel(struct kvmb_wait *w);
+/* Post @type and wait for @answer about @key, copied to out[@size], no more than its least size; 0 or -errno */
+int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch,
+	     void *out, u32 size);
 void kvmb_wake_rescinded(struct kvmb_chan *ch);
 void kvmb_on_message(const void *msg, u32 len);
 int kvmb_connect(u32 max_version);

@@ -225,7 +225,6 @@ static int ask_open(struct kvmb_chan *ch, const void *user, u32 user_len)
 {
 	struct kvmb_wire_open m = { .relid = cpu_to_le32(ch->relid) };
 	struct kvmb_wire_open_result r;
-	struct kvmb_wait w;
 	int err;
 
 	m.open_id = m.relid;
@@ -234,16 +233,10 @@ static int ask_open(struct kvmb_chan *ch, const void *user, u32 user_len)
 	m.downstream_page = cpu_to_le32(ch->down_page);
 	if (user_len)
 		memcpy(m.user, user, user_len);
-	kvmb_wait_begin(&w, KVMB_MSG_OPEN_RESULT, ch->relid, ch);
-	err = kvmb_post_msg(KVMB_MSG_OPEN, &m, sizeof(m), true);
-	if (err) {
-		kvmb_wait_cancel(&w);
-		return err;
-	}
-	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	err = kvmb_ask(KVMB_MSG_OPEN, &m, sizeof(m), KVMB_MSG_OPEN_RESULT, ch->relid, ch,
+		       &r, sizeof(r));
 	if (err)
 		return err;
-	memcpy(&r, w.buf, sizeof(r));
 	return le32_to_cpu(r.status) ? -EIO : 0;
 }
 
@@ -341,7 +334,6 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
 		.target_vp = cpu_to_le32(hv_cpu_number_to_vp_number(cpu)),
 	};
 	struct kvmb_wire_modify_response r;
-	struct kvmb_wait w;
 	int err;
 
 	if (ch->cpu == cpu)
@@ -358,16 +350,10 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
 			ch->cpu = cpu;
 		return err;
 	}
-	kvmb_wait_begin(&w, KVMB_MSG_MODIFY_RESPONSE, ch->relid, ch);
-	err = kvmb_post_msg(KVMB_MSG_MODIFY, &m, sizeof(m), true);
-	if (err) {
-		kvmb_wait_cancel(&w);
-		return err;
-	}
-	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	err = kvmb_ask(KVMB_MSG_MODIFY, &m, sizeof(m), KVMB_MSG_MODIFY_RESPONSE, ch->relid, ch,
+		       &r, sizeof(r));
 	if (err)
 		return err;
-	memcpy(&r, w.buf, sizeof(r));
 	if (le32_to_cpu(r.status))
 		return -EIO;
 	ch->cpu = cpu;

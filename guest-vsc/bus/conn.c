@@ -92,6 +92,24 @@ int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds)
 	return left ? w->err : -ETIMEDOUT;
 }
 
+int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch,
+	     void *out, u32 size)
+{
+	struct kvmb_wait w;
+	int err;
+
+	kvmb_wait_begin(&w, answer, key, ch);
+	err = kvmb_post_msg(type, msg, len, true);
+	if (err) {
+		kvmb_wait_cancel(&w);
+		return err;
+	}
+	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	if (!err)
+		memcpy(out, w.buf, size);
+	return err;
+}
+
 void kvmb_wake_rescinded(struct kvmb_chan *ch)
 {
 	struct kvmb_wait *w;
@@ -181,7 +199,6 @@ static int try_version(u32 version)
 {
 	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(version) };
 	struct kvmb_wire_version_response r;
-	struct kvmb_wait w;
 	int err;
 
 	kvmb.msg_conn = version >= KVMB_VERSION_WIN10_V5 ? KVMB_CONN_MSG : KVMB_CONN_MSG_OLD;
@@ -193,16 +210,10 @@ static int try_version(u32 version)
 	m.monitor_page1 = cpu_to_le64(virt_to_phys(kvmb.monitor_pages[0]));
 	m.monitor_page2 = cpu_to_le64(virt_to_phys(kvmb.monitor_pages[1]));
 
-	kvmb_wait_begin(&w, KVMB_MSG_VERSION_RESPONSE, 0, NULL);
-	err = kvmb_post_msg(KVMB_MSG_INITIATE_CONTACT, &m, sizeof(m), true);
-	if (err) {
-		kvmb_wait_cancel(&w);
-		return err;
-	}
-	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	err = kvmb_ask(KVMB_MSG_INITIATE_CONTACT, &m, sizeof(m), KVMB_MSG_VERSION_RESPONSE, 0, NULL,
+		       &r, sizeof(r));
 	if (err)
 		return err;
-	memcpy(&r, w.buf, sizeof(r));
 	if (!r.supported)
 		return -EOPNOTSUPP;
 	if (version >= KVMB_VERSION_WIN10_V5)

@@ -96,19 +96,13 @@ int kvmb_gpadl_teardown(struct kvmb_chan *ch, u32 handle)
 	struct kvmb_wire_gpadl_teardown m = {
 		.relid = cpu_to_le32(ch->relid), .gpadl = cpu_to_le32(handle),
 	};
-	struct kvmb_wait w;
+	struct kvmb_wire_gpadl_torndown r;
 	int err;
 
 	/* a host that rescinded a channel is off its pages: protocol notes 3.9 */
 	if (kvmb_chan_gone(ch))
 		return 0;
-	kvmb_wait_begin(&w, KVMB_MSG_GPADL_TORNDOWN, handle, ch);
-	err = kvmb_post_msg(KVMB_MSG_GPADL_TEARDOWN, &m, sizeof(m), true);
-	if (err) {
-		kvmb_wait_cancel(&w);
-		return err;
-	}
-	err = kvmb_wait_end(&w, KVMB_WAIT_S);
+	err = kvmb_ask(KVMB_MSG_GPADL_TEARDOWN, &m, sizeof(m), KVMB_MSG_GPADL_TORNDOWN, handle, ch, &r, sizeof(r));
 	return err == -ENODEV ? 0 : err;
 }
 
