@@ -30,7 +30,9 @@
 #include "vmbus-core/chanmsg.h"
 #include "vmbus-core/ring.h"
 
+#ifndef KVMB_WAIT_S
 #define KVMB_WAIT_S 60 /* for an answer of the host on the control path */
+#endif
 
 struct kvmb_chan;
 struct kvmb_device;
@@ -75,7 +77,7 @@ struct kvmb_chan {
 	bool dedicated;			/* signals need no bit in the interrupt page */
 	u8 user[120];			/* user data of the offer */
 
-	enum kvmb_chan_state state;	/* one writer: set_state() in chan.c; bus mutex */
+	enum kvmb_chan_state state;	/* one writer: set_state() in chan_guest.c; bus mutex */
 	bool gone;			/* rescinded; once true, always true */
 	bool dead;			/* the host broke the protocol of this channel */
 	unsigned int cpu;		/* where interrupts go */
@@ -124,6 +126,9 @@ struct kvmb_driver {
  */
 int kvmb_driver_register(struct kvmb_driver *drv, struct module *owner);
 void kvmb_driver_unregister(struct kvmb_driver *drv);
+
+/** kvmb_ref_time() - The host's reference counter, 100 ns since the VM started. Context: any. */
+u64 kvmb_ref_time(void);
 
 /** kvmb_bus_protocol() - Negotiated version, major << 16 | minor */
 u32 kvmb_bus_protocol(void);

@@ -24,12 +24,6 @@ static char *max_version = "";
 module_param(max_version, charp, 0444);
 MODULE_PARM_DESC(max_version, "newest VMBus version to ask for, as 4.1");
 
-u32 kvmb_bus_protocol(void)
-{
-	return kvmb.version;
-}
-EXPORT_SYMBOL_GPL(kvmb_bus_protocol);
-
 static int parse_version(const char *s, u32 *version)
 {
 	unsigned int major, minor;
@@ -101,45 +95,13 @@ static int __init kvmb_bus_init(void)
 	err = check_host();
 	if (err)
 		return err;
-	mutex_init(&kvmb.lock);
-	mutex_init(&kvmb.cpu_lock);
-	INIT_LIST_HEAD(&kvmb.chans);
-	INIT_LIST_HEAD(&kvmb.waits);
-	spin_lock_init(&kvmb.wait_lock);
-	atomic_set(&kvmb.next_gpadl, 0xe1e0f); /* as others do; any number but 0 */
-	err = -ENOMEM;
-	kvmb.msg_wq = alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
-	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", 0);
-	if (!kvmb.msg_wq || !kvmb.dev_wq)
-		goto err_wq;
-	err = kvmb_bus_type_register();
+	err = kvmb_bus_start(version);
 	if (err)
-		goto err_wq;
-	err = kvmb_synic_start();
-	if (err)
-		goto err_type;
-	cpus_read_lock();
-	kvmb.connect_cpu = cpumask_first(cpu_online_mask);
-	cpus_read_unlock();
-	err = kvmb_connect(version);
-	if (err)
-		goto err_synic;
+		return err;
 	hv_setup_kexec_handler(on_kexec);
 	hv_setup_crash_handler(on_crash);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
 	return 0;
-
-err_synic:
-	kvmb.version = 0;
-	kvmb_synic_stop();
-err_type:
-	kvmb_bus_type_unregister();
-err_wq:
-	if (kvmb.msg_wq)
-		destroy_workqueue(kvmb.msg_wq);
-	if (kvmb.dev_wq)
-		destroy_workqueue(kvmb.dev_wq);
-	return err;
 }
 
 static void __exit kvmb_bus_exit(void)
@@ -147,12 +109,7 @@ static void __exit kvmb_bus_exit(void)
 	hv_remove_kexec_handler();
 	hv_remove_crash_handler();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
-	kvmb_chan_remove_all();
-	kvmb_disconnect(false);
-	kvmb_synic_stop();
-	destroy_workqueue(kvmb.msg_wq);
-	destroy_workqueue(kvmb.dev_wq);
-	kvmb_bus_type_unregister();
+	kvmb_bus_stop();
 }
 
 module_init(kvmb_bus_init);

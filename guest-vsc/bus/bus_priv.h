@@ -53,7 +53,9 @@ u16 kvmb_hv_post(u32 conn_id, const void *msg, u32 len);
 void kvmb_hv_signal(u32 conn_id);
 bool kvmb_synic_poll_message(u32 type); /* crash path: look into every CPU's slot */
 
-/* conn.c: contact, messages */
+/* conn.c: life, contact, messages */
+int kvmb_bus_start(u32 max_version);
+void kvmb_bus_stop(void);
 int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep);
 void kvmb_wait_begin(struct kvmb_wait *w, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch);
 int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds);
@@ -63,10 +65,10 @@ int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 k
 	     void *out, u32 size);
 void kvmb_wake_rescinded(struct kvmb_chan *ch);
 void kvmb_on_message(const void *msg, u32 len);
-int kvmb_connect(u32 max_version);
 void kvmb_disconnect(bool crash);
 
-/* chan.c: channels */
+/* chan_guest.c: channels */
+void kvmb_chan_interrupt(u32 relid);
 void kvmb_chan_on_offer(const struct kvmb_wire_offer *m);
 void kvmb_chan_on_rescind(u32 relid);
 void kvmb_chan_remove_all(void);
@@ -75,7 +77,7 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu);
 int kvmb_chan_leave_cpu(unsigned int cpu);
 const char *kvmb_chan_state_name(const struct kvmb_chan *ch);
 
-/* gpadl.c */
+/* gpadl_guest.c */
 int kvmb_gpadl_from_pages(struct kvmb_chan *ch, struct page **pages, u32 num, u32 *handle);
 int kvmb_gpadl_teardown(struct kvmb_chan *ch, u32 handle);
 

@@ -146,6 +146,24 @@ int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int s
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_wait);
 
+/* Hard interrupt: the host signals channel @relid, a number of its choice within the table */
+void kvmb_chan_interrupt(u32 relid)
+{
+	struct kvmb_chan *ch;
+	void (*fn)(void *);
+
+	rcu_read_lock();
+	ch = rcu_dereference(kvmb.by_relid[relid]);
+	if (ch) {
+		fn = smp_load_acquire(&ch->callback);
+		if (fn) {
+			ch->interrupts++;
+			fn(ch->callback_ctx);
+		}
+	}
+	rcu_read_unlock();
+}
+
 /* ---- rings ---- */
 
 static void free_rings(struct kvmb_chan *ch, bool leak)

@@ -13,6 +13,7 @@
  *
  * Sources: Linux 6.1 drivers/hv/connection.c, channel_mgmt.c; protocol notes 3.
  */
+#include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -24,6 +25,12 @@
 #define UNLOAD_CRASH_S 100 /* as long as a stock kernel waits */
 
 struct kvmb_state kvmb;
+
+u32 kvmb_bus_protocol(void)
+{
+	return kvmb.version;
+}
+EXPORT_SYMBOL_GPL(kvmb_bus_protocol);
 
 /* ---- sending ---- */
 
@@ -222,16 +229,27 @@ static int try_version(u32 version)
 	return 0;
 }
 
-int kvmb_connect(u32 max_version)
+static void free_shared_pages(void)
 {
-	struct kvmb_wire_msg m;
+	free_page((unsigned long)kvmb.int_page);
+	free_page((unsigned long)kvmb.monitor_pages[0]);
+	free_page((unsigned long)kvmb.monitor_pages[1]);
+	kvmb.int_page = NULL;
+	kvmb.monitor_pages[0] = NULL;
+	kvmb.monitor_pages[1] = NULL;
+}
+
+static int connect(u32 max_version)
+{
 	int i, err = -EOPNOTSUPP;
 
 	kvmb.int_page = (void *)get_zeroed_page(GFP_KERNEL);
 	kvmb.monitor_pages[0] = (void *)get_zeroed_page(GFP_KERNEL);
 	kvmb.monitor_pages[1] = (void *)get_zeroed_page(GFP_KERNEL);
-	if (!kvmb.int_page || !kvmb.monitor_pages[0] || !kvmb.monitor_pages[1])
+	if (!kvmb.int_page || !kvmb.monitor_pages[0] || !kvmb.monitor_pages[1]) {
+		free_shared_pages();
 		return -ENOMEM;
+	}
 	for (i = ARRAY_SIZE(kvmb_versions) - 1; i >= 0; i--) {
 		if (kvmb_versions[i] > max_version)
 			continue;
@@ -243,10 +261,12 @@ int kvmb_connect(u32 max_version)
 		pr_err("kvmbus: no connection to the host: %s\n",
 		       err == -EOPNOTSUPP ? "it speaks no version that we do" :
 		       err == -ETIMEDOUT ? "it does not answer" : "it refuses messages");
+		if (err != -ETIMEDOUT) /* else it may have them */
+			free_shared_pages();
 		return err;
 	}
 	pr_info("kvmbus: connected, VMBus %u.%u\n", kvmb.version >> 16, kvmb.version & 0xffff);
-	return kvmb_post_msg(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), true);
+	return 0;
 }
 
 /* @crash: one CPU is left, nothing sleeps */
@@ -281,10 +301,69 @@ void kvmb_disconnect(bool crash)
 	kvmb.version = 0;
 	if (crash || err)
 		return; /* the host may still use the pages */
-	free_page((unsigned long)kvmb.int_page);
-	free_page((unsigned long)kvmb.monitor_pages[0]);
-	free_page((unsigned long)kvmb.monitor_pages[1]);
-	kvmb.int_page = NULL;
-	kvmb.monitor_pages[0] = NULL;
-	kvmb.monitor_pages[1] = NULL;
+	free_shared_pages();
+}
+
+/* ---- life ---- */
+
+static void destroy_workqueues(void)
+{
+	if (kvmb.msg_wq)
+		destroy_workqueue(kvmb.msg_wq);
+	if (kvmb.dev_wq)
+		destroy_workqueue(kvmb.dev_wq);
+}
+
+int kvmb_bus_start(u32 max_version)
+{
+	struct kvmb_wire_msg m;
+	int err = -ENOMEM;
+
+	memset(&kvmb, 0, sizeof(kvmb));
+	mutex_init(&kvmb.lock);
+	mutex_init(&kvmb.cpu_lock);
+	INIT_LIST_HEAD(&kvmb.chans);
+	INIT_LIST_HEAD(&kvmb.waits);
+	spin_lock_init(&kvmb.wait_lock);
+	atomic_set(&kvmb.next_gpadl, 0xe1e0f); /* as others do; any number but 0 */
+	kvmb.msg_wq = alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", 0);
+	if (!kvmb.msg_wq || !kvmb.dev_wq)
+		goto err_wq;
+	err = kvmb_bus_type_register();
+	if (err)
+		goto err_wq;
+	err = kvmb_synic_start();
+	if (err)
+		goto err_type;
+	cpus_read_lock();
+	kvmb.connect_cpu = cpumask_first(cpu_online_mask);
+	cpus_read_unlock();
+	err = connect(max_version);
+	if (err)
+		goto err_synic;
+	err = kvmb_post_msg(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), true);
+	if (err) {
+		kvmb_disconnect(false);
+		goto err_synic;
+	}
+	return 0;
+
+err_synic:
+	kvmb.version = 0;
+	kvmb_synic_stop();
+err_type:
+	kvmb_bus_type_unregister();
+err_wq:
+	destroy_workqueues();
+	return err;
+}
+
+void kvmb_bus_stop(void)
+{
+	kvmb_chan_remove_all();
+	kvmb_disconnect(false);
+	kvmb_synic_stop();
+	destroy_workqueues();
+	kvmb_bus_type_unregister();
 }

@@ -74,24 +74,16 @@ void kvmb_hv_signal(u32 conn_id)
 	hv_do_fast_hypercall8(HV_CALL_SIGNAL_EVENT, conn_id);
 }
 
-/* ---- the interrupt ---- */
-
-static void call_back(u32 relid)
+u64 kvmb_ref_time(void)
 {
-	struct kvmb_chan *ch;
-	void (*fn)(void *);
+	u64 t;
 
-	rcu_read_lock();
-	ch = rcu_dereference(kvmb.by_relid[relid]);
-	if (ch) {
-		fn = smp_load_acquire(&ch->callback);
-		if (fn) {
-			ch->interrupts++;
-			fn(ch->callback_ctx);
-		}
-	}
-	rcu_read_unlock();
+	rdmsrl(KVMB_MSR_TIME_REF_COUNT, t);
+	return t;
 }
+EXPORT_SYMBOL_GPL(kvmb_ref_time);
+
+/* ---- the interrupt ---- */
 
 static void events(struct cpu_synic *s)
 {
@@ -107,7 +99,7 @@ static void events(struct cpu_synic *s)
 	}
 	for_each_set_bit(bit, flags, num) {
 		if (bit && test_and_clear_bit(bit, flags))
-			call_back(bit);
+			kvmb_chan_interrupt(bit);
 	}
 }
 

@@ -31,14 +31,6 @@ struct sample {
 	struct ptp_clock *clock; /* NULL: the kernel has none */
 };
 
-static u64 ref_time(void)
-{
-	u64 t;
-
-	rdmsrl(KVMB_MSR_TIME_REF_COUNT, t);
-	return t;
-}
-
 /* The host's time now. Return: 0, or -ESTALE */
 static int host_now(struct sample *s, struct timespec64 *ts)
 {
@@ -46,7 +38,7 @@ static int host_now(struct sample *s, struct timespec64 *ts)
 	u64 now, host;
 
 	spin_lock_irqsave(&s->lock, flags);
-	now = ref_time();
+	now = kvmb_ref_time();
 	host = s->host ? s->host + (now - s->ref) : 0;
 	if (now - s->ref > STALE_100NS)
 		host = 0;
@@ -81,13 +73,13 @@ static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 		memset(&v1, 0, sizeof(v1));
 		memcpy(&v1, p, min_t(u32, size, sizeof(v1)));
 		host = le64_to_cpu(v1.parent_time);
-		ref = ref_time();
+		ref = kvmb_ref_time();
 		flags = v1.flags;
 	}
 	if (!(flags & (KVMB_TIMESYNC_SYNC | KVMB_TIMESYNC_SAMPLE)))
 		return KVMB_IC_STATUS_OK; /* a probe */
-	if (ref > ref_time())
-		ref = ref_time(); /* no sample from the future */
+	if (ref > kvmb_ref_time())
+		ref = kvmb_ref_time(); /* no sample from the future */
 	spin_lock_irqsave(&s->lock, irq);
 	s->host = host;
 	s->ref = ref;
