@@ -12,7 +12,6 @@
 #include "guest-vsc/compat/compat.h"
 #include "guest-vsc/net/net_guest.h"
 
-#define CTL_S 60
 #define MIN_SECTION 68u
 #define NET_POLL_MAX 2048 /* packets of one poll */
 
@@ -37,7 +36,7 @@ static int ask(struct net_nic *nic, struct kvmb_wire_nvsp *m, u32 want, u32 leas
 	nic->nvsp_answer_len = 0;
 	err = send_nvsp(nic, m, true);
 	if (!err)
-		err = kvmb_chan_wait(nic->dev->chan, &nic->nvsp_done, CTL_S);
+		err = kvmb_chan_wait(nic->dev->chan, &nic->nvsp_done, KVMB_WAIT_S);
 	if (!err) {
 		*m = nic->nvsp_answer;
 		if (nic->nvsp_answer_len < least || le32_to_cpu(m->type) != want)

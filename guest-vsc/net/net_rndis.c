@@ -15,7 +15,6 @@
 #include "guest-vsc/compat/compat.h"
 #include "guest-vsc/net/net_guest.h"
 
-#define CTL_S 60
 #define HDR ((u32)sizeof(struct kvmb_wire_rndis))
 
 struct ctl_request { /* one page, shared with the host */
@@ -48,14 +47,14 @@ static int converse(struct net_nic *nic, struct ctl_request *r, u32 type, u32 le
 		free_page((unsigned long)r);
 		return err;
 	}
-	sent = !kvmb_chan_wait(nic->dev->chan, &nic->rndis_sent, CTL_S);
+	sent = !kvmb_chan_wait(nic->dev->chan, &nic->rndis_sent, KVMB_WAIT_S);
 	if (sent || kvmb_chan_gone(nic->dev->chan))
 		free_page((unsigned long)r);
 	if (!sent)
 		return -ETIMEDOUT;
 	if (!answered)
 		return 0;
-	err = kvmb_chan_wait(nic->dev->chan, &nic->rndis_done, CTL_S);
+	err = kvmb_chan_wait(nic->dev->chan, &nic->rndis_done, KVMB_WAIT_S);
 	if (err)
 		return err;
 	memcpy(&h, nic->response, sizeof(h));

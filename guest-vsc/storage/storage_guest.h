@@ -15,7 +15,9 @@
 #define STOR_MAX_TRANSFER (512u << 10)
 #define STOR_MAX_PAGES (STOR_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
 #define STOR_MAX_CHANS 64u
+#ifndef STOR_TIMEOUT_S
 #define STOR_TIMEOUT_S 180	  /* of one request, and of each step of the start */
+#endif
 /* Transaction ids of requests that are no commands: above what commands have (see id_of()) */
 #define STOR_ID_INIT 0xfffffffffffffffdull
 #define STOR_ID_RESET 0xfffffffffffffffcull
