@@ -40,7 +40,7 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	atomic_t next_gpadl;
 	struct workqueue_struct *msg_wq;  /* reads message slots; never waits for the host */
 	struct workqueue_struct *dev_wq;  /* ordered: adds and removes devices; may wait for msg_wq */
-	bool unloading;
+	bool unloading;		/* no offer is taken, no number given back: the host will forget all */
 };
 extern struct kvmb_state kvmb;
 

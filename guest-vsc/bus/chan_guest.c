@@ -494,7 +494,9 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 
 	mutex_lock(&kvmb.lock);
 	primary = find_primary(m);
-	if (rcu_access_pointer(kvmb.by_relid[relid]))
+	if (kvmb.unloading)
+		why = "this driver is being unloaded";
+	else if (rcu_access_pointer(kvmb.by_relid[relid]))
 		why = "its number is in use";
 	else if (!ch->index && primary)
 		why = "its device is there already";

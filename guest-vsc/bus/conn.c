@@ -361,6 +361,9 @@ err_wq:
 
 void kvmb_bus_stop(void)
 {
+	mutex_lock(&kvmb.lock);
+	kvmb.unloading = true; /* offers that still come are not taken */
+	mutex_unlock(&kvmb.lock);
 	kvmb_chan_remove_all();
 	kvmb_disconnect(false);
 	kvmb_synic_stop();

@@ -263,12 +263,18 @@ static int send_pages(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndi
 netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev)
 {
 	struct net_nic *nic = *(struct net_nic **)netdev_priv(ndev);
-	struct net_queue *q = nic->queues[skb_get_queue_mapping(skb)];
+	u16 index = skb_get_queue_mapping(skb);
+	struct net_queue *q;
 	struct kvmb_rndis_out o = { 0 };
 	u32 section = KVMB_NVSP_NO_SECTION, len = skb->len, segs = max_t(u32, 1, skb_shinfo(skb)->gso_segs);
 	bool copied = false;
 	int slot, err = 0;
 
+	if (unlikely(!smp_load_acquire(&nic->sending))) { /* woken by a completion that came while the NIC stops */
+		netif_tx_stop_queue(netdev_get_tx_queue(ndev, index));
+		return NETDEV_TX_BUSY;
+	}
+	q = READ_ONCE(nic->queues[index]);
 	if (unlikely(!q))
 		goto drop;
 	if (skb_vlan_tag_present(skb)) {

@@ -118,7 +118,6 @@ int kvmb_net_restart(struct net_nic *nic, const struct net_config *cfg, u32 mtu)
 	int err, again;
 
 	netif_device_detach(ndev);
-	netif_tx_disable(ndev);
 	kvmb_net_stop(nic);
 	nic->cfg = *cfg;
 	ndev->mtu = mtu;

@@ -119,6 +119,7 @@ struct net_nic {
 	struct kvmb_wire_nvsp nvsp_answer;
 	u32 nvsp_answer_len;
 	u32 rndis_id;		/* of the request that waits, 0: none */
+	bool rndis_up;		/* the host has agreed to RNDIS: there is something to halt */
 	u32 response_len;
 	u8 response[NET_RESPONSE_MAX];
 
@@ -138,6 +139,7 @@ struct net_nic {
 	u16 rss_table[NET_TABLE];
 	bool up;		/* ndo_open was called; RTNL */
 	bool closing;		/* under chan_lock */
+	bool sending;		/* frames may go out; cleared before the queues' locks are taken to stop them */
 	u32 epoch;		/* of the start; RTNL */
 	struct mutex chan_lock;	/* sub-channels that open against a stop */
 };

@@ -260,6 +260,15 @@ static int say_ndis(struct net_nic *nic)
 	return send_nvsp(nic, &m, false);
 }
 
+static int share(struct net_nic *nic, void **buf, u32 size, struct kvmb_gpadl *g)
+{
+	int err = kvmb_gpadl_create(nic->dev->chan, *buf, size, g);
+
+	if (err == -ETIMEDOUT)
+		*buf = NULL; /* leaked: the host may still take the list */
+	return err;
+}
+
 static int give_recv(struct net_nic *nic)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RECV_BUF) };
@@ -271,7 +280,7 @@ static int give_recv(struct net_nic *nic)
 	nic->recv = vzalloc(size);
 	if (!nic->recv)
 		return -ENOMEM;
-	err = kvmb_gpadl_create(nic->dev->chan, nic->recv, size, &nic->recv_gpadl);
+	err = share(nic, &nic->recv, size, &nic->recv_gpadl);
 	if (err)
 		return err;
 	m.u.buf.gpadl = cpu_to_le32(nic->recv_gpadl.handle);
@@ -299,7 +308,7 @@ static int give_send(struct net_nic *nic)
 	nic->send = vzalloc(size);
 	if (!nic->send)
 		return -ENOMEM;
-	err = kvmb_gpadl_create(nic->dev->chan, nic->send, size, &nic->send_gpadl);
+	err = share(nic, &nic->send, size, &nic->send_gpadl);
 	if (err)
 		return err;
 	m.u.buf.gpadl = cpu_to_le32(nic->send_gpadl.handle);
@@ -352,14 +361,13 @@ static void sub_offered(struct kvmb_chan *sub, void *ctx)
 	wake_up(&nic->subs_wait);
 }
 
+/* Without chan_lock: a waiter may not sleep here, and only looks whether they are there */
 static u32 queues_open(struct net_nic *nic)
 {
 	u32 n = 0;
 
-	mutex_lock(&nic->chan_lock);
-	while (n < nic->want_queues && nic->queues[n])
+	while (n < nic->want_queues && READ_ONCE(nic->queues[n]))
 		n++;
-	mutex_unlock(&nic->chan_lock);
 	return n;
 }
 
@@ -417,6 +425,7 @@ int kvmb_net_start(struct net_nic *nic)
 	int err;
 
 	nic->closing = false;
+	nic->rndis_up = false;
 	nic->epoch++;
 	nic->link = true;
 	nic->num_queues = 1;
@@ -438,6 +447,7 @@ int kvmb_net_start(struct net_nic *nic)
 		kvmb_net_stop(nic);
 		return err;
 	}
+	smp_store_release(&nic->sending, true);
 	schedule_delayed_work(&nic->sub_work, 0);
 	return 0;
 }
@@ -451,6 +461,9 @@ void kvmb_net_stop(struct net_nic *nic)
 	nic->closing = true;
 	mutex_unlock(&nic->chan_lock);
 	wake_up(&nic->subs_wait);
+	/* after this no frame is on its way to a queue, whoever wakes one: xmit runs under the lock that this takes */
+	WRITE_ONCE(nic->sending, false);
+	netif_tx_disable(nic->ndev);
 	WRITE_ONCE(nic->dev->chan->sub_offered, NULL);
 	if (nic->queues[0] && !kvmb_chan_gone(nic->dev->chan)) {
 		kvmb_rndis_halt(nic);

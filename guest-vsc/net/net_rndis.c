@@ -294,6 +294,7 @@ static int init_device(struct net_nic *nic)
 		shift = le32_to_cpu(c.alignment);
 		nic->tx_align = shift < 8 ? 1u << shift : 8;
 		err = c.status ? -EIO : 0;
+		nic->rndis_up = !err;
 	}
 	mutex_unlock(&nic->ctl_lock);
 	return err;
@@ -365,6 +366,9 @@ void kvmb_rndis_halt(struct net_nic *nic)
 {
 	struct ctl_request *r;
 
+	if (!nic->rndis_up)
+		return;
+	nic->rndis_up = false;
 	kvmb_rndis_set_filter(nic, 0);
 	r = new_request();
 	if (!r)

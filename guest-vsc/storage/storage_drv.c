@@ -18,7 +18,6 @@
 #include <linux/blk-mq.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <scsi/scsi_dbg.h>
 #include <scsi/scsi_devinfo.h>
 #include <scsi/scsi_eh.h>
 #include <scsi/scsi_tcq.h>
@@ -316,6 +315,7 @@ static struct scsi_host_template stor_template = {
 	.proc_name = "kvmb_storage",
 	.queuecommand = queue_command,
 	.eh_host_reset_handler = reset_handler,
+	.skip_settle_delay = 1, /* a reset that is answered is over */
 	.slave_configure = configure,
 	.cmd_size = sizeof(struct stor_cmd),
 	.this_id = -1,

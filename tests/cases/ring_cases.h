@@ -65,7 +65,7 @@ CASE(never_fills_up_completely)
 	u8 b[104] = { 0 };
 	u32 n = 0;
 
-	while (!kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, n, NULL, 0, b, sizeof(b)))
+	while (n < RING_SIZE && !kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, n, NULL, 0, b, sizeof(b)))
 		n++;
 	CHECK_EQ(n, RING_SIZE / 128 - 1); /* 128 bytes each would fill it: one less fits */
 	kvmb_ring_publish(&p->w);
@@ -82,14 +82,21 @@ CASE(signals_only_a_reader_that_had_caught_up)
 	CHECK_EQ(kvmb_ring_publish(&p->w), 1);
 	kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 2, NULL, 0, b, 8);
 	CHECK_EQ(kvmb_ring_publish(&p->w), 0); /* it has not read the first */
-	while (!kvmb_ring_peek(&p->r, out, sizeof(out), &pkt))
-		kvmb_ring_skip(&p->r, &pkt);
+	CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), 0);
+	kvmb_ring_skip(&p->r, &pkt);
+	CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), 0);
+	kvmb_ring_skip(&p->r, &pkt);
 	kvmb_ring_release(&p->r);
 	kvmb_ring_mask(&p->r);
 	kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 3, NULL, 0, b, 8);
 	CHECK_EQ(kvmb_ring_publish(&p->w), 0); /* it looks anyway */
 	CHECK(kvmb_ring_unmask(&p->r));	       /* and sees it before it sleeps */
 	CHECK_EQ(kvmb_ring_publish(&p->w), 0); /* nothing new */
+	CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), 0);
+	kvmb_ring_skip(&p->r, &pkt);
+	kvmb_ring_release(&p->r);
+	kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 4, NULL, 0, b, 8);
+	CHECK_EQ(kvmb_ring_publish(&p->w), 1); /* unmasked: it is woken again */
 }
 
 CASE(batch_costs_one_signal)
@@ -111,11 +118,11 @@ CASE(wakes_a_writer_that_waits_for_room)
 	struct kvmb_pkt pkt;
 	int signals = 0, n = 0;
 
-	while (!kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, sizeof(b)))
+	while (n < (int)RING_SIZE && !kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, sizeof(b)))
 		n++;
 	kvmb_ring_publish(&p->w);
 	CHECK(!kvmb_ring_want(&p->w, sizeof(b)));
-	while (n--) {
+	while (n-- > 0) {
 		CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), 0);
 		kvmb_ring_skip(&p->r, &pkt);
 		signals += kvmb_ring_release(&p->r);
@@ -127,12 +134,14 @@ CASE(wakes_a_writer_that_waits_for_room)
 
 CASE(peek_rejects_wild_write_index)
 {
-	static const u32 wild[] = { RING_SIZE, RING_SIZE + 8, 4, 0xfffffff8, 0x80000000, RING_SIZE - 1 };
+	static const u32 wild[] = { RING_SIZE, RING_SIZE + 8, 4, 36, 0xfffffff8, 0x80000000, RING_SIZE - 1 };
+	const struct kvmb_wire_pkt d = { cpu_to_le16(KVMB_PKT_INBAND), cpu_to_le16(2), cpu_to_le16(3), 0, 0 };
 	struct ring_pair *p = CASE_FIXTURE;
 	u8 out[64] __attribute__((aligned(8)));
 	struct kvmb_pkt pkt;
 	size_t i;
 
+	memcpy(p->data, &d, sizeof(d)); /* nothing wrong with the packet */
 	for (i = 0; i < ARRAY_SIZE(wild); i++) {
 		ctrl(p)->write_index = cpu_to_le32(wild[i]);
 		CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), -EPROTO);
@@ -143,12 +152,12 @@ CASE(put_and_publish_reject_wild_read_index)
 {
 	struct ring_pair *p = CASE_FIXTURE;
 	u8 b[8] = { 0 };
-	int err = 0;
+	int err = 0, n = 0;
 
 	kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, 8);
 	ctrl(p)->read_index = cpu_to_le32(RING_SIZE);
 	CHECK_EQ(kvmb_ring_publish(&p->w), -EPROTO);
-	while (!err) /* room runs out by the cached copy; then the index is fetched */
+	while (!err && n++ < (int)RING_SIZE) /* room runs out by the cached copy; then the index is fetched */
 		err = kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, 8);
 	CHECK_EQ(err, -EPROTO);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's bus against the scripted host: connection, channels, page lists; threats class G01. */
+#include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
@@ -385,7 +386,7 @@ CASE(a_storm_of_offers_ends_and_leaves_nothing)
 	u32 i;
 
 	for (i = 1; i <= 300; i++)
-		host_offer(i, &some_type, i & 0xff, i > 255 ? 1 : 0);
+		host_offer(i, &some_type, i > 255 ? i - 255 : i, i > 255);
 	host_settle();
 	CHECK_EQ(num_chans(), 300);
 	for (i = 0; i < 100000; i++) { /* numbers in use, all of them */
@@ -568,14 +569,14 @@ CASE(opening_and_sending_race_with_rescind)
 {
 	struct task_struct *kicks = kthread_run(kick_on, NULL, "kvmb_kick");
 	struct task_struct *t = kthread_run(offer_and_rescind, NULL, "kvmb_offers");
-	unsigned long end = jiffies + 4 * HZ;
+	unsigned long end = jiffies + 60 * HZ;
 	atomic_t calls = ATOMIC_INIT(0);
 	struct kvmb_chan *ch;
 	u32 opened = 0, gone = 0;
 	u64 w = 1;
 
 	NEED(!IS_ERR(t) && !IS_ERR(kicks));
-	while (time_before(jiffies, end)) {
+	while ((opened <= 50 || gone <= 10) && time_before(jiffies, end)) {
 		mutex_lock(&kvmb.lock);
 		ch = rcu_dereference_protected(kvmb.by_relid[5], lockdep_is_held(&kvmb.lock));
 		if (ch)
@@ -595,8 +596,36 @@ CASE(opening_and_sending_race_with_rescind)
 	kthread_stop(t);
 	kthread_stop(kicks);
 	host_settle();
-	CHECK(opened > 10);
-	CHECK(gone > 0);
+	CHECK(opened > 50);
+	CHECK(gone > 10);
+}
+
+static int offer_all_the_time(void *arg)
+{
+	u32 n = 0;
+
+	while (!kthread_should_stop()) {
+		host_offer(1 + n % 30, &some_type, 1 + n % 30, 0);
+		n++;
+		usleep_range(10, 100);
+	}
+	return 0;
+}
+
+CASE(offers_that_come_while_the_bus_stops_are_left)
+{
+	struct task_struct *t;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		t = kthread_run(offer_all_the_time, NULL, "kvmb_offers");
+		NEED(!IS_ERR(t));
+		msleep(20);
+		kvmb_bus_stop();
+		CHECK(list_empty(&kvmb.chans));
+		kthread_stop(t);
+		NEED(!host_begin());
+	}
 }
 
 static struct kunit_case chan_cases[] = {
@@ -616,6 +645,7 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(channels_move_to_another_cpu_as_the_host_allows),
 	KUNIT_CASE(interrupts_that_never_stop_do_not_meet_a_closed_channel),
 	KUNIT_CASE(opening_and_sending_race_with_rescind),
+	KUNIT_CASE(offers_that_come_while_the_bus_stops_are_left),
 	{}
 };
 

@@ -87,7 +87,7 @@ CASE(a_beat_comes_back_one_higher)
 		CHECK_EQ(le64_to_cpu(seq), 42 + i);
 		CHECK_EQ(a.status, KVMB_IC_STATUS_OK);
 	}
-	m.size = 7; /* no room for a number */
+	m.size = 4; /* no room for a number */
 	CHECK(!request(buf, kvmb_icmsg_build(buf, &m)));
 	m.size = 40;
 	CHECK(request(buf, kvmb_icmsg_build(buf, &m))); /* the next one counts again */
@@ -129,7 +129,7 @@ CASE(a_shutdown_that_is_none_is_refused)
 {
 	struct kvmb_icmsg m = { .type = KVMB_IC_SHUTDOWN, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(3, 2),
 				.flags = 3 }, a;
-	struct kvmb_wire_shutdown s = { .flags = cpu_to_le32(0xfffffff0) };
+	static struct kvmb_wire_shutdown s = { .flags = cpu_to_le32(0xfffffff0) };
 	u8 buf[128] __aligned(8);
 
 	plug_in(&shutdown_type);

@@ -8,6 +8,7 @@
 
 #include "guest-vsc/bus/bus_priv.h"
 #include "tests/kunit/script_host.h"
+#include "vmbus-core/icmsg.h"
 
 struct note { /* a message on its way */
 	struct list_head entry;
@@ -27,7 +28,8 @@ EXPORT_SYMBOL_GPL(host_script);
 
 static struct {
 	bool up;
-	struct workqueue_struct *wq;
+	bool heard;		/* the bus listens: between synic start and stop */
+	struct workqueue_struct *wq, *say_wq;
 	struct work_struct post_work, signal_work, say_work;
 	spinlock_t lock;	/* lists, signalled */
 	struct list_head posted, said;
@@ -44,11 +46,20 @@ static struct {
 
 int kvmb_synic_start(void)
 {
+	WRITE_ONCE(host.heard, true);
 	return 0;
 }
 
+static struct note *next_note(struct list_head *list);
+
 void kvmb_synic_stop(void)
 {
+	struct note *n;
+
+	WRITE_ONCE(host.heard, false);
+	flush_workqueue(host.say_wq);
+	while ((n = next_note(&host.said)))
+		kfree(n);
 }
 
 void kvmb_synic_disable_this_cpu(void)
@@ -145,7 +156,8 @@ static void say_work(struct work_struct *work)
 	struct note *n;
 
 	while ((n = next_note(&host.said))) {
-		kvmb_on_message(n->buf, n->len);
+		if (READ_ONCE(host.heard))
+			kvmb_on_message(n->buf, n->len);
 		kfree(n);
 	}
 }
@@ -153,7 +165,7 @@ static void say_work(struct work_struct *work)
 void host_say(const void *msg, u32 len)
 {
 	add_note(&host.said, msg, len);
-	queue_work(kvmb.msg_wq, &host.say_work);
+	queue_work(host.say_wq, &host.say_work);
 }
 EXPORT_SYMBOL_GPL(host_say);
 
@@ -166,6 +178,8 @@ void host_offer(u32 relid, const struct kvmb_guid *type, u8 instance, u16 index)
 	};
 
 	m.instance.b[0] = instance;
+	if (relid < HOST_RELIDS)
+		host.chans[relid].offered = true;
 	host_say(&m, sizeof(m));
 }
 EXPORT_SYMBOL_GPL(host_offer);
@@ -402,6 +416,13 @@ static void let_go_all_of(u32 gpadl)
 	}
 }
 
+static bool is_host_worker(void)
+{
+	struct work_struct *w = current_work();
+
+	return w && (w == &host.post_work || w == &host.signal_work);
+}
+
 void host_rescind(u32 relid)
 {
 	struct kvmb_wire_relid m = { .h.type = cpu_to_le32(KVMB_MSG_RESCIND), .relid = cpu_to_le32(relid) };
@@ -409,11 +430,21 @@ void host_rescind(u32 relid)
 	if (relid < HOST_RELIDS) {
 		mutex_lock(&host.state);
 		let_go(&host.chans[relid]);
+		host.chans[relid].offered = false;
 		mutex_unlock(&host.state);
+		if (!is_host_worker()) /* it may be at a packet whose pages are the guest's again after this */
+			flush_workqueue(host.wq);
 	}
 	host_say(&m, sizeof(m));
 }
 EXPORT_SYMBOL_GPL(host_rescind);
+
+void host_take_back(u32 relid)
+{
+	if (host.chans[relid].offered)
+		host_rescind(relid);
+}
+EXPORT_SYMBOL_GPL(host_take_back);
 
 /* ---- the host listens ---- */
 
@@ -503,6 +534,11 @@ static void post_work(struct work_struct *work)
 	}
 }
 
+/* what a host needs of vmbus-core, and the product's modules do not */
+EXPORT_SYMBOL_GPL(kvmb_icmsg_build);
+EXPORT_SYMBOL_GPL(kvmb_icmsg_build_negotiate);
+EXPORT_SYMBOL_GPL(kvmb_icmsg_parse_negotiated);
+
 /* ---- life ---- */
 
 u32 host_seen(u32 type)
@@ -523,8 +559,9 @@ void host_settle(void)
 
 	for (i = 0; i < 8; i++) { /* one hands on to the other */
 		flush_workqueue(host.wq);
-		flush_workqueue(kvmb.msg_wq);
-		flush_workqueue(kvmb.dev_wq);
+		flush_workqueue(host.say_wq);
+		if (kvmb.dev_wq)
+			flush_workqueue(kvmb.dev_wq);
 	}
 }
 EXPORT_SYMBOL_GPL(host_settle);
@@ -594,6 +631,7 @@ void host_prepare(void)
 
 	if (!host.wq) {
 		host.wq = alloc_ordered_workqueue("kvmb_host", 0);
+		host.say_wq = alloc_workqueue("kvmb_host_say", WQ_HIGHPRI, 0);
 		INIT_WORK(&host.post_work, post_work);
 		INIT_WORK(&host.signal_work, signal_work);
 		INIT_WORK(&host.say_work, say_work);

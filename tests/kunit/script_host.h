@@ -5,7 +5,7 @@
  * DOC: Theory of operation
  *
  * What the guest posts is queued and handled on the host's own workqueue, never in the caller; what the host says
- * is given to the guest on its message workqueue, as the SynIC's work item would. Channel interrupts are real ones
+ * is given to the guest on a workqueue, as by the SynIC's work item, until the bus stops its SynIC. Channel interrupts are real ones
  * (irq_work). So locks, contexts and races are those of the product.
  *
  * By itself the host behaves: it offers nothing, grants everything, maps the rings that it is given. A script makes it
@@ -20,7 +20,7 @@
 
 struct host_chan {
 	u32 relid;
-	bool open;
+	bool open, offered;
 	struct kvmb_ring rx, tx; /* guest to host; host to guest */
 	void *rx_map, *tx_map;
 	u32 gpadl;		 /* of the rings */
@@ -55,6 +55,8 @@ void host_reset(void);
 void host_say(const void *msg, u32 len);
 void host_offer(u32 relid, const struct kvmb_guid *type, u8 instance, u16 index);
 void host_rescind(u32 relid);
+/** host_take_back() - Rescind, if it was offered and not rescinded since */
+void host_take_back(u32 relid);
 /** host_kick() - Interrupt of a channel, on this CPU */
 void host_kick(u32 relid);
 /** host_settle() - Until nobody has anything to do for the moment */
