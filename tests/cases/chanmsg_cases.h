@@ -14,6 +14,7 @@
 
 CASE(check_to_host_wants_the_whole_message)
 {
+	static const u32 nobodys[] = { 0, 18, 19, 20, 25, 0xffffffff };
 	u8 buf[256] = { 0 };
 	enum kvmb_msg type;
 	u32 t;
@@ -31,6 +32,9 @@ CASE(check_to_host_wants_the_whole_message)
 		CHECK_EQ(kvmb_msg_check_to_host(buf, i->min_size - 1u, KVMB_VERSION_NEWEST, &type), -EPROTO);
 		CHECK_EQ(kvmb_msg_check_to_host(buf, 241, KVMB_VERSION_NEWEST, &type), -EPROTO);
 	}
+	/* numbers that nobody has: Linux 6.12 hyperv.h enum vmbus_channel_message_type */
+	for (t = 0; t < ARRAY_SIZE(nobodys); t++)
+		CHECK(!kvmb_msg_info(nobodys[t]));
 	CHECK_EQ(kvmb_msg_check_to_host(buf, 7, KVMB_VERSION_NEWEST, &type), -EPROTO);
 	CHECK_EQ(kvmb_msg_check_to_host(buf, 0, KVMB_VERSION_NEWEST, &type), -EPROTO);
 }
@@ -102,6 +106,9 @@ CASE(gpa_ranges_iterates_and_rejects_short_lists)
 	kvmb_pkt_gpa_ranges(&pkt, 2, &it);
 	CHECK_EQ(kvmb_gparange_next(&it, &r), 0);
 	CHECK_EQ(kvmb_gparange_next(&it, &r), -EPROTO);
+	pkt = gpa_packet(buf, 8, 1);
+	pkt.hdr_len = 0; /* a count that is not there */
+	CHECK_EQ(kvmb_pkt_gpa_ranges(&pkt, 2, &it), -EPROTO);
 	pkt = gpa_packet(buf, 8, 0);
 	CHECK_EQ(kvmb_pkt_gpa_ranges(&pkt, 8, &it), -EPROTO);
 	pkt = gpa_packet(buf, 8, 3); /* promises a third */

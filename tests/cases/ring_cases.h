@@ -143,6 +143,7 @@ CASE(peek_rejects_wild_write_index)
 
 	memcpy(p->data, &d, sizeof(d)); /* nothing wrong with the packet */
 	for (i = 0; i < ARRAY_SIZE(wild); i++) {
+		p->r.peer = p->r.index; /* it looks again */
 		ctrl(p)->write_index = cpu_to_le32(wild[i]);
 		CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), -EPROTO);
 	}

@@ -29,6 +29,7 @@ static const struct rndis_case rndis_table[] = {
 	{ 1, 108, 36, 0xffffffff, 0, 0, 0, 0, 0, 100, 128, -EPROTO },
 	{ 1, 124, 52, 64, 0xfffffff0, 16, 16, 6, 12, 100, 128, -EPROTO },
 	{ 1, 124, 52, 64, 36, 17, 16, 6, 12, 100, 128, -EPROTO },	      /* infos that reach into the frame */
+	{ 1, 124, 52, 64, 36, 32, 32, 0x1234, 12, 100, 128, -EPROTO },
 	{ 1, 124, 52, 64, 35, 16, 16, 6, 12, 100, 128, -EPROTO },	      /* infos in the header */
 	{ 1, 124, 52, 64, 36, 16, 0, 6, 12, 100, 128, -EPROTO },	      /* no step forward */
 	{ 1, 124, 52, 64, 36, 16, 11, 6, 12, 100, 128, -EPROTO },

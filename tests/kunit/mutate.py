@@ -39,7 +39,9 @@ def judge(log):
     log, killed, alive = open(log, errors="replace").read(), 0, 0
     results = {}
     for module, suite, text in re.findall(r"KUNIT: begin (\S+) (\S+)\n(.*?)KUNIT: end", log, re.S):
-        results.setdefault(module, {})[suite] = re.findall(r"^\s+not ok \d+ (?:- )?(\S+)", text, re.M)
+        # a case that said too much lost its own line: the last one counts
+        bad = re.findall(r"^\s+not ok \d+ (?:- )?(\S+)", text, re.M) or ([] if f"\nok 1 {suite}\n" in text else ["a case"])
+        results.setdefault(module, {})[suite] = bad
     for n, (function, file, old, new) in enumerate(mutants()):
         r = results.get(f"kvmb_m{n}", {})
         bad = [c for s, cases in r.items() if s == (SUITE[file] or s) for c in cases]
