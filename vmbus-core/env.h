@@ -19,9 +19,11 @@
 #ifdef __CHECKER__
 #define __shared __attribute__((noderef, address_space(__shared)))
 #define __unshare(p) ((__force void *)(p))
+#define __share(p) ((__force void __shared *)(p)) /* from here on it is the peer's, too */
 #else
 #define __shared
 #define __unshare(p) ((void *)(p))
+#define __share(p) ((void *)(p))
 #endif
 
 #define KVMB_PAGE_SHIFT 12

@@ -275,15 +275,15 @@ static u16 hypercall_post(struct vcpu *v, const struct kvm_hyperv_exit *e)
 
 	v->stats.hv_post++;
 	if (e->u.hcall.input & (1u << 16)) /* fast: the input does not fit registers */
-		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+		return KVMB_HV_STATUS_INVALID_HYPERCALL_INPUT;
 	if (gpa & 7 || (gpa & (KVMB_PAGE_SIZE - 1)) > KVMB_PAGE_SIZE - sizeof(in))
-		return HV_STATUS_INVALID_ALIGNMENT;
+		return KVMB_HV_STATUS_INVALID_ALIGNMENT;
 	if (kvmb_gm_read(&v->vm->gm, gpa, &in, sizeof(in)))
-		return HV_STATUS_INVALID_PARAMETER;
+		return KVMB_HV_STATUS_INVALID_PARAMETER;
 	conn = le32_to_cpu(in.connection_id) & HV_CONNECTION_ID_MASK;
 	len = le32_to_cpu(in.payload_size);
 	if (len > HV_MESSAGE_PAYLOAD_MAX)
-		return HV_STATUS_INVALID_PARAMETER;
+		return KVMB_HV_STATUS_INVALID_PARAMETER;
 	if (v->vm->testdev &&
 	    testdev_post(v->vm->testdev, conn, le32_to_cpu(in.message_type), in.payload, len, &status))
 		return status;
@@ -295,7 +295,7 @@ static u16 hypercall_ext_caps(struct vcpu *v, const struct kvm_hyperv_exit *e)
 	u64 none = 0;
 
 	return kvmb_gm_write(&v->vm->gm, e->u.hcall.params[1], &none, sizeof(none)) ?
-		       HV_STATUS_INVALID_PARAMETER : HV_STATUS_SUCCESS;
+		       KVMB_HV_STATUS_INVALID_PARAMETER : KVMB_HV_STATUS_SUCCESS;
 }
 
 void hyperv_exit(struct vcpu *v)
@@ -318,7 +318,7 @@ void hyperv_exit(struct vcpu *v)
 	case HV_CALL_SIGNAL_EVENT: /* only unknown connections and foreign flags come here */
 		v->stats.hv_signal++;
 		e->u.hcall.result = e->u.hcall.params[0] >> 32 & 0xffff ?
-					    HV_STATUS_INVALID_PORT_ID : HV_STATUS_INVALID_CONNECTION_ID;
+					    KVMB_HV_STATUS_INVALID_PORT_ID : KVMB_HV_STATUS_INVALID_CONNECTION_ID;
 		break;
 	case HV_CALL_QUERY_EXT_CAPS:
 		v->stats.hv_other++;
@@ -326,7 +326,7 @@ void hyperv_exit(struct vcpu *v)
 		break;
 	default:
 		v->stats.hv_other++;
-		e->u.hcall.result = HV_STATUS_INVALID_HYPERCALL_CODE;
+		e->u.hcall.result = KVMB_HV_STATUS_INVALID_HYPERCALL_CODE;
 	}
 }
 

@@ -198,9 +198,9 @@ bool testdev_post(struct testdev *t, u32 conn, u32 type, const void *payload, u3
 	ours = c && c->route && c->msg;
 	if (ours) {
 		r = c->route;
-		*status = HV_STATUS_SUCCESS;
+		*status = KVMB_HV_STATUS_SUCCESS;
 		if (r->staged) {
-			*status = HV_STATUS_INSUFFICIENT_BUFFERS;
+			*status = KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
 		} else if (!hyperv_fill_slot(&t->vm->vcpus[r->vp], r->sint, type, payload, len)) {
 			raise(r);
 		} else {

@@ -216,8 +216,8 @@ static int make_rings(struct kvmb_chan *ch, u32 pages)
 	if (!ch->tx_map || !ch->rx_map)
 		goto err_free;
 	/* fresh pages: neither can fail */
-	kvmb_ring_init(&ch->tx, ch->tx_map, ch->tx_map + KVMB_PAGE_SIZE, size, true);
-	kvmb_ring_init(&ch->rx, ch->rx_map, ch->rx_map + KVMB_PAGE_SIZE, size, false);
+	kvmb_ring_init(&ch->tx, __share(ch->tx_map), __share(ch->tx_map + KVMB_PAGE_SIZE), size, true);
+	kvmb_ring_init(&ch->rx, __share(ch->rx_map), __share(ch->rx_map + KVMB_PAGE_SIZE), size, false);
 	return 0;
 err_free:
 	free_rings(ch, false);

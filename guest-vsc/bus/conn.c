@@ -43,11 +43,11 @@ int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep)
 	memcpy(msg, &h, sizeof(h));
 	for (try = 0; try < POST_TRIES; try++) {
 		status = kvmb_hv_post(kvmb.msg_conn, msg, len);
-		if (status == HV_STATUS_SUCCESS)
+		if (status == KVMB_HV_STATUS_SUCCESS)
 			return 0;
-		if (status == HV_STATUS_INVALID_CONNECTION_ID && type == KVMB_MSG_INITIATE_CONTACT)
+		if (status == KVMB_HV_STATUS_INVALID_CONNECTION_ID && type == KVMB_MSG_INITIATE_CONTACT)
 			return -EOPNOTSUPP;
-		if (status != HV_STATUS_INSUFFICIENT_BUFFERS && status != HV_STATUS_INVALID_CONNECTION_ID &&
+		if (status != KVMB_HV_STATUS_INSUFFICIENT_BUFFERS && status != KVMB_HV_STATUS_INVALID_CONNECTION_ID &&
 		    status != 11 /* insufficient memory */)
 			return -EINVAL;
 		if (may_sleep)
@@ -326,7 +326,7 @@ int kvmb_bus_start(u32 max_version)
 	INIT_LIST_HEAD(&kvmb.waits);
 	spin_lock_init(&kvmb.wait_lock);
 	atomic_set(&kvmb.next_gpadl, 0xe1e0f); /* as others do; any number but 0 */
-	kvmb.msg_wq = alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	kvmb.msg_wq = alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM | KVMB_WQ_PERCPU, 0);
 	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", 0);
 	if (!kvmb.msg_wq || !kvmb.dev_wq)
 		goto err_wq;

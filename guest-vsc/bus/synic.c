@@ -56,7 +56,7 @@ u16 kvmb_hv_post(u32 conn_id, const void *msg, u32 len)
 	in = this_cpu_ptr(&cpu_synic)->post;
 	if (!in) {
 		local_irq_restore(flags);
-		return HV_STATUS_INSUFFICIENT_BUFFERS;
+		return KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
 	}
 	in->connection_id = cpu_to_le32(conn_id);
 	in->reserved = 0;
@@ -78,7 +78,7 @@ u64 kvmb_ref_time(void)
 {
 	u64 t;
 
-	rdmsrl(KVMB_MSR_TIME_REF_COUNT, t);
+	kvmb_rdmsr(KVMB_MSR_TIME_REF_COUNT, t);
 	return t;
 }
 EXPORT_SYMBOL_GPL(kvmb_ref_time);
@@ -134,7 +134,7 @@ static bool take_message(struct kvmb_hv_message *slot, u8 *buf, u32 *len, u32 *t
 	/* the slot is free before we look for the flag: pairs with the host's write of it */
 	smp_mb();
 	if (READ_ONCE(slot->flags) & HV_MSG_FLAG_PENDING)
-		wrmsrl(HV_X64_MSR_EOM, 0);
+		kvmb_wrmsr(HV_X64_MSR_EOM, 0);
 	return true;
 }
 
@@ -182,18 +182,18 @@ static void synic_enable(struct cpu_synic *s)
 
 	if (!(ms_hyperv.hints & HV_HINT_NO_AUTO_EOI))
 		sint |= 1ull << 17; /* auto EOI, where the host does not deprecate it */
-	wrmsrl(KVMB_MSR_SIMP, virt_to_phys(s->messages) | KVMB_MSR_ENABLE);
-	wrmsrl(KVMB_MSR_SIEFP, virt_to_phys(s->events) | KVMB_MSR_ENABLE);
-	wrmsrl(KVMB_MSR_SINT0 + HV_VMBUS_SINT, sint);
-	wrmsrl(KVMB_MSR_SCONTROL, KVMB_MSR_ENABLE);
+	kvmb_wrmsr(KVMB_MSR_SIMP, virt_to_phys(s->messages) | KVMB_MSR_ENABLE);
+	kvmb_wrmsr(KVMB_MSR_SIEFP, virt_to_phys(s->events) | KVMB_MSR_ENABLE);
+	kvmb_wrmsr(KVMB_MSR_SINT0 + HV_VMBUS_SINT, sint);
+	kvmb_wrmsr(KVMB_MSR_SCONTROL, KVMB_MSR_ENABLE);
 }
 
 static void synic_disable(void)
 {
-	wrmsrl(KVMB_MSR_SINT0 + HV_VMBUS_SINT, HV_SINT_MASKED);
-	wrmsrl(KVMB_MSR_SIMP, 0);
-	wrmsrl(KVMB_MSR_SIEFP, 0);
-	wrmsrl(KVMB_MSR_SCONTROL, 0);
+	kvmb_wrmsr(KVMB_MSR_SINT0 + HV_VMBUS_SINT, HV_SINT_MASKED);
+	kvmb_wrmsr(KVMB_MSR_SIMP, 0);
+	kvmb_wrmsr(KVMB_MSR_SIEFP, 0);
+	kvmb_wrmsr(KVMB_MSR_SCONTROL, 0);
 }
 
 void kvmb_synic_disable_this_cpu(void)
@@ -228,7 +228,7 @@ bool kvmb_synic_taken(void)
 {
 	u64 sint;
 
-	rdmsrl(KVMB_MSR_SINT0 + HV_VMBUS_SINT, sint);
+	kvmb_rdmsr(KVMB_MSR_SINT0 + HV_VMBUS_SINT, sint);
 	return !(sint & HV_SINT_MASKED);
 }
 

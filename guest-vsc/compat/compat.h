@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What differs between the kernels that the modules build for: 5.10, 6.1, 6.12.
+ * What differs between the kernels that the modules build for: 5.10, 6.1, 6.12, 7.3.
  *
  * The only place in the guest modules that asks for a kernel version. Each entry names what
  * changed, and gives the newer name to all.
@@ -131,6 +131,34 @@ static inline void netif_set_tso_max_size(struct net_device *dev, unsigned int s
 #else
 #define kvmb_stats_begin(s) u64_stats_fetch_begin(s)
 #define kvmb_stats_retry(s, v) u64_stats_fetch_retry(s, v)
+#endif
+
+/* 6.16: MSRs are read and written by functions of another name */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+#define kvmb_rdmsr(msr, val) rdmsrl(msr, val)
+#define kvmb_wrmsr(msr, val) wrmsrl(msr, val)
+#else
+#define kvmb_rdmsr(msr, val) rdmsrq(msr, val)
+#define kvmb_wrmsr(msr, val) wrmsrq(msr, val)
+#endif
+
+/* 6.14: slave_configure() is sdev_configure(), and is given the queue's limits */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define KVMB_SDEV_CONFIGURE .slave_configure
+#define KVMB_SDEV_CONFIGURE_ARGS struct scsi_device *sdev
+#else
+#define KVMB_SDEV_CONFIGURE .sdev_configure
+#define KVMB_SDEV_CONFIGURE_ARGS struct scsi_device *sdev, struct queue_limits *limits
+#endif
+
+/* queuecommand() returns an enum since 7.0, of the same values: ask the template's type */
+#define KVMB_QC_T typeof(((struct scsi_host_template *)0)->queuecommand(NULL, NULL))
+
+/* 6.17: a workqueue whose work stays on its CPU says so; 7.x warns of one that does not */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define KVMB_WQ_PERCPU 0
+#else
+#define KVMB_WQ_PERCPU WQ_PERCPU
 #endif
 
 #endif

@@ -266,7 +266,7 @@ int kvmb_rndis_set_mac(struct net_nic *nic, const u8 *mac)
 	for (i = 0; i < ARRAY_SIZE(m.name); i++)
 		m.name[i] = cpu_to_le16(name[i]);
 	for (i = 0; i < 2 * ETH_ALEN; i++)
-		m.value[i] = cpu_to_le16(hex_asc[i & 1 ? mac[i / 2] & 15 : mac[i / 2] >> 4]);
+		m.value[i] = cpu_to_le16("0123456789abcdef"[i & 1 ? mac[i / 2] & 15 : mac[i / 2] >> 4]);
 	return set(nic, KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER, &m, sizeof(m));
 }
 

@@ -240,7 +240,7 @@ static void fill_srb(struct stor_dev *sd, struct scsi_cmnd *cmd, struct kvmb_wir
 	srb->flags = cpu_to_le32(flags);
 }
 
-static int queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
+static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 {
 	struct stor_dev *sd = *(struct stor_dev **)shost_priv(host);
 	struct stor_cmd *c = scsi_cmd_priv(cmd);
@@ -301,7 +301,7 @@ KVMB_BUSY_ITER(give_back)
 	return true;
 }
 
-static int configure(struct scsi_device *sdev)
+static int configure(KVMB_SDEV_CONFIGURE_ARGS)
 {
 	blk_queue_rq_timeout(sdev->request_queue, STOR_TIMEOUT_S * HZ);
 	sdev->no_report_opcodes = 1;
@@ -316,12 +316,11 @@ static struct scsi_host_template stor_template = {
 	.queuecommand = queue_command,
 	.eh_host_reset_handler = reset_handler,
 	.skip_settle_delay = 1, /* a reset that is answered is over */
-	.slave_configure = configure,
+	KVMB_SDEV_CONFIGURE = configure,
 	.cmd_size = sizeof(struct stor_cmd),
 	.this_id = -1,
 	.cmd_per_lun = 2048,
 	.virt_boundary_mask = KVMB_PAGE_SIZE - 1,
-	.max_segment_size = UINT_MAX & ~(KVMB_PAGE_SIZE - 1),
 	.track_queue_depth = 1,
 	.change_queue_depth = scsi_change_queue_depth,
 };

@@ -7,7 +7,7 @@
  * kvmb_bus_post() runs on a vCPU's thread: it copies the message into a bounded queue
  * and answers the hypercall. Everything else runs on the bus thread, one message at a
  * time, so the control path has no races to think about. What the guest floods fills
- * the queue and is answered HV_STATUS_INSUFFICIENT_BUFFERS, on which guests retry.
+ * the queue and is answered KVMB_HV_STATUS_INSUFFICIENT_BUFFERS, on which guests retry.
  *
  * Answers queue until the message slot of the connection's VP takes them, in order.
  * While that queue is long no input is processed: a guest that never reads costs a
@@ -421,9 +421,9 @@ u16 kvmb_bus_post(struct kvmb_bus *bus, u32 conn_id, u32 type, const void *paylo
 	bool full;
 
 	if (conn_id != KVMB_CONN_MSG && conn_id != KVMB_CONN_MSG_OLD)
-		return HV_STATUS_INVALID_CONNECTION_ID;
+		return KVMB_HV_STATUS_INVALID_CONNECTION_ID;
 	if (type != HV_MSG_TYPE_CHANNEL || len > HV_MESSAGE_PAYLOAD_MAX)
-		return HV_STATUS_INVALID_PARAMETER;
+		return KVMB_HV_STATUS_INVALID_PARAMETER;
 
 	pthread_mutex_lock(&bus->lock);
 	full = bus->rx_len == KVMB_RX_QUEUE;
@@ -438,9 +438,9 @@ u16 kvmb_bus_post(struct kvmb_bus *bus, u32 conn_id, u32 type, const void *paylo
 	}
 	pthread_mutex_unlock(&bus->lock);
 	if (full)
-		return HV_STATUS_INSUFFICIENT_BUFFERS;
+		return KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
 	kvmb_loop_post(bus->cfg.loop, &bus->rx_work);
-	return HV_STATUS_SUCCESS;
+	return KVMB_HV_STATUS_SUCCESS;
 }
 
 /* ---- life ---- */

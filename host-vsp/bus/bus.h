@@ -51,7 +51,7 @@ void kvmb_bus_revoke(struct kvmb_chan *primary);
  * @payload: private copy
  * @len:     bytes, as the guest said
  *
- * Return: hypercall status HV_STATUS_*. Context: any thread, does not block.
+ * Return: hypercall status KVMB_HV_STATUS_*. Context: any thread, does not block.
  */
 u16 kvmb_bus_post(struct kvmb_bus *bus, u32 conn_id, u32 type, const void *payload, u32 len);
 

@@ -5,8 +5,10 @@
 kernel=$1 cpus=$2; shift 2
 want=${WANT_VERSION:-5.3}
 disk d 16
-vm p "$kernel" "kvmb.job=probe kvmb.sum=$DISK_SUM kvmb.cpus=$cpus kvmb.wait=1" --cpus "$cpus" --memory 512M \
-	--disk "$W/d" --nic none "$@"
+tap
+python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
+vm p "$kernel" "kvmb.job=probe kvmb.sum=$DISK_SUM kvmb.cpus=$cpus kvmb.wait=1 kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2" --cpus "$cpus" --memory 512M \
+	--disk "$W/d" --nic "tap=$TAP" "$@"
 wait_log p 'GUEST: ok probe' 90
 grep -q "GUEST: vmbus $want" "$W/p.log" || fail "VMBus $want was not negotiated: $(grep 'GUEST: vmbus' "$W/p.log")"
 [ "$(grep -c 'GUEST: channel .* state 3' "$W/p.log")" = "$(grep -c 'GUEST: channel' "$W/p.log")" ] || fail "a channel is not open"

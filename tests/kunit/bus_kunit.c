@@ -63,7 +63,7 @@ CASE(does_not_wait_for_a_silent_host_for_ever)
 CASE(tries_again_when_the_hypercall_has_no_room)
 {
 	host_script.post_refused = 5;
-	host_script.post_status = HV_STATUS_INSUFFICIENT_BUFFERS;
+	host_script.post_status = KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
 	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), 0);
 	CHECK_EQ(kvmb_bus_protocol(), KVMB_VERSION_NEWEST);
 	kvmb_bus_stop();
@@ -72,7 +72,7 @@ CASE(tries_again_when_the_hypercall_has_no_room)
 CASE(speaks_an_older_version_where_the_connection_is_unknown)
 {
 	host_script.post_refused = 1;
-	host_script.post_status = HV_STATUS_INVALID_CONNECTION_ID;
+	host_script.post_status = KVMB_HV_STATUS_INVALID_CONNECTION_ID;
 	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), 0);
 	CHECK_EQ(kvmb_bus_protocol(), kvmb_versions[ARRAY_SIZE(kvmb_versions) - 2]);
 	kvmb_bus_stop();
@@ -81,7 +81,7 @@ CASE(speaks_an_older_version_where_the_connection_is_unknown)
 CASE(gives_up_when_messages_are_refused)
 {
 	host_script.post_refused = 1;
-	host_script.post_status = HV_STATUS_INVALID_PARAMETER;
+	host_script.post_status = KVMB_HV_STATUS_INVALID_PARAMETER;
 	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), -EINVAL);
 }
 

@@ -125,7 +125,7 @@ u16 kvmb_hv_post(u32 conn_id, const void *msg, u32 len)
 		host.seen[type]++;
 	add_note(&host.posted, msg, len);
 	queue_work(host.wq, &host.post_work);
-	return HV_STATUS_SUCCESS;
+	return KVMB_HV_STATUS_SUCCESS;
 }
 
 void kvmb_hv_signal(u32 conn_id)

@@ -198,10 +198,10 @@ static void posts_are_refused_by_connection_type_and_length(void **state)
 	u8 buf[256] = { 0 };
 
 	(void)state;
-	assert_int_equal(kvmb_bus_post(f.bus, 5, 1, buf, 16), HV_STATUS_INVALID_CONNECTION_ID);
-	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 2, buf, 16), HV_STATUS_INVALID_PARAMETER);
-	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 241), HV_STATUS_INVALID_PARAMETER);
-	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG_OLD, 1, buf, 0), HV_STATUS_SUCCESS);
+	assert_int_equal(kvmb_bus_post(f.bus, 5, 1, buf, 16), KVMB_HV_STATUS_INVALID_CONNECTION_ID);
+	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 2, buf, 16), KVMB_HV_STATUS_INVALID_PARAMETER);
+	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 241), KVMB_HV_STATUS_INVALID_PARAMETER);
+	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG_OLD, 1, buf, 0), KVMB_HV_STATUS_SUCCESS);
 }
 
 static void flood_without_reading_is_bounded(void **state)
@@ -217,7 +217,7 @@ static void flood_without_reading_is_bounded(void **state)
 	h.h.type = cpu_to_le32(KVMB_MSG_GPADL_HEADER); /* each is refused with an answer */
 	memcpy(buf, &h, sizeof(h));
 	for (i = 0; i < 100000; i++)
-		busy += kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 28) == HV_STATUS_INSUFFICIENT_BUFFERS;
+		busy += kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 28) == KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
 	fake_run(&f);
 	assert_true(busy >= 100000 - KVMB_RX_QUEUE);
 	for (i = 0; i < 100000; i++) {
