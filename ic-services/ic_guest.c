@@ -129,6 +129,23 @@ static void ic_remove(struct kvmb_device *dev)
 	kfree(ic);
 }
 
+static int ic_suspend(struct kvmb_device *dev)
+{
+	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
+
+	kvmb_chan_stop(ic->ch);
+	cancel_work_sync(&ic->work);
+	kvmb_chan_close(ic->ch);
+	return 0;
+}
+
+static int ic_resume(struct kvmb_device *dev)
+{
+	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
+
+	return kvmb_chan_open(ic->ch, RING_PAGES, NULL, 0, ic_callback, ic);
+}
+
 static const struct kvmb_guid ic_types[] = {
 	KVMB_HEARTBEAT_TYPE_GUID,
 	KVMB_SHUTDOWN_TYPE_GUID,
@@ -141,6 +158,8 @@ static struct kvmb_driver ic_driver = {
 	.num_types = ARRAY_SIZE(ic_types),
 	.probe = ic_probe,
 	.remove = ic_remove,
+	.suspend = ic_suspend,
+	.resume = ic_resume,
 };
 
 static int __init ic_init(void)

@@ -15,6 +15,10 @@
  * The host may rescind a channel at any time: kvmb_chan_gone() is true from then on, waits
  * end, and the device is unregistered, which calls the driver's remove().
  *
+ * When the system sleeps, drivers close their channels, and the bus takes leave of the host. When
+ * it wakes, the bus makes a new connection, finds its devices among the new offers by type and
+ * instance (conn.c, kvmb_bus_wake()), and drivers open their channels again.
+ *
  * Context: open, close, gpadl calls sleep. kvmb_send*() may be called anywhere. A channel's
  * callback runs in hard interrupt context on the channel's target CPU.
  */
@@ -115,6 +119,8 @@ struct kvmb_driver {
 	int (*probe)(struct kvmb_device *dev);
 	void (*remove)(struct kvmb_device *dev);
 	void (*shutdown)(struct kvmb_device *dev); /* may be NULL */
+	int (*suspend)(struct kvmb_device *dev); /* closes its channels: the connection ends */
+	int (*resume)(struct kvmb_device *dev);	 /* opens them again: the host may be another, the device is the same */
 	struct device_driver driver;	/* the bus fills it */
 };
 

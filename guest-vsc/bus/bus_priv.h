@@ -41,6 +41,7 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	struct workqueue_struct *msg_wq;  /* reads message slots; never waits for the host */
 	struct workqueue_struct *dev_wq;  /* ordered: adds and removes devices; may wait for msg_wq */
 	bool unloading;		/* no offer is taken, no number given back: the host will forget all */
+	u32 max_version;	/* that the user allows */
 };
 extern struct kvmb_state kvmb;
 
@@ -48,6 +49,8 @@ extern struct kvmb_state kvmb;
 int kvmb_synic_start(void);
 void kvmb_synic_stop(void);
 void kvmb_synic_disable_this_cpu(void);
+void kvmb_synic_sleep(void);
+void kvmb_synic_wake(void);
 bool kvmb_synic_taken(void);
 u16 kvmb_hv_post(u32 conn_id, const void *msg, u32 len);
 void kvmb_hv_signal(u32 conn_id);
@@ -56,6 +59,8 @@ bool kvmb_synic_poll_message(u32 type); /* crash path: look into every CPU's slo
 /* conn.c: life, contact, messages */
 int kvmb_bus_start(u32 max_version);
 void kvmb_bus_stop(void);
+int kvmb_bus_sleep(void);
+int kvmb_bus_wake(void);
 int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep);
 void kvmb_wait_begin(struct kvmb_wait *w, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch);
 int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds);
@@ -72,6 +77,8 @@ void kvmb_chan_interrupt(u32 relid);
 void kvmb_chan_on_offer(const struct kvmb_wire_offer *m);
 void kvmb_chan_on_rescind(u32 relid);
 void kvmb_chan_remove_all(void);
+int kvmb_chan_forget_numbers(void);
+void kvmb_chan_rescind_missing(void);
 void kvmb_chan_put(struct kvmb_chan *ch);
 int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu);
 int kvmb_chan_leave_cpu(unsigned int cpu);

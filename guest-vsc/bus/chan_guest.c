@@ -464,6 +464,27 @@ static struct kvmb_chan *find_primary(const struct kvmb_wire_offer *m)
 	return NULL;
 }
 
+static void take_numbers(struct kvmb_chan *ch, const struct kvmb_wire_offer *m)
+{
+	ch->relid = le32_to_cpu(m->relid);
+	ch->dedicated = false;
+	ch->conn_id = KVMB_CONN_EVENT_OLD;
+	if (kvmb.version >= KVMB_VERSION_WIN7) {
+		ch->dedicated = le16_to_cpu(m->dedicated_interrupt) & 1;
+		ch->conn_id = le32_to_cpu(m->connection_id) & HV_CONNECTION_ID_MASK;
+	}
+}
+
+/* A device that we had before we slept, with a number that nobody has. Return: whether it was one */
+static bool woken(struct kvmb_chan *ch, const struct kvmb_wire_offer *m)
+{
+	if (!ch || ch->relid || le16_to_cpu(m->sub_channel_index) || rcu_access_pointer(kvmb.by_relid[le32_to_cpu(m->relid)]))
+		return false;
+	take_numbers(ch, m);
+	rcu_assign_pointer(kvmb.by_relid[ch->relid], ch);
+	return true;
+}
+
 void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 {
 	u32 relid = le32_to_cpu(m->relid);
@@ -483,17 +504,17 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 	spin_lock_init(&ch->tx_lock);
 	ch->type = m->type;
 	ch->instance = m->instance;
-	ch->relid = relid;
 	ch->index = le16_to_cpu(m->sub_channel_index);
 	memcpy(ch->user, m->u.user, sizeof(ch->user));
-	ch->conn_id = KVMB_CONN_EVENT_OLD;
-	if (kvmb.version >= KVMB_VERSION_WIN7) {
-		ch->dedicated = le16_to_cpu(m->dedicated_interrupt) & 1;
-		ch->conn_id = le32_to_cpu(m->connection_id) & HV_CONNECTION_ID_MASK;
-	}
+	take_numbers(ch, m);
 
 	mutex_lock(&kvmb.lock);
 	primary = find_primary(m);
+	if (woken(primary, m)) {
+		mutex_unlock(&kvmb.lock);
+		kfree(ch);
+		return;
+	}
 	if (kvmb.unloading)
 		why = "this driver is being unloaded";
 	else if (rcu_access_pointer(kvmb.by_relid[relid]))
@@ -531,12 +552,13 @@ static void release(struct kvmb_chan *ch)
 
 	kvmb_sysfs_del_chan(ch);
 	mutex_lock(&kvmb.lock);
-	rcu_assign_pointer(kvmb.by_relid[ch->relid], NULL);
-	list_del(&ch->entry);
+	if (ch->relid)
+		rcu_assign_pointer(kvmb.by_relid[ch->relid], NULL);
+	list_del_init(&ch->entry);
 	list_del_init(&ch->sub_entry);
 	mutex_unlock(&kvmb.lock);
 	synchronize_rcu();
-	if (!kvmb.unloading)
+	if (!kvmb.unloading && ch->relid)
 		kvmb_post_msg(KVMB_MSG_RELID_RELEASED, &m, sizeof(m), true);
 	kvmb_chan_put(ch);
 }
@@ -555,7 +577,7 @@ static void rescind_work(struct work_struct *work)
 	bool known;
 
 	mutex_lock(&kvmb.lock);
-	known = rcu_access_pointer(kvmb.by_relid[ch->relid]) == ch;
+	known = ch->relid ? rcu_access_pointer(kvmb.by_relid[ch->relid]) == ch : !list_empty(&ch->entry);
 	mutex_unlock(&kvmb.lock);
 	if (known && !ch->primary) {
 		if (ch->dev)
@@ -587,6 +609,60 @@ void kvmb_chan_on_rescind(u32 relid)
 	kvmb_wake_rescinded(ch);
 	queue_dev_work(ch, rescind_work);
 	kvmb_chan_put(ch);
+}
+
+/* ---- sleep ---- */
+
+/*
+ * The connection ends, numbers mean nothing any more. Sub-channels end with it; primaries wait for an offer of the
+ * same device. Return: -EBUSY when one is open.
+ */
+int kvmb_chan_forget_numbers(void)
+{
+	struct kvmb_chan *ch, *next;
+	int err = 0;
+
+	mutex_lock(&kvmb.lock);
+	list_for_each_entry(ch, &kvmb.chans, entry) {
+		if (ch->state != KVMB_CHAN_OFFERED && !kvmb_chan_gone(ch))
+			err = -EBUSY;
+	}
+	kvmb.unloading = !err; /* no offer is taken from here on, and no number given back */
+	mutex_unlock(&kvmb.lock);
+	if (err)
+		return err;
+	list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
+		if (ch->primary)
+			release(ch);
+	}
+	/* dev_wq rests and no offer is taken: the list stays as it is */
+	list_for_each_entry(ch, &kvmb.chans, entry) {
+		kvmb_sysfs_del_chan(ch);
+		mutex_lock(&kvmb.lock);
+		rcu_assign_pointer(kvmb.by_relid[ch->relid], NULL);
+		ch->relid = 0;
+		mutex_unlock(&kvmb.lock);
+	}
+	synchronize_rcu();
+	return 0;
+}
+
+/* After the new offers: who has no number was not among them */
+void kvmb_chan_rescind_missing(void)
+{
+	struct kvmb_chan *ch, *next;
+
+	/* dev_wq rests and offers only add: the list loses nothing meanwhile */
+	list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
+		if (ch->primary)
+			continue;
+		if (ch->relid) {
+			kvmb_sysfs_add_chan(ch);
+		} else if (!kvmb_chan_gone(ch)) {
+			kvmb_wake_rescinded(ch);
+			queue_dev_work(ch, rescind_work);
+		}
+	}
 }
 
 /* The module goes: devices first, then whatever is left of their channels. */

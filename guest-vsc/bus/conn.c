@@ -243,6 +243,7 @@ static int connect(u32 max_version)
 {
 	int i, err = -EOPNOTSUPP;
 
+	kvmb.max_version = max_version;
 	kvmb.int_page = (void *)get_zeroed_page(GFP_KERNEL);
 	kvmb.monitor_pages[0] = (void *)get_zeroed_page(GFP_KERNEL);
 	kvmb.monitor_pages[1] = (void *)get_zeroed_page(GFP_KERNEL);
@@ -261,8 +262,9 @@ static int connect(u32 max_version)
 		pr_err("kvmbus: no connection to the host: %s\n",
 		       err == -EOPNOTSUPP ? "it speaks no version that we do" :
 		       err == -ETIMEDOUT ? "it does not answer" : "it refuses messages");
-		if (err != -ETIMEDOUT) /* else it may have them */
-			free_shared_pages();
+		if (err == -ETIMEDOUT) /* it may have them: leaked */
+			kvmb.int_page = kvmb.monitor_pages[0] = kvmb.monitor_pages[1] = NULL;
+		free_shared_pages();
 		return err;
 	}
 	pr_info("kvmbus: connected, VMBus %u.%u\n", kvmb.version >> 16, kvmb.version & 0xffff);
@@ -327,7 +329,7 @@ int kvmb_bus_start(u32 max_version)
 	spin_lock_init(&kvmb.wait_lock);
 	atomic_set(&kvmb.next_gpadl, 0xe1e0f); /* as others do; any number but 0 */
 	kvmb.msg_wq = alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM | KVMB_WQ_PERCPU, 0);
-	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", 0);
+	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", WQ_FREEZABLE);
 	if (!kvmb.msg_wq || !kvmb.dev_wq)
 		goto err_wq;
 	err = kvmb_bus_type_register();
@@ -356,6 +358,38 @@ err_type:
 	kvmb_bus_type_unregister();
 err_wq:
 	destroy_workqueues();
+	return err;
+}
+
+/* ---- sleep ---- */
+
+/* Every driver has closed its channels. */
+int kvmb_bus_sleep(void)
+{
+	int err = kvmb_chan_forget_numbers();
+
+	if (err)
+		return err;
+	kvmb_disconnect(false);
+	kvmb_synic_sleep();
+	return 0;
+}
+
+/* Whatever machine this is now: known devices get their new numbers, those that are missing are gone. */
+int kvmb_bus_wake(void)
+{
+	struct kvmb_wire_msg m, done;
+	int err;
+
+	kvmb_synic_wake();
+	err = connect(kvmb.max_version);
+	if (!err) {
+		kvmb.unloading = false;
+		err = kvmb_ask(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), KVMB_MSG_ALL_OFFERS_DELIVERED, 0, NULL, &done,
+			       sizeof(done));
+	}
+	/* dev_wq rests until tasks run again: nothing is added or removed before */
+	kvmb_chan_rescind_missing();
 	return err;
 }
 

@@ -8,6 +8,8 @@
  */
 #include <linux/cpu.h>
 #include <linux/module.h>
+#include <linux/platform_device.h>
+#include <linux/pm.h>
 #include <linux/slab.h>
 
 #include "guest-vsc/bus/bus_priv.h"
@@ -98,6 +100,41 @@ static struct attribute *device_attrs[] = {
 };
 ATTRIBUTE_GROUPS(device);
 
+/* ---- sleep ---- */
+
+static int device_suspend(struct device *d)
+{
+	struct kvmb_driver *drv = d->driver ? container_of(d->driver, struct kvmb_driver, driver) : NULL;
+
+	return drv && drv->suspend ? drv->suspend(to_kvmb_device(d)) : 0;
+}
+
+static int device_resume(struct device *d)
+{
+	struct kvmb_driver *drv = d->driver ? container_of(d->driver, struct kvmb_driver, driver) : NULL;
+
+	if (kvmb_chan_gone(to_kvmb_device(d)->chan))
+		return 0; /* not there any more: it is removed when tasks run again */
+	return drv && drv->resume ? drv->resume(to_kvmb_device(d)) : 0;
+}
+
+static const struct dev_pm_ops device_pm = { SET_SYSTEM_SLEEP_PM_OPS(device_suspend, device_resume) };
+
+/* The devices' parent goes to sleep after all of them, and wakes before. */
+static int bus_suspend(struct device *d)
+{
+	return kvmb_bus_sleep();
+}
+
+static int bus_resume(struct device *d)
+{
+	return kvmb_bus_wake();
+}
+
+static const struct dev_pm_ops bus_pm = { SET_NOIRQ_SYSTEM_SLEEP_PM_OPS(bus_suspend, bus_resume) };
+static struct platform_driver bus_driver = { .driver = { .name = "kvmbus", .pm = &bus_pm } };
+static struct platform_device *bus_device;
+
 static struct bus_type kvmbus_type = {
 	.name = "kvmbus",
 	.match = bus_match,
@@ -105,6 +142,7 @@ static struct bus_type kvmbus_type = {
 	.probe = bus_probe,
 	.remove = bus_remove,
 	.shutdown = bus_shutdown,
+	.pm = &device_pm,
 	.dev_groups = device_groups,
 };
 
@@ -254,6 +292,7 @@ int kvmb_device_add(struct kvmb_chan *ch)
 	kref_get(&ch->ref);
 	dev->chan = ch;
 	dev->dev.bus = &kvmbus_type;
+	dev->dev.parent = &bus_device->dev;
 	dev->dev.release = device_release;
 	dev_set_name(&dev->dev, "%pUl", ch->instance.b);
 	/* only the device's own memory is shared with the host, page lists are made by hand */
@@ -313,12 +352,29 @@ int kvmb_bus_type_register(void)
 		return err;
 	err = bus_create_file(&kvmbus_type, &bus_attr_protocol_version);
 	if (err)
-		bus_unregister(&kvmbus_type);
+		goto err_type;
+	err = platform_driver_register(&bus_driver);
+	if (err)
+		goto err_file;
+	bus_device = platform_device_register_simple("kvmbus", PLATFORM_DEVID_NONE, NULL, 0);
+	if (IS_ERR(bus_device)) {
+		err = PTR_ERR(bus_device);
+		goto err_driver;
+	}
+	return 0;
+err_driver:
+	platform_driver_unregister(&bus_driver);
+err_file:
+	bus_remove_file(&kvmbus_type, &bus_attr_protocol_version);
+err_type:
+	bus_unregister(&kvmbus_type);
 	return err;
 }
 
 void kvmb_bus_type_unregister(void)
 {
+	platform_device_unregister(bus_device);
+	platform_driver_unregister(&bus_driver);
 	bus_remove_file(&kvmbus_type, &bus_attr_protocol_version);
 	bus_unregister(&kvmbus_type);
 }

@@ -201,6 +201,27 @@ void kvmb_synic_disable_this_cpu(void)
 	synic_disable();
 }
 
+static void sleep_here(void *unused)
+{
+	synic_disable();
+}
+
+static void wake_here(void *unused)
+{
+	synic_enable(this_cpu_ptr(&cpu_synic));
+}
+
+/* The pages stay; the MSRs are gone when the machine was off. */
+void kvmb_synic_sleep(void)
+{
+	on_each_cpu(sleep_here, NULL, 1);
+}
+
+void kvmb_synic_wake(void)
+{
+	on_each_cpu(wake_here, NULL, 1);
+}
+
 static int cpu_comes(unsigned int cpu)
 {
 	synic_enable(per_cpu_ptr(&cpu_synic, cpu));

@@ -360,6 +360,34 @@ static void net_remove(struct kvmb_device *dev)
 	kvfree(nic);
 }
 
+static int net_suspend(struct kvmb_device *dev)
+{
+	struct net_nic *nic = dev_get_drvdata(&dev->dev);
+
+	rtnl_lock();
+	netif_device_detach(nic->ndev);
+	kvmb_net_stop(nic);
+	rtnl_unlock();
+	cancel_delayed_work_sync(&nic->sub_work);
+	return 0;
+}
+
+static int net_resume(struct kvmb_device *dev)
+{
+	struct net_nic *nic = dev_get_drvdata(&dev->dev);
+	int err;
+
+	rtnl_lock();
+	err = bring_up(nic);
+	if (!err) {
+		netif_device_attach(nic->ndev);
+		if (nic->up)
+			show_link(nic);
+	}
+	rtnl_unlock();
+	return err;
+}
+
 static const struct kvmb_guid net_types[] = { KVMB_NET_TYPE_GUID };
 
 static struct kvmb_driver net_driver = {
@@ -368,6 +396,8 @@ static struct kvmb_driver net_driver = {
 	.num_types = ARRAY_SIZE(net_types),
 	.probe = net_probe,
 	.remove = net_remove,
+	.suspend = net_suspend,
+	.resume = net_resume,
 };
 
 static int __init net_init(void)

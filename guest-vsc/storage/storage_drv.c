@@ -401,6 +401,21 @@ static void stor_remove(struct kvmb_device *dev)
 }
 
 
+/* Disks sleep before their controller: nothing is out. */
+static int stor_suspend(struct kvmb_device *dev)
+{
+	struct stor_dev *sd = dev_get_drvdata(&dev->dev);
+
+	cancel_work_sync(&sd->scan_work);
+	kvmb_stor_stop(sd);
+	return 0;
+}
+
+static int stor_resume(struct kvmb_device *dev)
+{
+	return kvmb_stor_start(dev_get_drvdata(&dev->dev));
+}
+
 static const struct kvmb_guid stor_types[] = { KVMB_SCSI_TYPE_GUID, KVMB_IDE_TYPE_GUID };
 
 static struct kvmb_driver stor_driver = {
@@ -409,6 +424,8 @@ static struct kvmb_driver stor_driver = {
 	.num_types = ARRAY_SIZE(stor_types),
 	.probe = stor_probe,
 	.remove = stor_remove,
+	.suspend = stor_suspend,
+	.resume = stor_resume,
 };
 
 static int __init stor_init(void)

@@ -66,6 +66,14 @@ void kvmb_synic_disable_this_cpu(void)
 {
 }
 
+void kvmb_synic_sleep(void)
+{
+}
+
+void kvmb_synic_wake(void)
+{
+}
+
 bool kvmb_synic_taken(void)
 {
 	return false;
