@@ -88,6 +88,10 @@ const char *kvmb_chan_state_name(const struct kvmb_chan *ch);
 int kvmb_gpadl_from_pages(struct kvmb_chan *ch, struct page **pages, u32 num, u32 *handle);
 int kvmb_gpadl_teardown(struct kvmb_chan *ch, u32 handle);
 
+/* debug.c */
+void kvmb_debug_start(void);
+void kvmb_debug_stop(void);
+
 /* device.c: bus type, sysfs */
 int kvmb_bus_type_register(void);
 void kvmb_bus_type_unregister(void);

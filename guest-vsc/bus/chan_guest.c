@@ -21,6 +21,7 @@
 #include <linux/vmalloc.h>
 
 #include "guest-vsc/bus/bus_priv.h"
+#include "guest-vsc/bus/kvmb_trace.h"
 #include "guest-vsc/compat/compat.h"
 
 static const char *const state_names[] = { "offered", "opening", "open", "closing" };
@@ -43,6 +44,7 @@ static void set_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
 {
 	lockdep_assert_held(&kvmb.lock);
 	WARN_ON_ONCE(!(moves[ch->state] & (1 << to)));
+	trace_chan_state(ch->relid, ch->state, to);
 	ch->state = to;
 }
 
@@ -79,6 +81,7 @@ EXPORT_SYMBOL_GPL(kvmb_chan_fail);
 void kvmb_chan_signal(struct kvmb_chan *ch)
 {
 	ch->signals++;
+	trace_ring_signal(ch->relid);
 	if (!ch->dedicated && kvmb.int_page) /* its second half is for the host */
 		set_bit(ch->relid, kvmb.int_page + KVMB_PAGE_SIZE / 2);
 	kvmb_hv_signal(ch->conn_id);
@@ -104,6 +107,8 @@ int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const voi
 	 */
 	if (signal > 0)
 		kvmb_chan_signal(ch);
+	if (err == -EAGAIN)
+		trace_ring_full(ch->relid);
 	if (err == -EPROTO || signal < 0) {
 		kvmb_chan_fail(ch, "the read index of its ring is wild");
 		return -EPROTO;

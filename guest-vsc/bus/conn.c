@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 
 #include "guest-vsc/bus/bus_priv.h"
+#include "guest-vsc/bus/kvmb_trace.h"
 #include "guest-vsc/compat/compat.h"
 
 #define POST_TRIES 100
@@ -34,7 +35,7 @@ EXPORT_SYMBOL_GPL(kvmb_bus_protocol);
 
 /* ---- sending ---- */
 
-int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep)
+static int post(enum kvmb_msg type, void *msg, u32 len, bool may_sleep)
 {
 	struct kvmb_wire_msg h = { .type = cpu_to_le32(type) };
 	unsigned int try, us = 1;
@@ -57,6 +58,14 @@ int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep)
 		us = min(us * 2, may_sleep ? 1u << 20 : 1000u);
 	}
 	return -EBUSY;
+}
+
+int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep)
+{
+	int err = post(type, msg, len, may_sleep);
+
+	trace_chanmsg_tx(type, len, err);
+	return err;
 }
 
 /* ---- waiting ---- */
@@ -171,7 +180,10 @@ void kvmb_on_message(const void *msg, u32 len)
 		return;
 	type = le32_to_cpu(m->h.type);
 	info = kvmb_msg_info(type);
-	if (!info || info->flags & KVMB_MSG_F_TO_HOST || len < info->min_size) {
+	if (info && (info->flags & KVMB_MSG_F_TO_HOST || len < info->min_size))
+		info = NULL;
+	trace_chanmsg_rx(type, len, info ? 0 : -EPROTO);
+	if (!info) {
 		pr_warn_ratelimited("kvmbus: message %u of %u bytes from the host ignored\n", type, len);
 		return;
 	}
@@ -335,6 +347,7 @@ int kvmb_bus_start(u32 max_version)
 	err = kvmb_bus_type_register();
 	if (err)
 		goto err_wq;
+	kvmb_debug_start();
 	err = kvmb_synic_start();
 	if (err)
 		goto err_type;
@@ -355,6 +368,7 @@ err_synic:
 	kvmb.version = 0;
 	kvmb_synic_stop();
 err_type:
+	kvmb_debug_stop();
 	kvmb_bus_type_unregister();
 err_wq:
 	destroy_workqueues();
@@ -401,6 +415,7 @@ void kvmb_bus_stop(void)
 	kvmb_chan_remove_all();
 	kvmb_disconnect(false);
 	kvmb_synic_stop();
+	kvmb_debug_stop();
 	destroy_workqueues();
 	kvmb_bus_type_unregister();
 }
