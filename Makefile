@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 FUZZ_SECS ?= 10
 
-.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-cli fuzz modules boot bench ringbench deb install clean
+.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-cli fuzz modules kunit boot bench ringbench deb install clean
 
 all: build/build.ninja
 	@ninja -C build --quiet
@@ -48,6 +48,9 @@ fuzz: deps ## every fuzz target for FUZZ_SECS=10 seconds
 
 modules: ## the guest modules against the installed kernel headers, W=1, warnings are errors
 	@tests/modules here
+
+kunit: deps ## the guest modules against a scripted host in a kernel with KASAN and lockdep; the mutation check. Half an hour the first time
+	@tests/kunit/run core vsc mutants
 
 deb: ## packages for guests: kvmbus-guest-dkms, kvmbus-guest-tools, into build/deb
 	@packaging/deb

@@ -4,17 +4,28 @@
 
 Everything that is read stands in memory first, and the first start of each only warms caches:
 under the instruction clock, waiting for the host's files would count as time."""
-import os, subprocess, sys, time
+import glob, os, re, shutil, subprocess, sys, time
 
 reps, kvmbus, kernel, initrd = int(sys.argv[1]), *sys.argv[2:5]
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vmm import DIR as D, stage
 
 _, _, initrd, _ = stage(kernel + '/vmlinux', kernel + '/bzImage', initrd, kvmbus)
+# libraries and firmware too, of both: looking one up over 9p costs more than reading it from memory
+qemu = shutil.which('qemu-system-x86_64')
+for program in (kvmbus, qemu):
+    for lib in re.findall(r'=> (/\S+)', subprocess.run(['ldd', program], capture_output=True, text=True).stdout):
+        os.makedirs(f'{D}/lib', exist_ok=True)
+        shutil.copy(lib, f'{D}/lib')
+os.environ['LD_LIBRARY_PATH'] = f'{D}/lib'
+os.makedirs(f'{D}/share', exist_ok=True)
+for data in glob.glob('/usr/share/seabios/*.bin') + glob.glob('/usr/share/qemu/*.bin') + glob.glob('/usr/share/qemu/*.rom'):
+    shutil.copy(data, f'{D}/share')
+shutil.copy(qemu, D)
 APPEND = 'console=ttyS0 quiet panic=-1 kvmb.job=idle'
 # QEMU twice: as people start it, RAM anonymous (its private memory then is the guest's, too), and
 # with RAM in a memfd, so that what is its own can be told apart
-ANON = ['qemu-system-x86_64', '-nodefaults', '-display', 'none', '-enable-kvm', '-cpu', 'host', '-m', '512',
+ANON = [f'{D}/qemu-system-x86_64', '-L', f'{D}/share', '-nodefaults', '-display', 'none', '-enable-kvm', '-cpu', 'host', '-m', '512',
         '-append', APPEND, '-initrd', initrd]
 QEMU = ANON + ['-object', 'memory-backend-memfd,id=m,size=512M,share=on', '-machine', 'q35,memory-backend=m']
 KVMBUS = [f'{D}/kvmbus', 'run', '--memory', '512M,huge=on', '--name', 'bench', '--append', APPEND, '--initrd', initrd]
