@@ -662,7 +662,8 @@ void kvmb_chan_rescind_missing(void)
 		if (ch->primary)
 			continue;
 		if (ch->relid) {
-			kvmb_sysfs_add_chan(ch);
+			if (ch->dev && !ch->kobj) /* a device that was there before */
+				kvmb_sysfs_add_chan(ch);
 		} else if (!kvmb_chan_gone(ch)) {
 			kvmb_wake_rescinded(ch);
 			queue_dev_work(ch, rescind_work);

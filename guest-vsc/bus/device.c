@@ -8,7 +8,6 @@
  */
 #include <linux/cpu.h>
 #include <linux/module.h>
-#include <linux/platform_device.h>
 #include <linux/pm.h>
 #include <linux/slab.h>
 
@@ -132,8 +131,31 @@ static int bus_resume(struct device *d)
 }
 
 static const struct dev_pm_ops bus_pm = { SET_NOIRQ_SYSTEM_SLEEP_PM_OPS(bus_suspend, bus_resume) };
-static struct platform_driver bus_driver = { .driver = { .name = "kvmbus", .pm = &bus_pm } };
-static struct platform_device *bus_device;
+
+static void bus_device_release(struct device *d)
+{
+	kfree(d);
+}
+
+static const struct device_type bus_device_type = { .name = "kvmbus", .pm = &bus_pm, .release = bus_device_release };
+static struct device *bus_device; /* /sys/devices/kvmbus */
+
+static int add_bus_device(void)
+{
+	int err;
+
+	bus_device = kzalloc(sizeof(*bus_device), GFP_KERNEL);
+	if (!bus_device)
+		return -ENOMEM;
+	device_initialize(bus_device);
+	bus_device->type = &bus_device_type;
+	err = dev_set_name(bus_device, "kvmbus");
+	if (!err)
+		err = device_add(bus_device);
+	if (err)
+		put_device(bus_device);
+	return err;
+}
 
 static struct bus_type kvmbus_type = {
 	.name = "kvmbus",
@@ -292,7 +314,7 @@ int kvmb_device_add(struct kvmb_chan *ch)
 	kref_get(&ch->ref);
 	dev->chan = ch;
 	dev->dev.bus = &kvmbus_type;
-	dev->dev.parent = &bus_device->dev;
+	dev->dev.parent = bus_device;
 	dev->dev.release = device_release;
 	dev_set_name(&dev->dev, "%pUl", ch->instance.b);
 	/* only the device's own memory is shared with the host, page lists are made by hand */
@@ -353,17 +375,10 @@ int kvmb_bus_type_register(void)
 	err = bus_create_file(&kvmbus_type, &bus_attr_protocol_version);
 	if (err)
 		goto err_type;
-	err = platform_driver_register(&bus_driver);
+	err = add_bus_device();
 	if (err)
 		goto err_file;
-	bus_device = platform_device_register_simple("kvmbus", PLATFORM_DEVID_NONE, NULL, 0);
-	if (IS_ERR(bus_device)) {
-		err = PTR_ERR(bus_device);
-		goto err_driver;
-	}
 	return 0;
-err_driver:
-	platform_driver_unregister(&bus_driver);
 err_file:
 	bus_remove_file(&kvmbus_type, &bus_attr_protocol_version);
 err_type:
@@ -373,8 +388,7 @@ err_type:
 
 void kvmb_bus_type_unregister(void)
 {
-	platform_device_unregister(bus_device);
-	platform_driver_unregister(&bus_driver);
+	device_unregister(bus_device);
 	bus_remove_file(&kvmbus_type, &bus_attr_protocol_version);
 	bus_unregister(&kvmbus_type);
 }

