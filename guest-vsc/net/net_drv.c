@@ -62,8 +62,12 @@ static void link_work(struct work_struct *work)
 	struct net_nic *nic = container_of(work, struct net_nic, link_work);
 
 	rtnl_lock();
-	if (nic->up && !nic->closing)
+	if (nic->up && !nic->closing) {
+		/* it may be up again already: who asks for addresses anew must see that it was down */
+		if (xchg(&nic->link_lost, false))
+			netif_carrier_off(nic->ndev);
 		show_link(nic);
+	}
 	rtnl_unlock();
 }
 

@@ -130,7 +130,7 @@ struct net_nic {
 	atomic_long_t tx_dropped;
 	u8 control[NET_RESPONSE_MAX + 64]; /* copy of a control message; the primary's NAPI */
 	u16 send_table[KVMB_NVSP_TABLE_SIZE]; /* queue by hash */
-	bool link;
+	bool link, link_lost;	/* as it is; whether it was down since it was last shown */
 	struct work_struct link_work, filter_work;
 	struct delayed_work sub_work;
 

@@ -161,6 +161,7 @@ static void indicated(struct net_nic *nic, const u8 *msg, u32 len)
 		break;
 	case KVMB_RNDIS_INDICATE_DISCONNECT:
 		link = false;
+		WRITE_ONCE(nic->link_lost, true);
 		break;
 	default:
 		return;

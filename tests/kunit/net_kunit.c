@@ -965,7 +965,7 @@ static void indicate(u32 status, u32 len)
 CASE(the_link_follows_the_host)
 {
 	struct net_device *ndev = nic_up();
-	u32 i;
+	u32 i, down;
 
 	NEED(ndev);
 	for (i = 0; i < 100; i++) {
@@ -977,6 +977,16 @@ CASE(the_link_follows_the_host)
 	for (i = 0; i < 10000 && !netif_carrier_ok(ndev); i++)
 		msleep(2);
 	CHECK(netif_carrier_ok(ndev));
+	down = atomic_read(&ndev->carrier_down_count);
+	rtnl_lock(); /* down and up before anybody can look */
+	indicate(KVMB_RNDIS_INDICATE_DISCONNECT, 20);
+	indicate(KVMB_RNDIS_INDICATE_CONNECT, 20);
+	msleep(100);
+	rtnl_unlock();
+	for (i = 0; i < 10000 && !(netif_carrier_ok(ndev) && atomic_read(&ndev->carrier_down_count) > down); i++)
+		msleep(2);
+	CHECK(netif_carrier_ok(ndev));
+	CHECK_EQ(atomic_read(&ndev->carrier_down_count), down + 1);
 	indicate(KVMB_RNDIS_INDICATE_DISCONNECT, 20);
 	for (i = 0; i < 10000 && netif_carrier_ok(ndev); i++)
 		msleep(2);
