@@ -443,12 +443,17 @@ static int transmit(struct net_device *ndev, u32 len, u8 seed)
 static bool still_hears(struct net_device *ndev)
 {
 	static u8 frame[200];
-	int before = atomic_read(&heard.num);
+	int before = atomic_read(&heard.num), i;
 
 	make_frame(frame, sizeof(frame), ndev->dev_addr, host_mac, 9);
 	frame_to_guest(chan(), frame, sizeof(frame), NULL);
-	return heard_more_than(before) && heard.len == sizeof(frame) - ETH_HLEN &&
-	       heard.sum == sum_of(frame + ETH_HLEN, sizeof(frame) - ETH_HLEN);
+	for (i = 0; i < 10000; i++) { /* others may still be on their way before it */
+		if (atomic_read(&heard.num) > before && heard.len == sizeof(frame) - ETH_HLEN &&
+		    heard.sum == sum_of(frame + ETH_HLEN, sizeof(frame) - ETH_HLEN))
+			return true;
+		msleep(2);
+	}
+	return false;
 }
 
 static u64 counter(struct net_device *ndev, const char *name)
