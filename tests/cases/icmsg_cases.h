@@ -13,10 +13,11 @@
 CASE(icmsg_round_trip)
 {
 	static const u32 fw[] = { KVMB_IC_FW_1, KVMB_IC_FW_3 }, ms[] = { KVMB_IC_VERSION(4, 0) };
-	struct kvmb_icmsg m, out = { .type = KVMB_IC_HEARTBEAT, .framework = KVMB_IC_FW_3,
-				     .message = KVMB_IC_VERSION(3, 0), .transaction = 9, .flags = 3,
-				     .payload = (const u8 *)"abcd", .size = 4 };
-	u8 buf[128];
+	struct kvmb_icmsg out = { .type = KVMB_IC_HEARTBEAT, .framework = KVMB_IC_FW_3,
+				  .message = KVMB_IC_VERSION(3, 0), .transaction = 9, .flags = 3,
+				  .payload = (const u8 *)"abcd", .size = 4 };
+	u8 buf[128] = { 0 };
+	struct kvmb_icmsg m = { .payload = buf }; /* if it cannot be parsed, which is said and no crash */
 	u32 len, f, v;
 
 	len = kvmb_icmsg_build(buf, &out);
