@@ -14,7 +14,7 @@ step() { # COMMAND... : then the guest must say PATTERN once more
 	"$KVMBUS" disk f "$@" >"$W/out" 2>&1 || fail "disk $*: $(cat "$W/out")"
 	local end=$((SECONDS + 60)); until [ "$(count "$pattern")" -gt "$n" ]; do
 		grep -q 'GUEST: FAIL' "$log" && fail "$(grep -m1 'GUEST: FAIL' "$log")"
-		[ $SECONDS -lt $end ] || fail "the guest did not notice: disk $*"; sleep 0.1; done
+		[ $SECONDS -lt $end ] || fail "the guest did not notice: disk $*"; nap 0.1; done
 }
 while [ $cycles -lt 1 ] || [ $SECONDS -lt $stop ]; do
 	truncate -s 16M "$W/extra"

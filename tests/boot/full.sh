@@ -14,10 +14,10 @@ vm f "${GUEST:-storage}" "kvmb.job=full" --cpus 2 --memory 512M --disk "$I"
 wait_log f 'GUEST: filling begins' 90
 end=$((SECONDS + 90)); until [ "$(state 'd["state"]')" = paused ]; do
 	grep -qE 'GUEST: (FAIL|ok)' "$W/f.log" && fail "the guest did not wait: $(tail -1 "$W/f.log")"
-	[ $SECONDS -lt $end ] || fail "the VM did not pause"; sleep 0.3; done
+	[ $SECONDS -lt $end ] || fail "the VM did not pause"; nap 0.3; done
 grep -q 'No space left on device; remove the cause, then: kvmbus resume f' "$W/f.err.log" || fail "nothing says what to do: $(cat "$W/f.err.log")"
 "$KVMBUS" resume f || fail resume # without making room: it must come to rest again, not fail
-end=$((SECONDS + 30)); until [ "$(state 'd["state"]')" = paused ]; do [ $SECONDS -lt $end ] || fail "the VM did not pause again"; sleep 0.3; done
+end=$((SECONDS + 30)); until [ "$(state 'd["state"]')" = paused ]; do [ $SECONDS -lt $end ] || fail "the VM did not pause again"; nap 0.3; done
 mount -o remount,size=128M "$W/fs"
 "$KVMBUS" resume f || fail resume
 wait_log f 'GUEST: ok full' 120

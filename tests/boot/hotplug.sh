@@ -51,7 +51,7 @@ does '' eject 0:2
 does 'lost 0:2' remove 0:2
 # a device of the host: mounted ones are refused; one that vanishes is told of and goes
 if modprobe -d "$LAB_KERNELS/generic" scsi_debug dev_size_mb=16 2>/dev/null && modprobe -d "$LAB_KERNELS/generic" sd_mod; then
-	end=$((SECONDS + 20)); until S=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) && [ -b /dev/$S ]; do [ $SECONDS -lt $end ] || fail "no scsi_debug disk"; sleep 0.2; done
+	end=$((SECONDS + 20)); until S=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) && [ -b /dev/$S ]; do [ $SECONDS -lt $end ] || fail "no scsi_debug disk"; nap 0.2; done
 	mkdir -p /dev/disk/by-id; ln -sf ../../$S /dev/disk/by-id/test-disk
 	mkfs.ext4 -q /dev/$S; mkdir m; if mount /dev/$S m 2>/dev/null; then refuses 1 'mounted' add /dev/disk/by-id/test-disk; umount m; fi
 	does 'seen 0:7 size 32768' add /dev/disk/by-id/test-disk,lun=7

@@ -14,13 +14,13 @@ kills=0
 for i in 1 2; do
 	sleep 1
 	kill -9 $(daemon) && kills=$((kills + 1))
-	end=$((SECONDS + 120)); until [ "$(state 'd["disks"][0]["health"]')" = ok ] && daemon >/dev/null; do [ $SECONDS -lt $end ] || fail "the daemon was not restarted"; sleep 0.2; done
+	end=$((SECONDS + 120)); until [ "$(state 'd["disks"][0]["health"]')" = ok ] && daemon >/dev/null; do [ $SECONDS -lt $end ] || fail "the daemon was not restarted"; nap 0.2; done
 done
 # without its image the daemon cannot come back: the VM waits
 mv "$I" "$W/away"; kill -9 $(daemon)
 end=$((SECONDS + 120)); until [ "$(state 'd["state"]')" = paused ]; do
 	grep -qE 'GUEST: (FAIL|fio read)' "$W/k.log" && fail "the guest did not wait: $(tail -1 "$W/k.log")"
-	[ $SECONDS -lt $end ] || fail "the VM did not pause"; sleep 0.3; done
+	[ $SECONDS -lt $end ] || fail "the VM did not pause"; nap 0.3; done
 state 'd["stop_reason"]' | grep -q 'disk 0:0' || fail "no reason: $(state 'd["stop_reason"]')"
 grep -q 'remove the cause, then: kvmbus resume k' "$W/k.err.log" || fail "nothing says what to do"
 mv "$W/away" "$I"

@@ -23,7 +23,7 @@ until grep -q 'GUEST: ok nethot' "$W/h.log" 2>/dev/null; do
 		[ "$("$KVMBUS" nic h list)" = "" ] || fail "still there: $("$KVMBUS" nic h list)"
 		removals=$((removals + 1)) ;;
 	add) do_nic add "$nic" ;;
-	*) sleep 0.1; continue ;;
+	*) nap 0.1; continue ;;
 	esac
 	asked=$((asked + 1))
 done

@@ -27,7 +27,7 @@ page=$(python3 -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1
 QUIET=1
 before=$(grep -m1 'GUEST: address' "$W/u.log")
 kill -9 $(pgrep -P $PID_u passt) || fail "no passt"
-end=$((SECONDS + 30)); until [ "$(info restarts)" = 1 ] && [ "$(info link)" = up ]; do [ $SECONDS -lt $end ] || fail "passt was not restarted"; sleep 0.2; done
+end=$((SECONDS + 30)); until [ "$(info restarts)" = 1 ] && [ "$(info link)" = up ]; do [ $SECONDS -lt $end ] || fail "passt was not restarted"; nap 0.2; done
 wait_log u "GUEST: ok net" 120
 [ "$(grep -c "$before" "$W/u.log")" = 2 ] || fail "the lease changed: $(grep 'GUEST: address' "$W/u.log")"
 vm_end u 30 0

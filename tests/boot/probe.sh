@@ -19,6 +19,6 @@ assert i["state"] == "running" and i["vmbus"]["version"] == sys.argv[1], i["vmbu
 assert all(c["state"] == "open" for c in i["channels"]), i["channels"]
 hb = i["integration"]["heartbeat"]; assert hb["state"] == "ready" and hb["status"] == "ok", hb' "$want" || fail "info disagrees"
 end=$((SECONDS + 10)); until [ "$("$KVMBUS" info p --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["integration"]["heartbeat"]["beats"])')" -ge 1 ]; do
-	[ $SECONDS -lt $end ] || fail "no heartbeat"; sleep 0.3; done
+	[ $SECONDS -lt $end ] || fail "no heartbeat"; nap 0.3; done
 "$KVMBUS" stop p --timeout 60 || fail "stop"
 vm_end p 30 0

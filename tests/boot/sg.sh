@@ -17,7 +17,7 @@ wait_log s 'GUEST: want locked' 60
 "$KVMBUS" disk s eject 0:2 2>"$W/e" && fail "a mounted DVD was ejected"
 [ $? = 4 ] && grep -q 'locked' "$W/e" || fail "eject of a locked drive: $(cat "$W/e")"
 wait_log s 'GUEST: ok dvd' 60
-end=$((SECONDS + 10)); until "$KVMBUS" disk s list | grep -q '0:2 (empty)'; do [ $SECONDS -lt $end ] || fail "ejected by the guest, still there"; sleep 0.2; done
+end=$((SECONDS + 10)); until "$KVMBUS" disk s list | grep -q '0:2 (empty)'; do [ $SECONDS -lt $end ] || fail "ejected by the guest, still there"; nap 0.2; done
 # unmapping gave the space back to the host's file
 [ "$(du -k "$W/d" | cut -f1)" -lt 1024 ] || fail "the file still takes $(du -k "$W/d")"
 "$KVMBUS" stats s --json | python3 -c '

@@ -20,7 +20,7 @@ until grep -q 'GUEST: ok stress' "$W/s.log" 2>/dev/null; do
 	case $want in
 	remove) do_nic remove net0 ;;
 	add) do_nic add "$nic" ;;
-	*) sleep 0.1; continue ;;
+	*) nap 0.1; continue ;;
 	esac
 	asked=$((asked + 1))
 done
