@@ -8,11 +8,19 @@
 #include "vmbus-core/proto/rndis.h"
 
 #define ETH_LEN 14u
+#define IP_DF 0x4000 /* the packet's number says nothing then: RFC 6864, 4 */
+#define IPV6_LEN 40u
 #define TCP_LEN 20u
 #define UDP_LEN 8u
 #define TCP_CSUM_AT 16u
 #define UDP_CSUM_AT 6u
 #define MAX_EXTENSIONS 8u
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_PSH 0x08
+#define TCP_URG 0x20
+#define TCP_CWR 0x80
 
 static u16 get16(const u8 *p)
 {
@@ -23,6 +31,17 @@ static void put16(u8 *p, u32 v)
 {
 	p[0] = (u8)(v >> 8);
 	p[1] = (u8)v;
+}
+
+static u32 get32(const u8 *p)
+{
+	return (u32)get16(p) << 16 | get16(p + 2);
+}
+
+static void put32(u8 *p, u32 v)
+{
+	put16(p, v >> 16);
+	put16(p + 2, v);
 }
 
 /* ---- checksums ---- */
@@ -94,7 +113,7 @@ static int parse_ipv4(const u8 *p, u32 len, struct kvmb_frame_headers *h)
 
 static int parse_ipv6(const u8 *p, u32 len, struct kvmb_frame_headers *h)
 {
-	u32 off = h->l3 + 40u, i, size;
+	u32 off = h->l3 + IPV6_LEN, i, size;
 	u8 next;
 
 	h->ipv6 = true;
@@ -149,24 +168,42 @@ static bool tcp_at(const struct kvmb_frame_headers *h, u32 said)
 	return h->l4 && h->l4_proto == 6 && (!said || said == h->l4);
 }
 
-static int tx_lso(u8 *head, u32 head_len, u32 frame_len, u32 lso, const struct kvmb_frame_headers *h,
-		  struct virtio_net_hdr *vnet)
+/* Behind the TCP header; 0 = it leaves the copy. */
+static u32 tcp_end(const u8 *head, u32 head_len, const struct kvmb_frame_headers *h)
 {
-	u32 mss = KVMB_LSO_MSS(lso), hdr;
-	u8 *ip = head + h->l3, *tcp = head + h->l4;
+	u32 end;
 
-	if (!(lso & KVMB_LSO_V2) || !!(lso & KVMB_LSO_IPV6) != h->ipv6 || mss < KVMB_OFFLOAD_MIN_MSS ||
-	    mss > 0xffff || !tcp_at(h, KVMB_LSO_TCP_OFFSET(lso)) || head_len < h->l4 + TCP_LEN)
-		return -EPROTO;
-	hdr = h->l4 + (tcp[12] >> 4) * 4u;
-	if (hdr < h->l4 + TCP_LEN || hdr > head_len || frame_len - h->l3 > 0xffff)
-		return -EPROTO;
+	if (head_len < h->l4 + TCP_LEN)
+		return 0;
+	end = h->l4 + (head[h->l4 + 12] >> 4) * 4u;
+	return end < h->l4 + TCP_LEN || end > head_len ? 0 : end;
+}
+
+static void put_ip_len(u8 *head, const struct kvmb_frame_headers *h, u32 frame_len)
+{
+	u8 *ip = head + h->l3;
+
 	if (h->ipv6) {
-		put16(ip + 4, frame_len - h->l3 - 40);
+		put16(ip + 4, frame_len - h->l3 - IPV6_LEN);
 	} else {
 		put16(ip + 2, frame_len - h->l3);
 		fill_ip_csum(ip);
 	}
+}
+
+static int tx_lso(u8 *head, u32 head_len, u32 frame_len, u32 lso, const struct kvmb_frame_headers *h,
+		  struct virtio_net_hdr *vnet)
+{
+	u32 mss = KVMB_LSO_MSS(lso), hdr;
+	u8 *tcp = head + h->l4;
+
+	if (!(lso & KVMB_LSO_V2) || !!(lso & KVMB_LSO_IPV6) != h->ipv6 || mss < KVMB_OFFLOAD_MIN_MSS ||
+	    mss > 0xffff || !tcp_at(h, KVMB_LSO_TCP_OFFSET(lso)))
+		return -EPROTO;
+	hdr = tcp_end(head, head_len, h);
+	if (!hdr || frame_len - h->l3 > 0xffff)
+		return -EPROTO;
+	put_ip_len(head, h, frame_len);
 	add_length(tcp + TCP_CSUM_AT, frame_len - h->l4);
 	vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	vnet->csum_start = h->l4;
@@ -174,7 +211,7 @@ static int tx_lso(u8 *head, u32 head_len, u32 frame_len, u32 lso, const struct k
 	vnet->hdr_len = (u16)hdr;
 	if (frame_len - hdr > mss) { /* else it is one segment already */
 		vnet->gso_type = h->ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
-		if (tcp[13] & 0x80) /* CWR belongs to the first segment only */
+		if (tcp[13] & TCP_CWR) /* it belongs to the first segment only */
 			vnet->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 		vnet->gso_size = (u16)mss;
 	}
@@ -293,4 +330,34 @@ int kvmb_offload_rx(const struct virtio_net_hdr *vnet, const struct iovec *iov, 
 		sum = 0xffff; /* 0 says "none" in UDP */
 	poke16(iov, num, at - skip, sum);
 	return 0;
+}
+
+u32 kvmb_offload_split(u8 *head, u32 head_len, u32 len, u32 mss, u32 max, u8 *tail, u32 *hdr_len)
+{
+	struct kvmb_frame_headers h;
+	u32 hdr, segments, first, said;
+	u8 *tcp;
+
+	if (kvmb_frame_parse(head, head_len, &h) || !tcp_at(&h, 0))
+		return 0;
+	hdr = tcp_end(head, head_len, &h);
+	tcp = head + h.l4;
+	said = h.ipv6 ? get16(head + h.l3 + 4) + IPV6_LEN : get16(head + h.l3 + 2);
+	if (!hdr || tcp[13] & (TCP_SYN | TCP_RST | TCP_URG) || said != len - h.l3 || len <= max ||
+	    !mss || hdr + mss > max)
+		return 0;
+	segments = (max - hdr) / mss;
+	first = hdr + segments * mss;
+	memcpy(tail, head, hdr);
+	/* where it matters, as if each segment had been a packet; else equal, so that the guest may join the two again */
+	if (!h.ipv6 && !(get16(head + h.l3 + 6) & IP_DF))
+		put16(tail + h.l3 + 4, get16(head + h.l3 + 4) + segments);
+	put_ip_len(head, &h, first);
+	put_ip_len(tail, &h, hdr + len - first);
+	tcp[13] &= (u8)~(TCP_FIN | TCP_PSH);
+	tcp = tail + h.l4;
+	tcp[13] &= (u8)~TCP_CWR;
+	put32(tcp + 4, get32(tcp + 4) + segments * mss);
+	*hdr_len = hdr;
+	return first;
 }

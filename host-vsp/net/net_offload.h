@@ -73,6 +73,24 @@ int kvmb_offload_tx(u8 *head, u32 head_len, u32 frame_len, const struct kvmb_tx_
 int kvmb_offload_rx(const struct virtio_net_hdr *vnet, const struct iovec *iov, int num, u32 skip,
 		    u32 len, bool coalesced, u32 *info);
 
+/**
+ * kvmb_offload_split() - Cut a long TCP frame in two, between segments
+ * @head:     head[head_len], private copy of the frame's front; becomes the first frame's
+ * @head_len: bytes, min(@len, KVMB_OFFLOAD_HEAD_MAX)
+ * @len:      bytes of the whole frame
+ * @mss:      bytes of payload a segment
+ * @max:      bytes that the first frame may have
+ * @tail:     tail[KVMB_OFFLOAD_HEAD_MAX], set to the second frame's headers
+ * @hdr_len:  set to the bytes of either frame's headers
+ *
+ * The second frame's payload is the rest, from the returned place on. TCP checksums are left as they are:
+ * coalesced frames are vouched for.
+ *
+ * Return: bytes of the first frame; 0: it is not longer than @max, or not one that can be cut,
+ * and nothing was changed.
+ */
+u32 kvmb_offload_split(u8 *head, u32 head_len, u32 len, u32 mss, u32 max, u8 *tail, u32 *hdr_len);
+
 /** kvmb_csum_add() - Ones' complement sum of @len bytes, as if they started at an even place. */
 u64 kvmb_csum_add(u64 sum, const void *p, size_t len);
 

@@ -37,6 +37,7 @@
 
 #define NET_ETH_LEN 14u
 #define NET_VLAN_LEN 4u
+#define NET_HEAD_ROOM (NET_ETH_LEN + NET_VLAN_LEN) /* of a received frame, filtered in a private copy */
 #define NET_SEND_SECTION 6144u	     /* Hyper-V's size */
 #define NET_FRAME_MAX 65550u	     /* 64 KiB less 1 of IP behind an Ethernet header */
 #define NET_RX_HEAD KVMB_RNDIS_HEAD_MAX /* in front of a frame in its first section */
@@ -262,12 +263,18 @@ int net_tx_iov(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvm
 	       struct iovec *iov, u32 *len);
 void net_tx_commit(struct net_queue *q);
 
-/* net_rx.c: frames in, and control messages to the guest */
+/* net_sections.c: the receive buffer */
 int net_sections_create(struct kvmb_net *n);
 void net_sections_destroy(struct kvmb_net *n);
 void net_sections_take(struct net_queue *q, u32 num_queues);
 void net_sections_return(struct net_queue *q);
+bool net_coalesced_fit(const struct kvmb_net *n);
+u16 net_section_pop(struct net_queue *q);
+u32 net_section_room(const struct kvmb_net *n);
+int net_section_iov(const struct kvmb_net *n, u16 s, u32 off, u32 len, struct iovec *iov, int max);
 void net_rx_completed(struct net_queue *q, u64 id);
+
+/* net_rx.c: frames in, and control messages to the guest */
 bool net_rx(struct net_queue *q);
 bool net_rx_flush(struct net_queue *q);
 void net_send_control(struct net_queue *q);

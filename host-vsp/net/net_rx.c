@@ -4,21 +4,24 @@
  *
  * DOC: Theory of operation
  *
- * The receive buffer is cut into sections of one size. A frame is written by the backend
- * straight into a free section, behind room for its RNDIS header; its Ethernet header goes
- * through a private copy, where it is filtered and its VLAN tag taken out. A coalesced frame is
+ * A frame is written by the backend straight into a free section of the receive buffer, behind
+ * room for its RNDIS header; its Ethernet header goes through a private copy, where it is
+ * filtered and its VLAN tag taken out. A coalesced frame is
  * scattered over as many sections as it needs and described by that many messages, all in one
  * packet (RSC). Frames that come together share a transfer-page packet, so that the guest
  * answers once for all of them.
  *
- * The sections of a packet come back with its completion, and only then are used again. When
- * too few are free, or the ring is full, the backend is not read: frames wait there.
+ * When too few sections are free, or the ring is full, the backend is not read: frames wait there.
+ *
+ * The longest coalesced frames are cut: Linux's netvsc puts a frame and some of its own into one
+ * allocation, and one that passes 64 KiB takes 128, cleared before it is used. The last segment
+ * goes as a frame of its own, which the guest's GRO joins to the first again.
  *
  * On an access VLAN frames pass through a buffer of our own, because the guest must not see
  * those of other VLANs even for a moment.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c netvsc_receive(), rndis_filter.c
- * rndis_filter_receive_data(); protocol notes 6.3, 6.5.
+ * rndis_filter_receive_data(), netvsc_drv.c netvsc_alloc_recv_skb(); protocol notes 6.3, 6.5.
  */
 #include "host-vsp/iov.h"
 #include "host-vsp/net/net_priv.h"
@@ -26,137 +29,8 @@
 
 #define RX_BUDGET 64		  /* frames a turn */
 #define BURST_NS 20000u		  /* frames closer than this come in bursts */
-#define PAGE_SECTIONS_MIN 256u	  /* with fewer than this, sections are as small as can be */
-#define LARGE_SECTION 16384u	  /* for coalesced frames: 4 to 5 parts instead of 17 */
-#define LARGE_SECTIONS_MIN 128u	  /* of those for each queue, or none are made */
-#define HEAD_ROOM (NET_ETH_LEN + NET_VLAN_LEN)
-
-/* ---- sections ---- */
-
-/*
- * The buffer's page size is best: a frame is then one iovec. A small buffer is cut more finely, a
- * large one of a guest that takes coalesced frames more coarsely: each part costs both sides.
- */
-static u32 section_size(const struct kvmb_net *n)
-{
-	u32 least = NET_RX_HEAD + HEAD_ROOM + n->guest_mtu + 2;
-	u32 paged = (least + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE * KVMB_PAGE_SIZE;
-	u64 large = (u64)n->recv.num_pages * KVMB_PAGE_SIZE / LARGE_SECTION;
-
-	if (n->guest_caps & KVMB_NVSP_CAP_RSC && n->rndis.caps.rsc && large / n->num_queues >= LARGE_SECTIONS_MIN)
-		return LARGE_SECTION;
-	return (u64)n->recv.num_pages * KVMB_PAGE_SIZE / paged >= PAGE_SECTIONS_MIN ? paged :
-										       (least + 15) & ~15u;
-}
-
-int net_sections_create(struct kvmb_net *n)
-{
-	struct net_sections *s = &n->sec;
-	u32 i;
-
-	s->size = section_size(n);
-	s->num = (u32)KVMB_MIN((u64)n->recv.num_pages * KVMB_PAGE_SIZE / s->size, NET_NO_SECTION - 1);
-	if (s->num < 2) /* one frame, one control message */
-		return -ENOSPC;
-	s->next = calloc(s->num, sizeof(*s->next));
-	s->id = calloc(s->num, sizeof(*s->id));
-	s->owner = calloc(s->num, sizeof(*s->owner));
-	if (!s->next || !s->id || !s->owner) {
-		net_sections_destroy(n);
-		return -ENOMEM;
-	}
-	for (i = 0; i < s->num; i++)
-		s->next[i] = (u16)(i + 1 < s->num ? i + 1 : NET_NO_SECTION);
-	return 0;
-}
-
-void net_sections_destroy(struct kvmb_net *n)
-{
-	free(n->sec.next);
-	free(n->sec.id);
-	free(n->sec.owner);
-	memset(&n->sec, 0, sizeof(n->sec));
-}
-
-static u16 pop_section(struct net_queue *q)
-{
-	u16 s = q->free;
-
-	q->free = q->n->sec.next[s];
-	q->num_free--;
-	return s;
-}
-
-static void push_section(struct net_queue *q, u16 s)
-{
-	q->n->sec.next[s] = q->free;
-	q->free = s;
-	q->num_free++;
-}
-
-static void give_section(struct net_queue *to, u16 s)
-{
-	__atomic_store_n(&to->n->sec.owner[s], (u8)to->index, __ATOMIC_RELAXED);
-	push_section(to, s);
-}
-
-/*
- * Give a new sub-channel its share of the primary's free sections. Both locks held.
- * @num_queues: how many will share
- */
-void net_sections_take(struct net_queue *q, u32 num_queues)
-{
-	struct net_queue *from = q->n->slots[0].q;
-	u32 want = q->n->sec.num / num_queues;
-	u16 s;
-
-	q->free = NET_NO_SECTION;
-	while (from && want-- && from->num_free > 2) {
-		s = pop_section(from);
-		give_section(q, s);
-	}
-}
-
-/* A sub-channel is closed: what it has not given to the guest is the primary's again. */
-void net_sections_return(struct net_queue *q)
-{
-	struct net_queue *to = q->n->slots[0].q;
-	u16 s, next;
-
-	if (to && q->batch.num) {
-		for (s = q->batch.first; s != NET_NO_SECTION; s = next) {
-			next = q->n->sec.next[s];
-			give_section(to, s);
-		}
-	}
-	while (to && q->num_free)
-		give_section(to, pop_section(q));
-	q->batch.num = q->num_free = 0;
-	q->free = NET_NO_SECTION;
-}
-
-static int section_iov(const struct kvmb_net *n, u16 s, u32 off, u32 len, struct iovec *iov, int max)
-{
-	return net_buf_iov(&n->recv, s * n->sec.size + off, len, iov, max);
-}
-
-/* The guest is done with a packet. */
-void net_rx_completed(struct net_queue *q, u64 id)
-{
-	struct net_sections *sec = &q->n->sec;
-	u16 s = (u16)id, next;
-
-	if (!id || s >= sec->num || __atomic_load_n(&sec->owner[s], __ATOMIC_RELAXED) != q->index ||
-	    sec->id[s] != id) {
-		net_count(&q->io->stats.errors, 1); /* unknown, or twice: nothing to give back */
-		return;
-	}
-	sec->id[s] = 0;
-	for (; s != NET_NO_SECTION; s = next) {
-		next = sec->next[s];
-		push_section(q, s);
-	}
-}
+#define WHOLE_MAX (65536u - 512u) /* a longer coalesced frame is cut */
+#define CUT_MSS_MAX 4096u	  /* unless its segments are so long: the rest is copied */
 
 /* ---- to the guest ---- */
 
@@ -247,8 +121,8 @@ void net_send_control(struct net_queue *q)
 			tell_link(q);
 		if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free || !net_rx_flush(q))
 			return;
-		s = pop_section(q);
-		num = section_iov(q->n, s, 0, q->reply_len, iov, ARRAY_SIZE(iov));
+		s = net_section_pop(q);
+		num = net_section_iov(q->n, s, 0, q->reply_len, iov, ARRAY_SIZE(iov));
 		kvmb_iov_write(iov, num, q->reply, q->reply_len);
 		add_range(q, s, q->reply_len);
 		q->batch.control = true;
@@ -261,7 +135,7 @@ void net_send_control(struct net_queue *q)
 
 struct rx_frame { /* one that has been read */
 	struct virtio_net_hdr vnet;
-	u8 head[HEAD_ROOM]; /* its first bytes */
+	u8 head[NET_HEAD_ROOM]; /* its first bytes */
 	u32 len;	    /* with them */
 };
 
@@ -270,15 +144,15 @@ static bool coalescing(const struct kvmb_net *n)
 	return n->rndis.rsc4 || n->rndis.rsc6;
 }
 
-/* Bytes of a frame that one section takes, behind the Ethernet header. */
-static u32 section_room(const struct kvmb_net *n)
-{
-	return n->sec.size - NET_RX_HEAD - HEAD_ROOM;
-}
-
 static u32 sections_wanted(const struct kvmb_net *n)
 {
-	return coalescing(n) ? NET_FRAME_MAX / section_room(n) + 1 : 1;
+	return coalescing(n) ? NET_FRAME_MAX / net_section_room(n) + 1 : 1;
+}
+
+/* With one for what may be cut off. */
+static u32 sections_needed(const struct kvmb_net *n)
+{
+	return sections_wanted(n) + coalescing(n);
 }
 
 bool net_can_receive(struct net_queue *q)
@@ -287,7 +161,7 @@ bool net_can_receive(struct net_queue *q)
 
 	return !q->failed && !q->stopping && !q->held && !q->batch.control && !q->rx_ns &&
 	       n->recv.gpadl && n->rndis.packet_filter && net_link_up(n) &&
-	       q->num_free > sections_wanted(n) + q->batch.num;
+	       q->num_free > sections_needed(n) + q->batch.num;
 }
 
 /*
@@ -297,7 +171,7 @@ bool net_can_receive(struct net_queue *q)
 static int make_room(struct net_queue *q, struct rx_frame *f, struct iovec *iov, u32 *room)
 {
 	const struct kvmb_net *n = q->n;
-	u32 want = sections_wanted(n), each = section_room(n);
+	u32 want = sections_wanted(n), each = net_section_room(n);
 	int num = 2, k;
 	u16 s = q->free;
 
@@ -309,7 +183,7 @@ static int make_room(struct net_queue *q, struct rx_frame *f, struct iovec *iov,
 	}
 	*room = (u32)sizeof(f->head);
 	while (want-- && num < (int)NET_RX_PARTS) {
-		k = section_iov(n, s, NET_RX_HEAD + HEAD_ROOM, each, iov + num, (int)NET_RX_PARTS - num);
+		k = net_section_iov(n, s, NET_RX_HEAD + NET_HEAD_ROOM, each, iov + num, (int)NET_RX_PARTS - num);
 		if (k < 0)
 			break;
 		num += k;
@@ -374,20 +248,20 @@ static bool accept(struct net_queue *q, const struct rx_frame *f, u32 room, bool
  */
 static void describe(struct net_queue *q, struct kvmb_rndis_out *o, const u8 *first, u32 first_len)
 {
-	u8 buf[NET_RX_HEAD + HEAD_ROOM] = { 0 };
-	u16 s = pop_section(q);
+	u8 buf[NET_RX_HEAD + NET_HEAD_ROOM] = { 0 };
+	u16 s = net_section_pop(q);
 	struct iovec iov[3];
 	int num;
 
 	kvmb_rndis_header(o, buf);
 	memcpy(buf + o->data_offset, first, first_len);
-	num = section_iov(q->n, s, 0, o->data_offset + first_len, iov, ARRAY_SIZE(iov));
+	num = net_section_iov(q->n, s, 0, o->data_offset + first_len, iov, ARRAY_SIZE(iov));
 	kvmb_iov_write(iov, num, buf, o->data_offset + first_len);
 	add_range(q, s, o->data_offset + o->data_len);
 }
 
-/* From the bounce buffer to the sections that would have been read into. */
-static void unbounce(struct net_queue *q, struct iovec *iov, int *num, u32 len)
+/* From a buffer of ours, what follows the Ethernet header, to the sections that would have been read into. */
+static void unbounce(struct net_queue *q, const u8 *from, struct iovec *iov, int *num, u32 len)
 {
 	const struct kvmb_net *n = q->n;
 	u32 off = 0, k;
@@ -395,32 +269,35 @@ static void unbounce(struct net_queue *q, struct iovec *iov, int *num, u32 len)
 	int parts = 0, m;
 
 	for (; off < len; off += k, s = n->sec.next[s]) {
-		k = KVMB_MIN(len - off, section_room(n));
-		m = section_iov(n, s, NET_RX_HEAD + HEAD_ROOM, k, iov + parts, (int)NET_RX_PARTS - parts);
+		k = KVMB_MIN(len - off, net_section_room(n));
+		m = net_section_iov(n, s, NET_RX_HEAD + NET_HEAD_ROOM, k, iov + parts, (int)NET_RX_PARTS - parts);
 		if (m < 0)
 			break;
-		kvmb_iov_write(iov + parts, m, q->bounce + off, k);
+		kvmb_iov_write(iov + parts, m, from + off, k);
 		parts += m;
 	}
 	*num = parts;
 }
 
-/* @iov: the frame behind its first HEAD_ROOM bytes */
-static void deliver(struct net_queue *q, struct rx_frame *f, struct iovec *iov, int num, bool tagged)
+/*
+ * @from: the frame behind its first NET_HEAD_ROOM bytes, in a buffer of ours; or NULL:
+ * @iov:  it is already there
+ */
+static void deliver(struct net_queue *q, struct rx_frame *f, const u8 *from, struct iovec *iov, int num, bool tagged)
 {
-	u32 rest = f->len > HEAD_ROOM ? f->len - HEAD_ROOM : 0, part, first_len, csum;
+	u32 rest = f->len > NET_HEAD_ROOM ? f->len - NET_HEAD_ROOM : 0, part, first_len, csum;
 	struct kvmb_rndis_out o = { 0 };
-	u8 first[HEAD_ROOM];
+	u8 first[NET_HEAD_ROOM];
 	bool gso = f->vnet.gso_type;
 
-	if (q->bounce)
-		unbounce(q, iov, &num, rest);
-	if (kvmb_offload_rx(&f->vnet, iov, num, HEAD_ROOM, rest, gso, &csum)) {
+	if (from)
+		unbounce(q, from, iov, &num, rest);
+	if (kvmb_offload_rx(&f->vnet, iov, num, NET_HEAD_ROOM, rest, gso, &csum)) {
 		drop(q, KVMB_DROP_MALFORMED);
 		return;
 	}
 	memcpy(first, f->head, sizeof(first));
-	first_len = KVMB_MIN(f->len, HEAD_ROOM);
+	first_len = KVMB_MIN(f->len, NET_HEAD_ROOM);
 	if (tagged) { /* the tag goes into a PPI, or is the access port's */
 		o.has_vlan = !q->n->spec.vlan;
 		o.vlan_tci = (u16)(f->head[14] << 8 | f->head[15]);
@@ -429,9 +306,9 @@ static void deliver(struct net_queue *q, struct rx_frame *f, struct iovec *iov, 
 	}
 	o.csum = csum;
 	do {
-		part = KVMB_MIN(rest, section_room(q->n));
+		part = KVMB_MIN(rest, net_section_room(q->n));
 		rest -= part;
-		o.data_offset = NET_RX_HEAD + HEAD_ROOM - first_len;
+		o.data_offset = NET_RX_HEAD + NET_HEAD_ROOM - first_len;
 		o.data_len = first_len + part;
 		if (gso)
 			o.rsc = (u8)(KVMB_RSC_PART | (first_len ? KVMB_RSC_FIRST : 0) |
@@ -446,18 +323,46 @@ static void deliver(struct net_queue *q, struct rx_frame *f, struct iovec *iov, 
 		net_count(&q->slot->stats.rx_coalesced, 1);
 }
 
+/*
+ * Cut a frame that is too long for the guest's taste. Its end becomes @tail, the bytes behind NET_HEAD_ROOM in
+ * q->scratch. Return: was it cut?
+ */
+static bool cut(struct net_queue *q, struct rx_frame *f, const struct iovec *iov, int num, struct rx_frame *tail)
+{
+	u8 head[KVMB_OFFLOAD_HEAD_MAX], tail_head[KVMB_OFFLOAD_HEAD_MAX];
+	u32 hdr, first, rest;
+
+	if (f->len <= WHOLE_MAX || f->vnet.gso_size > CUT_MSS_MAX)
+		return false;
+	memcpy(head, f->head, NET_HEAD_ROOM);
+	kvmb_iov_read(iov, num, 0, head + NET_HEAD_ROOM, sizeof(head) - NET_HEAD_ROOM);
+	first = kvmb_offload_split(head, sizeof(head), f->len, f->vnet.gso_size, WHOLE_MAX, tail_head, &hdr);
+	rest = f->len - first;
+	if (!first || hdr + rest - NET_HEAD_ROOM > KVMB_MIN(net_section_room(q->n), (u32)sizeof(q->scratch)))
+		return false;
+	tail->vnet = f->vnet;
+	tail->len = hdr + rest;
+	memcpy(tail->head, tail_head, NET_HEAD_ROOM);
+	memcpy(q->scratch, tail_head + NET_HEAD_ROOM, hdr - NET_HEAD_ROOM);
+	kvmb_iov_read(iov, num, first - NET_HEAD_ROOM, q->scratch + hdr - NET_HEAD_ROOM, rest);
+	f->len = first;
+	memcpy(f->head, head, NET_HEAD_ROOM);
+	kvmb_iov_write(iov, num, head + NET_HEAD_ROOM, hdr - NET_HEAD_ROOM);
+	return true;
+}
+
 /* One frame. Return: 0: there may be more; -errno. */
 static int receive_frame(struct net_queue *q)
 {
 	struct kvmb_net_backend *b = q->n->backend;
 	struct iovec iov[NET_RX_PARTS];
-	struct rx_frame f;
-	bool tagged;
+	struct rx_frame f, tail;
+	bool tagged, more;
 	ssize_t len;
 	u32 room;
 	int num;
 
-	if (q->batch.num + sections_wanted(q->n) > NET_RX_RANGES && !net_rx_flush(q))
+	if (q->batch.num + sections_needed(q->n) > NET_RX_RANGES && !net_rx_flush(q))
 		return -EBUSY;
 	num = make_room(q, &f, iov, &room);
 	net_count(&q->slot->stats.backend_calls, 1);
@@ -469,9 +374,13 @@ static int receive_frame(struct net_queue *q)
 	if (len < 0)
 		return (int)len;
 	f.len = (u32)len;
-	tagged = f.len >= HEAD_ROOM && f.head[12] == 0x81 && f.head[13] == 0x00;
-	if (accept(q, &f, room, tagged))
-		deliver(q, &f, iov + 2, num - 2, tagged);
+	tagged = f.len >= NET_HEAD_ROOM && f.head[12] == 0x81 && f.head[13] == 0x00;
+	if (accept(q, &f, room, tagged)) {
+		more = cut(q, &f, iov + 2, num - 2, &tail);
+		deliver(q, &f, q->bounce, iov + 2, num - 2, tagged);
+		if (more)
+			deliver(q, &tail, q->scratch, iov, 0, tagged);
+	}
 	if (q->n->spec.rate) {
 		u64 now = kvmb_mono_ns(), wait = kvmb_throttle_take(&q->n->rx_rate, f.len, now);
 

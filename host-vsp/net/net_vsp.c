@@ -221,6 +221,11 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 		drop_buffer(n->bus, &n->recv);
 		return KVMB_NVSP_STAT_FAIL;
 	}
+	if (!net_coalesced_fit(n)) {
+		n->rndis.caps.rsc = n->rndis.rsc4 = n->rndis.rsc6 = false;
+		if (n->rndis.initialised && n->backend->ops->set_offload)
+			n->backend->ops->set_offload(n->backend, true, false, false);
+	}
 	q->free = 0;
 	q->num_free = n->sec.num;
 	for (i = 1; i < n->num_queues; i++) {

@@ -8,6 +8,7 @@
 #include "tests/unit/test.h"
 
 #define RECV_PAGES 64u
+#define RECV_PAGES_LARGE 512u /* coalesced frames need so much */
 #define SEND_PAGES 16u
 
 static const u8 mac[6] = { 0, 0x15, 0x5d, 1, 2, 3 };
@@ -18,7 +19,7 @@ static struct fake_chan c;
 static u64 recv_gfn, send_gfn, ctl_gfn, next_id;
 static u32 recv_gpadl, send_gpadl;
 static u32 guest_filter = 0x2d; /* everything */
-static u32 guest_caps, guest_mtu = 1500;
+static u32 guest_caps, guest_mtu = 1500, recv_pages = RECV_PAGES;
 
 /* The NIC is offered, its channel open, the page lists are made; no word spoken yet. */
 static void box(const struct kvmb_net_spec *spec, struct kvmb_net_backend *b)
@@ -28,10 +29,10 @@ static void box(const struct kvmb_net_spec *spec, struct kvmb_net_backend *b)
 	kvmb_net_offer(nic, f.bus);
 	assert_int_equal(fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1), 1);
 	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 16), 0);
-	recv_gfn = fake_alloc(&f, RECV_PAGES);
+	recv_gfn = fake_alloc(&f, recv_pages);
 	send_gfn = fake_alloc(&f, SEND_PAGES);
 	ctl_gfn = fake_alloc(&f, 20);
-	assert_int_equal(fake_gpadl(&f, c.relid, recv_gfn, RECV_PAGES, &recv_gpadl), 0);
+	assert_int_equal(fake_gpadl(&f, c.relid, recv_gfn, recv_pages, &recv_gpadl), 0);
 	assert_int_equal(fake_gpadl(&f, c.relid, send_gfn, SEND_PAGES, &send_gpadl), 0);
 }
 
@@ -142,7 +143,7 @@ static u8 *received(u32 channel, u32 *len)
 	memcpy(&m, pkt.payload, 40);
 	assert_int_equal(le32_to_cpu(m.u.rndis.channel_type), channel);
 	*len = le32_to_cpu(r->byte_count);
-	assert_true(le32_to_cpu(r->byte_offset) + *len <= RECV_PAGES * 4096);
+	assert_true(le32_to_cpu(r->byte_offset) + *len <= recv_pages * 4096);
 	complete_rx(&pkt);
 	return (u8 *)fake_ptr(&f, recv_gfn << 12) + le32_to_cpu(r->byte_offset);
 }
@@ -172,7 +173,7 @@ static void bring_up(void)
 	assert_int_equal(le32_to_cpu(m.u.recv_buf_complete.num_sections), 1);
 	assert_int_equal(le32_to_cpu(m.u.recv_buf_complete.offset), 0);
 	assert_true(le32_to_cpu(m.u.recv_buf_complete.sub_alloc_size) *
-			    le32_to_cpu(m.u.recv_buf_complete.num_sub_allocs) <= RECV_PAGES * 4096);
+			    le32_to_cpu(m.u.recv_buf_complete.num_sub_allocs) <= recv_pages * 4096);
 	assert_int_equal(ask_send_buf(send_gpadl), KVMB_NVSP_STAT_SUCCESS);
 	p = rndis(KVMB_RNDIS_INIT, 24);
 	p[3] = 1;

@@ -38,6 +38,12 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_large(void **state)
+{
+	recv_pages = RECV_PAGES_LARGE;
+	return setup(state);
+}
+
 static int setup_vlan(void **state)
 {
 	(void)state;
@@ -64,6 +70,7 @@ static int teardown(void **state)
 	u32 i;
 
 	(void)state;
+	recv_pages = RECV_PAGES;
 	for (i = 1; i < MAX_SUBS; i++) {
 		fake_unmap(&sub[i]);
 		memset(&sub[i], 0, sizeof(sub[i]));
@@ -238,22 +245,33 @@ static void take_message(struct got *g, const u8 *m)
 	g->parts++;
 }
 
-/* A whole packet of one frame. Return: false when none comes. */
-static bool frame_on(struct fake_chan *ch, struct got *g)
+/* A whole packet: of one frame, or with @second of one or two coalesced ones. Return: frames; 0: none came. */
+static u32 frames_on(struct fake_chan *ch, struct got *g, struct got *second)
 {
 	const struct kvmb_wire_xfer_range *r;
 	struct kvmb_pkt pkt;
-	u32 n, i;
+	u32 n, i, frames = 1;
 	u16 id;
 
 	memset(g, 0, offsetof(struct got, bytes));
 	if (recv_on(ch, &pkt))
-		return false;
+		return 0;
 	assert_int_equal(kvmb_pkt_xfer_ranges(&pkt, NET_RX_RANGES, &id, &r, &n), 0);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		if (g->last && second) {
+			assert_int_equal(++frames, 2);
+			g = second;
+			memset(g, 0, offsetof(struct got, bytes));
+		}
 		take_message(g, (u8 *)fake_ptr(&f, recv_gfn << 12) + le32_to_cpu(r[i].byte_offset));
+	}
 	done_with(ch, &pkt);
-	return true;
+	return frames;
+}
+
+static bool frame_on(struct fake_chan *ch, struct got *g)
+{
+	return frames_on(ch, g, NULL);
 }
 
 static struct kvmb_net_stats counts(void)
@@ -401,6 +419,27 @@ static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
 	assert_int_equal(g.len, len);
 }
 
+/* A small receive buffer is cut into small sections: 44 of them a frame, 161 in all, for four queues. */
+static void no_coalesced_frames_for_a_small_buffer(void **state)
+{
+	struct virtio_net_hdr gso = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+				      .hdr_len = 54, .gso_size = 1448, .csum_start = 34, .csum_offset = 16 };
+	static u8 frame[70000];
+	static struct got g;
+	u32 len;
+
+	(void)state;
+	bring_up();
+	rsc_on();
+	len = tcp4(frame, mac, other, 3000);
+	arrive(0, &gso, frame, len); /* the backend was not told to make any */
+	dropped_by(KVMB_DROP_SIZE, 1);
+	len = tcp4(frame, mac, other, 1000);
+	arrive(0, &plain, frame, len);
+	assert_true(frame_on(&c, &g));
+	assert_int_equal(g.len, len);
+}
+
 static u32 sum16(const u8 *p, u32 len, u32 sum)
 {
 	u32 i;
@@ -412,6 +451,102 @@ static u32 sum16(const u8 *p, u32 len, u32 sum)
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return sum;
+}
+
+/* A TCP/IPv6 frame with 12 bytes of options. */
+static u32 tcp6(u8 *p, u32 payload)
+{
+	u32 i, len = 32 + payload;
+
+	memset(p, 0, 86);
+	memcpy(p, mac, 6);
+	memcpy(p + 6, other, 6);
+	p[12] = 0x86;
+	p[13] = 0xdd;
+	p[14] = 0x60;
+	p[18] = (u8)(len >> 8);
+	p[19] = (u8)len;
+	p[20] = 6;
+	p[66] = 8 << 4;
+	for (i = 0; i < payload; i++)
+		p[86 + i] = (u8)(i * 7 >> 3);
+	return 86 + payload;
+}
+
+static u32 be(const u8 *p, u32 bytes)
+{
+	return bytes == 2 ? (u32)(p[0] << 8 | p[1]) : (u32)p[0] << 24 | (u32)(p[1] << 16 | p[2] << 8 | p[3]);
+}
+
+/* The two frames that @frame[len] must come as, its TCP header at @l4 and of @hdr bytes to its end. */
+static void comes_in_two(const u8 *frame, u32 len, u32 l4, u32 hdr, u32 mss)
+{
+	static struct got a, b;
+	u32 first;
+
+	assert_int_equal(frames_on(&c, &a, &b), 2);
+	/* a Linux guest's allocation: pad in front, aligned, skb_shared_info behind, no more than 64 KiB */
+	assert_true((a.len + 64 + 63) / 64 * 64 + 320 <= 65536);
+	first = a.len - hdr;
+	assert_true(first % mss == 0 && first + mss > 65024 - hdr);
+	assert_int_equal(first + b.len - hdr, len - hdr);
+	assert_memory_equal(a.bytes + hdr, frame + hdr, first);
+	assert_memory_equal(b.bytes + hdr, frame + hdr + first, b.len - hdr);
+	assert_int_equal(be(a.bytes + l4 + 4, 4), be(frame + l4 + 4, 4));
+	assert_int_equal(be(b.bytes + l4 + 4, 4), be(frame + l4 + 4, 4) + first);
+	assert_int_equal(a.bytes[l4 + 13], 0x90); /* of FIN, PSH, ACK, CWR */
+	assert_int_equal(b.bytes[l4 + 13], 0x19);
+	assert_true(a.rsc && a.first && a.last && b.rsc && b.first && b.last);
+	assert_true(a.csum & KVMB_RX_CSUM_TCP_OK && b.csum & KVMB_RX_CSUM_TCP_OK);
+	assert_memory_equal(b.bytes, frame, 14);
+	if (l4 == 34) { /* IPv4 */
+		assert_int_equal(be(a.bytes + 16, 2), a.len - 14);
+		assert_int_equal(be(b.bytes + 16, 2), b.len - 14);
+		assert_int_equal(sum16(a.bytes + 14, 20, 0), 0xffff);
+		assert_int_equal(sum16(b.bytes + 14, 20, 0), 0xffff);
+		assert_int_equal(be(b.bytes + 18, 2), be(frame + 18, 2) + first / mss);
+	} else {
+		assert_int_equal(be(a.bytes + 18, 2), a.len - 54);
+		assert_int_equal(be(b.bytes + 18, 2), b.len - 54);
+	}
+}
+
+static void a_frame_that_would_take_128_kib_comes_as_two(void **state)
+{
+	struct virtio_net_hdr gso = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+				      .hdr_len = 54, .gso_size = 1460, .csum_start = 34, .csum_offset = 16 };
+	static u8 frame[70000];
+	static struct got g;
+	u32 len, i;
+
+	(void)state;
+	bring_up();
+	rsc_on();
+	for (i = 0; i < 100; i++) { /* sections come back */
+		len = tcp4(frame, mac, other, 65495 - i % 3);
+		frame[19] = 5;
+		frame[47] = 0x99;
+		arrive(0, &gso, frame, len);
+		comes_in_two(frame, len, 34, 54, 1460);
+	}
+	gso.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+	gso.csum_start = 54;
+	gso.gso_size = 536;
+	len = tcp6(frame, 65400);
+	frame[67] = 0x99;
+	arrive(0, &gso, frame, len);
+	comes_in_two(frame, len, 54, 86, 536);
+	/* what cannot be cut comes whole: urgent data, a length that is not so, segments of 9000 */
+	for (i = 0; i < 3; i++) {
+		len = tcp6(frame, 65400);
+		frame[67] = i ? 0x10 : 0x30;
+		frame[19] ^= i == 1;
+		gso.gso_size = i == 2 ? 8948 : 1440;
+		arrive(0, &gso, frame, len);
+		assert_true(frame_on(&c, &g));
+		assert_int_equal(g.len, len);
+		assert_memory_equal(g.bytes, frame, len);
+	}
 }
 
 static void a_checksum_left_blank_by_the_host_is_filled_in(void **state)
@@ -944,12 +1079,14 @@ static void buffers_come_and_go_under_every_queue(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LARGE(name) cmocka_unit_test_setup_teardown(name, setup_large, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(sub_channels_carry_frames_of_their_own_queue), T(sub_channels_are_granted_once_and_take_no_requests),
 		T(a_frame_to_be_cut_leaves_uncut), T(lies_about_offloads_are_dropped),
-		T(a_coalesced_frame_comes_as_one_rsc_packet), T(a_checksum_left_blank_by_the_host_is_filled_in),
+		LARGE(a_coalesced_frame_comes_as_one_rsc_packet), LARGE(a_frame_that_would_take_128_kib_comes_as_two),
+		T(no_coalesced_frames_for_a_small_buffer), T(a_checksum_left_blank_by_the_host_is_filled_in),
 		T(a_stranger_s_frames_do_not_get_out_and_do_not_come_in), T(filters_and_multicast),
 		T(the_guest_is_told_of_its_cable), T(a_network_that_goes_away_is_a_cable_pulled),
 		cmocka_unit_test_setup_teardown(an_access_port_hides_its_vlan, setup_vlan, teardown),
