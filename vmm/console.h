@@ -1,11 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The serial port's far end: standard output, a file, a socket; called by vm.c and ctl.c. */
+/*
+ * The serial port's far end: standard output, a file, a socket; and news of it for who has
+ * asked the control socket for the console.
+ *
+ * DOC: Theory of operation
+ *
+ * A guest writes byte by byte, each an exit. The first byte after a silence wakes the main
+ * thread, which waits a moment (OUTPUT_MS) and then passes on all that has come: one wake-up
+ * and one write for many bytes instead of for each.
+ *
+ * Input that the port's FIFO has no room for stays with us, and then with the sender, until
+ * the guest has read.
+ */
 #ifndef KVMB_CONSOLE_H
 #define KVMB_CONSOLE_H
 
 #include "vmm/vm.h"
 
+struct console;
+
+/**
+ * console_create() - Open what --serial names
+ * @why: why[size], on failure one phrase for the user
+ * Return: the console; NULL on failure.
+ */
+struct console *console_create(struct vm *vm, char *why, size_t size);
+void console_destroy(struct console *c);
+
+/** console_flush() - Pass on all output now. Main thread. */
+void console_flush(struct console *c);
+
 /** console_output() - New output is there; serial_ops.output. Any thread. */
 void console_output(void *vm);
+
+/** console_room() - The guest has read its input; serial_ops.room. Any thread. */
+void console_room(void *vm);
 
 #endif

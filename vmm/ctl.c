@@ -14,16 +14,14 @@
  */
 #include "vmm/ctl.h"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/sock.h"
 #include "lib/util.h"
-#include "vmm/console.h"
 #include "vmm/dev/serial.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
@@ -47,6 +45,8 @@ struct client {
 	struct kvmb_timer timer; /* of a stop */
 	struct pending *pending; /* CLIENT_WAITING */
 	u64 cursor;		 /* CLIENT_CONSOLE: what it has seen of the output */
+	bool blocked;		 /* there is more, and its socket is full */
+	bool gone;		 /* hung up; what it has typed before still goes to the guest */
 	size_t len;
 	char line[LINE_MAX_BYTES];
 };
@@ -58,14 +58,6 @@ struct ctl {
 	struct kvmb_watch *watch;
 	struct client *clients;
 	u32 num_clients;
-
-	/* the --serial end */
-	int out_fd, in_fd, listen_fd; /* -1 = none */
-	struct kvmb_watch *in_watch, *listen_watch;
-	u64 cursor;
-	struct kvmb_work out_work;
-	struct termios old_tty;
-	bool tty_raw, escape;
 };
 
 const char *ctl_runtime_dir(void)
@@ -132,24 +124,18 @@ static void send_error(struct client *c, const char *class, const char *desc)
 	send_json(c, json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", desc));
 }
 
-/* ---- consoles ---- */
+/* ---- consoles of clients ---- */
 
-static void flush_out(struct ctl *ctl)
+static uint32_t client_events(const struct client *c)
 {
-	u8 buf[4096];
-	size_t n, done;
-	ssize_t w;
+	return EPOLLIN | (c->blocked ? EPOLLOUT : 0);
+}
 
-	if (ctl->out_fd < 0)
-		return;
-	while ((n = serial_read(ctl->vm->serial, &ctl->cursor, buf, sizeof(buf)))) {
-		for (done = 0; done < n; done += (size_t)w) {
-			w = write(ctl->out_fd, buf + done, n - done);
-			if (w < 0 && errno != EINTR && errno != EAGAIN)
-				return; /* a full disk or a gone reader must not stop the VM */
-			w = KVMB_MAX(w, 0);
-		}
-	}
+static void on_client(void *arg, uint32_t events);
+
+static void watch_client(struct client *c)
+{
+	c->watch = kvmb_loop_add(c->ctl->vm->loop, c->fd, client_events(c), on_client, c);
 }
 
 static void flush_client(struct client *c)
@@ -161,188 +147,52 @@ static void flush_client(struct client *c)
 
 	while ((n = serial_read(c->ctl->vm->serial, &at, buf, sizeof(buf)))) {
 		w = send(c->fd, buf, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (w < 0) {
-			/* full: go on when it is writable again */
-			kvmb_loop_mod(c->watch, EPOLLIN | EPOLLOUT);
-			return;
-		}
+		if (w < 0)
+			break; /* full: go on when it is writable again */
 		c->cursor = at - n + (size_t)w;
 		at = c->cursor;
 	}
-	kvmb_loop_mod(c->watch, EPOLLIN);
+	c->blocked = n;
+	if (c->watch)
+		kvmb_loop_mod(c->watch, client_events(c));
 }
 
-void ctl_flush_consoles(struct ctl *ctl)
+void ctl_console_output(struct ctl *ctl)
 {
 	struct client *c;
 
-	if (!ctl->vm->serial)
-		return;
-	flush_out(ctl);
 	for (c = ctl->clients; c; c = c->next) {
 		if (c->mode == CLIENT_CONSOLE)
 			flush_client(c);
 	}
 }
 
-static void out_work(void *arg)
+/* What a client has typed, as much as the guest takes; it is not read while its buffer is full. */
+static void type(struct client *c)
 {
-	ctl_flush_consoles(arg);
-}
+	size_t n = serial_input(c->ctl->vm->serial, (u8 *)c->line, c->len);
 
-void console_output(void *vm)
-{
-	struct ctl *ctl = ((struct vm *)vm)->ctl;
-
-	kvmb_loop_post(((struct vm *)vm)->loop, &ctl->out_work);
-}
-
-/* Ctrl-A x ends the VM, Ctrl-A Ctrl-A sends one. */
-static size_t filter_escape(struct ctl *ctl, u8 *buf, size_t n)
-{
-	size_t i, k = 0;
-
-	for (i = 0; i < n; i++) {
-		if (ctl->escape) {
-			ctl->escape = false;
-			if (buf[i] == 'x')
-				vm_kill(ctl->vm);
-			else
-				buf[k++] = buf[i];
-		} else if (ctl->tty_raw && buf[i] == 1) {
-			ctl->escape = true;
-		} else {
-			buf[k++] = buf[i];
-		}
-	}
-	return k;
-}
-
-static void on_input(void *arg, uint32_t events)
-{
-	struct ctl *ctl = arg;
-	u8 buf[256];
-	ssize_t n = read(ctl->in_fd, buf, sizeof(buf));
-
-	(void)events;
-	if (n > 0) {
-		serial_input(ctl->vm->serial, buf, filter_escape(ctl, buf, (size_t)n));
-		return;
-	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	kvmb_loop_del(ctl->in_watch); /* end of input is not the end of the VM */
-	ctl->in_watch = NULL;
-	if (ctl->vm->cfg.serial == SERIAL_UNIX) {
-		close(ctl->in_fd);
-		ctl->in_fd = ctl->out_fd = -1;
+	c->len -= n;
+	memmove(c->line, c->line + n, c->len);
+	if (c->len < sizeof(c->line) && !c->watch && !c->gone) {
+		watch_client(c);
+	} else if (c->len == sizeof(c->line)) {
+		kvmb_loop_del(c->watch); /* not merely fewer events: its end would be reported for ever */
+		c->watch = NULL;
 	}
 }
 
-static void on_serial_client(void *arg, uint32_t events)
+void ctl_console_room(struct ctl *ctl)
 {
-	struct ctl *ctl = arg;
-	int fd = accept4(ctl->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *c, *next;
 
-	(void)events;
-	if (fd < 0)
-		return;
-	if (ctl->in_fd >= 0) { /* one at a time, the newest wins */
-		kvmb_loop_del(ctl->in_watch);
-		close(ctl->in_fd);
+	for (c = ctl->clients; c; c = next) {
+		next = c->next;
+		if (c->mode == CLIENT_CONSOLE && c->len)
+			type(c);
+		if (c->gone && !c->len)
+			drop_client(c);
 	}
-	ctl->in_fd = ctl->out_fd = fd;
-	ctl->in_watch = kvmb_loop_add(ctl->vm->loop, fd, EPOLLIN, on_input, ctl);
-	flush_out(ctl);
-}
-
-static void raw_tty(struct ctl *ctl)
-{
-	struct termios t;
-
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &ctl->old_tty))
-		return;
-	t = ctl->old_tty;
-	cfmakeraw(&t);
-	t.c_oflag |= OPOST;
-	ctl->tty_raw = !tcsetattr(STDIN_FILENO, TCSANOW, &t);
-}
-
-static int listen_unix(const char *path, char *why, size_t size)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd, probe;
-	mode_t old;
-
-	if (strlen(path) >= sizeof(a.sun_path)) {
-		snprintf(why, size, "socket %s: the path is too long", path);
-		return -1;
-	}
-	memcpy(a.sun_path, path, strlen(path));
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!connect(probe, (struct sockaddr *)&a, sizeof(a))) {
-		close(probe);
-		snprintf(why, size, "socket %s: in use by a running VM; choose another --name", path);
-		return -1;
-	}
-	close(probe);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	unlink(path); /* nobody listens: a crash left it */
-	old = umask(0077);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 8)) {
-		snprintf(why, size, "socket %s: %s", path, strerror(errno));
-		umask(old);
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	umask(old);
-	return fd;
-}
-
-static int open_serial(struct ctl *ctl, char *why, size_t size)
-{
-	const struct vm_config *cfg = &ctl->vm->cfg;
-
-	switch (cfg->serial) {
-	case SERIAL_NONE:
-		break;
-	case SERIAL_STDIO:
-		ctl->out_fd = STDOUT_FILENO;
-		ctl->in_fd = STDIN_FILENO;
-		ctl->in_watch = kvmb_loop_add(ctl->vm->loop, ctl->in_fd, EPOLLIN, on_input, ctl);
-		raw_tty(ctl);
-		break;
-	case SERIAL_FILE:
-		ctl->out_fd = open(cfg->serial_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		if (ctl->out_fd < 0) {
-			snprintf(why, size, "serial %s: %s", cfg->serial_path, strerror(errno));
-			return -1;
-		}
-		break;
-	case SERIAL_UNIX:
-		ctl->listen_fd = listen_unix(cfg->serial_path, why, size);
-		if (ctl->listen_fd < 0)
-			return -1;
-		ctl->listen_watch = kvmb_loop_add(ctl->vm->loop, ctl->listen_fd, EPOLLIN,
-						  on_serial_client, ctl);
-		break;
-	}
-	return 0;
-}
-
-static void close_serial(struct ctl *ctl)
-{
-	kvmb_loop_del(ctl->in_watch);
-	kvmb_loop_del(ctl->listen_watch);
-	if (ctl->tty_raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &ctl->old_tty);
-	if (ctl->listen_fd >= 0) {
-		close(ctl->listen_fd);
-		unlink(ctl->vm->cfg.serial_path);
-	}
-	if (ctl->vm->cfg.serial != SERIAL_STDIO && ctl->out_fd >= 0)
-		close(ctl->out_fd);
 }
 
 /* ---- commands ---- */
@@ -581,6 +431,12 @@ static void on_client(void *arg, uint32_t events)
 	n = recv(c->fd, c->line + c->len, sizeof(c->line) - c->len, MSG_DONTWAIT);
 	if (n < 0 && errno == EAGAIN)
 		return;
+	if (n <= 0 && c->mode == CLIENT_CONSOLE && c->len) {
+		kvmb_loop_del(c->watch);
+		c->watch = NULL;
+		c->gone = true;
+		return;
+	}
 	if (n <= 0) {
 		drop_client(c);
 		return;
@@ -595,8 +451,7 @@ static void on_client(void *arg, uint32_t events)
 		memmove(c->line, nl + 1, c->len);
 	}
 	if (c->mode == CLIENT_CONSOLE) {
-		serial_input(c->ctl->vm->serial, (u8 *)c->line, c->len);
-		c->len = 0;
+		type(c);
 	} else if (c->len == sizeof(c->line)) {
 		drop_client(c); /* no command is that long */
 	}
@@ -605,12 +460,17 @@ static void on_client(void *arg, uint32_t events)
 static void on_connect(void *arg, uint32_t events)
 {
 	struct ctl *ctl = arg;
-	struct client *c;
+	struct client *c, *next;
 	int fd = accept4(ctl->fd, NULL, NULL, SOCK_CLOEXEC);
 
 	(void)events;
 	if (fd < 0)
 		return;
+	for (c = ctl->clients; c && ctl->num_clients == MAX_CLIENTS; c = next) {
+		next = c->next;
+		if (!c->watch) /* a console whose guest does not read */
+			drop_client(c);
+	}
 	if (ctl->num_clients == MAX_CLIENTS) {
 		close(fd);
 		return;
@@ -619,7 +479,7 @@ static void on_connect(void *arg, uint32_t events)
 	c->ctl = ctl;
 	c->fd = fd;
 	kvmb_timer_init(&c->timer, ctl->vm->loop, stop_timed_out, c);
-	c->watch = kvmb_loop_add(ctl->vm->loop, fd, EPOLLIN, on_client, c);
+	watch_client(c);
 	c->next = ctl->clients;
 	ctl->clients = c;
 	ctl->num_clients++;
@@ -652,8 +512,7 @@ struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 	struct ctl *ctl = kvmb_xzalloc(sizeof(*ctl));
 
 	ctl->vm = vm;
-	ctl->fd = ctl->out_fd = ctl->in_fd = ctl->listen_fd = -1;
-	kvmb_work_init(&ctl->out_work, out_work, ctl);
+	ctl->fd = -1;
 	if (vm->cfg.control) {
 		snprintf(ctl->path, sizeof(ctl->path), "%s", vm->cfg.control);
 	} else {
@@ -663,10 +522,8 @@ struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 			goto err;
 		}
 	}
-	ctl->fd = listen_unix(ctl->path, why, size);
+	ctl->fd = kvmb_listen_unix(ctl->path, why, size);
 	if (ctl->fd < 0)
-		goto err;
-	if (open_serial(ctl, why, size))
 		goto err;
 	ctl->watch = kvmb_loop_add(vm->loop, ctl->fd, EPOLLIN, on_connect, ctl);
 	return ctl;
@@ -681,7 +538,6 @@ void ctl_destroy(struct ctl *ctl)
 		return;
 	while (ctl->clients)
 		drop_client(ctl->clients);
-	close_serial(ctl);
 	kvmb_loop_del(ctl->watch);
 	if (ctl->fd >= 0) {
 		close(ctl->fd);

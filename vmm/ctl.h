@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The control socket: one VM, JSON lines; and the VM's consoles. */
+/* The control socket: one VM, JSON lines, and consoles of those who ask for one. */
 #ifndef KVMB_CTL_H
 #define KVMB_CTL_H
 
@@ -32,7 +32,10 @@ enum ctl_event { CTL_EVENT_REBOOTED, CTL_EVENT_ENDED, CTL_EVENT_SHUTDOWN_REFUSED
 /** ctl_notify() - Something happened that a client may wait for. Main thread. */
 void ctl_notify(struct ctl *c, enum ctl_event e);
 
-/** ctl_flush_consoles() - Show new serial output to everyone attached. Main thread. */
-void ctl_flush_consoles(struct ctl *c);
+/** ctl_console_output() - Show new serial output to every client that has the console. Main thread. */
+void ctl_console_output(struct ctl *c);
+
+/** ctl_console_room() - The guest takes input again. Main thread. */
+void ctl_console_room(struct ctl *c);
 
 #endif

@@ -187,7 +187,7 @@ static void ended(void *arg)
 {
 	struct vm *vm = arg;
 
-	ctl_flush_consoles(vm->ctl);
+	console_flush(vm->console);
 	ctl_notify(vm->ctl, CTL_EVENT_ENDED);
 	kvmb_loop_stop(vm->loop);
 }
@@ -352,7 +352,8 @@ static void serial_irq(void *arg, int level)
 
 static int create_platform(struct vm *vm)
 {
-	struct serial_ops ops = { .set_irq = serial_irq, .output = console_output, .arg = vm };
+	struct serial_ops ops = { .set_irq = serial_irq, .output = console_output, .room = console_room,
+				  .arg = vm };
 
 	vm->serial = serial_create(&ops);
 	vm->rtc = rtc_create();
@@ -403,6 +404,16 @@ static int open_ctl(struct vm *vm)
 	return vm->ctl ? 0 : -EADDRINUSE;
 }
 
+static int open_console(struct vm *vm)
+{
+	char why[256];
+
+	vm->console = console_create(vm, why, sizeof(why));
+	if (!vm->console)
+		kvmb_err(vm->cfg.name, "%s", why);
+	return vm->console ? 0 : -EIO;
+}
+
 static int make_memory(struct vm *vm)
 {
 	int err = mem_create(vm);
@@ -414,7 +425,7 @@ struct vm *vm_create(const struct vm_config *cfg)
 {
 	/* what the user can get wrong comes first, so that nothing has been touched yet */
 	static int (*const steps[])(struct vm *) = {
-		open_kvm, open_boot, open_ctl, create_bus, disks_create, nics_create, make_memory,
+		open_kvm, open_boot, open_ctl, open_console, create_bus, disks_create, nics_create, make_memory,
 		create_irqchip, create_vcpus, create_platform,
 	};
 	struct vm *vm = kvmb_xzalloc(sizeof(*vm));
@@ -483,6 +494,7 @@ void vm_destroy(struct vm *vm)
 	u32 i;
 
 	stop_threads(vm);
+	console_destroy(vm->console);
 	ctl_destroy(vm->ctl);
 	udev_unwatch(vm);
 	kvmb_bus_destroy(vm->bus);

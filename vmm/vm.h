@@ -108,6 +108,7 @@ struct vm {
 	struct testdev *testdev;
 	struct boot_image *boot;
 	struct ctl *ctl;
+	struct console *console;
 
 	struct vm_disks *disks;
 	struct udev_state *udev;

@@ -34,6 +34,7 @@ struct serial {
 	int level;	 /* of the interrupt line */
 	u8 fifo[FIFO_SIZE];
 	u32 fifo_head, fifo_len;
+	bool input_waits; /* some was refused */
 	u8 log[SERIAL_BACKLOG]; /* ring of the last output */
 	u64 log_total;
 };
@@ -157,6 +158,15 @@ static u8 read_reg(struct serial *s, u16 reg)
 	}
 }
 
+/* Not for each byte: who sends can fill the FIFO again meanwhile. */
+static void tell_room(struct serial *s)
+{
+	if (!s->input_waits || s->fifo_len > FIFO_SIZE / 2)
+		return;
+	s->input_waits = false;
+	s->ops.room(s->ops.arg);
+}
+
 void serial_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 {
 	struct serial *s = dev;
@@ -168,6 +178,7 @@ void serial_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	else
 		*val = read_reg(s, offset);
 	update_irq(s);
+	tell_room(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -178,6 +189,7 @@ size_t serial_input(struct serial *s, const u8 *buf, size_t len)
 	pthread_mutex_lock(&s->lock);
 	for (n = 0; n < len && s->fifo_len < FIFO_SIZE; n++)
 		put_fifo(s, buf[n]);
+	s->input_waits |= n < len;
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
 	return n;
@@ -203,6 +215,7 @@ void serial_reset(struct serial *s)
 	s->tx_pending = false;
 	s->fifo_len = 0;
 	update_irq(s);
+	tell_room(s);
 	pthread_mutex_unlock(&s->lock);
 }
 

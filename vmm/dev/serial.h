@@ -13,6 +13,8 @@ struct serial_ops {
 	void (*set_irq)(void *arg, int level);
 	/* There is output to serial_read(). Called on a vCPU's thread with the port's lock held. */
 	void (*output)(void *arg);
+	/* serial_input() refused some, and would take some now. Any thread, with the port's lock held. */
+	void (*room)(void *arg);
 	void *arg;
 };
 
@@ -23,7 +25,7 @@ void serial_reset(struct serial *s);
 /** serial_access() - Port access, for iobus_add(). */
 void serial_access(void *dev, u16 offset, u32 size, bool write, u32 *val);
 
-/** serial_input() - Bytes for the guest. Return: how many were taken; more when it has read. */
+/** serial_input() - Bytes for the guest. Return: how many were taken; when fewer, ops.room() says when to go on. */
 size_t serial_input(struct serial *s, const u8 *buf, size_t len);
 
 /**
