@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The connection to an NBD server, and the life of our storage daemon: disk_nbd_priv.h. */
+#include "host-vsp/storage/disk_nbd_priv.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/util.h"
+
+#define CONNECT_MS 10000u
+#define GIVE_UP_MS 10000u
+#define BACKOFF_MAX_MS 2000u
+
+static const u8 moves[NBD_NUM] = {
+	[NBD_STARTING] = 1 << NBD_UP | 1 << NBD_WAITING | 1 << NBD_FAILED,
+	[NBD_UP] = 1 << NBD_STARTING,
+	[NBD_WAITING] = 1 << NBD_STARTING,
+	[NBD_FAILED] = 1 << NBD_STARTING | 1 << NBD_UP,
+};
+
+void nbdisk_set_state(struct nbd_disk *n, enum nbd_state to)
+{
+	kvmb_assert(moves[n->state] & (1 << to));
+	__atomic_store_n(&n->state, (int)to, __ATOMIC_RELEASE);
+}
+
+void nbdisk_disconnect(struct nbd_disk *n)
+{
+	if (n->h)
+		nbd_close(n->h); /* calls on_completion() for what was under way */
+	n->h = NULL;
+	nbdisk_requeue(n);
+}
+
+/* Let libnbd work until @ready, the deadline, or the end of the disk. */
+static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
+{
+	u64 until = kvmb_now_ms() + CONNECT_MS, now;
+	struct pollfd p[2] = { { .fd = -1 }, { .fd = n->kick_fd, .events = POLLIN } };
+	unsigned int dir;
+	bool quit;
+	u64 k;
+
+	while (!nbd_aio_is_ready(h)) {
+		now = kvmb_now_ms();
+		if (nbd_aio_is_dead(h) || nbd_aio_is_closed(h))
+			return -ECONNREFUSED;
+		if (now >= until)
+			return -ETIMEDOUT;
+		dir = (unsigned int)nbd_aio_get_direction(h);
+		p[0].fd = nbd_aio_get_fd(h);
+		p[0].events = (short)((dir & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
+				      (dir & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
+		poll(p, 2, (int)(until - now));
+		if (p[1].revents && read(n->kick_fd, &k, sizeof(k)) > 0) {
+			pthread_mutex_lock(&n->lock);
+			quit = n->quit;
+			pthread_mutex_unlock(&n->lock);
+			if (quit)
+				return -ECANCELED;
+		}
+		if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_READ)
+			nbd_aio_notify_read(h);
+		else if (p[0].revents & (POLLOUT | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_WRITE)
+			nbd_aio_notify_write(h);
+	}
+	return 0;
+}
+
+/* What the server says of the disk, against what it must be. */
+static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, size_t size)
+{
+	struct kvmb_disk *d = n->d;
+	int64_t bytes = nbd_get_size(h);
+	u64 blocks = bytes > 0 ? (u64)bytes / d->block : 0;
+
+	if (!blocks) {
+		snprintf(why, size, "it is smaller than one block of %u bytes", d->block);
+		return -EINVAL;
+	}
+	if (blocks < kvmb_disk_blocks(d)) {
+		snprintf(why, size, "it came back smaller than it was");
+		return -EINVAL;
+	}
+	if (!d->read_only && nbd_is_read_only(h) > 0) {
+		snprintf(why, size, "the server has it read-only; try ,ro");
+		return -EROFS;
+	}
+	n->no_fua = nbd_can_fua(h) <= 0;
+	n->no_flush = nbd_can_flush(h) <= 0;
+	if (!kvmb_disk_blocks(d))
+		d->can_zero = !d->read_only && nbd_can_zero(h) > 0;
+	__atomic_store_n(&d->blocks, blocks, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int try_connect(struct nbd_disk *n, char *why, size_t size)
+{
+	struct nbd_handle *h = nbd_create();
+	int fd, err;
+
+	if (!h)
+		return -ENOMEM;
+	if (n->qsd) {
+		fd = kvmb_qsd_connect(n->qsd);
+		nbd_set_export_name(h, "disk");
+		err = fd < 0 ? -1 : nbd_aio_connect_socket(h, fd);
+	} else {
+		nbd_set_uri_allow_local_file(h, true); /* a file of keys that the user named */
+		err = nbd_aio_connect_uri(h, n->d->path);
+	}
+	if (!err)
+		err = wait_connected(n, h);
+	if (err) {
+		snprintf(why, size, "no connection to its NBD server: %s",
+			 nbd_get_error() ? nbd_get_error() : "it does not answer");
+		err = err == -ECANCELED ? err : -EIO;
+	} else {
+		err = accept_server(n, h, why, size);
+	}
+	if (err) {
+		nbd_close(h);
+		return err;
+	}
+	n->h = h;
+	return 0;
+}
+
+static int bring_up(struct nbd_disk *n, char *why, size_t size)
+{
+	int err = 0;
+
+	if (n->qsd && kvmb_qsd_pidfd(n->qsd) < 0)
+		err = kvmb_qsd_start(n->qsd, why, size);
+	if (!err)
+		err = try_connect(n, why, size);
+	if (err && n->qsd)
+		kvmb_qsd_kill(n->qsd);
+	return err;
+}
+
+static void report_opened(struct nbd_disk *n, int err, const char *why)
+{
+	pthread_mutex_lock(&n->lock);
+	if (!n->opened) {
+		n->opened = true;
+		n->open_err = err;
+		snprintf(n->why, sizeof(n->why), "%s", why);
+		pthread_cond_broadcast(&n->cond);
+	}
+	pthread_mutex_unlock(&n->lock);
+}
+
+void nbdisk_start(struct nbd_disk *n)
+{
+	char why[KVMB_DISK_WHY] = "";
+	u64 now;
+	int err = bring_up(n, why, sizeof(why));
+
+	now = kvmb_now_ms();
+	report_opened(n, err, why);
+	if (!err) {
+		if (n->failing_since_ms)
+			kvmb_info(n->who, "its server is back");
+		n->failing_since_ms = 0;
+		n->backoff_ms = 0;
+		n->progress_ms = now;
+		nbdisk_set_state(n, NBD_UP);
+		return;
+	}
+	if (!n->failing_since_ms)
+		n->failing_since_ms = now;
+	n->backoff_ms = KVMB_MIN(n->backoff_ms ? n->backoff_ms * 2 : 100, BACKOFF_MAX_MS);
+	n->retry_at_ms = now + n->backoff_ms;
+	if (n->state == NBD_FAILED)
+		return;
+	if (now - n->failing_since_ms < GIVE_UP_MS) {
+		nbdisk_set_state(n, NBD_WAITING);
+		return;
+	}
+	kvmb_warn_ratelimited(n->who, "its server cannot be had: %s", why);
+	nbdisk_set_state(n, NBD_FAILED);
+	nbdisk_fail_waiting(n);
+}
+
+void nbdisk_went_down(struct nbd_disk *n, const char *what)
+{
+	kvmb_warn_ratelimited(n->who, "%s; %s it", what, n->qsd ? "restarting" : "reconnecting to");
+	__atomic_fetch_add(&n->restarts, 1, __ATOMIC_RELAXED);
+	if (n->qsd)
+		kvmb_qsd_kill(n->qsd); /* one that lost us, or hangs, is of no use */
+	nbdisk_disconnect(n);
+	nbdisk_set_state(n, NBD_STARTING);
+}
