@@ -194,10 +194,17 @@ void stor_forget_slots(struct stor_chan *sc, u64 luns);
 struct io_uring_sqe *stor_sqe(struct stor_chan *sc);
 
 /* storage_vsp.c */
+void stor_fail(struct stor_chan *sc, const char *why, int err);
+void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r);
+void stor_flush_answers(struct stor_chan *sc);
+void stor_send_enumerate(struct stor_chan *sc);
 void stor_answer(struct stor_chan *sc, struct stor_req *r);
 void stor_answer_good(struct stor_chan *sc, struct stor_req *r, u64 moved);
 void stor_answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sense);
 void stor_answer_status(struct stor_chan *sc, struct stor_req *r, u8 srb_status, u32 nt_status);
+
+/* storage_worker.c */
+void stor_worker_run(void *sc);
 
 /* storage_lun.c */
 void stor_chan_opened(struct stor_chan *sc);

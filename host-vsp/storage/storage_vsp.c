@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The storvsp protocol over one worker and one io_uring per channel.
+ * The storvsp protocol, and the life of a channel; its worker is storage_worker.c.
  *
  * DOC: Theory of operation
- *
- * A worker owns its channel's rings and an io_uring. The guest's signal and the worker's own
- * kick are multishot polls in that same io_uring, so the worker sleeps in exactly one place
- * and one system call both submits and waits. A turn of the loop reaps completions, looks at
- * what the bus thread wants, drains the ring into new requests, issues them together,
- * publishes answers with at most one signal, and submits; it sleeps only when a whole turn
- * did nothing, in the way that the tuner has found best.
  *
  * Only descriptors, SRBs, parameter lists and the answers of commands without data transfer
  * are copied. A request remembers its private copy of the SRB, because the answer reuses it
@@ -21,9 +14,6 @@
  *
  * Sources: Linux 6.12 drivers/scsi/storvsc_drv.c; protocol notes 5.
  */
-#include <poll.h>
-#include <unistd.h>
-
 #include "host-vsp/iov.h"
 #include "host-vsp/storage/storage_priv.h"
 #include "lib/log.h"
@@ -58,7 +48,7 @@ static u32 least_size(const struct kvmb_storage *s)
 	return KVMB_STOR_SIZE_OLD;
 }
 
-static void fail(struct stor_chan *sc, const char *why, int err)
+void stor_fail(struct stor_chan *sc, const char *why, int err)
 {
 	if (sc->failed)
 		return;
@@ -109,10 +99,10 @@ void stor_answer(struct stor_chan *sc, struct stor_req *r)
 	}
 	free_req(sc, r);
 	if (err)
-		fail(sc, "its ring's read index is wild", err);
+		stor_fail(sc, "its ring's read index is wild", err);
 }
 
-static void flush_answers(struct stor_chan *sc)
+void stor_flush_answers(struct stor_chan *sc)
 {
 	struct stor_req *r;
 
@@ -129,6 +119,22 @@ static void flush_answers(struct stor_chan *sc)
 			kvmb_ring_want(&sc->io->tx, 0);
 		}
 	}
+}
+
+/* Tell the guest to look at the bus; again later when there is no room. */
+void stor_send_enumerate(struct stor_chan *sc)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_ENUMERATE_BUS) };
+	u32 len = least_size(sc->s);
+
+	if (!__atomic_load_n(&sc->enumerate, __ATOMIC_ACQUIRE) || get_state(sc->s) != STOR_READY)
+		return;
+	if (kvmb_ring_put(&sc->io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, len)) {
+		kvmb_ring_want(&sc->io->tx, len);
+		return;
+	}
+	sc->io->stats.packets_out++;
+	__atomic_store_n(&sc->enumerate, 0, __ATOMIC_RELAXED);
 }
 
 static void set_srb(struct stor_req *r, u8 srb_status, u8 scsi_status, u32 status, u32 moved)
@@ -345,7 +351,7 @@ static u32 initialise(struct stor_chan *sc, enum kvmb_stor_op op, struct kvmb_wi
 	return KVMB_STOR_STATUS_INVALID_STATE;
 }
 
-static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
+void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
 {
 	u32 op;
 
@@ -355,7 +361,7 @@ static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, stru
 	if ((pkt->type != KVMB_PKT_INBAND && pkt->type != KVMB_PKT_GPA_DIRECT) ||
 	    pkt->payload_len < least_size(sc->s)) {
 		free_req(sc, r);
-		fail(sc, "a packet is of the wrong type or too short", -EPROTO);
+		stor_fail(sc, "a packet is of the wrong type or too short", -EPROTO);
 		return;
 	}
 	memcpy(&r->packet, pkt->payload, r->packet_len);
@@ -393,268 +399,7 @@ static void handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, stru
 	stor_answer(sc, r);
 }
 
-/* ---- the worker ---- */
-
-static struct stor_req *take_req(struct stor_chan *sc)
-{
-	struct stor_req *r = sc->free;
-
-	if (r) {
-		sc->free = r->next;
-	} else {
-		if (sc->allocated == STOR_MAX_REQUESTS)
-			return NULL;
-		r = malloc(sizeof(*r));
-		if (!r)
-			return NULL;
-		r->sc = sc;
-		r->extents = NULL;
-		r->bounce = NULL;
-		sc->all[sc->allocated++] = r;
-	}
-	r->state = REQ_TAKEN;
-	r->lun = KVMB_STORAGE_MAX_LUNS;
-	return r;
-}
-
-static bool quiescing(const struct stor_chan *sc)
-{
-	return sc->q_seen != sc->q_acked;
-}
-
-static bool accepting(const struct stor_chan *sc)
-{
-	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
-	       (sc->free || sc->allocated < STOR_MAX_REQUESTS);
-}
-
-static bool drain(struct stor_chan *sc)
-{
-	struct kvmb_pkt pkt;
-	struct stor_req *r;
-	u32 n = 0;
-	int err;
-
-	while (accepting(sc)) {
-		err = kvmb_ring_peek(&sc->io->rx, sc->scratch, sizeof(sc->scratch), &pkt);
-		if (err) {
-			if (err != -EAGAIN)
-				fail(sc, "its ring is corrupt", err);
-			break;
-		}
-		r = take_req(sc);
-		if (!r)
-			break;
-		n++;
-		handle_packet(sc, &pkt, r);
-		kvmb_ring_skip(&sc->io->rx, &pkt);
-	}
-	sc->io->stats.packets_in += n;
-	sc->taken += n;
-	return n;
-}
-
-static void arm_poll(struct stor_chan *sc, int fd, u64 tag)
-{
-	struct io_uring_sqe *sqe = stor_sqe(sc);
-
-	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
-	io_uring_sqe_set_data64(sqe, tag);
-}
-
-/* Something other than the guest wants us. */
-static void on_kick(struct stor_chan *sc)
-{
-	u64 n;
-
-	if (read(sc->worker.stop_fd, &n, sizeof(n)) < 0)
-		n = 0; /* it was read already */
-	if (__atomic_load_n(&sc->worker.stopping, __ATOMIC_ACQUIRE) && !sc->stopping) {
-		sc->stopping = true;
-		stor_cancel_at_disks(sc, ~0ull); /* nobody waits for them any more */
-	}
-	stor_disks_done(sc);
-}
-
-static bool reap(struct stor_chan *sc)
-{
-	struct io_uring_cqe *cqe;
-	unsigned int head, n = 0;
-	bool kicked = false;
-
-	io_uring_for_each_cqe(&sc->uring, head, cqe) {
-		n++;
-		switch (cqe->user_data) {
-		case STOR_UD_SIGNAL:
-			sc->io->stats.wakes++;
-			if (!(cqe->flags & IORING_CQE_F_MORE) && !sc->stopping)
-				arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
-			break;
-		case STOR_UD_KICK:
-			kicked = true;
-			if (!(cqe->flags & IORING_CQE_F_MORE))
-				arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
-			break;
-		case STOR_UD_TIMER:
-			break;
-		default:
-			stor_uring_done(sc, io_uring_cqe_get_data(cqe), cqe->res);
-		}
-	}
-	if (n)
-		io_uring_cq_advance(&sc->uring, n);
-	if (kicked)
-		on_kick(sc);
-	return n > 0;
-}
-
-static bool busy_with(const struct stor_chan *sc, u64 luns)
-{
-	u32 i;
-
-	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
-		if (luns >> i & 1 && sc->busy[i])
-			return true;
-	}
-	return false;
-}
-
-/* Our part of a quiesce: storage_priv.h. */
-static void serve_quiesce(struct stor_chan *sc)
-{
-	struct kvmb_storage *s = sc->s;
-	u32 gen = __atomic_load_n(&s->q_gen, __ATOMIC_ACQUIRE);
-
-	if (gen != sc->q_seen) {
-		sc->q_seen = gen;
-		stor_cancel_at_disks(sc, s->q_luns);
-	}
-	if (!quiescing(sc))
-		return;
-	stor_drop_waiting(sc, s->q_luns);
-	if (busy_with(sc, s->q_luns))
-		return;
-	if (s->q_luns != ~0ull)
-		stor_forget_slots(sc, s->q_luns);
-	__atomic_store_n(&sc->q_acked, gen, __ATOMIC_RELEASE);
-	kvmb_loop_post(s->loop, &s->work);
-}
-
-static void finish_reset(struct stor_chan *sc)
-{
-	struct stor_req *r = sc->reset;
-
-	if (!r || __atomic_load_n(&sc->reset_state, __ATOMIC_ACQUIRE) != STOR_RESET_DONE)
-		return;
-	sc->reset = NULL;
-	__atomic_store_n(&sc->reset_state, STOR_RESET_NONE, __ATOMIC_RELAXED);
-	stor_answer(sc, r);
-}
-
-static void serve_retry(struct stor_chan *sc)
-{
-	u32 gen = __atomic_load_n(&sc->s->retry_gen, __ATOMIC_ACQUIRE);
-
-	if (gen == sc->retry_seen)
-		return;
-	sc->retry_seen = gen;
-	stor_retry_held(sc);
-}
-
-/* Tell the guest to look at the bus; again later when there is no room. */
-static void send_enumerate(struct stor_chan *sc)
-{
-	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_ENUMERATE_BUS) };
-	u32 len = least_size(sc->s);
-
-	if (!__atomic_load_n(&sc->enumerate, __ATOMIC_ACQUIRE) || get_state(sc->s) != STOR_READY)
-		return;
-	if (kvmb_ring_put(&sc->io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, len)) {
-		kvmb_ring_want(&sc->io->tx, len);
-		return;
-	}
-	sc->io->stats.packets_out++;
-	__atomic_store_n(&sc->enumerate, 0, __ATOMIC_RELAXED);
-}
-
-/* Give space back, show answers; at most one signal each way. */
-static void publish(struct stor_chan *sc)
-{
-	int want;
-
-	if (sc->failed)
-		return;
-	flush_answers(sc);
-	send_enumerate(sc);
-	want = kvmb_ring_release(&sc->io->rx);
-	if (want > 0)
-		kvmb_chan_signal(sc->ch);
-	if (want < 0 || kvmb_chan_flush(sc->ch))
-		fail(sc, "a ring index is wild", -EPROTO);
-}
-
-/* Look for a while before sleeping. Return: true when something came. */
-static bool poll_a_while(struct stor_chan *sc)
-{
-	u64 until = kvmb_mono_ns() + KVMB_POLL_NS;
-
-	do {
-		if (kvmb_ring_readable(&sc->io->rx) || io_uring_cq_ready(&sc->uring))
-			return true;
-		__builtin_ia32_pause();
-	} while (kvmb_mono_ns() < until);
-	return false;
-}
-
-static void sleep_until_news(struct stor_chan *sc)
-{
-	kvmb_tuner_note(&sc->tuner, sc->taken);
-	sc->taken = 0;
-	if (accepting(sc)) {
-		if (sc->tuner.mode == KVMB_WAIT_POLL && poll_a_while(sc))
-			return;
-		/* ask for signals, look once more, sleep */
-		if (kvmb_ring_unmask(&sc->io->rx)) {
-			kvmb_ring_mask(&sc->io->rx);
-			return;
-		}
-	}
-	io_uring_submit_and_wait(&sc->uring, 1);
-	stor_count(&sc->io_submits, 1);
-	if (accepting(sc))
-		kvmb_ring_mask(&sc->io->rx);
-}
-
-static void run(void *arg)
-{
-	struct stor_chan *sc = arg;
-	bool progress;
-
-	kvmb_tuner_init(&sc->tuner);
-	arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
-	arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
-	kvmb_ring_mask(&sc->io->rx);
-	while (!sc->stopping || sc->inflight) {
-		sc->now = 0;
-		progress = reap(sc);
-		stor_run_delayed(sc);
-		serve_retry(sc);
-		serve_quiesce(sc);
-		finish_reset(sc);
-		progress |= drain(sc);
-		stor_issue_ready(sc);
-		publish(sc);
-		if (sc->ready) {
-			continue; /* what an answer on the spot left over */
-		} else if (io_uring_sq_ready(&sc->uring)) {
-			io_uring_submit(&sc->uring);
-			stor_count(&sc->io_submits, 1);
-		} else if (!progress) {
-			sleep_until_news(sc);
-		}
-	}
-	kvmb_chan_closed(sc->ch);
-}
+/* ---- the life of a channel ---- */
 
 static int start_uring(struct stor_chan *sc)
 {
@@ -692,7 +437,7 @@ static int stor_open(struct kvmb_chan *ch)
 	sc->io->priv = sc;
 	stor_chan_opened(sc);
 	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
-	err = kvmb_worker_start(&sc->worker, name, run, sc);
+	err = kvmb_worker_start(&sc->worker, name, stor_worker_run, sc);
 	if (err)
 		goto err_chan;
 	return 0;

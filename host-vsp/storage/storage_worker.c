@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A storage channel's thread: one io_uring, one place to sleep.
+ *
+ * DOC: Theory of operation
+ *
+ * A worker owns its channel's rings and an io_uring. The guest's signal and the worker's own
+ * kick are multishot polls in that same io_uring, so the worker sleeps in exactly one place
+ * and one system call both submits and waits. A turn of the loop reaps completions, looks at
+ * what the bus thread wants, drains the ring into new requests, issues them together,
+ * publishes answers with at most one signal, and submits; it sleeps only when a whole turn
+ * did nothing, in the way that the tuner has found best.
+ */
+#include <poll.h>
+#include <unistd.h>
+
+#include "host-vsp/storage/storage_priv.h"
+#include "lib/util.h"
+
+static struct stor_req *take_req(struct stor_chan *sc)
+{
+	struct stor_req *r = sc->free;
+
+	if (r) {
+		sc->free = r->next;
+	} else {
+		if (sc->allocated == STOR_MAX_REQUESTS)
+			return NULL;
+		r = malloc(sizeof(*r));
+		if (!r)
+			return NULL;
+		r->sc = sc;
+		r->extents = NULL;
+		r->bounce = NULL;
+		sc->all[sc->allocated++] = r;
+	}
+	r->state = REQ_TAKEN;
+	r->lun = KVMB_STORAGE_MAX_LUNS;
+	return r;
+}
+
+static bool quiescing(const struct stor_chan *sc)
+{
+	return sc->q_seen != sc->q_acked;
+}
+
+static bool accepting(const struct stor_chan *sc)
+{
+	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
+	       (sc->free || sc->allocated < STOR_MAX_REQUESTS);
+}
+
+static bool drain(struct stor_chan *sc)
+{
+	struct kvmb_pkt pkt;
+	struct stor_req *r;
+	u32 n = 0;
+	int err;
+
+	while (accepting(sc)) {
+		err = kvmb_ring_peek(&sc->io->rx, sc->scratch, sizeof(sc->scratch), &pkt);
+		if (err) {
+			if (err != -EAGAIN)
+				stor_fail(sc, "its ring is corrupt", err);
+			break;
+		}
+		r = take_req(sc);
+		if (!r)
+			break;
+		n++;
+		stor_handle_packet(sc, &pkt, r);
+		kvmb_ring_skip(&sc->io->rx, &pkt);
+	}
+	sc->io->stats.packets_in += n;
+	sc->taken += n;
+	return n;
+}
+
+static void arm_poll(struct stor_chan *sc, int fd, u64 tag)
+{
+	struct io_uring_sqe *sqe = stor_sqe(sc);
+
+	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, tag);
+}
+
+/* Something other than the guest wants us. */
+static void on_kick(struct stor_chan *sc)
+{
+	u64 n;
+
+	if (read(sc->worker.stop_fd, &n, sizeof(n)) < 0)
+		n = 0; /* it was read already */
+	if (__atomic_load_n(&sc->worker.stopping, __ATOMIC_ACQUIRE) && !sc->stopping) {
+		sc->stopping = true;
+		stor_cancel_at_disks(sc, ~0ull); /* nobody waits for them any more */
+	}
+	stor_disks_done(sc);
+}
+
+static bool reap(struct stor_chan *sc)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, n = 0;
+	bool kicked = false;
+
+	io_uring_for_each_cqe(&sc->uring, head, cqe) {
+		n++;
+		switch (cqe->user_data) {
+		case STOR_UD_SIGNAL:
+			sc->io->stats.wakes++;
+			if (!(cqe->flags & IORING_CQE_F_MORE) && !sc->stopping)
+				arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
+			break;
+		case STOR_UD_KICK:
+			kicked = true;
+			if (!(cqe->flags & IORING_CQE_F_MORE))
+				arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
+			break;
+		case STOR_UD_TIMER:
+			break;
+		default:
+			stor_uring_done(sc, io_uring_cqe_get_data(cqe), cqe->res);
+		}
+	}
+	if (n)
+		io_uring_cq_advance(&sc->uring, n);
+	if (kicked)
+		on_kick(sc);
+	return n > 0;
+}
+
+static bool busy_with(const struct stor_chan *sc, u64 luns)
+{
+	u32 i;
+
+	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
+		if (luns >> i & 1 && sc->busy[i])
+			return true;
+	}
+	return false;
+}
+
+/* Our part of a quiesce: storage_priv.h. */
+static void serve_quiesce(struct stor_chan *sc)
+{
+	struct kvmb_storage *s = sc->s;
+	u32 gen = __atomic_load_n(&s->q_gen, __ATOMIC_ACQUIRE);
+
+	if (gen != sc->q_seen) {
+		sc->q_seen = gen;
+		stor_cancel_at_disks(sc, s->q_luns);
+	}
+	if (!quiescing(sc))
+		return;
+	stor_drop_waiting(sc, s->q_luns);
+	if (busy_with(sc, s->q_luns))
+		return;
+	if (s->q_luns != ~0ull)
+		stor_forget_slots(sc, s->q_luns);
+	__atomic_store_n(&sc->q_acked, gen, __ATOMIC_RELEASE);
+	kvmb_loop_post(s->loop, &s->work);
+}
+
+static void finish_reset(struct stor_chan *sc)
+{
+	struct stor_req *r = sc->reset;
+
+	if (!r || __atomic_load_n(&sc->reset_state, __ATOMIC_ACQUIRE) != STOR_RESET_DONE)
+		return;
+	sc->reset = NULL;
+	__atomic_store_n(&sc->reset_state, STOR_RESET_NONE, __ATOMIC_RELAXED);
+	stor_answer(sc, r);
+}
+
+static void serve_retry(struct stor_chan *sc)
+{
+	u32 gen = __atomic_load_n(&sc->s->retry_gen, __ATOMIC_ACQUIRE);
+
+	if (gen == sc->retry_seen)
+		return;
+	sc->retry_seen = gen;
+	stor_retry_held(sc);
+}
+
+/* Give space back, show answers; at most one signal each way. */
+static void publish(struct stor_chan *sc)
+{
+	int want;
+
+	if (sc->failed)
+		return;
+	stor_flush_answers(sc);
+	stor_send_enumerate(sc);
+	want = kvmb_ring_release(&sc->io->rx);
+	if (want > 0)
+		kvmb_chan_signal(sc->ch);
+	if (want < 0 || kvmb_chan_flush(sc->ch))
+		stor_fail(sc, "a ring index is wild", -EPROTO);
+}
+
+/* Look for a while before sleeping. Return: true when something came. */
+static bool poll_a_while(struct stor_chan *sc)
+{
+	u64 until = kvmb_mono_ns() + KVMB_POLL_NS;
+
+	do {
+		if (kvmb_ring_readable(&sc->io->rx) || io_uring_cq_ready(&sc->uring))
+			return true;
+		__builtin_ia32_pause();
+	} while (kvmb_mono_ns() < until);
+	return false;
+}
+
+static void sleep_until_news(struct stor_chan *sc)
+{
+	kvmb_tuner_note(&sc->tuner, sc->taken);
+	sc->taken = 0;
+	if (accepting(sc)) {
+		if (sc->tuner.mode == KVMB_WAIT_POLL && poll_a_while(sc))
+			return;
+		/* ask for signals, look once more, sleep */
+		if (kvmb_ring_unmask(&sc->io->rx)) {
+			kvmb_ring_mask(&sc->io->rx);
+			return;
+		}
+	}
+	io_uring_submit_and_wait(&sc->uring, 1);
+	stor_count(&sc->io_submits, 1);
+	if (accepting(sc))
+		kvmb_ring_mask(&sc->io->rx);
+}
+
+void stor_worker_run(void *arg)
+{
+	struct stor_chan *sc = arg;
+	bool progress;
+
+	kvmb_tuner_init(&sc->tuner);
+	arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
+	arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
+	kvmb_ring_mask(&sc->io->rx);
+	while (!sc->stopping || sc->inflight) {
+		sc->now = 0;
+		progress = reap(sc);
+		stor_run_delayed(sc);
+		serve_retry(sc);
+		serve_quiesce(sc);
+		finish_reset(sc);
+		progress |= drain(sc);
+		stor_issue_ready(sc);
+		publish(sc);
+		if (sc->ready) {
+			continue; /* what an answer on the spot left over */
+		} else if (io_uring_sq_ready(&sc->uring)) {
+			io_uring_submit(&sc->uring);
+			stor_count(&sc->io_submits, 1);
+		} else if (!progress) {
+			sleep_until_news(sc);
+		}
+	}
+	kvmb_chan_closed(sc->ch);
+}
