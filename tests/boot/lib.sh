@@ -31,7 +31,9 @@ vm() {
 # nap SECONDS: sleep without a process; in the lab those that wait would take a good part of the CPU from the guest
 exec {NAP_FD}<> <(:)
 nap() { read -rt "$1" -u "$NAP_FD"; true; }
-# wait_log NAME PATTERN SECONDS: until a line of the console says so; a FAIL verdict or the VM's end stops the wait
+# wait_log NAME PATTERN SECONDS: until a line of the console says so; a FAIL verdict or the VM's end stops the wait.
+# Meanwhile whatever the guest asks of its host ("GUEST: ask NUMBER WHAT...") is done by on_ask WHAT..., which a test defines.
+ASKED=0
 wait_log() {
 	local end=$((SECONDS + $3 * SLOW)) pid ended= i=0 lines; eval "pid=\$PID_$1"
 	while :; do
@@ -39,6 +41,9 @@ wait_log() {
 		lines=(); [ ! -e "$W/$1.log" ] || mapfile -t lines <"$W/$1.log"
 		for ((; i < ${#lines[@]}; i++)); do
 			[[ ${lines[i]} =~ $2 ]] && return 0
+			if [[ ${lines[i]} =~ ^'GUEST: ask '([0-9]+)' '(.*)$'\r'$ ]] && [ "${BASH_REMATCH[1]}" -gt $ASKED ]; then
+				ASKED=${BASH_REMATCH[1]}; on_ask ${BASH_REMATCH[2]}
+			fi
 			[[ ${lines[i]} != *'GUEST: FAIL'* ]] || fail "$1: ${lines[i]}"
 		done
 		[ -z "$ended" ] || fail "$1: the VM ended before \"$2\""

@@ -9,24 +9,20 @@ python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
 iperf3 -s >/dev/null 2>&1 &
 nic="tap=$TAP,mac=00:15:5d:00:00:07"
 vm h "${GUEST:-net}" "kvmb.job=nethot kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.secs=$secs" --cpus "$cpus" --memory 384M --nic "$nic"
-asked=0 flaps=0 removals=0 end=$((SECONDS + secs + 600))
-do_nic() { "$KVMBUS" nic h "$@" >"$W/out" 2>&1 || fail "nic $*: $(cat "$W/out")"; }
-until grep -q 'GUEST: ok nethot' "$W/h.log" 2>/dev/null; do
-	[ $SECONDS -lt $end ] || fail "no end after $((secs + 600)) s"
-	grep -q 'GUEST: FAIL' "$W/h.log" 2>/dev/null && fail "$(grep -m1 'GUEST: FAIL' "$W/h.log")"
-	kill -0 "$PID_h" || fail "the VM ended"
-	want=$(sed -n "s/\r//; s/^GUEST: ask $((asked + 1)) //p" "$W/h.log" 2>/dev/null)
-	case $want in
+flaps=0 removals=0
+do_nic() { timeout 60 "$KVMBUS" nic h "$@" >"$W/out" 2>&1 || fail "nic $*: $(cat "$W/out")"; }
+on_ask() {
+	case $1 in
 	unplug) do_nic link down net0; flaps=$((flaps + 1)) ;;
 	plug) do_nic link up net0 ;;
-	remove) timeout 60 "$KVMBUS" nic h remove net0 >"$W/out" 2>&1 || fail "remove: $(cat "$W/out")"
+	remove) do_nic remove net0
 		[ "$("$KVMBUS" nic h list)" = "" ] || fail "still there: $("$KVMBUS" nic h list)"
 		removals=$((removals + 1)) ;;
 	add) do_nic add "$nic" ;;
-	*) nap 0.1; continue ;;
+	*) fail "the guest asks for: $*" ;;
 	esac
-	asked=$((asked + 1))
-done
+}
+wait_log h 'GUEST: ok nethot' $((secs + 300))
 grep -h '^GUEST: steps' "$W/h.log" | tail -1 | tr -d '\r' | sed "s/^GUEST:/#/; s/\$/, $flaps flaps, $removals removals/"
 "$KVMBUS" stats h --json | python3 -c '
 import json, sys

@@ -10,19 +10,14 @@ python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
 truncate -s 64M "$W/d"
 nic="tap=$TAP,mac=00:15:5d:00:00:07,mtu=9000"
 vm s own-debug "kvmb.job=stress kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.secs=$secs" --cpus "$cpus" --memory 1G --nic "$nic" --disk "$W/d"
-asked=0 end=$((SECONDS + secs * 2 + 900))
 do_nic() { timeout 120 "$KVMBUS" nic s "$@" >"$W/out" 2>&1 || fail "nic $*: $(cat "$W/out")"; }
-until grep -q 'GUEST: ok stress' "$W/s.log" 2>/dev/null; do
-	[ $SECONDS -lt $end ] || fail "no end after $((secs * 2 + 900)) s"
-	grep -q 'GUEST: FAIL' "$W/s.log" 2>/dev/null && fail "$(grep -m1 'GUEST: FAIL' "$W/s.log")"
-	kill -0 "$PID_s" || fail "the VM ended"
-	want=$(sed -n "s/\r//; s/^GUEST: ask $((asked + 1)) //p" "$W/s.log" 2>/dev/null)
-	case $want in
+on_ask() {
+	case $1 in
 	remove) do_nic remove net0 ;;
 	add) do_nic add "$nic" ;;
-	*) nap 0.1; continue ;;
+	*) fail "the guest asks for: $*" ;;
 	esac
-	asked=$((asked + 1))
-done
+}
+wait_log s 'GUEST: ok stress' $((secs + 450))
 grep -h -e 'GUEST: ok' -e 'GUEST: fio' "$W/s.log" | tr -d '\r' | sed "s/^GUEST:/#/"
 vm_end s 60 0
