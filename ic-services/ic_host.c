@@ -8,6 +8,8 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
+#define BUDGET 64 /* packets a turn: a guest that sends on and on has not the main thread for itself */
+
 const char *kvmb_ic_state_name(const struct kvmb_ic *ic)
 {
 	static const char *const names[] = { "no guest driver", "negotiating", "ready", "refused" };
@@ -66,32 +68,52 @@ static void on_packet(struct kvmb_ic *ic, const struct kvmb_pkt *pkt)
 	}
 }
 
+/* Take what there is, and tell the guest how far we have read. Return: packets; -errno. */
+static int drain(struct kvmb_ic *ic, struct kvmb_chan_io *io)
+{
+	u8 buf[KVMB_IC_PACKET_MAX] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	int err, n = 0;
+
+	while (!(err = kvmb_ring_peek(&io->rx, buf, sizeof(buf), &pkt))) {
+		n++;
+		io->stats.packets_in++;
+		kvmb_ring_skip(&io->rx, &pkt);
+		on_packet(ic, &pkt);
+		if (!ic->watch)
+			return n; /* given up */
+		if (n == BUDGET)
+			break;
+	}
+	if (err && err != -EAGAIN)
+		return err;
+	err = kvmb_ring_release(&io->rx);
+	if (err > 0)
+		kvmb_chan_signal(ic->ch);
+	return err < 0 ? err : n;
+}
+
 static void on_signal(void *arg, uint32_t events)
 {
 	struct kvmb_ic *ic = arg;
 	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
-	u8 buf[KVMB_IC_PACKET_MAX] __attribute__((aligned(8)));
-	struct kvmb_pkt pkt;
-	u64 n;
-	int err = 0;
+	u64 n, one = 1;
+	int taken;
 
 	(void)events;
 	if (read(io->signal_fd, &n, sizeof(n)) < 0)
 		return;
 	io->stats.wakes++;
-	while (ic->watch && !(err = kvmb_ring_peek(&io->rx, buf, sizeof(buf), &pkt))) {
-		io->stats.packets_in++;
-		kvmb_ring_skip(&io->rx, &pkt);
-		on_packet(ic, &pkt);
-	}
+	taken = drain(ic, io);
 	if (!ic->watch)
 		return;
-	if (err == -EAGAIN)
-		err = kvmb_ring_release(&io->rx);
-	if (err > 0)
-		kvmb_chan_signal(ic->ch);
-	else if (err < 0)
-		give_up(ic, "its ring is corrupt", err);
+	if (taken < 0) {
+		give_up(ic, "its ring is corrupt", taken);
+		return;
+	}
+	/* what came before our read index was visible came without a signal; others have their turn first */
+	if (kvmb_ring_unmask(&io->rx) && write(io->signal_fd, &one, sizeof(one)) < 0)
+		return; /* it is readable anyway */
 }
 
 static int ic_open(struct kvmb_chan *ch)

@@ -103,6 +103,10 @@ void kvmb_ring_skip(struct kvmb_ring *r, const struct kvmb_pkt *pkt);
  * kvmb_ring_release() - Give consumed space back to the writer
  * @r: ring, reader side
  *
+ * A writer that finds our index behind the packet before its own does not signal: it takes us
+ * for awake. So who reads to the end, releases and sleeps looks once more in between, by
+ * kvmb_ring_unmask(), or loses the packet that came before the index was visible.
+ *
  * Return: 1 when the writer waits for space and wants a signal; 0 when not; -EPROTO
  * when its index is out of range.
  * Context: any. Trust: pending_send_sz is peer-controlled; a lie costs one signal.

@@ -2,6 +2,8 @@
 /* Heartbeat, shutdown and time sync through the fake VMM, with a guest that lies. */
 #include "ic-services/ic_host.h"
 
+#include <signal.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "ic-services/heartbeat/heartbeat_host.h"
@@ -207,6 +209,49 @@ static void no_common_version_is_refused(void **state)
 	assert_string_equal(kvmb_heartbeat_status(&hb), "no-contact");
 }
 
+/* The guest's answer falls between our last look at the ring and our telling it how far we have read. */
+static void answer_in_between(int sig)
+{
+	struct kvmb_icmsg m;
+	u8 out[4096];
+	u64 id, seq;
+
+	(void)sig;
+	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
+	next(&m, &id);
+	memcpy(&seq, m.payload, sizeof(seq));
+	seq++;
+	m.flags = 5;
+	m.payload = (u8 *)&seq;
+	m.size = sizeof(seq);
+	fake_send(&f, &c, KVMB_PKT_INBAND, 0, 0, NULL, 0, out, kvmb_icmsg_build(out, &m));
+}
+
+/*
+ * A guest that answers just then believes us awake and does not signal. The page that the host writes its read
+ * index to is write-protected, so that the guest's turn comes at exactly that moment.
+ */
+static void an_answer_while_we_fall_asleep_is_seen(void **state)
+{
+	struct sigaction act = { .sa_handler = answer_in_between }, old;
+	struct { struct kvmb_wire_ic_negotiate n; struct kvmb_wire_ic_version v[2]; } a = {
+		{ cpu_to_le16(1), cpu_to_le16(1), 0 }, { { cpu_to_le16(3), 0 }, { cpu_to_le16(3), 0 } } };
+	struct kvmb_icmsg m;
+	u64 id;
+
+	(void)state;
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offers[0].relid), 4), 0);
+	next(&m, &id);
+	m.flags = 5;
+	m.payload = (u8 *)&a;
+	m.size = sizeof(a);
+	sigaction(SIGSEGV, &act, &old);
+	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE, PROT_READ), 0);
+	reply(&m);
+	sigaction(SIGSEGV, &old, NULL);
+	assert_int_equal(hb.beats, 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -214,6 +259,7 @@ int main(void)
 		T(heartbeat_counts_right_answers_only), T(shutdown_sends_the_whole_message_and_hears_the_answer),
 		T(timesync_sends_host_time_with_the_reference), T(timesync_of_old_guests_uses_the_old_layout),
 		T(malformed_answers_stop_the_service_alone), T(no_common_version_is_refused),
+		T(an_answer_while_we_fall_asleep_is_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
