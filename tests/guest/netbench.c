@@ -8,6 +8,7 @@
  * netbench out HOST MS            TCP bulk from here, 64 KiB a write
  * netbench in HOST MS             TCP bulk from the server
  * netbench uout HOST MS           64-byte datagrams from here: how many arrive
+ * The stream in is marked for tests/perf/profile, from 20 MB to 70 MB of a long one.
  * Prints one number: microseconds a transaction, MB/s (10^6), or thousand datagrams a second.
  */
 #include <arpa/inet.h>
@@ -21,9 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mark.h"
+
 #define PORT 5599
 #define CHUNK 65536
 #define TINY 64
+#define MARK_FROM 20000000
+#define MARK_TO 70000000
 
 enum mode { RR, URR, OUT, IN, UOUT, MODES };
 static const char *const names[MODES] = { "rr", "urr", "out", "in", "uout" };
@@ -152,8 +157,13 @@ static double bulk(int s, double secs, int out)
 		while (read(s, buf, 1) > 0)
 			;
 	} else {
-		while ((r = read(s, buf, sizeof(buf))) > 0)
+		while ((r = read(s, buf, sizeof(buf))) > 0) {
+			if (n < MARK_FROM && n + r >= MARK_FROM)
+				MARK_BEGIN();
+			if (n < MARK_TO && n + r >= MARK_TO)
+				MARK_END();
 			n += r;
+		}
 	}
 	t = seconds() - begin;
 	return (double)n / t / 1e6;

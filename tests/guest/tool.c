@@ -9,6 +9,8 @@
  *                          echo-server.py) and compare what comes back; HOST may be of IPv6
  * tool longest IF          until SIGTERM, then the longest frames seen on an interface, in and
  *                          out, as a capture shows them: uncut or coalesced ones exceed the MTU
+ * tool begin PROGRAM...    run it, marked as the begin of what tests/perf/profile counts
+ * tool end                 and the end
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +27,8 @@
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "mark.h"
 
 static long long now(void)
 {
@@ -184,6 +188,15 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "clockd")) {
 		a.sin_port = htons((uint16_t)atoi(argv[2]));
 		return clock_server(&a);
+	}
+	if (argc > 2 && !strcmp(argv[1], "begin")) {
+		MARK_BEGIN();
+		execv(argv[2], argv + 2);
+		return 1;
+	}
+	if (argc == 2 && !strcmp(argv[1], "end")) {
+		MARK_END();
+		return 0;
 	}
 	if (argc == 3 && !strcmp(argv[1], "longest"))
 		return longest(argv[2]);

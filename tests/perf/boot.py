@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""boot.py REPEATS KVMBUS KERNELDIR INITRD: exec to /init for kvmbus and QEMU, one after the other.
+"""boot.py REPEATS KVMBUS KERNELDIR INITRD [CASE]: exec to /init for kvmbus and QEMU, one after the other. BENCH_PROFILE=1:
+with the marks of tests/perf/profile.
 
 Everything that is read stands in memory first, and the first start of each only warms caches:
 under the instruction clock, waiting for the host's files would count as time."""
@@ -22,7 +23,9 @@ os.makedirs(f'{D}/share', exist_ok=True)
 for data in glob.glob('/usr/share/seabios/*.bin') + glob.glob('/usr/share/qemu/*.bin') + glob.glob('/usr/share/qemu/*.rom'):
     shutil.copy(data, f'{D}/share')
 shutil.copy(qemu, D)
-APPEND = 'console=ttyS0 quiet panic=-1 kvmb.job=idle'
+PROFILE = bool(os.environ.get('BENCH_PROFILE'))
+APPEND = 'console=ttyS0 quiet panic=-1 kvmb.job=idle' + ' kvmb.profile=1' * PROFILE
+MARK = [shutil.copy(f'{os.environ["GUEST_BIN"]}/tool', D), 'begin'] if PROFILE else []
 # QEMU twice: as people start it, RAM anonymous (its private memory then is the guest's, too), and
 # with RAM in a memfd, so that what is its own can be told apart
 ANON = [f'{D}/qemu-system-x86_64', '-L', f'{D}/share', '-nodefaults', '-display', 'none', '-enable-kvm', '-cpu', 'host', '-m', '512',
@@ -65,18 +68,22 @@ def once(make):
     log = f'{D}/log'
     open(log, 'w').close()
     e0, t0 = exits(), time.monotonic()
-    p = subprocess.Popen(make(log), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    p = subprocess.Popen(MARK + make(log), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while b'GUEST: init' not in open(log, 'rb').read():
         if p.poll() is not None or time.monotonic() - t0 > 60:
             sys.exit(f'bench: the guest did not come up; {open(log).read()[-500:]}')
         time.sleep(0.002)
     r = (time.monotonic() - t0) * 1e3, exits() - e0, status(p.pid, 'RssAnon'), private_kib(p.pid)
+    if PROFILE:
+        time.sleep(1) # the guest's mark comes right behind that line
     p.kill()
     p.wait()
     return r
 
 print('| VMM | exec to /init, ms | exits | anonymous KiB | private KiB |\n|---|---|---|---|---|')
 for name, make in CASES.items():
+    if sys.argv[5:] and name != sys.argv[5]:
+        continue
     once(make)
     runs = [once(make) for _ in range(reps)]
     cols = [' / '.join(f'{r[i]:.0f}' for r in runs) for i in range(4)]

@@ -7,5 +7,15 @@ case $bench in
 boot) exec python3 "$here/boot.py" "${1:-2}" "$KVMBUS" "$LAB_KERNELS/cloud" "$GUEST_BIN/cloud.cpio" ;;
 blk) exec python3 "$here/blk.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/${BENCH_GUEST:-bench}.cpio" "${BENCH_SCALE:-1}" "$@" ;;
 net) exec python3 "$here/net.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/${BENCH_GUEST:-bench}.cpio" "$GUEST_BIN/netbench" "${BENCH_MS:-300}" "$@" ;;
+profile) # BENCH PEER: with marks, and the symbols of both kernels
+	export BENCH_PROFILE=1
+	truncate -s 16M /dev/shm/symbols
+	timeout 120 "$KVMBUS" run --memory 512M --kernel "$LAB_KERNELS/cloud/vmlinux" --initrd "$GUEST_BIN/bench.cpio" --serial "file=/dev/shm/log" \
+		--append "console=ttyS0 quiet panic=-1 kvmb.job=ksyms" --disk /dev/shm/symbols || exit
+	grep -q 'GUEST: ok ksyms' /dev/shm/log || { cat /dev/shm/log; exit 1; }
+	if [ "$1" = boot ]; then python3 "$here/boot.py" 1 "$KVMBUS" "$LAB_KERNELS/cloud" "$GUEST_BIN/cloud.cpio" "$2"
+	else python3 "$here/net.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/bench.cpio" "$GUEST_BIN/netbench" 300 "$2"; fi || exit
+	cat /proc/kallsyms >"$LAB_OUT/host"
+	{ tr -d '\0' </dev/shm/symbols | grep -v '\['; cat /dev/shm/bench/modules 2>/dev/null || true; } >"$LAB_OUT/guest" ;;
 *) echo "no bench $bench" >&2; exit 2 ;;
 esac

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """net.py KVMBUS KERNEL INITRD NETBENCH MS [PEER...]: a guest against a server on its host, over one tap. Prints
 microseconds (measuring mode: thousands of instructions) a transaction, MB/s, thousand datagrams a second, and KVM
-exits and, for kvmbus, interrupts per transaction or per MB."""
+exits and, for kvmbus, interrupts per transaction or per MB. BENCH_PROFILE=1: the stream in alone, for tests/perf/profile;
+the addresses of the guest's modules go to DIR/modules."""
 import json, os, subprocess, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vmm import *
@@ -17,12 +18,13 @@ PEERS = {
     'virtio-net': ('virtio_pci,virtio_net', ['-netdev', tap + 'off', *virtio]),
     'virtio-net, vhost': ('virtio_pci,virtio_net', ['-netdev', tap + 'on', *virtio]),
 }
-JOBS = ['rr', 'urr', 'out', 'in', 'uout']
+PROFILE = bool(os.environ.get('BENCH_PROFILE'))
+JOBS = ['in'] if PROFILE else ['rr', 'urr', 'out', 'in', 'uout']
 
 
 def run(name):
     mods, more = PEERS[name]
-    append = f'console=ttyS0 quiet panic=-1 net.ifnames=0 kvmb.job=netbench kvmb.mods={mods} kvmb.ms={ms}'
+    append = f'console=ttyS0 quiet panic=-1 net.ifnames=0 kvmb.job=netbench kvmb.mods={mods} kvmb.ms={ms} kvmb.jobs={",".join(JOBS)}' + ' kvmb.profile=1' * PROFILE
     vm = Vm(kvmbus(program, kernel, initrd, append, ['--nic', f'tap={TAP}']) if more is None else
             qemu(kernel, initrd, append, more))
     res = {}
@@ -31,6 +33,10 @@ def run(name):
             w = line.split()
             if line == '@@ done':
                 return res
+            if line.startswith('@@symbol '):
+                with open(f'{DIR}/modules', 'a') as f:
+                    f.write(line[9:] + '\n')
+                continue
             if line.startswith('GUEST: FAIL'):
                 sys.exit(f'bench: {name}: {line}')
             if len(w) < 3 or w[0] != '@@':
