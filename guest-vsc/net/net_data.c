@@ -338,23 +338,29 @@ drop:
 
 /* ---- in ---- */
 
-/* A large frame's bytes go to single pages: 64 KiB in one piece may not be had. */
+/*
+ * A large frame's bytes go to pieces of the queue's page, 32 KiB where they can be had, single pages where not: 64 KiB in
+ * one piece may not be had, and more than that takes 128.
+ */
 static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 {
 	u32 linear = total <= 2 * PAGE_SIZE ? total : LINEAR, left = total - linear;
 	struct sk_buff *skb = napi_alloc_skb(&q->napi, linear);
+	struct page_frag *pf = &q->frag;
 
 	if (skb)
 		__skb_put(skb, linear); /* before there are fragments */
 	while (skb && left) {
 		u32 n = min_t(u32, left, PAGE_SIZE);
-		struct page *page = dev_alloc_page();
 
-		if (!page) {
+		if (skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS || !skb_page_frag_refill(n, pf, GFP_ATOMIC)) {
 			kfree_skb(skb);
 			return NULL;
 		}
-		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, 0, n, PAGE_SIZE);
+		n = min_t(u32, left, pf->size - pf->offset);
+		get_page(pf->page);
+		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, pf->page, pf->offset, n, n);
+		pf->offset += n;
 		left -= n;
 	}
 	return skb;

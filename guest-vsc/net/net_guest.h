@@ -83,6 +83,7 @@ struct net_queue {
 		struct kvmb_rndis_frame first; /* its info counts for all */
 		bool open;
 	} rsc;
+	struct page_frag frag;	/* where large frames' bytes go */
 	u64 *done;		/* done[done_size]: completions that the ring had no room for */
 	u32 done_size, done_head, done_num;
 	struct net_stats stats;

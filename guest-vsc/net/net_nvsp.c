@@ -153,6 +153,14 @@ static void net_callback(void *ctx)
 	}
 }
 
+static void free_queue(struct net_queue *q)
+{
+	if (q->frag.page)
+		put_page(q->frag.page);
+	vfree(q->done);
+	kvfree(q);
+}
+
 static int open_queue(struct net_nic *nic, struct kvmb_chan *ch, unsigned int index)
 {
 	struct net_queue *q = kvzalloc(sizeof(*q), GFP_KERNEL);
@@ -189,9 +197,8 @@ err_napi:
 	nic->queues[index] = NULL;
 	napi_disable(&q->napi);
 	netif_napi_del(&q->napi);
-	vfree(q->done);
 err_free:
-	kvfree(q);
+	free_queue(q);
 	return err;
 }
 
@@ -208,8 +215,7 @@ static void close_queue(struct net_nic *nic, unsigned int index)
 	nic->queues[index] = NULL;
 	netif_napi_del(&q->napi);
 	synchronize_net();
-	vfree(q->done);
-	kvfree(q);
+	free_queue(q);
 }
 
 /* ---- start ---- */

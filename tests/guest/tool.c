@@ -163,11 +163,16 @@ static int echo(const char *host, int port, uint64_t len)
 			r = send(s, buf, k, MSG_DONTWAIT | MSG_NOSIGNAL);
 			if (r > 0)
 				sent += (uint64_t)r;
+			else if (errno != EAGAIN)
+				fprintf(stderr, "send: %s; ", strerror(errno));
 		}
 		if (p.revents & (POLLIN | POLLHUP | POLLERR)) {
 			r = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
-			if (r <= 0)
+			if (r <= 0) {
+				fprintf(stderr, "%s (events %x, %llu sent): ", r ? strerror(errno) : "end of stream",
+					(unsigned int)p.revents, (unsigned long long)sent);
 				break;
+			}
 			for (i = 0; i < (uint64_t)r; i++) {
 				if (buf[i] != byte_at(got + i)) {
 					fprintf(stderr, "byte %llu differs\n", (unsigned long long)(got + i));
