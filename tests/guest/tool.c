@@ -134,18 +134,24 @@ static int echo(const char *host, int port, uint64_t len)
 	int six = inet_pton(AF_INET6, host, &a6.sin6_addr) == 1, n;
 	int s = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0), tries = 0;
 	uint64_t sent = 0, got = 0, i, k;
-	struct pollfd p = { .fd = s };
+	struct pollfd p;
 	uint8_t buf[16384];
 	ssize_t r;
 
 	inet_pton(AF_INET, host, &a4.sin_addr);
-	/* a slow machine's address resolution takes its time: that is no verdict */
+	/*
+	 * A slow machine's address resolution takes its time: that is no verdict. Each try has a socket of its own: one
+	 * that failed to connect may keep an error for later, which poll() then reports (Linux tcp_disconnect()).
+	 */
 	while (connect(s, six ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, six ? sizeof(a6) : sizeof(a4))) {
 		if (errno != EHOSTUNREACH || ++tries == 10) {
 			perror("connect");
 			return 1;
 		}
+		close(s);
+		s = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 	}
+	p.fd = s;
 	n = snprintf((char *)buf, sizeof(buf), "%llu\n", (unsigned long long)len);
 	if (write(s, buf, (size_t)n) != n)
 		return 1;
@@ -168,6 +174,8 @@ static int echo(const char *host, int port, uint64_t len)
 		}
 		if (p.revents & (POLLIN | POLLHUP | POLLERR)) {
 			r = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
+			if (r < 0 && errno == EAGAIN)
+				continue;
 			if (r <= 0) {
 				fprintf(stderr, "%s (events %x, %llu sent): ", r ? strerror(errno) : "end of stream",
 					(unsigned int)p.revents, (unsigned long long)sent);
