@@ -49,6 +49,11 @@ static void do_resize(struct nbd_disk *n)
 	report_resized(n, err, why);
 }
 
+static void hung_up(struct nbd_disk *n)
+{
+	nbdisk_went_down(n, n->qsd ? "its storage daemon hung up" : "its server hung up");
+}
+
 /* How long poll() may sleep. */
 static int patience(const struct nbd_disk *n, u64 now)
 {
@@ -93,7 +98,7 @@ static void wait_for_news(struct nbd_disk *n)
 	if (p[2].revents)
 		nbdisk_went_down(n, "its storage daemon ended");
 	else if (n->lost)
-		nbdisk_went_down(n, n->qsd ? "its storage daemon hung up" : "its server hung up");
+		hung_up(n);
 	else if (n->sent && kvmb_now_ms() - n->progress_ms >= n->stall_ms)
 		nbdisk_went_down(n, n->qsd ? "its storage daemon stalled" : "its server stalled");
 }
@@ -129,7 +134,7 @@ static void *thread_main(void *arg)
 		else if (n->state == NBD_UP && !resize)
 			nbdisk_pump(n);
 		if (n->state == NBD_UP && n->lost)
-			nbdisk_went_down(n, "its server hung up");
+			hung_up(n);
 		else if (!quit)
 			wait_for_news(n);
 		nbdisk_trim(n);
