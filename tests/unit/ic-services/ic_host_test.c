@@ -70,22 +70,35 @@ static void reply(const struct kvmb_icmsg *m)
 	fake_run(&f);
 }
 
-static void negotiate(int i, u32 version)
+/* Open channel @i; @m becomes the answer to its first question, but for the payload. */
+static void asked_for_versions(int i, struct kvmb_icmsg *m)
+{
+	u64 id;
+
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offers[i].relid), 4), 0);
+	next(m, &id);
+	assert_int_equal(m->type, KVMB_IC_NEGOTIATE);
+	assert_int_equal(m->flags, 3);
+	m->flags = 5;
+}
+
+static void reply_version(struct kvmb_icmsg *m, u32 version)
 {
 	struct { struct kvmb_wire_ic_negotiate n; struct kvmb_wire_ic_version v[2]; } a = {
 		{ cpu_to_le16(1), cpu_to_le16(1), 0 },
 		{ { cpu_to_le16(3), 0 }, { cpu_to_le16((u16)(version >> 16)), cpu_to_le16((u16)version) } } };
-	struct kvmb_icmsg m;
-	u64 id;
 
-	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offers[i].relid), 4), 0);
-	next(&m, &id);
-	assert_int_equal(m.type, KVMB_IC_NEGOTIATE);
-	assert_int_equal(m.flags, 3);
-	m.flags = 5;
-	m.payload = (u8 *)&a;
-	m.size = sizeof(a);
-	reply(&m);
+	m->payload = (u8 *)&a;
+	m->size = sizeof(a);
+	reply(m);
+}
+
+static void negotiate(int i, u32 version)
+{
+	struct kvmb_icmsg m;
+
+	asked_for_versions(i, &m);
+	reply_version(&m, version);
 }
 
 static void heartbeat_counts_right_answers_only(void **state)
@@ -196,12 +209,9 @@ static void no_common_version_is_refused(void **state)
 {
 	struct kvmb_wire_ic_negotiate none = { 0 };
 	struct kvmb_icmsg m;
-	u64 id;
 
 	(void)state;
-	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offers[0].relid), 4), 0);
-	next(&m, &id);
-	m.flags = 5;
+	asked_for_versions(0, &m);
 	m.payload = (u8 *)&none;
 	m.size = sizeof(none);
 	reply(&m);
@@ -234,20 +244,13 @@ static void answer_in_between(int sig)
 static void an_answer_while_we_fall_asleep_is_seen(void **state)
 {
 	struct sigaction act = { .sa_handler = answer_in_between }, old;
-	struct { struct kvmb_wire_ic_negotiate n; struct kvmb_wire_ic_version v[2]; } a = {
-		{ cpu_to_le16(1), cpu_to_le16(1), 0 }, { { cpu_to_le16(3), 0 }, { cpu_to_le16(3), 0 } } };
 	struct kvmb_icmsg m;
-	u64 id;
 
 	(void)state;
-	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offers[0].relid), 4), 0);
-	next(&m, &id);
-	m.flags = 5;
-	m.payload = (u8 *)&a;
-	m.size = sizeof(a);
+	asked_for_versions(0, &m);
 	sigaction(SIGSEGV, &act, &old);
 	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE, PROT_READ), 0);
-	reply(&m);
+	reply_version(&m, KVMB_IC_VERSION(3, 0));
 	sigaction(SIGSEGV, &old, NULL);
 	assert_int_equal(hb.beats, 1);
 }

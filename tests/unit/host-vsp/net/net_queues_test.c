@@ -106,6 +106,9 @@ static void arrive(u32 q, const struct virtio_net_hdr *vnet, const void *frame, 
 }
 
 static const struct virtio_net_hdr plain;
+static const struct virtio_net_hdr coalesced = { /* of TCP/IPv4 */
+	.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .hdr_len = 54, .gso_size = 1448,
+	.csum_start = 34, .csum_offset = 16 };
 
 /* A TCP/IPv4 frame for the guest, or from it, with @payload bytes that count up. */
 static u32 tcp4(u8 *p, const u8 *to, const u8 *from, u32 payload)
@@ -391,8 +394,6 @@ static void lies_about_offloads_are_dropped(void **state)
 
 static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
 {
-	struct virtio_net_hdr gso = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-				      .hdr_len = 54, .gso_size = 1448, .csum_start = 34, .csum_offset = 16 };
 	static u8 frame[70000];
 	static struct got g;
 	u32 len, i;
@@ -400,11 +401,11 @@ static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
 	(void)state;
 	bring_up();
 	len = tcp4(frame, mac, other, 30000);
-	arrive(0, &gso, frame, len); /* the guest has not switched it on: such a frame is not for it */
+	arrive(0, &coalesced, frame, len); /* the guest has not switched it on: such a frame is not for it */
 	dropped_by(KVMB_DROP_SIZE, 1);
 	rsc_on();
 	for (i = 0; i < 50; i++) { /* sections come back */
-		arrive(0, &gso, frame, len);
+		arrive(0, &coalesced, frame, len);
 		assert_true(frame_on(&c, &g));
 		assert_true(g.rsc && g.first && g.last && g.parts > 1);
 		assert_int_equal(g.len, len);
@@ -422,8 +423,6 @@ static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
 /* A small receive buffer is cut into small sections: 44 of them a frame, 161 in all, for four queues. */
 static void no_coalesced_frames_for_a_small_buffer(void **state)
 {
-	struct virtio_net_hdr gso = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-				      .hdr_len = 54, .gso_size = 1448, .csum_start = 34, .csum_offset = 16 };
 	static u8 frame[70000];
 	static struct got g;
 	u32 len;
@@ -432,7 +431,7 @@ static void no_coalesced_frames_for_a_small_buffer(void **state)
 	bring_up();
 	rsc_on();
 	len = tcp4(frame, mac, other, 3000);
-	arrive(0, &gso, frame, len); /* the backend was not told to make any */
+	arrive(0, &coalesced, frame, len); /* the backend was not told to make any */
 	dropped_by(KVMB_DROP_SIZE, 1);
 	len = tcp4(frame, mac, other, 1000);
 	arrive(0, &plain, frame, len);
@@ -513,8 +512,7 @@ static void comes_in_two(const u8 *frame, u32 len, u32 l4, u32 hdr, u32 mss)
 
 static void a_frame_that_would_take_128_kib_comes_as_two(void **state)
 {
-	struct virtio_net_hdr gso = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-				      .hdr_len = 54, .gso_size = 1460, .csum_start = 34, .csum_offset = 16 };
+	struct virtio_net_hdr gso = coalesced;
 	static u8 frame[70000];
 	static struct got g;
 	u32 len, i;
@@ -522,6 +520,7 @@ static void a_frame_that_would_take_128_kib_comes_as_two(void **state)
 	(void)state;
 	bring_up();
 	rsc_on();
+	gso.gso_size = 1460;
 	for (i = 0; i < 100; i++) { /* sections come back */
 		len = tcp4(frame, mac, other, 65495 - i % 3);
 		frame[19] = 5;
