@@ -68,26 +68,6 @@ static void on_kick(int sig)
 	(void)sig; /* its only purpose is to end KVM_RUN */
 }
 
-/* Parks while the machine stands. Return: false when the thread should end. */
-static bool may_run(struct vcpu *v)
-{
-	struct vm *vm = v->vm;
-	bool go;
-
-	pthread_mutex_lock(&vm->lock);
-	if (vm->stop_vcpus) {
-		vm->parked++;
-		pthread_cond_broadcast(&vm->cond);
-		while (vm->stop_vcpus && !vm->quit_vcpus)
-			pthread_cond_wait(&vm->cond, &vm->lock);
-		vm->parked--;
-		pthread_cond_broadcast(&vm->cond);
-	}
-	go = !vm->quit_vcpus;
-	pthread_mutex_unlock(&vm->lock);
-	return go;
-}
-
 static void exit_io(struct vcpu *v)
 {
 	struct kvm_run *r = v->run;
@@ -200,7 +180,7 @@ static void *thread_main(void *arg)
 {
 	struct vcpu *v = arg;
 
-	while (may_run(v)) {
+	while (park_here(&v->vm->park)) {
 		if (ioctl(v->fd, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN) {
 				v->run->immediate_exit = 0;

@@ -29,7 +29,7 @@ static const u8 moves[VM_NUM_STATES] = {
 	[VM_CREATED] = 1 << VM_RUNNING | 1 << VM_ENDED,
 	[VM_RUNNING] = 1 << VM_PAUSED | 1 << VM_RESETTING | 1 << VM_ENDED,
 	[VM_PAUSED] = 1 << VM_RUNNING | 1 << VM_RESETTING | 1 << VM_ENDED,
-	[VM_RESETTING] = 1 << VM_RUNNING | 1 << VM_ENDED,
+	[VM_RESETTING] = 1 << VM_RUNNING | 1 << VM_PAUSED | 1 << VM_ENDED,
 };
 
 static void set_state(struct vm *vm, enum vm_state to)
@@ -46,36 +46,23 @@ const char *vm_state_name(const struct vm *vm)
 
 /* ---- vCPU threads: park and go ---- */
 
-static void park(struct vm *vm)
+static void kick_all(void *arg)
 {
-	struct timespec until;
+	struct vm *vm = arg;
 	u32 i;
 
-	pthread_mutex_lock(&vm->lock);
-	vm->stop_vcpus = true;
-	while (vm->parked < vm->cfg.cpus) {
-		for (i = 0; i < vm->cfg.cpus; i++)
-			vcpu_kick(&vm->vcpus[i]);
-		/* a kick can fall between two exits: repeat until all stand */
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 20000000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000;
-		}
-		pthread_cond_timedwait(&vm->cond, &vm->lock, &until);
-	}
-	pthread_mutex_unlock(&vm->lock);
+	for (i = 0; i < vm->cfg.cpus; i++)
+		vcpu_kick(&vm->vcpus[i]);
+}
+
+static void park(struct vm *vm)
+{
+	park_all(&vm->park, vm->cfg.cpus, kick_all, vm);
 }
 
 static void unpark(struct vm *vm)
 {
-	pthread_mutex_lock(&vm->lock);
-	vm->stop_vcpus = false;
-	pthread_cond_broadcast(&vm->cond);
-	while (vm->parked)
-		pthread_cond_wait(&vm->cond, &vm->lock);
-	pthread_mutex_unlock(&vm->lock);
+	park_go(&vm->park);
 }
 
 /* ---- pause: guest time stands still ---- */
@@ -175,11 +162,16 @@ static void reset_done(void *arg)
 		end(vm, VM_END_ERROR, 1);
 		return;
 	}
-	set_state(vm, VM_RUNNING);
 	vm->boots++;
-	kvmb_heartbeat_pause(&vm->heartbeat, false);
-	kvmb_timesync_pause(&vm->timesync, false);
-	unpark(vm);
+	__atomic_store_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST); /* another vCPU's wish of the last life */
+	if (vm->reset_paused) { /* the administrator was told that it is paused: so it stays */
+		set_state(vm, VM_PAUSED);
+	} else {
+		set_state(vm, VM_RUNNING);
+		kvmb_heartbeat_pause(&vm->heartbeat, false);
+		kvmb_timesync_pause(&vm->timesync, false);
+		unpark(vm);
+	}
 	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
 }
 
@@ -210,6 +202,7 @@ static void begin_reset(struct vm *vm)
 		return;
 	}
 	park(vm);
+	vm->reset_paused = vm->state == VM_PAUSED; /* the wish to reset crossed the pause */
 	set_state(vm, VM_RESETTING);
 	kvmb_bus_reset(vm->bus, reset_done, vm);
 }
@@ -239,9 +232,7 @@ static void on_event(void *arg)
 static void request(struct vm *vm, int *what)
 {
 	__atomic_store_n(what, 1, __ATOMIC_SEQ_CST);
-	pthread_mutex_lock(&vm->lock);
-	vm->stop_vcpus = true; /* the caller's vCPU executes no further instruction */
-	pthread_mutex_unlock(&vm->lock);
+	park_ask(&vm->park); /* the caller's vCPU executes no further instruction */
 	kvmb_loop_post(vm->loop, &vm->event_work);
 }
 
@@ -433,8 +424,7 @@ struct vm *vm_create(const struct vm_config *cfg)
 
 	vm->cfg = *cfg;
 	vm->kvm_fd = vm->vm_fd = vm->gm.memfd = -1;
-	pthread_mutex_init(&vm->lock, NULL);
-	pthread_cond_init(&vm->cond, NULL);
+	park_init(&vm->park);
 	kvmb_work_init(&vm->event_work, on_event, vm);
 	vm->loop = kvmb_loop_create();
 	if (!vm->loop) {
@@ -460,7 +450,7 @@ int vm_start(struct vm *vm)
 	if (err)
 		return err;
 	vm->started_ms = kvmb_now_ms();
-	vm->stop_vcpus = true; /* until all threads are there */
+	park_ask(&vm->park); /* until all threads are there */
 	for (i = 0; i < vm->cfg.cpus; i++) {
 		err = vcpu_start_thread(&vm->vcpus[i]);
 		if (err)
@@ -477,10 +467,7 @@ static void stop_threads(struct vm *vm)
 {
 	u32 i;
 
-	pthread_mutex_lock(&vm->lock);
-	vm->quit_vcpus = true;
-	pthread_cond_broadcast(&vm->cond);
-	pthread_mutex_unlock(&vm->lock);
+	park_quit(&vm->park);
 	for (i = 0; vm->vcpus && i < vm->cfg.cpus; i++) {
 		if (!vm->vcpus[i].started)
 			continue;
@@ -518,7 +505,6 @@ void vm_destroy(struct vm *vm)
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
 	kvmb_loop_destroy(vm->loop);
-	pthread_mutex_destroy(&vm->lock);
-	pthread_cond_destroy(&vm->cond);
+	park_fini(&vm->park);
 	free(vm);
 }

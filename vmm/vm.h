@@ -25,6 +25,7 @@
 #include "ic-services/timesync/timesync_host.h"
 #include "vmm/config.h"
 #include "vmm/iobus.h"
+#include "vmm/park.h"
 
 /*
  * CREATED: built, no vCPU has run. RUNNING: vCPUs run. PAUSED: by the administrator;
@@ -88,11 +89,8 @@ struct vm {
 	int exit_code;
 	u32 boots;	     /* times the guest was started */
 
-	pthread_mutex_t lock; /* guards the next four */
-	pthread_cond_t cond;
-	bool stop_vcpus;     /* vCPU threads park */
-	bool quit_vcpus;     /* vCPU threads return */
-	u32 parked;
+	bool reset_paused;   /* RESETTING from PAUSED, where it ends again */
+	struct park park;    /* where vCPU threads stand */
 
 	struct kvmb_work event_work; /* a vCPU asks for one of these; atomics */
 	int want_reset, want_poweroff, want_error, want_test_exit;

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Making threads stand: the theory is in the header. */
+#include "vmm/park.h"
+
+#include <time.h>
+
+#define KICK_AGAIN_NS 20000000 /* a kick can fall between two steps */
+
+void park_init(struct park *p)
+{
+	pthread_condattr_t attr;
+
+	*p = (struct park){ 0 };
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+void park_fini(struct park *p)
+{
+	pthread_mutex_destroy(&p->lock);
+	pthread_cond_destroy(&p->cond);
+}
+
+void park_ask(struct park *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void park_all(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg)
+{
+	struct timespec until;
+
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	while (p->parked < num) {
+		kick(arg);
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += KICK_AGAIN_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000;
+		}
+		pthread_cond_timedwait(&p->cond, &p->lock, &until);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+void park_go(struct park *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->stop = false;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void park_quit(struct park *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->quit = true;
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+bool park_here(struct park *p)
+{
+	bool go;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->stop) {
+		p->parked++;
+		pthread_cond_broadcast(&p->cond);
+		while (p->stop && !p->quit)
+			pthread_cond_wait(&p->cond, &p->lock);
+		p->parked--;
+	}
+	go = !p->quit;
+	pthread_mutex_unlock(&p->lock);
+	return go;
+}
