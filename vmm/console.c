@@ -3,8 +3,10 @@
 #include "vmm/console.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "vmm/dev/serial.h"
 
 #define OUTPUT_MS 2u
+#define LAST_WORDS_MS 2000u
 
 struct console {
 	struct vm *vm;
@@ -25,6 +28,7 @@ struct console {
 	/* out */
 	u64 cursor;	/* what has been passed on */
 	bool told;	/* atomic: the main thread will look */
+	struct kvmb_watch *out_watch; /* while its reader is too slow */
 	struct kvmb_work out_work;
 	struct kvmb_timer out_timer;
 
@@ -36,21 +40,64 @@ struct console {
 
 /* ---- out ---- */
 
-static void write_out(struct console *c)
+static ssize_t put(int fd, const void *buf, size_t n)
+{
+	ssize_t w = send(fd, buf, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return w < 0 && errno == ENOTSOCK ? write(fd, buf, n) : w;
+}
+
+bool console_pass(struct vm *vm, int fd, u64 *cursor)
 {
 	u8 buf[4096];
-	size_t n, done;
+	u64 at = *cursor;
 	ssize_t w;
+	size_t n;
 
-	if (c->out_fd < 0)
-		return;
-	while ((n = serial_read(c->vm->serial, &c->cursor, buf, sizeof(buf)))) {
-		for (done = 0; done < n; done += (size_t)w) {
-			w = write(c->out_fd, buf + done, n - done);
-			if (w < 0 && errno != EINTR && errno != EAGAIN)
-				return; /* a full disk or a gone reader must not stop the VM */
-			w = KVMB_MAX(w, 0);
-		}
+	while ((n = serial_read(vm->serial, &at, buf, sizeof(buf)))) {
+		w = put(fd, buf, n);
+		if (w < 0 && errno != EINTR)
+			return errno == EAGAIN; /* a full disk or a gone reader must not stop the VM */
+		*cursor = at - n + (size_t)KVMB_MAX(w, 0);
+		at = *cursor;
+	}
+	return false;
+}
+
+static void forget_room(struct console *c)
+{
+	kvmb_loop_del(c->out_watch);
+	c->out_watch = NULL;
+}
+
+static void on_out_room(void *arg, uint32_t events);
+
+static void write_out(struct console *c)
+{
+	bool full = c->out_fd >= 0 && console_pass(c->vm, c->out_fd, &c->cursor);
+
+	if (!full)
+		forget_room(c);
+	else if (!c->out_watch)
+		c->out_watch = kvmb_loop_add(c->vm->loop, c->out_fd, EPOLLOUT, on_out_room, c);
+}
+
+static void on_out_room(void *arg, uint32_t events)
+{
+	(void)events;
+	write_out(arg);
+}
+
+/* A reader that is only slow still gets the end; one that has stopped reading does not hold us up. */
+static void last_words(struct console *c)
+{
+	u64 until = kvmb_now_ms() + LAST_WORDS_MS, now;
+	struct pollfd p = { .fd = c->out_fd, .events = POLLOUT };
+
+	while (c->vm->serial && c->out_fd >= 0 && console_pass(c->vm, c->out_fd, &c->cursor)) {
+		now = kvmb_now_ms();
+		if (now >= until || poll(&p, 1, (int)(until - now)) <= 0)
+			return;
 	}
 }
 
@@ -126,6 +173,19 @@ static void type(struct console *c)
 		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_input, c);
 }
 
+/* The one at the far end of the socket has gone, or has to. */
+static void hang_up(struct console *c)
+{
+	stop_reading(c);
+	forget_room(c);
+	if (c->in_fd >= 0) {
+		close(c->in_fd);
+		close(c->out_fd);
+	}
+	c->in_fd = c->out_fd = -1;
+	c->num_typed = 0;
+}
+
 static void on_input(void *arg, uint32_t events)
 {
 	struct console *c = arg;
@@ -140,10 +200,8 @@ static void on_input(void *arg, uint32_t events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	stop_reading(c); /* end of input is not the end of the VM */
-	if (c->vm->cfg.serial == SERIAL_UNIX) {
-		close(c->in_fd);
-		c->in_fd = c->out_fd = -1;
-	}
+	if (c->vm->cfg.serial == SERIAL_UNIX)
+		hang_up(c);
 }
 
 static void on_room_work(void *arg)
@@ -172,14 +230,25 @@ static void on_connect(void *arg, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	if (c->in_fd >= 0) { /* one at a time, the newest wins */
-		stop_reading(c);
-		close(c->in_fd);
-	}
-	c->num_typed = 0;
-	c->in_fd = c->out_fd = fd;
+	hang_up(c); /* one at a time, the newest wins */
+	c->in_fd = fd;
+	c->out_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* its own, to be watched by itself */
 	c->in_watch = kvmb_loop_add(c->vm->loop, fd, EPOLLIN, on_input, c);
 	write_out(c);
+}
+
+/*
+ * Standard output that does not block, without a change to what others have open: a terminal or
+ * a pipe is opened again. What cannot be (a file, a socket: see put()) stays as it is.
+ */
+static int open_stdout(void)
+{
+	struct stat st;
+	int fd = -1;
+
+	if (!fstat(STDOUT_FILENO, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? STDOUT_FILENO : fd;
 }
 
 static void raw_tty(struct console *c)
@@ -202,7 +271,7 @@ static int open_far_end(struct console *c, char *why, size_t size)
 	case SERIAL_NONE:
 		break;
 	case SERIAL_STDIO:
-		c->out_fd = STDOUT_FILENO;
+		c->out_fd = open_stdout();
 		c->in_fd = STDIN_FILENO;
 		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_input, c);
 		raw_tty(c);
@@ -213,6 +282,7 @@ static int open_far_end(struct console *c, char *why, size_t size)
 			snprintf(why, size, "serial %s: %s", cfg->serial_path, strerror(errno));
 			return -1;
 		}
+		fcntl(c->out_fd, F_SETFL, O_NONBLOCK); /* it may be a pipe */
 		break;
 	case SERIAL_UNIX:
 		c->listen_fd = kvmb_listen_unix(cfg->serial_path, why, size);
@@ -246,7 +316,9 @@ void console_destroy(struct console *c)
 	kvmb_loop_unpost(c->vm->loop, &c->out_work);
 	kvmb_loop_unpost(c->vm->loop, &c->room_work);
 	kvmb_timer_cancel(&c->out_timer);
+	last_words(c);
 	stop_reading(c);
+	forget_room(c);
 	kvmb_loop_del(c->listen_watch);
 	if (c->tty_raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &c->old_tty);
@@ -254,7 +326,9 @@ void console_destroy(struct console *c)
 		close(c->listen_fd);
 		unlink(c->vm->cfg.serial_path);
 	}
-	if (c->vm->cfg.serial != SERIAL_STDIO && c->out_fd >= 0)
+	if (c->vm->cfg.serial == SERIAL_UNIX)
+		hang_up(c);
+	else if (c->out_fd >= 0 && c->out_fd != STDOUT_FILENO)
 		close(c->out_fd);
 	free(c);
 }

@@ -9,6 +9,9 @@
  * thread, which waits a moment (OUTPUT_MS) and then passes on all that has come: one wake-up
  * and one write for many bytes instead of for each.
  *
+ * Nobody waits for a reader: one that is slow finds its output later, the last SERIAL_BACKLOG
+ * bytes of it.
+ *
  * Input that the port's FIFO has no room for stays with us, and then with the sender, until
  * the guest has read.
  */
@@ -29,6 +32,15 @@ void console_destroy(struct console *c);
 
 /** console_flush() - Pass on all output now. Main thread. */
 void console_flush(struct console *c);
+
+/**
+ * console_pass() - Write output from a position on to somebody
+ * @fd:     a socket, or what does not block
+ * @cursor: serial_read()'s; moved behind what was written
+ * Return: true when there is more and @fd is full. What cannot be written for another reason is
+ * left. Main thread.
+ */
+bool console_pass(struct vm *vm, int fd, u64 *cursor);
 
 /** console_output() - New output is there; serial_ops.output. Any thread. */
 void console_output(void *vm);

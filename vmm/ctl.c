@@ -8,6 +8,7 @@
  *   {"execute": "info"}                       -> {"return": {...}}
  *   {"execute": "stop", "arguments": {...}}   -> {"return": {...}} when it has happened
  *   {"execute": "console"}                    -> {"return": {}}, then raw bytes both ways
+ * Commands are served in their order: the next one when its predecessor has been answered.
  * Errors: {"error": {"class": "state|failed|timeout|usage", "desc": "..."}}.
  *
  * The socket is mode 0600: who may connect owns the VM.
@@ -22,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/sock.h"
 #include "lib/util.h"
+#include "vmm/console.h"
 #include "vmm/dev/serial.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
@@ -43,6 +45,7 @@ struct client {
 	struct kvmb_watch *watch;
 	enum client_mode mode;
 	struct kvmb_timer timer; /* of a stop */
+	struct kvmb_work lines;	 /* an answer has been given: there may be a next command */
 	struct pending *pending; /* CLIENT_WAITING */
 	u64 cursor;		 /* CLIENT_CONSOLE: what it has seen of the output */
 	bool blocked;		 /* there is more, and its socket is full */
@@ -90,6 +93,7 @@ static void drop_client(struct client *c)
 	if (c->pending)
 		c->pending->client = NULL;
 	kvmb_timer_cancel(&c->timer);
+	kvmb_loop_unpost(c->ctl->vm->loop, &c->lines);
 	kvmb_loop_del(c->watch);
 	close(c->fd);
 	free(c);
@@ -124,6 +128,14 @@ static void send_error(struct client *c, const char *class, const char *desc)
 	send_json(c, json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", desc));
 }
 
+/* A command that was answered later than it came is done with. */
+static void next_command(struct client *c)
+{
+	c->mode = CLIENT_COMMANDS;
+	kvmb_timer_cancel(&c->timer);
+	kvmb_loop_post(c->ctl->vm->loop, &c->lines);
+}
+
 /* ---- consoles of clients ---- */
 
 static uint32_t client_events(const struct client *c)
@@ -140,19 +152,7 @@ static void watch_client(struct client *c)
 
 static void flush_client(struct client *c)
 {
-	u8 buf[4096];
-	u64 at = c->cursor;
-	ssize_t w;
-	size_t n;
-
-	while ((n = serial_read(c->ctl->vm->serial, &at, buf, sizeof(buf)))) {
-		w = send(c->fd, buf, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (w < 0)
-			break; /* full: go on when it is writable again */
-		c->cursor = at - n + (size_t)w;
-		at = c->cursor;
-	}
-	c->blocked = n;
+	c->blocked = console_pass(c->ctl->vm, c->fd, &c->cursor);
 	if (c->watch)
 		kvmb_loop_mod(c->watch, client_events(c));
 }
@@ -201,7 +201,7 @@ static void stop_timed_out(void *arg)
 {
 	struct client *c = arg;
 
-	c->mode = CLIENT_COMMANDS;
+	next_command(c);
 	send_error(c, "timeout", "the guest did not stop in time; try: kvmbus kill");
 }
 
@@ -298,7 +298,7 @@ static void end_pending(void *arg, json_t *result, const char *class, const char
 		return;
 	}
 	c->pending = NULL;
-	c->mode = CLIENT_COMMANDS;
+	next_command(c);
 	if (result)
 		send_return(c, result);
 	else
@@ -418,10 +418,28 @@ static void run_line(struct client *c, const char *line, size_t len)
 	json_decref(o);
 }
 
+/* Commands that have come whole, up to one whose answer takes time. May free @c. */
+static void run_lines(void *arg)
+{
+	struct client *c = arg;
+	size_t len;
+	char *nl;
+
+	while (c->mode == CLIENT_COMMANDS && (nl = memchr(c->line, '\n', c->len))) {
+		len = (size_t)(nl - c->line);
+		run_line(c, c->line, len);
+		c->len -= len + 1;
+		memmove(c->line, nl + 1, c->len);
+	}
+	if (c->mode == CLIENT_CONSOLE)
+		type(c);
+	else if (c->len == sizeof(c->line))
+		drop_client(c); /* no command is that long, nor so much to be asked before an answer */
+}
+
 static void on_client(void *arg, uint32_t events)
 {
 	struct client *c = arg;
-	char *nl;
 	ssize_t n;
 
 	if (events & EPOLLOUT && c->mode == CLIENT_CONSOLE)
@@ -442,19 +460,7 @@ static void on_client(void *arg, uint32_t events)
 		return;
 	}
 	c->len += (size_t)n;
-	while (c->mode != CLIENT_CONSOLE && (nl = memchr(c->line, '\n', c->len))) {
-		size_t len = (size_t)(nl - c->line);
-
-		if (c->mode == CLIENT_COMMANDS)
-			run_line(c, c->line, len);
-		c->len -= len + 1;
-		memmove(c->line, nl + 1, c->len);
-	}
-	if (c->mode == CLIENT_CONSOLE) {
-		type(c);
-	} else if (c->len == sizeof(c->line)) {
-		drop_client(c); /* no command is that long */
-	}
+	run_lines(c);
 }
 
 static void on_connect(void *arg, uint32_t events)
@@ -479,6 +485,7 @@ static void on_connect(void *arg, uint32_t events)
 	c->ctl = ctl;
 	c->fd = fd;
 	kvmb_timer_init(&c->timer, ctl->vm->loop, stop_timed_out, c);
+	kvmb_work_init(&c->lines, run_lines, c);
 	watch_client(c);
 	c->next = ctl->clients;
 	ctl->clients = c;
@@ -502,8 +509,7 @@ void ctl_notify(struct ctl *ctl, enum ctl_event e)
 			send_return(c, json_pack("{s:s}", "state", "rebooted"));
 		else
 			send_error(c, "failed", "the guest rebooted instead of powering off");
-		c->mode = CLIENT_COMMANDS;
-		kvmb_timer_cancel(&c->timer);
+		next_command(c);
 	}
 }
 

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The control socket: order of answers, clients that leave or send what is no command, a console. */
+#include "vmm/ctl.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/util.h"
+#include "vmm/console.h"
+#include "vmm/dev/serial.h"
+#include "vmm/disks.h"
+#include "vmm/info.h"
+#include "vmm/nics.h"
+
+static struct vm vm;
+static char path[64];
+
+/* ---- the rest of the VMM: says what it was asked, or answers when the test wants it ---- */
+
+static disks_reply *later; /* of the last change of a disk */
+static void *later_arg;
+static u32 changes;
+
+json_t *info_vm(struct vm *v)
+{
+	(void)v;
+	return json_pack("{s:s}", "name", "t");
+}
+
+json_t *info_stats(struct vm *v)
+{
+	(void)v;
+	return json_pack("{s:i}", "stats", 1);
+}
+
+int vm_pause(struct vm *v)
+{
+	(void)v;
+	return 0;
+}
+
+int vm_resume(struct vm *v)
+{
+	(void)v;
+	return -EINVAL;
+}
+
+void vm_kill(struct vm *v)
+{
+	ctl_notify(v->ctl, CTL_EVENT_ENDED);
+}
+
+json_t *disks_list(struct vm *v)
+{
+	(void)v;
+	return json_array();
+}
+
+void disks_add(struct vm *v, const char *spec, bool dvd, disks_reply *reply, void *arg)
+{
+	(void)v, (void)spec, (void)dvd;
+	changes++;
+	later = reply;
+	later_arg = arg;
+}
+
+/* this one refuses on the spot */
+void disks_remove(struct vm *v, const char *disk, disks_reply *reply, void *arg)
+{
+	(void)v, (void)disk;
+	reply(arg, NULL, "failed", "no such disk");
+}
+
+#define STUB(name, ...) void name(struct vm *v, __VA_ARGS__) { (void)v; fail_msg(#name); }
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+STUB(disks_resize, const char *d, u64 bytes, disks_reply *r, void *arg)
+STUB(disks_eject, const char *d, bool force, disks_reply *r, void *arg)
+STUB(disks_insert, const char *d, const char *spec, disks_reply *r, void *arg)
+STUB(disks_limit, const char *d, s64 iops, s64 bps, disks_reply *r, void *arg)
+STUB(nics_add, const char *spec, nics_reply *r, void *arg)
+STUB(nics_remove, const char *nic, nics_reply *r, void *arg)
+STUB(nics_link, const char *nic, bool up, nics_reply *r, void *arg)
+STUB(nics_mtu, const char *nic, u32 mtu, nics_reply *r, void *arg)
+
+json_t *nics_list(struct vm *v)
+{
+	(void)v;
+	return json_array();
+}
+
+bool console_pass(struct vm *v, int fd, u64 *cursor)
+{
+	u8 buf[64];
+	size_t n = serial_read(v->serial, cursor, buf, sizeof(buf));
+
+	return n && write(fd, buf, n) < 0;
+}
+
+static void no_irq(void *arg, int level)
+{
+	(void)arg, (void)level;
+}
+
+static void no_news(void *arg)
+{
+	(void)arg;
+}
+
+/* ---- the client's side ---- */
+
+static int setup(void **state)
+{
+	struct serial_ops ops = { .set_irq = no_irq, .output = no_news, .room = no_news };
+	char why[256];
+
+	(void)state;
+	memset(&vm, 0, sizeof(vm));
+	vm.loop = kvmb_loop_create();
+	vm.serial = serial_create(&ops);
+	vm.state = VM_RUNNING;
+	kvmb_shutdown_init(&vm.shutdown, NULL, NULL);
+	snprintf(path, sizeof(path), "/tmp/kvmb-ctl-%d", (int)getpid());
+	vm.cfg.control = path;
+	vm.ctl = ctl_create(&vm, why, sizeof(why));
+	changes = 0;
+	later = NULL;
+	return vm.ctl ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ctl_destroy(vm.ctl);
+	serial_destroy(vm.serial);
+	kvmb_loop_destroy(vm.loop);
+	return 0;
+}
+
+static int reach(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	kvmb_loop_once(vm.loop, 1000);
+	return fd;
+}
+
+static void turn(void)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		kvmb_loop_once(vm.loop, 0);
+}
+
+static void ask(int fd, const char *lines)
+{
+	assert_int_equal(write(fd, lines, strlen(lines)), strlen(lines));
+	turn();
+}
+
+/* All that has been answered so far; "EOF" at its end when the VM hung up. */
+static const char *heard(int fd)
+{
+	static char buf[4096];
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < sizeof(buf) - 8 && (n = recv(fd, buf + len, sizeof(buf) - 8 - len, MSG_DONTWAIT)) > 0)
+		len += (size_t)n;
+	strcpy(buf + len, n == 0 || (n < 0 && errno == ECONNRESET) ? "EOF" : "");
+	return buf;
+}
+
+#define CMD(name) "{\"execute\": \"" name "\"}\n"
+#define INFO "{\"return\":{\"name\":\"t\"}}\n"
+#define STATS "{\"return\":{\"stats\":1}}\n"
+#define DONE "{\"return\":{}}\n"
+
+static void commands_are_answered_in_their_order(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	ask(fd, CMD("info") CMD("stats") CMD("info"));
+	assert_string_equal(heard(fd), INFO STATS INFO);
+	ask(fd, "{\"execute\": \"in");
+	assert_string_equal(heard(fd), "");
+	ask(fd, "fo\"}\n");
+	assert_string_equal(heard(fd), INFO);
+	close(fd);
+}
+
+static void what_comes_before_an_answer_waits_for_it(void **state)
+{
+	int fd = reach(), other = reach();
+
+	(void)state;
+	ask(fd, CMD("disk-add") CMD("info") CMD("disk-add"));
+	ask(fd, CMD("stats"));
+	assert_string_equal(heard(fd), "");
+	assert_int_equal(changes, 1);
+	ask(other, CMD("info")); /* nobody else waits */
+	assert_string_equal(heard(other), INFO);
+
+	later(later_arg, json_object(), NULL, NULL);
+	turn();
+	assert_string_equal(heard(fd), DONE INFO);
+	assert_int_equal(changes, 2);
+	later(later_arg, NULL, "failed", "no");
+	turn();
+	assert_string_equal(heard(fd), "{\"error\":{\"class\":\"failed\",\"desc\":\"no\"}}\n" STATS);
+
+	/* a refusal on the spot is an answer like others */
+	ask(fd, CMD("disk-remove") CMD("info"));
+	assert_string_equal(heard(fd), "{\"error\":{\"class\":\"failed\",\"desc\":\"no such disk\"}}\n" INFO);
+	close(fd);
+	close(other);
+}
+
+static void who_hangs_up_is_forgotten_with_what_he_asked(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	ask(fd, CMD("disk-add") CMD("disk-add"));
+	close(fd);
+	turn();
+	later(later_arg, json_object(), NULL, NULL);
+	turn();
+	assert_int_equal(changes, 1);
+	fd = reach();
+	ask(fd, CMD("info"));
+	assert_string_equal(heard(fd), INFO);
+	close(fd);
+}
+
+static void what_is_no_command_is_refused(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	ask(fd, CMD("format-c") "]\n\n[1]\n{\"execute\": 7}\n" CMD("resume"));
+	assert_string_equal(heard(fd),
+		"{\"error\":{\"class\":\"usage\",\"desc\":\"unknown command\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"state\",\"desc\":\"the VM is not paused\"}}\n");
+	close(fd);
+}
+
+static void too_long_a_line_or_too_many_commands_end_the_talk(void **state)
+{
+	static char line[20000];
+	int fd = reach(), flood = reach();
+	ssize_t n;
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	n = write(fd, line, sizeof(line));
+	assert_int_equal(n, sizeof(line));
+	turn();
+	assert_string_equal(heard(fd), "EOF");
+
+	ask(flood, CMD("disk-add"));
+	memset(line, '\n', sizeof(line));
+	n = write(flood, line, sizeof(line));
+	assert_int_equal(n, sizeof(line));
+	turn();
+	assert_string_equal(heard(flood), "EOF");
+	later(later_arg, json_object(), NULL, NULL);
+	close(fd);
+	close(flood);
+}
+
+static void stop_without_a_guest_that_can_is_refused_and_kill_ends(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	ask(fd, CMD("stop"));
+	assert_non_null(strstr(heard(fd), "no shutdown service"));
+	ask(fd, CMD("kill") CMD("info"));
+	assert_string_equal(heard(fd), "{\"return\":{\"state\":\"ended\"}}\n" INFO);
+	close(fd);
+}
+
+static void a_console_is_raw_from_its_answer_on(void **state)
+{
+	int fd = reach();
+	u32 v = 'h';
+
+	(void)state;
+	serial_access(vm.serial, 0, 1, true, &v);
+	ask(fd, CMD("console") "typed");
+	assert_string_equal(heard(fd), DONE "h");
+	serial_access(vm.serial, 0, 1, false, &v);
+	assert_int_equal(v, 't');
+	v = 'i';
+	serial_access(vm.serial, 0, 1, true, &v);
+	ctl_console_output(vm.ctl);
+	assert_string_equal(heard(fd), "i");
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(commands_are_answered_in_their_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_comes_before_an_answer_waits_for_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_hangs_up_is_forgotten_with_what_he_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_command_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_long_a_line_or_too_many_commands_end_the_talk, setup, teardown),
+		cmocka_unit_test_setup_teardown(stop_without_a_guest_that_can_is_refused_and_kill_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_console_is_raw_from_its_answer_on, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
