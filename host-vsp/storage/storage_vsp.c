@@ -105,12 +105,17 @@ void stor_answer(struct stor_chan *sc, struct stor_req *r)
 void stor_flush_answers(struct stor_chan *sc)
 {
 	struct stor_req *r;
+	int err;
 
-	while ((r = sc->answers) && !sc->failed) {
-		if (put_answer(sc, r)) {
-			if (!kvmb_ring_want(&sc->io->tx, r->packet_len))
-				return; /* the guest signals when it has read that much */
-			continue;
+	while ((r = sc->answers)) {
+		do {
+			err = put_answer(sc, r);
+		} while (err == -EAGAIN && kvmb_ring_want(&sc->io->tx, r->packet_len));
+		if (err == -EAGAIN)
+			return; /* the guest signals when it has read that much */
+		if (err) {
+			stor_fail(sc, "its ring's read index is wild", err);
+			return;
 		}
 		sc->answers = r->next;
 		free_req(sc, r);

@@ -473,6 +473,32 @@ static void many_requests_while_the_guest_does_not_read(void **state)
 	memcpy(&a, buf, sizeof(a));
 }
 
+static void a_wild_read_index_while_answers_wait_stops_the_channel(void **state)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_EXECUTE_SRB) };
+	u32 idle = 0;
+
+	(void)state;
+	init();
+	p.u.srb.cdb_length = 6;
+	p.u.srb.data_in = 2;
+	while (idle < 100) { /* until the host takes no more, since its answers find no room */
+		if (kvmb_ring_put(&c.tx, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &p, sizeof(p))) {
+			idle++;
+			usleep(1000);
+			continue;
+		}
+		idle = 0;
+		kvmb_ring_publish(&c.tx);
+		fake_signal(&f, &c);
+	}
+	WRITE_ONCE(c.rx.ctrl->read_index, cpu_to_le32(0xfffffff8));
+	fake_signal(&f, &c);
+	fake_close(&f, &c); /* the worker has not lost itself */
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
+	init();
+}
+
 static void reset_is_answered_after_what_came_before(void **state)
 {
 	struct kvmb_wire_stor p = { 0 };
@@ -969,7 +995,8 @@ int main(void)
 		T(absent_lun_is_told_by_inquiry_data), T(commands_that_cannot_be_done_get_sense),
 		T(lies_about_buffers_are_refused), T(read_only_disk_refuses_every_write),
 		T(ring_memory_as_buffer_hurts_only_the_guest), T(a_malformed_packet_stops_the_channel_not_the_bus),
-		T(many_requests_while_the_guest_does_not_read), T(reset_is_answered_after_what_came_before),
+		T(many_requests_while_the_guest_does_not_read),
+		T(a_wild_read_index_while_answers_wait_stops_the_channel), T(reset_is_answered_after_what_came_before),
 		T(a_locked_image_is_refused), T(a_disk_comes_and_is_seen), T(a_disk_goes_with_io_in_flight),
 		T(a_reset_waits_for_all_channels), T(an_error_holds_the_request_until_a_retry),
 		T(an_error_is_reported_when_asked_to), T(a_channel_closes_with_requests_at_the_disk),
