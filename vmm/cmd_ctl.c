@@ -16,6 +16,8 @@
 #include "vmm/cmd.h"
 #include "vmm/ctl.h"
 
+#define LIST_PATIENCE_S 3
+
 struct args {
 	const char *vm;
 	bool json, reboot, watch;
@@ -61,8 +63,10 @@ static int parse(int argc, char **argv, bool wants_vm, struct args *a)
 
 /* ---- one exchange ---- */
 
-static int connect_path(const char *path)
+/* @patience_s: how long each step may take, 0 = for ever */
+static int connect_path(const char *path, long patience_s)
 {
+	struct timeval tv = { .tv_sec = patience_s };
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd;
 
@@ -72,6 +76,10 @@ static int connect_path(const char *path)
 	}
 	memcpy(sa.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && patience_s) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)); /* counts for connect(), too */
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	}
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa))) {
 		close(fd);
 		return -1;
@@ -86,9 +94,9 @@ static int connect_vm(const char *vm)
 	int fd = -1;
 
 	if (strchr(vm, '/'))
-		fd = connect_path(vm);
+		fd = connect_path(vm, 0);
 	else if (!ctl_socket_path(vm, path, sizeof(path)))
-		fd = connect_path(path);
+		fd = connect_path(path, 0);
 	if (fd < 0 && errno == EACCES)
 		fprintf(stderr, "kvmbus: VM \"%s\": it belongs to another user\n", vm);
 	else if (fd < 0)
@@ -196,19 +204,23 @@ static long long num(json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
-static json_t *info_by_socket(const char *path)
+/* Return: what a VM says of itself; of one that is busy with something else its name; NULL: none is there. */
+static json_t *info_by_socket(const char *path, const char *name, size_t len)
 {
+	int fd = connect_path(path, LIST_PATIENCE_S);
+	bool busy = fd < 0 && errno == EAGAIN;
 	json_t *info = NULL, *answer;
-	int fd = connect_path(path);
 
-	if (fd < 0)
-		return NULL;
-	send_command(fd, "info", NULL);
-	answer = read_answer(fd);
-	info = json_incref(json_object_get(answer, "return"));
-	json_decref(answer);
-	close(fd);
-	return info;
+	if (fd >= 0) {
+		send_command(fd, "info", NULL);
+		errno = 0;
+		answer = read_answer(fd);
+		busy = !answer && errno == EAGAIN;
+		info = json_incref(json_object_get(answer, "return"));
+		json_decref(answer);
+		close(fd);
+	}
+	return busy ? json_pack("{s:s%, s:s}", "name", name, len, "state", "busy") : info;
 }
 
 int cmd_list(int argc, char **argv)
@@ -230,7 +242,7 @@ int cmd_list(int argc, char **argv)
 		if (len < 6 || strcmp(e->d_name + len - 5, ".sock"))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", ctl_runtime_dir(), e->d_name);
-		info = info_by_socket(path);
+		info = info_by_socket(path, e->d_name, len - 5);
 		if (info)
 			json_array_append_new(all, info);
 	}

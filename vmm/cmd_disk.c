@@ -64,12 +64,14 @@ static bool parse(int argc, char **argv, struct words *w)
 static bool append_word(char *out, size_t *n, const char *word, size_t len, bool first)
 {
 	size_t skip = !first && len > 8 && !strncmp(word, "backing=", 8) ? 8 : 0;
-	bool file = (first && strncmp(word, "empty", len)) || skip;
+	bool file = (first && (len != 5 || memcmp(word, "empty", len))) || skip;
 	char cwd[PATH_MAX];
 	const char *p;
 
 	if (file && word[skip] != '/' && !memmem(word, len, "://", 3) && getcwd(cwd, sizeof(cwd))) {
 		*n += (size_t)snprintf(out + *n, MAX_SPEC - *n, "%s%.*s", first ? "" : ",", (int)skip, word);
+		if (*n >= MAX_SPEC)
+			return false;
 		for (p = cwd; *p && *n < MAX_SPEC - 4; p++) {
 			out[(*n)++] = *p;
 			if (*p == ',')
@@ -117,8 +119,11 @@ static json_t *disk_name(const char *s)
 static int ask(const char *vm, const char *command, json_t *args, const struct words *w, const char *done)
 {
 	json_t *o = NULL;
-	int err = client_ask(vm, command, args, &o);
+	int err;
 
+	if (!args)
+		return usage("a name that is not UTF-8 cannot be asked for", NULL);
+	err = client_ask(vm, command, args, &o);
 	if (!err && w->json)
 		client_print_json(o);
 	else if (!err)

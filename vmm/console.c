@@ -277,7 +277,7 @@ static int open_far_end(struct console *c, char *why, size_t size)
 		raw_tty(c);
 		break;
 	case SERIAL_FILE:
-		c->out_fd = open(cfg->serial_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		c->out_fd = open(cfg->serial_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 		if (c->out_fd < 0) {
 			snprintf(why, size, "serial %s: %s", cfg->serial_path, strerror(errno));
 			return -1;
@@ -307,6 +307,12 @@ struct console *console_create(struct vm *vm, char *why, size_t size)
 		return c;
 	console_destroy(c);
 	return NULL;
+}
+
+void console_start(struct console *c)
+{
+	if (c->vm->cfg.serial == SERIAL_FILE && ftruncate(c->out_fd, 0))
+		return; /* a pipe or a device: nothing old is there */
 }
 
 void console_destroy(struct console *c)

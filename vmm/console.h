@@ -30,6 +30,9 @@ struct console;
 struct console *console_create(struct vm *vm, char *why, size_t size);
 void console_destroy(struct console *c);
 
+/** console_start() - The VM begins: what an earlier one has left in the file goes. */
+void console_start(struct console *c);
+
 /** console_flush() - Pass on all output now. Main thread. */
 void console_flush(struct console *c);
 

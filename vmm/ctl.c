@@ -125,7 +125,7 @@ static void send_return(struct client *c, json_t *value)
 
 static void send_error(struct client *c, const char *class, const char *desc)
 {
-	send_json(c, json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", desc));
+	send_json(c, json_pack("{s:{s:s, s:o}}", "error", "class", class, "desc", info_text(desc)));
 }
 
 /* A command that was answered later than it came is done with. */

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/ctl.h"
+#include "vmm/info.h"
 #include "vmm/opt.h"
 #include "vmm/udev.h"
 
@@ -555,7 +556,7 @@ json_t *disks_list(struct vm *vm)
 		struct kvmb_disk *d = i.disk;
 
 		o = json_pack("{s:i, s:i, s:s, s:o, s:o, s:b}", "controller", c, "lun", lun, "type",
-			      i.dvd ? "dvd" : "disk", "path", d ? json_string(d->path) : json_null(), "size",
+			      i.dvd ? "dvd" : "disk", "path", d ? info_text(d->path) : json_null(), "size",
 			      json_integer(d ? (json_int_t)kvmb_disk_bytes(d) : 0), "read_only",
 			      !d || d->read_only);
 		if (i.dvd)

@@ -10,6 +10,21 @@
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
 
+json_t *info_text(const char *s)
+{
+	json_t *o = json_string(s);
+	char *copy, *p;
+
+	if (o)
+		return o;
+	copy = p = kvmb_xzalloc(strlen(s) + 1);
+	for (; *s; s++)
+		*p++ = *s & 0x80 ? '?' : *s;
+	o = json_string(copy);
+	free(copy);
+	return o;
+}
+
 static void guid_str(const struct kvmb_guid *g, char *s)
 {
 	const u8 *b = g->b;

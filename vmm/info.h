@@ -7,6 +7,12 @@
 
 #include "vmm/vm.h"
 
+/**
+ * info_text() - A string of the host's, a file name or a message with one, which need not be UTF-8
+ * Return: new reference; what JSON cannot hold has become question marks.
+ */
+json_t *info_text(const char *s);
+
 json_t *info_vm(struct vm *vm);	  /* new reference */
 json_t *info_stats(struct vm *vm); /* new reference */
 

@@ -7,6 +7,7 @@
 #include "host-vsp/net/net.h"
 #include "lib/log.h"
 #include "lib/util.h"
+#include "vmm/info.h"
 #include "vmm/opt.h"
 
 struct vm_nic { /* vm->nics[KVMB_MAX_NICS] */
@@ -299,8 +300,8 @@ json_t *nics_list(struct vm *vm)
 		kvmb_net_get_info(vm->nics[k].net, &i);
 		mac_str(i.mac, mac, sizeof(mac));
 		json_array_append_new(a, json_pack(
-			"{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b}", "index",
-			k, "kind", i.kind, "interface", i.detail, "mac", mac, "link",
+			"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b}", "index",
+			k, "kind", i.kind, "interface", info_text(i.detail), "mac", mac, "link",
 			vm->nics[k].removing ? "removing" : !i.connected ? "gone" : i.link ? "up" : "down", "mtu",
 			i.mtu, "guest_mtu", i.guest_mtu, "queues", i.num_queues, "open_queues", i.open_queues,
 			"vlan", i.vlan, "rate", (json_int_t)i.rate, "mac_spoof", i.mac_spoof, "restarts",

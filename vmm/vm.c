@@ -449,6 +449,7 @@ int vm_start(struct vm *vm)
 	err = load_power_on_state(vm);
 	if (err)
 		return err;
+	console_start(vm->console);
 	vm->started_ms = kvmb_now_ms();
 	park_ask(&vm->park); /* until all threads are there */
 	for (i = 0; i < vm->cfg.cpus; i++) {

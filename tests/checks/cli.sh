@@ -62,6 +62,7 @@ expect 2 'add what' $K disk ghost add
 expect 2 'bad size "soon"' $K disk ghost resize 0:0 soon
 expect 2 'unexpected "--fast"' $K disk ghost remove --fast
 expect 3 'no VM "ghost"' $K disk ghost list
+expect 2 'not UTF-8' $K disk ghost add $'/tmp/\377'
 if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	expect 1 'No such file' $K run --kernel "$W/none" --serial none
 	expect 1 'not a bzImage' $K run --kernel "$W/junk" --serial none
@@ -79,6 +80,10 @@ if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	printf 'QFI\373\0\0\0\3' | dd of="$W/zero" conv=notrunc 2>/dev/null
 	expect 1 'looks like qcow2: say format=qcow2' $K run --kernel build/guest/mb.elf --disk "$W/zero" --serial none
 	expect 1 'no connection to its NBD server' $K run --kernel build/guest/mb.elf --disk "nbd+unix:///?socket=$W/none" --serial none
+	expect 1 'which is left alone' $K run --kernel build/guest/mb.elf --control "$W/junk" --serial none
+	expect 1 'which is left alone' $K run --kernel build/guest/mb.elf --serial "unix=$W/junk"
+	expect 1 'disk .*: No such file' $K run --kernel build/guest/mb.elf --disk "$W/none" --serial "file=$W/junk"
+	[ "$(cat "$W/junk")" = 'not a kernel at all' ] || { echo "not ok cli: a file was touched"; bad=1; }
 	expect 1 'no such tap' $K run --kernel build/guest/mb.elf --nic tap=nosuch0 --serial none
 	[ -z "$(ls -A "$W/kvmbus" 2>/dev/null)" ] || { echo "not ok cli: a socket was left behind"; bad=1; }
 else

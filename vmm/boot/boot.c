@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/util.h"
 
 static int map_file(const char *path, const char *what, int *fd, u8 **p, size_t *len, char *why,
@@ -107,11 +108,27 @@ int boot_elf_load(struct vm *vm, const struct boot_image *b, u64 paddr, u64 offs
 	return 0;
 }
 
+/* A file that became shorter since it was mapped would end us with SIGBUS. */
+static int still_there(const struct vm *vm, const char *path, int fd, size_t len)
+{
+	struct stat st;
+
+	if (fd < 0 || (!fstat(fd, &st) && (u64)st.st_size >= len))
+		return 0;
+	kvmb_err(vm->cfg.name, "%s: it was cut off while the VM ran; replace such files by renaming", path);
+	return -ESTALE;
+}
+
 int boot_enter(struct vm *vm)
 {
-	int err = vm->boot->kind == BOOT_MULTIBOOT ? boot_multiboot(vm, vm->boot) :
-						     boot_linux(vm, vm->boot);
+	const struct boot_image *b = vm->boot;
+	int err = still_there(vm, vm->cfg.kernel, b->kernel_fd, b->kernel_len);
 
+	if (!err)
+		err = still_there(vm, vm->cfg.initrd, b->initrd_fd, b->initrd_len);
+	if (err)
+		return err;
+	err = b->kind == BOOT_MULTIBOOT ? boot_multiboot(vm, b) : boot_linux(vm, b);
 	/* the file's pages have been copied: they need not stay in our memory */
 	madvise(vm->boot->kernel, vm->boot->kernel_len, MADV_DONTNEED);
 	if (vm->boot->initrd)

@@ -34,6 +34,11 @@ json_t *info_vm(struct vm *v)
 	return json_pack("{s:s}", "name", "t");
 }
 
+json_t *info_text(const char *s)
+{
+	return json_string(s);
+}
+
 json_t *info_stats(struct vm *v)
 {
 	(void)v;

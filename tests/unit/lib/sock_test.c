@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A path to listen on: free, left behind, in use, or something else. */
+#include "lib/sock.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char path[64], why[256];
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/kvmb-sock-%d", (int)getpid());
+	why[0] = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(path);
+	return 0;
+}
+
+static void a_new_one_is_its_owners_alone(void **state)
+{
+	struct stat st;
+	int fd = kvmb_listen_unix(path, why, sizeof(why));
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	close(fd);
+}
+
+static void what_a_crash_left_is_replaced(void **state)
+{
+	int fd = kvmb_listen_unix(path, why, sizeof(why));
+
+	(void)state;
+	close(fd); /* and the name stays */
+	assert_int_equal(access(path, F_OK), 0);
+	fd = kvmb_listen_unix(path, why, sizeof(why));
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static void one_that_answers_is_not(void **state)
+{
+	int fd = kvmb_listen_unix(path, why, sizeof(why)), again;
+
+	(void)state;
+	again = kvmb_listen_unix(path, why, sizeof(why));
+	assert_int_equal(again, -1);
+	assert_non_null(strstr(why, "in use"));
+	close(fd);
+}
+
+static void a_file_is_left_alone(void **state)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0644);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(write(fd, "precious", 8), 8);
+	close(fd);
+	assert_int_equal(kvmb_listen_unix(path, why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "left alone"));
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_size, 8);
+}
+
+static void a_path_that_cannot_be_is_said(void **state)
+{
+	char longer[200];
+
+	(void)state;
+	memset(longer, 'a', sizeof(longer));
+	longer[sizeof(longer) - 1] = 0;
+	assert_int_equal(kvmb_listen_unix(longer, why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "too long"));
+	assert_int_equal(kvmb_listen_unix("/nonexistent/s", why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "No such file"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_new_one_is_its_owners_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_crash_left_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_answers_is_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_path_that_cannot_be_is_said, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
