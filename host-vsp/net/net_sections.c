@@ -14,7 +14,7 @@
 #include "lib/util.h"
 
 #define PAGE_SECTIONS_MIN 256u	/* with fewer than this, sections are as small as can be */
-#define LARGE_SECTION 16384u	/* for coalesced frames: 4 to 5 parts instead of 17 */
+#define LARGE_SECTION NET_SECTION_MAX /* for coalesced frames: 4 to 5 parts instead of 17 */
 #define LARGE_SECTIONS_MIN 128u /* of those for each queue, or none are made */
 
 /*
@@ -39,6 +39,7 @@ int net_sections_create(struct kvmb_net *n)
 	u32 i;
 
 	s->size = section_size(n);
+	kvmb_assert(s->size <= NET_SECTION_MAX);
 	s->num = (u32)KVMB_MIN((u64)n->recv.num_pages * KVMB_PAGE_SIZE / s->size, NET_NO_SECTION - 1);
 	if (s->num < 2) /* one frame, one control message */
 		return -ENOSPC;
