@@ -72,17 +72,22 @@ void kvmb_wake_rescinded(struct kvmb_chan *ch);
 void kvmb_on_message(const void *msg, u32 len);
 void kvmb_disconnect(bool crash);
 
-/* chan_guest.c: channels */
+/* chan_guest.c: a channel's use */
 void kvmb_chan_interrupt(u32 relid);
-void kvmb_chan_on_offer(const struct kvmb_wire_offer *m);
-void kvmb_chan_on_rescind(u32 relid);
-void kvmb_chan_remove_all(void);
-int kvmb_chan_forget_numbers(void);
-void kvmb_chan_rescind_missing(void);
 void kvmb_chan_put(struct kvmb_chan *ch);
+unsigned int kvmb_chan_next_cpu(void); /* for one more channel; kvmb.lock or the hot-plug lock */
 int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu);
 int kvmb_chan_leave_cpu(unsigned int cpu);
 const char *kvmb_chan_state_name(const struct kvmb_chan *ch);
+
+/* offer_guest.c: channels come and go */
+void kvmb_chan_on_offer(const struct kvmb_wire_offer *m);
+void kvmb_chan_on_rescind(u32 relid);
+/* A rescinded sub-channel that nobody has open is over; a primary when its device is gone */
+void kvmb_chan_release_if_over(struct kvmb_chan *ch);
+void kvmb_chan_remove_all(void);
+int kvmb_chan_forget_numbers(void);
+void kvmb_chan_rescind_missing(void);
 
 /* gpadl_guest.c */
 int kvmb_gpadl_from_pages(struct kvmb_chan *ch, struct page **pages, u32 num, u32 *handle);
