@@ -4,17 +4,11 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "lib/util.h"
+#include "tests/harness/connect.h"
 #include "vmm/ctl.h"
 #include "vmm/dev/serial.h"
 
@@ -78,11 +72,8 @@ static void create(enum serial_kind kind)
 
 static int reach(void)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = connect_to(path);
 
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	kvmb_loop_once(vm.loop, 1000);
 	return fd;
 }

@@ -3,11 +3,8 @@
 #include "vmm/park.h"
 
 #include <semaphore.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "tests/unit/test.h"
 
 #define THREADS 4
 #define ROUNDS 3000
