@@ -86,6 +86,7 @@ static void wake(struct kvmb_loop *l)
 		return;
 }
 
+/* What is queued now. What that posts again has woken us again, and lets others have their turn first. */
 static void run_work(struct kvmb_loop *l)
 {
 	struct kvmb_work *w;
@@ -93,7 +94,11 @@ static void run_work(struct kvmb_loop *l)
 
 	if (read(l->wakefd, &n, sizeof(n)) < 0)
 		n = 0;
-	for (;;) {
+	pthread_mutex_lock(&l->lock);
+	for (n = 0, w = l->head; w; w = w->next)
+		n++;
+	pthread_mutex_unlock(&l->lock);
+	while (n--) {
 		pthread_mutex_lock(&l->lock);
 		w = l->head;
 		if (w) {

@@ -2,7 +2,8 @@
 /*
  * Event loop: file descriptors, timers and work posted from other threads.
  *
- * One thread runs a loop; everything registered is called on that thread. Only
+ * One thread runs a loop; everything registered is called on that thread. Nothing has it for itself:
+ * work that posts itself again runs after descriptors and timers that are due. Only
  * kvmb_loop_post() and kvmb_loop_stop() may be called from elsewhere.
  */
 #ifndef KVMB_LOOP_H

@@ -9,6 +9,8 @@
  * time, so the control path has no races to think about. What the guest floods fills
  * the queue and is answered KVMB_HV_STATUS_INSUFFICIENT_BUFFERS, on which guests retry.
  *
+ * A guest that posts without end has a turn's share of the bus thread, not all of it.
+ *
  * Answers queue until the message slot of the connection's VP takes them, in order.
  * While that queue is long no input is processed: a guest that never reads costs a
  * bounded amount of memory.
@@ -398,9 +400,14 @@ static void rx_pump(void *arg)
 {
 	struct kvmb_bus *bus = arg;
 	struct kvmb_in_msg in;
+	u32 n;
 	bool got;
 
-	while (bus->state != KVMB_CONN_DISCONNECTING && bus->tx_len < KVMB_TX_SOFT_LIMIT) {
+	for (n = 0; bus->state != KVMB_CONN_DISCONNECTING && bus->tx_len < KVMB_TX_SOFT_LIMIT; n++) {
+		if (n == KVMB_RX_BUDGET) {
+			kvmb_loop_post(bus->cfg.loop, &bus->rx_work);
+			return;
+		}
 		pthread_mutex_lock(&bus->lock);
 		got = bus->rx_len > 0;
 		if (got) {

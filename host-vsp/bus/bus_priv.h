@@ -106,6 +106,7 @@ struct kvmb_gpadl { /* all under bus->lock */
 #define KVMB_GPADL_MAX_TOTAL_PAGES (1280u << 8) /* 1280 MiB, as Hyper-V 2019: anchors (e) */
 #define KVMB_RING_MAX_PAGES 4096u		/* 16 MiB, both directions */
 #define KVMB_RX_QUEUE 64u			/* messages from the guest */
+#define KVMB_RX_BUDGET 64u			/* of them a turn of the loop */
 #define KVMB_TX_SOFT_LIMIT 64u			/* no more input is processed above it */
 
 struct kvmb_in_msg {

@@ -25,6 +25,8 @@ static int post_message(struct kvmb_vmm *v, u32 vp, u32 type, const void *payloa
 	m->vp = vp;
 	m->len = len;
 	memcpy(m->buf, payload, len);
+	if (f->on_message)
+		f->on_message(f);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ struct fake_vmm {
 	bool slots_busy;	 /* the guest does not read its messages */
 	struct fake_msg log[FAKE_LOG]; /* a ring; the oldest are overwritten */
 	u32 num_msgs, next_msg;	 /* received, looked at */
+	void (*on_message)(struct fake_vmm *f); /* what a vCPU does at once, NULL: nothing */
 	struct { u32 id; int fd; bool used; } conns[FAKE_MAX_CONNS];
 	pthread_mutex_t lock;	 /* guards events */
 	u32 events[FAKE_VPS][2048 / 32];

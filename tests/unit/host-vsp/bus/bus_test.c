@@ -570,6 +570,48 @@ static void sub_channels_are_offered_once_and_go_with_the_primary(void **state)
 	assert_int_equal(n, 2);
 }
 
+static u32 asked;
+
+/* A vCPU that has the next question ready whenever it gets an answer */
+static void ask_again(struct fake_vmm *v)
+{
+	struct kvmb_wire_open m = { .relid = cpu_to_le32(999) };
+	struct kvmb_wire_msg h = { .type = cpu_to_le32(KVMB_MSG_OPEN) };
+
+	memcpy(&m, &h, sizeof(h));
+	if (asked++ < 10000) /* it would be for ever */
+		assert_int_equal(kvmb_bus_post(v->bus, KVMB_CONN_MSG, HV_MSG_TYPE_CHANNEL, &m, sizeof(m)), 0);
+}
+
+static void on_time(void *arg)
+{
+	++*(u32 *)arg;
+}
+
+static void questions_without_end_leave_time_for_others(void **state)
+{
+	struct kvmb_timer timer;
+	u32 i, fired = 0;
+
+	(void)state;
+	assert_int_equal(connect_all(), 2);
+	kvmb_timer_init(&timer, f.loop, on_time, &fired);
+	asked = 0;
+	f.on_message = ask_again;
+	ask_again(&f);
+	for (i = 1; i <= 10; i++) {
+		kvmb_timer_set(&timer, 0);
+		kvmb_loop_once(f.loop, 100);
+		assert_int_equal(fired, i);
+		assert_true(asked <= i * 65);
+	}
+	while (asked < 10000)
+		kvmb_loop_once(f.loop, 100);
+	f.on_message = NULL;
+	fake_run(&f);
+	assert_int_equal(connect_all(), 2);
+}
+
 static void every_message_in_every_state_is_survived(void **state)
 {
 	u8 buf[240] __attribute__((aligned(8)));
@@ -652,7 +694,7 @@ int main(void)
 		T(contact_while_open_resets_everything), T(modify_moves_the_signal),
 		T(rescind_closes_and_frees_after_release), T(rescind_while_the_provider_is_slow),
 		T(sub_channels_are_offered_once_and_go_with_the_primary),
-		T(every_message_in_every_state_is_survived),
+		T(every_message_in_every_state_is_survived), T(questions_without_end_leave_time_for_others),
 		T(old_guests_are_signalled_through_the_interrupt_page),
 	};
 
