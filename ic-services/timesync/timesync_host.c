@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Time sync, host half: SYNC once after boot and after each resume (the guest steps its
- * clock), then a SAMPLE every five seconds (it only takes note).
+ * clock), then a SAMPLE every five seconds (it only takes note). A SYNC that finds the ring
+ * full is made up for.
  */
 #include "ic-services/timesync/timesync_host.h"
 
@@ -56,19 +57,24 @@ static int send_time(struct kvmb_timesync *t, u8 flags)
 	return kvmb_ic_request(&t->ic, &v1, sizeof(v1), false);
 }
 
+static void sync_now(struct kvmb_timesync *t)
+{
+	t->owed = send_time(t, KVMB_TIMESYNC_SYNC);
+	if (!t->owed)
+		t->syncs++;
+	kvmb_timer_set(&t->timer, KVMB_TIMESYNC_PERIOD_MS);
+}
+
 static void sample(void *arg)
 {
 	struct kvmb_timesync *t = arg;
 
-	if (!t->paused && send_time(t, KVMB_TIMESYNC_SAMPLE) != -ENOTCONN)
+	if (t->owed && !t->paused) {
+		sync_now(t);
+		return;
+	}
+	if (!t->paused && !send_time(t, KVMB_TIMESYNC_SAMPLE))
 		t->samples++;
-	kvmb_timer_set(&t->timer, KVMB_TIMESYNC_PERIOD_MS);
-}
-
-static void sync_now(struct kvmb_timesync *t)
-{
-	if (!send_time(t, KVMB_TIMESYNC_SYNC))
-		t->syncs++;
 	kvmb_timer_set(&t->timer, KVMB_TIMESYNC_PERIOD_MS);
 }
 
@@ -84,7 +90,10 @@ static void reply(struct kvmb_ic *ic, const struct kvmb_icmsg *msg)
 
 static void stopped(struct kvmb_ic *ic)
 {
-	kvmb_timer_cancel(&container_of(ic, struct kvmb_timesync, ic)->timer);
+	struct kvmb_timesync *t = container_of(ic, struct kvmb_timesync, ic);
+
+	t->owed = false; /* the next guest gets one of its own */
+	kvmb_timer_cancel(&t->timer);
 }
 
 static const u32 versions[] = { KVMB_IC_VERSION(1, 0), KVMB_IC_VERSION(3, 0),

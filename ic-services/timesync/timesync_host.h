@@ -13,6 +13,7 @@ struct kvmb_timesync { /* bus thread */
 	struct kvmb_vmm *vmm;
 	u64 syncs, samples;
 	bool paused;
+	bool owed; /* a SYNC found no room in the ring */
 };
 
 void kvmb_timesync_init(struct kvmb_timesync *t, struct kvmb_loop *loop, struct kvmb_vmm *vmm);

@@ -179,6 +179,32 @@ static void timesync_sends_host_time_with_the_reference(void **state)
 	assert_int_equal(w.flags, KVMB_TIMESYNC_SYNC);
 }
 
+static void a_sync_that_finds_no_room_is_made_up_for(void **state)
+{
+	struct kvmb_wire_timesync_v4 w;
+	struct kvmb_icmsg m;
+	struct kvmb_pkt pkt;
+	u64 syncs;
+	u32 i;
+
+	(void)state;
+	negotiate(2, KVMB_IC_VERSION(4, 0));
+	for (i = 0; i < 1000 && !ts.owed; i++) { /* a guest that reads nothing is paused and resumed */
+		kvmb_timesync_pause(&ts, true);
+		kvmb_timesync_pause(&ts, false);
+	}
+	assert_true(ts.owed);
+	syncs = ts.syncs;
+	while (!fake_recv(&f, &c, buf, sizeof(buf), &pkt))
+		;
+	ts.timer.fn(ts.timer.arg);
+	assert_false(ts.owed);
+	assert_int_equal(ts.syncs, syncs + 1);
+	next(&m, &(u64){ 0 });
+	memcpy(&w, m.payload, sizeof(w));
+	assert_int_equal(w.flags, KVMB_TIMESYNC_SYNC);
+}
+
 static void timesync_of_old_guests_uses_the_old_layout(void **state)
 {
 	struct kvmb_icmsg m;
@@ -260,7 +286,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(heartbeat_counts_right_answers_only), T(shutdown_sends_the_whole_message_and_hears_the_answer),
-		T(timesync_sends_host_time_with_the_reference), T(timesync_of_old_guests_uses_the_old_layout),
+		T(timesync_sends_host_time_with_the_reference), T(a_sync_that_finds_no_room_is_made_up_for),
+	        T(timesync_of_old_guests_uses_the_old_layout),
 		T(malformed_answers_stop_the_service_alone), T(no_common_version_is_refused),
 		T(an_answer_while_we_fall_asleep_is_seen),
 	};
