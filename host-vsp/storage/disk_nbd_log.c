@@ -8,6 +8,7 @@
 #include "lib/util.h"
 
 #define LOG_LIMIT (32u << 20)	/* bytes of data in the log */
+#define READ_LIMIT (32u << 20)	/* bytes of reads that are taken over */
 #define MAX_SENT 64u		/* requests at the server */
 
 /* ---- operations ---- */
@@ -47,6 +48,7 @@ static void add_op(struct nbd_disk *n, struct op *op)
 		n->ops = op;
 	n->last_op = op;
 	n->logged += weight(op);
+	n->reading += op->io == KVMB_IO_READ ? op->length : 0;
 	make_waiting(n, op);
 }
 
@@ -64,6 +66,7 @@ static void kill_op(struct nbd_disk *n, struct op *op)
 	if (n->replay_at == op)
 		n->replay_at = op->next;
 	n->logged -= weight(op);
+	n->reading -= op->io == KVMB_IO_READ ? op->length : 0;
 	op->state = OP_DEAD;
 	op->link = n->dead;
 	n->dead = op;
@@ -287,13 +290,13 @@ static void take(struct nbd_disk *n, struct kvmb_disk_req *r)
 	add_op(n, op);
 }
 
-/* Take over what was handed in. Writes stay in the queue while the log is full. */
+/* Take over what was handed in. It stays in the queue while the log is full, or many reads are under way. */
 void nbdisk_take_submits(struct nbd_disk *n)
 {
 	struct kvmb_disk_req *r;
 
 	for (;;) {
-		if (n->state != NBD_FAILED && !log_has_room(n))
+		if (n->state != NBD_FAILED && (!log_has_room(n) || n->reading >= READ_LIMIT))
 			return;
 		pthread_mutex_lock(&n->lock);
 		r = n->submits;

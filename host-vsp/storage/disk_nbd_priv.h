@@ -15,7 +15,8 @@
  * log, in the order of submission, acknowledged or not) until a flush that was sent after its
  * acknowledgement has succeeded. After a restart the log is replayed, one by one and in
  * order, before anything else is sent; then unanswered requests are sent again. The log is
- * bounded: at half of its limit a flush of our own is sent, at the limit writes wait for it.
+ * bounded: at half of its limit a flush of our own is sent, at the limit writes wait for it. So are
+ * the buffers of reads: what is beyond waits with the channels.
  *
  * Nothing progresses for stall_ms with requests under way: the daemon is killed, the
  * connection dropped, and all goes on as after a death. A server that cannot be had for
@@ -98,6 +99,7 @@ struct nbd_disk {
 	u32 sent;
 	u64 acks;		/* acknowledgements of writes so far */
 	u64 logged;		/* bytes of data in WAITING, SENT and LOGGED writes */
+	u64 reading;		/* bytes of buffers of reads */
 	bool flushing;		/* a flush of our own is under way */
 	bool lost;		/* the connection is gone */
 	bool same_server;	/* reconnecting to one that has lost nothing */

@@ -479,10 +479,14 @@ static void trim_iov(struct stor_req *r, u32 bytes)
 static bool take_bounce(struct stor_req *r, size_t bytes)
 {
 	r->bounce = aligned_alloc(KVMB_PAGE_SIZE, KVMB_ALIGN_UP(bytes, (size_t)KVMB_PAGE_SIZE));
+	if (!r->bounce)
+		return false;
+	r->bounce_len = bytes;
+	r->sc->bounced += bytes;
 	r->one = (struct iovec){ r->bounce, bytes };
 	r->cur = &r->one;
 	r->num_iov = 1;
-	return r->bounce;
+	return true;
 }
 
 static bool prepare_pattern(struct stor_req *r, const struct kvmb_scsi_cmd *cmd)

@@ -29,6 +29,7 @@
 
 #define STOR_MAX_PAGES (KVMB_SCSI_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
 #define STOR_MAX_REQUESTS 256u /* in flight per channel; the ring holds the rest back */
+#define STOR_BOUNCE_MAX (4u << 20) /* bytes of buffers of our own, a channel; likewise */
 #define STOR_SCRATCH 2048u     /* descriptor, 129 frames, 64 bytes of payload: 1136 */
 
 enum stor_state { /* of a controller; written by the primary channel's worker */
@@ -111,6 +112,7 @@ struct stor_req { /* its worker's; only dreq goes to another thread */
 	u32 num_extents, extent;  /* ZERO: what there is, which one is next */
 	struct kvmb_extent *extents; /* malloc()ed, NULL otherwise */
 	u8 *bounce;		  /* VERIFY, SAME, unaligned O_DIRECT: malloc()ed, NULL otherwise */
+	size_t bounce_len;	  /* counted in sc->bounced */
 	struct iovec iov[STOR_MAX_PAGES], *cur; /* the guest's buffer; what is left of it */
 	struct iovec one;	  /* of bounce */
 	int num_iov;
@@ -133,6 +135,7 @@ struct stor_chan {
 	struct stor_req *answers, **answers_tail;
 	struct stor_req *delayed, *held;
 	u32 inflight;		  /* REQ_URING and REQ_DISK */
+	size_t bounced;		  /* bytes of all requests' own buffers */
 	u32 busy[KVMB_STORAGE_MAX_LUNS]; /* requests of a unit from TAKEN to answered */
 	struct kvmb_disk *slots[KVMB_STORAGE_MAX_LUNS]; /* whose fd is registered in the ring */
 	bool slots_ok;

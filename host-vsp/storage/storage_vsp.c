@@ -72,8 +72,10 @@ static void free_req(struct stor_chan *sc, struct stor_req *r)
 {
 	free(r->extents);
 	free(r->bounce);
+	sc->bounced -= r->bounce_len;
 	r->extents = NULL;
 	r->bounce = NULL;
+	r->bounce_len = 0;
 	r->state = REQ_FREE;
 	r->next = sc->free;
 	sc->free = r;

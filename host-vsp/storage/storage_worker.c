@@ -32,6 +32,7 @@ static struct stor_req *take_req(struct stor_chan *sc)
 		r->sc = sc;
 		r->extents = NULL;
 		r->bounce = NULL;
+		r->bounce_len = 0;
 		sc->all[sc->allocated++] = r;
 	}
 	r->state = REQ_TAKEN;
@@ -46,7 +47,7 @@ static bool quiescing(const struct stor_chan *sc)
 
 static bool accepting(const struct stor_chan *sc)
 {
-	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
+	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) && sc->bounced < STOR_BOUNCE_MAX &&
 	       (sc->free || sc->allocated < STOR_MAX_REQUESTS);
 }
 

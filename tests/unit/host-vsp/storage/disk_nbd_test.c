@@ -282,6 +282,48 @@ static void a_cancelled_request_comes_back_at_once(void **state)
 	assert_int_equal(do_io(&io[0], KVMB_IO_READ, 1), 0); /* its late answers confuse nobody */
 }
 
+#define LARGE (1u << 20)
+
+static u64 address_space(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	assert_int_equal(fscanf(file, "%lu", &pages), 1);
+	fclose(file);
+	return pages * 4096ull;
+}
+
+/* A server that does not answer must not make us hold a buffer for each read that a guest can ask for. */
+static void reads_without_number_take_so_much_memory_and_no_more(void **state)
+{
+	struct kvmb_disk_spec spec = { 0 };
+	char why[KVMB_DISK_WHY];
+	static struct io io[160];
+	static u8 buf[LARGE];
+	u64 before;
+	u32 i;
+
+	(void)state;
+	sh("qemu-img create -q -f qcow2 %s/%s 16M", "r.qcow2", "");
+	assert_int_equal(open_as("r.qcow2", &spec, why), 0);
+	assert_int_equal(do_io(&io[0], KVMB_IO_READ, 1), 0);
+	before = address_space();
+	kill(daemon_pid(), SIGSTOP);
+	for (i = 0; i < ARRAY_SIZE(io); i++) {
+		io[i].iov = (struct iovec){ buf, LARGE };
+		io[i].r = (struct kvmb_disk_req){ .io = KVMB_IO_READ, .offset = i % 16 * LARGE, .length = LARGE,
+						  .iov = &io[i].iov, .num_iov = 1, .done = on_done };
+		sem_init(&io[i].done, 0, 0);
+		d->ops->submit(d, &io[i].r);
+	}
+	usleep(300000);
+	assert_true(address_space() - before < 80u << 20);
+	kill(daemon_pid(), SIGCONT);
+	for (i = 0; i < ARRAY_SIZE(io); i++)
+		assert_int_equal(wait_io(&io[i], 30), 0);
+}
+
 /* The image is gone for good: requests fail after a while; it comes back: all is there. */
 static void an_image_that_vanishes_fails_and_may_come_back(void **state)
 {
@@ -511,7 +553,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_format_reads_back),
 		T(a_vhdx_with_an_empty_log_takes_writes), T(nothing_acknowledged_is_lost_when_the_daemon_is_killed),
-		T(a_stalled_daemon_is_replaced), T(a_cancelled_request_comes_back_at_once),
+		T(a_stalled_daemon_is_replaced), T(reads_without_number_take_so_much_memory_and_no_more), T(a_cancelled_request_comes_back_at_once),
 		T(an_image_that_vanishes_fails_and_may_come_back), T(an_image_grows_while_in_use),
 		T(a_parent_is_opened_only_if_named), T(hostile_images_are_refused_with_one_line),
 		T(names_decide_what_a_format_is), T(a_server_of_somebody_else),

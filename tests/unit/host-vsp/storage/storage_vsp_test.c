@@ -804,6 +804,32 @@ static void an_error_is_reported_when_asked_to(void **state)
 	assert_int_equal(st.errors, 1);
 }
 
+/* A buffer of ours for each, and no end of them: the guest's ring holds the rest back. */
+static void requests_that_need_buffers_of_ours_wait_for_each_other(void **state)
+{
+	u64 gpa = fake_alloc(&f, 64) << 12;
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	u32 i, got = 0;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	for (i = 0; i < 24; i++) { /* VERIFY of 256 KiB with data: 4 MiB are 16 of them */
+		send_srb(&c, 3, CDB(0x2f, 0x02, 0, 0, 0, 0, 0, 2, 0), 10, KVMB_SRB_DATA_OUT, gpa, 256 * 1024);
+		if (i == 15)
+			wait_held(16);
+	}
+	usleep(50000);
+	wait_held(16);
+	finish_held(0);
+	wait_held(8);
+	finish_held(0);
+	while (got < 24 && !fake_recv(&f, &c, buf, sizeof(buf), &pkt))
+		got += pkt.type == KVMB_PKT_COMPLETION;
+	assert_int_equal(got, 24);
+}
+
 static void a_channel_closes_with_requests_at_the_disk(void **state)
 {
 	u64 gpa = fake_alloc(&f, 1) << 12;
@@ -999,7 +1025,8 @@ int main(void)
 		T(a_wild_read_index_while_answers_wait_stops_the_channel), T(reset_is_answered_after_what_came_before),
 		T(a_locked_image_is_refused), T(a_disk_comes_and_is_seen), T(a_disk_goes_with_io_in_flight),
 		T(a_reset_waits_for_all_channels), T(an_error_holds_the_request_until_a_retry),
-		T(an_error_is_reported_when_asked_to), T(a_channel_closes_with_requests_at_the_disk),
+		T(an_error_is_reported_when_asked_to), T(requests_that_need_buffers_of_ours_wait_for_each_other),
+		T(a_channel_closes_with_requests_at_the_disk),
 		T(a_request_that_moved_too_little_is_no_success), T(verify_write_same_and_unmap_do_it),
 		T(a_medium_is_changed), T(a_larger_disk_is_told), T(a_slow_disk_does_not_keep_others_waiting),
 		T(limits_space_requests_out), T(percentiles_are_within_a_quarter),
