@@ -47,8 +47,8 @@ static bool quiescing(const struct stor_chan *sc)
 
 static bool accepting(const struct stor_chan *sc)
 {
-	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) && sc->bounced < STOR_BOUNCE_MAX &&
-	       (sc->free || sc->allocated < STOR_MAX_REQUESTS);
+	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
+	       sc->bounced < STOR_BOUNCE_MAX && (sc->free || sc->allocated < STOR_MAX_REQUESTS);
 }
 
 static bool drain(struct stor_chan *sc)
