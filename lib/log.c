@@ -2,6 +2,7 @@
 /* Log lines and their rate limit. */
 #include "lib/log.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,26 @@ static pthread_mutex_t ratelimit_lock = PTHREAD_MUTEX_INITIALIZER;
 void kvmb_log_set_level(enum kvmb_log_level level)
 {
 	max_level = level;
+}
+
+/* A reader of the log who has stopped reading loses lines; no thread of ours waits for him. */
+static void put_line(const char *line, size_t len)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* nobody fills the room that another has seen */
+	static unsigned int lost;
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	pthread_mutex_lock(&lock);
+	if (poll(&p, 1, 0) < 1 || !(p.revents & POLLOUT)) {
+		lost++;
+	} else {
+		if (lost) /* a pipe that has room has it for both */
+			dprintf(STDERR_FILENO, "kvmbus: %u lines of the log are lost: nobody read it\n", lost);
+		lost = 0;
+		if (write(STDERR_FILENO, line, len) < 0)
+			lost++;
+	}
+	pthread_mutex_unlock(&lock);
 }
 
 void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
@@ -31,8 +52,7 @@ void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
 	if (n > (int)sizeof(line) - 2)
 		n = sizeof(line) - 2;
 	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		return; /* nowhere left to say so */
+	put_line(line, (size_t)n);
 }
 
 bool kvmb_ratelimit_ok(struct kvmb_ratelimit *rl)

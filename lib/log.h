@@ -34,7 +34,8 @@ void kvmb_log_set_level(enum kvmb_log_level level);
  * @who:   instance prefix, NULL for none
  * @fmt:   printf format without newline
  *
- * Context: any thread; one write(2) per line.
+ * Context: any thread; one write(2) per line. It does not wait for a reader: lines are lost
+ * rather, and counted.
  */
 void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
