@@ -119,23 +119,30 @@ static int send_command(int fd, const char *name, json_t *arguments)
 	return err;
 }
 
-/* One line, byte by byte at its end, so that console bytes behind it stay in the socket. */
+/* One line; console bytes behind it stay in the socket. NULL: none came, errno says why, 0: they hung up. */
 static json_t *read_answer(int fd)
 {
-	size_t len = 0, size = 4096;
-	char *line = malloc(size);
-	json_t *o;
+	size_t len = 0, size = 65536;
+	char *line = malloc(size), *end = NULL, *more;
+	json_t *o = NULL;
+	ssize_t n = 1;
 
-	while (line && read(fd, line + len, 1) == 1 && line[len] != '\n') {
-		if (++len == size) {
-			char *more = realloc(line, size *= 2);
-
+	while (line && !end && n > 0) {
+		if (len == size) {
+			more = realloc(line, size *= 2);
 			if (!more)
 				break;
 			line = more;
 		}
+		errno = 0;
+		n = recv(fd, line + len, size - len, MSG_PEEK);
+		end = n > 0 ? memchr(line + len, '\n', (size_t)n) : NULL;
+		if (n > 0) /* what we have seen, up to the line's end */
+			n = recv(fd, line + len, end ? (size_t)(end + 1 - line) - len : (size_t)n, 0);
+		len += (size_t)KVMB_MAX(n, 0);
 	}
-	o = line ? json_loadb(line, len, 0, NULL) : NULL;
+	if (end)
+		o = json_loadb(line, (size_t)(end - line), 0, NULL);
 	free(line);
 	return o;
 }
@@ -213,7 +220,6 @@ static json_t *info_by_socket(const char *path, const char *name, size_t len)
 
 	if (fd >= 0) {
 		send_command(fd, "info", NULL);
-		errno = 0;
 		answer = read_answer(fd);
 		busy = !answer && errno == EAGAIN;
 		info = json_incref(json_object_get(answer, "return"));

@@ -47,6 +47,8 @@ struct client {
 	struct kvmb_timer timer; /* of a stop */
 	struct kvmb_work lines;	 /* an answer has been given: there may be a next command */
 	struct pending *pending; /* CLIENT_WAITING */
+	char *out;		 /* out[out_off..out_len): of an answer, found no room yet; NULL: nothing waits */
+	size_t out_off, out_len;
 	u64 cursor;		 /* CLIENT_CONSOLE: what it has seen of the output */
 	bool blocked;		 /* there is more, and its socket is full */
 	bool gone;		 /* hung up; what it has typed before still goes to the guest */
@@ -96,23 +98,51 @@ static void drop_client(struct client *c)
 	kvmb_loop_unpost(c->ctl->vm->loop, &c->lines);
 	kvmb_loop_del(c->watch);
 	close(c->fd);
+	free(c->out);
 	free(c);
 }
 
-/* A client that does not read is dropped: nothing here ever waits for one. */
-static bool send_bytes(struct client *c, const void *buf, size_t len)
+static uint32_t client_events(const struct client *c)
 {
-	return send(c->fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
+	return EPOLLIN | (c->blocked || c->out ? EPOLLOUT : 0);
 }
 
+static void rewatch(struct client *c)
+{
+	if (c->watch)
+		kvmb_loop_mod(c->watch, client_events(c));
+}
+
+/* As much of the answer as the socket takes; the rest goes when it takes more. Nothing here ever waits for a client. */
+static void send_out(struct client *c)
+{
+	ssize_t n = 0;
+
+	while (c->out_off < c->out_len && n >= 0) {
+		n = send(c->fd, c->out + c->out_off, c->out_len - c->out_off, MSG_NOSIGNAL | MSG_DONTWAIT);
+		c->out_off += (size_t)KVMB_MAX(n, 0);
+	}
+	if (c->out_off == c->out_len || errno != EAGAIN) { /* or it hung up, which epoll will say */
+		free(c->out);
+		c->out = NULL;
+		c->out_off = c->out_len = 0;
+	}
+	rewatch(c);
+}
+
+/* Only one answer at a time: the next command waits until it is out, see run_lines(). */
 static void send_json(struct client *c, json_t *o)
 {
-	char *s = json_dumps(o, JSON_COMPACT);
+	char *s = json_dumps(o, JSON_COMPACT), *all;
 	size_t len = s ? strlen(s) : 0;
 
-	if (s) {
-		s[len] = '\n'; /* over the NUL */
-		send_bytes(c, s, len + 1);
+	all = s ? realloc(c->out, c->out_len + len + 1) : NULL;
+	if (all) {
+		memcpy(all + c->out_len, s, len);
+		all[c->out_len + len] = '\n';
+		c->out = all;
+		c->out_len += len + 1;
+		send_out(c);
 	}
 	free(s);
 	json_decref(o);
@@ -138,11 +168,6 @@ static void next_command(struct client *c)
 
 /* ---- consoles of clients ---- */
 
-static uint32_t client_events(const struct client *c)
-{
-	return EPOLLIN | (c->blocked ? EPOLLOUT : 0);
-}
-
 static void on_client(void *arg, uint32_t events);
 
 static void watch_client(struct client *c)
@@ -152,9 +177,10 @@ static void watch_client(struct client *c)
 
 static void flush_client(struct client *c)
 {
+	if (c->out)
+		return; /* the answer comes first */
 	c->blocked = console_pass(c->ctl->vm, c->fd, &c->cursor);
-	if (c->watch)
-		kvmb_loop_mod(c->watch, client_events(c));
+	rewatch(c);
 }
 
 void ctl_console_output(struct ctl *ctl)
@@ -425,7 +451,7 @@ static void run_lines(void *arg)
 	size_t len;
 	char *nl;
 
-	while (c->mode == CLIENT_COMMANDS && (nl = memchr(c->line, '\n', c->len))) {
+	while (c->mode == CLIENT_COMMANDS && !c->out && (nl = memchr(c->line, '\n', c->len))) {
 		len = (size_t)(nl - c->line);
 		run_line(c, c->line, len);
 		c->len -= len + 1;
@@ -442,6 +468,11 @@ static void on_client(void *arg, uint32_t events)
 	struct client *c = arg;
 	ssize_t n;
 
+	if (events & EPOLLOUT && c->out) {
+		send_out(c);
+		if (!c->out)
+			kvmb_loop_post(c->ctl->vm->loop, &c->lines);
+	}
 	if (events & EPOLLOUT && c->mode == CLIENT_CONSOLE)
 		flush_client(c);
 	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
