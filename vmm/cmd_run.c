@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -242,6 +243,17 @@ static void on_signal(void *arg, uint32_t events)
 	vm_kill(arg); /* the descriptor stays readable; the loop is about to end */
 }
 
+/* A large VM has more than the usual 1024: five of each vCPU, four of each queue of a NIC. */
+static void allow_many_fds(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static int run_vm(const struct vm_config *cfg, bool json)
 {
 	struct kvmb_watch *w;
@@ -256,6 +268,7 @@ static int run_vm(const struct vm_config *cfg, bool json)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	allow_many_fds();
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	vm = vm_create(cfg);
 	if (!vm)
