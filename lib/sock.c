@@ -26,8 +26,8 @@ int kvmb_listen_unix(const char *path, char *why, size_t size)
 		snprintf(why, size, "socket %s: there is something else of that name, which is left alone", path);
 		return -1;
 	}
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!connect(probe, (struct sockaddr *)&a, sizeof(a))) {
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (!connect(probe, (struct sockaddr *)&a, sizeof(a)) || errno == EAGAIN) { /* EAGAIN: it is busy */
 		close(probe);
 		snprintf(why, size, "socket %s: in use by a running VM; choose another --name", path);
 		return -1;

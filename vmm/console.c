@@ -56,8 +56,8 @@ bool console_pass(struct vm *vm, int fd, u64 *cursor)
 
 	while ((n = serial_read(vm->serial, &at, buf, sizeof(buf)))) {
 		w = put(fd, buf, n);
-		if (w < 0 && errno != EINTR)
-			return errno == EAGAIN; /* a full disk or a gone reader must not stop the VM */
+		if (!w || (w < 0 && errno != EINTR))
+			return w < 0 && errno == EAGAIN; /* a full disk or a gone reader must not stop the VM */
 		*cursor = at - n + (size_t)KVMB_MAX(w, 0);
 		at = *cursor;
 	}

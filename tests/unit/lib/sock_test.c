@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/test.h"
@@ -63,6 +65,26 @@ static void one_that_answers_is_not(void **state)
 	close(fd);
 }
 
+/* It answers nobody, but it is there: its queue of callers is full. */
+static void one_that_is_too_busy_to_answer_is_not_either(void **state)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = kvmb_listen_unix(path, why, sizeof(why)), callers[64], i, n = 0;
+
+	(void)state;
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	for (i = 0; i < 64; i++) {
+		callers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		n += !connect(callers[i], (struct sockaddr *)&sa, sizeof(sa));
+	}
+	assert_true(n < 64);
+	assert_int_equal(kvmb_listen_unix(path, why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "in use"));
+	for (i = 0; i < 64; i++)
+		close(callers[i]);
+	close(fd);
+}
+
 static void a_file_is_left_alone(void **state)
 {
 	int fd = open(path, O_WRONLY | O_CREAT, 0644);
@@ -97,6 +119,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_new_one_is_its_owners_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_crash_left_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_answers_is_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_is_too_busy_to_answer_is_not_either, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_path_that_cannot_be_is_said, setup, teardown),
 	};
