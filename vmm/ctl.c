@@ -8,7 +8,8 @@
  *   {"execute": "info"}                       -> {"return": {...}}
  *   {"execute": "stop", "arguments": {...}}   -> {"return": {...}} when it has happened
  *   {"execute": "console"}                    -> {"return": {}}, then raw bytes both ways
- * Commands are served in their order: the next one when its predecessor has been answered.
+ * Commands are served in their order: the next one when its predecessor has been answered. A client that
+ * closes its sending half gets the answers to what it has asked.
  * Errors: {"error": {"class": "state|failed|timeout|usage", "desc": "..."}}.
  *
  * The socket is mode 0600: who may connect owns the VM.
@@ -52,6 +53,7 @@ struct client {
 	u64 cursor;		 /* CLIENT_CONSOLE: what it has seen of the output */
 	bool blocked;		 /* there is more, and its socket is full */
 	bool gone;		 /* hung up; what it has typed before still goes to the guest */
+	bool asks_no_more;	 /* it has closed its half, and still listens */
 	size_t len;
 	char line[LINE_MAX_BYTES];
 };
@@ -104,7 +106,7 @@ static void drop_client(struct client *c)
 
 static uint32_t client_events(const struct client *c)
 {
-	return EPOLLIN | (c->blocked || c->out ? EPOLLOUT : 0);
+	return (c->asks_no_more ? 0 : EPOLLIN) | (c->blocked || c->out ? EPOLLOUT : 0);
 }
 
 static void rewatch(struct client *c)
@@ -444,6 +446,11 @@ static void run_line(struct client *c, const char *line, size_t len)
 	json_decref(o);
 }
 
+static bool is_free(const struct client *c)
+{
+	return c->mode == CLIENT_COMMANDS && !c->out;
+}
+
 /* Commands that have come whole, up to one whose answer takes time. May free @c. */
 static void run_lines(void *arg)
 {
@@ -451,7 +458,7 @@ static void run_lines(void *arg)
 	size_t len;
 	char *nl;
 
-	while (c->mode == CLIENT_COMMANDS && !c->out && (nl = memchr(c->line, '\n', c->len))) {
+	while (is_free(c) && (nl = memchr(c->line, '\n', c->len))) {
 		len = (size_t)(nl - c->line);
 		run_line(c, c->line, len);
 		c->len -= len + 1;
@@ -459,7 +466,7 @@ static void run_lines(void *arg)
 	}
 	if (c->mode == CLIENT_CONSOLE)
 		type(c);
-	else if (c->len == sizeof(c->line))
+	else if (c->len == sizeof(c->line) || (c->asks_no_more && is_free(c)))
 		drop_client(c); /* no command is that long, nor so much to be asked before an answer */
 }
 
@@ -475,6 +482,10 @@ static void on_client(void *arg, uint32_t events)
 	}
 	if (events & EPOLLOUT && c->mode == CLIENT_CONSOLE)
 		flush_client(c);
+	if (c->asks_no_more && events & (EPOLLHUP | EPOLLERR)) {
+		drop_client(c);
+		return;
+	}
 	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		return;
 	n = recv(c->fd, c->line + c->len, sizeof(c->line) - c->len, MSG_DONTWAIT);
@@ -484,6 +495,11 @@ static void on_client(void *arg, uint32_t events)
 		kvmb_loop_del(c->watch);
 		c->watch = NULL;
 		c->gone = true;
+		return;
+	}
+	if (!n && !(events & EPOLLHUP) && !is_free(c)) {
+		c->asks_no_more = true;
+		rewatch(c);
 		return;
 	}
 	if (n <= 0) {

@@ -279,6 +279,28 @@ static void who_hangs_up_is_forgotten_with_what_he_asked(void **state)
 	close(fd);
 }
 
+static void who_only_closes_his_half_is_answered(void **state)
+{
+	int fd = reach(), gone = reach();
+
+	(void)state;
+	ask(fd, CMD("disk-add") CMD("info"));
+	shutdown(fd, SHUT_WR);
+	turn();
+	assert_string_equal(heard(fd), "");
+	later(later_arg, json_object(), NULL, NULL);
+	turn();
+	assert_string_equal(heard(fd), DONE INFO "EOF");
+	ask(gone, CMD("disk-add"));
+	shutdown(gone, SHUT_WR);
+	turn();
+	close(gone);
+	turn();
+	later(later_arg, json_object(), NULL, NULL); /* nobody is there any more */
+	turn();
+	close(fd);
+}
+
 static void what_is_no_command_is_refused(void **state)
 {
 	int fd = reach();
@@ -356,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_long_answer_comes_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_comes_before_an_answer_waits_for_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_hangs_up_is_forgotten_with_what_he_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_only_closes_his_half_is_answered, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_command_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_long_a_line_or_too_many_commands_end_the_talk, setup, teardown),
 		cmocka_unit_test_setup_teardown(stop_without_a_guest_that_can_is_refused_and_kill_ends, setup, teardown),
