@@ -163,10 +163,7 @@ static void on_input(void *arg, uint32_t events);
 /* As much as the guest takes; nobody reads more meanwhile. */
 static void type(struct console *c)
 {
-	size_t n = serial_input(c->vm->serial, c->typed, c->num_typed);
-
-	c->num_typed -= n;
-	memmove(c->typed, c->typed + n, c->num_typed);
+	serial_type(c->vm->serial, c->typed, &c->num_typed);
 	if (c->num_typed)
 		stop_reading(c);
 	else if (!c->in_watch)

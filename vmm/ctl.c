@@ -198,10 +198,7 @@ void ctl_console_output(struct ctl *ctl)
 /* What a client has typed, as much as the guest takes; it is not read while its buffer is full. */
 static void type(struct client *c)
 {
-	size_t n = serial_input(c->ctl->vm->serial, (u8 *)c->line, c->len);
-
-	c->len -= n;
-	memmove(c->line, c->line + n, c->len);
+	serial_type(c->ctl->vm->serial, (u8 *)c->line, &c->len);
 	if (c->len < sizeof(c->line) && !c->watch && !c->gone) {
 		watch_client(c);
 	} else if (c->len == sizeof(c->line)) {

@@ -195,6 +195,14 @@ size_t serial_input(struct serial *s, const u8 *buf, size_t len)
 	return n;
 }
 
+void serial_type(struct serial *s, u8 *buf, size_t *len)
+{
+	size_t n = serial_input(s, buf, *len);
+
+	*len -= n;
+	memmove(buf, buf + n, *len);
+}
+
 size_t serial_read(struct serial *s, u64 *cursor, u8 *buf, size_t size)
 {
 	size_t n;

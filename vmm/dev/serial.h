@@ -28,6 +28,9 @@ void serial_access(void *dev, u16 offset, u32 size, bool write, u32 *val);
 /** serial_input() - Bytes for the guest. Return: how many were taken; when fewer, ops.room() says when to go on. */
 size_t serial_input(struct serial *s, const u8 *buf, size_t len);
 
+/** serial_type() - As serial_input() of @buf[*@len]; what is not taken moves to the front, *@len = bytes of it. */
+void serial_type(struct serial *s, u8 *buf, size_t *len);
+
 /**
  * serial_read() - Copy output from a position on
  * @cursor: in: position in the output since power-on; out: after the bytes copied. A
