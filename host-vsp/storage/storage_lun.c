@@ -285,18 +285,20 @@ static void ask_to_look(struct kvmb_storage *s)
 	}
 }
 
-/* Everybody looks at the bus again: the guest's driver by a message, its SCSI layer by sense. */
-static void luns_changed(struct kvmb_storage *s)
+/*
+ * Unit @lun comes, or goes (@l is NULL), and then everybody looks at the bus again: the guest's SCSI layer by sense of
+ * the others, its driver by a message. In this order: who looks at once must find what there is to see.
+ */
+static void change_lun(struct kvmb_storage *s, u32 lun, struct stor_lun *l)
 {
-	struct stor_lun *l;
+	struct stor_lun *other;
 	u32 i;
 
-	if (!s->chans)
-		return; /* nobody has looked yet */
-	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
-		l = stor_lun(s, i);
-		if (l)
-			kvmb_unit_attention(&l->unit, KVMB_UA_LUNS);
+	__atomic_store_n(&s->luns[lun], l, __ATOMIC_RELEASE);
+	for (i = 0; i < KVMB_STORAGE_MAX_LUNS && s->chans; i++) { /* without a channel nobody has looked yet */
+		other = i == lun ? NULL : stor_lun(s, i);
+		if (other)
+			kvmb_unit_attention(&other->unit, KVMB_UA_LUNS);
 	}
 	ask_to_look(s);
 }
@@ -317,8 +319,7 @@ int kvmb_storage_attach(struct kvmb_storage *s, struct kvmb_disk *d, bool dvd, u
 	}
 	l = kvmb_xzalloc(sizeof(*l));
 	kvmb_unit_init(&l->unit, dvd, d);
-	luns_changed(s); /* before: the new one needs no attention */
-	__atomic_store_n(&s->luns[lun], l, __ATOMIC_RELEASE);
+	change_lun(s, lun, l);
 	return 0;
 }
 
@@ -328,8 +329,7 @@ int kvmb_storage_detach(struct kvmb_storage *s, unsigned int lun, kvmb_storage_d
 
 	if (!l)
 		return -ENOENT;
-	__atomic_store_n(&s->luns[lun], NULL, __ATOMIC_RELEASE);
-	luns_changed(s);
+	change_lun(s, lun, NULL);
 	queue_quiesce(s, &(struct stor_quiesce){ .luns = 1ull << lun, .gone = l, .disk = l->unit.disk,
 						 .done = done, .arg = arg });
 	return 0;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host-vsp/worker.h"
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
 #include "vmbus-core/proto/storage.h"
@@ -648,6 +649,36 @@ static void a_disk_comes_and_is_seen(void **state)
 	assert_int_equal(enumerates, 1);
 }
 
+/* A guest that looks as soon as it is told: whatever it was told of is to be seen. */
+static bool watching, told_too_early;
+static u32 told;
+
+void __real_kvmb_worker_kick(struct kvmb_worker *w);
+void __wrap_kvmb_worker_kick(struct kvmb_worker *w);
+void __wrap_kvmb_worker_kick(struct kvmb_worker *w)
+{
+	struct kvmb_unit_info i;
+
+	if (watching) {
+		told++;
+		told_too_early |= !kvmb_storage_unit(s, 3, &i);
+	}
+	__real_kvmb_worker_kick(w);
+}
+
+static void a_new_disk_is_there_before_the_guest_is_told(void **state)
+{
+	(void)state;
+	init();
+	told = 0;
+	told_too_early = false;
+	watching = true;
+	assert_int_equal(kvmb_storage_attach(s, slow_disk(0), false, 3), 0);
+	watching = false;
+	assert_true(told);
+	assert_false(told_too_early);
+}
+
 static void a_disk_goes_with_io_in_flight(void **state)
 {
 	u64 gpa = fake_alloc(&f, 4) << 12, id[3];
@@ -1023,7 +1054,8 @@ int main(void)
 		T(ring_memory_as_buffer_hurts_only_the_guest), T(a_malformed_packet_stops_the_channel_not_the_bus),
 		T(many_requests_while_the_guest_does_not_read),
 		T(a_wild_read_index_while_answers_wait_stops_the_channel), T(reset_is_answered_after_what_came_before),
-		T(a_locked_image_is_refused), T(a_disk_comes_and_is_seen), T(a_disk_goes_with_io_in_flight),
+		T(a_locked_image_is_refused), T(a_disk_comes_and_is_seen),
+		T(a_new_disk_is_there_before_the_guest_is_told), T(a_disk_goes_with_io_in_flight),
 		T(a_reset_waits_for_all_channels), T(an_error_holds_the_request_until_a_retry),
 		T(an_error_is_reported_when_asked_to), T(requests_that_need_buffers_of_ours_wait_for_each_other),
 		T(a_channel_closes_with_requests_at_the_disk),
