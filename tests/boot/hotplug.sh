@@ -50,6 +50,7 @@ D list | grep -q '0:2 .*kvmbus.*DVD' || fail "the DVD is not listed: $(D list)"
 does '' eject 0:2
 does 'lost 0:2' remove 0:2
 # a device of the host: mounted ones are refused; one that vanishes is told of and goes
+modprobe -r -d "$LAB_KERNELS/generic" scsi_debug 2>/dev/null # an earlier run in this L1 has deleted its disk
 if modprobe -d "$LAB_KERNELS/generic" scsi_debug dev_size_mb=16 2>/dev/null && modprobe -d "$LAB_KERNELS/generic" sd_mod; then
 	end=$((SECONDS + 20)); until S=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) && [ -b /dev/$S ]; do [ $SECONDS -lt $end ] || fail "no scsi_debug disk"; nap 0.2; done
 	mkdir -p /dev/disk/by-id; ln -sf ../../$S /dev/disk/by-id/test-disk
