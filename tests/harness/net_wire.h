@@ -273,7 +273,6 @@ static inline void dropped_by(enum kvmb_net_drop why, u64 n)
 	assert_int_equal(counts().rx_dropped[why], n);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define LARGE(name) cmocka_unit_test_setup_teardown(name, setup_large, teardown)
 
 #endif

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+/* a test with the file's own setup() and teardown() */
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 #define CASE(name) static void name(__attribute__((unused)) void **state)
 #define CASE_FIXTURE (*state)
 #define CHECK(c) assert_true(c)

@@ -281,7 +281,6 @@ static void an_answer_while_we_fall_asleep_is_seen(void **state)
 	assert_int_equal(hb.beats, 1);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

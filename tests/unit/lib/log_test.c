@@ -98,9 +98,9 @@ static void what_a_peer_can_cause_is_said_a_few_times(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_line_has_a_prefix_and_one_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(nobody_waits_for_a_reader, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_a_peer_can_cause_is_said_a_few_times, setup, teardown),
+		T(a_line_has_a_prefix_and_one_end),
+		T(nobody_waits_for_a_reader),
+		T(what_a_peer_can_cause_is_said_a_few_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,12 +116,12 @@ static void a_path_that_cannot_be_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_new_one_is_its_owners_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_a_crash_left_is_replaced, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_that_answers_is_not, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_that_is_too_busy_to_answer_is_not_either, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_file_is_left_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_path_that_cannot_be_is_said, setup, teardown),
+		T(a_new_one_is_its_owners_alone),
+		T(what_a_crash_left_is_replaced),
+		T(one_that_answers_is_not),
+		T(one_that_is_too_busy_to_answer_is_not_either),
+		T(a_file_is_left_alone),
+		T(a_path_that_cannot_be_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

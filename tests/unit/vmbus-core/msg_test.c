@@ -5,10 +5,10 @@
 #include "tests/cases/chanmsg_cases.h"
 #include "tests/cases/icmsg_cases.h"
 
-#define T(name) cmocka_unit_test(name),
+#define LISTED(name) cmocka_unit_test(name),
 int main(void)
 {
-	const struct CMUnitTest tests[] = { CHANMSG_CASES(T) ICMSG_CASES(T) };
+	const struct CMUnitTest tests[] = { CHANMSG_CASES(LISTED) ICMSG_CASES(LISTED) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

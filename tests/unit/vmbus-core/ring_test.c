@@ -33,10 +33,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown),
+#define LISTED(name) cmocka_unit_test_setup_teardown(name, setup, teardown),
 int main(void)
 {
-	const struct CMUnitTest tests[] = { RING_CASES(T) };
+	const struct CMUnitTest tests[] = { RING_CASES(LISTED) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,10 +4,10 @@
 #include "tests/unit/test.h"
 #include "tests/cases/rndis_cases.h"
 
-#define T(name) cmocka_unit_test(name),
+#define LISTED(name) cmocka_unit_test(name),
 int main(void)
 {
-	const struct CMUnitTest tests[] = { RNDIS_CASES(T) };
+	const struct CMUnitTest tests[] = { RNDIS_CASES(LISTED) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,10 +232,10 @@ static void what_is_typed_waits_for_the_guest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_reader_that_stops_holds_nobody_up, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_next_reader_gets_what_its_predecessor_left, setup, teardown),
-		cmocka_unit_test_setup_teardown(standard_output_does_not_block_and_its_reader_gets_the_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_typed_waits_for_the_guest, setup, teardown),
+		T(a_reader_that_stops_holds_nobody_up),
+		T(the_next_reader_gets_what_its_predecessor_left),
+		T(standard_output_does_not_block_and_its_reader_gets_the_end),
+		T(what_is_typed_waits_for_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

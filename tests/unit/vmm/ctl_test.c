@@ -374,15 +374,15 @@ static void a_console_is_raw_from_its_answer_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(commands_are_answered_in_their_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_long_answer_comes_whole, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_comes_before_an_answer_waits_for_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_hangs_up_is_forgotten_with_what_he_asked, setup, teardown),
-		cmocka_unit_test_setup_teardown(who_only_closes_his_half_is_answered, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_no_command_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(too_long_a_line_or_too_many_commands_end_the_talk, setup, teardown),
-		cmocka_unit_test_setup_teardown(stop_without_a_guest_that_can_is_refused_and_kill_ends, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_console_is_raw_from_its_answer_on, setup, teardown),
+		T(commands_are_answered_in_their_order),
+		T(a_long_answer_comes_whole),
+		T(what_comes_before_an_answer_waits_for_it),
+		T(who_hangs_up_is_forgotten_with_what_he_asked),
+		T(who_only_closes_his_half_is_answered),
+		T(what_is_no_command_is_refused),
+		T(too_long_a_line_or_too_many_commands_end_the_talk),
+		T(stop_without_a_guest_that_can_is_refused_and_kill_ends),
+		T(a_console_is_raw_from_its_answer_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

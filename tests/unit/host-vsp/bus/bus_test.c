@@ -678,7 +678,6 @@ static void old_guests_are_signalled_through_the_interrupt_page(void **state)
 	fake_close(&f, &c);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

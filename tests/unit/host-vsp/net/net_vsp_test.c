@@ -300,7 +300,6 @@ static void withheld_and_doubled_completions_cost_nobody_else(void **state)
 	assert_int_equal(i, of_first);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

@@ -507,7 +507,6 @@ static void a_server_of_somebody_else(void **state)
 	assert_int_equal(system(cmd), 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 /* What QEMU leaves when it is killed between announcing a log and writing to it: a header with a log's GUID. */
 static void announce_log(const char *name)
 {

@@ -578,7 +578,6 @@ static void dvd_tray_and_lock(void **state)
 	assert_sense(5, 0x24, 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define D(name) cmocka_unit_test_setup_teardown(name, setup_dvd, teardown)
 int main(void)
 {

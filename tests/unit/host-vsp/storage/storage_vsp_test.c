@@ -1044,7 +1044,6 @@ static void a_locked_image_is_refused(void **state)
 	open_path("/tmp", true, -EINVAL);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

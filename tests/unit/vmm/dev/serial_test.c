@@ -2,12 +2,9 @@
 /* The serial port as drivers use it: Linux 6.1 drivers/tty/serial/8250/8250_port.c, and the PC16550D data sheet. */
 #include "vmm/dev/serial.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "tests/unit/test.h"
 
 enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 
@@ -188,7 +185,6 @@ static void no_input_is_lost(void **state)
 	assert_int_equal(rooms, 2);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
