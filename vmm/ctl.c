@@ -135,18 +135,13 @@ static void send_out(struct client *c)
 /* Only one answer at a time: the next command waits until it is out, see run_lines(). */
 static void send_json(struct client *c, json_t *o)
 {
-	char *s = json_dumps(o, JSON_COMPACT), *all;
-	size_t len = s ? strlen(s) : 0;
-
-	all = s ? realloc(c->out, c->out_len + len + 1) : NULL;
-	if (all) {
-		memcpy(all + c->out_len, s, len);
-		all[c->out_len + len] = '\n';
-		c->out = all;
-		c->out_len += len + 1;
+	kvmb_assert(!c->out);
+	c->out = json_dumps(o, JSON_COMPACT);
+	if (c->out) {
+		c->out_len = strlen(c->out) + 1;
+		c->out[c->out_len - 1] = '\n'; /* over the NUL */
 		send_out(c);
 	}
-	free(s);
 	json_decref(o);
 }
 

@@ -44,7 +44,7 @@
 #define NET_RX_RANGES 64u	     /* of a transfer-page packet; Linux takes 562 */
 #define NET_RX_PARTS 40u	     /* iovecs of one received frame */
 #define NET_NO_SECTION 0xffffu
-#define NET_SECTION_MAX 16384u	     /* bytes of a section of the receive buffer */
+#define NET_SECTION_MAX 16384u	     /* bytes of a section: coalesced frames in 4 to 5 parts instead of 17 */
 #define NET_BOUNCE_SIZE (NET_FRAME_MAX + NET_SECTION_MAX) /* a frame and the rest of a section */
 #define NET_MAX_IOV 130
 #define NET_TX_HEADS 64u	     /* frames between two commits */

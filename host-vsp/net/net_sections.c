@@ -14,7 +14,6 @@
 #include "lib/util.h"
 
 #define PAGE_SECTIONS_MIN 256u	/* with fewer than this, sections are as small as can be */
-#define LARGE_SECTION NET_SECTION_MAX /* for coalesced frames: 4 to 5 parts instead of 17 */
 #define LARGE_SECTIONS_MIN 128u /* of those for each queue, or none are made */
 
 /*
@@ -25,10 +24,10 @@ static u32 section_size(const struct kvmb_net *n)
 {
 	u32 least = NET_RX_HEAD + NET_HEAD_ROOM + n->guest_mtu + 2;
 	u32 paged = (least + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE * KVMB_PAGE_SIZE;
-	u64 large = (u64)n->recv.num_pages * KVMB_PAGE_SIZE / LARGE_SECTION;
+	u64 large = (u64)n->recv.num_pages * KVMB_PAGE_SIZE / NET_SECTION_MAX;
 
 	if (n->guest_caps & KVMB_NVSP_CAP_RSC && n->rndis.caps.rsc && large / n->num_queues >= LARGE_SECTIONS_MIN)
-		return LARGE_SECTION;
+		return NET_SECTION_MAX;
 	return (u64)n->recv.num_pages * KVMB_PAGE_SIZE / paged >= PAGE_SECTIONS_MIN ? paged :
 										       (least + 15) & ~15u;
 }

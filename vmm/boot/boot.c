@@ -130,8 +130,8 @@ int boot_enter(struct vm *vm)
 		return err;
 	err = b->kind == BOOT_MULTIBOOT ? boot_multiboot(vm, b) : boot_linux(vm, b);
 	/* the file's pages have been copied: they need not stay in our memory */
-	madvise(vm->boot->kernel, vm->boot->kernel_len, MADV_DONTNEED);
-	if (vm->boot->initrd)
-		madvise(vm->boot->initrd, vm->boot->initrd_len, MADV_DONTNEED);
+	madvise(b->kernel, b->kernel_len, MADV_DONTNEED);
+	if (b->initrd)
+		madvise(b->initrd, b->initrd_len, MADV_DONTNEED);
 	return err;
 }
