@@ -4,20 +4,20 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
 
-static int map_file(const char *path, const char *what, int *fd, u8 **p, size_t *len, char *why,
-		    size_t size)
+static int open_file(struct boot_file *f, const char *what, const char *path, char *why, size_t size)
 {
 	struct stat st;
 
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0 || fstat(*fd, &st)) {
+	f->what = what;
+	f->path = path;
+	f->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (f->fd < 0 || fstat(f->fd, &st)) {
 		snprintf(why, size, "%s %s: %s", what, path, strerror(errno));
 		return -errno;
 	}
@@ -26,22 +26,47 @@ static int map_file(const char *path, const char *what, int *fd, u8 **p, size_t 
 			 S_ISREG(st.st_mode) ? "it is empty" : "it is not a regular file");
 		return -EINVAL;
 	}
-	*len = (size_t)st.st_size;
-	*p = mmap(NULL, *len, PROT_READ, MAP_PRIVATE, *fd, 0);
-	if (*p == MAP_FAILED) {
-		*p = NULL;
-		snprintf(why, size, "%s %s: %s", what, path, strerror(errno));
-		return -errno;
+	f->len = (u64)st.st_size;
+	return 0;
+}
+
+static int read_file(const struct boot_file *f, u64 offset, void *buf, u64 len, char *why, size_t size)
+{
+	u8 *p = buf;
+	ssize_t n;
+
+	while (len) {
+		n = pread(f->fd, p, len, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			snprintf(why, size, "%s %s: %s", f->what, f->path, n ? strerror(errno) :
+				 "it was cut off while it was in use; replace such files by renaming");
+			return -ESTALE;
+		}
+		p += n;
+		offset += (u64)n;
+		len -= (u64)n;
 	}
 	return 0;
 }
 
-static bool is_bzimage(const u8 *p, size_t len)
+int boot_read(const struct vm *vm, const struct boot_file *f, u64 offset, void *buf, u64 len)
+{
+	char why[512];
+	int err = read_file(f, offset, buf, len, why, sizeof(why));
+
+	if (err)
+		kvmb_err(vm->cfg.name, "%s", why);
+	return err;
+}
+
+static bool is_bzimage(const u8 *p, u64 len)
 {
 	return len > 0x260 && p[0x1fe] == 0x55 && p[0x1ff] == 0xaa && !memcmp(p + 0x202, "HdrS", 4);
 }
 
-static bool is_elf64(const u8 *p, size_t len)
+static bool is_elf64(const u8 *p, u64 len)
 {
 	const Elf64_Ehdr *e = (const void *)p;
 
@@ -50,46 +75,60 @@ static bool is_elf64(const u8 *p, size_t len)
 	       e->e_type == ET_EXEC;
 }
 
+/* Read the kernel's head and say what it is. */
+static int recognise(struct boot_image *b, char *why, size_t size)
+{
+	const struct boot_file *f = &b->kernel;
+	int err;
+
+	memset(b->head, 0, sizeof(b->head));
+	err = read_file(f, 0, b->head, KVMB_MIN(f->len, sizeof(b->head)), why, size);
+	if (err)
+		return err;
+	if (is_bzimage(b->head, f->len)) {
+		b->kind = BOOT_BZIMAGE;
+	} else if (is_elf64(b->head, f->len)) {
+		b->kind = BOOT_ELF64;
+	} else if (boot_is_multiboot(b->head, f->len)) {
+		b->kind = BOOT_MULTIBOOT;
+	} else {
+		snprintf(why, size, "kernel %s: not a bzImage, a 64-bit ELF vmlinux or a multiboot "
+			 "ELF32 image", f->path);
+		return -ENOEXEC;
+	}
+	return 0;
+}
+
 struct boot_image *boot_open(const struct vm_config *cfg, char *why, size_t size)
 {
 	struct boot_image *b = kvmb_xzalloc(sizeof(*b));
 
-	b->kernel_fd = b->initrd_fd = -1;
-	if (map_file(cfg->kernel, "kernel", &b->kernel_fd, &b->kernel, &b->kernel_len, why, size))
-		goto err;
-	if (cfg->initrd &&
-	    map_file(cfg->initrd, "initrd", &b->initrd_fd, &b->initrd, &b->initrd_len, why, size))
-		goto err;
-	if (is_bzimage(b->kernel, b->kernel_len)) {
-		b->kind = BOOT_BZIMAGE;
-	} else if (is_elf64(b->kernel, b->kernel_len)) {
-		b->kind = BOOT_ELF64;
-	} else if (boot_is_multiboot(b->kernel, b->kernel_len)) {
-		b->kind = BOOT_MULTIBOOT;
-	} else {
-		snprintf(why, size, "kernel %s: not a bzImage, a 64-bit ELF vmlinux or a multiboot "
-			 "ELF32 image", cfg->kernel);
-		goto err;
+	b->kernel.fd = b->initrd.fd = -1;
+	if (open_file(&b->kernel, "kernel", cfg->kernel, why, size) ||
+	    (cfg->initrd && open_file(&b->initrd, "initrd", cfg->initrd, why, size)) ||
+	    recognise(b, why, size)) {
+		boot_close(b);
+		return NULL;
 	}
 	return b;
-err:
-	boot_close(b);
-	return NULL;
 }
 
 void boot_close(struct boot_image *b)
 {
 	if (!b)
 		return;
-	if (b->kernel)
-		munmap(b->kernel, b->kernel_len);
-	if (b->initrd)
-		munmap(b->initrd, b->initrd_len);
-	if (b->kernel_fd >= 0)
-		close(b->kernel_fd);
-	if (b->initrd_fd >= 0)
-		close(b->initrd_fd);
+	if (b->kernel.fd >= 0)
+		close(b->kernel.fd);
+	if (b->initrd.fd >= 0)
+		close(b->initrd.fd);
 	free(b);
+}
+
+int boot_load(struct vm *vm, const struct boot_file *f, u64 paddr)
+{
+	u8 *p = __unshare(kvmb_gm_ptr(&vm->gm, paddr, f->len));
+
+	return p ? boot_read(vm, f, 0, p, f->len) : -EFBIG;
 }
 
 int boot_elf_load(struct vm *vm, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
@@ -97,41 +136,28 @@ int boot_elf_load(struct vm *vm, const struct boot_image *b, u64 paddr, u64 offs
 {
 	u64 end;
 	u8 *p;
+	int err;
 
-	if (filesz > memsz || check_add_overflow(offset, filesz, &end) || end > b->kernel_len)
+	if (filesz > memsz || check_add_overflow(offset, filesz, &end) || end > b->kernel.len)
 		return -ENOEXEC;
 	p = __unshare(kvmb_gm_ptr(&vm->gm, paddr, memsz));
 	if (!p)
 		return -EFAULT;
-	memcpy(p, b->kernel + offset, filesz);
-	memset(p + filesz, 0, memsz - filesz);
-	return 0;
-}
-
-/* A file that became shorter since it was mapped would end us with SIGBUS. */
-static int still_there(const struct vm *vm, const char *path, int fd, size_t len)
-{
-	struct stat st;
-
-	if (fd < 0 || (!fstat(fd, &st) && (u64)st.st_size >= len))
-		return 0;
-	kvmb_err(vm->cfg.name, "%s: it was cut off while the VM ran; replace such files by renaming", path);
-	return -ESTALE;
+	err = boot_read(vm, &b->kernel, offset, p, filesz);
+	if (!err)
+		memset(p + filesz, 0, memsz - filesz);
+	return err;
 }
 
 int boot_enter(struct vm *vm)
 {
-	const struct boot_image *b = vm->boot;
-	int err = still_there(vm, vm->cfg.kernel, b->kernel_fd, b->kernel_len);
+	struct boot_image *b = vm->boot;
+	char why[512];
+	int err = recognise(b, why, sizeof(why)); /* it may have been rewritten since the last start */
 
-	if (!err)
-		err = still_there(vm, vm->cfg.initrd, b->initrd_fd, b->initrd_len);
-	if (err)
+	if (err) {
+		kvmb_err(vm->cfg.name, "%s", why);
 		return err;
-	err = b->kind == BOOT_MULTIBOOT ? boot_multiboot(vm, b) : boot_linux(vm, b);
-	/* the file's pages have been copied: they need not stay in our memory */
-	madvise(b->kernel, b->kernel_len, MADV_DONTNEED);
-	if (b->initrd)
-		madvise(b->initrd, b->initrd_len, MADV_DONTNEED);
-	return err;
+	}
+	return b->kind == BOOT_MULTIBOOT ? boot_multiboot(vm, b) : boot_linux(vm, b);
 }

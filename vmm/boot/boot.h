@@ -5,10 +5,18 @@
 
 #include "vmm/vm.h"
 
+#define BOOT_HEAD 8192u /* where a multiboot header must be found; the other headers are shorter */
+
+/* Read, never mapped: a mapped file that somebody cuts off is SIGBUS. */
+struct boot_file {
+	const char *what, *path;
+	int fd;	 /* -1 = none */
+	u64 len; /* when it was opened; what is there later is seen by boot_read() */
+};
+
 struct boot_image {
-	int kernel_fd, initrd_fd; /* -1 = none */
-	u8 *kernel, *initrd;	  /* mapped private copies of the files, read-only */
-	size_t kernel_len, initrd_len;
+	struct boot_file kernel, initrd;
+	u8 head[BOOT_HEAD]; /* of the kernel, zeros behind its end */
 	enum boot_kind { BOOT_BZIMAGE, BOOT_ELF64, BOOT_MULTIBOOT } kind;
 };
 
@@ -26,11 +34,20 @@ int boot_enter(struct vm *vm);
 /* linux.c, multiboot.c */
 int boot_linux(struct vm *vm, const struct boot_image *b);
 int boot_multiboot(struct vm *vm, const struct boot_image *b);
-bool boot_is_multiboot(const u8 *image, size_t len);
+bool boot_is_multiboot(const u8 *head, u64 len);
 
 /**
- * boot_elf_load() - Copy one loadable segment, zero its tail
- * Return: 0; -ENOEXEC when it lies outside the file; -EFAULT outside guest RAM.
+ * boot_read() - @len bytes of the file at @offset, into our memory or the guest's
+ * Return: 0; -ESTALE, logged, when they are not there any more or cannot be read. What @buf holds then is undefined.
+ */
+int boot_read(const struct vm *vm, const struct boot_file *f, u64 offset, void *buf, u64 len);
+
+/** boot_load() - The whole file into guest memory at @paddr. Return: 0; -ESTALE, logged; -EFBIG outside guest RAM. */
+int boot_load(struct vm *vm, const struct boot_file *f, u64 paddr);
+
+/**
+ * boot_elf_load() - Read one loadable segment, zero its tail
+ * Return: 0; -ENOEXEC when it lies outside the file; -EFAULT outside guest RAM; -ESTALE, logged, as boot_read().
  */
 int boot_elf_load(struct vm *vm, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
 		  u64 memsz);

@@ -20,30 +20,30 @@
 static int load_bzimage(struct vm *vm, const struct boot_image *b, struct boot_params *bp, u64 *entry,
 			u64 *end)
 {
-	const struct setup_header *h = (const void *)(b->kernel + 0x1f1);
-	size_t setup = ((size_t)(h->setup_sects ? h->setup_sects : 4) + 1) * 512;
-	size_t hdr_end = 0x202 + (size_t)b->kernel[0x201];
+	const struct setup_header *h = (const void *)(b->head + 0x1f1);
+	u64 setup = ((u64)(h->setup_sects ? h->setup_sects : 4) + 1) * 512, len = b->kernel.len - setup;
+	size_t hdr_end = 0x202 + (size_t)b->head[0x201];
 	u64 at = h->pref_address ? h->pref_address : KERNEL_AT;
 
-	if (h->version < 0x20c || !(h->xloadflags & XLF_KERNEL_64_BIT) || setup >= b->kernel_len) {
+	if (h->version < 0x20c || !(h->xloadflags & XLF_KERNEL_64_BIT) || setup >= b->kernel.len) {
 		kvmb_err(vm->cfg.name, "kernel %s: no 64-bit entry point (boot protocol %x)",
 			 vm->cfg.kernel, h->version);
 		return -ENOEXEC;
 	}
 	/* the kernel unpacks itself in place: the whole of init_size must be RAM */
-	if (!kvmb_gm_ptr(&vm->gm, at, KVMB_MAX((u64)h->init_size, b->kernel_len - setup)))
+	if (!kvmb_gm_ptr(&vm->gm, at, KVMB_MAX((u64)h->init_size, len)))
 		return -EFBIG;
 	memcpy(&bp->hdr, h, KVMB_MIN(hdr_end - 0x1f1, sizeof(bp->hdr)));
 	bp->hdr.code32_start = (u32)at;
 	*entry = at + ENTRY_64;
-	*end = at + KVMB_MAX((u64)h->init_size, b->kernel_len - setup);
-	return boot_elf_load(vm, b, at, setup, b->kernel_len - setup, b->kernel_len - setup);
+	*end = at + KVMB_MAX((u64)h->init_size, len);
+	return boot_elf_load(vm, b, at, setup, len, len);
 }
 
 static int load_vmlinux(struct vm *vm, const struct boot_image *b, struct boot_params *bp, u64 *entry,
 			u64 *end)
 {
-	const Elf64_Ehdr *e = (const void *)b->kernel;
+	const Elf64_Ehdr *e = (const void *)b->head;
 	Elf64_Phdr ph;
 	u64 off;
 	int i, err;
@@ -51,9 +51,11 @@ static int load_vmlinux(struct vm *vm, const struct boot_image *b, struct boot_p
 	*end = 0;
 	for (i = 0; i < e->e_phnum; i++) {
 		if (check_add_overflow(e->e_phoff, (u64)i * sizeof(ph), &off) ||
-		    off > b->kernel_len || b->kernel_len - off < sizeof(ph))
+		    off > b->kernel.len || b->kernel.len - off < sizeof(ph))
 			return -ENOEXEC;
-		memcpy(&ph, b->kernel + off, sizeof(ph));
+		err = boot_read(vm, &b->kernel, off, &ph, sizeof(ph));
+		if (err)
+			return err;
 		if (ph.p_type != PT_LOAD || !ph.p_memsz)
 			continue;
 		err = boot_elf_load(vm, b, ph.p_paddr, ph.p_offset, ph.p_filesz, ph.p_memsz);
@@ -77,19 +79,21 @@ static int load_vmlinux(struct vm *vm, const struct boot_image *b, struct boot_p
 static int load_initrd(struct vm *vm, const struct boot_image *b, struct boot_params *bp, u64 kernel_end)
 {
 	u64 top = vm->gm.regions[0].size, at;
+	int err;
 
-	if (!b->initrd)
+	if (b->initrd.fd < 0)
 		return 0;
 	top = KVMB_MIN(top, (u64)bp->hdr.initrd_addr_max + 1);
-	if (b->initrd_len > top)
+	if (b->initrd.len > top)
 		return -EFBIG;
-	at = (top - b->initrd_len) & ~(u64)(KVMB_PAGE_SIZE - 1);
+	at = (top - b->initrd.len) & ~(u64)(KVMB_PAGE_SIZE - 1);
 	if (at < kernel_end)
 		return -EFBIG;
-	if (kvmb_gm_write(&vm->gm, at, b->initrd, b->initrd_len))
-		return -EFBIG;
+	err = boot_load(vm, &b->initrd, at);
+	if (err)
+		return err;
 	bp->hdr.ramdisk_image = (u32)at;
-	bp->hdr.ramdisk_size = (u32)b->initrd_len;
+	bp->hdr.ramdisk_size = (u32)b->initrd.len;
 	return 0;
 }
 

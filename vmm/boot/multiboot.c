@@ -17,7 +17,6 @@
 
 #define HEADER_MAGIC 0x1badb002u
 #define ENTRY_MAGIC 0x2badb002u
-#define HEADER_SEARCH 8192u
 
 #define INFO_MEM 0x1u
 #define INFO_CMDLINE 0x4u
@@ -37,17 +36,17 @@ struct mb_mmap {
 	u32 type;
 } __attribute__((packed));
 
-bool boot_is_multiboot(const u8 *image, size_t len)
+bool boot_is_multiboot(const u8 *head, u64 len)
 {
-	const Elf32_Ehdr *e = (const void *)image;
-	size_t i, end = KVMB_MIN(len, (size_t)HEADER_SEARCH);
+	const Elf32_Ehdr *e = (const void *)head;
+	size_t i, end = KVMB_MIN(len, (u64)BOOT_HEAD);
 	u32 w[3];
 
 	if (len < sizeof(*e) || memcmp(e->e_ident, ELFMAG, SELFMAG) ||
 	    e->e_ident[EI_CLASS] != ELFCLASS32 || e->e_machine != EM_386 || e->e_type != ET_EXEC)
 		return false;
 	for (i = 0; i + sizeof(w) <= end; i += 4) {
-		memcpy(w, image + i, sizeof(w));
+		memcpy(w, head + i, sizeof(w));
 		if (w[0] == HEADER_MAGIC && w[0] + w[1] + w[2] == 0)
 			return true;
 	}
@@ -56,7 +55,7 @@ bool boot_is_multiboot(const u8 *image, size_t len)
 
 static int load_segments(struct vm *vm, const struct boot_image *b, u32 *end)
 {
-	const Elf32_Ehdr *e = (const void *)b->kernel;
+	const Elf32_Ehdr *e = (const void *)b->head;
 	Elf32_Phdr ph;
 	u64 off;
 	int i, err;
@@ -64,9 +63,11 @@ static int load_segments(struct vm *vm, const struct boot_image *b, u32 *end)
 	*end = 0;
 	for (i = 0; i < e->e_phnum; i++) {
 		off = e->e_phoff + (u64)i * sizeof(ph);
-		if (off > b->kernel_len || b->kernel_len - off < sizeof(ph))
+		if (off > b->kernel.len || b->kernel.len - off < sizeof(ph))
 			return -ENOEXEC;
-		memcpy(&ph, b->kernel + off, sizeof(ph));
+		err = boot_read(vm, &b->kernel, off, &ph, sizeof(ph));
+		if (err)
+			return err;
 		if (ph.p_type != PT_LOAD || !ph.p_memsz)
 			continue;
 		err = boot_elf_load(vm, b, ph.p_paddr, ph.p_offset, ph.p_filesz, ph.p_memsz);
@@ -91,10 +92,12 @@ static int write_info(struct vm *vm, const struct boot_image *b, u32 at, u32 *in
 	int n, err = 0;
 
 	info.mem_upper = (u32)((vm->gm.regions[0].size - BOOT_HIGH) >> 10);
-	if (b->initrd) {
+	if (b->initrd.fd >= 0) {
 		mod.start = page_up(at);
-		mod.end = mod.start + (u32)b->initrd_len;
-		err = kvmb_gm_write(&vm->gm, mod.start, b->initrd, b->initrd_len);
+		mod.end = mod.start + (u32)b->initrd.len;
+		err = boot_load(vm, &b->initrd, mod.start);
+		if (err)
+			return err;
 		at = mod.end;
 	}
 	at = page_up(at);
@@ -105,7 +108,7 @@ static int write_info(struct vm *vm, const struct boot_image *b, u32 at, u32 *in
 		return -E2BIG;
 	info.cmdline = at + 1024;
 	err |= kvmb_gm_write(&vm->gm, info.cmdline, cmdline, (size_t)n + 1);
-	if (b->initrd) {
+	if (b->initrd.fd >= 0) {
 		info.mods_count = 1;
 		info.mods_addr = at + 512;
 		mod.string = info.cmdline;
@@ -157,9 +160,9 @@ int boot_multiboot(struct vm *vm, const struct boot_image *b)
 		err = write_info(vm, b, end, &info);
 	if (!err) {
 		acpi_build(vm); /* the RSDP is found by its signature */
-		err = set_entry(&vm->vcpus[0], ((const Elf32_Ehdr *)b->kernel)->e_entry, info);
+		err = set_entry(&vm->vcpus[0], ((const Elf32_Ehdr *)b->head)->e_entry, info);
 	}
-	if (err)
+	if (err && err != -ESTALE)
 		kvmb_err(vm->cfg.name, "kernel %s: %s", vm->cfg.kernel,
 			 err == -ENOEXEC ? "its ELF headers are broken" :
 					   "it does not fit guest memory; try a larger --memory");

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Boot images: what is refused, what is loaded where, and files that change under a running VM. */
+#include "vmm/boot/boot.h"
+
+#include <asm/bootparam.h>
+#include <elf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "tests/unit/test.h"
+
+#define RAM (16u << 20)
+#define VMLINUX_AT 0x200000u
+#define BZIMAGE_AT 0x400000u
+#define TEXT 5000u  /* bytes of the segment in the file */
+#define BSS 3000u   /* and behind it in memory */
+#define SETUP 1024u /* of a bzImage: two sectors */
+
+static char dir[] = "/tmp/kvmbus-boot-XXXXXX";
+static char kernel[64], initrd[64], why[512];
+static struct vcpu vcpu = { .fd = -1 };
+static struct vm vm;
+static struct kvm_regs regs; /* what vCPU 0 was given last */
+
+/* KVM's part: registers of a vCPU. */
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	assert_int_equal(fd, vcpu.fd);
+	if (request == KVM_GET_SREGS)
+		memset(arg, 0, sizeof(struct kvm_sregs));
+	else if (request == KVM_SET_REGS)
+		memcpy(&regs, arg, sizeof(regs));
+	else
+		assert_int_equal(request, KVM_SET_SREGS);
+	return 0;
+}
+
+static void write_file(const char *path, const void *p, size_t len)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(p, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* One segment of TEXT bytes of @fill, at the end of the file, and BSS behind it. */
+static void write_vmlinux(u8 fill)
+{
+	u8 image[sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr) + TEXT] = { 0 };
+	Elf64_Ehdr *e = (void *)image;
+	Elf64_Phdr *ph = (void *)(e + 1);
+
+	memcpy(e->e_ident, ELFMAG, SELFMAG);
+	e->e_ident[EI_CLASS] = ELFCLASS64;
+	e->e_type = ET_EXEC;
+	e->e_machine = EM_X86_64;
+	e->e_entry = VMLINUX_AT + 16;
+	e->e_phoff = sizeof(*e);
+	e->e_phnum = 1;
+	*ph = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = VMLINUX_AT, .p_offset = sizeof(*e) + sizeof(*ph),
+			    .p_filesz = TEXT, .p_memsz = TEXT + BSS };
+	memset(ph + 1, fill, TEXT);
+	write_file(kernel, image, sizeof(image));
+}
+
+static void write_bzimage(u8 fill)
+{
+	u8 image[SETUP + TEXT] = { 0 };
+	struct setup_header *h = (void *)(image + 0x1f1);
+
+	h->setup_sects = 1;
+	h->boot_flag = 0xaa55;
+	image[0x201] = 0x6a; /* the header ends here, from 0x202 on */
+	h->header = 0x53726448;
+	h->version = 0x20f;
+	h->xloadflags = 1;
+	h->initrd_addr_max = 0x7fffffff;
+	h->pref_address = BZIMAGE_AT;
+	h->init_size = TEXT + BSS;
+	memset(image + SETUP, fill, TEXT);
+	write_file(kernel, image, sizeof(image));
+}
+
+static int setup(__attribute__((unused)) void **state)
+{
+	vm = (struct vm){ .cfg = { .name = "test", .kernel = kernel, .initrd = initrd, .append = "quiet",
+				   .memory = RAM, .cpus = 1 },
+			  .vcpus = &vcpu };
+	vcpu.vm = &vm;
+	vm.gm = (struct kvmb_gm){ .memfd = -1, .num_regions = 1, .regions = { { .size = RAM } } };
+	vm.gm.regions[0].hva = malloc(RAM);
+	memset(vm.gm.regions[0].hva, 0xee, RAM);
+	write_vmlinux(0x11);
+	write_file(initrd, "initrd", 6);
+	return 0;
+}
+
+static int teardown(__attribute__((unused)) void **state)
+{
+	boot_close(vm.boot);
+	free(vm.gm.regions[0].hva);
+	return 0;
+}
+
+static void all_is(const u8 *p, u8 want, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		CHECK_ROW(p[i], want, i);
+}
+
+static const u8 *ram(u64 at)
+{
+	return vm.gm.regions[0].hva + at;
+}
+
+static void open_image(void)
+{
+	vm.boot = boot_open(&vm.cfg, why, sizeof(why));
+	if (!vm.boot)
+		fail_msg("%s", why);
+}
+
+CASE(vmlinux_is_loaded)
+{
+	const struct boot_params *bp = (const void *)ram(BOOT_ZERO_PAGE);
+
+	open_image();
+	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(regs.rip, VMLINUX_AT + 16);
+	assert_int_equal(regs.rsi, BOOT_ZERO_PAGE);
+	all_is(ram(VMLINUX_AT), 0x11, TEXT);
+	all_is(ram(VMLINUX_AT + TEXT), 0, BSS);
+	assert_int_equal(*ram(VMLINUX_AT + TEXT + BSS), 0xee);
+	assert_int_equal(bp->hdr.ramdisk_size, 6);
+	assert_memory_equal(ram(bp->hdr.ramdisk_image), "initrd", 6);
+	assert_string_equal((const char *)ram(bp->hdr.cmd_line_ptr), "quiet");
+}
+
+CASE(bzimage_is_loaded)
+{
+	const struct boot_params *bp = (const void *)ram(BOOT_ZERO_PAGE);
+
+	write_bzimage(0x22);
+	open_image();
+	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(regs.rip, BZIMAGE_AT + 0x200);
+	all_is(ram(BZIMAGE_AT), 0x22, TEXT);
+	assert_int_equal(bp->hdr.init_size, TEXT + BSS);
+	assert_int_equal(bp->hdr.code32_start, BZIMAGE_AT);
+	assert_memory_equal(ram(bp->hdr.ramdisk_image), "initrd", 6);
+}
+
+static void refused(const char *want)
+{
+	vm.boot = boot_open(&vm.cfg, why, sizeof(why));
+	assert_null(vm.boot);
+	if (!strstr(why, want))
+		fail_msg("\"%s\" does not say \"%s\"", why, want);
+}
+
+CASE(what_is_no_kernel_is_refused)
+{
+	write_file(kernel, "", 0);
+	refused("it is empty");
+	write_file(kernel, "\x7f""ELF", 4);
+	refused("not a bzImage");
+	vm.cfg.kernel = dir;
+	refused("not a regular file");
+	write_vmlinux(0x11);
+	vm.cfg.kernel = kernel;
+	vm.cfg.initrd = "/nonexistent";
+	refused("initrd /nonexistent: No such file");
+}
+
+CASE(a_segment_must_lie_in_the_file_and_in_ram)
+{
+	open_image();
+	assert_int_equal(boot_elf_load(&vm, vm.boot, VMLINUX_AT, vm.boot->kernel.len - 1, 2, 2), -ENOEXEC);
+	assert_int_equal(boot_elf_load(&vm, vm.boot, VMLINUX_AT, ~0ull, 2, 2), -ENOEXEC);
+	assert_int_equal(boot_elf_load(&vm, vm.boot, VMLINUX_AT, 0, 2, 1), -ENOEXEC);
+	assert_int_equal(boot_elf_load(&vm, vm.boot, RAM - 1, 0, 2, 2), -EFAULT);
+	assert_int_equal(boot_elf_load(&vm, vm.boot, ~0ull, 0, 2, 2), -EFAULT);
+	assert_int_equal(boot_load(&vm, &vm.boot->initrd, RAM - 5), -EFBIG);
+	assert_int_equal(boot_load(&vm, &vm.boot->initrd, RAM - 6), 0);
+}
+
+CASE(a_kernel_cut_off_between_two_starts)
+{
+	open_image();
+	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(truncate(kernel, sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr) + 1), 0);
+	assert_int_equal(boot_enter(&vm), -ESTALE);
+	assert_int_equal(truncate(kernel, sizeof(Elf64_Ehdr)), 0); /* not even the program header */
+	assert_int_equal(boot_enter(&vm), -ESTALE);
+	assert_int_equal(truncate(kernel, 0), 0);
+	assert_int_equal(boot_enter(&vm), -ESTALE);
+}
+
+CASE(an_initrd_cut_off_between_two_starts)
+{
+	open_image();
+	assert_int_equal(truncate(initrd, 3), 0);
+	assert_int_equal(boot_enter(&vm), -ESTALE);
+}
+
+/* The headers must be those of the data: both are read anew. */
+CASE(a_kernel_rewritten_between_two_starts)
+{
+	open_image();
+	assert_int_equal(boot_enter(&vm), 0);
+	write_bzimage(0x22);
+	assert_int_equal(truncate(kernel, (off_t)vm.boot->kernel.len), 0);
+	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(regs.rip, BZIMAGE_AT + 0x200);
+	assert_int_equal(*ram(BZIMAGE_AT), 0x22);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(vmlinux_is_loaded),
+		T(bzimage_is_loaded),
+		T(what_is_no_kernel_is_refused),
+		T(a_segment_must_lie_in_the_file_and_in_ram),
+		T(a_kernel_cut_off_between_two_starts),
+		T(an_initrd_cut_off_between_two_starts),
+		T(a_kernel_rewritten_between_two_starts),
+	};
+	int failed;
+
+	if (!mkdtemp(dir))
+		return 1;
+	snprintf(kernel, sizeof(kernel), "%s/kernel", dir);
+	snprintf(initrd, sizeof(initrd), "%s/initrd", dir);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(kernel);
+	unlink(initrd);
+	rmdir(dir);
+	return failed;
+}
