@@ -75,8 +75,8 @@ static void wait_for_news(struct nbd_disk *n)
 	u64 k, now = kvmb_now_ms();
 
 	if (n->h) {
-		dir = (unsigned int)nbd_aio_get_direction(n->h);
-		p[1].fd = nbd_aio_get_fd(n->h);
+		dir = (unsigned int)libnbd.aio_get_direction(n->h);
+		p[1].fd = libnbd.aio_get_fd(n->h);
 		p[1].events = (short)((dir & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
 				      (dir & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 	}
@@ -88,12 +88,12 @@ static void wait_for_news(struct nbd_disk *n)
 	if (!n->h || n->state != NBD_UP)
 		return;
 	if (p[1].revents & POLLIN)
-		nbd_aio_notify_read(n->h);
+		libnbd.aio_notify_read(n->h);
 	else if (p[1].revents & POLLOUT)
-		nbd_aio_notify_write(n->h);
+		libnbd.aio_notify_write(n->h);
 	else if (p[1].revents & (POLLHUP | POLLERR | POLLNVAL))
 		n->lost = true;
-	if (nbd_aio_is_dead(n->h) || nbd_aio_is_closed(n->h))
+	if (libnbd.aio_is_dead(n->h) || libnbd.aio_is_closed(n->h))
 		n->lost = true;
 	if (p[2].revents)
 		nbdisk_went_down(n, "its storage daemon ended");
@@ -236,7 +236,7 @@ static void nbd_disk_close(struct kvmb_disk *d)
 	kick(n);
 	pthread_join(n->thread, NULL);
 	if (n->h)
-		nbd_aio_disconnect(n->h, 0); /* polite; nobody waits for it */
+		libnbd.aio_disconnect(n->h, 0); /* polite; nobody waits for it */
 	nbdisk_disconnect(n);
 	nbdisk_drop_all(n);
 	kvmb_qsd_destroy(n->qsd);
@@ -260,10 +260,13 @@ static const struct kvmb_disk_ops nbd_ops = {
 
 int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
 {
-	struct nbd_disk *n = kvmb_xzalloc(sizeof(*n));
+	int err = kvmb_libnbd_load(why, size);
 	const char *base = strrchr(d->path, '/');
-	int err;
+	struct nbd_disk *n;
 
+	if (err)
+		return err;
+	n = kvmb_xzalloc(sizeof(*n));
 	n->d = d;
 	n->submits_tail = &n->submits;
 	n->waiting_tail = &n->waiting;

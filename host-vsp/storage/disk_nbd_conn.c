@@ -29,7 +29,7 @@ void nbdisk_set_state(struct nbd_disk *n, enum nbd_state to)
 void nbdisk_disconnect(struct nbd_disk *n)
 {
 	if (n->h)
-		nbd_close(n->h); /* calls on_completion() for what was under way */
+		libnbd.close(n->h); /* calls on_completion() for what was under way */
 	n->h = NULL;
 	nbdisk_requeue(n);
 }
@@ -43,14 +43,14 @@ static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
 	bool quit;
 	u64 k;
 
-	while (!nbd_aio_is_ready(h)) {
+	while (!libnbd.aio_is_ready(h)) {
 		now = kvmb_now_ms();
-		if (nbd_aio_is_dead(h) || nbd_aio_is_closed(h))
+		if (libnbd.aio_is_dead(h) || libnbd.aio_is_closed(h))
 			return -ECONNREFUSED;
 		if (now >= until)
 			return -ETIMEDOUT;
-		dir = (unsigned int)nbd_aio_get_direction(h);
-		p[0].fd = nbd_aio_get_fd(h);
+		dir = (unsigned int)libnbd.aio_get_direction(h);
+		p[0].fd = libnbd.aio_get_fd(h);
 		p[0].events = (short)((dir & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
 				      (dir & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 		poll(p, 2, (int)(until - now));
@@ -62,9 +62,9 @@ static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
 				return -ECANCELED;
 		}
 		if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_READ)
-			nbd_aio_notify_read(h);
+			libnbd.aio_notify_read(h);
 		else if (p[0].revents & (POLLOUT | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_WRITE)
-			nbd_aio_notify_write(h);
+			libnbd.aio_notify_write(h);
 	}
 	return 0;
 }
@@ -73,7 +73,7 @@ static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
 static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, size_t size)
 {
 	struct kvmb_disk *d = n->d;
-	int64_t bytes = nbd_get_size(h);
+	int64_t bytes = libnbd.get_size(h);
 	u64 blocks = bytes > 0 ? (u64)bytes / d->block : 0;
 
 	if (!blocks) {
@@ -84,44 +84,44 @@ static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, si
 		snprintf(why, size, "it came back smaller than it was");
 		return -EINVAL;
 	}
-	if (!d->read_only && nbd_is_read_only(h) > 0) {
+	if (!d->read_only && libnbd.is_read_only(h) > 0) {
 		snprintf(why, size, "the server has it read-only; try ,ro");
 		return -EROFS;
 	}
-	n->no_fua = nbd_can_fua(h) <= 0;
-	n->no_flush = nbd_can_flush(h) <= 0;
+	n->no_fua = libnbd.can_fua(h) <= 0;
+	n->no_flush = libnbd.can_flush(h) <= 0;
 	if (!kvmb_disk_blocks(d))
-		d->can_zero = !d->read_only && nbd_can_zero(h) > 0;
+		d->can_zero = !d->read_only && libnbd.can_zero(h) > 0;
 	__atomic_store_n(&d->blocks, blocks, __ATOMIC_RELAXED);
 	return 0;
 }
 
 static int try_connect(struct nbd_disk *n, char *why, size_t size)
 {
-	struct nbd_handle *h = nbd_create();
+	struct nbd_handle *h = libnbd.create();
 	int fd, err;
 
 	if (!h)
 		return -ENOMEM;
 	if (n->qsd) {
 		fd = kvmb_qsd_connect(n->qsd);
-		nbd_set_export_name(h, "disk");
-		err = fd < 0 ? -1 : nbd_aio_connect_socket(h, fd);
+		libnbd.set_export_name(h, "disk");
+		err = fd < 0 ? -1 : libnbd.aio_connect_socket(h, fd);
 	} else {
-		nbd_set_uri_allow_local_file(h, true); /* a file of keys that the user named */
-		err = nbd_aio_connect_uri(h, n->d->path);
+		libnbd.set_uri_allow_local_file(h, true); /* a file of keys that the user named */
+		err = libnbd.aio_connect_uri(h, n->d->path);
 	}
 	if (!err)
 		err = wait_connected(n, h);
 	if (err) {
 		snprintf(why, size, "no connection to its NBD server: %s",
-			 nbd_get_error() ? nbd_get_error() : "it does not answer");
+			 libnbd.get_error() ? libnbd.get_error() : "it does not answer");
 		err = err == -ECANCELED ? err : -EIO;
 	} else {
 		err = accept_server(n, h, why, size);
 	}
 	if (err) {
-		nbd_close(h);
+		libnbd.close(h);
 		return err;
 	}
 	n->h = h;

@@ -195,17 +195,17 @@ static void send_op(struct nbd_disk *n, struct op *op)
 		n->progress_ms = kvmb_now_ms();
 	switch (op->io) {
 	case KVMB_IO_READ:
-		cookie = nbd_aio_pread(n->h, op->buf, op->length, op->offset, cb, 0);
+		cookie = libnbd.aio_pread(n->h, op->buf, op->length, op->offset, cb, 0);
 		break;
 	case KVMB_IO_WRITE:
-		cookie = nbd_aio_pwrite(n->h, op->buf, op->length, op->offset, cb, fua);
+		cookie = libnbd.aio_pwrite(n->h, op->buf, op->length, op->offset, cb, fua);
 		break;
 	case KVMB_IO_ZERO:
-		cookie = nbd_aio_zero(n->h, op->length, op->offset, cb, fua);
+		cookie = libnbd.aio_zero(n->h, op->length, op->offset, cb, fua);
 		break;
 	default:
 		op->covers = n->acks;
-		cookie = nbd_aio_flush(n->h, cb, 0);
+		cookie = libnbd.aio_flush(n->h, cb, 0);
 	}
 	if (cookie < 0) { /* not taken: no callback will come */
 		n->sent--;

@@ -34,10 +34,10 @@
 #ifndef KVMB_DISK_NBD_PRIV_H
 #define KVMB_DISK_NBD_PRIV_H
 
-#include <libnbd.h>
 #include <pthread.h>
 
 #include "host-vsp/storage/disk_nbd.h"
+#include "host-vsp/storage/nbd_lib.h"
 #include "host-vsp/storage/qsd.h"
 
 /*

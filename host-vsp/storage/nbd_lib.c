@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Finding libnbd's functions: nbd_lib.h. */
+#include "host-vsp/storage/nbd_lib.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "lib/util.h"
+
+#define LIBNBD "libnbd.so.0"
+
+static const struct {
+	const char *name;
+	size_t at; /* in struct kvmb_libnbd */
+} calls[] = {
+#define CALL(name) { "nbd_" #name, offsetof(struct kvmb_libnbd, name) },
+	KVMB_LIBNBD_CALLS(CALL)
+#undef CALL
+};
+
+struct kvmb_libnbd libnbd;
+
+static int load(char *why, size_t size)
+{
+	void *lib = dlopen(LIBNBD, RTLD_NOW | RTLD_LOCAL), *f;
+	struct kvmb_libnbd found;
+	size_t i;
+
+	for (i = 0; lib && i < ARRAY_SIZE(calls); i++) {
+		f = dlsym(lib, calls[i].name);
+		if (!f)
+			break;
+		memcpy((char *)&found + calls[i].at, &f, sizeof(f));
+	}
+	if (!lib || i < ARRAY_SIZE(calls)) {
+		snprintf(why, size, "it needs libnbd (%s); on Debian: apt install libnbd0", dlerror());
+		if (lib)
+			dlclose(lib);
+		return -ENOENT;
+	}
+	libnbd = found;
+	return 0;
+}
+
+int kvmb_libnbd_load(char *why, size_t size)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards libnbd until it is filled */
+	int err;
+
+	pthread_mutex_lock(&lock);
+	err = libnbd.create ? 0 : load(why, size);
+	pthread_mutex_unlock(&lock);
+	return err;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * libnbd, loaded when the first disk needs it.
+ *
+ * Linked in the usual way it brings 17 libraries more into every VM (GnuTLS, libxml2, ICU and what
+ * they need), which a VM with raw disks never calls: 5 of the 7 MB of a VMM's private memory, and a
+ * fifth of what is executed until /init without the guest's own work (docs/performance.md).
+ */
+#ifndef KVMB_NBD_LIB_H
+#define KVMB_NBD_LIB_H
+
+#include <libnbd.h>
+#include <stddef.h>
+
+/* Every function of libnbd that we call; `libnbd.create()` is nbd_create(3). */
+#define KVMB_LIBNBD_CALLS(F)                                                                        \
+	F(create) F(close) F(get_error)                                                             \
+	F(set_export_name) F(set_uri_allow_local_file) F(aio_connect_socket) F(aio_connect_uri)     \
+	F(get_size) F(is_read_only) F(can_fua) F(can_flush) F(can_zero)                             \
+	F(aio_get_fd) F(aio_get_direction) F(aio_notify_read) F(aio_notify_write)                   \
+	F(aio_is_ready) F(aio_is_dead) F(aio_is_closed) F(aio_disconnect)                           \
+	F(aio_pread) F(aio_pwrite) F(aio_zero) F(aio_flush)
+
+struct kvmb_libnbd {
+#define KVMB_LIBNBD_FIELD(name) typeof(nbd_##name) *name;
+	KVMB_LIBNBD_CALLS(KVMB_LIBNBD_FIELD)
+#undef KVMB_LIBNBD_FIELD
+};
+
+extern struct kvmb_libnbd libnbd; /* filled once, by kvmb_libnbd_load() */
+
+/**
+ * kvmb_libnbd_load() - Make libnbd callable; once it has succeeded, a call does nothing
+ * @why:  on failure, what is missing and what to install
+ * @size: of @why, in bytes
+ *
+ * Context: any thread, before it calls libnbd or starts a thread that does. Reads files.
+ * Return: 0; -ENOENT.
+ */
+int kvmb_libnbd_load(char *why, size_t size);
+
+#endif
