@@ -344,13 +344,14 @@ int kvmb_storage_set_medium(struct kvmb_storage *s, unsigned int lun, struct kvm
 	if (!l || !l->unit.dvd)
 		return -ENOENT;
 	old = __atomic_exchange_n(&l->unit.disk, d, __ATOMIC_ACQ_REL);
-	__atomic_store_n(&l->unit.media_event, d ? KVMB_MEDIA_NEW : KVMB_MEDIA_REMOVED,
-			 __ATOMIC_RELEASE);
 	__atomic_store_n(&l->unit.tray_open, 0, __ATOMIC_RELEASE);
 	if (d)
 		kvmb_unit_attention(&l->unit, KVMB_UA_MEDIUM);
 	else
 		__atomic_store_n(&l->unit.prevent, 0, __ATOMIC_RELEASE);
+	/* last: a guest that polls for it looks at all the above next */
+	__atomic_store_n(&l->unit.media_event, d ? KVMB_MEDIA_NEW : KVMB_MEDIA_REMOVED,
+			 __ATOMIC_RELEASE);
 	queue_quiesce(s, &(struct stor_quiesce){ .luns = 1ull << lun, .disk = old, .done = done,
 						 .arg = arg });
 	return 0;
