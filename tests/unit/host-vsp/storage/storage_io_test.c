@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Requests at disks that fail, hold them, or move too little; buffers of ours, limits, latencies. */
+#include "tests/harness/storage_guest.h"
+
+static u32 stops;
+static int stop_err;
+
+static void on_stopped(void *arg, struct kvmb_storage *storage, unsigned int lun, int err)
+{
+	(void)arg;
+	assert_ptr_equal(storage, s);
+	assert_int_equal(lun, 3);
+	stops++;
+	stop_err = err;
+}
+
+static const struct kvmb_storage_events stop_events = { .stopped = on_stopped };
+
+/* The disk is full: nothing is answered until somebody makes room and says go on. */
+static void an_error_holds_the_request_until_a_retry(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, id, until = kvmb_now_ms() + 2000;
+	struct kvmb_wire_stor a;
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+
+	(void)state;
+	fake_rest(&f);
+	kvmb_storage_destroy(s);
+	fake_fini(&f);
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	s = kvmb_storage_create(0, 3, f.loop, &stop_events, NULL);
+	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_DEFAULT), false, 3);
+	kvmb_storage_offer(s, f.bus);
+	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
+	fake_unmap(&c);
+	fake_open(&f, &c, le32_to_cpu(offer.relid), 8);
+	init();
+	__atomic_store_n(&slow.at_once, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&slow.fail, -ENOSPC, __ATOMIC_RELEASE);
+	stops = 0;
+	id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	while (!stops && kvmb_now_ms() < until)
+		kvmb_loop_once(f.loop, 1);
+	assert_int_equal(stops, 1);
+	assert_int_equal(stop_err, -ENOSPC);
+	assert_int_equal(kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt), -EAGAIN);
+	__atomic_store_n(&slow.fail, 0, __ATOMIC_RELEASE);
+	kvmb_storage_retry(s);
+	assert_int_equal(answer(&a, id), 0);
+	assert_int_equal(a.u.srb.srb_status, 1);
+	assert_int_equal(slow.retries, 1);
+	/* what is not about space is the guest's to know, by default */
+	__atomic_store_n(&slow.fail, -EIO, __ATOMIC_RELEASE);
+	srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
+	assert_sense(&a, 3, 0x0c);
+	srb_lun(3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a);
+	assert_sense(&a, 3, 0x11);
+	assert_int_equal(stops, 1);
+}
+
+static void an_error_is_reported_when_asked_to(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_unit_stats st;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_REPORT), false, 3);
+	init();
+	__atomic_store_n(&slow.at_once, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&slow.fail, -ENOSPC, __ATOMIC_RELEASE);
+	srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
+	assert_sense(&a, 7, 0x27);
+	assert_int_equal(a.u.srb.u.sense[13], 7); /* space allocation failed write protect */
+	kvmb_storage_unit_stats(s, 3, &st);
+	assert_int_equal(st.errors, 1);
+}
+
+/* A buffer of ours for each, and no end of them: the guest's ring holds the rest back. */
+static void requests_that_need_buffers_of_ours_wait_for_each_other(void **state)
+{
+	u64 gpa = fake_alloc(&f, 64) << 12;
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	u32 i, got = 0;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	for (i = 0; i < 24; i++) { /* VERIFY of 256 KiB with data: 4 MiB are 16 of them */
+		send_srb(&c, 3, CDB(0x2f, 0x02, 0, 0, 0, 0, 0, 2, 0), 10, KVMB_SRB_DATA_OUT, gpa, 256 * 1024);
+		if (i == 15)
+			wait_held(16);
+	}
+	usleep(50000);
+	wait_held(16);
+	finish_held(0);
+	wait_held(8);
+	finish_held(0);
+	while (got < 24 && !fake_recv(&f, &c, buf, sizeof(buf), &pkt))
+		got += pkt.type == KVMB_PKT_COMPLETION;
+	assert_int_equal(got, 24);
+}
+
+static void a_channel_closes_with_requests_at_the_disk(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	wait_held(1);
+	fake_close(&f, &c); /* asserts that the ring's pages came back */
+	assert_int_equal(slow.num, 0);
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
+	init();
+}
+
+static void a_request_that_moved_too_little_is_no_success(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	assert_int_equal(truncate(path, 512 * 100), 0); /* behind our back */
+	srb(CDB(0x28, 0, 0, 0, 0, 96, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a); /* half of it is gone */
+	assert_sense(&a, 3, 0x11);
+}
+
+static void verify_write_same_and_unmap_do_it(void **state)
+{
+	u64 gpa = fake_alloc(&f, 20) << 12;
+	u8 *p = fake_ptr(&f, gpa), disk[8192];
+	struct kvmb_wire_stor a;
+	int fd, i;
+
+	(void)state;
+	init();
+	for (i = 0; i < 512; i++)
+		p[i] = (u8)(i ^ 0x5a);
+	/* 300 blocks of it from block 1000: more than one chunk of writing */
+	assert_int_equal(srb(CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 0, 1, 44), 16, KVMB_SRB_DATA_OUT, gpa, 512,
+			     &a), 1);
+	fd = open(path, O_RDONLY);
+	for (i = 1000; i < 1300; i++) {
+		assert_int_equal(pread(fd, disk, 512, i * 512), 512);
+		assert_memory_equal(disk, p, 512);
+	}
+	pread(fd, disk, 512, 1300 * 512);
+	assert_int_equal(disk[0] | disk[511], 0);
+	for (i = 1; i < 128; i++)
+		memcpy(p + i * 512, p, 512);
+	assert_int_equal(srb(CDB(0x2f, 2, 0, 0, 3, 0xe8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a), 1);
+	p[60000] ^= 1;
+	srb(CDB(0x2f, 2, 0, 0, 3, 0xe8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a);
+	assert_sense(&a, 0x0e, 0x1d);
+	/* UNMAP of two ranges: they read as zeroes, what lies between stays */
+	memset(p, 0, 40);
+	p[1] = 38;
+	p[3] = 32;
+	p[14] = 0x03, p[15] = 0xe8, p[19] = 8; /* 1000, 8 blocks */
+	p[30] = 0x04, p[31] = 0x00, p[35] = 16; /* 1024, 16 blocks */
+	assert_int_equal(srb(CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT, gpa, 40, &a), 1);
+	pread(fd, disk, 8192, 1000 * 512);
+	for (i = 0; i < 8 * 512; i++)
+		assert_int_equal(disk[i], 0);
+	assert_int_not_equal(disk[8 * 512], 0);
+	pread(fd, disk, 8192, 1024 * 512);
+	assert_int_equal(disk[0] | disk[8191], 0);
+	close(fd);
+}
+
+static void a_slow_disk_does_not_keep_others_waiting(void **state)
+{
+	u64 gpa = fake_alloc(&f, 4) << 12, id;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	init();
+	id = send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	wait_held(1);
+	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* "LUNs changed" */
+	assert_sense(&a, 6, 0x3f);
+	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa + 4096, 4096, &a), 1);
+	finish_held(0);
+	assert_int_equal(answer(&a, id), 0);
+	assert_int_equal(a.u.srb.srb_status, 1);
+}
+
+static void limits_space_requests_out(void **state)
+{
+	struct kvmb_throttle t = { .iops = 100 };
+	u64 now = 1000000000000ull, wait = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 11; i++) /* a tenth of a second's worth, and the one that is due now */
+		assert_int_equal(kvmb_throttle_take(&t, 4096, now), 0);
+	for (i = 1; i <= 100; i++) {
+		wait = kvmb_throttle_take(&t, 4096, now);
+		assert_int_equal(wait, i * 10000000ull); /* 10 ms apart */
+	}
+	assert_int_equal(kvmb_throttle_take(&t, 0, now + 2000000000ull), 0); /* it empties with time */
+	t = (struct kvmb_throttle){ .bps = 1 << 20 };
+	assert_int_equal(kvmb_throttle_take(&t, 1 << 20, now), 0); /* one large request at once, */
+	assert_int_equal(kvmb_throttle_take(&t, 512, now), 900000000ull); /* but it is paid for */
+	assert_int_equal(kvmb_throttle_take(&t, 0, now), 0); /* a flush moves nothing */
+}
+
+static void percentiles_are_within_a_quarter(void **state)
+{
+	u64 h[KVMB_LATENCY_BUCKETS] = { 0 };
+
+	(void)state;
+	assert_int_equal(kvmb_latency_us(h, 500), 0);
+	h[0] = 90; /* below 1 us */
+	h[40] = 10;
+	assert_int_equal(kvmb_latency_us(h, 500), 1);
+	/* bucket 40: log 11, quarter 0: 2048 .. 2559 us */
+	assert_int_equal(kvmb_latency_us(h, 990), 2560);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(an_error_holds_the_request_until_a_retry), T(an_error_is_reported_when_asked_to),
+		T(requests_that_need_buffers_of_ours_wait_for_each_other),
+		T(a_channel_closes_with_requests_at_the_disk),
+		T(a_request_that_moved_too_little_is_no_success), T(verify_write_same_and_unmap_do_it),
+		T(a_slow_disk_does_not_keep_others_waiting), T(limits_space_requests_out),
+		T(percentiles_are_within_a_quarter),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
