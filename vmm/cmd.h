@@ -9,6 +9,7 @@
 #define EXIT_NO_VM 3
 #define EXIT_STATE 4
 #define EXIT_TIMEOUT 5
+#define EXIT_KILLED 6 /* of run: the VM was ended by `kill` or a signal, not by its guest */
 
 struct command {
 	const char *name;

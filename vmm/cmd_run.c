@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `kvmbus run`: options to a configuration, then this process is the VM. */
+/* `kvmbus run`: options to a configuration; run_vm() then makes this process the VM. */
 #include <ctype.h>
 #include <getopt.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/cmd.h"
 #include "vmm/opt.h"
+#include "vmm/run.h"
 #include "vmm/vm.h"
 
 enum { O_NAME = 256, O_CPUS, O_MEMORY, O_CPU, O_VMBUS_MAX, O_KERNEL, O_INITRD, O_APPEND, O_DISK, O_DVD, O_NIC,
@@ -237,64 +233,14 @@ static bool parse_option(int o, char *arg, struct vm_config *c, int *verbose, bo
 	}
 }
 
-static void on_signal(void *arg, uint32_t events)
-{
-	(void)events;
-	vm_kill(arg); /* the descriptor stays readable; the loop is about to end */
-}
-
-/* A large VM has more than the usual 1024: five of each vCPU, four of each queue of a NIC. */
-static void allow_many_fds(void)
-{
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &r))
-		return;
-	r.rlim_cur = r.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &r);
-}
-
-static int run_vm(const struct vm_config *cfg, bool json)
-{
-	struct kvmb_watch *w;
-	sigset_t set;
-	struct vm *vm;
-	int fd, code;
-
-	/* before any thread exists, so that all of them inherit the mask */
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	allow_many_fds();
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	vm = vm_create(cfg);
-	if (!vm)
-		return EXIT_FAILED;
-	w = kvmb_loop_add(vm->loop, fd, EPOLLIN | EPOLLONESHOT, on_signal, vm);
-	if (vm_start(vm)) {
-		vm_destroy(vm);
-		return EXIT_FAILED;
-	}
-	if (json) {
-		fprintf(stderr, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name, (int)getpid());
-		fflush(stderr);
-	}
-	code = kvmb_loop_run(vm->loop) ? EXIT_FAILED : vm->exit_code;
-	kvmb_loop_del(w);
-	close(fd);
-	vm_destroy(vm);
-	return code;
-}
-
 int cmd_run(int argc, char **argv)
 {
 	char default_name[32];
 	struct vm_config cfg = { .cpus = 1, .memory = 1ull << 30, .cpu_model = "host",
 				 .vmbus_max = KVMB_VERSION_NEWEST, .ic_heartbeat = true,
-				 .ic_timesync = true, .ic_shutdown = true };
+				 .ic_timesync = true, .ic_shutdown = true,
+				 .on_term = ON_TERM_SHUTDOWN, .term_timeout_s = 90,
+				 .on_crash = ON_CRASH_RESET };
 	int o, verbose = 0;
 	bool json = false;
 

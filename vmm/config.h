@@ -35,6 +35,12 @@ struct nic_config {
 
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_UNIX, SERIAL_NONE };
 
+/* What SIGTERM, SIGHUP and SIGINT do: ask the guest to shut down first, or end the VM at once. */
+enum on_term { ON_TERM_SHUTDOWN, ON_TERM_KILL };
+
+/* What happens when the guest reports that its kernel crashed. */
+enum on_crash { ON_CRASH_RESET, ON_CRASH_PAUSE, ON_CRASH_POWEROFF };
+
 enum huge_pages { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 
 struct vm_config {
@@ -55,6 +61,9 @@ struct vm_config {
 	const char *control; /* socket path, NULL = by name in the runtime directory */
 	bool test_devices;
 	bool no_reboot; /* a reset of the guest ends the VM */
+	enum on_term on_term;
+	u32 term_timeout_s; /* seconds the guest has to shut down before it is killed */
+	enum on_crash on_crash;
 };
 
 #endif
