@@ -18,10 +18,10 @@
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/rundir.h"
 #include "lib/sock.h"
 #include "lib/util.h"
 #include "vmm/console.h"
@@ -69,19 +69,12 @@ struct ctl {
 
 const char *ctl_runtime_dir(void)
 {
-	static char dir[96];
-	const char *x = getenv("XDG_RUNTIME_DIR");
-
-	if (!dir[0])
-		snprintf(dir, sizeof(dir), "%.80s/kvmbus", x && *x ? x : "/run");
-	return dir;
+	return kvmb_rundir();
 }
 
 int ctl_socket_path(const char *name, char *path, size_t size)
 {
-	int n = snprintf(path, size, "%s/%s.sock", ctl_runtime_dir(), name);
-
-	return n < (int)size ? 0 : -ENAMETOOLONG;
+	return kvmb_rundir_socket(kvmb_rundir(), name, path, size);
 }
 
 /* ---- answers ---- */
@@ -561,7 +554,8 @@ struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 	if (vm->cfg.control) {
 		snprintf(ctl->path, sizeof(ctl->path), "%s", vm->cfg.control);
 	} else {
-		mkdir(ctl_runtime_dir(), 0755);
+		if (kvmb_rundir_make(why, size))
+			goto err;
 		if (ctl_socket_path(vm->cfg.name, ctl->path, sizeof(ctl->path))) {
 			snprintf(why, size, "the name is too long");
 			goto err;
