@@ -3,6 +3,7 @@
 #ifndef KVMB_ENV_KERNEL_H
 #define KVMB_ENV_KERNEL_H
 
+#include <linux/atomic.h>
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
@@ -12,5 +13,15 @@
 #include <linux/types.h>
 #include <asm/barrier.h>
 #include <asm/byteorder.h>
+#include <asm/sync_bitops.h>
+
+/* On memory that the peer uses too; why these and no others: env.h */
+#define shared_mb() virt_mb()
+#define shared_rmb() virt_rmb()
+#define shared_load_acquire(p) virt_load_acquire(p)
+#define shared_store_release(p, v) virt_store_release(p, v)
+#define shared_set_bit(nr, p) sync_set_bit(nr, p)
+#define shared_test_and_clear_bit(nr, p) sync_test_and_clear_bit(nr, p)
+#define shared_cmpxchg(p, old, new) sync_cmpxchg(p, old, new)
 
 #endif

@@ -32,9 +32,9 @@ typedef int32_t s32;
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
-#define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-#define smp_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define smp_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define shared_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define shared_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define shared_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
 #define check_add_overflow(a, b, d) __builtin_add_overflow(a, b, d)
 #define check_mul_overflow(a, b, d) __builtin_mul_overflow(a, b, d)

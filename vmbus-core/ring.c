@@ -25,7 +25,7 @@ static u32 load_index(const __le32 __shared *p)
 
 static u32 load_index_acquire(const __le32 __shared *p)
 {
-	return le32_to_cpu(smp_load_acquire((const __le32 *)__unshare(p)));
+	return le32_to_cpu(shared_load_acquire((const __le32 *)__unshare(p)));
 }
 
 static void store_word(__le32 __shared *p, u32 v)
@@ -35,7 +35,7 @@ static void store_word(__le32 __shared *p, u32 v)
 
 static void store_index_release(__le32 __shared *p, u32 v)
 {
-	smp_store_release((__le32 *)__unshare(p), cpu_to_le32(v));
+	shared_store_release((__le32 *)__unshare(p), cpu_to_le32(v));
 }
 
 int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,
@@ -133,7 +133,7 @@ int kvmb_ring_release(struct kvmb_ring *r)
 	store_index_release(&r->ctrl->read_index, after);
 	r->published = after;
 
-	smp_mb(); /* Barrier D: our read_index is visible before we look who waits */
+	shared_mb(); /* Barrier D: our read_index is visible before we look who waits */
 	pending = load_index(&r->ctrl->pending_send_sz);
 	if (!pending)
 		return 0;
@@ -154,7 +154,7 @@ void kvmb_ring_mask(struct kvmb_ring *r)
 bool kvmb_ring_unmask(struct kvmb_ring *r)
 {
 	store_word(&r->ctrl->interrupt_mask, 0);
-	smp_mb(); /* Barrier C': mask is clear before the last look; pairs with C in publish */
+	shared_mb(); /* Barrier C': mask is clear before the last look; pairs with C in publish */
 	return load_index(&r->ctrl->write_index) != r->index;
 }
 
@@ -223,7 +223,7 @@ int kvmb_ring_publish(struct kvmb_ring *r)
 	store_index_release(&r->ctrl->write_index, r->index);
 	r->published = r->index;
 
-	smp_mb(); /* Barrier C: write_index before interrupt_mask; pairs with C' in unmask */
+	shared_mb(); /* Barrier C: write_index before interrupt_mask; pairs with C' in unmask */
 	if (load_index(&r->ctrl->interrupt_mask))
 		return 0;
 	rd = load_index_acquire(&r->ctrl->read_index);
@@ -244,7 +244,7 @@ bool kvmb_ring_want(struct kvmb_ring *r, u32 bytes)
 		return true;
 	}
 	store_word(&r->ctrl->pending_send_sz, total);
-	smp_mb(); /* Barrier D': the wish is visible before the last look; pairs with D */
+	shared_mb(); /* Barrier D': the wish is visible before the last look; pairs with D */
 	return fetch_free(r, &free) || free > total;
 }
 

@@ -164,16 +164,16 @@ int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u3
 		return -EAGAIN;
 	slot = page + sint;
 	for (tries = 0; tries < 2; tries++) {
-		if (!smp_load_acquire(&slot->type)) {
+		if (!shared_load_acquire(&slot->type)) {
 			slot->payload_size = (u8)len;
 			slot->flags = 0;
 			slot->sender = 0;
 			memcpy(slot->payload, payload, len);
-			smp_store_release(&slot->type, cpu_to_le32(type));
+			shared_store_release(&slot->type, cpu_to_le32(type));
 			return 0;
 		}
 		__atomic_fetch_or(&slot->flags, HV_MSG_FLAG_PENDING, __ATOMIC_SEQ_CST);
-		smp_mb(); /* the flag is visible before we look whether the slot was freed */
+		shared_mb(); /* the flag is visible before we look whether the slot was freed */
 	}
 	return -EAGAIN;
 }

@@ -73,7 +73,7 @@ void kvmb_chan_signal(struct kvmb_chan *ch)
 	ch->signals++;
 	trace_ring_signal(ch->relid);
 	if (!ch->dedicated && kvmb.int_page) /* its second half is for the host */
-		set_bit(ch->relid, kvmb.int_page + KVMB_PAGE_SIZE / 2);
+		shared_set_bit(ch->relid, kvmb.int_page + KVMB_PAGE_SIZE / 2);
 	kvmb_hv_signal(ch->conn_id);
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_signal);

@@ -92,13 +92,13 @@ static void events(struct cpu_synic *s)
 
 	if (kvmb.version && kvmb.version < KVMB_VERSION_WIN8) {
 		/* one flag for all; the channels stand in the interrupt page */
-		if (!test_and_clear_bit(0, flags))
+		if (!shared_test_and_clear_bit(0, flags))
 			return;
 		flags = kvmb.int_page;
 		num = KVMB_PAGE_SIZE / 2 * 8 < num ? KVMB_PAGE_SIZE / 2 * 8 : num;
 	}
 	for_each_set_bit(bit, flags, num) {
-		if (bit && test_and_clear_bit(bit, flags))
+		if (bit && shared_test_and_clear_bit(bit, flags))
 			kvmb_chan_interrupt(bit);
 	}
 }
@@ -122,17 +122,17 @@ static bool take_message(struct kvmb_hv_message *slot, u8 *buf, u32 *len, u32 *t
 
 	if (!t)
 		return false;
-	smp_rmb(); /* the type is written last */
+	shared_rmb(); /* the type is written last */
 	size = READ_ONCE(slot->payload_size);
 	if (size <= HV_MESSAGE_PAYLOAD_MAX)
 		memcpy(buf, slot->payload, size);
 	*len = size;
 	*type = t;
 	/* only if it is still this one: another CPU may have taken it in a crash */
-	if (cmpxchg((u32 *)&slot->type, (__force u32)cpu_to_le32(t), 0) != (__force u32)cpu_to_le32(t))
+	if (shared_cmpxchg((u32 *)&slot->type, (__force u32)cpu_to_le32(t), 0) != (__force u32)cpu_to_le32(t))
 		return false;
 	/* the slot is free before we look for the flag: pairs with the host's write of it */
-	smp_mb();
+	shared_mb();
 	if (READ_ONCE(slot->flags) & HV_MSG_FLAG_PENDING)
 		kvmb_wrmsr(HV_X64_MSR_EOM, 0);
 	return true;
