@@ -3,51 +3,170 @@
 #include "lib/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-int kvmb_listen_unix(const char *path, char *why, size_t size)
+#define RETRY_MS 10
+
+struct lock {
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+	int fd;
+};
+
+static int refuse(const char *path, const char *because, char *why, size_t size)
+{
+	snprintf(why, size, "socket %s: %s", path, because);
+	return -1;
+}
+
+/* ---- one at a time: a lock file, which its last user removes ---- */
+
+static void close_lock(struct lock *k)
+{
+	close(k->fd);
+	k->fd = -1;
+}
+
+/* Ours, and still the file of that name: its last user removes it before he lets go. */
+static bool is_current(const struct lock *k)
+{
+	struct stat ours, named;
+
+	return !fstat(k->fd, &ours) && !lstat(k->path, &named) && ours.st_dev == named.st_dev &&
+	       ours.st_ino == named.st_ino;
+}
+
+/* Another user could hold his own file's lock for ever. */
+static bool is_trusted(const struct lock *k)
+{
+	struct stat st;
+
+	return !fstat(k->fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid();
+}
+
+static int take_lock(struct lock *k, const char *path, char *why, size_t size)
+{
+	const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000 };
+	int left;
+
+	snprintf(k->path, sizeof(k->path), "%s.lock", path);
+	for (left = KVMB_SOCK_LOCK_MS / RETRY_MS; left; left--) {
+		k->fd = open(k->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+		if (k->fd < 0)
+			return refuse(path, strerror(errno), why, size);
+		if (!is_trusted(k)) {
+			close_lock(k);
+			return refuse(path, "a file of another user's is its .lock; choose another path", why,
+				      size);
+		}
+		if (!flock(k->fd, LOCK_EX | LOCK_NB) && is_current(k))
+			return 0;
+		close_lock(k);
+		nanosleep(&pause, NULL);
+	}
+	return refuse(path, "another start at this path does not get on; see its .lock", why, size);
+}
+
+static void drop_lock(struct lock *k)
+{
+	unlink(k->path);
+	close_lock(k);
+}
+
+/* ---- listening ---- */
+
+static int check_path(const char *path, struct sockaddr_un *a, char *why, size_t size)
+{
+	struct stat st;
+
+	if (!*path)
+		return refuse(path, "the path is empty", why, size);
+	if (*path == '@')
+		return refuse(path, "an abstract socket would be open to every user; write ./ before a file's name",
+			      why, size);
+	if (strlen(path) >= sizeof(a->sun_path))
+		return refuse(path, "the path is too long", why, size);
+	strcpy(a->sun_path, path);
+	if (!lstat(path, &st) && !S_ISSOCK(st.st_mode))
+		return refuse(path, "there is something else of that name, which is left alone", why, size);
+	return 0;
+}
+
+/* 0: nobody serves it. */
+static int check_unused(const struct sockaddr_un *a, char *why, size_t size)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err = connect(fd, (const struct sockaddr *)a, sizeof(*a)) ? errno : 0;
+
+	close(fd);
+	if (!err || err == EAGAIN) /* EAGAIN: it is busy */
+		return refuse(a->sun_path, "in use by a running VM; choose another --name", why, size);
+	if (err != ECONNREFUSED && err != ENOENT)
+		return refuse(a->sun_path, strerror(err), why, size);
+	return 0;
+}
+
+static int bind_private(int fd, const struct sockaddr_un *a)
+{
+	mode_t old = umask(0177);
+	int err = bind(fd, (const struct sockaddr *)a, sizeof(*a));
+
+	umask(old);
+	return err ? err : listen(fd, 8);
+}
+
+/* Under the lock. */
+static int replace(struct kvmb_listener *l, const struct sockaddr_un *a, char *why, size_t size)
+{
+	struct stat st;
+
+	if (check_unused(a, why, size))
+		return -1;
+	unlink(a->sun_path); /* nobody listens: a crash left it */
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fd < 0 || bind_private(l->fd, a) || lstat(a->sun_path, &st)) {
+		refuse(a->sun_path, strerror(errno), why, size);
+		if (l->fd >= 0)
+			close(l->fd);
+		l->fd = -1;
+		return -1;
+	}
+	strcpy(l->path, a->sun_path);
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return 0;
+}
+
+int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_t size)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd, probe;
-	mode_t old;
+	struct lock lock;
+	int err;
 
-	if (strlen(path) >= sizeof(a.sun_path)) {
-		snprintf(why, size, "socket %s: the path is too long", path);
+	l->fd = -1;
+	if (check_path(path, &a, why, size) || take_lock(&lock, path, why, size))
 		return -1;
-	}
-	memcpy(a.sun_path, path, strlen(path));
-	if (!lstat(path, &st) && !S_ISSOCK(st.st_mode)) {
-		snprintf(why, size, "socket %s: there is something else of that name, which is left alone", path);
-		return -1;
-	}
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (!connect(probe, (struct sockaddr *)&a, sizeof(a)) || errno == EAGAIN) { /* EAGAIN: it is busy */
-		close(probe);
-		snprintf(why, size, "socket %s: in use by a running VM; choose another --name", path);
-		return -1;
-	}
-	if (errno != ECONNREFUSED && errno != ENOENT) { /* not one that nobody serves any more */
-		snprintf(why, size, "socket %s: %s", path, strerror(errno));
-		close(probe);
-		return -1;
-	}
-	close(probe);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	unlink(path); /* nobody listens: a crash left it */
-	old = umask(0177);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 8)) {
-		snprintf(why, size, "socket %s: %s", path, strerror(errno));
-		umask(old);
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	umask(old);
-	return fd;
+	err = replace(l, &a, why, size);
+	drop_lock(&lock);
+	return err;
+}
+
+void kvmb_unlisten_unix(struct kvmb_listener *l)
+{
+	struct stat st;
+
+	if (l->fd < 0)
+		return;
+	/* before it is closed: a successor takes a path that nobody serves */
+	if (!lstat(l->path, &st) && st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(l->path);
+	close(l->fd);
+	l->fd = -1;
 }

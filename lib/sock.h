@@ -4,15 +4,33 @@
 #define KVMB_SOCK_H
 
 #include <stddef.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+struct kvmb_listener {
+	int fd; /* -1 = none */
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	dev_t dev; /* what we made at @path; another may have replaced it since */
+	ino_t ino;
+};
 
 /**
  * kvmb_listen_unix() - A socket of mode 0600 at a path, not blocking
- * @why: why[size], on failure one phrase for the user
+ * @l:    filled on success; l->fd = -1 on failure
+ * @path: of a file; an empty one or a leading @ would name an abstract socket, which everybody may
+ *        connect to, and is refused
+ * @why:  why[size], on failure one phrase for the user
  *
- * One that a crash has left there is replaced, one that answers is not.
+ * One that a crash has left there is replaced, one that answers is not. Of several processes that
+ * try at the same time one succeeds: a lock file beside @path, gone again on return, serialises them.
  *
- * Return: a descriptor, or -1.
+ * Return: 0, or -1. Context: waits up to KVMB_SOCK_LOCK_MS for another process in here.
  */
-int kvmb_listen_unix(const char *path, char *why, size_t size);
+int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_t size);
+
+#define KVMB_SOCK_LOCK_MS 3000
+
+/** kvmb_unlisten_unix() - Close, and remove the path if it is still ours; nothing when l->fd is -1. */
+void kvmb_unlisten_unix(struct kvmb_listener *l);
 
 #endif

@@ -20,7 +20,8 @@
 
 struct console {
 	struct vm *vm;
-	int out_fd, in_fd, listen_fd; /* -1 = none */
+	int out_fd, in_fd; /* -1 = none */
+	struct kvmb_listener listener;
 	struct kvmb_watch *in_watch, *listen_watch;
 	struct termios old_tty;
 	bool tty_raw, escape;
@@ -222,7 +223,7 @@ void console_room(void *vm)
 static void on_connect(void *arg, uint32_t events)
 {
 	struct console *c = arg;
-	int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(c->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
 	if (fd < 0)
@@ -282,10 +283,9 @@ static int open_far_end(struct console *c, char *why, size_t size)
 		fcntl(c->out_fd, F_SETFL, O_NONBLOCK); /* it may be a pipe */
 		break;
 	case SERIAL_UNIX:
-		c->listen_fd = kvmb_listen_unix(cfg->serial_path, why, size);
-		if (c->listen_fd < 0)
+		if (kvmb_listen_unix(&c->listener, cfg->serial_path, why, size))
 			return -1;
-		c->listen_watch = kvmb_loop_add(c->vm->loop, c->listen_fd, EPOLLIN, on_connect, c);
+		c->listen_watch = kvmb_loop_add(c->vm->loop, c->listener.fd, EPOLLIN, on_connect, c);
 		break;
 	}
 	return 0;
@@ -296,7 +296,7 @@ struct console *console_create(struct vm *vm, char *why, size_t size)
 	struct console *c = kvmb_xzalloc(sizeof(*c));
 
 	c->vm = vm;
-	c->out_fd = c->in_fd = c->listen_fd = -1;
+	c->out_fd = c->in_fd = c->listener.fd = -1;
 	kvmb_work_init(&c->out_work, on_out_work, c);
 	kvmb_work_init(&c->room_work, on_room_work, c);
 	kvmb_timer_init(&c->out_timer, vm->loop, on_timer, c);
@@ -325,10 +325,7 @@ void console_destroy(struct console *c)
 	kvmb_loop_del(c->listen_watch);
 	if (c->tty_raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &c->old_tty);
-	if (c->listen_fd >= 0) {
-		close(c->listen_fd);
-		unlink(c->vm->cfg.serial_path);
-	}
+	kvmb_unlisten_unix(&c->listener);
 	if (c->vm->cfg.serial == SERIAL_UNIX)
 		hang_up(c);
 	else if (c->out_fd >= 0 && c->out_fd != STDOUT_FILENO)

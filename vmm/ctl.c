@@ -60,8 +60,7 @@ struct client {
 
 struct ctl {
 	struct vm *vm;
-	int fd;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct kvmb_listener listener;
 	struct kvmb_watch *watch;
 	struct client *clients;
 	u32 num_clients;
@@ -499,7 +498,7 @@ static void on_connect(void *arg, uint32_t events)
 {
 	struct ctl *ctl = arg;
 	struct client *c, *next;
-	int fd = accept4(ctl->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(ctl->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 
 	(void)events;
 	if (fd < 0)
@@ -545,30 +544,36 @@ void ctl_notify(struct ctl *ctl, enum ctl_event e)
 	}
 }
 
+/* The runtime directory is wanted in any case: sockets of storage daemons live there, too. */
+static int listen_for(struct ctl *ctl, char *why, size_t size)
+{
+	const struct vm_config *cfg = &ctl->vm->cfg;
+	char path[PATH_MAX];
+	int err = kvmb_rundir_make(why, size);
+
+	if (cfg->control)
+		return kvmb_listen_unix(&ctl->listener, cfg->control, why, size);
+	if (err)
+		return err;
+	if (kvmb_rundir_socket(kvmb_rundir(), cfg->name, path, sizeof(path))) {
+		snprintf(why, size, "the name is too long");
+		return -ENAMETOOLONG;
+	}
+	return kvmb_listen_unix(&ctl->listener, path, why, size);
+}
+
 struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 {
 	struct ctl *ctl = kvmb_xzalloc(sizeof(*ctl));
 
 	ctl->vm = vm;
-	ctl->fd = -1;
-	if (vm->cfg.control) {
-		snprintf(ctl->path, sizeof(ctl->path), "%s", vm->cfg.control);
-	} else {
-		if (kvmb_rundir_make(why, size))
-			goto err;
-		if (ctl_socket_path(vm->cfg.name, ctl->path, sizeof(ctl->path))) {
-			snprintf(why, size, "the name is too long");
-			goto err;
-		}
+	ctl->listener.fd = -1;
+	if (listen_for(ctl, why, size)) {
+		ctl_destroy(ctl);
+		return NULL;
 	}
-	ctl->fd = kvmb_listen_unix(ctl->path, why, size);
-	if (ctl->fd < 0)
-		goto err;
-	ctl->watch = kvmb_loop_add(vm->loop, ctl->fd, EPOLLIN, on_connect, ctl);
+	ctl->watch = kvmb_loop_add(vm->loop, ctl->listener.fd, EPOLLIN, on_connect, ctl);
 	return ctl;
-err:
-	ctl_destroy(ctl);
-	return NULL;
 }
 
 void ctl_destroy(struct ctl *ctl)
@@ -578,9 +583,6 @@ void ctl_destroy(struct ctl *ctl)
 	while (ctl->clients)
 		drop_client(ctl->clients);
 	kvmb_loop_del(ctl->watch);
-	if (ctl->fd >= 0) {
-		close(ctl->fd);
-		unlink(ctl->path);
-	}
+	kvmb_unlisten_unix(&ctl->listener);
 	free(ctl);
 }

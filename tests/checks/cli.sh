@@ -82,6 +82,9 @@ if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	expect 1 'no connection to its NBD server' $K run --kernel build/guest/mb.elf --disk "nbd+unix:///?socket=$W/none" --serial none
 	expect 1 'which is left alone' $K run --kernel build/guest/mb.elf --control "$W/junk" --serial none
 	expect 1 'which is left alone' $K run --kernel build/guest/mb.elf --serial "unix=$W/junk"
+	expect 1 'the path is empty' $K run --kernel build/guest/mb.elf --control '' --serial none
+	expect 1 'open to every user' $K run --kernel build/guest/mb.elf --control @kvmbus --serial none
+	expect 1 'too long' $K run --kernel build/guest/mb.elf --control "$W/$(printf %0120d 1)" --serial none
 	expect 1 'disk .*: No such file' $K run --kernel build/guest/mb.elf --disk "$W/none" --serial "file=$W/junk"
 	[ "$(cat "$W/junk")" = 'not a kernel at all' ] || { echo "not ok cli: a file was touched"; bad=1; }
 	expect 1 'no such tap' $K run --kernel build/guest/mb.elf --nic tap=nosuch0 --serial none

@@ -2,29 +2,38 @@
 /* A path to listen on: free, left behind, in use, or something else. */
 #include "lib/sock.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/test.h"
+#include "tests/harness/connect.h"
 
 static char path[64], why[256];
+static struct kvmb_listener first, second;
 
 static int setup(void **state)
 {
 	(void)state;
 	snprintf(path, sizeof(path), "/tmp/kvmb-sock-%d", (int)getpid());
 	why[0] = 0;
+	first.fd = second.fd = -1;
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
+	kvmb_unlisten_unix(&first);
+	kvmb_unlisten_unix(&second);
 	unlink(path);
 	return 0;
 }
@@ -32,57 +41,58 @@ static int teardown(void **state)
 static void a_new_one_is_its_owners_alone(void **state)
 {
 	struct stat st;
-	int fd = kvmb_listen_unix(path, why, sizeof(why));
 
 	(void)state;
-	assert_true(fd >= 0);
+	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
-	close(fd);
+	assert_true(fcntl(first.fd, F_GETFL) & O_NONBLOCK);
+	kvmb_unlisten_unix(&first);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* A process that dies closes its socket, and the name stays. */
+static void crash(struct kvmb_listener *l)
+{
+	close(l->fd);
+	l->fd = -1;
 }
 
 static void what_a_crash_left_is_replaced(void **state)
 {
-	int fd = kvmb_listen_unix(path, why, sizeof(why));
-
 	(void)state;
-	close(fd); /* and the name stays */
+	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
+	crash(&first);
 	assert_int_equal(access(path, F_OK), 0);
-	fd = kvmb_listen_unix(path, why, sizeof(why));
-	assert_true(fd >= 0);
-	close(fd);
+	assert_int_equal(kvmb_listen_unix(&second, path, why, sizeof(why)), 0);
 }
 
 static void one_that_answers_is_not(void **state)
 {
-	int fd = kvmb_listen_unix(path, why, sizeof(why)), again;
-
 	(void)state;
-	again = kvmb_listen_unix(path, why, sizeof(why));
-	assert_int_equal(again, -1);
+	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
+	assert_int_equal(kvmb_listen_unix(&second, path, why, sizeof(why)), -1);
 	assert_non_null(strstr(why, "in use"));
-	close(fd);
 }
 
 /* It answers nobody, but it is there: its queue of callers is full. */
 static void one_that_is_too_busy_to_answer_is_not_either(void **state)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd = kvmb_listen_unix(path, why, sizeof(why)), callers[64], i, n = 0;
+	int callers[64], i, n = 0;
 
 	(void)state;
+	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
 	for (i = 0; i < 64; i++) {
 		callers[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		n += !connect(callers[i], (struct sockaddr *)&sa, sizeof(sa));
 	}
 	assert_true(n < 64);
-	assert_int_equal(kvmb_listen_unix(path, why, sizeof(why)), -1);
+	assert_int_equal(kvmb_listen_unix(&second, path, why, sizeof(why)), -1);
 	assert_non_null(strstr(why, "in use"));
 	for (i = 0; i < 64; i++)
 		close(callers[i]);
-	close(fd);
 }
 
 static void a_file_is_left_alone(void **state)
@@ -93,7 +103,7 @@ static void a_file_is_left_alone(void **state)
 	(void)state;
 	assert_int_equal(write(fd, "precious", 8), 8);
 	close(fd);
-	assert_int_equal(kvmb_listen_unix(path, why, sizeof(why)), -1);
+	assert_int_equal(kvmb_listen_unix(&second, path, why, sizeof(why)), -1);
 	assert_non_null(strstr(why, "left alone"));
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(S_ISREG(st.st_mode));
@@ -107,10 +117,109 @@ static void a_path_that_cannot_be_is_said(void **state)
 	(void)state;
 	memset(longer, 'a', sizeof(longer));
 	longer[sizeof(longer) - 1] = 0;
-	assert_int_equal(kvmb_listen_unix(longer, why, sizeof(why)), -1);
+	assert_int_equal(kvmb_listen_unix(&second, longer, why, sizeof(why)), -1);
 	assert_non_null(strstr(why, "too long"));
-	assert_int_equal(kvmb_listen_unix("/nonexistent/s", why, sizeof(why)), -1);
+	assert_int_equal(kvmb_listen_unix(&second, "/nonexistent/s", why, sizeof(why)), -1);
 	assert_non_null(strstr(why, "No such file"));
+}
+
+/* An abstract socket has no mode: everybody on the machine could connect. */
+static void an_abstract_socket_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(kvmb_listen_unix(&first, "", why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "empty"));
+	assert_int_equal(kvmb_listen_unix(&first, "@kvmbus", why, sizeof(why)), -1);
+	assert_non_null(strstr(why, "abstract"));
+}
+
+static void a_successor_at_the_same_path_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
+	unlink(path); /* as systemd-tmpfiles or an administrator would */
+	assert_int_equal(kvmb_listen_unix(&second, path, why, sizeof(why)), 0);
+	kvmb_unlisten_unix(&first);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+#define STARTS 16
+
+/* One start of many at the same time. Its word is a byte: did it get the socket? It keeps it until the end. */
+static void start_one(int go, int said, int end)
+{
+	struct kvmb_listener l;
+	char c;
+
+	if (read(go, &c, 1) >= 0) {
+		c = !kvmb_listen_unix(&l, path, why, sizeof(why));
+		if (write(said, &c, 1) == 1 && read(end, &c, 1) >= 0)
+			_exit(0);
+	}
+	_exit(1);
+}
+
+static bool is_reached(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	bool reached;
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	reached = !connect(fd, (struct sockaddr *)&sa, sizeof(sa)) || errno == EAGAIN; /* busy with the others */
+	close(fd);
+	return reached;
+}
+
+static void of_many_starts_at_once_one_succeeds(void **state)
+{
+	int go[2], said[2], end[2], i, round, winners, reached = 0;
+	char c;
+
+	(void)state;
+	for (round = 0; round < 60; round++) {
+		assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
+		crash(&first);
+		assert_int_equal(pipe(go) | pipe(said) | pipe(end), 0);
+		for (i = 0; i < STARTS; i++) {
+			if (fork())
+				continue;
+			close(go[1]);
+			close(end[1]);
+			start_one(go[0], said[1], end[0]);
+		}
+		close(go[1]); /* all of them read its end */
+		for (i = 0, winners = 0; i < STARTS; i++) {
+			assert_int_equal(read(said[0], &c, 1), 1);
+			winners += c;
+		}
+		reached += is_reached(); /* it is the one that clients get */
+		close(end[1]);
+		while (wait(NULL) > 0)
+			;
+		close(go[0]), close(said[0]), close(said[1]), close(end[0]);
+		unlink(path);
+		assert_int_equal(winners, 1);
+		assert_int_equal(reached, round + 1);
+	}
+}
+
+static int is_of_test(const struct dirent *e)
+{
+	return !strncmp(e->d_name, path + strlen("/tmp/"), strlen(path + strlen("/tmp/")));
+}
+
+static void nothing_else_is_left_behind(void **state)
+{
+	struct dirent **names;
+	int n;
+
+	(void)state;
+	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
+	n = scandir("/tmp", &names, is_of_test, NULL);
+	assert_int_equal(n, 1);
+	free(names[0]);
+	free(names);
 }
 
 int main(void)
@@ -122,6 +231,10 @@ int main(void)
 		T(one_that_is_too_busy_to_answer_is_not_either),
 		T(a_file_is_left_alone),
 		T(a_path_that_cannot_be_is_said),
+		T(an_abstract_socket_is_refused),
+		T(a_successor_at_the_same_path_stays),
+		T(of_many_starts_at_once_one_succeeds),
+		T(nothing_else_is_left_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

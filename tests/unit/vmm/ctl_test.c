@@ -371,6 +371,24 @@ static void a_console_is_raw_from_its_answer_on(void **state)
 	close(fd);
 }
 
+/* None of these is to become the socket of somebody else, or of everybody. */
+static void a_path_that_names_no_file_is_refused_whole(void **state)
+{
+	static char longer[200];
+	struct vm other = { .loop = vm.loop };
+	char why[300] = "";
+
+	(void)state;
+	memset(longer, 'a', sizeof(longer) - 1);
+	memcpy(longer, "/tmp/", 5);
+	other.cfg.control = longer;
+	assert_null(ctl_create(&other, why, sizeof(why)));
+	assert_non_null(strstr(why, "too long"));
+	other.cfg.control = "";
+	assert_null(ctl_create(&other, why, sizeof(why)));
+	assert_non_null(strstr(why, "empty"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +401,7 @@ int main(void)
 		T(too_long_a_line_or_too_many_commands_end_the_talk),
 		T(stop_without_a_guest_that_can_is_refused_and_kill_ends),
 		T(a_console_is_raw_from_its_answer_on),
+		T(a_path_that_names_no_file_is_refused_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
