@@ -50,43 +50,20 @@ static const char *io_name(enum kvmb_io io)
 	return names[io];
 }
 
-static void hold(struct stor_chan *sc, struct stor_req *r, int err)
-{
-	r->state = REQ_HELD;
-	r->next = sc->held;
-	sc->held = r;
-	__atomic_store_n(&sc->s->stopped_err, err, __ATOMIC_RELAXED);
-	__atomic_fetch_or(&sc->s->stopped, 1ull << r->lun, __ATOMIC_RELEASE);
-	kvmb_loop_post(sc->s->loop, &sc->s->work);
-}
-
-/* A request that somebody took the ground from under: its unit went, or a reset came. */
-static void answer_gone(struct stor_chan *sc, struct stor_req *r)
-{
-	struct kvmb_scsi_cmd *cmd = &sc->cmd;
-
-	if (!stor_lun(sc->s, r->lun)) {
-		stor_answer_status(sc, r, KVMB_SRB_INVALID_LUN, KVMB_STOR_STATUS_INVALID_LUN);
-		return;
-	}
-	kvmb_scsi_sense(cmd, SENSE_ABORTED, 0, 0);
-	stor_answer_sense(sc, r, cmd->sense);
-}
-
 static void io_failed(struct stor_chan *sc, struct stor_req *r, int err)
 {
 	struct kvmb_unit_stats *c = stor_counts(sc, r->lun);
 	struct kvmb_scsi_cmd *cmd = &sc->cmd;
 
 	if (err == -ECANCELED) {
-		answer_gone(sc, r);
+		stor_answer_gone(sc, r);
 		return;
 	}
 	kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "disk %u (%s): %s at %llu failed: %s%s", r->lun,
 			      r->disk->path, io_name(r->io), (unsigned long long)(r->offset + r->done),
 			      strerror(-err), must_stop(r->disk, err) ? "; held back" : "");
 	if (must_stop(r->disk, err)) {
-		hold(sc, r, err);
+		stor_hold(sc, r, err);
 		return;
 	}
 	if (c)
@@ -111,7 +88,6 @@ struct io_uring_sqe *stor_sqe(struct stor_chan *sc)
 		stor_count(&sc->io_submits, 1);
 		sqe = io_uring_get_sqe(&sc->uring);
 	}
-	kvmb_assert(sqe);
 	return sqe;
 }
 
@@ -157,13 +133,17 @@ static u64 zero_length(const struct stor_req *r)
 	return KVMB_MIN(r->extents[r->extent].blocks * r->disk->block, ZERO_PIECE);
 }
 
-static void queue_uring(struct stor_chan *sc, struct stor_req *r)
+/* Return: false when the kernel takes nothing now. */
+static bool queue_uring(struct stor_chan *sc, struct stor_req *r)
 {
 	struct io_uring_sqe *sqe = stor_sqe(sc);
 	u64 at = r->offset + r->done;
 	u8 flags = 0;
-	int fd = file_of(sc, r, &flags);
+	int fd;
 
+	if (!sqe)
+		return false;
+	fd = file_of(sc, r, &flags);
 	switch (r->io) {
 	case KVMB_IO_READ:
 	case KVMB_IO_VERIFY:
@@ -186,6 +166,7 @@ static void queue_uring(struct stor_chan *sc, struct stor_req *r)
 	io_uring_sqe_set_data(sqe, r);
 	r->state = REQ_URING;
 	sc->inflight++;
+	return true;
 }
 
 static bool write_on_the_spot(const struct stor_chan *sc, const struct stor_req *r)
@@ -232,7 +213,7 @@ static void make_ready(struct stor_chan *sc, struct stor_req *r)
 void stor_issue_ready(struct stor_chan *sc)
 {
 	struct stor_req *r = sc->ready;
-	bool single = sc->num_ready == 1 && !sc->inflight;
+	bool single = sc->num_ready == 1 && !sc->inflight, full = false;
 
 	sc->ready = NULL;
 	sc->num_ready = 0;
@@ -244,7 +225,9 @@ void stor_issue_ready(struct stor_chan *sc)
 	while (r) {
 		struct stor_req *next = r->next;
 
-		queue_uring(sc, r);
+		full = full || !queue_uring(sc, r);
+		if (full)
+			stor_delay(sc, r, STOR_RETRY_NS);
 		r = next;
 	}
 }
@@ -320,7 +303,7 @@ void stor_cancel_at_disks(struct stor_chan *sc, u64 luns)
 
 /* ---- a request's way ---- */
 
-static void issue(struct stor_chan *sc, struct stor_req *r)
+void stor_issue(struct stor_chan *sc, struct stor_req *r)
 {
 	if (r->disk->ops)
 		submit_to_disk(sc, r);
@@ -388,6 +371,20 @@ static void verified(struct stor_chan *sc, struct stor_req *r)
 	stor_answer_sense(sc, r, cmd->sense);
 }
 
+/*
+ * The next piece of a request. A unit that goes, or a reset, does not wait for all of them:
+ * they may be a thousand, and nobody cancels one that is yet to come.
+ */
+static void go_on(struct stor_chan *sc, struct stor_req *r)
+{
+	if (stor_leaving(sc, r->lun))
+		io_failed(sc, r, -ECANCELED);
+	else if (r->disk->ops)
+		submit_to_disk(sc, r);
+	else
+		make_ready(sc, r);
+}
+
 static void moved(struct stor_chan *sc, struct stor_req *r, u32 bytes)
 {
 	r->done += bytes;
@@ -396,10 +393,7 @@ static void moved(struct stor_chan *sc, struct stor_req *r, u32 bytes)
 			same_chunk(r);
 		else
 			consume_iov(r, bytes);
-		if (r->disk->ops)
-			submit_to_disk(sc, r);
-		else
-			make_ready(sc, r);
+		go_on(sc, r);
 	} else if (r->io == KVMB_IO_VERIFY) {
 		verified(sc, r);
 	} else {
@@ -424,7 +418,7 @@ static void zeroed(struct stor_chan *sc, struct stor_req *r)
 		}
 		r->io = KVMB_IO_FLUSH; /* write-through: on stable storage before the answer */
 	}
-	issue(sc, r);
+	go_on(sc, r);
 }
 
 /* @res: bytes moved, 0 of a request without data, or -errno. */
@@ -434,7 +428,7 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 
 	r->state = REQ_TAKEN;
 	if (res == -EINTR || res == -EAGAIN)
-		make_ready(sc, r);
+		stor_delay(sc, r, STOR_RETRY_NS); /* at once might be for ever */
 	else if (res < 0 || (!res && data))
 		io_failed(sc, r, res ? res : -EIO); /* 0: the file became shorter */
 	else if (data)
@@ -538,23 +532,6 @@ static bool prepare(struct stor_req *r, const struct kvmb_scsi_cmd *cmd)
 	}
 }
 
-static void delay(struct stor_chan *sc, struct stor_req *r, u64 ns)
-{
-	struct io_uring_sqe *sqe = stor_sqe(sc);
-	struct __kernel_timespec ts = { .tv_sec = (long long)(ns / 1000000000u),
-					.tv_nsec = (long long)(ns % 1000000000u) };
-
-	r->state = REQ_DELAYED;
-	r->due_ns = stor_now(sc) + ns;
-	r->next = sc->delayed;
-	sc->delayed = r;
-	io_uring_prep_timeout(sqe, &ts, 0, 0);
-	io_uring_sqe_set_data64(sqe, STOR_UD_TIMER);
-	/* the kernel copies the time when it takes the entry, which must be before we return */
-	io_uring_submit(&sc->uring);
-	stor_count(&sc->io_submits, 1);
-}
-
 /* A decided command's I/O: @cmd->io is not NONE, @r has its unit and buffer. */
 void stor_begin_io(struct stor_chan *sc, struct stor_req *r, const struct kvmb_scsi_cmd *cmd)
 {
@@ -567,6 +544,7 @@ void stor_begin_io(struct stor_chan *sc, struct stor_req *r, const struct kvmb_s
 	r->length = cmd->io == KVMB_IO_FLUSH ? 0 : cmd->length;
 	r->done = 0;
 	r->extent = 0;
+	r->cost = (struct kvmb_throttle_cost){ 0 };
 	r->started_ns = stor_now(sc);
 	if (!prepare(r, cmd)) {
 		kvmb_scsi_sense(&sc->cmd, SENSE_ABORTED, 0x55, 0x03); /* insufficient resources */
@@ -574,46 +552,11 @@ void stor_begin_io(struct stor_chan *sc, struct stor_req *r, const struct kvmb_s
 		return;
 	}
 	if (kvmb_throttle_on(&r->disk->throttle)) {
-		wait = kvmb_throttle_take(&r->disk->throttle, r->length, r->started_ns);
+		wait = kvmb_throttle_charge(&r->disk->throttle, r->length, r->started_ns, &r->cost);
 		if (wait) {
-			delay(sc, r, wait);
+			stor_delay(sc, r, wait);
 			return;
 		}
 	}
-	issue(sc, r);
-}
-
-/* Those of @list that @pick wants are taken out and handed to @fn. */
-static void sweep(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 due_before,
-		  void (*fn)(struct stor_chan *sc, struct stor_req *r))
-{
-	struct stor_req *r = *list, *next;
-
-	*list = NULL; /* fn() may put it back */
-	for (; r; r = next) {
-		next = r->next;
-		if (luns >> r->lun & 1 && r->due_ns <= due_before) {
-			fn(sc, r);
-		} else {
-			r->next = *list;
-			*list = r;
-		}
-	}
-}
-
-void stor_run_delayed(struct stor_chan *sc)
-{
-	if (sc->delayed)
-		sweep(sc, &sc->delayed, ~0ull, stor_now(sc), issue);
-}
-
-void stor_retry_held(struct stor_chan *sc)
-{
-	sweep(sc, &sc->held, ~0ull, ~0ull, issue);
-}
-
-void stor_drop_waiting(struct stor_chan *sc, u64 luns)
-{
-	sweep(sc, &sc->delayed, luns, ~0ull, answer_gone);
-	sweep(sc, &sc->held, luns, ~0ull, answer_gone);
+	stor_issue(sc, r);
 }

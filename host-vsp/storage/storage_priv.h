@@ -15,6 +15,13 @@
  * waits until busy[] says that it has nothing of those units, and acknowledges the
  * generation. When all have, the bus thread goes on. A bus reset of the guest is a quiesce of
  * all units. One runs at a time; others queue.
+ *
+ * Answered means that nothing of the request can happen any more; who quiesces relies on it,
+ * and so does a guest whose reset is answered: an old write must not land on a newer one.
+ * What the kernel has is therefore waited for, never cancelled. A disk with operations owes
+ * the same: after cancel() of a write that its server has seen, done() comes when the server
+ * has answered or can not do it any more, and not before. A request of several pieces stops
+ * between two of them.
  */
 #ifndef KVMB_STORAGE_PRIV_H
 #define KVMB_STORAGE_PRIV_H
@@ -31,6 +38,8 @@
 #define STOR_MAX_REQUESTS 256u /* in flight per channel; the ring holds the rest back */
 #define STOR_BOUNCE_MAX (4u << 20) /* bytes of buffers of our own, a channel; likewise */
 #define STOR_SCRATCH 2048u     /* descriptor, 129 frames, 64 bytes of payload: 1136 */
+#define STOR_RETRY_NS 10000000ull /* what the kernel or malloc() refused is tried again after */
+#define STOR_NEVER (~0ull)
 
 enum stor_state { /* of a controller; written by the primary channel's worker */
 	STOR_CLOSED,	/* expects BEGIN_INITIALIZATION */
@@ -109,6 +118,7 @@ struct stor_req { /* its worker's; only dreq goes to another thread */
 	bool fua;
 	u64 offset, length, done; /* bytes */
 	u64 started_ns, due_ns;
+	struct kvmb_throttle_cost cost; /* of the limit that it waits for; given back when dropped */
 	u32 num_extents, extent;  /* ZERO: what there is, which one is next */
 	struct kvmb_extent *extents; /* malloc()ed, NULL otherwise */
 	u8 *bounce;		  /* VERIFY, SAME, unaligned O_DIRECT: malloc()ed, NULL otherwise */
@@ -140,6 +150,9 @@ struct stor_chan {
 	struct kvmb_disk *slots[KVMB_STORAGE_MAX_LUNS]; /* whose fd is registered in the ring */
 	bool slots_ok;
 	bool stopping, failed;
+	bool starved;		  /* no memory for a request: none is taken until wake_ns */
+	u64 to_arm;		  /* bit STOR_UD_*: polls that the kernel did not take */
+	u64 wake_ns;		  /* when something that waits for a time is due; STOR_NEVER */
 	u64 now;		  /* ns, of this turn; 0 = not taken yet */
 	u64 slow_until;		  /* no writes on the spot before this */
 	u32 taken;		  /* requests since the last sleep */
@@ -164,7 +177,6 @@ enum stor_reset { STOR_RESET_NONE, STOR_RESET_WANTED, STOR_RESET_RUNNING, STOR_R
 
 #define STOR_UD_SIGNAL 1 /* user_data of the polls; requests use their address */
 #define STOR_UD_KICK 2
-#define STOR_UD_TIMER 3
 
 /* One writer, many readers: no locked instruction needed. */
 static inline void stor_count(u64 *counter, u64 n)
@@ -184,17 +196,31 @@ static inline u64 stor_now(struct stor_chan *sc)
 	return sc->now;
 }
 
+/* Is the unit of a request to be let go of, or its channel? No new work of it then. */
+static inline bool stor_leaving(const struct stor_chan *sc, u32 lun)
+{
+	return sc->stopping || (sc->q_seen != sc->q_acked && sc->s->q_luns >> lun & 1);
+}
+
 /* storage_io.c */
 void stor_begin_io(struct stor_chan *sc, struct stor_req *r, const struct kvmb_scsi_cmd *cmd);
 void stor_issue_ready(struct stor_chan *sc);
 void stor_uring_done(struct stor_chan *sc, struct stor_req *r, int res);
 void stor_disks_done(struct stor_chan *sc);
+void stor_issue(struct stor_chan *sc, struct stor_req *r);
+void stor_cancel_at_disks(struct stor_chan *sc, u64 luns);
+void stor_forget_slots(struct stor_chan *sc, u64 luns);
+struct io_uring_sqe *stor_sqe(struct stor_chan *sc); /* NULL: the kernel takes nothing now */
+
+/* storage_wait.c */
+void stor_wake_at(struct stor_chan *sc, u64 ns); /* a turn of the worker at this time, at the latest */
+void stor_delay(struct stor_chan *sc, struct stor_req *r, u64 ns); /* issue it in @ns */
+void stor_hold(struct stor_chan *sc, struct stor_req *r, int err); /* until somebody says go on */
 void stor_run_delayed(struct stor_chan *sc);
 void stor_retry_held(struct stor_chan *sc);
 void stor_drop_waiting(struct stor_chan *sc, u64 luns);
-void stor_cancel_at_disks(struct stor_chan *sc, u64 luns);
-void stor_forget_slots(struct stor_chan *sc, u64 luns);
-struct io_uring_sqe *stor_sqe(struct stor_chan *sc);
+/* A request that somebody took the ground from under: its unit went, or a reset came. */
+void stor_answer_gone(struct stor_chan *sc, struct stor_req *r);
 
 /* storage_vsp.c */
 void stor_fail(struct stor_chan *sc, const char *why, int err);

@@ -432,11 +432,14 @@ static int stor_open(struct kvmb_chan *ch)
 
 	if (kvmb_chan_index(ch) && get_state(s) != STOR_READY)
 		return -EPROTO;
-	sc = kvmb_xzalloc(sizeof(*sc));
+	sc = calloc(1, sizeof(*sc));
+	if (!sc)
+		return -ENOMEM;
 	sc->s = s;
 	sc->ch = ch;
 	sc->io = kvmb_chan_io(ch);
 	sc->answers_tail = &sc->answers;
+	sc->wake_ns = STOR_NEVER;
 	pthread_mutex_init(&sc->lock, NULL);
 	err = start_uring(sc);
 	if (err)

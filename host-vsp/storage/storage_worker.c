@@ -9,7 +9,9 @@
  * and one system call both submits and waits. A turn of the loop reaps completions, looks at
  * what the bus thread wants, drains the ring into new requests, issues them together,
  * publishes answers with at most one signal, and submits; it sleeps only when a whole turn
- * did nothing, in the way that the tuner has found best.
+ * did nothing, in the way that the tuner has found best, and at most until something that
+ * waits is due (storage_wait.c). What the kernel refuses, for want of memory for instance,
+ * waits too: the worker never goes round without a pause.
  */
 #include <poll.h>
 #include <unistd.h>
@@ -27,8 +29,11 @@ static struct stor_req *take_req(struct stor_chan *sc)
 		if (sc->allocated == STOR_MAX_REQUESTS)
 			return NULL;
 		r = malloc(sizeof(*r));
-		if (!r)
+		if (!r) {
+			sc->starved = true;
+			stor_wake_at(sc, stor_now(sc) + STOR_RETRY_NS);
 			return NULL;
+		}
 		r->sc = sc;
 		r->extents = NULL;
 		r->bounce = NULL;
@@ -48,7 +53,8 @@ static bool quiescing(const struct stor_chan *sc)
 static bool accepting(const struct stor_chan *sc)
 {
 	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
-	       sc->bounced < STOR_BOUNCE_MAX && (sc->free || sc->allocated < STOR_MAX_REQUESTS);
+	       sc->bounced < STOR_BOUNCE_MAX &&
+	       (sc->free || (sc->allocated < STOR_MAX_REQUESTS && !sc->starved));
 }
 
 static bool drain(struct stor_chan *sc)
@@ -77,12 +83,32 @@ static bool drain(struct stor_chan *sc)
 	return n;
 }
 
+/* Poll @fd for good; again in a while when the kernel does not take it now. */
 static void arm_poll(struct stor_chan *sc, int fd, u64 tag)
 {
 	struct io_uring_sqe *sqe = stor_sqe(sc);
 
+	if (!sqe) {
+		sc->to_arm |= 1ull << tag;
+		stor_wake_at(sc, stor_now(sc) + STOR_RETRY_NS);
+		return;
+	}
+	sc->to_arm &= ~(1ull << tag);
 	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, tag);
+}
+
+/* A poll has said something. It ends when completions overflow, and when it cannot be. */
+static void rearm(struct stor_chan *sc, const struct io_uring_cqe *cqe, int fd)
+{
+	if (cqe->flags & IORING_CQE_F_MORE)
+		return;
+	if (cqe->res >= 0) {
+		arm_poll(sc, fd, cqe->user_data);
+		return;
+	}
+	sc->to_arm |= 1ull << cqe->user_data;
+	stor_wake_at(sc, stor_now(sc) + STOR_RETRY_NS);
 }
 
 /* Something other than the guest wants us. */
@@ -95,6 +121,7 @@ static void on_kick(struct stor_chan *sc)
 	if (__atomic_load_n(&sc->worker.stopping, __ATOMIC_ACQUIRE) && !sc->stopping) {
 		sc->stopping = true;
 		stor_cancel_at_disks(sc, ~0ull); /* nobody waits for them any more */
+		stor_drop_waiting(sc, ~0ull);	 /* and of the limit they take nothing */
 	}
 	stor_disks_done(sc);
 }
@@ -110,15 +137,14 @@ static bool reap(struct stor_chan *sc)
 		switch (cqe->user_data) {
 		case STOR_UD_SIGNAL:
 			sc->io->stats.wakes++;
-			if (!(cqe->flags & IORING_CQE_F_MORE) && !sc->stopping)
-				arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
+			if (!sc->stopping)
+				rearm(sc, cqe, sc->io->signal_fd);
 			break;
 		case STOR_UD_KICK:
 			kicked = true;
-			if (!(cqe->flags & IORING_CQE_F_MORE))
-				arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
+			rearm(sc, cqe, sc->worker.stop_fd);
 			break;
-		case STOR_UD_TIMER:
+		case LIBURING_UDATA_TIMEOUT: /* of our sleep, on kernels before 5.11 */
 			break;
 		default:
 			stor_uring_done(sc, io_uring_cqe_get_data(cqe), cqe->res);
@@ -129,6 +155,20 @@ static bool reap(struct stor_chan *sc)
 	if (kicked)
 		on_kick(sc);
 	return n > 0;
+}
+
+/* What waited for a time: has it come? */
+static void on_time(struct stor_chan *sc)
+{
+	if (sc->wake_ns == STOR_NEVER || stor_now(sc) < sc->wake_ns)
+		return;
+	sc->wake_ns = STOR_NEVER;
+	sc->starved = false;
+	if (sc->to_arm & 1ull << STOR_UD_SIGNAL)
+		arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
+	if (sc->to_arm & 1ull << STOR_UD_KICK)
+		arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
+	stor_run_delayed(sc);
 }
 
 static bool busy_with(const struct stor_chan *sc, u64 luns)
@@ -213,6 +253,46 @@ static bool poll_a_while(struct stor_chan *sc)
 	return false;
 }
 
+/* The kernel could not: leave it alone for a moment, unless something completes. */
+static void pause_after(struct stor_chan *sc, int err)
+{
+	struct pollfd p = { .fd = sc->uring.ring_fd, .events = POLLIN };
+
+	if (err < 0 && err != -ETIME && err != -EINTR)
+		poll(&p, 1, (int)(STOR_RETRY_NS / 1000000));
+}
+
+static void submit(struct stor_chan *sc)
+{
+	int err = io_uring_submit(&sc->uring);
+
+	stor_count(&sc->io_submits, 1);
+	pause_after(sc, err);
+}
+
+/* Until a completion comes, or wake_ns. */
+static void sleep_in_uring(struct stor_chan *sc)
+{
+	struct __kernel_timespec ts;
+	struct io_uring_cqe *cqe;
+	u64 now, ns;
+	int err;
+
+	if (sc->wake_ns == STOR_NEVER) {
+		err = io_uring_submit_and_wait(&sc->uring, 1);
+	} else {
+		now = kvmb_mono_ns();
+		if (now >= sc->wake_ns)
+			return;
+		ns = sc->wake_ns - now;
+		ts = (struct __kernel_timespec){ .tv_sec = (long long)(ns / 1000000000u),
+						 .tv_nsec = (long long)(ns % 1000000000u) };
+		err = io_uring_submit_and_wait_timeout(&sc->uring, &cqe, 1, &ts, NULL);
+	}
+	stor_count(&sc->io_submits, 1);
+	pause_after(sc, err);
+}
+
 static void sleep_until_news(struct stor_chan *sc)
 {
 	kvmb_tuner_note(&sc->tuner, sc->taken);
@@ -226,8 +306,7 @@ static void sleep_until_news(struct stor_chan *sc)
 			return;
 		}
 	}
-	io_uring_submit_and_wait(&sc->uring, 1);
-	stor_count(&sc->io_submits, 1);
+	sleep_in_uring(sc);
 	if (accepting(sc))
 		kvmb_ring_mask(&sc->io->rx);
 }
@@ -244,21 +323,19 @@ void stor_worker_run(void *arg)
 	while (!sc->stopping || sc->inflight) {
 		sc->now = 0;
 		progress = reap(sc);
-		stor_run_delayed(sc);
+		on_time(sc);
 		serve_retry(sc);
 		serve_quiesce(sc);
 		finish_reset(sc);
 		progress |= drain(sc);
 		stor_issue_ready(sc);
 		publish(sc);
-		if (sc->ready) {
+		if (sc->ready)
 			continue; /* what an answer on the spot left over */
-		} else if (io_uring_sq_ready(&sc->uring)) {
-			io_uring_submit(&sc->uring);
-			stor_count(&sc->io_submits, 1);
-		} else if (!progress) {
+		if (io_uring_sq_ready(&sc->uring))
+			submit(sc);
+		else if (!progress)
 			sleep_until_news(sc);
-		}
 	}
 	kvmb_chan_closed(sc->ch);
 }

@@ -186,9 +186,10 @@ static inline void assert_sense(const struct kvmb_wire_stor *p, u8 key, u8 asc)
 static struct slow {
 	pthread_mutex_t lock;
 	struct kvmb_disk_req *held[64]; /* submitted, not yet answered */
-	u32 num, retries;
+	u32 num, retries, cancels;
 	int fail;			/* answer at once with this */
 	bool at_once;
+	bool deaf;			/* a cancel does nothing: the server has it already */
 } slow = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static inline void slow_submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
@@ -210,9 +211,10 @@ static inline void slow_cancel(struct kvmb_disk *d, struct kvmb_disk_req *r)
 
 	(void)d;
 	pthread_mutex_lock(&slow.lock);
+	slow.cancels++;
 	for (i = 0; i < slow.num && slow.held[i] != r; i++)
 		;
-	if (i < slow.num) {
+	if (i < slow.num && !slow.deaf) {
 		slow.held[i] = slow.held[--slow.num];
 		r->result = -ECANCELED;
 		r->done(r);
@@ -246,7 +248,8 @@ static inline struct kvmb_disk *slow_disk(enum kvmb_disk_on_error on_error)
 	d->on_error = on_error;
 	strcpy(d->path, "slow");
 	strcpy(d->serial, "slow");
-	slow.num = slow.retries = 0;
+	slow.num = slow.retries = slow.cancels = 0;
+	slow.deaf = false;
 	__atomic_store_n(&slow.fail, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&slow.at_once, false, __ATOMIC_RELEASE);
 	return d;
@@ -266,14 +269,34 @@ static inline void wait_held(u32 n)
 	assert_int_equal(have, n);
 }
 
-static inline void finish_held(int result)
+static inline void wait_cancels(u32 n)
+{
+	u64 until = kvmb_now_ms() + 2000;
+	u32 have;
+
+	do {
+		pthread_mutex_lock(&slow.lock);
+		have = slow.cancels;
+		pthread_mutex_unlock(&slow.lock);
+		kvmb_loop_once(f.loop, 1);
+	} while (have < n && kvmb_now_ms() < until);
+	assert_int_equal(have, n);
+}
+
+/* The last @n that are held. */
+static inline void finish_some(u32 n, int result)
 {
 	pthread_mutex_lock(&slow.lock);
-	while (slow.num) {
+	while (slow.num && n--) {
 		slow.held[--slow.num]->result = result;
 		slow.held[slow.num]->done(slow.held[slow.num]);
 	}
 	pthread_mutex_unlock(&slow.lock);
+}
+
+static inline void finish_held(int result)
+{
+	finish_some(UINT32_MAX, result);
 }
 
 static u32 gone;

@@ -137,6 +137,44 @@ static void a_reset_waits_for_all_channels(void **state)
 	fake_unmap(&sub);
 }
 
+/*
+ * A WRITE SAME is many writes at the disk, a few zeroings are many too. Whoever wants it gone
+ * waits for the one that the server has, and the next is not begun.
+ */
+static void a_reset_stops_between_two_pieces(void **state)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_RESET_BUS) }, a;
+	u64 gpa = fake_alloc(&f, 1) << 12, same, unmap, reset;
+	u8 *list = fake_ptr(&f, gpa + 2048);
+	struct kvmb_disk *d = slow_disk(0);
+
+	(void)state;
+	d->can_zero = true;
+	slow.deaf = true;
+	kvmb_storage_attach(s, d, false, 3);
+	init();
+	memset(fake_ptr(&f, gpa), 0x5a, 512);
+	list[1] = 38;
+	list[3] = 32;
+	list[19] = list[35] = 8; /* two ranges of 8 blocks */
+	same = send_srb(&c, 3, CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0), 16, KVMB_SRB_DATA_OUT, gpa, 512);
+	wait_held(1);
+	assert_int_equal(slow.held[0]->length, 65536); /* the first of eight */
+	unmap = send_srb(&c, 3, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT, gpa + 2048, 40);
+	wait_held(2);
+	reset = ++next_id;
+	fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, reset, NULL, 0, &p, sizeof(p));
+	wait_cancels(2);
+	finish_some(1, 0);
+	assert_int_equal(answer(&a, unmap), 0);
+	assert_sense(&a, 0x0b, 0);
+	finish_some(1, 0);
+	assert_int_equal(answer(&a, same), 0);
+	assert_sense(&a, 0x0b, 0);
+	assert_int_equal(answer(&a, reset), 0);
+	wait_held(0);
+}
+
 static void a_medium_is_changed(void **state)
 {
 	u64 gpa = fake_alloc(&f, 1) << 12;
@@ -203,7 +241,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_disk_comes_and_is_seen), T(a_new_disk_is_there_before_the_guest_is_told),
-		T(a_disk_goes_with_io_in_flight), T(a_reset_waits_for_all_channels), T(a_medium_is_changed),
+		T(a_disk_goes_with_io_in_flight), T(a_reset_waits_for_all_channels),
+		T(a_reset_stops_between_two_pieces), T(a_medium_is_changed),
 		T(a_larger_disk_is_told), T(a_locked_image_is_refused),
 	};
 

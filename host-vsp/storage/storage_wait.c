@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests that wait: for the disk's limit, for a kernel that takes nothing now, for a retry.
+ *
+ * DOC: Theory of operation
+ *
+ * What waits for a time is on chan->delayed, and chan->wake_ns is the earliest of those times.
+ * The worker sleeps no longer than until then; that is all the timer there is, so a guest that
+ * makes requests wait and drops them again leaves nothing behind in the kernel. What it drops
+ * gives back what it had cost of the limit.
+ */
+#include "host-vsp/storage/storage_priv.h"
+
+#include "lib/util.h"
+
+void stor_wake_at(struct stor_chan *sc, u64 ns)
+{
+	sc->wake_ns = KVMB_MIN(sc->wake_ns, ns);
+}
+
+void stor_delay(struct stor_chan *sc, struct stor_req *r, u64 ns)
+{
+	r->state = REQ_DELAYED;
+	r->due_ns = stor_now(sc) + ns;
+	r->next = sc->delayed;
+	sc->delayed = r;
+	stor_wake_at(sc, r->due_ns);
+}
+
+void stor_hold(struct stor_chan *sc, struct stor_req *r, int err)
+{
+	r->state = REQ_HELD;
+	r->next = sc->held;
+	sc->held = r;
+	__atomic_store_n(&sc->s->stopped_err, err, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&sc->s->stopped, 1ull << r->lun, __ATOMIC_RELEASE);
+	kvmb_loop_post(sc->s->loop, &sc->s->work);
+}
+
+void stor_answer_gone(struct stor_chan *sc, struct stor_req *r)
+{
+	struct kvmb_scsi_cmd *cmd = &sc->cmd;
+
+	if (!stor_lun(sc->s, r->lun)) {
+		stor_answer_status(sc, r, KVMB_SRB_INVALID_LUN, KVMB_STOR_STATUS_INVALID_LUN);
+		return;
+	}
+	kvmb_scsi_sense(cmd, SENSE_ABORTED, 0, 0);
+	stor_answer_sense(sc, r, cmd->sense);
+}
+
+/* Those of @list that are of @luns and due are taken out and handed to @fn. */
+static void sweep(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 due_before,
+		  void (*fn)(struct stor_chan *sc, struct stor_req *r))
+{
+	struct stor_req *r = *list, *next;
+
+	*list = NULL; /* fn() may put it back */
+	for (; r; r = next) {
+		next = r->next;
+		if (luns >> r->lun & 1 && r->due_ns <= due_before) {
+			fn(sc, r);
+		} else {
+			r->next = *list;
+			*list = r;
+		}
+	}
+}
+
+/* It has waited for what it cost. */
+static void issue_due(struct stor_chan *sc, struct stor_req *r)
+{
+	r->cost = (struct kvmb_throttle_cost){ 0 };
+	stor_issue(sc, r);
+}
+
+static void drop(struct stor_chan *sc, struct stor_req *r)
+{
+	kvmb_throttle_give_back(&r->disk->throttle, &r->cost);
+	stor_answer_gone(sc, r);
+}
+
+void stor_run_delayed(struct stor_chan *sc)
+{
+	struct stor_req *r;
+
+	sweep(sc, &sc->delayed, ~0ull, stor_now(sc), issue_due);
+	for (r = sc->delayed; r; r = r->next)
+		stor_wake_at(sc, r->due_ns);
+}
+
+void stor_retry_held(struct stor_chan *sc)
+{
+	sweep(sc, &sc->held, ~0ull, ~0ull, stor_issue);
+}
+
+void stor_drop_waiting(struct stor_chan *sc, u64 luns)
+{
+	sweep(sc, &sc->delayed, luns, ~0ull, drop);
+	sweep(sc, &sc->held, luns, ~0ull, drop);
+}

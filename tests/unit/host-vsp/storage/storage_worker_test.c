@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A channel's worker when something is short: the disk's limit, the kernel's queue, memory, a
+ * medium that hangs. Nothing grows, nothing spins, nothing is answered too early.
+ */
+#include <liburing.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "lib/util.h"
+#include "tests/harness/storage_guest.h"
+
+/* ---- what the worker hands to the kernel ---- */
+
+static u32 num_timeouts, num_fsyncs; /* entries of that kind; atomic */
+static int submit_err;		     /* atomic: every submission fails with it */
+static u32 submits;		     /* atomic: attempts */
+
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	int err = __atomic_load_n(&submit_err, __ATOMIC_ACQUIRE);
+	unsigned int i, mask = *ring->sq.kring_mask;
+
+	__atomic_fetch_add(&submits, 1, __ATOMIC_RELAXED);
+	if (err)
+		return err;
+	for (i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++) {
+		u8 op = ring->sq.sqes[i & mask].opcode;
+
+		if (op == IORING_OP_TIMEOUT)
+			__atomic_fetch_add(&num_timeouts, 1, __ATOMIC_RELAXED);
+		if (op == IORING_OP_FSYNC)
+			__atomic_fetch_add(&num_fsyncs, 1, __ATOMIC_RELAXED);
+	}
+	return __real_io_uring_submit(ring);
+}
+
+static bool no_memory; /* atomic: malloc() has none */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	return __atomic_load_n(&no_memory, __ATOMIC_ACQUIRE) ? NULL : __real_malloc(size);
+}
+
+/* ---- the guest ---- */
+
+static u64 loop_max_us; /* longest turn of the bus thread */
+
+static void turn(void)
+{
+	struct timespec a, b;
+	u64 us;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+	kvmb_loop_once(f.loop, 0);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+	us = (u64)((b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000);
+	loop_max_us = KVMB_MAX(loop_max_us, us);
+}
+
+/* Completions that come within @ms. Return: how many; the last is *last. */
+static u32 collect(u32 want, u32 ms, u64 *last)
+{
+	u8 buf[256] __attribute__((aligned(8)));
+	u64 until = kvmb_now_ms() + ms;
+	struct kvmb_pkt pkt;
+	u32 got = 0;
+
+	while (got < want && kvmb_now_ms() < until) {
+		turn();
+		if (kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt)) {
+			usleep(50);
+			continue;
+		}
+		got += pkt.type == KVMB_PKT_COMPLETION;
+		*last = pkt.trans_id;
+		kvmb_ring_skip(&c.rx, &pkt);
+		if (kvmb_ring_release(&c.rx) > 0)
+			fake_signal(&f, &c);
+	}
+	return got;
+}
+
+static u64 send_reset(void)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_RESET_BUS) };
+
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL, 0, &p,
+				   sizeof(p)), 0);
+	return next_id;
+}
+
+static u64 read_block(u8 lun, u64 gpa)
+{
+	return send_srb(&c, lun, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512);
+}
+
+static u64 cpu_ms(void)
+{
+	struct rusage r;
+
+	getrusage(RUSAGE_SELF, &r);
+	return (u64)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000 +
+	       (u64)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1000;
+}
+
+/* io_uring requests of the whole machine; 0 where it does not say. For the figures only. */
+static long kiocbs(void)
+{
+	char line[256];
+	long n = 0;
+	FILE *p = fopen("/proc/slabinfo", "re");
+
+	while (p && fgets(line, sizeof(line), p))
+		sscanf(line, "io_kiocb %ld", &n);
+	if (p)
+		fclose(p);
+	return n;
+}
+
+static struct kvmb_disk *disk0(void)
+{
+	struct kvmb_unit_info i;
+
+	assert_true(kvmb_storage_unit(s, 0, &i));
+	return i.disk;
+}
+
+/* Another raw disk; its file has no name any more. */
+static char spare_path[] = "/tmp/kvmbus-spare-XXXXXX";
+
+static struct kvmb_disk *spare_disk(enum kvmb_disk_cache cache)
+{
+	struct kvmb_disk_spec spec = { .path = spare_path, .cache = cache };
+	char why[KVMB_DISK_WHY] = "";
+	struct kvmb_disk *d = NULL;
+	int fd;
+
+	strcpy(spare_path, "/tmp/kvmbus-spare-XXXXXX");
+	fd = mkstemp(spare_path);
+	assert_int_equal(ftruncate(fd, BLOCKS * 512), 0);
+	close(fd);
+	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
+	unlink(spare_path);
+	return d;
+}
+
+/*
+ * A guest that resets its bus for ever on a limited disk: what it dropped costs nothing, and
+ * nothing of it stays, neither in the kernel nor in the limit.
+ */
+static void a_reset_loop_on_a_limited_disk_leaves_nothing_behind(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, until, last, cpu, reset;
+	struct kvmb_wire_stor a;
+	long slab = kiocbs();
+	u32 rounds = 0, i;
+
+	(void)state;
+	init();
+	__atomic_store_n(&disk0()->throttle.iops, 10, __ATOMIC_RELAXED);
+	num_timeouts = 0;
+	loop_max_us = 0;
+	until = kvmb_now_ms() + 3000;
+	while (kvmb_now_ms() < until) {
+		for (i = 0; i < 100; i++)
+			read_block(0, gpa);
+		reset = send_reset();
+		assert_int_equal(collect(101, 4000, &last), 101);
+		assert_int_equal(last, reset);
+		rounds++;
+	}
+	slab = kiocbs() - slab;
+	/* one more, which waits: for about a tenth of a second, asleep */
+	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	assert_sense(&a, 6, 0x29);
+	for (i = 0; i < 3; i++)
+		last = read_block(0, gpa);
+	cpu = cpu_ms();
+	i = collect(3, 2000, &last);
+	cpu = cpu_ms() - cpu;
+	print_message("%u rounds of 100 reads and a reset: %u timeouts queued, io_kiocb %+ld, longest turn of the "
+		      "bus thread %llu us; then %u of 3 reads within 2 s, %llu ms of CPU\n", rounds, num_timeouts,
+		      slab, (unsigned long long)loop_max_us, i, (unsigned long long)cpu);
+	assert_int_equal(i, 3);
+	assert_true(num_timeouts <= 1);
+	assert_true(loop_max_us < 100000);
+}
+
+/* The kernel takes no more entries: the requests wait, and are done when it does. */
+static void a_full_submission_queue_is_waited_for(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, last, before;
+	struct kvmb_disk *d = spare_disk(KVMB_CACHE_WRITEBACK);
+	u32 i, n;
+
+	(void)state;
+	d->direct = true; /* nothing on the spot */
+	kvmb_storage_attach(s, d, false, 3);
+	init();
+	__atomic_store_n(&submit_err, -EAGAIN, __ATOMIC_RELEASE);
+	for (i = 0; i < 150; i++)
+		read_block(3, gpa);
+	assert_int_equal(collect(1, 50, &last), 0);
+	__atomic_store_n(&submits, 0, __ATOMIC_RELEASE);
+	before = cpu_ms();
+	assert_int_equal(collect(1, 500, &last), 0);
+	n = __atomic_load_n(&submits, __ATOMIC_ACQUIRE);
+	print_message("150 reads and a kernel that takes none: %u attempts, %llu ms of CPU in 500 ms\n", n,
+		      (unsigned long long)(cpu_ms() - before));
+	assert_true(n <= 200);
+	__atomic_store_n(&submit_err, 0, __ATOMIC_RELEASE);
+	assert_int_equal(collect(150, 4000, &last), 150);
+}
+
+static void without_memory_for_requests_nothing_spins(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, last, cpu;
+	u32 i;
+
+	(void)state;
+	init();
+	kvmb_storage_attach(s, slow_disk(0), false, 3);
+	/* those that exist are at the disk: the next one needs memory */
+	__atomic_store_n(&no_memory, true, __ATOMIC_RELEASE);
+	for (i = 0; i < 20; i++)
+		send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+	assert_int_equal(collect(1, 50, &last), 0);
+	cpu = cpu_ms();
+	usleep(500000);
+	cpu = cpu_ms() - cpu;
+	print_message("no memory for a request: %llu ms of CPU in 500 ms\n", (unsigned long long)cpu);
+	__atomic_store_n(&no_memory, false, __ATOMIC_RELEASE);
+	assert_true(cpu < 100);
+	wait_held(20);
+	finish_held(0);
+	assert_int_equal(collect(20, 4000, &last), 20);
+}
+
+/* ---- a raw disk that hangs: its file is a pipe ---- */
+
+static int pipe_fds[2];
+
+static struct kvmb_disk *pipe_disk(int fd)
+{
+	struct kvmb_disk *d = calloc(1, sizeof(*d));
+
+	d->fd = fd;
+	d->lock_fd = -1;
+	d->block = 512;
+	d->blocks = 4096;
+	d->direct = true; /* through the kernel's queue, not on the spot */
+	strcpy(d->path, "pipe");
+	return d;
+}
+
+static void make_full_pipe(void)
+{
+	static u8 junk[4096];
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	fcntl(pipe_fds[1], F_SETPIPE_SZ, 4096);
+	assert_int_equal(write(pipe_fds[1], junk, 4096), 4096);
+}
+
+static void drain_pipe(void)
+{
+	static u8 junk[4096];
+
+	assert_int_equal(read(pipe_fds[0], junk, 4096), 4096);
+}
+
+/* Whatever the kernel has may still reach the disk: only when it has is the reset done. */
+static void a_reset_waits_for_a_write_that_the_kernel_has(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, last, write, reset;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	make_full_pipe();
+	kvmb_storage_attach(s, pipe_disk(pipe_fds[1]), false, 3);
+	init();
+	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	write = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	assert_int_equal(collect(1, 100, &last), 0);
+	reset = send_reset();
+	assert_int_equal(collect(1, 300, &last), 0);
+	drain_pipe();
+	assert_int_equal(collect(1, 2000, &last), 1);
+	assert_int_equal(last, write);
+	assert_int_equal(collect(1, 2000, &last), 1);
+	assert_int_equal(last, reset);
+	drain_pipe(); /* the write is there, whole */
+	close(pipe_fds[0]);
+}
+
+static void a_close_waits_for_a_write_that_the_kernel_has(void **state)
+{
+	struct kvmb_wire_relid m = { .relid = cpu_to_le32(c.relid) };
+	u64 gpa = fake_alloc(&f, 1) << 12, last, until;
+
+	(void)state;
+	make_full_pipe();
+	kvmb_storage_attach(s, pipe_disk(pipe_fds[1]), false, 3);
+	init();
+	send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	assert_int_equal(collect(1, 100, &last), 0);
+	fake_post(&f, KVMB_MSG_CLOSE, &m, sizeof(m));
+	assert_false(fake_teardown(&f, c.relid, c.gpadl));
+	for (until = kvmb_now_ms() + 300; kvmb_now_ms() < until;)
+		kvmb_loop_once(f.loop, 10);
+	assert_null(fake_next(&f, KVMB_MSG_GPADL_TORNDOWN));
+	drain_pipe();
+	assert_non_null(fake_wait(&f, KVMB_MSG_GPADL_TORNDOWN));
+	drain_pipe();
+	close(pipe_fds[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_reset_loop_on_a_limited_disk_leaves_nothing_behind),
+		T(a_full_submission_queue_is_waited_for), T(without_memory_for_requests_nothing_spins),
+		T(a_reset_waits_for_a_write_that_the_kernel_has),
+		T(a_close_waits_for_a_write_that_the_kernel_has),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
