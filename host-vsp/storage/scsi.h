@@ -95,7 +95,7 @@ struct kvmb_scsi_cmd {
 	u8 sense[KVMB_SCSI_SENSE_LEN];
 	struct kvmb_disk *disk; /* that io is for; read once from the unit */
 	enum kvmb_io io;
-	bool fua;	  /* with WRITE: on stable storage before the answer */
+	bool fua;	  /* with WRITE, SAME, ZERO: on stable storage before the answer */
 	bool eject;	  /* the guest wants the medium out */
 	u64 offset;	  /* bytes; READ, WRITE, VERIFY, SAME */
 	u64 length;	  /* bytes; READ, WRITE and VERIFY: <= buffer */

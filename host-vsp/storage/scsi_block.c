@@ -70,6 +70,12 @@ static void decode(const u8 *c, u64 *lba, u64 *blocks, u8 *flags)
 	}
 }
 
+/* Does the guest rely on what was answered being on stable storage? It sees no write cache. */
+static bool write_through(struct kvmb_unit *u)
+{
+	return !__atomic_load_n(&u->wce, __ATOMIC_RELAXED);
+}
+
 void kvmb_scsi_rw(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
 	bool write = cmd->cdb[0] & 2;
@@ -90,7 +96,7 @@ void kvmb_scsi_rw(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd
 		return;
 	}
 	cmd->io = write ? KVMB_IO_WRITE : KVMB_IO_READ;
-	cmd->fua = write && (flags & 0x08 || !__atomic_load_n(&u->wce, __ATOMIC_RELAXED));
+	cmd->fua = write && (flags & 0x08 || write_through(u));
 	cmd->offset = lba * d->block;
 	cmd->length = blocks * d->block;
 }
@@ -135,7 +141,6 @@ void kvmb_scsi_unmap(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_
 	const u8 *p = cmd->param;
 	struct kvmb_extent *e;
 
-	(void)u;
 	if (cmd->cdb[1] & 1) { /* ANCHOR */
 		illegal_field(cmd);
 		return;
@@ -162,8 +167,10 @@ void kvmb_scsi_unmap(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_
 			return;
 		cmd->num_extents += e->blocks != 0;
 	}
-	if (cmd->num_extents)
-		cmd->io = KVMB_IO_ZERO;
+	if (!cmd->num_extents)
+		return;
+	cmd->io = KVMB_IO_ZERO;
+	cmd->fua = write_through(u);
 }
 
 static bool all_zero(const u8 *p, u32 len)
@@ -194,6 +201,7 @@ void kvmb_scsi_write_same(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 		illegal_field(cmd);
 		return;
 	}
+	cmd->fua = write_through(u);
 	zero = no_data || all_zero(cmd->param, d->block);
 	if (zero && d->can_zero) {
 		cmd->io = KVMB_IO_ZERO;
@@ -206,7 +214,6 @@ void kvmb_scsi_write_same(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 		return;
 	}
 	cmd->io = KVMB_IO_SAME;
-	cmd->fua = !__atomic_load_n(&u->wce, __ATOMIC_RELAXED);
 	cmd->offset = lba * d->block;
 	cmd->length = blocks * d->block;
 }

@@ -412,11 +412,12 @@ static void zeroed(struct stor_chan *sc, struct stor_req *r)
 	e->lba += bytes / r->disk->block;
 	e->blocks -= bytes / r->disk->block;
 	if (!e->blocks && ++r->extent == r->num_extents) {
-		if (!r->fua) {
+		/* a disk with operations was told to keep each piece; a file is synced once */
+		if (!r->fua || r->disk->ops) {
 			finish(sc, r, false);
 			return;
 		}
-		r->io = KVMB_IO_FLUSH; /* write-through: on stable storage before the answer */
+		r->io = KVMB_IO_FLUSH;
 	}
 	go_on(sc, r);
 }
@@ -436,7 +437,7 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 	else if (r->io == KVMB_IO_ZERO)
 		zeroed(sc, r);
 	else
-		finish(sc, r, true);
+		finish(sc, r, !r->extents); /* with extents it was the end of a ZERO */
 }
 
 void stor_uring_done(struct stor_chan *sc, struct stor_req *r, int res)

@@ -173,6 +173,27 @@ static void verify_write_same_and_unmap_do_it(void **state)
 	close(fd);
 }
 
+/* A disk with operations of its own is told what must be on stable storage: zeroes too. */
+static void zeroes_without_a_write_cache_carry_fua(void **state)
+{
+	struct kvmb_disk *d = slow_disk(0);
+	struct kvmb_wire_stor a;
+	u64 id;
+
+	(void)state;
+	d->can_zero = true;
+	d->cache = KVMB_CACHE_WRITETHROUGH;
+	kvmb_storage_attach(s, d, false, 3);
+	init();
+	id = send_srb(&c, 3, CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 64), 16, KVMB_SRB_DATA_NONE, 0, 0);
+	wait_held(1);
+	assert_int_equal(slow.held[0]->io, KVMB_IO_ZERO);
+	assert_true(slow.held[0]->fua);
+	finish_held(0);
+	assert_int_equal(answer(&a, id), 0); /* and with that it is done */
+	assert_int_equal(a.u.srb.srb_status, 1);
+}
+
 static void a_slow_disk_does_not_keep_others_waiting(void **state)
 {
 	u64 gpa = fake_alloc(&f, 4) << 12, id;
@@ -211,6 +232,7 @@ int main(void)
 		T(requests_that_need_buffers_of_ours_wait_for_each_other),
 		T(a_channel_closes_with_requests_at_the_disk),
 		T(a_request_that_moved_too_little_is_no_success), T(verify_write_same_and_unmap_do_it),
+		T(zeroes_without_a_write_cache_carry_fua),
 		T(a_slow_disk_does_not_keep_others_waiting), T(percentiles_are_within_a_quarter),
 	};
 

@@ -242,6 +242,41 @@ static void without_memory_for_requests_nothing_spins(void **state)
 	assert_int_equal(collect(20, 4000, &last), 20);
 }
 
+/* Zeroes are a write like any other: on stable storage before the answer, of every unit's kind. */
+static void zeroes_without_a_write_cache_are_synced(void **state)
+{
+	static const struct { u8 lun; u32 fsyncs; } rows[] = { { 3, 1 }, { 4, 0 } };
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	u8 *p = fake_ptr(&f, gpa);
+	struct kvmb_unit_stats st;
+	struct kvmb_wire_stor a;
+	size_t i;
+
+	(void)state;
+	kvmb_storage_attach(s, spare_disk(KVMB_CACHE_WRITETHROUGH), false, 3);
+	kvmb_storage_attach(s, spare_disk(KVMB_CACHE_WRITEBACK), false, 4);
+	init();
+	p[1] = 38; /* two ranges of UNMAP */
+	p[3] = 32;
+	p[15] = 100, p[19] = 8;
+	p[31] = 200, p[35] = 16;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		srb_lun(rows[i].lun, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* "LUNs changed" */
+		__atomic_store_n(&num_fsyncs, 0, __ATOMIC_RELEASE);
+		assert_int_equal(srb_lun(rows[i].lun, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT,
+					 gpa, 40, &a), 1);
+		CHECK_ROW(__atomic_load_n(&num_fsyncs, __ATOMIC_ACQUIRE), rows[i].fsyncs, i);
+		/* WRITE SAME (16) without data */
+		assert_int_equal(srb_lun(rows[i].lun, CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 64), 16,
+					 KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+		CHECK_ROW(__atomic_load_n(&num_fsyncs, __ATOMIC_ACQUIRE), 2 * rows[i].fsyncs, i);
+		kvmb_storage_unit_stats(s, rows[i].lun, &st); /* counted as what the guest wanted */
+		CHECK_ROW(st.ops[KVMB_KIND_OTHER], 2, i);
+		CHECK_ROW(st.flushes, 0, i);
+		CHECK_ROW(st.bytes[KVMB_KIND_OTHER], (8 + 16 + 64) * 512, i);
+	}
+}
+
 /* ---- a raw disk that hangs: its file is a pipe ---- */
 
 static int pipe_fds[2];
@@ -326,7 +361,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_reset_loop_on_a_limited_disk_leaves_nothing_behind),
 		T(a_full_submission_queue_is_waited_for), T(without_memory_for_requests_nothing_spins),
-		T(a_reset_waits_for_a_write_that_the_kernel_has),
+		T(zeroes_without_a_write_cache_are_synced), T(a_reset_waits_for_a_write_that_the_kernel_has),
 		T(a_close_waits_for_a_write_that_the_kernel_has),
 	};
 
