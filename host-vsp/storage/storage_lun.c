@@ -204,6 +204,23 @@ static void look_for_resets(struct kvmb_storage *s)
 	}
 }
 
+/*
+ * The guest ejected. Its command is done whatever becomes of it, so it may do so again and
+ * again, and only the first time is there something to take away: each taking away is a
+ * quiesce, and those wait for every channel, one of which may hang.
+ */
+static void tell_ejected(struct kvmb_storage *s, u32 lun)
+{
+	struct stor_lun *l = stor_lun(s, lun);
+
+	if (!l)
+		return;
+	if (l->unit.disk)
+		s->ev->ejected(s->ev_arg, s, lun);
+	else
+		__atomic_store_n(&l->unit.tray_open, 0, __ATOMIC_RELEASE);
+}
+
 static void tell_events(struct kvmb_storage *s)
 {
 	u64 stopped = __atomic_exchange_n(&s->stopped, 0, __ATOMIC_ACQ_REL);
@@ -214,7 +231,7 @@ static void tell_events(struct kvmb_storage *s)
 		if (stopped >> i & 1 && s->ev && s->ev->stopped)
 			s->ev->stopped(s->ev_arg, s, i, __atomic_load_n(&s->stopped_err, __ATOMIC_RELAXED));
 		if (ejected >> i & 1 && s->ev && s->ev->ejected)
-			s->ev->ejected(s->ev_arg, s, i);
+			tell_ejected(s, i);
 	}
 }
 

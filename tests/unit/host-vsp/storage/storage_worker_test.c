@@ -356,13 +356,74 @@ static void a_close_waits_for_a_write_that_the_kernel_has(void **state)
 	close(pipe_fds[0]);
 }
 
+/* ---- ejecting while somebody hangs ---- */
+
+static u32 ejects;
+
+static void on_ejected(void *arg, struct kvmb_storage *storage, unsigned int lun)
+{
+	(void)arg;
+	ejects++;
+	kvmb_storage_set_medium(storage, lun, NULL, on_gone, NULL);
+}
+
+/* A channel that hangs acknowledges nothing; the guest may eject as often as it likes meanwhile. */
+static void ejecting_in_a_loop_takes_away_once(void **state)
+{
+	static const struct kvmb_storage_events events = { .ejected = on_ejected };
+	struct kvmb_wire_stor p = { 0 }, a;
+	const struct kvmb_wire_offer *o;
+	struct fake_chan sub;
+	u64 gpa, last;
+	u32 i, status = 0;
+
+	(void)state;
+	fake_rest(&f);
+	kvmb_storage_destroy(s);
+	fake_fini(&f);
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	assert_int_equal(pipe(pipe_fds), 0);
+	s = kvmb_storage_create(0, 3, f.loop, &events, NULL);
+	kvmb_storage_attach(s, pipe_disk(pipe_fds[0]), true, 3);
+	kvmb_storage_offer(s, f.bus);
+	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
+	fake_unmap(&c);
+	fake_open(&f, &c, le32_to_cpu(offer.relid), 8);
+	gpa = fake_alloc(&f, 1) << 12;
+	init();
+	p.u.sub_channels = cpu_to_le16(1);
+	assert_int_equal(ask(KVMB_STOR_CREATE_SUB_CHANNELS, &p), 0);
+	o = fake_wait(&f, KVMB_MSG_OFFER);
+	assert_non_null(o);
+	assert_int_equal(fake_open(&f, &sub, le32_to_cpu(o->relid), 8), 0);
+	send_srb(&sub, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512); /* hangs */
+	usleep(50000);
+	ejects = 0;
+	for (i = 0; i < 200; i++) {
+		status |= srb_lun(3, CDB(0x1b, 0, 0, 0, 2), 6, KVMB_SRB_DATA_NONE, 0, 0, &a) ^ 1;
+		collect(1, 1, &last);
+	}
+	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	i = gone;
+	assert_int_equal(write(pipe_fds[1], path, 1), 1); /* it goes on, and to its end */
+	close(pipe_fds[1]);
+	assert_int_equal(i, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(ejects, 1);
+	assert_sense(&a, 2, 0x3a); /* empty, and its tray is in again */
+	assert_int_equal(a.u.srb.u.sense[13], 1);
+	wait_gone();
+	kvmb_disk_close(gone_disk);
+	fake_unmap(&sub);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_reset_loop_on_a_limited_disk_leaves_nothing_behind),
 		T(a_full_submission_queue_is_waited_for), T(without_memory_for_requests_nothing_spins),
 		T(zeroes_without_a_write_cache_are_synced), T(a_reset_waits_for_a_write_that_the_kernel_has),
-		T(a_close_waits_for_a_write_that_the_kernel_has),
+		T(a_close_waits_for_a_write_that_the_kernel_has), T(ejecting_in_a_loop_takes_away_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
