@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 FUZZ_SECS ?= 10
 
-.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-cli fuzz modules kunit boot bench ringbench deb install clean
+.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-cli check-interrupt fuzz modules kunit boot bench ringbench deb install clean
 
 all: build/build.ninja
 	@ninja -C build --quiet
@@ -42,6 +42,9 @@ check-docs: ## names that the documents quote exist
 
 check-cli: all ## bad input to the command: one line, the right exit status
 	@tests/checks/cli.sh
+
+check-interrupt: ## an interrupted demo, check, boot or bench leaves no emulator behind
+	@tests/checks/interrupt.sh
 
 fuzz: deps ## every fuzz target for FUZZ_SECS=10 seconds
 	@tests/fuzz/build && tests/fuzz/run $(FUZZ_SECS)
