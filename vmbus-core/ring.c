@@ -41,7 +41,7 @@ static void store_index_release(__le32 __shared *p, u32 v)
 int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,
 		   bool writer)
 {
-	u32 own;
+	u32 own, peer;
 
 	if (!size || size % KVMB_PAGE_SIZE || size > 0x40000000u)
 		return -EINVAL;
@@ -49,11 +49,13 @@ int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data
 	r->data = data;
 	r->size = size;
 	own = load_index(writer ? &r->ctrl->write_index : &r->ctrl->read_index);
-	if (!index_valid(r, own))
+	/* what a reader has not released is no room to write; a reader begins with "nothing seen" and looks */
+	peer = writer ? load_index_acquire(&r->ctrl->read_index) : own;
+	if (!index_valid(r, own) || !index_valid(r, peer))
 		return -EPROTO;
 	r->index = own;
 	r->published = own;
-	r->peer = own;
+	r->peer = peer;
 	if (writer) {
 		store_word(&r->ctrl->pending_send_sz, 0);
 		store_word(&r->ctrl->feature_bits, KVMB_RING_FEAT_PENDING_SZ);

@@ -60,17 +60,18 @@ struct kvmb_ring {
 };
 
 /**
- * kvmb_ring_init() - Take over one direction of a freshly opened channel
+ * kvmb_ring_init() - Take over one direction of a channel
  * @r:      ring to set up
  * @ctrl:   control page, shared with the peer, outlives @r
  * @data:   data area mapped twice back to back, 2 * @size bytes
  * @size:   bytes of the data area, > 0, multiple of 4096
  * @writer: true when we write this ring
  *
- * Starts from the index found in the control page (zero on a fresh open), so the
- * same call serves a restored channel. A writer announces the pending_send_sz feature.
+ * Starts from the indices found in the control page (zero on a fresh open), so the same call serves a
+ * restored channel: what the reader has not released stays. A writer announces the pending_send_sz feature.
  *
- * Return: 0; -EINVAL for a bad @size; -EPROTO when our index in the page is invalid.
+ * Return: 0; -EINVAL for a bad @size; -EPROTO when our index in the page is invalid, or a writer's
+ * reader's.
  * Context: any, caller owns @r. Trust: the control page is peer-controlled.
  */
 int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,

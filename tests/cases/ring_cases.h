@@ -211,6 +211,49 @@ CASE(init_rejects_bad_sizes)
 	CHECK_EQ(kvmb_ring_init(&r, p->ctrl, p->data, RING_SIZE, true), -EPROTO);
 }
 
+/* A channel that is restored: neither side knows more than what the control page says. */
+CASE(init_of_a_writer_keeps_what_is_unread)
+{
+	struct ring_pair *p = CASE_FIXTURE;
+	static u8 b[504];
+	u8 out[640] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	struct kvmb_ring w;
+	u32 i, n = 0;
+
+	for (i = 0; i < 20; i++) { /* so that what is unread wraps */
+		CHECK_EQ(kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, n++, NULL, 0, b, sizeof(b)), 0);
+		kvmb_ring_publish(&p->w);
+		if (i < 12) {
+			CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), 0);
+			kvmb_ring_skip(&p->r, &pkt);
+			kvmb_ring_release(&p->r);
+		}
+	}
+	CHECK_EQ(kvmb_ring_init(&w, p->ctrl, p->data, RING_SIZE, true), 0);
+	while (!kvmb_ring_put(&w, KVMB_PKT_INBAND, 0, n, NULL, 0, b, sizeof(b)))
+		n++;
+	kvmb_ring_publish(&w);
+	CHECK_EQ(n, 12 + (RING_SIZE - 1) / (sizeof(b) + 24));
+	for (i = 12; i < n; i++) {
+		CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), 0);
+		CHECK_EQ(pkt.trans_id, i);
+		kvmb_ring_skip(&p->r, &pkt);
+	}
+	CHECK_EQ(kvmb_ring_peek(&p->r, out, sizeof(out), &pkt), -EAGAIN);
+}
+
+CASE(init_of_a_writer_rejects_a_wild_read_index)
+{
+	struct ring_pair *p = CASE_FIXTURE;
+	struct kvmb_ring w;
+
+	ctrl(p)->read_index = cpu_to_le32(RING_SIZE + 8);
+	CHECK_EQ(kvmb_ring_init(&w, p->ctrl, p->data, RING_SIZE, true), -EPROTO);
+	ctrl(p)->read_index = cpu_to_le32(4);
+	CHECK_EQ(kvmb_ring_init(&w, p->ctrl, p->data, RING_SIZE, true), -EPROTO);
+}
+
 CASE(put_refuses_what_never_fits)
 {
 	struct ring_pair *p = CASE_FIXTURE;
@@ -253,6 +296,8 @@ CASE(counts_what_is_not_released)
 	X(peek_rejects_lying_lengths) \
 	X(peek_rejects_unknown_flags) \
 	X(init_rejects_bad_sizes) \
+	X(init_of_a_writer_keeps_what_is_unread) \
+	X(init_of_a_writer_rejects_a_wild_read_index) \
 	X(put_refuses_what_never_fits) \
 	X(counts_what_is_not_released)
 
