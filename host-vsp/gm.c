@@ -93,6 +93,30 @@ int kvmb_gm_iov(const struct kvmb_gm *gm, const u64 *gfns, u64 offset, u64 len,
 	return (int)n;
 }
 
+/* Neighbouring frames at the head of a list. */
+static u32 run_of(const u64 *gfns, u32 num)
+{
+	u32 run = 1;
+
+	while (run < num && gfns[run] == gfns[0] + run)
+		run++;
+	return run;
+}
+
+static u32 count_runs(const u64 *gfns, u32 num)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < num; i += run_of(gfns + i, num - i))
+		n++;
+	return n;
+}
+
+u32 kvmb_gm_ring_maps(const u64 *gfns, u32 num)
+{
+	return count_runs(gfns, num) + count_runs(gfns + 1, num - 1);
+}
+
 /* Map gfns[num] at @at, one mmap() per run of neighbouring frames. */
 static int map_pages(const struct kvmb_gm *gm, const u64 *gfns, u32 num, u8 *at)
 {
@@ -104,8 +128,7 @@ static int map_pages(const struct kvmb_gm *gm, const u64 *gfns, u32 num, u8 *at)
 		if (!kvmb_gm_gfn_valid(gm, gfns[i]))
 			return -EFAULT;
 		gpa = gfns[i] << KVMB_PAGE_SHIFT;
-		for (run = 1; i + run < num && gfns[i + run] == gfns[i] + run; run++)
-			;
+		run = run_of(gfns + i, num - i);
 		/* a run that leaves its region is hostile: RAM regions have holes between them */
 		r = find_region(gm, gpa, (u64)run * KVMB_PAGE_SIZE);
 		if (!r)

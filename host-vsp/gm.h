@@ -92,6 +92,14 @@ int kvmb_gm_iov(const struct kvmb_gm *gm, const u64 *gfns, u64 offset, u64 len,
 int kvmb_gm_map_ring(const struct kvmb_gm *gm, const u64 *gfns, u32 num,
 		     struct kvmb_gm_ring *ring);
 
+/**
+ * kvmb_gm_ring_maps() - What a ring costs
+ *
+ * Return: mappings that kvmb_gm_map_ring() of these @gfns makes at most: one a run of neighbouring
+ * frames, and the data area is there twice.
+ */
+u32 kvmb_gm_ring_maps(const u64 *gfns, u32 num);
+
 /** kvmb_gm_unmap_ring() - Undo; a zeroed @ring is fine. */
 void kvmb_gm_unmap_ring(struct kvmb_gm_ring *ring);
 

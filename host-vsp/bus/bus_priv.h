@@ -73,10 +73,11 @@ struct kvmb_chan {
 	u32 conn_id;		/* event connection */
 	struct kvmb_gpadl *ring_gpadl;
 	struct kvmb_gm_ring map_rx, map_tx;
+	u32 maps;		/* of bus->ring_maps: what these two cost */
 	struct kvmb_chan_io io;	/* the provider's from open() to kvmb_chan_closed() */
 	int io_done;		/* atomic: kvmb_chan_closed() was called */
 	int failed;		/* atomic: the guest broke the protocol */
-	u16 subs_wanted;	/* under bus->lock; offered on the bus thread */
+	u16 subs_wanted;	/* by the provider, since the open; under bus->lock; offered on the bus thread */
 	bool going;		/* revoked for good: freed when the guest has let go */
 
 	pthread_mutex_t target_lock; /* guards the next two against MODIFY during a signal */
@@ -104,7 +105,13 @@ struct kvmb_gpadl { /* all under bus->lock */
 #define KVMB_GPADL_BUCKETS 256u
 #define KVMB_GPADL_MAX_COUNT 8192u
 #define KVMB_GPADL_MAX_TOTAL_PAGES (1280u << 8) /* 1280 MiB, as Hyper-V 2019: anchors (e) */
-#define KVMB_RING_MAX_PAGES 4096u		/* 16 MiB, both directions */
+/*
+ * Both directions. Linux asks for 256 (netvsc), 64 (storvsc), 128 (video), at most for 1024 (uio_hv_generic): protocol
+ * notes 4.6. A page that stands alone is an mmap() of its own, twice, on the bus thread: 10 ms for all of these
+ * (30 ms for the 4096 that it once was, ten times that on a loaded machine).
+ */
+#define KVMB_RING_MAX_PAGES 1024u
+#define KVMB_RING_MAX_MAPS 32768u		/* of all rings together: half of what a process has by default */
 #define KVMB_RX_QUEUE 64u			/* messages from the guest */
 #define KVMB_RX_BUDGET 64u			/* of them a turn of the loop */
 #define KVMB_TX_SOFT_LIMIT 64u			/* no more input is processed above it */
@@ -134,6 +141,7 @@ struct kvmb_bus {
 	u32 __shared *int_page; /* versions below 5.0: 4096 bytes, else NULL */
 	struct kvmb_chan *chans;
 	u8 relids[KVMB_MAX_RELID / 8 + 1]; /* bitmap of those in use */
+	u32 ring_maps;	/* mappings of all rings, at most KVMB_RING_MAX_MAPS */
 	struct kvmb_bus_stats stats;
 
 	int old_event_fd; /* 0.13: the one event connection, -1 = none */

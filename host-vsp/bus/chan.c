@@ -2,9 +2,8 @@
 /*
  * Channels: offer, open, close, modify, rescind, release.
  *
- * The states and who may do what in them: bus_priv.h. All messages come on the bus
- * thread; only kvmb_chan_signal(), _flush(), _fail(), _closed() and _offer_subs() are
- * called from elsewhere.
+ * The states and who may do what in them: bus_priv.h. Everything here is the bus thread's; what a provider
+ * calls from a thread of its own is in chan_io.c.
  */
 #include "host-vsp/bus/bus_priv.h"
 
@@ -44,99 +43,6 @@ static bool on_rings(const struct kvmb_chan *ch)
 {
 	return ch->state == KVMB_CHAN_OPEN || ch->state == KVMB_CHAN_CLOSING ||
 	       ch->state == KVMB_CHAN_REVOKING || ch->state == KVMB_CHAN_RELEASING;
-}
-
-/* ---- what providers call ---- */
-
-struct kvmb_chan_io *kvmb_chan_io(struct kvmb_chan *ch)
-{
-	return &ch->io;
-}
-
-void *kvmb_chan_dev(const struct kvmb_chan *ch)
-{
-	return ch->offer.dev;
-}
-
-struct kvmb_bus *kvmb_chan_bus(const struct kvmb_chan *ch)
-{
-	return ch->bus;
-}
-
-const char *kvmb_chan_name(const struct kvmb_chan *ch)
-{
-	return ch->name;
-}
-
-u16 kvmb_chan_index(const struct kvmb_chan *ch)
-{
-	return ch->index;
-}
-
-u32 kvmb_chan_relid(const struct kvmb_chan *ch)
-{
-	return ch->relid;
-}
-
-void kvmb_chan_signal(struct kvmb_chan *ch)
-{
-	struct kvmb_vmm *v = ch->bus->cfg.vmm;
-	u32 *word, bit = 1u << ch->relid % 32;
-
-	ch->io.stats.signals++;
-	pthread_mutex_lock(&ch->target_lock);
-	if (ch->target_vp == KVMB_TARGET_VP_NONE) {
-		; /* the guest polls */
-	} else if (ch->int_page) {
-		/* below 2.4: the channel's bit in the page, then flag 0 */
-		word = (u32 *)__unshare(ch->int_page) + ch->relid / 32;
-		__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
-		v->ops->raise_event(v, ch->target_vp, 0);
-	} else {
-		v->ops->raise_event(v, ch->target_vp, ch->relid);
-	}
-	pthread_mutex_unlock(&ch->target_lock);
-}
-
-int kvmb_chan_flush(struct kvmb_chan *ch)
-{
-	int r = kvmb_ring_publish(&ch->io.tx);
-
-	if (r > 0)
-		kvmb_chan_signal(ch);
-	return r < 0 ? r : 0;
-}
-
-int kvmb_chan_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *payload,
-		   u32 len)
-{
-	int err = kvmb_ring_put(&ch->io.tx, type, flags, trans_id, NULL, 0, payload, len);
-
-	if (err)
-		return err;
-	ch->io.stats.packets_out++;
-	return kvmb_chan_flush(ch);
-}
-
-void kvmb_chan_fail(struct kvmb_chan *ch, const char *why, int err)
-{
-	ch->io.stats.errors++;
-	__atomic_store_n(&ch->failed, 1, __ATOMIC_RELEASE);
-	kvmb_warn_ratelimited(ch->name, "channel stopped: %s (%s)", why, strerror(-err));
-}
-
-void kvmb_chan_closed(struct kvmb_chan *ch)
-{
-	__atomic_store_n(&ch->io_done, 1, __ATOMIC_RELEASE);
-	kvmb_loop_post(ch->bus->cfg.loop, &ch->bus->chan_work);
-}
-
-void kvmb_chan_offer_subs(struct kvmb_chan *primary, u16 num)
-{
-	pthread_mutex_lock(&primary->bus->lock);
-	primary->subs_wanted = KVMB_MAX(primary->subs_wanted, num);
-	pthread_mutex_unlock(&primary->bus->lock);
-	kvmb_loop_post(primary->bus->cfg.loop, &primary->bus->chan_work);
 }
 
 /* ---- relids and offers ---- */
@@ -179,7 +85,8 @@ void kvmb_chan_send_offer(struct kvmb_chan *ch)
 
 	ch->relid = take_relid(ch->bus);
 	if (!ch->relid) {
-		kvmb_warn(ch->name, "not offered: all %u channel numbers are in use", KVMB_MAX_RELID);
+		kvmb_warn_ratelimited(ch->name, "not offered: all %u channel numbers are in use",
+				      KVMB_MAX_RELID);
 		return;
 	}
 	ch->conn_id = HV_VMBUS_SINT << 12 | ch->relid; /* unique; OpenVMM's formula */
@@ -290,6 +197,14 @@ static void send_open_result(struct kvmb_bus *bus, const struct kvmb_wire_open *
 	kvmb_bus_send(bus, KVMB_MSG_OPEN_RESULT, &r, sizeof(r));
 }
 
+static u32 count_maps(const struct kvmb_chan *ch, u32 down)
+{
+	u32 num;
+	const u64 *gfns = kvmb_gpadl_gfns(ch->ring_gpadl, &num);
+
+	return kvmb_gm_ring_maps(gfns, down) + kvmb_gm_ring_maps(gfns + down, num - down);
+}
+
 static int map_rings(struct kvmb_chan *ch, u32 down)
 {
 	struct kvmb_gm *gm = ch->bus->cfg.vmm->gm;
@@ -298,6 +213,8 @@ static int map_rings(struct kvmb_chan *ch, u32 down)
 	int err;
 
 	gfns = kvmb_gpadl_gfns(ch->ring_gpadl, &num);
+	ch->maps = count_maps(ch, down);
+	ch->bus->ring_maps += ch->maps;
 	err = kvmb_gm_map_ring(gm, gfns, down, &ch->map_rx);
 	if (err)
 		return err;
@@ -322,8 +239,21 @@ static void release_rings(struct kvmb_chan *ch)
 	}
 	kvmb_gm_unmap_ring(&ch->map_rx);
 	kvmb_gm_unmap_ring(&ch->map_tx);
+	ch->bus->ring_maps -= ch->maps;
+	ch->maps = 0;
 	kvmb_gpadl_put(ch->bus, ch->ring_gpadl);
 	ch->ring_gpadl = NULL;
+}
+
+/*
+ * Nobody is on the rings yet, so what was wanted is a wish of the channel's last life. At its end is
+ * too early: a provider may still wish while it closes.
+ */
+static void want_no_subs(struct kvmb_chan *primary)
+{
+	pthread_mutex_lock(&primary->bus->lock);
+	primary->subs_wanted = 0;
+	pthread_mutex_unlock(&primary->bus->lock);
 }
 
 static int start_chan(struct kvmb_chan *ch, const struct kvmb_wire_open *m, u32 down)
@@ -335,6 +265,7 @@ static int start_chan(struct kvmb_chan *ch, const struct kvmb_wire_open *m, u32 
 	memcpy(ch->io.user, m->user, sizeof(ch->io.user));
 	ch->io_done = 0;
 	ch->failed = 0;
+	want_no_subs(ch);
 	ch->io.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ch->io.signal_fd < 0)
 		return -errno;
@@ -368,6 +299,8 @@ static const char *check_open(struct kvmb_bus *bus, const struct kvmb_wire_open 
 		return "its ring is too large";
 	if (*down < 2 || num < 4 || *down > num - 2)
 		return "a ring has less than two pages";
+	if (count_maps(ch, *down) > KVMB_RING_MAX_MAPS - bus->ring_maps)
+		return "all open rings together have too many pages that are no neighbours";
 	return NULL;
 }
 
@@ -417,7 +350,6 @@ static void remove_subs(struct kvmb_chan *primary)
 {
 	struct kvmb_chan *ch, *next;
 
-	primary->subs_wanted = 0;
 	for (ch = primary->bus->chans; ch; ch = next) {
 		next = ch->next;
 		/* the guest forgets sub-channels when it closes the primary, after a rescind */
@@ -542,12 +474,12 @@ static void offer_missing_subs(struct kvmb_chan *primary)
 	struct kvmb_chan *ch;
 	u16 have = 0, want;
 
+	if (bus->state != KVMB_CONN_OFFERED)
+		return;
 	pthread_mutex_lock(&bus->lock);
 	want = primary->subs_wanted;
 	pthread_mutex_unlock(&bus->lock);
-	if (primary->state != KVMB_CHAN_OPEN || bus->state != KVMB_CONN_OFFERED)
-		return;
-	for (ch = bus->chans; ch; ch = ch->next) {
+	for (ch = bus->chans; ch && want; ch = ch->next) {
 		if (ch->primary == primary && !ch->going)
 			have = KVMB_MAX(have, ch->index);
 	}
@@ -567,7 +499,7 @@ void kvmb_chan_work(void *arg)
 		if (on_rings(ch) && ch->state != KVMB_CHAN_OPEN &&
 		    __atomic_load_n(&ch->io_done, __ATOMIC_ACQUIRE))
 			at_rest(ch);
-		if (ch->subs_wanted)
+		if (!ch->index && ch->state == KVMB_CHAN_OPEN)
 			offer_missing_subs(ch);
 	}
 	kvmb_gpadl_finish_teardowns(bus);
@@ -604,7 +536,6 @@ void kvmb_chan_hide_all(struct kvmb_bus *bus)
 	struct kvmb_chan *ch;
 
 	for (ch = bus->chans; ch; ch = ch->next) {
-		ch->subs_wanted = 0;
 		if (ch->index)
 			ch->going = true;
 		if (ch->state == KVMB_CHAN_HIDDEN)

@@ -410,6 +410,149 @@ static void open_refuses_wild_ring_indices(void **state)
 	assert_int_equal(try_open(relid(0), id, 4, 0), 0);
 }
 
+/* A page list whose frames are no neighbours: the dearest to map. Return: its handle. */
+static u32 scattered(u32 r, u32 pages)
+{
+	struct {
+		struct kvmb_wire_gpadl_header h;
+		__le32 bytes, offset;
+		__le64 pfn[26];
+	} __attribute__((packed)) m = { .bytes = cpu_to_le32(pages * KVMB_PAGE_SIZE) };
+	u8 buf[240] __attribute__((aligned(8)));
+	struct kvmb_wire_gpadl_body *b = (void *)buf;
+	const struct kvmb_wire_gpadl_created *c;
+	u32 i, n, id = f.next_gpadl++;
+
+	m.h.relid = cpu_to_le32(r);
+	m.h.gpadl = cpu_to_le32(id);
+	m.h.range_count = cpu_to_le16(1);
+	for (n = 0; n < 26; n++)
+		m.pfn[n] = cpu_to_le64(20 + 2 * n);
+	memcpy(buf, &m, sizeof(m));
+	fake_post(&f, KVMB_MSG_GPADL_HEADER, buf, sizeof(m));
+	while (n < pages) {
+		memset(buf, 0, sizeof(buf));
+		b->gpadl = cpu_to_le32(id);
+		for (i = 0; i < 28 && n < pages; i++, n++)
+			b->pfns[i] = cpu_to_le64(20 + 2 * (n % 4000));
+		fake_post(&f, KVMB_MSG_GPADL_BODY, buf, 240);
+	}
+	c = fake_next(&f, KVMB_MSG_GPADL_CREATED);
+	assert_true(c && !c->status);
+	return id;
+}
+
+static u32 count_maps(void)
+{
+	FILE *m = fopen("/proc/self/maps", "re");
+	u32 n = 0;
+	int c;
+
+	while ((c = fgetc(m)) != EOF)
+		n += c == '\n';
+	fclose(m);
+	return n;
+}
+
+/* The kernel gives a process 65530 mappings, and a page that stands alone takes one, twice. */
+static void rings_of_scattered_pages_leave_the_process_its_mappings(void **state)
+{
+	u32 before, opened = 0, i, id, sub[40] = { 0 };
+	const struct kvmb_wire_offer *o;
+	struct kvmb_wire_relid m;
+	struct fake_chan c;
+
+	(void)state;
+	connect_all();
+	assert_int_equal(try_open(relid(1), scattered(relid(1), KVMB_RING_MAX_PAGES + 28), 64, 0),
+			 KVMB_STATUS_FAILED);
+	assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
+	kvmb_chan_offer_subs(dev[0].ch, ARRAY_SIZE(sub));
+	fake_run(&f);
+	for (i = 0; i < ARRAY_SIZE(sub) && (o = fake_next(&f, KVMB_MSG_OFFER)); i++)
+		sub[i] = le32_to_cpu(o->relid);
+	assert_int_equal(i, ARRAY_SIZE(sub));
+	before = count_maps();
+	for (i = 0; i < ARRAY_SIZE(sub); i++) {
+		id = scattered(sub[i], KVMB_RING_MAX_PAGES);
+		opened += !try_open(sub[i], id, KVMB_RING_MAX_PAGES / 2, 0);
+	}
+	assert_in_range(opened, 8, ARRAY_SIZE(sub) - 1);
+	assert_in_range(count_maps() - before, 8000, 33000);
+	m.relid = cpu_to_le32(sub[0]);
+	fake_post(&f, KVMB_MSG_CLOSE, &m, sizeof(m)); /* what it gives back another may have */
+	fake_run(&f);
+	id = scattered(sub[39], KVMB_RING_MAX_PAGES);
+	assert_int_equal(try_open(sub[39], id, KVMB_RING_MAX_PAGES / 2, 0), 0);
+	fake_unmap(&c);
+	fake_rest(&f);
+	assert_in_range(count_maps(), 0, before);
+}
+
+/* Lines that @fn made us log. */
+static u32 count_lines(void (*fn)(void))
+{
+	int old = dup(STDERR_FILENO), c;
+	FILE *log = tmpfile();
+	u32 n = 0;
+
+	dup2(fileno(log), STDERR_FILENO);
+	fn();
+	dup2(old, STDERR_FILENO);
+	close(old);
+	rewind(log);
+	while ((c = fgetc(log)) != EOF)
+		n += c == '\n';
+	fclose(log);
+	return n;
+}
+
+/* Sub-channels again and again, whose numbers are never given back: threats.md X02. */
+static void use_up_all_numbers(void)
+{
+	struct fake_chan c;
+	u32 i;
+
+	for (i = 0; i < 180; i++) {
+		f.next_gfn = 1000;
+		assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
+		kvmb_chan_offer_subs(dev[0].ch, 15);
+		fake_run(&f);
+		fake_close(&f, &c);
+	}
+}
+
+static void a_guest_that_hoards_numbers_does_not_fill_the_log(void **state)
+{
+	(void)state;
+	connect_all();
+	assert_in_range(count_lines(use_up_all_numbers), 1, KVMB_RATELIMIT_BURST);
+}
+
+/* The guest asks for sub-channels and closes; its provider sees the one after the bus has seen the other. */
+static void a_wish_for_sub_channels_ends_with_its_channel(void **state)
+{
+	struct kvmb_wire_relid m;
+	struct fake_chan c;
+
+	(void)state;
+	connect_all();
+	m.relid = cpu_to_le32(relid(0));
+	dev[0].late = true;
+	assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
+	fake_post(&f, KVMB_MSG_CLOSE, &m, sizeof(m));
+	kvmb_chan_offer_subs(dev[0].ch, 2);
+	kvmb_chan_closed(dev[0].ch);
+	dev[0].late = false;
+	fake_run(&f);
+	fake_unmap(&c);
+	assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
+	kvmb_chan_offer_subs(dev[0].ch, 0); /* makes the bus look */
+	fake_run(&f);
+	assert_null(fake_next(&f, KVMB_MSG_OFFER));
+	fake_unmap(&c);
+}
+
 static void teardown_waits_for_the_provider(void **state)
 {
 	struct kvmb_wire_relid m;
@@ -689,6 +832,8 @@ int main(void)
 		T(flood_without_reading_is_bounded), T(gpadl_of_every_size_is_assembled),
 		T(gpadl_lies_are_refused), T(a_hundred_thousand_unfinished_gpadls_meet_a_cap),
 		T(open_close_and_reopen), T(open_lies_are_refused_and_leak_nothing),
+		T(rings_of_scattered_pages_leave_the_process_its_mappings),
+		T(a_guest_that_hoards_numbers_does_not_fill_the_log), T(a_wish_for_sub_channels_ends_with_its_channel),
 		T(open_refuses_wild_ring_indices), T(teardown_waits_for_the_provider), T(unload_answers_last),
 		T(contact_while_open_resets_everything), T(modify_moves_the_signal),
 		T(rescind_closes_and_frees_after_release), T(rescind_while_the_provider_is_slow),
