@@ -82,6 +82,7 @@ struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_n
 	struct kvmb_net *n = kvmb_xzalloc(sizeof(*n));
 	unsigned int i;
 
+	kvmb_assert(backend->num_queues && backend->num_queues <= KVMB_NET_MAX_QUEUES);
 	n->spec = *spec;
 	n->backend = backend;
 	n->loop = loop;

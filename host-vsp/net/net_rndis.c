@@ -43,6 +43,7 @@ static u32 give32(struct query *q, u32 v)
 
 static u32 give_bytes(struct query *q, const void *p, u32 len)
 {
+	kvmb_assert(len <= q->max);
 	memcpy(q->out, p, len);
 	q->len = len;
 	return KVMB_RNDIS_STATUS_OK;
@@ -71,9 +72,8 @@ static u32 give_offload_caps(struct query *q)
 		o.lsov2.ip6_options = cpu_to_le32(LSO_IP6_EXTENSIONS | LSO_IP6_TCP_OPTIONS);
 	}
 	o.rsc_ip4 = o.rsc_ip6 = q->r->caps.rsc;
-	memcpy(q->out, &o, size);
-	q->len = size;
-	return KVMB_RNDIS_STATUS_OK;
+	static_assert(sizeof(o) == KVMB_NDIS_OFFLOAD_SIZE_V6, "the largest of the three");
+	return give_bytes(q, &o, size);
 }
 
 static u32 give_rss_caps(struct query *q)
@@ -114,6 +114,7 @@ static u32 give_supported(struct query *q)
 	};
 	size_t i;
 
+	kvmb_assert(sizeof(oids) <= q->max);
 	for (i = 0; i < ARRAY_SIZE(oids); i++)
 		put32(q->out + 4 * i, oids[i]);
 	q->len = sizeof(oids);
@@ -425,7 +426,6 @@ static int do_query(struct kvmb_rndis *r, const struct kvmb_wire_rndis_request *
 	q.want = le32_to_cpu(w->buf_len);
 	q.max = KVMB_RNDIS_REPLY_MAX - HDR - (u32)sizeof(c);
 	status = query_oid(&q, le32_to_cpu(w->oid));
-	kvmb_assert(q.len <= q.max);
 	c.status = cpu_to_le32(status);
 	c.buf_len = cpu_to_le32(q.len);
 	c.buf_offset = cpu_to_le32((u32)sizeof(c)); /* 16 even when empty: notes 6.4 */
@@ -509,6 +509,7 @@ int kvmb_rndis_indicate(bool link, u8 *msg)
 
 	m.i.status = cpu_to_le32(link ? KVMB_RNDIS_INDICATE_CONNECT : KVMB_RNDIS_INDICATE_DISCONNECT);
 	m.i.buf_offset = cpu_to_le32(sizeof(m.i));
+	static_assert(sizeof(m) <= KVMB_RNDIS_REPLY_MAX, "it goes where answers go");
 	memcpy(msg, &m, sizeof(m));
 	return sizeof(m);
 }

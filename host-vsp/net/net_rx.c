@@ -39,6 +39,7 @@ static void add_range(struct net_queue *q, u16 s, u32 len)
 	struct net_rx_batch *b = &q->batch;
 	struct net_sections *sec = &q->n->sec;
 
+	kvmb_assert(b->num < NET_RX_RANGES && len <= sec->size);
 	b->ranges[b->num].byte_count = cpu_to_le32(len);
 	b->ranges[b->num].byte_offset = cpu_to_le32(s * sec->size);
 	sec->next[s] = NET_NO_SECTION;
@@ -123,6 +124,7 @@ void net_send_control(struct net_queue *q)
 			return;
 		s = net_section_pop(q);
 		num = net_section_iov(q->n, s, 0, q->reply_len, iov, ARRAY_SIZE(iov));
+		kvmb_assert(num > 0); /* REPLY_MAX lies on two pages at most */
 		kvmb_iov_write(iov, num, q->reply, q->reply_len);
 		add_range(q, s, q->reply_len);
 		q->batch.control = true;
@@ -177,6 +179,7 @@ static int make_room(struct net_queue *q, struct rx_frame *f, struct iovec *iov,
 
 	iov[1] = (struct iovec){ f->head, sizeof(f->head) };
 	if (q->bounce) {
+		kvmb_assert(want * each <= NET_BOUNCE_SIZE);
 		iov[2] = (struct iovec){ q->bounce, want * each };
 		*room = (u32)sizeof(f->head) + want * each;
 		return 3;
@@ -253,9 +256,11 @@ static void describe(struct net_queue *q, struct kvmb_rndis_out *o, const u8 *fi
 	struct iovec iov[3];
 	int num;
 
+	kvmb_assert(kvmb_rndis_header_len(o) <= o->data_offset && o->data_offset + first_len <= sizeof(buf));
 	kvmb_rndis_header(o, buf);
 	memcpy(buf + o->data_offset, first, first_len);
 	num = net_section_iov(q->n, s, 0, o->data_offset + first_len, iov, ARRAY_SIZE(iov));
+	kvmb_assert(num > 0);
 	kvmb_iov_write(iov, num, buf, o->data_offset + first_len);
 	add_range(q, s, o->data_offset + o->data_len);
 }

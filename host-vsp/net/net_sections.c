@@ -16,13 +16,16 @@
 #define PAGE_SECTIONS_MIN 256u	/* with fewer than this, sections are as small as can be */
 #define LARGE_SECTIONS_MIN 128u /* of those for each queue, or none are made */
 
+static_assert(KVMB_NET_MAX_QUEUES <= 256, "a section's owner is a byte");
+
 /*
  * The buffer's page size is best: a frame is then one iovec. A small buffer is cut more finely, a
  * large one of a guest that takes coalesced frames more coarsely: each part costs both sides.
  */
 static u32 section_size(const struct kvmb_net *n)
 {
-	u32 least = NET_RX_HEAD + NET_HEAD_ROOM + n->guest_mtu + 2;
+	/* a frame, or an answer to a control message, which is not shorter for a small MTU */
+	u32 least = KVMB_MAX(NET_RX_HEAD + NET_HEAD_ROOM + n->guest_mtu + 2, KVMB_RNDIS_REPLY_MAX);
 	u32 paged = (least + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE * KVMB_PAGE_SIZE;
 	u64 large = (u64)n->recv.num_pages * KVMB_PAGE_SIZE / NET_SECTION_MAX;
 
@@ -38,7 +41,7 @@ int net_sections_create(struct kvmb_net *n)
 	u32 i;
 
 	s->size = section_size(n);
-	kvmb_assert(s->size <= NET_SECTION_MAX);
+	kvmb_assert(s->size >= KVMB_RNDIS_REPLY_MAX && s->size <= NET_SECTION_MAX);
 	s->num = (u32)KVMB_MIN((u64)n->recv.num_pages * KVMB_PAGE_SIZE / s->size, NET_NO_SECTION - 1);
 	if (s->num < 2) /* one frame, one control message */
 		return -ENOSPC;
@@ -84,6 +87,7 @@ u16 net_section_pop(struct net_queue *q)
 {
 	u16 s = q->free;
 
+	kvmb_assert(q->num_free && s < q->n->sec.num); /* callers look at num_free */
 	q->free = q->n->sec.next[s];
 	q->num_free--;
 	return s;
@@ -137,8 +141,10 @@ void net_sections_return(struct net_queue *q)
 	q->free = NET_NO_SECTION;
 }
 
+/* Part of one section. Return: as net_buf_iov(). */
 int net_section_iov(const struct kvmb_net *n, u16 s, u32 off, u32 len, struct iovec *iov, int max)
 {
+	kvmb_assert(s < n->sec.num && off <= n->sec.size && len <= n->sec.size - off);
 	return net_buf_iov(&n->recv, s * n->sec.size + off, len, iov, max);
 }
 

@@ -116,6 +116,7 @@ static bool choose_tag(const struct kvmb_net *n, const struct kvmb_rndis_frame *
 
 static void insert_tag(struct net_tx_head *h, u32 *head_len, u16 tci)
 {
+	kvmb_assert(*head_len + NET_VLAN_LEN <= sizeof(h->bytes));
 	memmove(h->bytes + 16, h->bytes + 12, *head_len - 12);
 	h->bytes[12] = 0x81;
 	h->bytes[13] = 0x00;
@@ -186,6 +187,7 @@ static int send_frame(struct net_queue *q, const struct iovec *iov, int num, u64
 	int n, err;
 	u16 tci;
 
+	kvmb_assert(q->num_heads < NET_TX_HEADS && num <= NET_MAX_IOV);
 	if (len < NET_ETH_LEN) {
 		drop(q, KVMB_DROP_SIZE);
 		return 0;

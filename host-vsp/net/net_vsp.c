@@ -67,8 +67,10 @@ static int take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
 		return -ENOENT;
 	gfns = kvmb_gpadl_gfns(b->gpadl, &b->num_pages);
 	b->pages = calloc(b->num_pages, sizeof(*b->pages));
-	for (i = 0; b->pages && i < b->num_pages; i++)
+	for (i = 0; b->pages && i < b->num_pages; i++) {
 		b->pages[i] = __unshare(kvmb_gm_ptr(q->gm, gfns[i] * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE));
+		kvmb_assert(b->pages[i]); /* gpadl.c takes no other */
+	}
 	if (b->pages)
 		return 0;
 	kvmb_gpadl_put(kvmb_chan_bus(q->ch), b->gpadl);
@@ -108,6 +110,7 @@ int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, in
 {
 	int n = 0;
 
+	kvmb_assert((u64)off + len <= (u64)b->num_pages * KVMB_PAGE_SIZE);
 	while (len) {
 		u8 *p = b->pages[off / KVMB_PAGE_SIZE] + off % KVMB_PAGE_SIZE;
 		u32 part = KVMB_MIN(len, KVMB_PAGE_SIZE - off % KVMB_PAGE_SIZE);

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* netvsp and a guest that keeps what it is given, asks for what it can, or is short of room. */
+#include "host-vsp/net/net.h"
+
+#include <sys/resource.h>
+
+#include "lib/util.h"
+#include "tests/harness/net_wire.h"
+
+static int setup_13_pages(void **state)
+{
+	(void)state;
+	recv_pages = 13;
+	make((struct kvmb_net_spec){ .mtu = 68, .max_queues = 1 });
+	return 0;
+}
+
+/* What came as a received packet, which the guest keeps. Return: its id, 0 = nothing came. */
+static u64 kept(u32 *off, u32 *len)
+{
+	const struct kvmb_wire_xfer_range *r;
+	struct kvmb_pkt pkt;
+	u32 n;
+	u16 id;
+
+	do {
+		if (recv_pkt(&pkt))
+			return 0;
+	} while (pkt.type != KVMB_PKT_XFER_PAGES);
+	assert_int_equal(kvmb_pkt_xfer_ranges(&pkt, 1, &id, &r, &n), 0);
+	*off = le32_to_cpu(r->byte_offset);
+	*len = le32_to_cpu(r->byte_count);
+	return pkt.trans_id;
+}
+
+static void post_query(u32 oid)
+{
+	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
+		{ 0, cpu_to_le32(1) }, { cpu_to_le32(28), 0 }, cpu_to_le64(ctl_gfn + 19) };
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+
+	memcpy(fake_ptr(&f, (ctl_gfn + 19) << 12), (const u32[7]){ KVMB_RNDIS_QUERY, 28, 77, oid, 0, 20 }, 28);
+	m.u.rndis.channel_type = cpu_to_le32(KVMB_NVSP_CHANNEL_CONTROL);
+	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &m, sizeof(m)), 0);
+}
+
+/* The answer to an OID may be longer than a small frame; every section must hold it. */
+static void answers_fit_their_sections(void **state)
+{
+	u8 list[32 * 6] = { 1 };
+	u32 off, len, n = 0, before = 0;
+
+	(void)state;
+	bring_up();
+	set_oid(KVMB_OID_802_3_MULTICAST_LIST, list, sizeof(list));
+	for (;; n++) {
+		post_query(KVMB_OID_802_3_MULTICAST_LIST);
+		if (!kept(&off, &len))
+			break;
+		assert_int_equal(len, 24 + sizeof(list));
+		assert_true(off + len <= recv_pages * 4096);
+		assert_true(!n || off >= before + len || off + len <= before); /* none lies over the one before */
+		before = off;
+	}
+	assert_true(n > 2);
+}
+
+#define WITH(name, how) cmocka_unit_test_setup_teardown(name, how, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH(answers_fit_their_sections, setup_13_pages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
