@@ -263,6 +263,7 @@ static const u8 *part(const u8 *in, u32 len, u32 off, u32 size)
 	return check_add_overflow(off, size, &end) || end > len ? NULL : in + off;
 }
 
+/* A NIC of one queue takes a table as well, of zeroes: Linux 5.10 sets one when it changes its channels. */
 static u32 set_rss(struct kvmb_rndis *r, const u8 *in, u32 len)
 {
 	struct kvmb_wire_ndis_rss_params p;
@@ -271,8 +272,6 @@ static u32 set_rss(struct kvmb_rndis *r, const u8 *in, u32 len)
 	u32 i, size;
 	__le32 w;
 
-	if (r->caps.num_queues < 2)
-		return KVMB_RNDIS_STATUS_NOT_SUPPORTED;
 	if (len < sizeof(p))
 		return KVMB_RNDIS_STATUS_INVALID_LENGTH;
 	memcpy(&p, in, sizeof(p));

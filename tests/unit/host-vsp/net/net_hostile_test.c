@@ -15,6 +15,13 @@ static int setup_13_pages(void **state)
 	return 0;
 }
 
+static int setup_spoof(void **state)
+{
+	(void)state;
+	make((struct kvmb_net_spec){ .mtu = 1500, .max_queues = 1, .mac_spoof = true });
+	return 0;
+}
+
 /* What came as a received packet, which the guest keeps. Return: its id, 0 = nothing came. */
 static u64 kept(u32 *off, u32 *len)
 {
@@ -66,12 +73,35 @@ static void answers_fit_their_sections(void **state)
 	assert_true(n > 2);
 }
 
+/* Stock 5.10 with one CPU sets a table of one queue: net_rndis.c set_rss(). */
+static void one_queue_has_an_rss_table_too(void **state)
+{
+	struct { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40]; } r = {
+		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2, cpu_to_le16(sizeof(struct kvmb_wire_ndis_rss_params)) },
+		       .hash_info = cpu_to_le32(0x101), .table_size = cpu_to_le16(32), .table_offset = cpu_to_le32(40),
+		       .key_size = cpu_to_le16(40), .key_offset = cpu_to_le32(72) } };
+	u32 *p, n;
+
+	(void)state;
+	bring_up();
+	set_oid(KVMB_OID_GEN_RECEIVE_SCALE_PARAMS, &r, sizeof(r));
+	r.table[7] = 1; /* of which there is none */
+	p = rndis(KVMB_RNDIS_SET, 28 + sizeof(r));
+	p[3] = KVMB_OID_GEN_RECEIVE_SCALE_PARAMS;
+	p[4] = sizeof(r);
+	p[5] = 20;
+	memcpy(p + 7, &r, sizeof(r));
+	send_pages(KVMB_NVSP_CHANNEL_CONTROL, 28 + sizeof(r));
+	assert_int_equal(((u32 *)(void *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3], KVMB_RNDIS_STATUS_INVALID_DATA);
+}
+
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, how, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH(answers_fit_their_sections, setup_13_pages),
+		WITH(one_queue_has_an_rss_table_too, setup_spoof),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
