@@ -223,6 +223,7 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	/* a completion that the ring had no room for; nothing else is taken meanwhile */
 	bool held;
 	u64 held_id;
+	u32 held_len;		/* bytes of held_msg: all or none */
 	struct kvmb_wire_nvsp held_msg;
 
 	/* primary: what goes to the guest as RNDIS control messages */

@@ -139,8 +139,8 @@ bool net_flush_held(struct net_queue *q)
 		return !q->failed;
 	do {
 		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_COMPLETION, 0, q->held_id, NULL, 0, &q->held_msg,
-				    sizeof(q->held_msg));
-	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, sizeof(q->held_msg)));
+				    q->held_len);
+	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, q->held_len));
 	if (err == -EAGAIN) {
 		q->loud = true;
 		return false; /* the guest signals when it has read that much */
@@ -160,7 +160,9 @@ void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, b
 {
 	q->held = true;
 	q->held_id = id;
-	q->held_msg = *m;
+	q->held_len = m ? sizeof(*m) : 0;
+	if (m)
+		q->held_msg = *m;
 	if (quiet)
 		q->quiet++;
 	else
@@ -256,7 +258,10 @@ static u32 on_subchannel(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 	return KVMB_NVSP_STAT_SUCCESS;
 }
 
-/* Requests that have an answer. Return: true when @a is one. */
+/*
+ * Return: true when the completion has content, which is @a. The others have none: Linux knows that of
+ * SWITCH_DATA_PATH alone and asks for no other, UEFI's driver asks for NDIS_VER's: notes 9.5, 75 and 76.
+ */
 static bool nvsp_request(struct net_queue *q, const struct kvmb_wire_nvsp *m,
 			 struct kvmb_wire_nvsp *a)
 {
@@ -292,7 +297,7 @@ static bool nvsp_request(struct net_queue *q, const struct kvmb_wire_nvsp *m,
 			cpu_to_le32(st == KVMB_NVSP_STAT_SUCCESS ? n->num_subs : 0);
 		return true;
 	case KVMB_NVSP_SWITCH_DATA_PATH:
-		return true; /* there is no VF: the synthetic path stays */
+		return false; /* there is no VF: the synthetic path stays */
 	case KVMB_NVSP_REVOKE_RECV_BUF:
 		drop_recv_buffer(n);
 		return false;
@@ -346,8 +351,8 @@ static void handle_nvsp(struct net_queue *q, const struct kvmb_pkt *pkt,
 	lock_others(q->n);
 	answer = nvsp_request(q, m, &a);
 	unlock_others(q->n, true);
-	if (answer && pkt->flags & KVMB_PKT_FLAG_COMPLETE)
-		net_complete(q, pkt->trans_id, &a, false);
+	if (pkt->flags & KVMB_PKT_FLAG_COMPLETE)
+		net_complete(q, pkt->trans_id, answer ? &a : NULL, false);
 	if (!had && q->n->num_subs)
 		offer_subs(q);
 }
