@@ -10,7 +10,7 @@
  * kvmb_chan_closed(). close() only asks it to come to that point: requests in flight
  * are finished first, and only then does the guest get its pages back.
  *
- * Thread rules: open(), close(), closed() and released() run on the bus thread and must not
+ * Thread rules: open(), close(), closed(), forgotten() and released() run on the bus thread and must not
  * block on I/O. Functions marked [any] may be called from a provider's own thread.
  */
 #ifndef KVMB_VSP_H
@@ -35,6 +35,8 @@ struct kvmb_vsp_ops { /* const, one per kind of device */
 	void (*closed)(struct kvmb_chan *ch);
 	/* A revoked primary is gone from the guest's view; @ch is freed after return. May be NULL. */
 	void (*released)(struct kvmb_chan *ch);
+	/* A primary is at rest, and the guest that knew it was reset or unloaded its bus. May be NULL. */
+	void (*forgotten)(struct kvmb_chan *ch);
 };
 
 struct kvmb_offer {

@@ -540,6 +540,8 @@ void kvmb_chan_hide_all(struct kvmb_bus *bus)
 			ch->going = true;
 		if (ch->state == KVMB_CHAN_HIDDEN)
 			continue;
+		if (!ch->index && ch->offer.ops->forgotten)
+			ch->offer.ops->forgotten(ch);
 		set_state(ch, KVMB_CHAN_HIDDEN);
 		give_relid(ch);
 	}

@@ -568,6 +568,18 @@ static void net_closed(struct kvmb_chan *ch)
 	free(q);
 }
 
+/* No channel is open. The next guest, or the same one started again, looks for the address that it was given. */
+static void net_forgotten(struct kvmb_chan *ch)
+{
+	struct kvmb_net *n = kvmb_chan_dev(ch);
+
+	if (!memcmp(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac)))
+		return;
+	memcpy(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac));
+	if (n->backend->ops->set_mac)
+		n->backend->ops->set_mac(n->backend, n->rndis.mac);
+}
+
 static void net_released(struct kvmb_chan *ch)
 {
 	struct kvmb_net *n = kvmb_chan_dev(ch);
@@ -583,4 +595,5 @@ const struct kvmb_vsp_ops net_vsp_ops = {
 	.close = net_close,
 	.closed = net_closed,
 	.released = net_released,
+	.forgotten = net_forgotten,
 };

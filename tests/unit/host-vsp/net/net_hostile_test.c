@@ -95,6 +95,44 @@ static void a_completion_that_is_asked_for_comes(void **state)
 	}
 }
 
+static void set_address(const char *digits)
+{
+	u8 cfg[20 + 28 + 24] = { 0 };
+	const u32 head[5] = { 20, 28, 2, 48, 24 };
+	u32 i;
+
+	memcpy(cfg, head, sizeof(head));
+	for (i = 0; i < 14; i++)
+		cfg[20 + 2 * i] = (u8)"NetworkAddress"[i];
+	for (i = 0; i < 12; i++)
+		cfg[48 + 2 * i] = (u8)digits[i];
+	set_oid(KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER, cfg, sizeof(cfg));
+}
+
+static void was_reset(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void an_address_of_the_guest_s_ends_with_the_guest(void **state)
+{
+	struct kvmb_net_info info;
+	bool done = false;
+	u32 i;
+
+	(void)state;
+	bring_up();
+	set_address("0a0b0c0d0e0f");
+	kvmb_net_get_info(nic, &info);
+	assert_memory_equal(info.mac, "\x0a\x0b\x0c\x0d\x0e\x0f", 6);
+	kvmb_bus_reset(f.bus, was_reset, &done);
+	for (i = 0; i < 1000 && !done; i++)
+		kvmb_loop_once(f.loop, 2);
+	assert_true(done);
+	kvmb_net_get_info(nic, &info);
+	assert_memory_equal(info.mac, mac, 6);
+}
+
 /* Stock 5.10 with one CPU sets a table of one queue: net_rndis.c set_rss(). */
 static void one_queue_has_an_rss_table_too(void **state)
 {
@@ -124,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH(answers_fit_their_sections, setup_13_pages),
 		T(a_completion_that_is_asked_for_comes),
+		WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
 		WITH(one_queue_has_an_rss_table_too, setup_spoof),
 	};
 
