@@ -20,6 +20,14 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+int kvmb_worker_init(struct kvmb_worker *w)
+{
+	w->stopping = 0;
+	w->started = false;
+	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return w->stop_fd < 0 ? -errno : 0;
+}
+
 int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void *arg), void *arg)
 {
 	sigset_t all, old;
@@ -29,24 +37,16 @@ int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void 
 
 	w->run = run;
 	w->arg = arg;
-	w->stopping = 0;
-	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->stop_fd < 0)
-		return -errno;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	w->started = true; /* before the thread is there: it may be kicked at once */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&w->thread, &attr, thread_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
-	if (err) {
-		close(w->stop_fd);
-		w->stop_fd = -1;
-		w->started = false;
+	if (err)
 		return -err;
-	}
+	w->started = true;
 	snprintf(short_name, sizeof(short_name), "%s", name);
 	pthread_setname_np(w->thread, short_name);
 	return 0;
@@ -56,7 +56,7 @@ void kvmb_worker_kick(struct kvmb_worker *w)
 {
 	uint64_t one = 1;
 
-	if (w->started && write(w->stop_fd, &one, sizeof(one)) < 0)
+	if (write(w->stop_fd, &one, sizeof(one)) < 0)
 		return; /* counter full: already readable */
 }
 
@@ -68,10 +68,14 @@ void kvmb_worker_stop(struct kvmb_worker *w)
 
 void kvmb_worker_join(struct kvmb_worker *w)
 {
-	if (!w->started)
-		return;
-	pthread_join(w->thread, NULL);
+	if (w->started)
+		pthread_join(w->thread, NULL);
+	w->started = false;
+}
+
+void kvmb_worker_fini(struct kvmb_worker *w)
+{
+	kvmb_assert(!w->started);
 	close(w->stop_fd);
 	w->stop_fd = -1;
-	w->started = false;
 }

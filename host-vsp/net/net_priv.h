@@ -283,6 +283,8 @@ void net_send_control(struct net_queue *q);
 bool net_can_receive(struct net_queue *q);
 
 /* net_worker.c: a queue's thread */
+int net_worker_init(struct net_queue *q); /* its descriptors: 0 or -errno */
+void net_worker_fini(struct net_queue *q);
 void net_worker_run(void *arg);
 
 #endif

@@ -470,7 +470,7 @@ static void unlock_all(struct kvmb_net *n)
 	pthread_mutex_unlock(&n->slots[0].lock);
 }
 
-/* Wait for a queue's worker and empty its place. */
+/* Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick this one. */
 static void detach(struct net_queue *q)
 {
 	struct kvmb_net *n = q->n;
@@ -488,8 +488,15 @@ static void detach(struct net_queue *q)
 	else
 		net_forget_guest(n);
 	unlock_all(n);
+	net_worker_fini(q);
 	if (n->backend->ops->set_queue && q->index)
 		n->backend->ops->set_queue(n->backend, q->index, false);
+}
+
+static void free_queue(struct net_queue *q)
+{
+	free(q->bounce);
+	free(q);
 }
 
 static struct net_queue *new_queue(struct kvmb_net *n, struct kvmb_chan *ch)
@@ -521,12 +528,19 @@ static int net_open(struct kvmb_chan *ch)
 		return -EPROTO;
 	if (n->slots[i].q)
 		detach(n->slots[i].q); /* a sub-channel of before, whose end is still being dealt with */
+	q = new_queue(n, ch);
+	err = net_worker_init(q);
+	if (err) {
+		free_queue(q);
+		return err;
+	}
 	lock_all(n);
 	if (i > n->num_subs) {
 		unlock_all(n);
+		net_worker_fini(q);
+		free_queue(q);
 		return -EPROTO;
 	}
-	q = new_queue(n, ch);
 	q->slot->q = q;
 	q->slot->stats.open = true;
 	if (i) {
@@ -544,8 +558,7 @@ static int net_open(struct kvmb_chan *ch)
 	err = kvmb_worker_start(&q->worker, name, net_worker_run, q);
 	if (err) {
 		detach(q);
-		free(q->bounce);
-		free(q);
+		free_queue(q);
 		return err;
 	}
 	q->io->priv = q;
@@ -564,8 +577,7 @@ static void net_closed(struct kvmb_chan *ch)
 	struct net_queue *q = kvmb_chan_io(ch)->priv;
 
 	detach(q);
-	free(q->bounce);
-	free(q);
+	free_queue(q);
 }
 
 /* No channel is open. The next guest, or the same one started again, looks for the address that it was given. */

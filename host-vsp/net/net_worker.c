@@ -285,6 +285,29 @@ static void finish(struct net_queue *q)
 	pthread_mutex_unlock(&q->slot->lock);
 }
 
+int net_worker_init(struct net_queue *q)
+{
+	int err = kvmb_worker_init(&q->worker);
+
+	if (err)
+		return err;
+	q->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (q->epoll_fd >= 0 && !watch(q, q->io->signal_fd, EPOLLIN | EPOLLET, UD_SIGNAL) &&
+	    !watch(q, q->worker.stop_fd, EPOLLIN, UD_KICK))
+		return 0;
+	err = -errno;
+	net_worker_fini(q);
+	return err;
+}
+
+void net_worker_fini(struct net_queue *q)
+{
+	if (q->epoll_fd >= 0)
+		close(q->epoll_fd);
+	q->epoll_fd = -1;
+	kvmb_worker_fini(&q->worker);
+}
+
 void net_worker_run(void *arg)
 {
 	struct net_queue *q = arg;
@@ -292,12 +315,7 @@ void net_worker_run(void *arg)
 	u32 work;
 
 	kvmb_tuner_init(&q->tuner);
-	q->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (q->epoll_fd < 0 || watch(q, q->io->signal_fd, EPOLLIN | EPOLLET, UD_SIGNAL) ||
-	    watch(q, q->worker.stop_fd, EPOLLIN, UD_KICK))
-		net_fail(q, "no epoll", -errno);
-	if (!q->failed)
-		kvmb_ring_mask(&q->io->rx);
+	kvmb_ring_mask(&q->io->rx);
 	while (!q->stopping) {
 		ring = turn(q, &work);
 		if (work)
@@ -309,7 +327,5 @@ void net_worker_run(void *arg)
 	}
 	if (!q->failed)
 		finish(q);
-	if (q->epoll_fd >= 0)
-		close(q->epoll_fd);
 	kvmb_chan_closed(q->ch);
 }

@@ -441,9 +441,12 @@ static int stor_open(struct kvmb_chan *ch)
 	sc->answers_tail = &sc->answers;
 	sc->wake_ns = STOR_NEVER;
 	pthread_mutex_init(&sc->lock, NULL);
-	err = start_uring(sc);
+	err = kvmb_worker_init(&sc->worker);
 	if (err)
 		goto err_free;
+	err = start_uring(sc);
+	if (err)
+		goto err_worker;
 	sc->io->priv = sc;
 	stor_chan_opened(sc);
 	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
@@ -455,6 +458,8 @@ static int stor_open(struct kvmb_chan *ch)
 err_chan:
 	stor_chan_closed(sc);
 	io_uring_queue_exit(&sc->uring);
+err_worker:
+	kvmb_worker_fini(&sc->worker);
 err_free:
 	pthread_mutex_destroy(&sc->lock);
 	free(sc);
@@ -474,9 +479,10 @@ static void stor_closed(struct kvmb_chan *ch)
 	u32 i;
 
 	kvmb_worker_join(&sc->worker);
-	/* a disk's thread may just be leaving the lock */
+	/* a disk's thread may just be kicking, and leaving the lock */
 	pthread_mutex_lock(&sc->lock);
 	pthread_mutex_unlock(&sc->lock);
+	kvmb_worker_fini(&sc->worker);
 	pthread_mutex_destroy(&sc->lock);
 	stor_chan_closed(sc);
 	io_uring_queue_exit(&sc->uring);

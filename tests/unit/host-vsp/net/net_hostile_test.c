@@ -155,6 +155,64 @@ static void one_queue_has_an_rss_table_too(void **state)
 	assert_int_equal(((u32 *)(void *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3], KVMB_RNDIS_STATUS_INVALID_DATA);
 }
 
+/* A channel that opens works; one for which there is no descriptor does not open. */
+static void without_descriptors_the_open_fails(void **state)
+{
+	struct rlimit old, few;
+	u32 i, err = 1;
+	int lowest;
+
+	(void)state;
+	fake_close(&f, &c);
+	lowest = dup(0);
+	close(lowest);
+	getrlimit(RLIMIT_NOFILE, &old);
+	for (i = 0; err; i++) {
+		few = (struct rlimit){ .rlim_cur = (rlim_t)lowest + i, .rlim_max = old.rlim_max };
+		setrlimit(RLIMIT_NOFILE, &few);
+		err = fake_open(&f, &c, le32_to_cpu(offer.relid), 16);
+		if (err)
+			fake_unmap(&c);
+		assert_true(i < 20);
+	}
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_true(i > 1);
+	assert_int_equal(ask_init(KVMB_NVSP_V61), KVMB_NVSP_STAT_SUCCESS);
+}
+
+/*
+ * While the primary's worker deals with requests that change what its others look at, and tells them, they end, and
+ * their descriptors' numbers go to others. For TSan: close() against write().
+ */
+static void sub_channels_close_under_control_traffic(void **state)
+{
+	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
+		{ 0, cpu_to_le32(1) }, { cpu_to_le32(32), 0 }, cpu_to_le64(ctl_gfn + 18) };
+	const u32 set_filter[8] = { KVMB_RNDIS_SET, 32, 77, KVMB_OID_GEN_CURRENT_PACKET_FILTER, 4, 20, 0, 0x0d };
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	u32 round, i, relid;
+
+	(void)state;
+	bring_up();
+	assert_int_equal(open_subs(3), 3);
+	memcpy(fake_ptr(&f, (ctl_gfn + 18) << 12), set_filter, sizeof(set_filter));
+	m.u.rndis.channel_type = cpu_to_le32(KVMB_NVSP_CHANNEL_CONTROL);
+	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
+	for (round = 0; round < 40; round++) {
+		struct fake_chan *ch = &sub[1 + round % 3];
+
+		for (i = 0; i < 30; i++)
+			fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, 1u << 30, &h, sizeof(h), &m, sizeof(m));
+		relid = ch->relid;
+		fake_close(&f, ch);
+		for (i = 0; i < 30; i++)
+			fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, 1u << 30, &h, sizeof(h), &m, sizeof(m));
+		f.next_gfn = ch->first_gfn; /* the box has no other use for the pages of its ring */
+		assert_int_equal(fake_open(&f, ch, relid, 16), 0);
+		skip_all(&c);
+	}
+}
+
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, how, teardown)
 
 int main(void)
@@ -164,6 +222,8 @@ int main(void)
 		T(a_completion_that_is_asked_for_comes),
 		WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
 		WITH(one_queue_has_an_rss_table_too, setup_spoof),
+		T(without_descriptors_the_open_fails),
+		T(sub_channels_close_under_control_traffic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -444,20 +444,6 @@ static void revoke_buffer(enum kvmb_nvsp_type type, u16 id)
 	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 0, 0, NULL, 0, &m, sizeof(m)), 0);
 }
 
-/* What came meanwhile: completions of frames, frames, answers. */
-static void skip_all(struct fake_chan *ch)
-{
-	static u8 buf[1024] __attribute__((aligned(8)));
-	struct kvmb_pkt pkt;
-
-	while (!kvmb_ring_peek(&ch->rx, buf, sizeof(buf), &pkt)) {
-		kvmb_ring_skip(&ch->rx, &pkt);
-		kvmb_ring_release(&ch->rx);
-		if (pkt.type == KVMB_PKT_XFER_PAGES)
-			done_with(ch, &pkt);
-	}
-}
-
 /* The primary's completion of the request just sent; others may come before it. */
 static u32 answer_of(u64 id)
 {
