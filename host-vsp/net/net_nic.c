@@ -35,14 +35,14 @@ static void revive(void *arg)
 	struct kvmb_net *n = arg;
 	int err;
 
-	pthread_mutex_lock(&n->slots[0].lock);
+	net_slot_lock(&n->slots[0]);
 	err = n->backend->ops->revive(n->backend);
 	if (!err) {
 		n->restarts++;
 		__atomic_fetch_add(&n->backend_epoch, 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&n->backend_gone, false, __ATOMIC_RELEASE);
 	}
-	pthread_mutex_unlock(&n->slots[0].lock);
+	net_slot_unlock(&n->slots[0]);
 	if (err) {
 		kvmb_timer_set(&n->revive_timer, REVIVE_MS);
 		return;
@@ -89,8 +89,10 @@ struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_n
 	n->link = true;
 	n->num_queues = KVMB_MAX(KVMB_MIN(spec->max_queues, backend->num_queues), 1u);
 	n->slots = kvmb_xzalloc(n->num_queues * sizeof(*n->slots));
-	for (i = 0; i < n->num_queues; i++)
+	for (i = 0; i < n->num_queues; i++) {
 		pthread_mutex_init(&n->slots[i].lock, NULL);
+		pthread_mutex_init(&n->slots[i].gate, NULL);
+	}
 	snprintf(n->name, sizeof(n->name), "net%u", spec->index);
 	n->tx_rate.bps = n->rx_rate.bps = spec->rate;
 	n->rndis.caps = (struct kvmb_rndis_caps){ .offload = backend->vnet, .max_mtu = spec->mtu,
@@ -156,8 +158,10 @@ void kvmb_net_destroy(struct kvmb_net *n)
 	kvmb_timer_cancel(&n->revive_timer);
 	kvmb_timer_cancel(&n->remove_timer);
 	n->backend->ops->destroy(n->backend);
-	for (i = 0; i < n->num_queues; i++)
+	for (i = 0; i < n->num_queues; i++) {
 		pthread_mutex_destroy(&n->slots[i].lock);
+		pthread_mutex_destroy(&n->slots[i].gate);
+	}
 	free(n->slots);
 	free(n);
 }
@@ -182,10 +186,10 @@ int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu)
 		err = n->backend->ops->set_mtu(n->backend, mtu);
 	if (err)
 		return err;
-	pthread_mutex_lock(&n->slots[0].lock); /* only the primary's worker looks */
+	net_slot_lock(&n->slots[0]); /* only the primary's worker looks */
 	__atomic_store_n(&n->spec.mtu, mtu, __ATOMIC_RELAXED);
 	n->rndis.caps.max_mtu = mtu;
-	pthread_mutex_unlock(&n->slots[0].lock);
+	net_slot_unlock(&n->slots[0]);
 	return 0;
 }
 
@@ -197,14 +201,14 @@ void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 				     .detail = n->backend->detail, .num_queues = n->num_queues,
 				     .vlan = n->spec.vlan, .mac_spoof = n->spec.mac_spoof,
 				     .rate = n->spec.rate, .restarts = n->restarts };
-	pthread_mutex_lock(&n->slots[0].lock);
+	net_slot_lock(&n->slots[0]);
 	memcpy(i->mac, n->rndis.mac, sizeof(i->mac));
 	i->mtu = n->spec.mtu;
 	i->guest_mtu = n->rndis.initialised ? n->guest_mtu : 0;
 	i->nvsp_version = n->version;
 	i->rsc = n->rndis.rsc4 || n->rndis.rsc6;
 	i->rss = n->rndis.rss.on;
-	pthread_mutex_unlock(&n->slots[0].lock);
+	net_slot_unlock(&n->slots[0]);
 	i->link = __atomic_load_n(&n->link, __ATOMIC_RELAXED);
 	i->connected = !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
 	for (k = 0; k < n->num_queues; k++)

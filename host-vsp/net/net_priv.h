@@ -15,6 +15,10 @@
  * never contended otherwise. Order: bus thread and primary take them by rising number; no
  * other worker ever holds two.
  *
+ * A worker that has much to do lets go of its lock and takes it again at once, which a plain
+ * mutex allows it for ever. So everybody takes it through the slot's gate, one behind the other,
+ * and says that he waits: the worker then ends its turn after the packet or frame that it is at.
+ *
  * Receive sections belong to one queue at a time: the primary has all of them, and gives each
  * sub-channel its share when that is opened.
  */
@@ -34,6 +38,7 @@
 #define KVMB_RNDIS_REPLY_MAX 1024u
 #define KVMB_RNDIS_REQUEST_MAX 4096u
 #define KVMB_RNDIS_MULTICAST_MAX 32u
+#define KVMB_RNDIS_PACKETS_MAX 8u /* data messages of one packet; the guest is told */
 
 #define NET_ETH_LEN 14u
 #define NET_VLAN_LEN 4u
@@ -131,7 +136,9 @@ struct net_sections { /* of the receive buffer; a queue's worker touches those i
 struct net_queue;
 
 struct net_slot { /* a queue's place, for good */
-	pthread_mutex_t lock;	/* see above */
+	pthread_mutex_t lock;	/* see above: net_slot_lock() */
+	pthread_mutex_t gate;	/* held while waiting for lock, and never else */
+	u32 waiting;		/* atomic: threads, other than the worker, that wait for lock */
 	struct net_queue *q;	/* its open channel; bus thread writes under lock */
 	struct kvmb_net_stats stats; /* the queue's worker writes */
 };
@@ -215,6 +222,7 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	u32 num_free;
 	u16 generation;		/* upper half of the next id: a second completion is recognised */
 	u32 rx_epoch;
+	u32 stale;		/* frames still to be thrown away, at most */
 	u64 rx_ns;		/* when frames may come in again; 0 = now */
 	u64 last_rx_ns;
 	bool burst;		/* frames come close together: read until there is none */
@@ -242,6 +250,12 @@ static inline void net_count(u64 *counter, u64 n) /* one writer, any reader */
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+/* Does somebody want the lock that the worker holds? Then it has done enough for now. */
+static inline bool net_is_awaited(const struct net_queue *q)
+{
+	return __atomic_load_n(&q->slot->waiting, __ATOMIC_RELAXED);
+}
+
 static inline bool net_link_up(struct kvmb_net *n)
 {
 	return __atomic_load_n(&n->link, __ATOMIC_RELAXED) &&
@@ -252,7 +266,10 @@ static inline bool net_link_up(struct kvmb_net *n)
 extern const struct kvmb_vsp_ops net_vsp_ops;
 void net_fail(struct net_queue *q, const char *why, int err);
 int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max);
-void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet);
+void net_slot_enter(struct net_slot *s); /* its worker */
+void net_slot_lock(struct net_slot *s);	 /* anybody else */
+void net_slot_unlock(struct net_slot *s);
+void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet); /* NULL: without content */
 void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet);
 bool net_flush_held(struct net_queue *q);
 int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt); /* 0; -EAGAIN: leave it */

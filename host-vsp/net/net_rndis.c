@@ -190,7 +190,7 @@ static u32 query_oid(struct query *q, u32 oid)
 	case KVMB_OID_GEN_CURRENT_PACKET_FILTER:
 		return give32(q, r->packet_filter);
 	case KVMB_OID_GEN_MAXIMUM_SEND_PACKETS:
-		return give32(q, 8);
+		return give32(q, KVMB_RNDIS_PACKETS_MAX);
 	case KVMB_OID_GEN_XMIT_OK:
 	case KVMB_OID_GEN_RCV_OK:
 	case KVMB_OID_GEN_XMIT_ERROR:
@@ -404,7 +404,7 @@ static int do_init(struct kvmb_rndis *r, const struct kvmb_wire_rndis_request *q
 		.id = q->id,
 		.major = cpu_to_le32(1),
 		.dev_flags = cpu_to_le32(1),
-		.max_packets = cpu_to_le32(8),
+		.max_packets = cpu_to_le32(KVMB_RNDIS_PACKETS_MAX),
 		.max_transfer = cpu_to_le32(0xefffffff),
 		.alignment = cpu_to_le32(3),
 	};

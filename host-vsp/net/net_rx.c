@@ -28,6 +28,7 @@
 #include "lib/util.h"
 
 #define RX_BUDGET 64		  /* frames a turn */
+#define STALE_MAX 10000u	  /* frames that a backend may have kept from before */
 #define BURST_NS 20000u		  /* frames closer than this come in bursts */
 #define WHOLE_MAX (65536u - 512u) /* a longer coalesced frame is cut */
 #define CUT_MSS_MAX 4096u	  /* unless its segments are so long: the rest is copied */
@@ -394,8 +395,8 @@ static int receive_frame(struct net_queue *q)
 	return 0;
 }
 
-/* What waited while the guest listened to nothing is of no more use to it. */
-static void throw_away(struct net_queue *q)
+/* What waited while the guest listened to nothing is of no more use to it. Return: true when all of it is gone. */
+static bool throw_away(struct net_queue *q)
 {
 	struct kvmb_net_backend *b = q->n->backend;
 	struct virtio_net_hdr vnet;
@@ -403,29 +404,35 @@ static void throw_away(struct net_queue *q)
 	ssize_t len;
 	int i;
 
-	q->rx_epoch = __atomic_load_n(&q->n->rx_epoch, __ATOMIC_ACQUIRE);
 	iov[1] = (struct iovec){ q->scratch, sizeof(q->scratch) };
-	for (i = 0; i < 10000; i++) {
+	for (i = 0; i < RX_BUDGET && q->stale; i++, q->stale--) {
 		len = b->ops->recv(b, q->index, &vnet, iov, 2);
-		if (len < 0 && len != -EMSGSIZE)
+		if (len < 0 && len != -EMSGSIZE) {
+			q->stale = 0;
 			break;
+		}
 		drop(q, KVMB_DROP_FILTERED);
 	}
+	return !q->stale;
 }
 
 /* Return: true when any frame came. */
 bool net_rx(struct net_queue *q)
 {
+	u32 epoch = __atomic_load_n(&q->n->rx_epoch, __ATOMIC_ACQUIRE);
 	int i, err = 0;
 	u64 now;
 
 	if (q->rx_ns && kvmb_mono_ns() >= q->rx_ns)
 		q->rx_ns = 0;
-	if (q->rx_epoch != __atomic_load_n(&q->n->rx_epoch, __ATOMIC_ACQUIRE) && !q->stopping && net_link_up(q->n))
-		throw_away(q);
+	if (q->rx_epoch != epoch)
+		q->stale = STALE_MAX;
+	q->rx_epoch = epoch;
+	if (q->stale && !q->stopping && net_link_up(q->n) && !throw_away(q))
+		return q->readable = true;
 	if (!q->readable || !net_can_receive(q))
 		return false;
-	for (i = 0; !err && i < RX_BUDGET && net_can_receive(q); i++) {
+	for (i = 0; !err && i < RX_BUDGET && net_can_receive(q) && !(i && net_is_awaited(q)); i++) {
 		err = receive_frame(q);
 		if (!i && !q->burst && !err)
 			break; /* the wait that follows tells as well whether there is more */

@@ -232,7 +232,7 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 	struct iovec iov[NET_MAX_IOV];
 	u8 hdr[KVMB_RNDIS_HDR_COPY];
 	struct kvmb_rndis_frame f;
-	u32 len, off = 0, n, status = KVMB_NVSP_STAT_SUCCESS;
+	u32 len, off = 0, n, num_messages = 0, status = KVMB_NVSP_STAT_SUCCESS;
 	int num = net_tx_iov(q, pkt, m, iov, &len);
 
 	if (num < 0) {
@@ -243,7 +243,8 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 	while (off < len) {
 		n = KVMB_MIN(len - off, (u32)sizeof(hdr));
 		kvmb_iov_read(iov, num, off, hdr, n);
-		if (kvmb_rndis_packet(hdr, n, len - off, &f)) {
+		/* more than it was told to send would keep this queue's lock from the others */
+		if (num_messages++ == KVMB_RNDIS_PACKETS_MAX || kvmb_rndis_packet(hdr, n, len - off, &f)) {
 			drop(q, KVMB_DROP_MALFORMED);
 			net_count(&q->io->stats.errors, 1);
 			status = KVMB_NVSP_STAT_INVALID_RNDIS;

@@ -33,12 +33,31 @@ void net_fail(struct net_queue *q, const char *why, int err)
 	kvmb_chan_fail(q->ch, why, err);
 }
 
+void net_slot_enter(struct net_slot *s)
+{
+	pthread_mutex_lock(&s->gate);
+	pthread_mutex_lock(&s->lock);
+	pthread_mutex_unlock(&s->gate);
+}
+
+void net_slot_lock(struct net_slot *s)
+{
+	__atomic_fetch_add(&s->waiting, 1, __ATOMIC_RELAXED);
+	net_slot_enter(s);
+	__atomic_fetch_sub(&s->waiting, 1, __ATOMIC_RELAXED);
+}
+
+void net_slot_unlock(struct net_slot *s)
+{
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void lock_others(struct kvmb_net *n) /* primary's worker, which holds its own */
 {
 	unsigned int i;
 
 	for (i = 1; i < n->num_queues; i++)
-		pthread_mutex_lock(&n->slots[i].lock);
+		net_slot_lock(&n->slots[i]);
 }
 
 /* @news: what they sleep on may be another thing now: buffers, filters */
@@ -49,7 +68,7 @@ static void unlock_others(struct kvmb_net *n, bool news)
 	for (i = 1; i < n->num_queues; i++) {
 		if (news && n->slots[i].q)
 			kvmb_worker_kick(&n->slots[i].q->worker);
-		pthread_mutex_unlock(&n->slots[i].lock);
+		net_slot_unlock(&n->slots[i]);
 	}
 }
 
@@ -460,14 +479,14 @@ void net_forget_guest(struct kvmb_net *n)
 
 static void lock_all(struct kvmb_net *n)
 {
-	pthread_mutex_lock(&n->slots[0].lock);
+	net_slot_lock(&n->slots[0]);
 	lock_others(n);
 }
 
 static void unlock_all(struct kvmb_net *n)
 {
 	unlock_others(n, false);
-	pthread_mutex_unlock(&n->slots[0].lock);
+	net_slot_unlock(&n->slots[0]);
 }
 
 /* Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick this one. */

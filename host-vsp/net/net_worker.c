@@ -42,6 +42,10 @@ static enum drained drain(struct net_queue *q, u32 *taken)
 	int err;
 
 	for (n = 0; n < TX_BUDGET && !q->failed; n++) {
+		if (n && net_is_awaited(q)) {
+			*taken = n;
+			return RING_MORE;
+		}
 		err = kvmb_ring_peek(&q->io->rx, q->scratch, sizeof(q->scratch), &pkt);
 		if (err && err != -EAGAIN)
 			net_fail(q, "its ring is corrupt", err);
@@ -162,7 +166,7 @@ static bool wait_for_news(struct net_queue *q, s64 ns)
 	int n, i;
 
 	n = epoll_pwait2(q->epoll_fd, ev, ARRAY_SIZE(ev), ns < 0 ? NULL : &ts, NULL);
-	pthread_mutex_lock(&q->slot->lock);
+	net_slot_enter(q->slot);
 	for (i = 0; i < n; i++) {
 		if (ev[i].data.u32 == UD_SIGNAL)
 			net_count(&q->io->stats.wakes, 1);
@@ -173,7 +177,7 @@ static bool wait_for_news(struct net_queue *q, s64 ns)
 	}
 	if (__atomic_load_n(&q->worker.stopping, __ATOMIC_ACQUIRE))
 		q->stopping = true;
-	pthread_mutex_unlock(&q->slot->lock);
+	net_slot_unlock(q->slot);
 	return n > 0;
 }
 
@@ -235,7 +239,7 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	u32 taken, frames = (u32)q->slot->stats.rx_frames;
 	bool more;
 
-	pthread_mutex_lock(&q->slot->lock);
+	net_slot_enter(q->slot);
 	renew_backend(q);
 	if (q->tx_ns && kvmb_mono_ns() >= q->tx_ns)
 		q->tx_ns = 0;
@@ -250,7 +254,7 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	watch_backend(q);
 	show_stats(q);
 	*work = taken + (u32)q->slot->stats.rx_frames - frames;
-	pthread_mutex_unlock(&q->slot->lock);
+	net_slot_unlock(q->slot);
 	return more && q->readable ? RING_MORE : ring;
 }
 
@@ -270,7 +274,7 @@ static void finish(struct net_queue *q)
 	struct kvmb_pkt pkt;
 	u32 n;
 
-	pthread_mutex_lock(&q->slot->lock);
+	net_slot_enter(q->slot);
 	net_tx_commit(q);
 	for (n = 0; n < q->io->rx.size && net_flush_held(q); n += pkt.len) {
 		if (kvmb_ring_peek(&q->io->rx, q->scratch, sizeof(q->scratch), &pkt))
@@ -282,7 +286,7 @@ static void finish(struct net_queue *q)
 	q->loud |= q->quiet;
 	publish(q);
 	show_stats(q);
-	pthread_mutex_unlock(&q->slot->lock);
+	net_slot_unlock(q->slot);
 }
 
 int net_worker_init(struct net_queue *q)

@@ -213,6 +213,59 @@ static void sub_channels_close_under_control_traffic(void **state)
 	}
 }
 
+#define EMPTY 44u   /* bytes of a message without a frame */
+#define PER_RANGE 20u /* pages */
+
+/* 32 ranges of the same pages, full of empty messages: as many as one packet can hold. */
+static void post_empty_messages(void)
+{
+	struct { struct kvmb_wire_gpa_direct g; struct { struct kvmb_wire_gparange r; __le64 pfn[PER_RANGE]; } part[32]; } h;
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
+	u32 i, k;
+
+	memset(&h, 0, sizeof(h));
+	h.g.range_count = cpu_to_le32(32);
+	for (i = 0; i < 32; i++) {
+		h.part[i].r.byte_count = cpu_to_le32(PER_RANGE * 4096 / EMPTY * EMPTY);
+		for (k = 0; k < PER_RANGE; k++)
+			h.part[i].pfn[k] = cpu_to_le64(ctl_gfn + k);
+	}
+	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &m, sizeof(m)), 0);
+}
+
+static u64 now_us(void)
+{
+	return kvmb_mono_ns() / 1000;
+}
+
+/* We said how many messages a packet may hold; more would keep the queue's lock from the main thread. */
+static void a_packet_of_countless_messages_is_refused(void **state)
+{
+	u8 *p = fake_ptr(&f, ctl_gfn << 12);
+	struct kvmb_net_info info;
+	u64 start, longest = 0;
+	u32 i;
+
+	(void)state;
+	bring_up();
+	memset(p, 0, PER_RANGE * 4096);
+	for (i = 0; i + EMPTY <= PER_RANGE * 4096; i += EMPTY)
+		memcpy(p + i, (const u32[4]){ KVMB_RNDIS_PACKET, EMPTY, 36 }, 16);
+	for (i = 0; i < 8; i++) {
+		post_empty_messages();
+		for (start = now_us(); now_us() - start < 200;)
+			;
+		start = now_us();
+		kvmb_net_get_info(nic, &info);
+		longest = KVMB_MAX(longest, now_us() - start);
+	}
+	print_message("the main thread waited for at most %llu us\n", (unsigned long long)longest);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(status_on(&c), KVMB_NVSP_STAT_INVALID_RNDIS);
+	assert_true(counts().tx_dropped[KVMB_DROP_SIZE] <= 8 * KVMB_RNDIS_PACKETS_MAX);
+}
+
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, how, teardown)
 
 int main(void)
@@ -224,6 +277,7 @@ int main(void)
 		WITH(one_queue_has_an_rss_table_too, setup_spoof),
 		T(without_descriptors_the_open_fails),
 		T(sub_channels_close_under_control_traffic),
+		T(a_packet_of_countless_messages_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
