@@ -203,6 +203,9 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	int epoll_fd;
 	bool joined;		/* bus thread: the worker has been waited for */
 	bool stopping, failed;
+	struct kvmb_ring ahead; /* our second look at io->rx, behind a packet that has to wait; never released */
+	u32 ahead_bytes;	/* of io->rx that ahead has seen: completions there are dealt with; 0 = none */
+	bool hungry;		/* such a packet, and what waits for sections: look again, there is no signal */
 
 	/* the backend's queue */
 	int backend_fd;		/* as in the epoll, -1 = none */
@@ -298,6 +301,7 @@ bool net_rx(struct net_queue *q);
 bool net_rx_flush(struct net_queue *q);
 void net_send_control(struct net_queue *q);
 bool net_can_receive(struct net_queue *q);
+bool net_hungry(const struct net_queue *q);
 
 /* net_worker.c: a queue's thread */
 int net_worker_init(struct net_queue *q); /* its descriptors: 0 or -errno */

@@ -167,6 +167,15 @@ bool net_can_receive(struct net_queue *q)
 	       q->num_free > sections_needed(n) + q->batch.num;
 }
 
+/* Would sections that the guest gives back be used at once? A full ring makes them worthless. */
+bool net_hungry(const struct net_queue *q)
+{
+	const struct kvmb_net *n = q->n;
+
+	return !q->failed && !q->held && n->recv.gpadl &&
+	       (q->reply_len || (n->rndis.packet_filter && q->num_free <= sections_needed(n) + q->batch.num));
+}
+
 /*
  * Room for a frame: its front to @f, the rest to free sections, which stay on the list, or to
  * the bounce buffer. Return: iovecs, *@room = bytes of them all.

@@ -13,6 +13,13 @@
  * The guest can wait for the completion of a frame that it has copied into its send buffer: all
  * it gets back is the section. Such completions are shown together with something more
  * pressing, or when there are some, or soon; each shown alone would cost an interrupt a frame.
+ *
+ * A packet that has to wait (for room in the backend, for the rate limit, for a section for an
+ * answer) stays in the ring, and what comes behind it waits with it. Completions must not: they
+ * free the sections that frames and answers wait for, perhaps the very answer that the packet
+ * waits for. So a second reader of ours runs ahead of it and deals with completions alone; the
+ * first one skips them when it gets there. A guest that writes behind a packet which waits sends
+ * no signal (ring.h), so while somebody is short of sections the ring is looked at by the clock.
  */
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -25,6 +32,8 @@
 #define QUIET_MAX 16u	   /* completions that may wait */
 #define QUIET_NS 500000u   /* for so long */
 #define POLL_STEP_NS 2000u /* between two looks at the descriptors while polling the ring */
+#define AHEAD_BUDGET 1024  /* packets a turn that are looked at behind one that waits */
+#define HUNGRY_NS 1000000u /* between two looks for completions behind it */
 
 enum { UD_SIGNAL, UD_KICK, UD_BACKEND };
 
@@ -35,9 +44,48 @@ static bool accepting(const struct net_queue *q)
 	return !q->stopping && !q->failed && !q->held && !q->full && !q->tx_ns && !q->reply_len;
 }
 
+static u32 size_in_ring(const struct kvmb_pkt *pkt)
+{
+	return pkt->len + KVMB_PKT_TRAILER;
+}
+
+/*
+ * Deal with the completions that stand behind a packet which waits. What is wrong there is left for the first
+ * reader to find. Return: true when there is more to look at.
+ */
+static bool look_ahead(struct net_queue *q)
+{
+	struct kvmb_pkt pkt;
+	u32 i;
+
+	if (!q->ahead_bytes)
+		q->ahead = q->io->rx;
+	for (i = 0; i < AHEAD_BUDGET; i++) {
+		if (kvmb_ring_peek(&q->ahead, q->scratch, sizeof(q->scratch), &pkt))
+			return false;
+		if (pkt.type == KVMB_PKT_COMPLETION)
+			net_rx_completed(q, pkt.trans_id);
+		kvmb_ring_skip(&q->ahead, &pkt);
+		q->ahead_bytes += size_in_ring(&pkt);
+		if (net_is_awaited(q))
+			break;
+	}
+	return true;
+}
+
+/* Go past a packet. A guest that changed it since it was looked at ahead of time harms itself alone. */
+static void pass(struct net_queue *q, const struct kvmb_pkt *pkt)
+{
+	u32 size = size_in_ring(pkt);
+
+	kvmb_ring_skip(&q->io->rx, pkt);
+	q->ahead_bytes = q->ahead_bytes >= size ? q->ahead_bytes - size : 0;
+}
+
 static enum drained drain(struct net_queue *q, u32 *taken)
 {
 	struct kvmb_pkt pkt;
+	bool seen;
 	u32 n;
 	int err;
 
@@ -51,12 +99,12 @@ static enum drained drain(struct net_queue *q, u32 *taken)
 			net_fail(q, "its ring is corrupt", err);
 		if (err)
 			break;
-		/* completions give sections back, for which an answer may be waiting: never held up */
-		if ((pkt.type != KVMB_PKT_COMPLETION && !accepting(q)) || net_handle_packet(q, &pkt)) {
+		seen = pkt.type == KVMB_PKT_COMPLETION && q->ahead_bytes;
+		if ((pkt.type != KVMB_PKT_COMPLETION && !accepting(q)) || (!seen && net_handle_packet(q, &pkt))) {
 			*taken = n;
-			return RING_BLOCKED;
+			return look_ahead(q) ? RING_MORE : RING_BLOCKED;
 		}
-		kvmb_ring_skip(&q->io->rx, &pkt);
+		pass(q, &pkt);
 	}
 	*taken = n;
 	return n == TX_BUDGET ? RING_MORE : RING_EMPTY;
@@ -190,9 +238,11 @@ static s64 longest_wait(const struct net_queue *q)
 		first = q->tx_ns;
 	if (q->rx_ns && (!first || q->rx_ns < first))
 		first = q->rx_ns;
-	if (!first)
+	if (!first && !q->hungry)
 		return -1;
 	now = kvmb_mono_ns();
+	if (q->hungry && (!first || first > now + HUNGRY_NS))
+		return HUNGRY_NS;
 	return first > now ? (s64)(first - now) : 0;
 }
 
@@ -248,12 +298,18 @@ static enum drained turn(struct net_queue *q, u32 *work)
 		net_send_control(q);
 	ring = drain(q, &taken);
 	net_count(&q->io->stats.packets_in, taken);
+	if (q->reply_len) { /* a completion may have brought the section that it waited for */
+		net_send_control(q);
+		if (ring == RING_BLOCKED && accepting(q))
+			ring = RING_MORE;
+	}
 	more = net_rx(q);
 	net_tx_commit(q);
 	publish(q);
 	watch_backend(q);
 	show_stats(q);
 	*work = taken + (u32)q->slot->stats.rx_frames - frames;
+	q->hungry = ring == RING_BLOCKED && net_hungry(q);
 	net_slot_unlock(q->slot);
 	return more && q->readable ? RING_MORE : ring;
 }

@@ -7,6 +7,22 @@
 #include "lib/util.h"
 #include "tests/harness/net_wire.h"
 
+#define SMALL_PAGES 2u /* a receive buffer of few sections */
+
+static int setup_small(void **state)
+{
+	recv_pages = SMALL_PAGES;
+	return setup(state);
+}
+
+static int setup_slow(void **state)
+{
+	(void)state;
+	recv_pages = SMALL_PAGES;
+	make((struct kvmb_net_spec){ .mtu = 1500, .max_queues = 1, .rate = 100 });
+	return 0;
+}
+
 static int setup_13_pages(void **state)
 {
 	(void)state;
@@ -52,6 +68,13 @@ static void post_query(u32 oid)
 	assert_int_equal(fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &m, sizeof(m)), 0);
 }
 
+static void give_back(u64 id)
+{
+	struct kvmb_pkt pkt = { .trans_id = id };
+
+	complete_rx(&pkt);
+}
+
 /* The answer to an OID may be longer than a small frame; every section must hold it. */
 static void answers_fit_their_sections(void **state)
 {
@@ -71,6 +94,62 @@ static void answers_fit_their_sections(void **state)
 		before = off;
 	}
 	assert_true(n > 2);
+}
+
+/*
+ * Every section is with the guest, an answer waits for one, a frame stands behind it in the ring, and only
+ * then come the completions that would free some.
+ */
+static void completions_are_found_behind_what_has_to_wait(void **state)
+{
+	u64 ids[16];
+	u8 frame[200];
+	u32 off, len, n, i;
+
+	(void)state;
+	bring_up();
+	for (n = 0; n < ARRAY_SIZE(ids); n++) {
+		post_query(KVMB_OID_GEN_LINK_SPEED);
+		ids[n] = kept(&off, &len);
+		if (!ids[n])
+			break; /* this one's answer waits */
+	}
+	assert_true(n >= 2 && n < ARRAY_SIZE(ids));
+	post(&c, message(NO_PPI, 0, frame, tcp4(frame, other, mac, 40)));
+	post_query(KVMB_OID_GEN_LINK_SPEED); /* and one that cannot be answered at all */
+	for (i = 0; i < n; i++)
+		give_back(ids[i]);
+	assert_int_not_equal(kept(&off, &len), 0);
+	assert_int_not_equal(kept(&off, &len), 0);
+	for (i = 0; i < 2000 && !counts().tx_frames; i++)
+		usleep(1000);
+	assert_int_equal(counts().tx_frames, 1);
+	assert_int_equal(counts().rx_dropped[KVMB_DROP_MALFORMED], 0);
+}
+
+/* The same, and what stands before the completions waits for the rate limit. */
+static void a_rate_limit_does_not_hold_completions_back(void **state)
+{
+	u64 ids[16], start;
+	u8 frame[1200];
+	u32 off, len, n, msg;
+
+	(void)state;
+	bring_up();
+	for (n = 0; n < 5 && (post_query(KVMB_OID_GEN_LINK_SPEED), ids[n] = kept(&off, &len)); n++)
+		;
+	assert_int_equal(n, 5);
+	msg = message(NO_PPI, 0, frame, tcp4(frame, other, mac, 1000));
+	post(&c, msg); /* the next may leave in ten seconds */
+	post(&c, msg);
+	post(&c, msg);
+	usleep(20000);
+	while (n)
+		give_back(ids[--n]);
+	start = kvmb_now_ms();
+	kvmb_net_set_link(nic, false);
+	assert_int_not_equal(kept(&off, &len), 0); /* the news of it needs a section */
+	assert_true(kvmb_now_ms() - start < 1000);
 }
 
 /* A completion that was asked for comes, whatever the message; one that was not asked for does not. */
@@ -272,12 +351,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH(answers_fit_their_sections, setup_13_pages),
-		T(a_completion_that_is_asked_for_comes),
-		WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
-		WITH(one_queue_has_an_rss_table_too, setup_spoof),
-		T(without_descriptors_the_open_fails),
-		T(sub_channels_close_under_control_traffic),
-		T(a_packet_of_countless_messages_is_refused),
+		WITH(completions_are_found_behind_what_has_to_wait, setup_small),
+		WITH(a_rate_limit_does_not_hold_completions_back, setup_slow),
+		T(a_completion_that_is_asked_for_comes), WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
+		WITH(one_queue_has_an_rss_table_too, setup_spoof), T(without_descriptors_the_open_fails),
+		T(sub_channels_close_under_control_traffic), T(a_packet_of_countless_messages_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
