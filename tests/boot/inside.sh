@@ -15,7 +15,7 @@ for line in "${lines[@]:n}"; do
 	read -r -a words <<<"$cmd"
 	begin=$(date +%s%N)
 	for try in 1 2; do
-		timeout -k 5 $((secs * ${KVMBUS_SLOW:-2})) env "${env[@]}" bash "$here/${words[0]}" "${words[@]:1}" >/tmp/out.$$ 2>&1 </dev/null
+		timeout -k 5 $((secs * ${KVMBUS_SLOW:-2})) env LAB_TEST=$$ "${env[@]}" bash "$here/${words[0]}" "${words[@]:1}" >/tmp/out.$$ 2>&1 </dev/null
 		rc=$?
 		# the emulator's own defect (docs/testing.md): said, and tried once more; nothing else is
 		[ $rc = 0 ] || [ -z "${LAB_IN_L1:-}" ] || [ $try = 2 ] || ! grep -q 'triple fault' /tmp/out.$$ && break
@@ -25,11 +25,12 @@ for line in "${lines[@]:n}"; do
 	case $rc in
 	0) echo "ok $number - $title ($ms ms)"; passed=$((passed + 1)); grep '^# ' /tmp/out.$$ ;;
 	77) echo "ok $number - $title # SKIP $(sed -n 's/^# SKIP //p' /tmp/out.$$)"; skipped=$((skipped + 1)) ;;
-	*) echo "not ok $number - $title (status $rc, $ms ms)"; failed=$((failed + 1)); cat /tmp/out.$$ ;;
+	*) echo "not ok $number - $title (status $rc, $ms ms)"; failed=$((failed + 1)); echo "$number - $title" >>"$LAB_OUT/failed.names"; cat /tmp/out.$$ ;;
 	esac
 	echo $n $passed $failed $skipped >"$LAB_OUT/progress"
 	# a test that was killed could not clean up: the next one starts from nothing
-	pkill -KILL -x kvmbus; pkill -KILL passt; pkill -KILL -f echo-server.py
+	# (only of what it started itself: VMs of others may run on this machine)
+	left=$(LC_ALL=C grep -lzsx "LAB_TEST=$$" /proc/[0-9]*/environ | cut -d/ -f3); [ -z "$left" ] || kill -KILL $left 2>/dev/null
 	for t in $(ls /sys/class/net | grep ^kvmbt); do ip link del "$t" 2>/dev/null; done
 done
 [ $failed = 0 ] && [ $n -gt 0 ]

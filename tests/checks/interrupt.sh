@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # What starts emulators leaves none behind: each door is interrupted by a ^C (INT to its process group, as a terminal
-# does) and by TERM to its first process alone. In a copy of the scripts whose emulator only sleeps; no KVM, no network.
+# does) and by TERM to its first process alone; and boot tests end what is theirs, nothing else. In a copy of the scripts
+# whose emulator only sleeps; no KVM, no network.
 set -m # a process group of its own for what is started with &, and INT not ignored
 cd "$(dirname "$0")/../.." || exit 1
 W=$(mktemp -d) bad=0 n=0
@@ -41,5 +42,13 @@ try $lanes tests/boot/run list
 try 1 make -s demo
 try 1 tests/perf/run boot
 try $lanes make -s check STAGES=boot
+# a boot test that leaves something behind; a VM that somebody else runs here
+cp "$(command -v sleep)" "$W/bin/kvmbus"; "$W/bin/kvmbus" 300 & other=$!
+mkdir "$W/one"; printf 'setsid sleep 300 &\nexit 1\n' >"$W/tests/boot/job.sh"; echo "1 60 job.sh" >"$W/list"
+env "$mark" LAB_OUT="$W/one" bash "$W/tests/boot/inside.sh" "$W/list" >"$W/out" 2>&1; n=$((n + 1))
+grep -q '^not ok 1 - job.sh' "$W/out" && [ "$(cat "$W/one/failed.names")" = '1 - job.sh' ] || { echo "not ok interrupt: a boot test that fails:"; cat "$W/out"; bad=1; }
+[ -z "$(left)" ] || { echo "not ok interrupt: a boot test left something behind"; bad=1; }
+kill -0 $other 2>/dev/null || { echo "not ok interrupt: a boot test ended somebody else's VM"; bad=1; }
+{ kill $other; wait $other; } 2>/dev/null
 [ $bad = 0 ] && echo "ok interrupt ($n cases)"
 exit $bad
