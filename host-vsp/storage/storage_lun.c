@@ -382,6 +382,27 @@ void kvmb_storage_ask_eject(struct kvmb_storage *s, unsigned int lun)
 		__atomic_store_n(&l->unit.media_event, KVMB_MEDIA_EJECT_REQUEST, __ATOMIC_RELEASE);
 }
 
+/*
+ * The next command of the guest meets the news. If there is none, it is asked to look; not at once,
+ * because Linux then asks every unit with a timeout of a jiffy, and an answer that makes it
+ * repeat that question is an error in its log ("timing out command, waited 0s") on a busy machine.
+ * Source: Linux 6.12 storvsc_drv.c storvsc_host_scan(), scsi_lib.c scsi_cmd_runtime_exceeced().
+ */
+static void look_when_idle(void *arg)
+{
+	struct kvmb_storage *s = arg;
+	struct stor_lun *l;
+	u32 i;
+
+	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
+		l = stor_lun(s, i);
+		if (!l || !(__atomic_load_n(&l->unit.ua, __ATOMIC_ACQUIRE) & 1u << KVMB_UA_CAPACITY))
+			continue;
+		ask_to_look(s);
+		return;
+	}
+}
+
 void kvmb_storage_capacity_changed(struct kvmb_storage *s, unsigned int lun)
 {
 	struct stor_lun *l = stor_lun(s, lun);
@@ -389,7 +410,7 @@ void kvmb_storage_capacity_changed(struct kvmb_storage *s, unsigned int lun)
 	if (!l)
 		return;
 	kvmb_unit_attention(&l->unit, KVMB_UA_CAPACITY);
-	ask_to_look(s); /* an idle guest would not notice before its next command */
+	kvmb_timer_set(&s->look, STOR_LOOK_MS);
 }
 
 void kvmb_storage_retry(struct kvmb_storage *s)
@@ -440,6 +461,7 @@ struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
 	s->ev_arg = arg;
 	s->q_tail = &s->q_head;
 	kvmb_work_init(&s->work, stor_work, s);
+	kvmb_timer_init(&s->look, loop, look_when_idle, s);
 	snprintf(s->name, sizeof(s->name), "scsi%u", index);
 	return s;
 }
@@ -456,6 +478,7 @@ void kvmb_storage_destroy(struct kvmb_storage *s)
 		start_next_quiesce(s);
 	}
 	kvmb_loop_unpost(s->loop, &s->work);
+	kvmb_timer_cancel(&s->look);
 	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
 		if (!s->luns[i])
 			continue;

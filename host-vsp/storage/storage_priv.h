@@ -40,6 +40,7 @@
 #define STOR_SCRATCH 2048u     /* descriptor, 129 frames, 64 bytes of payload: 1136 */
 #define STOR_RETRY_NS 10000000ull /* what the kernel or malloc() refused is tried again after */
 #define STOR_NEVER (~0ull)
+#define STOR_LOOK_MS 500u      /* a disk in use has had a command by then */
 
 enum stor_state { /* of a controller; written by the primary channel's worker */
 	STOR_CLOSED,	/* expects BEGIN_INITIALIZATION */
@@ -83,6 +84,7 @@ struct kvmb_storage {
 	struct stor_quiesce *q_head, **q_tail; /* the head is under way */
 	bool q_active;
 	struct kvmb_work work;		  /* something of the next lines, or an acknowledgement */
+	struct kvmb_timer look;		  /* has nobody met the news of a capacity? */
 
 	/* from the bus thread to workers */
 	u64 q_luns;	/* set before q_gen */

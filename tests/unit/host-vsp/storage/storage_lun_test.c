@@ -228,6 +228,44 @@ static void a_larger_disk_is_told(void **state)
 	assert_int_equal(srb(CDB(0x2a, 0, 0, 0, 0x0f, 0xff, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a), 1);
 }
 
+/* "Look at the bus" messages within @ms. */
+static u32 looks(u32 ms)
+{
+	u64 until = kvmb_now_ms() + ms;
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_pkt pkt;
+	u32 n = 0;
+
+	while (kvmb_now_ms() < until) {
+		kvmb_loop_once(f.loop, 5);
+		if (kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt))
+			continue;
+		n += is_enumerate(&pkt);
+		kvmb_ring_skip(&c.rx, &pkt);
+		kvmb_ring_release(&c.rx);
+	}
+	return n;
+}
+
+/* A guest that uses the disk meets the news itself; only an idle one is asked to look. */
+static void only_an_idle_guest_is_asked_to_look(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	enumerates = 0;
+	kvmb_storage_capacity_changed(s, 0);
+	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a);
+	assert_sense(&a, 6, 0x2a);
+	assert_int_equal(looks(1000) + enumerates, 0);
+	kvmb_storage_capacity_changed(s, 0);
+	assert_int_equal(looks(1500), 1);
+	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	assert_sense(&a, 6, 0x2a);
+}
+
 static void a_locked_image_is_refused(void **state)
 {
 	(void)state;
@@ -243,7 +281,8 @@ int main(void)
 		T(a_disk_comes_and_is_seen), T(a_new_disk_is_there_before_the_guest_is_told),
 		T(a_disk_goes_with_io_in_flight), T(a_reset_waits_for_all_channels),
 		T(a_reset_stops_between_two_pieces), T(a_medium_is_changed),
-		T(a_larger_disk_is_told), T(a_locked_image_is_refused),
+		T(a_larger_disk_is_told), T(only_an_idle_guest_is_asked_to_look),
+		T(a_locked_image_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
