@@ -306,7 +306,7 @@ u32 kvmb_scsi_param_len(const u8 *cdb)
 		break;
 	case 0x41: /* WRITE SAME: one block, of whatever size the disk has */
 	case 0x93:
-		n = 4096;
+		n = KVMB_SCSI_BLOCK_MAX;
 		break;
 	default:
 		n = 0;
@@ -322,7 +322,7 @@ void kvmb_scsi_report_luns(struct kvmb_scsi_cmd *cmd, const bool *present)
 		illegal_field(cmd);
 		return;
 	}
-	for (i = 0; i < 64 && cmd->cdb[2] != 1; i++) { /* 1: well-known units, of which there are none */
+	for (i = 0; i < KVMB_SCSI_MAX_LUNS && cmd->cdb[2] != 1; i++) { /* 1: well-known units, of which there are none */
 		if (present[i])
 			cmd->data[8 + 8 * n++ + 1] = (u8)i;
 	}

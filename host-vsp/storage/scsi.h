@@ -26,6 +26,8 @@
 #define KVMB_SCSI_STATUS_CONFLICT 0x18u
 #define KVMB_SCSI_SENSE_LEN 18u
 #define KVMB_SCSI_CDB_MAX 16u
+#define KVMB_SCSI_MAX_LUNS 64u	  /* of a controller */
+#define KVMB_SCSI_BLOCK_MAX 4096u /* bytes of a logical block */
 #define KVMB_SCSI_DATA_MAX 2560u  /* answers without data transfer: READ DVD STRUCTURE is 2052 */
 #define KVMB_SCSI_PARAM_MAX 4608u /* parameter lists; UNMAP's is 8 + 16 * 256 */
 #define KVMB_SCSI_MAX_EXTENTS 256u
@@ -78,6 +80,11 @@ struct kvmb_unit {
 	struct kvmb_reservation pr;
 };
 
+static_assert(8 + 16 * KVMB_SCSI_MAX_EXTENTS <= KVMB_SCSI_PARAM_MAX, "UNMAP's list");
+static_assert(KVMB_SCSI_BLOCK_MAX <= KVMB_SCSI_PARAM_MAX, "WRITE SAME's block");
+static_assert(8 + 8 * KVMB_SCSI_MAX_LUNS <= KVMB_SCSI_DATA_MAX, "REPORT LUNS");
+static_assert(4 + KVMB_SCSI_CDB_MAX <= KVMB_SCSI_DATA_MAX, "one operation code");
+
 struct kvmb_extent {
 	u64 lba, blocks;
 };
@@ -129,7 +136,7 @@ u32 kvmb_scsi_param_len(const u8 *cdb);
  */
 void kvmb_scsi_execute(struct kvmb_unit *u, struct kvmb_scsi_cmd *cmd);
 
-/** kvmb_scsi_report_luns() - REPORT LUNS over @present[64]. */
+/** kvmb_scsi_report_luns() - REPORT LUNS over @present[KVMB_SCSI_MAX_LUNS]. */
 void kvmb_scsi_report_luns(struct kvmb_scsi_cmd *cmd, const bool *present);
 
 /** kvmb_scsi_sense() - Make @cmd a CHECK CONDITION with fixed-format sense. */

@@ -94,6 +94,7 @@ static u32 put_feature(const struct feature *f, u32 profile, u8 *p)
 		       (f->code == 0x1e && profile == PROFILE_CD) ||
 		       (f->code == 0x1f && profile == PROFILE_DVD);
 
+	kvmb_assert(f->len <= sizeof(f->data));
 	put16(p, f->code);
 	p[2] = (u8)((f->flags & ~1) | (f->flags & 1) | current);
 	p[3] = f->len;

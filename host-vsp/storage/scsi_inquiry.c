@@ -61,6 +61,8 @@ static u32 block_limits(const struct kvmb_disk *d, u8 *p)
 	return 60;
 }
 
+static_assert(24 + sizeof(((struct kvmb_disk *)0)->serial) - 1 <= 0xff, "a designator's length is a byte");
+
 /* A designator that is the same wherever the disk is seen from. */
 static u32 designators(const struct kvmb_unit *u, const struct kvmb_disk *d, u8 *p)
 {
@@ -90,6 +92,7 @@ static void vpd(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *
 	u8 page = cmd->cdb[2], pages[8], *p = cmd->data;
 	u32 n = page_list(u, d, pages), len = 0;
 
+	kvmb_assert(n <= sizeof(pages));
 	if (!memchr(pages, page, n)) {
 		illegal_field(cmd);
 		return;
@@ -259,6 +262,7 @@ static bool select_page(struct kvmb_unit *u, const u8 *want, u32 len, bool *wce)
 		return false;
 	n = mode_pages(u, is, want[0] & 0x3f, 0, 0);
 	mode_pages(u, mask, want[0] & 0x3f, 0, 1);
+	kvmb_assert(n <= sizeof(is));
 	if (!n || want[1] != is[1] || n != len)
 		return false;
 	for (i = 2; i < n; i++) {

@@ -59,6 +59,7 @@ static inline u32 clamp32(u64 v)
 /* Data of @len bytes stands in data[]; the guest gets what its allocation length allows. */
 static inline void give(struct kvmb_scsi_cmd *cmd, u32 len, u32 alloc)
 {
+	kvmb_assert(len <= sizeof(cmd->data)); /* every answer comes through here */
 	cmd->data_len = KVMB_MIN(KVMB_MIN(len, alloc), cmd->buffer);
 }
 

@@ -26,6 +26,7 @@
 #include "lib/util.h"
 
 #define SAME_CHUNK 65536u	 /* bytes of pattern that are written at once */
+static_assert(!(SAME_CHUNK % KVMB_SCSI_BLOCK_MAX), "a pattern is whole blocks");
 #define SLOW_WRITE_NS 1000000u	 /* a write on the spot that took longer was a bad idea */
 #define SLOW_BACKOFF_NS 100000000u
 #define DIRECT_ALIGN 512u
@@ -46,6 +47,7 @@ static const char *io_name(enum kvmb_io io)
 {
 	static const char *const names[] = { "nothing", "read", "write", "flush", "unmap", "write",
 					     "verify" };
+	static_assert(ARRAY_SIZE(names) == KVMB_IO_VERIFY + 1, "one a kind");
 
 	return names[io];
 }
@@ -363,7 +365,7 @@ static void verified(struct stor_chan *sc, struct stor_req *r)
 {
 	struct kvmb_scsi_cmd *cmd = &sc->cmd;
 
-	if (kvmb_iov_equal(r->iov, STOR_MAX_PAGES, r->bounce, (u32)r->length)) {
+	if (kvmb_iov_equal(r->iov, r->num_guest, r->bounce, (u32)r->length)) {
 		finish(sc, r, false);
 		return;
 	}
@@ -398,7 +400,7 @@ static void moved(struct stor_chan *sc, struct stor_req *r, u32 bytes)
 		verified(sc, r);
 	} else {
 		if (r->io == KVMB_IO_READ && r->bounce)
-			kvmb_iov_write(r->iov, STOR_MAX_PAGES, r->bounce, (u32)r->length);
+			kvmb_iov_write(r->iov, r->num_guest, r->bounce, (u32)r->length);
 		finish(sc, r, false);
 	}
 }
@@ -465,10 +467,11 @@ static void trim_iov(struct stor_req *r, u32 bytes)
 	int i;
 
 	for (i = 0; bytes; i++) {
+		kvmb_assert(i < r->num_iov); /* the SCSI layer let no command move more than the buffer */
 		r->iov[i].iov_len = KVMB_MIN(r->iov[i].iov_len, (size_t)bytes);
 		bytes -= (u32)r->iov[i].iov_len;
 	}
-	r->num_iov = i;
+	r->num_iov = r->num_guest = i;
 }
 
 static bool take_bounce(struct stor_req *r, size_t bytes)
@@ -514,7 +517,7 @@ static bool prepare(struct stor_req *r, const struct kvmb_scsi_cmd *cmd)
 		if (!take_bounce(r, r->length))
 			return false;
 		if (r->io == KVMB_IO_WRITE)
-			kvmb_iov_read(r->iov, STOR_MAX_PAGES, 0, r->bounce, (u32)r->length);
+			kvmb_iov_read(r->iov, r->num_guest, 0, r->bounce, (u32)r->length);
 		return true;
 	case KVMB_IO_VERIFY:
 		trim_iov(r, (u32)r->length);

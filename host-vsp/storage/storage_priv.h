@@ -32,6 +32,7 @@
 #include "host-vsp/storage/storage.h"
 #include "host-vsp/tuner.h"
 #include "host-vsp/worker.h"
+#include "vmbus-core/pkt.h"
 #include "vmbus-core/proto/storage.h"
 
 #define STOR_MAX_PAGES (KVMB_SCSI_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
@@ -41,6 +42,18 @@
 #define STOR_RETRY_NS 10000000ull /* what the kernel or malloc() refused is tried again after */
 #define STOR_NEVER (~0ull)
 #define STOR_LOOK_MS 500u      /* a disk in use has had a command by then */
+
+static_assert(KVMB_STORAGE_MAX_LUNS == KVMB_SCSI_MAX_LUNS, "REPORT LUNS says of all");
+static_assert(KVMB_STORAGE_MAX_LUNS <= 64, "masks of units are u64");
+static_assert(KVMB_STOR_CDB_SIZE <= KVMB_SCSI_CDB_MAX, "a command block of the wire fits one of ours");
+static_assert(KVMB_SCSI_SENSE_LEN <= KVMB_STOR_SENSE_SIZE, "our sense fits the wire's");
+static_assert(offsetof(struct kvmb_wire_stor, u.srb.u.sense) + KVMB_STOR_SENSE_SIZE <= KVMB_STOR_SIZE_OLD,
+	      "also where the guest is old");
+static_assert(sizeof(struct kvmb_wire_pkt) + sizeof(struct kvmb_wire_gpa_direct) +
+	      sizeof(struct kvmb_wire_gparange) + STOR_MAX_PAGES * sizeof(u64) +
+	      sizeof(struct kvmb_wire_stor) <= STOR_SCRATCH, "the longest request");
+static_assert(STOR_MAX_PAGES <= 1024, "IOV_MAX of Linux");
+static_assert(KVMB_SCSI_MAX_TRANSFER <= INT32_MAX, "a result of I/O is an int");
 
 enum stor_state { /* of a controller; written by the primary channel's worker */
 	STOR_CLOSED,	/* expects BEGIN_INITIALIZATION */
@@ -128,6 +141,7 @@ struct stor_req { /* its worker's; only dreq goes to another thread */
 	struct iovec iov[STOR_MAX_PAGES], *cur; /* the guest's buffer; what is left of it */
 	struct iovec one;	  /* of bounce */
 	int num_iov;
+	int num_guest;		  /* of iov[]: what the command moves, whatever cur stands at */
 	struct kvmb_disk_req dreq;
 };
 

@@ -259,6 +259,7 @@ static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct stor_lun *
 	} else if (cmd->io != KVMB_IO_NONE) {
 		stor_begin_io(sc, r, cmd);
 	} else {
+		kvmb_assert(cmd->data_len <= buffer);
 		kvmb_iov_write(r->iov, r->num_iov, cmd->data, cmd->data_len);
 		stor_answer_good(sc, r, cmd->data_len);
 	}
