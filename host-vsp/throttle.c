@@ -40,9 +40,27 @@ u64 kvmb_throttle_charge(struct kvmb_throttle *t, u64 bytes, u64 now,
 	return KVMB_MAX(a, b);
 }
 
+/* The limits may have been set anew since it was charged: then there is less than its cost. */
+static void give(u64 *empty, u64 cost)
+{
+	u64 old = __atomic_load_n(empty, __ATOMIC_RELAXED);
+
+	while (cost && !__atomic_compare_exchange_n(empty, &old, old - KVMB_MIN(old, cost), true,
+						    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
 void kvmb_throttle_give_back(struct kvmb_throttle *t, struct kvmb_throttle_cost *cost)
 {
-	__atomic_fetch_sub(&t->op_empty, cost->op_ns, __ATOMIC_RELAXED);
-	__atomic_fetch_sub(&t->byte_empty, cost->byte_ns, __ATOMIC_RELAXED);
+	give(&t->op_empty, cost->op_ns);
+	give(&t->byte_empty, cost->byte_ns);
 	*cost = (struct kvmb_throttle_cost){ 0 };
+}
+
+void kvmb_throttle_set(struct kvmb_throttle *t, u64 iops, u64 bps)
+{
+	__atomic_store_n(&t->iops, iops, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->bps, bps, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->op_empty, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->byte_empty, 0, __ATOMIC_RELAXED);
 }

@@ -19,7 +19,7 @@
 #define KVMB_THROTTLE_BURST_NS 100000000ull /* a tenth of a second's worth may come at once */
 
 struct kvmb_throttle {
-	u64 iops, bps;		 /* 0 = no limit; atomic, may change while in use */
+	u64 iops, bps;		 /* 0 = no limit; atomic, changed by kvmb_throttle_set() */
 	u64 op_empty, byte_empty; /* ns, monotonic; atomic */
 };
 
@@ -46,6 +46,14 @@ u64 kvmb_throttle_charge(struct kvmb_throttle *t, u64 bytes, u64 now,
  * between, and the rest would be a present. Any thread.
  */
 void kvmb_throttle_give_back(struct kvmb_throttle *t, struct kvmb_throttle_cost *cost);
+
+/**
+ * kvmb_throttle_set() - New limits, 0 = none
+ *
+ * What was used of the old ones is forgotten: at a byte a second it may be years. One thread
+ * at a time; others may charge meanwhile.
+ */
+void kvmb_throttle_set(struct kvmb_throttle *t, u64 iops, u64 bps);
 
 /** kvmb_throttle_take() - kvmb_throttle_charge() of what will certainly be done. */
 static inline u64 kvmb_throttle_take(struct kvmb_throttle *t, u64 bytes, u64 now)

@@ -495,10 +495,7 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, disks_reply
 		refuse(reply, arg, "state", "the drive %u:%u is empty", c, lun);
 		return;
 	}
-	if (iops >= 0)
-		__atomic_store_n(&i.disk->throttle.iops, (u64)iops, __ATOMIC_RELAXED);
-	if (bps >= 0)
-		__atomic_store_n(&i.disk->throttle.bps, (u64)bps, __ATOMIC_RELAXED);
+	kvmb_storage_set_limits(vm->scsi[c], lun, iops, bps);
 	reply(arg, address(c, lun), NULL, NULL);
 }
 

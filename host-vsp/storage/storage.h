@@ -71,6 +71,14 @@ void kvmb_storage_ask_eject(struct kvmb_storage *s, unsigned int lun);
 /** kvmb_storage_capacity_changed() - After kvmb_disk_resize(): tell the guest. */
 void kvmb_storage_capacity_changed(struct kvmb_storage *s, unsigned int lun);
 
+/**
+ * kvmb_storage_set_limits() - Change a disk's limits, for requests that wait as well
+ * @iops: operations a second, 0 = no limit, -1 = as it is
+ * @bps:  bytes a second, likewise
+ * Return: false when there is no disk at @lun. Bus thread.
+ */
+bool kvmb_storage_set_limits(struct kvmb_storage *s, unsigned int lun, s64 iops, s64 bps);
+
 /** kvmb_storage_retry() - Do again what failed and was held back. */
 void kvmb_storage_retry(struct kvmb_storage *s);
 

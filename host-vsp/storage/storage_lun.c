@@ -256,6 +256,7 @@ void stor_chan_opened(struct stor_chan *sc)
 
 	sc->q_seen = sc->q_acked = s->q_gen; /* it has nothing of anybody's */
 	sc->retry_seen = s->retry_gen;
+	sc->limit_seen = s->limit_gen;
 	sc->next = s->chans;
 	s->chans = sc;
 }
@@ -411,6 +412,20 @@ void kvmb_storage_capacity_changed(struct kvmb_storage *s, unsigned int lun)
 		return;
 	kvmb_unit_attention(&l->unit, KVMB_UA_CAPACITY);
 	kvmb_timer_set(&s->look, STOR_LOOK_MS);
+}
+
+bool kvmb_storage_set_limits(struct kvmb_storage *s, unsigned int lun, s64 iops, s64 bps)
+{
+	struct stor_lun *l = stor_lun(s, lun);
+	struct kvmb_disk *d = l ? l->unit.disk : NULL;
+
+	if (!d)
+		return false;
+	kvmb_throttle_set(&d->throttle, iops < 0 ? d->throttle.iops : (u64)iops,
+			  bps < 0 ? d->throttle.bps : (u64)bps);
+	__atomic_fetch_add(&s->limit_gen, 1, __ATOMIC_RELEASE);
+	kick_all(s);
+	return true;
 }
 
 void kvmb_storage_retry(struct kvmb_storage *s)

@@ -103,6 +103,7 @@ struct kvmb_storage {
 	u64 q_luns;	/* set before q_gen */
 	u32 q_gen;	/* atomic */
 	u32 retry_gen;	/* atomic: do again what is held back */
+	u32 limit_gen;	/* atomic: reckon again how long what is delayed must wait */
 
 	/* from workers to the bus thread; atomics */
 	u64 stopped;	/* bit n: unit n holds failed requests back */
@@ -176,7 +177,7 @@ struct stor_chan {
 	int reset_state;	  /* atomic, enum stor_reset */
 	u32 q_seen;		  /* generation being worked on */
 	u32 q_acked;		  /* atomic */
-	u32 retry_seen;
+	u32 retry_seen, limit_seen;
 	int enumerate;		  /* atomic: tell the guest to look at the bus */
 
 	pthread_mutex_t lock;	  /* guards the next: answers of disks' threads */
@@ -234,6 +235,7 @@ void stor_delay(struct stor_chan *sc, struct stor_req *r, u64 ns); /* issue it i
 void stor_hold(struct stor_chan *sc, struct stor_req *r, int err); /* until somebody says go on */
 void stor_run_delayed(struct stor_chan *sc);
 void stor_retry_held(struct stor_chan *sc);
+void stor_charge_again(struct stor_chan *sc); /* limits have changed */
 void stor_drop_waiting(struct stor_chan *sc, u64 luns);
 /* A request that somebody took the ground from under: its unit went, or a reset came. */
 void stor_answer_gone(struct stor_chan *sc, struct stor_req *r);

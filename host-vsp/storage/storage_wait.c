@@ -89,6 +89,31 @@ void stor_run_delayed(struct stor_chan *sc)
 		stor_wake_at(sc, r->due_ns);
 }
 
+/* All give back before one is charged: else the later ones would give back what the earlier are charged now. */
+void stor_charge_again(struct stor_chan *sc)
+{
+	struct stor_req *r = sc->delayed, *next, *charged = NULL, *keep = NULL;
+	u64 wait;
+
+	for (; r; r = next) {
+		struct stor_req **to = r->cost.op_ns || r->cost.byte_ns ? &charged : &keep;
+
+		next = r->next;
+		kvmb_throttle_give_back(&r->disk->throttle, &r->cost);
+		r->next = *to;
+		*to = r;
+	}
+	sc->delayed = keep; /* those wait for something else */
+	for (r = charged; r; r = next) {
+		next = r->next;
+		wait = kvmb_throttle_charge(&r->disk->throttle, r->length, stor_now(sc), &r->cost);
+		if (wait)
+			stor_delay(sc, r, wait);
+		else
+			issue_due(sc, r);
+	}
+}
+
 void stor_retry_held(struct stor_chan *sc)
 {
 	sweep(sc, &sc->held, ~0ull, ~0ull, stor_issue);

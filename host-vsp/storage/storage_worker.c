@@ -224,6 +224,16 @@ static void serve_retry(struct stor_chan *sc)
 	stor_retry_held(sc);
 }
 
+static void serve_limits(struct stor_chan *sc)
+{
+	u32 gen = __atomic_load_n(&sc->s->limit_gen, __ATOMIC_ACQUIRE);
+
+	if (gen == sc->limit_seen)
+		return;
+	sc->limit_seen = gen;
+	stor_charge_again(sc);
+}
+
 /* Give space back, show answers; at most one signal each way. */
 static void publish(struct stor_chan *sc)
 {
@@ -325,6 +335,7 @@ void stor_worker_run(void *arg)
 		progress = reap(sc);
 		on_time(sc);
 		serve_retry(sc);
+		serve_limits(sc);
 		serve_quiesce(sc);
 		finish_reset(sc);
 		progress |= drain(sc);

@@ -80,12 +80,27 @@ static void a_full_debt_gives_back_what_it_took(void **state)
 	assert_int_equal(t.byte_empty, full);
 }
 
+static void new_limits_begin_afresh(void **state)
+{
+	struct kvmb_throttle t = { .bps = 1 };
+	struct kvmb_throttle_cost cost;
+
+	(void)state;
+	kvmb_throttle_charge(&t, 512 * 1024, NOW, &cost);
+	assert_true(kvmb_throttle_take(&t, 1, NOW));
+	kvmb_throttle_set(&t, 100, 1 << 20);
+	kvmb_throttle_give_back(&t, &cost); /* of the old limits: nothing is owed, and no more */
+	assert_int_equal(kvmb_throttle_take(&t, 1 << 20, NOW), 0);
+	assert_int_equal(kvmb_throttle_take(&t, 1, NOW), 900000000ull);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_space_requests_out), cmocka_unit_test(a_debt_never_wraps),
 		cmocka_unit_test(what_is_given_back_costs_nothing),
 		cmocka_unit_test(a_full_debt_gives_back_what_it_took),
+		cmocka_unit_test(new_limits_begin_afresh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

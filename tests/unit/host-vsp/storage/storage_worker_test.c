@@ -123,14 +123,6 @@ static long kiocbs(void)
 	return n;
 }
 
-static struct kvmb_disk *disk0(void)
-{
-	struct kvmb_unit_info i;
-
-	assert_true(kvmb_storage_unit(s, 0, &i));
-	return i.disk;
-}
-
 /* Another raw disk; its file has no name any more. */
 static char spare_path[] = "/tmp/kvmbus-spare-XXXXXX";
 
@@ -163,7 +155,7 @@ static void a_reset_loop_on_a_limited_disk_leaves_nothing_behind(void **state)
 
 	(void)state;
 	init();
-	__atomic_store_n(&disk0()->throttle.iops, 10, __ATOMIC_RELAXED);
+	kvmb_storage_set_limits(s, 0, 10, -1);
 	num_timeouts = 0;
 	loop_max_us = 0;
 	until = kvmb_now_ms() + 3000;
@@ -190,6 +182,26 @@ static void a_reset_loop_on_a_limited_disk_leaves_nothing_behind(void **state)
 	assert_int_equal(i, 3);
 	assert_true(num_timeouts <= 1);
 	assert_true(loop_max_us < 100000);
+}
+
+/* Somebody lifts a limit because the guest stands still: it goes on at once, not in two minutes. */
+static void a_changed_limit_is_for_those_who_wait_too(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, last;
+	u32 i;
+
+	(void)state;
+	init();
+	assert_false(kvmb_storage_set_limits(s, 5, 1, 1));
+	assert_true(kvmb_storage_set_limits(s, 0, -1, 4));
+	for (i = 0; i < 40; i++)
+		read_block(0, gpa); /* each takes two minutes */
+	assert_int_equal(collect(40, 300, &last), 1);
+	assert_true(kvmb_storage_set_limits(s, 0, 0, 512 * 50));
+	i = collect(39, 300, &last); /* 15 in this time, and a tenth of a second's worth */
+	assert_in_range(i, 5, 30);
+	assert_true(kvmb_storage_set_limits(s, 0, -1, 0));
+	assert_int_equal(collect(39 - i, 2000, &last), 39 - i);
 }
 
 /* The kernel takes no more entries: the requests wait, and are done when it does. */
@@ -421,7 +433,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_reset_loop_on_a_limited_disk_leaves_nothing_behind),
-		T(a_full_submission_queue_is_waited_for), T(without_memory_for_requests_nothing_spins),
+		T(a_changed_limit_is_for_those_who_wait_too), T(a_full_submission_queue_is_waited_for),
+		T(without_memory_for_requests_nothing_spins),
 		T(zeroes_without_a_write_cache_are_synced), T(a_reset_waits_for_a_write_that_the_kernel_has),
 		T(a_close_waits_for_a_write_that_the_kernel_has), T(ejecting_in_a_loop_takes_away_once),
 	};
