@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# resize.sh: a disk grows again and again under fio --verify; the guest sees each size and logs no error.
+. "$(dirname "$0")/lib.sh"
+image raw "$W/image" 256M
+vm r "${GUEST:-storage}" "kvmb.job=fio kvmb.secs=20 loglevel=7" --cpus 2 --memory 512M --disk "$W/image"
+wait_log r 'GUEST: fio begins' 90
+for i in 1 2 3 4 5 6 7 8; do
+	"$KVMBUS" disk r resize 0:0 $((256 + 16 * i))M || fail "resize to $((256 + 16 * i))M"
+	wait_log r "detected capacity change from .* to $((2048 * (256 + 16 * i)))" 30
+	nap 0.7
+done
+truncate -s 16M "$W/extra"
+"$KVMBUS" disk r add "$W/extra,lun=7" || fail "disk add"
+wait_log r 'GUEST: ok fio' 240
+grep -q 'timing out command' "$W/r.log" && fail "the guest logged: $(grep -m1 'timing out command' "$W/r.log")"
+"$KVMBUS" stop r --timeout 60 || fail stop
+vm_end r 60 0
