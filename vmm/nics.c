@@ -100,6 +100,22 @@ static int settle(struct kvmb_net_backend *b, const struct nic_config *nc, struc
 	return 0;
 }
 
+/* Two of one address would take each other's frames, and `nic remove ADDRESS` would take the first. */
+static bool address_taken(struct vm *vm, const u8 *mac)
+{
+	struct kvmb_net_info i;
+	u32 k;
+
+	for (k = 0; k < KVMB_MAX_NICS; k++) {
+		if (!vm->nics[k].net)
+			continue;
+		kvmb_net_get_info(vm->nics[k].net, &i);
+		if (!memcmp(i.mac, mac, sizeof(i.mac)))
+			return true;
+	}
+	return false;
+}
+
 static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char *why)
 {
 	struct kvmb_net_spec spec = { .index = index, .max_queues = nc->queues ?
@@ -114,6 +130,10 @@ static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char 
 	if (nc->has_mac)
 		memcpy(spec.mac, nc->mac, sizeof(spec.mac));
 	err = settle(b, nc, &spec, why);
+	if (!err && address_taken(vm, spec.mac)) {
+		snprintf(why, KVMB_NET_WHY, "another NIC of this VM has its address already; choose one with mac=");
+		err = -EEXIST;
+	}
 	if (err) {
 		b->ops->destroy(b);
 		return err;
