@@ -40,8 +40,8 @@ check-layers: ## the arrows between the rooms
 check-docs: ## names that the documents quote exist
 	@tests/checks/docs.sh
 
-check-cli: all ## bad input to the command: one line, the right exit status
-	@tests/checks/cli.sh
+check-cli: all ## the command: wrong input, help, manual and completion, VMs that do not answer
+	@tests/checks/cli.sh && tests/checks/client.sh && tests/checks/cli-table.sh
 
 check-interrupt: ## an interrupted demo, check, boot or bench leaves no emulator behind
 	@tests/checks/interrupt.sh

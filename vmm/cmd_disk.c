@@ -3,243 +3,281 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "vmm/cli.h"
 #include "vmm/client.h"
 #include "vmm/cmd.h"
-#include "vmm/opt.h"
 
-#define MAX_SPEC 12288
-
-struct words { /* what stands behind the action */
-	const char *pos[2]; /* disk and size, spec, or file */
-	int num_pos;
-	bool json, dvd, force;
-	const char *iops, *bps;
-};
-
-static const char help_text[] =
-	"usage: kvmbus disk VM list\n"
-	"       kvmbus disk VM add [--dvd] F[,OPTION]...\n"
-	"       kvmbus disk VM remove DISK\n"
-	"       kvmbus disk VM resize DISK [SIZE]      no SIZE: look how large it is now\n"
-	"       kvmbus disk VM eject DISK [--force]\n"
-	"       kvmbus disk VM insert DISK F\n"
-	"       kvmbus disk VM limit DISK [--iops N] [--bps SIZE]   0: none\n\n"
-	"DISK is CONTROLLER:LUN, the image's path, or its serial number. --json everywhere.\n\n";
-
-static int usage(const char *what, const char *word)
+/* Answer of a change. */
+static void print_done(json_t *o, bool as_json, const char *done)
 {
-	fprintf(stderr, "kvmbus disk: %s%s%s%s; see kvmbus disk --help\n", what, word ? " \"" : "",
-		word ? word : "", word ? "\"" : "");
-	return EXIT_USAGE;
+	if (as_json)
+		client_show(o, true, NULL);
+	else
+		printf("disk %lld:%lld %s\n", (long long)json_integer_value(json_object_get(o, "controller")),
+		       (long long)json_integer_value(json_object_get(o, "lun")), done);
 }
 
-static bool parse(int argc, char **argv, struct words *w)
-{
-	int i;
-
-	*w = (struct words){ 0 };
-	for (i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "--json"))
-			w->json = true;
-		else if (!strcmp(argv[i], "--dvd"))
-			w->dvd = true;
-		else if (!strcmp(argv[i], "--force"))
-			w->force = true;
-		else if (!strcmp(argv[i], "--iops") && i + 1 < argc)
-			w->iops = argv[++i];
-		else if (!strcmp(argv[i], "--bps") && i + 1 < argc)
-			w->bps = argv[++i];
-		else if (argv[i][0] == '-' || w->num_pos == 2)
-			return !usage("unexpected", argv[i]);
-		else
-			w->pos[w->num_pos++] = argv[i];
-	}
-	return true;
-}
-
-/* Append one word; relative file names become absolute, since the VM runs elsewhere. */
-static bool append_word(char *out, size_t *n, const char *word, size_t len, bool first)
-{
-	size_t skip = !first && len > 8 && !strncmp(word, "backing=", 8) ? 8 : 0;
-	bool file = (first && (len != 5 || memcmp(word, "empty", len))) || skip;
-	char cwd[PATH_MAX];
-	const char *p;
-
-	if (file && word[skip] != '/' && !memmem(word, len, "://", 3) && getcwd(cwd, sizeof(cwd))) {
-		*n += (size_t)snprintf(out + *n, MAX_SPEC - *n, "%s%.*s", first ? "" : ",", (int)skip, word);
-		if (*n >= MAX_SPEC)
-			return false;
-		for (p = cwd; *p && *n < MAX_SPEC - 4; p++) {
-			out[(*n)++] = *p;
-			if (*p == ',')
-				out[(*n)++] = ',';
-		}
-		*n += (size_t)snprintf(out + *n, MAX_SPEC - *n, "/%.*s", (int)(len - skip), word + skip);
-	} else {
-		*n += (size_t)snprintf(out + *n, MAX_SPEC - *n, "%s%.*s", first ? "" : ",", (int)len, word);
-	}
-	return *n < MAX_SPEC - 1;
-}
-
-static bool absolute(const char *spec, char *out)
-{
-	size_t n = 0, len;
-	bool first = true;
-
-	for (;;) {
-		for (len = 0; spec[len]; len++) {
-			if (spec[len] == ',' && spec[len + 1] == ',')
-				len++;
-			else if (spec[len] == ',')
-				break;
-		}
-		if (!append_word(out, &n, spec, len, first))
-			return false;
-		if (!spec[len])
-			return true;
-		spec += len + 1;
-		first = false;
-	}
-}
-
-/* The disk's path may be what the user typed, relative to here. */
-static json_t *disk_name(const char *s)
-{
-	unsigned int c, lun;
-	char path[PATH_MAX], tail;
-
-	if (s[0] == '/' || sscanf(s, "%u:%u%c", &c, &lun, &tail) == 2 || !realpath(s, path))
-		return json_string(s);
-	return json_string(path);
-}
-
-static int ask(const char *vm, const char *command, json_t *args, const struct words *w, const char *done)
+static int change(struct cli_args *a, const char *command, json_t *args, const char *done)
 {
 	json_t *o = NULL;
 	int err;
 
 	if (!args)
-		return usage("a name that is not UTF-8 cannot be asked for", NULL);
-	err = client_ask(vm, command, args, &o);
-	if (!err && w->json)
-		client_print_json(o);
-	else if (!err)
-		printf("disk %s %s\n", json_string_value(json_object_get(o, "disk")), done);
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
+	err = client_ask(a->words[0], command, args, &o);
+	if (!err)
+		print_done(o, cli_flag(a, "json"), done);
 	json_decref(o);
 	return err;
 }
 
-static int do_list(const char *vm, const struct words *w)
+/* ---- which disk ---- */
+
+/* The same file, device or server, however it is written. */
+static bool same_file(const char *path, const char *name)
 {
-	json_t *o = NULL, *x;
+	struct stat a, b;
+
+	if (!strcmp(path, name))
+		return true;
+	if (stat(path, &a) || stat(name, &b))
+		return false;
+	return S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode) ? a.st_rdev == b.st_rdev :
+							  a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static bool is_place(const char *name)
+{
+	unsigned int c, lun;
+	char tail;
+
+	return sscanf(name, "%u:%u%c", &c, &lun, &tail) == 2;
+}
+
+static bool fits(json_t *disk, const char *name)
+{
+	const char *path = json_string_value(json_object_get(disk, "path"));
+	const char *serial = json_string_value(json_object_get(disk, "serial"));
+	unsigned int c, lun;
+
+	if (is_place(name)) {
+		sscanf(name, "%u:%u", &c, &lun);
+		return json_integer_value(json_object_get(disk, "controller")) == c &&
+		       json_integer_value(json_object_get(disk, "lun")) == lun;
+	}
+	return (path && same_file(path, name)) || (serial && !strcmp(serial, name));
+}
+
+/*
+ * The disk that the user means. Here and not in the VM's process: relative names are relative to where the user
+ * is, and looking at files takes time. @disk: what the VM says of it; NULL: the VM has none of that name, and says so
+ * better when it is asked.
+ * Return: EXIT_*.
+ */
+static int find_disk(struct cli_args *a, const char *name, char place[32], json_t **disk)
+{
+	json_t *all = NULL, *x;
 	size_t i;
-	int err = client_ask(vm, "disk-list", NULL, &o);
+	int err = client_ask(a->words[0], "disk-list", NULL, &all);
 
-	if (!err && w->json)
-		client_print_json(o);
-	else
-		json_array_foreach(o, i, x)
-			client_print_disk("", x);
-	json_decref(o);
-	return err;
-}
-
-static int do_add(const char *vm, const struct words *w)
-{
-	char spec[MAX_SPEC];
-
-	if (w->num_pos != 1)
-		return usage("add what?", NULL);
-	if (!absolute(w->pos[0], spec))
-		return usage("too long:", w->pos[0]);
-	return ask(vm, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", w->dvd), w, "added");
-}
-
-static int do_remove(const char *vm, const struct words *w)
-{
-	if (w->num_pos != 1)
-		return usage("remove which?", NULL);
-	return ask(vm, "disk-remove", json_pack("{s:o}", "disk", disk_name(w->pos[0])), w, "removed");
-}
-
-static int do_resize(const char *vm, const struct words *w)
-{
-	json_t *args;
-	u64 size = 0;
-
-	if (!w->num_pos)
-		return usage("resize which?", NULL);
-	if (w->num_pos == 2 && (!opt_size(w->pos[1], &size, NULL) || !size))
-		return usage("bad size", w->pos[1]);
-	args = json_pack("{s:o, s:I}", "disk", disk_name(w->pos[0]), "size", (json_int_t)size);
-	return ask(vm, "disk-resize", args, w, "resized");
-}
-
-static int do_eject(const char *vm, const struct words *w)
-{
-	if (w->num_pos != 1)
-		return usage("eject which?", NULL);
-	return ask(vm, "disk-eject", json_pack("{s:o, s:b}", "disk", disk_name(w->pos[0]), "force", w->force),
-		   w, "ejected");
-}
-
-static int do_insert(const char *vm, const struct words *w)
-{
-	char spec[MAX_SPEC];
-
-	if (w->num_pos != 2)
-		return usage("insert what into which drive?", NULL);
-	if (!absolute(w->pos[1], spec))
-		return usage("too long:", w->pos[1]);
-	return ask(vm, "disk-insert", json_pack("{s:o, s:s}", "disk", disk_name(w->pos[0]), "spec", spec), w,
-		   "loaded");
-}
-
-static int do_limit(const char *vm, const struct words *w)
-{
-	json_t *args;
-	u64 v;
-
-	if (w->num_pos != 1 || (!w->iops && !w->bps))
-		return usage("limit which disk, --iops or --bps?", NULL);
-	if ((w->iops && !opt_size(w->iops, &v, NULL)) || (w->bps && !opt_size(w->bps, &v, NULL)))
-		return usage("bad number", NULL);
-	args = json_pack("{s:o}", "disk", disk_name(w->pos[0]));
-	if (w->iops && opt_size(w->iops, &v, NULL))
-		json_object_set_new(args, "iops", json_integer((json_int_t)v));
-	if (w->bps && opt_size(w->bps, &v, NULL))
-		json_object_set_new(args, "bps", json_integer((json_int_t)v));
-	return ask(vm, "disk-limit", args, w, "limited");
-}
-
-static const struct {
-	const char *name;
-	int (*fn)(const char *vm, const struct words *w);
-} actions[] = {
-	{ "list", do_list },   { "add", do_add },	{ "remove", do_remove }, { "resize", do_resize },
-	{ "eject", do_eject }, { "insert", do_insert }, { "limit", do_limit },
-};
-
-int cmd_disk(int argc, char **argv)
-{
-	struct words w;
-	size_t i;
-
-	for (i = 1; i < (size_t)argc; i++) {
-		if (!strcmp(argv[i], "--help")) {
-			printf("%s%s", help_text, opt_disk_help);
-			return EXIT_OK;
+	*disk = NULL;
+	json_array_foreach(all, i, x) {
+		if (!fits(x, name))
+			continue;
+		if (*disk) {
+			err = cli_bad(a->cmd, "more than one disk is \"%s\"; use CONTROLLER:LUN of kvmbus disk %s list",
+				      name, a->words[0]);
+			break;
 		}
+		*disk = json_incref(x);
+		snprintf(place, 32, "%lld:%lld", (long long)json_integer_value(json_object_get(x, "controller")),
+			 (long long)json_integer_value(json_object_get(x, "lun")));
 	}
-	if (argc < 3)
-		return usage(argc < 2 ? "which VM?" : "do what? list, add, remove, resize, eject, insert, limit",
-			     NULL);
-	for (i = 0; i < ARRAY_SIZE(actions); i++) {
-		if (!strcmp(argv[2], actions[i].name))
-			return parse(argc - 3, argv + 3, &w) ? actions[i].fn(argv[1], &w) : EXIT_USAGE;
+	json_decref(all);
+	if (err)
+		json_decref(*disk);
+	return err;
+}
+
+/* The argument "disk" of a command, for json_pack()'s "o". NULL: nothing that JSON can carry. */
+static int disk_argument(struct cli_args *a, json_t **out)
+{
+	char place[32];
+	json_t *disk;
+	int err = find_disk(a, a->words[1], place, &disk);
+
+	if (err)
+		return err;
+	*out = json_string(disk ? place : a->words[1]);
+	json_decref(disk);
+	return EXIT_OK;
+}
+
+/* ---- actions ---- */
+
+int disk_list(struct cli_args *a)
+{
+	json_t *o = NULL;
+	int err = client_ask(a->words[0], "disk-list", NULL, &o);
+
+	if (!err)
+		client_show(o, cli_flag(a, "json"), client_print_disks);
+	json_decref(o);
+	return err;
+}
+
+/* A spec that can be sent, checked here so that the message speaks of what was typed. NULL: EXIT_USAGE was said. */
+static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
+{
+	char why[KVMB_DISK_WHY], *copy = strdup(spec), *absolute = NULL;
+	struct disk_config dc;
+	json_t *text = json_string(spec);
+
+	if (!text)
+		cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
+	else if (copy && opt_disk(copy, dvd, &dc, why, sizeof(why)))
+		cli_bad(a->cmd, "%s", why);
+	else if (!(absolute = opt_disk_absolute(spec)))
+		cli_bad(a->cmd, "that is too long: \"%.60s...\"", spec);
+	json_decref(text);
+	free(copy);
+	return absolute;
+}
+
+int disk_add(struct cli_args *a)
+{
+	bool dvd = cli_flag(a, "dvd");
+	char *spec = good_spec(a, a->words[1], dvd);
+	int err;
+
+	if (!spec)
+		return EXIT_USAGE;
+	err = change(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd), "added");
+	free(spec);
+	return err;
+}
+
+int disk_remove(struct cli_args *a)
+{
+	json_t *disk;
+	int err = disk_argument(a, &disk);
+
+	return err ? err : change(a, "disk-remove", json_pack("{s:o}", "disk", disk), "removed");
+}
+
+/* A size with a digit too many would be for ever: images only grow. */
+static bool too_large(json_t *disk, u64 size, u64 *most)
+{
+	const char *path = json_string_value(json_object_get(disk, "path"));
+	struct statvfs fs;
+	struct stat st;
+
+	if (!path || stat(path, &st) || !S_ISREG(st.st_mode) || statvfs(path, &fs))
+		return false;
+	*most = (u64)fs.f_blocks * fs.f_frsize;
+	return size > *most && size > (u64)json_integer_value(json_object_get(disk, "size"));
+}
+
+static void print_resized(json_t *o, bool as_json, json_t *disk)
+{
+	json_int_t before = json_integer_value(json_object_get(disk, "size"));
+	json_int_t now = json_integer_value(json_object_get(o, "size"));
+	char done[120], from[40], to[40];
+
+	json_object_set_new(o, "old_size", json_integer(before));
+	client_size(before, from, sizeof(from));
+	client_size(now, to, sizeof(to));
+	if (before == now)
+		snprintf(done, sizeof(done), "has %s, as before", to);
+	else
+		snprintf(done, sizeof(done), "resized from %s to %s", from, to);
+	print_done(o, as_json, done);
+}
+
+static int resize(struct cli_args *a, const char *place, json_t *disk, u64 size)
+{
+	json_t *args = json_pack("{s:s, s:I}", "disk", place, "size", (json_int_t)size), *o = NULL;
+	char most_text[40];
+	u64 most;
+	int err;
+
+	if (!args)
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
+	if (disk && !cli_flag(a, "force") && too_large(disk, size, &most)) {
+		json_decref(args);
+		cli_error("VM \"%s\": disk %s: %s is more than its whole file system has, %s, and it could not be made "
+			  "smaller again; --force does it", a->words[0], place, a->words[2],
+			  client_size((long long)most, most_text, sizeof(most_text)));
+		return EXIT_FAILED;
 	}
-	return usage("unknown action", argv[2]);
+	err = client_ask(a->words[0], "disk-resize", args, &o);
+	if (!err)
+		print_resized(o, cli_flag(a, "json"), disk);
+	json_decref(o);
+	return err;
+}
+
+int disk_resize(struct cli_args *a)
+{
+	char place[32];
+	json_t *disk;
+	u64 size = 0;
+	int err = find_disk(a, a->words[1], place, &disk);
+
+	if (err)
+		return err;
+	if (a->words[2])
+		opt_size(a->words[2], &size, NULL);
+	err = resize(a, disk ? place : a->words[1], disk, size);
+	json_decref(disk);
+	return err;
+}
+
+int disk_eject(struct cli_args *a)
+{
+	json_t *disk;
+	int err = disk_argument(a, &disk);
+
+	return err ? err : change(a, "disk-eject", json_pack("{s:o, s:b}", "disk", disk, "force",
+							     cli_flag(a, "force")), "ejected");
+}
+
+int disk_insert(struct cli_args *a)
+{
+	char *spec = good_spec(a, a->words[2], true);
+	json_t *disk;
+	int err;
+
+	if (!spec)
+		return EXIT_USAGE;
+	err = disk_argument(a, &disk);
+	if (!err)
+		err = change(a, "disk-insert", json_pack("{s:o, s:s}", "disk", disk, "spec", spec), "loaded");
+	free(spec);
+	return err;
+}
+
+int disk_limit(struct cli_args *a)
+{
+	const char *iops = cli_text(a, "iops"), *bps = cli_text(a, "bps");
+	json_t *disk, *args;
+	u64 v;
+	int err;
+
+	if (!iops && !bps)
+		return cli_bad(a->cmd, "limit what? --iops or --bps");
+	err = disk_argument(a, &disk);
+	if (err)
+		return err;
+	args = json_pack("{s:o}", "disk", disk);
+	if (iops && opt_size(iops, &v, NULL))
+		json_object_set_new(args, "iops", json_integer((json_int_t)v));
+	if (bps && opt_size(bps, &v, NULL))
+		json_object_set_new(args, "bps", json_integer((json_int_t)v));
+	return change(a, "disk-limit", args, "limited");
 }

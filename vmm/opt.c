@@ -1,38 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Words of the command line. */
+/* Values of the command line: numbers, sizes, words, and what is wrong with them. */
 #include "vmm/opt.h"
 
 #include <ctype.h>
+#include <string.h>
 
-#include "host-vsp/net/net.h"
 #include "lib/util.h"
 
-const char opt_disk_help[] =
-	"options of --disk and --dvd, also of `kvmbus disk VM add`:\n"
-	"  ro                   no writes\n"
-	"  controller=N,lun=N   place, 0 to 3 and 0 to 63 (default: first free of controller 0)\n"
-	"  format=F             raw, vhd, vhdx, qcow2, vmdk, vdi (default: by the name's ending, else raw)\n"
-	"  backing=F            parent of an overlay image, then that one's parent, and so on\n"
-	"  cache=C              writeback (default), none (direct I/O) or writethrough\n"
-	"  on-error=E           stop (pause the VM), report (to the guest); default: stop when out of space\n"
-	"  iops=N,bps=SIZE      limits a second\n"
-	"  timeout=S            an image's or NBD server silent for S seconds is replaced (default 30)\n"
-	"  serial=S             serial number, up to 20 characters\n"
-	"  block=512|4096       size of a logical block\n";
-
-const char opt_nic_help[] =
-	"kinds of --nic, also of `kvmbus nic VM add`:\n"
-	"  user                 through passt: no privileges needed, the guest has this host's addresses\n"
-	"  tap=IF, macvtap=IF   an interface that is there; bridge=BR: a tap made for the VM on that bridge\n"
-	"  none                 no cable\n"
-	"options:\n"
-	"  mac=M                address (default: 00:15:5d and the VM's name; a macvtap: its own)\n"
-	"  queues=N             at most N queues (default: one a CPU, where the interface has several)\n"
-	"  mtu=N                largest MTU that the guest may set, 68 to 9000 (default: the interface's; user: 1500)\n"
-	"  vlan=N               access VLAN 1 to 4094: tagged outside, untagged in the guest\n"
-	"  rate=SIZE            bytes a second, each way\n"
-	"  mac-spoof=on|off     may the guest use other addresses than its own? (default off)\n"
-	"  forward=[tcp:|udp:][ADDRESS/]PORT:GUEST_PORT   of user: a port of this host leads to the guest\n";
+#define MAX_NAME 32u /* letters that opt_distance() looks at */
 
 bool opt_u32(const char *s, u32 min, u32 max, u32 *out)
 {
@@ -47,9 +22,17 @@ bool opt_u32(const char *s, u32 min, u32 max, u32 *out)
 	return true;
 }
 
+static unsigned int unit_shift(char c)
+{
+	static const char units[] = "KMGT";
+	const char *p = c ? strchr(units, toupper((unsigned char)c)) : NULL;
+
+	return p ? 10 * (unsigned int)(p - units + 1) : 0;
+}
+
 bool opt_size(const char *s, u64 *out, const char **end)
 {
-	unsigned int shift = 0;
+	unsigned int shift;
 	char *p;
 	u64 v;
 
@@ -57,20 +40,7 @@ bool opt_size(const char *s, u64 *out, const char **end)
 	v = strtoull(s, &p, 10);
 	if (!isdigit((unsigned char)*s) || errno)
 		return false;
-	switch (toupper((unsigned char)*p)) {
-	case 'T':
-		shift = 40;
-		break;
-	case 'G':
-		shift = 30;
-		break;
-	case 'M':
-		shift = 20;
-		break;
-	case 'K':
-		shift = 10;
-		break;
-	}
+	shift = unit_shift(*p);
 	if (shift)
 		p++;
 	p += !strncasecmp(p, "iB", 2) ? 2 : !strncasecmp(p, "B", 1);
@@ -82,109 +52,22 @@ bool opt_size(const char *s, u64 *out, const char **end)
 	return true;
 }
 
-/* Next word of a comma-separated list; ",," is a comma in it. NULL at the end. */
-static char *next_word(char **s)
+const char *opt_size_str(u64 v, char *buf, size_t size)
 {
-	char *word = *s, *to = word, *from = word;
+	static const char units[] = " KMGT";
+	unsigned int u = 0;
 
-	if (!word)
-		return NULL;
-	*s = NULL;
-	for (; *from; from++) {
-		if (*from == ',' && from[1] == ',') {
-			from++;
-		} else if (*from == ',') {
-			*s = from + 1;
-			break;
-		}
-		*to++ = *from;
+	while (v && u < 4 && !(v & 1023)) {
+		v >>= 10;
+		u++;
 	}
-	*to = 0;
-	return word;
+	snprintf(buf, size, "%llu%.*s", (unsigned long long)v, u != 0, units + u);
+	return buf;
 }
 
-static bool one_of(const char *value, const char *const *names, size_t num, int *out)
+bool opt_mac(const char *s, u8 *mac)
 {
-	size_t i;
-
-	for (i = 0; i < num; i++) {
-		if (!strcmp(value, names[i])) {
-			*out = (int)i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool set_option(struct disk_config *dc, const char *key, const char *value)
-{
-	static const char *const caches[] = { "writeback", "none", "writethrough" };
-	static const char *const errors[] = { "default", "stop", "report" };
-	struct kvmb_disk_spec *d = &dc->spec;
-	u32 v;
-	int i;
-
-	if (!strcmp(key, "ro") && !value) {
-		d->read_only = true;
-		return true;
-	}
-	if (!value || !*value)
-		return false;
-	if (!strcmp(key, "controller") && opt_u32(value, 0, KVMB_STORAGE_MAX_CONTROLLERS - 1, &v))
-		dc->controller = (int)v;
-	else if (!strcmp(key, "lun") && opt_u32(value, 0, KVMB_STORAGE_MAX_LUNS - 1, &v))
-		dc->lun = (int)v;
-	else if (!strcmp(key, "format") && kvmb_disk_format_known(value))
-		d->format = value;
-	else if (!strcmp(key, "backing") && d->num_backing < KVMB_DISK_MAX_BACKING)
-		d->backing[d->num_backing++] = value;
-	else if (!strcmp(key, "cache") && one_of(value, caches, ARRAY_SIZE(caches), &i))
-		d->cache = (enum kvmb_disk_cache)i;
-	else if (!strcmp(key, "on-error") && one_of(value, errors, ARRAY_SIZE(errors), &i))
-		d->on_error = (enum kvmb_disk_on_error)i;
-	else if (!strcmp(key, "iops"))
-		return opt_size(value, &d->iops, NULL) && d->iops <= 1000000000;
-	else if (!strcmp(key, "bps"))
-		return opt_size(value, &d->bps, NULL);
-	else if (!strcmp(key, "timeout"))
-		return opt_u32(value, 1, 3600, &d->timeout_s);
-	else if (!strcmp(key, "serial") && strlen(value) <= 20)
-		d->serial = value;
-	else if (!strcmp(key, "block") && opt_u32(value, 512, 4096, &v) && (v == 512 || v == 4096))
-		d->block = v;
-	else
-		return false;
-	return true;
-}
-
-int opt_disk(char *s, bool dvd, struct disk_config *dc, char *why, size_t size)
-{
-	char *word = next_word(&s), *value;
-
-	*dc = (struct disk_config){ .controller = -1, .lun = -1, .spec.dvd = dvd };
-	if (!word || !*word) {
-		snprintf(why, size, "no file named");
-		return -EINVAL;
-	}
-	if (!dvd || strcmp(word, "empty"))
-		dc->spec.path = word;
-	while ((word = next_word(&s))) {
-		value = strchr(word, '=');
-		if (value)
-			*value++ = 0;
-		if (!set_option(dc, word, value)) {
-			snprintf(why, size, "bad option \"%.60s%s%.60s\"; see kvmbus run --help", word,
-				 value ? "=" : "", value ? value : "");
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-/* ---- NICs ---- */
-
-static bool parse_mac(const char *s, u8 *mac)
-{
+	static const u8 zero[6];
 	unsigned int b[6];
 	char tail;
 	int i;
@@ -194,99 +77,175 @@ static bool parse_mac(const char *s, u8 *mac)
 		return false;
 	for (i = 0; i < 6; i++)
 		mac[i] = (u8)b[i];
-	return true;
+	return memcmp(mac, zero, sizeof(zero)) != 0;
 }
 
-/* [tcp:|udp:][ADDRESS/]PORT:GUEST_PORT; the address is passt's to judge */
-static bool forward_ok(const char *s)
-{
-	char port[8];
-	const char *colon;
-	u32 v;
+/* ---- tables ---- */
 
-	if (!strncmp(s, "tcp:", 4) || !strncmp(s, "udp:", 4))
-		s += 4;
-	if (strchr(s, '/')) {
-		if (s[0] == '/' || s[0] == '-')
-			return false;
-		s = strchr(s, '/') + 1;
+const struct opt_def *opt_find(const struct opt_def *table, const char *name)
+{
+	for (; table && table->name; table++) {
+		if (!strcmp(table->name, name))
+			return table;
 	}
-	colon = strchr(s, ':');
-	if (!colon || colon - s >= (ptrdiff_t)sizeof(port))
-		return false;
-	memcpy(port, s, (size_t)(colon - s));
-	port[colon - s] = 0;
-	return opt_u32(port, 1, 65535, &v) && opt_u32(colon + 1, 1, 65535, &v);
+	return NULL;
 }
 
-static bool set_nic_option(struct nic_config *nc, const char *key, const char *value)
+bool opt_in_list(const char *list, const char *word, size_t len)
 {
-	static const char *const offon[] = { "off", "on" };
-	u32 v;
+	size_t n;
+
+	for (; list && *list; list += n + (list[n] == ' ')) {
+		n = strcspn(list, " ");
+		if (n == len && !strncasecmp(list, word, len))
+			return true;
+	}
+	return false;
+}
+
+int opt_index(const struct opt_def *o, const char *value)
+{
+	const char *list = o->values;
+	size_t n, len = strlen(value);
 	int i;
 
-	if (!strcmp(key, "mac"))
-		return nc->has_mac = parse_mac(value, nc->mac);
-	if (!strcmp(key, "queues"))
-		return opt_u32(value, 1, KVMB_MAX_CPUS, &nc->queues);
-	if (!strcmp(key, "mtu"))
-		return opt_u32(value, KVMB_NET_MTU_MIN, KVMB_NET_MTU_MAX, &nc->mtu);
-	if (!strcmp(key, "vlan") && opt_u32(value, 1, 4094, &v)) {
-		nc->vlan = (u16)v;
-		return true;
+	for (i = 0; list && *list; list += n + (list[n] == ' '), i++) {
+		n = strcspn(list, " ");
+		if (n == len && !strncasecmp(list, value, len))
+			return i;
 	}
-	if (!strcmp(key, "rate"))
-		return opt_size(value, &nc->rate, NULL) && nc->rate;
-	if (!strcmp(key, "mac-spoof") && one_of(value, offon, ARRAY_SIZE(offon), &i)) {
-		nc->mac_spoof = i;
-		return true;
-	}
-	if (!strcmp(key, "forward") && nc->kind == NIC_USER && nc->num_forwards < KVMB_MAX_FORWARDS) {
-		nc->forwards[nc->num_forwards++] = value;
-		return forward_ok(value);
-	}
-	return false;
+	return -1;
 }
 
-static bool set_kind(struct nic_config *nc, const char *word)
+static bool same(char a, char b)
 {
-	static const struct { const char *name; enum nic_kind kind; bool named; } kinds[] = {
-		{ "user", NIC_USER, false },	   { "none", NIC_NONE, false }, { "tap=", NIC_TAP, true },
-		{ "macvtap=", NIC_MACVTAP, true }, { "bridge=", NIC_BRIDGE, true },
-	};
-	size_t i, n;
-
-	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		n = strlen(kinds[i].name);
-		if (strncmp(word, kinds[i].name, n) || !word[n] == kinds[i].named)
-			continue;
-		nc->kind = kinds[i].kind;
-		nc->ifname = kinds[i].named ? word + n : NULL;
-		return true;
-	}
-	return false;
+	return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-int opt_nic(char *s, struct nic_config *nc, char *why, size_t size)
+/* Three rows of the usual table: two letters that changed places cost one. */
+unsigned int opt_distance(const char *a, const char *b)
 {
-	char *word = next_word(&s), *value;
+	unsigned int rows[3][MAX_NAME + 1], *two = rows[0], *one = rows[1], *row = rows[2], *swap, i, j;
+	unsigned int la = (unsigned int)strnlen(a, MAX_NAME), lb = (unsigned int)strnlen(b, MAX_NAME);
 
-	*nc = (struct nic_config){ 0 };
-	if (!word || !set_kind(nc, word)) {
-		snprintf(why, size, "unknown kind \"%.60s\"; user, tap=INTERFACE, macvtap=INTERFACE, "
-			 "bridge=BRIDGE or none", word ? word : "");
-		return -EINVAL;
-	}
-	while ((word = next_word(&s))) {
-		value = strchr(word, '=');
-		if (value)
-			*value++ = 0;
-		if (!value || !*value || !set_nic_option(nc, word, value)) {
-			snprintf(why, size, "bad option \"%.60s%s%.60s\"%s; see kvmbus nic --help", word,
-				 value ? "=" : "", value ? value : "",
-				 !strcmp(word, "mac") ? "; mac=00:15:5d:XX:XX:XX, not a group address" : "");
-			return -EINVAL;
+	for (j = 0; j <= lb; j++)
+		row[j] = j;
+	for (i = 1; i <= la; i++) {
+		swap = two;
+		two = one;
+		one = row;
+		row = swap;
+		row[0] = i;
+		for (j = 1; j <= lb; j++) {
+			row[j] = one[j - 1] + !same(a[i - 1], b[j - 1]);
+			row[j] = KVMB_MIN(row[j], KVMB_MIN(one[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
+				row[j] = KVMB_MIN(row[j], two[j - 2] + 1);
 		}
 	}
-	return 0;
+	return row[lb];
+}
+
+const struct opt_def *opt_similar(const struct opt_def *table, const char *name)
+{
+	const struct opt_def *o, *best = NULL;
+	unsigned int d, least = (unsigned int)KVMB_MIN(strlen(name) / 3 + 1, 3u);
+	size_t len = strlen(name);
+
+	for (o = table; o && o->name; o++) {
+		if (opt_in_list(o->aka, name, len) || !strcasecmp(o->name, name))
+			return o;
+	}
+	for (o = table; o && o->name; o++) {
+		/* "mem" may be "memory" */
+		d = len > 2 && !strncasecmp(o->name, name, len) ? 1 : opt_distance(name, o->name);
+		if (d <= least && d < strlen(o->name)) {
+			least = d - (d > 0);
+			best = o;
+		}
+	}
+	return best;
+}
+
+/* ---- checks ---- */
+
+/* "a, b or c" */
+static void list_words(const char *list, char *out, size_t size)
+{
+	size_t n, used = 0;
+	const char *rest;
+
+	for (*out = 0; *list && used < size; list = rest) {
+		n = strcspn(list, " ");
+		rest = list + n + (list[n] == ' ');
+		used += (size_t)snprintf(out + used, size - used, "%.*s%s", (int)n, list,
+					 !*rest ? "" : strchr(rest, ' ') ? ", " : " or ");
+	}
+}
+
+static void why_no_size(const char *value, char *why, size_t size)
+{
+	unsigned int whole, shift;
+	char unit, tail, *end;
+	double v = strtod(value, &end);
+
+	if (sscanf(value, "%u.%u%c%c", &whole, &whole, &unit, &tail) >= 3 &&
+	    (shift = unit_shift(unit)) >= 20 && v > 0 && v < 1e6)
+		snprintf(why, size, "must be a whole number: %.0f%c", v * 1024, " KMGT"[shift / 10 - 1]);
+	else
+		snprintf(why, size, "not a size; for example 512M or 4G");
+}
+
+static bool check_size(const struct opt_def *o, const char *value, char *why, size_t size)
+{
+	u64 v, max = o->max ? o->max : (u64)INT64_MAX;
+	char low[32], high[32];
+
+	if (!opt_size(value, &v, NULL)) {
+		why_no_size(value, why, size);
+		return false;
+	}
+	if (v >= o->min && v <= max)
+		return true;
+	if (o->max)
+		snprintf(why, size, "must be %s to %s", opt_size_str(o->min, low, sizeof(low)),
+			 opt_size_str(o->max, high, sizeof(high)));
+	else
+		snprintf(why, size, v > max ? "too large" : "must not be 0");
+	return false;
+}
+
+bool opt_check(const struct opt_def *o, const char *value, char *why, size_t size)
+{
+	char words[200];
+	u32 v;
+
+	switch (o->kind) {
+	case OPT_FLAG:
+		break;
+	case OPT_U32:
+		snprintf(why, size, "must be %llu to %llu", (unsigned long long)o->min,
+			 (unsigned long long)o->max);
+		return opt_u32(value, (u32)o->min, (u32)o->max, &v);
+	case OPT_SIZE:
+		return check_size(o, value, why, size);
+	case OPT_WORD:
+		list_words(o->values, words, sizeof(words));
+		snprintf(why, size, "must be %s", words);
+		return opt_index(o, value) >= 0;
+	case OPT_TEXT:
+		snprintf(why, size, "at most %llu characters", (unsigned long long)o->max);
+		if (o->max && strlen(value) > o->max)
+			return false;
+		/* fall through */
+	case OPT_FILE:
+	case OPT_VM:
+	case OPT_DISK:
+	case OPT_NIC:
+		if (*value || o->optional)
+			break;
+		snprintf(why, size, "must not be empty");
+		return false;
+	}
+	return true;
 }

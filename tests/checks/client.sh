@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The commands before VMs that are slow, stuck, hostile, somewhere else; and disks by any name. No VM runs: fake-vm.py.
+cd "$(dirname "$0")/../.." || exit 1
+K=$(realpath "${K:-build/kvmbus}") FAKE=$PWD/tests/checks/fake-vm.py W=$(mktemp -d) bad=0 n=0
+export XDG_RUNTIME_DIR=$W KVMBUS_PATIENCE=1
+mkdir "$W/kvmbus"
+PIDS=()
+trap 'kill -KILL "${PIDS[@]}" 2>/dev/null; rm -rf "$W"' EXIT
+err() { echo "not ok client: $*"; bad=1; }
+fake() { # NAME MODE DISK...
+	local name=$1 mode=$2; shift 2
+	(python3 "$FAKE" "$mode" "$W/kvmbus/$name.sock" "$@" >"$W/$name.said" 2>&1 & echo $! >"$W/pid") # no job of ours: it may be killed in silence
+	printf -v "PID_${name//[-.]/_}" %s "$(<"$W/pid")"; PIDS+=("$(<"$W/pid")")
+	until grep -qs up "$W/$name.said"; do sleep 0.05; done
+}
+# expect STATUS PATTERN-OF-STDERR-OR-"" COMMAND...: stdout in $OUT, stderr in $ERR, at most one line of that
+expect() {
+	local want=$1 pattern=$2 rc; shift 2
+	OUT=$(timeout 20 "$@" 2>"$W/err" </dev/null); rc=$?; ERR=$(<"$W/err"); n=$((n + 1))
+	[ $rc = "$want" ] || err "$*: status $rc, not $want: $OUT $ERR"
+	if [ -n "$pattern" ]; then [[ $ERR != *$'\n'* ]] && grep -qE -- "$pattern" <<<"$ERR"; else [ -z "$ERR" ]; fi || err "$*: said: $ERR"
+}
+gone() { ! grep -qs '^State:[[:space:]]*[A-WY]' /proc/$1/status || err "process $1 lives"; }
+says() { [[ $OUT == *"$1"* ]] || err "not \"$1\" but: $OUT"; }
+asked() { grep -qF -- "$2" "$W/$1.said" || err "$1 was not asked $2: $(<"$W/$1.said")"; }
+
+# patience (U12): with the process, not with what takes time
+fake mute silent; fake lazy slow "$W/a"; fake drip drip; fake flood endless
+expect 5 'mute": its process has not answered for 1 second.*kvmbus kill mute' $K info mute
+expect 5 'not answered' $K console mute
+expect 5 'not answered' $K disk mute list
+expect 5 'not answered' $K info drip
+expect 1 'answer has no end' $K info flood
+kill $PID_flood $PID_drip
+expect 0 '' $K disk lazy remove "$W/a"
+expect 0 '' $K nic lazy remove net0
+fake late boots; expect 0 '' $K stop late --timeout 20; grep -qE '"timeout":1[0-8]\}' "$W/late.said" || err "late: $(<"$W/late.said")"
+fake later boots
+expect 5 'no shutdown service in time; try: kvmbus kill later' $K stop later --timeout 1
+# an end for every process (U12)
+expect 0 "process $PID_mute did not answer and was killed" $K kill mute
+gone $PID_mute
+fake stuck silent; kill -STOP $PID_stuck
+expect 0 "process $PID_stuck did not answer and was killed" $K kill stuck
+gone $PID_stuck
+fake full silent; kill -STOP $PID_full
+for i in 1 2 3 4 5; do $K info full 2>/dev/null & done; sleep 2.5
+expect 5 'not answered' $K info full # it takes no more connections
+KVMBUS_PATIENCE=3 expect 0 '' $K list; grep -qE '^full +busy' <<<"$OUT" || err "full is not busy: $OUT"
+expect 0 "process $PID_full did not answer and was killed" $K kill full
+gone $PID_full
+fake good ok; expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
+fake long-name-of-32-characters.12345 ok; expect 0 '' $K list
+[ "$(awk '{print index($0, $2)}' <<<"$OUT" | sort -u | wc -l)" = 1 ] || err "columns: $OUT"
+
+# what a VM says does not reach the terminal (R9)
+fake evil evil $'/tmp/\e]0;x\a'
+for c in "info evil" "disk evil list" "nic evil list" list "stats evil" "pause evil" "info evil --json"; do
+	timeout 9 $K $c >"$W/out" 2>&1 </dev/null; n=$((n + 1))
+	LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$W/out" && err "$c: $(cat -v "$W/out")"
+done
+expect 4 'no.x1b\[2J.nkvmbus: all is well' $K pause evil
+kill $PID_evil
+
+# a disk by any name of its file (U4)
+cd "$W"; truncate -s 16M a b; ln b c; ln -s a l; mkdir d; touch 'é,x'
+fake v ok "$W/a" "$W/b" "nbd://host/x"
+expect 0 '' $K disk v remove a; says 'disk 0:0 removed'; asked v '"0:0"'
+expect 0 '' $K disk v remove ./d/../l; says 'disk 0:0'
+expect 0 '' $K disk v remove "$W/c"; says 'disk 0:1'
+cd d; expect 0 '' $K disk v remove ../b; says 'disk 0:1'; cd ..
+expect 0 '' $K disk v remove nbd://host/x; says 'disk 0:2'
+expect 0 '' $K disk v remove SER1; says 'disk 0:1'
+expect 0 '' $K disk v limit 0:2 --iops 5 --bps=1M; says 'disk 0:2'; asked v '"iops":5'
+expect 0 '' $K disk v add 'é,,x,backing=b'; asked v "$W/é,,x,backing=$W/b"
+fake w ok "$W/a" "$W/l"
+expect 2 'more than one disk is "a"' $K disk w remove a
+# sizes (U11)
+expect 0 '' $K disk v resize a 32M; says 'disk 0:0 resized from 16 MiB to 32 MiB'
+expect 0 '' $K disk v resize a; says 'disk 0:0 has 32 MiB, as before'
+expect 1 '99999T is more than its whole file system has.*--force' $K disk v resize a 99999T
+expect 0 '' $K disk v resize a 99999T --force --json; says '"old_size": 33554432'
+# a line each
+timeout 2.5 $K stats v --watch --json >"$W/out"; [ "$(wc -l <"$W/out")" -ge 2 ] || err "stats --watch --json: $(<"$W/out")"
+while read -r l; do python3 -m json.tool <<<"$l" >/dev/null || err "no object: $l"; done <"$W/out"
+expect 1 'standard output: No space left' bash -c "exec $K stats v --watch --json >/dev/full"
+$K __complete disk v remove '' | grep -q '^0:1.*/b' || err "completion knows no disks: $($K __complete disk v remove '')"
+$K __complete info '' | cut -f1 | grep -qx v || err "completion knows no VMs"
+# other places (U5)
+cat >"$W/places" <<'S'
+mount -t tmpfs t /run && mkdir -p /run/kvmbus /run/user/0/kvmbus /run/user/5/kvmbus || exit 77
+for s in kvmbus/sys user/0/kvmbus/own user/5/kvmbus/users user/5/kvmbus/own; do python3 "$FAKE" ok /run/$s.sock >/run/said & done
+ln -s /run/kvmbus/sys.sock /run/user/5/kvmbus/trap.sock
+until [ "$(ls /run/kvmbus/*.sock /run/user/*/kvmbus/{users,own}.sock 2>/dev/null | wc -l)" = 4 ]; do sleep 0.05; done; sleep 0.2
+unset XDG_RUNTIME_DIR
+echo "$($K list | awk 'NR > 1 {print $1}' | sort | xargs)"
+$K info users >/dev/null && echo users; $K info own >/dev/null && echo own; $K info trap 2>/dev/null || echo no trap
+ln /run/user/0/kvmbus/own.sock /run/kvmbus/own.sock; $K kill own 2>&1
+mkdir /run/x; XDG_RUNTIME_DIR=/run/x $K list | grep -c sys
+kill $(jobs -p)
+S
+export K FAKE
+OUT=$(unshare -rm bash "$W/places" 2>&1); rc=$?; n=$((n + 1))
+[ $rc = 77 ] || [ "$OUT" = "$(printf '%s\n' 'own own sys users' users own 'no trap' \
+	'kvmbus: VM "own" is running twice; name the socket: /run/user/0/kvmbus/own.sock or /run/kvmbus/own.sock' 1)" ] || err "places: $OUT"
+[ $bad = 0 ] && echo "ok client ($n cases)"
+exit $bad

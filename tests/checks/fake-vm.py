@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""A VM's control socket without a VM: fake-vm.py MODE SOCKET [DISK...]. Prints "up", then what it is asked.
+
+MODE: ok; boots (its shutdown service comes after 2 s); slow (changes take 3 s); silent (accepts, never answers);
+endless (an answer without end); drip (a byte now and then); evil (control characters everywhere).
+"""
+import json, os, socket, sys, threading, time
+
+mode, path, disks = sys.argv[1], sys.argv[2], sys.argv[3:]
+started = time.time()
+sizes = {}
+lock = threading.Lock()
+
+
+def say(text):
+    with lock:
+        print(text, flush=True)
+
+
+def disk_list():
+    return [{'controller': i // 64, 'lun': i % 64, 'type': 'disk', 'path': d, 'size': sizes.get(i, 16 << 20), 'format': 'raw',
+             'serial': f'SER{i}', 'cache': 'writeback', 'health': 'ok', 'read_only': False} for i, d in enumerate(disks)]
+
+
+def info():
+    evil = '\x1b[31m\n\x9b31m' if mode == 'evil' else ''
+    ready = mode != 'boots' or time.time() - started > 2
+    return {'name': os.path.basename(path)[:-5] + evil, 'state': 'running', 'pid': os.getpid(), 'cpus': 1, 'memory': 1 << 30,
+            'vmbus': {'state': 'connected', 'version': '5.3' + evil}, 'disks': disk_list(), evil: 1,
+            'nics': [{'index': 0, 'mac': '00:15:5d:00:00:01', 'kind': 'tap', 'interface': evil, 'link': 'up'}],
+            'integration': {'shutdown' + evil: {'enabled': True, 'state': 'ready'},
+                            'shutdown': {'enabled': True, 'state': 'ready' if ready else 'no guest driver'}}}
+
+
+def answer(what, args):
+    if mode == 'evil' and what != 'info':
+        return {'error': {'class': 'state', 'desc': 'no\x1b[2J\nkvmbus: all is well'}}
+    if mode == 'slow' and what not in ('info', 'disk-list'):
+        time.sleep(3)
+    if what == 'disk-list':
+        return {'return': disk_list()}
+    if what.startswith('disk-'):
+        c, lun = map(int, args['disk'].split(':')) if 'disk' in args and ':' in args['disk'] else (0, 0)
+        if what == 'disk-resize' and args['size']:
+            sizes[lun] = args['size']
+        return {'return': {'disk': f'{c}:{lun}', 'controller': c, 'lun': lun, 'size': sizes.get(lun, 16 << 20)}}
+    if what == 'stop' and info()['integration']['shutdown']['state'] != 'ready':
+        return {'error': {'class': 'failed', 'desc': 'the guest has no shutdown service; try: kvmbus kill'}}
+    return {'return': info() if what == 'info' else {'state': 'ended'} if what == 'kill' else {}}
+
+
+def serve(c):
+    f = c.makefile('rw')
+    for line in f:
+        q = json.loads(line)
+        if q['execute'] not in ('info', 'disk-list'):
+            say(line.strip())
+        if mode == 'silent':
+            time.sleep(3600)
+        try:
+            while mode == 'endless':
+                c.sendall(b'x' * 65536)
+            while mode == 'drip':
+                c.sendall(b'x')
+                time.sleep(.2)
+            f.write(json.dumps(answer(q['execute'], q.get('arguments', {}))) + '\n')
+            f.flush()
+        except OSError:
+            return
+
+
+s = socket.socket(socket.AF_UNIX)
+s.bind(path)
+s.listen(2)
+say('up')
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
