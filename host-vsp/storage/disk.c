@@ -82,6 +82,11 @@ static int lock_range(int fd, bool read_only, off_t len)
 	return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
 }
 
+static const char *what_else(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) ? "it is a directory" : "it is neither a file nor a block device";
+}
+
 static int measure(int fd, u64 *bytes, dev_t *rdev, const char **kind)
 {
 	struct stat st;
@@ -96,7 +101,7 @@ static int measure(int fd, u64 *bytes, dev_t *rdev, const char **kind)
 		*rdev = st.st_rdev;
 		return ioctl(fd, BLKGETSIZE64, bytes) ? -errno : 0;
 	}
-	*kind = S_ISDIR(st.st_mode) ? "it is a directory" : "it is neither a file nor a block device";
+	*kind = what_else(&st);
 	return -EINVAL;
 }
 
@@ -190,9 +195,16 @@ static int open_flags(const struct kvmb_disk_spec *spec, bool device)
 static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
 {
 	struct stat st;
-	bool device = !stat(spec->path, &st) && S_ISBLK(st.st_mode);
-	int fd = open(spec->path, open_flags(spec, device)), err = errno;
+	bool there = !stat(spec->path, &st), device = there && S_ISBLK(st.st_mode);
+	int fd, err;
 
+	/* before it is opened: a pipe would not return, and O_NONBLOCK means something to io_uring */
+	if (there && !device && !S_ISREG(st.st_mode)) {
+		snprintf(why, size, "%s", what_else(&st));
+		return -EINVAL;
+	}
+	fd = open(spec->path, open_flags(spec, device));
+	err = errno;
 	if (fd >= 0)
 		return fd;
 	if (err == EINVAL && spec->cache == KVMB_CACHE_NONE)

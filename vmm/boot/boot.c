@@ -16,7 +16,7 @@ static int open_file(struct boot_file *f, const char *what, const char *path, ch
 
 	f->what = what;
 	f->path = path;
-	f->fd = open(path, O_RDONLY | O_CLOEXEC);
+	f->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* it may be a pipe that nobody writes to */
 	if (f->fd < 0 || fstat(f->fd, &st)) {
 		snprintf(why, size, "%s %s: %s", what, path, strerror(errno));
 		return -errno;

@@ -2,6 +2,8 @@
 /* Units that come, go and change while a guest uses the controller. */
 #include "tests/harness/storage_guest.h"
 
+#include <stdio.h>
+
 static void a_disk_comes_and_is_seen(void **state)
 {
 	u64 gpa = fake_alloc(&f, 1) << 12;
@@ -275,6 +277,21 @@ static void a_locked_image_is_refused(void **state)
 	open_path("/tmp", true, -EINVAL);
 }
 
+/* A pipe that nobody writes to would hold up whoever opens it. */
+static void a_pipe_is_refused_at_once(void **state)
+{
+	char fifo[64];
+
+	(void)state;
+	snprintf(fifo, sizeof(fifo), "%s-fifo", path);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	alarm(10);
+	open_path(fifo, true, -EINVAL);
+	open_path(fifo, false, -EINVAL);
+	alarm(0);
+	unlink(fifo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,7 +299,7 @@ int main(void)
 		T(a_disk_goes_with_io_in_flight), T(a_reset_waits_for_all_channels),
 		T(a_reset_stops_between_two_pieces), T(a_medium_is_changed),
 		T(a_larger_disk_is_told), T(only_an_idle_guest_is_asked_to_look),
-		T(a_locked_image_is_refused),
+		T(a_locked_image_is_refused), T(a_pipe_is_refused_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/test.h"
@@ -221,6 +222,27 @@ CASE(a_kernel_rewritten_between_two_starts)
 	assert_int_equal(*ram(BZIMAGE_AT), 0x22);
 }
 
+/* A pipe that nobody writes to would hold up whoever opens it. */
+CASE(a_pipe_is_refused_at_once)
+{
+	struct vm_config cfg = { .kernel = kernel };
+
+	unlink(kernel);
+	assert_int_equal(mkfifo(kernel, 0600), 0);
+	alarm(10);
+	assert_null(boot_open(&cfg, why, sizeof(why)));
+	assert_non_null(strstr(why, "not a regular file"));
+	unlink(kernel);
+	write_vmlinux(0x11);
+	unlink(initrd);
+	assert_int_equal(mkfifo(initrd, 0600), 0);
+	cfg.initrd = initrd;
+	assert_null(boot_open(&cfg, why, sizeof(why)));
+	assert_non_null(strstr(why, "initrd"));
+	alarm(0);
+	unlink(initrd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +253,7 @@ int main(void)
 		T(a_kernel_cut_off_between_two_starts),
 		T(an_initrd_cut_off_between_two_starts),
 		T(a_kernel_rewritten_between_two_starts),
+		T(a_pipe_is_refused_at_once),
 	};
 	int failed;
 
