@@ -38,8 +38,9 @@ static const struct opt_def run_options[] = {
 	  .help = "integration service heartbeat, timesync or shutdown" },
 	{ "serial", OPT_TEXT, "stdio|file=F|unix=F|none", "stdio file= unix= none", .fallback = "stdio",
 	  .help = "the far end of the guest's first serial port",
-	  .more = "On a terminal, Ctrl-A x ends the VM. Who does not read holds nothing up, and finds the last 64 KiB later. _F_ is "
-		  "emptied when the VM starts; a socket is made at _F_ unless there is something else.",
+	  .more = "On a terminal, Ctrl-A x ends the VM. Who does not read holds nothing up, and finds the last 64 KiB later. A "
+		  "file is mode 0600, emptied when the VM starts, and holds the last 64 MiB at most; one that is in use, or a "
+		  "symbolic link, is refused. A socket is made at _F_ unless there is something else.",
 	  .aka = "console chardev" },
 	{ "control", OPT_FILE, "SOCKET", .otherwise = "by name in the runtime directory", .help = "control socket",
 	  .aka = "api-socket qmp monitor" },

@@ -10,10 +10,13 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/sock.h"
 #include "lib/util.h"
+#include "vmm/console_file.h"
 #include "vmm/ctl.h"
 #include "vmm/dev/serial.h"
+#include "vmm/sink.h"
 
 #define OUTPUT_MS 2u
 #define LAST_WORDS_MS 2000u
@@ -21,10 +24,10 @@
 struct console {
 	struct vm *vm;
 	int out_fd, in_fd; /* -1 = none */
+	struct sink *sink; /* a file's; then out_fd is -1 */
 	struct kvmb_listener listener;
 	struct kvmb_watch *in_watch, *listen_watch;
-	struct termios old_tty;
-	bool tty_raw, escape;
+	bool escape;
 
 	/* out */
 	u64 cursor;	/* what has been passed on */
@@ -38,6 +41,10 @@ struct console {
 	size_t num_typed;
 	struct kvmb_work room_work;
 };
+
+/* The terminal is the process's, not a VM's: who ends the process in a hurry restores it without a console. */
+static struct termios old_tty;
+static bool tty_raw;
 
 /* ---- out ---- */
 
@@ -77,6 +84,8 @@ static void write_out(struct console *c)
 {
 	bool full = c->out_fd >= 0 && console_pass(c->vm, c->out_fd, &c->cursor);
 
+	if (c->sink)
+		sink_wake(c->sink);
 	if (!full)
 		forget_room(c);
 	else if (!c->out_watch)
@@ -95,6 +104,9 @@ static void last_words(struct console *c)
 	u64 until = kvmb_now_ms() + LAST_WORDS_MS, now;
 	struct pollfd p = { .fd = c->out_fd, .events = POLLOUT };
 
+	if (c->sink && !sink_destroy(c->sink, LAST_WORDS_MS))
+		kvmb_warn(c->vm->cfg.name, "the end of the serial port's output could not be written in time");
+	c->sink = NULL;
 	while (c->vm->serial && c->out_fd >= 0 && console_pass(c->vm, c->out_fd, &c->cursor)) {
 		now = kvmb_now_ms();
 		if (now >= until || poll(&p, 1, (int)(until - now)) <= 0)
@@ -144,7 +156,7 @@ static size_t filter_escape(struct console *c, u8 *buf, size_t n)
 				vm_kill(c->vm);
 			else
 				buf[k++] = buf[i];
-		} else if (c->tty_raw && buf[i] == 1) {
+		} else if (tty_raw && buf[i] == 1) {
 			c->escape = true;
 		} else {
 			buf[k++] = buf[i];
@@ -249,16 +261,23 @@ static int open_stdout(void)
 	return fd < 0 ? STDOUT_FILENO : fd;
 }
 
-static void raw_tty(struct console *c)
+static void raw_tty(void)
 {
 	struct termios t;
 
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &c->old_tty))
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &old_tty))
 		return;
-	t = c->old_tty;
+	t = old_tty;
 	cfmakeraw(&t);
 	t.c_oflag |= OPOST;
-	c->tty_raw = !tcsetattr(STDIN_FILENO, TCSANOW, &t);
+	tty_raw = !tcsetattr(STDIN_FILENO, TCSANOW, &t);
+}
+
+void console_restore_tty(void)
+{
+	if (tty_raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &old_tty);
+	tty_raw = false;
 }
 
 static int open_far_end(struct console *c, char *why, size_t size)
@@ -272,15 +291,11 @@ static int open_far_end(struct console *c, char *why, size_t size)
 		c->out_fd = open_stdout();
 		c->in_fd = STDIN_FILENO;
 		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_input, c);
-		raw_tty(c);
 		break;
 	case SERIAL_FILE:
-		c->out_fd = open(cfg->serial_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-		if (c->out_fd < 0) {
-			snprintf(why, size, "serial %s: %s", cfg->serial_path, strerror(errno));
+		c->out_fd = console_open_file(cfg, why, size);
+		if (c->out_fd < 0)
 			return -1;
-		}
-		fcntl(c->out_fd, F_SETFL, O_NONBLOCK); /* it may be a pipe */
 		break;
 	case SERIAL_UNIX:
 		if (kvmb_listen_unix(&c->listener, cfg->serial_path, why, size))
@@ -306,10 +321,34 @@ struct console *console_create(struct vm *vm, char *why, size_t size)
 	return NULL;
 }
 
+static bool is_regular(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISREG(st.st_mode);
+}
+
+/* Ours begins empty; standard output is somebody else's, who decides how long it may become. */
+static void start_sink(struct console *c)
+{
+	bool ours = c->vm->cfg.serial == SERIAL_FILE;
+	int fd = ours ? c->out_fd : fcntl(c->out_fd, F_DUPFD_CLOEXEC, 0);
+
+	if (ours && ftruncate(fd, 0))
+		kvmb_warn(c->vm->cfg.name, "serial %s: it cannot be emptied: %s", c->vm->cfg.serial_path,
+			  strerror(errno));
+	c->out_fd = -1;
+	c->sink = sink_create(c->vm->serial, fd, ours ? SINK_LIMIT : 0);
+	if (!c->sink)
+		kvmb_warn(c->vm->cfg.name, "no thread for the serial port's file: nothing is written");
+}
+
 void console_start(struct console *c)
 {
-	if (c->vm->cfg.serial == SERIAL_FILE && ftruncate(c->out_fd, 0))
-		return; /* a pipe or a device: nothing old is there */
+	if (c->vm->cfg.serial == SERIAL_STDIO)
+		raw_tty(); /* not before: until here Ctrl-C ends a start that hangs */
+	if (c->out_fd >= 0 && is_regular(c->out_fd))
+		start_sink(c);
 }
 
 void console_destroy(struct console *c)
@@ -323,8 +362,8 @@ void console_destroy(struct console *c)
 	stop_reading(c);
 	forget_room(c);
 	kvmb_loop_del(c->listen_watch);
-	if (c->tty_raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &c->old_tty);
+	if (c->vm->cfg.serial == SERIAL_STDIO)
+		console_restore_tty();
 	kvmb_unlisten_unix(&c->listener);
 	if (c->vm->cfg.serial == SERIAL_UNIX)
 		hang_up(c);

@@ -10,7 +10,7 @@
  * and one write for many bytes instead of for each.
  *
  * Nobody waits for a reader: one that is slow finds its output later, the last SERIAL_BACKLOG
- * bytes of it.
+ * bytes of it. A file is written by a thread of its own (sink.h).
  *
  * Input that the port's FIFO has no room for stays with us, and then with the sender, until
  * the guest has read.
@@ -30,8 +30,11 @@ struct console;
 struct console *console_create(struct vm *vm, char *why, size_t size);
 void console_destroy(struct console *c);
 
-/** console_start() - The VM begins: what an earlier one has left in the file goes. */
+/** console_start() - The VM begins: what an earlier one has left in the file goes, a terminal becomes raw. */
 void console_start(struct console *c);
+
+/** console_restore_tty() - Standard input as it was before console_start(), if it was changed. Any thread. */
+void console_restore_tty(void);
 
 /** console_flush() - Pass on all output now. Main thread. */
 void console_flush(struct console *c);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/util.h"
@@ -31,6 +32,23 @@ void ctl_console_output(struct ctl *ctl)
 void ctl_console_room(struct ctl *ctl)
 {
 	(void)ctl;
+}
+
+/* A disk that is stuck: whoever writes to this descriptor's file stays there. */
+static ino_t stuck;
+static pthread_mutex_t stuck_lock = PTHREAD_MUTEX_INITIALIZER;
+
+ssize_t __real_write(int fd, const void *buf, size_t n);
+ssize_t __wrap_write(int fd, const void *buf, size_t n);
+ssize_t __wrap_write(int fd, const void *buf, size_t n)
+{
+	struct stat st;
+
+	if (stuck && !fstat(fd, &st) && st.st_ino == stuck) {
+		pthread_mutex_lock(&stuck_lock);
+		pthread_mutex_unlock(&stuck_lock);
+	}
+	return __real_write(fd, buf, n);
 }
 
 static void no_irq(void *arg, int level)
@@ -229,6 +247,178 @@ static void what_is_typed_waits_for_the_guest(void **state)
 	close(fd);
 }
 
+/* ---- --serial file= ---- */
+
+static const char *refused(void)
+{
+	static char why[256];
+
+	why[0] = 0;
+	vm.cfg.serial = SERIAL_FILE;
+	vm.cfg.serial_path = path;
+	alarm(10);
+	vm.console = console_create(&vm, why, sizeof(why));
+	alarm(0);
+	if (vm.console)
+		console_start(vm.console); /* would empty it */
+	return why;
+}
+
+static void write_file(const char *file, const char *text)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void assert_file(const char *file, const void *text, size_t len)
+{
+	static char buf[100000];
+	int fd = open(file, O_RDONLY);
+
+	assert_int_equal(read(fd, buf, sizeof(buf)), len);
+	assert_memory_equal(buf, text, len);
+	close(fd);
+}
+
+static void a_file_gets_all_and_is_its_owners_alone(void **state)
+{
+	u8 want[50000];
+	struct stat st;
+	u32 i;
+
+	(void)state;
+	create(SERIAL_FILE);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	console_start(vm.console);
+	for (i = 0; i < sizeof(want); i++)
+		want[i] = letter(i);
+	print_bytes(0, sizeof(want));
+	console_destroy(vm.console);
+	vm.console = NULL;
+	assert_file(path, want, sizeof(want));
+}
+
+static void what_an_earlier_vm_left_goes_when_it_starts(void **state)
+{
+	(void)state;
+	write_file(path, "old");
+	create(SERIAL_FILE);
+	assert_file(path, "old", 3);
+	console_start(vm.console);
+	assert_file(path, "", 0);
+}
+
+static void a_file_of_the_vm_is_not_emptied(void **state)
+{
+	static const char *const uses[] = { "kernel", "initrd", "disk", "parent", "dvd" };
+	char image[80], other[100];
+	size_t i;
+
+	(void)state;
+	snprintf(image, sizeof(image), "%s.img", path);
+	snprintf(other, sizeof(other), "/tmp/../%s.img", path); /* the same, by another name */
+	for (i = 0; i < ARRAY_SIZE(uses); i++) {
+		memset(&vm.cfg, 0, sizeof(vm.cfg));
+		write_file(path, "precious");
+		unlink(image);
+		assert_int_equal(link(path, image), 0);
+		if (i == 0)
+			vm.cfg.kernel = other;
+		else if (i == 1)
+			vm.cfg.initrd = other;
+		else
+			vm.cfg.num_disks = 1;
+		vm.cfg.disks[0].spec.path = i == 3 ? "/nonexistent" : other;
+		vm.cfg.disks[0].spec.backing[0] = i == 3 ? other : NULL;
+		vm.cfg.disks[0].spec.num_backing = i == 3;
+		vm.cfg.disks[0].spec.dvd = i == 4;
+		assert_non_null(strstr(refused(), "of the VM's") ?: strstr(refused(), "it is the VM's"));
+		assert_null(vm.console);
+		assert_file(path, "precious", 8);
+	}
+	unlink(image);
+}
+
+/* By a lock: this is what an image that is added later meets, and another VM's disk or console. */
+static void a_locked_file_is_refused_and_ours_is_locked(void **state)
+{
+	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 100 };
+	int fd;
+
+	(void)state;
+	write_file(path, "precious");
+	fd = open(path, O_RDONLY);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	assert_non_null(strstr(refused(), "locked"));
+	assert_file(path, "precious", 8);
+	fl.l_type = F_UNLCK;
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	assert_string_equal(refused(), "");
+	fl.l_type = F_RDLCK;
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), -1);
+	close(fd);
+}
+
+static void a_link_is_not_followed(void **state)
+{
+	char target[80];
+
+	(void)state;
+	snprintf(target, sizeof(target), "%s.target", path);
+	write_file(target, "precious");
+	assert_int_equal(symlink(target, path), 0);
+	assert_non_null(strstr(refused(), "symbolic link"));
+	assert_file(target, "precious", 8);
+	unlink(target);
+	assert_non_null(strstr(refused(), "symbolic link"));
+	assert_int_equal(access(target, F_OK), -1); /* nor made */
+}
+
+static void a_pipe_does_not_hold_up_the_start(void **state)
+{
+	u8 got[10], want[10];
+	int fd, i;
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_string_equal(refused(), "");
+	fd = open(path, O_RDONLY | O_NONBLOCK);
+	for (i = 0; i < 10; i++)
+		want[i] = letter((u32)i);
+	print_bytes(0, 10);
+	assert_int_equal(read(fd, got, 10), 10);
+	assert_memory_equal(got, want, 10);
+	close(fd);
+}
+
+/* Neither the guest nor the main thread, nor the end of the VM. */
+static void a_stuck_disk_holds_nobody_up(void **state)
+{
+	struct stat st;
+	u64 begin = kvmb_now_ms();
+
+	(void)state;
+	create(SERIAL_FILE);
+	console_start(vm.console);
+	assert_int_equal(stat(path, &st), 0);
+	alarm(20);
+	pthread_mutex_lock(&stuck_lock);
+	stuck = st.st_ino;
+	print_bytes(0, 1000);
+	usleep(50000);
+	print_bytes(1000, 2000);
+	assert_in_range(kvmb_now_ms() - begin, 0, 1000);
+	console_destroy(vm.console);
+	vm.console = NULL;
+	stuck = 0;
+	pthread_mutex_unlock(&stuck_lock);
+	alarm(0);
+	usleep(50000); /* for the thread that was left behind: it does not come back to us */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +426,13 @@ int main(void)
 		T(the_next_reader_gets_what_its_predecessor_left),
 		T(standard_output_does_not_block_and_its_reader_gets_the_end),
 		T(what_is_typed_waits_for_the_guest),
+		T(a_file_gets_all_and_is_its_owners_alone),
+		T(what_an_earlier_vm_left_goes_when_it_starts),
+		T(a_file_of_the_vm_is_not_emptied),
+		T(a_locked_file_is_refused_and_ours_is_locked),
+		T(a_link_is_not_followed),
+		T(a_pipe_does_not_hold_up_the_start),
+		T(a_stuck_disk_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
