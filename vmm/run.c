@@ -4,19 +4,34 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/cmd.h"
+#include "vmm/guard.h"
 #include "vmm/vm.h"
+
+struct run {
+	const struct vm_config *cfg;
+	struct vm *vm;
+	int sig_fd;
+};
 
 static void on_signal(void *arg, uint32_t events)
 {
+	struct run *r = arg;
+	struct signalfd_siginfo si;
+
 	(void)events;
-	vm_kill(arg); /* the descriptor stays readable; the loop is about to end */
+	while (read(r->sig_fd, &si, sizeof(si)) == sizeof(si)) {
+		if (!term_signal(&r->vm->term, (int)si.ssi_signo))
+			guard_end_process(r->cfg->name, (int)si.ssi_signo);
+	}
 }
 
 /* A large VM has more than the usual 1024: five of each vCPU, four of each queue of a NIC. */
@@ -30,37 +45,76 @@ static void allow_many_fds(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-int run_vm(const struct vm_config *cfg, bool json)
+/* Before any thread exists, so that all of them inherit the mask. */
+static int take_signals(void)
 {
-	struct kvmb_watch *w;
 	sigset_t set;
-	struct vm *vm;
-	int fd, code;
 
-	/* before any thread exists, so that all of them inherit the mask */
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	allow_many_fds();
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	vm = vm_create(cfg);
-	if (!vm)
-		return EXIT_FAILED;
-	w = kvmb_loop_add(vm->loop, fd, EPOLLIN | EPOLLONESHOT, on_signal, vm);
-	if (vm_start(vm)) {
-		vm_destroy(vm);
-		return EXIT_FAILED;
-	}
-	if (json) {
-		fprintf(stderr, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name, (int)getpid());
-		fflush(stderr);
-	}
-	code = kvmb_loop_run(vm->loop) ? EXIT_FAILED : vm->exit_code;
+	signal(SIGXFSZ, SIG_IGN); /* a limit of the user's is an error of a write, as a full disk is */
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int no_guard(const struct run *r, int err)
+{
+	kvmb_err(r->cfg->name, "cannot start a thread: %s", strerror(-err));
+	return EXIT_FAILED;
+}
+
+/* Return: EXIT_OK: it runs. */
+static int build(struct run *r)
+{
+	struct guard guard;
+	int err = guard_start(&guard, r->cfg->name, r->sig_fd, -1);
+
+	if (err)
+		return no_guard(r, err);
+	r->vm = vm_create(r->cfg);
+	err = r->vm ? vm_start(r->vm) : -1;
+	guard_stop(&guard);
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+static int serve(struct run *r)
+{
+	struct kvmb_watch *w = kvmb_loop_add(r->vm->loop, r->sig_fd, EPOLLIN, on_signal, r);
+	int err = kvmb_loop_run(r->vm->loop);
+
 	kvmb_loop_del(w);
-	close(fd);
-	vm_destroy(vm);
+	if (err)
+		return EXIT_FAILED;
+	return r->vm->end == VM_END_KILLED ? EXIT_KILLED : r->vm->exit_code;
+}
+
+static void take_apart(struct run *r)
+{
+	struct guard guard;
+	int err = guard_start(&guard, r->cfg->name, r->sig_fd, GUARD_REPORT_MS);
+
+	vm_destroy(r->vm);
+	if (!err)
+		guard_stop(&guard);
+}
+
+int run_vm(const struct vm_config *cfg, bool json)
+{
+	struct run r = { .cfg = cfg, .sig_fd = take_signals() };
+	int code;
+
+	allow_many_fds();
+	code = build(&r);
+	if (code == EXIT_OK) {
+		if (json)
+			dprintf(STDERR_FILENO, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name, (int)getpid());
+		code = serve(&r);
+	}
+	if (r.vm)
+		take_apart(&r);
+	close(r.sig_fd);
 	return code;
 }

@@ -197,7 +197,7 @@ static void end(struct vm *vm, enum vm_end why, int exit_code)
 
 static void begin_reset(struct vm *vm)
 {
-	if (vm->cfg.no_reboot) {
+	if (vm->cfg.no_reboot || term_pending(&vm->term)) {
 		end(vm, VM_END_POWEROFF, 0);
 		return;
 	}
@@ -261,8 +261,10 @@ static void shutdown_answered(void *arg, u32 status)
 {
 	struct vm *vm = arg;
 
-	if (status != KVMB_IC_STATUS_OK)
-		ctl_notify(vm->ctl, CTL_EVENT_SHUTDOWN_REFUSED);
+	if (status == KVMB_IC_STATUS_OK)
+		return;
+	ctl_notify(vm->ctl, CTL_EVENT_SHUTDOWN_REFUSED);
+	term_refused(&vm->term, status);
 }
 
 /* ---- construction; each step says what went wrong and cleans up in vm_destroy() ---- */
@@ -432,6 +434,7 @@ struct vm *vm_create(const struct vm_config *cfg)
 		free(vm);
 		return NULL;
 	}
+	term_init(&vm->term, vm);
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (steps[i](vm)) {
 			vm_destroy(vm);
@@ -505,6 +508,7 @@ void vm_destroy(struct vm *vm)
 	mem_destroy(vm);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
+	term_fini(&vm->term);
 	kvmb_loop_destroy(vm->loop);
 	park_fini(&vm->park);
 	free(vm);

@@ -26,6 +26,7 @@
 #include "vmm/config.h"
 #include "vmm/iobus.h"
 #include "vmm/park.h"
+#include "vmm/term.h"
 
 /*
  * CREATED: built, no vCPU has run. RUNNING: vCPUs run. PAUSED: by the administrator;
@@ -86,6 +87,7 @@ struct vm {
 
 	enum vm_state state; /* main thread; vm_set_state() */
 	enum vm_end end;
+	struct term term;    /* signals that ask for its end */
 	int exit_code;
 	u32 boots;	     /* times the guest was started */
 

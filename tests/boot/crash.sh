@@ -9,4 +9,4 @@ end=$((SECONDS + 60)); until grep -q 'guest crash reported' "$W/x.err.log"; do [
 end=$((SECONDS + 60)); until [ "$(grep -c 'GUEST: about to panic' "$W/x.log")" -ge 2 ]; do [ $SECONDS -lt $end ] || fail "no second boot"; nap 0.2; done
 [ "$("$KVMBUS" info x --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["crash"]))')" = 5 ] || fail "info has no crash"
 QUIET=1; "$KVMBUS" kill x || fail kill
-vm_end x 30 0
+vm_end x 30 6

@@ -21,10 +21,10 @@ end=$((SECONDS + 30)); until [ "$(state 'd["state"]')" = paused ]; do [ $SECONDS
 mount -o remount,size=128M "$W/fs"
 "$KVMBUS" resume f || fail resume
 wait_log f 'GUEST: ok full' 120
-"$KVMBUS" kill f; vm_end f 30 0
+"$KVMBUS" kill f; vm_end f 30 6
 mount -o remount,size=100M "$W/fs"; rm "$I"; image "$format" "$I" 64M; mount -o remount,size=48M "$W/fs" || fail remount
 vm f "${GUEST:-storage}" "kvmb.job=full kvmb.enospc=1" --cpus 2 --memory 512M --disk "$I,on-error=report"
 wait_log f 'GUEST: saw ENOSPC' 150
 mount -o remount,size=128M "$W/fs"
 wait_log f 'GUEST: ok full' 60
-"$KVMBUS" kill f; vm_end f 30 0
+"$KVMBUS" kill f; vm_end f 30 6

@@ -26,4 +26,4 @@ d = json.load(sys.stdin)["disks"][0]
 assert d["unmaps"] >= 3 and d["reads"] and d["writes"] and d["flushes"], d
 assert 0 < d["read_latency"]["p50_us"] <= d["read_latency"]["p99_us"] <= d["read_latency"]["max_us"], d' || fail "stats disagree"
 QUIET=1; "$KVMBUS" kill s || fail kill
-vm_end s 30 0
+vm_end s 30 6

@@ -22,4 +22,4 @@ assert req > 2000, f'too little load: {req}'
 assert exits * 100 < req, f'{exits} exits for {req} requests'
 P
 QUIET=1; "$KVMBUS" kill s || fail kill
-vm_end s 30 0
+vm_end s 30 6

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Every state and signal: who is asked, who is killed, and that a guest has its time. */
+#include "vmm/term.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "tests/unit/test.h"
+#include "vmm/vm.h"
+
+static struct vm vm;
+static u32 asked, told_s, killed;
+static int answer; /* of the shutdown service */
+
+void vm_kill(struct vm *v)
+{
+	killed++;
+	v->state = VM_ENDED;
+}
+
+int __wrap_kvmb_shutdown_request(struct kvmb_shutdown *s, bool reboot, u32 timeout_s);
+int __wrap_kvmb_shutdown_request(struct kvmb_shutdown *s, bool reboot, u32 timeout_s)
+{
+	(void)s;
+	assert_false(reboot);
+	asked++;
+	told_s = timeout_s;
+	return answer;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&vm, 0, sizeof(vm));
+	vm.loop = kvmb_loop_create();
+	vm.cfg.name = "t";
+	vm.cfg.term_timeout_s = 30;
+	vm.state = VM_RUNNING;
+	asked = told_s = killed = 0;
+	answer = 0;
+	kvmb_log_set_level(KVMB_LOG_ERR);
+	term_init(&vm.term, &vm);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	term_fini(&vm.term);
+	kvmb_loop_destroy(vm.loop);
+	return 0;
+}
+
+static void the_first_asks_the_second_kills(void **state)
+{
+	static const int sigs[] = { SIGTERM, SIGINT };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sigs); i++) {
+		assert_true(term_signal(&vm.term, sigs[i]));
+		assert_int_equal(asked, 1);
+		assert_int_equal(told_s, 30);
+		assert_int_equal(killed, 0);
+		assert_true(term_pending(&vm.term));
+		assert_true(term_signal(&vm.term, SIGTERM));
+		assert_int_equal(asked, 1);
+		assert_int_equal(killed, 1);
+		assert_false(term_pending(&vm.term));
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* A terminal that closes sends it from the kernel and from the shell. */
+static void a_hang_up_only_ever_asks(void **state)
+{
+	(void)state;
+	assert_true(term_signal(&vm.term, SIGHUP));
+	assert_true(term_signal(&vm.term, SIGHUP));
+	assert_int_equal(asked, 1);
+	assert_int_equal(killed, 0);
+	assert_true(term_signal(&vm.term, SIGTERM));
+	assert_int_equal(killed, 1);
+	assert_true(term_signal(&vm.term, SIGHUP));
+}
+
+static void a_guest_that_takes_too_long_is_killed(void **state)
+{
+	u64 begin = kvmb_now_ms();
+
+	(void)state;
+	vm.cfg.term_timeout_s = 1;
+	term_signal(&vm.term, SIGTERM);
+	kvmb_loop_once(vm.loop, 0);
+	assert_int_equal(killed, 0);
+	while (!killed)
+		kvmb_loop_once(vm.loop, 2000);
+	assert_in_range(kvmb_now_ms() - begin, 1000, 60000);
+}
+
+static void a_guest_that_refuses_keeps_its_time(void **state)
+{
+	(void)state;
+	term_refused(&vm.term, 0x80004005); /* the answer to a `kvmbus stop` */
+	assert_int_equal(vm.term.state, TERM_QUIET);
+	term_signal(&vm.term, SIGTERM);
+	term_refused(&vm.term, 0x8007045b);
+	assert_int_equal(killed, 0);
+	assert_true(term_pending(&vm.term));
+}
+
+static void one_that_is_being_stopped_is_waited_for(void **state)
+{
+	(void)state;
+	answer = -EAGAIN;
+	term_signal(&vm.term, SIGTERM);
+	assert_int_equal(killed, 0);
+	assert_true(term_pending(&vm.term));
+}
+
+static void nobody_to_ask_is_killed_at_once(void **state)
+{
+	static const struct {
+		enum vm_state state;
+		enum on_term on_term;
+		int answer;
+		u32 asked;
+	} rows[] = {
+		{ VM_RUNNING, ON_TERM_KILL, 0, 0 },
+		{ VM_RUNNING, ON_TERM_SHUTDOWN, -ENOTCONN, 1 },
+		{ VM_PAUSED, ON_TERM_SHUTDOWN, 0, 0 },
+		{ VM_RESETTING, ON_TERM_SHUTDOWN, 0, 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		vm.state = rows[i].state;
+		vm.cfg.on_term = rows[i].on_term;
+		answer = rows[i].answer;
+		assert_true(term_signal(&vm.term, SIGTERM));
+		CHECK_ROW(asked, rows[i].asked, i);
+		CHECK_ROW(killed, 1, i);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* A VM that is ending, whatever ends it, is not killed once more; who insists may end the process. */
+static void one_that_is_ending_has_time_for_it(void **state)
+{
+	vm.state = VM_ENDED;
+	assert_true(term_signal(&vm.term, SIGTERM)); /* may have crossed the end */
+	assert_true(term_signal(&vm.term, SIGHUP));
+	assert_false(term_signal(&vm.term, SIGTERM));
+	assert_int_equal(asked + killed, 0);
+
+	teardown(state);
+	setup(state);
+	vm.cfg.term_timeout_s = 0;
+	term_signal(&vm.term, SIGTERM);
+	vm.state = VM_ENDED; /* the guest powered off, and a provider takes its time */
+	kvmb_loop_once(vm.loop, 10);
+	assert_true(term_signal(&vm.term, SIGINT));
+	assert_int_equal(killed, 0);
+	assert_false(term_signal(&vm.term, SIGINT));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_first_asks_the_second_kills),
+		T(a_hang_up_only_ever_asks),
+		T(a_guest_that_takes_too_long_is_killed),
+		T(a_guest_that_refuses_keeps_its_time),
+		T(one_that_is_being_stopped_is_waited_for),
+		T(nobody_to_ask_is_killed_at_once),
+		T(one_that_is_ending_has_time_for_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
