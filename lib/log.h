@@ -28,13 +28,26 @@ struct kvmb_ratelimit {
  */
 void kvmb_log_set_level(enum kvmb_log_level level);
 
+#define KVMB_JOURNAL "/run/systemd/journal/socket"
+
 /**
- * kvmb_log() - Print one line to stderr
+ * kvmb_log_open_journal() - Log to journald with fields, if standard error leads there anyway
+ * @path: KVMB_JOURNAL, or a test's
+ *
+ * The fields are MESSAGE, PRIORITY (3, 4, 6 or 7), SYSLOG_IDENTIFIER=kvmbus, KVMBUS_VM and KVMBUS_DEVICE. Where
+ * journald does not answer at @path, lines go to standard error with the priority in front, "<4>".
+ *
+ * Return: whether the journal will be tried. Context: before other threads exist.
+ */
+bool kvmb_log_open_journal(const char *path);
+
+/**
+ * kvmb_log() - Print one line to stderr, or to the journal
  * @level: of this line
- * @who:   instance prefix, NULL for none
+ * @who:   instance prefix, NULL for none; "VM" or "VM/DEVICE"
  * @fmt:   printf format without newline
  *
- * Context: any thread; one write(2) per line. It does not wait for a reader: lines are lost
+ * Context: any thread; one system call to write a line. It does not wait for a reader: lines are lost
  * rather, and counted.
  */
 void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)

@@ -106,6 +106,7 @@ int run_vm(const struct vm_config *cfg, bool json)
 	struct run r = { .cfg = cfg, .sig_fd = take_signals() };
 	int code;
 
+	kvmb_log_open_journal(KVMB_JOURNAL);
 	allow_many_fds();
 	code = build(&r);
 	if (code == EXIT_OK) {

@@ -4,7 +4,11 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/test.h"
@@ -95,12 +99,150 @@ static void what_a_peer_can_cause_is_said_a_few_times(void **state)
 	assert_int_equal(n, KVMB_RATELIMIT_BURST);
 }
 
+/* ---- journald ---- */
+
+static char socket_path[64];
+
+/* Standard error as systemd makes it, and somebody who listens in journald's place; -1: nobody does. */
+static int make_journal(bool listens)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char stream[64];
+	struct stat st;
+	int fd = -1;
+
+	snprintf(socket_path, sizeof(socket_path), "/tmp/kvmb-journal-%d", (int)getpid());
+	unlink(socket_path);
+	strcpy(a.sun_path, socket_path);
+	if (listens) {
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	}
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	return fd;
+}
+
+static void no_journal(int fd)
+{
+	unsetenv("JOURNAL_STREAM");
+	kvmb_log_open_journal(socket_path);
+	if (fd >= 0)
+		close(fd);
+	unlink(socket_path);
+}
+
+/* The value of a field of a datagram, as systemd's "Native Journal Protocol" says; NULL = not there. */
+static const char *field(const char *d, ssize_t n, const char *key)
+{
+	static char value[1024];
+	const char *end = d + n, *nl;
+	uint64_t len;
+	bool found;
+
+	while (d < end) {
+		nl = memchr(d, '\n', (size_t)(end - d));
+		assert_non_null(nl);
+		found = (size_t)(nl - d) == strlen(key) && !memcmp(d, key, strlen(key));
+		memcpy(&len, nl + 1, sizeof(len));
+		assert_true(len < sizeof(value) && nl + 9 + len < end && nl[9 + len] == '\n');
+		memcpy(value, nl + 9, len);
+		value[len] = 0;
+		if (found)
+			return value;
+		d = nl + 10 + len;
+	}
+	return NULL;
+}
+
+static void the_journal_gets_fields(void **state)
+{
+	char d[4096];
+	int fd = make_journal(true);
+	ssize_t n;
+
+	(void)state;
+	assert_true(kvmb_log_open_journal(socket_path));
+	kvmb_err("vm1/net0", "two\nlines=%d", 7);
+	n = recv(fd, d, sizeof(d), 0);
+	assert_true(n > 0);
+	assert_string_equal(field(d, n, "MESSAGE"), "vm1/net0: two\nlines=7");
+	assert_string_equal(field(d, n, "PRIORITY"), "3");
+	assert_string_equal(field(d, n, "SYSLOG_IDENTIFIER"), "kvmbus");
+	assert_string_equal(field(d, n, "KVMBUS_VM"), "vm1");
+	assert_string_equal(field(d, n, "KVMBUS_DEVICE"), "net0");
+	kvmb_info("vm1", "up");
+	n = recv(fd, d, sizeof(d), 0);
+	assert_string_equal(field(d, n, "PRIORITY"), "6");
+	assert_null(field(d, n, "KVMBUS_DEVICE"));
+	kvmb_warn(NULL, "nobody's");
+	n = recv(fd, d, sizeof(d), 0);
+	assert_string_equal(field(d, n, "PRIORITY"), "4");
+	assert_null(field(d, n, "KVMBUS_VM"));
+	assert_string_equal(said(), "");
+	no_journal(fd);
+}
+
+static void without_a_journal_the_stream_gets_the_priority(void **state)
+{
+	int fd = make_journal(false);
+
+	(void)state;
+	kvmb_log_open_journal(socket_path);
+	kvmb_warn("vm", "hot");
+	assert_string_equal(said(), "<4>kvmbus: vm: hot\n");
+	no_journal(fd);
+}
+
+/* The variable is inherited by what has its error output elsewhere. */
+static void a_stream_of_somebody_elses_is_no_journal(void **state)
+{
+	int fd = make_journal(true);
+	char d[64];
+
+	(void)state;
+	setenv("JOURNAL_STREAM", "1:2", 1);
+	assert_false(kvmb_log_open_journal(socket_path));
+	kvmb_warn("vm", "hot");
+	assert_string_equal(said(), "kvmbus: vm: hot\n");
+	assert_int_equal(recv(fd, d, sizeof(d), 0), -1);
+	no_journal(fd);
+}
+
+static void nobody_waits_for_journald(void **state)
+{
+	char d[4096], last[4096] = "";
+	int fd = make_journal(true), i;
+	ssize_t n;
+
+	(void)state;
+	kvmb_log_open_journal(socket_path);
+	alarm(20);
+	for (i = 0; i < 5000; i++)
+		kvmb_err("vm", "line %d", i);
+	alarm(0);
+	while ((n = recv(fd, d, sizeof(d), 0)) > 0)
+		snprintf(last, sizeof(last), "%s", field(d, n, "MESSAGE"));
+	assert_string_not_equal(last, "vm: line 4999");
+	kvmb_err("vm", "again");
+	n = recv(fd, d, sizeof(d), 0);
+	assert_non_null(strstr(field(d, n, "MESSAGE"), "lines of the log are lost"));
+	n = recv(fd, d, sizeof(d), 0);
+	assert_string_equal(field(d, n, "MESSAGE"), "vm: again");
+	no_journal(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_line_has_a_prefix_and_one_end),
 		T(nobody_waits_for_a_reader),
 		T(what_a_peer_can_cause_is_said_a_few_times),
+		T(the_journal_gets_fields),
+		T(without_a_journal_the_stream_gets_the_priority),
+		T(a_stream_of_somebody_elses_is_no_journal),
+		T(nobody_waits_for_journald),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
