@@ -147,17 +147,17 @@ static void print_nic(const char *prefix, json_t *x)
 	putchar('\n');
 }
 
-/* Five numbers, as the guest gave them. */
+/* The last crash that the guest reported: its numbers mean what the guest's system says. */
 static void print_crash(json_t *crash)
 {
 	json_t *p;
 	size_t i;
 
-	if (!json_is_array(crash))
+	if (!json_is_object(crash))
 		return;
-	printf("Crashed:    ");
-	json_array_foreach(crash, i, p)
-		printf(" 0x%llx", (unsigned long long)json_integer_value(p));
+	printf("Crashed:     %s, in boot %lld:", str(crash, "time"), num(crash, "boot"));
+	json_array_foreach(json_object_get(crash, "parameters"), i, p)
+		printf(" 0x%llx", strtoull(json_string_value(p) ?: "", NULL, 16)); /* nothing else of it reaches the terminal */
 	putchar('\n');
 }
 

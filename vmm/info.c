@@ -79,19 +79,6 @@ static json_t *ics_info(struct vm *vm)
 	return json_pack("{s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd);
 }
 
-static json_t *crash_info(struct vm *vm)
-{
-	json_t *a;
-	int i;
-
-	if (!__atomic_load_n(&vm->crashed, __ATOMIC_ACQUIRE))
-		return json_null();
-	a = json_array();
-	for (i = 0; i < 5; i++)
-		json_array_append_new(a, json_integer((json_int_t)vm->crash[i]));
-	return a;
-}
-
 json_t *info_vm(struct vm *vm)
 {
 	json_t *chans = json_array();
@@ -108,7 +95,7 @@ json_t *info_vm(struct vm *vm)
 			 vm->cfg.cpu_model, "vmbus", "state", kvmb_bus_state_name(vm->bus), "version",
 			 v ? json_string(version) : json_null(), "max_version", max, "channels", chans,
 			 "disks", disks_list(vm), "nics", nics_list(vm), "integration", ics_info(vm), "crash",
-			 crash_info(vm), "stop_reason",
+			 crash_json(&vm->crash), "stop_reason",
 			 vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null());
 }
 

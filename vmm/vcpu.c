@@ -87,6 +87,7 @@ static void exit_system_event(struct vcpu *v)
 		struct kvm_msrs h;
 		struct kvm_msr_entry e[5];
 	} m = { .h.nmsrs = 5 };
+	u64 params[5];
 	int i;
 
 	switch (v->run->system_event.type) {
@@ -102,13 +103,9 @@ static void exit_system_event(struct vcpu *v)
 		if (ioctl(v->fd, KVM_GET_MSRS, &m) != 5)
 			break;
 		for (i = 0; i < 5; i++)
-			vm->crash[i] = m.e[i].data;
-		__atomic_store_n(&vm->crashed, 1, __ATOMIC_RELEASE);
-		kvmb_warn_ratelimited(vm->cfg.name, "guest crash reported: error %#llx, os %#llx, "
-				      "rip %#llx, rax %#llx, rsp %#llx",
-				      (unsigned long long)m.e[0].data, (unsigned long long)m.e[1].data,
-				      (unsigned long long)m.e[2].data, (unsigned long long)m.e[3].data,
-				      (unsigned long long)m.e[4].data);
+			params[i] = m.e[i].data;
+		crash_report(&vm->crash, vm->cfg.name, vm->boots, params);
+		vm_request_crash(vm);
 		break;
 	}
 }

@@ -164,6 +164,7 @@ static void reset_done(void *arg)
 	}
 	vm->boots++;
 	__atomic_store_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST); /* another vCPU's wish of the last life */
+	__atomic_store_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST);
 	if (vm->reset_paused) { /* the administrator was told that it is paused: so it stays */
 		set_state(vm, VM_PAUSED);
 	} else {
@@ -212,6 +213,17 @@ void vm_kill(struct vm *vm)
 	end(vm, VM_END_KILLED, 0);
 }
 
+/* The CPU that told of it stands, see vm_request_crash(). */
+static void guest_crashed(struct vm *vm)
+{
+	if (vm->cfg.on_crash == ON_CRASH_POWEROFF) {
+		kvmb_err(vm->cfg.name, "the guest crashed: the VM ends, as --on-crash=poweroff says");
+		end(vm, VM_END_CRASHED, 1);
+	} else if (!vm_pause(vm) || vm->state == VM_PAUSED) {
+		snprintf(vm->stop_reason, sizeof(vm->stop_reason), "guest crashed");
+	}
+}
+
 static void on_event(void *arg)
 {
 	struct vm *vm = arg;
@@ -219,6 +231,8 @@ static void on_event(void *arg)
 
 	if (vm->state == VM_ENDED)
 		return;
+	if (__atomic_exchange_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST))
+		guest_crashed(vm); /* before a reset that another of its CPUs may want */
 	if (__atomic_load_n(&vm->want_test_exit, __ATOMIC_SEQ_CST))
 		end(vm, VM_END_TEST_EXIT, vm->test_exit_code);
 	else if (__atomic_load_n(&vm->want_error, __ATOMIC_SEQ_CST))
@@ -249,6 +263,12 @@ void vm_request_poweroff(struct vm *vm)
 void vm_request_error(struct vm *vm)
 {
 	request(vm, &vm->want_error);
+}
+
+void vm_request_crash(struct vm *vm)
+{
+	if (vm->cfg.on_crash != ON_CRASH_RESET) /* else the guest goes on, and resets if it wants */
+		request(vm, &vm->want_crash);
 }
 
 void vm_request_test_exit(struct vm *vm, int code)
@@ -427,6 +447,7 @@ struct vm *vm_create(const struct vm_config *cfg)
 	vm->cfg = *cfg;
 	vm->kvm_fd = vm->vm_fd = vm->gm.memfd = -1;
 	park_init(&vm->park);
+	crash_init(&vm->crash);
 	kvmb_work_init(&vm->event_work, on_event, vm);
 	vm->loop = kvmb_loop_create();
 	if (!vm->loop) {
@@ -511,5 +532,6 @@ void vm_destroy(struct vm *vm)
 	term_fini(&vm->term);
 	kvmb_loop_destroy(vm->loop);
 	park_fini(&vm->park);
+	crash_fini(&vm->crash);
 	free(vm);
 }

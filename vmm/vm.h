@@ -24,6 +24,7 @@
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
 #include "vmm/config.h"
+#include "vmm/crash.h"
 #include "vmm/iobus.h"
 #include "vmm/park.h"
 #include "vmm/term.h"
@@ -36,7 +37,7 @@
  */
 enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_RESETTING, VM_ENDED, VM_NUM_STATES };
 
-enum vm_end { VM_END_NONE, VM_END_POWEROFF, VM_END_KILLED, VM_END_ERROR, VM_END_TEST_EXIT };
+enum vm_end { VM_END_NONE, VM_END_POWEROFF, VM_END_KILLED, VM_END_ERROR, VM_END_CRASHED, VM_END_TEST_EXIT };
 
 struct vm;
 
@@ -95,10 +96,9 @@ struct vm {
 	struct park park;    /* where vCPU threads stand */
 
 	struct kvmb_work event_work; /* a vCPU asks for one of these; atomics */
-	int want_reset, want_poweroff, want_error, want_test_exit;
+	int want_reset, want_poweroff, want_error, want_crash, want_test_exit;
 	int test_exit_code;
-	u64 crash[5];	     /* crash MSRs of the last guest panic */
-	int crashed;
+	struct crash_log crash;
 
 	struct iobus pio;
 	u32 pm1_enable; /* atomic; dev/pm.c */
@@ -113,7 +113,7 @@ struct vm {
 	struct vm_disks *disks;
 	struct udev_state *udev;
 	struct kvmb_disk *resizing;  /* by a job of disks.c, NULL = none */
-	char stop_reason[160];	     /* why an I/O error paused the VM, "" = none did */
+	char stop_reason[160];	     /* what paused the VM: an I/O error, a crash; "" = an administrator */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];
 	struct vm_nic *nics;	     /* nics[KVMB_MAX_NICS], nics.c */
 	struct kvmb_heartbeat heartbeat;
@@ -143,6 +143,7 @@ const char *vm_state_name(const struct vm *vm);
 void vm_request_reset(struct vm *vm);
 void vm_request_poweroff(struct vm *vm);
 void vm_request_error(struct vm *vm);
+void vm_request_crash(struct vm *vm); /* has crashed: --on-crash decides */
 void vm_request_test_exit(struct vm *vm, int code);
 
 /* vcpu.c */

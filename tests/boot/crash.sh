@@ -1,12 +1,40 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# crash.sh KERNEL: a panic of the guest is reported, and it may reboot into a working bus.
+# crash.sh KERNEL: a panic of the guest is reported; then it reboots into a working bus, or --on-crash pauses or ends the VM.
 . "$(dirname "$0")/lib.sh"
+QUIET=1 kernel=$1
 disk d 16
-vm x "$1" "kvmb.job=crash panic=1" --cpus 2 --memory 512M --disk "$W/d"
-wait_log x 'GUEST: about to panic' 90
-end=$((SECONDS + 60)); until grep -q 'guest crash reported' "$W/x.err.log"; do [ $SECONDS -lt $end ] || fail "no crash report"; nap 0.2; done
-end=$((SECONDS + 60)); until [ "$(grep -c 'GUEST: about to panic' "$W/x.log")" -ge 2 ]; do [ $SECONDS -lt $end ] || fail "no second boot"; nap 0.2; done
-[ "$("$KVMBUS" info x --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["crash"]))')" = 5 ] || fail "info has no crash"
-QUIET=1; "$KVMBUS" kill x || fail kill
+start() { local n=$1; shift; cp "$W/d" "$W/d.$n"; vm "$n" "$kernel" "kvmb.job=crash panic=1" --cpus 2 --memory 512M --disk "$W/d.$n" "$@"; }
+until_true() { # SECONDS WHAT-FAILED COMMAND...
+	local end=$((SECONDS + $1 * SLOW)) what=$2; shift 2
+	until "$@"; do [ $SECONDS -lt $end ] || fail "$what"; nap 0.2; done
+}
+info() { [ "$("$KVMBUS" info "$1" --json | python3 -c "import json,sys; d=json.load(sys.stdin); print($2)")" = True ]; }
+panics() { [ "$(grep -c 'GUEST: about to panic' "$W/$1.log")" -ge "$2" ]; }
+# what a crash is told as, of boot 1
+crash='d["crash"]["boot"] == 1 and len(d["crash"]["parameters"]) == 5 and all(p.startswith("0x") for p in d["crash"]["parameters"])'
+
+start x; start stands --on-crash pause; start ends --on-crash poweroff
+wait_log x 'GUEST: about to panic' 120
+until_true 60 "no crash report" grep -q 'the guest crashed in boot 1: 0x' "$W/x.err.log"
+until_true 60 "no second boot" panics x 2
+until_true 60 "info has no crash" info x 'd["crash"] is not None and d["boots"] > d["crash"]["boot"] - 1'
+"$KVMBUS" kill x || fail kill
 vm_end x 30 6
+
+wait_log stands 'GUEST: about to panic' 120
+until_true 60 "the VM did not pause" info stands 'd["state"] == "paused"'
+info stands "$crash" || fail "info has no crash: $("$KVMBUS" info stands --json | tail -20)"
+info stands 'd["stop_reason"] == "guest crashed"' || fail "no reason"
+nap 3; panics stands 2 && fail "a guest that stands went on"
+"$KVMBUS" resume stands || fail resume # and panic=1 has it reboot
+until_true 60 "the VM did not go on" panics stands 2
+until_true 60 "the VM did not pause again" info stands 'd["state"] == "paused" and d["crash"]["boot"] == 2'
+"$KVMBUS" kill stands || fail kill
+vm_end stands 30 6
+
+end=$((SECONDS + 120)); while kill -0 $PID_ends 2>/dev/null; do [ $SECONDS -lt $end ] || fail "the VM did not end"; nap 0.2; done
+vm_end ends 1 1
+grep -q 'the guest crashed: the VM ends' "$W/ends.err.log" || fail "nothing says why it ended"
+panics ends 2 && fail "it was started again"
+exit 0

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Crashes that the guest's kernel reports. */
+#include "vmm/crash.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#define HEX_SIZE 19 /* "0x" and 16 digits */
+
+void crash_init(struct crash_log *c)
+{
+	memset(c, 0, sizeof(*c));
+	pthread_mutex_init(&c->lock, NULL);
+}
+
+void crash_fini(struct crash_log *c)
+{
+	pthread_mutex_destroy(&c->lock);
+}
+
+void crash_report(struct crash_log *c, const char *who, u32 boot, const u64 *params)
+{
+	const unsigned long long *p = (const unsigned long long *)params;
+
+	pthread_mutex_lock(&c->lock);
+	c->count++;
+	memcpy(c->params, params, sizeof(c->params));
+	clock_gettime(CLOCK_REALTIME, &c->when);
+	c->boot = boot;
+	pthread_mutex_unlock(&c->lock);
+	kvmb_warn_ratelimited(who, "the guest crashed in boot %u: 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx", boot, p[0],
+			      p[1], p[2], p[3], p[4]);
+}
+
+static json_t *hex(u64 v)
+{
+	char s[HEX_SIZE];
+
+	snprintf(s, sizeof(s), "0x%llx", (unsigned long long)v);
+	return json_string(s);
+}
+
+json_t *crash_json(struct crash_log *c)
+{
+	json_t *params = json_array(), *o = NULL;
+	char when[32];
+	struct tm tm;
+	u32 i;
+
+	pthread_mutex_lock(&c->lock);
+	for (i = 0; i < CRASH_PARAMS; i++)
+		json_array_append_new(params, hex(c->params[i]));
+	gmtime_r(&c->when.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (c->count)
+		o = json_pack("{s:O, s:s, s:i, s:i}", "parameters", params, "time", when, "boot", c->boot,
+			      "count", c->count);
+	pthread_mutex_unlock(&c->lock);
+	json_decref(params);
+	return o ? o : json_null();
+}
