@@ -169,6 +169,7 @@ struct stor_chan {
 	bool stopping, failed;
 	bool starved;		  /* no memory for a request: none is taken until wake_ns */
 	u64 to_arm;		  /* bit STOR_UD_*: polls that the kernel did not take */
+	u64 one_shot;		  /* likewise: polls that end with one event, before Linux 5.13 */
 	u64 wake_ns;		  /* when something that waits for a time is due; STOR_NEVER */
 	u64 now;		  /* ns, of this turn; 0 = not taken yet */
 	u64 slow_until;		  /* no writes on the spot before this */

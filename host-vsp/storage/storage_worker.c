@@ -94,20 +94,33 @@ static void arm_poll(struct stor_chan *sc, int fd, u64 tag)
 		return;
 	}
 	sc->to_arm &= ~(1ull << tag);
-	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	if (sc->one_shot & 1ull << tag)
+		io_uring_prep_poll_add(sqe, fd, POLLIN);
+	else
+		io_uring_prep_poll_multishot(sqe, fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, tag);
 }
 
-/* A poll has said something. It ends when completions overflow, and when it cannot be. */
+/*
+ * A poll has said something. It ends when completions overflow, when it cannot be, and on an
+ * old kernel each time; then what was said must be read, or the next one says it again.
+ */
 static void rearm(struct stor_chan *sc, const struct io_uring_cqe *cqe, int fd)
 {
+	u64 bit = 1ull << cqe->user_data, n;
+	bool try_one_shot = cqe->res == -EINVAL && !(sc->one_shot & bit);
+
 	if (cqe->flags & IORING_CQE_F_MORE)
 		return;
-	if (cqe->res >= 0) {
+	if (try_one_shot)
+		sc->one_shot |= bit;
+	else if (sc->one_shot & bit && read(fd, &n, sizeof(n)) < 0)
+		n = 0; /* it was read already */
+	if (cqe->res >= 0 || try_one_shot) {
 		arm_poll(sc, fd, cqe->user_data);
 		return;
 	}
-	sc->to_arm |= 1ull << cqe->user_data;
+	sc->to_arm |= bit;
 	stor_wake_at(sc, stor_now(sc) + STOR_RETRY_NS);
 }
 
