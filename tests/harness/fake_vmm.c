@@ -303,7 +303,7 @@ void fake_close(struct fake_vmm *f, struct fake_chan *c)
 {
 	struct kvmb_wire_relid m = { .relid = cpu_to_le32(c->relid) };
 	const struct kvmb_wire_gpadl_torndown *t = NULL;
-	u64 until = kvmb_now_ms() + 2000;
+	u64 until = kvmb_now_ms() + 10000;
 	bool now;
 
 	fake_post(f, KVMB_MSG_CLOSE, &m, sizeof(m));
