@@ -81,7 +81,10 @@ struct kvmb_disk;
 struct kvmb_disk_ops {
 	/* Hand a request over. Any thread; does not block. done() comes exactly once. */
 	void (*submit)(struct kvmb_disk *d, struct kvmb_disk_req *r);
-	/* Make done() come soon, with -ECANCELED unless it is under way already. */
+	/*
+	 * Make done() come soon, with -ECANCELED unless it is under way already. A write comes back when it
+	 * cannot land any more: within the disk's timeout.
+	 */
 	void (*cancel)(struct kvmb_disk *d, struct kvmb_disk_req *r);
 	/* After a failure that held requests back: try again. */
 	void (*retry)(struct kvmb_disk *d);

@@ -51,20 +51,25 @@ static void do_resize(struct nbd_disk *n)
 
 static void hung_up(struct nbd_disk *n)
 {
-	nbdisk_went_down(n, n->qsd ? "its storage daemon hung up" : "its server hung up");
+	nbdisk_went_down(n, n->qsd ? "its storage daemon hung up" : "its server hung up", NBD_DIED);
 }
 
 /* How long poll() may sleep. */
 static int patience(const struct nbd_disk *n, u64 now)
 {
-	u64 at;
+	u64 at = n->retry_at_ms;
 
 	if (n->state == NBD_STARTING)
 		return 0;
-	if (n->state == NBD_UP)
+	if (n->state == NBD_UP) {
 		at = n->sent ? n->progress_ms + n->stall_ms : now + 60000;
-	else
-		at = n->retry_at_ms;
+		if (n->sent && (at <= now || at > now + 1000)) /* nbdisk_is_stalled() has other clocks, too */
+			at = now + 1000;
+		if (n->aborting)
+			at = KVMB_MIN(at, n->abort_by_ms);
+		if (n->flush_at_ms > now)
+			at = KVMB_MIN(at, n->flush_at_ms);
+	}
 	return at > now ? (int)(at - now) : 0;
 }
 
@@ -96,11 +101,11 @@ static void wait_for_news(struct nbd_disk *n)
 	if (libnbd.aio_is_dead(n->h) || libnbd.aio_is_closed(n->h))
 		n->lost = true;
 	if (p[2].revents)
-		nbdisk_went_down(n, "its storage daemon ended");
+		nbdisk_went_down(n, "its storage daemon ended", NBD_DIED);
 	else if (n->lost)
 		hung_up(n);
-	else if (n->sent && kvmb_now_ms() - n->progress_ms >= n->stall_ms)
-		nbdisk_went_down(n, n->qsd ? "its storage daemon stalled" : "its server stalled");
+	else if (nbdisk_is_stalled(n, kvmb_now_ms()))
+		nbdisk_went_down(n, n->qsd ? "its storage daemon stalled" : "its server stalled", NBD_STALLED);
 }
 
 static void *thread_main(void *arg)
@@ -117,10 +122,10 @@ static void *thread_main(void *arg)
 		n->retry = false;
 		pthread_mutex_unlock(&n->lock);
 		nbdisk_serve_cancels(n);
-		if (n->state == NBD_FAILED && retry) {
-			n->failing_since_ms = 0;
+		if (retry)
+			nbdisk_forgive(n);
+		if (n->state == NBD_FAILED && retry)
 			nbdisk_set_state(n, NBD_STARTING);
-		}
 		if (n->state == NBD_WAITING && (retry || kvmb_now_ms() >= n->retry_at_ms))
 			nbdisk_set_state(n, NBD_STARTING);
 		if (!quit && (n->state == NBD_STARTING ||
@@ -214,8 +219,14 @@ static int nbd_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t size)
 static const char *nbd_health(struct kvmb_disk *d)
 {
 	struct nbd_disk *n = d->priv;
+	int state = __atomic_load_n(&n->state, __ATOMIC_ACQUIRE);
+	u32 fruitless = __atomic_load_n(&n->fruitless, __ATOMIC_RELAXED);
+	u64 up_ms = __atomic_load_n(&n->up_ms, __ATOMIC_RELAXED);
 
-	return health_names[__atomic_load_n(&n->state, __ATOMIC_ACQUIRE)];
+	/* a connection alone says nothing of a server whose last ones all ended without an answer */
+	if (state == NBD_UP && fruitless > NBD_DIED && kvmb_now_ms() - up_ms < NBD_STEADY_MS)
+		state = fruitless < NBD_GIVE_UP_ENDS ? NBD_WAITING : NBD_FAILED;
+	return health_names[state];
 }
 
 static u32 nbd_restarts(struct kvmb_disk *d)

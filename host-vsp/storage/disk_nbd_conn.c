@@ -10,12 +10,11 @@
 #include "lib/util.h"
 
 #define CONNECT_MS 10000u
-#define GIVE_UP_MS 10000u
 #define BACKOFF_MAX_MS 2000u
 
 static const u8 moves[NBD_NUM] = {
 	[NBD_STARTING] = 1 << NBD_UP | 1 << NBD_WAITING | 1 << NBD_FAILED,
-	[NBD_UP] = 1 << NBD_STARTING,
+	[NBD_UP] = 1 << NBD_STARTING | 1 << NBD_WAITING | 1 << NBD_FAILED,
 	[NBD_WAITING] = 1 << NBD_STARTING,
 	[NBD_FAILED] = 1 << NBD_STARTING | 1 << NBD_UP,
 };
@@ -60,6 +59,9 @@ static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
 			pthread_mutex_unlock(&n->lock);
 			if (quit)
 				return -ECANCELED;
+			nbdisk_serve_cancels(n); /* nobody need wait for a server that does not answer */
+			if (n->state == NBD_FAILED)
+				nbdisk_take_submits(n);
 		}
 		if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_READ)
 			libnbd.aio_notify_read(h);
@@ -82,6 +84,10 @@ static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, si
 	}
 	if (blocks < kvmb_disk_blocks(d)) {
 		snprintf(why, size, "it came back smaller than it was");
+		return -EINVAL;
+	}
+	if (libnbd.get_block_size(h, LIBNBD_SIZE_MINIMUM) > (int64_t)d->block) {
+		snprintf(why, size, "its server wants larger blocks than %u bytes; say block=4096", d->block);
 		return -EINVAL;
 	}
 	if (!d->read_only && libnbd.is_read_only(h) > 0) {
@@ -153,30 +159,44 @@ static void report_opened(struct nbd_disk *n, int err, const char *why)
 	pthread_mutex_unlock(&n->lock);
 }
 
+/* When to try next: at once, then after pauses that grow until a connection was good for NBD_STEADY_MS. */
+static void back_off(struct nbd_disk *n, u64 now)
+{
+	n->retry_at_ms = now + n->backoff_ms;
+	n->backoff_ms = KVMB_MIN(n->backoff_ms ? n->backoff_ms * 2 : 100, BACKOFF_MAX_MS);
+}
+
+static void came_up(struct nbd_disk *n, u64 now)
+{
+	if (n->failing_since_ms)
+		kvmb_info(n->who, "its server is back");
+	n->failing_since_ms = 0;
+	n->progress_ms = now;
+	__atomic_store_n(&n->up_ms, now, __ATOMIC_RELAXED);
+	nbdisk_set_state(n, NBD_UP);
+}
+
 void nbdisk_start(struct nbd_disk *n)
 {
 	char why[KVMB_DISK_WHY] = "";
+	bool was_open = n->opened;
 	u64 now;
 	int err = bring_up(n, why, sizeof(why));
 
 	now = kvmb_now_ms();
+	if (!err && !was_open && n->no_flush && !n->d->read_only)
+		kvmb_warn(n->who, "its server takes no flushes: what it acknowledged is lost if it or its host crashes");
 	report_opened(n, err, why);
 	if (!err) {
-		if (n->failing_since_ms)
-			kvmb_info(n->who, "its server is back");
-		n->failing_since_ms = 0;
-		n->backoff_ms = 0;
-		n->progress_ms = now;
-		nbdisk_set_state(n, NBD_UP);
+		came_up(n, now);
 		return;
 	}
 	if (!n->failing_since_ms)
 		n->failing_since_ms = now;
-	n->backoff_ms = KVMB_MIN(n->backoff_ms ? n->backoff_ms * 2 : 100, BACKOFF_MAX_MS);
-	n->retry_at_ms = now + n->backoff_ms;
+	back_off(n, now);
 	if (n->state == NBD_FAILED)
 		return;
-	if (now - n->failing_since_ms < GIVE_UP_MS) {
+	if (now - n->failing_since_ms < NBD_GIVE_UP_MS) {
 		nbdisk_set_state(n, NBD_WAITING);
 		return;
 	}
@@ -185,12 +205,34 @@ void nbdisk_start(struct nbd_disk *n)
 	nbdisk_fail_waiting(n);
 }
 
-void nbdisk_went_down(struct nbd_disk *n, const char *what)
+void nbdisk_forgive(struct nbd_disk *n)
 {
+	n->failing_since_ms = 0;
+	n->backoff_ms = 0;
+	__atomic_store_n(&n->fruitless, 0, __ATOMIC_RELAXED);
+	nbdisk_forget_flushes(n);
+}
+
+void nbdisk_went_down(struct nbd_disk *n, const char *what, enum nbd_end how)
+{
+	u64 now = kvmb_now_ms(), good_until;
+
 	kvmb_warn_ratelimited(n->who, "%s; %s it", what, n->qsd ? "restarting" : "reconnecting to");
 	__atomic_fetch_add(&n->restarts, 1, __ATOMIC_RELAXED);
 	if (n->qsd)
-		kvmb_qsd_kill(n->qsd); /* one that lost us, or hangs, is of no use */
+		kvmb_qsd_kill(n->qsd); /* first: until it has ended, what was sent may land */
+	good_until = nbdisk_blame(n, how) ? n->progress_ms : now;
 	nbdisk_disconnect(n);
-	nbdisk_set_state(n, NBD_STARTING);
+	if (good_until - n->up_ms >= NBD_STEADY_MS) {
+		n->backoff_ms = 0;
+		__atomic_store_n(&n->fruitless, 0, __ATOMIC_RELAXED);
+	}
+	back_off(n, now);
+	if (__atomic_add_fetch(&n->fruitless, how, __ATOMIC_RELAXED) < NBD_GIVE_UP_ENDS) {
+		nbdisk_set_state(n, NBD_WAITING);
+		return;
+	}
+	kvmb_warn_ratelimited(n->who, "its server answers nothing any more: requests fail");
+	nbdisk_set_state(n, NBD_FAILED);
+	nbdisk_fail_waiting(n);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Operations at an NBD server, and the log of those that may have to be repeated: disk_nbd_priv.h. */
+/* Operations on an NBD disk, and the log of those that may have to be repeated: disk_nbd_priv.h. */
 #include "host-vsp/storage/disk_nbd_priv.h"
 
 #include "host-vsp/iov.h"
@@ -9,20 +9,10 @@
 
 #define LOG_LIMIT (32u << 20)	/* bytes of data in the log */
 #define READ_LIMIT (32u << 20)	/* bytes of reads that are taken over */
-#define MAX_SENT 64u		/* requests at the server */
+#define ABORT_MS 5000u		/* our own daemon is given so long to answer an aborted write */
+#define FLUSH_RETRY_MS 2000u	/* longest pause after a flush of our own that failed */
 
 /* ---- operations ---- */
-
-static void finish_req(struct kvmb_disk_req *r, int result)
-{
-	r->result = result;
-	r->done(r);
-}
-
-static bool is_write(const struct op *op)
-{
-	return op->io == KVMB_IO_WRITE || op->io == KVMB_IO_ZERO;
-}
 
 static u64 weight(const struct op *op)
 {
@@ -53,7 +43,7 @@ static void add_op(struct nbd_disk *n, struct op *op)
 }
 
 /* Not WAITING. It is taken off the list at once and freed by bury(). */
-static void kill_op(struct nbd_disk *n, struct op *op)
+void nbdisk_kill(struct nbd_disk *n, struct op *op)
 {
 	if (op->prev)
 		op->prev->next = op->next;
@@ -84,16 +74,19 @@ static void bury(struct nbd_disk *n)
 }
 
 /* Whoever waits is told, now; the operation itself may stay. */
-static void tell(struct op *op, int result)
+void nbdisk_tell(struct op *op, int result)
 {
 	struct kvmb_disk_req *r = op->r;
 
 	if (!r)
 		return;
 	op->r = NULL;
+	if (op->aborted) /* whatever became of it: what follows it in a larger request must not be sent */
+		result = -ECANCELED;
+	op->aborted = false;
 	if (op->io == KVMB_IO_READ && !result)
 		kvmb_iov_write(r->iov, r->num_iov, op->buf, (u32)op->length);
-	finish_req(r, result);
+	nbdisk_finish(r, result);
 }
 
 static void trim_log(struct nbd_disk *n)
@@ -103,7 +96,7 @@ static void trim_log(struct nbd_disk *n)
 	for (op = n->trim_to ? n->ops : NULL; op; op = next) {
 		next = op->next;
 		if (op->state == OP_LOGGED && op->done_at <= n->trim_to)
-			kill_op(n, op);
+			nbdisk_kill(n, op);
 	}
 	n->trim_to = 0;
 }
@@ -114,135 +107,60 @@ void nbdisk_trim(struct nbd_disk *n)
 	bury(n);
 }
 
-static struct op *new_flush(struct nbd_disk *n, struct kvmb_disk_req *r)
+struct op *nbdisk_new_flush(struct nbd_disk *n, struct kvmb_disk_req *r)
 {
 	struct op *op = calloc(1, sizeof(*op));
 
 	if (op) {
 		op->io = KVMB_IO_FLUSH;
 		op->r = r;
+		op->own = !r;
 		add_op(n, op);
 	}
 	return op;
 }
 
-static void op_succeeded(struct nbd_disk *n, struct op *op)
-{
-	struct kvmb_disk_req *r;
+/* ---- flushes of our own ---- */
 
-	if (is_write(op)) {
-		op->state = OP_LOGGED;
-		op->done_at = ++n->acks;
-		if (op->fua && n->no_fua && op->r) { /* the server cannot: a flush does it */
-			r = op->r;
-			op->r = NULL;
-			if (!new_flush(n, r))
-				finish_req(r, -ENOMEM);
-			return;
-		}
-		tell(op, 0);
-		return;
-	}
-	if (op->io == KVMB_IO_FLUSH) {
-		n->trim_to = KVMB_MAX(n->trim_to, op->covers);
-		if (!op->r)
-			n->flushing = false;
-	}
-	tell(op, 0);
-	kill_op(n, op);
+void nbdisk_own_flush_failed(struct nbd_disk *n, int err)
+{
+	u64 now = kvmb_now_ms();
+
+	n->flushing = false;
+	n->flush_err = err;
+	if (!n->flush_fails_since_ms)
+		n->flush_fails_since_ms = now;
+	n->flush_pause_ms = KVMB_MIN(n->flush_pause_ms ? n->flush_pause_ms * 2 : 100, FLUSH_RETRY_MS);
+	n->flush_at_ms = now + n->flush_pause_ms;
 }
 
-static bool is_lost(int err)
+void nbdisk_flush_succeeded(struct nbd_disk *n, struct op *op)
 {
-	return err == ENOTCONN || err == ESHUTDOWN || err == EPIPE || err == ECONNRESET ||
-	       err == ECONNABORTED || err == EBADF;
+	n->trim_to = KVMB_MAX(n->trim_to, op->covers);
+	if (op->own)
+		n->flushing = false;
+	nbdisk_forget_flushes(n);
 }
 
-/* libnbd has the answer to a request. */
-static int on_completion(void *arg, int *error)
+void nbdisk_forget_flushes(struct nbd_disk *n)
 {
-	struct op *op = arg;
-	struct nbd_disk *n = op->n;
-
-	n->sent--;
-	if (*error && is_lost(*error)) {
-		n->lost = true; /* nbdisk_requeue() makes it wait for the next connection */
-		return 1;
-	}
-	n->progress_ms = kvmb_now_ms();
-	if (!*error) {
-		op_succeeded(n, op);
-	} else {
-		if (op->io == KVMB_IO_FLUSH && !op->r)
-			n->flushing = false;
-		if (op->done_at)
-			kvmb_err(n->who, "an acknowledged write at %llu is lost: %s",
-				 (unsigned long long)op->offset, strerror(*error));
-		tell(op, -*error);
-		kill_op(n, op);
-	}
-	return 1;
-}
-
-static void send_op(struct nbd_disk *n, struct op *op)
-{
-	nbd_completion_callback cb = { .callback = on_completion, .user_data = op };
-	u32 fua = op->fua && !n->no_fua ? LIBNBD_CMD_FLAG_FUA : 0;
-	int64_t cookie;
-
-	op->state = OP_SENT;
-	if (!n->sent++)
-		n->progress_ms = kvmb_now_ms();
-	switch (op->io) {
-	case KVMB_IO_READ:
-		cookie = libnbd.aio_pread(n->h, op->buf, op->length, op->offset, cb, 0);
-		break;
-	case KVMB_IO_WRITE:
-		cookie = libnbd.aio_pwrite(n->h, op->buf, op->length, op->offset, cb, fua);
-		break;
-	case KVMB_IO_ZERO:
-		cookie = libnbd.aio_zero(n->h, op->length, op->offset, cb, fua);
-		break;
-	default:
-		op->covers = n->acks;
-		cookie = libnbd.aio_flush(n->h, cb, 0);
-	}
-	if (cookie < 0) { /* not taken: no callback will come */
-		n->sent--;
-		n->lost = true;
-	}
+	n->flush_fails_since_ms = n->flush_at_ms = 0;
+	n->flush_pause_ms = 0;
 }
 
 /* May the log grow? If not, a flush is on its way and writes wait. */
 static bool log_has_room(struct nbd_disk *n)
 {
-	if (n->logged >= LOG_LIMIT / 2 && !n->flushing && !n->no_flush)
-		n->flushing = new_flush(n, NULL);
-	return n->logged < LOG_LIMIT || n->no_flush;
+	if (n->logged >= LOG_LIMIT / 2 && !n->flushing && !n->no_flush && kvmb_now_ms() >= n->flush_at_ms)
+		n->flushing = nbdisk_new_flush(n, NULL);
+	return n->logged < LOG_LIMIT;
 }
 
-/* Send what may be sent. */
-void nbdisk_pump(struct nbd_disk *n)
+/* It is full, and nothing says that it will not stay so. */
+static bool log_is_stuck(const struct nbd_disk *n)
 {
-	struct op *op;
-
-	if (n->replay_at) { /* one at a time, in order: later ones may overwrite earlier ones */
-		if (n->sent)
-			return;
-		for (op = n->replay_at; op && op->state != OP_REPLAY; op = op->next)
-			;
-		n->replay_at = op;
-		if (op)
-			send_op(n, op);
-		if (op)
-			return;
-	}
-	while ((op = n->waiting) && n->sent < MAX_SENT && !n->lost) {
-		n->waiting = op->link;
-		if (!n->waiting)
-			n->waiting_tail = &n->waiting;
-		send_op(n, op);
-	}
+	return n->logged >= LOG_LIMIT && n->flush_fails_since_ms &&
+	       kvmb_now_ms() - n->flush_fails_since_ms >= NBD_GIVE_UP_MS;
 }
 
 /* ---- requests of the channels ---- */
@@ -274,16 +192,16 @@ static void take(struct nbd_disk *n, struct kvmb_disk_req *r)
 	struct op *op;
 
 	if (n->state == NBD_FAILED) {
-		finish_req(r, -EIO);
+		nbdisk_finish(r, -EIO);
 		return;
 	}
-	if (r->io == KVMB_IO_FLUSH && n->no_flush) {
-		finish_req(r, 0);
+	if (log_is_stuck(n) && (r->io == KVMB_IO_WRITE || r->io == KVMB_IO_ZERO)) {
+		nbdisk_finish(r, -n->flush_err);
 		return;
 	}
 	op = make_op(r);
 	if (!op) {
-		finish_req(r, -ENOMEM);
+		nbdisk_finish(r, -ENOMEM);
 		return;
 	}
 	op->r = r;
@@ -296,10 +214,11 @@ void nbdisk_take_submits(struct nbd_disk *n)
 	struct kvmb_disk_req *r;
 
 	for (;;) {
-		if (n->state != NBD_FAILED && (!log_has_room(n) || n->reading >= READ_LIMIT))
+		if (n->state != NBD_FAILED &&
+		    ((!log_has_room(n) && !log_is_stuck(n)) || n->reading >= READ_LIMIT))
 			return;
 		pthread_mutex_lock(&n->lock);
-		r = n->submits;
+		r = n->retry ? NULL : n->submits; /* a retry first: what comes after it must not fail as before it */
 		if (r) {
 			n->submits = r->next;
 			if (!n->submits)
@@ -312,16 +231,12 @@ void nbdisk_take_submits(struct nbd_disk *n)
 	}
 }
 
-void nbdisk_serve_cancels(struct nbd_disk *n)
+static void cancel_submits(struct nbd_disk *n)
 {
 	struct kvmb_disk_req *r, *next, *gone = NULL, **p;
-	struct op *op;
-	bool any;
 
 	pthread_mutex_lock(&n->lock);
-	any = n->any_cancel;
-	n->any_cancel = false;
-	for (p = &n->submits; any && (r = *p);) {
+	for (p = &n->submits; (r = *p);) {
 		if (!r->cancelled) {
 			p = &r->next;
 			continue;
@@ -330,17 +245,71 @@ void nbdisk_serve_cancels(struct nbd_disk *n)
 		r->next = gone;
 		gone = r;
 	}
-	if (any)
-		n->submits_tail = p;
+	n->submits_tail = p;
 	pthread_mutex_unlock(&n->lock);
 	for (r = gone; r; r = next) {
 		next = r->next;
-		finish_req(r, -ECANCELED);
+		nbdisk_finish(r, -ECANCELED);
 	}
-	for (op = any ? n->ops : NULL; op; op = op->next) {
-		if (op->r && __atomic_load_n(&op->r->cancelled, __ATOMIC_ACQUIRE))
-			tell(op, -ECANCELED);
+}
+
+static bool is_cancelled(const struct op *op)
+{
+	return op->r && __atomic_load_n(&op->r->cancelled, __ATOMIC_ACQUIRE);
+}
+
+static void cancel_waiting(struct nbd_disk *n)
+{
+	struct op *op, **p, *gone = NULL;
+
+	for (p = &n->waiting; (op = *p);) {
+		if (!is_cancelled(op)) {
+			p = &op->link;
+			continue;
+		}
+		*p = op->link;
+		op->link = gone;
+		gone = op;
 	}
+	n->waiting_tail = p;
+	while ((op = gone)) {
+		gone = op->link;
+		nbdisk_tell(op, -ECANCELED);
+		nbdisk_kill(n, op);
+	}
+}
+
+static void cancel_sent(struct nbd_disk *n)
+{
+	struct op *op;
+
+	for (op = n->ops; op; op = op->next) {
+		if (op->state != OP_SENT || !is_cancelled(op) || op->aborted)
+			continue;
+		if (!nbdisk_is_write(op)) {
+			nbdisk_tell(op, -ECANCELED);
+			continue;
+		}
+		op->aborted = true;
+		if (!n->aborting++)
+			n->abort_by_ms = kvmb_now_ms() +
+					 (n->qsd ? KVMB_MIN(n->stall_ms, ABORT_MS) : n->stall_ms);
+	}
+}
+
+void nbdisk_serve_cancels(struct nbd_disk *n)
+{
+	bool any;
+
+	pthread_mutex_lock(&n->lock);
+	any = n->any_cancel;
+	n->any_cancel = false;
+	pthread_mutex_unlock(&n->lock);
+	if (!any)
+		return;
+	cancel_submits(n);
+	cancel_waiting(n);
+	cancel_sent(n);
 }
 
 /* Fail everybody who waits. What was acknowledged stays in the log, for better days. */
@@ -352,8 +321,8 @@ void nbdisk_fail_waiting(struct nbd_disk *n)
 		next = op->next;
 		if (op->done_at)
 			continue;
-		tell(op, -EIO);
-		kill_op(n, op);
+		nbdisk_tell(op, -EIO);
+		nbdisk_kill(n, op);
 	}
 	n->waiting = NULL;
 	n->waiting_tail = &n->waiting;
@@ -361,22 +330,33 @@ void nbdisk_fail_waiting(struct nbd_disk *n)
 	bury(n);
 }
 
-/* Everything that was under way waits again; acknowledged writes are to be replayed. */
+/*
+ * Everything that was under way waits again; acknowledged writes are to be replayed. What nobody
+ * waits for is dropped, and so is an aborted write: from here on it will not land by our doing.
+ */
 void nbdisk_requeue(struct nbd_disk *n)
 {
-	struct op *op;
+	struct op *op, *next;
 
-	nbdisk_trim(n);
-	n->sent = 0;
-	n->lost = false;
+	trim_log(n);
+	n->sent = n->flushes = n->aborting = 0;
+	n->lost = n->alone = n->flushing = false;
 	n->waiting = NULL;
 	n->waiting_tail = &n->waiting;
-	for (op = n->ops; op; op = op->next) {
-		if (!op->done_at)
+	for (op = n->ops; op; op = next) {
+		next = op->next;
+		if (op->done_at) {
+			op->state = n->same_server ? op->state : OP_REPLAY;
+			continue;
+		}
+		if (op->aborted)
+			nbdisk_tell(op, -ECANCELED);
+		if (op->r)
 			make_waiting(n, op);
-		else if (!n->same_server)
-			op->state = OP_REPLAY;
+		else
+			nbdisk_kill(n, op);
 	}
+	bury(n);
 	n->replay_at = n->ops;
 	n->same_server = false;
 }
@@ -387,7 +367,7 @@ void nbdisk_drop_all(struct nbd_disk *n)
 
 	while ((op = n->ops)) {
 		kvmb_assert(!op->r); /* channels wait for their requests before they let go */
-		kill_op(n, op);
+		nbdisk_kill(n, op);
 	}
 	bury(n);
 }

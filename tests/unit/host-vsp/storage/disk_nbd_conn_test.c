@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Servers that lie, and those that do not get through their handshake: each request is answered; connections have an end. */
+#include "tests/harness/nbd_cost.h"
+
+/* ---- lies ---- */
+
+static u32 lie; /* atomic */
+
+static u32 tell_a_lie(struct nbd_srv *s, const struct nbd_srv_req *q)
+{
+	u32 what = nbd_srv_count(&lie);
+
+	(void)s;
+	if (!poisoned(q) || (what == SRV_LONG && q->type != NBD_SRV_READ)) /* a write is repeated, and so is the lie */
+		return SRV_GOOD;
+	return what;
+}
+
+static void lies_cost_the_request_alone(void **state)
+{
+	static const struct { const char *name; u32 what; int expect; } lies[] = {
+		{ "another's handle", SRV_WRONG_HANDLE, -EIO },
+		{ "a bad magic", SRV_BAD_MAGIC, -EIO },
+		{ "half an answer", SRV_SHORT, -EIO },
+		{ "more than an answer", SRV_LONG, 0 },
+		{ "an error without a name", SRV_ERR + 9999, -EINVAL },
+		{ "an error of its own", SRV_ERR + 28, -ENOSPC },
+	};
+	static struct io io[2];
+	size_t i;
+
+	(void)state;
+	assert_int_equal(open_srv(NORMAL, 1, 0), 0);
+	nbd_srv_plan(&srv, tell_a_lie);
+	for (i = 0; i < ARRAY_SIZE(lies); i++) {
+		__atomic_store_n(&lie, lies[i].what, __ATOMIC_RELEASE);
+		begin_cost();
+		timed_start(&io[0], KVMB_IO_READ, POISON);
+		cost.answers++;
+		assert_int_equal(wait_io(&io[0], 30), lies[i].expect);
+		timed_start(&io[0], KVMB_IO_WRITE, POISON);
+		cost.answers++;
+		assert_int_equal(wait_io(&io[0], 30), lies[i].expect);
+		assert_int_equal(do_io(&io[1], KVMB_IO_FLUSH, 0), 0); /* what was written is not repeated, and so told, later */
+		assert_int_equal(do_io(&io[1], KVMB_IO_READ, 1), 0);
+		end_cost(lies[i].name, 10);
+		d->ops->retry(d); /* the next starts without pauses */
+	}
+}
+
+static void wild_sizes_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(open_srv(NORMAL, 0, 4096), -EINVAL); /* and our blocks have 512 bytes */
+	assert_non_null(strstr(srv_why, "block=4096"));
+	assert_null(d);
+}
+
+/* ---- handshakes ---- */
+
+static void broken_handshake(int hello, const char *name, u32 max_connects)
+{
+	assert_int_equal(open_srv(NORMAL, 0, 0), 0);
+	__atomic_store_n(&srv.hello, hello, __ATOMIC_RELEASE);
+	begin_cost();
+	nbd_srv_drop(&srv);
+	insist(1000, -EIO);
+	assert_string_equal(kvmb_disk_health(d), "failed");
+	end_cost(name, max_connects);
+	goes_on_as_if_nothing_was();
+}
+
+static void a_handshake_that_never_ends(void **state)
+{
+	static struct io io;
+	u64 begin;
+
+	(void)state;
+	assert_int_equal(open_srv(NORMAL, 0, 0), 0);
+	__atomic_store_n(&srv.hello, HELLO_SILENT, __ATOMIC_RELEASE);
+	nbd_srv_drop(&srv);
+	nbd_srv_wait(&srv.connects, 2);
+	start_io(&io, KVMB_IO_WRITE, 1);
+	assert_false(answered(&io, 100));
+	begin = kvmb_now_ms();
+	d->ops->cancel(d, &io.r); /* nobody need wait for the connection */
+	assert_int_equal(wait_io(&io, 20), -ECANCELED);
+	assert_in_range(kvmb_now_ms() - begin, 0, 2000);
+	begin_cost();
+	insist(1000, -EIO);
+	end_cost("never shakes hands", 4);
+	goes_on_as_if_nothing_was();
+}
+
+static void a_handshake_of_garbage(void **state)
+{
+	(void)state;
+	broken_handshake(HELLO_GARBAGE, "garbage for a handshake", 25);
+}
+
+static void a_handshake_and_then_goodbye(void **state)
+{
+	(void)state;
+	broken_handshake(HELLO_HANGUP, "hangs up after the handshake", 25);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		C(lies_cost_the_request_alone), C(wild_sizes_are_refused), C(a_handshake_that_never_ends),
+		C(a_handshake_of_garbage), C(a_handshake_and_then_goodbye),
+	};
+
+	if (!have_libnbd())
+		return 77; /* meson's word for "skipped" */
+	kvmb_log_set_level(KVMB_LOG_INFO); /* all that there may be */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
