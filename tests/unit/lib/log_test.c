@@ -136,7 +136,7 @@ static void no_journal(int fd)
 /* The value of a field of a datagram, as systemd's "Native Journal Protocol" says; NULL = not there. */
 static const char *field(const char *d, ssize_t n, const char *key)
 {
-	static char value[1024];
+	static char value[1025];
 	const char *end = d + n, *nl;
 	uint64_t len;
 	bool found;
@@ -146,7 +146,7 @@ static const char *field(const char *d, ssize_t n, const char *key)
 		assert_non_null(nl);
 		found = (size_t)(nl - d) == strlen(key) && !memcmp(d, key, strlen(key));
 		memcpy(&len, nl + 1, sizeof(len));
-		assert_true(len < sizeof(value) && nl + 9 + len < end && nl[9 + len] == '\n');
+		assert_true(len < 1024 && nl + 9 + len < end && nl[9 + len] == '\n');
 		memcpy(value, nl + 9, len);
 		value[len] = 0;
 		if (found)

@@ -35,7 +35,7 @@ void ctl_console_room(struct ctl *ctl)
 }
 
 /* A disk that is stuck: whoever writes to this descriptor's file stays there. */
-static ino_t stuck;
+static ino_t stuck; /* atomic; 0 = none is */
 static pthread_mutex_t stuck_lock = PTHREAD_MUTEX_INITIALIZER;
 
 ssize_t __real_write(int fd, const void *buf, size_t n);
@@ -44,7 +44,9 @@ ssize_t __wrap_write(int fd, const void *buf, size_t n)
 {
 	struct stat st;
 
-	if (stuck && !fstat(fd, &st) && st.st_ino == stuck) {
+	ino_t which = __atomic_load_n(&stuck, __ATOMIC_SEQ_CST);
+
+	if (which && !fstat(fd, &st) && st.st_ino == which) {
 		pthread_mutex_lock(&stuck_lock);
 		pthread_mutex_unlock(&stuck_lock);
 	}
@@ -406,14 +408,14 @@ static void a_stuck_disk_holds_nobody_up(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	alarm(20);
 	pthread_mutex_lock(&stuck_lock);
-	stuck = st.st_ino;
+	__atomic_store_n(&stuck, st.st_ino, __ATOMIC_SEQ_CST);
 	print_bytes(0, 1000);
 	usleep(50000);
 	print_bytes(1000, 2000);
 	assert_in_range(kvmb_now_ms() - begin, 0, 1000);
 	console_destroy(vm.console);
 	vm.console = NULL;
-	stuck = 0;
+	__atomic_store_n(&stuck, 0, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&stuck_lock);
 	alarm(0);
 	usleep(50000); /* for the thread that was left behind: it does not come back to us */
