@@ -70,7 +70,7 @@ static int no_guard(const struct run *r, int err)
 static int build(struct run *r)
 {
 	struct guard guard;
-	int err = guard_start(&guard, r->cfg->name, r->sig_fd, -1);
+	int err = guard_start(&guard, r->cfg->name, r->sig_fd);
 
 	if (err)
 		return no_guard(r, err);
@@ -94,7 +94,7 @@ static int serve(struct run *r)
 static void take_apart(struct run *r)
 {
 	struct guard guard;
-	int err = guard_start(&guard, r->cfg->name, r->sig_fd, GUARD_REPORT_MS);
+	int err = guard_start(&guard, r->cfg->name, r->sig_fd);
 
 	vm_destroy(r->vm);
 	if (!err)
