@@ -138,6 +138,7 @@ static int replace(struct kvmb_listener *l, const struct sockaddr_un *a, char *w
 		l->fd = -1;
 		return -1;
 	}
+	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	strcpy(l->path, a->sun_path);
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
@@ -158,6 +159,28 @@ int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_
 	return err;
 }
 
+static void hang_up_on_one(struct kvmb_listener *l)
+{
+	int fd;
+
+	if (l->spare_fd < 0)
+		return;
+	close(l->spare_fd);
+	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+int kvmb_accept_unix(struct kvmb_listener *l, int flags)
+{
+	int fd = accept4(l->fd, NULL, NULL, flags | SOCK_CLOEXEC);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		hang_up_on_one(l);
+	return fd;
+}
+
 void kvmb_unlisten_unix(struct kvmb_listener *l)
 {
 	struct stat st;
@@ -168,5 +191,6 @@ void kvmb_unlisten_unix(struct kvmb_listener *l)
 	if (!lstat(l->path, &st) && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->path);
 	close(l->fd);
-	l->fd = -1;
+	close(l->spare_fd);
+	l->fd = l->spare_fd = -1;
 }

@@ -9,6 +9,7 @@
 
 struct kvmb_listener {
 	int fd; /* -1 = none */
+	int spare_fd; /* open, for nothing but to be closed when a client finds no other descriptor free */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	dev_t dev; /* what we made at @path; another may have replaced it since */
 	ino_t ino;
@@ -27,6 +28,17 @@ struct kvmb_listener {
  * Return: 0, or -1. Context: waits up to KVMB_SOCK_LOCK_MS for another process in here.
  */
 int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_t size);
+
+/**
+ * kvmb_accept_unix() - Take the next client
+ * @flags: SOCK_NONBLOCK or 0; SOCK_CLOEXEC is always set
+ *
+ * When this process has no descriptors left, the client is hung up on: it would be there again at once
+ * otherwise, and whoever watches l->fd would do nothing else any more.
+ *
+ * Return: a descriptor; -1 when there is no client, or no descriptor for it.
+ */
+int kvmb_accept_unix(struct kvmb_listener *l, int flags);
 
 #define KVMB_SOCK_LOCK_MS 3000
 

@@ -235,7 +235,7 @@ void console_room(void *vm)
 static void on_connect(void *arg, uint32_t events)
 {
 	struct console *c = arg;
-	int fd = accept4(c->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = kvmb_accept_unix(&c->listener, SOCK_NONBLOCK);
 
 	(void)events;
 	if (fd < 0)

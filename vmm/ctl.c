@@ -498,7 +498,7 @@ static void on_connect(void *arg, uint32_t events)
 {
 	struct ctl *ctl = arg;
 	struct client *c, *next;
-	int fd = accept4(ctl->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = kvmb_accept_unix(&ctl->listener, 0);
 
 	(void)events;
 	if (fd < 0)

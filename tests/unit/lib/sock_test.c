@@ -5,10 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -55,6 +57,7 @@ static void a_new_one_is_its_owners_alone(void **state)
 static void crash(struct kvmb_listener *l)
 {
 	close(l->fd);
+	close(l->spare_fd);
 	l->fd = -1;
 }
 
@@ -204,6 +207,35 @@ static void of_many_starts_at_once_one_succeeds(void **state)
 	}
 }
 
+static void without_a_descriptor_a_client_is_hung_up_on(void **state)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct rlimit old, r;
+	int client, last;
+	char c;
+
+	(void)state;
+	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
+	client = connect_to(path);
+	last = dup(0);
+	close(last);
+	getrlimit(RLIMIT_NOFILE, &old);
+	r = old;
+	r.rlim_cur = (rlim_t)last; /* the lowest free one */
+	setrlimit(RLIMIT_NOFILE, &r);
+	assert_int_equal(kvmb_accept_unix(&first, 0), -1);
+	setrlimit(RLIMIT_NOFILE, &old);
+	p.fd = first.fd;
+	assert_int_equal(poll(&p, 1, 0), 0); /* its watch rests */
+	assert_int_equal(recv(client, &c, 1, MSG_DONTWAIT), 0);
+	close(client);
+	client = connect_to(path); /* the next one is served */
+	last = kvmb_accept_unix(&first, 0);
+	assert_true(last >= 0);
+	close(last);
+	close(client);
+}
+
 static int is_of_test(const struct dirent *e)
 {
 	return !strncmp(e->d_name, path + strlen("/tmp/"), strlen(path + strlen("/tmp/")));
@@ -235,6 +267,7 @@ int main(void)
 		T(a_successor_at_the_same_path_stays),
 		T(of_many_starts_at_once_one_succeeds),
 		T(nothing_else_is_left_behind),
+		T(without_a_descriptor_a_client_is_hung_up_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
