@@ -12,6 +12,6 @@ while IFS=$'\t' read -r candidate about; do
 	else
 		plain+=("$candidate")
 	fi
-done < <($words[1] __complete ${(@)words[2,CURRENT]} 2>/dev/null)
+done < <($words[1] __complete "${(@)words[2,CURRENT]}" 2>/dev/null)
 compadd -a plain
 compadd -S '' -a open

@@ -49,35 +49,23 @@ static json_t *ask_vm(const struct cursor *c, const char *question)
 	return c->num && client_find(c->words[0], path, sizeof(path)) ? client_try(path, question, PATIENCE_S) : NULL;
 }
 
-static void offer_disks(const struct cursor *c)
+/* Disks by place, NICs by name; what is in them stands behind. */
+static void offer_units(const struct cursor *c, const char *question)
 {
-	json_t *all = ask_vm(c, "disk-list"), *x;
-	char place[48], *plain;
-	const char *path;
+	json_t *all = ask_vm(c, question), *x, *about;
+	char name[48], *plain;
 	size_t i;
 
 	json_array_foreach(all, i, x) {
-		path = json_string_value(json_object_get(x, "path"));
-		plain = cli_plain(path ? path : "empty");
-		snprintf(place, sizeof(place), "%lld:%lld", (long long)json_integer_value(json_object_get(x, "controller")),
-			 (long long)json_integer_value(json_object_get(x, "lun")));
-		offer(c, place, "", plain);
-		free(plain);
-	}
-	json_decref(all);
-}
-
-static void offer_nics(const struct cursor *c)
-{
-	json_t *all = ask_vm(c, "nic-list"), *x;
-	char name[32], *plain;
-	const char *mac;
-	size_t i;
-
-	json_array_foreach(all, i, x) {
-		mac = json_string_value(json_object_get(x, "mac"));
-		plain = cli_plain(mac ? mac : "");
-		snprintf(name, sizeof(name), "net%lld", (long long)json_integer_value(json_object_get(x, "index")));
+		about = json_object_get(x, json_object_get(x, "lun") ? "path" : "mac");
+		plain = cli_plain(json_is_string(about) ? json_string_value(about) : "empty");
+		if (json_object_get(x, "lun"))
+			snprintf(name, sizeof(name), "%lld:%lld",
+				 (long long)json_integer_value(json_object_get(x, "controller")),
+				 (long long)json_integer_value(json_object_get(x, "lun")));
+		else
+			snprintf(name, sizeof(name), "net%lld",
+				 (long long)json_integer_value(json_object_get(x, "index")));
 		offer(c, name, "", plain);
 		free(plain);
 	}
@@ -140,9 +128,9 @@ static void offer_value(struct cursor *c, const struct opt_def *o)
 	} else if (o->kind == OPT_VM) {
 		client_each(offer_vm, c);
 	} else if (o->kind == OPT_DISK) {
-		offer_disks(c);
+		offer_units(c, "disk-list");
 	} else if (o->kind == OPT_NIC) {
-		offer_nics(c);
+		offer_units(c, "nic-list");
 	} else if (o->kind == OPT_FILE) {
 		offer_files(c);
 	} else if (o->values && eq && strstr(o->values, "file=")) { /* "file=", "unix=" */

@@ -224,6 +224,20 @@ int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out
 	return code;
 }
 
+int client_change(struct cli_args *a, const char *command, json_t *args, const char *done)
+{
+	json_t *o = NULL;
+	int err;
+
+	if (!args)
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
+	err = client_ask(a->words[0], command, args, &o);
+	if (!err)
+		client_print_done(o, cli_flag(a, "json"), done);
+	json_decref(o);
+	return err;
+}
+
 /* ---- finding ---- */
 
 /* Directories of this user, then for root those of the others. */
@@ -386,6 +400,14 @@ int client_kill(const char *vm, json_t **out)
 
 /* ---- all of them ---- */
 
+/* ".sock" behind what may be a VM's name; others' files are not printed. */
+static size_t name_length(const char *file)
+{
+	size_t n = strspn(file, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."), len = strlen(file);
+
+	return n == len && len > 5 && !strcmp(file + len - 5, ".sock") ? len - 5 : 0;
+}
+
 static int each_in(const char *dir, bool foreign_dir, void (*fn)(void *arg, const char *path, const char *name),
 		   void *arg)
 {
@@ -396,11 +418,11 @@ static int each_in(const char *dir, bool foreign_dir, void (*fn)(void *arg, cons
 	if (!d)
 		return errno == ENOENT ? 0 : -errno;
 	while ((e = readdir(d))) {
-		size_t len = strlen(e->d_name);
+		size_t len = name_length(e->d_name);
 
-		if (len < 6 || strcmp(e->d_name + len - 5, ".sock"))
+		if (!len)
 			continue;
-		snprintf(name, sizeof(name), "%.*s", (int)len - 5, e->d_name);
+		snprintf(name, sizeof(name), "%.*s", (int)len, e->d_name);
 		if (!kvmb_rundir_socket(dir, name, path, sizeof(path)) && !(foreign_dir && trap(path, S_IFSOCK)))
 			fn(arg, path, name);
 	}

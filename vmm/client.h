@@ -67,7 +67,20 @@ int client_each(void (*fn)(void *arg, const char *path, const char *name), void 
  */
 int client_end_process(int fd, const char *vm, const char *path);
 
+struct cli_args;
+
+/**
+ * client_change() - Ask for a change of disks or NICs, and say that it was made
+ * @args: reference is taken; NULL: JSON cannot carry what was typed
+ * @done: "added": behind the disk's or NIC's name
+ * Return: EXIT_*, on failure with one line already printed.
+ */
+int client_change(struct cli_args *a, const char *command, json_t *args, const char *done);
+
 /* ---- printing ---- */
+
+/** client_print_done() - The answer of a change. */
+void client_print_done(json_t *o, bool as_json, const char *done);
 
 /** client_show() - A result to standard output: as JSON, or by @print with its control characters escaped. */
 void client_show(json_t *o, bool as_json, void (*print)(json_t *o));

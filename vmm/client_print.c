@@ -211,6 +211,16 @@ void client_print_nics(json_t *all)
 		print_nic("", x);
 }
 
+void client_print_done(json_t *o, bool as_json, const char *done)
+{
+	if (as_json)
+		client_show(o, true, NULL);
+	else if (json_object_get(o, "lun"))
+		printf("disk %lld:%lld %s\n", num(o, "controller"), num(o, "lun"), done);
+	else
+		printf("net%lld %s\n", num(o, "index"), done);
+}
+
 /* ---- stats ---- */
 
 static void print_drops(json_t *drops)

@@ -12,30 +12,6 @@
 #include "vmm/client.h"
 #include "vmm/cmd.h"
 
-/* Answer of a change. */
-static void print_done(json_t *o, bool as_json, const char *done)
-{
-	if (as_json)
-		client_show(o, true, NULL);
-	else
-		printf("disk %lld:%lld %s\n", (long long)json_integer_value(json_object_get(o, "controller")),
-		       (long long)json_integer_value(json_object_get(o, "lun")), done);
-}
-
-static int change(struct cli_args *a, const char *command, json_t *args, const char *done)
-{
-	json_t *o = NULL;
-	int err;
-
-	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
-	err = client_ask(a->words[0], command, args, &o);
-	if (!err)
-		print_done(o, cli_flag(a, "json"), done);
-	json_decref(o);
-	return err;
-}
-
 /* ---- which disk ---- */
 
 /* The same file, device or server, however it is written. */
@@ -157,7 +133,7 @@ int disk_add(struct cli_args *a)
 
 	if (!spec)
 		return EXIT_USAGE;
-	err = change(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd), "added");
+	err = client_change(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd), "added");
 	free(spec);
 	return err;
 }
@@ -167,7 +143,7 @@ int disk_remove(struct cli_args *a)
 	json_t *disk;
 	int err = disk_argument(a, &disk);
 
-	return err ? err : change(a, "disk-remove", json_pack("{s:o}", "disk", disk), "removed");
+	return err ? err : client_change(a, "disk-remove", json_pack("{s:o}", "disk", disk), "removed");
 }
 
 /* A size with a digit too many would be for ever: images only grow. */
@@ -196,7 +172,7 @@ static void print_resized(json_t *o, bool as_json, json_t *disk)
 		snprintf(done, sizeof(done), "has %s, as before", to);
 	else
 		snprintf(done, sizeof(done), "resized from %s to %s", from, to);
-	print_done(o, as_json, done);
+	client_print_done(o, as_json, done);
 }
 
 static int resize(struct cli_args *a, const char *place, json_t *disk, u64 size)
@@ -243,7 +219,7 @@ int disk_eject(struct cli_args *a)
 	json_t *disk;
 	int err = disk_argument(a, &disk);
 
-	return err ? err : change(a, "disk-eject", json_pack("{s:o, s:b}", "disk", disk, "force",
+	return err ? err : client_change(a, "disk-eject", json_pack("{s:o, s:b}", "disk", disk, "force",
 							     cli_flag(a, "force")), "ejected");
 }
 
@@ -257,7 +233,7 @@ int disk_insert(struct cli_args *a)
 		return EXIT_USAGE;
 	err = disk_argument(a, &disk);
 	if (!err)
-		err = change(a, "disk-insert", json_pack("{s:o, s:s}", "disk", disk, "spec", spec), "loaded");
+		err = client_change(a, "disk-insert", json_pack("{s:o, s:s}", "disk", disk, "spec", spec), "loaded");
 	free(spec);
 	return err;
 }
@@ -279,5 +255,5 @@ int disk_limit(struct cli_args *a)
 		json_object_set_new(args, "iops", json_integer((json_int_t)v));
 	if (bps && opt_size(bps, &v, NULL))
 		json_object_set_new(args, "bps", json_integer((json_int_t)v));
-	return change(a, "disk-limit", args, "limited");
+	return client_change(a, "disk-limit", args, "limited");
 }

@@ -7,22 +7,6 @@
 #include "vmm/client.h"
 #include "vmm/cmd.h"
 
-static int change(struct cli_args *a, const char *command, json_t *args, const char *done)
-{
-	json_t *o = NULL;
-	int err;
-
-	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
-	err = client_ask(a->words[0], command, args, &o);
-	if (!err && cli_flag(a, "json"))
-		client_show(o, true, NULL);
-	else if (!err)
-		printf("net%lld %s\n", (long long)json_integer_value(json_object_get(o, "index")), done);
-	json_decref(o);
-	return err;
-}
-
 int nic_list(struct cli_args *a)
 {
 	json_t *o = NULL;
@@ -46,12 +30,12 @@ int nic_add(struct cli_args *a)
 		json_decref(args);
 		return cli_bad(a->cmd, "%s", why);
 	}
-	return change(a, "nic-add", args, "added");
+	return client_change(a, "nic-add", args, "added");
 }
 
 int nic_remove(struct cli_args *a)
 {
-	return change(a, "nic-remove", json_pack("{s:s}", "nic", a->words[1]), "removed");
+	return client_change(a, "nic-remove", json_pack("{s:s}", "nic", a->words[1]), "removed");
 }
 
 static bool is_up_or_down(const char *s)
@@ -68,7 +52,7 @@ int nic_link(struct cli_args *a)
 
 	if (!is_up_or_down(word))
 		return cli_bad(a->cmd, "up or down, not \"%s\"", a->words[1]);
-	return change(a, "nic-link", json_pack("{s:s, s:b}", "nic", nic, "up", up), up ? "plugged in" : "unplugged");
+	return client_change(a, "nic-link", json_pack("{s:s, s:b}", "nic", nic, "up", up), up ? "plugged in" : "unplugged");
 }
 
 int nic_mtu(struct cli_args *a)
@@ -77,6 +61,6 @@ int nic_mtu(struct cli_args *a)
 
 	if (!opt_u32(a->words[2], 1, 65535, &mtu)) /* the table has seen to it */
 		return EXIT_USAGE;
-	return change(a, "nic-mtu", json_pack("{s:s, s:i}", "nic", a->words[1], "mtu", (int)mtu),
-		      "has the new MTU");
+	return client_change(a, "nic-mtu", json_pack("{s:s, s:i}", "nic", a->words[1], "mtu", (int)mtu),
+			     "has the new MTU");
 }

@@ -110,6 +110,24 @@ while IFS=$'\t' read -r what verb action of name kind value values min max; do
 	*) err "unknown row $what" ;;
 	esac
 done < <($K __table)
+# the shells: bash takes words apart at = and :, and replaces the last part only
+compopt() { :; }
+bash_completes() { # LINE WORD...
+	local line=$1; shift; n=$((n + 1))
+	COMP_LINE=$line COMP_POINT=${#line}; _kvmbus
+	[ "${COMPREPLY[*]}" = "$*" ] || err "bash completes \"$line\" to: ${COMPREPLY[*]}"
+}
+. completion/kvmbus.bash
+kvmbus() { command "$KVMBUS" "$@"; }; KVMBUS=$K
+bash_completes "kvmbus sto" stop
+bash_completes "kvmbus run --kern" --kernel
+bash_completes "kvmbus run --kernel=Makef" Makefile
+bash_completes "kvmbus run --disk a.img,ro,form" a.img,ro,format=
+bash_completes "kvmbus run --disk=a.img,ro,form" a.img,ro,format=
+bash_completes "kvmbus run --disk a.img,cache=" writeback none writethrough
+bash_completes "kvmbus run --disk a.img,backing=Makef" Makefile
+bash_completes "kvmbus run --nic user,vl" user,vlan=
+bash_completes "kvmbus nic vm ad" add
 [ $n -gt 500 ] || err "only $n cases: no table?"
 [ -z "$(ls -A "$W/kvmbus" 2>/dev/null)" ] || err "something was started"
 [ $bad = 0 ] && echo "ok cli-table ($n cases)"
