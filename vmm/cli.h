@@ -2,9 +2,10 @@
 /*
  * The kvmbus command: its table of commands, and what reads it.
  *
- * cli_commands[] says what may be typed. cli_parse() takes a command line apart by it; --help, the manual
- * (`kvmbus __man`), the shells' completion (`kvmbus __complete`) and tests/checks/cli-table.sh (`kvmbus __table`)
- * are made from it. A command's own file is called when all that it was given has been checked.
+ * cli_commands[] says what may be typed. cli_parse() takes a command line apart by it; --help, the
+ * manual (`kvmbus __man`), the shells' completion (`kvmbus __complete`) and
+ * tests/checks/cli-table.sh (`kvmbus __table`) are made from it. A command's own file is called
+ * when all that it was given has been checked.
  */
 #ifndef KVMB_CLI_H
 #define KVMB_CLI_H
@@ -23,7 +24,7 @@ struct cli_command {
 	const char *summary;	/* one line */
 	const char *more;	/* further sentences for the manual; NULL = none */
 	int (*run)(struct cli_args *a); /* returns EXIT_* of cmd.h */
-	struct opt_def words[CLI_MAX_WORDS]; /* behind verb and action, but for the VM, which is in front of the action */
+	struct opt_def words[CLI_MAX_WORDS]; /* the VM first, also where an action stands behind it */
 	const struct opt_def *options;
 };
 
@@ -46,7 +47,8 @@ extern const struct cli_command cli_commands[];
  * @argc, @argv: argv[0] is the verb; @a points into it
  * @a: owned by the caller: cli_free()
  *
- * Long options as getopt_long() takes them, "--x=y" or "--x y", anywhere before "--"; but never abbreviated.
+ * Long options as getopt_long() takes them, "--x=y" or "--x y", anywhere before "--"; but never
+ * abbreviated.
  *
  * Return: EXIT_OK; EXIT_USAGE with one line already printed; -1: help was asked for and given.
  */
@@ -56,7 +58,10 @@ void cli_free(struct cli_args *a);
 /** cli_flag() - Was the flag given? */
 bool cli_flag(const struct cli_args *a, const char *name);
 
-/** cli_text() - The value that was given last, else the table's default. Return: NULL if there is neither. */
+/**
+ * cli_text() - The value that was given last, else the table's default. Return: NULL if there is
+ * neither.
+ */
 const char *cli_text(const struct cli_args *a, const char *name);
 
 /** cli_u32() - The same as a number; the table has a default for it. */
@@ -66,21 +71,28 @@ u32 cli_u32(const struct cli_args *a, const char *name);
  * cli_bad() - "kvmbus VERB ACTION: ..." as one line on standard error
  * Return: EXIT_USAGE.
  */
-int cli_bad(const struct cli_command *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
-/** cli_error() - "kvmbus: ..." as one line on standard error. What would move a terminal is escaped. */
+/**
+ * cli_error() - "kvmbus: ..." as one line on standard error. What would move a terminal is escaped.
+ */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /**
  * cli_plain() - @s with control characters as \n, \x1b, ...
- * Return: a new string, the caller frees it. Trust: @s may come from a VM's process that its guest has taken over.
+ * Return: a new string, the caller frees it. Trust: @s may come from a VM's process that its guest
+ * has taken over.
  */
 char *cli_plain(const char *s);
 
 /** cli_unknown() - The one line about a verb that there is not. Return: EXIT_USAGE. */
 int cli_unknown(const char *verb);
 
-/** cli_rows() - The verb's first row. Return: NULL: no such verb. The next rows with the same verb are its actions. */
+/**
+ * cli_rows() - The verb's first row. Return: NULL: no such verb. The next rows with the same verb
+ * are its actions.
+ */
 const struct cli_command *cli_rows(const char *verb);
 
 /** cli_row() - The verb's row of an action. Return: NULL: it has no such action. */
@@ -94,20 +106,26 @@ bool cli_wants_vm(const struct cli_command *cmd);
 /** cli_help() - About everything, a verb, or one of its actions (each may be NULL). */
 void cli_help(FILE *f, const char *verb, const char *action);
 
-/** cli_man() - The manual: @template with its "@commands@", "@options@" and the like filled in. Return: EXIT_*. */
+/**
+ * cli_man() - The manual: @template with its "@commands@", "@options@" and the like filled in.
+ * Return: EXIT_*.
+ */
 int cli_man(const char *template);
 
 /** cli_man_hints() - Part of it: other programs' verbs and ours. */
 void cli_man_hints(void);
 
-/** cli_dump() - The table itself, a line an option, fields between tabs: tests/checks/cli-table.sh. */
+/**
+ * cli_dump() - The table itself, a line an option, fields between tabs: tests/checks/cli-table.sh.
+ */
 void cli_dump(void);
 
 /**
  * cli_complete() - What may stand where the cursor is
  * @argv: the words behind "kvmbus", the last one as far as it has been typed
  *
- * A line each: candidate, tab, one line about it. ":file" and a tab: files; behind the tab what stands before the name.
+ * A line each: candidate, tab, one line about it. ":file" and a tab: files; behind the tab what
+ * stands before the name.
  */
 void cli_complete(int argc, char **argv);
 

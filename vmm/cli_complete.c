@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What may be typed next, for the shells' completion. Asks the table, and running VMs where they know. */
+/*
+ * What may be typed next, for the shells' completion. Asks the table, and running VMs where they
+ * know.
+ */
 #include <string.h>
 
 #include "lib/util.h"
@@ -9,11 +12,11 @@
 #define PATIENCE_S 1
 
 struct cursor {
-	char *words[CLI_MAX_WORDS]; /* words[num] before the cursor, without the options; the action among them */
+	char *words[CLI_MAX_WORDS]; /* words[num]: before the cursor, without options; also the action */
 	int num;
 	const struct cli_command *rows, *cmd; /* cmd: NULL until the action is known */
-	const char *typed;  /* of the word at the cursor, what a candidate must begin with */
-	char before[1024];  /* of the same word, what stays */
+	const char *typed; /* of the word at the cursor, what a candidate must begin with */
+	char before[1024]; /* of the same word, what stays */
 };
 
 static void offer(const struct cursor *c, const char *word, const char *tail, const char *about)
@@ -46,7 +49,9 @@ static json_t *ask_vm(const struct cursor *c, const char *question)
 {
 	char path[200];
 
-	return c->num && client_find(c->words[0], path, sizeof(path)) ? client_try(path, question, PATIENCE_S) : NULL;
+	return c->num && client_find(c->words[0], path, sizeof(path)) ?
+		       client_try(path, question, PATIENCE_S) :
+		       NULL;
 }
 
 /* Disks by place, NICs by name; what is in them stands behind. */
@@ -234,7 +239,9 @@ void cli_complete(int argc, char **argv)
 		if (value_of) {
 			value_of = NULL;
 		} else if (!strncmp(argv[i], "--", 2)) {
-			value_of = strchr(argv[i], '=') ? NULL : find(&c, argv[i] + 2, strlen(argv[i] + 2));
+			value_of = strchr(argv[i], '=') ?
+					   NULL :
+					   find(&c, argv[i] + 2, strlen(argv[i] + 2));
 			if (value_of && value_of->kind == OPT_FLAG)
 				value_of = NULL;
 		} else if (c.num < CLI_MAX_WORDS) {

@@ -11,7 +11,10 @@
 #define VERB_COLUMN 30
 #define MAX_SHOWN 4 /* options in a usage line; more are "[options]" */
 
-static const struct { const struct opt_def *table; const char *name, *title; } subs[] = {
+static const struct {
+	const struct opt_def *table;
+	const char *name, *title;
+} subs[] = {
 	{ opt_nic_kinds, "kinds", "kinds of a NIC" },
 	{ opt_nic_options, "nic", "options of a NIC, after a comma" },
 	{ opt_disk_options, "disk", "options of a disk or DVD drive, after a comma" },
@@ -94,8 +97,8 @@ static void print_usage(FILE *f, const struct cli_command *c, bool man)
 
 static void print_option(FILE *f, const struct opt_def *o, const char *dashes)
 {
-	int n = fprintf(f, "  %s%s%s%s", dashes, o->name, !o->value ? "" : *dashes ? " " : "=",
-			o->value ? o->value : "");
+	const char *between = !o->value ? "" : *dashes ? " " : "=";
+	int n = fprintf(f, "  %s%s%s%s", dashes, o->name, between, o->value ? o->value : "");
 
 	if (n > COLUMN - 2)
 		n = fprintf(f, "\n") - 1;
@@ -121,7 +124,8 @@ static bool uses(const struct cli_command *c, const struct opt_def *table)
 	return false;
 }
 
-static bool shown_before(const struct cli_command *first, const struct cli_command *c, const struct opt_def *o)
+static bool shown_before(const struct cli_command *first, const struct cli_command *c,
+			 const struct opt_def *o)
 {
 	const struct opt_def *earlier;
 
@@ -147,7 +151,8 @@ static void help_rows(FILE *f, const struct cli_command *first, const struct cli
 	}
 	fputc('\n', f);
 	for (c = first; c < last; c++)
-		fprintf(f, "%s%s%s\n", c->action ? c->action : "", c->action ? ": " : "", c->summary);
+		fprintf(f, "%s%s%s\n", c->action ? c->action : "", c->action ? ": " : "",
+			c->summary);
 	fputc('\n', f);
 	for (c = first; c < last; c++) {
 		for (o = c->options; o->name; o++) {
@@ -204,8 +209,9 @@ static void help_all(FILE *f)
 		fprintf(f, "%s\n", c->summary);
 		free(words);
 	}
-	fprintf(f, "\n`kvmbus help COMMAND` lists its options. --json works on every command that answers; "
-		   "kvmbus(8) has it all.\n");
+	fprintf(f,
+		"\n`kvmbus help COMMAND` lists its options. --json works on every command that answers; "
+		"kvmbus(8) has it all.\n");
 }
 
 void cli_help(FILE *f, const char *verb, const char *action)
@@ -232,15 +238,18 @@ int cmd_help(struct cli_args *a)
 	if (a->num_words && !rows)
 		return cli_unknown(a->words[0]);
 	if (a->num_words > 1 && !cli_row(rows, a->words[1]))
-		return cli_bad(a->cmd, "%s has no action \"%s\"; see kvmbus help %s", a->words[0], a->words[1],
-			       a->words[0]);
+		return cli_bad(a->cmd, "%s has no action \"%s\"; see kvmbus help %s", a->words[0],
+			       a->words[1], a->words[0]);
 	cli_help(stdout, a->words[0], a->words[1]);
 	return EXIT_OK;
 }
 
 /* ---- the manual ---- */
 
-/* "one line" to "One line."; but what begins with one of the words that may be typed keeps it as it is typed */
+/*
+ * "one line" to "One line."; but what begins with one of the words that may be typed keeps it as it
+ * is typed
+ */
 static void sentence(FILE *f, const char *s, const char *words)
 {
 	bool typed = opt_in_list(words, s, strcspn(s, " ,"));
@@ -352,13 +361,15 @@ int cli_man(const char *template)
 
 /* ---- the table itself ---- */
 
-static void dump_def(const char *what, const struct cli_command *c, const char *of, const struct opt_def *o)
+static void dump_def(const char *what, const struct cli_command *c, const char *of,
+		     const struct opt_def *o)
 {
-	static const char *const kinds[] = { "flag", "u32", "size", "word", "text", "file", "vm", "disk", "nic" };
+	static const char *const kinds[] = { "flag", "u32", "size", "word", "text",
+					     "file", "vm",  "disk", "nic" };
 
-	printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%llu\t%llu\n", what, c->verb, c->action ? c->action : "-", of,
-	       o->name, kinds[o->kind], o->value ? o->value : "-", o->values ? o->values : "-",
-	       (unsigned long long)o->min, (unsigned long long)o->max);
+	printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%llu\t%llu\n", what, c->verb,
+	       c->action ? c->action : "-", of, o->name, kinds[o->kind], o->value ? o->value : "-",
+	       o->values ? o->values : "-", (unsigned long long)o->min, (unsigned long long)o->max);
 }
 
 static void dump_sub(const struct cli_command *c, const struct opt_def *o)
@@ -380,7 +391,8 @@ void cli_dump(void)
 	for (c = cli_commands; c->verb; c++) {
 		printf("command\t%s\t%s\n", c->verb, c->action ? c->action : "-");
 		for (i = 0; i < CLI_MAX_WORDS && c->words[i].name; i++) {
-			dump_def("word", c, c->words[i].optional ? "optional" : "needed", &c->words[i]);
+			dump_def("word", c, c->words[i].optional ? "optional" : "needed",
+				 &c->words[i]);
 			dump_sub(c, &c->words[i]);
 		}
 		for (o = c->options; o->name; o++) {

@@ -19,7 +19,8 @@ char *cli_plain(const char *s)
 			p += sprintf(p, "\\n");
 		else if (*c < 0x20 || *c == 0x7f)
 			p += sprintf(p, "\\x%02x", *c);
-		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) /* U+0080 to U+009F: commands, too */
+		else if (*c == 0xc2 && c[1] >= 0x80 &&
+			 c[1] < 0xa0) /* U+0080 to U+009F: commands, too */
 			p += sprintf(p, "\\x%02x", *++c);
 		else
 			*p++ = (char)*c;
@@ -109,8 +110,8 @@ struct parser {
 	struct cli_command verb;	/* for messages, while the action is not known */
 	struct cli_args *a;
 	const char *action;
-	int seen;		/* words, the action among them */
-	bool only_words;	/* behind "--" */
+	int seen;	 /* words, the action among them */
+	bool only_words; /* behind "--" */
 };
 
 static int unknown_option(const struct parser *p, const char *word)
@@ -120,14 +121,16 @@ static int unknown_option(const struct parser *p, const char *word)
 	const char *name = word + strspn(word, "-");
 	char bare[40];
 
-	snprintf(bare, sizeof(bare), "%.*s", (int)KVMB_MIN(strcspn(name, "="), sizeof(bare) - 1), name);
+	snprintf(bare, sizeof(bare), "%.*s", (int)KVMB_MIN(strcspn(name, "="), sizeof(bare) - 1),
+		 name);
 	o = find_option(p->rows, bare); /* "-kernel" */
 	for (c = p->rows; !o && c->verb && !strcmp(c->verb, p->rows->verb); c++)
 		o = opt_similar(c->options, bare);
 	if (o)
-		return cli_bad(p->a->cmd ? p->a->cmd : &p->verb, "unknown option \"%s\"; did you mean --%s?", word,
-			       o->name);
-	return cli_bad(p->a->cmd ? p->a->cmd : &p->verb, "unknown option \"%s\"; see kvmbus help %s", word, p->rows->verb);
+		return cli_bad(p->a->cmd ? p->a->cmd : &p->verb,
+			       "unknown option \"%s\"; did you mean --%s?", word, o->name);
+	return cli_bad(p->a->cmd ? p->a->cmd : &p->verb,
+		       "unknown option \"%s\"; see kvmbus help %s", word, p->rows->verb);
 }
 
 /* Return: words of argv that it took besides its own, or -1. */
@@ -136,7 +139,8 @@ static int take_option(struct parser *p, char *word, char *next)
 	char *value = strchr(word, '='), name[40];
 	const struct opt_def *o;
 
-	snprintf(name, sizeof(name), "%.*s", (int)(value ? value - word : (ptrdiff_t)strlen(word)) - 2, word + 2);
+	snprintf(name, sizeof(name), "%.*s",
+		 (int)(value ? value - word : (ptrdiff_t)strlen(word)) - 2, word + 2);
 	o = strncmp(word, "--", 2) ? NULL : find_option(p->rows, name);
 	if (!o) {
 		unknown_option(p, word);
@@ -150,8 +154,10 @@ static int take_option(struct parser *p, char *word, char *next)
 		cli_bad(&p->verb, "--%s needs a value: %s", o->name, o->value);
 		return -1;
 	}
-	p->a->given[p->a->num_given++] = (struct cli_given){
-		o, o->kind == OPT_FLAG ? NULL : value ? value + 1 : next };
+	if (value)
+		value++;
+	p->a->given[p->a->num_given++] =
+		(struct cli_given){ o, value || o->kind == OPT_FLAG ? value : next };
 	return o->kind != OPT_FLAG && !value;
 }
 
@@ -165,12 +171,14 @@ static int take_word(struct parser *p, char *word)
 		a->cmd = cli_row(p->rows, word);
 		if (a->cmd)
 			return EXIT_OK;
-		return cli_bad(&p->verb, "unknown action \"%s\"; see kvmbus help %s", word, p->rows->verb);
+		return cli_bad(&p->verb, "unknown action \"%s\"; see kvmbus help %s", word,
+			       p->rows->verb);
 	}
 	while (a->cmd && most < CLI_MAX_WORDS && a->cmd->words[most].name)
 		most++;
 	if (a->cmd && a->num_words >= most)
-		return cli_bad(a->cmd, "unexpected word \"%s\"; see kvmbus help %s", word, p->rows->verb);
+		return cli_bad(a->cmd, "unexpected word \"%s\"; see kvmbus help %s", word,
+			       p->rows->verb);
 	a->words[a->num_words++] = word;
 	return EXIT_OK;
 }
@@ -199,9 +207,12 @@ static int check(struct parser *p)
 	}
 	for (i = 0; i < CLI_MAX_WORDS && cmd->words[i].name; i++) {
 		if (i >= p->a->num_words && !cmd->words[i].optional)
-			return cli_bad(cmd, "%s is missing; see kvmbus help %s", cmd->words[i].name, cmd->verb);
-		if (i < p->a->num_words && !opt_check(&cmd->words[i], p->a->words[i], why, sizeof(why)))
-			return cli_bad(cmd, "%s \"%s\": %s", cmd->words[i].name, p->a->words[i], why);
+			return cli_bad(cmd, "%s is missing; see kvmbus help %s", cmd->words[i].name,
+				       cmd->verb);
+		if (i < p->a->num_words &&
+		    !opt_check(&cmd->words[i], p->a->words[i], why, sizeof(why)))
+			return cli_bad(cmd, "%s \"%s\": %s", cmd->words[i].name, p->a->words[i],
+				       why);
 	}
 	for (i = 0; i < p->a->num_given; i++) {
 		const struct opt_def *o = p->a->given[i].opt;
@@ -209,8 +220,8 @@ static int check(struct parser *p)
 
 		o = opt_find(cmd->options, o->name);
 		if (!o)
-			return cli_bad(cmd, "--%s does not belong here; see kvmbus help %s", p->a->given[i].opt->name,
-				       cmd->verb);
+			return cli_bad(cmd, "--%s does not belong here; see kvmbus help %s",
+				       p->a->given[i].opt->name, cmd->verb);
 		p->a->given[i].opt = o;
 		if (value && !opt_check(o, value, why, sizeof(why)))
 			return cli_bad(cmd, "--%s \"%s\": %s", o->name, value, why);
@@ -233,7 +244,10 @@ int cli_parse(int argc, char **argv, struct cli_args *a)
 	for (i = 1; i < argc; i++) {
 		if (!p.only_words && is_help(argv[i])) {
 			/* "disk VM add --help", "disk add --help" */
-			cli_help(stdout, argv[0], p.action ? p.action : a->num_words ? a->words[0] : NULL);
+			cli_help(stdout, argv[0],
+				 p.action     ? p.action :
+				 a->num_words ? a->words[0] :
+						NULL);
 			return -1;
 		}
 		if (!p.only_words && !strcmp(argv[i], "--")) {

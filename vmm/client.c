@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The commands' side of the control socket: finding a VM, one exchange. The rules are in the header. */
+/*
+ * The commands' side of the control socket: finding a VM, one exchange. The rules are in the
+ * header.
+ */
 #include "vmm/client.h"
 
 #include <dirent.h>
@@ -79,7 +82,9 @@ struct answer {
 static bool grow(struct answer *a)
 {
 	size_t size = a->size ? 2 * a->size : 65536;
-	char *more = a->len < a->size ? a->line : size <= CLIENT_MAX_ANSWER ? realloc(a->line, size) : NULL;
+	char *more = a->len < a->size	       ? a->line :
+		     size <= CLIENT_MAX_ANSWER ? realloc(a->line, size) :
+						 NULL;
 
 	if (!more)
 		return false;
@@ -111,7 +116,8 @@ static int read_line(int fd, struct answer *a, int seconds)
 			continue;
 		nl = n > 0 ? memchr(a->line + a->len, '\n', (size_t)n) : NULL;
 		if (n > 0) /* what we have seen, up to the line's end */
-			n = recv(fd, a->line + a->len, nl ? (size_t)(nl + 1 - a->line) - a->len : (size_t)n, 0);
+			n = recv(fd, a->line + a->len,
+				 nl ? (size_t)(nl + 1 - a->line) - a->len : (size_t)n, 0);
 		if (n <= 0)
 			return -ECONNRESET;
 		a->len += (size_t)n;
@@ -156,11 +162,13 @@ static int report_error(const char *vm, json_t *answer)
 static int report_silence(const char *vm, int err)
 {
 	if (err == -ETIMEDOUT) {
-		cli_error("VM \"%s\": its process has not answered for %d seconds; try: kvmbus kill %s", vm,
-			  client_patience(), vm);
+		cli_error(
+			"VM \"%s\": its process has not answered for %d seconds; try: kvmbus kill %s",
+			vm, client_patience(), vm);
 		return EXIT_TIMEOUT;
 	}
-	cli_error("VM \"%s\": %s", vm, err == -EMSGSIZE ? "its answer has no end" : "the connection was lost");
+	cli_error("VM \"%s\": %s", vm,
+		  err == -EMSGSIZE ? "its answer has no end" : "the connection was lost");
 	return EXIT_FAILED;
 }
 
@@ -183,7 +191,8 @@ static bool is_alive(int fd)
 /* Return: EXIT_*, with one line already printed. */
 static int take_answer(const char *vm, struct answer *a, json_t **out)
 {
-	json_t *answer = json_loadb(a->line, a->len, 0, NULL), *value = json_object_get(answer, "return");
+	json_t *answer = json_loadb(a->line, a->len, 0, NULL),
+	       *value = json_object_get(answer, "return");
 	int code = EXIT_OK;
 
 	if (value)
@@ -252,13 +261,19 @@ static void find_places(struct places *p)
 	kvmb_rundir_list(&p->own);
 	p->users = (glob_t){ 0 };
 	p->num_users = !geteuid() && !glob("/run/user/*/kvmbus", GLOB_NOSORT, NULL, &p->users) ?
-			       (int)p->users.gl_pathc : 0;
+			       (int)p->users.gl_pathc :
+			       0;
 }
 
-/* Return: NULL = no more. A user's directory counts only when it is one, and was not among the first. */
+/*
+ * Return: NULL = no more. A user's directory counts only when it is one, and was not among the
+ * first.
+ */
 static const char *place(const struct places *p, int i)
 {
-	return i < p->own.num ? p->own.dir[i] : i - p->own.num < p->num_users ? p->users.gl_pathv[i - p->own.num] : NULL;
+	return i < p->own.num		     ? p->own.dir[i] :
+	       i - p->own.num < p->num_users ? p->users.gl_pathv[i - p->own.num] :
+					       NULL;
 }
 
 static bool foreign(const struct places *p, int i)
@@ -292,7 +307,10 @@ static int name_too_long(const char *vm)
 	return EXIT_NO_VM;
 }
 
-/* Every place in turn. Return: EXIT_OK with *fd and @path; EXIT_NO_VM and errno; EXIT_TIMEOUT and @path. */
+/*
+ * Every place in turn. Return: EXIT_OK with *fd and @path; EXIT_NO_VM and errno; EXIT_TIMEOUT and
+ * @path.
+ */
 static int find_name(const char *vm, int seconds, int *fd, char *path, size_t size)
 {
 	char other[PATH_MAX];
@@ -309,7 +327,8 @@ static int find_name(const char *vm, int seconds, int *fd, char *path, size_t si
 			continue;
 		one = connect_path(other, seconds);
 		if (one < 0) {
-			why = errno == EACCES || errno == EAGAIN || errno == ENAMETOOLONG ? errno : why;
+			why = errno == EACCES || errno == EAGAIN || errno == ENAMETOOLONG ? errno :
+											    why;
 			if (errno == EAGAIN && code != EXIT_OK) {
 				code = EXIT_TIMEOUT;
 				snprintf(path, size, "%s", other);
@@ -317,7 +336,8 @@ static int find_name(const char *vm, int seconds, int *fd, char *path, size_t si
 			continue;
 		}
 		if (code == EXIT_OK) { /* two of that name */
-			cli_error("VM \"%s\" is running twice; name the socket: %s or %s", vm, path, other);
+			cli_error("VM \"%s\" is running twice; name the socket: %s or %s", vm, path,
+				  other);
 			close(one);
 			close(*fd);
 			code = EXIT_USAGE;
@@ -390,7 +410,8 @@ int client_kill(const char *vm, json_t **out)
 		code = take_answer(vm, &a, out);
 	} else {
 		free(a.line);
-		code = err == -ETIMEDOUT ? client_end_process(fd, vm, path) : report_silence(vm, err);
+		code = err == -ETIMEDOUT ? client_end_process(fd, vm, path) :
+					   report_silence(vm, err);
 		*out = code ? NULL : json_pack("{s:s}", "state", "killed");
 	}
 	if (fd >= 0)
@@ -403,13 +424,15 @@ int client_kill(const char *vm, json_t **out)
 /* ".sock" behind what may be a VM's name; others' files are not printed. */
 static size_t name_length(const char *file)
 {
-	size_t n = strspn(file, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."), len = strlen(file);
+	size_t n = strspn(file,
+			  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."),
+	       len = strlen(file);
 
 	return n == len && len > 5 && !strcmp(file + len - 5, ".sock") ? len - 5 : 0;
 }
 
-static int each_in(const char *dir, bool foreign_dir, void (*fn)(void *arg, const char *path, const char *name),
-		   void *arg)
+static int each_in(const char *dir, bool foreign_dir,
+		   void (*fn)(void *arg, const char *path, const char *name), void *arg)
 {
 	char path[PATH_MAX], name[NAME_MAX + 1];
 	struct dirent *e;
@@ -423,7 +446,8 @@ static int each_in(const char *dir, bool foreign_dir, void (*fn)(void *arg, cons
 		if (!len)
 			continue;
 		snprintf(name, sizeof(name), "%.*s", (int)len, e->d_name);
-		if (!kvmb_rundir_socket(dir, name, path, sizeof(path)) && !(foreign_dir && trap(path, S_IFSOCK)))
+		if (!kvmb_rundir_socket(dir, name, path, sizeof(path)) &&
+		    !(foreign_dir && trap(path, S_IFSOCK)))
 			fn(arg, path, name);
 	}
 	closedir(d);

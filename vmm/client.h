@@ -2,11 +2,12 @@
 /*
  * The commands' side of the control socket.
  *
- * A client is patient with a guest, not with a VM's process: when nothing comes for client_patience() seconds it asks on
- * a second connection, and gives up when that is not answered either.
+ * A client is patient with a guest, not with a VM's process: when nothing comes for
+ * client_patience() seconds it asks on a second connection, and gives up when that is not answered
+ * either.
  *
- * Trust: a VM's process may have been taken over by its guest, and root may ask it. An answer is at most
- * CLIENT_MAX_ANSWER long, and what is printed of it goes through client_show().
+ * Trust: a VM's process may have been taken over by its guest, and root may ask it. An answer is at
+ * most CLIENT_MAX_ANSWER long, and what is printed of it goes through client_show().
  */
 #ifndef KVMB_CLIENT_H
 #define KVMB_CLIENT_H
@@ -30,17 +31,24 @@ int client_patience(void);
  */
 int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out);
 
-/** client_connect() - The same in steps: a connection. Return: EXIT_*, with one line already printed. */
+/**
+ * client_connect() - The same in steps: a connection. Return: EXIT_*, with one line already
+ * printed.
+ */
 int client_connect(const char *vm, int *fd);
 
-/** client_ask_on() - Then a command. @vm names it in messages. Return: EXIT_*, with one line already printed. */
+/**
+ * client_ask_on() - Then a command. @vm names it in messages. Return: EXIT_*, with one line already
+ * printed.
+ */
 int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments, json_t **out);
 
 /**
  * client_try() - One question, quietly
  * @path: of a socket
  * @seconds: of patience
- * Return: the result, a new reference; NULL with errno: EAGAIN when it is busy, EACCES, ECONNREFUSED, ...
+ * Return: the result, a new reference; NULL with errno: EAGAIN when it is busy, EACCES,
+ * ECONNREFUSED, ...
  */
 json_t *client_try(const char *path, const char *name, int seconds);
 
@@ -82,7 +90,10 @@ int client_change(struct cli_args *a, const char *command, json_t *args, const c
 /** client_print_done() - The answer of a change. */
 void client_print_done(json_t *o, bool as_json, const char *done);
 
-/** client_show() - A result to standard output: as JSON, or by @print with its control characters escaped. */
+/**
+ * client_show() - A result to standard output: as JSON, or by @print with its control characters
+ * escaped.
+ */
 void client_show(json_t *o, bool as_json, void (*print)(json_t *o));
 
 /** client_size() - "16 MiB": bytes for people. Return: @buf. */

@@ -2,9 +2,10 @@
 /*
  * The end of a VM whose process does not answer: stopped, or stuck.
  *
- * The process is that which listens on the socket: by SO_PEERCRED of a connection; where it takes no more connections,
- * by its socket's inode in /proc. A process id may be given to another process at any time, so it is turned into a
- * pidfd first, and then looked whether the socket is still served.
+ * The process is that which listens on the socket: by SO_PEERCRED of a connection; where it takes
+ * no more connections, by its socket's inode in /proc. A process id may be given to another process
+ * at any time, so it is turned into a pidfd first, and then looked whether the socket is still
+ * served.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -23,7 +24,10 @@
 #include "vmm/client.h"
 #include "vmm/cmd.h"
 
-/* Inode of the socket that listens at @path. Source: Linux net/unix/af_unix.c:unix_seq_show(). Return: 0 = none. */
+/*
+ * Inode of the socket that listens at @path. Source: Linux net/unix/af_unix.c:unix_seq_show().
+ * Return: 0 = none.
+ */
 static unsigned long listening_inode(const char *path)
 {
 	char line[512], name[256];
@@ -121,8 +125,9 @@ int client_end_process(int fd, const char *vm, const char *path)
 		return EXIT_FAILED;
 	}
 	if (poll(&p, 1, client_patience() * 1000) <= 0) {
-		cli_error("VM \"%s\": process %d has been sent SIGKILL and has not ended: the kernel holds it", vm,
-			  (int)peer.pid);
+		cli_error(
+			"VM \"%s\": process %d has been sent SIGKILL and has not ended: the kernel holds it",
+			vm, (int)peer.pid);
 		close(p.fd);
 		return EXIT_TIMEOUT;
 	}

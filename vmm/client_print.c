@@ -91,18 +91,19 @@ void client_print_list(json_t *all)
 
 	json_array_foreach(all, i, info)
 		width = KVMB_MAX(width, (int)strlen(str(info, "name")));
-	printf("%-*s %-10s %8s %5s %8s  %-5s %s\n", width, "NAME", "STATE", "PID", "CPUS", "MEMORY", "VMBUS",
-	       "HEARTBEAT");
+	printf("%-*s %-10s %8s %5s %8s  %-5s %s\n", width, "NAME", "STATE", "PID", "CPUS", "MEMORY",
+	       "VMBUS", "HEARTBEAT");
 	json_array_foreach(all, i, info) {
 		hb = json_object_get(json_object_get(info, "integration"), "heartbeat");
 		if (!json_object_get(info, "pid")) { /* it is busy: nothing else is known */
-			printf("%-*s %-10s %8s %5s %8s  %-5s %s\n", width, str(info, "name"), str(info, "state"), "-",
-			       "-", "-", "-", "-");
+			printf("%-*s %-10s %8s %5s %8s  %-5s %s\n", width, str(info, "name"),
+			       str(info, "state"), "-", "-", "-", "-", "-");
 			continue;
 		}
-		printf("%-*s %-10s %8lld %5lld %7lldM  %-5s %s\n", width, str(info, "name"), str(info, "state"),
-		       num(info, "pid"), num(info, "cpus"), num(info, "memory") >> 20,
-		       str(json_object_get(info, "vmbus"), "version"), str(hb, "status"));
+		printf("%-*s %-10s %8lld %5lld %7lldM  %-5s %s\n", width, str(info, "name"),
+		       str(info, "state"), num(info, "pid"), num(info, "cpus"),
+		       num(info, "memory") >> 20, str(json_object_get(info, "vmbus"), "version"),
+		       str(hb, "status"));
 	}
 }
 
@@ -113,10 +114,12 @@ static void print_disk(const char *prefix, json_t *x)
 	printf("%s%lld:%lld %s", prefix, num(x, "controller"), num(x, "lun"),
 	       json_is_string(json_object_get(x, "path")) ? str(x, "path") : "(empty)");
 	if (num(x, "size"))
-		printf(", %s, %s", str(x, "format"), client_size(num(x, "size"), size, sizeof(size)));
+		printf(", %s, %s", str(x, "format"),
+		       client_size(num(x, "size"), size, sizeof(size)));
 	printf("%s%s%s", !strcmp(str(x, "type"), "dvd") ? ", DVD" : "",
 	       json_is_true(json_object_get(x, "read_only")) && strcmp(str(x, "type"), "dvd") ?
-		       ", read-only" : "",
+		       ", read-only" :
+		       "",
 	       json_is_true(json_object_get(x, "locked")) ? ", locked by the guest" : "");
 	if (json_object_get(x, "cache") && strcmp(str(x, "cache"), "writeback"))
 		printf(", cache %s", str(x, "cache"));
@@ -131,8 +134,8 @@ static void print_disk(const char *prefix, json_t *x)
 
 static void print_nic(const char *prefix, json_t *x)
 {
-	printf("%snet%lld %s, %s%s%s, %s, MTU %lld", prefix, num(x, "index"), str(x, "mac"), str(x, "kind"),
-	       *str(x, "interface") ? " " : "", str(x, "interface"), str(x, "link"),
+	printf("%snet%lld %s, %s%s%s, %s, MTU %lld", prefix, num(x, "index"), str(x, "mac"),
+	       str(x, "kind"), *str(x, "interface") ? " " : "", str(x, "interface"), str(x, "link"),
 	       num(x, "guest_mtu") ? num(x, "guest_mtu") : num(x, "mtu"));
 	if (num(x, "queues") > 1)
 		printf(", %lld of %lld queues", num(x, "open_queues"), num(x, "queues"));
@@ -176,8 +179,8 @@ void client_print_info(json_t *o)
 		printf("Stopped by:  %s\n", str(o, "stop_reason"));
 	print_crash(json_object_get(o, "crash"));
 	json_object_foreach(ics, key, x) {
-		printf("Service:     %-10s %s", key, json_is_true(json_object_get(x, "enabled")) ?
-		       str(x, "state") : "off");
+		printf("Service:     %-10s %s", key,
+		       json_is_true(json_object_get(x, "enabled")) ? str(x, "state") : "off");
 		if (json_is_string(json_object_get(x, "version")))
 			printf(", version %s", str(x, "version"));
 		if (json_object_get(x, "status"))
@@ -189,8 +192,9 @@ void client_print_info(json_t *o)
 	json_array_foreach(json_object_get(o, "nics"), i, x)
 		print_nic("NIC:         ", x);
 	json_array_foreach(json_object_get(o, "channels"), i, x)
-		printf("Channel:     %-3lld %-10s.%lld %-8s VP %lld  %s\n", num(x, "relid"), str(x, "name"),
-		       num(x, "index"), str(x, "state"), num(x, "target_vp"), str(x, "instance"));
+		printf("Channel:     %-3lld %-10s.%lld %-8s VP %lld  %s\n", num(x, "relid"),
+		       str(x, "name"), num(x, "index"), str(x, "state"), num(x, "target_vp"),
+		       str(x, "instance"));
 }
 
 void client_print_disks(json_t *all)
@@ -245,8 +249,8 @@ static void print_row(const char *title, json_t *o)
 		    strcmp(key, "controller"))
 			printf(" %s %lld", key, (long long)json_integer_value(v));
 		else if (json_is_object(v) && num(v, "max_us"))
-			printf(" %s p50 %lld p99 %lld max %lld us", key, num(v, "p50_us"), num(v, "p99_us"),
-			       num(v, "max_us"));
+			printf(" %s p50 %lld p99 %lld max %lld us", key, num(v, "p50_us"),
+			       num(v, "p99_us"), num(v, "max_us"));
 		else if (!strcmp(key, "drops"))
 			print_drops(v);
 	}
@@ -269,9 +273,11 @@ static void print_queues(json_t *nic)
 
 void client_print_stats(json_t *o)
 {
-	static const struct { const char *list, *title; } rows[] = {
-		{ "vcpus", "vcpu" }, { "channels", "" }, { "controllers", "scsi" }, { "disks", "disk" },
-		{ "nics", "net" },
+	static const struct {
+		const char *list, *title;
+	} rows[] = {
+		{ "vcpus", "vcpu" }, { "channels", "" }, { "controllers", "scsi" },
+		{ "disks", "disk" }, { "nics", "net" },
 	};
 	char title[32];
 	size_t r, i;
@@ -282,13 +288,15 @@ void client_print_stats(json_t *o)
 	for (r = 0; r < ARRAY_SIZE(rows); r++) {
 		json_array_foreach(json_object_get(o, rows[r].list), i, x) {
 			if (json_object_get(x, "name"))
-				snprintf(title, sizeof(title), "%.16s.%lld", str(x, "name"), num(x, "index"));
+				snprintf(title, sizeof(title), "%.16s.%lld", str(x, "name"),
+					 num(x, "index"));
 			else if (json_object_get(x, "lun"))
-				snprintf(title, sizeof(title), "disk%lld:%lld", num(x, "controller"),
-					 num(x, "lun"));
+				snprintf(title, sizeof(title), "disk%lld:%lld",
+					 num(x, "controller"), num(x, "lun"));
 			else
 				snprintf(title, sizeof(title), "%s%lld", rows[r].title,
-					 json_object_get(x, "index") ? num(x, "index") : (long long)i);
+					 json_object_get(x, "index") ? num(x, "index") :
+								       (long long)i);
 			print_row(title, x);
 			print_queues(x);
 		}

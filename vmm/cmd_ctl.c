@@ -31,7 +31,8 @@ static void add_vm(void *arg, const char *path, const char *name)
 	if (info)
 		json_array_append_new(f->vms, info);
 	else if (errno == EAGAIN)
-		json_array_append_new(f->vms, json_pack("{s:s, s:s}", "name", name, "state", "busy"));
+		json_array_append_new(f->vms,
+				      json_pack("{s:s, s:s}", "name", name, "state", "busy"));
 	else if (errno == EACCES && !f->num_foreign++)
 		snprintf(f->foreign, sizeof(f->foreign), "%.60s", name);
 }
@@ -111,8 +112,10 @@ static int simple(struct cli_args *a, const char *command, json_t *arguments)
 }
 
 /*
- * A guest that is booting has no shutdown service yet: wait for it, as long as the user waits for the rest.
- * Return: EXIT_OK: there it is, or there is another reason why it cannot be stopped, which the VM says best.
+ * A guest that is booting has no shutdown service yet: wait for it, as long as the user waits for
+ * the rest.
+ * Return: EXIT_OK: there it is, or there is another reason why it cannot be stopped, which the VM
+ * says best.
  */
 static int await_service(const char *vm, uint64_t end)
 {
@@ -139,7 +142,9 @@ static int await_service(const char *vm, uint64_t end)
 			break;
 		usleep(BOOT_POLL_US);
 	}
-	cli_error("VM \"%s\": its guest has started no shutdown service in time; try: kvmbus kill %s", vm, vm);
+	cli_error(
+		"VM \"%s\": its guest has started no shutdown service in time; try: kvmbus kill %s",
+		vm, vm);
 	return EXIT_TIMEOUT;
 }
 
@@ -153,7 +158,9 @@ int cmd_stop(struct cli_args *a)
 		return err;
 	now = kvmb_now_ms();
 	timeout = now < end ? (u32)((end - now + 999) / 1000) : 0;
-	return simple(a, "stop", json_pack("{s:b, s:i}", "reboot", cli_flag(a, "reboot"), "timeout", (int)timeout));
+	return simple(a, "stop",
+		      json_pack("{s:b, s:i}", "reboot", cli_flag(a, "reboot"), "timeout",
+				(int)timeout));
 }
 
 int cmd_kill(struct cli_args *a)
@@ -200,7 +207,8 @@ static int copy(int from, int to, bool keys)
 
 static void bridge(int fd)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
+			       { .fd = STDIN_FILENO, .events = POLLIN } };
 
 	while (poll(p, 2, -1) > 0) {
 		if (p[0].revents && copy(fd, STDOUT_FILENO, false))

@@ -23,8 +23,9 @@ static bool same_file(const char *path, const char *name)
 		return true;
 	if (stat(path, &a) || stat(name, &b))
 		return false;
-	return S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode) ? a.st_rdev == b.st_rdev :
-							  a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode) ?
+		       a.st_rdev == b.st_rdev :
+		       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 static bool is_place(const char *name)
@@ -50,9 +51,9 @@ static bool fits(json_t *disk, const char *name)
 }
 
 /*
- * The disk that the user means. Here and not in the VM's process: relative names are relative to where the user
- * is, and looking at files takes time. @disk: what the VM says of it; NULL: the VM has none of that name, and says so
- * better when it is asked.
+ * The disk that the user means. Here and not in the VM's process: relative names are relative to
+ * where the user is, and looking at files takes time. @disk: what the VM says of it; NULL: the VM
+ * has none of that name, and says so better when it is asked.
  * Return: EXIT_*.
  */
 static int find_disk(struct cli_args *a, const char *name, char place[32], json_t **disk)
@@ -66,12 +67,15 @@ static int find_disk(struct cli_args *a, const char *name, char place[32], json_
 		if (!fits(x, name))
 			continue;
 		if (*disk) {
-			err = cli_bad(a->cmd, "more than one disk is \"%s\"; use CONTROLLER:LUN of kvmbus disk %s list",
-				      name, a->words[0]);
+			err = cli_bad(
+				a->cmd,
+				"more than one disk is \"%s\"; use CONTROLLER:LUN of kvmbus disk %s list",
+				name, a->words[0]);
 			break;
 		}
 		*disk = json_incref(x);
-		snprintf(place, 32, "%lld:%lld", (long long)json_integer_value(json_object_get(x, "controller")),
+		snprintf(place, 32, "%lld:%lld",
+			 (long long)json_integer_value(json_object_get(x, "controller")),
 			 (long long)json_integer_value(json_object_get(x, "lun")));
 	}
 	json_decref(all);
@@ -107,7 +111,10 @@ int disk_list(struct cli_args *a)
 	return err;
 }
 
-/* A spec that can be sent, checked here so that the message speaks of what was typed. NULL: EXIT_USAGE was said. */
+/*
+ * A spec that can be sent, checked here so that the message speaks of what was typed. NULL:
+ * EXIT_USAGE was said.
+ */
 static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 {
 	char why[KVMB_DISK_WHY], *copy = strdup(spec), *absolute = NULL;
@@ -133,7 +140,8 @@ int disk_add(struct cli_args *a)
 
 	if (!spec)
 		return EXIT_USAGE;
-	err = client_change(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd), "added");
+	err = client_change(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd),
+			    "added");
 	free(spec);
 	return err;
 }
@@ -143,7 +151,8 @@ int disk_remove(struct cli_args *a)
 	json_t *disk;
 	int err = disk_argument(a, &disk);
 
-	return err ? err : client_change(a, "disk-remove", json_pack("{s:o}", "disk", disk), "removed");
+	return err ? err :
+		     client_change(a, "disk-remove", json_pack("{s:o}", "disk", disk), "removed");
 }
 
 /* A size with a digit too many would be for ever: images only grow. */
@@ -186,9 +195,11 @@ static int resize(struct cli_args *a, const char *place, json_t *disk, u64 size)
 		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
 	if (disk && !cli_flag(a, "force") && too_large(disk, size, &most)) {
 		json_decref(args);
-		cli_error("VM \"%s\": disk %s: %s is more than its whole file system has, %s, and it could not be made "
-			  "smaller again; --force does it", a->words[0], place, a->words[2],
-			  client_size((long long)most, most_text, sizeof(most_text)));
+		cli_error(
+			"VM \"%s\": disk %s: %s is more than its whole file system has, %s, and it could not be made "
+			"smaller again; --force does it",
+			a->words[0], place, a->words[2],
+			client_size((long long)most, most_text, sizeof(most_text)));
 		return EXIT_FAILED;
 	}
 	err = client_ask(a->words[0], "disk-resize", args, &o);
@@ -219,8 +230,11 @@ int disk_eject(struct cli_args *a)
 	json_t *disk;
 	int err = disk_argument(a, &disk);
 
-	return err ? err : client_change(a, "disk-eject", json_pack("{s:o, s:b}", "disk", disk, "force",
-							     cli_flag(a, "force")), "ejected");
+	return err ? err :
+		     client_change(a, "disk-eject",
+				   json_pack("{s:o, s:b}", "disk", disk, "force",
+					     cli_flag(a, "force")),
+				   "ejected");
 }
 
 int disk_insert(struct cli_args *a)
@@ -233,7 +247,8 @@ int disk_insert(struct cli_args *a)
 		return EXIT_USAGE;
 	err = disk_argument(a, &disk);
 	if (!err)
-		err = client_change(a, "disk-insert", json_pack("{s:o, s:s}", "disk", disk, "spec", spec), "loaded");
+		err = client_change(a, "disk-insert",
+				    json_pack("{s:o, s:s}", "disk", disk, "spec", spec), "loaded");
 	free(spec);
 	return err;
 }

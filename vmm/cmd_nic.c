@@ -52,7 +52,8 @@ int nic_link(struct cli_args *a)
 
 	if (!is_up_or_down(word))
 		return cli_bad(a->cmd, "up or down, not \"%s\"", a->words[1]);
-	return client_change(a, "nic-link", json_pack("{s:s, s:b}", "nic", nic, "up", up), up ? "plugged in" : "unplugged");
+	return client_change(a, "nic-link", json_pack("{s:s, s:b}", "nic", nic, "up", up),
+			     up ? "plugged in" : "unplugged");
 }
 
 int nic_mtu(struct cli_args *a)
@@ -61,6 +62,7 @@ int nic_mtu(struct cli_args *a)
 
 	if (!opt_u32(a->words[2], 1, 65535, &mtu)) /* the table has seen to it */
 		return EXIT_USAGE;
-	return client_change(a, "nic-mtu", json_pack("{s:s, s:i}", "nic", a->words[1], "mtu", (int)mtu),
+	return client_change(a, "nic-mtu",
+			     json_pack("{s:s, s:i}", "nic", a->words[1], "mtu", (int)mtu),
 			     "has the new MTU");
 }

@@ -34,7 +34,9 @@ static bool good_name(const char *s)
 static bool set_name(char *s, struct vm_config *c)
 {
 	c->name = s;
-	return good_name(s) || BAD("--name \"%s\": use up to 32 letters, digits, - _ . and begin with a letter or digit", s);
+	return good_name(s) ||
+	       BAD("--name \"%s\": use up to 32 letters, digits, - _ . and begin with a letter or digit",
+		   s);
 }
 
 static bool set_cpus(char *s, struct vm_config *c)
@@ -45,7 +47,8 @@ static bool set_cpus(char *s, struct vm_config *c)
 static bool set_memory(char *s, struct vm_config *c)
 {
 	char why[200], *copy = strdup(s);
-	bool ok = copy && (!opt_memory(copy, c, why, sizeof(why)) || BAD("--memory \"%s\": %s", s, why));
+	bool ok = copy &&
+		  (!opt_memory(copy, c, why, sizeof(why)) || BAD("--memory \"%s\": %s", s, why));
 
 	free(copy);
 	return ok;
@@ -63,7 +66,8 @@ static bool set_vmbus_max(char *s, struct vm_config *c)
 {
 	unsigned int major, minor;
 
-	if (sscanf(s, "%u.%u", &major, &minor) != 2 || !kvmb_version_known(KVMB_VERSION(major, minor)))
+	if (sscanf(s, "%u.%u", &major, &minor) != 2 ||
+	    !kvmb_version_known(KVMB_VERSION(major, minor)))
 		return BAD("--vmbus-max \"%s\": unknown version", s);
 	c->vmbus_max = KVMB_VERSION(major, minor);
 	return true;
@@ -104,7 +108,8 @@ static bool add_drive(char *s, bool dvd, struct vm_config *c)
 	kept = opt_disk_absolute(s);
 	if (!kept)
 		return BAD("%s \"%.60s...\": too long", option, s);
-	opt_disk(kept, dvd, &c->disks[c->num_disks++], why, sizeof(why)); /* points into @kept from now on */
+	opt_disk(kept, dvd, &c->disks[c->num_disks++], why,
+		 sizeof(why)); /* points into @kept from now on */
 	return true;
 }
 
@@ -130,8 +135,10 @@ static bool add_nic(char *s, struct vm_config *c)
 		return BAD("--nic: %s", why);
 	for (i = 0; nc->has_mac && i < c->num_nics; i++) {
 		if (c->nics[i].has_mac && !memcmp(c->nics[i].mac, nc->mac, sizeof(nc->mac)))
-			return BAD("--nic: two NICs cannot have the same address %02x:%02x:%02x:%02x:%02x:%02x",
-				   nc->mac[0], nc->mac[1], nc->mac[2], nc->mac[3], nc->mac[4], nc->mac[5]);
+			return BAD(
+				"--nic: two NICs cannot have the same address %02x:%02x:%02x:%02x:%02x:%02x",
+				nc->mac[0], nc->mac[1], nc->mac[2], nc->mac[3], nc->mac[4],
+				nc->mac[5]);
 	}
 	c->num_nics++;
 	return true;
@@ -176,7 +183,8 @@ static bool set_control(char *s, struct vm_config *c)
 	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 
 	c->control = s;
-	return strlen(s) <= most || BAD("--control \"%.40s...\": a socket's path has at most %zu bytes", s, most);
+	return strlen(s) <= most ||
+	       BAD("--control \"%.40s...\": a socket's path has at most %zu bytes", s, most);
 }
 
 static bool set_on_term(char *s, struct vm_config *c)
@@ -192,7 +200,8 @@ static bool set_on_term(char *s, struct vm_config *c)
 		return BAD("--on-term \"%s\": write shutdown, shutdown,timeout=S or kill", s);
 	if (*rest && c->on_term == ON_TERM_KILL)
 		return BAD("--on-term \"%s\": kill does not wait, and takes no timeout", s);
-	if (*rest && (strncmp(rest, ",timeout=", 9) || !opt_u32(rest + 9, 0, 86400, &c->term_timeout_s)))
+	if (*rest &&
+	    (strncmp(rest, ",timeout=", 9) || !opt_u32(rest + 9, 0, 86400, &c->term_timeout_s)))
 		return BAD("--on-term \"%s\": write shutdown,timeout=S with 0 to 86400 seconds", s);
 	return true;
 }
@@ -222,12 +231,24 @@ static const struct {
 	const char *name;
 	bool (*set)(char *value, struct vm_config *c);
 } setters[] = {
-	{ "name", set_name },	      { "cpus", set_cpus },	  { "memory", set_memory },
-	{ "cpu", set_cpu },	      { "vmbus-max", set_vmbus_max }, { "kernel", set_kernel },
-	{ "initrd", set_initrd },     { "append", set_append },	  { "disk", add_disk },
-	{ "dvd", add_dvd },	      { "nic", add_nic },	  { "ic", set_ic },
-	{ "serial", set_serial },     { "control", set_control }, { "on-term", set_on_term },
-	{ "on-crash", set_on_crash }, { "no-reboot", set_no_reboot }, { "test-devices", set_test_devices },
+	{ "name", set_name },
+	{ "cpus", set_cpus },
+	{ "memory", set_memory },
+	{ "cpu", set_cpu },
+	{ "vmbus-max", set_vmbus_max },
+	{ "kernel", set_kernel },
+	{ "initrd", set_initrd },
+	{ "append", set_append },
+	{ "disk", add_disk },
+	{ "dvd", add_dvd },
+	{ "nic", add_nic },
+	{ "ic", set_ic },
+	{ "serial", set_serial },
+	{ "control", set_control },
+	{ "on-term", set_on_term },
+	{ "on-crash", set_on_crash },
+	{ "no-reboot", set_no_reboot },
+	{ "test-devices", set_test_devices },
 };
 
 static bool set_option(const struct cli_given *g, struct vm_config *c)
@@ -255,19 +276,26 @@ static bool check_memory(const struct vm_config *c)
 			   opt_size_str(c->memory, size, sizeof(size)), bits,
 			   opt_size_str(1ull << bits, host, sizeof(host)));
 	if (!sysinfo(&s) && c->memory > (u64)s.totalram * s.mem_unit)
-		cli_error("warning: --memory %s is more than this host has, %s: it, or another process, may be killed when "
-			  "the guest uses it", opt_size_str(c->memory, size, sizeof(size)),
-			  opt_size_str((u64)s.totalram * s.mem_unit >> 20 << 20, host, sizeof(host)));
+		cli_error(
+			"warning: --memory %s is more than this host has, %s: it, or another process, may be killed when "
+			"the guest uses it",
+			opt_size_str(c->memory, size, sizeof(size)),
+			opt_size_str((u64)s.totalram * s.mem_unit >> 20 << 20, host, sizeof(host)));
 	return true;
 }
 
 int cmd_run(struct cli_args *a)
 {
 	char default_name[32];
-	struct vm_config cfg = { .cpus = 1, .memory = 1ull << 30, .cpu_model = "host",
-				 .vmbus_max = KVMB_VERSION_NEWEST, .ic_heartbeat = true,
-				 .ic_timesync = true, .ic_shutdown = true,
-				 .on_term = ON_TERM_SHUTDOWN, .term_timeout_s = 90,
+	struct vm_config cfg = { .cpus = 1,
+				 .memory = 1ull << 30,
+				 .cpu_model = "host",
+				 .vmbus_max = KVMB_VERSION_NEWEST,
+				 .ic_heartbeat = true,
+				 .ic_timesync = true,
+				 .ic_shutdown = true,
+				 .on_term = ON_TERM_SHUTDOWN,
+				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET };
 	int i, verbose = 0;
 
@@ -279,7 +307,9 @@ int cmd_run(struct cli_args *a)
 		verbose += !strcmp(a->given[i].opt->name, "verbose");
 	}
 	if (!cfg.kernel)
-		return cli_bad(a->cmd, "--kernel is missing (booting a disk by firmware comes in a later version)");
+		return cli_bad(
+			a->cmd,
+			"--kernel is missing (booting a disk by firmware comes in a later version)");
 	if (!check_memory(&cfg))
 		return EXIT_USAGE;
 	kvmb_log_set_level(verbose > 1 ? KVMB_LOG_DBG : verbose ? KVMB_LOG_INFO : KVMB_LOG_WARN);

@@ -9,7 +9,10 @@
 #include "vmm/cli.h"
 #include "vmm/cmd.h"
 
-/* Who started us without a standard stream must not find what we print in a file of ours that got its number. */
+/*
+ * Who started us without a standard stream must not find what we print in a file of ours that got
+ * its number.
+ */
 static void fill_standard_fds(void)
 {
 	int fd;

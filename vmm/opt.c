@@ -72,8 +72,10 @@ bool opt_mac(const char *s, u8 *mac)
 	char tail;
 	int i;
 
-	if (strlen(s) != 17 || sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4],
-				      &b[5], &tail) != 6 || b[0] & 1)
+	if (strlen(s) != 17 ||
+	    sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+		   &tail) != 6 ||
+	    b[0] & 1)
 		return false;
 	for (i = 0; i < 6; i++)
 		mac[i] = (u8)b[i];
@@ -125,8 +127,10 @@ static bool same(char a, char b)
 /* Three rows of the usual table: two letters that changed places cost one. */
 unsigned int opt_distance(const char *a, const char *b)
 {
-	unsigned int rows[3][MAX_NAME + 1], *two = rows[0], *one = rows[1], *row = rows[2], *swap, i, j;
-	unsigned int la = (unsigned int)strnlen(a, MAX_NAME), lb = (unsigned int)strnlen(b, MAX_NAME);
+	unsigned int rows[3][MAX_NAME + 1], *two = rows[0], *one = rows[1], *row = rows[2], *swap,
+					    i, j;
+	unsigned int la = (unsigned int)strnlen(a, MAX_NAME),
+		     lb = (unsigned int)strnlen(b, MAX_NAME);
 
 	for (j = 0; j <= lb; j++)
 		row[j] = j;
@@ -179,7 +183,9 @@ static void list_words(const char *list, char *out, size_t size)
 		n = strcspn(list, " ");
 		rest = list + n + (list[n] == ' ');
 		used += (size_t)snprintf(out + used, size - used, "%.*s%s", (int)n, list,
-					 !*rest ? "" : strchr(rest, ' ') ? ", " : " or ");
+					 !*rest		   ? "" :
+					 strchr(rest, ' ') ? ", " :
+							     " or ");
 	}
 }
 
@@ -191,7 +197,8 @@ static void why_no_size(const char *value, char *why, size_t size)
 
 	if (sscanf(value, "%u.%u%c%c", &whole, &whole, &unit, &tail) >= 3 &&
 	    (shift = unit_shift(unit)) >= 20 && v > 0 && v < 1e6)
-		snprintf(why, size, "must be a whole number: %.0f%c", v * 1024, " KMGT"[shift / 10 - 1]);
+		snprintf(why, size, "must be a whole number: %.0f%c", v * 1024,
+			 " KMGT"[shift / 10 - 1]);
 	else
 		snprintf(why, size, "not a size; for example 512M or 4G");
 }
@@ -237,7 +244,7 @@ bool opt_check(const struct opt_def *o, const char *value, char *why, size_t siz
 		snprintf(why, size, "at most %llu characters", (unsigned long long)o->max);
 		if (o->max && strlen(value) > o->max)
 			return false;
-		/* fall through */
+		__attribute__((fallthrough));
 	case OPT_FILE:
 	case OPT_VM:
 	case OPT_DISK:

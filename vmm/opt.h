@@ -28,7 +28,7 @@ struct opt_def {
 	const char *value;    /* how help calls the value: "N"; NULL of a flag or a word */
 	const char *values;   /* words, separated by spaces; "word=" wants more behind it */
 	u64 min, max;	      /* U32, SIZE: bounds; max 0 = none. TEXT: max characters */
-	const char *fallback; /* what counts when it is not given, as it would be typed; NULL = nothing */
+	const char *fallback; /* the default, as it would be typed; NULL = none */
 	const char *otherwise; /* the default in words, where @fallback does not say it */
 	const char *help;     /* one line */
 	const char *more;     /* further sentences for the manual, scdoc's markup; NULL = none */
@@ -40,7 +40,8 @@ struct opt_def {
 };
 
 /* Comma options of --disk and --dvd, --nic, --memory; and what a --nic begins with. */
-extern const struct opt_def opt_disk_options[], opt_nic_kinds[], opt_nic_options[], opt_memory_options[];
+extern const struct opt_def opt_disk_options[], opt_nic_kinds[], opt_nic_options[];
+extern const struct opt_def opt_memory_options[];
 
 /**
  * opt_check() - Is @value what @o wants?
@@ -57,7 +58,10 @@ const struct opt_def *opt_find(const struct opt_def *table, const char *name);
  */
 const struct opt_def *opt_similar(const struct opt_def *table, const char *name);
 
-/** opt_distance() - How many letters to change, add, drop or swap make @a of @b, whatever their case. */
+/**
+ * opt_distance() - How many letters to change, add, drop or swap make @a of @b, whatever their
+ * case.
+ */
 unsigned int opt_distance(const char *a, const char *b);
 
 /** opt_in_list() - Is @word, of @len bytes, one of @list, in any case? */
@@ -66,7 +70,9 @@ bool opt_in_list(const char *list, const char *word, size_t len);
 /** opt_size_str() - "512M": the largest unit that makes it a whole number. Return: @buf. */
 const char *opt_size_str(u64 v, char *buf, size_t size);
 
-/** opt_index() - Position of @value among the words of @o, in any case. Return: -1 = none of them. */
+/**
+ * opt_index() - Position of @value among the words of @o, in any case. Return: -1 = none of them.
+ */
 int opt_index(const struct opt_def *o, const char *value);
 
 /** opt_u32() - A decimal number within bounds. Return: false when it is none. */
@@ -79,7 +85,10 @@ bool opt_u32(const char *s, u32 min, u32 max, u32 *out);
  */
 bool opt_size(const char *s, u64 *out, const char **end);
 
-/** opt_mac() - "00:15:5d:01:02:03"; not all zero and not a group address. Return: false when it is none. */
+/**
+ * opt_mac() - "00:15:5d:01:02:03"; not all zero and not a group address. Return: false when it is
+ * none.
+ */
 bool opt_mac(const char *s, u8 *mac);
 
 /**

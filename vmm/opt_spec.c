@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Values with commas in them: disks, NICs, memory. Their tables, and from words to a configuration. */
+/*
+ * Values with commas in them: disks, NICs, memory. Their tables, and from words to a configuration.
+ */
 #include <ctype.h>
 #include <limits.h>
 #include <string.h>
@@ -100,11 +102,12 @@ static char *next_word(char **s)
 	return word;
 }
 
-static void why_unknown(const struct opt_def *table, const char *word, const char *value, char *why, size_t size)
+static void why_unknown(const struct opt_def *table, const char *word, const char *value, char *why,
+			size_t size)
 {
 	const struct opt_def *o = opt_similar(table, word);
-	size_t n = (size_t)snprintf(why, size, "bad option \"%.60s%s%.60s\"; ", word, value ? "=" : "",
-				    value ? value : "");
+	size_t n = (size_t)snprintf(why, size, "bad option \"%.60s%s%.60s\"; ", word,
+				    value ? "=" : "", value ? value : "");
 
 	if (n >= size)
 		return;
@@ -118,8 +121,8 @@ static void why_unknown(const struct opt_def *table, const char *word, const cha
 }
 
 /* "key=value" that is in @table, and right. Return: NULL with @why. */
-static const struct opt_def *comma_option(char *word, const struct opt_def *table, char **value, char *why,
-					  size_t size)
+static const struct opt_def *comma_option(char *word, const struct opt_def *table, char **value,
+					  char *why, size_t size)
 {
 	const struct opt_def *o;
 	char wrong[220];
@@ -143,7 +146,8 @@ static const struct opt_def *comma_option(char *word, const struct opt_def *tabl
 
 /* ---- disks ---- */
 
-static bool set_disk_option(struct disk_config *dc, const struct opt_def *o, char *value, char *why, size_t size)
+static bool set_disk_option(struct disk_config *dc, const struct opt_def *o, char *value, char *why,
+			    size_t size)
 {
 	struct kvmb_disk_spec *d = &dc->spec;
 	const char *key = o->name;
@@ -186,7 +190,10 @@ static bool set_disk_option(struct disk_config *dc, const struct opt_def *o, cha
 	return true;
 }
 
-/* Other programs' ways to name a disk, which would be file names here: "./" in front makes them some. */
+/*
+ * Other programs' ways to name a disk, which would be file names here: "./" in front makes them
+ * some.
+ */
 static bool good_file(const char *path, char *why, size_t size)
 {
 	static const char *const keys[] = { "file=", "path=", "filename=", "source=" };
@@ -299,17 +306,21 @@ static bool forward_ok(const char *s)
 static bool add_forward(struct nic_config *nc, const char *value, char *why, size_t size)
 {
 	if (nc->kind != NIC_USER)
-		snprintf(why, size, "bad option \"forward=%.60s\": only a NIC of kind user has one", value);
+		snprintf(why, size, "bad option \"forward=%.60s\": only a NIC of kind user has one",
+			 value);
 	else if (nc->num_forwards == KVMB_MAX_FORWARDS)
 		snprintf(why, size, "too many forwards: at most %u", KVMB_MAX_FORWARDS);
 	else if (!forward_ok(value))
-		snprintf(why, size, "bad option \"forward=%.60s\"; write [tcp:|udp:][ADDRESS/]PORT:PORT", value);
+		snprintf(why, size,
+			 "bad option \"forward=%.60s\"; write [tcp:|udp:][ADDRESS/]PORT:PORT",
+			 value);
 	else
 		nc->forwards[nc->num_forwards++] = value;
 	return nc->num_forwards && nc->forwards[nc->num_forwards - 1] == value;
 }
 
-static bool set_nic_option(struct nic_config *nc, const struct opt_def *o, char *value, char *why, size_t size)
+static bool set_nic_option(struct nic_config *nc, const struct opt_def *o, char *value, char *why,
+			   size_t size)
 {
 	const char *key = o->name;
 	u32 v = 0;
@@ -319,8 +330,11 @@ static bool set_nic_option(struct nic_config *nc, const struct opt_def *o, char 
 	if (!strcmp(key, "mac")) {
 		nc->has_mac = opt_mac(value, nc->mac);
 		if (!nc->has_mac)
-			snprintf(why, size, "bad option \"mac=%.60s\"; mac=00:15:5d:XX:XX:XX, not zero and not "
-				 "a group address", value);
+			snprintf(
+				why, size,
+				"bad option \"mac=%.60s\"; mac=00:15:5d:XX:XX:XX, not zero and not "
+				"a group address",
+				value);
 		return nc->has_mac;
 	} else if (!strcmp(key, "queues")) {
 		nc->queues = v;
@@ -340,7 +354,8 @@ static bool set_nic_option(struct nic_config *nc, const struct opt_def *o, char 
 
 static bool set_kind(struct nic_config *nc, char *word, char *why, size_t size)
 {
-	static const enum nic_kind kinds[] = { NIC_USER, NIC_TAP, NIC_MACVTAP, NIC_BRIDGE, NIC_NONE };
+	static const enum nic_kind kinds[] = { NIC_USER, NIC_TAP, NIC_MACVTAP, NIC_BRIDGE,
+					       NIC_NONE };
 	size_t len = strcspn(word, "=");
 	const struct opt_def *o;
 	char *value;
@@ -351,8 +366,10 @@ static bool set_kind(struct nic_config *nc, char *word, char *why, size_t size)
 			break;
 	}
 	if (!o->name) {
-		snprintf(why, size, "unknown kind \"%.60s\"; user, tap=INTERFACE, macvtap=INTERFACE, "
-			 "bridge=BRIDGE or none", word);
+		snprintf(why, size,
+			 "unknown kind \"%.60s\"; user, tap=INTERFACE, macvtap=INTERFACE, "
+			 "bridge=BRIDGE or none",
+			 word);
 		return false;
 	}
 	o = comma_option(word, opt_nic_kinds, &value, why, size);
@@ -384,12 +401,14 @@ int opt_nic(char *s, struct nic_config *nc, char *why, size_t size)
 int opt_memory(char *s, struct vm_config *c, char *why, size_t size)
 {
 	/* KVM takes 2^31 - 1 pages a slot: Linux virt/kvm/kvm_main.c, KVM_MEM_MAX_NR_PAGES */
-	static const struct opt_def total = { "memory", OPT_SIZE, .min = 16ull << 20, .max = 8ull << 40 };
+	static const struct opt_def total = { "memory", OPT_SIZE, .min = 16ull << 20,
+					      .max = 8ull << 40 };
 	char *word = next_word(&s), *value, mib[32];
 	const struct opt_def *o;
 	u64 v;
 
-	if (*word && isdigit((unsigned char)word[strlen(word) - 1])) { /* MiB, as virsh and QEMU take it */
+	if (*word &&
+	    isdigit((unsigned char)word[strlen(word) - 1])) { /* MiB, as virsh and QEMU take it */
 		snprintf(mib, sizeof(mib), "%.20sM", word);
 		word = mib;
 	}
