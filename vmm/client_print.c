@@ -147,6 +147,8 @@ static void print_nic(const char *prefix, json_t *x)
 		printf(", any address");
 	if (num(x, "restarts"))
 		printf(", restarted %lld times", num(x, "restarts"));
+	if (json_is_string(json_object_get(x, "problem")))
+		printf(", %s", str(x, "problem"));
 	putchar('\n');
 }
 

@@ -10,11 +10,14 @@
 #include "vmm/info.h"
 #include "vmm/opt.h"
 
-struct vm_nic { /* vm->nics[KVMB_MAX_NICS] */
+struct vm_nic { /* vm->nics[KVMB_MAX_NICS]; free when it has neither net nor opening */
 	struct vm *vm;
 	struct kvmb_net *net; /* NULL = none */
+	struct kvmb_net_backend *opening; /* of a NIC to be, while its passt starts */
+	struct nic_config nc; /* of that one */
+	char *text;	      /* what nc points into */
 	bool removing;
-	nics_reply *reply;    /* of a removal */
+	nics_reply *reply;    /* of a removal, or of opening */
 	void *arg;
 };
 
@@ -57,10 +60,12 @@ static void mac_str(const u8 *m, char *s, size_t size)
 
 static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct nic_config *nc, char *why)
 {
+	struct kvmb_passt_spec passt = { .forwards = nc->forwards, .num_forwards = nc->num_forwards,
+					 .mtu = nc->mtu ? nc->mtu : KVMB_NET_MTU_DEFAULT };
+
 	switch (nc->kind) {
 	case NIC_USER:
-		return kvmb_net_passt_open(nc->forwards, nc->num_forwards,
-					   nc->mtu ? nc->mtu : KVMB_NET_MTU_DEFAULT, why);
+		return kvmb_net_passt_open(&passt, vm->loop, why);
 	case NIC_TAP:
 		return kvmb_net_tap_open(nc->ifname, nc->queues, vm->cfg.cpus, why);
 	case NIC_MACVTAP:
@@ -116,16 +121,14 @@ static bool address_taken(struct vm *vm, const u8 *mac)
 	return false;
 }
 
-static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char *why)
+/* Make a NIC of a backend that is ready, or destroy that. */
+static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc, struct kvmb_net_backend *b, char *why)
 {
 	struct kvmb_net_spec spec = { .index = index, .max_queues = nc->queues ?
 				      KVMB_MIN(nc->queues, vm->cfg.cpus) : vm->cfg.cpus,
 				      .vlan = nc->vlan, .mac_spoof = nc->mac_spoof, .rate = nc->rate };
-	struct kvmb_net_backend *b = open_backend(vm, nc, why);
 	int err;
 
-	if (!b)
-		return -ENODEV;
 	default_mac(vm, index, spec.mac);
 	if (nc->has_mac)
 		memcpy(spec.mac, nc->mac, sizeof(spec.mac));
@@ -146,6 +149,17 @@ static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char 
 		vm->nics[index].net = NULL;
 	}
 	return err;
+}
+
+/* Before the VM runs: waits for passt. */
+static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char *why)
+{
+	struct kvmb_net_backend *b = open_backend(vm, nc, why);
+	int err = b && nc->kind == NIC_USER ? kvmb_net_passt_wait(b, why) : 0;
+
+	if (err)
+		b->ops->destroy(b);
+	return !b ? -ENODEV : err ? err : offer_nic(vm, index, nc, b, why);
 }
 
 static const char *nic_word(const struct nic_config *nc)
@@ -175,9 +189,14 @@ void nics_destroy(struct vm *vm)
 	u32 i;
 
 	for (i = 0; vm->nics && i < KVMB_MAX_NICS; i++) {
-		if (vm->nics[i].removing)
-			refuse(vm->nics[i].reply, vm->nics[i].arg, "state", "the VM ended");
-		kvmb_net_destroy(vm->nics[i].net);
+		struct vm_nic *nic = &vm->nics[i];
+
+		if (nic->removing || nic->opening)
+			refuse(nic->reply, nic->arg, "state", "the VM ended");
+		if (nic->opening)
+			nic->opening->ops->destroy(nic->opening);
+		free(nic->text);
+		kvmb_net_destroy(nic->net);
 	}
 	free(vm->nics);
 	vm->nics = NULL;
@@ -214,9 +233,37 @@ static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, nics_rep
 	return NULL;
 }
 
+/* The backend of a NIC to be is ready, or never will be. */
+static void opened(void *arg, enum kvmb_net_backend_news news)
+{
+	struct vm_nic *nic = arg;
+	struct vm *vm = nic->vm;
+	u32 index = (u32)(nic - vm->nics);
+	struct vm_nic was = *nic; /* whose place the NIC takes */
+	char why[KVMB_NET_WHY];
+	int err;
+
+	*nic = (struct vm_nic){ 0 };
+	if (news == KVMB_BACKEND_READY) {
+		err = offer_nic(vm, index, &was.nc, was.opening, why);
+	} else {
+		snprintf(why, sizeof(why), "%s", was.opening->problem);
+		was.opening->ops->destroy(was.opening);
+		err = -ENODEV;
+	}
+	if (err) {
+		refuse(was.reply, was.arg, "failed", "nic %s: %s", nic_word(&was.nc), why);
+	} else {
+		kvmb_info(vm->cfg.name, "net%u added: %s", index, nic_word(&was.nc));
+		was.reply(was.arg, name_of(index), NULL, NULL);
+	}
+	free(was.text);
+}
+
 void nics_add(struct vm *vm, const char *spec, nics_reply *reply, void *arg)
 {
 	char why[KVMB_NET_WHY], *text = strdup(spec);
+	struct kvmb_net_backend *b;
 	struct nic_config nc;
 	u32 i = 0;
 
@@ -225,17 +272,24 @@ void nics_add(struct vm *vm, const char *spec, nics_reply *reply, void *arg)
 		free(text);
 		return;
 	}
-	while (i < KVMB_MAX_NICS && vm->nics[i].net)
+	while (i < KVMB_MAX_NICS && (vm->nics[i].net || vm->nics[i].opening))
 		i++;
 	if (i == KVMB_MAX_NICS) {
 		refuse(reply, arg, "failed", "there are %u NICs already, which is all that a VM can have", i);
-	} else if (open_nic(vm, i, &nc, why)) {
-		refuse(reply, arg, "failed", "nic %s: %s", nic_word(&nc), why);
-	} else {
-		kvmb_info(vm->cfg.name, "net%u added: %s", i, nic_word(&nc));
-		reply(arg, name_of(i), NULL, NULL);
+		free(text);
+		return;
 	}
-	free(text);
+	b = open_backend(vm, &nc, why);
+	if (!b) {
+		refuse(reply, arg, "failed", "nic %s: %s", nic_word(&nc), why);
+		free(text);
+		return;
+	}
+	vm->nics[i] = (struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply, .arg = arg };
+	if (b->ops->attach)
+		b->ops->attach(b, opened, &vm->nics[i]);
+	else
+		opened(&vm->nics[i], KVMB_BACKEND_READY);
 }
 
 static void removed(void *arg, struct kvmb_net *net)
@@ -320,12 +374,13 @@ json_t *nics_list(struct vm *vm)
 		kvmb_net_get_info(vm->nics[k].net, &i);
 		mac_str(i.mac, mac, sizeof(mac));
 		json_array_append_new(a, json_pack(
-			"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b}", "index",
+			"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b, s:o}", "index",
 			k, "kind", i.kind, "interface", info_text(i.detail), "mac", mac, "link",
 			vm->nics[k].removing ? "removing" : !i.connected ? "gone" : i.link ? "up" : "down", "mtu",
 			i.mtu, "guest_mtu", i.guest_mtu, "queues", i.num_queues, "open_queues", i.open_queues,
 			"vlan", i.vlan, "rate", (json_int_t)i.rate, "mac_spoof", i.mac_spoof, "restarts",
-			i.restarts, "nvsp", version(i.nvsp_version), "rsc", i.rsc, "rss", i.rss));
+			i.restarts, "nvsp", version(i.nvsp_version), "rsc", i.rsc, "rss", i.rss, "problem",
+			*i.problem ? info_text(i.problem) : json_null()));
 	}
 	return a;
 }

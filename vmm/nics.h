@@ -22,8 +22,8 @@ typedef void nics_reply(void *arg, json_t *result, const char *class, const char
 
 /*
  * Changes. @nic names one: "net0" or "0", or its address. reply() comes exactly once, from
- * within the call, or, for a removal, when the guest has let go. Main thread: passt ends with
- * the thread that started it.
+ * within the call, or later: of a removal, when the guest has let go; of a NIC of kind user,
+ * when its passt is ready or has failed. Main thread: passt ends with the thread that started it.
  */
 void nics_add(struct vm *vm, const char *spec, nics_reply *reply, void *arg);
 void nics_remove(struct vm *vm, const char *nic, nics_reply *reply, void *arg);

@@ -22,7 +22,14 @@
 #define KVMB_NET_MAX_QUEUES 64u
 #define KVMB_NET_WHY 256u /* room for a reason */
 
+struct kvmb_loop;
 struct kvmb_net_backend;
+
+enum kvmb_net_backend_news { /* of one that is a program */
+	KVMB_BACKEND_READY,   /* it may be used; after revive(): ask again */
+	KVMB_BACKEND_ENDED,   /* the one in use, or that had to end before another; after revive(): ask again */
+	KVMB_BACKEND_REFUSED, /* it does not start: problem says why; ask later */
+};
 
 struct kvmb_net_backend_ops {
 	const char *kind; /* "user", "tap", "none", ... */
@@ -51,8 +58,13 @@ struct kvmb_net_backend_ops {
 	void (*set_offload)(struct kvmb_net_backend *b, bool csum, bool tso4, bool tso6);
 	int (*set_mac)(struct kvmb_net_backend *b, const uint8_t *mac);
 	int (*set_mtu)(struct kvmb_net_backend *b, uint32_t mtu);
-	/* After -EPIPE: begin anew, with new descriptors. Return: 0, or -errno: ask again later. */
+	/*
+	 * After -EPIPE: begin anew, without waiting. Return: 0: there are new descriptors; -EINPROGRESS: there
+	 * will be news; another -errno: ask again later. Bus thread, with every queue's lock.
+	 */
 	int (*revive)(struct kvmb_net_backend *b);
+	/* From now on @news is told, on the bus thread; NULL = nobody. It may destroy the backend. */
+	void (*attach)(struct kvmb_net_backend *b, void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg);
 	void (*destroy)(struct kvmb_net_backend *b);
 };
 
@@ -64,6 +76,7 @@ struct kvmb_net_backend { /* embed it */
 	uint32_t mtu;		       /* of the host's side, 0 = any */
 	unsigned int num_queues;       /* >= 1 */
 	char detail[64];	       /* "tap0", for humans */
+	char problem[KVMB_NET_WHY];    /* why it is not there, as far as that is known; bus thread */
 	int fd[KVMB_NET_MAX_QUEUES];   /* fd[num_queues], readable when a frame waits; -1 = never */
 };
 
@@ -97,13 +110,24 @@ struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int 
 struct kvmb_net_backend *kvmb_net_bridge_open(const char *bridge, unsigned int num_queues,
 					      unsigned int max, uint32_t mtu, char *why);
 
+struct kvmb_passt_spec {
+	const char *const *forwards; /* forwards[num_forwards]: "[tcp:|udp:][ADDRESS/]HOST_PORT:GUEST_PORT", checked */
+	unsigned int num_forwards;
+	uint32_t mtu;		     /* announced to the guest */
+	unsigned int ready_ms;	     /* until it must be ready, 0 = ten seconds */
+};
+
 /**
  * kvmb_net_passt_open() - Start passt, unprivileged user-mode networking
- * @forward: forward[num], each "[tcp:|udp:][ADDRESS/]HOST_PORT:GUEST_PORT", checked by the caller
- * @mtu:     announced to the guest
+ * @spec: copied
+ * @loop: of the bus thread, which is the caller's: passt ends with the thread that started it
+ *
+ * It is not ready when this returns: attach() and wait for the news, or kvmb_net_passt_wait().
  */
-struct kvmb_net_backend *kvmb_net_passt_open(const char *const *forward, unsigned int num,
-					     uint32_t mtu, char *why);
+struct kvmb_net_backend *kvmb_net_passt_open(const struct kvmb_passt_spec *spec, struct kvmb_loop *loop, char *why);
+
+/** kvmb_net_passt_wait() - Before the loop runs: wait until it is ready. Return: 0 or -errno with @why. */
+int kvmb_net_passt_wait(struct kvmb_net_backend *b, char *why);
 
 /** kvmb_net_none_open() - A cable that leads nowhere. Never NULL. */
 struct kvmb_net_backend *kvmb_net_none_open(void);

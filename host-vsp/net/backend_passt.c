@@ -1,329 +1,292 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * User-mode networking: passt over a stream socket, each frame preceded by its length
- * (4 bytes, big-endian).
+ * User-mode networking: passt, at the other end of a stream socket.
  *
  * DOC: Theory of operation
  *
- * Frames out are collected as iovecs over guest memory and leave with one system call. A
- * stream may take half of them: the rest is kept in a buffer of our own and goes first.
- * Incoming bytes are read in large pieces, so that one system call brings many frames; from
- * there they are copied once more, which costs less than a call per frame to learn its length.
+ * passt is ready when it has written its process id, which it does when it has bound its ports and is
+ * about to serve (--pid); lib/child.h looks after it. Its connections are lost with it, as with a router
+ * that restarts; it gives the guest the same address again, because it takes the host's.
  *
- * passt that dies is started anew when the NIC asks. It gives the guest the same address again,
- * because it takes the host's; its connections are lost, as with a router that restarts.
+ * revive() never waits. It is asked again and again, and each time does the next step there is: drop the
+ * socket, tell an old passt to end, start a new one, take the new one's socket into use. The news in
+ * between come from the child.
  *
- * Source: passt(1), options --fd, -t, -u; qemu's "-netdev stream" has the same framing.
+ * A port of this host is tried before passt starts: passt (2023-03) is content with one of IPv4 and IPv6,
+ * and where it does say that it could not bind, it does not say why. Both have the same rights: it is
+ * started by the same user, and binds before it gives up root's.
+ *
+ * Source: passt(1), options --fd, --pid, -t, -u.
  */
-#include "host-vsp/net/backend.h"
+#include "host-vsp/net/backend_stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/spawn.h"
+#include "lib/child.h"
 #include "lib/util.h"
 
-#define IN_SIZE 262144u
-#define FRAME_MAX 65535u
-#define BATCH 32u	   /* frames a system call */
-#define BATCH_IOV 512	   /* iovecs of a batch, less than IOV_MAX */
 #define MAX_FORWARD 32u
-#define START_MS 100u	   /* a passt that cannot start has ended by then */
+#define READY_MS 10000u
 
-struct passt { /* how to start it; forward[] NULL-terminated, owned */
-	pid_t pid; /* 0 = not ours or not running */
+struct passt {
+	struct kvmb_stream s;
+	struct kvmb_child child;
+	unsigned int ready_ms;
 	uint32_t mtu;
-	char *forward[MAX_FORWARD + 1];
+	int next_fd; /* our end of a new passt's socket until revive() takes it, -1 = none */
+	char *forward[MAX_FORWARD + 1]; /* NULL-terminated, owned */
+	void (*news)(void *arg, enum kvmb_net_backend_news news);
+	void *arg;
 };
 
-struct stream {
-	struct kvmb_net_backend b;
-	struct passt *passt; /* NULL = only a socket */
-	struct iovec batch[BATCH_IOV];
-	uint32_t words[BATCH]; /* lengths of the batch's frames, big-endian */
-	unsigned int num_iov, num_frames;
-	size_t batch_len;
-	char *rest; /* rest[rest_off..rest_len): taken from the guest, not yet sent; owned */
-	size_t rest_off, rest_len;
-	char in[IN_SIZE];
-	size_t in_off, in_len;
-	size_t skip; /* bytes of an oversized frame still to be thrown away */
+static struct passt *passt_of(struct kvmb_net_backend *b)
+{
+	return container_of(b, struct passt, s.b);
+}
+
+/* ---- ports of this host ---- */
+
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
 };
 
-static int send_rest(struct stream *s)
+/* Could it be bound? Return: 0 or -errno. */
+static int try_bind(const union address *a, int type)
 {
-	ssize_t n;
+	int fd = socket(a->sa.sa_family, type | SOCK_CLOEXEC, 0), one = 1, err = 0;
 
-	while (s->rest_off < s->rest_len) {
-		n = send(s->b.fd[0], s->rest + s->rest_off, s->rest_len - s->rest_off,
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0)
-			return errno == EAGAIN ? -EAGAIN : -EPIPE;
-		s->rest_off += (size_t)n;
-	}
-	free(s->rest);
-	s->rest = NULL;
-	s->rest_off = s->rest_len = 0;
-	return 0;
-}
-
-/* Keep what the socket did not take: @sent bytes of the batch are gone. */
-static int keep_rest(struct stream *s, size_t sent)
-{
-	unsigned int i;
-
-	s->rest = malloc(s->batch_len - sent);
-	if (!s->rest)
-		return -EPIPE; /* half a frame is out: the stream is of no more use */
-	for (i = 0; i < s->num_iov; i++) {
-		size_t gone = KVMB_MIN(sent, s->batch[i].iov_len), n = s->batch[i].iov_len - gone;
-
-		memcpy(s->rest + s->rest_len, (char *)s->batch[i].iov_base + gone, n);
-		s->rest_len += n;
-		sent -= gone;
-	}
-	return -EAGAIN;
-}
-
-static int stream_commit(struct kvmb_net_backend *b, unsigned int q)
-{
-	struct stream *s = container_of(b, struct stream, b);
-	struct msghdr msg = { .msg_iov = s->batch, .msg_iovlen = s->num_iov };
-	int err = send_rest(s);
-	ssize_t n = 0;
-
-	(void)q;
-	if (!err && s->num_iov) {
-		n = sendmsg(b->fd[0], &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno != EAGAIN)
-			err = -EPIPE;
-		else if (n < 0 || (size_t)n < s->batch_len)
-			err = keep_rest(s, n < 0 ? 0 : (size_t)n);
-	}
-	s->num_iov = s->num_frames = 0;
-	s->batch_len = 0;
+	if (fd < 0)
+		return errno == EAFNOSUPPORT ? 0 : -errno;
+	if (type == SOCK_STREAM) /* as passt: connections that ended a moment ago are no matter */
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (a->sa.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, &a->sa, a->sa.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in)))
+		err = -errno;
+	close(fd);
 	return err;
 }
 
-static int stream_send(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-		       struct iovec *iov, int num, size_t len)
+/* @s: "[ADDRESS/]HOST_PORT:GUEST_PORT". What is no address is passt's to judge. Return: 0 or -errno. */
+static int try_forward(const char *s, int type, unsigned int *port)
 {
-	struct stream *s = container_of(b, struct stream, b);
-	int err;
+	const char *slash = strchr(s, '/');
+	union address v4 = { .in.sin_family = AF_INET }, v6 = { .in6.sin6_family = AF_INET6 };
+	char host[64] = "";
+	bool is4, is6;
+	int err = 0;
 
-	(void)vnet;
-	if (len > FRAME_MAX || num > BATCH_IOV)
-		return -EMSGSIZE;
-	if (s->rest)
-		return -EAGAIN;
-	if (s->num_frames == BATCH || s->num_iov + (unsigned int)num > BATCH_IOV) {
-		err = stream_commit(b, q);
-		if (err)
-			return err;
+	if (slash)
+		snprintf(host, sizeof(host), "%.*s", (int)(slash - s), s);
+	*port = (unsigned int)strtoul(slash ? slash + 1 : s, NULL, 10);
+	is4 = !slash || inet_pton(AF_INET, host, &v4.in.sin_addr) == 1;
+	is6 = !slash || inet_pton(AF_INET6, host, &v6.in6.sin6_addr) == 1;
+	v4.in.sin_port = v6.in6.sin6_port = htons((uint16_t)*port);
+	if (is4)
+		err = try_bind(&v4, type);
+	if (is6 && !err) {
+		err = try_bind(&v6, type);
+		if (!slash && err == -EADDRNOTAVAIL)
+			err = 0; /* a host without IPv6 */
 	}
-	s->words[s->num_frames] = htonl((uint32_t)len);
-	iov[0] = (struct iovec){ &s->words[s->num_frames++], sizeof(s->words[0]) };
-	memcpy(s->batch + s->num_iov, iov, (size_t)num * sizeof(*iov));
-	s->num_iov += (unsigned int)num;
-	s->batch_len += len + sizeof(s->words[0]);
-	return 0;
+	return err;
 }
 
-static int fill(struct stream *s)
+static int check_forward(const char *f, char *why)
 {
-	ssize_t n;
+	int type = strncmp(f, "udp:", 4) ? SOCK_STREAM : SOCK_DGRAM, err;
+	const char *proto = type == SOCK_STREAM ? "TCP" : "UDP";
+	unsigned int port;
 
-	if (s->in_off) {
-		memmove(s->in, s->in + s->in_off, s->in_len - s->in_off);
-		s->in_len -= s->in_off;
-		s->in_off = 0;
-	}
-	n = recv(s->b.fd[0], s->in + s->in_len, sizeof(s->in) - s->in_len, MSG_DONTWAIT);
-	if (n < 0)
-		return errno == EAGAIN ? -EAGAIN : -EPIPE;
-	if (!n)
-		return -EPIPE;
-	s->in_len += (size_t)n;
-	return 0;
-}
-
-static size_t iov_bytes(const struct iovec *iov, int num)
-{
-	size_t n = 0;
-
-	while (num--)
-		n += iov[num].iov_len;
-	return n;
-}
-
-static ssize_t stream_recv(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-			   struct iovec *iov, int num)
-{
-	struct stream *s = container_of(b, struct stream, b);
-	size_t have, len, off, n;
-	uint32_t word;
-	int err;
-
-	(void)q;
-	memset(vnet, 0, sizeof(*vnet));
-	iov++;
-	num--;
-	for (;;) {
-		have = s->in_len - s->in_off;
-		if (s->skip) {
-			n = KVMB_MIN(s->skip, have);
-			s->in_off += n;
-			s->skip -= n;
-			have -= n;
-		}
-		if (!s->skip && have >= sizeof(word)) {
-			memcpy(&word, s->in + s->in_off, sizeof(word));
-			len = ntohl(word);
-			if (len > iov_bytes(iov, num)) {
-				s->in_off += sizeof(word);
-				s->skip = len;
-				return -EMSGSIZE;
-			}
-			if (have - sizeof(word) >= len)
-				break;
-		}
-		err = fill(s);
-		if (err)
-			return err;
-	}
-	off = s->in_off + sizeof(word);
-	s->in_off = off + len;
-	for (have = len; have; iov++) {
-		n = KVMB_MIN(have, iov->iov_len);
-		memcpy(iov->iov_base, s->in + off, n);
-		off += n;
-		have -= n;
-	}
-	return (ssize_t)len;
-}
-
-static void drop_connection(struct stream *s)
-{
-	if (s->b.fd[0] >= 0)
-		close(s->b.fd[0]);
-	s->b.fd[0] = -1;
-	free(s->rest);
-	s->rest = NULL;
-	s->rest_off = s->rest_len = s->in_off = s->in_len = s->skip = s->batch_len = 0;
-	s->num_iov = s->num_frames = 0;
-	if (s->passt && s->passt->pid > 0) {
-		kill(s->passt->pid, SIGTERM);
-		waitpid(s->passt->pid, NULL, 0);
-		s->passt->pid = 0;
-	}
-}
-
-static void stream_destroy(struct kvmb_net_backend *b)
-{
-	struct stream *s = container_of(b, struct stream, b);
-	unsigned int i;
-
-	drop_connection(s);
-	for (i = 0; s->passt && s->passt->forward[i]; i++)
-		free(s->passt->forward[i]);
-	free(s->passt);
-	free(s);
+	if (!strncmp(f, "udp:", 4) || !strncmp(f, "tcp:", 4))
+		f += 4;
+	err = try_forward(f, type, &port);
+	if (err == -EACCES && port < 1024)
+		snprintf(why, KVMB_NET_WHY, "%s port %u of this host: %s; take one from 1024 on, or lower "
+			 "net.ipv4.ip_unprivileged_port_start", proto, port, strerror(-err));
+	else if (err == -EADDRINUSE)
+		snprintf(why, KVMB_NET_WHY, "%s port %u of this host is in use; take another", proto, port);
+	else if (err)
+		snprintf(why, KVMB_NET_WHY, "%s port %u of this host (%.80s): %s", proto, port, f, strerror(-err));
+	return err;
 }
 
 /* ---- passt itself ---- */
 
-/* Return: 0, or -errno; -ENOENT when it is not installed, -ECHILD when it ended at once. */
-static int start_passt(struct stream *s)
+static const char *const *make_argv(const struct passt *p, const char *fd, const char *mtu, const char **argv)
 {
-	const char *argv[16 + 2 * MAX_FORWARD];
 	unsigned int n = 0, i;
-	char fd[16], mtu[16];
-	int sv[2], status;
-	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
-		return -errno;
-	snprintf(fd, sizeof(fd), "%d", sv[1]);
-	snprintf(mtu, sizeof(mtu), "%u", s->passt->mtu);
 	argv[n++] = "passt";
 	argv[n++] = "--foreground";
 	argv[n++] = "--quiet";
+	argv[n++] = "--pid";
+	argv[n++] = KVMB_CHILD_PID_FILE;
 	argv[n++] = "--mtu";
 	argv[n++] = mtu;
 	argv[n++] = "--fd";
 	argv[n++] = fd;
-	for (i = 0; s->passt->forward[i]; i++) {
-		const char *f = s->passt->forward[i];
+	for (i = 0; p->forward[i]; i++) {
+		const char *f = p->forward[i];
 
 		argv[n++] = strncmp(f, "udp:", 4) ? "-t" : "-u";
 		argv[n++] = strncmp(f, "udp:", 4) && strncmp(f, "tcp:", 4) ? f : f + 4;
 	}
 	argv[n] = NULL;
-	pid = kvmb_spawn(argv, &sv[1], 1, -1);
-	close(sv[1]);
-	usleep(START_MS * 1000);
-	if (pid < 0 || waitpid(pid, &status, WNOHANG) == pid) {
-		close(sv[0]);
-		return pid < 0 ? (int)pid : WIFEXITED(status) && WEXITSTATUS(status) == 127 ? -ENOENT : -ECHILD;
-	}
-	s->passt->pid = pid;
-	s->b.fd[0] = sv[0];
-	return 0;
+	return argv;
 }
 
-static int stream_revive(struct kvmb_net_backend *b)
+/* Return: 0, *@ours = our end of its socket; or -errno with a reason in b.problem. */
+static int start_passt(struct passt *p, int *ours)
 {
-	struct stream *s = container_of(b, struct stream, b);
-
-	drop_connection(s);
-	return s->passt ? start_passt(s) : -ENOTCONN;
-}
-
-static const struct kvmb_net_backend_ops stream_ops = {
-	.kind = "user",
-	.send = stream_send,
-	.commit = stream_commit,
-	.recv = stream_recv,
-	.revive = stream_revive,
-	.destroy = stream_destroy,
-};
-
-struct kvmb_net_backend *kvmb_net_stream_open(int fd)
-{
-	struct stream *s = kvmb_xzalloc(sizeof(*s));
-
-	s->b.ops = &stream_ops;
-	s->b.num_queues = 1;
-	s->b.fd[0] = fd;
-	return &s->b;
-}
-
-struct kvmb_net_backend *kvmb_net_passt_open(const char *const *forward, unsigned int num,
-					     uint32_t mtu, char *why)
-{
-	struct stream *s = container_of(kvmb_net_stream_open(-1), struct stream, b);
+	const char *argv[16 + 2 * MAX_FORWARD];
+	char fd[16], mtu[16], *why = p->s.b.problem;
 	unsigned int i;
+	int sv[2], err = 0;
+
+	for (i = 0; p->forward[i] && !err; i++)
+		err = check_forward(p->forward[i], why);
+	if (err)
+		return err;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv)) {
+		err = -errno;
+	} else {
+		snprintf(fd, sizeof(fd), "%d", sv[1]);
+		snprintf(mtu, sizeof(mtu), "%u", p->mtu);
+		err = kvmb_child_start(&p->child, make_argv(p, fd, mtu, argv), &sv[1], 1, p->ready_ms);
+		close(sv[1]);
+		if (!err)
+			*ours = sv[0];
+		else
+			close(sv[0]);
+	}
+	if (err)
+		snprintf(why, KVMB_NET_WHY, "cannot start passt: %s", strerror(-err));
+	return err;
+}
+
+static void say_why(struct passt *p)
+{
+	char *why = p->s.b.problem;
+
+	if (WIFEXITED(p->child.status) && WEXITSTATUS(p->child.status) == 127 && !p->child.words[0])
+		snprintf(why, KVMB_NET_WHY, "passt is not installed; try: apt install passt, or --nic none");
+	else
+		kvmb_child_why(&p->child, "passt", why, KVMB_NET_WHY);
+}
+
+static void drop_next(struct passt *p)
+{
+	if (p->next_fd >= 0)
+		close(p->next_fd);
+	p->next_fd = -1;
+}
+
+static void on_child(void *arg, enum kvmb_child_news news)
+{
+	struct passt *p = arg;
+
+	if (news == KVMB_CHILD_IS_READY) {
+		p->news(p->arg, KVMB_BACKEND_READY);
+		return;
+	}
+	drop_next(p);
+	if (news == KVMB_CHILD_FAILED || p->child.words[0] || WIFSIGNALED(p->child.status))
+		say_why(p);
+	p->news(p->arg, news == KVMB_CHILD_FAILED ? KVMB_BACKEND_REFUSED : KVMB_BACKEND_ENDED);
+}
+
+static int passt_revive(struct kvmb_net_backend *b)
+{
+	struct passt *p = passt_of(b);
 	int err;
 
-	s->passt = kvmb_xzalloc(sizeof(*s->passt));
-	s->passt->mtu = s->b.mtu = mtu;
-	for (i = 0; i < num && i < MAX_FORWARD; i++)
-		s->passt->forward[i] = strdup(forward[i]);
-	err = start_passt(s);
-	if (!err)
-		return &s->b;
-	if (err == -ENOENT)
-		snprintf(why, KVMB_NET_WHY, "passt is not installed; try: apt install passt, or --nic none");
-	else if (err == -ECHILD)
-		snprintf(why, KVMB_NET_WHY, "passt does not start (a forwarded port in use, or no interface "
-			 "with a route; run it by hand to see), or use --nic none");
-	else
-		snprintf(why, KVMB_NET_WHY, "cannot start passt: %s", strerror(-err));
-	stream_destroy(&s->b);
+	kvmb_stream_drop(&p->s);
+	if (p->child.state == KVMB_CHILD_READY && p->next_fd >= 0) {
+		b->fd[0] = p->next_fd;
+		p->next_fd = -1;
+		b->problem[0] = 0;
+		return 0;
+	}
+	if (p->child.state == KVMB_CHILD_READY) /* it has hung up, but is still there */
+		kvmb_child_end(&p->child);
+	if (p->child.state != KVMB_CHILD_NONE)
+		return -EINPROGRESS;
+	err = start_passt(p, &p->next_fd);
+	return err ? err : -EINPROGRESS;
+}
+
+static void ignore(void *arg, enum kvmb_net_backend_news news)
+{
+	(void)arg, (void)news;
+}
+
+static void passt_attach(struct kvmb_net_backend *b, void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg)
+{
+	passt_of(b)->news = news ? news : ignore;
+	passt_of(b)->arg = arg;
+}
+
+static void passt_destroy(struct kvmb_net_backend *b)
+{
+	struct passt *p = passt_of(b);
+	unsigned int i;
+
+	kvmb_stream_drop(&p->s);
+	drop_next(p);
+	kvmb_child_fini(&p->child);
+	for (i = 0; p->forward[i]; i++)
+		free(p->forward[i]);
+	free(p);
+}
+
+static const struct kvmb_net_backend_ops passt_ops = {
+	.kind = "user",
+	.send = kvmb_stream_send,
+	.commit = kvmb_stream_commit,
+	.recv = kvmb_stream_recv,
+	.revive = passt_revive,
+	.attach = passt_attach,
+	.destroy = passt_destroy,
+};
+
+struct kvmb_net_backend *kvmb_net_passt_open(const struct kvmb_passt_spec *spec, struct kvmb_loop *loop, char *why)
+{
+	struct passt *p = kvmb_xzalloc(sizeof(*p));
+	unsigned int i;
+
+	p->s.b.ops = &passt_ops;
+	p->s.b.num_queues = 1;
+	p->s.b.fd[0] = p->next_fd = -1;
+	p->mtu = p->s.b.mtu = spec->mtu;
+	p->ready_ms = spec->ready_ms ? spec->ready_ms : READY_MS;
+	p->news = ignore;
+	for (i = 0; i < spec->num_forwards && i < MAX_FORWARD; i++)
+		p->forward[i] = strdup(spec->forwards[i]);
+	kvmb_child_init(&p->child, loop, on_child, p);
+	p->child.noise = "Failed to send "; /* "... 47 bytes to syslog", where there is none */
+	if (!start_passt(p, &p->s.b.fd[0]))
+		return &p->s.b;
+	snprintf(why, KVMB_NET_WHY, "%s", p->s.b.problem);
+	passt_destroy(&p->s.b);
 	return NULL;
+}
+
+int kvmb_net_passt_wait(struct kvmb_net_backend *b, char *why)
+{
+	struct passt *p = passt_of(b);
+	int err = kvmb_child_wait_ready(&p->child);
+
+	if (!err)
+		return 0;
+	say_why(p);
+	snprintf(why, KVMB_NET_WHY, "%s", b->problem);
+	return err;
 }

@@ -58,6 +58,7 @@ struct kvmb_net_info {
 	bool link, mac_spoof, connected; /* connected: the backend is there */
 	u64 rate;
 	u32 restarts;		   /* of the backend */
+	const char *problem;	   /* why the backend is not there, "" = nothing is known or nothing is wrong */
 	u32 nvsp_version;	   /* 0 = not up */
 	bool rsc, rss;		   /* coalesced frames go in; the guest set an RSS table */
 };

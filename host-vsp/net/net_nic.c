@@ -2,14 +2,17 @@
 /*
  * The NIC as the VMM sees it: made, offered, changed, removed, asked. Bus thread.
  *
- * A backend that is gone is begun anew if it can be (passt), at once and then every second;
- * meanwhile the guest sees an unplugged cable.
+ * A backend that is gone is begun anew if it can be (passt): at once, and from then on with pauses
+ * that grow from a second to half a minute, until one has lived for a while. Meanwhile the guest
+ * sees an unplugged cable. Nothing of it is waited for here: revive() says that there will be news.
  */
 #include "host-vsp/net/net_priv.h"
 #include "lib/log.h"
 #include "lib/util.h"
 
-#define REVIVE_MS 1000u
+#define REVIVE_MIN_MS 1000u /* between the second start of a backend and the third; doubled from then on */
+#define REVIVE_MAX_MS 30000u
+#define LIVED_MS 10000u	   /* a backend that ends before it was so old is started more and more slowly */
 #define UNPLUG_MS 500u	   /* for the guest to see its cable pulled */
 #define LINK_NEWS_MS 2500u /* the same when it has had other news of late */
 
@@ -30,6 +33,21 @@ static void kick_all(struct kvmb_net *n)
 	}
 }
 
+/* ---- a backend that is gone ---- */
+
+static void revive_later(struct kvmb_net *n)
+{
+	kvmb_timer_set(&n->revive_timer, n->revive_ms);
+	n->revive_ms = n->revive_ms ? KVMB_MIN(2 * n->revive_ms, REVIVE_MAX_MS) : REVIVE_MIN_MS;
+}
+
+static void refused(struct kvmb_net *n)
+{
+	revive_later(n);
+	kvmb_warn_ratelimited(n->name, "the %s network does not come back: %s; trying again", n->backend->ops->kind,
+			      n->backend->problem);
+}
+
 static void revive(void *arg)
 {
 	struct kvmb_net *n = arg;
@@ -43,12 +61,14 @@ static void revive(void *arg)
 		__atomic_store_n(&n->backend_gone, false, __ATOMIC_RELEASE);
 	}
 	net_slot_unlock(&n->slots[0]);
-	if (err) {
-		kvmb_timer_set(&n->revive_timer, REVIVE_MS);
-		return;
+	if (!err) {
+		n->there = true;
+		n->born_ms = kvmb_now_ms();
+		kvmb_info(n->name, "the %s network is back", n->backend->ops->kind);
+		kick_all(n);
+	} else if (err != -EINPROGRESS) {
+		refused(n);
 	}
-	kvmb_info(n->name, "the %s network is back", n->backend->ops->kind);
-	kick_all(n);
 }
 
 static void on_gone(void *arg)
@@ -56,12 +76,34 @@ static void on_gone(void *arg)
 	struct kvmb_net *n = arg;
 	bool again = n->backend->ops->revive;
 
-	kvmb_warn(n->name, "the %s network%s%s is gone; %s", n->backend->ops->kind,
-		  n->backend->detail[0] ? " " : "", n->backend->detail,
-		  again ? "starting it again" : "the guest sees an unplugged cable");
+	n->there = false;
+	kvmb_warn_ratelimited(n->name, "the %s network%s%s is gone%s%s; %s", n->backend->ops->kind,
+			      n->backend->detail[0] ? " " : "", n->backend->detail,
+			      n->backend->problem[0] ? ": " : "", n->backend->problem,
+			      again ? "starting it again" : "the guest sees an unplugged cable");
 	kick_all(n);
-	if (again)
+	if (!again)
+		return;
+	if (kvmb_now_ms() - n->born_ms >= LIVED_MS)
+		n->revive_ms = 0;
+	revive_later(n);
+}
+
+static void on_news(void *arg, enum kvmb_net_backend_news news)
+{
+	struct kvmb_net *n = arg;
+
+	if (n->there) {
+		if (news != KVMB_BACKEND_ENDED)
+			return;
+		__atomic_store_n(&n->backend_gone, true, __ATOMIC_RELEASE);
+		kvmb_loop_unpost(n->loop, &n->gone_work); /* a worker may have noticed, too */
+		on_gone(n);
+	} else if (news == KVMB_BACKEND_REFUSED) {
+		refused(n);
+	} else if (!n->revive_timer.due_ms) {
 		revive(n);
+	}
 }
 
 static void get_stats(void *arg, struct kvmb_net_stats *st)
@@ -105,6 +147,10 @@ struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_n
 	kvmb_work_init(&n->gone_work, on_gone, n);
 	kvmb_timer_init(&n->revive_timer, loop, revive, n);
 	kvmb_timer_init(&n->remove_timer, loop, revoke, n);
+	n->there = true;
+	n->born_ms = kvmb_now_ms();
+	if (backend->ops->attach)
+		backend->ops->attach(backend, on_news, n);
 	return n;
 }
 
@@ -200,7 +246,8 @@ void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 	*i = (struct kvmb_net_info){ .index = n->spec.index, .kind = n->backend->ops->kind,
 				     .detail = n->backend->detail, .num_queues = n->num_queues,
 				     .vlan = n->spec.vlan, .mac_spoof = n->spec.mac_spoof,
-				     .rate = n->spec.rate, .restarts = n->restarts };
+				     .rate = n->spec.rate, .restarts = n->restarts,
+				     .problem = n->backend->problem };
 	net_slot_lock(&n->slots[0]);
 	memcpy(i->mac, n->rndis.mac, sizeof(i->mac));
 	i->mtu = n->spec.mtu;

@@ -173,6 +173,9 @@ struct kvmb_net {
 	struct kvmb_timer revive_timer, remove_timer;
 	u64 link_ms;		  /* when the guest last had news of its link */
 	u32 restarts;
+	bool there;		  /* the backend is, as far as this thread knows: backend_gone is quicker */
+	u64 born_ms;		  /* when the backend was last begun */
+	u32 revive_ms;		  /* next pause before it is begun again */
 	void (*removed)(void *arg, struct kvmb_net *n);
 	void *removed_arg;
 };

@@ -191,6 +191,8 @@ static void on_backend(struct net_queue *q, u32 events)
 	struct kvmb_net_backend *b = q->n->backend;
 	int err;
 
+	if (__atomic_load_n(&q->n->backend_epoch, __ATOMIC_ACQUIRE) != q->backend_epoch)
+		return; /* that was news of a descriptor which is closed */
 	if (events & EPOLLOUT && q->full) {
 		err = b->ops->commit(b, q->index);
 		q->full = err == -EAGAIN;

@@ -24,6 +24,13 @@ info() { "$KVMBUS" nic u list --json | python3 -c "import json,sys; print(json.l
 wait_log u "GUEST: listening" 120
 page=$(python3 -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:2222/hello", timeout=30).read().decode())') || fail "the forwarded port leads nowhere"
 [ "$page" = "hello from the guest" ] || fail "the forwarded port gave: $page"
+refused() { # WORDS NIC: it is not added, and that is why
+	if "$KVMBUS" nic u add "$2" >"$W/out" 2>&1; then fail "added: $2"; fi
+	grep -qF "$1" "$W/out" || fail "nic add $2: $(cat "$W/out")"
+}
+refused "TCP port 2222 of this host is in use" user,forward=2222:23
+[ -z "$NOBODY" ] || refused "TCP port 80 of this host: Permission denied; take one from 1024 on" user,forward=80:80
+"$KVMBUS" nic u add user >"$W/out" 2>&1 && "$KVMBUS" nic u remove net1 >>"$W/out" 2>&1 || fail "nic add, remove: $(cat "$W/out")"
 QUIET=1
 before=$(grep -m1 'GUEST: address' "$W/u.log")
 kill -9 $(pgrep -P $PID_u passt) || fail "no passt"

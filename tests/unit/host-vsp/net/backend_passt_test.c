@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * passt that does what it should not: fake_passt.c is found in its place. What matters is that the main
+ * thread never waits for it, that it is not started in a storm, and that its user learns why.
+ */
+#include "host-vsp/net/net.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "tests/harness/net_guest.h"
+
+#define BLOCKED_MS 100u /* longest that one round of the loop may take: starting a process takes some of it */
+
+static char starts_file[64], why[KVMB_NET_WHY];
+static struct kvmb_loop *loop;
+
+static int group_setup(void **state)
+{
+	char self[4096], path[8192];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	(void)state;
+	self[n > 0 ? n : 0] = 0;
+	snprintf(path, sizeof(path), "%s:%s", dirname(self), getenv("PATH"));
+	setenv("PATH", path, 1);
+	snprintf(starts_file, sizeof(starts_file), "/tmp/kvmb-passt-%d", (int)getpid());
+	setenv("FAKE_PASST_STARTS", starts_file, 1);
+	kvmb_log_set_level(KVMB_LOG_ERR);
+	return 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	return unlink(starts_file);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	close(open(starts_file, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
+	loop = kvmb_loop_create();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	kvmb_loop_destroy(loop);
+	return 0;
+}
+
+static struct kvmb_net_backend *open_as(const char *mode, const char *forward, unsigned int ready_ms)
+{
+	struct kvmb_passt_spec spec = { .forwards = &forward, .num_forwards = forward != NULL, .mtu = 1500,
+					.ready_ms = ready_ms };
+
+	setenv("FAKE_PASST", mode, 1);
+	why[0] = 0;
+	return kvmb_net_passt_open(&spec, loop, why);
+}
+
+/* Process ids of those that were started. Return: how many. */
+static u32 started(pid_t *pids, u32 max)
+{
+	FILE *file = fopen(starts_file, "r");
+	u32 n = 0;
+	int pid;
+
+	while (fscanf(file, "%d", &pid) == 1) {
+		if (n < max)
+			pids[n] = pid;
+		n++;
+	}
+	fclose(file);
+	return n;
+}
+
+static void it_is_ready_when_it_says_so(void **state)
+{
+	struct kvmb_net_backend *b = open_as("good", NULL, 0);
+
+	(void)state;
+	assert_non_null(b);
+	assert_int_equal(kvmb_net_passt_wait(b, why), 0);
+	assert_true(b->fd[0] >= 0);
+	b->ops->destroy(b);
+}
+
+static void its_last_words_are_the_reason(void **state)
+{
+	struct kvmb_net_backend *b = open_as("loud", NULL, 0);
+
+	(void)state;
+	assert_non_null(b);
+	assert_int_not_equal(kvmb_net_passt_wait(b, why), 0);
+	assert_string_equal(why, "passt: No routable interface for IPv4, exiting");
+	b->ops->destroy(b);
+}
+
+static void one_that_talks_does_not_stand_still(void **state)
+{
+	struct kvmb_net_backend *b = open_as("chatty", NULL, 0);
+
+	(void)state;
+	assert_int_equal(kvmb_net_passt_wait(b, why), 0);
+	b->ops->destroy(b);
+}
+
+static void one_that_never_answers_is_given_up(void **state)
+{
+	u64 start = kvmb_now_ms();
+	struct kvmb_net_backend *b = open_as("silent", NULL, 200);
+
+	(void)state;
+	assert_int_equal(kvmb_net_passt_wait(b, why), -ETIMEDOUT);
+	assert_string_equal(why, "passt does not say that it is ready");
+	b->ops->destroy(b);
+	assert_true(kvmb_now_ms() - start < 200 + 2 * 500 + 1000);
+}
+
+static void one_that_is_not_there_is_named(void **state)
+{
+	char *path = strdup(getenv("PATH"));
+	struct kvmb_net_backend *b;
+
+	(void)state;
+	setenv("PATH", "/nonexistent", 1);
+	b = open_as("good", NULL, 0);
+	setenv("PATH", path, 1);
+	free(path);
+	assert_int_not_equal(kvmb_net_passt_wait(b, why), 0);
+	assert_string_equal(why, "passt is not installed; try: apt install passt, or --nic none");
+	b->ops->destroy(b);
+}
+
+static void a_port_that_cannot_be_bound_is_told(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char forward[64];
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	getsockname(fd, (struct sockaddr *)&a, &len);
+	snprintf(forward, sizeof(forward), "%u:22", ntohs(a.sin_port)); /* IPv6's is free, of which passt makes do */
+	assert_null(open_as("good", forward, 0));
+	assert_non_null(strstr(why, "is in use; take another"));
+	snprintf(forward, sizeof(forward), "127.0.0.1/%u:22", ntohs(a.sin_port));
+	assert_null(open_as("good", forward, 0));
+	assert_non_null(strstr(why, "is in use; take another"));
+	close(fd);
+	assert_null(open_as("good", "udp:192.0.2.77/5000:5000", 0));
+	assert_non_null(strstr(why, "UDP port 5000 of this host (192.0.2.77/5000:5000): Cannot assign"));
+	assert_int_equal(started(NULL, 0), 0);
+}
+
+static void a_privileged_port_is_told_to_a_user(void **state)
+{
+	(void)state;
+	if (!geteuid() && seteuid(65534))
+		skip();
+	if (!open_as("good", "80:80", 0))
+		assert_non_null(strstr(why, "TCP port 80 of this host: Permission denied; take one from 1024 on"));
+	else
+		print_message("here everybody may bind to port 80\n");
+	assert_int_equal(seteuid(getuid()), 0);
+}
+
+static void it_ends_in_bounded_time(void **state)
+{
+	struct kvmb_net_backend *b = open_as("deaf", NULL, 0);
+	pid_t pid;
+	u64 start;
+
+	(void)state;
+	assert_int_equal(kvmb_net_passt_wait(b, why), 0);
+	assert_int_equal(started(&pid, 1), 1);
+	start = kvmb_now_ms();
+	b->ops->destroy(b);
+	assert_true(kvmb_now_ms() - start < 2 * 500 + 500);
+	assert_int_equal(kill(pid, 0), -1); /* and it has been waited for */
+	print_message("ended after %llu ms\n", (unsigned long long)(kvmb_now_ms() - start));
+}
+
+/* ---- in a NIC ---- */
+
+static u64 longest; /* ms that a round of the loop took, waiting aside */
+
+static int setup_box(void **state)
+{
+	static struct kvmb_net_spec spec = { .mtu = 1500, .max_queues = 1 };
+	struct kvmb_passt_spec passt = { .mtu = 1500 };
+	struct kvmb_net_backend *b;
+
+	setup(state);
+	kvmb_loop_destroy(loop);
+	setenv("FAKE_PASST", "good", 1);
+	memcpy(spec.mac, mac, sizeof(mac));
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	b = kvmb_net_passt_open(&passt, f.loop, why);
+	assert_int_equal(kvmb_net_passt_wait(b, why), 0);
+	nic = kvmb_net_create(&spec, b, f.loop);
+	open_box();
+	longest = 0;
+	return 0;
+}
+
+static int teardown_box(void **state)
+{
+	(void)state;
+	unbox();
+	return 0;
+}
+
+static void run_for(u64 ms)
+{
+	u64 end = kvmb_now_ms() + ms, start;
+
+	while (kvmb_now_ms() < end) {
+		start = kvmb_now_ms();
+		kvmb_loop_once(f.loop, 0);
+		longest = KVMB_MAX(longest, kvmb_now_ms() - start);
+		usleep(1000);
+	}
+}
+
+static struct kvmb_net_info info_now(void)
+{
+	struct kvmb_net_info i;
+
+	kvmb_net_get_info(nic, &i);
+	return i;
+}
+
+static bool comes_back(u32 restarts, u64 ms)
+{
+	u64 end = kvmb_now_ms() + ms;
+
+	while (kvmb_now_ms() < end && (info_now().restarts < restarts || !info_now().connected))
+		run_for(10);
+	return info_now().restarts == restarts && info_now().connected;
+}
+
+static void one_that_dies_is_back_at_once(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	bring_up();
+	started(&pid, 1);
+	kill(pid, SIGKILL);
+	assert_true(comes_back(1, 900));
+	assert_string_equal(info_now().problem, "");
+	assert_int_equal(started(&pid, 1), 2);
+}
+
+/* It hangs up and does not end when it is told to: nobody waits for it, and it is killed. */
+static void one_that_ignores_sigterm_holds_nobody_up(void **state)
+{
+	pid_t pids[16];
+	u32 n;
+
+	(void)state;
+	bring_up();
+	setenv("FAKE_PASST", "stubborn", 1);
+	started(pids, 1);
+	kill(pids[0], SIGKILL);
+	run_for(6000);
+	n = started(pids, 16);
+	print_message("%u starts in 6 s, longest round %llu ms\n", n, (unsigned long long)longest);
+	assert_true(n >= 3 && n <= 5);
+	assert_true(longest < BLOCKED_MS);
+	assert_int_equal(kill(pids[1], 0), -1);
+	setenv("FAKE_PASST", "good", 1);
+	n = info_now().restarts;
+	assert_true(comes_back(n + 1, 12000));
+	assert_true(longest < BLOCKED_MS);
+}
+
+static void one_that_dies_in_a_loop_is_started_more_and_more_slowly(void **state)
+{
+	pid_t pid;
+	u32 n;
+
+	(void)state;
+	bring_up();
+	setenv("FAKE_PASST", "loop", 1);
+	started(&pid, 1);
+	kill(pid, SIGKILL);
+	run_for(5000); /* at 0, 1, 3 and 7 seconds */
+	n = started(&pid, 1);
+	print_message("%u starts in 5 s, longest round %llu ms\n", n, (unsigned long long)longest);
+	assert_true(n >= 3 && n <= 5);
+	assert_true(longest < BLOCKED_MS);
+	assert_false(info_now().connected);
+}
+
+static void what_keeps_it_from_coming_back_is_told(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	bring_up();
+	setenv("FAKE_PASST", "loud", 1);
+	started(&pid, 1);
+	kill(pid, SIGKILL);
+	run_for(500);
+	assert_false(info_now().connected);
+	assert_string_equal(info_now().problem, "passt: No routable interface for IPv4, exiting");
+}
+
+#define BOX(name) cmocka_unit_test_setup_teardown(name, setup_box, teardown_box)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(it_is_ready_when_it_says_so), T(its_last_words_are_the_reason), T(one_that_talks_does_not_stand_still),
+		T(one_that_never_answers_is_given_up), T(one_that_is_not_there_is_named),
+		T(a_port_that_cannot_be_bound_is_told), T(a_privileged_port_is_told_to_a_user),
+		T(it_ends_in_bounded_time), BOX(one_that_dies_is_back_at_once),
+		BOX(one_that_ignores_sigterm_holds_nobody_up),
+		BOX(one_that_dies_in_a_loop_is_started_more_and_more_slowly), BOX(what_keeps_it_from_coming_back_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
