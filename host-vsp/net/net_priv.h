@@ -269,18 +269,22 @@ static inline bool net_link_up(struct kvmb_net *n)
 }
 
 /* net_vsp.c: the protocol */
-extern const struct kvmb_vsp_ops net_vsp_ops;
 void net_fail(struct net_queue *q, const char *why, int err);
 int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max);
-void net_slot_enter(struct net_slot *s); /* its worker */
-void net_slot_lock(struct net_slot *s);	 /* anybody else */
-void net_slot_unlock(struct net_slot *s);
 void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet); /* NULL: without content */
 void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet);
 bool net_flush_held(struct net_queue *q);
 int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt); /* 0; -EAGAIN: leave it */
 void net_forget_guest(struct kvmb_net *n); /* every lock held, or no channel open */
-void net_backend_lost(struct net_queue *q);
+
+/* net_queue.c: locks, and the life of queues */
+extern const struct kvmb_vsp_ops net_vsp_ops;
+void net_slot_enter(struct net_slot *s); /* its worker */
+void net_slot_lock(struct net_slot *s);	 /* anybody else */
+void net_slot_unlock(struct net_slot *s);
+void net_lock_others(struct kvmb_net *n); /* primary's worker, which holds its own */
+void net_unlock_others(struct kvmb_net *n, bool news);
+void net_backend_lost(struct net_queue *q); /* any worker */
 
 /* net_tx.c: frames out */
 int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m);

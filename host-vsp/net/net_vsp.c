@@ -33,45 +33,6 @@ void net_fail(struct net_queue *q, const char *why, int err)
 	kvmb_chan_fail(q->ch, why, err);
 }
 
-void net_slot_enter(struct net_slot *s)
-{
-	pthread_mutex_lock(&s->gate);
-	pthread_mutex_lock(&s->lock);
-	pthread_mutex_unlock(&s->gate);
-}
-
-void net_slot_lock(struct net_slot *s)
-{
-	__atomic_fetch_add(&s->waiting, 1, __ATOMIC_RELAXED);
-	net_slot_enter(s);
-	__atomic_fetch_sub(&s->waiting, 1, __ATOMIC_RELAXED);
-}
-
-void net_slot_unlock(struct net_slot *s)
-{
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void lock_others(struct kvmb_net *n) /* primary's worker, which holds its own */
-{
-	unsigned int i;
-
-	for (i = 1; i < n->num_queues; i++)
-		net_slot_lock(&n->slots[i]);
-}
-
-/* @news: what they sleep on may be another thing now: buffers, filters */
-static void unlock_others(struct kvmb_net *n, bool news)
-{
-	unsigned int i;
-
-	for (i = 1; i < n->num_queues; i++) {
-		if (news && n->slots[i].q)
-			kvmb_worker_kick(&n->slots[i].q->worker);
-		net_slot_unlock(&n->slots[i]);
-	}
-}
-
 /* ---- buffers ---- */
 
 static int take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
@@ -367,9 +328,9 @@ static void handle_nvsp(struct net_queue *q, const struct kvmb_pkt *pkt,
 		return;
 	}
 	net_tx_commit(q); /* what it changes may be a buffer that frames are taken from */
-	lock_others(q->n);
+	net_lock_others(q->n);
 	answer = nvsp_request(q, m, &a);
-	unlock_others(q->n, true);
+	net_unlock_others(q->n, true);
 	if (pkt->flags & KVMB_PKT_FLAG_COMPLETE)
 		net_complete(q, pkt->trans_id, answer ? &a : NULL, false);
 	if (!had && q->n->num_subs)
@@ -406,12 +367,12 @@ static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
 		kvmb_iov_read(iov, num, 0, msg, len);
 		was = n->rndis.initialised;
 		net_tx_commit(q);
-		lock_others(n);
+		net_lock_others(n);
 		r = kvmb_rndis_control(&n->rndis, msg, len, q->reply, &changed);
 		if (!was && n->rndis.initialised && n->backend->ops->set_offload)
 			n->backend->ops->set_offload(n->backend, true, false, false);
 		rndis_changed(n, changed, old_filter);
-		unlock_others(n, changed);
+		net_unlock_others(n, changed);
 	}
 	if (r < 0)
 		net_count(&q->io->stats.errors, 1);
@@ -453,14 +414,7 @@ int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt)
 	return 0;
 }
 
-/* ---- the life of channels; bus thread ---- */
-
-void net_backend_lost(struct net_queue *q)
-{
-	if (__atomic_exchange_n(&q->n->backend_gone, true, __ATOMIC_ACQ_REL))
-		return;
-	kvmb_loop_post(q->n->loop, &q->n->gone_work);
-}
+/* ---- afresh ---- */
 
 /* The guest's driver starts afresh. Every lock held. */
 void net_forget_guest(struct kvmb_net *n)
@@ -476,155 +430,3 @@ void net_forget_guest(struct kvmb_net *n)
 	if (n->backend->ops->set_offload)
 		n->backend->ops->set_offload(n->backend, false, false, false);
 }
-
-static void lock_all(struct kvmb_net *n)
-{
-	net_slot_lock(&n->slots[0]);
-	lock_others(n);
-}
-
-static void unlock_all(struct kvmb_net *n)
-{
-	unlock_others(n, false);
-	net_slot_unlock(&n->slots[0]);
-}
-
-/* Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick this one. */
-static void detach(struct net_queue *q)
-{
-	struct kvmb_net *n = q->n;
-
-	if (q->joined)
-		return;
-	kvmb_worker_stop(&q->worker);
-	kvmb_worker_join(&q->worker);
-	q->joined = true;
-	lock_all(n);
-	q->slot->q = NULL;
-	q->slot->stats.open = false;
-	if (q->index)
-		net_sections_return(q);
-	else
-		net_forget_guest(n);
-	unlock_all(n);
-	net_worker_fini(q);
-	if (n->backend->ops->set_queue && q->index)
-		n->backend->ops->set_queue(n->backend, q->index, false);
-}
-
-static void free_queue(struct net_queue *q)
-{
-	free(q->bounce);
-	free(q);
-}
-
-static struct net_queue *new_queue(struct kvmb_net *n, struct kvmb_chan *ch)
-{
-	struct net_queue *q = kvmb_xzalloc(sizeof(*q));
-
-	q->n = n;
-	q->index = kvmb_chan_index(ch);
-	q->slot = &n->slots[q->index];
-	q->ch = ch;
-	q->io = kvmb_chan_io(ch);
-	q->gm = kvmb_bus_vmm(kvmb_chan_bus(ch))->gm;
-	q->free = NET_NO_SECTION;
-	q->backend_fd = -1;
-	if (n->spec.vlan)
-		q->bounce = kvmb_xzalloc(NET_BOUNCE_SIZE);
-	return q;
-}
-
-static int net_open(struct kvmb_chan *ch)
-{
-	struct kvmb_net *n = kvmb_chan_dev(ch);
-	unsigned int i = kvmb_chan_index(ch);
-	struct net_queue *q;
-	char name[16];
-	int err;
-
-	if (i >= n->num_queues)
-		return -EPROTO;
-	if (n->slots[i].q)
-		detach(n->slots[i].q); /* a sub-channel of before, whose end is still being dealt with */
-	q = new_queue(n, ch);
-	err = net_worker_init(q);
-	if (err) {
-		free_queue(q);
-		return err;
-	}
-	lock_all(n);
-	if (i > n->num_subs) {
-		unlock_all(n);
-		net_worker_fini(q);
-		free_queue(q);
-		return -EPROTO;
-	}
-	q->slot->q = q;
-	q->slot->stats.open = true;
-	if (i) {
-		net_sections_take(q, n->num_subs + 1);
-	} else {
-		n->rndis.link = q->told_link = net_link_up(n);
-		n->link_ms = kvmb_now_ms();
-	}
-	q->rx_epoch = __atomic_load_n(&n->rx_epoch, __ATOMIC_ACQUIRE);
-	q->backend_epoch = q->told_epoch = __atomic_load_n(&n->backend_epoch, __ATOMIC_ACQUIRE);
-	unlock_all(n);
-	if (n->backend->ops->set_queue && i)
-		n->backend->ops->set_queue(n->backend, i, true);
-	snprintf(name, sizeof(name), "%.8s/%u", n->name, i);
-	err = kvmb_worker_start(&q->worker, name, net_worker_run, q);
-	if (err) {
-		detach(q);
-		free_queue(q);
-		return err;
-	}
-	q->io->priv = q;
-	return 0;
-}
-
-static void net_close(struct kvmb_chan *ch)
-{
-	struct net_queue *q = kvmb_chan_io(ch)->priv;
-
-	kvmb_worker_stop(&q->worker);
-}
-
-static void net_closed(struct kvmb_chan *ch)
-{
-	struct net_queue *q = kvmb_chan_io(ch)->priv;
-
-	detach(q);
-	free_queue(q);
-}
-
-/* No channel is open. The next guest, or the same one started again, looks for the address that it was given. */
-static void net_forgotten(struct kvmb_chan *ch)
-{
-	struct kvmb_net *n = kvmb_chan_dev(ch);
-
-	if (!memcmp(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac)))
-		return;
-	memcpy(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac));
-	if (n->backend->ops->set_mac)
-		n->backend->ops->set_mac(n->backend, n->rndis.mac);
-}
-
-static void net_released(struct kvmb_chan *ch)
-{
-	struct kvmb_net *n = kvmb_chan_dev(ch);
-
-	n->primary = NULL;
-	if (n->removed)
-		n->removed(n->removed_arg, n);
-}
-
-const struct kvmb_vsp_ops net_vsp_ops = {
-	.name = "net",
-	.open = net_open,
-	.close = net_close,
-	.closed = net_closed,
-	.released = net_released,
-	.forgotten = net_forgotten,
-};
