@@ -92,7 +92,7 @@ struct kvmb_chan {
 	struct page **pages;		/* pages[num_pages]: tx ring, then rx ring */
 	u32 num_pages;
 	u32 down_page;			/* where the rx ring begins */
-	void *tx_map, *rx_map;
+	void *tx_map, *rx_map;		/* NULL: closed. One writer, set_maps(), under tx_lock */
 	u32 ring_gpadl;
 
 	void (*callback)(void *ctx);	/* NULL: not open */
@@ -188,7 +188,7 @@ void kvmb_chan_signal(struct kvmb_chan *ch);
  * @payload:  payload
  * @len:      bytes
  *
- * Return: 0; -EAGAIN when the ring is full; -ENODEV when rescinded or dead; -EPROTO when the
+ * Return: 0; -EAGAIN when the ring is full; -ENODEV when closed, rescinded or dead; -EPROTO when the
  * host's index is wild (the channel is then dead). Context: any.
  */
 int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
@@ -201,7 +201,8 @@ int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const voi
  * @size: of @buf
  * @pkt: describes the copy
  *
- * Return: 0; -EAGAIN when empty; -EPROTO or -EMSGSIZE and the channel is dead. Context: any.
+ * Return: 0; -EAGAIN when empty; -ENODEV when closed; -EPROTO or -EMSGSIZE and the channel is dead.
+ * Context: any.
  */
 int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt);
 

@@ -87,7 +87,10 @@ int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const voi
 	if (READ_ONCE(ch->dead) || kvmb_chan_gone(ch))
 		return -ENODEV;
 	spin_lock_irqsave(&ch->tx_lock, irq);
-	err = kvmb_ring_put(&ch->tx, type, flags, trans_id, hdr, hdr_len, payload, len);
+	if (!ch->tx_map) /* closed: the ring's pages may be another channel's by now */
+		err = -ENODEV;
+	else
+		err = kvmb_ring_put(&ch->tx, type, flags, trans_id, hdr, hdr_len, payload, len);
 	if (!err)
 		signal = kvmb_ring_publish(&ch->tx);
 	spin_unlock_irqrestore(&ch->tx_lock, irq);
@@ -113,6 +116,8 @@ int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt)
 
 	if (READ_ONCE(ch->dead))
 		return -EPROTO;
+	if (!READ_ONCE(ch->rx_map))
+		return -ENODEV; /* closed; its one reader closed it, so it is not being unmapped now */
 	err = kvmb_ring_peek(&ch->rx, buf, size, pkt);
 	if (!err) {
 		kvmb_ring_skip(&ch->rx, pkt);
@@ -161,14 +166,28 @@ void kvmb_chan_interrupt(u32 relid)
 
 /* ---- rings ---- */
 
+/*
+ * From here on kvmb_send() and kvmb_recv() find the channel closed. Drivers do call them then: the network core stops
+ * a device whose restart failed, and disks get commands after a resume that the host refused.
+ */
+static void set_maps(struct kvmb_chan *ch, void *tx_map, void *rx_map)
+{
+	unsigned long irq;
+
+	spin_lock_irqsave(&ch->tx_lock, irq);
+	ch->tx_map = tx_map;
+	WRITE_ONCE(ch->rx_map, rx_map);
+	spin_unlock_irqrestore(&ch->tx_lock, irq);
+}
+
 static void free_rings(struct kvmb_chan *ch, bool leak)
 {
+	void *tx_map = ch->tx_map, *rx_map = ch->rx_map;
 	u32 i;
 
-	vunmap(ch->tx_map);
-	vunmap(ch->rx_map);
-	ch->tx_map = NULL;
-	ch->rx_map = NULL;
+	set_maps(ch, NULL, NULL);
+	vunmap(tx_map);
+	vunmap(rx_map);
 	for (i = 0; !leak && i < ch->num_pages; i++)
 		__free_page(ch->pages[i]);
 	if (leak)
@@ -196,6 +215,7 @@ static void *map_ring(struct page **pages, u32 num)
 static int make_rings(struct kvmb_chan *ch, u32 pages)
 {
 	u32 size = (pages - 1) * KVMB_PAGE_SIZE;
+	void *tx_map, *rx_map;
 
 	ch->pages = kvcalloc(2 * pages, sizeof(*ch->pages), GFP_KERNEL);
 	if (!ch->pages)
@@ -206,14 +226,18 @@ static int make_rings(struct kvmb_chan *ch, u32 pages)
 		if (!ch->pages[ch->num_pages])
 			goto err_free;
 	}
-	ch->tx_map = map_ring(ch->pages, pages);
-	ch->rx_map = map_ring(ch->pages + pages, pages);
-	if (!ch->tx_map || !ch->rx_map)
-		goto err_free;
+	tx_map = map_ring(ch->pages, pages);
+	rx_map = map_ring(ch->pages + pages, pages);
+	if (!tx_map || !rx_map)
+		goto err_unmap;
 	/* fresh pages: neither can fail */
-	kvmb_ring_init(&ch->tx, __share(ch->tx_map), __share(ch->tx_map + KVMB_PAGE_SIZE), size, true);
-	kvmb_ring_init(&ch->rx, __share(ch->rx_map), __share(ch->rx_map + KVMB_PAGE_SIZE), size, false);
+	kvmb_ring_init(&ch->tx, __share(tx_map), __share(tx_map + KVMB_PAGE_SIZE), size, true);
+	kvmb_ring_init(&ch->rx, __share(rx_map), __share(rx_map + KVMB_PAGE_SIZE), size, false);
+	set_maps(ch, tx_map, rx_map);
 	return 0;
+err_unmap:
+	vunmap(tx_map);
+	vunmap(rx_map);
 err_free:
 	free_rings(ch, false);
 	return -ENOMEM;

@@ -137,6 +137,31 @@ CASE(opening_reports_each_refusal_and_can_be_tried_again)
 	kvmb_chan_close(ch);
 }
 
+CASE(closed_channel_takes_no_packet)
+{
+	static u8 buf[512] __aligned(8);
+	struct kvmb_chan *ch = offered(5, 1), *other = offered(6, 2);
+	atomic_t calls = ATOMIC_INIT(0);
+	struct kvmb_pkt pkt;
+	u64 word = 1;
+
+	NEED(ch && other);
+	CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, 0, 1, NULL, 0, &word, sizeof(word)), -ENODEV); /* never opened */
+	NEED(!kvmb_chan_open(ch, 3, NULL, 0, count, &calls));
+	CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, 0, 1, NULL, 0, &word, sizeof(word)), 0);
+	kvmb_chan_close(ch);
+	CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, 0, 1, NULL, 0, &word, sizeof(word)), -ENODEV);
+	CHECK_EQ(kvmb_recv(ch, buf, sizeof(buf), &pkt), -ENODEV);
+	/* rings of the same size may lie where those of the closed one lay */
+	NEED(!kvmb_chan_open(other, 3, NULL, 0, count, &calls));
+	host_script.open_status = KVMB_STATUS_FAILED;
+	CHECK_EQ(kvmb_chan_open(ch, 3, NULL, 0, count, &calls), -EIO);
+	CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, 0, 1, NULL, 0, &word, sizeof(word)), -ENODEV);
+	CHECK_EQ(kvmb_recv(ch, buf, sizeof(buf), &pkt), -ENODEV);
+	CHECK_EQ(kvmb_ring_used(&other->tx, true), 0);
+	kvmb_chan_close(other);
+}
+
 static bool says_too_much(u32 type, const u8 *msg, u32 len)
 {
 	struct kvmb_wire_gpadl_created g = { .h.type = cpu_to_le32(KVMB_MSG_GPADL_CREATED), .status = cpu_to_le32(1) };
@@ -579,6 +604,7 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(packets_go_there_and_back),
 	KUNIT_CASE(a_full_ring_costs_one_signal),
 	KUNIT_CASE(opening_reports_each_refusal_and_can_be_tried_again),
+	KUNIT_CASE(closed_channel_takes_no_packet),
 	KUNIT_CASE(answers_that_nobody_asked_for_change_nothing),
 	KUNIT_CASE(a_rescind_ends_what_waits_for_the_host),
 	KUNIT_CASE(a_rescind_instead_of_an_answer_ends_the_opening),
