@@ -64,6 +64,7 @@ struct kvmb_msg_info {
 /* Offer flags */
 #define KVMB_OFFER_ENUMERATE 0x1u
 #define KVMB_OFFER_NAMED_PIPE 0x10u
+#define KVMB_OFFER_HV_SOCK 0x2000u /* a socket, of whatever type it says */
 #define KVMB_PIPE_MODE_BYTE 0u
 #define KVMB_PIPE_MODE_MESSAGE 4u
 

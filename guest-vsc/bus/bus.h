@@ -29,7 +29,9 @@
 #include <linux/device.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "vmbus-core/chanmsg.h"
 #include "vmbus-core/ring.h"
@@ -97,8 +99,11 @@ struct kvmb_chan {
 
 	void (*callback)(void *ctx);	/* NULL: not open */
 	void *callback_ctx;
-	void (*sub_offered)(struct kvmb_chan *sub, void *ctx); /* of a primary; may open it */
-	void *sub_ctx;
+	struct mutex sub_lock;		/* of a primary: held around sub_offered() */
+	void (*sub_offered)(struct kvmb_chan *sub, void *ctx); /* under sub_lock; may open @sub */
+	void *sub_ctx;			/* under sub_lock */
+
+	struct work_struct add_work, over_work; /* on dev_wq; each holds a reference while it is queued */
 
 	u64 interrupts;			/* by its interrupt only */
 	u64 signals;			/* counted without a lock: about */
@@ -163,8 +168,23 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
  */
 void kvmb_chan_stop(struct kvmb_chan *ch);
 
-/** kvmb_chan_close() - Stop, take the pages back. Sub-channels first. Context: may sleep. */
-void kvmb_chan_close(struct kvmb_chan *ch);
+/**
+ * kvmb_chan_close() - Stop, take the pages back. Sub-channels first.
+ * Return: 0; -ETIMEDOUT: the host does not answer, and may still use what it was given; the rings are leaked.
+ * Context: may sleep.
+ */
+int kvmb_chan_close(struct kvmb_chan *ch);
+
+/**
+ * kvmb_chan_watch_subs() - Be told of the sub-channels that the host offers from now on
+ * @primary: channel of the caller's device
+ * @fn:      called one at a time, on a workqueue of the bus; may open the sub-channel
+ * @ctx:     its argument
+ */
+void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx), void *ctx);
+
+/** kvmb_chan_unwatch_subs() - No call of @fn runs or comes after this returns. Context: may sleep. */
+void kvmb_chan_unwatch_subs(struct kvmb_chan *primary);
 
 static inline bool kvmb_chan_gone(const struct kvmb_chan *ch)
 {

@@ -24,6 +24,10 @@ static char *max_version = "";
 module_param(max_version, charp, 0444);
 MODULE_PARM_DESC(max_version, "newest VMBus version to ask for, as 4.1");
 
+static bool force;
+module_param(force, bool, 0444);
+MODULE_PARM_DESC(force, "load even where the host offers devices that only drivers in the kernel serve");
+
 static int parse_version(const char *s, u32 *version)
 {
 	unsigned int major, minor;
@@ -61,14 +65,49 @@ static int on_panic(struct notifier_block *nb, unsigned long val, void *args)
 		hyperv_report_panic(current_pt_regs(), val, false);
 	return NOTIFY_DONE;
 }
-static struct notifier_block panic_block = { .notifier_call = on_panic };
+/* last of all: the host may reset us at once */
+static struct notifier_block panic_block = { .notifier_call = on_panic, .priority = INT_MIN };
+
+/* A guest that panicked and loops still answers its NIC, and nobody takes over for it: disconnect first */
+static int on_panic_unload(struct notifier_block *nb, unsigned long val, void *args)
+{
+	kvmb_disconnect(true);
+	return NOTIFY_DONE;
+}
+static struct notifier_block unload_block = { .notifier_call = on_panic_unload, .priority = INT_MIN + 1 };
 
 /* ---- life ---- */
 
+#define LEAF_FEATURES 0x40000003u
+#define LEAF_ISOLATION 0x4000000cu
+#define PRIV_CPU_MANAGEMENT (1u << 12) /* EBX of the features: TLFS 4.2.2, partition privileges */
+#define PRIV_ISOLATION (1u << 22)
+
+/* Return: why this partition is none for us, NULL: it is an ordinary guest */
+static const char *wrong_partition(void)
+{
+	u32 privileges = cpuid_ebx(LEAF_FEATURES);
+
+	if (privileges & PRIV_ISOLATION && cpuid_ebx(LEAF_ISOLATION) & 0xf)
+		return "this guest is isolated from its host, and would share private pages";
+	if (privileges & PRIV_CPU_MANAGEMENT && !(privileges & PRIV_ISOLATION))
+		return "this is the root partition";
+	if (IS_ENABLED(CONFIG_HYPERV_VTL_MODE))
+		return "this kernel runs in a virtual trust level of its own";
+	return NULL;
+}
+
 static int check_host(void)
 {
+	const char *why;
+
 	if (x86_hyper_type != X86_HYPER_MS_HYPERV || !hv_is_hyperv_initialized()) {
 		pr_info("kvmbus: not loaded: this machine has no Hyper-V interface\n");
+		return -ENODEV;
+	}
+	why = wrong_partition();
+	if (why) {
+		pr_info("kvmbus: not loaded: %s\n", why);
 		return -ENODEV;
 	}
 	if (!(ms_hyperv.features & HV_FEAT_A_SYNIC)) {
@@ -95,11 +134,12 @@ static int __init kvmb_bus_init(void)
 	err = check_host();
 	if (err)
 		return err;
-	err = kvmb_bus_start(version);
+	err = kvmb_bus_start(version, force);
 	if (err)
 		return err;
 	hv_setup_kexec_handler(on_kexec);
 	hv_setup_crash_handler(on_crash);
+	atomic_notifier_chain_register(&panic_notifier_list, &unload_block);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
 	return 0;
 }
@@ -109,6 +149,7 @@ static void __exit kvmb_bus_exit(void)
 	hv_remove_kexec_handler();
 	hv_remove_crash_handler();
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
+	atomic_notifier_chain_unregister(&panic_notifier_list, &unload_block);
 	kvmb_bus_stop();
 }
 

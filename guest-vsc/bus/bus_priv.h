@@ -40,6 +40,9 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	atomic_t next_gpadl;
 	struct workqueue_struct *msg_wq;  /* reads message slots; never waits for the host */
 	struct workqueue_struct *dev_wq;  /* ordered: adds and removes devices; may wait for msg_wq */
+	bool unload_answered;	/* the host has said that it forgot us; the crash path looks at it */
+	bool holding;		/* offers are only listed: what they are decides whether we stay. Under lock */
+	const char *foreign;	/* a class that only in-tree drivers serve, of those offers; NULL: none. Under lock */
 	bool unloading;		/* no offer is taken, no number given back: the host will forget all */
 	u32 max_version;	/* that the user allows */
 };
@@ -57,7 +60,8 @@ void kvmb_hv_signal(u32 conn_id);
 bool kvmb_synic_poll_message(u32 type); /* crash path: look into every CPU's slot */
 
 /* conn.c: life, contact, messages */
-int kvmb_bus_start(u32 max_version);
+/* @force: stay where the host offers what we do not drive */
+int kvmb_bus_start(u32 max_version, bool force);
 void kvmb_bus_stop(void);
 int kvmb_bus_sleep(void);
 int kvmb_bus_wake(void);
@@ -76,8 +80,10 @@ void kvmb_disconnect(bool crash);
 void kvmb_chan_interrupt(u32 relid);
 void kvmb_chan_put(struct kvmb_chan *ch);
 unsigned int kvmb_chan_next_cpu(void); /* for one more channel; kvmb.lock or the hot-plug lock */
-int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu);
+/* @leaving: its old CPU goes offline. Caller holds cpu_lock, and keeps @cpu online. -EBUSY while it is being opened */
+int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool leaving);
 int kvmb_chan_leave_cpu(unsigned int cpu);
+void kvmb_chan_kick_all(void);
 const char *kvmb_chan_state_name(const struct kvmb_chan *ch);
 
 /* offer_guest.c: channels come and go */
@@ -86,6 +92,7 @@ void kvmb_chan_on_rescind(u32 relid);
 /* A rescinded sub-channel that nobody has open is over; a primary when its device is gone */
 void kvmb_chan_release_if_over(struct kvmb_chan *ch);
 void kvmb_chan_remove_all(void);
+void kvmb_chan_take_held(void);
 int kvmb_chan_forget_numbers(void);
 void kvmb_chan_rescind_missing(void);
 

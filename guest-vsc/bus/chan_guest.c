@@ -335,10 +335,11 @@ void kvmb_chan_stop(struct kvmb_chan *ch)
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_stop);
 
-void kvmb_chan_close(struct kvmb_chan *ch)
+int kvmb_chan_close(struct kvmb_chan *ch)
 {
 	struct kvmb_wire_relid m = { .relid = cpu_to_le32(ch->relid) };
 	bool open;
+	int err;
 
 	mutex_lock(&kvmb.lock);
 	open = ch->state == KVMB_CHAN_OPEN;
@@ -346,22 +347,41 @@ void kvmb_chan_close(struct kvmb_chan *ch)
 		set_state(ch, KVMB_CHAN_CLOSING);
 	mutex_unlock(&kvmb.lock);
 	if (!open)
-		return;
+		return 0;
 	kvmb_chan_stop(ch);
 	if (!kvmb_chan_gone(ch))
 		kvmb_post_msg(KVMB_MSG_CLOSE, &m, sizeof(m), true);
 	/* there is no answer to CLOSE: that to the teardown says that the host is off the rings */
-	free_rings(ch, kvmb_gpadl_teardown(ch, ch->ring_gpadl) != 0);
+	err = kvmb_gpadl_teardown(ch, ch->ring_gpadl);
+	free_rings(ch, err != 0);
 	ch->ring_gpadl = 0;
 	to_state(ch, KVMB_CHAN_OFFERED);
 	kvmb_chan_release_if_over(ch);
+	return err ? -ETIMEDOUT : 0;
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_close);
 
 /* ---- CPUs ---- */
 
-/* Caller holds cpu_lock, and keeps @cpu online */
-int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
+/* Return: whether @ch is open; else its CPU is set for the next open, or *@err says why not */
+static bool set_cpu_of_closed(struct kvmb_chan *ch, unsigned int cpu, bool leaving, int *err)
+{
+	bool open;
+
+	mutex_lock(&kvmb.lock);
+	open = ch->state == KVMB_CHAN_OPEN;
+	/*
+	 * While it is being opened, OPEN may have gone out with the old number already. When a CPU leaves it has not:
+	 * the hot-plug lock is held from before OPEN to the state.
+	 */
+	*err = ch->state == KVMB_CHAN_OPENING && !leaving ? -EBUSY : 0;
+	if (!open && !*err)
+		ch->cpu = cpu;
+	mutex_unlock(&kvmb.lock);
+	return open;
+}
+
+int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool leaving)
 {
 	struct kvmb_wire_modify m = {
 		.relid = cpu_to_le32(ch->relid),
@@ -374,10 +394,9 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
 		return 0;
 	if (kvmb.version < KVMB_VERSION_WIN10_RS3)
 		return -EOPNOTSUPP;
-	if (ch->state != KVMB_CHAN_OPEN) {
-		ch->cpu = cpu; /* for the next open */
-		return 0;
-	}
+	lockdep_assert_held(&kvmb.cpu_lock);
+	if (!set_cpu_of_closed(ch, cpu, leaving, &err))
+		return err;
 	if (kvmb.version < KVMB_VERSION_IRON) { /* no answer: the old CPU takes what still comes */
 		err = kvmb_post_msg(KVMB_MSG_MODIFY, &m, sizeof(m), true);
 		if (!err)
@@ -424,7 +443,7 @@ int kvmb_chan_leave_cpu(unsigned int cpu)
 		return -EBUSY;
 	while ((ch = first_on_cpu(cpu))) {
 		mutex_lock(&kvmb.cpu_lock);
-		err = kvmb_chan_set_cpu(ch, to);
+		err = kvmb_chan_set_cpu(ch, to, true);
 		mutex_unlock(&kvmb.cpu_lock);
 		if (err && err != -ENODEV)
 			pr_warn("kvmbus: CPU %u stays: channel %u cannot move\n", cpu, ch->relid);
@@ -433,4 +452,28 @@ int kvmb_chan_leave_cpu(unsigned int cpu)
 			return -EBUSY;
 	}
 	return 0;
+}
+
+static void kick_here(void *relid)
+{
+	kvmb_chan_interrupt((u32)(uintptr_t)relid);
+}
+
+/*
+ * A CPU has switched its SynIC off. Before 5.3 a host does not say when a channel has moved, so the last interrupts may
+ * have gone to that CPU and been lost, and a host that takes us for awake does not signal again: look once everywhere.
+ */
+void kvmb_chan_kick_all(void)
+{
+	unsigned int relid, cpu;
+	struct kvmb_chan *ch;
+
+	for (relid = 1; relid < KVMB_NUM_RELIDS; relid++) {
+		rcu_read_lock();
+		ch = rcu_dereference(kvmb.by_relid[relid]);
+		cpu = ch ? ch->cpu : 0;
+		rcu_read_unlock();
+		if (ch) /* an interrupt too many is harmless; one CPU more than online is not called */
+			smp_call_function_single(cpu, kick_here, (void *)(uintptr_t)relid, 1);
+	}
 }

@@ -206,6 +206,9 @@ void kvmb_on_message(const void *msg, u32 len)
 	case KVMB_MSG_MODIFY_RESPONSE:
 		answer(type, le32_to_cpu(m->modified.relid), msg, len);
 		break;
+	case KVMB_MSG_UNLOAD_RESPONSE:
+		WRITE_ONCE(kvmb.unload_answered, true);
+		fallthrough;
 	default: /* VERSION_RESPONSE, UNLOAD_RESPONSE, ALL_OFFERS_DELIVERED: about the connection */
 		answer(type, 0, msg, len);
 	}
@@ -243,10 +246,13 @@ static int try_version(u32 version)
 
 static void free_shared_pages(void)
 {
-	free_page((unsigned long)kvmb.int_page);
+	void *int_page = kvmb.int_page;
+
+	WRITE_ONCE(kvmb.int_page, NULL);
+	synchronize_rcu(); /* the interrupt that may still look into it is over */
+	free_page((unsigned long)int_page);
 	free_page((unsigned long)kvmb.monitor_pages[0]);
 	free_page((unsigned long)kvmb.monitor_pages[1]);
-	kvmb.int_page = NULL;
 	kvmb.monitor_pages[0] = NULL;
 	kvmb.monitor_pages[1] = NULL;
 }
@@ -290,7 +296,10 @@ void kvmb_disconnect(bool crash)
 	struct kvmb_wait w;
 	int i, err = 0;
 
+	if (crash && !kvmb.version)
+		return; /* the panic notifier was here before */
 	kvmb.unloading = true;
+	WRITE_ONCE(kvmb.unload_answered, false);
 	/* UNLOAD has an answer since 3.0; older hosts forget us at the next contact */
 	if (kvmb.version >= KVMB_VERSION_WIN8_1) {
 		if (!crash)
@@ -298,7 +307,9 @@ void kvmb_disconnect(bool crash)
 		err = kvmb_post_msg(KVMB_MSG_UNLOAD, &m, sizeof(m), !crash);
 		if (crash) {
 			for (i = 0; !err && i < UNLOAD_CRASH_S * 100; i++) {
-				if (kvmb_synic_poll_message(KVMB_MSG_UNLOAD_RESPONSE))
+				/* a CPU that was stopped since may have taken it */
+				if (READ_ONCE(kvmb.unload_answered) ||
+				    kvmb_synic_poll_message(KVMB_MSG_UNLOAD_RESPONSE))
 					break;
 				mdelay(10);
 			}
@@ -328,9 +339,33 @@ static void destroy_workqueues(void)
 		destroy_workqueue(kvmb.dev_wq);
 }
 
-int kvmb_bus_start(u32 max_version)
+/* All offers, before any becomes a device. Return: 0, -ENODEV: there is one that we cannot serve, or -errno */
+static int look_at_offers(bool force)
 {
-	struct kvmb_wire_msg m;
+	struct kvmb_wire_msg m, done;
+	const char *foreign;
+	int err;
+
+	kvmb.holding = true;
+	err = kvmb_ask(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), KVMB_MSG_ALL_OFFERS_DELIVERED, 0, NULL, &done, sizeof(done));
+	if (err == -ETIMEDOUT) /* what was offered is there; nobody knows what is missing */
+		pr_warn("kvmbus: the host does not say that it has offered all\n");
+	else if (err)
+		return err;
+	mutex_lock(&kvmb.lock);
+	foreign = kvmb.foreign;
+	mutex_unlock(&kvmb.lock);
+	if (foreign && !force) {
+		pr_info("kvmbus: not loaded: the host offers %s, which only drivers in the kernel serve; force=1 loads it all the same\n",
+			foreign);
+		return -ENODEV;
+	}
+	kvmb_chan_take_held();
+	return 0;
+}
+
+int kvmb_bus_start(u32 max_version, bool force)
+{
 	int err = -ENOMEM;
 
 	memset(&kvmb, 0, sizeof(kvmb));
@@ -357,8 +392,9 @@ int kvmb_bus_start(u32 max_version)
 	err = connect(max_version);
 	if (err)
 		goto err_synic;
-	err = kvmb_post_msg(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), true);
+	err = look_at_offers(force);
 	if (err) {
+		kvmb_chan_remove_all();
 		kvmb_disconnect(false);
 		goto err_synic;
 	}
@@ -409,9 +445,6 @@ int kvmb_bus_wake(void)
 
 void kvmb_bus_stop(void)
 {
-	mutex_lock(&kvmb.lock);
-	kvmb.unloading = true; /* offers that still come are not taken */
-	mutex_unlock(&kvmb.lock);
 	kvmb_chan_remove_all();
 	kvmb_disconnect(false);
 	kvmb_synic_stop();

@@ -117,7 +117,16 @@ static int device_resume(struct device *d)
 	return drv && drv->resume ? drv->resume(to_kvmb_device(d)) : 0;
 }
 
-static const struct dev_pm_ops device_pm = { SET_SYSTEM_SLEEP_PM_OPS(device_suspend, device_resume) };
+/*
+ * Hibernation only. While the system idles in suspend, VMBus stays connected: heartbeats go on, and a request to shut
+ * down, a key or a frame must be able to wake it. In-tree has it the same way.
+ */
+static const struct dev_pm_ops device_pm = {
+	.freeze = device_suspend,
+	.thaw = device_resume,
+	.poweroff = device_suspend,
+	.restore = device_resume,
+};
 
 /* The devices' parent goes to sleep after all of them, and wakes before. */
 static int bus_suspend(struct device *d)
@@ -130,7 +139,12 @@ static int bus_resume(struct device *d)
 	return kvmb_bus_wake();
 }
 
-static const struct dev_pm_ops bus_pm = { SET_NOIRQ_SYSTEM_SLEEP_PM_OPS(bus_suspend, bus_resume) };
+static const struct dev_pm_ops bus_pm = {
+	.freeze_noirq = bus_suspend,
+	.thaw_noirq = bus_resume,
+	.poweroff_noirq = bus_suspend,
+	.restore_noirq = bus_resume,
+};
 
 static void bus_device_release(struct device *d)
 {
@@ -225,7 +239,7 @@ static ssize_t cpu_store(struct kvmb_chan *ch, const char *buf, size_t len)
 		return -EINVAL;
 	cpus_read_lock(); /* it stays online until the channel is there */
 	mutex_lock(&kvmb.cpu_lock);
-	err = cpu_online(cpu) ? kvmb_chan_set_cpu(ch, cpu) : -EINVAL;
+	err = cpu_online(cpu) ? kvmb_chan_set_cpu(ch, cpu, false) : -EINVAL;
 	mutex_unlock(&kvmb.cpu_lock);
 	cpus_read_unlock();
 	return err ? err : len;
@@ -354,7 +368,6 @@ int kvmb_driver_register(struct kvmb_driver *drv, struct module *owner)
 {
 	drv->driver.name = drv->name;
 	drv->driver.owner = owner;
-	drv->driver.mod_name = drv->name;
 	drv->driver.bus = &kvmbus_type;
 	return driver_register(&drv->driver);
 }

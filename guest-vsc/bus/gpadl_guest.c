@@ -55,6 +55,8 @@ static int send_list(struct kvmb_chan *ch, struct page **pages, u32 num, u32 han
 		put_pfn(m->header.range + sizeof(range) + i * sizeof(__le64), pages[i]);
 	err = kvmb_post_msg(KVMB_MSG_GPADL_HEADER, m,
 			    sizeof(m->header.h) + sizeof(range) + done * sizeof(__le64), true);
+	if (err)
+		num = 0;
 	while (!err && done < num) {
 		n = min_t(u32, num - done, BODY_PFNS);
 		memset(m, 0, sizeof(*m));
@@ -65,7 +67,8 @@ static int send_list(struct kvmb_chan *ch, struct page **pages, u32 num, u32 han
 		done += n;
 	}
 	kfree(m);
-	return err;
+	/* the host has the header, and with it numbers of pages: they are not ours any more */
+	return err && num ? -ETIMEDOUT : err;
 }
 
 int kvmb_gpadl_from_pages(struct kvmb_chan *ch, struct page **pages, u32 num, u32 *handle)

@@ -8,7 +8,11 @@
  * number back (RELID_RELEASED).
  *
  * A rescind marks the channel at once (msg_wq) and wakes whoever waits for an answer about it;
- * taking the device away is work for dev_wq, in the order in which the host spoke.
+ * taking the device away is work for dev_wq, in the order in which the host spoke. dev_wq is ordered, and the only
+ * place where channels are added to devices and taken out of the list, but for the sleep of the system, when it rests.
+ *
+ * Until the host has made all its offers they are only listed (kvmb.holding): one of a class that we do not drive
+ * sends us away, and then no device of ours was ever there.
  *
  * Sources: Linux 6.1 drivers/hv/channel_mgmt.c; protocol notes 3.6, 3.9, 3.10.
  */
@@ -17,28 +21,64 @@
 
 #include "guest-vsc/bus/bus_priv.h"
 
-struct dev_work {
-	struct work_struct work;
-	struct kvmb_chan *ch; /* a reference */
+/*
+ * Classes of devices that only drivers in the kernel serve. One of them may be what this guest boots from or is typed
+ * into, and the bus cannot be shared. GUIDs: Linux 6.1 include/linux/hyperv.h.
+ */
+static const struct {
+	const char *name;
+	struct kvmb_guid type;
+} foreign_classes[] = {
+	{ "vPCI", KVMB_GUID(0x44c4f61d, 0x4444, 0x4400, 0x9d, 0x52, 0x80, 0x2e, 0x27, 0xed, 0xe1, 0x9f) },
+	{ "Fibre Channel", KVMB_GUID(0x2f9bcc4a, 0x0069, 0x4af3, 0xb7, 0x6b, 0x6f, 0xd0, 0xbe, 0x52, 0x8c, 0xda) },
+	{ "a keyboard", KVMB_GUID(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, 0xa6, 0x1c, 0x76, 0x84) },
+	{ "a mouse", KVMB_GUID(0xcfa8b69e, 0x5b4a, 0x4cc0, 0xb9, 0x8b, 0x8b, 0xa1, 0xa1, 0xf3, 0xf9, 0x5a) },
+	{ "video", KVMB_GUID(0xda0a7802, 0xe377, 0x4aac, 0x8e, 0x77, 0x05, 0x58, 0xeb, 0x10, 0x73, 0xf8) },
+	{ "dynamic memory", KVMB_GUID(0x525074dc, 0x8985, 0x46e2, 0x80, 0x57, 0xa3, 0x07, 0xdc, 0x18, 0xa5, 0x02) },
+	{ "KVP", KVMB_GUID(0xa9a0f4e7, 0x5a45, 0x4d96, 0xb8, 0x27, 0x8a, 0x84, 0x1e, 0x8c, 0x03, 0xe6) },
+	{ "VSS", KVMB_GUID(0x35fa2e29, 0xea23, 0x4236, 0x96, 0xae, 0x3a, 0x6e, 0xba, 0xcb, 0xa4, 0x40) },
+	{ "file copy", KVMB_GUID(0x34d14be3, 0xdee4, 0x41c8, 0x9a, 0xe7, 0x6b, 0x17, 0x49, 0x77, 0xc1, 0x92) },
 };
+
+static const char *foreign_class(const struct kvmb_wire_offer *m)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(foreign_classes); i++) {
+		if (kvmb_guid_equal(&m->type, &foreign_classes[i].type))
+			return foreign_classes[i].name;
+	}
+	/* hv_sock: any GUID, and a flag */
+	return le16_to_cpu(m->flags) & KVMB_OFFER_HV_SOCK ? "a socket" : NULL;
+}
+
+static void queue_dev_work(struct kvmb_chan *ch, struct work_struct *work)
+{
+	kref_get(&ch->ref);
+	if (!queue_work(kvmb.dev_wq, work))
+		kvmb_chan_put(ch); /* it is queued already */
+}
 
 /* ---- offers ---- */
 
-static void queue_dev_work(struct kvmb_chan *ch, work_func_t fn)
+void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx), void *ctx)
 {
-	struct dev_work *w = kzalloc(sizeof(*w), GFP_KERNEL | __GFP_NOFAIL);
-
-	kref_get(&ch->ref);
-	w->ch = ch;
-	INIT_WORK(&w->work, fn);
-	queue_work(kvmb.dev_wq, &w->work);
+	mutex_lock(&primary->sub_lock);
+	primary->sub_offered = fn;
+	primary->sub_ctx = ctx;
+	mutex_unlock(&primary->sub_lock);
 }
+EXPORT_SYMBOL_GPL(kvmb_chan_watch_subs);
+
+void kvmb_chan_unwatch_subs(struct kvmb_chan *primary)
+{
+	kvmb_chan_watch_subs(primary, NULL, NULL);
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_unwatch_subs);
 
 static void add_work(struct work_struct *work)
 {
-	struct dev_work *w = container_of(work, struct dev_work, work);
-	struct kvmb_chan *ch = w->ch, *primary = ch->primary;
-	void (*fn)(struct kvmb_chan *, void *);
+	struct kvmb_chan *ch = container_of(work, struct kvmb_chan, add_work), *primary = ch->primary;
 
 	if (!kvmb_chan_gone(ch)) {
 		if (!primary) {
@@ -46,14 +86,16 @@ static void add_work(struct work_struct *work)
 		} else {
 			ch->dev = primary->dev;
 			kvmb_sysfs_add_chan(ch);
-			fn = READ_ONCE(primary->sub_offered);
-			if (fn)
-				fn(ch, primary->sub_ctx);
+			mutex_lock(&primary->sub_lock);
+			if (primary->sub_offered)
+				primary->sub_offered(ch, primary->sub_ctx);
+			mutex_unlock(&primary->sub_lock);
 		}
 	}
 	kvmb_chan_put(ch);
-	kfree(w);
 }
+
+static void over_work(struct work_struct *work);
 
 static struct kvmb_chan *find_primary(const struct kvmb_wire_offer *m)
 {
@@ -93,6 +135,7 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 	u32 relid = le32_to_cpu(m->relid);
 	struct kvmb_chan *ch, *primary;
 	const char *why = NULL;
+	bool held;
 
 	if (!relid || relid > KVMB_MAX_RELID) {
 		pr_warn_ratelimited("kvmbus: the host offers channel %u, which cannot be\n", relid);
@@ -105,6 +148,9 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 	INIT_LIST_HEAD(&ch->subs);
 	INIT_LIST_HEAD(&ch->sub_entry);
 	spin_lock_init(&ch->tx_lock);
+	mutex_init(&ch->sub_lock);
+	INIT_WORK(&ch->add_work, add_work);
+	INIT_WORK(&ch->over_work, over_work);
 	ch->type = m->type;
 	ch->instance = m->instance;
 	ch->index = le16_to_cpu(m->sub_channel_index);
@@ -120,6 +166,8 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 	}
 	if (kvmb.unloading)
 		why = "this driver is being unloaded";
+	else if (!kvmb.version)
+		why = "there is no connection yet";
 	else if (rcu_access_pointer(kvmb.by_relid[relid]))
 		why = "its number is in use";
 	else if (!ch->index && primary)
@@ -136,14 +184,30 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 		}
 		list_add_tail(&ch->entry, &kvmb.chans);
 		rcu_assign_pointer(kvmb.by_relid[relid], ch);
+		if (foreign_class(m))
+			kvmb.foreign = foreign_class(m);
 	}
+	held = kvmb.holding;
 	mutex_unlock(&kvmb.lock);
 	if (why) {
 		pr_warn_ratelimited("kvmbus: offer of channel %u ignored: %s\n", relid, why);
 		kfree(ch);
 		return;
 	}
-	queue_dev_work(ch, add_work);
+	if (!held)
+		queue_dev_work(ch, &ch->add_work);
+}
+
+/* We stay: what was offered before that was known becomes devices, in the order of its offers */
+void kvmb_chan_take_held(void)
+{
+	struct kvmb_chan *ch;
+
+	mutex_lock(&kvmb.lock);
+	kvmb.holding = false;
+	list_for_each_entry(ch, &kvmb.chans, entry)
+		queue_dev_work(ch, &ch->add_work);
+	mutex_unlock(&kvmb.lock);
 }
 
 /* ---- rescind ---- */
@@ -166,18 +230,15 @@ static void release(struct kvmb_chan *ch)
 	kvmb_chan_put(ch);
 }
 
-static void rescind_work(struct work_struct *work);
-
 void kvmb_chan_release_if_over(struct kvmb_chan *ch)
 {
 	if (ch->primary && kvmb_chan_gone(ch))
-		queue_dev_work(ch, rescind_work);
+		queue_dev_work(ch, &ch->over_work);
 }
 
-static void rescind_work(struct work_struct *work)
+static void over_work(struct work_struct *work)
 {
-	struct dev_work *w = container_of(work, struct dev_work, work);
-	struct kvmb_chan *ch = w->ch;
+	struct kvmb_chan *ch = container_of(work, struct kvmb_chan, over_work);
 	bool known;
 
 	mutex_lock(&kvmb.lock);
@@ -191,7 +252,6 @@ static void rescind_work(struct work_struct *work)
 		release(ch);
 	} /* else its driver closes it when the primary goes, or by itself */
 	kvmb_chan_put(ch);
-	kfree(w);
 }
 
 void kvmb_chan_on_rescind(u32 relid)
@@ -211,7 +271,7 @@ void kvmb_chan_on_rescind(u32 relid)
 		return;
 	}
 	kvmb_wake_rescinded(ch);
-	queue_dev_work(ch, rescind_work);
+	queue_dev_work(ch, &ch->over_work);
 	kvmb_chan_put(ch);
 }
 
@@ -265,27 +325,41 @@ void kvmb_chan_rescind_missing(void)
 				kvmb_sysfs_add_chan(ch);
 		} else if (!kvmb_chan_gone(ch)) {
 			kvmb_wake_rescinded(ch);
-			queue_dev_work(ch, rescind_work);
+			queue_dev_work(ch, &ch->over_work);
 		}
 	}
 }
 
-/* The module goes: devices first, then whatever is left of their channels. */
-void kvmb_chan_remove_all(void)
+/*
+ * The module goes: devices first, then whatever is left of their channels. On dev_wq, which alone adds and removes, so
+ * that a rescind that comes meanwhile waits its turn and then finds nothing left to do.
+ */
+static void remove_all_work(struct work_struct *work)
 {
 	struct kvmb_chan *ch, *next;
 	int primary;
 
-	flush_workqueue(kvmb.dev_wq);
 	list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
 		if (!ch->primary && ch->dev)
 			kvmb_device_del(ch->dev);
 	}
-	flush_workqueue(kvmb.dev_wq);
 	for (primary = 0; primary < 2; primary++) {
 		list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
 			if ((!ch->primary) == primary)
 				release(ch);
 		}
 	}
+}
+
+void kvmb_chan_remove_all(void)
+{
+	struct work_struct work;
+
+	mutex_lock(&kvmb.lock);
+	kvmb.unloading = true; /* offers that still come are not taken, so the list only shrinks */
+	mutex_unlock(&kvmb.lock);
+	INIT_WORK_ONSTACK(&work, remove_all_work);
+	queue_work(kvmb.dev_wq, &work);
+	flush_workqueue(kvmb.dev_wq); /* and what is queued behind it */
+	destroy_work_on_stack(&work);
 }

@@ -28,6 +28,8 @@
 #include <asm/irq_vectors.h>
 #endif
 
+#define MSG_BUDGET 256u /* messages of one turn of the work */
+
 struct cpu_synic {
 	struct kvmb_hv_message *messages; /* messages[HV_NUM_SINTS], one page */
 	unsigned long *events;		  /* 2048 flags a SINT, one page */
@@ -94,7 +96,9 @@ static void events(struct cpu_synic *s)
 		/* one flag for all; the channels stand in the interrupt page */
 		if (!shared_test_and_clear_bit(0, flags))
 			return;
-		flags = kvmb.int_page;
+		flags = READ_ONCE(kvmb.int_page);
+		if (!flags)
+			return; /* disconnected */
 		num = KVMB_PAGE_SIZE / 2 * 8 < num ? KVMB_PAGE_SIZE / 2 * 8 : num;
 	}
 	for_each_set_bit(bit, flags, num) {
@@ -142,12 +146,17 @@ static void message_work(struct work_struct *work)
 {
 	struct cpu_synic *s = container_of(work, struct cpu_synic, msg_work);
 	u8 buf[HV_MESSAGE_PAYLOAD_MAX] __aligned(8);
-	u32 len, type;
+	u32 len, type, n = 0;
 
 	/* EOM must be written on the CPU that owns the slot: the work is bound to it */
 	while (take_message(&s->messages[HV_VMBUS_SINT], buf, &len, &type)) {
 		if (type == HV_MSG_TYPE_CHANNEL && len <= HV_MESSAGE_PAYLOAD_MAX)
 			kvmb_on_message(buf, len);
+		/* a host that never stops does not keep who waits for this work: hot-plug, unload, kexec */
+		if (++n == MSG_BUDGET) {
+			queue_work_on(s->cpu, kvmb.msg_wq, work);
+			return;
+		}
 		cond_resched();
 	}
 }
@@ -242,6 +251,7 @@ static int cpu_goes(unsigned int cpu)
 	}
 	synic_disable();
 	cancel_work_sync(&s->msg_work);
+	kvmb_chan_kick_all();
 	return 0;
 }
 

@@ -408,17 +408,88 @@ CASE(channels_move_to_another_cpu_as_the_host_allows)
 	cpus_read_lock();
 	mutex_lock(&kvmb.cpu_lock);
 	host_script.modify_status = 1;
-	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), -EIO);
+	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu, false), -EIO);
 	host_script.modify_status = 0;
 	host_script.mute = BIT(KVMB_MSG_MODIFY);
-	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), -ETIMEDOUT);
+	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu, false), -ETIMEDOUT);
 	CHECK_EQ(ch->cpu, !cpu);
 	host_script.mute = 0;
-	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), 0);
+	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu, false), 0);
 	CHECK_EQ(ch->cpu, cpu);
 	mutex_unlock(&kvmb.cpu_lock);
 	cpus_read_unlock();
 	kvmb_chan_close(ch);
+}
+
+static unsigned int asked_cpu;
+static bool moves_while_it_opens(u32 type, const u8 *msg, u32 len)
+{
+	struct kvmb_chan *ch;
+
+	if (type != KVMB_MSG_OPEN)
+		return false;
+	ch = chan_of(5);
+	asked_cpu = ch->cpu;
+	mutex_lock(&kvmb.cpu_lock); /* the opener has the hot-plug lock; sysfs shares it */
+	WRITE_ONCE(echoed, kvmb_chan_set_cpu(ch, !ch->cpu, false));
+	mutex_unlock(&kvmb.cpu_lock);
+	return false;
+}
+
+CASE(cpu_of_channel_that_opens_stays)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	atomic_t calls = ATOMIC_INIT(0);
+
+	NEED(ch);
+	host_script.says = moves_while_it_opens;
+	NEED(!kvmb_chan_open(ch, 3, NULL, 0, count, &calls));
+	CHECK_EQ((s64)echoed, -EBUSY);
+	CHECK_EQ(ch->cpu, asked_cpu); /* where the host sends its interrupts */
+	kvmb_chan_close(ch);
+}
+
+/* ---- sub-channels ---- */
+
+static struct sub_watch {
+	struct kvmb_chan *sub;
+	atomic_t calls, running;
+	int err;
+} watch;
+
+static void open_sub(struct kvmb_chan *sub, void *ctx)
+{
+	struct sub_watch *w = ctx;
+
+	atomic_inc(&w->running);
+	atomic_inc(&w->calls);
+	w->sub = sub;
+	w->err = kvmb_chan_open(sub, 3, NULL, 0, count, &w->calls);
+	if (!w->err)
+		kvmb_chan_close(sub);
+	atomic_dec(&w->running);
+}
+
+CASE(sub_channel_watch_ends_before_its_owner)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	u32 i;
+
+	NEED(ch);
+	memset(&watch, 0, sizeof(watch));
+	host_script.mute = BIT(KVMB_MSG_OPEN); /* the answer takes its time: KVMB_WAIT_S */
+	kvmb_chan_watch_subs(ch, open_sub, &watch);
+	host_offer(6, &some_type, 1, 1);
+	for (i = 0; i < 1000 && !atomic_read(&watch.running); i++)
+		msleep(1);
+	NEED(atomic_read(&watch.running));
+	kvmb_chan_unwatch_subs(ch);
+	CHECK_EQ(atomic_read(&watch.running), 0); /* its context may be freed now */
+	CHECK_EQ(watch.err, -ETIMEDOUT);
+	host_script.mute = 0;
+	host_offer(7, &some_type, 1, 2);
+	host_settle();
+	CHECK_EQ(atomic_read(&watch.calls), 1);
 }
 
 /* ---- sleep ---- */
@@ -600,6 +671,36 @@ CASE(offers_that_come_while_the_bus_stops_are_left)
 	}
 }
 
+static int rescind_all_the_time(void *arg)
+{
+	u32 n = 0;
+
+	while (!kthread_should_stop()) {
+		host_take_back(1 + n++ % 30);
+		usleep_range(5, 50);
+	}
+	return 0;
+}
+
+CASE(rescinds_that_come_while_the_bus_stops_are_left)
+{
+	struct task_struct *t;
+	u32 i, relid;
+
+	for (i = 0; i < 4; i++) {
+		for (relid = 1; relid <= 30; relid++)
+			host_offer(relid, &some_type, relid, 0);
+		host_settle();
+		CHECK(num_chans() > 20);
+		t = kthread_run(rescind_all_the_time, NULL, "kvmb_rescinds");
+		NEED(!IS_ERR(t));
+		kvmb_bus_stop();
+		CHECK(list_empty(&kvmb.chans));
+		kthread_stop(t);
+		NEED(!host_begin());
+	}
+}
+
 static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(packets_go_there_and_back),
 	KUNIT_CASE(a_full_ring_costs_one_signal),
@@ -616,11 +717,14 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(a_wild_ring_stops_its_channel_and_no_other),
 	KUNIT_CASE(a_long_page_list_arrives_whole),
 	KUNIT_CASE(channels_move_to_another_cpu_as_the_host_allows),
+	KUNIT_CASE(cpu_of_channel_that_opens_stays),
+	KUNIT_CASE(sub_channel_watch_ends_before_its_owner),
 	KUNIT_CASE(devices_are_found_again_after_a_sleep),
 	KUNIT_CASE(a_host_that_does_not_answer_after_a_sleep_has_no_devices),
 	KUNIT_CASE(interrupts_that_never_stop_do_not_meet_a_closed_channel),
 	KUNIT_CASE(opening_and_sending_race_with_rescind),
 	KUNIT_CASE(offers_that_come_while_the_bus_stops_are_left),
+	KUNIT_CASE(rescinds_that_come_while_the_bus_stops_are_left),
 	{}
 };
 

@@ -17,7 +17,7 @@ CASE(takes_the_newest_version_of_the_host)
 	for (i = 0; i < ARRAY_SIZE(kvmb_versions); i++) {
 		host_prepare();
 		host_script.max_version = kvmb_versions[i];
-		CHECK_ROW(kvmb_bus_start(KVMB_VERSION_NEWEST), 0, i);
+		CHECK_ROW(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0, i);
 		CHECK_EQ(kvmb_bus_protocol(), kvmb_versions[i]);
 		kvmb_bus_stop();
 		CHECK_EQ(kvmb_bus_protocol(), 0);
@@ -27,7 +27,7 @@ CASE(takes_the_newest_version_of_the_host)
 
 CASE(goes_no_higher_than_it_was_told)
 {
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_WIN8_1), 0);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_WIN8_1, false), 0);
 	CHECK_EQ(kvmb_bus_protocol(), KVMB_VERSION_WIN8_1);
 	kvmb_bus_stop();
 }
@@ -35,7 +35,7 @@ CASE(goes_no_higher_than_it_was_told)
 CASE(gives_up_when_every_version_is_refused)
 {
 	host_script.max_version = 0;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), -EOPNOTSUPP);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -EOPNOTSUPP);
 	CHECK_EQ(host_seen(KVMB_MSG_INITIATE_CONTACT), ARRAY_SIZE(kvmb_versions));
 	CHECK_EQ(host_seen(KVMB_MSG_REQUEST_OFFERS), 0);
 }
@@ -45,7 +45,7 @@ CASE(does_not_wait_for_a_silent_host_for_ever)
 	unsigned long begin = jiffies;
 
 	host_script.mute = BIT(KVMB_MSG_INITIATE_CONTACT);
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), -ETIMEDOUT);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -ETIMEDOUT);
 	CHECK(jiffies - begin >= KVMB_WAIT_S * HZ);
 }
 
@@ -53,7 +53,7 @@ CASE(tries_again_when_the_hypercall_has_no_room)
 {
 	host_script.post_refused = 5;
 	host_script.post_status = KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), 0);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
 	CHECK_EQ(kvmb_bus_protocol(), KVMB_VERSION_NEWEST);
 	kvmb_bus_stop();
 }
@@ -62,7 +62,7 @@ CASE(speaks_an_older_version_where_the_connection_is_unknown)
 {
 	host_script.post_refused = 1;
 	host_script.post_status = KVMB_HV_STATUS_INVALID_CONNECTION_ID;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), 0);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
 	CHECK_EQ(kvmb_bus_protocol(), kvmb_versions[ARRAY_SIZE(kvmb_versions) - 2]);
 	kvmb_bus_stop();
 }
@@ -71,7 +71,7 @@ CASE(gives_up_when_messages_are_refused)
 {
 	host_script.post_refused = 1;
 	host_script.post_status = KVMB_HV_STATUS_INVALID_PARAMETER;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), -EINVAL);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -EINVAL);
 }
 
 static u32 short_len;
@@ -89,11 +89,11 @@ CASE(a_short_version_response_is_none)
 {
 	host_script.says = answers_short;
 	short_len = sizeof(struct kvmb_wire_version_response) - 1;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), -ETIMEDOUT);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -ETIMEDOUT);
 	short_len = 8;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), -ETIMEDOUT);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -ETIMEDOUT);
 	short_len = sizeof(struct kvmb_wire_version_response);
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), 0);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
 	kvmb_bus_stop();
 }
 
@@ -101,12 +101,81 @@ CASE(leaves_a_host_that_does_not_answer_the_farewell)
 {
 	unsigned long begin;
 
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST), 0);
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
 	host_script.mute = BIT(KVMB_MSG_UNLOAD);
 	begin = jiffies;
 	kvmb_bus_stop();
 	CHECK(jiffies - begin < (KVMB_WAIT_S + 10) * HZ);
 	CHECK_EQ(kvmb_bus_protocol(), 0);
+}
+
+/* ---- what the host offers before we stay ---- */
+
+static const struct kvmb_guid own_type = KVMB_GUID(0x6b766d62, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+static const struct kvmb_guid keyboard_type =
+	KVMB_GUID(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, 0xa6, 0x1c, 0x76, 0x84);
+
+static bool has_keyboard(u32 type, const u8 *msg, u32 len)
+{
+	if (type == KVMB_MSG_REQUEST_OFFERS) {
+		host_offer(4, &own_type, 1, 0);
+		host_offer(5, &keyboard_type, 9, 0);
+		host_offer(6, &own_type, 2, 0);
+	}
+	return false;
+}
+
+static u32 num_devices(void)
+{
+	struct kvmb_chan *ch;
+	u32 n = 0;
+
+	mutex_lock(&kvmb.lock);
+	list_for_each_entry(ch, &kvmb.chans, entry)
+		n += !!ch->dev;
+	mutex_unlock(&kvmb.lock);
+	return n;
+}
+
+CASE(leaves_a_bus_with_a_class_it_does_not_drive)
+{
+	host_script.says = has_keyboard;
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -ENODEV);
+	CHECK_EQ(host_seen(KVMB_MSG_UNLOAD), 1); /* so that hv_vmbus finds a host that has forgotten us */
+	CHECK(list_empty(&kvmb.chans));
+	CHECK_EQ(kvmb_bus_protocol(), 0);
+	/* the user knows better */
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, true), 0);
+	host_settle();
+	CHECK_EQ(num_devices(), 3);
+	kvmb_bus_stop();
+}
+
+CASE(stays_where_all_offers_are_ours)
+{
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
+	host_offer(4, &own_type, 1, 0);
+	host_settle();
+	CHECK_EQ(num_devices(), 1);
+	host_offer(5, &keyboard_type, 9, 0); /* later: a device that nobody drives, and we stay */
+	host_settle();
+	CHECK_EQ(num_devices(), 2);
+	kvmb_bus_stop();
+}
+
+static bool offers_before_contact(u32 type, const u8 *msg, u32 len)
+{
+	if (type == KVMB_MSG_INITIATE_CONTACT)
+		host_offer(4, &own_type, 1, 0);
+	return false;
+}
+
+CASE(takes_no_offer_before_there_is_a_connection)
+{
+	host_script.says = offers_before_contact;
+	host_script.max_version = 0;
+	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -EOPNOTSUPP);
+	CHECK(list_empty(&kvmb.chans)); /* none of them became a device on a bus type that is gone */
 }
 
 static struct kunit_case conn_cases[] = {
@@ -119,6 +188,9 @@ static struct kunit_case conn_cases[] = {
 	KUNIT_CASE(gives_up_when_messages_are_refused),
 	KUNIT_CASE(a_short_version_response_is_none),
 	KUNIT_CASE(leaves_a_host_that_does_not_answer_the_farewell),
+	KUNIT_CASE(leaves_a_bus_with_a_class_it_does_not_drive),
+	KUNIT_CASE(stays_where_all_offers_are_ours),
+	KUNIT_CASE(takes_no_offer_before_there_is_a_connection),
 	{}
 };
 

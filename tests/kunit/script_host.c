@@ -662,7 +662,7 @@ EXPORT_SYMBOL_GPL(host_prepare);
 int host_begin(void)
 {
 	host_prepare();
-	host.up = !kvmb_bus_start(KVMB_VERSION_NEWEST);
+	host.up = !kvmb_bus_start(KVMB_VERSION_NEWEST, false);
 	return host.up ? 0 : -EIO;
 }
 EXPORT_SYMBOL_GPL(host_begin);
