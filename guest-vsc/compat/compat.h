@@ -8,6 +8,7 @@
 #ifndef KVMB_COMPAT_H
 #define KVMB_COMPAT_H
 
+#include <linux/blk-mq.h>
 #include <linux/device.h>
 #include <linux/etherdevice.h>
 #include <linux/netdevice.h>
@@ -75,7 +76,20 @@ static inline void kvmb_unhook_irq(void)
 /* 5.16: a command is completed by a function, not by a pointer in it */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 16, 0)
 #define scsi_done(cmd) ((cmd)->scsi_done(cmd))
-#define scsi_cmd_to_rq(cmd) ((cmd)->request)
+#endif
+/* 5.15 has scsi_cmd_to_rq(), and no more the member that it replaces; this is right in all of them */
+#undef scsi_cmd_to_rq
+#define scsi_cmd_to_rq(cmd) blk_mq_rq_from_pdu(cmd)
+
+/* 6.2: eh_timed_out() says by names of its own whether error handling takes the command */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define KVMB_EH_T enum blk_eh_timer_return
+#define KVMB_EH_WAIT BLK_EH_RESET_TIMER
+#define KVMB_EH_HANDLE BLK_EH_DONE
+#else
+#define KVMB_EH_T enum scsi_timeout_action
+#define KVMB_EH_WAIT SCSI_EH_RESET_TIMER
+#define KVMB_EH_HANDLE SCSI_EH_NOT_HANDLED
 #endif
 
 /* 6.0: iterators over commands lost the argument "reserved" */

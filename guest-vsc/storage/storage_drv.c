@@ -9,13 +9,16 @@
  * the command by a number that holds its tag, how often the tag was used, and the epoch: a late,
  * repeated or invented answer finds no command and is counted.
  *
- * After a reset of the bus the epoch moves on. When the host rescinds the controller everything
- * that is out is given back at once with DID_NO_CONNECT.
+ * What the host has is never given back before the host has let go of it: it may still write there. So a command has
+ * no limit of time, and error handling begins only when its channel is broken or gone. After a reset of the bus the
+ * epoch moves on. When the host rescinds the controller everything that is out is given back at once with
+ * DID_NO_CONNECT.
  *
  * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; protocol notes 5.3 to 5.6.
  */
 #include <linux/blkdev.h>
 #include <linux/blk-mq.h>
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <scsi/scsi_devinfo.h>
@@ -89,6 +92,7 @@ static void lun_work(struct work_struct *work)
 static void lun_changed(struct scsi_cmnd *cmd, bool remove)
 {
 	struct scsi_device *sdev = cmd->device;
+	struct stor_dev *sd = *(struct stor_dev **)shost_priv(sdev->host);
 	struct lun_work *w = kzalloc(sizeof(*w), GFP_ATOMIC);
 
 	if (!w || !scsi_host_get(sdev->host)) {
@@ -101,7 +105,7 @@ static void lun_changed(struct scsi_cmnd *cmd, bool remove)
 	w->id = sdev->id;
 	w->lun = sdev->lun;
 	w->remove = remove;
-	queue_work(system_long_wq, &w->work);
+	queue_work(sd->wq, &w->work);
 }
 
 static void scan_work(struct work_struct *work)
@@ -119,8 +123,8 @@ static void scan_work(struct work_struct *work)
 
 void kvmb_stor_rescan(struct stor_dev *sd)
 {
-	if (READ_ONCE(sd->host))
-		queue_work(system_long_wq, &sd->scan_work);
+	if (smp_load_acquire(&sd->live))
+		queue_work(sd->wq, &sd->scan_work);
 }
 
 /* ---- answers ---- */
@@ -162,7 +166,8 @@ static void set_result(struct scsi_cmnd *cmd, const struct kvmb_wire_srb *srb)
 
 void kvmb_stor_completed(struct stor_dev *sd, u64 id, const struct kvmb_wire_stor *answer)
 {
-	struct scsi_cmnd *cmd = sd->host ? take_command(sd, id) : NULL;
+	/* before it is live, the tags that an id is looked up in are not there yet */
+	struct scsi_cmnd *cmd = smp_load_acquire(&sd->live) ? take_command(sd, id) : NULL;
 
 	if (!cmd || le32_to_cpu(answer->operation) != KVMB_STOR_COMPLETE_IO) {
 		sd->bad_answers++;
@@ -201,12 +206,25 @@ static u32 fill_pages(struct scsi_cmnd *cmd, struct stor_cmd *c)
 	return n;
 }
 
-static struct kvmb_chan *chan_for(struct stor_dev *sd, struct scsi_cmnd *cmd)
+static bool usable(struct kvmb_chan *ch)
+{
+	return !kvmb_chan_gone(ch) && !READ_ONCE(ch->dead);
+}
+
+/* The channel of the command's queue, the primary where it has none */
+static struct kvmb_chan *own_chan(struct stor_dev *sd, struct scsi_cmnd *cmd)
 {
 	u16 q = blk_mq_unique_tag_to_hwq(blk_mq_unique_tag(scsi_cmd_to_rq(cmd)));
 	struct stor_chan *sc = q < STOR_MAX_CHANS ? smp_load_acquire(&sd->chans[q]) : NULL;
 
-	return sc && !kvmb_chan_gone(sc->ch) ? sc->ch : sd->dev->chan;
+	return sc ? sc->ch : sd->dev->chan;
+}
+
+static struct kvmb_chan *chan_for(struct stor_dev *sd, struct scsi_cmnd *cmd)
+{
+	struct kvmb_chan *ch = own_chan(sd, cmd);
+
+	return usable(ch) ? ch : sd->dev->chan;
 }
 
 static void fill_srb(struct stor_dev *sd, struct scsi_cmnd *cmd, struct kvmb_wire_srb *srb)
@@ -276,17 +294,44 @@ done:
 	return 0;
 }
 
+/*
+ * A command that takes long is no error: storage may stall for as long as it likes, and until it answers the host may
+ * write to the command's pages. So a command's time is prolonged for as long as its channel can answer.
+ */
+static KVMB_EH_T timed_out(struct scsi_cmnd *cmd)
+{
+	struct stor_dev *sd = *(struct stor_dev **)shost_priv(cmd->device->host);
+
+	return usable(own_chan(sd, cmd)) && usable(sd->dev->chan) ? KVMB_EH_WAIT : KVMB_EH_HANDLE;
+}
+
+/*
+ * The primary has broken: closed, the host is off our pages. If it does not even answer that, commands are not given
+ * back before it takes the controller away.
+ */
+static void abandon(struct stor_dev *sd)
+{
+	if (!kvmb_stor_stop(sd))
+		return;
+	shost_printk(KERN_ERR, sd->host, "the host does not let go of this controller; its commands wait\n");
+	while (!kvmb_chan_gone(sd->dev->chan))
+		msleep(250);
+}
+
 static int reset_handler(struct scsi_cmnd *cmd)
 {
 	struct stor_dev *sd = *(struct stor_dev **)shost_priv(cmd->device->host);
 	int err;
 
 	mutex_lock(&sd->step_lock);
-	memset(&sd->step, 0, sizeof(sd->step));
-	/* the host answers what is out before it answers this */
-	err = kvmb_stor_step(sd, KVMB_STOR_RESET_BUS, STOR_ID_RESET);
+	do { /* the host answers what is out before it answers this, however long that takes */
+		memset(&sd->step, 0, sizeof(sd->step));
+		err = kvmb_stor_step(sd, KVMB_STOR_RESET_BUS, STOR_ID_RESET);
+	} while (err == -ETIMEDOUT);
 	WRITE_ONCE(sd->epoch, sd->epoch + 1);
 	mutex_unlock(&sd->step_lock);
+	if (err && READ_ONCE(sd->dev->chan->dead))
+		abandon(sd);
 	return err ? FAILED : SUCCESS;
 }
 
@@ -314,6 +359,7 @@ static struct scsi_host_template stor_template = {
 	.name = "kvmb_storage",
 	.proc_name = "kvmb_storage",
 	.queuecommand = queue_command,
+	.eh_timed_out = timed_out,
 	.eh_host_reset_handler = reset_handler,
 	.skip_settle_delay = 1, /* a reset that is answered is over */
 	KVMB_SDEV_CONFIGURE = configure,
@@ -360,25 +406,32 @@ static int stor_probe(struct kvmb_device *dev)
 	sd->dev = dev;
 	sd->ide = kvmb_guid_equal(&dev->chan->type, &ide);
 	INIT_WORK(&sd->scan_work, scan_work);
+	sd->wq = alloc_ordered_workqueue("kvmbus_scsi%u", WQ_FREEZABLE, host->host_no);
+	if (!sd->wq) {
+		err = -ENOMEM;
+		goto err_host;
+	}
 	dev_set_drvdata(&dev->dev, sd);
 	err = kvmb_stor_start(sd);
 	if (err) {
 		dev_err(&dev->dev, "the disk controller does not start: %d\n", err);
-		goto err_host;
+		goto err_wq;
 	}
 	sd->host = host;
 	shape_host(sd);
 	err = scsi_add_host(host, &dev->dev);
 	if (err)
 		goto err_stop;
+	smp_store_release(&sd->live, true);
 	if (sd->ide) /* the drive stands in the instance GUID: protocol notes 5.6 */
 		scsi_add_device(host, 0, dev->chan->instance.b[5] << 8 | dev->chan->instance.b[4], 0);
 	else
 		scsi_scan_host(host);
 	return 0;
 err_stop:
-	sd->host = NULL;
 	kvmb_stor_stop(sd);
+err_wq:
+	destroy_workqueue(sd->wq);
 err_host:
 	scsi_host_put(host);
 	kfree(sd);
@@ -394,8 +447,8 @@ static void stor_remove(struct kvmb_device *dev)
 		scsi_host_busy_iter(host, give_back, NULL);
 	cancel_work_sync(&sd->scan_work);
 	scsi_remove_host(host);
-	kvmb_stor_stop(sd);
-	cancel_work_sync(&sd->scan_work);
+	kvmb_stor_stop(sd); /* nothing is queued any more */
+	destroy_workqueue(sd->wq);
 	scsi_host_put(host);
 	kfree(sd);
 }

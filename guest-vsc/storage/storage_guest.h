@@ -3,6 +3,7 @@
 #ifndef KVMB_STORAGE_GUEST_H
 #define KVMB_STORAGE_GUEST_H
 
+#include <linux/interrupt.h>
 #include <scsi/scsi.h>
 #include <scsi/scsi_cmnd.h>
 #include <scsi/scsi_device.h>
@@ -27,12 +28,15 @@ struct stor_dev;
 struct stor_chan {
 	struct stor_dev *sd;
 	struct kvmb_chan *ch;
-	u8 buf[256] __aligned(8); /* the callback's: one packet, 16 + 64 bytes */
+	struct tasklet_struct tasklet;
+	bool closing;		  /* set before the tasklet is killed: no turn asks for another */
+	u8 buf[256] __aligned(8); /* the tasklet's: one packet, 16 + 64 bytes */
 };
 
 struct stor_dev {
 	struct kvmb_device *dev;
 	struct Scsi_Host *host;
+	bool live;		/* commands may be out: set last in probe, by store-release */
 	bool ide;		/* one disk: controller and drive stand in the instance GUID */
 	u16 version;		/* KVMB_STOR_V*, 0 before negotiation */
 	u32 packet_size;	/* 64, or 48 before 5.1 */
@@ -46,6 +50,7 @@ struct stor_dev {
 	struct completion step_done;
 	struct kvmb_wire_stor step; /* request, then answer */
 
+	struct workqueue_struct *wq; /* scan_work and changes of units; gone before this is */
 	struct work_struct scan_work;
 	u64 bad_answers;	/* of the host: unknown ids, wrong sizes */
 };
@@ -69,7 +74,12 @@ struct stor_cmd { /* private part of a scsi_cmnd */
  * Return: 0 or -errno, and the channel is closed. Context: may sleep.
  */
 int kvmb_stor_start(struct stor_dev *sd);
-void kvmb_stor_stop(struct stor_dev *sd);
+
+/**
+ * kvmb_stor_stop() - Close all channels; no callback and no tasklet runs any more
+ * Return: 0; -ETIMEDOUT: the host did not answer, and may still write to what it was given. Context: may sleep.
+ */
+int kvmb_stor_stop(struct stor_dev *sd);
 
 /**
  * kvmb_stor_step() - One request that is no command, and its answer in sd->step

@@ -12,7 +12,7 @@
 
 #include "guest-vsc/storage/storage_guest.h"
 
-#define STOR_FLOOD 65536u /* packets in one interrupt */
+#define STOR_BUDGET 256u /* packets of one turn */
 
 static const u16 versions[] = { KVMB_STOR_V6_2, KVMB_STOR_V6_0, KVMB_STOR_V5_1, KVMB_STOR_V4_2,
 				KVMB_STOR_V2_0 };
@@ -48,21 +48,35 @@ static void one_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt)
 	kvmb_stor_completed(sd, pkt->trans_id, &p);
 }
 
-static void stor_callback(void *ctx)
+/*
+ * Softirq, one at a time for each channel. Not in the interrupt: completing a command takes locks and memory that a
+ * kernel with PREEMPT_RT does not have there. The ring stays masked between two turns.
+ */
+static void stor_turn(struct tasklet_struct *t)
 {
-	struct stor_chan *sc = ctx;
+	struct stor_chan *sc = container_of(t, struct stor_chan, tasklet);
 	struct kvmb_pkt pkt;
 	u32 n = 0;
 
-	kvmb_ring_mask(&sc->ch->rx);
 	do {
 		while (!kvmb_recv(sc->ch, sc->buf, sizeof(sc->buf), &pkt)) {
 			one_packet(sc, &pkt);
-			/* more than commands can be out: this CPU would never come back */
-			if (++n == STOR_FLOOD)
-				kvmb_chan_fail(sc->ch, "the host answers more than was asked");
+			if (++n < STOR_BUDGET)
+				continue;
+			/* other CPUs keep submitting, or the host never stops: let others run */
+			if (!READ_ONCE(sc->closing))
+				tasklet_schedule(&sc->tasklet);
+			return;
 		}
-	} while (!READ_ONCE(sc->ch->dead) && kvmb_ring_unmask(&sc->ch->rx));
+	} while (!READ_ONCE(sc->ch->dead) && !READ_ONCE(sc->closing) && kvmb_ring_unmask(&sc->ch->rx));
+}
+
+static void stor_callback(void *ctx)
+{
+	struct stor_chan *sc = ctx;
+
+	kvmb_ring_mask(&sc->ch->rx);
+	tasklet_schedule(&sc->tasklet);
 }
 
 /* ---- steps ---- */
@@ -152,9 +166,11 @@ static int open_chan(struct stor_dev *sd, struct kvmb_chan *ch, unsigned int ind
 		return -ENOMEM;
 	sc->sd = sd;
 	sc->ch = ch;
+	tasklet_setup(&sc->tasklet, stor_turn);
 	memset(&zero, 0, sizeof(zero));
 	err = kvmb_chan_open(ch, STOR_RING_PAGES, &zero, sizeof(zero), stor_callback, sc);
 	if (err) {
+		tasklet_kill(&sc->tasklet); /* the host may have signalled before it refused */
 		kfree(sc);
 		return err;
 	}
@@ -180,8 +196,7 @@ static void want_subs(struct stor_dev *sd)
 	sd->max_subs = num;
 	if (!num || kvmb_bus_protocol() < KVMB_VERSION_WIN8)
 		return;
-	sd->dev->chan->sub_ctx = sd;
-	WRITE_ONCE(sd->dev->chan->sub_offered, sub_offered);
+	kvmb_chan_watch_subs(sd->dev->chan, sub_offered, sd);
 	memset(&sd->step, 0, sizeof(sd->step));
 	sd->step.u.sub_channels = cpu_to_le16(num);
 	err = init_step(sd, KVMB_STOR_CREATE_SUB_CHANNELS);
@@ -207,18 +222,31 @@ int kvmb_stor_start(struct stor_dev *sd)
 	return 0;
 }
 
-void kvmb_stor_stop(struct stor_dev *sd)
+static int close_chan(struct stor_chan *sc)
 {
-	struct stor_chan *sc;
-	int i;
+	int err;
 
-	WRITE_ONCE(sd->dev->chan->sub_offered, NULL);
+	kvmb_chan_stop(sc->ch);
+	WRITE_ONCE(sc->closing, true);
+	tasklet_kill(&sc->tasklet);
+	err = kvmb_chan_close(sc->ch);
+	kfree(sc);
+	return err;
+}
+
+int kvmb_stor_stop(struct stor_dev *sd)
+{
+	int i, err, first = 0;
+
+	kvmb_chan_unwatch_subs(sd->dev->chan);
 	for (i = STOR_MAX_CHANS - 1; i >= 0; i--) { /* the primary last */
-		sc = sd->chans[i];
+		struct stor_chan *sc = sd->chans[i];
+
 		if (!sc)
 			continue;
-		kvmb_chan_close(sc->ch);
 		sd->chans[i] = NULL;
-		kfree(sc);
+		err = close_chan(sc);
+		first = first ? first : err;
 	}
+	return first;
 }

@@ -458,14 +458,25 @@ CASE(unasked_packets_are_counted_and_no_more)
 
 /* ---- silence and rescind ---- */
 
-static bool mute_first_read(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, const u8 *cdb)
+static struct { struct kvmb_wire_stor p; u64 id; u32 len; } held; /* an answer that the host keeps for later */
+static bool hold_read(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, const u8 *cdb)
 {
-	if (!only_reads(cdb, op) || disk.requests[KVMB_STOR_RESET_BUS])
+	if (!only_reads(cdb, op) || held.id)
 		return true;
+	held.p = *p;
+	held.len = *len;
+	held.id = *id;
 	return false;
 }
 
-CASE(a_command_without_an_answer_times_out_and_the_disk_recovers)
+static int answer_late(void *arg)
+{
+	msleep(8000); /* the command's own limit is 2 s, STOR_TIMEOUT_S is 1 */
+	host_put(host_chan_of(RELID), KVMB_PKT_COMPLETION, 0, held.id, NULL, 0, &held.p, held.len);
+	return 0;
+}
+
+CASE(slow_command_keeps_its_buffer)
 {
 	struct scsi_device *sdev;
 	bool same;
@@ -473,11 +484,71 @@ CASE(a_command_without_an_answer_times_out_and_the_disk_recovers)
 	plug_in();
 	sdev = find_disk();
 	NEED(sdev);
-	disk.twist = mute_first_read;
-	CHECK(read_block(sdev, 3, &same) != 0); /* no retries were asked for */
-	CHECK(disk.requests[KVMB_STOR_RESET_BUS] > 0);
+	memset(&held, 0, sizeof(held));
+	disk.twist = hold_read;
+	kthread_run(answer_late, NULL, "kvmb_late");
+	/* given back earlier, the host's write would have hit memory of somebody else */
+	CHECK_EQ(read_block(sdev, 3, &same), 0);
+	CHECK(same);
+	CHECK_EQ(disk.requests[KVMB_STOR_RESET_BUS], 0);
 	CHECK_EQ(read_block(sdev, 4, &same), 0);
 	CHECK(same);
+	CHECK_EQ(sdev->sdev_state, SDEV_RUNNING);
+	scsi_device_put(sdev);
+}
+
+static int flood_thread(void *arg)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_COMPLETE_IO) };
+	u32 n = 0;
+
+	while (!kthread_should_stop()) {
+		if (host_put(host_chan_of(RELID), KVMB_PKT_COMPLETION, 0, 1 + n++ % 8, NULL, 0, &p, sizeof(p)))
+			cond_resched();
+	}
+	return 0;
+}
+
+CASE(answers_during_the_start_complete_nothing)
+{
+	struct scsi_device *sdev;
+	struct task_struct *t;
+	bool same;
+	int i;
+
+	for (i = 0; i < 5; i++) { /* from before there are tags to look an id up in */
+		host_chan_of(RELID)->on_packet = on_packet;
+		t = kthread_run(flood_thread, NULL, "kvmb_flood");
+		NEED(!IS_ERR(t));
+		plug_in();
+		sdev = find_disk();
+		kthread_stop(t);
+		NEED(sdev);
+		CHECK_EQ(read_block(sdev, 3, &same), 0);
+		CHECK(same);
+		scsi_device_put(sdev);
+		host_reset();
+	}
+}
+
+CASE(flood_of_answers_does_not_stop_the_disk)
+{
+	struct scsi_device *sdev;
+	struct task_struct *t;
+	bool same;
+	int i;
+
+	plug_in();
+	sdev = find_disk();
+	NEED(sdev);
+	t = kthread_run(flood_thread, NULL, "kvmb_flood");
+	NEED(!IS_ERR(t));
+	for (i = 0; i < 50; i++) {
+		CHECK_EQ(read_block(sdev, i, &same), 0);
+		CHECK(same);
+	}
+	kthread_stop(t);
+	CHECK_EQ(read_block(sdev, 3, &same), 0);
 	scsi_device_put(sdev);
 }
 
@@ -532,7 +603,9 @@ static struct kunit_case storage_cases[] = {
 	KUNIT_CASE(every_status_ends_the_command),
 	KUNIT_CASE(a_disk_that_is_said_to_be_gone_goes),
 	KUNIT_CASE(unasked_packets_are_counted_and_no_more),
-	KUNIT_CASE(a_command_without_an_answer_times_out_and_the_disk_recovers),
+	KUNIT_CASE(slow_command_keeps_its_buffer),
+	KUNIT_CASE(answers_during_the_start_complete_nothing),
+	KUNIT_CASE(flood_of_answers_does_not_stop_the_disk),
 	KUNIT_CASE(a_rescind_gives_back_what_is_out),
 	KUNIT_CASE(a_rescind_in_each_step_of_the_start_ends_it),
 	{}
