@@ -10,6 +10,7 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
+#include <net/checksum.h>
 #include <net/ip6_checksum.h>
 
 #include "guest-vsc/compat/compat.h"
@@ -22,18 +23,41 @@
 
 /* ---- slots and sections ---- */
 
+/*
+ * Free slots are a ring of numbers: xmit alone takes, under the transmit lock; NAPI alone gives. There is no lock between
+ * them, since xmit may run in a hard interrupt (netconsole) that interrupted NAPI. Who clears `sent` of a slot owns what
+ * is in it: the host may answer a frame that has not been sent yet.
+ */
+static u32 slots_free(const struct net_queue *q)
+{
+	return NET_SLOTS - (READ_ONCE(q->taken) - READ_ONCE(q->given));
+}
+
 static int take_slot(struct net_queue *q)
 {
-	int n = -1;
+	struct net_slot *s;
+	u32 n;
 
-	spin_lock_bh(&q->slot_lock);
-	if (q->num_free) {
-		n = q->free[--q->num_free];
-		q->slots[n].busy = true;
-		q->slots[n].gen = (q->slots[n].gen + 1) & 0x7fffffff;
-	}
-	spin_unlock_bh(&q->slot_lock);
+	if (q->taken - smp_load_acquire(&q->given) == NET_SLOTS)
+		return -1;
+	n = q->free[q->taken % NET_SLOTS];
+	WRITE_ONCE(q->taken, q->taken + 1);
+	s = &q->slots[n];
+	s->gen = (s->gen + 1) & 0x7fffffff;
 	return n;
+}
+
+/* The last one that was taken; nothing of it went out. NAPI does not write there before it has been given all others */
+static void untake_slot(struct net_queue *q)
+{
+	WRITE_ONCE(q->taken, q->taken - 1);
+}
+
+static void give_section(struct net_queue *q, struct net_slot *s)
+{
+	if (s->section != KVMB_NVSP_NO_SECTION && q->nic->send_map)
+		clear_bit_unlock(s->section, q->nic->send_map);
+	s->section = KVMB_NVSP_NO_SECTION;
 }
 
 static u64 id_of(const struct net_queue *q, int slot)
@@ -41,18 +65,16 @@ static u64 id_of(const struct net_queue *q, int slot)
 	return (u64)q->slots[slot].gen << 32 | (u32)(slot + 1);
 }
 
-/* Caller holds slot_lock or is alone. Return: the frame, to be freed */
+/* NAPI, or alone; the caller has cleared `sent`. Return: the frame, to be freed */
 static struct sk_buff *give_slot(struct net_queue *q, u32 n)
 {
 	struct net_slot *s = &q->slots[n];
 	struct sk_buff *skb = s->skb;
 
-	if (s->section != KVMB_NVSP_NO_SECTION && q->nic->send_map)
-		clear_bit_unlock(s->section, q->nic->send_map);
+	give_section(q, s);
 	s->skb = NULL;
-	s->section = KVMB_NVSP_NO_SECTION;
-	s->busy = false;
-	q->free[q->num_free++] = n;
+	q->free[q->given % NET_SLOTS] = n;
+	smp_store_release(&q->given, q->given + 1);
 	return skb;
 }
 
@@ -88,11 +110,11 @@ static void stop_if_full(struct net_queue *q)
 {
 	struct netdev_queue *txq = txq_of(q);
 
-	if (q->num_free > 2 && !ring_low(q))
+	if (slots_free(q) > 2 && !ring_low(q))
 		return;
 	netif_tx_stop_queue(txq);
 	smp_mb(); /* the stop is visible before we look; pairs with wake_if_room() */
-	if (q->num_free == NET_SLOTS) /* nothing is out whose completion could wake it */
+	if (slots_free(q) == NET_SLOTS) /* nothing is out whose completion could wake it */
 		netif_tx_wake_queue(txq);
 }
 
@@ -103,8 +125,8 @@ static void wake_if_room(struct net_queue *q)
 	smp_mb();
 	if (unlikely(netif_tx_queue_stopped(txq)) && !READ_ONCE(q->nic->closing) &&
 	    netif_carrier_ok(q->nic->ndev) &&
-	    (q->num_free == NET_SLOTS ||
-	     (q->num_free > NET_SLOTS / 4 && kvmb_ring_used(&q->ch->tx, true) < q->ch->tx.size / 10 * 8)))
+	    (slots_free(q) == NET_SLOTS ||
+	     (slots_free(q) > NET_SLOTS / 4 && kvmb_ring_used(&q->ch->tx, true) < q->ch->tx.size / 10 * 8)))
 		netif_tx_wake_queue(txq);
 }
 
@@ -112,18 +134,14 @@ static void wake_if_room(struct net_queue *q)
 void kvmb_net_tx_done(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, u32 len)
 {
 	u32 n = (u32)id - 1;
-	struct sk_buff *skb = NULL;
-	bool ok;
+	struct sk_buff *skb;
 
-	spin_lock(&q->slot_lock);
-	ok = n < NET_SLOTS && q->slots[n].busy && id_of(q, n) == id;
-	if (ok)
-		skb = give_slot(q, n);
-	spin_unlock(&q->slot_lock);
-	if (!ok) {
+	if (n >= NET_SLOTS || !test_bit(0, &q->slots[n].sent) || id_of(q, n) != id ||
+	    !test_and_clear_bit(0, &q->slots[n].sent)) {
 		q->stats.bad_ids++;
 		return;
 	}
+	skb = give_slot(q, n);
 	if (len >= 8 && le32_to_cpu(m->type) == KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE &&
 	    le32_to_cpu(m->u.rndis_complete.status) != KVMB_NVSP_STAT_SUCCESS)
 		q->stats.tx_failed++;
@@ -138,7 +156,7 @@ void kvmb_net_tx_abort(struct net_queue *q)
 	u32 n;
 
 	for (n = 0; n < NET_SLOTS; n++) {
-		if (q->slots[n].busy)
+		if (test_and_clear_bit(0, &q->slots[n].sent))
 			dev_kfree_skb(give_slot(q, n));
 	}
 }
@@ -184,7 +202,7 @@ static int mark_csum(struct sk_buff *skb, struct kvmb_rndis_out *o)
 		return 0;
 	}
 	if (proto == IPPROTO_UDP) {
-		o->csum |= KVMB_TX_CSUM_UDP;
+		o->csum |= KVMB_TX_CSUM_UDP | (u32)skb_transport_offset(skb) << 16;
 		return 0;
 	}
 	o->csum = 0;
@@ -203,6 +221,7 @@ static int send_copied(struct net_queue *q, struct sk_buff *skb, struct kvmb_rnd
 	m.u.rndis.section_index = cpu_to_le32(section);
 	m.u.rndis.section_size = cpu_to_le32(n + skb->len);
 	q->slots[slot].section = section;
+	set_bit(0, &q->slots[slot].sent);
 	return kvmb_send(q->ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), NULL, 0, &m,
 			 sizeof(m));
 }
@@ -256,8 +275,24 @@ static int send_pages(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndi
 	memcpy(r.buf, &d, sizeof(d));
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
 	q->slots[slot].skb = skb;
+	set_bit(0, &q->slots[slot].sent);
 	return kvmb_send(q->ch, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), r.buf, r.len, &m,
 			 sizeof(m));
+}
+
+/* It did not go out. Return: whether the slot is still ours, and with it the frame; else NAPI has had both */
+static bool unsend(struct net_queue *q, int slot)
+{
+	struct net_slot *s = &q->slots[slot];
+
+	if (s->skb || s->section != KVMB_NVSP_NO_SECTION) {
+		if (!test_and_clear_bit(0, &s->sent))
+			return false;
+	}
+	give_section(q, s);
+	s->skb = NULL;
+	untake_slot(q);
+	return true;
 }
 
 netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev)
@@ -304,15 +339,15 @@ netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev)
 		err = -ENOMEM;
 	else
 		err = send_pages(q, skb, &o, slot);
-	if (err) {
-		q->slots[slot].skb = NULL; /* still ours */
-		spin_lock_bh(&q->slot_lock);
-		give_slot(q, slot);
-		spin_unlock_bh(&q->slot_lock);
-		if (err == -EAGAIN)
-			goto busy;
+	/* more pieces than a packet has ranges, which another try would not change */
+	if (err == -EMSGSIZE && !skb_linearize(skb))
+		err = send_pages(q, skb, &o, slot);
+	if (err && !unsend(q, slot))
+		err = 0; /* a host that lies has answered it already */
+	if (err == -EAGAIN)
+		goto busy;
+	if (err)
 		goto drop;
-	}
 	u64_stats_update_begin(&q->stats.tx_sync);
 	q->stats.tx_packets += segs;
 	q->stats.tx_bytes += len;
@@ -327,7 +362,7 @@ busy:
 	q->stats.tx_full++;
 	netif_tx_stop_queue(txq_of(q));
 	smp_mb();
-	if (q->num_free == NET_SLOTS)
+	if (slots_free(q) == NET_SLOTS)
 		netif_tx_wake_queue(txq_of(q));
 	return NETDEV_TX_BUSY;
 drop:
@@ -366,6 +401,18 @@ static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 	return skb;
 }
 
+/* A host that coalesced frames vouches for their IP header, and leaves its checksum as it was in the first */
+static void fill_ip_csum(struct sk_buff *skb)
+{
+	struct iphdr *ip = (struct iphdr *)skb->data;
+
+	if (skb->protocol != htons(ETH_P_IP) || skb_headlen(skb) < sizeof(*ip) || ip->ihl < 5 ||
+	    skb_headlen(skb) < ip->ihl * 4u)
+		return;
+	ip->check = 0;
+	ip->check = ip_fast_csum(ip, ip->ihl);
+}
+
 static void deliver(struct net_queue *q, const u8 *const *data, const u32 *len, u32 num, u32 total,
 		    const struct kvmb_rndis_frame *f)
 {
@@ -390,6 +437,8 @@ static void deliver(struct net_queue *q, const u8 *const *data, const u32 *len, 
 		skb_set_hash(skb, f->hash, PKT_HASH_TYPE_L4);
 	skb_record_rx_queue(skb, q->index);
 	skb->protocol = eth_type_trans(skb, ndev);
+	if (f->marks.csum & KVMB_RX_CSUM_IP_INVALID && f->marks.csum & KVMB_RX_CSUM_IP_OK)
+		fill_ip_csum(skb);
 	u64_stats_update_begin(&q->stats.rx_sync);
 	q->stats.rx_packets++;
 	q->stats.rx_bytes += total;

@@ -57,17 +57,36 @@ static void show_link(struct net_nic *nic)
 	}
 }
 
+/*
+ * What the host said of the link since the last time. One change in NET_LINK_INTERVAL is shown, or a host that goes on
+ * and on would have RTNL and every listener for itself; and a loss that is over already is shown for as long, so that
+ * who asks for addresses sees it.
+ */
 static void link_work(struct work_struct *work)
 {
-	struct net_nic *nic = container_of(work, struct net_nic, link_work);
+	struct net_nic *nic = container_of(work, struct net_nic, link_work.work);
+	unsigned long next = nic->link_shown + NET_LINK_INTERVAL;
 
 	rtnl_lock();
-	if (nic->up && !nic->closing) {
-		/* it may be up again already: who asks for addresses anew must see that it was down */
-		if (xchg(&nic->link_lost, false))
-			netif_carrier_off(nic->ndev);
-		show_link(nic);
+	if (!nic->up || nic->closing)
+		goto out;
+	if (time_before(jiffies, next)) {
+		schedule_delayed_work(&nic->link_work, next - jiffies);
+		goto out;
 	}
+	nic->link_shown = jiffies;
+	if (xchg(&nic->speed_changed, false))
+		kvmb_rndis_query_speed(nic);
+	if (xchg(&nic->link_lost, false) && netif_carrier_ok(nic->ndev)) {
+		netif_carrier_off(nic->ndev);
+		netif_tx_stop_all_queues(nic->ndev);
+		schedule_delayed_work(&nic->link_work, NET_LINK_INTERVAL);
+		goto out;
+	}
+	show_link(nic);
+	if (xchg(&nic->link_renewed, false) && netif_carrier_ok(nic->ndev))
+		__netdev_notify_peers(nic->ndev); /* gratuitous ARP and its like: switches learn where we are */
+out:
 	rtnl_unlock();
 }
 
@@ -278,8 +297,13 @@ static void set_capabilities(struct net_nic *nic)
 	if (nic->rsc_able)
 		ndev->hw_features |= NETIF_F_LRO;
 	ndev->features |= f | NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX;
-	if (lso >= 2 * ETH_DATA_LEN)
+	if (lso < 2 * ETH_DATA_LEN) { /* not worth it, and 64 KiB would be too much */
+		ndev->hw_features &= ~NETIF_F_ALL_TSO;
+		ndev->vlan_features &= ~NETIF_F_ALL_TSO;
+		ndev->features &= ~NETIF_F_ALL_TSO;
+	} else {
 		netif_set_tso_max_size(ndev, min(lso, 65536u - ETH_HLEN - 20));
+	}
 }
 
 /* ---- devices ---- */
@@ -312,7 +336,8 @@ static int net_probe(struct kvmb_device *dev)
 	init_completion(&nic->rndis_sent);
 	init_completion(&nic->rndis_done);
 	init_waitqueue_head(&nic->subs_wait);
-	INIT_WORK(&nic->link_work, link_work);
+	INIT_DELAYED_WORK(&nic->link_work, link_work);
+	nic->link_shown = jiffies - NET_LINK_INTERVAL;
 	INIT_WORK(&nic->filter_work, filter_work);
 	INIT_DELAYED_WORK(&nic->sub_work, kvmb_net_sub_work);
 	netdev_rss_key_fill(nic->rss_key, sizeof(nic->rss_key));
@@ -340,7 +365,7 @@ static int net_probe(struct kvmb_device *dev)
 		return 0;
 	dev_err(&dev->dev, "the NIC does not start: %d\n", err);
 	cancel_delayed_work_sync(&nic->sub_work);
-	cancel_work_sync(&nic->link_work);
+	cancel_delayed_work_sync(&nic->link_work);
 	free_netdev(ndev);
 	kvfree(nic);
 	return err;
@@ -358,7 +383,7 @@ static void net_remove(struct kvmb_device *dev)
 	kvmb_net_stop(nic);
 	rtnl_unlock();
 	cancel_delayed_work_sync(&nic->sub_work);
-	cancel_work_sync(&nic->link_work);
+	cancel_delayed_work_sync(&nic->link_work);
 	cancel_work_sync(&nic->filter_work);
 	free_netdev(ndev);
 	kvfree(nic);
@@ -395,7 +420,7 @@ static int net_resume(struct kvmb_device *dev)
 static const struct kvmb_guid net_types[] = { KVMB_NET_TYPE_GUID };
 
 static struct kvmb_driver net_driver = {
-	.name = "kvmb_net",
+	.name = "hv_netvsc", /* netplan, cloud-init and udev rules match a NIC of this bus by it; the module is kvmb_net */
 	.types = net_types,
 	.num_types = ARRAY_SIZE(net_types),
 	.probe = net_probe,

@@ -44,8 +44,11 @@
 #define NET_KEY 40u
 #define NET_MAX_MTU 65521u
 #define NET_CONTROL_ID 0xfffffffffffffffeull /* no slot has it */
-#define NET_RNDIS_ID 0xfffffffffffffffcull
+/* Of a control message by its own id: a late completion of one must not free the next. Slots have bit 63 clear */
+#define NET_RNDIS_ID(id) (1ull << 63 | (id))
 #define NET_NO_ANSWER 0xfffffffffffffffdull
+
+#define NET_LINK_INTERVAL (2 * HZ) /* between two changes of the link that users see, as in-tree */
 
 struct net_nic;
 
@@ -60,7 +63,7 @@ struct net_slot { /* a frame that the host has */
 	struct sk_buff *skb;	/* NULL: it was copied to a section */
 	u32 section;		/* of the send buffer, KVMB_NVSP_NO_SECTION: none */
 	u32 gen;		/* grows with each use */
-	bool busy;
+	unsigned long sent;	/* bit 0: the host has it, or is about to; who clears it owns the rest */
 };
 
 struct net_queue {
@@ -69,10 +72,10 @@ struct net_queue {
 	unsigned int index;
 	struct napi_struct napi;
 
-	/* out; the transmit lock of the queue, and slot_lock where NAPI frees */
-	spinlock_t slot_lock;
-	u16 free[NET_SLOTS];	/* free[num_free]: numbers of free slots */
-	u32 num_free;
+	/* out; a ring of the numbers of free slots: net_data.c, take_slot() */
+	u16 free[NET_SLOTS];
+	u32 taken;		/* xmit, under the transmit lock of the queue */
+	u32 given;		/* NAPI */
 	struct net_slot slots[NET_SLOTS];
 
 	/* in; NAPI */
@@ -132,7 +135,11 @@ struct net_nic {
 	u8 control[NET_RESPONSE_MAX + 64]; /* copy of a control message; the primary's NAPI */
 	u16 send_table[KVMB_NVSP_TABLE_SIZE]; /* queue by hash */
 	bool link, link_lost;	/* as it is; whether it was down since it was last shown */
-	struct work_struct link_work, filter_work;
+	bool link_renewed;	/* others may have learnt another place for our address: tell them */
+	bool speed_changed;
+	unsigned long link_shown; /* jiffies of the last change that was shown: one in NET_LINK_INTERVAL */
+	struct delayed_work link_work;
+	struct work_struct filter_work;
 	struct delayed_work sub_work;
 
 	/* what the user set */
@@ -153,6 +160,7 @@ int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len); /* a control m
 
 /* net_rndis.c */
 int kvmb_rndis_start(struct net_nic *nic);
+void kvmb_rndis_query_speed(struct net_nic *nic);
 void kvmb_rndis_halt(struct net_nic *nic);
 int kvmb_rndis_set_filter(struct net_nic *nic, u32 filter);
 int kvmb_rndis_set_offload(struct net_nic *nic, bool rsc);

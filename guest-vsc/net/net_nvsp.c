@@ -63,8 +63,8 @@ int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len)
 	h.pfns[1] = cpu_to_le64(le64_to_cpu(h.pfns[0]) + 1);
 	m.u.rndis.channel_type = cpu_to_le32(KVMB_NVSP_CHANNEL_CONTROL);
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
-	return kvmb_send(nic->dev->chan, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE, NET_RNDIS_ID, &h,
-			 sizeof(h.d) + sizeof(h.r) + pages * 8, &m, sizeof(m));
+	return kvmb_send(nic->dev->chan, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE,
+			 NET_RNDIS_ID(nic->rndis_id), &h, sizeof(h.d) + sizeof(h.r) + pages * 8, &m, sizeof(m));
 }
 
 /* ---- a queue ---- */
@@ -81,7 +81,7 @@ static void completion(struct net_queue *q, const struct kvmb_pkt *pkt)
 		nic->nvsp_answer = m;
 		nic->nvsp_answer_len = len;
 		complete(&nic->nvsp_done);
-	} else if (pkt->trans_id == NET_RNDIS_ID && !q->index) {
+	} else if (pkt->trans_id == NET_RNDIS_ID(READ_ONCE(nic->rndis_id)) && !q->index) {
 		complete(&nic->rndis_sent);
 	} else {
 		kvmb_net_tx_done(q, pkt->trans_id, &m, len);
@@ -172,14 +172,12 @@ static int open_queue(struct net_nic *nic, struct kvmb_chan *ch, unsigned int in
 	q->nic = nic;
 	q->ch = ch;
 	q->index = index;
-	spin_lock_init(&q->slot_lock);
 	u64_stats_init(&q->stats.tx_sync);
 	u64_stats_init(&q->stats.rx_sync);
 	for (i = 0; i < NET_SLOTS; i++) {
 		q->free[i] = i;
 		q->slots[i].section = KVMB_NVSP_NO_SECTION;
 	}
-	q->num_free = NET_SLOTS;
 	/* the host can have as many packets out as there are sections */
 	q->done_size = NET_RECV_SIZE_DEFAULT / 1024;
 	q->done = vmalloc(array_size(q->done_size, sizeof(*q->done)));
@@ -342,12 +340,21 @@ static void revoke_buffer(struct net_nic *nic, bool *told, u32 type, u16 id)
 	}
 }
 
-static void free_buffer(struct net_nic *nic, void **buf, struct kvmb_gpadl *g)
+/* Its list is taken back; the memory stays, for as long as queues may look into it */
+static void take_back(struct net_nic *nic, struct kvmb_gpadl *g)
 {
 	if (g->handle && kvmb_gpadl_destroy(nic->dev->chan, g)) {
 		netdev_warn(nic->ndev, "the host keeps a buffer\n");
-		*buf = NULL; /* leaked: it may still write there */
+		g->addr = NULL; /* leaked: it may still write there */
 	}
+}
+
+static void free_buffer(struct net_nic *nic, void **buf, struct kvmb_gpadl *g)
+{
+	take_back(nic, g);
+	if (g->size && !g->addr)
+		*buf = NULL;
+	memset(g, 0, sizeof(*g));
 	vfree(*buf);
 	*buf = NULL;
 }
@@ -386,8 +393,7 @@ static u32 ask_subs(struct net_nic *nic)
 	if (nic->version < KVMB_NVSP_V5 || want < 2)
 		return 1;
 	nic->want_queues = want; /* offers may come before the answer */
-	nic->dev->chan->sub_ctx = nic;
-	WRITE_ONCE(nic->dev->chan->sub_offered, sub_offered);
+	kvmb_chan_watch_subs(nic->dev->chan, sub_offered, nic);
 	m.u.subchannel.op = cpu_to_le32(KVMB_NVSP_SUBCHANNEL_ALLOCATE);
 	m.u.subchannel.num = cpu_to_le32(want - 1);
 	if (ask(nic, &m, KVMB_NVSP_SUBCHANNEL, 12) ||
@@ -470,7 +476,7 @@ void kvmb_net_stop(struct net_nic *nic)
 	/* after this no frame is on its way to a queue, whoever wakes one: xmit runs under the lock that this takes */
 	WRITE_ONCE(nic->sending, false);
 	netif_tx_disable(nic->ndev);
-	WRITE_ONCE(nic->dev->chan->sub_offered, NULL);
+	kvmb_chan_unwatch_subs(nic->dev->chan);
 	if (nic->queues[0] && !kvmb_chan_gone(nic->dev->chan)) {
 		kvmb_rndis_halt(nic);
 		revoke_buffer(nic, &nic->recv_told, KVMB_NVSP_REVOKE_RECV_BUF, KVMB_NVSP_RECV_BUF_ID);
@@ -479,8 +485,8 @@ void kvmb_net_stop(struct net_nic *nic)
 	nic->recv_told = nic->send_told = false;
 	/* before 4.0 the lists go while the channel is open, after it else: notes 6.6 */
 	if (kvmb_bus_protocol() < KVMB_VERSION_WIN10) {
-		free_buffer(nic, &nic->recv, &nic->recv_gpadl);
-		free_buffer(nic, &nic->send, &nic->send_gpadl);
+		take_back(nic, &nic->recv_gpadl);
+		take_back(nic, &nic->send_gpadl);
 	}
 	for (i = NET_MAX_QUEUES - 1; i >= 0; i--)
 		close_queue(nic, i);

@@ -150,24 +150,30 @@ static int set(struct net_nic *nic, u32 oid, const void *data, u32 len)
 static void indicated(struct net_nic *nic, const u8 *msg, u32 len)
 {
 	struct kvmb_wire_rndis_indicate i;
-	bool link;
 
 	if (len < HDR + sizeof(i))
 		return;
 	memcpy(&i, msg + HDR, sizeof(i));
 	switch (le32_to_cpu(i.status)) {
-	case KVMB_RNDIS_INDICATE_CONNECT:
-		link = true;
+	case KVMB_RNDIS_INDICATE_CONNECT: /* said once more to one that is up: it was moved */
+		WRITE_ONCE(nic->link, true);
+		WRITE_ONCE(nic->link_renewed, true);
 		break;
 	case KVMB_RNDIS_INDICATE_DISCONNECT:
-		link = false;
+		WRITE_ONCE(nic->link, false);
 		WRITE_ONCE(nic->link_lost, true);
+		break;
+	case KVMB_RNDIS_INDICATE_NETWORK_CHANGE: /* who has addresses of the old network must ask again */
+		WRITE_ONCE(nic->link_lost, true);
+		WRITE_ONCE(nic->link_renewed, true);
+		break;
+	case KVMB_RNDIS_INDICATE_SPEED_CHANGE:
+		WRITE_ONCE(nic->speed_changed, true);
 		break;
 	default:
 		return;
 	}
-	WRITE_ONCE(nic->link, link);
-	schedule_work(&nic->link_work);
+	schedule_delayed_work(&nic->link_work, 0);
 }
 
 void kvmb_rndis_received(struct net_nic *nic, const u8 *msg, u32 len)
@@ -332,6 +338,13 @@ static void query_queues(struct net_nic *nic)
 		nic->max_queues = clamp(le32_to_cpu(c.num_queues), 1u, NET_MAX_QUEUES);
 }
 
+void kvmb_rndis_query_speed(struct net_nic *nic)
+{
+	u32 v;
+
+	nic->speed_mbps = query_u32(nic, KVMB_OID_GEN_LINK_SPEED, &v) ? 0 : v / 10000; /* from 100 bit/s */
+}
+
 int kvmb_rndis_start(struct net_nic *nic)
 {
 	u8 mac[ETH_ALEN];
@@ -358,7 +371,7 @@ int kvmb_rndis_start(struct net_nic *nic)
 		return err;
 	if (!query_u32(nic, KVMB_OID_GEN_MEDIA_CONNECT_STATUS, &v))
 		WRITE_ONCE(nic->link, !v);
-	nic->speed_mbps = query_u32(nic, KVMB_OID_GEN_LINK_SPEED, &v) ? 0 : v / 10000; /* from 100 bit/s */
+	kvmb_rndis_query_speed(nic);
 	query_queues(nic);
 	return 0;
 }

@@ -127,6 +127,25 @@ CASE(a_change_that_the_host_refuses_leaves_the_old_shape)
 	dev_put(ndev); /* dead, and it goes without a crash */
 }
 
+CASE(nic_that_does_not_come_up_again_can_be_stopped)
+{
+	struct net_device *ndev;
+
+	script_nic.mtu = 9000;
+	ndev = nic_up();
+	NEED(ndev);
+	nic_lie = (struct nic_lie){ KVMB_NVSP_INIT, 3, KVMB_NVSP_STAT_FAIL, 0 };
+	script_nic.twist = nic_twist;
+	rtnl_lock();
+	CHECK(dev_set_mtu(ndev, 4000) != 0);
+	/* its channel is closed and was not rescinded: whatever is told the host now must not be written anywhere */
+	dev_close(ndev);
+	CHECK(!netif_running(ndev));
+	rtnl_unlock();
+	script_nic.twist = NULL;
+	dev_put(ndev);
+}
+
 CASE(a_rescind_under_traffic_is_survived)
 {
 	struct task_struct *t;
@@ -187,6 +206,7 @@ static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(a_grant_of_more_queues_than_asked_is_none),
 	KUNIT_CASE(the_shape_changes_under_traffic),
 	KUNIT_CASE(a_change_that_the_host_refuses_leaves_the_old_shape),
+	KUNIT_CASE(nic_that_does_not_come_up_again_can_be_stopped),
 	KUNIT_CASE(a_rescind_under_traffic_is_survived),
 	KUNIT_CASE(a_rescind_in_each_step_of_the_start_ends_it),
 	{}

@@ -31,6 +31,8 @@
 #define KVMB_RNDIS_STATUS_RESOURCES 0xc000009au
 #define KVMB_RNDIS_INDICATE_CONNECT 0x4001000bu
 #define KVMB_RNDIS_INDICATE_DISCONNECT 0x4001000cu
+#define KVMB_RNDIS_INDICATE_SPEED_CHANGE 0x40010013u
+#define KVMB_RNDIS_INDICATE_NETWORK_CHANGE 0x40010018u /* another network behind the same link: Hyper-V after a migration */
 
 #define KVMB_FILTER_DIRECTED 0x01u /* GEN_CURRENT_PACKET_FILTER */
 #define KVMB_FILTER_MULTICAST 0x02u
@@ -126,6 +128,7 @@ static_assert(sizeof(struct kvmb_wire_ppi) == 12, "rndis_per_packet_info");
 #define KVMB_RX_CSUM_TCP_OK (1u << 3)
 #define KVMB_RX_CSUM_UDP_OK (1u << 4)
 #define KVMB_RX_CSUM_IP_OK (1u << 5)
+#define KVMB_RX_CSUM_IP_INVALID (1u << 8) /* as below, of the IPv4 header */
 #define KVMB_RX_CSUM_TCP_INVALID (1u << 7) /* good, but the field holds another value: coalesced */
 /* KVMB_PPI_LSO */
 #define KVMB_LSO_MSS(v) ((v) & 0xfffff)
