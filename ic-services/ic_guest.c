@@ -6,6 +6,7 @@
 #include "ic-services/ic_guest.h"
 
 #define RING_PAGES 5 /* control page and 16 KiB */
+#define BUDGET 64u   /* requests of one turn of the work */
 
 static const u32 frameworks[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
 
@@ -23,7 +24,7 @@ static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
 			       ic->svc->num_versions, &fw, &ver)) {
 		ic->framework = fw;
 		ic->version = ver;
-		pr_info("kvmbus: %s version %u.%u\n", ic->svc->name, ver >> 16, ver & 0xffff);
+		pr_info_ratelimited("kvmbus: %s version %u.%u\n", ic->svc->name, ver >> 16, ver & 0xffff);
 	}
 	kvmb_icmsg_reply_negotiate(payload, fw, ver);
 }
@@ -63,9 +64,14 @@ static void ic_work(struct work_struct *work)
 {
 	struct kvmb_ic *ic = container_of(work, struct kvmb_ic, work);
 	struct kvmb_pkt pkt;
-	u32 off;
+	u32 off, n = 0;
 
 	while (!kvmb_recv(ic->ch, ic->buf, sizeof(ic->buf), &pkt)) {
+		/* a host that never stops asking does not keep who waits for this work to end */
+		if (++n > BUDGET) {
+			queue_work(system_wq, work);
+			return;
+		}
 		if (pkt.type != KVMB_PKT_INBAND)
 			continue;
 		off = pkt.payload - ic->buf;

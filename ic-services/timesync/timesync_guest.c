@@ -124,7 +124,8 @@ static int start(struct kvmb_ic *ic)
 		return -ENOMEM;
 	spin_lock_init(&s->lock);
 	s->info = (struct ptp_clock_info){
-		.owner = THIS_MODULE, .name = "kvmbus", .gettime64 = ptp_get, .settime64 = ptp_set,
+		.owner = THIS_MODULE, .name = "hyperv", /* /dev/ptp_hyperv is made by this name */
+		.gettime64 = ptp_get, .settime64 = ptp_set,
 		.adjfine = ptp_adjfine, .adjtime = ptp_adjtime, .enable = ptp_enable,
 	};
 	s->clock = ptp_clock_register(&s->info, NULL);
