@@ -5,6 +5,8 @@
  * A message that finds its slot busy is staged, one per (vCPU, SINT), and delivered
  * when the guest acknowledges; the next post meanwhile is answered "no buffers". An
  * event connection sets the flag with its own number.
+ *
+ * And an offer of a class that no driver of ours serves, so that what our guest modules do about one can be tested.
  */
 #include "vmm/testdev.h"
 
@@ -263,6 +265,33 @@ static void exit_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	(void)size;
 	if (write && !offset)
 		vm_request_test_exit(t->vm, (int)*val);
+}
+
+/* ---- a device that no driver of ours serves ---- */
+
+static int refuse_open(struct kvmb_chan *ch)
+{
+	(void)ch;
+	return -EOPNOTSUPP;
+}
+
+static void nothing_to_close(struct kvmb_chan *ch)
+{
+	kvmb_chan_closed(ch);
+}
+
+static const struct kvmb_vsp_ops foreign_ops = { .name = "foreign", .open = refuse_open, .close = nothing_to_close };
+
+int testdev_offer(struct testdev *t, struct kvmb_bus *bus)
+{
+	/* a keyboard, as every generation 2 VM of Hyper-V has one: Linux 6.1 include/linux/hyperv.h HV_KBD_GUID */
+	struct kvmb_offer o = {
+		.type = KVMB_GUID(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, 0xa6, 0x1c, 0x76, 0x84),
+		.instance = KVMB_GUID(0xd34b2567, 0xb9b6, 0x42b9, 0x87, 0x78, 0x0a, 0x4e, 0xc0, 0xb9, 0x55, 0xbf),
+		.flags = KVMB_OFFER_ENUMERATE, .name = "keyboard", .ops = &foreign_ops, .dev = t,
+	};
+
+	return kvmb_bus_offer(bus, &o, NULL);
 }
 
 struct testdev *testdev_create(struct vm *vm)

@@ -394,7 +394,7 @@ static int create_bus(struct vm *vm)
 		kvmb_ic_offer(&vm->timesync.ic, vm->bus);
 	if (vm->cfg.ic_heartbeat)
 		kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
-	return 0;
+	return vm->testdev ? testdev_offer(vm->testdev, vm->bus) : 0;
 }
 
 static int open_boot(struct vm *vm)
