@@ -3,7 +3,7 @@
 # What starts emulators leaves none behind: each door is interrupted by a ^C (INT to its process group, as a terminal
 # does) and by TERM to its first process alone; and boot tests end what is theirs, nothing else. In a copy of the scripts
 # whose emulator only sleeps; no KVM, no network.
-set -m # a process group of its own for what is started with &, and INT not ignored
+set -m # a process group of its own for what is started with &
 cd "$(dirname "$0")/../.." || exit 1
 W=$(mktemp -d) bad=0 n=0
 mark=INTERRUPT_TEST=$$.$RANDOM
@@ -27,7 +27,7 @@ try() { interrupt INT group "$@"; interrupt TERM "the first" "$@"; } 2>/dev/null
 interrupt() { # SIGNAL WHOM EMULATORS COMMAND...
 	local sig=$1 whom=$2 want=$3 pid i; shift 3
 	: >"$W/started"; n=$((n + 1))
-	(cd "$W" && exec env "$mark" "$@") >"$W/out" 2>&1 </dev/null & pid=$!
+	(cd "$W" && exec env --default-signal=INT,QUIT "$mark" "$@") >"$W/out" 2>&1 </dev/null & pid=$!
 	for ((i = 0; i < 200 && $(wc -l <"$W/started") < want; i++)); do sleep 0.05; done
 	[ "$(wc -l <"$W/started")" = "$want" ] || { echo "not ok interrupt: $*: started $(wc -l <"$W/started") emulators, not $want:"; cat "$W/out"; bad=1; }
 	[ "$whom" = group ] && kill -s "$sig" -- -$pid || kill -s "$sig" $pid

@@ -17,9 +17,11 @@ leash_end() {
 	echo "$0: still there after KILL: "$pids >&2
 }
 
+# a ^C reaches those below as it would without us: & had it ignored; unless it was before
+leash_env=(env); [ -n "$(trap -p INT)" ] || leash_env+=(--default-signal=INT,QUIT)
 leash_signal=
 for leash_s in INT TERM HUP; do trap "leash_signal=\${leash_signal:-$leash_s}" $leash_s; done
-LAB_LEASH=${LAB_LEASH:-:}$$: bash "$0" "$@" &
+"${leash_env[@]}" "LAB_LEASH=${LAB_LEASH:-:}$$:" bash "$0" "$@" &
 leash_child=$! leash_rc=0
 [ -n "$leash_signal" ] || { wait $leash_child; leash_rc=$?; }
 leash_end
