@@ -14,7 +14,7 @@
 static const char *const health_names[] = { "restarting", "ok", "restarting", "failed" };
 static_assert(ARRAY_SIZE(health_names) == NBD_NUM, "one word a state");
 
-static void kick(struct nbd_disk *n)
+void nbdisk_kick(struct nbd_disk *n)
 {
 	u64 one = 1;
 
@@ -162,7 +162,7 @@ static void nbd_submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
 	n->submits_tail = &r->next;
 	pthread_mutex_unlock(&n->lock);
 	if (first)
-		kick(n);
+		nbdisk_kick(n);
 }
 
 static void nbd_cancel(struct kvmb_disk *d, struct kvmb_disk_req *r)
@@ -173,7 +173,7 @@ static void nbd_cancel(struct kvmb_disk *d, struct kvmb_disk_req *r)
 	__atomic_store_n(&r->cancelled, true, __ATOMIC_RELEASE);
 	n->any_cancel = true;
 	pthread_mutex_unlock(&n->lock);
-	kick(n);
+	nbdisk_kick(n);
 }
 
 static void nbd_retry(struct kvmb_disk *d)
@@ -183,7 +183,7 @@ static void nbd_retry(struct kvmb_disk *d)
 	pthread_mutex_lock(&n->lock);
 	n->retry = true;
 	pthread_mutex_unlock(&n->lock);
-	kick(n);
+	nbdisk_kick(n);
 }
 
 static int nbd_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t size)
@@ -207,7 +207,7 @@ static int nbd_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t size)
 	n->resize_bytes = bytes;
 	n->resize_done = false;
 	n->resize_wanted = true;
-	kick(n);
+	nbdisk_kick(n);
 	while (!n->resize_done && !n->quit)
 		pthread_cond_wait(&n->cond, &n->lock);
 	err = n->resize_done ? n->resize_err : -ECANCELED;
@@ -244,7 +244,7 @@ static void nbd_disk_close(struct kvmb_disk *d)
 	n->quit = true;
 	pthread_cond_broadcast(&n->cond);
 	pthread_mutex_unlock(&n->lock);
-	kick(n);
+	nbdisk_kick(n);
 	pthread_join(n->thread, NULL);
 	if (n->h)
 		libnbd.aio_disconnect(n->h, 0); /* polite; nobody waits for it */

@@ -166,6 +166,9 @@ static inline void nbdisk_finish(struct kvmb_disk_req *r, int result)
 	r->done(r);
 }
 
+/* disk_nbd.c */
+void nbdisk_kick(struct nbd_disk *n); /* the thread looks at what is asked of it; any thread */
+
 /* disk_nbd_log.c; all on the disk's thread */
 void nbdisk_take_submits(struct nbd_disk *n);
 void nbdisk_serve_cancels(struct nbd_disk *n);

@@ -136,6 +136,9 @@ static void greet(struct nbd_srv *s)
 		shake_hands(s);
 		hang_up(s);
 		return;
+	case HELLO_SLOW:
+		usleep(500000);
+		/* fallthrough */
 	default:
 		if (!shake_hands(s))
 			hang_up(s);
@@ -259,7 +262,7 @@ static void *thread_main(void *arg)
 		poll(p, 3, -1);
 		if (p[0].revents && read(s->event_fd, &n, sizeof(n)) < 0)
 			continue;
-		if (p[2].revents && __atomic_load_n(&s->hello, __ATOMIC_ACQUIRE) == HELLO_GOOD)
+		if (p[2].revents && __atomic_load_n(&s->hello, __ATOMIC_ACQUIRE) <= HELLO_SLOW)
 			serve(s);
 		else if (p[2].revents) /* it may say what it likes */
 			hang_up(s);

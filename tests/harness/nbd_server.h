@@ -38,7 +38,7 @@ enum nbd_srv_do { /* what becomes of a request; SRV_ERR + n: the wire's error n 
 	SRV_ERR,
 };
 
-enum nbd_srv_hello { HELLO_GOOD, HELLO_SILENT, HELLO_GARBAGE, HELLO_HANGUP };
+enum nbd_srv_hello { HELLO_GOOD, HELLO_SLOW, HELLO_SILENT, HELLO_GARBAGE, HELLO_HANGUP };
 
 struct nbd_srv {
 	char path[64];

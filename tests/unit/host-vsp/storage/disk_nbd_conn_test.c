@@ -38,13 +38,14 @@ static void lies_cost_the_request_alone(void **state)
 		timed_start(&io[0], KVMB_IO_READ, POISON);
 		cost.answers++;
 		assert_int_equal(wait_io(&io[0], 30), lies[i].expect);
+		d->ops->retry(d); /* without pauses */
 		timed_start(&io[0], KVMB_IO_WRITE, POISON);
 		cost.answers++;
 		assert_int_equal(wait_io(&io[0], 30), lies[i].expect);
 		assert_int_equal(do_io(&io[1], KVMB_IO_FLUSH, 0), 0); /* what was written is not repeated, and so told, later */
 		assert_int_equal(do_io(&io[1], KVMB_IO_READ, 1), 0);
 		end_cost(lies[i].name, 10);
-		d->ops->retry(d); /* the next starts without pauses */
+		d->ops->retry(d);
 	}
 }
 
@@ -58,15 +59,29 @@ static void wild_sizes_are_refused(void **state)
 
 /* ---- handshakes ---- */
 
+static u32 hold_reads(struct nbd_srv *s, const struct nbd_srv_req *q)
+{
+	(void)s;
+	return q->type == NBD_SRV_READ ? SRV_HOLD : SRV_GOOD;
+}
+
+/* Three seconds of it, and then the server comes to its senses: who waited is answered, one way or the other. */
 static void broken_handshake(int hello, const char *name, u32 max_connects)
 {
+	static struct io io;
+	int err;
+
 	assert_int_equal(open_srv(NORMAL, 0, 0), 0);
 	__atomic_store_n(&srv.hello, hello, __ATOMIC_RELEASE);
 	begin_cost();
 	nbd_srv_drop(&srv);
-	insist(1000, -EIO);
-	assert_string_equal(kvmb_disk_health(d), "failed");
+	timed_start(&io, KVMB_IO_WRITE, 1);
+	usleep(3000000);
+	assert_string_not_equal(kvmb_disk_health(d), "ok");
 	end_cost(name, max_connects);
+	__atomic_store_n(&srv.hello, HELLO_GOOD, __ATOMIC_RELEASE);
+	err = wait_io(&io, 20);
+	assert_true(!err || err == -EIO); /* an error where it was alone at the server each time */
 	goes_on_as_if_nothing_was();
 }
 
@@ -88,27 +103,50 @@ static void a_handshake_that_never_ends(void **state)
 	assert_in_range(kvmb_now_ms() - begin, 0, 2000);
 	begin_cost();
 	insist(1000, -EIO);
+	assert_string_equal(kvmb_disk_health(d), "failed");
 	end_cost("never shakes hands", 4);
 	goes_on_as_if_nothing_was();
+}
+
+/* The thread reads its kicks while it shakes hands; what they were for must not be forgotten. */
+static void what_is_asked_during_a_handshake_is_seen_after_it(void **state)
+{
+	static struct io read, write;
+
+	(void)state;
+	assert_int_equal(open_srv(NORMAL, 0, 0), 0);
+	__atomic_store_n(&srv.hello, HELLO_SLOW, __ATOMIC_RELEASE);
+	nbd_srv_plan(&srv, hold_reads);
+	start_io(&read, KVMB_IO_READ, 1);
+	nbd_srv_wait(&srv.held, 1);
+	nbd_srv_plan(&srv, NULL);
+	nbd_srv_drop(&srv);
+	nbd_srv_wait(&srv.connects, 2);
+	usleep(100000);
+	d->ops->cancel(d, &read.r);
+	d->ops->retry(d);
+	start_io(&write, KVMB_IO_WRITE, 2);
+	assert_int_equal(wait_io(&read, 5), -ECANCELED);
+	assert_int_equal(wait_io(&write, 5), 0);
 }
 
 static void a_handshake_of_garbage(void **state)
 {
 	(void)state;
-	broken_handshake(HELLO_GARBAGE, "garbage for a handshake", 25);
+	broken_handshake(HELLO_GARBAGE, "garbage for a handshake", 8);
 }
 
 static void a_handshake_and_then_goodbye(void **state)
 {
 	(void)state;
-	broken_handshake(HELLO_HANGUP, "hangs up after the handshake", 25);
+	broken_handshake(HELLO_HANGUP, "hangs up after the handshake", 8);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		C(lies_cost_the_request_alone), C(wild_sizes_are_refused), C(a_handshake_that_never_ends),
-		C(a_handshake_of_garbage), C(a_handshake_and_then_goodbye),
+		C(what_is_asked_during_a_handshake_is_seen_after_it), C(a_handshake_of_garbage), C(a_handshake_and_then_goodbye),
 	};
 
 	if (!have_libnbd())
