@@ -41,7 +41,7 @@
 #define STOR_SCRATCH 2048u     /* descriptor, 129 frames, 64 bytes of payload: 1136 */
 #define STOR_RETRY_NS 10000000ull /* what the kernel or malloc() refused is tried again after */
 #define STOR_NEVER (~0ull)
-#define STOR_LOOK_MS 500u      /* a disk in use has had a command by then */
+#define STOR_LOOK_MS 2000u     /* a disk in use has had a command by then */
 
 static_assert(KVMB_STORAGE_MAX_LUNS == KVMB_SCSI_MAX_LUNS, "REPORT LUNS says of all");
 static_assert(KVMB_STORAGE_MAX_LUNS <= 64, "masks of units are u64");

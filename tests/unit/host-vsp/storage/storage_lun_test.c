@@ -261,9 +261,9 @@ static void only_an_idle_guest_is_asked_to_look(void **state)
 	kvmb_storage_capacity_changed(s, 0);
 	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a);
 	assert_sense(&a, 6, 0x2a);
-	assert_int_equal(looks(1000) + enumerates, 0);
+	assert_int_equal(looks(3000) + enumerates, 0);
 	kvmb_storage_capacity_changed(s, 0);
-	assert_int_equal(looks(1500), 1);
+	assert_int_equal(looks(4000), 1);
 	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
 	assert_sense(&a, 6, 0x2a);
 }
