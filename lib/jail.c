@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Confined helper programs. What and why: jail.h. */
+#include "lib/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+
+/* ---- Landlock: the ABI, of which the headers that we are built with may know less ---- */
+
+enum { /* rights on files, by the ABI that brought them */
+	LL_EXECUTE = 1 << 0,
+	LL_WRITE_FILE = 1 << 1,
+	LL_READ_FILE = 1 << 2,
+	LL_READ_DIR = 1 << 3,
+	LL_ABI_1 = (1 << 13) - 1,
+	LL_REFER = 1 << 13,	/* 2 */
+	LL_TRUNCATE = 1 << 14,	/* 3 */
+	LL_IOCTL_DEV = 1 << 15, /* 5 */
+};
+
+#define LL_TCP 3u    /* 4: bind and connect */
+#define LL_SCOPES 3u /* 6: abstract sockets, signals */
+#define LL_RULE_PATH 1
+
+struct ll_ruleset {
+	uint64_t files, net, scoped;
+};
+
+struct ll_path {
+	uint64_t allowed;
+	int32_t fd;
+} __attribute__((packed));
+
+static int landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+
+	return abi < 0 ? -errno : (int)abi;
+}
+
+static uint64_t known_rights(int abi)
+{
+	return LL_ABI_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) | (abi >= 5 ? LL_IOCTL_DEV : 0);
+}
+
+static int add_rule(int jail, int fd, uint64_t rights)
+{
+	struct ll_path p = { rights & known_rights(landlock_abi()), fd };
+
+	return syscall(SYS_landlock_add_rule, jail, LL_RULE_PATH, &p, 0) ? -errno : 0;
+}
+
+/* What is not there needs no rule. */
+static void allow_path(int jail, const char *path, uint64_t rights)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (!fstat(fd, &st) && !S_ISDIR(st.st_mode))
+		rights &= ~(uint64_t)LL_READ_DIR;
+	add_rule(jail, fd, rights);
+	close(fd);
+}
+
+static bool find_program(const char *program, char *path)
+{
+	const char *dirs = getenv("PATH"), *end;
+	char name[PATH_MAX];
+
+	if (strchr(program, '/'))
+		return realpath(program, path);
+	for (; dirs && *dirs; dirs = *end ? end + 1 : end) {
+		end = strchrnul(dirs, ':');
+		if (snprintf(name, sizeof(name), "%.*s/%s", (int)(end - dirs), dirs, program) < (int)sizeof(name) &&
+		    !access(name, X_OK) && realpath(name, path))
+			return true;
+	}
+	return false;
+}
+
+/* /opt/x/bin/program has its libraries in /opt/x/lib, or lib64, or below. */
+static void allow_program(int jail, const char *program)
+{
+	static const char *const libs[] = { "lib", "lib64" };
+	char path[PATH_MAX], dir[PATH_MAX + 8];
+	size_t i;
+	char *slash;
+	int up;
+
+	if (!find_program(program, path))
+		return;
+	allow_path(jail, path, LL_EXECUTE | LL_READ_FILE);
+	for (up = 0; up < 2; up++) {
+		slash = strrchr(path, '/');
+		if (!slash || slash == path)
+			return;
+		*slash = 0;
+	}
+	for (i = 0; i < ARRAY_SIZE(libs); i++) {
+		snprintf(dir, sizeof(dir), "%s/%s", path, libs[i]);
+		allow_path(jail, dir, LL_EXECUTE | LL_READ_FILE | LL_READ_DIR);
+	}
+}
+
+int kvmb_jail_create(const char *program)
+{
+	static const char *const trees[] = { "/usr", "/lib", "/lib64", "/nix/store", "/gnu/store" };
+	static const char *const files[] = { "/etc/ld.so.cache", "/etc/ld.so.preload" };
+	static bool said;
+	struct ll_ruleset r = { 0 };
+	int abi = landlock_abi(), jail;
+	size_t i;
+
+	r.files = known_rights(abi);
+	r.net = abi >= 4 ? LL_TCP : 0;
+	r.scoped = abi >= 6 ? LL_SCOPES : 0;
+	jail = abi < 0 ? abi : (int)syscall(SYS_landlock_create_ruleset, &r,
+					    abi >= 6 ? sizeof(r) : offsetof(struct ll_ruleset, scoped) -
+					    (abi >= 4 ? 0 : sizeof(r.net)), 0);
+	if (jail < 0) {
+		abi = abi < 0 ? abi : -errno;
+		if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+			kvmb_info(NULL, "helper programs are not confined: this kernel has no Landlock (%s)",
+				  strerror(-abi));
+		return abi;
+	}
+	for (i = 0; i < ARRAY_SIZE(trees); i++)
+		allow_path(jail, trees[i], LL_EXECUTE | LL_READ_FILE | LL_READ_DIR);
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		allow_path(jail, files[i], LL_READ_FILE);
+	allow_path(jail, "/dev/null", LL_READ_FILE | LL_WRITE_FILE);
+	if (program)
+		allow_program(jail, program);
+	return jail;
+}
+
+int kvmb_jail_allow(int jail, int fd, bool write)
+{
+	return jail < 0 ? 0 : add_rule(jail, fd, LL_READ_FILE | LL_IOCTL_DEV |
+				       (write ? LL_WRITE_FILE | LL_TRUNCATE : 0));
+}
+
+/* ---- seccomp ---- */
+
+#define DENY(name)                                                  \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), \
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+
+static const struct sock_filter filter[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1), /* x32 */
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	DENY(socket), DENY(connect), DENY(bind),
+	DENY(ptrace), DENY(process_vm_readv), DENY(process_vm_writev), DENY(pidfd_getfd),
+	DENY(open_by_handle_at), DENY(mount), DENY(umount2), DENY(pivot_root), DENY(chroot), DENY(unshare), DENY(setns),
+	DENY(bpf), DENY(perf_event_open), DENY(userfaultfd), DENY(keyctl), DENY(add_key), DENY(request_key),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+int kvmb_jail_enter(int jail)
+{
+	struct sock_fprog prog = { ARRAY_SIZE(filter), (struct sock_filter *)filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	if (jail >= 0 && syscall(SYS_landlock_restrict_self, jail, 0))
+		return -errno;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) && errno != EINVAL && errno != ENOSYS)
+		return -errno; /* those two: a kernel without it */
+	return 0;
+}
