@@ -2,6 +2,9 @@
 /*
  * Opening, locking and measuring disks.
  *
+ * An image in a format is opened here, with the parents that the user named, and a storage daemon
+ * gets the descriptors (qsd.h). Nothing that an image names is opened (image.h).
+ *
  * Locks: QEMU's tools lock single bytes from 100 to 163 and 200 to 263 of an image they
  * write or read (Linux OFD locks; QEMU 7.2 block/file-posix.c, RAID_LOCK...). A raw image is
  * ours alone, so we lock the whole file and thereby keep those tools out. An image that we
@@ -21,6 +24,7 @@
 #include <unistd.h>
 
 #include "host-vsp/storage/disk_nbd.h"
+#include "host-vsp/storage/qsd.h"
 #include "lib/util.h"
 
 #define LOCK_BYTES_OURS 100 /* of an image in a daemon: bytes before the first of QEMU's */
@@ -163,7 +167,10 @@ static bool device_can_zero(dev_t dev)
 	return strtoull(line, NULL, 10) > 0;
 }
 
-/* A raw image that begins like a format is most likely one that was named badly. */
+/*
+ * A raw image that begins like a format was named badly, or its guest has written that: to say "use
+ * format=" alone would be to say "do what the guest wants".
+ */
 static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, size_t size)
 {
 	char buf[16] = { 0 };
@@ -174,7 +181,8 @@ static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, siz
 	for (i = 0; i < ARRAY_SIZE(magics); i++) {
 		if (memcmp(buf, magics[i].magic, magics[i].len))
 			continue;
-		snprintf(why, size, "it looks like %s: say format=%s, or format=raw to use it as it is",
+		snprintf(why, size, "it begins like a %s image: say format=raw if a guest has used it as a raw disk, "
+			 "because that guest may have written this; format=%s only if it was made as one",
 			 magics[i].format, magics[i].format);
 		return -EINVAL;
 	}
@@ -190,6 +198,15 @@ static int open_flags(const struct kvmb_disk_spec *spec, bool device)
 	if (device)
 		flags |= O_EXCL; /* refused while it is mounted or held by another driver */
 	return flags;
+}
+
+/* Why the file could not be opened. Return: -@err. */
+static int not_opened(int err, bool read_only, char *why, size_t size)
+{
+	bool may_not = err == EACCES || err == EROFS || err == EPERM;
+
+	snprintf(why, size, "%s%s", strerror(err), !read_only && may_not ? "; try ,ro" : "");
+	return -err;
 }
 
 static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
@@ -212,9 +229,7 @@ static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
 	else if (err == EBUSY)
 		snprintf(why, size, "the device is mounted or in use");
 	else
-		snprintf(why, size, "%s%s", strerror(err),
-			 !spec->read_only && (err == EACCES || err == EROFS || err == EPERM) ?
-				 "; try ,ro" : "");
+		return not_opened(err, spec->read_only, why, size);
 	return -err;
 }
 
@@ -254,29 +269,85 @@ static int open_raw(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char
 	return 0;
 }
 
+/* A file that a storage daemon will be given. It may not stop us by being a pipe. */
+static int open_file(const char *path, bool read_only, char *why, size_t size)
+{
+	int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return not_opened(errno, read_only, why, size);
+	if (S_ISREG(st.st_mode))
+		return fd;
+	close(fd);
+	snprintf(why, size, "an image in a format is a file; this is %s",
+		 S_ISDIR(st.st_mode) ? "a directory" : S_ISBLK(st.st_mode) ? "a device: use it raw" : "none");
+	return -EINVAL;
+}
+
+static int open_parent(const char *path, char *why, size_t size)
+{
+	char what[128];
+	int fd = -EINVAL;
+
+	if (is_uri(path))
+		snprintf(what, sizeof(what), "a parent is a file, not a server");
+	else
+		fd = open_file(path, true, what, sizeof(what));
+	if (fd < 0)
+		snprintf(why, size, "backing=%.200s: %s", path, what);
+	return fd;
+}
+
+/* The daemon to be, with what it may open. Return: NULL with *@err and @why. */
+static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, int *err, char *why,
+				   size_t size)
+{
+	struct kvmb_qsd_conf conf = { .read_only = d->read_only, .direct = d->cache == KVMB_CACHE_NONE,
+				      .run_dir = spec->run_dir };
+	u32 i;
+	int fd = fcntl(d->lock_fd, F_DUPFD_CLOEXEC, 3);
+
+	*err = fd < 0 ? not_opened(errno, true, why, size) : 0;
+	if (!*err)
+		conf.images[conf.num++] = (struct kvmb_qsd_image){ fd, d->format, d->path };
+	for (i = 0; i < spec->num_backing && !*err; i++) {
+		fd = open_parent(spec->backing[i], why, size);
+		if (fd < 0)
+			*err = fd;
+		else
+			conf.images[conf.num++] = (struct kvmb_qsd_image){ fd, kvmb_disk_format_of(spec->backing[i]),
+									   spec->backing[i] };
+	}
+	if (!*err)
+		return kvmb_qsd_create(&conf);
+	while (conf.num)
+		close(conf.images[--conf.num].fd);
+	return NULL;
+}
+
 static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
 {
-	bool uri = is_uri(spec->path);
+	struct kvmb_qsd *qsd = NULL;
 	struct stat st;
 	int err;
 
-	if (!uri) {
-		d->lock_fd = open(spec->path, (d->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-		if (d->lock_fd < 0 || fstat(d->lock_fd, &st)) {
-			err = -errno;
-			snprintf(why, size, "%s%s", strerror(-err),
-				 !d->read_only && (err == -EACCES || err == -EROFS) ? "; try ,ro" : "");
-			return err;
-		}
-		err = lock_range(d->lock_fd, d->read_only, LOCK_BYTES_OURS);
-		if (err) {
-			snprintf(why, size, "%s", err == -EBUSY ?
-				 "it is in use by another VM or program (locked)" : strerror(-err));
-			return err;
-		}
+	if (is_uri(spec->path)) {
+		identify(d, spec, NULL);
+		return kvmb_nbd_open(d, spec, NULL, why, size);
 	}
-	identify(d, spec, uri ? NULL : &st);
-	return kvmb_nbd_open(d, spec, why, size);
+	d->lock_fd = open_file(spec->path, d->read_only, why, size);
+	if (d->lock_fd < 0)
+		return d->lock_fd;
+	err = lock_range(d->lock_fd, d->read_only, LOCK_BYTES_OURS);
+	if (err) {
+		snprintf(why, size, "%s", err == -EBUSY ?
+			 "it is in use by another VM or program (locked)" : strerror(-err));
+		return err;
+	}
+	identify(d, spec, fstat(d->lock_fd, &st) ? NULL : &st);
+	qsd = daemon_for(d, spec, &err, why, size);
+	return err ? err : kvmb_nbd_open(d, spec, qsd, why, size);
 }
 
 int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, char *why,
@@ -297,6 +368,9 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, ch
 	snprintf(d->format, sizeof(d->format), "%s", format);
 	if (!strcmp(format, "raw") && spec->num_backing) {
 		snprintf(why, why_size, "a raw image has no backing image; overlays are qcow2");
+		err = -EINVAL;
+	} else if (spec->format && is_uri(spec->path)) {
+		snprintf(why, why_size, "format= is for files; what a server has is used as it is");
 		err = -EINVAL;
 	} else if (!strcmp(format, "raw")) {
 		struct kvmb_disk_spec s = *spec;

@@ -126,7 +126,8 @@ struct kvmb_disk {
  *
  * A name that ends in .vhd, .vhdx, .avhdx, .qcow2, .vmdk or .vdi is that format, anything
  * else is raw; content never decides, because a guest may write any content. An image that
- * looks like a format but is not named as one is refused with a hint.
+ * looks like a format but is not named as one is refused with a hint. What is in an image never
+ * opens another file (image.h).
  *
  * Return: 0 or -errno. Context: may block for seconds (a storage daemon starts); not on a
  * thread that guests wait for.

@@ -269,14 +269,17 @@ static const struct kvmb_disk_ops nbd_ops = {
 	.close = nbd_disk_close,
 };
 
-int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
+int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct kvmb_qsd *qsd, char *why,
+		  size_t size)
 {
 	int err = kvmb_libnbd_load(why, size);
 	const char *base = strrchr(d->path, '/');
 	struct nbd_disk *n;
 
-	if (err)
+	if (err) {
+		kvmb_qsd_destroy(qsd);
 		return err;
+	}
 	n = kvmb_xzalloc(sizeof(*n));
 	n->d = d;
 	n->submits_tail = &n->submits;
@@ -286,8 +289,7 @@ int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->cond, NULL);
 	n->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (strcmp(d->format, "nbd"))
-		n->qsd = kvmb_qsd_create(spec, d->format, d->read_only);
+	n->qsd = qsd;
 	d->priv = n;
 	err = n->kick_fd < 0 ? -errno : -pthread_create(&n->thread, NULL, thread_main, n);
 	if (err) {

@@ -3,19 +3,23 @@
  * Starting, questioning and ending a qemu-storage-daemon.
  *
  * The NBD socket is made and bound by us and handed over listening, so connecting never
- * races with the daemon's start; its monitor is one end of a socket pair. The image is named
- * by JSON, so no file name can be taken for an option.
+ * races with the daemon's start; its monitor is one end of a socket pair. The images are named
+ * /proc/self/fd/N, by JSON: QEMU opens and locks them again that way, with its own flags, and
+ * the jail has a rule for each of these files and for no other.
  *
- * Observed with 7.2 (Debian 12): with "backing": null the parent that a qcow2 header names is
- * still told in query-named-block-nodes; block_resize is refused while an export exists, and
- * an export keeps the size it had when it was added.
+ * Before each start the headers are looked at (image.h), and after it the daemon is asked which files
+ * it has open: each must be one of ours.
+ *
+ * Observed with 7.2 (Debian 12): it has no add-fd; with "backing": null the parent that a qcow2 header
+ * names is still told in query-named-block-nodes; block_resize is refused while an export exists,
+ * and an export keeps the size it had when it was added; with aio=io_uring a read that the end of the
+ * file cuts short within a sector is sometimes not continued, and then never comes back.
  *
  * Source: qemu-storage-daemon(1), qemu-storage-daemon-qmp-ref(7).
  */
 #include "host-vsp/storage/qsd.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -25,30 +29,40 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/loop.h"
+#include "host-vsp/storage/image.h"
+#include "host-vsp/storage/qsd_monitor.h"
 #include "host-vsp/storage/vhdx_log.h"
+#include "lib/jail.h"
 #include "lib/log.h"
 #include "lib/spawn.h"
 #include "lib/util.h"
 
+#define DAEMON "qemu-storage-daemon"
 #define START_MS 10000u
-#define ANSWER_MS 10000u
 #define QUIT_MS 10000u
-#define MAX_NODES (KVMB_DISK_MAX_BACKING + 1)
+#define KILL_MS 3000u
+#define NAME_MAX_BYTES 200u /* of an image's name in a message */
+#define FD_NAME "/proc/self/fd/"
+
+struct image {
+	int fd;
+	char format[8];
+	char name[NAME_MAX_BYTES];
+};
 
 struct kvmb_qsd {
-	char *nodes[2 * MAX_NODES]; /* --blockdev arguments, parents first */
+	struct image images[KVMB_QSD_MAX_IMAGES]; /* images[num]: the disk and its parents */
+	u32 num;
+	char *nodes[2 * KVMB_QSD_MAX_IMAGES]; /* --blockdev arguments, parents first */
 	u32 num_nodes;
-	u32 num_images;		/* the disk and its parents */
-	bool has_parent[MAX_NODES]; /* by image: did the user name one */
 	bool read_only, threads;
-	char *vhdx;		/* path of an image of that format, else NULL: vhdx_log.h */
-	char dir[sizeof(((struct sockaddr_un *)0)->sun_path) - 8];
+	char *run_dir;
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path) - 8]; /* made in there */
 	struct sockaddr_un addr;
 	pid_t pid;		/* 0 = none */
-	int pidfd, listen_fd, qmp_fd, err_fd; /* -1 = none */
-	char in[65536];		/* unread bytes of the monitor */
-	size_t in_len;
+	int pidfd, listen_fd, err_fd; /* -1 = none */
+	int stuck_fd;		/* of one that was left behind, -1 = none */
+	struct kvmb_qsd_monitor mon;
 	u32 exports;		/* how many were made, for their names */
 };
 
@@ -72,18 +86,20 @@ static void add_node(struct kvmb_qsd *q, json_t *o)
 }
 
 /* Image @i of the chain, 0 = the disk: its file and its format node. */
-static void add_image(struct kvmb_qsd *q, u32 i, const char *path, const char *format, bool direct)
+static void add_image(struct kvmb_qsd *q, u32 i, bool direct)
 {
-	bool ro = q->read_only || i, parent = q->has_parent[i];
-	char file[16], node[16], below[16];
+	bool ro = q->read_only || i, parent = i + 1 < q->num;
+	const char *format = q->images[i].format;
+	char file[16], node[16], below[16], path[32];
 	json_t *o;
 
 	snprintf(file, sizeof(file), "file%u", i);
 	snprintf(node, sizeof(node), "image%u", i);
 	snprintf(below, sizeof(below), "image%u", i + 1);
+	snprintf(path, sizeof(path), FD_NAME "%d", q->images[i].fd);
 	add_node(q, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:b}}", "driver", "file", "node-name",
 			      file, "filename", path, "aio", q->threads ? "threads" : "io_uring",
-			      "read-only", ro, "discard", "unmap", "cache", "direct", direct));
+			      "read-only", ro, "discard", "unmap", "cache", "direct", direct && !i));
 	o = json_pack("{s:s, s:s, s:s, s:b}", "driver", driver_of(format), "node-name", node, "file", file,
 		      "read-only", ro);
 	if (strcmp(format, "raw"))
@@ -101,106 +117,89 @@ static void free_nodes(struct kvmb_qsd *q)
 		free(q->nodes[--q->num_nodes]);
 }
 
-static void build_nodes(struct kvmb_qsd *q, const struct kvmb_disk_spec *spec, const char *format)
+/* Where io_uring may wait for ever: see above. Direct I/O may read pages. */
+static bool ends_within_a_sector(const struct kvmb_qsd_conf *conf)
 {
+	struct stat st;
 	u32 i;
 
-	for (i = spec->num_backing; i > 0; i--) {
-		const char *p = spec->backing[i - 1];
-
-		add_image(q, i, p, kvmb_disk_format_of(p), false);
+	for (i = 0; i < conf->num; i++) {
+		if (!fstat(conf->images[i].fd, &st) && st.st_size % (conf->direct ? 4096 : 512))
+			return true;
 	}
-	add_image(q, 0, spec->path, format, spec->cache == KVMB_CACHE_NONE);
+	return false;
 }
 
-struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_disk_spec *spec, const char *format, bool read_only)
+struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf)
 {
 	struct kvmb_qsd *q = kvmb_xzalloc(sizeof(*q));
 	u32 i;
 
-	q->pidfd = q->listen_fd = q->qmp_fd = q->err_fd = -1;
-	q->read_only = read_only;
-	q->num_images = spec->num_backing + 1;
-	for (i = 0; i < spec->num_backing; i++)
-		q->has_parent[i] = true;
-	build_nodes(q, spec, format);
-	if (!strcmp(format, "vhdx") && !read_only)
-		q->vhdx = strdup(spec->path);
-	snprintf(q->dir, sizeof(q->dir), "%s/qsd-XXXXXX", spec->run_dir ? spec->run_dir : "/tmp");
+	kvmb_assert(conf->num && conf->num <= ARRAY_SIZE(q->images));
+	q->pidfd = q->listen_fd = q->err_fd = q->stuck_fd = q->mon.fd = -1;
+	q->read_only = conf->read_only;
+	q->num = conf->num;
+	q->threads = ends_within_a_sector(conf);
+	for (i = 0; i < q->num; i++) {
+		q->images[i].fd = conf->images[i].fd;
+		snprintf(q->images[i].format, sizeof(q->images[i].format), "%s", conf->images[i].format);
+		snprintf(q->images[i].name, sizeof(q->images[i].name), "%s", conf->images[i].name);
+	}
+	for (i = q->num; i > 0; i--)
+		add_image(q, i - 1, conf->direct);
+	q->run_dir = strdup(conf->run_dir ? conf->run_dir : "/tmp");
 	return q;
 }
 
-/* ---- the monitor ---- */
-
-/* One line of JSON within @ms. Return: new reference, NULL on time-out or end. */
-static json_t *read_line(struct kvmb_qsd *q, u32 ms)
+/* Which image of the chain a message is about, unless it is the disk itself. */
+static int about(const struct kvmb_qsd *q, u32 i, int err, char *why, size_t size)
 {
-	u64 until = kvmb_now_ms() + ms, now;
-	struct pollfd p = { .fd = q->qmp_fd, .events = POLLIN };
-	json_t *o;
-	char *nl;
-	ssize_t n;
+	char what[KVMB_DISK_WHY];
 
-	while (!(nl = memchr(q->in, '\n', q->in_len))) {
-		now = kvmb_now_ms();
-		if (now >= until || q->in_len == sizeof(q->in) || poll(&p, 1, (int)(until - now)) <= 0)
-			return NULL;
-		n = read(q->qmp_fd, q->in + q->in_len, sizeof(q->in) - q->in_len);
-		if (n <= 0)
-			return NULL;
-		q->in_len += (size_t)n;
+	if (err && i) {
+		snprintf(what, sizeof(what), "%s", why);
+		snprintf(why, size, "its parent %s: %s", q->images[i].name, what);
 	}
-	o = json_loadb(q->in, (size_t)(nl - q->in), 0, NULL);
-	q->in_len -= (size_t)(nl + 1 - q->in);
-	memmove(q->in, nl + 1, q->in_len);
-	return o;
+	return err;
 }
 
-/* Run a command. Return: its result (new reference), or NULL with @why. */
-static json_t *command(struct kvmb_qsd *q, const char *name, json_t *args, char *why, size_t size)
+/* The daemon knows its files as /proc/self/fd/N; the user does not. */
+static void name_images(const struct kvmb_qsd *q, char *why, size_t size)
 {
-	json_t *o = json_pack("{s:s, s:o}", "execute", name, "arguments", args ? args : json_object());
-	char *s = json_dumps(o, JSON_COMPACT);
-	json_t *answer, *result;
-	bool sent = s && send(q->qmp_fd, s, strlen(s), MSG_NOSIGNAL) == (ssize_t)strlen(s) &&
-		    send(q->qmp_fd, "\n", 1, MSG_NOSIGNAL) == 1;
+	char what[KVMB_DISK_WHY + 64], *p, *end;
+	unsigned long fd;
+	u32 i;
 
-	free(s);
-	json_decref(o);
-	while (sent && (answer = read_line(q, ANSWER_MS))) {
-		result = json_incref(json_object_get(answer, "return"));
-		o = json_object_get(answer, "error");
-		if (o)
-			snprintf(why, size, "%s", json_string_value(json_object_get(o, "desc")));
-		json_decref(answer);
-		if (result || o)
-			return result;
+	snprintf(what, sizeof(what), "%s", why);
+	for (p = what; *p; p++) { /* what a message quotes may be the image's own words */
+		if ((u8)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	}
-	snprintf(why, size, "its storage daemon does not answer");
-	return NULL;
-}
-
-static int simple_command(struct kvmb_qsd *q, const char *name, json_t *args, char *why, size_t size)
-{
-	json_t *r = command(q, name, args, why, size);
-
-	json_decref(r);
-	return r ? 0 : -EIO;
+	while ((p = strstr(what, FD_NAME))) {
+		fd = strtoul(p + strlen(FD_NAME), &end, 10);
+		for (i = 0; i < q->num && q->images[i].fd != (int)fd; i++)
+			;
+		*p = 0;
+		snprintf(why, size, "%s%s%s", what, i < q->num ? q->images[i].name : "a file", end);
+		snprintf(what, sizeof(what), "%s", why);
+	}
+	snprintf(why, size, "%s", what);
 }
 
 /* ---- start ---- */
 
 static int make_dir(struct kvmb_qsd *q)
 {
-	int n;
-
 	if (q->addr.sun_family)
 		return 0;
+	if (!q->run_dir || snprintf(q->dir, sizeof(q->dir), "%s/qsd-XXXXXX", q->run_dir) >= (int)sizeof(q->dir))
+		return -ENAMETOOLONG;
+	mkdir(q->run_dir, 0755); /* a VM with a control socket elsewhere has had no use for it so far */
 	if (!mkdtemp(q->dir))
 		return -errno;
 	q->addr.sun_family = AF_UNIX;
-	n = snprintf(q->addr.sun_path, sizeof(q->addr.sun_path), "%s/nbd", q->dir);
-	return n < (int)sizeof(q->addr.sun_path) ? 0 : -ENAMETOOLONG;
+	snprintf(q->addr.sun_path, sizeof(q->addr.sun_path), "%s/nbd", q->dir);
+	return 0;
 }
 
 static int make_listener(struct kvmb_qsd *q)
@@ -213,10 +212,27 @@ static int make_listener(struct kvmb_qsd *q)
 	return 0;
 }
 
+static pid_t spawn_daemon(struct kvmb_qsd *q, const char *const *argv, int qmp_child, int err_child)
+{
+	int keep[KVMB_QSD_MAX_IMAGES + 2], n = 0, jail = kvmb_jail_create(DAEMON);
+	pid_t pid;
+	u32 i;
+
+	for (i = 0; i < q->num; i++) {
+		keep[n++] = q->images[i].fd;
+		kvmb_jail_allow(jail, q->images[i].fd, !i && !q->read_only);
+	}
+	keep[n++] = q->listen_fd;
+	keep[n++] = qmp_child;
+	pid = kvmb_spawn_in(jail, argv, keep, n, err_child);
+	if (jail >= 0)
+		close(jail);
+	return pid;
+}
+
 static pid_t run_daemon(struct kvmb_qsd *q, int qmp_child, int err_child)
 {
-	const char *argv[8 + 2 * 2 * MAX_NODES + 8];
-	int keep[2] = { q->listen_fd, qmp_child };
+	const char *argv[8 + 2 * ARRAY_SIZE(q->nodes) + 8];
 	char server[64], chardev[64], export[128];
 	u32 n = 0, i;
 
@@ -224,7 +240,7 @@ static pid_t run_daemon(struct kvmb_qsd *q, int qmp_child, int err_child)
 	snprintf(chardev, sizeof(chardev), "socket,id=q,fd=%d", qmp_child);
 	snprintf(export, sizeof(export), "type=nbd,id=e%u,node-name=image0,name=disk,writable=%s",
 		 q->exports, q->read_only ? "off" : "on");
-	argv[n++] = "qemu-storage-daemon";
+	argv[n++] = DAEMON;
 	for (i = 0; i < q->num_nodes; i++) {
 		argv[n++] = "--blockdev";
 		argv[n++] = q->nodes[i];
@@ -238,20 +254,26 @@ static pid_t run_daemon(struct kvmb_qsd *q, int qmp_child, int err_child)
 	argv[n++] = "--monitor";
 	argv[n++] = "chardev=q";
 	argv[n] = NULL;
-	return kvmb_spawn(argv, keep, 2, err_child);
+	return spawn_daemon(q, argv, qmp_child, err_child);
 }
 
 /* What the daemon said last before it ended, without its name and the options around it. */
 static void last_words(struct kvmb_qsd *q, char *why, size_t size)
 {
+	struct pollfd ended = { .fd = q->pidfd, .events = POLLIN };
 	char buf[2048], *p, *line = buf;
 	ssize_t n = read(q->err_fd, buf, sizeof(buf) - 1);
 	int status = 0;
 
+	poll(&ended, 1, n < 0 ? 0 : 1000); /* its descriptors are closed a moment before */
 	if (q->pid && waitpid(q->pid, &status, WNOHANG) == q->pid)
 		q->pid = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
-		snprintf(why, size, "qemu-storage-daemon is not installed; try: apt install qemu-system-common");
+		snprintf(why, size, DAEMON " is not installed; try: apt install qemu-system-common");
+		return;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 126) {
+		snprintf(why, size, "its storage daemon cannot be confined");
 		return;
 	}
 	buf[n > 0 ? n : 0] = 0;
@@ -261,33 +283,61 @@ static void last_words(struct kvmb_qsd *q, char *why, size_t size)
 	snprintf(why, size, "%s", *line ? line : "its storage daemon does not start");
 }
 
-/* Every image that names a parent must have had one named by the user. */
-static int check_parents(struct kvmb_qsd *q, char *why, size_t size)
+/* A node of the daemon's is a file or an image of ours, and an image has the parent that the user named. */
+static int check_node(struct kvmb_qsd *q, json_t *node, char *why, size_t size)
 {
-	json_t *nodes = command(q, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), why, size);
+	const char *name = json_string_value(json_object_get(node, "node-name"));
+	const char *file = json_string_value(json_object_get(node, "file"));
+	const char *parent = json_string_value(json_object_get(json_object_get(node, "image"), "backing-filename"));
+	char shown[KVMB_IMAGE_NAME], own[16];
+	u32 i;
+
+	for (i = 0; name && i < q->num; i++) {
+		snprintf(own, sizeof(own), "file%u", i);
+		if (!strcmp(name, own))
+			return 0;
+		snprintf(own, sizeof(own), "image%u", i);
+		if (strcmp(name, own))
+			continue;
+		if (!parent || i + 1 < q->num)
+			return 0;
+		kvmb_image_quote(shown, (const u8 *)parent, strlen(parent), 1);
+		return about(q, i, kvmb_image_overlay(shown, true, why, size), why, size);
+	}
+	file = file ? file : "";
+	kvmb_image_quote(shown, (const u8 *)file, strlen(file), 1);
+	snprintf(why, size, "it names another file, \"%s\", as its data, which is not opened", shown);
+	return -EINVAL;
+}
+
+static int check_nodes(struct kvmb_qsd *q, char *why, size_t size)
+{
+	json_t *nodes = kvmb_qsd_command(&q->mon, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), why, size);
 	json_t *node;
 	size_t k;
-	u32 i;
 	int err = nodes ? 0 : -EIO;
 
-	json_array_foreach(nodes, k, node) {
-		const char *name = json_string_value(json_object_get(node, "node-name"));
-		json_t *image = json_object_get(node, "image");
-		const char *parent = json_string_value(json_object_get(image, "backing-filename"));
-
-		if (!name || sscanf(name, "image%u", &i) != 1 || i >= q->num_images || !parent ||
-		    q->has_parent[i])
-			continue;
-		snprintf(why, size, "it is an overlay of %.200s: name the parent, backing=FILE", parent);
-		err = -EINVAL;
-	}
+	json_array_foreach(nodes, k, node)
+		err = err ? err : check_node(q, node, why, size);
 	json_decref(nodes);
+	return err;
+}
+
+/* Before a new daemon sees them; whoever made them may have changed them since. */
+static int check_images(struct kvmb_qsd *q, char *why, size_t size)
+{
+	u32 i;
+	int err = 0;
+
+	for (i = 0; i < q->num && !err; i++)
+		err = about(q, i, kvmb_image_check(q->images[i].fd, q->images[i].format, i + 1 < q->num, why, size),
+			    why, size);
 	return err;
 }
 
 static void close_fds(struct kvmb_qsd *q)
 {
-	int *fds[] = { &q->pidfd, &q->listen_fd, &q->qmp_fd, &q->err_fd };
+	int *fds[] = { &q->pidfd, &q->listen_fd, &q->mon.fd, &q->err_fd };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {
@@ -300,17 +350,21 @@ static void close_fds(struct kvmb_qsd *q)
 static int start_once(struct kvmb_qsd *q, char *why, size_t size)
 {
 	int qmp[2] = { -1, -1 }, err_pipe[2] = { -1, -1 }, err;
-	json_t *greeting;
 
 	err = make_dir(q);
 	if (!err)
 		err = make_listener(q);
-	if (!err && (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
-		     pipe2(err_pipe, O_CLOEXEC | O_NONBLOCK)))
+	if (err) {
+		snprintf(why, size, "no socket for its storage daemon in %s: %s", q->run_dir ? q->run_dir : "",
+			 strerror(-err));
+		return err;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
+	    pipe2(err_pipe, O_CLOEXEC | O_NONBLOCK))
 		err = -errno;
-	q->qmp_fd = qmp[0];
+	q->mon.fd = qmp[0];
+	q->mon.in_len = 0;
 	q->err_fd = err_pipe[0];
-	q->in_len = 0;
 	if (!err) {
 		q->pid = run_daemon(q, qmp[1], err_pipe[1]);
 		if (q->pid < 0) {
@@ -327,40 +381,68 @@ static int start_once(struct kvmb_qsd *q, char *why, size_t size)
 		return err;
 	}
 	q->pidfd = (int)syscall(SYS_pidfd_open, q->pid, 0);
-	/* the greeting comes when everything on the command line has been opened */
-	greeting = read_line(q, START_MS);
-	if (!greeting) {
+	err = kvmb_qsd_greeting(&q->mon, START_MS, why, size);
+	if (err == -ETIMEDOUT || err == -EPIPE) {
 		last_words(q, why, size);
-		return -EIO;
+		err = -EIO;
 	}
-	json_decref(greeting);
-	err = simple_command(q, "qmp_capabilities", NULL, why, size);
-	return err ? err : check_parents(q, why, size);
+	return err ? err : check_nodes(q, why, size);
+}
+
+static void use_threads(struct kvmb_qsd *q)
+{
+	u32 i;
+
+	q->threads = true;
+	for (i = 0; i < q->num_nodes; i++) {
+		char *p = strstr(q->nodes[i], "\"aio\":\"io_uring\"");
+
+		if (p)
+			memcpy(p, "\"aio\":\"threads\" ", 16);
+	}
+}
+
+/* One that could not be killed may still write, long after. */
+static int former_is_gone(struct kvmb_qsd *q, char *why, size_t size)
+{
+	struct pollfd p = { .fd = q->stuck_fd, .events = POLLIN };
+
+	if (q->stuck_fd < 0)
+		return 0;
+	if (poll(&p, 1, 0) <= 0) {
+		snprintf(why, size, "its former storage daemon has not ended: the host's storage does not answer");
+		return -EBUSY;
+	}
+	close(q->stuck_fd);
+	q->stuck_fd = -1;
+	return 0;
 }
 
 int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 {
-	u32 i;
 	int err;
 
 	kvmb_qsd_kill(q);
-	if (q->vhdx && kvmb_vhdx_drop_empty_log(q->vhdx) == 1)
-		kvmb_info("storage", "%s: dropped a log without entries that a killed storage daemon left", q->vhdx);
+	err = former_is_gone(q, why, size);
+	if (!err)
+		err = check_images(q, why, size);
+	if (err)
+		return err;
+	if (!strcmp(q->images[0].format, "vhdx") && !q->read_only &&
+	    kvmb_vhdx_drop_empty_log(q->images[0].fd, NULL) == 1)
+		kvmb_info("storage", "%s: dropped a log without entries that a killed storage daemon left",
+			  q->images[0].name);
 	err = start_once(q, why, size);
 	if (err && !q->threads && strstr(why, "io_uring")) {
 		/* a kernel or a container without it: everything else is the same */
 		kvmb_qsd_kill(q);
-		q->threads = true;
-		for (i = 0; i < q->num_nodes; i++) {
-			char *p = strstr(q->nodes[i], "\"aio\":\"io_uring\"");
-
-			if (p)
-				memcpy(p, "\"aio\":\"threads\" ", 16);
-		}
+		use_threads(q);
 		err = start_once(q, why, size);
 	}
-	if (err)
+	if (err) {
+		name_images(q, why, size);
 		kvmb_qsd_kill(q);
+	}
 	return err;
 }
 
@@ -388,21 +470,23 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
 	int err, err2, tries = 0;
 
 	snprintf(id, sizeof(id), "e%u", q->exports);
-	err = simple_command(q, "block-export-del", json_pack("{s:s, s:s}", "id", id, "mode", "hard"), why,
+	err = kvmb_qsd_simple(&q->mon, "block-export-del", json_pack("{s:s, s:s}", "id", id, "mode", "hard"), why,
 			     size);
 	if (err)
 		return err;
 	do { /* the export goes when its connections have gone: a moment later */
 		if (tries)
 			usleep(20000);
-		err = simple_command(q, "block_resize", json_pack("{s:s, s:I}", "node-name", "image0",
+		err = kvmb_qsd_simple(&q->mon, "block_resize", json_pack("{s:s, s:I}", "node-name", "image0",
 								   "size", (json_int_t)bytes), why, size);
 	} while (err && strstr(why, "Permission conflict") && ++tries < 50);
 	snprintf(id, sizeof(id), "e%u", ++q->exports);
-	err2 = simple_command(q, "block-export-add",
+	err2 = kvmb_qsd_simple(&q->mon, "block-export-add",
 			      json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "nbd", "id", id, "node-name",
 					"image0", "name", "disk", "writable", !q->read_only),
 			      err ? again : why, err ? sizeof(again) : size);
+	if (err || err2)
+		name_images(q, why, size);
 	return err ? err : err2;
 }
 
@@ -410,11 +494,13 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
 
 void kvmb_qsd_kill(struct kvmb_qsd *q)
 {
-	if (q->pid) {
-		kill(q->pid, SIGKILL);
-		waitpid(q->pid, NULL, 0);
-		q->pid = 0;
+	if (q->pid && kvmb_spawn_kill(q->pid, KILL_MS)) {
+		kvmb_warn("storage", "%s: its storage daemon (process %d) does not end and is left behind: the host's storage "
+			  "does not answer", q->images[0].name, (int)q->pid);
+		q->stuck_fd = q->pidfd;
+		q->pidfd = -1;
 	}
+	q->pid = 0;
 	close_fds(q);
 }
 
@@ -422,12 +508,13 @@ void kvmb_qsd_destroy(struct kvmb_qsd *q)
 {
 	struct pollfd p = { .events = POLLIN };
 	char why[128];
+	u32 i;
 
 	if (!q)
 		return;
-	if (q->pid && q->qmp_fd >= 0) {
+	if (q->pid && q->mon.fd >= 0) {
 		p.fd = q->pidfd;
-		if (!simple_command(q, "quit", NULL, why, sizeof(why)))
+		if (!kvmb_qsd_simple(&q->mon, "quit", NULL, why, sizeof(why)))
 			poll(&p, 1, QUIT_MS);
 	}
 	kvmb_qsd_kill(q);
@@ -435,7 +522,11 @@ void kvmb_qsd_destroy(struct kvmb_qsd *q)
 		unlink(q->addr.sun_path);
 		rmdir(q->dir);
 	}
-	free(q->vhdx);
+	for (i = 0; i < q->num; i++)
+		close(q->images[i].fd);
+	if (q->stuck_fd >= 0)
+		close(q->stuck_fd);
 	free_nodes(q);
+	free(q->run_dir);
 	free(q);
 }

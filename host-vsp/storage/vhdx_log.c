@@ -2,11 +2,8 @@
 /* An announced VHDX log without entries. What and why: vhdx_log.h. */
 #include "host-vsp/storage/vhdx_log.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include "vmbus-core/env.h"
 
 #define HEADER_1 65536
 #define HEADER_2 131072
@@ -35,20 +32,23 @@ struct entry {
 } __attribute__((packed));
 static_assert(sizeof(struct entry) == 48, "MS-VHDX 2.3.1.1, its first bytes");
 
+/* CRC-32C, reflected, four bits at a time */
 static u32 crc32c(u32 crc, const u8 *p, size_t len)
 {
-	int bit;
+	static const u32 nibble[16] = {
+		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+		0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+	};
 
 	while (len--) {
 		crc ^= *p++;
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
+		crc = crc >> 4 ^ nibble[crc & 15];
+		crc = crc >> 4 ^ nibble[crc & 15];
 	}
 	return crc;
 }
 
-/* Checksum of @len bytes, those of the field at 4 taken as zero */
-static u32 checksum(const u8 *p, size_t len)
+u32 kvmb_vhdx_checksum(const u8 *p, size_t len)
 {
 	static const u8 zero[4];
 	u32 crc = crc32c(~0u, p, 4);
@@ -62,61 +62,80 @@ static bool read_header(int fd, off_t at, u8 *buf)
 	const struct header *h = (const void *)buf;
 
 	return pread(fd, buf, SECTOR, at) == (ssize_t)SECTOR && !memcmp(h->signature, "head", 4) &&
-	       le32_to_cpu(h->checksum) == checksum(buf, SECTOR);
+	       le32_to_cpu(h->checksum) == kvmb_vhdx_checksum(buf, SECTOR);
 }
 
-/* Is a whole entry of this log at sector @i of log[@len]? */
-static bool entry_at(const u8 *log, u32 len, u32 i, const u8 *guid)
+/* The length of what claims to be an entry of this log, at sector @i; 0 when nothing does. */
+static u32 entry_length(const u8 *log, u32 len, u32 i, const u8 *guid)
 {
 	struct entry e;
-	u8 *copy;
-	u32 n, k;
-	bool ok;
+	u32 n;
 
 	memcpy(&e, log + i, sizeof(e));
 	n = le32_to_cpu(e.length);
-	if (memcmp(e.signature, "loge", 4) || memcmp(e.guid, guid, 16) || n % SECTOR || !n || n > len)
-		return false;
-	copy = malloc(n);
-	if (!copy)
-		return true; /* when in doubt it is the daemon's */
-	for (k = 0; k < n; k += SECTOR)
-		memcpy(copy + k, log + (i + k) % len, SECTOR);
-	ok = le32_to_cpu(e.checksum) == checksum(copy, n);
-	free(copy);
-	return ok;
+	return memcmp(e.signature, "loge", 4) || memcmp(e.guid, guid, 16) || n % SECTOR || n > len ? 0 : n;
 }
 
-static int log_is_empty(int fd, const struct header *h)
+/* Is it a whole one? @copy has room for it: it may go on at the log's start. */
+static bool is_whole(const u8 *log, u32 len, u32 i, u32 n, u8 *copy)
 {
-	u32 len = le32_to_cpu(h->log_length), i;
+	u32 k;
+
+	for (k = 0; k < n; k += SECTOR)
+		memcpy(copy + k, log + (i + k) % len, SECTOR);
+	return le32_to_cpu(((const struct entry *)copy)->checksum) == kvmb_vhdx_checksum(copy, n);
+}
+
+/*
+ * Entries do not overlap, so all of them together are no longer than the log. Who claims more
+ * would have us add up each sector of the log as often as it has sectors.
+ */
+static bool no_entry(const u8 *log, u32 len, const u8 *guid, u8 *copy, u64 *work)
+{
+	u32 i, n;
+
+	for (i = 0; i < len; i += SECTOR) {
+		n = entry_length(log, len, i, guid);
+		if (!n)
+			continue;
+		if (n > len - *work)
+			return false; /* when in doubt it is the daemon's */
+		*work += n;
+		if (is_whole(log, len, i, n, copy))
+			return false;
+	}
+	return true;
+}
+
+static int log_is_empty(int fd, const struct header *h, u64 *work)
+{
+	u32 len = le32_to_cpu(h->log_length);
 	u64 at = le64_to_cpu(h->log_offset);
-	bool found = false;
 	u8 *log;
+	int r;
 
 	if (!len || len % SECTOR || len > LOG_MAX || at > INT64_MAX - LOG_MAX)
 		return false;
-	log = malloc(len);
+	log = malloc(2 * (size_t)len);
 	if (!log)
 		return -ENOMEM;
-	if (pread(fd, log, len, (off_t)at) != (ssize_t)len) {
-		free(log);
-		return false;
-	}
-	for (i = 0; i < len && !found; i += SECTOR)
-		found = entry_at(log, len, i, h->log_guid);
+	r = pread(fd, log, len, (off_t)at) == (ssize_t)len && no_entry(log, len, h->log_guid, log + len, work);
 	free(log);
-	return !found;
+	return r;
 }
 
-static int drop(int fd)
+int kvmb_vhdx_drop_empty_log(int fd, u64 *work)
 {
 	static const u8 none[16];
 	u8 one[SECTOR], two[SECTOR], *now;
 	struct header *h;
 	bool first = read_header(fd, HEADER_1, one), second = read_header(fd, HEADER_2, two);
+	u64 bytes = 0;
 	int r;
 
+	if (!work)
+		work = &bytes;
+	*work = 0;
 	if (!first && !second)
 		return 0;
 	if (first && second)
@@ -125,25 +144,14 @@ static int drop(int fd)
 	h = (struct header *)now;
 	if (!memcmp(h->log_guid, none, sizeof(none)))
 		return 0;
-	r = log_is_empty(fd, h);
+	r = log_is_empty(fd, h, work);
 	if (r <= 0)
 		return r;
 	/* as every change of a header: the other one, with a higher number, becomes the one that counts */
 	memset(h->log_guid, 0, sizeof(h->log_guid));
 	h->sequence = cpu_to_le64(le64_to_cpu(h->sequence) + 1);
-	h->checksum = cpu_to_le32(checksum(now, SECTOR));
+	h->checksum = cpu_to_le32(kvmb_vhdx_checksum(now, SECTOR));
 	if (pwrite(fd, now, SECTOR, first ? HEADER_2 : HEADER_1) != (ssize_t)SECTOR || fdatasync(fd))
 		return -EIO;
 	return 1;
-}
-
-int kvmb_vhdx_drop_empty_log(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC), r;
-
-	if (fd < 0)
-		return -errno;
-	r = drop(fd);
-	close(fd);
-	return r;
 }

@@ -13,16 +13,22 @@
 #ifndef KVMB_VHDX_LOG_H
 #define KVMB_VHDX_LOG_H
 
+#include "vmbus-core/env.h"
+
 /**
  * kvmb_vhdx_drop_empty_log() - Before an image is opened by a new storage daemon
- * @path: image file, that nobody else has open; its content is hostile
+ * @fd:   image file, writable, that nobody else writes to; its content is hostile
+ * @work: bytes that were added up for it, at most the log's length; NULL is fine
  *
  * A log that has an entry is left alone: the daemon replays it. So is whatever does not look
- * like a VHDX.
+ * like a VHDX, or claims entries that cannot all be there.
  *
  * Return: 1 when an empty log was dropped; 0 when there was nothing to do; -errno.
  * Context: blocks on file I/O.
  */
-int kvmb_vhdx_drop_empty_log(const char *path);
+int kvmb_vhdx_drop_empty_log(int fd, u64 *work);
+
+/** kvmb_vhdx_checksum() - Of a header, entry or region table of @len bytes, 8 or more: its field at 4 as zero. */
+u32 kvmb_vhdx_checksum(const u8 *p, size_t len);
 
 #endif

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# killed.sh FORMAT CPUS SECONDS: the storage daemon is killed (-9) again and again under fio --verify with fsync; then its image
-# is taken away, the VM pauses, and goes on when it is back. Nothing acknowledged is lost.
+# killed.sh FORMAT CPUS SECONDS: the storage daemon is killed (-9) again and again under fio --verify with fsync; then its image's
+# first bytes are gone, the VM pauses, and goes on when they are back. Nothing acknowledged is lost.
 . "$(dirname "$0")/lib.sh"
 format=$1 cpus=$2 secs=$3
 I=$W/image.$format
@@ -16,14 +16,15 @@ for i in 1 2; do
 	kill -9 $(daemon) && kills=$((kills + 1))
 	end=$((SECONDS + 120)); until [ "$(state 'd["disks"][0]["health"]')" = ok ] && daemon >/dev/null; do [ $SECONDS -lt $end ] || fail "the daemon was not restarted"; nap 0.2; done
 done
-# without its image the daemon cannot come back: the VM waits
-mv "$I" "$W/away"; kill -9 $(daemon)
+# without its image's first bytes the daemon cannot come back: the VM waits. The image's name does not count
+head -c 8 "$I" >"$W/head"; mv "$I" "$W/away"
+head -c 8 /dev/zero | dd of="$W/away" conv=notrunc status=none; kill -9 $(daemon)
 end=$((SECONDS + 120)); until [ "$(state 'd["state"]')" = paused ]; do
 	grep -qE 'GUEST: (FAIL|fio read)' "$W/k.log" && fail "the guest did not wait: $(tail -1 "$W/k.log")"
 	[ $SECONDS -lt $end ] || fail "the VM did not pause"; nap 0.3; done
 state 'd["stop_reason"]' | grep -q 'disk 0:0' || fail "no reason: $(state 'd["stop_reason"]')"
 grep -q 'remove the cause, then: kvmbus resume k' "$W/k.err.log" || fail "nothing says what to do"
-mv "$W/away" "$I"
+dd if="$W/head" of="$W/away" conv=notrunc status=none; mv "$W/away" "$I"
 "$KVMBUS" resume k || fail resume
 truncate -s 16M "$W/end" && "$KVMBUS" disk k add "$W/end,lun=7" || fail "disk add"
 wait_log k 'GUEST: ok fio' $((secs + 240))

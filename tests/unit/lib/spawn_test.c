@@ -10,14 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/jail.h"
 #include "lib/loop.h"
-#include "tests/unit/test.h"
+#include "tests/harness/daemon.h"
 
 static char dir[64];
 
@@ -108,31 +107,6 @@ static void a_helper_ends_with_the_process(void **state)
 	close(p[1]);
 }
 
-/* Somebody in whose hands @pid ends, and does not: as in the kernel's, when it waits for a dead server. */
-static pid_t hold(pid_t pid)
-{
-	pid_t us;
-	int p[2];
-	char c;
-
-	assert_int_equal(pipe(p), 0);
-	us = fork();
-	if (!us) {
-		c = ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACEEXIT) ? 'n' : 'y';
-		if (write(p[1], &c, 1) == 1)
-			pause();
-		_exit(0);
-	}
-	assert_int_equal(read(p[0], &c, 1), 1);
-	close(p[0]);
-	close(p[1]);
-	if (c == 'y')
-		return us;
-	kill(us, SIGKILL);
-	waitpid(us, NULL, 0);
-	return 0;
-}
-
 static void a_helper_that_cannot_be_killed_is_left_behind(void **state)
 {
 	pid_t pid = kvmb_spawn(sleeper, NULL, 0, -1), holder = hold(pid);
@@ -145,8 +119,7 @@ static void a_helper_that_cannot_be_killed_is_left_behind(void **state)
 	}
 	assert_int_equal(kvmb_spawn_kill(pid, 100), -ETIMEDOUT);
 	assert_false(ends(pid, 0));
-	kill(holder, SIGKILL);
-	waitpid(holder, NULL, 0);
+	let_go(holder);
 	assert_true(ends(pid, 10000));
 	for (i = 0; i < 1000 && !kill(pid, 0); i++) /* somebody reaps it, and it is not us */
 		usleep(10000);

@@ -245,8 +245,16 @@ static void reads_without_number_take_so_much_memory_and_no_more(void **state)
 		assert_int_equal(wait_io(&io[i], 30), 0);
 }
 
-/* The image is gone for good: requests fail after a while; it comes back: all is there. */
-static void an_image_that_vanishes_fails_and_may_come_back(void **state)
+static void write_magic(const char *path, const char *magic)
+{
+	int fd = open(path, O_WRONLY);
+
+	assert_int_equal(pwrite(fd, magic, 4, 0), 4);
+	close(fd);
+}
+
+/* The image cannot be served any more: requests fail after a while; it is mended: all is there. */
+static void an_image_that_breaks_fails_and_may_come_back(void **state)
 {
 	struct kvmb_disk_spec spec = { 0 };
 	char why[KVMB_DISK_WHY], path[128], away[128];
@@ -260,12 +268,15 @@ static void an_image_that_vanishes_fails_and_may_come_back(void **state)
 	assert_int_equal(do_io(&io, KVMB_IO_WRITE, 9), 0); /* acknowledged, never flushed */
 	snprintf(path, sizeof(path), "%s/v.qcow2", dir);
 	snprintf(away, sizeof(away), "%s/away", dir);
-	rename(path, away);
+	rename(path, away); /* an image is the file that was opened, not its name */
+	kill(daemon_pid(), SIGKILL);
+	assert_int_equal(do_io(&io, KVMB_IO_READ, 9), 0);
+	write_magic(away, "nope");
 	kill(daemon_pid(), SIGKILL);
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 9), -EIO);
 	assert_string_equal(kvmb_disk_health(d), "failed");
 	assert_int_equal(do_io(&io, KVMB_IO_FLUSH, 0), -EIO); /* at once: nobody waits for the dead */
-	rename(away, path);
+	write_magic(away, "QFI\xfb");
 	d->ops->retry(d);
 	wait_health("ok");
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 9), 0);
@@ -474,7 +485,7 @@ int main(void)
 		T(every_format_reads_back),
 		T(a_vhdx_with_an_empty_log_takes_writes), T(nothing_acknowledged_is_lost_when_the_daemon_is_killed),
 		T(a_stalled_daemon_is_replaced), T(a_daemon_that_always_dies_is_started_ever_less_often), T(reads_without_number_take_so_much_memory_and_no_more), T(a_cancelled_request_comes_back_soon),
-		T(an_image_that_vanishes_fails_and_may_come_back), T(an_image_grows_while_in_use),
+		T(an_image_that_breaks_fails_and_may_come_back), T(an_image_grows_while_in_use),
 		T(a_parent_is_opened_only_if_named), T(hostile_images_are_refused_with_one_line),
 		T(names_decide_what_a_format_is), T(a_server_of_somebody_else),
 	};

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Lines of JSON to a storage daemon and back: qsd_monitor.h. Source: qemu-storage-daemon-qmp-ref(7). */
+#include "host-vsp/storage/qsd_monitor.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/loop.h"
+#include "lib/util.h"
+
+#define ANSWER_MS 10000u
+
+/* One line of JSON within @ms. Return: new reference; NULL with -ETIMEDOUT or -EPIPE in @err. */
+static json_t *read_line(struct kvmb_qsd_monitor *m, u32 ms, int *err)
+{
+	u64 until = kvmb_now_ms() + ms, now;
+	struct pollfd p = { .fd = m->fd, .events = POLLIN };
+	json_t *o;
+	char *nl;
+	ssize_t n;
+
+	while (!(nl = memchr(m->in, '\n', m->in_len))) {
+		now = kvmb_now_ms();
+		*err = -ETIMEDOUT;
+		if (now >= until || m->in_len == sizeof(m->in) || poll(&p, 1, (int)(until - now)) <= 0)
+			return NULL;
+		n = read(m->fd, m->in + m->in_len, sizeof(m->in) - m->in_len);
+		*err = -EPIPE;
+		if (n <= 0)
+			return NULL;
+		m->in_len += (size_t)n;
+	}
+	o = json_loadb(m->in, (size_t)(nl - m->in), 0, NULL);
+	m->in_len -= (size_t)(nl + 1 - m->in);
+	memmove(m->in, nl + 1, m->in_len);
+	return o;
+}
+
+json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why, size_t size)
+{
+	json_t *o = json_pack("{s:s, s:o}", "execute", name, "arguments", args ? args : json_object());
+	char *s = json_dumps(o, JSON_COMPACT);
+	json_t *answer, *result;
+	bool sent = s && send(m->fd, s, strlen(s), MSG_NOSIGNAL) == (ssize_t)strlen(s) &&
+		    send(m->fd, "\n", 1, MSG_NOSIGNAL) == 1;
+	int err;
+
+	free(s);
+	json_decref(o);
+	while (sent && (answer = read_line(m, ANSWER_MS, &err))) {
+		result = json_incref(json_object_get(answer, "return"));
+		o = json_object_get(answer, "error");
+		if (o)
+			snprintf(why, size, "%s", json_string_value(json_object_get(o, "desc")));
+		json_decref(answer);
+		if (result || o)
+			return result;
+	}
+	snprintf(why, size, "its storage daemon does not answer");
+	return NULL;
+}
+
+int kvmb_qsd_simple(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why, size_t size)
+{
+	json_t *r = kvmb_qsd_command(m, name, args, why, size);
+
+	json_decref(r);
+	return r ? 0 : -EIO;
+}
+
+int kvmb_qsd_greeting(struct kvmb_qsd_monitor *m, u32 ms, char *why, size_t size)
+{
+	int err = 0;
+	json_t *greeting = read_line(m, ms, &err);
+
+	if (!greeting)
+		return err ? err : -EPIPE;
+	json_decref(greeting);
+	return kvmb_qsd_simple(m, "qmp_capabilities", NULL, why, size);
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Opening disks: what a file is, what is wrong with it, in real files, with
+ * a real storage daemon. What an image names: evil_test.c.
+ */
+#include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host-vsp/storage/disk.h"
+#include "host-vsp/storage/vhdx_log.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/util.h"
+#include "tests/harness/daemon.h"
+
+#define SECTOR 4096u
+#define LOG_GUID "KVMBUS-TEST-GUID"
+
+static char dir[64];
+static struct kvmb_disk *d;
+static char why[KVMB_DISK_WHY];
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/kvmbus-disk-XXXXXX");
+	d = NULL;
+	return !mkdtemp(dir);
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	kvmb_disk_close(d);
+	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	return system(cmd);
+}
+
+/* In the test's directory */
+static void sh(const char *line)
+{
+	char cmd[512];
+
+	snprintf(cmd, sizeof(cmd), "cd %s && %s", dir, line);
+	assert_int_equal(system(cmd), 0);
+}
+
+static int open_as(const char *name, struct kvmb_disk_spec *spec)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	spec->path = path;
+	if (!spec->run_dir)
+		spec->run_dir = dir;
+	why[0] = 0;
+	kvmb_disk_close(d);
+	d = NULL;
+	return kvmb_disk_open(spec, &d, why, sizeof(why));
+}
+
+static void refused(const char *name, const char *words)
+{
+	struct kvmb_disk_spec spec = { 0 };
+
+	if (open_as(name, &spec) >= 0 || !strstr(why, words) || strchr(why, '\n'))
+		fail_msg("%s: \"%s\", not \"%s\"", name, why, words);
+}
+
+/* ---- storage daemons ---- */
+
+struct io {
+	struct kvmb_disk_req r;
+	struct iovec iov;
+	u8 buf[SECTOR];
+	sem_t done;
+};
+
+static void on_done(struct kvmb_disk_req *r)
+{
+	sem_post(&container_of(r, struct io, r)->done);
+}
+
+static int read_at(struct io *io, u64 at, u32 len)
+{
+	struct timespec until;
+
+	io->iov = (struct iovec){ io->buf, len };
+	io->r = (struct kvmb_disk_req){ .io = KVMB_IO_READ, .offset = at, .length = len, .iov = &io->iov,
+					.num_iov = 1, .done = on_done };
+	sem_init(&io->done, 0, 0);
+	d->ops->submit(d, &io->r);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 60;
+	return sem_timedwait(&io->done, &until) ? -ETIME : io->r.result;
+}
+
+static void wait_health(const char *want)
+{
+	u64 until = kvmb_now_ms() + 60000;
+
+	while (strcmp(kvmb_disk_health(d), want) && kvmb_now_ms() < until)
+		usleep(10000);
+	assert_string_equal(kvmb_disk_health(d), want);
+}
+
+static void the_directory_of_the_sockets_is_made(void **state)
+{
+	struct kvmb_disk_spec spec = { 0 };
+	char run[96];
+
+	(void)state;
+	sh("qemu-img create -q -f qcow2 a.qcow2 1M");
+	snprintf(run, sizeof(run), "%s/not-there", dir);
+	spec.run_dir = run;
+	assert_int_equal(open_as("a.qcow2", &spec), 0);
+	kvmb_disk_close(d);
+	d = NULL;
+	snprintf(run, sizeof(run), "%s/not/there", dir); /* but no more than one */
+	assert_true(open_as("a.qcow2", &spec) < 0);
+	assert_non_null(strstr(why, "No such file"));
+	assert_non_null(strstr(why, run));
+}
+
+static void what_is_wrong_with_an_image_is_said(void **state)
+{
+	(void)state;
+	sh("qemu-img create -q -f vhdx v.vhdx 8M");
+	sh("cp v.vhdx regions.vhdx; dd if=/dev/zero of=regions.vhdx bs=64k seek=3 count=1 conv=notrunc status=none");
+	refused("regions.vhdx", "region table");
+	sh("cp v.vhdx meta.vhdx; dd if=/dev/zero of=meta.vhdx bs=1M seek=3 count=1 conv=notrunc status=none");
+	refused("meta.vhdx", "metadata");
+	sh("cp v.vhdx heads.vhdx; dd if=/dev/zero of=heads.vhdx bs=64k seek=1 count=2 conv=notrunc status=none");
+	refused("heads.vhdx", "header");
+	sh("cp v.vhdx short.vhdx; truncate -s 300000 short.vhdx"); /* it ends within a sector: QEMU 7.2 hung */
+	refused("short.vhdx", "cut short");
+	sh("cp v.vhdx short2.vhdx; truncate -s 199999 short2.vhdx");
+	refused("short2.vhdx", "cut short");
+	sh("echo hello >text.qcow2; echo hello >text.vmdk; echo hello >text.vhd; echo hello >text.vdi");
+	refused("text.qcow2", "no qcow2 image");
+	refused("text.vmdk", "VMDK image");
+	refused("text.vhd", "no VHD image");
+	refused("text.vdi", "no VDI image");
+	sh("qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,encrypt.key-secret=s e.qcow2 1M");
+	refused("e.qcow2", "encrypted");
+	/* a dynamic VHD without its copy of the footer in front would be taken for a fixed one, of garbage */
+	sh("qemu-img create -q -f vpc -o force_size=on d.vhd 1M; dd if=/dev/zero of=d.vhd bs=8 count=1 conv=notrunc status=none");
+	refused("d.vhd", "VHD");
+	/* what only the daemon finds names the file, not a descriptor */
+	sh("qemu-img create -q -f qcow2 l.qcow2 1M; printf '\\377\\377\\377\\377' | dd of=l.qcow2 bs=1 seek=36 conv=notrunc status=none");
+	refused("l.qcow2", "L1");
+	assert_null(strstr(why, "/proc/self"));
+	assert_int_equal(daemon_pid(), 0);
+}
+
+static void only_files_have_a_format(void **state)
+{
+	(void)state;
+	sh("mkdir dir.qcow2; mkfifo pipe.qcow2");
+	refused("dir.qcow2", "irectory");
+	refused("pipe.qcow2", "is a file");
+	refused("nothing.qcow2", "No such file");
+}
+
+/* Virtual PC's oldest VHDs have a footer of 511 bytes; QEMU 7.2 waited for the last one, through io_uring. */
+static void a_file_that_ends_within_a_sector_is_opened(void **state)
+{
+	struct kvmb_disk_spec spec = { 0 };
+	static struct io io;
+
+	(void)state;
+	sh("qemu-img create -q -f vpc -o subformat=fixed,force_size=on f.vhd 1M; printf x | dd of=f.vhd conv=notrunc "
+	   "status=none; truncate -s -1 f.vhd");
+	assert_int_equal(open_as("f.vhd", &spec), 0);
+	assert_int_equal(kvmb_disk_bytes(d), 1 << 20);
+	assert_int_equal(read_at(&io, 0, 512), 0);
+	assert_int_equal(io.buf[0], 'x');
+}
+
+static void a_daemon_that_cannot_be_killed_holds_nobody_up(void **state)
+{
+	struct kvmb_disk_spec spec = { .timeout_s = 1 };
+	static struct io io;
+	pid_t daemon, holder;
+
+	(void)state;
+	sh("qemu-img create -q -f qcow2 a.qcow2 1M");
+	assert_int_equal(open_as("a.qcow2", &spec), 0);
+	daemon = daemon_pid();
+	holder = hold(daemon);
+	if (!holder)
+		skip(); /* yama: this machine's users may not trace */
+	kill(daemon, SIGKILL);
+	assert_int_equal(read_at(&io, 0, 512), -EIO); /* it may still write: no other one is started */
+	wait_health("failed");
+	let_go(holder);
+	wait_health("ok");
+	assert_int_equal(read_at(&io, 0, 512), 0);
+	holder = hold(daemon_pid());
+	kvmb_disk_close(d); /* does not wait for it either */
+	d = NULL;
+	let_go(holder);
+}
+
+/* ---- a VHDX's log ---- */
+
+/* As QEMU leaves it when it is killed: a log is announced. Return: where it is, and its length. */
+static u64 announce_log(int fd, u32 *len)
+{
+	static const off_t places[2] = { 65536, 131072 };
+	u8 h[2][SECTOR];
+	u64 seq[2], at;
+	u32 sum;
+	int i, now;
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(pread(fd, h[i], SECTOR, places[i]), SECTOR);
+		memcpy(&seq[i], h[i] + 8, 8);
+	}
+	now = seq[1] > seq[0];
+	memcpy(h[now] + 48, LOG_GUID, 16);
+	seq[now]++;
+	memcpy(h[now] + 8, &seq[now], 8);
+	sum = kvmb_vhdx_checksum(h[now], SECTOR);
+	memcpy(h[now] + 4, &sum, 4);
+	assert_int_equal(pwrite(fd, h[now], SECTOR, places[!now]), SECTOR);
+	memcpy(len, h[now] + 68, 4);
+	memcpy(&at, h[now] + 72, 8);
+	return at;
+}
+
+/* An entry of @len bytes, of which only the first sector is written. */
+static void write_entry(int fd, u64 at, u32 len, bool whole)
+{
+	u8 e[SECTOR] = "loge";
+	u32 sum;
+
+	memcpy(e + 8, &len, 4);
+	memcpy(e + 32, LOG_GUID, 16);
+	sum = whole ? kvmb_vhdx_checksum(e, SECTOR) : 0x12345678;
+	memcpy(e + 4, &sum, 4);
+	assert_int_equal(pwrite(fd, e, SECTOR, (off_t)at), SECTOR);
+}
+
+static int new_vhdx(u64 *at, u32 *len)
+{
+	char path[96];
+	int fd;
+
+	sh("qemu-img create -q -f vhdx log.vhdx 8M");
+	snprintf(path, sizeof(path), "%s/log.vhdx", dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	*at = announce_log(fd, len);
+	assert_int_equal(*len, 1 << 20);
+	return fd;
+}
+
+static void a_log_that_claims_more_than_it_holds_is_not_added_up(void **state)
+{
+	u64 at, work;
+	u32 len, i;
+	int fd = new_vhdx(&at, &len);
+
+	(void)state;
+	for (i = 0; i < len; i += SECTOR)
+		write_entry(fd, at + i, len, false);
+	assert_int_equal(kvmb_vhdx_drop_empty_log(fd, &work), 0);
+	assert_true(work <= len);
+	close(fd);
+}
+
+static void only_a_log_without_a_whole_entry_is_dropped(void **state)
+{
+	u64 at, work;
+	u32 len;
+	int fd = new_vhdx(&at, &len);
+
+	(void)state;
+	write_entry(fd, at + SECTOR, SECTOR, true);
+	assert_int_equal(kvmb_vhdx_drop_empty_log(fd, &work), 0);
+	assert_int_equal(work, SECTOR);
+	write_entry(fd, at + SECTOR, 3 * SECTOR, false); /* QEMU was killed while it wrote this one */
+	assert_int_equal(kvmb_vhdx_drop_empty_log(fd, &work), 1);
+	assert_int_equal(work, 3 * SECTOR);
+	assert_int_equal(kvmb_vhdx_drop_empty_log(fd, &work), 0);
+	assert_int_equal(work, 0);
+	close(fd);
+}
+
+/* ---- raw ---- */
+
+static void a_raw_disk_that_looks_like_an_image_is_asked_about(void **state)
+{
+	(void)state;
+	sh("qemu-img create -q -f qcow2 q.img 1M");
+	refused("q.img", "guest");
+	assert_non_null(strstr(why, "format=raw"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_directory_of_the_sockets_is_made), T(what_is_wrong_with_an_image_is_said), T(only_files_have_a_format),
+		T(a_file_that_ends_within_a_sector_is_opened), T(a_daemon_that_cannot_be_killed_holds_nobody_up),
+		T(a_log_that_claims_more_than_it_holds_is_not_added_up), T(only_a_log_without_a_whole_entry_is_dropped),
+		T(a_raw_disk_that_looks_like_an_image_is_asked_about),
+	};
+
+	if (system("command -v qemu-storage-daemon qemu-img pgrep >/dev/null"))
+		return 77; /* meson's word for "skipped" */
+	kvmb_log_set_level(KVMB_LOG_ERR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
