@@ -173,7 +173,7 @@ static bool device_can_zero(dev_t dev)
  */
 static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, size_t size)
 {
-	char buf[16] = { 0 };
+	_Alignas(4096) char buf[4096] = { 0 }; /* direct I/O reads nothing less */
 	size_t i;
 
 	if (spec->format || spec->dvd || pread(fd, buf, sizeof(buf), 0) < 8)
@@ -233,6 +233,41 @@ static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
 	return -err;
 }
 
+/*
+ * Which multiples of bytes this file takes directly: a device's logical block, or what its file system
+ * makes of it. Tried rather than asked for: not every kernel and file system can tell.
+ */
+static u32 direct_unit(int fd)
+{
+	static const u32 units[] = { KVMB_DISK_BLOCK, 1024, 2048, 4096 };
+	void *buf = aligned_alloc(4096, 4096);
+	size_t i;
+
+	for (i = 0; buf && i < ARRAY_SIZE(units); i++) {
+		if (pread(fd, buf, units[i], 0) >= 0 || errno != EINVAL)
+			break;
+	}
+	free(buf);
+	return i < ARRAY_SIZE(units) ? units[i] : 0;
+}
+
+/* With direct I/O the guest's blocks must be no smaller than the storage's. */
+static int fit_block(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
+{
+	u32 unit = direct_unit(d->fd);
+	bool large = unit && !(4096 % unit) && !spec->dvd; /* would large blocks do? */
+
+	if (unit && !(d->block % unit))
+		return 0;
+	if (large && !spec->block) {
+		d->block = 4096;
+		return 0;
+	}
+	snprintf(why, size, "its storage takes direct I/O in larger units than blocks of %u bytes: say %scache=writeback",
+		 d->block, large ? "block=4096 or " : "");
+	return -EINVAL;
+}
+
 static int open_raw(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
 {
 	const char *kind = NULL;
@@ -249,6 +284,8 @@ static int open_raw(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char
 		return err;
 	}
 	err = check_magic(d->fd, spec, why, size);
+	if (!err && spec->cache == KVMB_CACHE_NONE)
+		err = fit_block(d, spec, why, size);
 	if (err)
 		return err;
 	d->blocks = bytes / d->block;

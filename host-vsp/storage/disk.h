@@ -49,7 +49,7 @@ struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
 	bool dvd;
 	enum kvmb_disk_cache cache;
 	enum kvmb_disk_on_error on_error;
-	u32 block;	    /* 512 or 4096; 0 = 512 */
+	u32 block;	    /* 512 or 4096; 0 = 512, or 4096 where direct I/O needs it */
 	u64 iops, bps;	    /* 0 = no limit */
 	u32 timeout_s;	    /* a server that is silent for so long is given up; 0 = 30 */
 };

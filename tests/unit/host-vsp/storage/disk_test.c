@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opening disks: what a file is, what is wrong with it, in real files, with
- * a real storage daemon. What an image names: evil_test.c.
+ * Opening disks: what a file is, what is wrong with it, and what its storage takes. Real files and
+ * a real storage daemon; pread64() is wrapped, to be storage with large blocks. What an image names: evil_test.c.
  */
 #include <fcntl.h>
 #include <semaphore.h>
@@ -25,11 +25,25 @@ static char dir[64];
 static struct kvmb_disk *d;
 static char why[KVMB_DISK_WHY];
 
+static ssize_t direct_unit; /* of the storage, 0 = as it really is */
+ssize_t __real_pread64(int fd, void *buf, size_t len, off_t at);
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t at);
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t at)
+{
+	if (direct_unit && fcntl(fd, F_GETFL) & O_DIRECT &&
+	    (len % (size_t)direct_unit || at % direct_unit || (uintptr_t)buf % 512)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_pread64(fd, buf, len, at);
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	strcpy(dir, "/tmp/kvmbus-disk-XXXXXX");
 	d = NULL;
+	direct_unit = 0;
 	return !mkdtemp(dir);
 }
 
@@ -296,12 +310,49 @@ static void only_a_log_without_a_whole_entry_is_dropped(void **state)
 
 /* ---- raw ---- */
 
+static void direct_io_takes_the_blocks_of_the_storage(void **state)
+{
+	struct kvmb_disk_spec spec = { .cache = KVMB_CACHE_NONE };
+
+	(void)state;
+	sh("truncate -s 1M r.img");
+	if (open_as("r.img", &spec) < 0)
+		skip(); /* the file system has no direct I/O */
+	assert_int_equal(d->block, 512);
+	direct_unit = 4096;
+	assert_int_equal(open_as("r.img", &spec), 0);
+	assert_int_equal(d->block, 4096);
+	assert_int_equal(kvmb_disk_blocks(d), 256);
+	spec.block = 4096;
+	assert_int_equal(open_as("r.img", &spec), 0);
+	spec.block = 512;
+	assert_int_equal(open_as("r.img", &spec), -EINVAL);
+	assert_non_null(strstr(why, "block=4096"));
+	spec.block = 0;
+	spec.dvd = true; /* its blocks are 2048 bytes, whatever the storage likes */
+	assert_int_equal(open_as("r.img", &spec), -EINVAL);
+	assert_non_null(strstr(why, "cache=writeback"));
+	assert_null(strstr(why, "block="));
+	spec.cache = KVMB_CACHE_WRITEBACK;
+	assert_int_equal(open_as("r.img", &spec), 0);
+	direct_unit = 8192;
+	spec = (struct kvmb_disk_spec){ .cache = KVMB_CACHE_NONE };
+	assert_int_equal(open_as("r.img", &spec), -EINVAL);
+	assert_non_null(strstr(why, "cache=writeback"));
+}
+
 static void a_raw_disk_that_looks_like_an_image_is_asked_about(void **state)
 {
+	struct kvmb_disk_spec spec = { 0 };
+
 	(void)state;
 	sh("qemu-img create -q -f qcow2 q.img 1M");
 	refused("q.img", "guest");
 	assert_non_null(strstr(why, "format=raw"));
+	spec.cache = KVMB_CACHE_NONE; /* reads nothing smaller than a block */
+	assert_true(open_as("q.img", &spec) < 0);
+	if (!strstr(why, "direct I/O"))
+		assert_non_null(strstr(why, "format=raw"));
 }
 
 int main(void)
@@ -310,7 +361,7 @@ int main(void)
 		T(the_directory_of_the_sockets_is_made), T(what_is_wrong_with_an_image_is_said), T(only_files_have_a_format),
 		T(a_file_that_ends_within_a_sector_is_opened), T(a_daemon_that_cannot_be_killed_holds_nobody_up),
 		T(a_log_that_claims_more_than_it_holds_is_not_added_up), T(only_a_log_without_a_whole_entry_is_dropped),
-		T(a_raw_disk_that_looks_like_an_image_is_asked_about),
+		T(direct_io_takes_the_blocks_of_the_storage), T(a_raw_disk_that_looks_like_an_image_is_asked_about),
 	};
 
 	if (system("command -v qemu-storage-daemon qemu-img pgrep >/dev/null"))
