@@ -66,16 +66,6 @@ struct ctl {
 	u32 num_clients;
 };
 
-const char *ctl_runtime_dir(void)
-{
-	return kvmb_rundir();
-}
-
-int ctl_socket_path(const char *name, char *path, size_t size)
-{
-	return kvmb_rundir_socket(kvmb_rundir(), name, path, size);
-}
-
 /* ---- answers ---- */
 
 static void drop_client(struct client *c)

@@ -3,21 +3,9 @@
 #ifndef KVMB_CTL_H
 #define KVMB_CTL_H
 
-#include <sys/un.h>
-
 #include "vmm/vm.h"
 
 struct ctl;
-
-/** ctl_runtime_dir() - Where sockets of named VMs are: a static string. */
-const char *ctl_runtime_dir(void);
-
-/**
- * ctl_socket_path() - Path of a VM's socket
- * @name: of the VM
- * Return: 0; -ENAMETOOLONG.
- */
-int ctl_socket_path(const char *name, char *path, size_t size);
 
 /**
  * ctl_create() - Listen

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "lib/log.h"
+#include "lib/rundir.h"
 #include "lib/util.h"
 #include "vmm/ctl.h"
 #include "vmm/info.h"
@@ -167,7 +168,7 @@ int disks_create(struct vm *vm)
 		struct disk_config *dc = &vm->cfg.disks[i];
 		const char *name = dc->spec.path ? dc->spec.path : "empty";
 
-		dc->spec.run_dir = ctl_runtime_dir();
+		dc->spec.run_dir = kvmb_rundir();
 		d = NULL;
 		err = dc->spec.path ? kvmb_disk_open(&dc->spec, &d, why, sizeof(why)) : 0;
 		if (!err)
@@ -373,7 +374,7 @@ static struct job *open_job(struct vm *vm, enum job_kind kind, const char *spec,
 		free_job(j);
 		return NULL;
 	}
-	j->conf.spec.run_dir = ctl_runtime_dir();
+	j->conf.spec.run_dir = kvmb_rundir();
 	return j;
 }
 

@@ -24,7 +24,7 @@ vm() {
 	local args=("$@") i
 	for i in "${!args[@]}"; do [ "${args[i]}" != --memory ] || args[i + 1]+=${LAB_HUGE:-}; done
 	"$KVMBUS" run --name "$name" --kernel "$LAB_KERNELS/$kernel/vmlinux" --initrd "$GUEST_BIN/$kernel.cpio" \
-		--append "console=ttyS0 quiet panic=-1 $append" --serial "file=$W/$name.log" "${args[@]}" \
+		--append "console=ttyS0 quiet panic=-1 $append" --serial "file=$W/$name.log" --on-term kill "${args[@]}" \
 		</dev/null 2>"$W/$name.err.log" &
 	eval "PID_$name=$!"
 }

@@ -4,7 +4,7 @@
 # is nobody to ask. The exit status tells which.
 . "$(dirname "$0")/lib.sh"
 QUIET=1 kernel=$1
-start() { local n=$1 a=$2; shift 2; vm "$n" "$kernel" "kvmb.job=term $a" --memory 256M --nic none "$@"; }
+start() { local n=$1 a=$2; shift 2; vm "$n" "$kernel" "kvmb.job=term $a" --memory 256M --nic none --on-term shutdown "$@"; }
 signal() { local pid; eval "pid=\$PID_$1"; kill -"$2" "$pid" || fail "$1 is gone"; }
 said() { # NAME PATTERN SECONDS
 	local end=$((SECONDS + $3 * SLOW))

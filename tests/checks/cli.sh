@@ -139,6 +139,11 @@ if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	expect 1 'which is left alone' $K run --kernel build/guest/mb.elf --serial "unix=$W/junk"
 	expect 1 'open to every user' $K run --kernel build/guest/mb.elf --control @kvmbus --serial none
 	expect 1 'disk .*: No such file' $K run --kernel build/guest/mb.elf --disk "$W/none" --serial "file=$W/junk"
+	expect 1 "it is an image of the VM's" $K run --kernel build/guest/mb.elf --disk "$W/junk,ro" --serial "file=$W/junk"
+	expect 1 "it is the VM's initrd" $K run --kernel build/guest/mb.elf --initrd "$W/junk" --serial "file=$W/junk"
+	mkfifo "$W/fifo"
+	expect 1 'not a regular file' timeout 30 $K run --kernel "$W/fifo" --serial none
+	expect 1 'neither a file nor a block device' timeout 30 $K run --kernel build/guest/mb.elf --disk "$W/fifo,ro" --serial none
 	[ "$(cat "$W/junk")" = 'not a kernel at all' ] || { echo "not ok cli: a file was touched"; bad=1; }
 	expect 1 'no such tap' $K run --kernel build/guest/mb.elf --nic tap=nosuch0 --serial none
 	[ -z "$(ls -A "$W/kvmbus" 2>/dev/null)" ] || { echo "not ok cli: a socket was left behind"; bad=1; }
