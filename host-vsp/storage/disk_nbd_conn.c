@@ -185,7 +185,7 @@ void nbdisk_start(struct nbd_disk *n)
 	int err = bring_up(n, why, sizeof(why));
 
 	now = kvmb_now_ms();
-	if (!err && !was_open && n->no_flush && !n->d->read_only)
+	if (!err && !was_open && n->no_flush && n->no_fua && !n->d->read_only)
 		kvmb_warn(n->who, "its server takes no flushes: what it acknowledged is lost if it or its host crashes");
 	report_opened(n, err, why);
 	if (!err) {

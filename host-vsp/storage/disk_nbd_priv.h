@@ -18,8 +18,8 @@
  * a flush of our own is sent, at the limit writes wait for it. So are the buffers of reads: what
  * is beyond waits with the channels. Flushes of our own that go on failing for NBD_GIVE_UP_MS
  * make writes fail that find the log full; reads go on. A server without FLUSH has no log:
- * nothing would ever end a write's time in it. What such a server loses is lost, which is said
- * when it is opened.
+ * nothing would ever end a write's time in it. If it takes FUA, every write is sent with that; if
+ * not, what it loses is lost, which is said when it is opened.
  *
  * A cancelled write is another matter: once the guest was told that it is aborted it may write
  * there anew, and the old one must not land on top. One that was not sent is dropped. One that is

@@ -98,7 +98,8 @@ static int on_completion(void *arg, int *error)
 static int64_t call_libnbd(struct nbd_disk *n, struct op *op)
 {
 	nbd_completion_callback cb = { .callback = on_completion, .user_data = op };
-	u32 fua = op->fua && !n->no_fua ? LIBNBD_CMD_FLAG_FUA : 0;
+	/* without FLUSH it is the only way to keep what a guest's flush promises */
+	u32 fua = (op->fua || n->no_flush) && !n->no_fua ? LIBNBD_CMD_FLAG_FUA : 0;
 
 	switch (op->io) {
 	case KVMB_IO_READ:
