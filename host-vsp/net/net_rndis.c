@@ -263,7 +263,7 @@ static const u8 *part(const u8 *in, u32 len, u32 off, u32 size)
 	return check_add_overflow(off, size, &end) || end > len ? NULL : in + off;
 }
 
-/* A NIC of one queue takes a table as well, of zeroes: Linux 5.10 sets one when it changes its channels. */
+/* A NIC of one queue takes a table as well, of zeroes: `ethtool -X eth0 equal 1` in a guest of one CPU sets one. */
 static u32 set_rss(struct kvmb_rndis *r, const u8 *in, u32 len)
 {
 	struct kvmb_wire_ndis_rss_params p;

@@ -212,7 +212,7 @@ static void an_address_of_the_guest_s_ends_with_the_guest(void **state)
 	assert_memory_equal(info.mac, mac, 6);
 }
 
-/* Stock 5.10 with one CPU sets a table of one queue: net_rndis.c set_rss(). */
+/* `ethtool -X` of a guest with one CPU sets a table of one queue (observed with stock 5.10): net_rndis.c set_rss(). */
 static void one_queue_has_an_rss_table_too(void **state)
 {
 	struct { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40]; } r = {
