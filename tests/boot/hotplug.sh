@@ -29,7 +29,7 @@ does 'lost 1:0' remove CTRL1
 does 'seen 1:3 size 32768' add c,controller=1,lun=3
 # an image format, an overlay of it, and somebody else's server
 qemu-img create -q -f vhdx p.vhdx 24M; qemu-img create -q -f qcow2 -b p.vhdx -F vhdx o.qcow2
-refuses 1 'overlay of p.vhdx' add o.qcow2
+refuses 1 'overlay of "p.vhdx"' add o.qcow2
 does 'seen 0:2 size 49152' add o.qcow2,backing=p.vhdx
 does 'seen 0:2 size 65536' resize 0:2 32M
 does 'lost 0:2' remove o.qcow2
