@@ -44,7 +44,7 @@ const struct opt_def opt_disk_options[] = {
 	  .help = "replace an image's or NBD server that is silent for S seconds with requests waiting" },
 	{ "serial", OPT_TEXT, "S", .max = 20, .help = "serial number that the guest sees, up to 20 characters",
 	  .aka = "id" },
-	{ "block", OPT_WORD, "B", "512 4096", .otherwise = "512, or what the device or image has",
+	{ "block", OPT_WORD, "B", "512 4096", .otherwise = "512, or 4096 where direct I/O needs it",
 	  .help = "size of a logical block, 512 or 4096",
 	  .more = "With *cache=none* on storage that takes nothing smaller it is 4096.", .aka = "logical_block_size blocksize" },
 	{ NULL }

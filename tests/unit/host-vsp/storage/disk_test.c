@@ -4,25 +4,15 @@
  * a real storage daemon; pread64() is wrapped, to be storage with large blocks. What an image names: evil_test.c.
  */
 #include <fcntl.h>
-#include <semaphore.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "host-vsp/storage/disk.h"
 #include "host-vsp/storage/vhdx_log.h"
-#include "lib/log.h"
-#include "lib/loop.h"
-#include "lib/util.h"
 #include "tests/harness/daemon.h"
+#include "tests/harness/disk_io.h"
 
 #define SECTOR 4096u
 #define LOG_GUID "KVMBUS-TEST-GUID"
 
-static char dir[64];
-static struct kvmb_disk *d;
 static char why[KVMB_DISK_WHY];
 
 static ssize_t direct_unit; /* of the storage, 0 = as it really is */
@@ -38,27 +28,8 @@ ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t at)
 	return __real_pread64(fd, buf, len, at);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/kvmbus-disk-XXXXXX");
-	d = NULL;
-	direct_unit = 0;
-	return !mkdtemp(dir);
-}
-
-static int teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	kvmb_disk_close(d);
-	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
-	return system(cmd);
-}
-
 /* In the test's directory */
-static void sh(const char *line)
+static void in_dir(const char *line)
 {
 	char cmd[512];
 
@@ -66,79 +37,39 @@ static void sh(const char *line)
 	assert_int_equal(system(cmd), 0);
 }
 
-static int open_as(const char *name, struct kvmb_disk_spec *spec)
+static int open_again(const char *name, struct kvmb_disk_spec *spec)
 {
-	static char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	spec->path = path;
-	if (!spec->run_dir)
-		spec->run_dir = dir;
-	why[0] = 0;
 	kvmb_disk_close(d);
 	d = NULL;
-	return kvmb_disk_open(spec, &d, why, sizeof(why));
+	return open_as(name, spec, why);
 }
 
 static void refused(const char *name, const char *words)
 {
 	struct kvmb_disk_spec spec = { 0 };
 
-	if (open_as(name, &spec) >= 0 || !strstr(why, words) || strchr(why, '\n'))
+	if (open_again(name, &spec) >= 0 || !strstr(why, words) || strchr(why, '\n'))
 		fail_msg("%s: \"%s\", not \"%s\"", name, why, words);
 }
 
 /* ---- storage daemons ---- */
 
-struct io {
-	struct kvmb_disk_req r;
-	struct iovec iov;
-	u8 buf[SECTOR];
-	sem_t done;
-};
-
-static void on_done(struct kvmb_disk_req *r)
-{
-	sem_post(&container_of(r, struct io, r)->done);
-}
-
-static int read_at(struct io *io, u64 at, u32 len)
-{
-	struct timespec until;
-
-	io->iov = (struct iovec){ io->buf, len };
-	io->r = (struct kvmb_disk_req){ .io = KVMB_IO_READ, .offset = at, .length = len, .iov = &io->iov,
-					.num_iov = 1, .done = on_done };
-	sem_init(&io->done, 0, 0);
-	d->ops->submit(d, &io->r);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 60;
-	return sem_timedwait(&io->done, &until) ? -ETIME : io->r.result;
-}
-
-static void wait_health(const char *want)
-{
-	u64 until = kvmb_now_ms() + 60000;
-
-	while (strcmp(kvmb_disk_health(d), want) && kvmb_now_ms() < until)
-		usleep(10000);
-	assert_string_equal(kvmb_disk_health(d), want);
-}
-
 static void the_directory_of_the_sockets_is_made(void **state)
 {
 	struct kvmb_disk_spec spec = { 0 };
-	char run[96];
+	char run[96], path[96];
 
 	(void)state;
-	sh("qemu-img create -q -f qcow2 a.qcow2 1M");
+	in_dir("qemu-img create -q -f qcow2 a.qcow2 1M");
 	snprintf(run, sizeof(run), "%s/not-there", dir);
+	snprintf(path, sizeof(path), "%s/a.qcow2", dir);
+	spec.path = path;
 	spec.run_dir = run;
-	assert_int_equal(open_as("a.qcow2", &spec), 0);
+	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
 	kvmb_disk_close(d);
 	d = NULL;
 	snprintf(run, sizeof(run), "%s/not/there", dir); /* but no more than one */
-	assert_true(open_as("a.qcow2", &spec) < 0);
+	assert_true(kvmb_disk_open(&spec, &d, why, sizeof(why)) < 0);
 	assert_non_null(strstr(why, "No such file"));
 	assert_non_null(strstr(why, run));
 }
@@ -146,29 +77,29 @@ static void the_directory_of_the_sockets_is_made(void **state)
 static void what_is_wrong_with_an_image_is_said(void **state)
 {
 	(void)state;
-	sh("qemu-img create -q -f vhdx v.vhdx 8M");
-	sh("cp v.vhdx regions.vhdx; dd if=/dev/zero of=regions.vhdx bs=64k seek=3 count=1 conv=notrunc status=none");
+	in_dir("qemu-img create -q -f vhdx v.vhdx 8M");
+	in_dir("cp v.vhdx regions.vhdx; dd if=/dev/zero of=regions.vhdx bs=64k seek=3 count=1 conv=notrunc status=none");
 	refused("regions.vhdx", "region table");
-	sh("cp v.vhdx meta.vhdx; dd if=/dev/zero of=meta.vhdx bs=1M seek=3 count=1 conv=notrunc status=none");
+	in_dir("cp v.vhdx meta.vhdx; dd if=/dev/zero of=meta.vhdx bs=1M seek=3 count=1 conv=notrunc status=none");
 	refused("meta.vhdx", "metadata");
-	sh("cp v.vhdx heads.vhdx; dd if=/dev/zero of=heads.vhdx bs=64k seek=1 count=2 conv=notrunc status=none");
+	in_dir("cp v.vhdx heads.vhdx; dd if=/dev/zero of=heads.vhdx bs=64k seek=1 count=2 conv=notrunc status=none");
 	refused("heads.vhdx", "header");
-	sh("cp v.vhdx short.vhdx; truncate -s 300000 short.vhdx"); /* it ends within a sector: QEMU 7.2 hung */
+	in_dir("cp v.vhdx short.vhdx; truncate -s 300000 short.vhdx"); /* it ends within a sector: QEMU 7.2 hung */
 	refused("short.vhdx", "cut short");
-	sh("cp v.vhdx short2.vhdx; truncate -s 199999 short2.vhdx");
+	in_dir("cp v.vhdx short2.vhdx; truncate -s 199999 short2.vhdx");
 	refused("short2.vhdx", "cut short");
-	sh("echo hello >text.qcow2; echo hello >text.vmdk; echo hello >text.vhd; echo hello >text.vdi");
+	in_dir("echo hello >text.qcow2; echo hello >text.vmdk; echo hello >text.vhd; echo hello >text.vdi");
 	refused("text.qcow2", "no qcow2 image");
 	refused("text.vmdk", "VMDK image");
 	refused("text.vhd", "no VHD image");
 	refused("text.vdi", "no VDI image");
-	sh("qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,encrypt.key-secret=s e.qcow2 1M");
+	in_dir("qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,encrypt.key-secret=s e.qcow2 1M");
 	refused("e.qcow2", "encrypted");
 	/* a dynamic VHD without its copy of the footer in front would be taken for a fixed one, of garbage */
-	sh("qemu-img create -q -f vpc -o force_size=on d.vhd 1M; dd if=/dev/zero of=d.vhd bs=8 count=1 conv=notrunc status=none");
+	in_dir("qemu-img create -q -f vpc -o force_size=on d.vhd 1M; dd if=/dev/zero of=d.vhd bs=8 count=1 conv=notrunc status=none");
 	refused("d.vhd", "VHD");
 	/* what only the daemon finds names the file, not a descriptor */
-	sh("qemu-img create -q -f qcow2 l.qcow2 1M; printf '\\377\\377\\377\\377' | dd of=l.qcow2 bs=1 seek=36 conv=notrunc status=none");
+	in_dir("qemu-img create -q -f qcow2 l.qcow2 1M; printf '\\377\\377\\377\\377' | dd of=l.qcow2 bs=1 seek=36 conv=notrunc status=none");
 	refused("l.qcow2", "L1");
 	assert_null(strstr(why, "/proc/self"));
 	assert_int_equal(daemon_pid(), 0);
@@ -177,7 +108,7 @@ static void what_is_wrong_with_an_image_is_said(void **state)
 static void only_files_have_a_format(void **state)
 {
 	(void)state;
-	sh("mkdir dir.qcow2; mkfifo pipe.qcow2");
+	in_dir("mkdir dir.qcow2; mkfifo pipe.qcow2");
 	refused("dir.qcow2", "irectory");
 	refused("pipe.qcow2", "is a file");
 	refused("nothing.qcow2", "No such file");
@@ -190,11 +121,11 @@ static void a_file_that_ends_within_a_sector_is_opened(void **state)
 	static struct io io;
 
 	(void)state;
-	sh("qemu-img create -q -f vpc -o subformat=fixed,force_size=on f.vhd 1M; printf x | dd of=f.vhd conv=notrunc "
+	in_dir("qemu-img create -q -f vpc -o subformat=fixed,force_size=on f.vhd 1M; printf x | dd of=f.vhd conv=notrunc "
 	   "status=none; truncate -s -1 f.vhd");
-	assert_int_equal(open_as("f.vhd", &spec), 0);
+	assert_int_equal(open_again("f.vhd", &spec), 0);
 	assert_int_equal(kvmb_disk_bytes(d), 1 << 20);
-	assert_int_equal(read_at(&io, 0, 512), 0);
+	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), 0);
 	assert_int_equal(io.buf[0], 'x');
 }
 
@@ -205,18 +136,18 @@ static void a_daemon_that_cannot_be_killed_holds_nobody_up(void **state)
 	pid_t daemon, holder;
 
 	(void)state;
-	sh("qemu-img create -q -f qcow2 a.qcow2 1M");
-	assert_int_equal(open_as("a.qcow2", &spec), 0);
+	in_dir("qemu-img create -q -f qcow2 a.qcow2 1M");
+	assert_int_equal(open_again("a.qcow2", &spec), 0);
 	daemon = daemon_pid();
 	holder = hold(daemon);
 	if (!holder)
 		skip(); /* yama: this machine's users may not trace */
 	kill(daemon, SIGKILL);
-	assert_int_equal(read_at(&io, 0, 512), -EIO); /* it may still write: no other one is started */
+	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), -EIO); /* it may still write: no other one is started */
 	wait_health("failed");
 	let_go(holder);
 	wait_health("ok");
-	assert_int_equal(read_at(&io, 0, 512), 0);
+	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), 0);
 	holder = hold(daemon_pid());
 	kvmb_disk_close(d); /* does not wait for it either */
 	d = NULL;
@@ -268,7 +199,7 @@ static int new_vhdx(u64 *at, u32 *len)
 	char path[96];
 	int fd;
 
-	sh("qemu-img create -q -f vhdx log.vhdx 8M");
+	in_dir("qemu-img create -q -f vhdx log.vhdx 8M");
 	snprintf(path, sizeof(path), "%s/log.vhdx", dir);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	*at = announce_log(fd, len);
@@ -315,30 +246,31 @@ static void direct_io_takes_the_blocks_of_the_storage(void **state)
 	struct kvmb_disk_spec spec = { .cache = KVMB_CACHE_NONE };
 
 	(void)state;
-	sh("truncate -s 1M r.img");
-	if (open_as("r.img", &spec) < 0)
+	in_dir("truncate -s 1M r.img");
+	if (open_again("r.img", &spec) < 0)
 		skip(); /* the file system has no direct I/O */
 	assert_int_equal(d->block, 512);
 	direct_unit = 4096;
-	assert_int_equal(open_as("r.img", &spec), 0);
+	assert_int_equal(open_again("r.img", &spec), 0);
 	assert_int_equal(d->block, 4096);
 	assert_int_equal(kvmb_disk_blocks(d), 256);
 	spec.block = 4096;
-	assert_int_equal(open_as("r.img", &spec), 0);
+	assert_int_equal(open_again("r.img", &spec), 0);
 	spec.block = 512;
-	assert_int_equal(open_as("r.img", &spec), -EINVAL);
+	assert_int_equal(open_again("r.img", &spec), -EINVAL);
 	assert_non_null(strstr(why, "block=4096"));
 	spec.block = 0;
 	spec.dvd = true; /* its blocks are 2048 bytes, whatever the storage likes */
-	assert_int_equal(open_as("r.img", &spec), -EINVAL);
+	assert_int_equal(open_again("r.img", &spec), -EINVAL);
 	assert_non_null(strstr(why, "cache=writeback"));
 	assert_null(strstr(why, "block="));
 	spec.cache = KVMB_CACHE_WRITEBACK;
-	assert_int_equal(open_as("r.img", &spec), 0);
+	assert_int_equal(open_again("r.img", &spec), 0);
 	direct_unit = 8192;
 	spec = (struct kvmb_disk_spec){ .cache = KVMB_CACHE_NONE };
-	assert_int_equal(open_as("r.img", &spec), -EINVAL);
+	assert_int_equal(open_again("r.img", &spec), -EINVAL);
 	assert_non_null(strstr(why, "cache=writeback"));
+	direct_unit = 0;
 }
 
 static void a_raw_disk_that_looks_like_an_image_is_asked_about(void **state)
@@ -346,11 +278,11 @@ static void a_raw_disk_that_looks_like_an_image_is_asked_about(void **state)
 	struct kvmb_disk_spec spec = { 0 };
 
 	(void)state;
-	sh("qemu-img create -q -f qcow2 q.img 1M");
+	in_dir("qemu-img create -q -f qcow2 q.img 1M");
 	refused("q.img", "guest");
 	assert_non_null(strstr(why, "format=raw"));
 	spec.cache = KVMB_CACHE_NONE; /* reads nothing smaller than a block */
-	assert_true(open_as("q.img", &spec) < 0);
+	assert_true(open_again("q.img", &spec) < 0);
 	if (!strstr(why, "direct I/O"))
 		assert_non_null(strstr(why, "format=raw"));
 }
