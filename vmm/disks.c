@@ -344,11 +344,11 @@ static void job_finished(void *arg)
 	free_job(j);
 }
 
-void disks_destroy(struct vm *vm)
+static void end_jobs(struct vm *vm)
 {
 	struct job *j;
 
-	while (vm->disks && (j = vm->disks->jobs)) {
+	while ((j = vm->disks->jobs)) {
 		pthread_join(j->thread, NULL);
 		vm->disks->jobs = j->next;
 		kvmb_loop_unpost(vm->loop, &j->work);
@@ -357,6 +357,22 @@ void disks_destroy(struct vm *vm)
 		refuse(j->reply, j->arg, "state", "the VM ended");
 		free_job(j);
 	}
+	vm->resizing = NULL;
+}
+
+/* A job may work on a disk, and the end of a controller may begin jobs, which close what it lets go of. */
+void disks_destroy(struct vm *vm)
+{
+	u32 c;
+
+	if (!vm->disks)
+		return;
+	end_jobs(vm);
+	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
+		kvmb_storage_destroy(vm->scsi[c]);
+		vm->scsi[c] = NULL;
+	}
+	end_jobs(vm);
 	free(vm->disks);
 	vm->disks = NULL;
 }
@@ -512,13 +528,19 @@ void disks_retry(struct vm *vm)
 
 /* ---- devices of the host ---- */
 
+/* A file's rdev is 0, and so is the number in an event that is about no device node. */
+static bool is_on(const struct kvmb_disk *d, dev_t dev)
+{
+	return d && dev && d->rdev == dev;
+}
+
 void disks_device_gone(struct vm *vm, dev_t dev)
 {
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
 	for_each_unit(vm, c, lun, &i) {
-		if (!i.disk || i.disk->rdev != dev || vm->resizing == i.disk)
+		if (!is_on(i.disk, dev) || vm->resizing == i.disk)
 			continue;
 		kvmb_warn(vm->cfg.name, "disk %u:%u (%s): the device has vanished; removed from the guest", c,
 			  lun, i.disk->path);
@@ -535,7 +557,7 @@ void disks_device_changed(struct vm *vm, dev_t dev)
 	u32 c, lun;
 
 	for_each_unit(vm, c, lun, &i) {
-		if (i.disk && i.disk->rdev == dev && !i.dvd && !vm->resizing)
+		if (is_on(i.disk, dev) && !i.dvd && !vm->resizing)
 			resize_unit(vm, c, lun, i.disk, 0, NULL, NULL);
 	}
 }

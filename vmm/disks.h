@@ -20,7 +20,12 @@ struct vm_disks;
 /** disks_create() - Open and attach what the configuration names; says what went wrong. */
 int disks_create(struct vm *vm);
 
-/** disks_destroy() - Waits for jobs; the disks themselves belong to the controllers. */
+/**
+ * disks_destroy() - Wait for jobs, close the disks, free the controllers
+ *
+ * Whoever waits for a change is told that the VM ended. Context: main thread; the bus is at rest, and may
+ * be gone. Waits as long as the jobs under way take.
+ */
 void disks_destroy(struct vm *vm);
 
 /** disks_list() - For info. @stats: counters too. */

@@ -510,8 +510,6 @@ void vm_destroy(struct vm *vm)
 	ctl_destroy(vm->ctl);
 	udev_unwatch(vm);
 	kvmb_bus_destroy(vm->bus);
-	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
-		kvmb_storage_destroy(vm->scsi[i]);
 	disks_destroy(vm);
 	nics_destroy(vm);
 	testdev_destroy(vm->testdev);

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Changes of disks, and the VM's end that comes between their beginning and their end. */
+#include "vmm/disks.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "tests/harness/fake_vmm.h"
+#include "tests/unit/test.h"
+#include "vmm/udev.h"
+
+#define SIZE (1u << 20)
+
+/* ---- the rest of the VMM ---- */
+
+const char *ctl_runtime_dir(void)
+{
+	return "/tmp";
+}
+
+json_t *info_text(const char *s)
+{
+	return json_string(s);
+}
+
+int vm_pause(struct vm *v)
+{
+	(void)v;
+	return 0;
+}
+
+void udev_watch(struct vm *v)
+{
+	(void)v;
+}
+
+/* ---- a resize takes its time: what makes a file longer waits in here ---- */
+
+static bool slow;
+static sem_t begun;
+
+int __real_ftruncate64(int fd, off_t len);
+int __wrap_ftruncate64(int fd, off_t len);
+int __wrap_ftruncate64(int fd, off_t len)
+{
+	int err = __real_ftruncate64(fd, len);
+
+	if (slow) {
+		sem_post(&begun);
+		usleep(200000);
+	}
+	return err;
+}
+
+static struct fake_vmm f;
+static struct vm vm;
+static char path[32];
+static u32 replies, results;
+static char class_said[32];
+
+static void reply(void *arg, json_t *result, const char *class, const char *why)
+{
+	(void)arg, (void)why;
+	replies++;
+	results += result != NULL;
+	snprintf(class_said, sizeof(class_said), "%s", class ? class : "");
+	json_decref(result);
+}
+
+static int setup(void **state)
+{
+	int fd;
+
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	strcpy(path, "/tmp/kvmbus-disk-XXXXXX");
+	fd = mkstemp(path);
+	slow = false;
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	close(fd);
+	memset(&vm, 0, sizeof(vm));
+	vm.cfg.name = "t";
+	vm.cfg.cpus = 1;
+	vm.cfg.num_disks = 1;
+	vm.cfg.disks[0] = (struct disk_config){ .spec.path = path, .controller = -1, .lun = -1 };
+	vm.loop = f.loop;
+	vm.bus = f.bus;
+	assert_int_equal(disks_create(&vm), 0);
+	sem_init(&begun, 0, 0);
+	replies = results = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fake_rest(&f);
+	disks_destroy(&vm);
+	fake_fini(&f);
+	sem_destroy(&begun);
+	unlink(path);
+	return 0;
+}
+
+static u32 units(void)
+{
+	json_t *a = disks_list(&vm);
+	u32 n = (u32)json_array_size(a);
+
+	json_decref(a);
+	return n;
+}
+
+static void run_until_replied(void)
+{
+	u64 until = kvmb_now_ms() + 5000;
+
+	while (!replies && kvmb_now_ms() < until)
+		kvmb_loop_once(f.loop, 10);
+	fake_run(&f);
+}
+
+static void a_disk_comes_and_goes(void **state)
+{
+	char spec[64], second[] = "/tmp/kvmbus-disk-XXXXXX";
+	int fd = mkstemp(second);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	close(fd);
+	snprintf(spec, sizeof(spec), "%s", second);
+	disks_add(&vm, spec, false, reply, NULL);
+	run_until_replied();
+	assert_int_equal(results, 1);
+	assert_int_equal(units(), 2);
+	replies = 0;
+	disks_remove(&vm, "0:1", reply, NULL);
+	run_until_replied();
+	assert_int_equal(results, 2);
+	assert_int_equal(units(), 1);
+	unlink(second);
+}
+
+/* The guest powers off while an administrator resizes. */
+static void a_resize_ends_before_its_disk(void **state)
+{
+	(void)state;
+	slow = true;
+	disks_resize(&vm, "0:0", 2 * SIZE, reply, NULL);
+	sem_wait(&begun);
+	fake_rest(&f);
+	disks_destroy(&vm);
+	assert_int_equal(replies, 1);
+	assert_int_equal(results, 0);
+	assert_string_equal(class_said, "state");
+	assert_null(vm.scsi[0]);
+}
+
+/* The guest has not let go of it yet, and never will. */
+static void a_removal_under_way_ends_too(void **state)
+{
+	(void)state;
+	disks_remove(&vm, "0:0", reply, NULL);
+	fake_rest(&f);
+	disks_destroy(&vm);
+	assert_int_equal(replies, 1);
+}
+
+static void a_disk_that_was_opened_for_nothing_is_closed(void **state)
+{
+	char spec[64], second[] = "/tmp/kvmbus-disk-XXXXXX";
+	int fd = mkstemp(second);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	close(fd);
+	snprintf(spec, sizeof(spec), "%s", second);
+	disks_add(&vm, spec, false, reply, NULL);
+	fake_rest(&f);
+	disks_destroy(&vm); /* the leak checker watches */
+	assert_int_equal(replies, 1);
+	unlink(second);
+}
+
+/* Files have no device number, and neither has an event that is not about a device node. */
+static void an_event_without_a_device_touches_no_file(void **state)
+{
+	(void)state;
+	disks_device_gone(&vm, 0);
+	fake_run(&f);
+	assert_int_equal(units(), 1);
+	disks_device_changed(&vm, 0);
+	assert_null(vm.resizing);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_disk_comes_and_goes), T(a_resize_ends_before_its_disk), T(a_removal_under_way_ends_too),
+		T(a_disk_that_was_opened_for_nothing_is_closed), T(an_event_without_a_device_touches_no_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
