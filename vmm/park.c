@@ -66,11 +66,16 @@ void park_quit(struct park *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
-bool park_here(struct park *p)
+bool park_here(struct park *p, void (*settle)(void *arg), void *arg)
 {
 	bool go;
 
 	pthread_mutex_lock(&p->lock);
+	if (p->stop && !p->quit && settle) {
+		pthread_mutex_unlock(&p->lock);
+		settle(arg);
+		pthread_mutex_lock(&p->lock);
+	}
 	if (p->stop) {
 		p->parked++;
 		pthread_cond_broadcast(&p->cond);

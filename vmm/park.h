@@ -4,7 +4,9 @@
  *
  * DOC: Theory of operation
  *
- * A thread asks park_here() between two steps and stands in it while it must. Whoever stops
+ * A thread asks park_here() between two steps and stands in it while it must. A step may leave something
+ * open that only the next one would finish; what the thread gives as settle() finishes it first, so that the
+ * state of one that stands is whole. Whoever stops
  * them waits until all stand; whoever lets them go does not wait: a thread that has not woken
  * yet when the next stop comes still stands, and is counted as one that does. (Waiting for all to
  * have left would be for ever when the first of them stops the machine again at once.)
@@ -45,7 +47,13 @@ void park_go(struct park *p);
 /** park_quit() - Every park_here() returns false from now on. */
 void park_quit(struct park *p);
 
-/** park_here() - Stand while it is so wanted. Return: false when the thread should end. */
-bool park_here(struct park *p);
+/**
+ * park_here() - Stand while it is so wanted
+ * @settle: finishes what the last step left open; called without the lock, before the thread counts as one
+ *          that stands; NULL: nothing ever is open
+ *
+ * Return: false when the thread should end.
+ */
+bool park_here(struct park *p, void (*settle)(void *arg), void *arg);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A virtual CPU: its thread in KVM_RUN, what the exits mean, power-on state. */
+/* A virtual CPU: its thread in KVM_RUN, what the exits mean. */
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -33,34 +33,7 @@ int vcpu_create(struct vm *vm, u32 index)
 		err = hyperv_vcpu_init(v);
 	if (err)
 		return err;
-	if (ioctl(v->fd, KVM_GET_LAPIC, &v->lapic0) || ioctl(v->fd, KVM_GET_SREGS, &v->sregs0) ||
-	    ioctl(v->fd, KVM_GET_FPU, &v->fpu0) || ioctl(v->fd, KVM_GET_VCPU_EVENTS, &v->events0))
-		return -errno;
-	return 0;
-}
-
-int vcpu_reset(struct vcpu *v)
-{
-	struct kvm_mp_state mp = { v->index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE };
-	struct kvm_regs regs = { .rip = 0xfff0, .rflags = 2 };
-	struct kvm_debugregs dbg = { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
-	struct {
-		struct kvm_msrs h;
-		struct kvm_msr_entry e[2];
-	} m = { .h.nmsrs = 2, .e = { { .index = 0x6e0 /* TSC_DEADLINE */ },
-				     { .index = 0x277 /* PAT */, .data = 0x0007040600070406ull } } };
-	int err;
-
-	err = hyperv_vcpu_reset(v);
-	if (err)
-		return err;
-	ioctl(v->fd, KVM_SET_MSRS, &m); /* a CPU without one of them does not need it */
-	if (ioctl(v->fd, KVM_SET_SREGS, &v->sregs0) || ioctl(v->fd, KVM_SET_LAPIC, &v->lapic0) ||
-	    ioctl(v->fd, KVM_SET_FPU, &v->fpu0) || ioctl(v->fd, KVM_SET_REGS, &regs) ||
-	    ioctl(v->fd, KVM_SET_DEBUGREGS, &dbg) ||
-	    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &v->events0) || ioctl(v->fd, KVM_SET_MP_STATE, &mp))
-		return -errno;
-	return 0;
+	return vcpu_save_power_on(v);
 }
 
 static void on_kick(int sig)
@@ -173,24 +146,49 @@ static void handle_exit(struct vcpu *v)
 	}
 }
 
+static void step(struct vcpu *v)
+{
+	int err = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
+
+	v->exit_open = !err;
+	if (!err) {
+		v->stats.exits++;
+		handle_exit(v);
+		return;
+	}
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (err == EINTR || err == EAGAIN) {
+		v->stats.intr++;
+		return;
+	}
+	kvmb_err(v->vm->cfg.name, "vCPU %u: KVM_RUN: %s", v->index, strerror(err));
+	vm_request_error(v->vm);
+}
+
+/*
+ * KVM finishes an exit (the result of a hypercall, a read port, the step to the next instruction) when the vCPU is
+ * next run, whatever its registers are by then. That is demanded of whoever looks at them or changes them: Linux
+ * Documentation/virt/kvm/api.rst, KVM_RUN. Finishing one may lead to the next of the same instruction.
+ */
+void vcpu_complete_exit(struct vcpu *v)
+{
+	while (v->exit_open) {
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		step(v);
+	}
+}
+
+static void settle(void *arg)
+{
+	vcpu_complete_exit(arg);
+}
+
 static void *thread_main(void *arg)
 {
 	struct vcpu *v = arg;
 
-	while (park_here(&v->vm->park)) {
-		if (ioctl(v->fd, KVM_RUN, 0) < 0) {
-			if (errno == EINTR || errno == EAGAIN) {
-				v->run->immediate_exit = 0;
-				v->stats.intr++;
-				continue;
-			}
-			kvmb_err(v->vm->cfg.name, "vCPU %u: KVM_RUN: %s", v->index, strerror(errno));
-			vm_request_error(v->vm);
-			continue;
-		}
-		v->stats.exits++;
-		handle_exit(v);
-	}
+	while (park_here(&v->vm->park, settle, v))
+		step(v);
 	return NULL;
 }
 
@@ -231,6 +229,7 @@ void vcpu_kick(struct vcpu *v)
 void vcpu_destroy(struct vcpu *v)
 {
 	hyperv_vcpu_fini(v);
+	vcpu_free_power_on(v);
 	if (v->run)
 		munmap(v->run, v->vm->run_size);
 	if (v->stats_fd > 0)

@@ -67,14 +67,6 @@ static void unpark(struct vm *vm)
 
 /* ---- pause: guest time stands still ---- */
 
-static int tsc_offset(struct vcpu *v, unsigned long request, u64 *offset)
-{
-	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
-					.addr = (u64)(uintptr_t)offset };
-
-	return ioctl(v->fd, request, &attr);
-}
-
 /*
  * TSC and reference counter go on where they stood, or the guest's watchdogs would see
  * a CPU stuck for as long as the pause was. The wall clock is then behind; time sync
@@ -89,15 +81,12 @@ static void freeze_time(struct vm *vm)
 static void thaw_time(struct vm *vm)
 {
 	struct kvm_clock_data clock = { .clock = vm->paused_clock.clock };
-	u64 delta = __rdtsc() - vm->paused_at_tsc, offset;
+	u64 delta = __rdtsc() - vm->paused_at_tsc;
 	u32 i;
 
 	for (i = 0; i < vm->cfg.cpus; i++) {
-		if (tsc_offset(&vm->vcpus[i], KVM_GET_DEVICE_ATTR, &offset))
+		if (vcpu_shift_tsc(&vm->vcpus[i], delta))
 			return; /* an old kernel: time goes on during the pause */
-		offset -= delta;
-		if (tsc_offset(&vm->vcpus[i], KVM_SET_DEVICE_ATTR, &offset))
-			return;
 	}
 	ioctl(vm->vm_fd, KVM_SET_CLOCK, &clock);
 }
@@ -146,6 +135,7 @@ static int load_power_on_state(struct vm *vm)
 			return err;
 	}
 	serial_reset(vm->serial);
+	pm_reset(vm);
 	return boot_enter(vm);
 }
 

@@ -69,11 +69,8 @@ struct vcpu {
 	struct kvmb_watch *ack_watch;
 	struct kvmb_timer ack_timer;
 
-	struct kvm_lapic_state lapic0; /* power-on state, for reset */
-	struct kvm_sregs sregs0;
-	struct kvm_fpu fpu0;
-	struct kvm_vcpu_events events0;
-	s64 tsc_offset;	     /* host TSC to guest TSC, while paused */
+	bool exit_open;	 /* KVM finishes the last exit when it is next run; the vCPU's thread alone */
+	struct vcpu_power_on *on; /* for reset; vcpu_state.c */
 };
 
 struct vm {
@@ -148,10 +145,26 @@ void vm_request_test_exit(struct vm *vm, int code);
 
 /* vcpu.c */
 int vcpu_create(struct vm *vm, u32 index);
-int vcpu_reset(struct vcpu *v); /* power-on state; the boot protocol is set by boot_enter() */
 int vcpu_start_thread(struct vcpu *v);
+
+/** vcpu_complete_exit() - Let KVM finish the last exit; afterwards registers are whole. Its own thread. */
+void vcpu_complete_exit(struct vcpu *v);
+
 void vcpu_kick(struct vcpu *v);
 void vcpu_destroy(struct vcpu *v);
+
+/* vcpu_state.c; the vCPU stands, and its exit is complete */
+int vcpu_save_power_on(struct vcpu *v); /* once, before it has run; 0 or -errno */
+void vcpu_free_power_on(struct vcpu *v);
+
+/**
+ * vcpu_reset() - Power-on state; the boot protocol is set by boot_enter()
+ * Return: 0 or -errno. Context: main thread, all vCPUs stand.
+ */
+int vcpu_reset(struct vcpu *v);
+
+/** vcpu_shift_tsc() - The guest's TSC goes back by @ticks. Return: 0; -errno: this kernel cannot. */
+int vcpu_shift_tsc(struct vcpu *v, u64 ticks);
 
 /* cpuid.c */
 int cpuid_apply(struct vcpu *v);

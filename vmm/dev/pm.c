@@ -55,6 +55,11 @@ static void kbd_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 		vm_request_reset(dev);
 }
 
+void pm_reset(struct vm *vm)
+{
+	__atomic_store_n(&vm->pm1_enable, 0, __ATOMIC_RELAXED);
+}
+
 void pm_add(struct vm *vm)
 {
 	iobus_add(&vm->pio, PM_BASE, 12, pm_access, vm);

@@ -13,5 +13,6 @@
 #define PM_SLEEP_S5 5u	     /* SLP_TYP of \_S5 in our DSDT */
 
 void pm_add(struct vm *vm);
+void pm_reset(struct vm *vm); /* main thread, vCPUs stand */
 
 #endif

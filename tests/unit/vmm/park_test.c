@@ -23,7 +23,7 @@ static void *stepper(void *arg)
 {
 	uint64_t *n = arg;
 
-	while (park_here(&park))
+	while (park_here(&park, NULL, NULL))
 		__atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
@@ -33,7 +33,7 @@ static void *stopper(void *arg)
 {
 	uint64_t *n = arg;
 
-	while (park_here(&park)) {
+	while (park_here(&park, NULL, NULL)) {
 		__atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
 		park_ask(&park);
 	}
@@ -44,7 +44,7 @@ static void *sleeper(void *arg)
 {
 	uint64_t *n = arg;
 
-	while (park_here(&park)) {
+	while (park_here(&park, NULL, NULL)) {
 		sem_wait(&asleep);
 		__atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
 	}
@@ -149,6 +149,39 @@ static void a_sleeper_is_kicked_until_it_stands(void **state)
 	sem_destroy(&asleep);
 }
 
+static uint64_t open_steps; /* atomic: begun and not settled */
+
+static void settle_step(void *arg)
+{
+	(void)arg;
+	__atomic_store_n(&open_steps, 0, __ATOMIC_SEQ_CST);
+}
+
+static void *opener(void *arg)
+{
+	uint64_t *n = arg;
+
+	while (park_here(&park, settle_step, NULL)) {
+		__atomic_store_n(&open_steps, 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static void nothing_is_open_in_one_that_stands(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin(1, opener, NULL);
+	for (i = 0; i < ROUNDS; i++) {
+		park_all(&park, 1, no_kick, NULL);
+		assert_int_equal(__atomic_load_n(&open_steps, __ATOMIC_SEQ_CST), 0);
+		park_go(&park);
+	}
+	finish(1);
+}
+
 static void those_who_stand_end_too(void **state)
 {
 	uint64_t before;
@@ -168,6 +201,7 @@ int main(void)
 		cmocka_unit_test(one_that_stops_all_again_at_once),
 		cmocka_unit_test(others_that_have_not_woken_yet_still_stand),
 		cmocka_unit_test(a_sleeper_is_kicked_until_it_stands),
+		cmocka_unit_test(nothing_is_open_in_one_that_stands),
 		cmocka_unit_test(those_who_stand_end_too),
 	};
 
