@@ -10,6 +10,11 @@
  * host: HvSignalEvent is bound to an eventfd by KVM_HYPERV_EVENTFD and ends in the
  * kernel. Only HvPostMessage and the writes that switch SynIC pages come here.
  *
+ * Who writes to a SynIC page says so before it looks where the page is, and again when it is through
+ * (use_page(), page_done()). The vCPU whose guest switches a page off or elsewhere waits for the last of
+ * them: then the guest may use that memory for something else. It is a wait for one store or one copy, and who
+ * comes later finds the new page or none. A signal pays two atomic additions for it, and takes no lock.
+ *
  * Message slots have one writer, the bus thread. A busy slot is marked MessagePending
  * and tried again when the guest acknowledges: the resample eventfd of the message
  * irqfd, assigned only while something waits (irq.c says why).
@@ -63,6 +68,23 @@ static struct vm *to_vm(struct kvmb_vmm *v)
 	return container_of(v, struct vm, vmm);
 }
 
+/* ---- pages in use ---- */
+
+/* The count is up before the pointer is read, and a new pointer is there before the count is: one sees the other. */
+#define use_page(v, page) \
+	(__atomic_fetch_add(&(v)->page_users, 1, __ATOMIC_SEQ_CST), __unshare(__atomic_load_n(&(v)->page, __ATOMIC_SEQ_CST)))
+
+static void page_done(struct vcpu *v)
+{
+	__atomic_fetch_sub(&v->page_users, 1, __ATOMIC_SEQ_CST);
+}
+
+static void wait_for_users(struct vcpu *v)
+{
+	while (__atomic_load_n(&v->page_users, __ATOMIC_SEQ_CST))
+		usleep(1); /* not sched_yield(): a vCPU of a realtime class would yield to nobody */
+}
+
 /* ---- host to guest: events ---- */
 
 static void raise_sint(struct vcpu *v)
@@ -76,19 +98,18 @@ static void raise_sint(struct vcpu *v)
 /* Flags raised while the page was off go into the page now. Any thread. */
 static void flush_late_flags(struct vcpu *v)
 {
-	u8 *page = __unshare(__atomic_load_n(&v->siefp, __ATOMIC_SEQ_CST));
+	u8 *page = use_page(v, siefp);
 	bool any = false;
 	u32 i, bits;
 
-	if (!page)
-		return;
-	for (i = 0; i < ARRAY_SIZE(v->late_flags); i++) {
+	for (i = 0; page && i < ARRAY_SIZE(v->late_flags); i++) {
 		bits = __atomic_exchange_n(&v->late_flags[i], 0, __ATOMIC_SEQ_CST);
 		if (!bits)
 			continue;
 		__atomic_fetch_or((u32 *)(page + HV_VMBUS_SINT * 256) + i, bits, __ATOMIC_SEQ_CST);
 		any = true;
 	}
+	page_done(v);
 	if (any)
 		raise_sint(v);
 }
@@ -96,17 +117,18 @@ static void flush_late_flags(struct vcpu *v)
 static void raise_event(struct kvmb_vmm *vmm, u32 vp, u32 flag)
 {
 	struct vcpu *v = &to_vm(vmm)->vcpus[vp];
-	u8 *page = __unshare(__atomic_load_n(&v->siefp, __ATOMIC_ACQUIRE));
-	u32 bit = 1u << flag % 32, *word;
+	u32 bit = 1u << flag % 32, old = 0;
+	u8 *page = use_page(v, siefp);
 
+	if (page)
+		old = __atomic_fetch_or((u32 *)(page + HV_VMBUS_SINT * 256) + flag / 32, bit, __ATOMIC_SEQ_CST);
+	page_done(v);
 	if (!page) {
 		__atomic_fetch_or(&v->late_flags[flag / 32], bit, __ATOMIC_SEQ_CST);
 		flush_late_flags(v); /* it may have been switched on meanwhile */
-		return;
-	}
-	word = (u32 *)(page + HV_VMBUS_SINT * 256) + flag / 32;
-	if (!(__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST) & bit))
+	} else if (!(old & bit)) {
 		raise_sint(v);
+	}
 }
 
 /* ---- host to guest: messages ---- */
@@ -149,20 +171,10 @@ static void want_ack(struct vcpu *v)
 	kvmb_timer_set(&v->ack_timer, ACK_IDLE_MS);
 }
 
-/*
- * Try to fill a slot. Return: 0, or -EAGAIN with MessagePending set in the busy slot, so
- * that the guest acknowledges by EOM. Used by the bus thread for VMBus's SINT and by the
- * test device for others.
- */
-int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u32 len)
+static int fill(struct kvmb_hv_message *slot, u32 type, const void *payload, u32 len)
 {
-	struct kvmb_hv_message *page = __unshare(__atomic_load_n(&v->simp, __ATOMIC_ACQUIRE));
-	struct kvmb_hv_message *slot;
 	int tries;
 
-	if (!page || !(__atomic_load_n(&v->synic_control, __ATOMIC_ACQUIRE) & KVMB_MSR_ENABLE))
-		return -EAGAIN;
-	slot = page + sint;
 	for (tries = 0; tries < 2; tries++) {
 		if (!shared_load_acquire(&slot->type)) {
 			slot->payload_size = (u8)len;
@@ -176,6 +188,22 @@ int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u3
 		shared_mb(); /* the flag is visible before we look whether the slot was freed */
 	}
 	return -EAGAIN;
+}
+
+/*
+ * Try to fill a slot. Return: 0, or -EAGAIN with MessagePending set in the busy slot, so
+ * that the guest acknowledges by EOM. Used by the bus thread for VMBus's SINT and by the
+ * test device for others.
+ */
+int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u32 len)
+{
+	struct kvmb_hv_message *page = use_page(v, simp);
+	int err = -EAGAIN;
+
+	if (page && __atomic_load_n(&v->synic_control, __ATOMIC_ACQUIRE) & KVMB_MSR_ENABLE)
+		err = fill(page + sint, type, payload, len);
+	page_done(v);
+	return err;
 }
 
 static int post_message(struct kvmb_vmm *vmm, u32 vp, u32 type, const void *payload, u32 len)
@@ -262,6 +290,7 @@ static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
 	__atomic_store_n(&v->synic_control, e->u.synic.control, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->simp, (struct kvmb_hv_message __shared *)msg, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->siefp, (u8 __shared *)evt, __ATOMIC_SEQ_CST);
+	wait_for_users(v);
 	flush_late_flags(v);
 	kvmb_bus_message_acked(v->vm->bus);
 }
@@ -340,13 +369,30 @@ int hyperv_vm_init(struct vm *vm)
 	return 0;
 }
 
+/*
+ * MSRs and hypercalls that CPUID does not announce are not there: what a guest cannot reach needs no
+ * thought, and it cannot come to lean on something that another host lacks. Linux 5.14 and later can do that.
+ */
+static int enforce_cpuid(struct vcpu *v)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_ENFORCE_CPUID, .args = { 1 } };
+
+	if (ioctl(v->vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPERV_ENFORCE_CPUID) <= 0)
+		return 0;
+	return ioctl(v->fd, KVM_ENABLE_CAP, &cap) ? -errno : 0;
+}
+
 /* First half of a vCPU's set-up; irqfds follow when routes exist (vm.c). */
 int hyperv_vcpu_init(struct vcpu *v)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC2 };
+	int err;
 
 	if (ioctl(v->fd, KVM_ENABLE_CAP, &cap))
 		return -errno;
+	err = enforce_cpuid(v);
+	if (err)
+		return err;
 	v->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	v->msg_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	v->ack_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -62,6 +62,7 @@ struct vcpu {
 	u64 synic_control;			/* atomic */
 	struct kvmb_hv_message __shared *simp;	/* atomic pointer to simp[16] */
 	u8 __shared *siefp;			/* atomic pointer to 16 * 256 bytes */
+	u32 page_users;				/* atomic: threads that may write to one of the two; hyperv.c */
 	u32 late_flags[HV_EVENT_FLAGS_PER_SINT / 32]; /* atomic words: raised while SIEFP was off */
 	int event_fd;				/* irqfd of SINT2, for event flags */
 	int msg_fd, ack_fd;			/* irqfd with resample, assigned while messages queue */

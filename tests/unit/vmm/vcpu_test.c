@@ -103,7 +103,7 @@ static int run(int fd)
 		k->rip += 3;
 	}
 	usleep(20);
-	if (__atomic_exchange_n(&r->immediate_exit, r->immediate_exit, __ATOMIC_SEQ_CST)) {
+	if (__atomic_load_n(&r->immediate_exit, __ATOMIC_SEQ_CST)) {
 		errno = EINTR;
 		return -1;
 	}

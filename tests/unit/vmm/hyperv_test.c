@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* SynIC pages that a guest switches while others write to them. Its memory is plain memory here, for TSan to watch. */
+#include "vmm/hyperv.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "tests/harness/fake_vmm.h"
+#include "tests/unit/test.h"
+#include "vmm/irq.h"
+#include "vmm/testdev.h"
+
+#define ROUNDS 20000
+#define SINT_OFFSET (HV_VMBUS_SINT * 256u)
+
+/* ---- the rest of the VMM ---- */
+
+u32 irq_message_gsi(struct vm *v, u32 vp)
+{
+	(void)v;
+	return vp;
+}
+
+int irq_assign(struct vm *v, u32 gsi, int fd, int resample_fd)
+{
+	(void)v, (void)gsi, (void)fd, (void)resample_fd;
+	return 0;
+}
+
+void irq_deassign(struct vm *v, u32 gsi, int fd)
+{
+	(void)v, (void)gsi, (void)fd;
+}
+
+bool testdev_post(struct testdev *t, u32 conn, u32 type, const void *payload, u32 len, u16 *status)
+{
+	(void)t, (void)conn, (void)type, (void)payload, (void)len, (void)status;
+	return false;
+}
+
+static struct fake_vmm f;
+static struct vm vm;
+static struct vcpu vcpu;
+static int stop; /* atomic */
+static pthread_t t[3];
+static u32 num_threads;
+static u64 gpa_msg, gpa_evt;
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	memset(&vm, 0, sizeof(vm));
+	memset(&vcpu, 0, sizeof(vcpu));
+	vm.cfg.name = "t";
+	vm.cfg.cpus = 1;
+	vm.gm = f.gm;
+	vm.loop = f.loop;
+	vm.bus = f.bus;
+	vm.vcpus = &vcpu;
+	hyperv_vm_init(&vm);
+	vcpu.vm = &vm;
+	vcpu.run = calloc(1, sizeof(*vcpu.run));
+	vcpu.event_fd = eventfd(0, EFD_NONBLOCK);
+	stop = 0;
+	gpa_msg = fake_alloc(&f, 1) << KVMB_PAGE_SHIFT;
+	gpa_evt = fake_alloc(&f, 1) << KVMB_PAGE_SHIFT;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
+	while (num_threads)
+		pthread_join(t[--num_threads], NULL);
+	close(vcpu.event_fd);
+	free(vcpu.run);
+	fake_fini(&f);
+	return 0;
+}
+
+/* The guest writes SIMP, SIEFP and SCONTROL; when this returns it goes on. */
+static void switch_pages(bool on)
+{
+	vcpu.run->hyperv = (struct kvm_hyperv_exit){ .type = KVM_EXIT_HYPERV_SYNIC };
+	vcpu.run->hyperv.u.synic.control = 1;
+	vcpu.run->hyperv.u.synic.msg_page = gpa_msg | on;
+	vcpu.run->hyperv.u.synic.evt_page = gpa_evt | on;
+	hyperv_exit(&vcpu);
+}
+
+static u32 *host_page(u64 gpa)
+{
+	return __unshare(kvmb_gm_ptr(&f.gm, gpa, KVMB_PAGE_SIZE));
+}
+
+static void *signaller(void *arg)
+{
+	u32 flag = *(u32 *)arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
+		vm.vmm.ops->raise_event(&vm.vmm, 0, flag);
+	return NULL;
+}
+
+static void *poster(void *arg)
+{
+	u8 payload[240];
+
+	(void)arg;
+	memset(payload, 0x77, sizeof(payload));
+	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
+		hyperv_fill_slot(&vcpu, HV_VMBUS_SINT, 1, payload, sizeof(payload));
+	return NULL;
+}
+
+static void all_zero(const u32 *p, size_t bytes)
+{
+	size_t i;
+
+	for (i = 0; i < bytes / sizeof(*p); i++)
+		assert_int_equal(p[i], 0);
+}
+
+static void a_page_that_is_off_is_the_guests_alone(void **state)
+{
+	static u32 flags[2] = { 3, 70 };
+	u32 *msg = host_page(gpa_msg) + SINT_OFFSET / 4, *evt = host_page(gpa_evt) + SINT_OFFSET / 4, i;
+
+	(void)state;
+	num_threads = 3;
+	pthread_create(&t[0], NULL, signaller, &flags[0]);
+	pthread_create(&t[1], NULL, signaller, &flags[1]);
+	pthread_create(&t[2], NULL, poster, NULL);
+	for (i = 0; i < ROUNDS; i++) {
+		switch_pages(true);
+		if (i % 16 == 0)
+			sched_yield();
+		switch_pages(false);
+		memset(msg, 0, 256); /* they are used for something else now */
+		memset(evt, 0, 256);
+		if (i % 16 == 0)
+			sched_yield();
+		all_zero(msg, 256);
+		all_zero(evt, 256);
+	}
+}
+
+static void a_flag_raised_while_the_page_is_off_comes_late(void **state)
+{
+	u64 n = 0;
+
+	(void)state;
+	vm.vmm.ops->raise_event(&vm.vmm, 0, 35);
+	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), -1);
+	switch_pages(true);
+	assert_int_equal(host_page(gpa_evt)[SINT_OFFSET / 4 + 1], 1u << 3);
+	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), sizeof(n));
+	vm.vmm.ops->raise_event(&vm.vmm, 0, 35); /* it is set already: no further interrupt */
+	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), -1);
+}
+
+static void a_busy_slot_is_marked(void **state)
+{
+	struct kvmb_hv_message *slot = (void *)(host_page(gpa_msg) + SINT_OFFSET / 4);
+
+	(void)state;
+	assert_int_equal(hyperv_fill_slot(&vcpu, HV_VMBUS_SINT, 1, "abcd", 4), -EAGAIN); /* off */
+	switch_pages(true);
+	assert_int_equal(hyperv_fill_slot(&vcpu, HV_VMBUS_SINT, 1, "abcd", 4), 0);
+	assert_int_equal(hyperv_fill_slot(&vcpu, HV_VMBUS_SINT, 1, "efgh", 4), -EAGAIN);
+	assert_true(slot->flags & HV_MSG_FLAG_PENDING);
+	assert_memory_equal(slot->payload, "abcd", 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_page_that_is_off_is_the_guests_alone), T(a_flag_raised_while_the_page_is_off_comes_late),
+		T(a_busy_slot_is_marked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
