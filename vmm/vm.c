@@ -22,6 +22,8 @@
 #include "vmm/testdev.h"
 #include "vmm/udev.h"
 
+#define OVERDUE_MS 10000u /* no reset and no end takes so long unless something hangs */
+
 static const char *const state_names[] = { "created", "running", "paused", "resetting", "ended" };
 static_assert(ARRAY_SIZE(state_names) == VM_NUM_STATES, "one name a state");
 
@@ -147,6 +149,7 @@ static void reset_done(void *arg)
 
 	if (vm->state == VM_ENDED)
 		return;
+	overdue_end(&vm->overdue);
 	if (load_power_on_state(vm)) {
 		kvmb_err(vm->cfg.name, "the guest cannot be started again");
 		end(vm, VM_END_ERROR, 1);
@@ -179,10 +182,13 @@ static void end(struct vm *vm, enum vm_end why, int exit_code)
 {
 	if (vm->state == VM_ENDED)
 		return;
+	overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", OVERDUE_MS);
+	overdue_step(&vm->overdue, "vCPUs to stand");
 	park(vm);
 	set_state(vm, VM_ENDED);
 	vm->end = why;
 	vm->exit_code = exit_code;
+	overdue_step(&vm->overdue, "devices to finish their requests");
 	kvmb_bus_reset(vm->bus, ended, vm);
 }
 
@@ -192,9 +198,12 @@ static void begin_reset(struct vm *vm)
 		end(vm, VM_END_POWEROFF, 0);
 		return;
 	}
+	overdue_begin(&vm->overdue, vm->cfg.name, "the reset of the VM", OVERDUE_MS);
+	overdue_step(&vm->overdue, "vCPUs to stand");
 	park(vm);
 	vm->reset_paused = vm->state == VM_PAUSED; /* the wish to reset crossed the pause */
 	set_state(vm, VM_RESETTING);
+	overdue_step(&vm->overdue, "devices to finish their requests");
 	kvmb_bus_reset(vm->bus, reset_done, vm);
 }
 
@@ -491,17 +500,10 @@ static void stop_threads(struct vm *vm)
 	}
 }
 
-void vm_destroy(struct vm *vm)
+static void destroy_machine(struct vm *vm)
 {
 	u32 i;
 
-	stop_threads(vm);
-	console_destroy(vm->console);
-	ctl_destroy(vm->ctl);
-	udev_unwatch(vm);
-	kvmb_bus_destroy(vm->bus);
-	disks_destroy(vm);
-	nics_destroy(vm);
 	testdev_destroy(vm->testdev);
 	for (i = 0; vm->vcpus && i < vm->cfg.cpus; i++) {
 		if (vm->vcpus[i].vm)
@@ -517,6 +519,27 @@ void vm_destroy(struct vm *vm)
 	mem_destroy(vm);
 	if (vm->kvm_fd >= 0)
 		close(vm->kvm_fd);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm->overdue.running)
+		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", OVERDUE_MS);
+	overdue_step(&vm->overdue, "vCPU threads to end");
+	stop_threads(vm);
+	overdue_step(&vm->overdue, "the reader of the console");
+	console_destroy(vm->console);
+	overdue_step(&vm->overdue, "the control socket and the bus");
+	ctl_destroy(vm->ctl);
+	udev_unwatch(vm);
+	kvmb_bus_destroy(vm->bus);
+	overdue_step(&vm->overdue, "changes of disks that are under way, and disks to close");
+	disks_destroy(vm);
+	overdue_step(&vm->overdue, "backends of NICs to end");
+	nics_destroy(vm);
+	overdue_step(&vm->overdue, "KVM");
+	destroy_machine(vm);
+	overdue_end(&vm->overdue);
 	term_fini(&vm->term);
 	kvmb_loop_destroy(vm->loop);
 	park_fini(&vm->park);

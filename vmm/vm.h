@@ -26,6 +26,7 @@
 #include "vmm/config.h"
 #include "vmm/crash.h"
 #include "vmm/iobus.h"
+#include "vmm/overdue.h"
 #include "vmm/park.h"
 #include "vmm/term.h"
 
@@ -92,6 +93,7 @@ struct vm {
 
 	bool reset_paused;   /* RESETTING from PAUSED, where it ends again */
 	struct park park;    /* where vCPU threads stand */
+	struct overdue overdue; /* of a reset and of the end */
 
 	struct kvmb_work event_work; /* a vCPU asks for one of these; atomics */
 	int want_reset, want_poweroff, want_error, want_crash, want_test_exit;

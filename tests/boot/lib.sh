@@ -52,10 +52,22 @@ wait_log() {
 		nap 0.1
 	done
 }
+# where_it_stands PID: what each thread of a process that should have ended sleeps in
+where_it_stands() {
+	local t
+	echo "# process $1: $(tr '\0' ' ' <"/proc/$1/cmdline"), parent $(awk '/^PPid/ { print $2 }' "/proc/$1/status")"
+	for t in "/proc/$1/task"/*; do
+		echo "# thread ${t##*/} $(cat "$t/comm"): $(awk '/^State/ { print $2, $3 }' "$t/status"), in $(cat "$t/wchan"), system call $(cat "$t/syscall")"
+		sed 's/^/#    /' "$t/stack"
+	done
+} 2>/dev/null
 # vm_end NAME SECONDS STATUS: the VM must end by itself with that status
 vm_end() {
 	local pid rc end=$((SECONDS + $2 * SLOW)); eval "pid=\$PID_$1"
-	while kill -0 "$pid" 2>/dev/null; do [ $SECONDS -lt $end ] || fail "$1: still there after $2 s"; nap 0.1; done
+	while kill -0 "$pid" 2>/dev/null; do
+		[ $SECONDS -lt $end ] || { where_it_stands "$pid"; fail "$1: still there after $(($2 * SLOW)) s"; }
+		nap 0.1
+	done
 	wait "$pid"; rc=$?
 	[ $rc = "$3" ] || fail "$1: exit status $rc, not $3"
 	# nothing a healthy guest does is worth a warning

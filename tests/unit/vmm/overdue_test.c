@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What takes too long is said, with the step and the threads; what does not is not. */
+#include "vmm/overdue.h"
+
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/loop.h"
+#include "tests/unit/test.h"
+
+static struct overdue o;
+static FILE *log_file;
+static int old_stderr;
+static char text[16384];
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&o, 0, sizeof(o));
+	log_file = tmpfile();
+	old_stderr = dup(STDERR_FILENO);
+	dup2(fileno(log_file), STDERR_FILENO);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	overdue_end(&o);
+	dup2(old_stderr, STDERR_FILENO);
+	close(old_stderr);
+	fclose(log_file);
+	return 0;
+}
+
+static const char *logged(void)
+{
+	size_t n;
+
+	rewind(log_file);
+	n = fread(text, 1, sizeof(text) - 1, log_file);
+	text[n] = 0;
+	return text;
+}
+
+static const char *wait_for(const char *what)
+{
+	uint64_t until = kvmb_now_ms() + 10000;
+
+	while (!strstr(logged(), what) && kvmb_now_ms() < until)
+		usleep(5000);
+	return strstr(text, what);
+}
+
+static void *sleeper(void *arg)
+{
+	sem_wait(arg);
+	return NULL;
+}
+
+static void a_late_step_and_who_hangs_are_named(void **state)
+{
+	pthread_t t;
+	sem_t s;
+
+	(void)state;
+	sem_init(&s, 0, 0);
+	pthread_create(&t, NULL, sleeper, &s);
+	pthread_setname_np(t, "scsi9/3");
+	overdue_begin(&o, "vm1", "the end of the VM", 30);
+	overdue_step(&o, "disks");
+	assert_non_null(wait_for("vm1: the end of the VM has taken 0 s and is not done: waiting for disks; kill it"));
+	assert_non_null(wait_for("thread scsi9/3 ("));
+	assert_null(strstr(logged(), "thread overdue"));
+	overdue_end(&o);
+	sem_post(&s);
+	pthread_join(t, NULL);
+	sem_destroy(&s);
+}
+
+static void it_is_said_again_with_the_step_of_then(void **state)
+{
+	(void)state;
+	overdue_begin(&o, "vm1", "the reset", 20);
+	overdue_step(&o, "vCPUs");
+	assert_non_null(wait_for("waiting for vCPUs"));
+	overdue_step(&o, "devices");
+	assert_non_null(wait_for("waiting for devices"));
+}
+
+static void what_is_in_time_is_not_said(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 50; i++) {
+		overdue_begin(&o, "vm1", "the reset", 60000);
+		overdue_step(&o, "vCPUs");
+		if (i % 2)
+			overdue_begin(&o, "vm1", "the end of the VM", 60000); /* the one in the middle of the other */
+		overdue_end(&o);
+		overdue_end(&o);
+	}
+	assert_string_equal(logged(), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_late_step_and_who_hangs_are_named), T(it_is_said_again_with_the_step_of_then),
+		T(what_is_in_time_is_not_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Saying where a VM hangs: the reasons are in the header. */
+#include "vmm/overdue.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/log.h"
+#include "lib/loop.h"
+
+#define AGAIN 6u /* times the limit until it is said again */
+#define STACK (128 * 1024)
+
+/* The first line of a file of the thread's in /proc; "?" when there is none. */
+static void read_line(const char *tid, const char *name, char *buf, int size)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.20s/%s", tid, name);
+	f = fopen(path, "re");
+	if (!f || !fgets(buf, size, f))
+		snprintf(buf, (size_t)size, "?");
+	if (f)
+		fclose(f);
+	buf[strcspn(buf, "\n")] = 0;
+}
+
+static void report_thread(const char *who, const char *tid)
+{
+	char comm[32], wchan[64], call[256], stat[256], *state;
+
+	read_line(tid, "comm", comm, sizeof(comm));
+	if (!strcmp(comm, "overdue"))
+		return;
+	read_line(tid, "wchan", wchan, sizeof(wchan));
+	read_line(tid, "syscall", call, sizeof(call)); /* number, arguments, stack and program counter */
+	read_line(tid, "stat", stat, sizeof(stat));
+	state = strrchr(stat, ')');
+	kvmb_warn(who, "  thread %s (%s): state %.1s, in %s, system call %.*s", comm, tid,
+		  state && state[1] ? state + 2 : "?", wchan[0] && strcmp(wchan, "0") ? wchan : "user space",
+		  (int)strcspn(call, " "), call);
+}
+
+static void report(const struct overdue *o, uint64_t now)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+
+	kvmb_warn(o->who, "%s has taken %llu s and is not done: waiting for %s; kill it to be rid of it. "
+		  "Its threads:", o->what,
+		  (unsigned long long)(now - o->begun_ms) / 1000, o->step);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] != '.')
+			report_thread(o->who, e->d_name);
+	}
+	if (d)
+		closedir(d);
+}
+
+static void *thread_main(void *arg)
+{
+	struct overdue *o = arg;
+	struct timespec until;
+	uint64_t now;
+
+	pthread_mutex_lock(&o->lock);
+	while (!o->done) {
+		now = kvmb_now_ms();
+		if (now >= o->report_ms) {
+			report(o, now);
+			o->report_ms = now + (uint64_t)o->limit_ms * AGAIN;
+		}
+		until.tv_sec = (time_t)(o->report_ms / 1000);
+		until.tv_nsec = (long)(o->report_ms % 1000) * 1000000;
+		pthread_cond_timedwait(&o->cond, &o->lock, &until);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return NULL;
+}
+
+static void start_thread(struct overdue *o)
+{
+	pthread_condattr_t ca;
+	pthread_attr_t attr;
+	sigset_t all, old;
+
+	pthread_mutex_init(&o->lock, NULL);
+	pthread_condattr_init(&ca);
+	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
+	pthread_cond_init(&o->cond, &ca);
+	pthread_condattr_destroy(&ca);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	o->done = false;
+	o->running = !pthread_create(&o->thread, &attr, thread_main, o);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (o->running)
+		pthread_setname_np(o->thread, "overdue");
+}
+
+void overdue_begin(struct overdue *o, const char *who, const char *what, uint32_t limit_ms)
+{
+	if (o->running)
+		pthread_mutex_lock(&o->lock);
+	o->who = who;
+	o->what = what;
+	o->step = "its begin";
+	o->limit_ms = limit_ms;
+	o->begun_ms = kvmb_now_ms();
+	o->report_ms = o->begun_ms + limit_ms;
+	if (o->running) {
+		pthread_cond_broadcast(&o->cond);
+		pthread_mutex_unlock(&o->lock);
+	} else {
+		start_thread(o);
+	}
+}
+
+void overdue_step(struct overdue *o, const char *step)
+{
+	if (!o->running)
+		return;
+	pthread_mutex_lock(&o->lock);
+	o->step = step;
+	pthread_mutex_unlock(&o->lock);
+}
+
+void overdue_end(struct overdue *o)
+{
+	if (!o->running)
+		return;
+	pthread_mutex_lock(&o->lock);
+	o->done = true;
+	pthread_cond_broadcast(&o->cond);
+	pthread_mutex_unlock(&o->lock);
+	pthread_join(o->thread, NULL);
+	pthread_cond_destroy(&o->cond);
+	pthread_mutex_destroy(&o->lock);
+	o->running = false;
+}
