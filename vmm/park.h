@@ -4,10 +4,11 @@
  *
  * DOC: Theory of operation
  *
- * A thread asks park_here() between two steps and stands in it while it must. A step may leave something
- * open that only the next one would finish; what the thread gives as settle() finishes it first, so that the
- * state of one that stands is whole. Whoever stops
- * them waits until all stand; whoever lets them go does not wait: a thread that has not woken
+ * A thread asks park_here() between two steps and stands in it while it must. A step may leave something open
+ * that only the next one would finish; what the thread gives as settle() finishes it first, so that the state of
+ * one that stands is whole.
+ *
+ * Whoever stops them waits until all stand; whoever lets them go does not wait: a thread that has not woken
  * yet when the next stop comes still stands, and is counted as one that does. (Waiting for all to
  * have left would be for ever when the first of them stops the machine again at once.)
  */

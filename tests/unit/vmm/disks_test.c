@@ -69,17 +69,22 @@ static void reply(void *arg, json_t *result, const char *class, const char *why)
 	json_decref(result);
 }
 
-static int setup(void **state)
+static void make_file(char *name)
 {
 	int fd;
 
-	(void)state;
-	fake_init(&f, KVMB_VERSION_NEWEST);
-	strcpy(path, "/tmp/kvmbus-disk-XXXXXX");
-	fd = mkstemp(path);
-	slow = false;
+	strcpy(name, "/tmp/kvmbus-disk-XXXXXX");
+	fd = mkstemp(name);
 	assert_int_equal(ftruncate(fd, SIZE), 0);
 	close(fd);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	slow = false;
+	make_file(path);
 	memset(&vm, 0, sizeof(vm));
 	vm.cfg.name = "t";
 	vm.cfg.cpus = 1;
@@ -124,14 +129,11 @@ static void run_until_replied(void)
 
 static void a_disk_comes_and_goes(void **state)
 {
-	char spec[64], second[] = "/tmp/kvmbus-disk-XXXXXX";
-	int fd = mkstemp(second);
+	char second[sizeof(path)];
 
 	(void)state;
-	assert_int_equal(ftruncate(fd, SIZE), 0);
-	close(fd);
-	snprintf(spec, sizeof(spec), "%s", second);
-	disks_add(&vm, spec, false, reply, NULL);
+	make_file(second);
+	disks_add(&vm, second, false, reply, NULL);
 	run_until_replied();
 	assert_int_equal(results, 1);
 	assert_int_equal(units(), 2);
@@ -170,14 +172,11 @@ static void a_removal_under_way_ends_too(void **state)
 
 static void a_disk_that_was_opened_for_nothing_is_closed(void **state)
 {
-	char spec[64], second[] = "/tmp/kvmbus-disk-XXXXXX";
-	int fd = mkstemp(second);
+	char second[sizeof(path)];
 
 	(void)state;
-	assert_int_equal(ftruncate(fd, SIZE), 0);
-	close(fd);
-	snprintf(spec, sizeof(spec), "%s", second);
-	disks_add(&vm, spec, false, reply, NULL);
+	make_file(second);
+	disks_add(&vm, second, false, reply, NULL);
 	fake_rest(&f);
 	disks_destroy(&vm); /* the leak checker watches */
 	assert_int_equal(replies, 1);
