@@ -33,7 +33,8 @@ refuses 1 'overlay of "p.vhdx"' add o.qcow2
 does 'seen 0:2 size 49152' add o.qcow2,backing=p.vhdx
 does 'seen 0:2 size 65536' resize 0:2 32M
 does 'lost 0:2' remove o.qcow2
-truncate -s 20M n.raw; qemu-nbd -t -f raw -k "$W/nbd.sock" n.raw & sleep 1
+truncate -s 20M n.raw; qemu-nbd -t -f raw -k "$W/nbd.sock" n.raw &
+end=$((SECONDS + 20 * SLOW)); until [ -S "$W/nbd.sock" ]; do [ $SECONDS -lt $end ] || fail "qemu-nbd does not start"; nap 0.2; done
 does 'seen 0:2 size 40960' add "nbd+unix:///?socket=$W/nbd.sock"
 does 'lost 0:2' remove 0:2
 # limits: what is not allowed cannot have happened
