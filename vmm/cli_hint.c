@@ -19,6 +19,7 @@ static const struct { const char *theirs, *ours; } verbs[] = {
 	{ "dominfo domstate status show inspect vcpuinfo dommemstat domuuid domname", "info" },
 	{ "dumpxml domjobinfo", "info VM --json" },
 	{ "domstats top domblkstat domifstat cpu-stats", "stats" },
+	{ "version", "--version" },
 	{ "attach connect serial ttyconsole", "console" },
 	{ "domblklist domblkinfo", "disk VM list" },
 	{ "attach-disk add-disk", "disk VM add" },

@@ -99,7 +99,7 @@ const struct cli_command cli_commands[] = {
 	  "The guest is asked through its shutdown service; one that has not loaded it yet is waited for.",
 	  cmd_stop, { VM }, stop_options },
 	{ "kill", NULL, "end a VM at once",
-	  "As pulling the plug would. A process that does not answer is killed by the kernel.", cmd_kill, { VM }, json_only },
+	  "As pulling the plug would. A process that does not answer, or has not ended after a minute, is killed by the kernel.", cmd_kill, { VM }, json_only },
 	{ "pause", NULL, "stop its CPUs and its time", NULL, cmd_pause, { VM }, json_only },
 	{ "resume", NULL, "go on after a pause", "The guest's clock is set right.", cmd_resume, { VM }, json_only },
 	{ "console", NULL, "its serial port; Ctrl-] leaves", "It begins with the last 64 KiB.", cmd_console, { VM }, nothing },

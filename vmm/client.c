@@ -23,6 +23,7 @@
 #include "vmm/cmd.h"
 
 #define PATIENCE_S 10
+#define KILL_TRIES 6 /* times so long a VM may take to end that answers otherwise */
 
 int client_patience(void)
 {
@@ -394,6 +395,22 @@ int client_connect(const char *vm, int *fd)
 	return code ? report_not_found(vm, code) : EXIT_OK;
 }
 
+/*
+ * The end takes a while when a disk is slow: a process that answers others meanwhile gets more time.
+ * Return: as read_line().
+ */
+static int await_end(int fd, struct answer *a)
+{
+	int tries, err = -ETIMEDOUT;
+
+	for (tries = 0; tries < KILL_TRIES && err == -ETIMEDOUT; tries++) {
+		err = read_line(fd, a, client_patience());
+		if (err == -ETIMEDOUT && !is_alive(fd))
+			break;
+	}
+	return err;
+}
+
 int client_kill(const char *vm, json_t **out)
 {
 	struct answer a = { 0 };
@@ -404,14 +421,13 @@ int client_kill(const char *vm, json_t **out)
 		return report_not_found(vm, code);
 	if (!code) {
 		send_command(fd, "kill", NULL);
-		err = read_line(fd, &a, client_patience());
+		err = await_end(fd, &a);
 	}
 	if (!err) {
 		code = take_answer(vm, &a, out);
 	} else {
 		free(a.line);
-		code = err == -ETIMEDOUT ? client_end_process(fd, vm, path) :
-					   report_silence(vm, err);
+		code = err == -ETIMEDOUT ? client_end_process(fd, vm, path) : report_silence(vm, err);
 		*out = code ? NULL : json_pack("{s:s}", "state", "killed");
 	}
 	if (fd >= 0)

@@ -53,7 +53,7 @@ int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments, j
 json_t *client_try(const char *path, const char *name, int seconds);
 
 /**
- * client_kill() - End a VM, by force if its process does not answer
+ * client_kill() - End a VM, by force if its process does not answer, or not end in six times the patience
  * Else as client_ask().
  */
 int client_kill(const char *vm, json_t **out);

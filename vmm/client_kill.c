@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The end of a VM whose process does not answer: stopped, or stuck.
+ * The end of a VM whose process does not answer or does not end: stopped, or stuck.
  *
  * The process is that which listens on the socket: by SO_PEERCRED of a connection; where it takes
  * no more connections, by its socket's inode in /proc. A process id may be given to another process

@@ -10,6 +10,7 @@ err() { echo "not ok cli-table: $*"; bad=1; }
 declare -A HELP DONE
 help_of() { HELP[$1]=${HELP[$1]:-$($K help $1)}; } # "VERB" or "VERB ACTION"
 $K __man docs/man/kvmbus.8.scd >"$W/man" || err "no manual"
+grep '^@' "$W/man" && err "the manual has a hole"
 man=$(tr -d '*_\\' <"$W/man")
 # one STATUS PATTERN COMMAND...: exactly one line on stderr
 one() {

@@ -125,6 +125,7 @@ if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	expect 1 'not a regular file' $K run --kernel /tmp --serial none
 	expect 1 'initrd .*: No such file' $K run --kernel build/guest/mb.elf --initrd "$W/none" --serial none
 	expect 1 'disk .*: No such file' $K run --kernel build/guest/mb.elf --disk "$W/none" --serial none
+	expect 1 "disk $PWD/none-such: No such file" $K run --kernel build/guest/mb.elf --disk none-such --serial none
 	expect 1 'disk .*: it is a directory' $K run --kernel build/guest/mb.elf --disk "$W,ro" --serial none
 	expect 1 'smaller than one block' $K run --kernel build/guest/mb.elf --disk "$W/junk" --serial none
 	expect 1 'locked' $K run --kernel build/guest/mb.elf --disk "$W/zero" --disk "$W/zero" --serial none

@@ -35,6 +35,7 @@ expect 1 'answer has no end' $K info flood
 kill $PID_flood $PID_drip
 expect 0 '' $K disk lazy remove "$W/a"
 expect 0 '' $K nic lazy remove net0
+expect 0 '' $K kill lazy; kill -0 $PID_lazy || err "one that was about to end was killed"
 fake late boots; expect 0 '' $K stop late --timeout 20; grep -qE '"timeout":1[0-8]\}' "$W/late.said" || err "late: $(<"$W/late.said")"
 fake later boots
 expect 5 'no shutdown service in time; try: kvmbus kill later' $K stop later --timeout 1
