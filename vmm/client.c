@@ -240,7 +240,7 @@ int client_change(struct cli_args *a, const char *command, json_t *args, const c
 	int err;
 
 	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent");
 	err = client_ask(a->words[0], command, args, &o);
 	if (!err)
 		client_print_done(o, cli_flag(a, "json"), done);
@@ -478,7 +478,7 @@ static bool bad_variable(void)
 
 	if (!x || !*x || (*x == '/' && !stat(x, &st) && S_ISDIR(st.st_mode)))
 		return false;
-	cli_error("XDG_RUNTIME_DIR is \"%s\", which is no directory", x);
+	cli_error("XDG_RUNTIME_DIR is \"%s\", which is not a directory", x);
 	return true;
 }
 

@@ -45,7 +45,7 @@ int cmd_list(struct cli_args *a)
 	client_show(f.vms, cli_flag(a, "json"), client_print_list);
 	json_decref(f.vms);
 	if (f.num_foreign && !code) {
-		cli_error("not shown: %d of another user (%s%s)", f.num_foreign, f.foreign,
+		cli_error("not shown: %d of other users (%s%s)", f.num_foreign, f.foreign,
 			  f.num_foreign > 1 ? ", ..." : "");
 		code = EXIT_FAILED;
 	}
@@ -143,7 +143,7 @@ static int await_service(const char *vm, uint64_t end)
 		usleep(BOOT_POLL_US);
 	}
 	cli_error(
-		"VM \"%s\": its guest has started no shutdown service in time; try: kvmbus kill %s",
+		"VM \"%s\": the guest's shutdown service did not start in time; try: kvmbus kill %s",
 		vm, vm);
 	return EXIT_TIMEOUT;
 }

@@ -122,11 +122,11 @@ static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 	json_t *text = json_string(spec);
 
 	if (!text)
-		cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
+		cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent");
 	else if (copy && opt_disk(copy, dvd, &dc, why, sizeof(why)))
 		cli_bad(a->cmd, "%s", why);
 	else if (!(absolute = opt_disk_absolute(spec)))
-		cli_bad(a->cmd, "that is too long: \"%.60s...\"", spec);
+		cli_bad(a->cmd, "too long: \"%.60s...\"", spec);
 	json_decref(text);
 	free(copy);
 	return absolute;
@@ -192,12 +192,12 @@ static int resize(struct cli_args *a, const char *place, json_t *disk, u64 size)
 	int err;
 
 	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be asked for");
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent");
 	if (disk && !cli_flag(a, "force") && too_large(disk, size, &most)) {
 		json_decref(args);
 		cli_error(
-			"VM \"%s\": disk %s: %s is more than its whole file system has, %s, and it could not be made "
-			"smaller again; --force does it",
+			"VM \"%s\": disk %s: %s is larger than its whole file system (%s), and a disk cannot shrink "
+			"again; use --force if you mean it",
 			a->words[0], place, a->words[2],
 			client_size((long long)most, most_text, sizeof(most_text)));
 		return EXIT_FAILED;
@@ -261,7 +261,7 @@ int disk_limit(struct cli_args *a)
 	int err;
 
 	if (!iops && !bps)
-		return cli_bad(a->cmd, "limit what? --iops or --bps");
+		return cli_bad(a->cmd, "give --iops or --bps");
 	err = disk_argument(a, &disk);
 	if (err)
 		return err;

@@ -15,7 +15,7 @@
 
 /* clang-format off */
 const struct opt_def opt_disk_options[] = {
-	{ "ro", OPT_FLAG, .help = "no writes", .aka = "readonly read-only read_only rdonly" },
+	{ "ro", OPT_FLAG, .help = "read-only", .aka = "readonly read-only read_only rdonly" },
 	{ "controller", OPT_U32, "N", .max = KVMB_STORAGE_MAX_CONTROLLERS - 1, .fallback = "0",
 	  .help = "SCSI controller, 0 to 3", .aka = "bus" },
 	{ "lun", OPT_U32, "N", .max = KVMB_STORAGE_MAX_LUNS - 1, .otherwise = "the first free one",
@@ -25,8 +25,8 @@ const struct opt_def opt_disk_options[] = {
 	  .more = "The guest of a raw disk can write what looks like an image: name a format only of a file made as one.",
 	  .aka = "driver type image_type fmt" },
 	{ "backing", OPT_FILE, "F", .help = "parent of an overlay image, then that one's parent, and so on",
-	  .more = "What an image's header names is not opened unless it is named here; an image that keeps its data in "
-		  "other files (a qcow2 with a data file, a VMDK descriptor with extents) is refused.",
+	  .more = "A parent that only the image's header names is not opened; an image that keeps its data in other files "
+		  "(a qcow2 with a data file, a VMDK descriptor with extents) is refused.",
 	  .aka = "backing_files parent backing-file" },
 	{ "cache", OPT_WORD, "C", "writeback none writethrough", .fallback = "writeback",
 	  .help = "writeback, none or writethrough",
@@ -41,7 +41,7 @@ const struct opt_def opt_disk_options[] = {
 	{ "bps", OPT_SIZE, "SIZE", .otherwise = "no limit", .help = "at most so many bytes a second",
 	  .aka = "throttling.bps-total total_bytes_sec" },
 	{ "timeout", OPT_U32, "S", .min = 1, .max = 3600, .fallback = "30",
-	  .help = "replace an image's or NBD server that is silent for S seconds with requests waiting" },
+	  .help = "restart the image's server, or reconnect to the NBD server, after S seconds without an answer" },
 	{ "serial", OPT_TEXT, "S", .max = 20, .help = "serial number that the guest sees, up to 20 characters",
 	  .aka = "id" },
 	{ "block", OPT_WORD, "B", "512 4096", .otherwise = "512, or 4096 where direct I/O needs it",
@@ -52,11 +52,11 @@ const struct opt_def opt_disk_options[] = {
 
 const struct opt_def opt_nic_kinds[] = {
 	{ "user", OPT_FLAG, .help = "through passt(1): no privileges needed, the guest has this host's addresses",
-	  .more = "A passt that dies is started again; the guest sees its cable out and in, and gets the same address." },
-	{ "tap", OPT_TEXT, "IF", .max = 15, .help = "a tap interface that is there" },
-	{ "macvtap", OPT_TEXT, "IF", .max = 15, .help = "a macvtap interface that is there" },
-	{ "bridge", OPT_TEXT, "BR", .max = 15, .help = "a tap made for the VM on that bridge, which goes with the VM" },
-	{ "none", OPT_FLAG, .help = "no cable" },
+	  .more = "passt is restarted if it dies; the guest sees the link go down and up and keeps its address." },
+	{ "tap", OPT_TEXT, "IF", .max = 15, .help = "an existing tap interface" },
+	{ "macvtap", OPT_TEXT, "IF", .max = 15, .help = "an existing macvtap interface" },
+	{ "bridge", OPT_TEXT, "BR", .max = 15, .help = "a tap on that bridge, created for the VM and removed with it" },
+	{ "none", OPT_FLAG, .help = "not connected" },
 	{ NULL }
 };
 
@@ -206,7 +206,7 @@ static bool good_file(const char *path, char *why, size_t size)
 	for (i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (strncmp(path, keys[i], strlen(keys[i])))
 			continue;
-		snprintf(why, size, "the name comes first and without %s", keys[i]);
+		snprintf(why, size, "write the file name first, without %s", keys[i]);
 		return false;
 	}
 	if (!strncmp(path, "nbd:", 4) && strncmp(path, "nbd://", 6))

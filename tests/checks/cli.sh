@@ -93,7 +93,7 @@ expect 2 'must be reset, pause or poweroff' $K run --on-crash dump --kernel x
 # a script must not take a full disk for an empty list
 expect_full() { out=$($K $1 2>&1 >/dev/full); [ $? = 1 ] && [ "$out" = 'kvmbus: standard output: No space left on device' ] || { echo "not ok cli: kvmbus $1 >/dev/full: $out"; bad=1; }; n=$((n + 1)); }
 for c in list "list --json" --help --version "help run" "disk --help"; do expect_full "$c"; done
-expect 1 'XDG_RUNTIME_DIR is "/etc/passwd", which is no directory' env XDG_RUNTIME_DIR=/etc/passwd $K list
+expect 1 'XDG_RUNTIME_DIR is "/etc/passwd", which is not a directory' env XDG_RUNTIME_DIR=/etc/passwd $K list
 expect 2 'unknown; stdio' $K run --serial usb --kernel x
 expect 2 'letters, digits' $K run --name ../../etc --kernel x
 expect 2 'unexpected word' $K run --kernel x y

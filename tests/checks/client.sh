@@ -38,7 +38,7 @@ expect 0 '' $K nic lazy remove net0
 expect 0 '' $K kill lazy; kill -0 $PID_lazy || err "one that was about to end was killed"
 fake late boots; expect 0 '' $K stop late --timeout 20; grep -qE '"timeout":1[0-8]\}' "$W/late.said" || err "late: $(<"$W/late.said")"
 fake later boots
-expect 5 'no shutdown service in time; try: kvmbus kill later' $K stop later --timeout 1
+expect 5 'shutdown service did not start in time; try: kvmbus kill later' $K stop later --timeout 1
 # an end for every process (U12)
 expect 0 "process $PID_mute did not answer and was killed" $K kill mute
 gone $PID_mute
@@ -80,7 +80,7 @@ expect 2 'more than one disk is "a"' $K disk w remove a
 # sizes (U11)
 expect 0 '' $K disk v resize a 32M; says 'disk 0:0 resized from 16 MiB to 32 MiB'
 expect 0 '' $K disk v resize a; says 'disk 0:0 has 32 MiB, as before'
-expect 1 '99999T is more than its whole file system has.*--force' $K disk v resize a 99999T
+expect 1 '99999T is larger than its whole file system .*--force' $K disk v resize a 99999T
 expect 0 '' $K disk v resize a 99999T --force --json; says '"old_size": 33554432'
 # a line each
 timeout 2.5 $K stats v --watch --json >"$W/out"; [ "$(wc -l <"$W/out")" -ge 2 ] || err "stats --watch --json: $(<"$W/out")"
