@@ -11,8 +11,8 @@
 
 #include "host-vsp/storage/disk.h"
 #include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/util.h"
+#include "tests/harness/fast_clock.h"
 #include "tests/unit/test.h"
 
 #define BLOCK 4096u
@@ -101,9 +101,9 @@ static inline int open_as(const char *name, struct kvmb_disk_spec *spec, char *w
 
 static inline void wait_health(const char *want)
 {
-	u64 until = kvmb_now_ms() + 20000;
+	u64 until = real_ms() + 20000;
 
-	while (strcmp(kvmb_disk_health(d), want) && kvmb_now_ms() < until)
+	while (strcmp(kvmb_disk_health(d), want) && real_ms() < until)
 		usleep(10000);
 	assert_string_equal(kvmb_disk_health(d), want);
 }

@@ -16,7 +16,7 @@
 static struct nbd_srv srv;
 static char srv_why[KVMB_DISK_WHY];
 
-/* Return: kvmb_disk_open()'s, with srv_why. */
+/* @timeout_s: by the clock of the test. Return: kvmb_disk_open()'s, with srv_why. */
 static inline int open_srv(u16 flags, u32 timeout_s, u32 min_block)
 {
 	struct kvmb_disk_spec spec = { .timeout_s = timeout_s };

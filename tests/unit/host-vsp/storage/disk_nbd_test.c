@@ -272,8 +272,10 @@ static void an_image_that_breaks_fails_and_may_come_back(void **state)
 	kill(daemon_pid(), SIGKILL);
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 9), 0);
 	write_magic(away, "nope");
+	set_clock(5);
 	kill(daemon_pid(), SIGKILL);
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 9), -EIO);
+	set_clock(1);
 	assert_string_equal(kvmb_disk_health(d), "failed");
 	assert_int_equal(do_io(&io, KVMB_IO_FLUSH, 0), -EIO); /* at once: nobody waits for the dead */
 	write_magic(away, "QFI\xfb");

@@ -142,6 +142,7 @@ static void a_daemon_that_cannot_be_killed_holds_nobody_up(void **state)
 	holder = hold(daemon);
 	if (!holder)
 		skip(); /* yama: this machine's users may not trace */
+	set_clock(5);
 	kill(daemon, SIGKILL);
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), -EIO); /* it may still write: no other one is started */
 	wait_health("failed");
@@ -150,6 +151,7 @@ static void a_daemon_that_cannot_be_killed_holds_nobody_up(void **state)
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), 0);
 	holder = hold(daemon_pid());
 	kvmb_disk_close(d); /* does not wait for it either */
+	set_clock(1);
 	d = NULL;
 	let_go(holder);
 }
