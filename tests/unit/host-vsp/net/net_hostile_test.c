@@ -149,7 +149,7 @@ static void a_rate_limit_does_not_hold_completions_back(void **state)
 	start = kvmb_now_ms();
 	kvmb_net_set_link(nic, false);
 	assert_int_not_equal(kept(&off, &len), 0); /* the news of it needs a section */
-	assert_true(kvmb_now_ms() - start < 1000);
+	assert_true(kvmb_now_ms() - start < 5000);
 }
 
 /* A completion that was asked for comes, whatever the message; one that was not asked for does not. */

@@ -185,7 +185,7 @@ static void a_reset_loop_on_a_limited_disk_leaves_nothing_behind(void **state)
 		for (i = 0; i < 100; i++)
 			read_block(0, gpa);
 		reset = send_reset();
-		assert_int_equal(collect(101, 4000, &last), 101);
+		assert_int_equal(collect(101, 20000, &last), 101);
 		assert_int_equal(last, reset);
 		rounds++;
 	}
@@ -203,7 +203,7 @@ static void a_reset_loop_on_a_limited_disk_leaves_nothing_behind(void **state)
 		      slab, (unsigned long long)loop_max_us, i, (unsigned long long)cpu);
 	assert_int_equal(i, 3);
 	assert_true(num_timeouts <= 1);
-	assert_true(loop_max_us < 100000);
+	assert_true(loop_max_us < 500000);
 }
 
 /* Somebody lifts a limit because the guest stands still: it goes on at once, not in two minutes. */
@@ -248,8 +248,8 @@ static void a_full_submission_queue_is_waited_for(void **state)
 	print_message("150 reads and a kernel that takes none: %u attempts, %llu ms of CPU in 500 ms\n", n,
 		      (unsigned long long)(cpu_ms() - before));
 	__atomic_store_n(&submit_err, 0, __ATOMIC_RELEASE);
-	assert_in_range(n, 1, 200);
-	assert_int_equal(collect(150, 4000, &last), 150);
+	assert_in_range(n, 1, 1000);
+	assert_int_equal(collect(150, 20000, &last), 150);
 }
 
 /* It cannot wait, or not poll: all goes on, a little later, and nobody spins. */
@@ -269,7 +269,7 @@ static void a_kernel_that_cannot_is_left_alone(void **state)
 	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a), 1);
 	__atomic_store_n(&wait_err, 0, __ATOMIC_RELEASE);
 	print_message("a kernel that cannot wait: %u attempts in 500 ms\n", n);
-	assert_in_range(n, 1, 100);
+	assert_in_range(n, 1, 1000);
 
 	fake_close(&f, &c);
 	__atomic_store_n(&bad_polls, true, __ATOMIC_RELEASE);
@@ -280,7 +280,7 @@ static void a_kernel_that_cannot_is_left_alone(void **state)
 	init(); /* it finds the guest's requests all the same */
 	__atomic_store_n(&bad_polls, false, __ATOMIC_RELEASE);
 	print_message("a kernel that cannot poll: %u attempts in 500 ms\n", n);
-	assert_in_range(n, 1, 200);
+	assert_in_range(n, 1, 1000);
 }
 
 /* Hosts before Linux 5.13 have polls that end with their first event: no storm, and no waiting either. */
@@ -308,7 +308,7 @@ static void an_old_kernel_polls_once_at_a_time(void **state)
 	__atomic_store_n(&old_kernel, false, __ATOMIC_RELEASE);
 	print_message("200 reads with polls of one event: %u ms, %u polls\n", n,
 		      __atomic_load_n(&num_polls, __ATOMIC_ACQUIRE));
-	assert_in_range(n, 0, 1500);
+	assert_in_range(n, 0, 10000);
 }
 
 static void without_memory_for_requests_nothing_spins(void **state)
@@ -329,10 +329,10 @@ static void without_memory_for_requests_nothing_spins(void **state)
 	cpu = cpu_ms() - cpu;
 	print_message("no memory for a request: %llu ms of CPU in 500 ms\n", (unsigned long long)cpu);
 	__atomic_store_n(&no_memory, false, __ATOMIC_RELEASE);
-	assert_true(cpu < 100);
+	assert_true(cpu < 200);
 	wait_held(20);
 	finish_held(0);
-	assert_int_equal(collect(20, 4000, &last), 20);
+	assert_int_equal(collect(20, 20000, &last), 20);
 }
 
 /* Zeroes are a write like any other: on stable storage before the answer, of every unit's kind. */
