@@ -120,6 +120,12 @@ static void allow_program(int jail, const char *program)
 	}
 }
 
+/* Not compiled in, not enabled, or behind a container's filter: it will not come. */
+static bool is_missing(int err)
+{
+	return err == -ENOSYS || err == -EOPNOTSUPP || err == -EPERM;
+}
+
 int kvmb_jail_create(const char *program)
 {
 	static const char *const trees[] = { "/usr", "/lib", "/lib64", "/nix/store", "/gnu/store" };
@@ -137,10 +143,12 @@ int kvmb_jail_create(const char *program)
 					    (abi >= 4 ? 0 : sizeof(r.net)), 0);
 	if (jail < 0) {
 		abi = abi < 0 ? abi : -errno;
+		if (!is_missing(abi))
+			return abi;
 		if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
 			kvmb_info(NULL, "helper programs are not confined: this kernel has no Landlock (%s)",
 				  strerror(-abi));
-		return abi;
+		return -EOPNOTSUPP;
 	}
 	for (i = 0; i < ARRAY_SIZE(trees); i++)
 		allow_path(jail, trees[i], LL_EXECUTE | LL_READ_FILE | LL_READ_DIR);

@@ -24,8 +24,9 @@
  * @program: looked up in PATH if it has no slash; it and the libraries beside it (../lib of its
  *           directory) may be read and executed wherever they are. NULL is fine
  *
- * Return: a descriptor, owned by the caller, for kvmb_spawn_in(); -errno where there is no Landlock,
- * which has then been logged, once a process. Context: any thread.
+ * Return: a descriptor, owned by the caller, for kvmb_spawn_in(); -EOPNOTSUPP where there is no Landlock,
+ * which has then been logged, once a process; another -errno when there is, but no room for a jail: who
+ * would be confined must not run then. Context: any thread.
  */
 int kvmb_jail_create(const char *program);
 

@@ -137,7 +137,7 @@ pid_t kvmb_spawn_in(int jail, const char *const *argv, const int *keep, int num,
 {
 	struct order o = { .argv = argv, .keep = keep, .num = num, .err_fd = err_fd, .jail = jail, .confined = true };
 
-	return spawn(&o);
+	return jail < 0 && jail != -EOPNOTSUPP ? jail : spawn(&o);
 }
 
 static void *reaper_main(void *arg)

@@ -19,7 +19,8 @@ pid_t kvmb_spawn(const char *const *argv, const int *keep, int num, int err_fd);
 
 /**
  * kvmb_spawn_in() - kvmb_spawn(), confined
- * @jail: of kvmb_jail_create(), or negative: what needs no Landlock is done all the same
+ * @jail: of kvmb_jail_create(); -EOPNOTSUPP: what needs no Landlock is done all the same; another -errno is
+ *        returned, and nothing started
  *
  * A program that cannot be confined as @jail says ends with status 126.
  */

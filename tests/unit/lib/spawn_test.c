@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -204,12 +205,37 @@ static void a_jail_has_no_new_sockets_and_no_privileges(void **state)
 	assert_int_equal(run_in_jail(privs, -1, false, out, sizeof(out)), 1);
 }
 
+/* What the kernel has not is done without; what it could have done, had there been room, is not. */
+static void a_jail_that_could_not_be_made_lets_nobody_out(void **state)
+{
+	static const char *const nothing[] = { "true", NULL };
+	struct rlimit old, none;
+	int jail = kvmb_jail_create(NULL), no_room, status;
+	pid_t pid;
+
+	(void)state;
+	assert_true(jail >= 0 || jail == -EOPNOTSUPP);
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = (struct rlimit){ 0, old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	no_room = kvmb_jail_create(NULL);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(no_room, jail < 0 ? -EOPNOTSUPP : -EMFILE);
+	if (jail >= 0)
+		close(jail);
+	assert_int_equal(kvmb_spawn_in(-EMFILE, nothing, NULL, 0, -1), -EMFILE);
+	pid = kvmb_spawn_in(-EOPNOTSUPP, nothing, NULL, 0, -1);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_helper_outlives_the_thread_that_asked_for_it), T(a_helper_ends_with_the_process),
 		T(a_helper_that_cannot_be_killed_is_left_behind), T(a_jail_opens_what_was_given_and_nothing_by_name),
-		T(a_jail_has_no_new_sockets_and_no_privileges),
+		T(a_jail_has_no_new_sockets_and_no_privileges), T(a_jail_that_could_not_be_made_lets_nobody_out),
 	};
 
 	(void)argv;
