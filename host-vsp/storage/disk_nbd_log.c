@@ -128,6 +128,7 @@ void nbdisk_own_flush_failed(struct nbd_disk *n, int err)
 
 	n->flushing = false;
 	n->flush_err = err;
+	n->flush_failed_ms = now;
 	if (!n->flush_fails_since_ms)
 		n->flush_fails_since_ms = now;
 	n->flush_pause_ms = KVMB_MIN(n->flush_pause_ms ? n->flush_pause_ms * 2 : 100, FLUSH_RETRY_MS);
@@ -156,11 +157,11 @@ static bool log_has_room(struct nbd_disk *n)
 	return n->logged < LOG_LIMIT;
 }
 
-/* It is full, and nothing says that it will not stay so. */
+/* It is full, and nothing says that it will not stay so: a flush that is under way may yet succeed. */
 static bool log_is_stuck(const struct nbd_disk *n)
 {
 	return n->logged >= LOG_LIMIT && n->flush_fails_since_ms &&
-	       kvmb_now_ms() - n->flush_fails_since_ms >= NBD_GIVE_UP_MS;
+	       n->flush_failed_ms - n->flush_fails_since_ms >= NBD_GIVE_UP_MS;
 }
 
 /* ---- requests of the channels ---- */

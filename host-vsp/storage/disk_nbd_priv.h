@@ -145,6 +145,7 @@ struct nbd_disk {
 	bool flushing;		/* a flush of our own is under way */
 	int flush_err;		/* of the last one, errno */
 	u64 flush_fails_since_ms, flush_at_ms; /* 0 = the last one succeeded; when the next may be */
+	u64 flush_failed_ms;	/* when the last one did that failed */
 	u32 flush_pause_ms;
 	bool lost;		/* the connection is gone */
 	bool same_server;	/* reconnecting to one that has lost nothing */

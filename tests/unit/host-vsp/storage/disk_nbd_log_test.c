@@ -290,6 +290,37 @@ static void when_flushes_kill_the_server_writes_fail_at_last(void **state)
 	assert_int_equal(write_much(&io, buf, 70), 70);
 }
 
+static u32 hold_all_but_the_first_flush(struct nbd_srv *s, const struct nbd_srv_req *q)
+{
+	if (q->type != NBD_SRV_FLUSH)
+		return SRV_GOOD;
+	return nbd_srv_count(&s->flushes) == 1 ? SRV_HANGUP : SRV_HOLD;
+}
+
+static void *release_after_a_while(void *arg)
+{
+	nbd_srv_wait(&srv.held, 1);
+	sleep(13);
+	nbd_srv_plan(&srv, NULL);
+	nbd_srv_release(&srv);
+	return arg;
+}
+
+/* A daemon that was killed once, in a flush, and then a disk on which one takes long: nothing has failed. */
+static void a_slow_flush_after_one_that_failed_is_waited_for(void **state)
+{
+	static u8 buf[LARGE];
+	static struct io io;
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(open_srv(NORMAL, 0, 0), 0);
+	nbd_srv_plan(&srv, hold_all_but_the_first_flush);
+	pthread_create(&t, NULL, release_after_a_while, NULL);
+	assert_int_equal(write_much(&io, buf, 80), 80);
+	pthread_join(t, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,7 +333,7 @@ int main(void)
 		S(a_server_with_nothing_takes_fua_as_well_as_it_can),
 		S(a_flush_that_waits_for_a_server_without_one_is_done),
 		S(a_flush_may_take_longer_than_the_rest), S(when_flushes_fail_writes_do_and_reads_go_on),
-		S(when_flushes_kill_the_server_writes_fail_at_last),
+		S(when_flushes_kill_the_server_writes_fail_at_last), S(a_slow_flush_after_one_that_failed_is_waited_for),
 	};
 
 	if (!have_libnbd())
