@@ -139,8 +139,10 @@ static int bring_up(struct nbd_disk *n, char *why, size_t size)
 {
 	int err = 0;
 
-	if (n->qsd && kvmb_qsd_pidfd(n->qsd) < 0)
+	if (n->qsd && kvmb_qsd_pidfd(n->qsd) < 0) {
+		nbdisk_requeue(n); /* it was to be the same daemon, and is another: what that one knew is lost */
 		err = kvmb_qsd_start(n->qsd, why, size);
+	}
 	if (!err)
 		err = try_connect(n, why, size);
 	if (err && n->qsd)

@@ -527,6 +527,7 @@ void kvmb_qsd_destroy(struct kvmb_qsd *q)
 	if (q->stuck_fd >= 0)
 		close(q->stuck_fd);
 	free_nodes(q);
+	free(q->mon.in);
 	free(q->run_dir);
 	free(q);
 }

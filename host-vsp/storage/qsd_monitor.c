@@ -10,8 +10,25 @@
 #include "lib/util.h"
 
 #define ANSWER_MS 10000u
+#define IN_MIN (64u << 10)
+#define IN_MAX (4u << 20) /* a line; of an image it lists the snapshots and bitmaps: many thousand */
 
-/* One line of JSON within @ms. Return: new reference; NULL with -ETIMEDOUT or -EPIPE in @err. */
+static int make_room(struct kvmb_qsd_monitor *m)
+{
+	size_t size = m->in_size ? 2 * m->in_size : IN_MIN;
+	char *in;
+
+	if (m->in_len < m->in_size)
+		return 0;
+	in = size <= IN_MAX ? realloc(m->in, size) : NULL;
+	if (!in)
+		return size <= IN_MAX ? -ENOMEM : -EMSGSIZE;
+	m->in = in;
+	m->in_size = size;
+	return 0;
+}
+
+/* One line of JSON within @ms. Return: new reference; NULL with -ETIMEDOUT, -EPIPE or of make_room() in @err. */
 static json_t *read_line(struct kvmb_qsd_monitor *m, u32 ms, int *err)
 {
 	u64 until = kvmb_now_ms() + ms, now;
@@ -20,12 +37,15 @@ static json_t *read_line(struct kvmb_qsd_monitor *m, u32 ms, int *err)
 	char *nl;
 	ssize_t n;
 
-	while (!(nl = memchr(m->in, '\n', m->in_len))) {
+	while (!(nl = m->in_len ? memchr(m->in, '\n', m->in_len) : NULL)) {
+		*err = make_room(m);
+		if (*err)
+			return NULL;
 		now = kvmb_now_ms();
 		*err = -ETIMEDOUT;
-		if (now >= until || m->in_len == sizeof(m->in) || poll(&p, 1, (int)(until - now)) <= 0)
+		if (now >= until || poll(&p, 1, (int)(until - now)) <= 0)
 			return NULL;
-		n = read(m->fd, m->in + m->in_len, sizeof(m->in) - m->in_len);
+		n = read(m->fd, m->in + m->in_len, m->in_size - m->in_len);
 		*err = -EPIPE;
 		if (n <= 0)
 			return NULL;
@@ -44,7 +64,7 @@ json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *a
 	json_t *answer, *result;
 	bool sent = s && send(m->fd, s, strlen(s), MSG_NOSIGNAL) == (ssize_t)strlen(s) &&
 		    send(m->fd, "\n", 1, MSG_NOSIGNAL) == 1;
-	int err;
+	int err = 0;
 
 	free(s);
 	json_decref(o);
@@ -57,7 +77,10 @@ json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *a
 		if (result || o)
 			return result;
 	}
-	snprintf(why, size, "its storage daemon does not answer");
+	if (err == -EMSGSIZE)
+		snprintf(why, size, "its storage daemon has too much to say of it: remove snapshots or bitmaps");
+	else
+		snprintf(why, size, "its storage daemon does not answer");
 	return NULL;
 }
 

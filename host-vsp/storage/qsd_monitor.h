@@ -9,8 +9,8 @@
 
 struct kvmb_qsd_monitor {
 	int fd;		/* -1 = none; owned by who opened it */
-	char in[65536]; /* unread bytes */
-	size_t in_len;
+	char *in;	/* in[in_len], unread bytes; NULL = none yet; free()d by who opened it */
+	size_t in_len, in_size;
 };
 
 /**

@@ -4,6 +4,7 @@
  * layer of our own stands where the channels are. Skipped where QEMU's tools are missing.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include "tests/harness/disk_io.h"
@@ -323,6 +324,55 @@ static void an_image_grows_while_in_use(void **state)
 	}
 }
 
+static void *grow(void *err)
+{
+	char why[KVMB_DISK_WHY];
+
+	*(int *)err = kvmb_disk_resize(d, 24u << 20, why, sizeof(why));
+	return NULL;
+}
+
+/* A resize reconnects to the same daemon, which has lost nothing; if that one does not live to see it, it has. */
+static void a_daemon_that_dies_in_a_resize_takes_nothing_with_it(void **state)
+{
+	struct kvmb_disk_spec spec = { 0 };
+	char why[KVMB_DISK_WHY];
+	static struct io io;
+	u8 want[BLOCK];
+	pthread_t t;
+	pid_t pid;
+	int err;
+
+	(void)state;
+	sh("qemu-img create -q -f qcow2 %s/%s 16M", "z.qcow2", "");
+	assert_int_equal(open_as("z.qcow2", &spec, why), 0);
+	fill(io.buf, 9, 1);
+	assert_int_equal(do_io(&io, KVMB_IO_WRITE, 9), 0); /* acknowledged, never flushed */
+	pid = daemon_pid();
+	kill(pid, SIGSTOP);
+	pthread_create(&t, NULL, grow, &err);
+	usleep(300000);
+	kill(pid, SIGKILL);
+	pthread_join(t, NULL);
+	assert_int_equal(err, -EIO);
+	assert_int_equal(do_io(&io, KVMB_IO_READ, 9), 0);
+	fill(want, 9, 1);
+	assert_memory_equal(io.buf, want, BLOCK);
+	wait_health("ok");
+}
+
+/* What the daemon tells of an image is as long as its lists of snapshots and bitmaps. */
+static void an_image_may_have_many_bitmaps(void **state)
+{
+	struct kvmb_disk_spec spec = { 0 };
+	char why[KVMB_DISK_WHY];
+
+	(void)state;
+	sh("qemu-img create -q -f qcow2 %s/%s 1M", "n.qcow2", "");
+	sh("for i in $(seq 60); do qemu-img bitmap --add %s/%s \"$(printf '%%0900d' $i)\" || exit 1; done", "n.qcow2", "");
+	assert_int_equal(open_as("n.qcow2", &spec, why), 0);
+}
+
 static void a_parent_is_opened_only_if_named(void **state)
 {
 	struct kvmb_disk_spec spec = { 0 };
@@ -488,6 +538,7 @@ int main(void)
 		T(a_vhdx_with_an_empty_log_takes_writes), T(nothing_acknowledged_is_lost_when_the_daemon_is_killed),
 		T(a_stalled_daemon_is_replaced), T(a_daemon_that_always_dies_is_started_ever_less_often), T(reads_without_number_take_so_much_memory_and_no_more), T(a_cancelled_request_comes_back_soon),
 		T(an_image_that_breaks_fails_and_may_come_back), T(an_image_grows_while_in_use),
+		T(a_daemon_that_dies_in_a_resize_takes_nothing_with_it), T(an_image_may_have_many_bitmaps),
 		T(a_parent_is_opened_only_if_named), T(hostile_images_are_refused_with_one_line),
 		T(names_decide_what_a_format_is), T(a_server_of_somebody_else),
 	};
