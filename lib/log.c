@@ -105,6 +105,17 @@ static int send_journal(enum kvmb_log_level level, const char *who, const char *
 
 /* ---- standard error ---- */
 
+/* One line, and nothing that moves a terminal: a file's name or a server's words may hold anything. */
+static void make_plain(char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+		else if ((unsigned char)*s == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
+			s[0] = s[1] = '?'; /* U+0080 to U+009F: commands, too */
+	}
+}
+
 static int write_stderr(enum kvmb_log_level level, const char *text)
 {
 	char line[LINE_MAX_BYTES];
@@ -118,6 +129,8 @@ static int write_stderr(enum kvmb_log_level level, const char *text)
 	n += snprintf(line + n, sizeof(line) - (size_t)n, "kvmbus: %s", text);
 	if (n > (int)sizeof(line) - 2)
 		n = sizeof(line) - 2;
+	line[n] = 0;
+	make_plain(line);
 	line[n++] = '\n';
 	return write(STDERR_FILENO, line, (size_t)n) < 0 ? -errno : 0;
 }

@@ -66,6 +66,14 @@ static void a_line_has_a_prefix_and_one_end(void **state)
 	assert_int_equal(said()[0], 0);
 }
 
+/* A file's name or a server's words: they pretend to be no line of ours, and move no terminal. */
+static void a_line_stays_one_line(void **state)
+{
+	(void)state;
+	kvmb_err("vm", "disk a\nkvmbus: all is well\r\033[2J\177\302\233m\303\251: gone\n");
+	assert_string_equal(said(), "kvmbus: vm: disk a?kvmbus: all is well??[2J???m\303\251: gone?\n");
+}
+
 static void nobody_waits_for_a_reader(void **state)
 {
 	const char *s;
@@ -237,6 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_line_has_a_prefix_and_one_end),
+		T(a_line_stays_one_line),
 		T(nobody_waits_for_a_reader),
 		T(what_a_peer_can_cause_is_said_a_few_times),
 		T(the_journal_gets_fields),
