@@ -46,6 +46,7 @@ static void become(const struct order *o, pid_t parent)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid(); /* a terminal's signals are for the VM, whose guest needs its helpers to shut down */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(127); /* it ended before the line above */

@@ -108,6 +108,42 @@ static void a_helper_ends_with_the_process(void **state)
 	close(p[1]);
 }
 
+static void on_interrupt(int sig)
+{
+	(void)sig;
+}
+
+/* A terminal's ^C and hang-up are for the VM, which has its guest shut down and needs its disks for that. */
+static void a_terminal_does_not_reach_a_helper(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (!pid) {
+		setpgid(0, 0); /* a job of a shell's */
+		execl("/proc/self/exe", "spawn_test", "interrupt", (char *)NULL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* In that job. */
+static int interrupt_job(void)
+{
+	pid_t pid;
+	bool lives;
+
+	signal(SIGINT, on_interrupt);
+	pid = kvmb_spawn(sleeper, NULL, 0, -1);
+	usleep(300000); /* its program runs */
+	kill(0, SIGINT);
+	lives = !ends(pid, 500);
+	kvmb_spawn_kill(pid, 10000);
+	return !lives;
+}
+
 static void a_helper_that_cannot_be_killed_is_left_behind(void **state)
 {
 	pid_t pid = kvmb_spawn(sleeper, NULL, 0, -1), holder = hold(pid);
@@ -234,11 +270,13 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_helper_outlives_the_thread_that_asked_for_it), T(a_helper_ends_with_the_process),
+		T(a_terminal_does_not_reach_a_helper),
 		T(a_helper_that_cannot_be_killed_is_left_behind), T(a_jail_opens_what_was_given_and_nothing_by_name),
 		T(a_jail_has_no_new_sockets_and_no_privileges), T(a_jail_that_could_not_be_made_lets_nobody_out),
 	};
 
-	(void)argv;
+	if (argc > 1 && !strcmp(argv[1], "interrupt"))
+		return interrupt_job();
 	if (argc > 1) { /* for a_helper_ends_with_the_process */
 		dprintf(1, "%d\n", (int)kvmb_spawn(sleeper, NULL, 0, -1));
 		pause();
