@@ -45,6 +45,14 @@ static void allow_many_fds(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* nohup(1) has it ignored; but what is blocked is not, and would come to signalfd nevertheless. */
+static bool outlives_terminal(void)
+{
+	struct sigaction hup;
+
+	return !sigaction(SIGHUP, NULL, &hup) && hup.sa_handler == SIG_IGN;
+}
+
 /* Before any thread exists, so that all of them inherit the mask. */
 static int take_signals(void)
 {
@@ -53,7 +61,8 @@ static int take_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	if (!outlives_terminal())
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of the user's is an error of a write, as a full disk is */
