@@ -330,6 +330,8 @@ static int find_name(const char *vm, int seconds, int *fd, char *path, size_t si
 		if (one < 0) {
 			why = errno == EACCES || errno == EAGAIN || errno == ENAMETOOLONG ? errno :
 											    why;
+			if (errno == EAGAIN)
+				ours |= !foreign(&p, i); /* it is there: nobody else's is meant */
 			if (errno == EAGAIN && code != EXIT_OK) {
 				code = EXIT_TIMEOUT;
 				snprintf(path, size, "%s", other);

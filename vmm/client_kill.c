@@ -90,6 +90,17 @@ static bool still_serves(int fd, pid_t pid, unsigned long inode)
 	return poll(&p, 1, 0) >= 0 && !(p.revents & (POLLHUP | POLLERR));
 }
 
+/*
+ * A user may have put a link to a system service's socket where root looks for his VMs, for as long
+ * as it took us to connect; but he has no socket of another user's to put there.
+ */
+static bool owns(uid_t uid, const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && st.st_uid == uid;
+}
+
 static int failed(const char *vm, const char *why)
 {
 	cli_error("VM \"%s\": its process does not answer, and cannot be killed: %s", vm, why);
@@ -110,6 +121,8 @@ int client_end_process(int fd, const char *vm, const char *path)
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
 	if (peer.pid <= 0)
 		return failed(vm, "it cannot be found from here");
+	if (fd >= 0 && !owns(peer.uid, path))
+		return failed(vm, "it is another user's than the socket");
 	p.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
 	if (p.fd < 0 && errno != ESRCH)
 		return failed(vm, strerror(errno));

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* list, info, stats, stop, kill, pause, resume, console. */
+/* info, stats, stop, kill, pause, resume, console. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -12,45 +14,9 @@
 #include "vmm/client.h"
 #include "vmm/cmd.h"
 
-#define LIST_PATIENCE_S 3
 #define BOOT_POLL_US 500000
 
-/* ---- list, info, stats ---- */
-
-struct found {
-	json_t *vms;
-	char foreign[64]; /* one of another user */
-	int num_foreign;
-};
-
-static void add_vm(void *arg, const char *path, const char *name)
-{
-	json_t *info = client_try(path, "info", LIST_PATIENCE_S);
-	struct found *f = arg;
-
-	if (info)
-		json_array_append_new(f->vms, info);
-	else if (errno == EAGAIN)
-		json_array_append_new(f->vms,
-				      json_pack("{s:s, s:s}", "name", name, "state", "busy"));
-	else if (errno == EACCES && !f->num_foreign++)
-		snprintf(f->foreign, sizeof(f->foreign), "%.60s", name);
-}
-
-int cmd_list(struct cli_args *a)
-{
-	struct found f = { .vms = json_array() };
-	int code = client_each(add_vm, &f);
-
-	client_show(f.vms, cli_flag(a, "json"), client_print_list);
-	json_decref(f.vms);
-	if (f.num_foreign && !code) {
-		cli_error("not shown: %d of other users (%s%s)", f.num_foreign, f.foreign,
-			  f.num_foreign > 1 ? ", ..." : "");
-		code = EXIT_FAILED;
-	}
-	return code;
-}
+/* ---- info, stats ---- */
 
 int cmd_info(struct cli_args *a)
 {
@@ -186,44 +152,104 @@ int cmd_resume(struct cli_args *a)
 
 /* ---- console ---- */
 
-static int copy(int from, int to, bool keys)
-{
-	char buf[4096], *esc = NULL;
-	ssize_t n = read(from, buf, sizeof(buf)), w, done;
+/* Typed, and not yet taken: the guest may be slow or paused. As much as anybody pastes. */
+static struct {
+	char buf[1 << 20];
+	size_t len;
+} typed;
 
-	if (n <= 0)
-		return -1;
-	if (keys && isatty(from))
-		esc = memchr(buf, 0x1d, (size_t)n); /* Ctrl-] */
-	if (esc)
-		n = esc - buf;
+static struct termios old_tty;
+
+/* Return: false: it ends here. */
+static bool show(int fd)
+{
+	char buf[4096];
+	ssize_t n = read(fd, buf, sizeof(buf)), w, done;
+
 	for (done = 0; done < n; done += w) {
-		w = write(to, buf + done, (size_t)(n - done));
+		w = write(STDOUT_FILENO, buf + done, (size_t)(n - done));
 		if (w < 0)
-			return -1;
+			return false;
 	}
-	return esc ? -1 : 0;
+	return n > 0;
 }
 
-static void bridge(int fd)
+/*
+ * A terminal is read even while the guest takes nothing, for its Ctrl-]; what is more than anybody
+ * pastes is lost then. Return: false: no more will be typed.
+ */
+static bool take_keys(bool tty)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
-			       { .fd = STDIN_FILENO, .events = POLLIN } };
+	char buf[4096], *esc;
+	ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
+	size_t keep;
 
-	while (poll(p, 2, -1) > 0) {
-		if (p[0].revents && copy(fd, STDOUT_FILENO, false))
+	if (n <= 0)
+		return false;
+	esc = tty ? memchr(buf, 0x1d, (size_t)n) : NULL; /* Ctrl-] */
+	keep = KVMB_MIN(esc ? (size_t)(esc - buf) : (size_t)n, sizeof(typed.buf) - typed.len);
+	memcpy(typed.buf + typed.len, buf, keep);
+	typed.len += keep;
+	return !esc;
+}
+
+/* Return: false: there is nobody any more. */
+static bool pass_keys(int fd)
+{
+	ssize_t n = typed.len ? send(fd, typed.buf, typed.len, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+
+	if (n < 0)
+		return errno == EAGAIN;
+	typed.len -= (size_t)n;
+	memmove(typed.buf, typed.buf + n, typed.len);
+	return true;
+}
+
+static void bridge(int fd, bool tty)
+{
+	struct pollfd p[2] = { { .fd = fd }, { .events = POLLIN } };
+	bool ended = false;
+
+	for (;;) {
+		p[0].events = typed.len ? POLLIN | POLLOUT : POLLIN;
+		p[1].fd = ended || (!tty && typed.len) ? -1 : STDIN_FILENO;
+		if (poll(p, 2, -1) <= 0)
 			return;
-		if (p[1].revents && copy(STDIN_FILENO, fd, true)) {
-			if (isatty(STDIN_FILENO))
-				return;
-			p[1].fd = -1; /* a script's input has ended: go on showing */
-		}
+		if (p[0].revents & ~POLLOUT && !show(fd))
+			return;
+		if (p[1].revents && !take_keys(tty))
+			ended = true; /* a script's input has ended: go on showing */
+		if (!pass_keys(fd) || (ended && tty))
+			return;
 	}
+}
+
+/* Whatever ends this command, the terminal is as it was. */
+static void restore_and_die(int sig)
+{
+	tcsetattr(STDIN_FILENO, TCSANOW, &old_tty);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+static void make_raw(void)
+{
+	static const int signals[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGPIPE };
+	struct termios raw;
+	size_t i;
+
+	tcgetattr(STDIN_FILENO, &old_tty);
+	for (i = 0; i < ARRAY_SIZE(signals); i++) {
+		if (signal(signals[i], restore_and_die) == SIG_IGN)
+			signal(signals[i], SIG_IGN);
+	}
+	raw = old_tty;
+	cfmakeraw(&raw);
+	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
 int cmd_console(struct cli_args *a)
 {
-	struct termios old, raw;
 	json_t *o = NULL;
 	bool tty = isatty(STDIN_FILENO);
 	int fd, err = client_connect(a->words[0], &fd);
@@ -235,14 +261,11 @@ int cmd_console(struct cli_args *a)
 	if (!err) {
 		if (tty) {
 			fprintf(stderr, "connected to %s; Ctrl-] leaves\n", a->words[0]);
-			tcgetattr(STDIN_FILENO, &old);
-			raw = old;
-			cfmakeraw(&raw);
-			tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+			make_raw();
 		}
-		bridge(fd);
+		bridge(fd, tty);
 		if (tty)
-			tcsetattr(STDIN_FILENO, TCSANOW, &old);
+			tcsetattr(STDIN_FILENO, TCSANOW, &old_tty);
 	}
 	close(fd);
 	return err;

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A VM's control socket without a VM: fake-vm.py MODE SOCKET [DISK...]. Prints "up", then what it is asked.
 
-MODE: ok; boots (its shutdown service comes after 2 s); slow (changes take 3 s); silent (accepts, never answers);
-endless (an answer without end); drip (a byte now and then); evil (control characters everywhere).
+MODE: ok; boots (its shutdown service comes $BOOTS seconds after the first question); slow (changes take 3 s); silent (accepts, never answers);
+endless (an answer without end); drip (a byte now and then); evil (control characters everywhere);
+console (says a line now and then, and takes none).
 """
 import json, os, socket, sys, threading, time
 
 mode, path, disks = sys.argv[1], sys.argv[2], sys.argv[3:]
-started = time.time()
+boots, ready_at = float(os.environ.get('BOOTS', 2)), None
 sizes = {}
 lock = threading.Lock()
 
@@ -25,7 +26,9 @@ def disk_list():
 
 def info():
     evil = '\x1b[31m\n\x9b31m' if mode == 'evil' else ''
-    ready = mode != 'boots' or time.time() - started > 2
+    global ready_at
+    ready_at = ready_at or time.time() + boots
+    ready = mode != 'boots' or time.time() >= ready_at
     return {'name': os.path.basename(path)[:-5] + evil, 'state': 'running', 'pid': os.getpid(), 'cpus': 1, 'memory': 1 << 30,
             'vmbus': {'state': 'connected', 'version': '5.3' + evil}, 'disks': disk_list(), evil: 1,
             'nics': [{'index': 0, 'mac': '00:15:5d:00:00:01', 'kind': 'tap', 'interface': evil, 'link': 'up'}],
@@ -66,6 +69,9 @@ def serve(c):
                 time.sleep(.2)
             f.write(json.dumps(answer(q['execute'], q.get('arguments', {}))) + '\n')
             f.flush()
+            while q['execute'] == 'console' and mode == 'console':
+                c.sendall(b'a line\n')
+                time.sleep(.05)
         except OSError:
             return
 

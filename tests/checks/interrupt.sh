@@ -28,11 +28,11 @@ interrupt() { # SIGNAL WHOM EMULATORS COMMAND...
 	local sig=$1 whom=$2 want=$3 pid i; shift 3
 	: >"$W/started"; n=$((n + 1))
 	(cd "$W" && exec env --default-signal=INT,QUIT "$mark" "$@") >"$W/out" 2>&1 </dev/null & pid=$!
-	for ((i = 0; i < 200 && $(wc -l <"$W/started") < want; i++)); do sleep 0.05; done
+	for ((i = 0; i < 1200 && $(wc -l <"$W/started") < want; i++)); do sleep 0.05; done
 	[ "$(wc -l <"$W/started")" = "$want" ] || { echo "not ok interrupt: $*: started $(wc -l <"$W/started") emulators, not $want:"; cat "$W/out"; bad=1; }
 	[ "$whom" = group ] && kill -s "$sig" -- -$pid || kill -s "$sig" $pid
-	for ((i = 0; i < 60; i++)); do [ -n "$(left)" ] || break; sleep 0.05; done
-	[ -z "$(left)" ] || { echo "not ok interrupt: 3 s after $sig to $whom \"$*\" has left behind:"
+	for ((i = 0; i < 300; i++)); do [ -n "$(left)" ] || break; sleep 0.05; done
+	[ -z "$(left)" ] || { echo "not ok interrupt: 15 s after $sig to $whom \"$*\" has left behind:"
 		ps -o pid,ppid,pgid,args -p "$(left | paste -sd,)" | cut -c1-100; kill -KILL $(left); bad=1; }
 	wait $pid && { echo "not ok interrupt: $*: it says that it succeeded"; bad=1; }
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * `kvmbus list`: every VM is asked at the same time, for one that hangs costs all the patience there
+ * is for it. Root asks the sockets of other users, too, who may have as many that hang as they like:
+ * the whole has an end, and what has not been asked by then is as good as busy.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/loop.h"
+#include "lib/util.h"
+#include "vmm/cli.h"
+#include "vmm/client.h"
+#include "vmm/cmd.h"
+
+#define PATIENCE_S 3
+#define TOTAL_MS 9000u
+#define MAX_THREADS 16u
+
+struct asked {
+	char *path, *name;
+	json_t *info; /* NULL: it did not say, because of err */
+	int err;
+};
+
+struct survey {
+	struct asked *all; /* all[num] */
+	size_t num, next;
+	pthread_mutex_t lock; /* guards next */
+	uint64_t end;
+};
+
+static void find(void *arg, const char *path, const char *name)
+{
+	struct survey *s = arg;
+	struct asked *more = reallocarray(s->all, s->num + 1, sizeof(*more)), *a;
+
+	if (!more)
+		abort();
+	s->all = more;
+	a = &more[s->num++];
+	*a = (struct asked){ .path = strdup(path), .name = strdup(name) };
+	if (!a->path || !a->name)
+		abort();
+}
+
+static void *ask(void *arg)
+{
+	struct survey *s = arg;
+	struct asked *a;
+
+	for (;;) {
+		pthread_mutex_lock(&s->lock);
+		a = s->next < s->num ? &s->all[s->next++] : NULL;
+		pthread_mutex_unlock(&s->lock);
+		if (!a)
+			return NULL;
+		a->err = EAGAIN;
+		if (kvmb_now_ms() >= s->end)
+			continue;
+		a->info = client_try(a->path, "info", PATIENCE_S);
+		a->err = errno;
+	}
+}
+
+static void ask_all(struct survey *s)
+{
+	pthread_t threads[MAX_THREADS];
+	size_t n = 0;
+
+	s->end = kvmb_now_ms() + TOTAL_MS - PATIENCE_S * 1000u;
+	while (n + 1 < s->num && n < MAX_THREADS && !pthread_create(&threads[n], NULL, ask, s))
+		n++;
+	ask(s);
+	while (n)
+		pthread_join(threads[--n], NULL);
+}
+
+/* Those that answered or are busy to @vms. Return: EXIT_*: were there any of other users? */
+static int sort(struct survey *s, json_t *vms)
+{
+	const char *foreign = NULL;
+	int num_foreign = 0;
+	size_t i;
+
+	for (i = 0; i < s->num; i++) {
+		struct asked *a = &s->all[i];
+
+		if (a->info) {
+			json_array_append_new(vms, a->info);
+		} else if (a->err == EAGAIN) {
+			json_array_append_new(
+				vms, json_pack("{s:s, s:s}", "name", a->name, "state", "busy"));
+		} else if (a->err == EACCES && !num_foreign++) {
+			foreign = a->name;
+		}
+	}
+	if (!num_foreign)
+		return EXIT_OK;
+	cli_error("not shown: %d of other users (%.60s%s)", num_foreign, foreign,
+		  num_foreign > 1 ? ", ..." : "");
+	return EXIT_FAILED;
+}
+
+int cmd_list(struct cli_args *a)
+{
+	struct survey s = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	json_t *vms = json_array();
+	int code = client_each(find, &s), other;
+	size_t i;
+
+	ask_all(&s);
+	other = code ? EXIT_OK : sort(&s, vms);
+	client_show(vms, cli_flag(a, "json"), client_print_list);
+	json_decref(vms);
+	for (i = 0; i < s.num; i++) {
+		free(s.all[i].path);
+		free(s.all[i].name);
+	}
+	free(s.all);
+	return code ? code : other;
+}
