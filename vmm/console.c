@@ -48,11 +48,22 @@ static bool tty_raw;
 
 /* ---- out ---- */
 
+/* @fd may block (see open_stdout()): only what surely finds room is written. At most PIPE_BUF bytes. */
+static ssize_t put_no_socket(int fd, const void *buf, size_t n)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	if (poll(&p, 1, 0) == 1)
+		return write(fd, buf, n);
+	errno = EAGAIN;
+	return -1;
+}
+
 static ssize_t put(int fd, const void *buf, size_t n)
 {
 	ssize_t w = send(fd, buf, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	return w < 0 && errno == ENOTSOCK ? write(fd, buf, n) : w;
+	return w < 0 && errno == ENOTSOCK ? put_no_socket(fd, buf, n) : w;
 }
 
 bool console_pass(struct vm *vm, int fd, u64 *cursor)
@@ -249,7 +260,8 @@ static void on_connect(void *arg, uint32_t events)
 
 /*
  * Standard output that does not block, without a change to what others have open: a terminal or
- * a pipe is opened again. What cannot be (a file, a socket: see put()) stays as it is.
+ * a pipe is opened again. What cannot be (a file, a socket, the terminal of another user's after su:
+ * see put()) stays as it is.
  */
 static int open_stdout(void)
 {

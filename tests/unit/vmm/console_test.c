@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,6 +225,44 @@ static void standard_output_does_not_block_and_its_reader_gets_the_end(void **st
 	close(null);
 }
 
+/* A terminal of another user's, after su or sudo: we cannot have it opened for ourselves. */
+static void standard_output_that_we_may_not_open_does_not_block_either(void **state)
+{
+	int p[2], old = dup(STDOUT_FILENO), in = dup(STDIN_FILENO), null = open("/dev/null", O_RDONLY);
+	static u8 got[100001];
+	struct rlimit r, none;
+	u32 i, len;
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &r), 0);
+	none = (struct rlimit){ 0, r.rlim_max };
+	fflush(stdout);
+	dup2(p[1], STDOUT_FILENO);
+	dup2(null, STDIN_FILENO);
+	setrlimit(RLIMIT_NOFILE, &none);
+	create(SERIAL_STDIO);
+	setrlimit(RLIMIT_NOFILE, &r);
+	alarm(20);
+	print_bytes(0, 50000);
+	print_bytes(50000, 100000); /* a pipe holds 64 KiB */
+	len = read_all(p[0], got, sizeof(got));
+	console_destroy(vm.console);
+	vm.console = NULL;
+	alarm(0);
+	dup2(old, STDOUT_FILENO);
+	dup2(in, STDIN_FILENO);
+	assert_int_equal(len, 100000);
+	for (i = 0; i < len && got[i] == letter(i); i++)
+		;
+	assert_int_equal(i, len);
+	close(p[0]);
+	close(p[1]);
+	close(old);
+	close(in);
+	close(null);
+}
+
 static void what_is_typed_waits_for_the_guest(void **state)
 {
 	u32 i, v, len = 0;
@@ -427,6 +466,7 @@ int main(void)
 		T(a_reader_that_stops_holds_nobody_up),
 		T(the_next_reader_gets_what_its_predecessor_left),
 		T(standard_output_does_not_block_and_its_reader_gets_the_end),
+		T(standard_output_that_we_may_not_open_does_not_block_either),
 		T(what_is_typed_waits_for_the_guest),
 		T(a_file_gets_all_and_is_its_owners_alone),
 		T(what_an_earlier_vm_left_goes_when_it_starts),
