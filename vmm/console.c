@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -48,7 +49,7 @@ static bool tty_raw;
 
 /* ---- out ---- */
 
-/* @fd may block (see open_stdout()): only what surely finds room is written. At most PIPE_BUF bytes. */
+/* @fd may block (see open_again()): only what surely finds room is written. At most PIPE_BUF bytes. */
 static ssize_t put_no_socket(int fd, const void *buf, size_t n)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -259,18 +260,20 @@ static void on_connect(void *arg, uint32_t events)
 }
 
 /*
- * Standard output that does not block, without a change to what others have open: a terminal or
- * a pipe is opened again. What cannot be (a file, a socket, the terminal of another user's after su:
- * see put()) stays as it is.
+ * Standard input or output that does not block, without a change to what others have open: a
+ * terminal or a pipe is opened again. What cannot be (a file, a socket, the terminal of another
+ * user's after su: see put()) stays as it is.
  */
-static int open_stdout(void)
+static int open_again(int std, int mode)
 {
 	struct stat st;
+	char path[32];
 	int fd = -1;
 
-	if (!fstat(STDOUT_FILENO, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
-		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? STDOUT_FILENO : fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", std);
+	if (!fstat(std, &st) && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+		fd = open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? std : fd;
 }
 
 static void raw_tty(void)
@@ -300,8 +303,8 @@ static int open_far_end(struct console *c, char *why, size_t size)
 	case SERIAL_NONE:
 		break;
 	case SERIAL_STDIO:
-		c->out_fd = open_stdout();
-		c->in_fd = STDIN_FILENO;
+		c->out_fd = open_again(STDOUT_FILENO, O_WRONLY);
+		c->in_fd = open_again(STDIN_FILENO, O_RDONLY);
 		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_input, c);
 		break;
 	case SERIAL_FILE:
@@ -363,6 +366,14 @@ void console_start(struct console *c)
 		start_sink(c);
 }
 
+static void close_own(struct console *c)
+{
+	if (c->out_fd >= 0 && c->out_fd != STDOUT_FILENO)
+		close(c->out_fd);
+	if (c->in_fd >= 0 && c->in_fd != STDIN_FILENO)
+		close(c->in_fd);
+}
+
 void console_destroy(struct console *c)
 {
 	if (!c)
@@ -379,7 +390,7 @@ void console_destroy(struct console *c)
 	kvmb_unlisten_unix(&c->listener);
 	if (c->vm->cfg.serial == SERIAL_UNIX)
 		hang_up(c);
-	else if (c->out_fd >= 0 && c->out_fd != STDOUT_FILENO)
-		close(c->out_fd);
+	else
+		close_own(c);
 	free(c);
 }

@@ -54,6 +54,21 @@ ssize_t __wrap_write(int fd, const void *buf, size_t n)
 	return __real_write(fd, buf, n);
 }
 
+/* Another process with the same standard input takes what is there, once, just before us. */
+static int shared = -1;
+
+ssize_t __real_read(int fd, void *buf, size_t n);
+ssize_t __wrap_read(int fd, void *buf, size_t n);
+ssize_t __wrap_read(int fd, void *buf, size_t n)
+{
+	char theirs[100];
+
+	if (shared >= 0 && __real_read(shared, theirs, sizeof(theirs)) < 0)
+		return -1;
+	shared = -1;
+	return __real_read(fd, buf, n);
+}
+
 static void no_irq(void *arg, int level)
 {
 	(void)arg, (void)level;
@@ -288,6 +303,37 @@ static void what_is_typed_waits_for_the_guest(void **state)
 	close(fd);
 }
 
+static void who_shares_our_input_does_not_hold_us_up(void **state)
+{
+	int p[2], out = dup(STDOUT_FILENO), in = dup(STDIN_FILENO), null = open("/dev/null", O_WRONLY);
+	u32 v = 0;
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	fflush(stdout);
+	dup2(null, STDOUT_FILENO);
+	dup2(p[0], STDIN_FILENO);
+	create(SERIAL_STDIO);
+	dup2(out, STDOUT_FILENO);
+	assert_int_equal(write(p[1], "theirs", 6), 6);
+	shared = p[0];
+	alarm(10);
+	kvmb_loop_once(vm.loop, 1000);
+	assert_int_equal(write(p[1], "o", 1), 1);
+	kvmb_loop_once(vm.loop, 1000);
+	alarm(0);
+	serial_access(vm.serial, 0, 1, false, &v);
+	assert_int_equal(v, 'o');
+	console_destroy(vm.console);
+	vm.console = NULL;
+	dup2(in, STDIN_FILENO);
+	close(p[0]);
+	close(p[1]);
+	close(out);
+	close(in);
+	close(null);
+}
+
 /* ---- --serial file= ---- */
 
 static const char *refused(void)
@@ -468,6 +514,7 @@ int main(void)
 		T(standard_output_does_not_block_and_its_reader_gets_the_end),
 		T(standard_output_that_we_may_not_open_does_not_block_either),
 		T(what_is_typed_waits_for_the_guest),
+		T(who_shares_our_input_does_not_hold_us_up),
 		T(a_file_gets_all_and_is_its_owners_alone),
 		T(what_an_earlier_vm_left_goes_when_it_starts),
 		T(a_file_of_the_vm_is_not_emptied),
