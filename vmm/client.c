@@ -413,6 +413,17 @@ static int await_end(int fd, struct answer *a)
 	return err;
 }
 
+/* Nobody serves its socket any more. */
+static bool has_ended(const char *path)
+{
+	int fd = connect_path(path, 1);
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ECONNREFUSED;
+	close(fd);
+	return false;
+}
+
 int client_kill(const char *vm, json_t **out)
 {
 	struct answer a = { 0 };
@@ -429,7 +440,9 @@ int client_kill(const char *vm, json_t **out)
 		code = take_answer(vm, &a, out);
 	} else {
 		free(a.line);
-		code = err == -ETIMEDOUT ? client_end_process(fd, vm, path) : report_silence(vm, err);
+		code = err == -ETIMEDOUT			 ? client_end_process(fd, vm, path) :
+		       err == -ECONNRESET && has_ended(path) ? EXIT_OK : /* it was ending anyway */
+							       report_silence(vm, err);
 		*out = code ? NULL : json_pack("{s:s}", "state", "killed");
 	}
 	if (fd >= 0)

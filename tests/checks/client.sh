@@ -58,6 +58,7 @@ expect 5 'not answered' $K info full # it takes no more connections
 KVMBUS_PATIENCE=3 expect 0 '' $K list; grep -qE '^full +busy' <<<"$OUT" || err "full is not busy: $OUT"
 expect 0 "process $PID_full did not answer and was killed" $K kill full
 gone $PID_full
+fake ends ends; expect 0 '' $K kill ends
 fake good ok; expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
 fake long-name-of-32-characters.12345 ok; expect 0 '' $K list
 [ "$(awk '{print index($0, $2)}' <<<"$OUT" | sort -u | wc -l)" = 1 ] || err "columns: $OUT"

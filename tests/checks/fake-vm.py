@@ -4,7 +4,8 @@
 
 MODE: ok; boots (its shutdown service comes $BOOTS seconds after the first question); slow (changes take 3 s); silent (accepts, never answers);
 endless (an answer without end); drip (a byte now and then); evil (control characters everywhere);
-console (says a line now and then, and takes none).
+console (says a line now and then, and takes none);
+ends (is gone when it is asked to be killed).
 """
 import json, os, socket, sys, threading, time
 
@@ -59,6 +60,9 @@ def serve(c):
         q = json.loads(line)
         if q['execute'] not in ('info', 'disk-list'):
             say(line.strip())
+        if mode == 'ends' and q['execute'] == 'kill':
+            os.unlink(path)
+            os._exit(0)
         if mode == 'silent':
             time.sleep(3600)
         try:
