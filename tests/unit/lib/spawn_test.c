@@ -134,10 +134,12 @@ static int interrupt_job(void)
 {
 	pid_t pid;
 	bool lives;
+	int i;
 
 	signal(SIGINT, on_interrupt);
 	pid = kvmb_spawn(sleeper, NULL, 0, -1);
-	usleep(300000); /* its program runs */
+	for (i = 0; i < 1000 && getpgid(pid) == getpgrp(); i++) /* fork() is done, and a little more */
+		usleep(10000);
 	kill(0, SIGINT);
 	lives = !ends(pid, 500);
 	kvmb_spawn_kill(pid, 10000);

@@ -13,6 +13,7 @@
 #include "vmm/vm.h"
 
 static int sent; /* while the VM is built */
+static useconds_t takes_ms;
 
 void console_restore_tty(void)
 {
@@ -23,7 +24,7 @@ struct vm *vm_create(const struct vm_config *cfg)
 {
 	(void)cfg;
 	kill(getpid(), sent);
-	usleep(300000);
+	usleep(takes_ms * 1000);
 	return NULL;
 }
 
@@ -53,6 +54,7 @@ static int status_after(int sig, bool ignored)
 
 	if (!pid) {
 		sent = sig;
+		takes_ms = ignored ? 300 : 30000;
 		signal(sig, ignored ? SIG_IGN : SIG_DFL);
 		_exit(run_vm(&cfg, false));
 	}
