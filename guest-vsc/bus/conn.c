@@ -346,7 +346,6 @@ static int look_at_offers(bool force)
 	const char *foreign;
 	int err;
 
-	kvmb.holding = true;
 	err = kvmb_ask(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), KVMB_MSG_ALL_OFFERS_DELIVERED, 0, NULL, &done, sizeof(done));
 	if (err == -ETIMEDOUT) /* what was offered is there; nobody knows what is missing */
 		pr_warn("kvmbus: the host does not say that it has offered all\n");
@@ -371,6 +370,7 @@ int kvmb_bus_start(u32 max_version, bool force)
 	memset(&kvmb, 0, sizeof(kvmb));
 	mutex_init(&kvmb.lock);
 	mutex_init(&kvmb.cpu_lock);
+	kvmb.holding = true; /* before there is a version, with which offers are taken: nobody adds one twice */
 	INIT_LIST_HEAD(&kvmb.chans);
 	INIT_LIST_HEAD(&kvmb.waits);
 	spin_lock_init(&kvmb.wait_lock);

@@ -296,8 +296,11 @@ int kvmb_chan_forget_numbers(void)
 	if (err)
 		return err;
 	list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
-		if (ch->primary)
-			release(ch);
+		if (!ch->primary)
+			continue;
+		/* its add_work may wait on dev_wq, and must not open what will be somebody else's number */
+		kvmb_wake_rescinded(ch);
+		release(ch);
 	}
 	/* dev_wq rests and no offer is taken: the list stays as it is */
 	list_for_each_entry(ch, &kvmb.chans, entry) {

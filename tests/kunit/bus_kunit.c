@@ -566,6 +566,38 @@ CASE(a_host_that_does_not_answer_after_a_sleep_has_no_devices)
 	kvmb_chan_put(ch);
 }
 
+static struct completion may_go_on;
+static void rest(struct work_struct *work)
+{
+	wait_for_completion(&may_go_on);
+}
+
+CASE(sub_channel_that_slept_away_is_not_opened)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	struct work_struct blocker;
+	u32 i;
+
+	NEED(ch);
+	memset(&watch, 0, sizeof(watch));
+	kvmb_chan_watch_subs(ch, open_sub, &watch);
+	init_completion(&may_go_on);
+	INIT_WORK_ONSTACK(&blocker, rest);
+	queue_work(kvmb.dev_wq, &blocker); /* as while it is frozen */
+	host_offer(6, &some_type, 1, 1);
+	for (i = 0; i < 1000 && !chan_of(6); i++)
+		msleep(1);
+	NEED(chan_of(6));
+	CHECK_EQ(kvmb_bus_sleep(), 0);
+	CHECK(!chan_of(6));
+	CHECK_EQ(kvmb_bus_wake(), 0); /* an aborted hibernation: the work is still there */
+	complete(&may_go_on);
+	host_settle();
+	destroy_work_on_stack(&blocker);
+	CHECK_EQ(atomic_read(&watch.calls), 0); /* its number may be somebody else's */
+	CHECK_EQ(host_seen(KVMB_MSG_OPEN), 0);
+}
+
 /* ---- races ---- */
 
 static int kick_on(void *arg)
@@ -721,6 +753,7 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(sub_channel_watch_ends_before_its_owner),
 	KUNIT_CASE(devices_are_found_again_after_a_sleep),
 	KUNIT_CASE(a_host_that_does_not_answer_after_a_sleep_has_no_devices),
+	KUNIT_CASE(sub_channel_that_slept_away_is_not_opened),
 	KUNIT_CASE(interrupts_that_never_stop_do_not_meet_a_closed_channel),
 	KUNIT_CASE(opening_and_sending_race_with_rescind),
 	KUNIT_CASE(offers_that_come_while_the_bus_stops_are_left),
