@@ -87,6 +87,7 @@ struct kvmb_chan {
 	bool gone;			/* rescinded; once true, always true */
 	bool dead;			/* the host broke the protocol of this channel */
 	unsigned int cpu;		/* where interrupts go */
+	unsigned int home_cpu;		/* where they go again when it comes back online; under cpu_lock */
 
 	struct kvmb_ring tx;		/* guest to host, under tx_lock */
 	struct kvmb_ring rx;		/* host to guest; its one reader is the driver */

@@ -38,6 +38,7 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	struct list_head waits;
 
 	atomic_t next_gpadl;
+	struct delayed_work kick_work;	/* a look at every channel, a while after a CPU went */
 	struct workqueue_struct *msg_wq;  /* reads message slots; never waits for the host */
 	struct workqueue_struct *dev_wq;  /* ordered: adds and removes devices; may wait for msg_wq */
 	bool unload_answered;	/* the host has said that it forgot us; the crash path looks at it */
@@ -80,10 +81,12 @@ void kvmb_disconnect(bool crash);
 void kvmb_chan_interrupt(u32 relid);
 void kvmb_chan_put(struct kvmb_chan *ch);
 unsigned int kvmb_chan_next_cpu(void); /* for one more channel; kvmb.lock or the hot-plug lock */
-/* @leaving: its old CPU goes offline. Caller holds cpu_lock, and keeps @cpu online. -EBUSY while it is being opened */
-int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool leaving);
+/* @hotplug: a CPU goes or comes. Caller holds cpu_lock, and keeps @cpu online. -EBUSY while it is being opened */
+int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool hotplug);
 int kvmb_chan_leave_cpu(unsigned int cpu);
-void kvmb_chan_kick_all(void);
+void kvmb_chan_back_on_cpu(unsigned int cpu);
+void kvmb_chan_cpu_gone(void);
+void kvmb_chan_kick_work(struct work_struct *work);
 const char *kvmb_chan_state_name(const struct kvmb_chan *ch);
 
 /* offer_guest.c: channels come and go */

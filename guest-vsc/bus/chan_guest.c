@@ -364,24 +364,24 @@ EXPORT_SYMBOL_GPL(kvmb_chan_close);
 /* ---- CPUs ---- */
 
 /* Return: whether @ch is open; else its CPU is set for the next open, or *@err says why not */
-static bool set_cpu_of_closed(struct kvmb_chan *ch, unsigned int cpu, bool leaving, int *err)
+static bool set_cpu_of_closed(struct kvmb_chan *ch, unsigned int cpu, bool hotplug, int *err)
 {
 	bool open;
 
 	mutex_lock(&kvmb.lock);
 	open = ch->state == KVMB_CHAN_OPEN;
 	/*
-	 * While it is being opened, OPEN may have gone out with the old number already. When a CPU leaves it has not:
+	 * While it is being opened, OPEN may have gone out with the old number already. When a CPU goes or comes it has not:
 	 * the hot-plug lock is held from before OPEN to the state.
 	 */
-	*err = ch->state == KVMB_CHAN_OPENING && !leaving ? -EBUSY : 0;
+	*err = ch->state == KVMB_CHAN_OPENING && !hotplug ? -EBUSY : 0;
 	if (!open && !*err)
 		ch->cpu = cpu;
 	mutex_unlock(&kvmb.lock);
 	return open;
 }
 
-int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool leaving)
+int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool hotplug)
 {
 	struct kvmb_wire_modify m = {
 		.relid = cpu_to_le32(ch->relid),
@@ -395,7 +395,7 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool leaving)
 	if (kvmb.version < KVMB_VERSION_WIN10_RS3)
 		return -EOPNOTSUPP;
 	lockdep_assert_held(&kvmb.cpu_lock);
-	if (!set_cpu_of_closed(ch, cpu, leaving, &err))
+	if (!set_cpu_of_closed(ch, cpu, hotplug, &err))
 		return err;
 	if (kvmb.version < KVMB_VERSION_IRON) { /* no answer: the old CPU takes what still comes */
 		err = kvmb_post_msg(KVMB_MSG_MODIFY, &m, sizeof(m), true);
@@ -435,13 +435,16 @@ static struct kvmb_chan *first_on_cpu(unsigned int cpu)
  */
 int kvmb_chan_leave_cpu(unsigned int cpu)
 {
-	unsigned int to = cpumask_any_but(cpu_online_mask, cpu);
 	struct kvmb_chan *ch;
+	unsigned int to;
 	int err;
 
-	if (to >= nr_cpu_ids)
+	if (cpumask_any_but(cpu_online_mask, cpu) >= nr_cpu_ids)
 		return -EBUSY;
 	while ((ch = first_on_cpu(cpu))) {
+		do { /* to all that are left in turn */
+			to = kvmb_chan_next_cpu();
+		} while (to == cpu);
 		mutex_lock(&kvmb.cpu_lock);
 		err = kvmb_chan_set_cpu(ch, to, true);
 		mutex_unlock(&kvmb.cpu_lock);
@@ -454,16 +457,36 @@ int kvmb_chan_leave_cpu(unsigned int cpu)
 	return 0;
 }
 
+/* A CPU is online again: what it had comes back. Nothing depends on it, so what does not move stays where it is */
+void kvmb_chan_back_on_cpu(unsigned int cpu)
+{
+	struct kvmb_chan *ch;
+	unsigned int relid;
+	int err = 0;
+
+	for (relid = 1; relid < KVMB_NUM_RELIDS && (!err || err == -ENODEV); relid++) {
+		mutex_lock(&kvmb.lock);
+		ch = rcu_dereference_protected(kvmb.by_relid[relid], lockdep_is_held(&kvmb.lock));
+		if (ch && (ch->home_cpu != cpu || ch->cpu == cpu || kvmb_chan_gone(ch)))
+			ch = NULL;
+		if (ch)
+			kref_get(&ch->ref);
+		mutex_unlock(&kvmb.lock);
+		if (!ch)
+			continue;
+		mutex_lock(&kvmb.cpu_lock);
+		err = kvmb_chan_set_cpu(ch, cpu, true);
+		mutex_unlock(&kvmb.cpu_lock);
+		kvmb_chan_put(ch);
+	}
+}
+
 static void kick_here(void *relid)
 {
 	kvmb_chan_interrupt((u32)(uintptr_t)relid);
 }
 
-/*
- * A CPU has switched its SynIC off. Before 5.3 a host does not say when a channel has moved, so the last interrupts may
- * have gone to that CPU and been lost, and a host that takes us for awake does not signal again: look once everywhere.
- */
-void kvmb_chan_kick_all(void)
+static void kick_all(void)
 {
 	unsigned int relid, cpu;
 	struct kvmb_chan *ch;
@@ -471,9 +494,26 @@ void kvmb_chan_kick_all(void)
 	for (relid = 1; relid < KVMB_NUM_RELIDS; relid++) {
 		rcu_read_lock();
 		ch = rcu_dereference(kvmb.by_relid[relid]);
-		cpu = ch ? ch->cpu : 0;
+		cpu = ch ? READ_ONCE(ch->cpu) : 0;
 		rcu_read_unlock();
-		if (ch) /* an interrupt too many is harmless; one CPU more than online is not called */
+		if (ch) /* an interrupt too many is harmless; a CPU that is not online is not called */
 			smp_call_function_single(cpu, kick_here, (void *)(uintptr_t)relid, 1);
 	}
+}
+
+void kvmb_chan_kick_work(struct work_struct *work)
+{
+	kick_all();
+}
+
+/*
+ * A CPU has switched its SynIC off. Before 5.3 a host does not say when a channel has moved, so the last interrupts may
+ * have gone to that CPU and been lost, and a host that takes us for awake does not signal again: look once everywhere.
+ * And once more when the host has surely read its message queue: until then it still signals that CPU.
+ */
+void kvmb_chan_cpu_gone(void)
+{
+	kick_all();
+	if (kvmb.version && kvmb.version < KVMB_VERSION_IRON)
+		schedule_delayed_work(&kvmb.kick_work, HZ);
 }

@@ -333,6 +333,7 @@ void kvmb_disconnect(bool crash)
 
 static void destroy_workqueues(void)
 {
+	cancel_delayed_work_sync(&kvmb.kick_work); /* the SynIC is off: no CPU goes any more */
 	if (kvmb.msg_wq)
 		destroy_workqueue(kvmb.msg_wq);
 	if (kvmb.dev_wq)
@@ -374,6 +375,7 @@ int kvmb_bus_start(u32 max_version, bool force)
 	INIT_LIST_HEAD(&kvmb.chans);
 	INIT_LIST_HEAD(&kvmb.waits);
 	spin_lock_init(&kvmb.wait_lock);
+	INIT_DELAYED_WORK(&kvmb.kick_work, kvmb_chan_kick_work);
 	atomic_set(&kvmb.next_gpadl, 0xe1e0f); /* as others do; any number but 0 */
 	kvmb.msg_wq = alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM | KVMB_WQ_PERCPU, 0);
 	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", WQ_FREEZABLE);

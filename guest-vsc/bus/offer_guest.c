@@ -177,6 +177,7 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 	if (!why) {
 		/* below 2.4 all interrupts go where the messages go */
 		ch->cpu = kvmb.version < KVMB_VERSION_WIN8 ? kvmb.connect_cpu : kvmb_chan_next_cpu();
+		ch->home_cpu = ch->cpu;
 		if (ch->index) {
 			kref_get(&primary->ref);
 			ch->primary = primary;

@@ -11,8 +11,8 @@
  * what it leads to sleeps. The slot is freed when the message was copied, and the host is told
  * (EOM) if it has more.
  *
- * A CPU that goes offline gives its channels to others first; the CPU that gets the control
- * messages stays.
+ * A CPU that goes offline gives its channels to others first, and gets them back when it is there again; the
+ * CPU that gets the control messages stays.
  *
  * Sources: TLFS 6.0b chapter 11; Linux 6.1 drivers/hv/hv.c, vmbus_drv.c.
  */
@@ -237,6 +237,8 @@ static int cpu_comes(unsigned int cpu)
 	return 0;
 }
 
+	if (kvmb.version && !kvmb.unloading)
+		kvmb_chan_back_on_cpu(cpu);
 static int cpu_goes(unsigned int cpu)
 {
 	struct cpu_synic *s = per_cpu_ptr(&cpu_synic, cpu);
@@ -251,7 +253,7 @@ static int cpu_goes(unsigned int cpu)
 	}
 	synic_disable();
 	cancel_work_sync(&s->msg_work);
-	kvmb_chan_kick_all();
+	kvmb_chan_cpu_gone();
 	return 0;
 }
 

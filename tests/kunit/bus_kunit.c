@@ -449,6 +449,58 @@ CASE(cpu_of_channel_that_opens_stays)
 	kvmb_chan_close(ch);
 }
 
+CASE(channels_come_back_with_their_cpu)
+{
+	struct kvmb_chan *open = offered(5, 1), *closed;
+	atomic_t calls = ATOMIC_INIT(0);
+	unsigned int cpu;
+
+	host_offer(6, &some_type, 2, 0);
+	host_offer(7, &some_type, 3, 0);
+	host_settle();
+	NEED(open && !kvmb_chan_open(open, 3, NULL, 0, count, &calls));
+	cpu = open->cpu;
+	closed = chan_of(7); /* in turn: of two CPUs the same as of 5 */
+	NEED(closed && closed->cpu == cpu);
+	cpus_read_lock();
+	CHECK_EQ(kvmb_chan_leave_cpu(cpu), 0);
+	CHECK(open->cpu != cpu && closed->cpu != cpu);
+	CHECK_EQ(host_seen(KVMB_MSG_MODIFY), 1);
+	kvmb_chan_back_on_cpu(cpu);
+	cpus_read_unlock();
+	CHECK_EQ(host_seen(KVMB_MSG_MODIFY), 2);
+	CHECK_EQ(open->cpu, cpu);
+	CHECK_EQ(closed->cpu, cpu);
+	CHECK(chan_of(6)->cpu != cpu); /* it never was there */
+	kvmb_chan_close(open);
+}
+
+CASE(channel_is_looked_at_again_after_its_cpu_went)
+{
+	static const u32 versions[] = { KVMB_VERSION_WIN10_V5, KVMB_VERSION_NEWEST };
+	atomic_t calls = ATOMIC_INIT(0);
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(versions); i++) {
+		struct kvmb_chan *ch;
+
+		CHECK_EQ(kvmb_bus_sleep(), 0);
+		host_script.max_version = versions[i];
+		CHECK_EQ(kvmb_bus_wake(), 0);
+		CHECK_EQ(kvmb_bus_protocol(), versions[i]);
+		ch = offered(5, 1);
+		NEED(ch && !kvmb_chan_open(ch, 3, NULL, 0, count, &calls));
+		atomic_set(&calls, 0);
+		kvmb_chan_cpu_gone();
+		CHECK_EQ(atomic_read(&calls), 1);
+		flush_delayed_work(&kvmb.kick_work); /* the host may have signalled the old CPU meanwhile, if it does not answer */
+		CHECK_EQ(atomic_read(&calls), versions[i] < KVMB_VERSION_IRON ? 2 : 1);
+		kvmb_chan_close(ch);
+		host_take_back(5);
+		host_settle();
+	}
+}
+
 /* ---- sub-channels ---- */
 
 static struct sub_watch {
@@ -750,6 +802,8 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(a_long_page_list_arrives_whole),
 	KUNIT_CASE(channels_move_to_another_cpu_as_the_host_allows),
 	KUNIT_CASE(cpu_of_channel_that_opens_stays),
+	KUNIT_CASE(channels_come_back_with_their_cpu),
+	KUNIT_CASE(channel_is_looked_at_again_after_its_cpu_went),
 	KUNIT_CASE(sub_channel_watch_ends_before_its_owner),
 	KUNIT_CASE(devices_are_found_again_after_a_sleep),
 	KUNIT_CASE(a_host_that_does_not_answer_after_a_sleep_has_no_devices),
