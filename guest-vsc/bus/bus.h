@@ -139,7 +139,7 @@ struct kvmb_driver {
 int kvmb_driver_register(struct kvmb_driver *drv, struct module *owner);
 void kvmb_driver_unregister(struct kvmb_driver *drv);
 
-/** kvmb_ref_time() - The host's reference counter, 100 ns since the VM started. Context: any. */
+/** kvmb_ref_time() - The host's reference counter, 100 ns since the VM started; where it has none, since boot. Context: any. */
 u64 kvmb_ref_time(void);
 
 /** kvmb_bus_protocol() - Negotiated version, major << 16 | minor */

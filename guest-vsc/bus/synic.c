@@ -19,6 +19,7 @@
 #include <linux/cpu.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 
 #include "guest-vsc/bus/bus_priv.h"
 #include "guest-vsc/compat/compat.h"
@@ -80,6 +81,8 @@ u64 kvmb_ref_time(void)
 {
 	u64 t;
 
+	if (!(ms_hyperv.features & HV_FEAT_A_REF_COUNT))
+		return ktime_get_boottime_ns() / 100;
 	kvmb_rdmsr(KVMB_MSR_TIME_REF_COUNT, t);
 	return t;
 }
@@ -234,11 +237,11 @@ void kvmb_synic_wake(void)
 static int cpu_comes(unsigned int cpu)
 {
 	synic_enable(per_cpu_ptr(&cpu_synic, cpu));
+	if (kvmb.version && !kvmb.unloading)
+		kvmb_chan_back_on_cpu(cpu);
 	return 0;
 }
 
-	if (kvmb.version && !kvmb.unloading)
-		kvmb_chan_back_on_cpu(cpu);
 static int cpu_goes(unsigned int cpu)
 {
 	struct cpu_synic *s = per_cpu_ptr(&cpu_synic, cpu);
