@@ -130,6 +130,16 @@ struct kvmb_driver {
 	struct device_driver driver;	/* the bus fills it */
 };
 
+/*
+ * Bus and drivers are modules of their own that share the structs above, and one of them may be older: kvmb_bus in an
+ * initramfs, say. Kernels without MODVERSIONS would load them all the same. So the symbol that every driver needs has a
+ * sum of the shared headers in its name, which Kbuild gives.
+ */
+#ifndef KVMB_ABI
+#define KVMB_ABI 0
+#endif
+#define kvmb_driver_register __PASTE(kvmb_driver_register_, KVMB_ABI)
+
 /**
  * kvmb_driver_register() - Announce a driver; probes the devices that it fits
  * @drv:   static
