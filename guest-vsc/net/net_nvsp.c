@@ -460,7 +460,8 @@ int kvmb_net_start(struct net_nic *nic)
 		return err;
 	}
 	smp_store_release(&nic->sending, true);
-	schedule_delayed_work(&nic->sub_work, 0);
+	/* waits while tasks are frozen, as dev_wq does: after an aborted hibernation no sub-channel would come in its time */
+	queue_delayed_work(system_freezable_wq, &nic->sub_work, 0);
 	return 0;
 }
 
