@@ -69,7 +69,7 @@ static void ic_work(struct work_struct *work)
 	while (!kvmb_recv(ic->ch, ic->buf, sizeof(ic->buf), &pkt)) {
 		/* a host that never stops asking does not keep who waits for this work to end */
 		if (++n > BUDGET) {
-			queue_work(system_wq, work);
+			schedule_work(work);
 			return;
 		}
 		if (pkt.type != KVMB_PKT_INBAND)
@@ -89,7 +89,7 @@ static void ic_callback(void *ctx)
 {
 	struct kvmb_ic *ic = ctx;
 
-	queue_work(system_wq, &ic->work);
+	schedule_work(&ic->work);
 }
 
 static int ic_probe(struct kvmb_device *dev)

@@ -6,7 +6,7 @@
  *
  * The host tells its time together with what the reference counter showed (4.0), or how long
  * the message took at most (1.0, 3.0). SYNC sets the clock: after boot, after a pause. SAMPLEs
- * are kept for the PTP clock "kvmbus", which a time daemon may follow; it answers with the last
+ * are kept for the PTP clock "hyperv", which a time daemon may follow; it answers with the last
  * sample carried forward by the reference counter, and with an error when that is older than
  * ten minutes.
  */
