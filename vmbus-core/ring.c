@@ -91,6 +91,8 @@ static int fetch_free(struct kvmb_ring *r, u32 *bytes)
 int kvmb_ring_peek(struct kvmb_ring *r, void *buf, u32 size, struct kvmb_pkt *pkt)
 {
 	struct kvmb_wire_pkt desc;
+	u64 words[sizeof(desc) / sizeof(u64)];
+	const u64 *from;
 	u32 avail, len;
 	int err;
 
@@ -105,8 +107,11 @@ int kvmb_ring_peek(struct kvmb_ring *r, void *buf, u32 size, struct kvmb_pkt *pk
 	if (avail < sizeof(desc) + KVMB_PKT_TRAILER || size < sizeof(desc))
 		return -EPROTO;
 
-	/* the length is fetched once; the copy below is checked against this copy of it */
-	memcpy(&desc, __unshare(r->data + r->index), sizeof(desc));
+	/* fetched once, which a plain memcpy() does not promise; indices are multiples of 8 */
+	from = __unshare(r->data + r->index);
+	words[0] = READ_ONCE(from[0]);
+	words[1] = READ_ONCE(from[1]);
+	memcpy(&desc, words, sizeof(desc));
 	len = (u32)le16_to_cpu(desc.len8) * 8;
 	if (len < sizeof(desc) || len > avail - KVMB_PKT_TRAILER)
 		return -EPROTO;
