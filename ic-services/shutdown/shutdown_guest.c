@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shutdown, guest half: the host asks for power-off or reboot, user space does it.
+ * Shutdown, guest half: the host asks for power-off, reboot or hibernation, user space does it.
  *
- * The answer goes out first: once the guest is on its way down nobody sends it.
+ * The answer goes out first: once the guest is on its way down nobody sends it. Hibernation is asked for by a uevent of
+ * the device, EVENT=hibernate, as in-tree; packaging/70-kvmbus-guest.rules hears it.
  */
 #include <linux/reboot.h>
 #include <linux/slab.h>
+#include <asm/mshyperv.h>
 
 #include "ic-services/ic_guest.h"
 
 static const u32 versions[] = { KVMB_IC_VERSION(3, 2), KVMB_IC_VERSION(3, 1),
 				KVMB_IC_VERSION(3, 0), KVMB_IC_VERSION(1, 0) };
 
-enum what { NOTHING, POWEROFF, REBOOT };
+enum what { NOTHING, POWEROFF, REBOOT, HIBERNATE };
 
 static int start(struct kvmb_ic *ic)
 {
@@ -36,13 +38,21 @@ static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 	case KVMB_SHUTDOWN_RESTART | KVMB_SHUTDOWN_FORCE:
 		ic->priv = (void *)REBOOT;
 		return KVMB_IC_STATUS_OK;
-	default: /* hibernation, and what we do not know */
+	case KVMB_SHUTDOWN_HIBERNATE:
+	case KVMB_SHUTDOWN_HIBERNATE | KVMB_SHUTDOWN_FORCE:
+		/* a machine without ACPI's S4 may be another one when it wakes */
+		if (!IS_ENABLED(CONFIG_HIBERNATION) || !hv_is_hibernation_supported())
+			return KVMB_IC_STATUS_FAIL;
+		ic->priv = (void *)HIBERNATE;
+		return KVMB_IC_STATUS_OK;
+	default: /* what we do not know */
 		return KVMB_IC_STATUS_FAIL;
 	}
 }
 
 static void answered(struct kvmb_ic *ic)
 {
+	char *event[] = { "EVENT=hibernate", NULL };
 	enum what what = (enum what)(unsigned long)ic->priv;
 
 	ic->priv = (void *)NOTHING;
@@ -50,6 +60,8 @@ static void answered(struct kvmb_ic *ic)
 		orderly_poweroff(true);
 	else if (what == REBOOT)
 		orderly_reboot();
+	else if (what == HIBERNATE)
+		kobject_uevent_env(&ic->ch->dev->dev.kobj, KOBJ_CHANGE, event);
 }
 
 const struct kvmb_ic_service kvmb_shutdown_service = {

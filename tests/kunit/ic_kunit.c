@@ -3,6 +3,7 @@
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/timekeeping.h>
+#include <asm/mshyperv.h>
 
 #include "tests/kunit/kunit_case.h"
 #include "tests/kunit/script_host.h"
@@ -143,6 +144,28 @@ CASE(a_shutdown_that_is_none_is_refused)
 	CHECK(!request(buf, kvmb_icmsg_build(buf, &m)));
 }
 
+CASE(hibernation_is_promised_where_it_can_be)
+{
+	struct kvmb_icmsg m = { .type = KVMB_IC_SHUTDOWN, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(3, 2),
+				.flags = 3 }, a;
+	static struct kvmb_wire_shutdown s;
+	u8 buf[128] __aligned(8);
+	u32 flags;
+
+	plug_in(&shutdown_type);
+	CHECK_EQ(negotiate(KVMB_IC_VERSION(3, 2)), KVMB_IC_VERSION(3, 2));
+	m.payload = (u8 *)&s;
+	m.size = offsetof(struct kvmb_wire_shutdown, message);
+	for (flags = KVMB_SHUTDOWN_HIBERNATE; flags < 8; flags++) {
+		bool may = flags < 6 && hv_is_hibernation_supported(); /* and not with a restart */
+
+		s.flags = cpu_to_le32(flags);
+		CHECK(request(buf, kvmb_icmsg_build(buf, &m)));
+		CHECK_EQ(kvmb_icmsg_parse(got.buf, got.len, &a), 0);
+		CHECK_ROW(a.status, may ? KVMB_IC_STATUS_OK : KVMB_IC_STATUS_FAIL, flags);
+	}
+}
+
 CASE(the_clock_is_set_when_the_host_says_so_and_only_then)
 {
 	struct kvmb_icmsg m = { .type = KVMB_IC_TIMESYNC, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(4, 0),
@@ -183,6 +206,7 @@ static struct kunit_case ic_cases[] = {
 	KUNIT_CASE(versions_that_nobody_speaks_are_said_so),
 	KUNIT_CASE(what_breaks_the_framing_has_no_answer),
 	KUNIT_CASE(a_shutdown_that_is_none_is_refused),
+	KUNIT_CASE(hibernation_is_promised_where_it_can_be),
 	KUNIT_CASE(the_clock_is_set_when_the_host_says_so_and_only_then),
 	{}
 };

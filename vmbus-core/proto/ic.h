@@ -32,6 +32,7 @@ static_assert(sizeof(struct kvmb_wire_heartbeat) == 40, "heartbeat_msg_data");
 
 #define KVMB_SHUTDOWN_FORCE 1u
 #define KVMB_SHUTDOWN_RESTART 2u
+#define KVMB_SHUTDOWN_HIBERNATE 4u /* since 3.2: Linux 6.1 drivers/hv/hv_util.c */
 #define KVMB_SHUTDOWN_REASON_PLANNED 0x80000000u
 struct kvmb_wire_shutdown {
 	__le32 reason;
