@@ -34,8 +34,9 @@ check-tsan: ## the same under TSan: our own races; what the guest does to its me
 	@[ -e build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Dbuildtype=debugoptimized -Dc_args=-Wno-tsan >/dev/null
 	@ninja -C build-tsan --quiet && meson test -C build-tsan --quiet --print-errorlogs
 
-check-layers: ## the arrows between the rooms
+check-layers: ## the arrows between the rooms; names of disks
 	@tests/checks/layers.sh
+	@tests/checks/disk-names.sh
 
 check-docs: ## names that the documents quote exist
 	@tests/checks/docs.sh
