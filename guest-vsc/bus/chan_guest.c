@@ -390,11 +390,11 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool hotplug)
 	struct kvmb_wire_modify_response r;
 	int err;
 
+	lockdep_assert_held(&kvmb.cpu_lock);
 	if (ch->cpu == cpu)
 		return 0;
 	if (kvmb.version < KVMB_VERSION_WIN10_RS3)
 		return -EOPNOTSUPP;
-	lockdep_assert_held(&kvmb.cpu_lock);
 	if (!set_cpu_of_closed(ch, cpu, hotplug, &err))
 		return err;
 	if (kvmb.version < KVMB_VERSION_IRON) { /* no answer: the old CPU takes what still comes */

@@ -101,6 +101,7 @@ static struct kvmb_chan *find_primary(const struct kvmb_wire_offer *m)
 {
 	struct kvmb_chan *ch;
 
+	lockdep_assert_held(&kvmb.lock);
 	list_for_each_entry(ch, &kvmb.chans, entry) {
 		if (!ch->primary && !kvmb_chan_gone(ch) && kvmb_guid_equal(&ch->type, &m->type) &&
 		    kvmb_guid_equal(&ch->instance, &m->instance))

@@ -56,6 +56,7 @@ int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len)
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
 	u32 off = offset_in_page(msg), pages = (off + len + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE;
 
+	lockdep_assert_held(&nic->ctl_lock);
 	if (pages > 2)
 		return -EMSGSIZE;
 	h.r.byte_offset = cpu_to_le32(off);
@@ -167,6 +168,8 @@ static int open_queue(struct net_nic *nic, struct kvmb_chan *ch, unsigned int in
 	u32 i;
 	int err = -ENOMEM;
 
+	if (index) /* the primary's: RTNL, and no other yet */
+		lockdep_assert_held(&nic->chan_lock);
 	if (!q)
 		return -ENOMEM;
 	q->nic = nic;
@@ -436,6 +439,7 @@ int kvmb_net_start(struct net_nic *nic)
 {
 	int err;
 
+	ASSERT_RTNL();
 	nic->closing = false;
 	nic->rndis_up = false;
 	nic->epoch++;
@@ -470,6 +474,7 @@ void kvmb_net_stop(struct net_nic *nic)
 {
 	int i;
 
+	ASSERT_RTNL();
 	mutex_lock(&nic->chan_lock);
 	nic->closing = true;
 	mutex_unlock(&nic->chan_lock);

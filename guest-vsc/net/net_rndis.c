@@ -34,6 +34,7 @@ static int converse(struct net_nic *nic, struct ctl_request *r, u32 type, u32 le
 	bool sent;
 	int err;
 
+	lockdep_assert_held(&nic->ctl_lock);
 	id += !id;
 	r->h.type = cpu_to_le32(type);
 	r->h.len = cpu_to_le32(len);
