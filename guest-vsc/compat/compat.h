@@ -12,6 +12,7 @@
 #include <linux/device.h>
 #include <linux/etherdevice.h>
 #include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
 #include <linux/version.h>
 #include <asm/mshyperv.h>
 #include <scsi/scsi_cmnd.h>
@@ -116,6 +117,16 @@ static inline void kvmb_set_hw_addr(struct net_device *dev, const u8 *addr)
 static inline void kvmb_set_hw_addr(struct net_device *dev, const u8 *addr)
 {
 	eth_hw_addr_set(dev, addr);
+}
+#endif
+
+/* 5.11: peers are told under RTNL too */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+static inline void __netdev_notify_peers(struct net_device *dev)
+{
+	ASSERT_RTNL();
+	call_netdevice_notifiers(NETDEV_NOTIFY_PEERS, dev);
+	call_netdevice_notifiers(NETDEV_RESEND_IGMP, dev);
 }
 #endif
 
