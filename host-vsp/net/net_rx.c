@@ -119,7 +119,7 @@ void net_send_control(struct net_queue *q)
 	u16 s;
 
 	for (;;) {
-		if (!q->reply_len && r->initialised)
+		if (!q->reply_len && r->initialised && q->n->recv.gpadl)
 			tell_link(q);
 		if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free || !net_rx_flush(q))
 			return;

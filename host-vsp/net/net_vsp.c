@@ -335,6 +335,7 @@ static void handle_nvsp(struct net_queue *q, const struct kvmb_pkt *pkt,
 		net_complete(q, pkt->trans_id, answer ? &a : NULL, false);
 	if (!had && q->n->num_subs)
 		offer_subs(q);
+	net_send_control(q); /* what had to wait for a buffer */
 }
 
 /* ---- RNDIS ---- */

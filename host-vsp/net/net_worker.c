@@ -39,9 +39,11 @@ enum { UD_SIGNAL, UD_KICK, UD_BACKEND };
 
 enum drained { RING_EMPTY, RING_BLOCKED, RING_MORE };
 
+/* Without a receive buffer an answer has no place to go to, and what stands behind may be the buffer. */
 static bool accepting(const struct net_queue *q)
 {
-	return !q->stopping && !q->failed && !q->held && !q->full && !q->tx_ns && !q->reply_len;
+	return !q->stopping && !q->failed && !q->held && !q->full && !q->tx_ns &&
+	       !(q->reply_len && q->n->recv.gpadl);
 }
 
 static u32 size_in_ring(const struct kvmb_pkt *pkt)
@@ -293,6 +295,9 @@ static enum drained turn(struct net_queue *q, u32 *work)
 
 	net_slot_enter(q->slot);
 	renew_backend(q);
+	/* what is gone may never say that it takes more: on a dead wire frames are lost, and nothing waits */
+	if (q->full && __atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE))
+		q->full = false;
 	if (q->tx_ns && kvmb_mono_ns() >= q->tx_ns)
 		q->tx_ns = 0;
 	net_flush_held(q);
@@ -305,6 +310,7 @@ static enum drained turn(struct net_queue *q, u32 *work)
 		if (ring == RING_BLOCKED && accepting(q))
 			ring = RING_MORE;
 	}
+	net_rx_flush(q); /* what the ring had no room for: the guest has told that it has read */
 	more = net_rx(q);
 	net_tx_commit(q);
 	publish(q);

@@ -345,6 +345,115 @@ static void a_packet_of_countless_messages_is_refused(void **state)
 	assert_true(counts().tx_dropped[KVMB_DROP_SIZE] <= 8 * KVMB_RNDIS_PACKETS_MAX);
 }
 
+/* The guest reads nothing until only @room bytes are left of its ring. Return: completions that it has not read. */
+static u32 fill_ring(u32 room)
+{
+	u8 frame[200];
+	u32 n = 0, i, len = message(NO_PPI, 0, frame, tcp4(frame, mac, other, 40)); /* not its address: dropped */
+
+	for (; c.rx.size - kvmb_ring_used(&c.rx, false) > room; n++) {
+		post(&c, len);
+		for (i = 0; i < 2000 && kvmb_ring_used(&c.rx, false) < (n + 1) * 64; i++)
+			usleep(100);
+		assert_int_equal(kvmb_ring_used(&c.rx, false), (n + 1) * 64);
+	}
+	return n;
+}
+
+/* There is room for the packet's completion, but not for the answer: that comes when there is. */
+static void an_answer_waits_for_room_in_the_ring(void **state)
+{
+	u8 frame[200];
+	u32 off, len, n;
+	struct got g;
+
+	(void)state;
+	bring_up();
+	n = fill_ring(128);
+	post_query(KVMB_OID_GEN_LINK_SPEED);
+	usleep(20000);
+	while (n--)
+		assert_int_equal(status_on(&c), KVMB_NVSP_STAT_SUCCESS);
+	assert_int_equal(status_on(&c), KVMB_NVSP_STAT_SUCCESS);
+	give_back(kept(&off, &len));
+	assert_int_equal(len, 28);
+	arrive(0, &plain, frame, tcp4(frame, mac, other, 40));
+	assert_true(frame_on(&c, &g));
+}
+
+/* The same with a frame, when no other comes after it. */
+static void a_frame_waits_for_room_in_the_ring(void **state)
+{
+	u8 frame[200];
+	struct got g;
+	u32 n;
+
+	(void)state;
+	bring_up();
+	n = fill_ring(64);
+	arrive(0, &plain, frame, tcp4(frame, mac, other, 40));
+	usleep(20000);
+	while (n--)
+		assert_int_equal(status_on(&c), KVMB_NVSP_STAT_SUCCESS);
+	assert_true(frame_on(&c, &g));
+	assert_int_equal(g.len, 94);
+}
+
+/* What cannot be answered yet, for lack of a receive buffer, does not keep the guest from giving one. */
+static void a_buffer_comes_after_the_first_question(void **state)
+{
+	struct kvmb_wire_nvsp m;
+	u32 off, len;
+
+	(void)state;
+	assert_int_equal(ask_init(KVMB_NVSP_V61), KVMB_NVSP_STAT_SUCCESS);
+	post_query(KVMB_OID_GEN_LINK_SPEED);
+	assert_int_equal(status_on(&c), KVMB_NVSP_STAT_SUCCESS);
+	assert_int_equal(ask_recv_buf(recv_gpadl, &m), KVMB_NVSP_STAT_SUCCESS);
+	assert_int_not_equal(kept(&off, &len), 0);
+}
+
+/* Nor does news of the link while there is none, between two buffers. */
+static void a_link_may_change_between_two_buffers(void **state)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_REVOKE_RECV_BUF) };
+	struct kvmb_pkt pkt;
+	u32 off, len;
+
+	(void)state;
+	bring_up();
+	fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m));
+	assert_int_equal(recv_pkt(&pkt), 0);
+	kvmb_net_set_link(nic, false);
+	usleep(20000);
+	assert_int_equal(ask_recv_buf(recv_gpadl, &m), KVMB_NVSP_STAT_SUCCESS);
+	assert_int_not_equal(kept(&off, &len), 0);
+}
+
+/* A backend that takes no more ends, and nobody hangs up (a child of passt's may have its socket): nothing waits for it. */
+static void what_waits_for_a_backend_ends_with_it(void **state)
+{
+	u32 i, len, completed = 0;
+	struct kvmb_pkt pkt;
+	u8 frame[1200];
+
+	(void)state;
+	bring_up();
+	len = message(NO_PPI, 0, frame, tcp4(frame, other, mac, 1000));
+	do {
+		post(&c, len);
+		for (i = 0; i < 200 && !kvmb_ring_readable(&c.rx); i++)
+			usleep(1000);
+	} while (kvmb_ring_readable(&c.rx) && status_on(&c) == KVMB_NVSP_STAT_SUCCESS);
+	post_query(KVMB_OID_GEN_LINK_SPEED);
+	__atomic_store_n(&nic->backend_gone, true, __ATOMIC_RELEASE); /* as net_nic.c on_news() */
+	kvmb_net_set_link(nic, true);
+	while (completed < 2 && !recv_pkt(&pkt)) /* news of the link comes, too */
+		completed += pkt.type == KVMB_PKT_COMPLETION;
+	assert_int_equal(completed, 2);
+	assert_int_equal(counts().tx_dropped[KVMB_DROP_LINK], 1);
+}
+
 #define WITH(name, how) cmocka_unit_test_setup_teardown(name, how, teardown)
 
 int main(void)
@@ -356,6 +465,9 @@ int main(void)
 		T(a_completion_that_is_asked_for_comes), WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
 		WITH(one_queue_has_an_rss_table_too, setup_spoof), T(without_descriptors_the_open_fails),
 		T(sub_channels_close_under_control_traffic), T(a_packet_of_countless_messages_is_refused),
+		T(an_answer_waits_for_room_in_the_ring), T(a_frame_waits_for_room_in_the_ring),
+		T(a_buffer_comes_after_the_first_question), T(a_link_may_change_between_two_buffers),
+		T(what_waits_for_a_backend_ends_with_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
