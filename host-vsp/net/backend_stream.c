@@ -22,6 +22,7 @@
 #include "lib/util.h"
 
 #define FRAME_MAX 65535u
+#define SKIP_MAX 131072u /* longer than this is no frame: the other end has lost its way, or lies */
 
 static int send_rest(struct kvmb_stream *s)
 {
@@ -153,6 +154,8 @@ ssize_t kvmb_stream_recv(struct kvmb_net_backend *b, unsigned int q, struct virt
 		if (!s->skip && have >= sizeof(word)) {
 			memcpy(&word, s->in + s->in_off, sizeof(word));
 			len = ntohl(word);
+			if (len > SKIP_MAX)
+				return -EPIPE;
 			if (len > iov_bytes(iov, num)) {
 				s->in_off += sizeof(word);
 				s->skip = len;

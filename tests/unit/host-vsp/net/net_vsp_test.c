@@ -300,6 +300,23 @@ static void withheld_and_doubled_completions_cost_nobody_else(void **state)
 	assert_int_equal(i, of_first);
 }
 
+/* What says that it is longer than any frame is no stream of frames; thrown away, it would keep the queue's lock. */
+static void a_frame_of_gigabytes_ends_the_backend(void **state)
+{
+	static const u8 endless[65536] = { 0xff, 0xff, 0xff, 0xff };
+	struct kvmb_net_info info = { .connected = true };
+	u32 i;
+
+	(void)state;
+	bring_up();
+	for (i = 0; i < 2000 && info.connected; i++) {
+		send(wire, endless, sizeof(endless), MSG_DONTWAIT | MSG_NOSIGNAL);
+		usleep(1000);
+		kvmb_net_get_info(nic, &info);
+	}
+	assert_false(info.connected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +325,7 @@ int main(void)
 		T(a_vlan_tag_is_put_into_the_frame), T(rndis_lies_are_dropped_with_a_status),
 		T(ppi_lies_do_not_loop), T(sections_out_of_range_are_refused),
 		T(frames_come_in_and_sections_return), T(withheld_and_doubled_completions_cost_nobody_else),
+		T(a_frame_of_gigabytes_ends_the_backend),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
