@@ -23,6 +23,7 @@
 #include "vmm/vm.h"
 
 #define XSAVE_MIN 4096u /* struct kvm_xsave as it once was */
+#define IO_MSRS 128u	/* at once; KVM takes less than 256 (MAX_IO_MSRS) */
 
 struct vcpu_power_on {
 	struct kvm_sregs sregs;
@@ -113,36 +114,58 @@ static int find_msrs(struct vcpu *v)
 	return 0;
 }
 
-/* The others have the same ones, with values of their own. */
-static int copy_msrs(struct vcpu *v, const struct kvm_msrs *first)
+/*
+ * Read or write those from all[from] on, as many as KVM takes at once. It stops at the first that it refuses.
+ * Return: how many it did, with what it read in @some; *@asked: of so many.
+ */
+static u32 some_msrs(struct vcpu *v, unsigned long request, const struct kvm_msrs *all, u32 from,
+		     struct kvm_msrs *some, u32 *asked)
 {
-	size_t size = sizeof(*first) + first->nmsrs * sizeof(first->entries[0]);
+	int n;
 
-	v->on->msrs = kvmb_xzalloc(size);
-	memcpy(v->on->msrs, first, size);
-	return ioctl(v->fd, KVM_GET_MSRS, v->on->msrs) == (int)first->nmsrs ? 0 : -EIO;
+	*asked = some->nmsrs = KVMB_MIN(all->nmsrs - from, IO_MSRS);
+	memcpy(some->entries, all->entries + from, some->nmsrs * sizeof(some->entries[0]));
+	n = ioctl(v->fd, request, some);
+	return (u32)KVMB_MAX(n, 0);
 }
 
-/* KVM stops at the first that it refuses; that one is said, and the rest is written all the same. */
+static struct kvm_msrs *new_msrs(u32 max)
+{
+	return kvmb_xzalloc(sizeof(struct kvm_msrs) + max * sizeof(struct kvm_msr_entry));
+}
+
+/* The others have the same ones, with values of their own. One that this one does not have is left out. */
+static void copy_msrs(struct vcpu *v, const struct kvm_msrs *first)
+{
+	struct kvm_msrs *m = v->on->msrs = new_msrs(first->nmsrs), *some = new_msrs(IO_MSRS);
+	u32 i = 0, n, asked;
+
+	while (i < first->nmsrs) {
+		n = some_msrs(v, KVM_GET_MSRS, first, i, some, &asked);
+		memcpy(m->entries + m->nmsrs, some->entries, n * sizeof(m->entries[0]));
+		m->nmsrs += n;
+		i += n + (n < asked);
+	}
+	free(some);
+}
+
+/* What KVM refuses is said, and the rest is written all the same. */
 static void write_msrs(struct vcpu *v)
 {
 	const struct kvm_msrs *all = v->on->msrs;
-	struct kvm_msrs *m = kvmb_xzalloc(sizeof(*m) + all->nmsrs * sizeof(m->entries[0]));
-	u32 done = 0;
-	int n;
+	struct kvm_msrs *some = new_msrs(IO_MSRS);
+	u32 i = 0, n, asked;
 
-	while (done < all->nmsrs) {
-		m->nmsrs = all->nmsrs - done;
-		memcpy(m->entries, all->entries + done, m->nmsrs * sizeof(m->entries[0]));
-		n = ioctl(v->fd, KVM_SET_MSRS, m);
-		done += (u32)KVMB_MAX(n, 0);
-		if (done == all->nmsrs)
-			break;
+	while (i < all->nmsrs) {
+		n = some_msrs(v, KVM_SET_MSRS, all, i, some, &asked);
+		i += n;
+		if (n == asked)
+			continue;
 		kvmb_warn_ratelimited(v->vm->cfg.name, "vCPU %u: register %#x keeps what the guest wrote", v->index,
-				      all->entries[done].index);
-		done++;
+				      all->entries[i].index);
+		i++;
 	}
-	free(m);
+	free(some);
 }
 
 /* ---- time ---- */
@@ -209,7 +232,10 @@ int vcpu_save_power_on(struct vcpu *v)
 	save_xsave(v);
 	save_nested(v);
 	on->has_tsc_offset = !tsc_offset(v, KVM_GET_DEVICE_ATTR, &on->tsc_offset);
-	return v->index ? copy_msrs(v, v->vm->vcpus[0].on->msrs) : find_msrs(v);
+	if (!v->index)
+		return find_msrs(v);
+	copy_msrs(v, v->vm->vcpus[0].on->msrs);
+	return 0;
 }
 
 void vcpu_free_power_on(struct vcpu *v)

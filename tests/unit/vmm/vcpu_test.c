@@ -19,10 +19,13 @@
 #define READ_ONLY 0xcdu	       /* can be read, and refuses every write */
 #define STUBBORN 0x48u	       /* SPEC_CTRL: refuses once the guest has touched it */
 
+#define MORE 0x5000u	       /* and many more, each as good as another */
+#define NUM_MORE 300u
+
 static const u32 listed[] = { 0x10, 0x174, READ_ONLY, 0xc0000102, UNREADABLE, STUBBORN, 0x38f, 0x40000010, 0x40000106 };
 
 struct kvm { /* one vCPU's registers, as KVM has them */
-	struct { u32 index; u64 value; } msrs[64];
+	struct { u32 index; u64 value; } msrs[512];
 	u32 num_msrs;
 	struct kvm_sregs sregs;
 	struct kvm_lapic_state lapic;
@@ -43,6 +46,7 @@ struct kvm { /* one vCPU's registers, as KVM has them */
 };
 
 static struct kvm kvm[2];
+static u32 lacking; /* by the second CPU */
 static struct vm vm;
 static struct vcpu vcpus[2];
 
@@ -68,7 +72,8 @@ static int get_msrs(struct kvm *k, struct kvm_msrs *m)
 {
 	u32 i;
 
-	for (i = 0; i < m->nmsrs && m->entries[i].index != UNREADABLE; i++)
+	for (i = 0; i < m->nmsrs && m->entries[i].index != UNREADABLE &&
+		    !(k == &kvm[1] && m->entries[i].index == lacking); i++)
 		m->entries[i].data = *msr(k, m->entries[i].index);
 	return (int)i;
 }
@@ -126,14 +131,16 @@ static int tsc(struct kvm *k, unsigned long request, const struct kvm_device_att
 
 static int list_msrs(struct kvm_msr_list *l)
 {
-	u32 room = l->nmsrs;
+	u32 room = l->nmsrs, i;
 
-	l->nmsrs = ARRAY_SIZE(listed);
+	l->nmsrs = ARRAY_SIZE(listed) + NUM_MORE;
 	if (room < l->nmsrs) {
 		errno = E2BIG;
 		return -1;
 	}
 	memcpy(l->indices, listed, sizeof(listed));
+	for (i = 0; i < NUM_MORE; i++)
+		l->indices[ARRAY_SIZE(listed) + i] = MORE + i;
 	return 0;
 }
 
@@ -177,9 +184,12 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 	case KVM_GET_MSR_INDEX_LIST:
 		return list_msrs(arg);
 	case KVM_GET_MSRS:
-		return get_msrs(k, arg);
 	case KVM_SET_MSRS:
-		return set_msrs(k, arg);
+		if (((struct kvm_msrs *)arg)->nmsrs >= 256) {
+			errno = E2BIG;
+			return -1;
+		}
+		return request == KVM_GET_MSRS ? get_msrs(k, arg) : set_msrs(k, arg);
 	case KVM_GET_DEVICE_ATTR:
 	case KVM_SET_DEVICE_ATTR:
 		return tsc(k, request, arg);
@@ -372,11 +382,37 @@ static void a_reset_keeps_what_pauses_took(void **state)
 	}
 }
 
+static int setup_odd(void **state)
+{
+	lacking = 0xc0000102;
+	return setup(state);
+}
+
+static int teardown_odd(void **state)
+{
+	lacking = 0;
+	return teardown(state);
+}
+
+/* No VM fails to start for one register; the others are brought back all the same. */
+static void a_cpu_without_a_register_of_the_first_s_starts(void **state)
+{
+	u64 before = *msr(&kvm[1], 0x174), mtrr = *msr(&kvm[1], 0x200);
+
+	(void)state;
+	live(&kvm[1]);
+	assert_int_equal(vcpu_reset(&vcpus[1]), 0);
+	assert_int_equal(*msr(&kvm[1], 0x174), before);
+	assert_int_equal(*msr(&kvm[1], 0x200), mtrr);
+	assert_int_equal(*msr(&kvm[1], lacking), lacking * 3ull); /* never touched */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(an_exit_is_completed_before_a_reset), T(a_reset_brings_every_register_back),
 		T(a_reset_keeps_what_pauses_took),
+		cmocka_unit_test_setup_teardown(a_cpu_without_a_register_of_the_first_s_starts, setup_odd, teardown_odd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
