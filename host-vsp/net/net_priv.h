@@ -216,6 +216,8 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	u32 backend_epoch;
 	bool readable;		/* it may have a frame */
 	bool full;		/* it takes no more frames until it is writable */
+	bool deaf;		/* for so long now that frames are dropped */
+	u64 deaf_ns;		/* full: when it will be that; 0 = not set */
 
 	/* out */
 	u32 num_heads;		/* heads in use, frames not committed */

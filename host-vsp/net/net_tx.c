@@ -225,7 +225,7 @@ static int send_frame(struct net_queue *q, const struct iovec *iov, int num, u64
 
 /*
  * All data messages of one packet. Return: 0; -EAGAIN when the backend is full before anything
- * was sent: the packet stays in the ring. A packet that is wrong is completed with a status.
+ * was sent, and does not hang: the packet stays in the ring. A packet that is wrong is completed with a status.
  */
 int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m)
 {
@@ -252,9 +252,9 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 		}
 		if (send_frame(q, iov, num, (u64)off + f.data_offset, &f)) {
 			q->full = true;
-			if (!off)
+			if (!off && !q->deaf)
 				return -EAGAIN;
-			drop(q, KVMB_DROP_BACKEND); /* later frames of a batch: as a full wire would */
+			drop(q, KVMB_DROP_BACKEND); /* it hangs, or later frames of a batch: as a full wire would */
 		}
 		off += f.msg_len;
 	}

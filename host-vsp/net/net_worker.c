@@ -34,6 +34,7 @@
 #define POLL_STEP_NS 2000u /* between two looks at the descriptors while polling the ring */
 #define AHEAD_BUDGET 1024  /* packets a turn that are looked at behind one that waits */
 #define HUNGRY_NS 1000000u /* between two looks for completions behind it */
+#define DEAF_NS 1000000000u /* a backend that takes nothing for so long may never do */
 
 enum { UD_SIGNAL, UD_KICK, UD_BACKEND };
 
@@ -42,7 +43,7 @@ enum drained { RING_EMPTY, RING_BLOCKED, RING_MORE };
 /* Without a receive buffer an answer has no place to go to, and what stands behind may be the buffer. */
 static bool accepting(const struct net_queue *q)
 {
-	return !q->stopping && !q->failed && !q->held && !q->full && !q->tx_ns &&
+	return !q->stopping && !q->failed && !q->held && (!q->full || q->deaf) && !q->tx_ns &&
 	       !(q->reply_len && q->n->recv.gpadl);
 }
 
@@ -198,6 +199,7 @@ static void on_backend(struct net_queue *q, u32 events)
 	if (events & EPOLLOUT && q->full) {
 		err = b->ops->commit(b, q->index);
 		q->full = err == -EAGAIN;
+		q->deaf_ns = 0; /* it has taken something */
 		if (err && err != -EAGAIN)
 			net_backend_lost(q);
 	}
@@ -205,6 +207,17 @@ static void on_backend(struct net_queue *q, u32 events)
 		q->readable = true;
 	else if (events & (EPOLLHUP | EPOLLERR))
 		net_backend_lost(q);
+}
+
+/*
+ * A backend that takes nothing for a while hangs, and may do so for ever. Then frames are lost, as on any wire: the
+ * guest's control messages stand behind them, and the guest may hold locks of its own until they are answered.
+ */
+static void judge_backend(struct net_queue *q)
+{
+	if (!q->full)
+		q->deaf_ns = 0;
+	q->deaf = q->deaf_ns && kvmb_mono_ns() >= q->deaf_ns;
 }
 
 /* ---- waiting ---- */
@@ -242,6 +255,8 @@ static s64 longest_wait(const struct net_queue *q)
 		first = q->tx_ns;
 	if (q->rx_ns && (!first || q->rx_ns < first))
 		first = q->rx_ns;
+	if (q->deaf_ns && !q->deaf && (!first || q->deaf_ns < first))
+		first = q->deaf_ns;
 	if (!first && !q->hungry)
 		return -1;
 	now = kvmb_mono_ns();
@@ -298,6 +313,7 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	/* what is gone may never say that it takes more: on a dead wire frames are lost, and nothing waits */
 	if (q->full && __atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE))
 		q->full = false;
+	judge_backend(q);
 	if (q->tx_ns && kvmb_mono_ns() >= q->tx_ns)
 		q->tx_ns = 0;
 	net_flush_held(q);
@@ -314,6 +330,8 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	more = net_rx(q);
 	net_tx_commit(q);
 	publish(q);
+	if (q->full && !q->deaf_ns)
+		q->deaf_ns = kvmb_mono_ns() + DEAF_NS;
 	watch_backend(q);
 	show_stats(q);
 	*work = taken + (u32)q->slot->stats.rx_frames - frames;
