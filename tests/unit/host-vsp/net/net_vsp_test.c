@@ -309,7 +309,7 @@ static void a_frame_of_gigabytes_ends_the_backend(void **state)
 
 	(void)state;
 	bring_up();
-	for (i = 0; i < 2000 && info.connected; i++) {
+	for (i = 0; i < 10000 && info.connected; i++) {
 		send(wire, endless, sizeof(endless), MSG_DONTWAIT | MSG_NOSIGNAL);
 		usleep(1000);
 		kvmb_net_get_info(nic, &info);
