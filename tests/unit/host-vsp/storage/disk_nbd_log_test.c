@@ -266,7 +266,7 @@ static void when_flushes_fail_writes_do_and_reads_go_on(void **state)
 	assert_int_equal(io.r.result, -EIO);
 	assert_int_equal(do_io(&read, KVMB_IO_READ, 1), 0);
 	assert_int_equal(do_io(&read, KVMB_IO_FLUSH, 0), -EIO); /* as the server says */
-	assert_in_range(nbd_srv_count(&srv.flushes), 3, 30);
+	assert_in_range(nbd_srv_count(&srv.flushes), 3, 100);
 	assert_int_equal(d->ops->restarts(d), 0);
 	nbd_srv_plan(&srv, NULL);
 	d->ops->retry(d);
@@ -284,7 +284,7 @@ static void when_flushes_kill_the_server_writes_fail_at_last(void **state)
 	nbd_srv_plan(&srv, hang_up_at_flushes);
 	good = write_much(&io, buf, 70);
 	assert_in_range(good, 60, 66);
-	assert_in_range(nbd_srv_count(&srv.connects), 3, 30);
+	assert_in_range(nbd_srv_count(&srv.connects), 3, 100); /* a storm is thousands */
 	nbd_srv_plan(&srv, NULL);
 	d->ops->retry(d);
 	assert_int_equal(write_much(&io, buf, 70), 70);
