@@ -133,8 +133,10 @@ static int load_power_on_state(struct vm *vm)
 	ioctl(vm->vm_fd, KVM_SET_PIT2, &vm->pit0);
 	for (i = 0; i < vm->cfg.cpus; i++) {
 		err = vcpu_reset(&vm->vcpus[i]);
-		if (err)
+		if (err) {
+			kvmb_err(vm->cfg.name, "KVM does not take the power-on state of vCPU %u: %s", i, strerror(-err));
 			return err;
+		}
 	}
 	serial_reset(vm->serial);
 	pm_reset(vm);
