@@ -106,11 +106,12 @@ static void io_stopped(void *arg, struct kvmb_storage *s, unsigned int lun, int 
 
 	if (!kvmb_storage_unit(s, lun, &i) || !i.disk)
 		return;
+	if (vm_pause(vm) && vm->state != VM_PAUSED)
+		return; /* a reset, or the end: it drops the request */
 	snprintf(vm->stop_reason, sizeof(vm->stop_reason), "disk %u:%u: %s", kvmb_storage_index(s), lun,
 		 strerror(-err));
-	if (!vm_pause(vm) || vm->state == VM_PAUSED)
-		kvmb_err(vm->cfg.name, "paused: disk %u:%u (%s): %s; remove the cause, then: kvmbus resume %s",
-			 kvmb_storage_index(s), lun, i.disk->path, strerror(-err), vm->cfg.name);
+	kvmb_err(vm->cfg.name, "paused: disk %u:%u (%s): %s; remove the cause, then: kvmbus resume %s",
+		 kvmb_storage_index(s), lun, i.disk->path, strerror(-err), vm->cfg.name);
 }
 
 static kvmb_storage_done close_later;
@@ -234,6 +235,8 @@ static void start_job(struct job *j)
 	int err = pthread_create(&j->thread, NULL, job_thread, j);
 
 	if (err) {
+		if (j->kind == JOB_RESIZE)
+			j->vm->resizing = NULL;
 		refuse(j->reply, j->arg, "failed", "no thread: %s", strerror(err));
 		free_job(j);
 		return;

@@ -15,20 +15,18 @@
 
 /* ---- the rest of the VMM ---- */
 
-const char *ctl_runtime_dir(void)
-{
-	return "/tmp";
-}
-
 json_t *info_text(const char *s)
 {
 	return json_string(s);
 }
 
+static int pause_err;
+
 int vm_pause(struct vm *v)
 {
-	(void)v;
-	return 0;
+	if (!pause_err)
+		v->state = VM_PAUSED;
+	return pause_err;
 }
 
 void udev_watch(struct vm *v)
@@ -52,6 +50,32 @@ int __wrap_ftruncate64(int fd, off_t len)
 		usleep(200000);
 	}
 	return err;
+}
+
+/* ---- a host without room for one more thread ---- */
+
+static bool no_threads;
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	return no_threads ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
+}
+
+/* ---- what controllers tell ---- */
+
+static const struct kvmb_storage_events *told;
+
+struct kvmb_storage *__real_kvmb_storage_create(unsigned int index, u16 subs, struct kvmb_loop *loop,
+						const struct kvmb_storage_events *ev, void *arg);
+struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs, struct kvmb_loop *loop,
+						const struct kvmb_storage_events *ev, void *arg);
+struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs, struct kvmb_loop *loop,
+						const struct kvmb_storage_events *ev, void *arg)
+{
+	told = ev;
+	return __real_kvmb_storage_create(index, subs, loop, ev, arg);
 }
 
 static struct fake_vmm f;
@@ -83,7 +107,8 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_init(&f, KVMB_VERSION_NEWEST);
-	slow = false;
+	slow = no_threads = false;
+	pause_err = 0;
 	make_file(path);
 	memset(&vm, 0, sizeof(vm));
 	vm.cfg.name = "t";
@@ -194,11 +219,41 @@ static void an_event_without_a_device_touches_no_file(void **state)
 	assert_null(vm.resizing);
 }
 
+static void a_resize_without_a_thread_is_over(void **state)
+{
+	(void)state;
+	no_threads = true;
+	disks_resize(&vm, "0:0", 2 * SIZE, reply, NULL);
+	no_threads = false;
+	assert_int_equal(replies, 1);
+	assert_int_equal(results, 0);
+	disks_remove(&vm, "0:0", reply, NULL);
+	replies = 0;
+	run_until_replied();
+	assert_int_equal(results, 1);
+	assert_int_equal(units(), 0);
+}
+
+/* The error came while the guest was being reset, which drops the request: nobody will resume. */
+static void an_error_that_pauses_nothing_is_no_reason(void **state)
+{
+	(void)state;
+	vm.state = VM_RESETTING;
+	pause_err = -EINVAL;
+	told->stopped(&vm, vm.scsi[0], 0, -ENOSPC);
+	assert_string_equal(vm.stop_reason, "");
+	vm.state = VM_RUNNING;
+	pause_err = 0;
+	told->stopped(&vm, vm.scsi[0], 0, -ENOSPC);
+	assert_string_equal(vm.stop_reason, "disk 0:0: No space left on device");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_disk_comes_and_goes), T(a_resize_ends_before_its_disk), T(a_removal_under_way_ends_too),
 		T(a_disk_that_was_opened_for_nothing_is_closed), T(an_event_without_a_device_touches_no_file),
+		T(a_resize_without_a_thread_is_over), T(an_error_that_pauses_nothing_is_no_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
