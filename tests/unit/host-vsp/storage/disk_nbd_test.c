@@ -7,21 +7,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "tests/harness/daemon.h"
 #include "tests/harness/disk_io.h"
-
-/* The process ids of our storage daemons. */
-static pid_t daemon_pid(void)
-{
-	char cmd[128], line[32] = "";
-	FILE *f;
-
-	snprintf(cmd, sizeof(cmd), "pgrep -P %d qemu-storage-d | tail -1", (int)getpid());
-	f = popen(cmd, "r");
-	if (!fgets(line, sizeof(line), f))
-		line[0] = 0;
-	pclose(f);
-	return (pid_t)atoi(line);
-}
 
 static void every_format_reads_back(void **state)
 {
