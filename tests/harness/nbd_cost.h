@@ -61,7 +61,7 @@ static inline int cost_teardown(void **state)
 
 #define C(name) cmocka_unit_test_setup_teardown(name, setup, cost_teardown)
 
-/* At most so much in the time since begin_cost(). */
+/* At most so much in the time since begin_cost(): a pause is two seconds at last. */
 static inline void end_cost(const char *what, u32 max_connects)
 {
 	u64 ms = kvmb_now_ms() - cost.begin_ms, cpu = cpu_ms() - cost.cpu_ms;
@@ -71,7 +71,7 @@ static inline void end_cost(const char *what, u32 max_connects)
 	print_message("%s: %llu ms, %u answers, %u connections, %llu ms of CPU, %lld bytes of log, submit %llu us\n", what,
 		      (unsigned long long)ms, cost.answers, connects, (unsigned long long)cpu, (long long)lines,
 		      (unsigned long long)cost.slowest_us);
-	assert_in_range(connects, 0, max_connects);
+	assert_in_range(connects, 0, max_connects + ms / 2000); /* those of a machine that takes its time */
 	assert_in_range(lines, 0, 2000 + ms);
 	assert_in_range(cpu, 0, 300 + ms / fast_clock.rate / 5); /* a storm takes all that there is */
 }
