@@ -99,7 +99,7 @@ static void a_reset_waits_for_a_write_at_the_server(void **state)
 
 static void a_reset_waits_so_long_and_no_longer(void **state)
 {
-	u64 write = start_write(1), reset = send_reset(KVMB_STOR_RESET_BUS);
+	u64 write = start_write(2), reset = send_reset(KVMB_STOR_RESET_BUS);
 	struct kvmb_wire_stor a;
 
 	(void)state;
