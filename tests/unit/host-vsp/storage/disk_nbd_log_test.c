@@ -300,7 +300,7 @@ static u32 hold_all_but_the_first_flush(struct nbd_srv *s, const struct nbd_srv_
 static void *release_after_a_while(void *arg)
 {
 	nbd_srv_wait(&srv.held, 1);
-	sleep(13);
+	usleep(13000000 / 5); /* more than ten seconds by the clock of the disk */
 	nbd_srv_plan(&srv, NULL);
 	nbd_srv_release(&srv);
 	return arg;
