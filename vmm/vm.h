@@ -10,7 +10,7 @@
  * what they cannot do themselves they post to it.
  *
  * Life: vm_create() -> vm_start() -> the loop -> vm_destroy(). In between the state
- * moves as the table in vm.c says; vm_set_state() is its only writer.
+ * moves as the table in vm.c says; set_state() there is its only writer.
  */
 #ifndef KVMB_VM_H
 #define KVMB_VM_H
@@ -31,10 +31,10 @@
 #include "vmm/term.h"
 
 /*
- * CREATED: built, no vCPU has run. RUNNING: vCPUs run. PAUSED: by the administrator;
- * vCPUs stand, guest time stands. RESETTING: vCPUs stand, providers come to rest, then
- * the boot image is loaded afresh. ENDED: vCPUs stand for good; the loop is left when
- * providers are at rest.
+ * CREATED: built, no vCPU has run. RUNNING: vCPUs run. PAUSED: by the administrator, an I/O
+ * error or a crash; vCPUs stand, guest time stands. RESETTING: vCPUs stand, providers come
+ * to rest, then the boot image is loaded afresh. ENDED: vCPUs stand for good; the loop is
+ * left when providers are at rest.
  */
 enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_RESETTING, VM_ENDED, VM_NUM_STATES };
 
@@ -85,7 +85,7 @@ struct vm {
 	struct kvmb_bus *bus;
 	struct vcpu *vcpus;  /* vcpus[cfg.cpus] */
 
-	enum vm_state state; /* main thread; vm_set_state() */
+	enum vm_state state; /* main thread; set_state() in vm.c */
 	enum vm_end end;
 	struct term term;    /* signals that ask for its end */
 	int exit_code;
