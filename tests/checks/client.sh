@@ -125,7 +125,7 @@ mkdir /run/x; XDG_RUNTIME_DIR=/run/x $K list | grep -c sys
 kill $(jobs -p)
 S
 export K FAKE
-OUT=$(timeout 120 unshare -rm bash "$W/places" 2>&1); rc=$?; n=$((n + 1))
+rc=77; ! unshare -rm true 2>/dev/null || { OUT=$(timeout 120 unshare -rm bash "$W/places" 2>&1); rc=$?; n=$((n + 1)); } # a container may forbid it
 [ $rc = 77 ] || [ "$OUT" = "$(printf '%s\n' 'own own sys users' users own 'no trap' \
 	'kvmbus: VM "own" is running twice; name the socket: /run/user/0/kvmbus/own.sock or /run/kvmbus/own.sock' \
 	'kvmbus: VM "web": its process has not answered for 1 seconds; try: kvmbus kill web' 1)" ] || err "places: $OUT"
