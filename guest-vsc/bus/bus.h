@@ -164,7 +164,7 @@ u32 kvmb_bus_protocol(void);
  * @callback: called in interrupt context when the host signals
  * @ctx:      its argument
  *
- * The callback may run before this returns.
+ * The callback may run before this returns, but only when the host has agreed: never when this fails.
  * Return: 0; -EBUSY when it is open; -ENODEV rescinded; -ETIMEDOUT; -EIO when the host refused;
  * -ENOMEM. Context: may sleep.
  */

@@ -281,6 +281,24 @@ static void to_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
 	mutex_unlock(&kvmb.lock);
 }
 
+static void kick_here(void *relid)
+{
+	kvmb_chan_interrupt((u32)(uintptr_t)relid);
+}
+
+/*
+ * The host has agreed. Not earlier: what a callback starts reads the rings when it likes, and where the host signals and
+ * then refuses they are unmapped. What it wrote and signalled before is looked at now. @ch->cpu stays online.
+ */
+static void start_callback(struct kvmb_chan *ch, void (*callback)(void *), void *ctx)
+{
+	ch->callback_ctx = ctx;
+	smp_store_release(&ch->callback, callback);
+	shared_mb(); /* an interrupt that still found no callback came before we look */
+	if (kvmb_ring_readable(&ch->rx))
+		smp_call_function_single(ch->cpu, kick_here, (void *)(uintptr_t)ch->relid, 1);
+}
+
 int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_len,
 		   void (*callback)(void *), void *ctx)
 {
@@ -305,21 +323,20 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
 		free_rings(ch, err == -ETIMEDOUT);
 		goto err_state;
 	}
-	ch->callback_ctx = ctx;
-	smp_store_release(&ch->callback, callback); /* the host may signal before it answers */
 	cpus_read_lock(); /* from the question to the state: who goes offline then moves the channel */
 	if (!cpu_online(ch->cpu))
 		ch->cpu = kvmb_chan_next_cpu();
 	err = ask_open(ch, user, user_len);
-	if (!err)
+	if (!err) {
 		to_state(ch, KVMB_CHAN_OPEN);
+		start_callback(ch, callback, ctx);
+	}
 	cpus_read_unlock();
 	if (err)
-		goto err_stop;
+		goto err_free;
 	return 0;
 
-err_stop:
-	kvmb_chan_stop(ch);
+err_free:
 	free_rings(ch, kvmb_gpadl_teardown(ch, ch->ring_gpadl) || err == -ETIMEDOUT);
 err_state:
 	to_state(ch, KVMB_CHAN_OFFERED);
@@ -479,11 +496,6 @@ void kvmb_chan_back_on_cpu(unsigned int cpu)
 		mutex_unlock(&kvmb.cpu_lock);
 		kvmb_chan_put(ch);
 	}
-}
-
-static void kick_here(void *relid)
-{
-	kvmb_chan_interrupt((u32)(uintptr_t)relid);
 }
 
 static void kick_all(void)

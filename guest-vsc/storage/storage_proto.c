@@ -170,7 +170,6 @@ static int open_chan(struct stor_dev *sd, struct kvmb_chan *ch, unsigned int ind
 	memset(&zero, 0, sizeof(zero));
 	err = kvmb_chan_open(ch, STOR_RING_PAGES, &zero, sizeof(zero), stor_callback, sc);
 	if (err) {
-		tasklet_kill(&sc->tasklet); /* the host may have signalled before it refused */
 		kfree(sc);
 		return err;
 	}

@@ -137,6 +137,40 @@ CASE(opening_reports_each_refusal_and_can_be_tried_again)
 	kvmb_chan_close(ch);
 }
 
+static bool signals_first(u32 type, const u8 *msg, u32 len)
+{
+	if (type == KVMB_MSG_OPEN)
+		host_kick(5);
+	return false;
+}
+
+static void speaks_first(struct host_chan *c)
+{
+	kvmb_ring_put(&c->tx, KVMB_PKT_INBAND, 0, 1, NULL, 0, "too soon", 8);
+	kvmb_ring_publish(&c->tx);
+	host_kick(c->relid);
+}
+
+CASE(refused_channel_never_calls_back)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	atomic_t calls = ATOMIC_INIT(0);
+
+	NEED(ch);
+	/* who was called would read rings, later, that are unmapped when the host refuses */
+	host_script.says = signals_first;
+	host_script.open_status = KVMB_STATUS_FAILED;
+	CHECK_EQ(kvmb_chan_open(ch, 3, NULL, 0, count, &calls), -EIO);
+	CHECK_EQ(atomic_read(&calls), 0);
+	/* but nothing that came before the answer is lost */
+	host_script.says = NULL;
+	host_script.open_status = 0;
+	host_script.opened = speaks_first;
+	CHECK_EQ(kvmb_chan_open(ch, 3, NULL, 0, count, &calls), 0);
+	CHECK_EQ(atomic_read(&calls), 1);
+	kvmb_chan_close(ch);
+}
+
 CASE(closed_channel_takes_no_packet)
 {
 	static u8 buf[512] __aligned(8);
@@ -789,6 +823,7 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(packets_go_there_and_back),
 	KUNIT_CASE(a_full_ring_costs_one_signal),
 	KUNIT_CASE(opening_reports_each_refusal_and_can_be_tried_again),
+	KUNIT_CASE(refused_channel_never_calls_back),
 	KUNIT_CASE(closed_channel_takes_no_packet),
 	KUNIT_CASE(answers_that_nobody_asked_for_change_nothing),
 	KUNIT_CASE(a_rescind_ends_what_waits_for_the_host),

@@ -7,6 +7,7 @@
 #include <asm/mshyperv.h>
 
 #include "guest-vsc/bus/bus_priv.h"
+#include "guest-vsc/bus/kvmb_trace.h"
 #include "tests/kunit/script_host.h"
 #include "vmbus-core/icmsg.h"
 
@@ -361,6 +362,8 @@ static void on_open(const struct kvmb_wire_open *m)
 		kvmb_ring_init(&c->rx, c->rx_map, c->rx_map + KVMB_PAGE_SIZE, (down - 1) * KVMB_PAGE_SIZE, false);
 		kvmb_ring_init(&c->tx, c->tx_map, c->tx_map + KVMB_PAGE_SIZE, (g->num - down - 1) * KVMB_PAGE_SIZE, true);
 		c->open = true;
+		if (host_script.opened)
+			host_script.opened(c);
 	}
 	host_say(&r, sizeof(r));
 }
@@ -560,6 +563,19 @@ u32 host_signals(void)
 	return host.signals;
 }
 EXPORT_SYMBOL_GPL(host_signals);
+
+void host_watch_full(void (*fn)(void *ctx, u32 relid))
+{
+	static void (*watcher)(void *ctx, u32 relid);
+
+	if (watcher)
+		unregister_trace_ring_full(watcher, NULL);
+	tracepoint_synchronize_unregister();
+	watcher = fn;
+	if (fn)
+		WARN_ON(register_trace_ring_full(fn, NULL));
+}
+EXPORT_SYMBOL_GPL(host_watch_full);
 
 void host_settle(void)
 {

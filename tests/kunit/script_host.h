@@ -38,6 +38,8 @@ struct host_script {
 	u32 post_refused; /* ... so many times */
 	/* before all else, on the host's workqueue; true: that was the answer */
 	bool (*says)(u32 type, const u8 *msg, u32 len);
+	/* it has the rings, and has not said so yet; on its workqueue */
+	void (*opened)(struct host_chan *c);
 	u64 ref_time;	  /* the reference counter, 100 ns */
 };
 extern struct host_script host_script;
@@ -65,6 +67,9 @@ void host_settle(void);
 u32 host_seen(u32 type);
 /** host_signals() - HvSignalEvent of any channel since the script began */
 u32 host_signals(void);
+
+/** host_watch_full() - @fn is called in kvmb_send() that finds no room, with the channel's number; NULL: no more */
+void host_watch_full(void (*fn)(void *ctx, u32 relid));
 
 struct host_chan *host_chan_of(u32 relid);
 /** host_put() - A packet for the guest, and its interrupt. Return: as kvmb_ring_put() */
