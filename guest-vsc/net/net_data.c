@@ -42,6 +42,7 @@ static int take_slot(struct net_queue *q)
 		return -1;
 	n = q->free[q->taken % NET_SLOTS];
 	WRITE_ONCE(q->taken, q->taken + 1);
+	q->shown = false;
 	s = &q->slots[n];
 	s->gen = (s->gen + 1) & 0x7fffffff;
 	return n;
@@ -51,6 +52,13 @@ static int take_slot(struct net_queue *q)
 static void untake_slot(struct net_queue *q)
 {
 	WRITE_ONCE(q->taken, q->taken - 1);
+}
+
+/* From here on NAPI may find the slot answered, and then has what is in it */
+static void show_slot(struct net_queue *q, int slot)
+{
+	q->shown = true;
+	set_bit(0, &q->slots[slot].sent);
 }
 
 static void give_section(struct net_queue *q, struct net_slot *s)
@@ -221,7 +229,7 @@ static int send_copied(struct net_queue *q, struct sk_buff *skb, struct kvmb_rnd
 	m.u.rndis.section_index = cpu_to_le32(section);
 	m.u.rndis.section_size = cpu_to_le32(n + skb->len);
 	q->slots[slot].section = section;
-	set_bit(0, &q->slots[slot].sent);
+	show_slot(q, slot);
 	return kvmb_send(q->ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), NULL, 0, &m,
 			 sizeof(m));
 }
@@ -275,7 +283,7 @@ static int send_pages(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndi
 	memcpy(r.buf, &d, sizeof(d));
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
 	q->slots[slot].skb = skb;
-	set_bit(0, &q->slots[slot].sent);
+	show_slot(q, slot);
 	return kvmb_send(q->ch, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), r.buf, r.len, &m,
 			 sizeof(m));
 }
@@ -285,10 +293,9 @@ static bool unsend(struct net_queue *q, int slot)
 {
 	struct net_slot *s = &q->slots[slot];
 
-	if (s->skb || s->section != KVMB_NVSP_NO_SECTION) {
-		if (!test_and_clear_bit(0, &s->sent))
-			return false;
-	}
+	/* not by what is in it, which NAPI has taken out when it was quicker */
+	if (q->shown && !test_and_clear_bit(0, &s->sent))
+		return false;
 	give_section(q, s);
 	s->skb = NULL;
 	untake_slot(q);

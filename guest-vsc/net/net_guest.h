@@ -76,6 +76,7 @@ struct net_queue {
 	u16 free[NET_SLOTS];
 	u32 taken;		/* xmit, under the transmit lock of the queue */
 	u32 given;		/* NAPI */
+	bool shown;		/* xmit: the slot that was taken last has had its `sent` set */
 	struct net_slot slots[NET_SLOTS];
 
 	/* in; NAPI */

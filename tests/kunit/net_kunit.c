@@ -10,6 +10,7 @@
 
 #include "tests/cases/rndis_table.h"
 
+#include "guest-vsc/net/net_guest.h"
 #include "tests/kunit/script_nic.h"
 
 /* ---- start ---- */
@@ -618,6 +619,93 @@ CASE(completions_before_the_frame_free_it_once)
 	dev_put(ndev);
 }
 
+static struct { struct net_queue *q; u64 id; u32 asked, answered; } early;
+
+/* xmit, whose frame does not go out: the host answers it nevertheless, on another CPU, before xmit goes on */
+static void no_room(void *ctx, u32 relid)
+{
+	struct net_queue *q = early.q;
+	u32 n, i;
+
+	if (relid != RELID || early.asked || smp_processor_id() != 1) /* the stack sends frames, too */
+		return;
+	n = q->free[(q->taken - 1) % NET_SLOTS];
+	if (!q->slots[n].skb)
+		return;
+	early.id = (u64)q->slots[n].gen << 32 | (n + 1);
+	WRITE_ONCE(early.asked, 1);
+	for (i = 0; i < 5000000 && !READ_ONCE(early.answered); i++)
+		udelay(1);
+}
+
+static int send_one(void *skb) /* past the queue, in which frames of the stack may stand before it */
+{
+	struct net_device *ndev = ((struct sk_buff *)skb)->dev;
+	struct netdev_queue *txq = netdev_get_tx_queue(ndev, 0);
+
+	__netif_tx_lock_bh(txq);
+	if (netdev_start_xmit(skb, ndev, txq, false) != NETDEV_TX_OK)
+		kfree_skb(skb);
+	__netif_tx_unlock_bh(txq);
+	return 0;
+}
+
+CASE(answer_to_a_frame_that_finds_no_room_frees_it_once)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE) };
+	struct net_device *ndev = nic_up();
+	struct host_chan *c = nic_chan();
+	struct sk_buff *skb = alloc_skb(6000, GFP_KERNEL);
+	struct task_struct *t;
+	unsigned long flags;
+	struct kvmb_chan *ch;
+	u32 i, full;
+
+	NEED(ndev && skb);
+	skb_reserve(skb, LL_RESERVED_SPACE(ndev));
+	/* more than a section: named by its pages */
+	nic_make_frame(skb_put(skb, 5000), 5000, host_mac, ndev->dev_addr, 1);
+	skb->dev = ndev;
+	skb_reset_mac_header(skb);
+	skb_set_queue_mapping(skb, 0);
+	host_settle();
+	netif_stop_queue(ndev); /* nor does the stack send meanwhile */
+	memset(&early, 0, sizeof(early));
+	early.q = (*(struct net_nic **)netdev_priv(ndev))->queues[0];
+	ch = early.q->ch;
+	/* the host says that it has read next to nothing of a full ring, as it may */
+	spin_lock_irqsave(&ch->tx_lock, flags);
+	full = (ch->tx.index + 8) % ch->tx.size;
+	ch->tx.peer = full;
+	WRITE_ONCE(c->rx.ctrl->read_index, cpu_to_le32(full));
+	spin_unlock_irqrestore(&ch->tx_lock, flags);
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	host_watch_full(no_room);
+	t = kthread_create(send_one, skb, "kvmb_sender");
+	NEED(!IS_ERR(t));
+	kthread_bind(t, 1);
+	wake_up_process(t);
+	for (i = 0; i < 4000 && !READ_ONCE(early.asked); i++)
+		msleep(1);
+	CHECK(early.asked);
+	host_put(c, KVMB_PKT_COMPLETION, 0, early.id, NULL, 0, &m, 16); /* its interrupt, and so NAPI, is on this CPU */
+	msleep(50);
+	WRITE_ONCE(c->rx.ctrl->read_index, cpu_to_le32(c->rx.index));
+	WRITE_ONCE(early.answered, 1);
+	host_watch_full(NULL);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+	CHECK(nic_still_hears(ndev));
+	for (i = 0; i < 2100; i++) { /* each slot is still there, and only once */
+		nic_transmit(ndev, 100, i);
+		if (i % 64 == 0)
+			host_settle();
+	}
+	host_settle();
+	CHECK(nic_still_hears(ndev));
+	CHECK_EQ(nic_counter(ndev, "queue_0_bad_ids"), 0); /* the one answer was to that frame */
+	dev_put(ndev);
+}
+
 CASE(junk_of_every_kind_is_survived)
 {
 	struct net_device *ndev = nic_up();
@@ -674,6 +762,7 @@ static struct kunit_case net_cases[] = {
 	KUNIT_CASE(peers_learn_that_the_nic_was_moved),
 	KUNIT_CASE(frame_leaves_with_interrupts_off),
 	KUNIT_CASE(completions_before_the_frame_free_it_once),
+	KUNIT_CASE(answer_to_a_frame_that_finds_no_room_frees_it_once),
 	KUNIT_CASE(junk_of_every_kind_is_survived),
 	{}
 };
