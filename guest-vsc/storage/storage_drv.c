@@ -6,12 +6,12 @@
  *
  * Each channel is a hardware queue. A command is one GPA-direct packet: an SRB, and the pages of
  * its data as one range, which the block layer's page boundary makes possible. The answer names
- * the command by a number that holds its tag, how often the tag was used, and the epoch: a late,
+ * the command by a number that holds its tag, and how often the tag was used: a late,
  * repeated or invented answer finds no command and is counted.
  *
  * What the host has is never given back before the host has let go of it: it may still write there. So a command has
- * no limit of time, and error handling begins only when its channel is broken or gone. After a reset of the bus the
- * epoch moves on. When the host rescinds the controller everything that is out is given back at once with
+ * no limit of time, and error handling begins only when its channel is broken or gone. What it has taken over no answer
+ * completes any more once the bus is reset. When the host rescinds the controller everything that is out is given back at once with
  * DID_NO_CONNECT.
  *
  * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; protocol notes 5.3 to 5.6.
@@ -45,12 +45,12 @@ struct lun_work {
 
 /* ---- names of commands ---- */
 
-static u64 id_of(struct stor_dev *sd, struct scsi_cmnd *cmd, const struct stor_cmd *c)
+static u64 id_of(struct scsi_cmnd *cmd, const struct stor_cmd *c)
 {
 	u32 tag = blk_mq_unique_tag(scsi_cmd_to_rq(cmd)) + 1;
 
 	/* bit 63 stays clear: above are INIT and RESET */
-	return (u64)(sd->epoch & 0x7f) << 56 | (u64)(c->gen & 0xffffff) << 32 | tag;
+	return (u64)(c->gen & 0x7fffffff) << 32 | tag;
 }
 
 /* Only what is out, and only once. */
@@ -66,7 +66,7 @@ static struct scsi_cmnd *take_command(struct stor_dev *sd, u64 id)
 	if (!cmd)
 		return NULL;
 	c = scsi_cmd_priv(cmd);
-	if (!test_bit(0, &c->sent) || id_of(sd, cmd, c) != id || !test_and_clear_bit(0, &c->sent))
+	if (!test_bit(0, &c->sent) || id_of(cmd, c) != id || !test_and_clear_bit(0, &c->sent))
 		return NULL;
 	return cmd;
 }
@@ -278,7 +278,7 @@ static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 	c->gen++;
 	set_bit(0, &c->sent);
 	err = kvmb_send(chan_for(sd, cmd), pages ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND,
-			KVMB_PKT_FLAG_COMPLETE, id_of(sd, cmd, c), pages ? &c->gpa : NULL,
+			KVMB_PKT_FLAG_COMPLETE, id_of(cmd, c), pages ? &c->gpa : NULL,
 			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0, &c->pkt,
 			sd->packet_size);
 	if (!err)
@@ -318,6 +318,19 @@ static void abandon(struct stor_dev *sd)
 		msleep(250);
 }
 
+/*
+ * Error handling gives back, or sends again, what it has taken over; no late answer completes it. Others keep waiting:
+ * a reset by hand (SG_SCSI_RESET) finds commands whose answers stand in the ring of another channel, or come yet.
+ */
+KVMB_BUSY_ITER(forget)
+{
+	struct stor_cmd *c = scsi_cmd_priv(cmd);
+
+	if (test_bit(SCMD_STATE_COMPLETE, &cmd->state))
+		clear_bit(0, &c->sent);
+	return true;
+}
+
 static int reset_handler(struct scsi_cmnd *cmd)
 {
 	struct stor_dev *sd = *(struct stor_dev **)shost_priv(cmd->device->host);
@@ -328,10 +341,10 @@ static int reset_handler(struct scsi_cmnd *cmd)
 		memset(&sd->step, 0, sizeof(sd->step));
 		err = kvmb_stor_step(sd, KVMB_STOR_RESET_BUS, STOR_ID_RESET);
 	} while (err == -ETIMEDOUT);
-	WRITE_ONCE(sd->epoch, sd->epoch + 1);
 	mutex_unlock(&sd->step_lock);
 	if (err && READ_ONCE(sd->dev->chan->dead))
 		abandon(sd);
+	scsi_host_busy_iter(sd->host, forget, NULL);
 	return err ? FAILED : SUCCESS;
 }
 

@@ -42,7 +42,6 @@ struct stor_dev {
 	u32 packet_size;	/* 64, or 48 before 5.1 */
 	u32 max_transfer;
 	u16 max_subs;
-	u8 epoch;		/* grows with each reset: late answers name an old one */
 	struct stor_chan *chans[STOR_MAX_CHANS]; /* by sub-channel index; NULL: not open */
 
 	/* one step of the start or reset at a time */

@@ -4,6 +4,7 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <scsi/scsi.h>
+#include <scsi/scsi_cmnd.h>
 #include <scsi/scsi_device.h>
 #include <scsi/scsi_host.h>
 
@@ -497,6 +498,45 @@ CASE(slow_command_keeps_its_buffer)
 	scsi_device_put(sdev);
 }
 
+static struct { struct completion over; struct scsi_device *sdev; int err; bool same; } reader;
+
+static int read_one(void *arg)
+{
+	reader.err = read_block(reader.sdev, 3, &reader.same);
+	complete(&reader.over);
+	return 0;
+}
+
+CASE(answer_on_its_way_during_a_reset_by_hand_counts)
+{
+	static struct scsi_cmnd by_hand; /* as SG_SCSI_RESET makes one: of no request */
+	struct scsi_device *sdev;
+	bool same;
+	int i;
+
+	plug_in();
+	sdev = find_disk();
+	NEED(sdev);
+	memset(&held, 0, sizeof(held));
+	disk.twist = hold_read;
+	init_completion(&reader.over);
+	reader.sdev = sdev;
+	kthread_run(read_one, NULL, "kvmb_reader");
+	for (i = 0; i < 5000 && !READ_ONCE(held.id); i++)
+		msleep(1);
+	NEED(held.id);
+	msleep(20);
+	by_hand.device = sdev;
+	CHECK_EQ(sdev->host->hostt->eh_host_reset_handler(&by_hand), SUCCESS);
+	/* the answer stood in another channel's ring */
+	host_put(host_chan_of(RELID), KVMB_PKT_COMPLETION, 0, held.id, NULL, 0, &held.p, held.len);
+	CHECK(wait_for_completion_timeout(&reader.over, 10 * HZ));
+	CHECK_EQ(reader.err, 0);
+	CHECK(reader.same);
+	CHECK_EQ(read_block(sdev, 4, &same), 0);
+	scsi_device_put(sdev);
+}
+
 static int flood_thread(void *arg)
 {
 	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_COMPLETE_IO) };
@@ -604,6 +644,7 @@ static struct kunit_case storage_cases[] = {
 	KUNIT_CASE(a_disk_that_is_said_to_be_gone_goes),
 	KUNIT_CASE(unasked_packets_are_counted_and_no_more),
 	KUNIT_CASE(slow_command_keeps_its_buffer),
+	KUNIT_CASE(answer_on_its_way_during_a_reset_by_hand_counts),
 	KUNIT_CASE(answers_during_the_start_complete_nothing),
 	KUNIT_CASE(flood_of_answers_does_not_stop_the_disk),
 	KUNIT_CASE(a_rescind_gives_back_what_is_out),
