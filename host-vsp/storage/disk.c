@@ -257,6 +257,7 @@ static int fit_block(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, cha
 	u32 unit = direct_unit(d->fd);
 	bool large = unit && !(4096 % unit) && !spec->dvd; /* would large blocks do? */
 
+	d->direct_unit = unit;
 	if (unit && !(d->block % unit))
 		return 0;
 	if (large && !spec->block) {

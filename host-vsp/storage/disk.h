@@ -104,6 +104,7 @@ struct kvmb_disk {
 	int lock_fd;	 /* not raw: holds our lock on the image, -1 = a URI */
 	bool read_only;
 	bool direct;	 /* O_DIRECT: buffers must be aligned */
+	u32 direct_unit; /* to this power of two, pieces likewise; less than 512 counts as 512 */
 	bool can_zero;	 /* ZERO gives space back and leaves zeroes */
 	enum kvmb_disk_cache cache;
 	enum kvmb_disk_on_error on_error;

@@ -450,12 +450,17 @@ void stor_uring_done(struct stor_chan *sc, struct stor_req *r, int res)
 
 /* ---- from the command ---- */
 
+/*
+ * Linux wants each piece to be so, not only the sum of them. Source: Linux 6.1 bdev_iter_is_aligned(), which also wants
+ * the length, and 5.10 iov_iter_alignment(), which wants the address, too, in logical blocks of the device.
+ */
 static bool aligned(const struct stor_req *r)
 {
+	u32 unit = KVMB_MAX(DIRECT_ALIGN, r->disk->direct_unit);
 	int i;
 
 	for (i = 0; i < r->num_iov; i++) {
-		if (((uintptr_t)r->cur[i].iov_base | r->cur[i].iov_len) & (DIRECT_ALIGN - 1))
+		if (((uintptr_t)r->cur[i].iov_base | r->cur[i].iov_len) & (unit - 1))
 			return false;
 	}
 	return true;

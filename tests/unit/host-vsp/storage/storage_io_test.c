@@ -173,6 +173,35 @@ static void verify_write_same_and_unmap_do_it(void **state)
 	close(fd);
 }
 
+/* Storage of 4096-byte blocks takes no piece that begins or ends within one, also if the sum of them is right. */
+static void direct_io_gets_what_its_storage_takes(void **state)
+{
+	struct kvmb_disk *d = slow_disk(0);
+	u64 gpa = fake_alloc(&f, 2) << 12, id, at;
+	struct kvmb_wire_stor a;
+	struct iovec v;
+
+	(void)state;
+	d->direct = true;
+	d->direct_unit = 4096;
+	kvmb_storage_attach(s, d, false, 3);
+	init();
+	for (at = gpa; at <= gpa + 512; at += 512) {
+		memset(fake_ptr(&f, at), 0x5a, 4096);
+		id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, at, 4096);
+		wait_held(1);
+		assert_int_equal(slow.held[0]->num_iov, 1);
+		v = slow.held[0]->iov[0];
+		assert_int_equal(v.iov_len, 4096);
+		assert_int_equal((uintptr_t)v.iov_base % 4096, 0);
+		assert_memory_equal(v.iov_base, fake_ptr(&f, at), 4096);
+		*(u8 *)fake_ptr(&f, at) = 1;
+		assert_int_equal(*(u8 *)v.iov_base, at == gpa ? 1 : 0x5a); /* what fits is not copied */
+		finish_held(0);
+		assert_int_equal(answer(&a, id), 0);
+	}
+}
+
 /* A disk with operations of its own is told what must be on stable storage: zeroes too. */
 static void zeroes_without_a_write_cache_carry_fua(void **state)
 {
@@ -232,7 +261,7 @@ int main(void)
 		T(requests_that_need_buffers_of_ours_wait_for_each_other),
 		T(a_channel_closes_with_requests_at_the_disk),
 		T(a_request_that_moved_too_little_is_no_success), T(verify_write_same_and_unmap_do_it),
-		T(zeroes_without_a_write_cache_carry_fua),
+		T(direct_io_gets_what_its_storage_takes), T(zeroes_without_a_write_cache_carry_fua),
 		T(a_slow_disk_does_not_keep_others_waiting), T(percentiles_are_within_a_quarter),
 	};
 
