@@ -338,7 +338,7 @@ static void a_daemon_that_dies_in_a_resize_takes_nothing_with_it(void **state)
 	pid = daemon_pid();
 	kill(pid, SIGSTOP);
 	pthread_create(&t, NULL, grow, &err);
-	usleep(300000);
+	wait_health("restarting"); /* the resize has begun */
 	kill(pid, SIGKILL);
 	pthread_join(t, NULL);
 	assert_int_equal(err, -EIO);
