@@ -28,10 +28,10 @@ static int make_room(struct kvmb_qsd_monitor *m)
 	return 0;
 }
 
-/* One line of JSON within @ms. Return: new reference; NULL with -ETIMEDOUT, -EPIPE or of make_room() in @err. */
-static json_t *read_line(struct kvmb_qsd_monitor *m, u32 ms, int *err)
+/* One line of JSON before @until. Return: new reference; NULL with -ETIMEDOUT, -EPIPE or of make_room() in @err. */
+static json_t *read_line(struct kvmb_qsd_monitor *m, u64 until, int *err)
 {
-	u64 until = kvmb_now_ms() + ms, now;
+	u64 now;
 	struct pollfd p = { .fd = m->fd, .events = POLLIN };
 	json_t *o;
 	char *nl;
@@ -64,11 +64,12 @@ json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *a
 	json_t *answer, *result;
 	bool sent = s && send(m->fd, s, strlen(s), MSG_NOSIGNAL) == (ssize_t)strlen(s) &&
 		    send(m->fd, "\n", 1, MSG_NOSIGNAL) == 1;
+	u64 until = kvmb_now_ms() + ANSWER_MS; /* of all lines: it may talk of other things without end */
 	int err = 0;
 
 	free(s);
 	json_decref(o);
-	while (sent && (answer = read_line(m, ANSWER_MS, &err))) {
+	while (sent && kvmb_now_ms() < until && (answer = read_line(m, until, &err))) {
 		result = json_incref(json_object_get(answer, "return"));
 		o = json_object_get(answer, "error");
 		if (o)
@@ -95,7 +96,7 @@ int kvmb_qsd_simple(struct kvmb_qsd_monitor *m, const char *name, json_t *args, 
 int kvmb_qsd_greeting(struct kvmb_qsd_monitor *m, u32 ms, char *why, size_t size)
 {
 	int err = 0;
-	json_t *greeting = read_line(m, ms, &err);
+	json_t *greeting = read_line(m, kvmb_now_ms() + ms, &err);
 
 	if (!greeting)
 		return err ? err : -EPIPE;

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 
+#include "host-vsp/storage/qsd_monitor.h"
 #include "tests/harness/daemon.h"
 #include "tests/harness/disk_io.h"
 
@@ -311,6 +313,42 @@ static void an_image_grows_while_in_use(void **state)
 	}
 }
 
+static void *chatter(void *fd)
+{
+	static const char event[] = "{\"event\": \"NOTHING\"}\n";
+
+	while (send(*(int *)fd, event, sizeof(event) - 1, MSG_NOSIGNAL) > 0)
+		usleep(100000);
+	return NULL;
+}
+
+/* A daemon that an image has taken over has all the time in the world, and something to say. */
+static void a_daemon_that_talks_of_other_things_does_not_answer(void **state)
+{
+	struct kvmb_qsd_monitor m = { 0 };
+	char why[KVMB_DISK_WHY] = "";
+	pthread_t t;
+	int fd[2];
+	u64 begin;
+
+	(void)state;
+	set_clock(5);
+	begin = kvmb_now_ms();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	m.fd = fd[0];
+	pthread_create(&t, NULL, chatter, &fd[1]);
+	alarm(60); /* it was for ever */
+	assert_int_equal(kvmb_qsd_simple(&m, "quit", NULL, why, sizeof(why)), -EIO);
+	alarm(0);
+	assert_in_range(kvmb_now_ms() - begin, 9000, 60000);
+	set_clock(1);
+	assert_non_null(strstr(why, "does not answer"));
+	close(fd[0]);
+	pthread_join(t, NULL);
+	close(fd[1]);
+	free(m.in);
+}
+
 static void *grow(void *err)
 {
 	char why[KVMB_DISK_WHY];
@@ -526,6 +564,7 @@ int main(void)
 		T(a_stalled_daemon_is_replaced), T(a_daemon_that_always_dies_is_started_ever_less_often), T(reads_without_number_take_so_much_memory_and_no_more), T(a_cancelled_request_comes_back_soon),
 		T(an_image_that_breaks_fails_and_may_come_back), T(an_image_grows_while_in_use),
 		T(a_daemon_that_dies_in_a_resize_takes_nothing_with_it), T(an_image_may_have_many_bitmaps),
+		T(a_daemon_that_talks_of_other_things_does_not_answer),
 		T(a_parent_is_opened_only_if_named), T(hostile_images_are_refused_with_one_line),
 		T(names_decide_what_a_format_is), T(a_server_of_somebody_else),
 	};
