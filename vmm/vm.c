@@ -374,9 +374,10 @@ static int create_platform(struct vm *vm)
 	iobus_add(&vm->pio, 0x3f8, 8, serial_access, vm->serial);
 	iobus_add(&vm->pio, 0x70, 2, rtc_access, vm->rtc);
 	pm_add(vm);
-	if (vm->cfg.test_devices)
-		vm->testdev = testdev_create(vm);
-	return 0;
+	if (!vm->cfg.test_devices)
+		return 0;
+	vm->testdev = testdev_create(vm);
+	return testdev_offer(vm->testdev, vm->bus);
 }
 
 static int create_bus(struct vm *vm)
@@ -395,7 +396,7 @@ static int create_bus(struct vm *vm)
 		kvmb_ic_offer(&vm->timesync.ic, vm->bus);
 	if (vm->cfg.ic_heartbeat)
 		kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
-	return vm->testdev ? testdev_offer(vm->testdev, vm->bus) : 0;
+	return 0;
 }
 
 static int open_boot(struct vm *vm)
