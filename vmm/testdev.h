@@ -11,7 +11,7 @@ struct testdev *testdev_create(struct vm *vm);
 void testdev_destroy(struct testdev *t);
 
 /**
- * testdev_offer() - Offer a keyboard that refuses to be opened: a class that our guest modules do not serve
+ * testdev_offer() - Offer a keyboard that never says a word: a class that our guest modules do not serve
  * Return: as kvmb_bus_offer(). Context: before the VM runs.
  */
 int testdev_offer(struct testdev *t, struct kvmb_bus *bus);
