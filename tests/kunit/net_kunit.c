@@ -619,7 +619,7 @@ CASE(completions_before_the_frame_free_it_once)
 	dev_put(ndev);
 }
 
-static struct { struct net_queue *q; u64 id; u32 asked, answered; } early;
+static struct { struct net_queue *q; u64 id; u32 asked, answered; int rc; } early;
 
 /* xmit, whose frame does not go out: the host answers it nevertheless, on another CPU, before xmit goes on */
 static void no_room(void *ctx, u32 relid)
@@ -644,8 +644,7 @@ static int send_one(void *skb) /* past the queue, in which frames of the stack m
 	struct netdev_queue *txq = netdev_get_tx_queue(ndev, 0);
 
 	__netif_tx_lock_bh(txq);
-	if (netdev_start_xmit(skb, ndev, txq, false) != NETDEV_TX_OK)
-		kfree_skb(skb);
+	WRITE_ONCE(early.rc, netdev_start_xmit(skb, ndev, txq, false));
 	__netif_tx_unlock_bh(txq);
 	return 0;
 }
@@ -671,6 +670,7 @@ CASE(answer_to_a_frame_that_finds_no_room_frees_it_once)
 	host_settle();
 	netif_stop_queue(ndev); /* nor does the stack send meanwhile */
 	memset(&early, 0, sizeof(early));
+	early.rc = -1;
 	early.q = (*(struct net_nic **)netdev_priv(ndev))->queues[0];
 	ch = early.q->ch;
 	/* the host says that it has read next to nothing of a full ring, as it may */
@@ -694,6 +694,9 @@ CASE(answer_to_a_frame_that_finds_no_room_frees_it_once)
 	WRITE_ONCE(early.answered, 1);
 	host_watch_full(NULL);
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
+	for (i = 0; i < 10000 && READ_ONCE(early.rc) == -1; i++)
+		msleep(1);
+	CHECK_EQ(early.rc, NETDEV_TX_OK); /* busy would be: send it again, what NAPI has freed */
 	CHECK(nic_still_hears(ndev));
 	for (i = 0; i < 2100; i++) { /* each slot is still there, and only once */
 		nic_transmit(ndev, 100, i);
