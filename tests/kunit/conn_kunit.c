@@ -17,7 +17,7 @@ CASE(takes_the_newest_version_of_the_host)
 	for (i = 0; i < ARRAY_SIZE(kvmb_versions); i++) {
 		host_prepare();
 		host_script.max_version = kvmb_versions[i];
-		CHECK_ROW(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0, i);
+		NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false)); /* there is nothing to stop else */
 		CHECK_EQ(kvmb_bus_protocol(), kvmb_versions[i]);
 		kvmb_bus_stop();
 		CHECK_EQ(kvmb_bus_protocol(), 0);
@@ -27,7 +27,7 @@ CASE(takes_the_newest_version_of_the_host)
 
 CASE(goes_no_higher_than_it_was_told)
 {
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_WIN8_1, false), 0);
+	NEED(!kvmb_bus_start(KVMB_VERSION_WIN8_1, false));
 	CHECK_EQ(kvmb_bus_protocol(), KVMB_VERSION_WIN8_1);
 	kvmb_bus_stop();
 }
@@ -53,7 +53,7 @@ CASE(tries_again_when_the_hypercall_has_no_room)
 {
 	host_script.post_refused = 5;
 	host_script.post_status = KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
+	NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false));
 	CHECK_EQ(kvmb_bus_protocol(), KVMB_VERSION_NEWEST);
 	kvmb_bus_stop();
 }
@@ -62,7 +62,7 @@ CASE(speaks_an_older_version_where_the_connection_is_unknown)
 {
 	host_script.post_refused = 1;
 	host_script.post_status = KVMB_HV_STATUS_INVALID_CONNECTION_ID;
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
+	NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false));
 	CHECK_EQ(kvmb_bus_protocol(), kvmb_versions[ARRAY_SIZE(kvmb_versions) - 2]);
 	kvmb_bus_stop();
 }
@@ -93,7 +93,7 @@ CASE(a_short_version_response_is_none)
 	short_len = 8;
 	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -ETIMEDOUT);
 	short_len = sizeof(struct kvmb_wire_version_response);
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
+	NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false));
 	kvmb_bus_stop();
 }
 
@@ -101,7 +101,7 @@ CASE(leaves_a_host_that_does_not_answer_the_farewell)
 {
 	unsigned long begin;
 
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
+	NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false));
 	host_script.mute = BIT(KVMB_MSG_UNLOAD);
 	begin = jiffies;
 	kvmb_bus_stop();
@@ -145,7 +145,7 @@ CASE(leaves_a_bus_with_a_class_it_does_not_drive)
 	CHECK(list_empty(&kvmb.chans));
 	CHECK_EQ(kvmb_bus_protocol(), 0);
 	/* the user knows better */
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, true), 0);
+	NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, true));
 	host_settle();
 	CHECK_EQ(num_devices(), 3);
 	kvmb_bus_stop();
@@ -153,7 +153,7 @@ CASE(leaves_a_bus_with_a_class_it_does_not_drive)
 
 CASE(stays_where_all_offers_are_ours)
 {
-	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), 0);
+	NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false));
 	host_offer(4, &own_type, 1, 0);
 	host_settle();
 	CHECK_EQ(num_devices(), 1);
