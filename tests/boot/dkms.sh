@@ -8,7 +8,8 @@ own=$(lab_debian_own)
 cp "$own.img" "$W/root.img" && cp "$own.vmlinuz" "$W/vmlinuz" && cp "$own.initrd" "$W/initrd" || fail "no image"
 tap
 initrd=$(debugfs -R 'ls -p /boot' "$W/root.img" 2>/dev/null | tr '/' '\n' | grep -m1 '^initrd.img-')
-for stage in own foreign forced broken nobuild repaired bare removed; do
+all=own,foreign,forced,broken,nobuild,repaired,bare,removed # DKMS_STAGES=own,foreign: only these, from the front
+for stage in $(tr , " " <<<"${DKMS_STAGES:-$all}"); do
 	case $stage in foreign) more=--test-devices force= ;; forced) more=--test-devices force=kvmb_bus.force=1 ;; *) more= force= ;; esac
 	"$KVMBUS" run --name d --kernel "$W/vmlinuz" --initrd "$W/initrd" --cpus 2 --memory 1G --disk "$W/root.img" --nic "tap=$TAP" $more \
 		--append "console=ttyS0 root=LABEL=root rw panic=-1 net.ifnames=0 kvmb.stage=$stage $force" --serial "file=$W/d.log" </dev/null 2>"$W/d.err.log" &
