@@ -65,17 +65,6 @@ const char *kvmb_disk_format_of(const char *path)
 	return "raw";
 }
 
-bool kvmb_disk_format_known(const char *format)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(endings); i++) {
-		if (!strcmp(format, endings[i].format))
-			return true;
-	}
-	return !strcmp(format, "raw");
-}
-
 static int lock_range(int fd, bool read_only, off_t len)
 {
 	struct flock fl = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET,

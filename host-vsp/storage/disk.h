@@ -164,7 +164,4 @@ const char *kvmb_disk_health(struct kvmb_disk *d);
 /** kvmb_disk_format_of() - What a name says its format is: "raw", "vhdx", ..., "nbd". */
 const char *kvmb_disk_format_of(const char *path);
 
-/** kvmb_disk_format_known() - May a user name this format? */
-bool kvmb_disk_format_known(const char *format);
-
 #endif
