@@ -8,7 +8,7 @@
  * version list; the guest's choice starts the service (ready()). From then on the
  * service sends one request at a time and gets the guest's answer (reply()). Guests
  * read one packet per interrupt here, so every packet is signalled, whether the ring was
- * empty or not (protocol notes 9.3 #48).
+ * empty or not (docs/protocol.md#7.4).
  */
 #ifndef KVMB_IC_HOST_H
 #define KVMB_IC_HOST_H

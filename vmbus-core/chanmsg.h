@@ -7,7 +7,7 @@
  * once, for both halves.
  *
  * Sources: Linux 6.12 include/linux/hyperv.h struct vmbus_channel_*; OpenVMM
- * vmbus_core/src/protocol.rs. Sizes are those of protocol notes 3.2.
+ * vmbus_core/src/protocol.rs. Sizes: docs/protocol.md#3.2.
  */
 #ifndef KVMB_CHANMSG_H
 #define KVMB_CHANMSG_H
@@ -56,7 +56,7 @@ struct kvmb_msg_info {
 #define KVMB_STATUS_FAILED 0x8000ffffu /* E_UNEXPECTED, as OpenVMM answers */
 #define KVMB_TARGET_VP_NONE 0xffffffffu /* OPEN: the guest wants no interrupts */
 
-/* Connection ids for HvPostMessage: protocol notes 3.1 */
+/* Connection ids for HvPostMessage: docs/protocol.md#3.1 */
 #define KVMB_CONN_MSG_OLD 1u /* everything below 5.0 */
 #define KVMB_CONN_MSG 4u     /* INITIATE_CONTACT and all after it from 5.0 on */
 #define KVMB_CONN_EVENT_OLD 2u /* 0.13: one event connection for all channels */

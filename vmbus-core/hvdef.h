@@ -31,7 +31,7 @@
 #define HV_FEAT_A_REF_TSC (1u << 9)
 #define HV_FEAT_A_FREQUENCY (1u << 11)
 #define HV_FEAT_A_TSC_INVARIANT (1u << 15)
-/* EBX: which hypercalls may be made. Bits 1, 12, 20, 22 must stay clear: protocol notes 1.3 */
+/* EBX: which hypercalls may be made. Bits 1, 12, 20, 22 must stay clear: docs/protocol.md#1.4 */
 #define HV_FEAT_B_POST_MESSAGES (1u << 4)
 #define HV_FEAT_B_SIGNAL_EVENTS (1u << 5)
 /* EDX: other features */

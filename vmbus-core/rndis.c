@@ -6,7 +6,7 @@
  * here has one shape: whole entries, one behind the other, the data behind them.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c rndis_get_ppi(),
- * rndis_filter_receive_data(); protocol notes 6.5.
+ * rndis_filter_receive_data(); docs/protocol.md#6.5.
  */
 #include "vmbus-core/rndis.h"
 

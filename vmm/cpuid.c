@@ -7,7 +7,7 @@
  * the same on every host that has them and so are what one migrates between.
  *
  * The guest sees "Microsoft Hv" at 0x40000000 and no KVM leaves: Linux takes the
- * hypervisor with the highest base it recognises (protocol notes 1.1).
+ * hypervisor with the highest base it recognises (docs/protocol.md#1.1).
  *
  * On a CPU emulated by TCG (the lab) xsave is dropped from "host": kernels of the 7.x
  * series do not survive TCG's.
@@ -364,7 +364,7 @@ int cpuid_apply(struct vcpu *v)
 	err = parse_model(vm->cfg.cpu_model, &m, why, sizeof(why));
 	if (err)
 		goto out;
-	/* nested virtualisation and CET's IBT are off unless asked for: protocol notes 9.1 #17 */
+	/* nested virtualisation and CET's IBT are off unless asked for: docs/protocol.md#1.16 */
 	i = find_feature("svm", 3);
 	m.off[i] = !m.on[i];
 	i = find_feature("ibt", 3);

@@ -20,7 +20,7 @@
  * irqfd, assigned only while something waits (irq.c says why).
  *
  * Sources: Linux Documentation/virt/kvm/api.rst (KVM_HYPERV_EVENTFD, KVM_EXIT_HYPERV,
- * KVM_CAP_HYPERV_SYNIC2); TLFS chapter 11; protocol notes 1.6 to 1.13.
+ * KVM_CAP_HYPERV_SYNIC2); TLFS chapter 11; docs/protocol.md#1, #2.
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

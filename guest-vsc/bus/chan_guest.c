@@ -8,7 +8,7 @@
  * in one piece. Pages of a ring whose page list could not be taken back are leaked. The table of
  * channels by number is what the interrupt looks into, under RCU.
  *
- * Sources: Linux 6.1 drivers/hv/channel.c; protocol notes 3.6 to 3.8.
+ * Sources: Linux 6.1 drivers/hv/channel.c; docs/protocol.md#3, #4.
  */
 #include <linux/cpu.h>
 #include <linux/mm.h>

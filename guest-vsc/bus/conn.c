@@ -11,7 +11,7 @@
  * An answer wakes a waiter that asked for this kind and names its key. One that nobody waits
  * for is dropped: the host cannot make us act by sending answers unasked.
  *
- * Sources: Linux 6.1 drivers/hv/connection.c, channel_mgmt.c; protocol notes 3.
+ * Sources: Linux 6.1 drivers/hv/connection.c, channel_mgmt.c; docs/protocol.md#3.
  */
 #include <linux/cpu.h>
 #include <linux/delay.h>

@@ -6,7 +6,7 @@
  * needs; the host answers once. When the host does not answer, nobody knows whether it uses
  * the pages: the caller leaks them rather than give them to somebody else.
  *
- * Sources: Linux 6.1 drivers/hv/channel.c vmbus_establish_gpadl(); protocol notes 3.7.
+ * Sources: Linux 6.1 drivers/hv/channel.c vmbus_establish_gpadl(); docs/protocol.md#3.11.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -102,7 +102,7 @@ int kvmb_gpadl_teardown(struct kvmb_chan *ch, u32 handle)
 	struct kvmb_wire_gpadl_torndown r;
 	int err;
 
-	/* a host that rescinded a channel is off its pages: protocol notes 3.9 */
+	/* a host that rescinded a channel is off its pages: docs/protocol.md#3.17 */
 	if (kvmb_chan_gone(ch))
 		return 0;
 	err = kvmb_ask(KVMB_MSG_GPADL_TEARDOWN, &m, sizeof(m), KVMB_MSG_GPADL_TORNDOWN, handle, ch, &r, sizeof(r));

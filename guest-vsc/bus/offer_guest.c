@@ -14,7 +14,7 @@
  * Until the host has made all its offers they are only listed (kvmb.holding): one of a class that we do not drive
  * sends us away, and then no device of ours was ever there.
  *
- * Sources: Linux 6.1 drivers/hv/channel_mgmt.c; protocol notes 3.6, 3.9, 3.10.
+ * Sources: Linux 6.1 drivers/hv/channel_mgmt.c; docs/protocol.md#3.8, #3.17 to #3.19.
  */
 #include <linux/cpu.h>
 #include <linux/slab.h>

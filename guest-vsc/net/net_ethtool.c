@@ -6,7 +6,7 @@
 #include "guest-vsc/compat/compat.h"
 #include "guest-vsc/net/net_guest.h"
 
-#define RECV_MAX (31u << 20) /* what hosts take: protocol notes 6.2 */
+#define RECV_MAX (31u << 20) /* what hosts take: docs/protocol.md#6.2 */
 #define SEND_MAX (15u << 20)
 #define BUF_MIN (128u << 10)
 

@@ -6,7 +6,7 @@
  * completed the packet that names it; if it never does, the page is leaked. An answer counts
  * only if it names the request's number.
  *
- * Sources: Linux 6.1 drivers/net/hyperv/rndis_filter.c; protocol notes 6.4.
+ * Sources: Linux 6.1 drivers/net/hyperv/rndis_filter.c; docs/protocol.md#6.4.
  */
 #include <linux/etherdevice.h>
 #include <linux/module.h>

@@ -14,7 +14,7 @@
  * completes any more once the bus is reset. When the host rescinds the controller everything that is out is given back at once with
  * DID_NO_CONNECT.
  *
- * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; protocol notes 5.3 to 5.6.
+ * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.
  */
 #include <linux/blkdev.h>
 #include <linux/blk-mq.h>
@@ -436,7 +436,7 @@ static int stor_probe(struct kvmb_device *dev)
 	if (err)
 		goto err_stop;
 	smp_store_release(&sd->live, true);
-	if (sd->ide) /* the drive stands in the instance GUID: protocol notes 5.6 */
+	if (sd->ide) /* the instance GUID names the drive: docs/protocol.md#5.9 */
 		scsi_add_device(host, 0, dev->chan->instance.b[5] << 8 | dev->chan->instance.b[4], 0);
 	else
 		scsi_scan_host(host);

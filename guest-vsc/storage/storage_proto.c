@@ -5,7 +5,7 @@
  * The order of the start is fixed: BEGIN, version (newest first, the host refuses until one
  * fits), properties, END, then sub-channels, which need no start of their own.
  *
- * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; protocol notes 5.2.
+ * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.2.
  */
 #include <linux/module.h>
 #include <linux/slab.h>

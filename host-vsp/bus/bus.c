@@ -180,7 +180,7 @@ static void send_version_response(struct kvmb_bus *bus, u32 version, bool ok)
 {
 	struct kvmb_wire_version_response m = { .supported = ok };
 
-	/* always 16 bytes, even when refusing: protocol notes 9.2 #18 */
+	/* always 16 bytes, even when refusing: docs/protocol.md#3.3 */
 	m.conn_id = cpu_to_le32(version >= KVMB_VERSION_WIN10_V5 ? KVMB_CONN_MSG : version);
 	kvmb_bus_send(bus, KVMB_MSG_VERSION_RESPONSE, &m, sizeof(m));
 }
@@ -196,7 +196,7 @@ static void do_contact(struct kvmb_bus *bus, const struct kvmb_wire_initiate_con
 		return;
 	}
 	if (version < KVMB_VERSION_WIN8_1)
-		vp = 0; /* the target is honoured from 3.0 on: protocol notes 3.4 */
+		vp = 0; /* the target counts from 3.0 on: docs/protocol.md#3.4 */
 	bus->target_vp = vp;
 	bus->int_page = NULL;
 	ok = kvmb_version_known(version) && version <= bus->cfg.max_version;

@@ -85,7 +85,7 @@ static void fill_ip_csum(u8 *ip)
 	put_csum(ip + 10, (u16)~kvmb_csum_fold(kvmb_csum_add(0, ip, (ip[0] & 15) * 4u)));
 }
 
-/* The field holds the pseudo-header's sum without the length (notes 6.5); add that. */
+/* The field holds the pseudo-header's sum without the length (docs/protocol.md#6.6); add that. */
 static void add_length(u8 *field, u32 l4_len)
 {
 	__be32 len = htonl(l4_len);

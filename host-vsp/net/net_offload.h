@@ -17,7 +17,7 @@
  * All functions are pure: they touch what they are given and nothing else.
  *
  * Sources: virtio 1.2, 5.1.6; Linux 6.12 include/linux/virtio_net.h virtio_net_hdr_to_skb(),
- * drivers/net/hyperv/netvsc_drv.c netvsc_xmit(); protocol notes 6.5.
+ * drivers/net/hyperv/netvsc_drv.c netvsc_xmit(); docs/protocol.md#6.6.
  */
 #ifndef KVMB_NET_OFFLOAD_H
 #define KVMB_NET_OFFLOAD_H

@@ -6,7 +6,7 @@
  * answered NOT SUPPORTED, and no payload is ever taken for an address (CVE-2021-28476 was one
  * that was). A setter checks everything before it changes anything.
  *
- * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c; protocol notes 6.4.
+ * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c; docs/protocol.md#6.4.
  */
 #include "host-vsp/net/net_priv.h"
 
@@ -427,7 +427,7 @@ static int do_query(struct kvmb_rndis *r, const struct kvmb_wire_rndis_request *
 	status = query_oid(&q, le32_to_cpu(w->oid));
 	c.status = cpu_to_le32(status);
 	c.buf_len = cpu_to_le32(q.len);
-	c.buf_offset = cpu_to_le32((u32)sizeof(c)); /* 16 even when empty: notes 6.4 */
+	c.buf_offset = cpu_to_le32((u32)sizeof(c)); /* 16 even when empty: docs/protocol.md#6.4 */
 	reply_header(reply, KVMB_RNDIS_QUERY, HDR + (u32)sizeof(c) + q.len);
 	memcpy(reply + HDR, &c, sizeof(c));
 	return (int)(HDR + sizeof(c) + q.len);

@@ -21,7 +21,7 @@
  * those of other VLANs even for a moment.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c netvsc_receive(), rndis_filter.c
- * rndis_filter_receive_data(), netvsc_drv.c netvsc_alloc_recv_skb(); protocol notes 6.3, 6.5.
+ * rndis_filter_receive_data(), netvsc_drv.c netvsc_alloc_recv_skb(); docs/protocol.md#6.3, #6.7.
  */
 #include "host-vsp/iov.h"
 #include "host-vsp/net/net_priv.h"

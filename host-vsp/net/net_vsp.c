@@ -18,7 +18,7 @@
  * Limits: a data packet has at most 32 ranges. Segmentation of UDP is not offered: the revision
  * of NDIS_OFFLOAD that Linux understands (3) has no place for it.
  *
- * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c; protocol notes 6.
+ * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c; docs/protocol.md#6.
  */
 #include "host-vsp/iov.h"
 #include "host-vsp/net/net_priv.h"
@@ -239,8 +239,8 @@ static u32 on_subchannel(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 }
 
 /*
- * Return: true when the completion has content, which is @a. The others have none: Linux knows that of
- * SWITCH_DATA_PATH alone and asks for no other, UEFI's driver asks for NDIS_VER's: notes 9.5, 75 and 76.
+ * Return: true when the completion has content, which is @a. The others are completed without, and only
+ * if the guest asks for it: docs/protocol.md#6.12.
  */
 static bool nvsp_request(struct net_queue *q, const struct kvmb_wire_nvsp *m,
 			 struct kvmb_wire_nvsp *a)
@@ -377,7 +377,7 @@ static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
 	}
 	if (r < 0)
 		net_count(&q->io->stats.errors, 1);
-	/* the packet is completed first, the answer comes as a received packet: notes 6.4 */
+	/* the packet is completed first, the answer comes as a received packet: docs/protocol.md#6.4 */
 	net_complete_rndis(q, pkt->trans_id, r < 0 ? KVMB_NVSP_STAT_INVALID_RNDIS : KVMB_NVSP_STAT_SUCCESS,
 			   false);
 	if (r > 0) {

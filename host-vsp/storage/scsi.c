@@ -173,7 +173,7 @@ static const struct command {
 	{ 0x5e, 0x01, 10, DISK, kvmb_scsi_reserve_in },		  /* READ RESERVATION */
 	{ 0x5e, 0x02, 10, DISK, kvmb_scsi_reserve_in },		  /* REPORT CAPABILITIES */
 	{ 0x5e, 0x03, 10, DISK, kvmb_scsi_reserve_in },		  /* READ FULL STATUS */
-	/* a reservation is an act of writing as far as a read-only disk goes: threats S05 */
+	/* a read-only disk refuses reservations as it refuses writes: docs/threat-model.md#S05 */
 	{ 0x5f, 0x00, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* REGISTER */
 	{ 0x5f, 0x01, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* RESERVE */
 	{ 0x5f, 0x02, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* RELEASE */

@@ -12,7 +12,8 @@
  *
  * Nothing here reads guest memory: command block and parameter list are private copies.
  *
- * Sources: SPC-3 and SPC-4, SBC-3, MMC-6; protocol notes 5.3 and 5.4 for what stock guests ask.
+ * Sources: SPC-3 and SPC-4, SBC-3, MMC-6; docs/protocol.md#5.5 to #5.8 for what
+ * stock guests ask.
  */
 #ifndef KVMB_SCSI_H
 #define KVMB_SCSI_H

@@ -12,7 +12,7 @@
  * requests are taken, and pending_send_sz asks the guest for a signal: nothing that was
  * executed is ever dropped.
  *
- * Sources: Linux 6.12 drivers/scsi/storvsc_drv.c; protocol notes 5.
+ * Sources: Linux 6.12 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.
  */
 #include "host-vsp/iov.h"
 #include "host-vsp/storage/storage_priv.h"
@@ -282,7 +282,7 @@ static void execute_srb(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 	}
 	if (!srb->path && !srb->target)
 		l = stor_lun(sc->s, srb->lun);
-	/* REPORT LUNS and INQUIRY are answered for every address: notes 5.3, 5.4 */
+	/* REPORT LUNS and INQUIRY are answered for every address: docs/protocol.md#5.5, #5.6 */
 	inquiry_like = srb->u.cdb[0] == 0x12 || srb->u.cdb[0] == 0xa0;
 	if (!l && !inquiry_like) {
 		stor_answer_status(sc, r, KVMB_SRB_INVALID_LUN, KVMB_STOR_STATUS_INVALID_LUN);

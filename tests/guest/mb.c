@@ -183,7 +183,7 @@ static void check_synic(void)
 	CHECK(47, hypercall(0x1005d, 0, 10, 0) == 18);
 }
 
-/* Threat classes H01 and H02: what a hostile guest hands to the hypervisor. */
+/* docs/threat-model.md#H01, #H02: what a hostile guest hands to the hypervisor. */
 static void check_lies(void)
 {
 	volatile u32 *p = (volatile u32 *)POST_PAGE, *slot = (volatile u32 *)(SIMP_PAGE + 3 * 256);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Theory of operation: script_host.h. Wire facts: protocol notes 3, and vmbus-core/chanmsg.h. */
+/* Theory of operation: script_host.h. Wire facts: docs/protocol.md#3, vmbus-core/chanmsg.h. */
 #include <linux/irq_work.h>
 #include <linux/module.h>
 #include <linux/slab.h>

@@ -4,7 +4,7 @@
  *
  * The DSDT is assembled by a few AML emitters, so that addresses come from the same
  * constants as the devices. The VMBus device stands under a module device whose _CRS
- * holds the MMIO windows, as on Hyper-V (protocol notes 2).
+ * holds the MMIO windows, as on Hyper-V (docs/protocol.md#8.2).
  *
  * Source: ACPI 6.4 chapters 5 (tables), 6.4 (resource descriptors), 20 (AML).
  */
