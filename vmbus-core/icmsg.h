@@ -73,7 +73,7 @@ struct kvmb_icmsg { /* a checked private copy */
 
 /**
  * kvmb_icmsg_build() - Write header and payload of a request
- * @buf:     room for sizeof(struct kvmb_wire_icmsg) + @size
+ * @buf:     room for sizeof(struct kvmb_wire_icmsg) + @msg->size bytes
  * @msg:     fields to write; payload may be NULL for zeroes
  *
  * Return: bytes written. Context: any.

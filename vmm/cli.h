@@ -107,7 +107,7 @@ bool cli_wants_vm(const struct cli_command *cmd);
 void cli_help(FILE *f, const char *verb, const char *action);
 
 /**
- * cli_man() - The manual: @template with its "@commands@", "@options@" and the like filled in.
+ * cli_man() - Print the manual: @template, with each placeholder in at signs ("commands") filled in
  * Return: EXIT_*.
  */
 int cli_man(const char *template);

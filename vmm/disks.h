@@ -28,8 +28,14 @@ int disks_create(struct vm *vm);
  */
 void disks_destroy(struct vm *vm);
 
-/** disks_list() - For info. @stats: counters too. */
+/**
+ * disks_list() - The VM's disks, for `kvmbus info` (docs/json.md)
+ *
+ * Return: a new reference to an array. Context: main thread.
+ */
 json_t *disks_list(struct vm *vm);
+
+/** disks_stats() - Their counters, for `kvmbus stats`. Return: a new reference. Context: main thread. */
 json_t *disks_stats(struct vm *vm);
 
 /* The answer to a change: @result is a new reference, or NULL with @class and @why. */
@@ -49,8 +55,10 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, disks_reply
 /** disks_retry() - The VM goes on: do again what had failed. */
 void disks_retry(struct vm *vm);
 
-/** disks_device_gone() / _changed() - What udev says of a block device. */
+/** disks_device_gone() - udev saw a block device disappear: mark its disk. Context: main thread. */
 void disks_device_gone(struct vm *vm, dev_t dev);
+
+/** disks_device_changed() - udev saw a block device change: read its size again. Context: main thread. */
 void disks_device_changed(struct vm *vm, dev_t dev);
 
 #endif

@@ -194,7 +194,11 @@ int kvmb_chan_close(struct kvmb_chan *ch);
  */
 void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx), void *ctx);
 
-/** kvmb_chan_unwatch_subs() - No call of @fn runs or comes after this returns. Context: may sleep. */
+/**
+ * kvmb_chan_unwatch_subs() - End kvmb_chan_watch_subs()
+ *
+ * No call of its function runs any more when this returns. Context: may sleep.
+ */
 void kvmb_chan_unwatch_subs(struct kvmb_chan *primary);
 
 static inline bool kvmb_chan_gone(const struct kvmb_chan *ch)

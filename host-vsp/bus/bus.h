@@ -36,8 +36,8 @@ void kvmb_bus_destroy(struct kvmb_bus *bus);
  * kvmb_bus_offer() - Add a device; the guest is told at once if it has asked for offers
  * @offer: copied; what it points to is borrowed for good
  *
- * Return: 0; -EEXIST when a device of the same type and instance is there; -ENOSPC
- * without a free relid. Context: bus thread, or before the VM runs.
+ * Return: 0; -EEXIST when a device of the same type and instance is there. A device for which
+ * no relid is free is logged and stays hidden until the guest connects again. Context: bus thread, or before the VM runs.
  */
 int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct kvmb_chan **out);
 
