@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 FUZZ_SECS ?= 10
 
-.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-cli check-interrupt fuzz modules kunit boot bench ringbench deb install clean
+.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-style check-cli check-interrupt fuzz modules kunit boot bench ringbench deb install clean
 
 all: build/build.ninja
 	@ninja -C build --quiet
@@ -40,6 +40,9 @@ check-layers: ## the arrows between the rooms; names of disks
 
 check-docs: ## names that the documents quote exist
 	@tests/checks/docs.sh
+
+check-style: ## columns and functions of the whole tree; what clang-format says of changed lines (tests/checks/style.py fix does it)
+	@tests/checks/style.py
 
 check-cli: all ## the command: wrong input, help, manual and completion, VMs that do not answer
 	@tests/checks/cli.sh && tests/checks/client.sh && tests/checks/cli-table.sh
