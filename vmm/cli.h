@@ -23,7 +23,7 @@ struct cli_command {
 	const char *action;	/* "add": stands behind the VM; NULL: the verb has none */
 	const char *summary;	/* one line */
 	const char *more;	/* further sentences for the manual; NULL = none */
-	int (*run)(struct cli_args *a); /* returns EXIT_* of cmd.h */
+	int (*run)(struct cli_args *a); /* returns EXIT_* of lib/exits.h */
 	struct opt_def words[CLI_MAX_WORDS]; /* the VM first, also where an action stands behind it */
 	const struct opt_def *options;
 };

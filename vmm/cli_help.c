@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "lib/exits.h"
 #include "lib/util.h"
 #include "vmm/cli.h"
 #include "vmm/cmd.h"

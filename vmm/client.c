@@ -16,11 +16,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "lib/loop.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
 #include "vmm/cli.h"
-#include "vmm/cmd.h"
 
 #define PATIENCE_S 10
 #define KILL_TRIES 6 /* times so long a VM may take to end that answers otherwise */

@@ -27,7 +27,7 @@ int client_patience(void);
  * @arguments: reference is taken; NULL = none
  * @out:       on success the result, a new reference
  *
- * Return: EXIT_OK; else another EXIT_* of cmd.h, with one line already printed.
+ * Return: EXIT_OK; else another EXIT_* of lib/exits.h, with one line already printed.
  */
 int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/exits.h"
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "vmm/cli.h"

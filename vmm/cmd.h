@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Exit status, and the functions of the commands (vmm/cli_table.c). */
+/* The functions of the commands, for their table in vmm/cli_table.c. They return EXIT_*. */
 #ifndef KVMB_CMD_H
 #define KVMB_CMD_H
-
-#define EXIT_OK 0
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
-#define EXIT_NO_VM 3
-#define EXIT_STATE 4
-#define EXIT_TIMEOUT 5
-#define EXIT_KILLED 6 /* of run: the VM was ended by `kill` or a signal, not by its guest */
 
 struct cli_args;
 

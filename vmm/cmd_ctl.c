@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "vmm/cli.h"

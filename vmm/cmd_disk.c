@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "lib/util.h"
 #include "vmm/cli.h"
 #include "vmm/client.h"

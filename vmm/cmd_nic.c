@@ -2,6 +2,7 @@
 /* `kvmbus nic VM ...`: NICs of a running VM. */
 #include <string.h>
 
+#include "lib/exits.h"
 #include "lib/util.h"
 #include "vmm/cli.h"
 #include "vmm/client.h"

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/cli.h"

@@ -9,9 +9,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/cmd.h"
 #include "vmm/console.h"
 
 void guard_end_process(const char *name, int sig)

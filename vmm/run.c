@@ -10,9 +10,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/cmd.h"
 #include "vmm/guard.h"
 #include "vmm/vm.h"
 

@@ -10,7 +10,7 @@ struct vm_config;
 /**
  * run_vm() - Be the VM until it ends
  * @json: print one JSON line with name and process id when it runs
- * Return: EXIT_* of cmd.h, or what a test device said. Context: main thread, no other exists.
+ * Return: EXIT_* of lib/exits.h, or what a test device said. Context: main thread, no other exists.
  */
 int run_vm(const struct vm_config *cfg, bool json);
 

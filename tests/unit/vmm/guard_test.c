@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "lib/log.h"
 #include "tests/unit/test.h"
-#include "vmm/cmd.h"
 #include "vmm/console.h"
 
 static int said[2], restored[2];

@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/exits.h"
 #include "tests/unit/test.h"
-#include "vmm/cmd.h"
 #include "vmm/console.h"
 #include "vmm/vm.h"
 
