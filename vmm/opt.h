@@ -3,7 +3,7 @@
  * What may be said on the command line, as tables; and its numbers, sizes, disks and NICs.
  *
  * One opt_def describes one option, word or comma option. The parser, --help, the manual and the
- * completion all read the same tables (vmm/cli_table.c), so they cannot disagree.
+ * completion all read the same tables (cli/cli_table.c), so they cannot disagree.
  */
 #ifndef KVMB_OPT_H
 #define KVMB_OPT_H

@@ -20,6 +20,8 @@ guest='_guest\.[ch]$' # guest halves live in the kernel, beside their host halve
 rule ic-services "vmbus-core/ lib/ host-vsp/ ic-services/" . "$guest"
 rule ic-services "vmbus-core/ guest-vsc/ ic-services/ic_guest.h" "$guest"
 rule vmm "vmbus-core/ lib/ host-vsp/ ic-services/ vmm/"
+rule cli "lib/ cli/ vmm/opt.h vmm/config.h" . "cli/cmd_run.c"
+rule cli/cmd_run.c "lib/ cli/ vmm/opt.h vmm/run.h vmbus-core/version.h vmm/vm.h"
 rule guest-vsc "vmbus-core/ guest-vsc/"
 # private headers stay in their directory
 for h in $(git ls-files '*_priv.h'); do

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Every command of kvmbus, its words and its options. */
-#include "vmm/cli.h"
-#include "vmm/cmd.h"
+#include "cli/cli.h"
+#include "cli/cmd.h"
 
 /* clang-format off */
 #define JSON { "json", OPT_FLAG, .help = "print JSON; docs/json.md has the fields" }

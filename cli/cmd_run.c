@@ -8,11 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
+#include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/cmd.h"
 #include "vmm/run.h"
 #include "vmm/vm.h"
 

@@ -3,10 +3,10 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "cli/cli.h"
+#include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/cmd.h"
 
 #define COLUMN 23 /* where help's explanations begin */
 #define VERB_COLUMN 30

@@ -2,11 +2,11 @@
 /* `kvmbus nic VM ...`: NICs of a running VM. */
 #include <string.h>
 
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/client.h"
-#include "vmm/cmd.h"
 
 int nic_list(struct cli_args *a)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The functions of the commands, for their table in vmm/cli_table.c. They return EXIT_*. */
+/* The functions of the commands, for their table in cli/cli_table.c. They return EXIT_*. */
 #ifndef KVMB_CMD_H
 #define KVMB_CMD_H
 

@@ -3,7 +3,7 @@
  * The commands' side of the control socket: finding a VM, one exchange. The rules are in the
  * header.
  */
-#include "vmm/client.h"
+#include "cli/client.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,11 +16,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "lib/exits.h"
 #include "lib/loop.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
 
 #define PATIENCE_S 10
 #define KILL_TRIES 6 /* times so long a VM may take to end that answers otherwise */

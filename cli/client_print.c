@@ -2,9 +2,9 @@
 /* What VMs say of themselves, for people. */
 #include <string.h>
 
+#include "cli/cli.h"
+#include "cli/client.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/client.h"
 
 /* ---- text of a VM ---- */
 

@@ -7,11 +7,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/client.h"
-#include "vmm/cmd.h"
 
 /* ---- which disk ---- */
 

@@ -8,12 +8,12 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/loop.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/client.h"
-#include "vmm/cmd.h"
 
 #define BOOT_POLL_US 500000
 

@@ -19,10 +19,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
+#include "cli/client.h"
 #include "lib/exits.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/client.h"
 
 /*
  * Inode of the socket that listens at @path. Source: Linux net/unix/af_unix.c:unix_seq_show().

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/loop.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/client.h"
-#include "vmm/cmd.h"
 
 #define PATIENCE_S 3
 #define TOTAL_MS 9000u

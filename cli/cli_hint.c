@@ -2,9 +2,9 @@
 /* Verbs that there are not: what other programs call it, or a slip of the finger. */
 #include <string.h>
 
+#include "cli/cli.h"
 #include "lib/exits.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
 
 /* clang-format off */
 static const struct { const char *theirs, *ours; } verbs[] = {

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "lib/exits.h"
-#include "vmm/cli.h"
 
 /*
  * Who started us without a standard stream must not find what we print in a file of ours that got

@@ -5,9 +5,9 @@
  */
 #include <string.h>
 
+#include "cli/cli.h"
+#include "cli/client.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
-#include "vmm/client.h"
 
 #define PATIENCE_S 1
 

@@ -3,9 +3,9 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "lib/exits.h"
 #include "lib/util.h"
-#include "vmm/cli.h"
 
 /* ---- messages ---- */
 
