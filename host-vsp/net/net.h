@@ -3,8 +3,8 @@
 #ifndef KVMB_NET_H
 #define KVMB_NET_H
 
+#include "backend/net/backend.h"
 #include "host-vsp/bus/bus.h"
-#include "host-vsp/net/backend.h"
 
 #define KVMB_NET_MTU_MIN 68u	/* IPv4's */
 #define KVMB_NET_MTU_DEFAULT 1500u

@@ -27,9 +27,9 @@
 
 #include <pthread.h>
 
+#include "backend/throttle.h"
 #include "host-vsp/net/net.h"
 #include "host-vsp/net/net_offload.h"
-#include "host-vsp/throttle.h"
 #include "host-vsp/tuner.h"
 #include "host-vsp/worker.h"
 #include "vmbus-core/proto/net.h"

@@ -23,7 +23,7 @@
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c netvsc_receive(), rndis_filter.c
  * rndis_filter_receive_data(), netvsc_drv.c netvsc_alloc_recv_skb(); docs/protocol.md#6.3, #6.7.
  */
-#include "host-vsp/iov.h"
+#include "backend/iov.h"
 #include "host-vsp/net/net_priv.h"
 #include "lib/util.h"
 

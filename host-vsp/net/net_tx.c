@@ -7,7 +7,7 @@
  * or corrected, are copied once, checked, and the copy is what leaves; the rest goes to the
  * backend from where it lies. Nothing is completed before the backend has let go of it.
  */
-#include "host-vsp/iov.h"
+#include "backend/iov.h"
 #include "host-vsp/net/net_priv.h"
 #include "lib/util.h"
 

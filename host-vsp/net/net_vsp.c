@@ -20,7 +20,7 @@
  *
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c; docs/protocol.md#6.
  */
-#include "host-vsp/iov.h"
+#include "backend/iov.h"
 #include "host-vsp/net/net_priv.h"
 #include "lib/log.h"
 #include "lib/util.h"

@@ -20,7 +20,7 @@
 
 #include <pthread.h>
 
-#include "host-vsp/storage/disk.h"
+#include "backend/block/disk.h"
 
 #define KVMB_SCSI_STATUS_GOOD 0x00u
 #define KVMB_SCSI_STATUS_CHECK_CONDITION 0x02u

@@ -3,8 +3,8 @@
 #ifndef KVMB_STORAGE_H
 #define KVMB_STORAGE_H
 
+#include "backend/block/disk.h"
 #include "host-vsp/bus/bus.h"
-#include "host-vsp/storage/disk.h"
 
 #define KVMB_STORAGE_MAX_CONTROLLERS 4u
 #define KVMB_STORAGE_MAX_LUNS 64u

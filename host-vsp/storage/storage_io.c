@@ -20,7 +20,7 @@
  */
 #include <fcntl.h>
 
-#include "host-vsp/iov.h"
+#include "backend/iov.h"
 #include "host-vsp/storage/storage_priv.h"
 #include "lib/log.h"
 #include "lib/util.h"

@@ -14,7 +14,7 @@
  *
  * Sources: Linux 6.12 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.
  */
-#include "host-vsp/iov.h"
+#include "backend/iov.h"
 #include "host-vsp/storage/storage_priv.h"
 #include "lib/log.h"
 #include "lib/util.h"

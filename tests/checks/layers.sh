@@ -15,11 +15,14 @@ rule() {
 }
 rule vmbus-core "vmbus-core/"
 rule lib "lib/"
-rule host-vsp "vmbus-core/ lib/ host-vsp/"
+rule backend "vmbus-core/env.h lib/ backend/"
+rule backend/block "vmbus-core/env.h lib/ backend/block/ backend/iov.h backend/throttle.h"
+rule backend/net "vmbus-core/env.h lib/ backend/net/ backend/iov.h backend/throttle.h"
+rule host-vsp "vmbus-core/ lib/ backend/ host-vsp/"
 guest='_guest\.[ch]$' # guest halves live in the kernel, beside their host halves
 rule ic-services "vmbus-core/ lib/ host-vsp/ ic-services/" . "$guest"
 rule ic-services "vmbus-core/ guest-vsc/ ic-services/ic_guest.h" "$guest"
-rule vmm "vmbus-core/ lib/ host-vsp/ ic-services/ vmm/"
+rule vmm "vmbus-core/ lib/ backend/ host-vsp/ ic-services/ vmm/"
 rule cli "lib/ cli/ vmm/opt.h vmm/config.h" . "cli/cmd_run.c"
 rule cli/cmd_run.c "lib/ cli/ vmm/opt.h vmm/run.h vmbus-core/version.h vmm/vm.h"
 rule guest-vsc "vmbus-core/ guest-vsc/"

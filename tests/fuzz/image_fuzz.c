@@ -5,9 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "host-vsp/storage/disk.h"
-#include "host-vsp/storage/image.h"
-#include "host-vsp/storage/vhdx_log.h"
+#include "backend/block/disk.h"
+#include "backend/block/image.h"
+#include "backend/block/vhdx_log.h"
 
 static const char *const formats[] = { "qcow2", "vmdk", "vhd", "vhdx", "vdi", "raw" };
 

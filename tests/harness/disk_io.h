@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host-vsp/storage/disk.h"
+#include "backend/block/disk.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "tests/harness/fast_clock.h"

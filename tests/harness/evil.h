@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "host-vsp/storage/disk.h"
+#include "backend/block/disk.h"
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "tests/harness/daemon.h"

@@ -11,7 +11,7 @@
  *
  * Source: passt(1); qemu's "-netdev stream" has the same framing.
  */
-#include "host-vsp/net/backend_stream.h"
+#include "backend/net/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

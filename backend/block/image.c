@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What an image's header names: image.h. */
-#include "host-vsp/storage/image.h"
+#include "backend/block/image.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -11,7 +11,7 @@
  * give to a storage daemon is locked there by the daemon; we hold a lock on the first bytes,
  * which keeps a second kvmbus out also while the daemon is being restarted.
  */
-#include "host-vsp/storage/disk.h"
+#include "backend/block/disk.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -23,8 +23,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "host-vsp/storage/disk_nbd.h"
-#include "host-vsp/storage/qsd.h"
+#include "backend/block/disk_nbd.h"
+#include "backend/block/qsd.h"
 #include "lib/util.h"
 
 #define LOCK_BYTES_OURS 100 /* of an image in a daemon: bytes before the first of QEMU's */

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
-#include "host-vsp/storage/vhdx_log.h"
+#include "backend/block/vhdx_log.h"
 #include "tests/harness/daemon.h"
 #include "tests/harness/disk_io.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Limits: requests are spaced out, what was not used is given back, and no sum wraps. */
-#include "host-vsp/throttle.h"
+#include "backend/throttle.h"
 #include "tests/unit/test.h"
 
 #define NOW 1000000000000ull

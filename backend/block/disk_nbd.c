@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Disks behind an NBD server, as channels see them; and their thread. Theory: disk_nbd_priv.h. */
-#include "host-vsp/storage/disk_nbd_priv.h"
+#include "backend/block/disk_nbd_priv.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>

@@ -17,7 +17,7 @@
  *
  * Sources: Linux 6.1 drivers/net/tun.c, tap.c, include/uapi/linux/if_tun.h.
  */
-#include "host-vsp/net/backend.h"
+#include "backend/net/backend.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A cable that leads nowhere: everything sent vanishes, nothing arrives. */
-#include "host-vsp/net/backend.h"
+#include "backend/net/backend.h"
 
 #include <errno.h>
 

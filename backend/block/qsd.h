@@ -11,7 +11,7 @@
 #ifndef KVMB_QSD_H
 #define KVMB_QSD_H
 
-#include "host-vsp/storage/disk.h"
+#include "backend/block/disk.h"
 
 struct kvmb_qsd;
 

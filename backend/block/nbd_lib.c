@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Finding libnbd's functions: nbd_lib.h. */
-#include "host-vsp/storage/nbd_lib.h"
+#include "backend/block/nbd_lib.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

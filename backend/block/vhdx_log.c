@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* An announced VHDX log without entries. What and why: vhdx_log.h. */
-#include "host-vsp/storage/vhdx_log.h"
+#include "backend/block/vhdx_log.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Limits: how it works is in the header. */
-#include "host-vsp/throttle.h"
+#include "backend/throttle.h"
 
 #include "lib/util.h"
 

@@ -18,7 +18,7 @@
  *
  * Source: passt(1), options --fd, --pid, -t, -u.
  */
-#include "host-vsp/net/backend_stream.h"
+#include "backend/net/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The connection to an NBD server, and the life of our storage daemon: disk_nbd_priv.h. */
-#include "host-vsp/storage/disk_nbd_priv.h"
+#include "backend/block/disk_nbd_priv.h"
 
 #include <poll.h>
 #include <unistd.h>

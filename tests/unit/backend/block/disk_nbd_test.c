@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "host-vsp/storage/qsd_monitor.h"
+#include "backend/block/qsd_monitor.h"
 #include "tests/harness/daemon.h"
 #include "tests/harness/disk_io.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Iovecs over guest memory. */
-#include "host-vsp/iov.h"
+#include "backend/iov.h"
 
 #include "lib/util.h"
 

@@ -18,7 +18,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "host-vsp/throttle.h"
+#include "backend/throttle.h"
 #include "vmbus-core/env.h"
 
 #define KVMB_DISK_BLOCK 512u

@@ -9,8 +9,8 @@
  */
 #include <unistd.h>
 
-#include "host-vsp/storage/image.h"
-#include "host-vsp/storage/vhdx_log.h"
+#include "backend/block/image.h"
+#include "backend/block/vhdx_log.h"
 #include "lib/util.h"
 #include "vmbus-core/env.h"
 

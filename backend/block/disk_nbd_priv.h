@@ -60,9 +60,9 @@
 
 #include <pthread.h>
 
-#include "host-vsp/storage/disk_nbd.h"
-#include "host-vsp/storage/nbd_lib.h"
-#include "host-vsp/storage/qsd.h"
+#include "backend/block/disk_nbd.h"
+#include "backend/block/nbd_lib.h"
+#include "backend/block/qsd.h"
 
 /*
  * STARTING: no connection; start or connect now. UP: requests flow. WAITING: the last try

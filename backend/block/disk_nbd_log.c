@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Operations on an NBD disk, and the log of those that may have to be repeated: disk_nbd_priv.h. */
-#include "host-vsp/storage/disk_nbd_priv.h"
+#include "backend/block/disk_nbd_priv.h"
 
-#include "host-vsp/iov.h"
+#include "backend/iov.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/util.h"

@@ -3,7 +3,7 @@
 #ifndef KVMB_DISK_NBD_H
 #define KVMB_DISK_NBD_H
 
-#include "host-vsp/storage/disk.h"
+#include "backend/block/disk.h"
 
 struct kvmb_qsd;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Lines of JSON to a storage daemon and back: qsd_monitor.h. Source: qemu-storage-daemon-qmp-ref(7). */
-#include "host-vsp/storage/qsd_monitor.h"
+#include "backend/block/qsd_monitor.h"
 
 #include <poll.h>
 #include <sys/socket.h>

@@ -17,7 +17,7 @@
  *
  * Source: qemu-storage-daemon(1), qemu-storage-daemon-qmp-ref(7).
  */
-#include "host-vsp/storage/qsd.h"
+#include "backend/block/qsd.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -29,9 +29,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host-vsp/storage/image.h"
-#include "host-vsp/storage/qsd_monitor.h"
-#include "host-vsp/storage/vhdx_log.h"
+#include "backend/block/image.h"
+#include "backend/block/qsd_monitor.h"
+#include "backend/block/vhdx_log.h"
 #include "lib/jail.h"
 #include "lib/log.h"
 #include "lib/spawn.h"

@@ -3,7 +3,7 @@
 #ifndef KVMB_NET_BACKEND_STREAM_H
 #define KVMB_NET_BACKEND_STREAM_H
 
-#include "host-vsp/net/backend.h"
+#include "backend/net/backend.h"
 
 #define KVMB_STREAM_IN 262144u
 #define KVMB_STREAM_BATCH 32u	   /* frames a system call */

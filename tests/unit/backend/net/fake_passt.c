@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A passt that misbehaves as FAKE_PASST says, found through PATH by the test of backend_passt.c.
+ * A passt that misbehaves as FAKE_PASST says, found through PATH by the test of backend/net/passt.c.
  * Each start adds a line to the file FAKE_PASST_STARTS: its process id.
  */
 #include <fcntl.h>
