@@ -2,7 +2,7 @@
 /*
  * THE SEAM: all that the bus needs from a VMM.
  *
- * host-vsp knows a VMM only through this table. vmm/hyperv.c fills it with KVM's
+ * host-vsp knows a VMM only through this table. machine/hyperv.c fills it with KVM's
  * in-kernel SynIC; tests/harness/fake_vmm.c with a guest in a box. A user-space SynIC
  * must be able to fill it without touching a provider.
  */

@@ -14,9 +14,9 @@
 #include "lib/log.h"
 #include "lib/sock.h"
 #include "lib/util.h"
+#include "machine/dev/serial.h"
 #include "vmm/console_file.h"
 #include "vmm/ctl.h"
-#include "vmm/dev/serial.h"
 #include "vmm/sink.h"
 
 #define OUTPUT_MS 2u

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
-#include "vmm/dev/serial.h"
+#include "machine/dev/serial.h"
 
 enum sink_state {
 	SINK_IDLE,	/* all was written; sink_wake() moves on */

@@ -10,16 +10,16 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/boot/boot.h"
+#include "machine/boot/boot.h"
+#include "machine/dev/pm.h"
+#include "machine/dev/rtc.h"
+#include "machine/dev/serial.h"
+#include "machine/dev/testdev.h"
+#include "machine/irq.h"
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
-#include "vmm/dev/pm.h"
-#include "vmm/dev/rtc.h"
-#include "vmm/dev/serial.h"
-#include "vmm/irq.h"
 #include "vmm/nics.h"
-#include "vmm/testdev.h"
 #include "vmm/udev.h"
 
 #define OVERDUE_MS 10000u /* no reset and no end takes so long unless something hangs */

@@ -23,11 +23,11 @@
 #include "ic-services/heartbeat/heartbeat_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
+#include "machine/crash.h"
+#include "machine/iobus.h"
+#include "machine/park.h"
 #include "vmm/config.h"
-#include "vmm/crash.h"
-#include "vmm/iobus.h"
 #include "vmm/overdue.h"
-#include "vmm/park.h"
 #include "vmm/term.h"
 
 /*

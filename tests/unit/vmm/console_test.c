@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
 #include "vmm/ctl.h"
-#include "vmm/dev/serial.h"
 
 #define LONG_OUTPUT (1u << 20) /* more than any socket buffer and the backlog hold */
 

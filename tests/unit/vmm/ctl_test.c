@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
 #include "vmm/console.h"
-#include "vmm/dev/serial.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
 #include "vmm/nics.h"

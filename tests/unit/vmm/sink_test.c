@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "machine/dev/serial.h"
 #include "tests/unit/test.h"
-#include "vmm/dev/serial.h"
 
 #define LIMIT 100000u
 

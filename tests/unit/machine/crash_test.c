@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the VM tells of its guest's crashes: unsigned numbers, when, and in which boot. */
-#include "vmm/crash.h"
+#include "machine/crash.h"
 
 #include <string.h>
 

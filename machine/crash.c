@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Crashes that the guest's kernel reports. */
-#include "vmm/crash.h"
+#include "machine/crash.h"
 
 #include <stdio.h>
 #include <string.h>

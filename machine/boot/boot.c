@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Opening and recognising boot images. */
-#include "vmm/boot/boot.h"
+#include "machine/boot/boot.h"
 
 #include <elf.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * Sources: ACPI 6.4 chapter 4.8 (PM1 registers, PM timer); the reset control register
  * 0xcf9 of PC chipsets; the keyboard controller's reset pulse at 0x64.
  */
-#include "vmm/dev/pm.h"
+#include "machine/dev/pm.h"
 
 #include <sys/ioctl.h>
 

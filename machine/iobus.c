@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Port I/O dispatch. */
-#include "vmm/iobus.h"
+#include "machine/iobus.h"
 
 #include "lib/util.h"
 

@@ -5,7 +5,7 @@
  *
  * Source: National Semiconductor PC16550D data sheet, register descriptions.
  */
-#include "vmm/dev/serial.h"
+#include "machine/dev/serial.h"
 
 #include <pthread.h>
 

@@ -11,7 +11,7 @@
  * Source: Linux 6.1 arch/x86/kvm/hyperv.c kvm_hv_irq_routing_update(): a SINT remembers
  * one GSI, the last one routed to it, and ignores routes of an inactive SynIC.
  */
-#include "vmm/irq.h"
+#include "machine/irq.h"
 
 #include <sys/ioctl.h>
 

@@ -29,9 +29,9 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/hyperv.h"
-#include "vmm/irq.h"
-#include "vmm/testdev.h"
+#include "machine/dev/testdev.h"
+#include "machine/hyperv.h"
+#include "machine/irq.h"
 
 #define ACK_IDLE_MS 200u /* the message irqfd is dropped after this long without need */
 

@@ -10,9 +10,9 @@
  */
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/boot/boot.h"
-#include "vmm/dev/pm.h"
-#include "vmm/irq.h"
+#include "machine/boot/boot.h"
+#include "machine/dev/pm.h"
+#include "machine/irq.h"
 
 #define TABLES_SIZE (0x100000u - BOOT_ACPI)
 #define MMIO_LOW_BASE 0xf8000000ull

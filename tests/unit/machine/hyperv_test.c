@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* SynIC pages that a guest switches while others write to them. Its memory is plain memory here, for TSan to watch. */
-#include "vmm/hyperv.h"
+#include "machine/hyperv.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "machine/dev/testdev.h"
+#include "machine/irq.h"
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
-#include "vmm/irq.h"
-#include "vmm/testdev.h"
 
 #define ROUNDS 20000
 #define SINT_OFFSET (HV_VMBUS_SINT * 256u)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Threads that stand and go: stopped while they step, while they sleep, and by one of themselves. */
-#include "vmm/park.h"
+#include "machine/park.h"
 
 #include <semaphore.h>
 

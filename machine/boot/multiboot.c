@@ -13,7 +13,7 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/boot/boot.h"
+#include "machine/boot/boot.h"
 
 #define HEADER_MAGIC 0x1badb002u
 #define ENTRY_MAGIC 0x2badb002u

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Making threads stand: the theory is in the header. */
-#include "vmm/park.h"
+#include "machine/park.h"
 
 #include <time.h>
 

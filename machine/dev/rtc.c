@@ -6,7 +6,7 @@
  *
  * Source: Motorola MC146818A data sheet; the century byte at 0x32 as in ACPI's FADT.
  */
-#include "vmm/dev/rtc.h"
+#include "machine/dev/rtc.h"
 
 #include <pthread.h>
 #include <time.h>

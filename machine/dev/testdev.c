@@ -8,7 +8,7 @@
  *
  * And an offer of a class that no driver of ours serves, so that what our guest modules do about one can be tested.
  */
-#include "vmm/testdev.h"
+#include "machine/dev/testdev.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -16,8 +16,8 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/hyperv.h"
-#include "vmm/irq.h"
+#include "machine/hyperv.h"
+#include "machine/irq.h"
 
 #define EXIT_PORT 0xf4u
 #define LINES_PORT 0x2000u

@@ -11,7 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/boot/boot.h"
+#include "machine/boot/boot.h"
 
 #define XLF_KERNEL_64_BIT 1u
 #define ENTRY_64 0x200u

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Boot images: what is refused, what is loaded where, and files that change under a running VM. */
-#include "vmm/boot/boot.h"
+#include "machine/boot/boot.h"
 
 #include <asm/bootparam.h>
 #include <elf.h>
