@@ -2,7 +2,8 @@
 /*
  * Frames: out through sections or by their pages, in out of the receive buffer.
  *
- * Sources: Linux 6.1 drivers/net/hyperv/{netvsc_drv.c,netvsc.c}; docs/protocol.md#6.3, #6.5 to #6.7.
+ * Sources: Linux 6.1 drivers/net/hyperv/{netvsc_drv.c,netvsc.c};
+ * docs/protocol.md#6.3, #6.5 to #6.7.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>

@@ -103,7 +103,7 @@ static void inband(struct net_queue *q, const struct kvmb_pkt *pkt)
 	if (le32_to_cpu(m.type) != KVMB_NVSP_SEND_INDIRECTION_TABLE)
 		return; /* of VFs we have none */
 	off = le32_to_cpu(m.u.table.offset);
-	/* some hosts give a wrong offset; the table is at the message's end: docs/protocol.md#6.10 */
+	/* some hosts give a wrong offset; the table is at the end: docs/protocol.md#6.10 */
 	if (nic->version <= KVMB_NVSP_V6 && pkt->payload_len >= sizeof(struct kvmb_wire_nvsp_table))
 		off = sizeof(m);
 	if (le32_to_cpu(m.u.table.count) != KVMB_NVSP_TABLE_SIZE || off > pkt->payload_len ||
@@ -489,7 +489,7 @@ void kvmb_net_stop(struct net_nic *nic)
 		revoke_buffer(nic, &nic->send_told, KVMB_NVSP_REVOKE_SEND_BUF, 0);
 	}
 	nic->recv_told = nic->send_told = false;
-	/* before 4.0 the lists go while the channel is open, later after it: docs/protocol.md#6.11 */
+	/* hosts below 4.0 want the lists back before the close: docs/protocol.md#6.11 */
 	if (kvmb_bus_protocol() < KVMB_VERSION_WIN10) {
 		take_back(nic, &nic->recv_gpadl);
 		take_back(nic, &nic->send_gpadl);

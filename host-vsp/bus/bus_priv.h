@@ -104,11 +104,11 @@ struct kvmb_gpadl { /* all under bus->lock */
 
 #define KVMB_GPADL_BUCKETS 256u
 #define KVMB_GPADL_MAX_COUNT 8192u
-#define KVMB_GPADL_MAX_TOTAL_PAGES (1280u << 8) /* 1280 MiB, as Hyper-V 2019: docs/protocol.md#3.14 */
+#define KVMB_GPADL_MAX_TOTAL_PAGES (1280u << 8) /* 1280 MiB: docs/protocol.md#3.14 */
 /*
- * Both directions. Linux asks for 256 (netvsc), 64 (storvsc), 128 (video), at most for 1024 (uio_hv_generic):
- * docs/protocol.md#4.9. A page that stands alone is an mmap() of its own, twice, on the bus thread: 10 ms for all of these
- * (30 ms for the 4096 that it once was, ten times that on a loaded machine).
+ * Both directions of one channel; Linux asks for 1024 at most (docs/protocol.md#4.9). Each page
+ * without a neighbour costs two mmap() calls on the bus thread: 10 ms for 1024 of them, ten times
+ * that on a loaded machine.
  */
 #define KVMB_RING_MAX_PAGES 1024u
 #define KVMB_RING_MAX_MAPS 32768u		/* of all rings together: half of what a process has by default */

@@ -377,7 +377,7 @@ static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
 	}
 	if (r < 0)
 		net_count(&q->io->stats.errors, 1);
-	/* the packet is completed first, the answer comes as a received packet: docs/protocol.md#6.4 */
+	/* complete first; the answer comes as a received packet: docs/protocol.md#6.4 */
 	net_complete_rndis(q, pkt->trans_id, r < 0 ? KVMB_NVSP_STAT_INVALID_RNDIS : KVMB_NVSP_STAT_SUCCESS,
 			   false);
 	if (r > 0) {

@@ -15,7 +15,7 @@
 
 static void inquiry_absent(struct kvmb_scsi_cmd *cmd)
 {
-	/* real data, not an error: an error would look like a disk of zeroes (docs/protocol.md#5.5) */
+	/* real data: an error would look like a disk of zeroes (docs/protocol.md#5.5) */
 	cmd->data[0] = 0x7f;
 	cmd->data[2] = 5;
 	cmd->data[3] = 2;

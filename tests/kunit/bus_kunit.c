@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The guest's channels and page lists against the scripted host; docs/threat-model.md#G01. The connection: conn_kunit.c. */
+/*
+ * The guest's channels and page lists against the scripted host (docs/threat-model.md#G01). The
+ * connection: conn_kunit.c.
+ */
 #include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>

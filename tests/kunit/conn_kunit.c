@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The guest's connection against the scripted host: versions, silence, the farewell; docs/threat-model.md#G01. */
+/*
+ * The guest's connection against the scripted host: versions, silence, UNLOAD
+ * (docs/threat-model.md#G01).
+ */
 #include "guest-vsc/bus/bus_priv.h"
 #include "tests/kunit/kunit_case.h"
 #include "tests/kunit/script_host.h"

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* kvmb_net against a NIC that lies: start, frames, completions, what comes by itself. docs/threat-model.md#G02. */
+/*
+ * kvmb_net against a NIC that lies: start, frames, completions, unsolicited packets
+ * (docs/threat-model.md#G02).
+ */
 #include <linux/delay.h>
 #include <linux/ip.h>
 #include <linux/kthread.h>

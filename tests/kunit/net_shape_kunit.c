@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* kvmb_net while its shape changes: queues, MTU, rescind, under traffic. docs/threat-model.md#G02. */
+/* kvmb_net: queues, MTU and rescind change under traffic (docs/threat-model.md#G02). */
 #include <linux/delay.h>
 #include <linux/ethtool.h>
 #include <linux/kthread.h>

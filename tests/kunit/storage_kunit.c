@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* kvmb_storage against a disk controller that a test scripts: docs/threat-model.md#G03. Wire facts: vmbus-core/proto/storage.h. */
+/*
+ * kvmb_storage against a scripted disk controller (docs/threat-model.md#G03). Wire facts:
+ * vmbus-core/proto/storage.h.
+ */
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/module.h>

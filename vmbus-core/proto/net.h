@@ -115,7 +115,7 @@ struct kvmb_wire_nvsp {
 };
 static_assert(sizeof(struct kvmb_wire_nvsp) == 40, "nvsp_message of 6.x guests");
 
-/* KVMB_NVSP_SEND_INDIRECTION_TABLE: a whole message, then the table, offset 40: docs/protocol.md#6.10 */
+/* KVMB_NVSP_SEND_INDIRECTION_TABLE: a whole message, then the table: docs/protocol.md#6.10 */
 struct kvmb_wire_nvsp_table {
 	struct kvmb_wire_nvsp m;
 	__le32 channel[KVMB_NVSP_TABLE_SIZE]; /* index of the channel for frames of this hash */

@@ -310,7 +310,7 @@ static void rescind_closes_and_frees_after_release(void **state)
 	assert_int_equal(dev[2].closes, 1);
 	m.relid = cpu_to_le32(relid(2));
 	fake_post(&f, KVMB_MSG_CLOSE, &m, sizeof(m)); /* crossed the rescind: no harm */
-	assert_int_equal(try_open(relid(2), c.gpadl, 4, 0), 1);	/* no answer: docs/protocol.md#3.17 */
+	assert_int_equal(try_open(relid(2), c.gpadl, 4, 0), 1); /* docs/protocol.md#3.17 */
 	assert_true(fake_teardown(&f, relid(2), c.gpadl));
 	assert_int_equal(dev[2].released, 0);
 	fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));

@@ -170,7 +170,7 @@ static void a_completion_that_is_asked_for_comes(void **state)
 		assert_int_equal(recv_pkt(&pkt), 0);
 		assert_int_equal(pkt.type, KVMB_PKT_COMPLETION);
 		assert_int_equal(pkt.trans_id, next_id);
-		assert_int_equal(pkt.payload_len, 0); /* Linux complains of any other: docs/protocol.md#6.12 */
+		assert_int_equal(pkt.payload_len, 0); /* docs/protocol.md#6.12 */
 	}
 }
 
