@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Helper programs on an event loop: the reasons are in the header. */
+/* Helper programs supervised by an event loop; theory of operation: child.h. */
 #include "lib/child.h"
 
 #include <fcntl.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A helper program that an event loop looks after: whether it is ready, whether it lives, what it said last.
+ * A helper program supervised by an event loop: is it ready, is it alive, what did it say last?
  *
  * DOC: Theory of operation
  *
- * Nothing here waits, but for the two functions that say so. A program's end is seen by its pidfd; one that
- * is told to end has KVMB_CHILD_GRACE_MS before it is killed, by a timer. Its standard error is a pipe of
- * ours, read line by line, so that it is never full: a line of nothing but digits is its process id and says
- * that it is ready (a program's --pid FILE with the file KVMB_CHILD_PID_FILE does that), others are kept
- * until the next, as the reason if it ends.
+ * Only two functions wait, and they say so. A pidfd reports the program's end. A program that is
+ * asked to end is killed by a timer KVMB_CHILD_GRACE_MS later. Its standard error is our pipe,
+ * which we read line by line so that it never fills up. A line of digits only is its process id
+ * and means that it is ready; a program with an option "--pid FILE" prints that line when FILE is
+ * KVMB_CHILD_PID_FILE. The last other line is kept: it is the reason if the program ends.
  */
 #ifndef KVMB_CHILD_H
 #define KVMB_CHILD_H
@@ -23,14 +23,15 @@
 
 enum kvmb_child_state {
 	KVMB_CHILD_NONE,     /* start() -> STARTING */
-	KVMB_CHILD_STARTING, /* says that it is ready -> READY; ends -> NONE; too late or end() -> ENDING */
+	KVMB_CHILD_STARTING, /* reports ready -> READY; ends -> NONE; too late or end() -> ENDING */
 	KVMB_CHILD_READY,    /* ends -> NONE; end() -> ENDING */
-	KVMB_CHILD_ENDING,   /* told to end, then killed; ends -> NONE. One stuck in the kernel stays here */
+	KVMB_CHILD_ENDING,   /* asked to end, then killed; ends -> NONE unless stuck */
 };
 
 enum kvmb_child_news {
 	KVMB_CHILD_IS_READY,
-	KVMB_CHILD_FAILED, /* it ended before it was ready, or was not in time: then it is ENDING, and ENDED follows */
+	/* it ended before it was ready; or was not ready in time: now ENDING, and ENDED follows */
+	KVMB_CHILD_FAILED,
 	KVMB_CHILD_ENDED,
 };
 
@@ -42,8 +43,8 @@ struct kvmb_child { /* embed it; loop thread only */
 	struct kvmb_loop *loop;
 	struct kvmb_watch *pid_watch, *err_watch;
 	struct kvmb_timer timer; /* STARTING: until it must be ready; ENDING: until it is killed */
-	const char *noise;	 /* lines that begin so say nothing; NULL = none */
-	char line[256];		 /* line[line_len]: one that is not whole yet */
+	const char *noise;	 /* ignore lines that begin like this; NULL = none */
+	char line[256];		 /* line[line_len]: not complete yet */
 	size_t line_len;
 	char words[256];	 /* its last line, printable ASCII; "" = it said nothing */
 	void (*news)(void *arg, enum kvmb_child_news news);
@@ -51,38 +52,52 @@ struct kvmb_child { /* embed it; loop thread only */
 };
 
 /**
- * kvmb_child_init() - No program yet
- * @news: called on the loop's thread when something happens; may end with kvmb_child_fini()
+ * kvmb_child_init() - Prepare, in state NONE: no program yet
+ * @c:    zeroed or garbage
+ * @loop: the loop that supervises it
+ * @news: called on the loop's thread when something happens; may call kvmb_child_fini() last
+ * @arg:  of @news
  */
 void kvmb_child_init(struct kvmb_child *c, struct kvmb_loop *loop,
 		     void (*news)(void *arg, enum kvmb_child_news news), void *arg);
 
 /**
- * kvmb_child_start() - Start a program, in state NONE
- * @argv:     as for kvmb_spawn(), which says more
- * @keep:     keep[num], descriptors that it gets
- * @ready_ms: when it must be ready
- * Return: 0 or -errno.
+ * kvmb_child_start() - Start a program; the state is NONE
+ * @c:        NONE before, STARTING after
+ * @argv:     as for kvmb_spawn()
+ * @keep:     keep[num], descriptors that it inherits
+ * @num:      how many
+ * @ready_ms: milliseconds that it has to get ready
+ *
+ * Return: 0, or -errno when no process or pipe could be made. Context: loop thread.
  */
 int kvmb_child_start(struct kvmb_child *c, const char *const *argv, const int *keep, int num,
 		     unsigned int ready_ms);
 
-/** kvmb_child_end() - Tell it to end; ENDED comes later. Nothing in states NONE and ENDING. */
+/** kvmb_child_end() - Ask it to end; ENDED comes later. Does nothing in states NONE and ENDING. */
 void kvmb_child_end(struct kvmb_child *c);
 
 /**
- * kvmb_child_wait_ready() - Before the loop runs: wait until it has left STARTING
- * No news is told. Return: 0, or -ECHILD: it ended, or -ETIMEDOUT.
+ * kvmb_child_wait_ready() - Wait until it has left STARTING, without calling news()
+ *
+ * Return: 0; -ECHILD when it has ended; -ETIMEDOUT. Context: before the loop runs.
  */
 int kvmb_child_wait_ready(struct kvmb_child *c);
 
 /**
- * kvmb_child_fini() - Have it ended, waiting for that up to twice KVMB_CHILD_GRACE_MS
- * One that is stuck in the kernel is left behind, killed.
+ * kvmb_child_fini() - End it, and wait for that up to twice KVMB_CHILD_GRACE_MS
+ *
+ * A program that is stuck in the kernel is killed and left behind. Context: loop thread.
  */
 void kvmb_child_fini(struct kvmb_child *c);
 
-/** kvmb_child_why() - One phrase about how it ended or why it is not ready. @name: of the program. */
+/**
+ * kvmb_child_why() - One phrase: how it ended, or why it is not ready
+ * @c:    any state
+ * @name: of the program, for the phrase
+ * @why:  why[size], result
+ * @size: bytes
+ */
 void kvmb_child_why(const struct kvmb_child *c, const char *name, char *why, size_t size);
 
 #endif

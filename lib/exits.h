@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Exit status of the kvmbus command; docs/man/kvmbus.8.scd tells the user. */
+/* Exit statuses of the kvmbus command; users find them in docs/man/kvmbus.8.scd. */
 #ifndef KVMB_EXITS_H
 #define KVMB_EXITS_H
 

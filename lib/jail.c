@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Confined helper programs. What and why: jail.h. */
+/* Confinement for helper programs; jail.h says what it covers and why. */
 #include "lib/jail.h"
 
 #include <errno.h>

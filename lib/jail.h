@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A helper program that can open nothing by name but what it was made for.
+ * Confinement for helper programs: they can open only the files that they are given.
  *
- * Landlock lets it read and execute programs and libraries, and open again, through
- * /proc/self/fd, the files that are given to it; no others, by no name, also none that a
- * symbolic link leads to. A seccomp filter takes new sockets and looks into other processes away. Neither needs a
- * privilege; both stay for what it executes. What the kernel lacks is left out and said once
- * (Landlock: Linux 5.13; truncating: 6.2; TCP: 6.7; ioctls of devices: 6.10; abstract sockets and
- * signals: 6.12).
+ * Landlock allows a program to read and execute programs and libraries, and to reopen the files
+ * that it gets as descriptors through /proc/self/fd. It can open no other file, by whatever name
+ * or symbolic link. A seccomp filter forbids new sockets and looking into other processes.
+ * Neither needs a privilege, and both also bind what the program executes. Protection that the
+ * host kernel lacks is left out, and logged once (Landlock: Linux 5.13; truncating: 6.2; TCP:
+ * 6.7; ioctls of devices: 6.10; abstract sockets and signals: 6.12).
  *
- * Limits: a program that has been taken over can still use what it was given, and reach
- * sockets through an io_uring, which no filter sees.
+ * Limits: a program that has been taken over can still use what it was given. It can make
+ * sockets through an io_uring, which no seccomp filter sees.
  *
  * Source: Linux Documentation/userspace-api/landlock.rst, seccomp_filter.rst.
  */
@@ -20,28 +20,30 @@
 #include <stdbool.h>
 
 /**
- * kvmb_jail_create() - A jail in which @program can run
- * @program: looked up in PATH if it has no slash; it and the libraries beside it (../lib of its
- *           directory) may be read and executed wherever they are. NULL is fine
+ * kvmb_jail_create() - Make a jail in which @program can run
+ * @program: looked up in PATH if it has no slash. It and the libraries beside it (../lib of its
+ *           directory) may be read and executed wherever they are. NULL = none
  *
- * Return: a descriptor, owned by the caller, for kvmb_spawn_in(); -EOPNOTSUPP where there is no Landlock,
- * which has then been logged, once a process; another -errno when there is, but no room for a jail: who
- * would be confined must not run then. Context: any thread.
+ * Return: a descriptor for kvmb_spawn_in(), owned by the caller; -EOPNOTSUPP on a kernel without
+ * Landlock, which is logged once per process; another -errno when the kernel has Landlock but no
+ * jail could be made: then the program must not run. Context: any thread.
  */
 int kvmb_jail_create(const char *program);
 
 /**
- * kvmb_jail_allow() - Let it open a file that it also gets as a descriptor
+ * kvmb_jail_allow() - Allow opening a file that the program also gets as a descriptor
  * @jail:  of kvmb_jail_create(); negative: does nothing
  * @fd:    the file or device
- * @write: it may also be written to and truncated
+ * @write: also writing and truncating
  *
  * Return: 0 or -errno.
  */
 int kvmb_jail_allow(int jail, int fd, bool write);
 
 /**
- * kvmb_jail_enter() - Confine the calling thread for good, also without Landlock (@jail < 0)
+ * kvmb_jail_enter() - Confine the calling thread, irrevocably
+ * @jail: of kvmb_jail_create(); negative: the seccomp filter only
+ *
  * Context: also between fork() and exec() of a threaded process. Return: 0 or -errno.
  */
 int kvmb_jail_enter(int jail);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Log lines: one line each, prefixed with the instance ("vm1/net0: ").
+ * The log: one line per message, prefixed with the instance ("vm1/net0: ").
  *
- * err = needs a human; warn = degraded; info = life cycle; dbg = the rest. What a
- * peer can trigger uses the _ratelimited forms, each call site with its own budget.
+ * err = needs a human; warn = degraded; info = life cycle; dbg = the rest. Messages that a
+ * peer can trigger use the _ratelimited forms; each call site has its own budget.
  */
 #ifndef KVMB_LOG_H
 #define KVMB_LOG_H
@@ -31,11 +31,12 @@ void kvmb_log_set_level(enum kvmb_log_level level);
 #define KVMB_JOURNAL "/run/systemd/journal/socket"
 
 /**
- * kvmb_log_open_journal() - Log to journald with fields, if standard error leads there anyway
+ * kvmb_log_open_journal() - Log to journald with fields if standard error leads there anyway
  * @path: KVMB_JOURNAL, or a test's
  *
- * The fields are MESSAGE, PRIORITY (3, 4, 6 or 7), SYSLOG_IDENTIFIER=kvmbus, KVMBUS_VM and KVMBUS_DEVICE. Where
- * journald does not answer at @path, lines go to standard error with the priority in front, "<4>".
+ * The fields are MESSAGE, PRIORITY (3, 4, 6 or 7), SYSLOG_IDENTIFIER=kvmbus, KVMBUS_VM and
+ * KVMBUS_DEVICE. If journald does not answer at @path, lines go to standard error with the
+ * priority in front, "<4>".
  *
  * Return: whether the journal will be tried. Context: before other threads exist.
  */
@@ -47,8 +48,8 @@ bool kvmb_log_open_journal(const char *path);
  * @who:   instance prefix, NULL for none; "VM" or "VM/DEVICE"
  * @fmt:   printf format without newline
  *
- * Context: any thread; one system call to write a line. It does not wait for a reader: lines are lost
- * rather, and counted.
+ * Context: any thread; one system call per line. It never waits for a reader: when the reader is
+ * slow, lines are dropped and counted.
  */
 void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Directories for the sockets of named VMs: the reasons are in the header. */
+/* Directories for the sockets of named VMs; which and why: rundir.h. */
 #include "lib/rundir.h"
 
 #include <errno.h>

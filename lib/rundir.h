@@ -2,8 +2,8 @@
 /*
  * Directories for the sockets of named VMs.
  *
- * A VM puts its sockets into one directory; who looks for VMs looks into all of them, because
- * the VM may have been started by another session of the same user, or by root's systemd:
+ * A VM puts its sockets into one of these directories. Commands search all of them, because
+ * another session of the same user, or root's systemd, may have started the VM:
  *
  *   $XDG_RUNTIME_DIR/kvmbus   when the variable is an absolute path
  *   /run/user/UID/kvmbus      when systemd-logind has made /run/user/UID
@@ -18,22 +18,22 @@
 #define KVMB_RUNDIR_MAX 3
 
 struct kvmb_rundirs {
-	char dir[KVMB_RUNDIR_MAX][PATH_MAX]; /* dir[num], absolute, none twice; they need not exist */
+	char dir[KVMB_RUNDIR_MAX][PATH_MAX]; /* dir[num], absolute, no duplicates; may not exist */
 	int num;
 };
 
 /**
- * kvmb_rundir_list() - Directories to look into for sockets of VMs, in the order above
+ * kvmb_rundir_list() - Directories to search for sockets of VMs, in the order above
  * @d: filled
  * Context: any.
  */
 void kvmb_rundir_list(struct kvmb_rundirs *d);
 
 /**
- * kvmb_rundir() - Directory of the sockets of this process's VM
+ * kvmb_rundir() - Directory for the sockets of this process's VM
  *
- * The first of the list, but root uses /run/user/0 only when XDG_RUNTIME_DIR names it: a service of
- * root's lives longer than a login of root's.
+ * The first of the list. Root uses /run/user/0 only if XDG_RUNTIME_DIR names it, because a
+ * service of root outlives a login of root.
  *
  * Return: a static string, decided by the first call. Context: the first call on the main thread.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Unix sockets to listen on: the reasons are in the header. */
+/* Listening Unix sockets; the rules are in sock.h. */
 #include "lib/sock.h"
 
 #include <errno.h>

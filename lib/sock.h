@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Unix sockets to listen on. */
+/* Listening Unix sockets: private, exclusive, and robust when descriptors run out. */
 #ifndef KVMB_SOCK_H
 #define KVMB_SOCK_H
 
@@ -9,32 +9,33 @@
 
 struct kvmb_listener {
 	int fd; /* -1 = none */
-	int spare_fd; /* open, for nothing but to be closed when a client finds no other descriptor free */
+	int spare_fd; /* reserve: closed to accept and hang up on a client when none is free */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	dev_t dev; /* what we made at @path; another may have replaced it since */
+	dev_t dev; /* identity of the socket that we made; @path may have been replaced since */
 	ino_t ino;
 };
 
 /**
- * kvmb_listen_unix() - A socket of mode 0600 at a path, not blocking
+ * kvmb_listen_unix() - Make a non-blocking socket of mode 0600 at a path
  * @l:    filled on success; l->fd = -1 on failure
- * @path: of a file; an empty one or a leading @ would name an abstract socket, which everybody may
- *        connect to, and is refused
+ * @path: of a file. An empty path, or one with a leading at sign, is refused: it would name an
+ *        abstract socket, which everybody may connect to
  * @why:  why[size], on failure one phrase for the user
  *
- * One that a crash has left there is replaced, one that answers is not. Of several processes that
- * try at the same time one succeeds: a lock file beside @path, gone again on return, serialises them.
+ * A stale socket that a crash left behind is replaced; a socket that answers is not. If several
+ * processes try at the same time, one succeeds: a temporary lock file beside @path serialises
+ * them.
  *
  * Return: 0, or -1. Context: waits up to KVMB_SOCK_LOCK_MS for another process in here.
  */
 int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_t size);
 
 /**
- * kvmb_accept_unix() - Take the next client
+ * kvmb_accept_unix() - Accept the next client
  * @flags: SOCK_NONBLOCK or 0; SOCK_CLOEXEC is always set
  *
- * When this process has no descriptors left, the client is hung up on: it would be there again at once
- * otherwise, and whoever watches l->fd would do nothing else any more.
+ * If this process has no descriptors left, the client's connection is closed. Otherwise it would
+ * stay pending, and the thread that watches l->fd would spin.
  *
  * Return: a descriptor; -1 when there is no client, or no descriptor for it.
  */

@@ -2,9 +2,9 @@
 /*
  * Helper programs.
  *
- * PR_SET_PDEATHSIG means the death of the *thread* that forked. Those who want a helper are often threads
- * that end long before it (the opening of a disk, a disk that is closed), so one thread that
- * lives as long as the process forks them all.
+ * PR_SET_PDEATHSIG refers to the death of the *thread* that forked. The threads that need a helper
+ * often end long before it does (one that opens a disk, for example), so a single thread, which
+ * lives as long as the process, forks all of them.
  */
 #include "lib/spawn.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Small things that every user-space room needs. libc only. */
+/* Small helpers that every user-space room needs. They use libc only. */
 #ifndef KVMB_UTIL_H
 #define KVMB_UTIL_H
 
@@ -30,8 +30,8 @@
  * kvmb_xzalloc() - Zeroed memory, or the end of the process
  * @size: bytes, never peer-controlled
  *
- * For the small fixed objects of start-up, where there is nothing sensible to do
- * without them. Peer-driven allocations use calloc() and handle NULL.
+ * For small objects of fixed size without which we cannot go on. Allocations that a peer can
+ * cause use calloc() and handle NULL.
  */
 static inline void *kvmb_xzalloc(size_t size)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The table of channel messages. */
+/* The table of channel messages: names, least sizes, first versions. */
 #include "vmbus-core/chanmsg.h"
 
 #define HOST KVMB_MSG_F_TO_HOST

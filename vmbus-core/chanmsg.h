@@ -2,9 +2,9 @@
 /*
  * Control path: the channel messages, as one table and as wire structs.
  *
- * Messages travel in SynIC messages (at most 240 bytes). A message shorter than its
- * minimum, of an unknown number or too new for the negotiated version is refused here,
- * once, for both halves.
+ * A channel message travels in a SynIC message, so it has at most 240 bytes. Host and guest
+ * half share the check here: it refuses a message that is shorter than its minimum, has an
+ * unknown number, or is too new for the negotiated version.
  *
  * Sources: Linux 6.12 include/linux/hyperv.h struct vmbus_channel_*; OpenVMM
  * vmbus_core/src/protocol.rs. Sizes: docs/protocol.md#3.2.
@@ -220,7 +220,7 @@ static_assert(sizeof(struct kvmb_wire_tl_connect_result) == 44, "OpenVMM TlConne
 const struct kvmb_msg_info *kvmb_msg_info(u32 type);
 
 /**
- * kvmb_msg_check_to_host() - May the host look into this message?
+ * kvmb_msg_check_to_host() - May the host parse this message?
  * @buf:     private copy of the message
  * @len:     bytes, as the hypercall said
  * @version: negotiated version, 0 before contact

@@ -29,11 +29,14 @@
 /*
  * DOC: Atomics and barriers on shared memory
  *
- * The peer runs on a physical CPU that we know nothing of. The kernel's plain names do not reach it: on a guest with
- * one CPU x86 patches the lock prefix out of set_bit() and cmpxchg(), and without CONFIG_SMP smp_mb() is empty. Event
- * flags were lost by that. So whatever the peer reads or writes too goes through the shared_*() names of env_kernel.h
- * and env_user.h, which keep the prefix and the barrier; tests/modules fails when a locked instruction of an interrupt
- * or signal path stands in .smp_locks. Sources: Linux 6.1 arch/x86/kernel/alternative.c alternatives_smp_module_add(),
+ * The peer runs on another physical CPU. The kernel's plain atomics do not work between us and
+ * it: on a guest with one CPU x86 patches the lock prefix out of set_bit() and cmpxchg(), and
+ * without CONFIG_SMP smp_mb() is empty. That is how event flags were lost. So everything that
+ * the peer also reads or writes goes through the shared_*() names of env_kernel.h and
+ * env_user.h, which keep the prefix and the barrier. tests/modules fails when a locked
+ * instruction of an interrupt or signal path is listed in .smp_locks.
+ *
+ * Sources: Linux 6.1 arch/x86/kernel/alternative.c alternatives_smp_module_add(),
  * arch/x86/include/asm/sync_bitops.h, Documentation/memory-barriers.txt "VIRTUAL MACHINE GUESTS".
  */
 

@@ -15,7 +15,7 @@
 #include <asm/byteorder.h>
 #include <asm/sync_bitops.h>
 
-/* On memory that the peer uses too; why these and no others: env.h */
+/* For memory that the peer uses too; env.h says why not the plain ones */
 #define shared_mb() virt_mb()
 #define shared_rmb() virt_rmb()
 #define shared_load_acquire(p) virt_load_acquire(p)

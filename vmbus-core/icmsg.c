@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Framing of the integration services. */
+/* Framing and version negotiation of the integration services. */
 #include "vmbus-core/icmsg.h"
 
 #define PIPE_HDR 8u

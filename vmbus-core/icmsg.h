@@ -2,8 +2,9 @@
 /*
  * Integration services: the framing and version negotiation that all of them share.
  *
- * A message is a pipe header (8 bytes), an IC header (20 bytes) and the service's
- * payload. The host negotiates first; the guest answers by rewriting the buffer.
+ * A message is a pipe header (8 bytes), an IC header (20 bytes) and the service's payload.
+ * The host starts with a negotiation; the guest answers every message by rewriting its
+ * buffer.
  *
  * Sources: Linux 6.12 include/linux/hyperv.h struct icmsg_hdr, drivers/hv/channel_mgmt.c
  * vmbus_prep_negotiate_resp(); OpenVMM hyperv_ic_protocol.
@@ -103,7 +104,7 @@ int kvmb_icmsg_parse(const void *buf, u32 len, struct kvmb_icmsg *msg);
 u32 kvmb_icmsg_build_negotiate(void *buf, const u32 *fw, u32 num_fw, const u32 *msg, u32 num_msg);
 
 /**
- * kvmb_icmsg_parse_negotiated() - What did the guest choose?
+ * kvmb_icmsg_parse_negotiated() - Read the versions that the guest has chosen
  * @msg:       parsed answer of type KVMB_IC_NEGOTIATE
  * @framework: chosen framework version
  * @message:   chosen message version
@@ -114,7 +115,7 @@ u32 kvmb_icmsg_build_negotiate(void *buf, const u32 *fw, u32 num_fw, const u32 *
 int kvmb_icmsg_parse_negotiated(const struct kvmb_icmsg *msg, u32 *framework, u32 *message);
 
 /**
- * kvmb_icmsg_choose() - The guest's part: the best versions that both know
+ * kvmb_icmsg_choose() - The guest's part of a negotiation: the best versions that both know
  * @msg:       parsed message of type KVMB_IC_NEGOTIATE
  * @fw:        fw[num_fw], framework versions of ours, best first
  * @num_fw:    > 0
@@ -135,7 +136,7 @@ int kvmb_icmsg_choose(const struct kvmb_icmsg *msg, const u32 *fw, u32 num_fw, c
  * @buf:    private copy of the request, parsed before; its payload may have been rewritten
  * @status: KVMB_IC_STATUS_*
  *
- * The length stays: hosts want back as much as they sent.
+ * The length does not change: hosts expect as many bytes as they sent.
  */
 void kvmb_icmsg_reply(void *buf, u32 status);
 

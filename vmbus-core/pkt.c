@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Ring packets: parsing of private copies. */
+/* Ring packets: parsing private copies. */
 #include "vmbus-core/pkt.h"
 
 int kvmb_pkt_parse(const void *buf, u32 len, struct kvmb_pkt *pkt)

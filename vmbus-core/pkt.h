@@ -3,8 +3,10 @@
  * Packets of a ring: a 16-byte descriptor, a type-specific header, the payload, an
  * 8-byte trailer.
  *
- * All parsers here work on private copies (kvmb_ring_peek() makes them), never on
- * shared memory. Sources: Linux 6.12 include/linux/hyperv.h struct vmpacket_descriptor
+ * All parsers here work on private copies made by kvmb_ring_peek(), never on shared
+ * memory.
+ *
+ * Sources: Linux 6.12 include/linux/hyperv.h struct vmpacket_descriptor
  * and followers; OpenVMM vmbus_ring/src/lib.rs.
  */
 #ifndef KVMB_PKT_H
@@ -57,7 +59,7 @@ struct kvmb_pkt {
 	u16 flags;
 	u64 trans_id;
 	u32 len;	   /* bytes of the whole packet, without trailer */
-	const u8 *hdr;	   /* hdr[hdr_len]: what stands between descriptor and payload */
+	const u8 *hdr;	   /* hdr[hdr_len]: between descriptor and payload */
 	u32 hdr_len;
 	const u8 *payload; /* payload[payload_len] */
 	u32 payload_len;   /* multiple of 8: the wire pads */
@@ -93,7 +95,8 @@ int kvmb_pkt_gpa_ranges(const struct kvmb_pkt *pkt, u32 max_ranges, struct kvmb_
  * @ranges:     ranges[*num], in @pkt's copy
  * @num:        how many
  *
- * Return: 0; -EPROTO as above.
+ * Return: 0; -EPROTO when @pkt is of another type, has no range or more than @max_ranges.
+ * Context: any. Trust: as kvmb_pkt_parse().
  */
 int kvmb_pkt_xfer_ranges(const struct kvmb_pkt *pkt, u32 max_ranges, u16 *set_id,
 			 const struct kvmb_wire_xfer_range **ranges, u32 *num);

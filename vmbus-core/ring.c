@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The ring buffer, both sides. Theory of operation and barrier list: ring.h. */
+/* The ring buffer, reader and writer. Theory of operation and list of barriers: ring.h. */
 #include "vmbus-core/ring.h"
 
 static u32 bytes_between(const struct kvmb_ring *r, u32 from, u32 to)

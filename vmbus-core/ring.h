@@ -8,17 +8,17 @@
  * on opposite sides of a trust boundary. The data area must be mapped twice, back
  * to back (data[2 * size]), so that a packet never wraps for us.
  *
- * Private state is the truth about our own index; the copy in shared memory only
- * tells the peer. The peer's index is fetched once per operation, checked against
- * the ring's size, and only the checked copy is used. Packets are copied out before
- * they are looked at. A bad index or length makes the ring dead (-EPROTO): nothing
- * is clamped or repaired.
+ * Our own index is kept in private memory; the copy in shared memory is only for the
+ * peer to read. The peer's index is fetched once per operation and checked against the
+ * ring's size, and only the checked copy is used. Packets are copied out before anything
+ * looks at them. A bad index or length makes the ring dead (-EPROTO): nothing is clamped
+ * or repaired.
  *
- * Writing and telling are separate steps, so that a batch costs one signal:
- * kvmb_ring_put() fills, kvmb_ring_publish() makes all of it visible and answers
- * whether the reader wants a signal. Likewise kvmb_ring_peek()/kvmb_ring_skip()
- * read, and kvmb_ring_release() gives the space back and answers whether a blocked
- * writer wants a signal.
+ * Writing and publishing are separate steps, so that a batch costs one signal:
+ * kvmb_ring_put() writes packets, kvmb_ring_publish() makes them visible and returns
+ * whether the reader wants a signal. In the same way kvmb_ring_peek() and kvmb_ring_skip()
+ * read, and kvmb_ring_release() gives the space back and returns whether a blocked writer
+ * wants a signal.
  *
  * Barriers, each with its partner in the peer's half of this same file:
  *   A  payload before write_index (publish)      with A' write_index before payload (peek)
@@ -67,11 +67,12 @@ struct kvmb_ring {
  * @size:   bytes of the data area, > 0, multiple of 4096
  * @writer: true when we write this ring
  *
- * Starts from the indices found in the control page (zero on a fresh open), so the same call serves a
- * restored channel: what the reader has not released stays. A writer announces the pending_send_sz feature.
+ * Continues with the indices that it finds in the control page. They are zero after a fresh
+ * open; in a restored channel, packets that the reader has not released are still there. A
+ * writer also announces the pending_send_sz feature.
  *
- * Return: 0; -EINVAL for a bad @size; -EPROTO when our index in the page is invalid, or a writer's
- * reader's.
+ * Return: 0; -EINVAL for a bad @size; -EPROTO when our own index in the page is invalid, or, for
+ * a writer, the reader's.
  * Context: any, caller owns @r. Trust: the control page is peer-controlled.
  */
 int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,
@@ -104,9 +105,10 @@ void kvmb_ring_skip(struct kvmb_ring *r, const struct kvmb_pkt *pkt);
  * kvmb_ring_release() - Give consumed space back to the writer
  * @r: ring, reader side
  *
- * A writer that finds our index behind the packet before its own does not signal: it takes us
- * for awake. So who reads to the end, releases and sleeps looks once more in between, by
- * kvmb_ring_unmask(), or loses the packet that came before the index was visible.
+ * If our read_index is still behind the writer's previous packet, the writer assumes we are awake
+ * and does not signal. Always call kvmb_ring_unmask() between the last release and sleeping, and
+ * drain again if it says so: otherwise a packet that was written before our index became visible
+ * waits without a signal.
  *
  * Return: 1 when the writer waits for space and wants a signal; 0 when not; -EPROTO
  * when its index is out of range.
@@ -115,7 +117,7 @@ void kvmb_ring_skip(struct kvmb_ring *r, const struct kvmb_pkt *pkt);
 int kvmb_ring_release(struct kvmb_ring *r);
 
 /**
- * kvmb_ring_mask() - Tell the writer that we are looking anyway
+ * kvmb_ring_mask() - Tell the writer not to signal: we are reading already
  * @r: ring, reader side
  */
 void kvmb_ring_mask(struct kvmb_ring *r);
@@ -124,12 +126,12 @@ void kvmb_ring_mask(struct kvmb_ring *r);
  * kvmb_ring_unmask() - Ask for signals again, before sleeping
  * @r: ring, reader side
  *
- * Return: true when packets arrived meanwhile: do not sleep, drain again.
+ * Return: true when packets have arrived in the meantime: drain again instead of sleeping.
  */
 bool kvmb_ring_unmask(struct kvmb_ring *r);
 
 /**
- * kvmb_ring_readable() - May there be something to read? For a reader that polls
+ * kvmb_ring_readable() - Is there something to read? For a reader that polls
  * @r: ring, reader side
  *
  * Return: true when the writer's index is not ours; kvmb_ring_peek() then checks it.

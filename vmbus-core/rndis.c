@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * RNDIS data messages: the checks on those of the peer, the making of ours. Both halves.
+ * RNDIS data messages: checking the peer's, building ours. Host and guest half use it.
  *
- * Stock guests' parser of per-packet info loops for ever on a malformed entry, so what is made
- * here has one shape: whole entries, one behind the other, the data behind them.
+ * The parser of stock guests loops forever on a malformed per-packet info, so the messages that
+ * are built here have one shape: complete entries, one after the other, then the data.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c rndis_get_ppi(),
  * rndis_filter_receive_data(); docs/protocol.md#6.5.
