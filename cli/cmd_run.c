@@ -13,8 +13,10 @@
 #include "lib/exits.h"
 #include "lib/log.h"
 #include "lib/util.h"
+#include "machine/cpuid.h"
+#include "vmbus-core/version.h"
+#include "vmm/opt.h"
 #include "vmm/run.h"
-#include "vmm/vm.h"
 
 #define MMIO_BYTES (1ull << 30) /* of the guest's address space at most, below 4 GiB */
 
@@ -42,7 +44,7 @@ static bool set_name(char *s, struct vm_config *c)
 
 static bool set_cpus(char *s, struct vm_config *c)
 {
-	return opt_u32(s, 1, KVMB_MAX_CPUS, &c->cpus);
+	return opt_u32(s, 1, KVMB_MAX_CPUS, &c->machine.cpus);
 }
 
 static bool set_memory(char *s, struct vm_config *c)
@@ -59,7 +61,7 @@ static bool set_cpu(char *s, struct vm_config *c)
 {
 	char why[160];
 
-	c->cpu_model = s;
+	c->machine.cpu_model = s;
 	return !cpuid_check_model(s, why, sizeof(why)) || BAD("--cpu: %s", why);
 }
 
@@ -76,19 +78,19 @@ static bool set_vmbus_max(char *s, struct vm_config *c)
 
 static bool set_kernel(char *s, struct vm_config *c)
 {
-	c->kernel = s;
+	c->machine.kernel = s;
 	return true;
 }
 
 static bool set_initrd(char *s, struct vm_config *c)
 {
-	c->initrd = s;
+	c->machine.initrd = s;
 	return true;
 }
 
 static bool set_append(char *s, struct vm_config *c)
 {
-	c->append = s;
+	c->machine.append = s;
 	return true;
 }
 
@@ -223,7 +225,7 @@ static bool set_no_reboot(char *s, struct vm_config *c)
 static bool set_test_devices(char *s, struct vm_config *c)
 {
 	(void)s;
-	c->test_devices = true;
+	c->machine.test_devices = true;
 	return true;
 }
 
@@ -272,15 +274,15 @@ static bool check_memory(const struct vm_config *c)
 
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		bits = eax & 0xff;
-	if (bits >= 32 && bits < 64 && c->memory > (1ull << bits) - MMIO_BYTES)
+	if (bits >= 32 && bits < 64 && c->machine.memory > (1ull << bits) - MMIO_BYTES)
 		return BAD("--memory %s: this CPU addresses %u bits, %s with what is not RAM",
-			   opt_size_str(c->memory, size, sizeof(size)), bits,
+			   opt_size_str(c->machine.memory, size, sizeof(size)), bits,
 			   opt_size_str(1ull << bits, host, sizeof(host)));
-	if (!sysinfo(&s) && c->memory > (u64)s.totalram * s.mem_unit)
+	if (!sysinfo(&s) && c->machine.memory > (u64)s.totalram * s.mem_unit)
 		cli_error(
 			"warning: --memory %s is more than this host has, %s: it, or another process, may be killed when "
 			"the guest uses it",
-			opt_size_str(c->memory, size, sizeof(size)),
+			opt_size_str(c->machine.memory, size, sizeof(size)),
 			opt_size_str((u64)s.totalram * s.mem_unit >> 20 << 20, host, sizeof(host)));
 	return true;
 }
@@ -288,9 +290,7 @@ static bool check_memory(const struct vm_config *c)
 int cmd_run(struct cli_args *a)
 {
 	char default_name[32];
-	struct vm_config cfg = { .cpus = 1,
-				 .memory = 1ull << 30,
-				 .cpu_model = "host",
+	struct vm_config cfg = { .machine = { .cpus = 1, .memory = 1ull << 30, .cpu_model = "host" },
 				 .vmbus_max = KVMB_VERSION_NEWEST,
 				 .ic_heartbeat = true,
 				 .ic_timesync = true,
@@ -307,7 +307,7 @@ int cmd_run(struct cli_args *a)
 			return EXIT_USAGE;
 		verbose += !strcmp(a->given[i].opt->name, "verbose");
 	}
-	if (!cfg.kernel)
+	if (!cfg.machine.kernel)
 		return cli_bad(
 			a->cmd,
 			"--kernel is missing (booting a disk by firmware comes in a later version)");

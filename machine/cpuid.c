@@ -12,12 +12,14 @@
  * On a CPU emulated by TCG (the lab) xsave is dropped from "host": kernels of the 7.x
  * series do not survive TCG's.
  */
+#include "machine/cpuid.h"
+
 #include <cpuid.h>
 #include <sys/ioctl.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/vm.h"
+#include "machine/vcpu.h"
 
 #define MAX_ENTRIES 256u
 
@@ -351,31 +353,31 @@ static struct kvm_cpuid2 *fetch(int fd, unsigned long request)
 
 int cpuid_apply(struct vcpu *v)
 {
-	struct vm *vm = v->vm;
-	struct kvm_cpuid2 *c = fetch(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID);
-	struct kvm_cpuid2 *host = fetch(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID);
+	struct machine *m = v->machine;
+	struct kvm_cpuid2 *c = fetch(m->kvm_fd, KVM_GET_SUPPORTED_CPUID);
+	struct kvm_cpuid2 *host = fetch(m->kvm_fd, KVM_GET_SUPPORTED_CPUID);
 	struct kvm_cpuid2 *hv = fetch(v->fd, KVM_GET_SUPPORTED_HV_CPUID);
-	struct model m;
+	struct model model;
 	char why[160];
 	int err = -ENOTSUP, i;
 
 	if (!c || !host || !hv)
 		goto out;
-	err = parse_model(vm->cfg.cpu_model, &m, why, sizeof(why));
+	err = parse_model(m->cfg.cpu_model, &model, why, sizeof(why));
 	if (err)
 		goto out;
 	/* nested virtualisation and CET's IBT are off unless asked for: docs/protocol.md#1.16 */
 	i = find_feature("svm", 3);
-	m.off[i] = !m.on[i];
+	model.off[i] = !model.on[i];
 	i = find_feature("ibt", 3);
-	m.off[i] = !m.on[i];
+	model.off[i] = !model.on[i];
 	i = find_feature("xsave", 5);
-	if (cpuid_host_is_tcg() && !m.on[i])
-		m.off[i] = true;
-	apply_model(c, &m, host);
+	if (cpuid_host_is_tcg() && !model.on[i])
+		model.off[i] = true;
+	apply_model(c, &model, host);
 	fix_dependencies(c);
-	set_topology(c, v->index, vm->cfg.cpus);
-	set_hyperv(c, hv, vm->cfg.cpus);
+	set_topology(c, v->index, m->cfg.cpus);
+	set_hyperv(c, hv, m->cfg.cpus);
 	err = ioctl(v->fd, KVM_SET_CPUID2, c) ? -errno : 0;
 out:
 	free(c);

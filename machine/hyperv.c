@@ -22,6 +22,8 @@
  * Sources: Linux Documentation/virt/kvm/api.rst (KVM_HYPERV_EVENTFD, KVM_EXIT_HYPERV,
  * KVM_CAP_HYPERV_SYNIC2); TLFS chapter 11; docs/protocol.md#1, #2.
  */
+#include "machine/hyperv.h"
+
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -29,8 +31,6 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "machine/dev/testdev.h"
-#include "machine/hyperv.h"
 #include "machine/irq.h"
 
 #define ACK_IDLE_MS 200u /* the message irqfd is dropped after this long without need */
@@ -63,9 +63,9 @@ int hyperv_check(int kvm_fd, char *why, size_t size)
 	return 0;
 }
 
-static struct vm *to_vm(struct kvmb_vmm *v)
+static struct machine *to_machine(struct kvmb_vmm *v)
 {
-	return container_of(v, struct vm, vmm);
+	return container_of(v, struct machine, vmm);
 }
 
 /* ---- pages in use ---- */
@@ -116,7 +116,7 @@ static void flush_late_flags(struct vcpu *v)
 
 static void raise_event(struct kvmb_vmm *vmm, u32 vp, u32 flag)
 {
-	struct vcpu *v = &to_vm(vmm)->vcpus[vp];
+	struct vcpu *v = &to_machine(vmm)->vcpus[vp];
 	u32 bit = 1u << flag % 32, old = 0;
 	u8 *page = use_page(v, siefp);
 
@@ -133,6 +133,11 @@ static void raise_event(struct kvmb_vmm *vmm, u32 vp, u32 flag)
 
 /* ---- host to guest: messages ---- */
 
+static void acked(struct vcpu *v)
+{
+	v->machine->ops->acked(v->machine->ops_arg);
+}
+
 static void on_ack(void *arg, uint32_t events)
 {
 	struct vcpu *v = arg;
@@ -140,13 +145,13 @@ static void on_ack(void *arg, uint32_t events)
 
 	(void)events;
 	if (read(v->ack_fd, &n, sizeof(n)) == sizeof(n))
-		kvmb_bus_message_acked(v->vm->bus);
+		acked(v);
 }
 
 static void drop_ack(struct vcpu *v)
 {
 	if (v->ack_assigned)
-		irq_deassign(v->vm, irq_message_gsi(v->vm, v->index), v->msg_fd);
+		irq_deassign(v->machine, irq_message_gsi(v->machine, v->index), v->msg_fd);
 	v->ack_assigned = false;
 }
 
@@ -155,7 +160,7 @@ static void ack_idle(void *arg)
 	struct vcpu *v = arg;
 
 	drop_ack(v);
-	kvmb_bus_message_acked(v->vm->bus); /* whatever still waits asks for it again */
+	acked(v); /* whatever still waits asks for it again */
 }
 
 static void want_ack(struct vcpu *v)
@@ -163,9 +168,9 @@ static void want_ack(struct vcpu *v)
 	int err = 0;
 
 	if (!v->ack_assigned)
-		err = irq_assign(v->vm, irq_message_gsi(v->vm, v->index), v->msg_fd, v->ack_fd);
+		err = irq_assign(v->machine, irq_message_gsi(v->machine, v->index), v->msg_fd, v->ack_fd);
 	if (err)
-		kvmb_err(v->vm->cfg.name, "no acknowledgements from vCPU %u: %s", v->index,
+		kvmb_err(v->machine->name, "no acknowledgements from vCPU %u: %s", v->index,
 			 strerror(-err));
 	v->ack_assigned = !err;
 	kvmb_timer_set(&v->ack_timer, ACK_IDLE_MS);
@@ -190,11 +195,7 @@ static int fill(struct kvmb_hv_message *slot, u32 type, const void *payload, u32
 	return -EAGAIN;
 }
 
-/*
- * Try to fill a slot. Return: 0, or -EAGAIN with MessagePending set in the busy slot, so
- * that the guest acknowledges by EOM. Used by the bus thread for VMBus's SINT and by the
- * test device for others.
- */
+/* Used by the bus thread for VMBus's SINT and by the test device for others. */
 int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u32 len)
 {
 	struct kvmb_hv_message *page = use_page(v, simp);
@@ -208,7 +209,7 @@ int hyperv_fill_slot(struct vcpu *v, u32 sint, u32 type, const void *payload, u3
 
 static int post_message(struct kvmb_vmm *vmm, u32 vp, u32 type, const void *payload, u32 len)
 {
-	struct vcpu *v = &to_vm(vmm)->vcpus[vp];
+	struct vcpu *v = &to_machine(vmm)->vcpus[vp];
 	int err;
 
 	err = hyperv_fill_slot(v, HV_VMBUS_SINT, type, payload, len);
@@ -224,32 +225,32 @@ static int post_message(struct kvmb_vmm *vmm, u32 vp, u32 type, const void *payl
 
 /* ---- guest to host: signals ---- */
 
-static int hv_eventfd(struct vm *vm, u32 conn_id, int fd, u32 flags)
+static int hv_eventfd(struct machine *m, u32 conn_id, int fd, u32 flags)
 {
 	struct kvm_hyperv_eventfd e = { .conn_id = conn_id, .fd = fd, .flags = flags };
 
-	return ioctl(vm->vm_fd, KVM_HYPERV_EVENTFD, &e) ? -errno : 0;
+	return ioctl(m->vm_fd, KVM_HYPERV_EVENTFD, &e) ? -errno : 0;
 }
 
-int hyperv_bind_event(struct vm *vm, u32 conn_id, int efd)
+int hyperv_bind_event(struct machine *m, u32 conn_id, int efd)
 {
-	return hv_eventfd(vm, conn_id, efd, 0);
+	return hv_eventfd(m, conn_id, efd, 0);
 }
 
-void hyperv_unbind_event(struct vm *vm, u32 conn_id)
+void hyperv_unbind_event(struct machine *m, u32 conn_id)
 {
-	hv_eventfd(vm, conn_id, -1, KVM_HYPERV_EVENTFD_DEASSIGN);
+	hv_eventfd(m, conn_id, -1, KVM_HYPERV_EVENTFD_DEASSIGN);
 }
 
 static int bind_signal(struct kvmb_vmm *vmm, u32 conn_id, int efd)
 {
-	return hyperv_bind_event(to_vm(vmm), conn_id, efd);
+	return hyperv_bind_event(to_machine(vmm), conn_id, efd);
 }
 
 static void unbind_signal(struct kvmb_vmm *vmm, u32 conn_id, int efd)
 {
 	(void)efd;
-	hyperv_unbind_event(to_vm(vmm), conn_id);
+	hyperv_unbind_event(to_machine(vmm), conn_id);
 }
 
 /*
@@ -260,7 +261,7 @@ static u64 ref_time(struct kvmb_vmm *vmm)
 {
 	struct kvm_clock_data c = { 0 };
 
-	if (ioctl(to_vm(vmm)->vm_fd, KVM_GET_CLOCK, &c))
+	if (ioctl(to_machine(vmm)->vm_fd, KVM_GET_CLOCK, &c))
 		return 0;
 	return c.clock / 100;
 }
@@ -277,7 +278,7 @@ static const struct kvmb_vmm_ops vmm_ops = {
 
 static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
 {
-	struct kvmb_gm *gm = &v->vm->gm;
+	struct kvmb_gm *gm = &v->machine->gm;
 	void __shared *msg = NULL, *evt = NULL;
 
 	/* a page outside RAM is as good as none: nothing is delivered */
@@ -292,14 +293,15 @@ static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
 	__atomic_store_n(&v->siefp, (u8 __shared *)evt, __ATOMIC_SEQ_CST);
 	wait_for_users(v);
 	flush_late_flags(v);
-	kvmb_bus_message_acked(v->vm->bus);
+	acked(v);
 }
 
 static u16 hypercall_post(struct vcpu *v, const struct kvm_hyperv_exit *e)
 {
 	struct kvmb_hv_post_message in;
+	struct machine *m = v->machine;
 	gpa_t gpa = e->u.hcall.params[0];
-	u32 conn, len;
+	u32 conn, type, len;
 	u16 status;
 
 	v->stats.hv_post++;
@@ -307,23 +309,23 @@ static u16 hypercall_post(struct vcpu *v, const struct kvm_hyperv_exit *e)
 		return KVMB_HV_STATUS_INVALID_HYPERCALL_INPUT;
 	if (gpa & 7 || (gpa & (KVMB_PAGE_SIZE - 1)) > KVMB_PAGE_SIZE - sizeof(in))
 		return KVMB_HV_STATUS_INVALID_ALIGNMENT;
-	if (kvmb_gm_read(&v->vm->gm, gpa, &in, sizeof(in)))
+	if (kvmb_gm_read(&m->gm, gpa, &in, sizeof(in)))
 		return KVMB_HV_STATUS_INVALID_PARAMETER;
 	conn = le32_to_cpu(in.connection_id) & HV_CONNECTION_ID_MASK;
 	len = le32_to_cpu(in.payload_size);
 	if (len > HV_MESSAGE_PAYLOAD_MAX)
 		return KVMB_HV_STATUS_INVALID_PARAMETER;
-	if (v->vm->testdev &&
-	    testdev_post(v->vm->testdev, conn, le32_to_cpu(in.message_type), in.payload, len, &status))
+	type = le32_to_cpu(in.message_type);
+	if (m->post_hook && m->post_hook(m, conn, type, in.payload, len, &status))
 		return status;
-	return kvmb_bus_post(v->vm->bus, conn, le32_to_cpu(in.message_type), in.payload, len);
+	return m->ops->post(m->ops_arg, conn, type, in.payload, len);
 }
 
 static u16 hypercall_ext_caps(struct vcpu *v, const struct kvm_hyperv_exit *e)
 {
 	u64 none = 0;
 
-	return kvmb_gm_write(&v->vm->gm, e->u.hcall.params[1], &none, sizeof(none)) ?
+	return kvmb_gm_write(&v->machine->gm, e->u.hcall.params[1], &none, sizeof(none)) ?
 		       KVMB_HV_STATUS_INVALID_PARAMETER : KVMB_HV_STATUS_SUCCESS;
 }
 
@@ -361,12 +363,11 @@ void hyperv_exit(struct vcpu *v)
 
 /* ---- set-up and reset ---- */
 
-int hyperv_vm_init(struct vm *vm)
+void hyperv_fill_seam(struct machine *m)
 {
-	vm->vmm.ops = &vmm_ops;
-	vm->vmm.gm = &vm->gm;
-	vm->vmm.num_vps = vm->cfg.cpus;
-	return 0;
+	m->vmm.ops = &vmm_ops;
+	m->vmm.gm = &m->gm;
+	m->vmm.num_vps = m->cfg.cpus;
 }
 
 /*
@@ -377,12 +378,12 @@ static int enforce_cpuid(struct vcpu *v)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_ENFORCE_CPUID, .args = { 1 } };
 
-	if (ioctl(v->vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPERV_ENFORCE_CPUID) <= 0)
+	if (ioctl(v->machine->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPERV_ENFORCE_CPUID) <= 0)
 		return 0;
 	return ioctl(v->fd, KVM_ENABLE_CAP, &cap) ? -errno : 0;
 }
 
-/* First half of a vCPU's set-up; irqfds follow when routes exist (vm.c). */
+/* First half of a vCPU's set-up; irqfds follow when routes exist (machine.c). */
 int hyperv_vcpu_init(struct vcpu *v)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC2 };
@@ -398,8 +399,8 @@ int hyperv_vcpu_init(struct vcpu *v)
 	v->ack_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->event_fd < 0 || v->msg_fd < 0 || v->ack_fd < 0)
 		return -errno;
-	v->ack_watch = kvmb_loop_add(v->vm->loop, v->ack_fd, EPOLLIN, on_ack, v);
-	kvmb_timer_init(&v->ack_timer, v->vm->loop, ack_idle, v);
+	v->ack_watch = kvmb_loop_add(v->machine->loop, v->ack_fd, EPOLLIN, on_ack, v);
+	kvmb_timer_init(&v->ack_timer, v->machine->loop, ack_idle, v);
 	return v->ack_watch ? 0 : -ENOMEM;
 }
 

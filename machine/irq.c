@@ -30,9 +30,9 @@ u32 irq_event_gsi(u32 vp)
 	return IRQ_NUM_LINES + vp;
 }
 
-u32 irq_message_gsi(struct vm *vm, u32 vp)
+u32 irq_message_gsi(struct machine *m, u32 vp)
 {
-	return IRQ_NUM_LINES + vm->cfg.cpus + vp;
+	return IRQ_NUM_LINES + m->cfg.cpus + vp;
 }
 
 static void add_sint(struct kvm_irq_routing *t, u32 gsi, u32 vp, u32 sint)
@@ -47,9 +47,9 @@ static void add_chip(struct kvm_irq_routing *t, u32 gsi, u32 chip, u32 pin)
 		.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { chip, pin } };
 }
 
-static int set_routing(struct vm *vm)
+static int set_routing(struct machine *m)
 {
-	u32 max = IRQ_NUM_LINES + 16 + 2 * vm->cfg.cpus + MAX_EXTRA, i;
+	u32 max = IRQ_NUM_LINES + 16 + 2 * m->cfg.cpus + MAX_EXTRA, i;
 	struct kvm_irq_routing *t = kvmb_xzalloc(sizeof(*t) + max * sizeof(t->entries[0]));
 	int err;
 
@@ -58,68 +58,68 @@ static int set_routing(struct vm *vm)
 			add_chip(t, i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i % 8);
 		add_chip(t, i, KVM_IRQCHIP_IOAPIC, i);
 	}
-	for (i = 0; i < vm->cfg.cpus; i++)
+	for (i = 0; i < m->cfg.cpus; i++)
 		add_sint(t, irq_event_gsi(i), i, HV_VMBUS_SINT);
-	for (i = 0; i < vm->cfg.cpus; i++)
-		add_sint(t, irq_message_gsi(vm, i), i, HV_VMBUS_SINT);
+	for (i = 0; i < m->cfg.cpus; i++)
+		add_sint(t, irq_message_gsi(m, i), i, HV_VMBUS_SINT);
 	for (i = 0; i < MAX_EXTRA; i++) {
-		if (vm->irqs->extra[i].used)
-			add_sint(t, vm->irqs->extra[i].gsi, vm->irqs->extra[i].vp,
-				 vm->irqs->extra[i].sint);
+		if (m->irqs->extra[i].used)
+			add_sint(t, m->irqs->extra[i].gsi, m->irqs->extra[i].vp,
+				 m->irqs->extra[i].sint);
 	}
-	err = ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, t) ? -errno : 0;
+	err = ioctl(m->vm_fd, KVM_SET_GSI_ROUTING, t) ? -errno : 0;
 	free(t);
 	return err;
 }
 
-int irq_init(struct vm *vm)
+int irq_init(struct machine *m)
 {
-	vm->irqs = kvmb_xzalloc(sizeof(*vm->irqs));
-	return set_routing(vm);
+	m->irqs = kvmb_xzalloc(sizeof(*m->irqs));
+	return set_routing(m);
 }
 
-void irq_fini(struct vm *vm)
+void irq_fini(struct machine *m)
 {
-	free(vm->irqs);
-	vm->irqs = NULL;
+	free(m->irqs);
+	m->irqs = NULL;
 }
 
-void irq_set_line(struct vm *vm, u32 line, int level)
+void irq_set_line(struct machine *m, u32 line, int level)
 {
 	struct kvm_irq_level l = { .irq = line, .level = (u32)level };
 
-	if (ioctl(vm->vm_fd, KVM_IRQ_LINE, &l))
-		kvmb_warn_ratelimited(vm->cfg.name, "irq line %u: %s", line, strerror(errno));
+	if (ioctl(m->vm_fd, KVM_IRQ_LINE, &l))
+		kvmb_warn_ratelimited(m->name, "irq line %u: %s", line, strerror(errno));
 }
 
-int irq_add_sint_route(struct vm *vm, u32 vp, u32 sint)
+int irq_add_sint_route(struct machine *m, u32 vp, u32 sint)
 {
 	u32 i;
 	int err;
 
-	for (i = 0; i < MAX_EXTRA && vm->irqs->extra[i].used; i++)
+	for (i = 0; i < MAX_EXTRA && m->irqs->extra[i].used; i++)
 		;
 	if (i == MAX_EXTRA)
 		return -ENOSPC;
-	vm->irqs->extra[i].gsi = IRQ_NUM_LINES + 2 * vm->cfg.cpus + i;
-	vm->irqs->extra[i].vp = vp;
-	vm->irqs->extra[i].sint = sint;
-	vm->irqs->extra[i].used = true;
-	err = set_routing(vm);
+	m->irqs->extra[i].gsi = IRQ_NUM_LINES + 2 * m->cfg.cpus + i;
+	m->irqs->extra[i].vp = vp;
+	m->irqs->extra[i].sint = sint;
+	m->irqs->extra[i].used = true;
+	err = set_routing(m);
 	if (err) {
-		vm->irqs->extra[i].used = false;
+		m->irqs->extra[i].used = false;
 		return err;
 	}
-	return (int)vm->irqs->extra[i].gsi;
+	return (int)m->irqs->extra[i].gsi;
 }
 
-void irq_del_sint_route(struct vm *vm, u32 gsi)
+void irq_del_sint_route(struct machine *m, u32 gsi)
 {
-	vm->irqs->extra[gsi - IRQ_NUM_LINES - 2 * vm->cfg.cpus].used = false;
-	set_routing(vm);
+	m->irqs->extra[gsi - IRQ_NUM_LINES - 2 * m->cfg.cpus].used = false;
+	set_routing(m);
 }
 
-int irq_assign(struct vm *vm, u32 gsi, int fd, int resample_fd)
+int irq_assign(struct machine *m, u32 gsi, int fd, int resample_fd)
 {
 	struct kvm_irqfd f = { .fd = (u32)fd, .gsi = gsi };
 
@@ -127,12 +127,12 @@ int irq_assign(struct vm *vm, u32 gsi, int fd, int resample_fd)
 		f.flags = KVM_IRQFD_FLAG_RESAMPLE;
 		f.resamplefd = (u32)resample_fd;
 	}
-	return ioctl(vm->vm_fd, KVM_IRQFD, &f) ? -errno : 0;
+	return ioctl(m->vm_fd, KVM_IRQFD, &f) ? -errno : 0;
 }
 
-void irq_deassign(struct vm *vm, u32 gsi, int fd)
+void irq_deassign(struct machine *m, u32 gsi, int fd)
 {
 	struct kvm_irqfd f = { .fd = (u32)fd, .gsi = gsi, .flags = KVM_IRQFD_FLAG_DEASSIGN };
 
-	ioctl(vm->vm_fd, KVM_IRQFD, &f);
+	ioctl(m->vm_fd, KVM_IRQFD, &f);
 }

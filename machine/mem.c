@@ -10,6 +10,8 @@
  *
  * Source: Linux Documentation/admin-guide/mm/transhuge.rst, "Hugepages in tmpfs/shmem".
  */
+#include "machine/mem.h"
+
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -18,20 +20,21 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/vm.h"
+#include "machine/cpuid.h"
+#include "machine/machine.h"
 
-static int add_slot(struct vm *vm, gpa_t base, u64 size, u64 offset, u8 *hva)
+static int add_slot(struct machine *m, gpa_t base, u64 size, u64 offset, u8 *hva)
 {
 	struct kvm_userspace_memory_region r = {
-		.slot = vm->gm.num_regions,
+		.slot = m->gm.num_regions,
 		.guest_phys_addr = base,
 		.memory_size = size,
 		.userspace_addr = (u64)(uintptr_t)(hva + offset),
 	};
 
-	vm->gm.regions[vm->gm.num_regions++] =
+	m->gm.regions[m->gm.num_regions++] =
 		(struct kvmb_gm_region){ base, size, offset, hva + offset };
-	return ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) ? -errno : 0;
+	return ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) ? -errno : 0;
 }
 
 /* Return: a descriptor, -1 when this user or kernel cannot. */
@@ -55,36 +58,36 @@ static int huge_tmpfs_file(void)
 	return fd;
 }
 
-int mem_create(struct vm *vm)
+int mem_create(struct machine *m)
 {
-	u64 size = vm->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX);
-	bool huge = vm->cfg.huge == HUGE_ON || (vm->cfg.huge == HUGE_AUTO && !cpuid_host_is_tcg());
+	u64 size = m->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX);
+	bool huge = m->cfg.huge == HUGE_ON || (m->cfg.huge == HUGE_AUTO && !cpuid_host_is_tcg());
 	u8 *hva;
 	int err;
 
-	vm->gm.memfd = huge ? huge_tmpfs_file() : -1;
-	if (vm->gm.memfd < 0)
-		vm->gm.memfd = memfd_create("kvmbus-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (vm->gm.memfd < 0 || ftruncate(vm->gm.memfd, (off_t)size))
+	m->gm.memfd = huge ? huge_tmpfs_file() : -1;
+	if (m->gm.memfd < 0)
+		m->gm.memfd = memfd_create("kvmbus-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (m->gm.memfd < 0 || ftruncate(m->gm.memfd, (off_t)size))
 		return -errno;
 	/* a memfd nobody, not even a later process that gets it, may shrink under us */
-	fcntl(vm->gm.memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vm->gm.memfd, 0);
+	fcntl(m->gm.memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->gm.memfd, 0);
 	if (hva == MAP_FAILED)
 		return -errno;
 	madvise(hva, size, MADV_HUGEPAGE);
 	madvise(hva, size, MADV_DONTDUMP);
-	err = add_slot(vm, 0, low, 0, hva);
+	err = add_slot(m, 0, low, 0, hva);
 	if (!err && size > low)
-		err = add_slot(vm, MEM_HIGH_BASE, size - low, low, hva);
+		err = add_slot(m, MEM_HIGH_BASE, size - low, low, hva);
 	return err;
 }
 
-void mem_destroy(struct vm *vm)
+void mem_destroy(struct machine *m)
 {
-	if (vm->gm.num_regions)
-		munmap(vm->gm.regions[0].hva, vm->cfg.memory);
-	if (vm->gm.memfd >= 0)
-		close(vm->gm.memfd);
-	vm->gm.num_regions = 0;
+	if (m->gm.num_regions)
+		munmap(m->gm.regions[0].hva, m->cfg.memory);
+	if (m->gm.memfd >= 0)
+		close(m->gm.memfd);
+	m->gm.num_regions = 0;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A virtual CPU: its thread in KVM_RUN, what the exits mean. */
+#include "machine/vcpu.h"
+
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -7,22 +9,23 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/vm.h"
+#include "machine/cpuid.h"
+#include "machine/hyperv.h"
 
 #define KICK_SIGNAL SIGUSR1
 #define VCPU_STACK (128 * 1024)
 
-int vcpu_create(struct vm *vm, u32 index)
+int vcpu_create(struct machine *m, u32 index)
 {
-	struct vcpu *v = &vm->vcpus[index];
+	struct vcpu *v = &m->vcpus[index];
 	int err;
 
-	v->vm = vm;
+	v->machine = m;
 	v->index = index;
-	v->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, index);
+	v->fd = ioctl(m->vm_fd, KVM_CREATE_VCPU, index);
 	if (v->fd < 0)
 		return -errno;
-	v->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	v->run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
 	if (v->run == MAP_FAILED) {
 		v->run = NULL;
 		return -errno;
@@ -49,13 +52,18 @@ static void exit_io(struct vcpu *v)
 
 	v->stats.io++;
 	for (i = 0; i < r->io.count; i++, data += r->io.size)
-		iobus_access(&v->vm->pio, r->io.port, r->io.size, r->io.direction == KVM_EXIT_IO_OUT,
+		iobus_access(&v->machine->pio, r->io.port, r->io.size, r->io.direction == KVM_EXIT_IO_OUT,
 			     data);
+}
+
+static void want(struct vcpu *v, enum machine_request what)
+{
+	v->machine->ops->request(v->machine->ops_arg, what);
 }
 
 static void exit_system_event(struct vcpu *v)
 {
-	struct vm *vm = v->vm;
+	struct machine *machine = v->machine;
 	struct {
 		struct kvm_msrs h;
 		struct kvm_msr_entry e[5];
@@ -65,10 +73,10 @@ static void exit_system_event(struct vcpu *v)
 
 	switch (v->run->system_event.type) {
 	case KVM_SYSTEM_EVENT_RESET:
-		vm_request_reset(vm);
+		want(v, MACHINE_RESET);
 		break;
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		vm_request_poweroff(vm);
+		want(v, MACHINE_POWEROFF);
 		break;
 	case KVM_SYSTEM_EVENT_CRASH: /* the guest panicked and tells; it goes on by itself */
 		for (i = 0; i < 5; i++)
@@ -77,8 +85,8 @@ static void exit_system_event(struct vcpu *v)
 			break;
 		for (i = 0; i < 5; i++)
 			params[i] = m.e[i].data;
-		crash_report(&vm->crash, vm->cfg.name, vm->boots, params);
-		vm_request_crash(vm);
+		crash_report(&machine->crash, machine->name, machine->boots, params);
+		want(v, MACHINE_CRASH);
 		break;
 	}
 }
@@ -88,9 +96,9 @@ static void run_failed(struct vcpu *v, const char *what, u64 detail)
 	struct kvm_regs r = { 0 };
 
 	ioctl(v->fd, KVM_GET_REGS, &r);
-	kvmb_err(v->vm->cfg.name, "vCPU %u stopped: %s (%#llx) at rip %#llx", v->index, what,
+	kvmb_err(v->machine->name, "vCPU %u stopped: %s (%#llx) at rip %#llx", v->index, what,
 		 (unsigned long long)detail, (unsigned long long)r.rip);
-	vm_request_error(v->vm);
+	want(v, MACHINE_ERROR);
 }
 
 static void triple_fault(struct vcpu *v)
@@ -100,11 +108,11 @@ static void triple_fault(struct vcpu *v)
 
 	ioctl(v->fd, KVM_GET_REGS, &r);
 	ioctl(v->fd, KVM_GET_SREGS, &s);
-	kvmb_warn_ratelimited(v->vm->cfg.name, "vCPU %u: triple fault at rip %#llx (rsp %#llx, cr2 %#llx, "
+	kvmb_warn_ratelimited(v->machine->name, "vCPU %u: triple fault at rip %#llx (rsp %#llx, cr2 %#llx, "
 			      "cr3 %#llx), resetting", v->index, (unsigned long long)r.rip,
 			      (unsigned long long)r.rsp, (unsigned long long)s.cr2,
 			      (unsigned long long)s.cr3);
-	vm_request_reset(v->vm);
+	want(v, MACHINE_RESET);
 }
 
 static void handle_exit(struct vcpu *v)
@@ -161,8 +169,8 @@ static void step(struct vcpu *v)
 		v->stats.intr++;
 		return;
 	}
-	kvmb_err(v->vm->cfg.name, "vCPU %u: KVM_RUN: %s", v->index, strerror(err));
-	vm_request_error(v->vm);
+	kvmb_err(v->machine->name, "vCPU %u: KVM_RUN: %s", v->index, strerror(err));
+	want(v, MACHINE_ERROR);
 }
 
 /*
@@ -187,7 +195,7 @@ static void *thread_main(void *arg)
 {
 	struct vcpu *v = arg;
 
-	while (park_here(&v->vm->park, settle, v))
+	while (park_here(&v->machine->park, settle, v))
 		step(v);
 	return NULL;
 }
@@ -231,7 +239,7 @@ void vcpu_destroy(struct vcpu *v)
 	hyperv_vcpu_fini(v);
 	vcpu_free_power_on(v);
 	if (v->run)
-		munmap(v->run, v->vm->run_size);
+		munmap(v->run, v->machine->run_size);
 	if (v->stats_fd > 0)
 		close(v->stats_fd);
 	if (v->fd > 0)

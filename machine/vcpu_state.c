@@ -15,12 +15,14 @@
  * Source: Linux Documentation/virt/kvm/api.rst (KVM_GET_MSR_INDEX_LIST, KVM_GET_XSAVE2, KVM_GET_NESTED_STATE,
  * KVM_VCPU_TSC_OFFSET).
  */
+#include "machine/vcpu.h"
+
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/vm.h"
+#include "machine/hyperv.h"
 
 #define XSAVE_MIN 4096u /* struct kvm_xsave as it once was */
 #define IO_MSRS 128u	/* at once; KVM takes less than 256 (MAX_IO_MSRS) */
@@ -93,11 +95,11 @@ static int find_msrs(struct vcpu *v)
 	size_t i, max = 0;
 	u32 index;
 
-	if (!ioctl(v->vm->kvm_fd, KVM_GET_MSR_INDEX_LIST, &probe) || errno != E2BIG)
+	if (!ioctl(v->machine->kvm_fd, KVM_GET_MSR_INDEX_LIST, &probe) || errno != E2BIG)
 		return -EIO;
 	l = kvmb_xzalloc(sizeof(*l) + probe.nmsrs * sizeof(l->indices[0]));
 	l->nmsrs = probe.nmsrs;
-	if (ioctl(v->vm->kvm_fd, KVM_GET_MSR_INDEX_LIST, l)) {
+	if (ioctl(v->machine->kvm_fd, KVM_GET_MSR_INDEX_LIST, l)) {
 		free(l);
 		return -errno;
 	}
@@ -161,7 +163,7 @@ static void write_msrs(struct vcpu *v)
 		i += n;
 		if (n == asked)
 			continue;
-		kvmb_warn_ratelimited(v->vm->cfg.name, "vCPU %u: register %#x keeps what the guest wrote", v->index,
+		kvmb_warn_ratelimited(v->machine->name, "vCPU %u: register %#x keeps what the guest wrote", v->index,
 				      all->entries[i].index);
 		i++;
 	}
@@ -194,7 +196,7 @@ int vcpu_shift_tsc(struct vcpu *v, u64 ticks)
 
 static void save_xsave(struct vcpu *v)
 {
-	int size = ioctl(v->vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
+	int size = ioctl(v->machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
 	unsigned long request = size > 0 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
 
 	v->on->xsave = kvmb_xzalloc((size_t)KVMB_MAX(size, (int)XSAVE_MIN));
@@ -208,7 +210,7 @@ static void save_xsave(struct vcpu *v)
 
 static void save_nested(struct vcpu *v)
 {
-	int size = ioctl(v->vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NESTED_STATE);
+	int size = ioctl(v->machine->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NESTED_STATE);
 
 	if (size <= 0)
 		return;
@@ -234,7 +236,7 @@ int vcpu_save_power_on(struct vcpu *v)
 	on->has_tsc_offset = !tsc_offset(v, KVM_GET_DEVICE_ATTR, &on->tsc_offset);
 	if (!v->index)
 		return find_msrs(v);
-	copy_msrs(v, v->vm->vcpus[0].on->msrs);
+	copy_msrs(v, v->machine->vcpus[0].on->msrs);
 	return 0;
 }
 
@@ -253,7 +255,7 @@ int vcpu_reset(struct vcpu *v)
 {
 	struct kvm_mp_state mp = { v->index ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE };
 	struct kvm_regs regs = { .rip = 0xfff0, .rflags = 2 };
-	struct vcpu_power_on *on = v->on, *first = v->vm->vcpus[0].on;
+	struct vcpu_power_on *on = v->on, *first = v->machine->vcpus[0].on;
 	int err;
 
 	/* a guest's guest is left first: what follows is about the outer one */

@@ -4,8 +4,8 @@
 #define KVMB_CONFIG_H
 
 #include "host-vsp/storage/storage.h"
+#include "machine/machine_config.h"
 
-#define KVMB_MAX_CPUS 64u
 #define KVMB_MAX_DISKS (KVMB_STORAGE_MAX_CONTROLLERS * KVMB_STORAGE_MAX_LUNS)
 #define KVMB_MAX_NICS 8u
 
@@ -41,16 +41,10 @@ enum on_term { ON_TERM_SHUTDOWN, ON_TERM_KILL };
 /* What happens when the guest reports that its kernel crashed. */
 enum on_crash { ON_CRASH_RESET, ON_CRASH_PAUSE, ON_CRASH_POWEROFF };
 
-enum huge_pages { HUGE_AUTO, HUGE_ON, HUGE_OFF };
-
 struct vm_config {
 	const char *name;
-	u32 cpus;
-	u64 memory; /* bytes, multiple of 1 MiB */
-	enum huge_pages huge;
-	const char *cpu_model;
+	struct machine_config machine;
 	u32 vmbus_max; /* KVMB_VERSION_* */
-	const char *kernel, *initrd, *append;
 	struct disk_config disks[KVMB_MAX_DISKS];
 	u32 num_disks;
 	struct nic_config nics[KVMB_MAX_NICS];
@@ -59,7 +53,6 @@ struct vm_config {
 	enum serial_kind serial;
 	const char *serial_path;
 	const char *control; /* socket path, NULL = by name in the runtime directory */
-	bool test_devices;
 	bool no_reboot; /* a reset of the guest ends the VM */
 	enum on_term on_term;
 	u32 term_timeout_s; /* seconds the guest has to shut down before it is killed */

@@ -16,7 +16,6 @@
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "vmm/console_file.h"
-#include "vmm/ctl.h"
 #include "vmm/sink.h"
 
 #define OUTPUT_MS 2u
@@ -24,6 +23,8 @@
 
 struct console {
 	struct vm *vm;
+	const struct console_watcher *watcher;
+	void *watcher_arg;
 	int out_fd, in_fd; /* -1 = none */
 	struct sink *sink; /* a file's; then out_fd is -1 */
 	struct kvmb_listener listener;
@@ -74,7 +75,7 @@ bool console_pass(struct vm *vm, int fd, u64 *cursor)
 	ssize_t w;
 	size_t n;
 
-	while ((n = serial_read(vm->serial, &at, buf, sizeof(buf)))) {
+	while ((n = serial_read(vm->machine.serial, &at, buf, sizeof(buf)))) {
 		w = put(fd, buf, n);
 		if (!w || (w < 0 && errno != EINTR))
 			return w < 0 && errno == EAGAIN; /* a full disk or a gone reader must not stop the VM */
@@ -119,7 +120,7 @@ static void last_words(struct console *c)
 	if (c->sink && !sink_destroy(c->sink, LAST_WORDS_MS))
 		kvmb_warn(c->vm->cfg.name, "the end of the serial port's output could not be written in time");
 	c->sink = NULL;
-	while (c->vm->serial && c->out_fd >= 0 && console_pass(c->vm, c->out_fd, &c->cursor)) {
+	while (c->vm->machine.serial && c->out_fd >= 0 && console_pass(c->vm, c->out_fd, &c->cursor)) {
 		now = kvmb_now_ms();
 		if (now >= until || poll(&p, 1, (int)(until - now)) <= 0)
 			return;
@@ -131,7 +132,7 @@ void console_flush(struct console *c)
 	__atomic_store_n(&c->told, false, __ATOMIC_SEQ_CST); /* what comes from here on tells again */
 	kvmb_timer_cancel(&c->out_timer);
 	write_out(c);
-	ctl_console_output(c->vm->ctl);
+	c->watcher->output(c->watcher_arg);
 }
 
 static void on_timer(void *arg)
@@ -146,9 +147,9 @@ static void on_out_work(void *arg)
 	kvmb_timer_set(&c->out_timer, OUTPUT_MS);
 }
 
-void console_output(void *vm)
+void console_output(void *console)
 {
-	struct console *c = ((struct vm *)vm)->console;
+	struct console *c = console;
 
 	if (!__atomic_exchange_n(&c->told, true, __ATOMIC_SEQ_CST))
 		kvmb_loop_post(c->vm->loop, &c->out_work);
@@ -188,7 +189,7 @@ static void on_input(void *arg, uint32_t events);
 /* As much as the guest takes; nobody reads more meanwhile. */
 static void type(struct console *c)
 {
-	serial_type(c->vm->serial, c->typed, &c->num_typed);
+	serial_type(c->vm->machine.serial, c->typed, &c->num_typed);
 	if (c->num_typed)
 		stop_reading(c);
 	else if (!c->in_watch)
@@ -232,12 +233,12 @@ static void on_room_work(void *arg)
 
 	if (c->num_typed)
 		type(c);
-	ctl_console_room(c->vm->ctl);
+	c->watcher->room(c->watcher_arg);
 }
 
-void console_room(void *vm)
+void console_room(void *console)
 {
-	struct console *c = ((struct vm *)vm)->console;
+	struct console *c = console;
 
 	kvmb_loop_post(c->vm->loop, &c->room_work);
 }
@@ -321,11 +322,13 @@ static int open_far_end(struct console *c, char *why, size_t size)
 	return 0;
 }
 
-struct console *console_create(struct vm *vm, char *why, size_t size)
+struct console *console_create(struct vm *vm, const struct console_watcher *w, void *arg, char *why, size_t size)
 {
 	struct console *c = kvmb_xzalloc(sizeof(*c));
 
 	c->vm = vm;
+	c->watcher = w;
+	c->watcher_arg = arg;
 	c->out_fd = c->in_fd = c->listener.fd = -1;
 	kvmb_work_init(&c->out_work, on_out_work, c);
 	kvmb_work_init(&c->room_work, on_room_work, c);
@@ -353,7 +356,7 @@ static void start_sink(struct console *c)
 		kvmb_warn(c->vm->cfg.name, "serial %s: it cannot be emptied: %s", c->vm->cfg.serial_path,
 			  strerror(errno));
 	c->out_fd = -1;
-	c->sink = sink_create(c->vm->serial, fd, ours ? SINK_LIMIT : 0);
+	c->sink = sink_create(c->vm->machine.serial, fd, ours ? SINK_LIMIT : 0);
 	if (!c->sink)
 		kvmb_warn(c->vm->cfg.name, "no thread for the serial port's file: nothing is written");
 }

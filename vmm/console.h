@@ -22,12 +22,19 @@
 
 struct console;
 
+/* Who else shows the console. Main thread. */
+struct console_watcher {
+	void (*output)(void *arg); /* there is more to console_pass() */
+	void (*room)(void *arg);   /* the guest takes input again */
+};
+
 /**
  * console_create() - Open what --serial names
+ * @w:   told with @arg
  * @why: why[size], on failure one phrase for the user
  * Return: the console; NULL on failure.
  */
-struct console *console_create(struct vm *vm, char *why, size_t size);
+struct console *console_create(struct vm *vm, const struct console_watcher *w, void *arg, char *why, size_t size);
 void console_destroy(struct console *c);
 
 /** console_start() - The VM begins: what an earlier one has left in the file goes, a terminal becomes raw. */
@@ -49,9 +56,9 @@ void console_flush(struct console *c);
 bool console_pass(struct vm *vm, int fd, u64 *cursor);
 
 /** console_output() - New output is there; serial_ops.output. Any thread. */
-void console_output(void *vm);
+void console_output(void *console);
 
 /** console_room() - The guest has read its input; serial_ops.room. Any thread. */
-void console_room(void *vm);
+void console_room(void *console);
 
 #endif

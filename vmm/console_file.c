@@ -39,9 +39,9 @@ static const char *other_use(const struct vm_config *cfg, const struct stat *fil
 {
 	u32 i;
 
-	if (names(cfg->kernel, file))
+	if (names(cfg->machine.kernel, file))
 		return "it is the VM's kernel";
-	if (names(cfg->initrd, file))
+	if (names(cfg->machine.initrd, file))
 		return "it is the VM's initrd";
 	for (i = 0; i < cfg->num_disks; i++) {
 		if (disk_uses(&cfg->disks[i], file))

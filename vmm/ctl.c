@@ -28,6 +28,7 @@
 #include "vmm/console.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
+#include "vmm/json_text.h"
 #include "vmm/nics.h"
 
 #define LINE_MAX_BYTES 16384u
@@ -134,7 +135,7 @@ static void send_return(struct client *c, json_t *value)
 
 static void send_error(struct client *c, const char *class, const char *desc)
 {
-	send_json(c, json_pack("{s:{s:s, s:o}}", "error", "class", class, "desc", info_text(desc)));
+	send_json(c, json_pack("{s:{s:s, s:o}}", "error", "class", class, "desc", json_text(desc)));
 }
 
 /* A command that was answered later than it came is done with. */
@@ -162,8 +163,9 @@ static void flush_client(struct client *c)
 	rewatch(c);
 }
 
-void ctl_console_output(struct ctl *ctl)
+void ctl_console_output(void *arg)
 {
+	struct ctl *ctl = arg;
 	struct client *c;
 
 	for (c = ctl->clients; c; c = c->next) {
@@ -175,7 +177,7 @@ void ctl_console_output(struct ctl *ctl)
 /* What a client has typed, as much as the guest takes; it is not read while its buffer is full. */
 static void type(struct client *c)
 {
-	serial_type(c->ctl->vm->serial, (u8 *)c->line, &c->len);
+	serial_type(c->ctl->vm->machine.serial, (u8 *)c->line, &c->len);
 	if (c->len < sizeof(c->line) && !c->watch && !c->gone) {
 		watch_client(c);
 	} else if (c->len == sizeof(c->line)) {
@@ -184,8 +186,9 @@ static void type(struct client *c)
 	}
 }
 
-void ctl_console_room(struct ctl *ctl)
+void ctl_console_room(void *arg)
 {
+	struct ctl *ctl = arg;
 	struct client *c, *next;
 
 	for (c = ctl->clients; c; c = next) {

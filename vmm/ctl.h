@@ -20,10 +20,10 @@ enum ctl_event { CTL_EVENT_REBOOTED, CTL_EVENT_ENDED, CTL_EVENT_SHUTDOWN_REFUSED
 /** ctl_notify() - Something happened that a client may wait for. Main thread. */
 void ctl_notify(struct ctl *c, enum ctl_event e);
 
-/** ctl_console_output() - Show new serial output to every client that has the console. Main thread. */
-void ctl_console_output(struct ctl *c);
+/** ctl_console_output() - For console_watcher: show new serial output to every client that has the console. Main thread. */
+void ctl_console_output(void *ctl);
 
-/** ctl_console_room() - The guest takes input again. Main thread. */
-void ctl_console_room(struct ctl *c);
+/** ctl_console_room() - For console_watcher: the guest takes input again. Main thread. */
+void ctl_console_room(void *ctl);
 
 #endif

@@ -7,8 +7,8 @@
 #include "lib/log.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
-#include "vmm/ctl.h"
-#include "vmm/info.h"
+#include "vmm/disks_priv.h"
+#include "vmm/json_text.h"
 #include "vmm/opt.h"
 #include "vmm/udev.h"
 
@@ -29,10 +29,6 @@ struct job {
 	char why[KVMB_DISK_WHY];
 	disks_reply *reply;	/* NULL: nobody waits */
 	void *arg;
-};
-
-struct vm_disks {
-	struct job *jobs;	/* those with a thread */
 };
 
 static void refuse(disks_reply *reply, void *arg, const char *class, const char *fmt, ...)
@@ -103,13 +99,13 @@ static void io_stopped(void *arg, struct kvmb_storage *s, unsigned int lun, int 
 {
 	struct vm *vm = arg;
 	struct kvmb_unit_info i;
+	char reason[64];
 
 	if (!kvmb_storage_unit(s, lun, &i) || !i.disk)
 		return;
-	if (vm_pause(vm) && vm->state != VM_PAUSED)
+	snprintf(reason, sizeof(reason), "disk %u:%u: %s", kvmb_storage_index(s), lun, strerror(-err));
+	if (!vm_stop(vm, reason))
 		return; /* a reset, or the end: it drops the request */
-	snprintf(vm->stop_reason, sizeof(vm->stop_reason), "disk %u:%u: %s", kvmb_storage_index(s), lun,
-		 strerror(-err));
 	kvmb_err(vm->cfg.name, "paused: disk %u:%u (%s): %s; remove the cause, then: kvmbus resume %s",
 		 kvmb_storage_index(s), lun, i.disk->path, strerror(-err), vm->cfg.name);
 }
@@ -127,9 +123,11 @@ static int need_controller(struct vm *vm, u32 c, bool offer)
 {
 	if (vm->scsi[c])
 		return 0;
-	vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.cpus - 1, 15u), vm->loop, &events, vm);
+	vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.machine.cpus - 1, 15u), vm->loop, &events, vm);
 	return offer ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
+
+static const struct udev_events device_events = { .gone = disks_device_gone, .changed = disks_device_changed };
 
 /* Give an opened disk its place. Return: 0 with @dc completed, or -errno with @why. */
 static int attach(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running, char *why,
@@ -152,8 +150,8 @@ static int attach(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bo
 	}
 	dc->controller = (int)c;
 	dc->lun = (int)lun;
-	if (d && d->rdev)
-		udev_watch(vm);
+	if (d && d->rdev && !vm->disks->udev)
+		vm->disks->udev = udev_watch_create(vm->loop, vm->cfg.name, &device_events, vm);
 	return made && running ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
 
@@ -236,7 +234,7 @@ static void start_job(struct job *j)
 
 	if (err) {
 		if (j->kind == JOB_RESIZE)
-			j->vm->resizing = NULL;
+			j->vm->disks->resizing = NULL;
 		refuse(j->reply, j->arg, "failed", "no thread: %s", strerror(err));
 		free_job(j);
 		return;
@@ -312,7 +310,7 @@ static void resized(struct job *j)
 
 	if (kvmb_storage_unit(j->vm->scsi[j->controller], j->lun, &i) && i.disk == j->disk)
 		kvmb_storage_capacity_changed(j->vm->scsi[j->controller], j->lun);
-	j->vm->resizing = NULL;
+	j->vm->disks->resizing = NULL;
 	o = address(j->controller, j->lun);
 	json_object_set_new(o, "size", json_integer((json_int_t)kvmb_disk_bytes(j->disk)));
 	if (j->reply)
@@ -332,7 +330,7 @@ static void job_finished(void *arg)
 	*p = j->next;
 	if (j->err) {
 		if (j->kind == JOB_RESIZE)
-			j->vm->resizing = NULL;
+			j->vm->disks->resizing = NULL;
 		refuse(j->reply, j->arg, "failed", "disk %s: %s",
 		       j->kind == JOB_RESIZE ? j->disk->path : j->conf.spec.path, j->why);
 	} else if (j->kind == JOB_ADD) {
@@ -360,7 +358,7 @@ static void end_jobs(struct vm *vm)
 		refuse(j->reply, j->arg, "state", "the VM ended");
 		free_job(j);
 	}
-	vm->resizing = NULL;
+	vm->disks->resizing = NULL;
 }
 
 /* A job may work on a disk, and the end of a controller may begin jobs, which close what it lets go of. */
@@ -370,6 +368,7 @@ void disks_destroy(struct vm *vm)
 
 	if (!vm->disks)
 		return;
+	udev_watch_destroy(vm->disks->udev);
 	end_jobs(vm);
 	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
 		kvmb_storage_destroy(vm->scsi[c]);
@@ -413,7 +412,7 @@ static void remove_unit(struct vm *vm, u32 c, u32 lun, disks_reply *reply, void 
 
 static bool busy_resizing(struct vm *vm, const struct kvmb_unit_info *i, disks_reply *reply, void *arg)
 {
-	if (!i->disk || vm->resizing != i->disk)
+	if (!i->disk || vm->disks->resizing != i->disk)
 		return false;
 	refuse(reply, arg, "state", "the disk is being resized; try again");
 	return true;
@@ -437,7 +436,7 @@ static void resize_unit(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, u64 
 	j->lun = lun;
 	j->disk = d;
 	j->bytes = bytes;
-	vm->resizing = d; /* it must not be removed meanwhile */
+	vm->disks->resizing = d; /* it must not be removed meanwhile */
 	start_job(j);
 }
 
@@ -450,7 +449,7 @@ void disks_resize(struct vm *vm, const char *disk, u64 bytes, disks_reply *reply
 		return;
 	if (i.dvd)
 		refuse(reply, arg, "state", "a DVD has the size it has");
-	else if (vm->resizing)
+	else if (vm->disks->resizing)
 		refuse(reply, arg, "state", "another disk is being resized; try again");
 	else
 		resize_unit(vm, c, lun, i.disk, bytes, reply, arg);
@@ -537,13 +536,14 @@ static bool is_on(const struct kvmb_disk *d, dev_t dev)
 	return d && dev && d->rdev == dev;
 }
 
-void disks_device_gone(struct vm *vm, dev_t dev)
+void disks_device_gone(void *arg, dev_t dev)
 {
+	struct vm *vm = arg;
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
 	for_each_unit(vm, c, lun, &i) {
-		if (!is_on(i.disk, dev) || vm->resizing == i.disk)
+		if (!is_on(i.disk, dev) || vm->disks->resizing == i.disk)
 			continue;
 		kvmb_warn(vm->cfg.name, "disk %u:%u (%s): the device has vanished; removed from the guest", c,
 			  lun, i.disk->path);
@@ -554,13 +554,14 @@ void disks_device_gone(struct vm *vm, dev_t dev)
 	}
 }
 
-void disks_device_changed(struct vm *vm, dev_t dev)
+void disks_device_changed(void *arg, dev_t dev)
 {
+	struct vm *vm = arg;
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
 	for_each_unit(vm, c, lun, &i) {
-		if (is_on(i.disk, dev) && !i.dvd && !vm->resizing)
+		if (is_on(i.disk, dev) && !i.dvd && !vm->disks->resizing)
 			resize_unit(vm, c, lun, i.disk, 0, NULL, NULL);
 	}
 }
@@ -579,7 +580,7 @@ json_t *disks_list(struct vm *vm)
 		struct kvmb_disk *d = i.disk;
 
 		o = json_pack("{s:i, s:i, s:s, s:o, s:o, s:b}", "controller", c, "lun", lun, "type",
-			      i.dvd ? "dvd" : "disk", "path", d ? info_text(d->path) : json_null(), "size",
+			      i.dvd ? "dvd" : "disk", "path", d ? json_text(d->path) : json_null(), "size",
 			      json_integer(d ? (json_int_t)kvmb_disk_bytes(d) : 0), "read_only",
 			      !d || d->read_only);
 		if (i.dvd)

@@ -55,10 +55,13 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, disks_reply
 /** disks_retry() - The VM goes on: do again what had failed. */
 void disks_retry(struct vm *vm);
 
-/** disks_device_gone() - udev saw a block device disappear: mark its disk. Context: main thread. */
-void disks_device_gone(struct vm *vm, dev_t dev);
+/**
+ * disks_device_gone() - For udev_events: a block device has vanished; its disk leaves the guest
+ * @vm: a struct vm. Context: main thread.
+ */
+void disks_device_gone(void *vm, dev_t dev);
 
-/** disks_device_changed() - udev saw a block device change: read its size again. Context: main thread. */
-void disks_device_changed(struct vm *vm, dev_t dev);
+/** disks_device_changed() - For udev_events: a block device may have a new size. Context: main thread. */
+void disks_device_changed(void *vm, dev_t dev);
 
 #endif

@@ -5,25 +5,11 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "machine/vcpu.h"
 #include "vmm/disks.h"
 #include "vmm/nics.h"
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
-
-json_t *info_text(const char *s)
-{
-	json_t *o = json_string(s);
-	char *copy, *p;
-
-	if (o)
-		return o;
-	copy = p = kvmb_xzalloc(strlen(s) + 1);
-	for (; *s; s++)
-		*p++ = *s & 0x80 ? '?' : *s;
-	o = json_string(copy);
-	free(copy);
-	return o;
-}
 
 static void guid_str(const struct kvmb_guid *g, char *s)
 {
@@ -90,12 +76,12 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
-			 vm->cfg.cpus, "memory", (json_int_t)vm->cfg.memory, "uptime_ms",
-			 (json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->boots, "cpu_model",
-			 vm->cfg.cpu_model, "vmbus", "state", kvmb_bus_state_name(vm->bus), "version",
+			 vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
+			 (json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots, "cpu_model",
+			 vm->cfg.machine.cpu_model, "vmbus", "state", kvmb_bus_state_name(vm->bus), "version",
 			 v ? json_string(version) : json_null(), "max_version", max, "channels", chans,
 			 "disks", disks_list(vm), "nics", nics_list(vm), "integration", ics_info(vm), "crash",
-			 crash_json(&vm->crash), "stop_reason",
+			 crash_json(&vm->machine.crash), "stop_reason",
 			 vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null());
 }
 
@@ -135,8 +121,8 @@ static json_t *vcpu_stats(struct vm *vm, json_t *kvm)
 	json_t *a = json_array();
 	u32 i;
 
-	for (i = 0; i < vm->cfg.cpus; i++) {
-		const struct vcpu_stats *s = &vm->vcpus[i].stats;
+	for (i = 0; i < vm->cfg.machine.cpus; i++) {
+		const struct vcpu_stats *s = &vm->machine.vcpus[i].stats;
 
 		json_array_append_new(a, json_pack(
 			"{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "index", i, "user_exits",
@@ -144,7 +130,7 @@ static json_t *vcpu_stats(struct vm *vm, json_t *kvm)
 			"interrupted", (json_int_t)s->intr, "synic", (json_int_t)s->hv_synic,
 			"post_message", (json_int_t)s->hv_post, "signal_event", (json_int_t)s->hv_signal,
 			"hypercall_other", (json_int_t)s->hv_other));
-		add_kvm_stats(&vm->vcpus[i], kvm);
+		add_kvm_stats(&vm->machine.vcpus[i], kvm);
 	}
 	return a;
 }

@@ -7,13 +7,10 @@
 
 #include "vmm/vm.h"
 
-/**
- * info_text() - A string of the host's, a file name or a message with one, which need not be UTF-8
- * Return: new reference; what JSON cannot hold has become question marks.
- */
-json_t *info_text(const char *s);
+/** info_vm() - The answer to `info`. Return: a new reference. Context: main thread. */
+json_t *info_vm(struct vm *vm);
 
-json_t *info_vm(struct vm *vm);	  /* new reference */
-json_t *info_stats(struct vm *vm); /* new reference */
+/** info_stats() - The answer to `stats`. Return: a new reference. Context: main thread. */
+json_t *info_stats(struct vm *vm);
 
 #endif

@@ -7,7 +7,7 @@
 #include "host-vsp/net/net.h"
 #include "lib/log.h"
 #include "lib/util.h"
-#include "vmm/info.h"
+#include "vmm/json_text.h"
 #include "vmm/opt.h"
 
 struct vm_nic { /* vm->nics[KVMB_MAX_NICS]; free when it has neither net nor opening */
@@ -67,11 +67,11 @@ static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct n
 	case NIC_USER:
 		return kvmb_net_passt_open(&passt, vm->loop, why);
 	case NIC_TAP:
-		return kvmb_net_tap_open(nc->ifname, nc->queues, vm->cfg.cpus, why);
+		return kvmb_net_tap_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, why);
 	case NIC_MACVTAP:
-		return kvmb_net_macvtap_open(nc->ifname, nc->queues, vm->cfg.cpus, why);
+		return kvmb_net_macvtap_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, why);
 	case NIC_BRIDGE:
-		return kvmb_net_bridge_open(nc->ifname, nc->queues, vm->cfg.cpus, nc->mtu, why);
+		return kvmb_net_bridge_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, nc->mtu, why);
 	case NIC_NONE:
 		break;
 	}
@@ -125,7 +125,7 @@ static bool address_taken(struct vm *vm, const u8 *mac)
 static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc, struct kvmb_net_backend *b, char *why)
 {
 	struct kvmb_net_spec spec = { .index = index, .max_queues = nc->queues ?
-				      KVMB_MIN(nc->queues, vm->cfg.cpus) : vm->cfg.cpus,
+				      KVMB_MIN(nc->queues, vm->cfg.machine.cpus) : vm->cfg.machine.cpus,
 				      .vlan = nc->vlan, .mac_spoof = nc->mac_spoof, .rate = nc->rate };
 	int err;
 
@@ -375,12 +375,12 @@ json_t *nics_list(struct vm *vm)
 		mac_str(i.mac, mac, sizeof(mac));
 		json_array_append_new(a, json_pack(
 			"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b, s:o}", "index",
-			k, "kind", i.kind, "interface", info_text(i.detail), "mac", mac, "link",
+			k, "kind", i.kind, "interface", json_text(i.detail), "mac", mac, "link",
 			vm->nics[k].removing ? "removing" : !i.connected ? "gone" : i.link ? "up" : "down", "mtu",
 			i.mtu, "guest_mtu", i.guest_mtu, "queues", i.num_queues, "open_queues", i.open_queues,
 			"vlan", i.vlan, "rate", (json_int_t)i.rate, "mac_spoof", i.mac_spoof, "restarts",
 			i.restarts, "nvsp", version(i.nvsp_version), "rsc", i.rsc, "rss", i.rss, "problem",
-			*i.problem ? info_text(i.problem) : json_null()));
+			*i.problem ? json_text(i.problem) : json_null()));
 	}
 	return a;
 }

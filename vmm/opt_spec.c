@@ -423,12 +423,12 @@ int opt_memory(char *s, struct vm_config *c, char *why, size_t size)
 		snprintf(why, size, "must be whole megabytes");
 		return -EINVAL;
 	}
-	c->memory = v;
+	c->machine.memory = v;
 	while ((word = next_word(&s))) {
 		o = comma_option(word, opt_memory_options, &value, why, size);
 		if (!o)
 			return -EINVAL;
-		c->huge = opt_index(o, value) ? HUGE_ON : HUGE_OFF;
+		c->machine.huge = opt_index(o, value) ? HUGE_ON : HUGE_OFF;
 	}
 	return 0;
 }

@@ -13,7 +13,9 @@
 #include "lib/exits.h"
 #include "lib/log.h"
 #include "lib/util.h"
+#include "vmm/build.h"
 #include "vmm/guard.h"
+#include "vmm/term.h"
 #include "vmm/vm.h"
 
 struct run {
@@ -29,7 +31,7 @@ static void on_signal(void *arg, uint32_t events)
 
 	(void)events;
 	while (read(r->sig_fd, &si, sizeof(si)) == sizeof(si)) {
-		if (!term_signal(&r->vm->term, (int)si.ssi_signo))
+		if (!term_signal(r->vm->term, (int)si.ssi_signo))
 			guard_end_process(r->cfg->name, (int)si.ssi_signo);
 	}
 }

@@ -64,6 +64,7 @@ static void first_signal(struct term *t, int sig)
 		return;
 	}
 	set_state(t, TERM_ASKED);
+	vm->no_reboot = true; /* nor does it start again */
 	kvmb_timer_set(&t->limit, (u64)vm->cfg.term_timeout_s * 1000);
 	kvmb_warn(vm->cfg.name, "SIG%s: asking the guest to shut down, up to %u s; again to kill it",
 		  sigabbrev_np(sig), vm->cfg.term_timeout_s);
@@ -91,19 +92,18 @@ void term_refused(struct term *t, u32 status)
 			  "limit, or by another signal", status);
 }
 
-bool term_pending(const struct term *t)
+struct term *term_create(struct vm *vm)
 {
-	return t->state == TERM_ASKED;
-}
+	struct term *t = kvmb_xzalloc(sizeof(*t));
 
-void term_init(struct term *t, struct vm *vm)
-{
 	t->vm = vm;
 	t->state = TERM_QUIET;
 	kvmb_timer_init(&t->limit, vm->loop, limit_reached, t);
+	return t;
 }
 
-void term_fini(struct term *t)
+void term_destroy(struct term *t)
 {
 	kvmb_timer_cancel(&t->limit);
+	free(t);
 }

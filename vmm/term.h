@@ -26,7 +26,7 @@ struct vm;
 
 /*
  * QUIET: no signal so far; the first moves on to ASKED or KILLED. ASKED: the guest has its limit
- * (the timer runs); a reset ends the VM. A signal or the limit moves on to KILLED, the guest's
+ * (the timer runs); a reset ends the VM (vm->no_reboot). A signal or the limit moves on to KILLED, the guest's
  * power-off ends the VM in this state. KILLED: vm_kill() was called, or the VM was ending
  * already; for good.
  */
@@ -39,10 +39,11 @@ struct term { /* main thread */
 	struct kvmb_timer limit;
 };
 
-void term_init(struct term *t, struct vm *vm);
+/** term_create() - No signal so far. Never NULL. Context: main thread. */
+struct term *term_create(struct vm *vm);
 
-/** term_fini() - The limit does not fire any more. */
-void term_fini(struct term *t);
+/** term_destroy() - The limit does not fire any more. Context: main thread. */
+void term_destroy(struct term *t);
 
 /**
  * term_signal() - A signal asks for the VM's end
@@ -53,8 +54,5 @@ bool term_signal(struct term *t, int sig);
 
 /** term_refused() - The guest answered that it does not shut down; @status: KVMB_IC_STATUS_* */
 void term_refused(struct term *t, u32 status);
-
-/** term_pending() - Has the guest been asked? Then a reset is its end. */
-bool term_pending(const struct term *t);
 
 #endif

@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/util.h"
-#include "vmm/disks.h"
 
-struct udev_state {
+struct udev_watch {
+	const struct udev_events *events;
+	void *arg;
 	struct udev *udev;
 	struct udev_monitor *monitor;
 	struct kvmb_watch *watch;
@@ -24,50 +26,48 @@ struct udev_state {
 
 static void on_event(void *arg, uint32_t events)
 {
-	struct vm *vm = arg;
+	struct udev_watch *u = arg;
 	struct udev_device *dev;
 	const char *action;
 
 	(void)events;
-	while ((dev = udev_monitor_receive_device(vm->udev->monitor))) {
+	while ((dev = udev_monitor_receive_device(u->monitor))) {
 		action = udev_device_get_action(dev);
 		if (action && !strcmp(action, "remove"))
-			disks_device_gone(vm, udev_device_get_devnum(dev));
+			u->events->gone(u->arg, udev_device_get_devnum(dev));
 		else if (action && !strcmp(action, "change"))
-			disks_device_changed(vm, udev_device_get_devnum(dev));
+			u->events->changed(u->arg, udev_device_get_devnum(dev));
 		udev_device_unref(dev);
 	}
 }
 
-void udev_watch(struct vm *vm)
+struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who, const struct udev_events *events,
+				     void *arg)
 {
 	const char *source = access("/run/udev/control", F_OK) ? "kernel" : "udev";
-	struct udev_state *u;
+	struct udev_watch *u = kvmb_xzalloc(sizeof(*u));
 
-	if (vm->udev)
-		return;
-	u = vm->udev = kvmb_xzalloc(sizeof(*u));
+	u->events = events;
+	u->arg = arg;
 	u->udev = udev_new();
 	if (u->udev)
 		u->monitor = udev_monitor_new_from_netlink(u->udev, source);
 	if (!u->monitor ||
 	    udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "block", NULL) < 0 ||
 	    udev_monitor_enable_receiving(u->monitor) < 0) {
-		kvmb_warn(vm->cfg.name, "no device events: a disk that vanishes will not be noticed");
-		return;
+		kvmb_warn(who, "no device events: a disk that vanishes will not be noticed");
+		return u;
 	}
-	u->watch = kvmb_loop_add(vm->loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_event, vm);
+	u->watch = kvmb_loop_add(loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_event, u);
+	return u;
 }
 
-void udev_unwatch(struct vm *vm)
+void udev_watch_destroy(struct udev_watch *u)
 {
-	struct udev_state *u = vm->udev;
-
 	if (!u)
 		return;
 	kvmb_loop_del(u->watch);
 	udev_monitor_unref(u->monitor);
 	udev_unref(u->udev);
 	free(u);
-	vm->udev = NULL;
 }

@@ -13,6 +13,7 @@
 #include "machine/boot/boot.h"
 #include "machine/dev/pm.h"
 #include "machine/irq.h"
+#include "machine/mem.h"
 
 #define TABLES_SIZE (0x100000u - BOOT_ACPI)
 #define MMIO_LOW_BASE 0xf8000000ull
@@ -199,9 +200,9 @@ static void legacy_device(struct buf *b, const char *n, const char *hid, u16 io,
 	close_pkg(b, dev);
 }
 
-static void build_dsdt(struct vm *vm, struct buf *b)
+static void build_dsdt(struct machine *m, struct buf *b)
 {
-	const struct kvmb_gm_region *last = &vm->gm.regions[vm->gm.num_regions - 1];
+	const struct kvmb_gm_region *last = &m->gm.regions[m->gm.num_regions - 1];
 	u64 high = KVMB_MAX(MEM_HIGH_BASE, last->base + last->size);
 	u32 scope, pkg;
 
@@ -261,13 +262,13 @@ static u64 end_table(struct buf *b, u32 at)
 	return BOOT_ACPI + at;
 }
 
-static u64 build_madt(struct vm *vm, struct buf *b)
+static u64 build_madt(struct machine *m, struct buf *b)
 {
 	u32 at = begin_table(b, "APIC", 4), i;
 
 	emit32(b, 0xfee00000);
 	emit32(b, 1); /* a PIC is there too */
-	for (i = 0; i < vm->cfg.cpus; i++) {
+	for (i = 0; i < m->cfg.cpus; i++) {
 		emit8(b, 0);
 		emit8(b, 8);
 		emit8(b, (u8)i);
@@ -364,9 +365,9 @@ static u64 build_facs(struct buf *b)
 	return BOOT_ACPI + at;
 }
 
-u64 acpi_build(struct vm *vm)
+u64 acpi_build(struct machine *m)
 {
-	struct buf b = { __unshare(kvmb_gm_ptr(&vm->gm, BOOT_ACPI, TABLES_SIZE)), 0, TABLES_SIZE };
+	struct buf b = { __unshare(kvmb_gm_ptr(&m->gm, BOOT_ACPI, TABLES_SIZE)), 0, TABLES_SIZE };
 	u64 facs, dsdt, fadt, madt, xsdt;
 	u32 at, len = 36;
 	u8 rsdp[36] = "RSD PTR ";
@@ -377,10 +378,10 @@ u64 acpi_build(struct vm *vm)
 	b.len = 64; /* the RSDP comes first */
 	facs = build_facs(&b);
 	at = begin_table(&b, "DSDT", 2);
-	build_dsdt(vm, &b);
+	build_dsdt(m, &b);
 	dsdt = end_table(&b, at);
 	fadt = build_fadt(&b, facs, dsdt);
-	madt = build_madt(vm, &b);
+	madt = build_madt(m, &b);
 	at = begin_table(&b, "XSDT", 1);
 	emit64(&b, fadt);
 	emit64(&b, madt);

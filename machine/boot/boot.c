@@ -51,13 +51,13 @@ static int read_file(const struct boot_file *f, u64 offset, void *buf, u64 len, 
 	return 0;
 }
 
-int boot_read(const struct vm *vm, const struct boot_file *f, u64 offset, void *buf, u64 len)
+int boot_read(const struct machine *m, const struct boot_file *f, u64 offset, void *buf, u64 len)
 {
 	char why[512];
 	int err = read_file(f, offset, buf, len, why, sizeof(why));
 
 	if (err)
-		kvmb_err(vm->cfg.name, "%s", why);
+		kvmb_err(m->name, "%s", why);
 	return err;
 }
 
@@ -99,7 +99,7 @@ static int recognise(struct boot_image *b, char *why, size_t size)
 	return 0;
 }
 
-struct boot_image *boot_open(const struct vm_config *cfg, char *why, size_t size)
+struct boot_image *boot_open(const struct machine_config *cfg, char *why, size_t size)
 {
 	struct boot_image *b = kvmb_xzalloc(sizeof(*b));
 
@@ -124,14 +124,14 @@ void boot_close(struct boot_image *b)
 	free(b);
 }
 
-int boot_load(struct vm *vm, const struct boot_file *f, u64 paddr)
+int boot_load(struct machine *m, const struct boot_file *f, u64 paddr)
 {
-	u8 *p = __unshare(kvmb_gm_ptr(&vm->gm, paddr, f->len));
+	u8 *p = __unshare(kvmb_gm_ptr(&m->gm, paddr, f->len));
 
-	return p ? boot_read(vm, f, 0, p, f->len) : -EFBIG;
+	return p ? boot_read(m, f, 0, p, f->len) : -EFBIG;
 }
 
-int boot_elf_load(struct vm *vm, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
+int boot_elf_load(struct machine *m, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
 		  u64 memsz)
 {
 	u64 end;
@@ -140,24 +140,24 @@ int boot_elf_load(struct vm *vm, const struct boot_image *b, u64 paddr, u64 offs
 
 	if (filesz > memsz || check_add_overflow(offset, filesz, &end) || end > b->kernel.len)
 		return -ENOEXEC;
-	p = __unshare(kvmb_gm_ptr(&vm->gm, paddr, memsz));
+	p = __unshare(kvmb_gm_ptr(&m->gm, paddr, memsz));
 	if (!p)
 		return -EFAULT;
-	err = boot_read(vm, &b->kernel, offset, p, filesz);
+	err = boot_read(m, &b->kernel, offset, p, filesz);
 	if (!err)
 		memset(p + filesz, 0, memsz - filesz);
 	return err;
 }
 
-int boot_enter(struct vm *vm)
+int boot_enter(struct machine *m)
 {
-	struct boot_image *b = vm->boot;
+	struct boot_image *b = m->boot;
 	char why[512];
 	int err = recognise(b, why, sizeof(why)); /* it may have been rewritten since the last start */
 
 	if (err) {
-		kvmb_err(vm->cfg.name, "%s", why);
+		kvmb_err(m->name, "%s", why);
 		return err;
 	}
-	return b->kind == BOOT_MULTIBOOT ? boot_multiboot(vm, b) : boot_linux(vm, b);
+	return b->kind == BOOT_MULTIBOOT ? boot_multiboot(m, b) : boot_linux(m, b);
 }

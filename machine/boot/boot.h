@@ -3,7 +3,7 @@
 #ifndef KVMB_BOOT_H
 #define KVMB_BOOT_H
 
-#include "vmm/vm.h"
+#include "machine/machine.h"
 
 #define BOOT_HEAD 8192u /* where a multiboot header must be found; the other headers are shorter */
 
@@ -25,35 +25,35 @@ struct boot_image {
  * @why: on failure, one line that names the file and the cause
  * Return: the image, NULL on failure. Both files are untrusted.
  */
-struct boot_image *boot_open(const struct vm_config *cfg, char *why, size_t size);
+struct boot_image *boot_open(const struct machine_config *cfg, char *why, size_t size);
 void boot_close(struct boot_image *b);
 
 /** boot_enter() - Load into guest memory, set vCPU 0 to the entry point. Return: 0 or -errno. */
-int boot_enter(struct vm *vm);
+int boot_enter(struct machine *m);
 
 /* linux.c, multiboot.c */
-int boot_linux(struct vm *vm, const struct boot_image *b);
-int boot_multiboot(struct vm *vm, const struct boot_image *b);
+int boot_linux(struct machine *m, const struct boot_image *b);
+int boot_multiboot(struct machine *m, const struct boot_image *b);
 bool boot_is_multiboot(const u8 *head, u64 len);
 
 /**
  * boot_read() - @len bytes of the file at @offset, into our memory or the guest's
  * Return: 0; -ESTALE, logged, when they are not there any more or cannot be read. What @buf holds then is undefined.
  */
-int boot_read(const struct vm *vm, const struct boot_file *f, u64 offset, void *buf, u64 len);
+int boot_read(const struct machine *m, const struct boot_file *f, u64 offset, void *buf, u64 len);
 
 /** boot_load() - The whole file into guest memory at @paddr. Return: 0; -ESTALE, logged; -EFBIG outside guest RAM. */
-int boot_load(struct vm *vm, const struct boot_file *f, u64 paddr);
+int boot_load(struct machine *m, const struct boot_file *f, u64 paddr);
 
 /**
  * boot_elf_load() - Read one loadable segment, zero its tail
  * Return: 0; -ENOEXEC when it lies outside the file; -EFAULT outside guest RAM; -ESTALE, logged, as boot_read().
  */
-int boot_elf_load(struct vm *vm, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
+int boot_elf_load(struct machine *m, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
 		  u64 memsz);
 
 /** acpi_build() - ACPI tables into guest memory. Return: address of the RSDP, 0 on failure. */
-u64 acpi_build(struct vm *vm);
+u64 acpi_build(struct machine *m);
 
 #define BOOT_GDT 0x500u
 #define BOOT_ZERO_PAGE 0x7000u

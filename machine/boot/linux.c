@@ -12,12 +12,13 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
+#include "machine/vcpu.h"
 
 #define XLF_KERNEL_64_BIT 1u
 #define ENTRY_64 0x200u
 #define KERNEL_AT 0x1000000u /* where bzImages of the last decade prefer to be */
 
-static int load_bzimage(struct vm *vm, const struct boot_image *b, struct boot_params *bp, u64 *entry,
+static int load_bzimage(struct machine *m, const struct boot_image *b, struct boot_params *bp, u64 *entry,
 			u64 *end)
 {
 	const struct setup_header *h = (const void *)(b->head + 0x1f1);
@@ -26,21 +27,21 @@ static int load_bzimage(struct vm *vm, const struct boot_image *b, struct boot_p
 	u64 at = h->pref_address ? h->pref_address : KERNEL_AT;
 
 	if (h->version < 0x20c || !(h->xloadflags & XLF_KERNEL_64_BIT) || setup >= b->kernel.len) {
-		kvmb_err(vm->cfg.name, "kernel %s: no 64-bit entry point (boot protocol %x)",
-			 vm->cfg.kernel, h->version);
+		kvmb_err(m->name, "kernel %s: no 64-bit entry point (boot protocol %x)",
+			 m->cfg.kernel, h->version);
 		return -ENOEXEC;
 	}
 	/* the kernel unpacks itself in place: the whole of init_size must be RAM */
-	if (!kvmb_gm_ptr(&vm->gm, at, KVMB_MAX((u64)h->init_size, len)))
+	if (!kvmb_gm_ptr(&m->gm, at, KVMB_MAX((u64)h->init_size, len)))
 		return -EFBIG;
 	memcpy(&bp->hdr, h, KVMB_MIN(hdr_end - 0x1f1, sizeof(bp->hdr)));
 	bp->hdr.code32_start = (u32)at;
 	*entry = at + ENTRY_64;
 	*end = at + KVMB_MAX((u64)h->init_size, len);
-	return boot_elf_load(vm, b, at, setup, len, len);
+	return boot_elf_load(m, b, at, setup, len, len);
 }
 
-static int load_vmlinux(struct vm *vm, const struct boot_image *b, struct boot_params *bp, u64 *entry,
+static int load_vmlinux(struct machine *m, const struct boot_image *b, struct boot_params *bp, u64 *entry,
 			u64 *end)
 {
 	const Elf64_Ehdr *e = (const void *)b->head;
@@ -53,17 +54,17 @@ static int load_vmlinux(struct vm *vm, const struct boot_image *b, struct boot_p
 		if (check_add_overflow(e->e_phoff, (u64)i * sizeof(ph), &off) ||
 		    off > b->kernel.len || b->kernel.len - off < sizeof(ph))
 			return -ENOEXEC;
-		err = boot_read(vm, &b->kernel, off, &ph, sizeof(ph));
+		err = boot_read(m, &b->kernel, off, &ph, sizeof(ph));
 		if (err)
 			return err;
 		if (ph.p_type != PT_LOAD || !ph.p_memsz)
 			continue;
-		err = boot_elf_load(vm, b, ph.p_paddr, ph.p_offset, ph.p_filesz, ph.p_memsz);
+		err = boot_elf_load(m, b, ph.p_paddr, ph.p_offset, ph.p_filesz, ph.p_memsz);
 		if (err)
 			return err == -EFAULT ? -EFBIG : err;
 		*end = KVMB_MAX(*end, ph.p_paddr + ph.p_memsz);
 	}
-	if (!*end || !kvmb_gm_ptr(&vm->gm, e->e_entry, 1))
+	if (!*end || !kvmb_gm_ptr(&m->gm, e->e_entry, 1))
 		return -ENOEXEC;
 	*entry = e->e_entry;
 	bp->hdr.boot_flag = 0xaa55;
@@ -76,9 +77,9 @@ static int load_vmlinux(struct vm *vm, const struct boot_image *b, struct boot_p
 	return 0;
 }
 
-static int load_initrd(struct vm *vm, const struct boot_image *b, struct boot_params *bp, u64 kernel_end)
+static int load_initrd(struct machine *m, const struct boot_image *b, struct boot_params *bp, u64 kernel_end)
 {
-	u64 top = vm->gm.regions[0].size, at;
+	u64 top = m->gm.regions[0].size, at;
 	int err;
 
 	if (b->initrd.fd < 0)
@@ -89,7 +90,7 @@ static int load_initrd(struct vm *vm, const struct boot_image *b, struct boot_pa
 	at = (top - b->initrd.len) & ~(u64)(KVMB_PAGE_SIZE - 1);
 	if (at < kernel_end)
 		return -EFBIG;
-	err = boot_load(vm, &b->initrd, at);
+	err = boot_load(m, &b->initrd, at);
 	if (err)
 		return err;
 	bp->hdr.ramdisk_image = (u32)at;
@@ -102,19 +103,19 @@ static void add_e820(struct boot_params *bp, u64 addr, u64 size, u32 type)
 	bp->e820_table[bp->e820_entries++] = (struct boot_e820_entry){ addr, size, type };
 }
 
-static void fill_e820(struct vm *vm, struct boot_params *bp)
+static void fill_e820(struct machine *m, struct boot_params *bp)
 {
 	add_e820(bp, 0, BOOT_EBDA, 1);
 	add_e820(bp, BOOT_EBDA, BOOT_HIGH - BOOT_EBDA, 2);
-	add_e820(bp, BOOT_HIGH, vm->gm.regions[0].size - BOOT_HIGH, 1);
-	if (vm->gm.num_regions > 1)
-		add_e820(bp, vm->gm.regions[1].base, vm->gm.regions[1].size, 1);
+	add_e820(bp, BOOT_HIGH, m->gm.regions[0].size - BOOT_HIGH, 1);
+	if (m->gm.num_regions > 1)
+		add_e820(bp, m->gm.regions[1].base, m->gm.regions[1].size, 1);
 }
 
 /* Identity map of the first 4 GiB in 2 MiB pages. */
-static int write_page_tables(struct vm *vm)
+static int write_page_tables(struct machine *m)
 {
-	u64 *t = __unshare(kvmb_gm_ptr(&vm->gm, BOOT_PAGE_TABLES, 6 * KVMB_PAGE_SIZE));
+	u64 *t = __unshare(kvmb_gm_ptr(&m->gm, BOOT_PAGE_TABLES, 6 * KVMB_PAGE_SIZE));
 	u32 i;
 
 	if (!t)
@@ -140,7 +141,7 @@ static int set_entry(struct vcpu *v, u64 entry)
 	struct kvm_regs r = { .rip = entry, .rsi = BOOT_ZERO_PAGE, .rflags = 2 };
 	struct kvm_sregs s;
 
-	if (kvmb_gm_write(&v->vm->gm, BOOT_GDT, gdt, sizeof(gdt)) || ioctl(v->fd, KVM_GET_SREGS, &s))
+	if (kvmb_gm_write(&v->machine->gm, BOOT_GDT, gdt, sizeof(gdt)) || ioctl(v->fd, KVM_GET_SREGS, &s))
 		return -errno;
 	s.cs = segment(0x10, 0xb, true);
 	s.ds = s.es = s.fs = s.gs = s.ss = segment(0x18, 0x3, false);
@@ -155,42 +156,42 @@ static int set_entry(struct vcpu *v, u64 entry)
 	return 0;
 }
 
-int boot_linux(struct vm *vm, const struct boot_image *b)
+int boot_linux(struct machine *m, const struct boot_image *b)
 {
 	struct boot_params *bp = kvmb_xzalloc(sizeof(*bp));
-	const char *append = vm->cfg.append ? vm->cfg.append : "";
+	const char *append = m->cfg.append ? m->cfg.append : "";
 	size_t len = strlen(append) + 1, max;
 	u64 entry = 0, end = 0;
 	int err;
 
-	err = b->kind == BOOT_BZIMAGE ? load_bzimage(vm, b, bp, &entry, &end) :
-					load_vmlinux(vm, b, bp, &entry, &end);
+	err = b->kind == BOOT_BZIMAGE ? load_bzimage(m, b, bp, &entry, &end) :
+					load_vmlinux(m, b, bp, &entry, &end);
 	if (!err)
-		err = load_initrd(vm, b, bp, end);
+		err = load_initrd(m, b, bp, end);
 	if (err == -EFBIG)
-		kvmb_err(vm->cfg.name, "kernel and initrd do not fit %llu MiB of memory; try a larger "
-			 "--memory", (unsigned long long)(vm->cfg.memory >> 20));
+		kvmb_err(m->name, "kernel and initrd do not fit %llu MiB of memory; try a larger "
+			 "--memory", (unsigned long long)(m->cfg.memory >> 20));
 	else if (err == -ENOEXEC && b->kind == BOOT_ELF64)
-		kvmb_err(vm->cfg.name, "kernel %s: its ELF headers are broken", vm->cfg.kernel);
+		kvmb_err(m->name, "kernel %s: its ELF headers are broken", m->cfg.kernel);
 	if (err)
 		goto out;
 	max = bp->hdr.cmdline_size ? bp->hdr.cmdline_size : 255;
 	if (len > max + 1) {
-		kvmb_err(vm->cfg.name, "--append is %zu bytes, the kernel takes %zu", len - 1, max);
+		kvmb_err(m->name, "--append is %zu bytes, the kernel takes %zu", len - 1, max);
 		err = -E2BIG;
 		goto out;
 	}
 	bp->hdr.type_of_loader = 0xff;
 	bp->hdr.cmd_line_ptr = BOOT_CMDLINE;
-	fill_e820(vm, bp);
-	bp->acpi_rsdp_addr = acpi_build(vm);
-	err = write_page_tables(vm);
+	fill_e820(m, bp);
+	bp->acpi_rsdp_addr = acpi_build(m);
+	err = write_page_tables(m);
 	if (!err)
-		err = kvmb_gm_write(&vm->gm, BOOT_CMDLINE, append, len);
+		err = kvmb_gm_write(&m->gm, BOOT_CMDLINE, append, len);
 	if (!err)
-		err = kvmb_gm_write(&vm->gm, BOOT_ZERO_PAGE, bp, sizeof(*bp));
+		err = kvmb_gm_write(&m->gm, BOOT_ZERO_PAGE, bp, sizeof(*bp));
 	if (!err)
-		err = set_entry(&vm->vcpus[0], entry);
+		err = set_entry(&m->vcpus[0], entry);
 out:
 	free(bp);
 	return err;

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
+#include "machine/vcpu.h"
 
 #define HEADER_MAGIC 0x1badb002u
 #define ENTRY_MAGIC 0x2badb002u
@@ -53,7 +54,7 @@ bool boot_is_multiboot(const u8 *head, u64 len)
 	return false;
 }
 
-static int load_segments(struct vm *vm, const struct boot_image *b, u32 *end)
+static int load_segments(struct machine *m, const struct boot_image *b, u32 *end)
 {
 	const Elf32_Ehdr *e = (const void *)b->head;
 	Elf32_Phdr ph;
@@ -65,12 +66,12 @@ static int load_segments(struct vm *vm, const struct boot_image *b, u32 *end)
 		off = e->e_phoff + (u64)i * sizeof(ph);
 		if (off > b->kernel.len || b->kernel.len - off < sizeof(ph))
 			return -ENOEXEC;
-		err = boot_read(vm, &b->kernel, off, &ph, sizeof(ph));
+		err = boot_read(m, &b->kernel, off, &ph, sizeof(ph));
 		if (err)
 			return err;
 		if (ph.p_type != PT_LOAD || !ph.p_memsz)
 			continue;
-		err = boot_elf_load(vm, b, ph.p_paddr, ph.p_offset, ph.p_filesz, ph.p_memsz);
+		err = boot_elf_load(m, b, ph.p_paddr, ph.p_offset, ph.p_filesz, ph.p_memsz);
 		if (err)
 			return err;
 		*end = KVMB_MAX(*end, ph.p_paddr + ph.p_memsz);
@@ -83,7 +84,7 @@ static u32 page_up(u32 v)
 	return (v + KVMB_PAGE_SIZE - 1) & ~(KVMB_PAGE_SIZE - 1);
 }
 
-static int write_info(struct vm *vm, const struct boot_image *b, u32 at, u32 *info_at)
+static int write_info(struct machine *m, const struct boot_image *b, u32 at, u32 *info_at)
 {
 	struct mb_info info = { .flags = INFO_MEM | INFO_CMDLINE | INFO_MODS, .mem_lower = 639 };
 	struct mb_module mod = { 0 };
@@ -91,38 +92,38 @@ static int write_info(struct vm *vm, const struct boot_image *b, u32 at, u32 *in
 	char cmdline[4096];
 	int n, err = 0;
 
-	info.mem_upper = (u32)((vm->gm.regions[0].size - BOOT_HIGH) >> 10);
+	info.mem_upper = (u32)((m->gm.regions[0].size - BOOT_HIGH) >> 10);
 	if (b->initrd.fd >= 0) {
 		mod.start = page_up(at);
 		mod.end = mod.start + (u32)b->initrd.len;
-		err = boot_load(vm, &b->initrd, mod.start);
+		err = boot_load(m, &b->initrd, mod.start);
 		if (err)
 			return err;
 		at = mod.end;
 	}
 	at = page_up(at);
 	*info_at = at;
-	n = snprintf(cmdline, sizeof(cmdline), "%s%s%s", vm->cfg.kernel, vm->cfg.append ? " " : "",
-		     vm->cfg.append ? vm->cfg.append : "");
+	n = snprintf(cmdline, sizeof(cmdline), "%s%s%s", m->cfg.kernel, m->cfg.append ? " " : "",
+		     m->cfg.append ? m->cfg.append : "");
 	if (n >= (int)sizeof(cmdline))
 		return -E2BIG;
 	info.cmdline = at + 1024;
-	err |= kvmb_gm_write(&vm->gm, info.cmdline, cmdline, (size_t)n + 1);
+	err |= kvmb_gm_write(&m->gm, info.cmdline, cmdline, (size_t)n + 1);
 	if (b->initrd.fd >= 0) {
 		info.mods_count = 1;
 		info.mods_addr = at + 512;
 		mod.string = info.cmdline;
-		err |= kvmb_gm_write(&vm->gm, info.mods_addr, &mod, sizeof(mod));
+		err |= kvmb_gm_write(&m->gm, info.mods_addr, &mod, sizeof(mod));
 	}
-	if (vm->gm.num_regions > 1) {
-		map[0] = (struct mb_mmap){ 20, 0, vm->gm.regions[0].size, 1 };
-		map[1] = (struct mb_mmap){ 20, vm->gm.regions[1].base, vm->gm.regions[1].size, 1 };
+	if (m->gm.num_regions > 1) {
+		map[0] = (struct mb_mmap){ 20, 0, m->gm.regions[0].size, 1 };
+		map[1] = (struct mb_mmap){ 20, m->gm.regions[1].base, m->gm.regions[1].size, 1 };
 		info.flags |= INFO_MMAP;
 		info.mmap_addr = at + 256;
 		info.mmap_length = sizeof(map);
-		err |= kvmb_gm_write(&vm->gm, info.mmap_addr, map, sizeof(map));
+		err |= kvmb_gm_write(&m->gm, info.mmap_addr, map, sizeof(map));
 	}
-	err |= kvmb_gm_write(&vm->gm, at, &info, sizeof(info));
+	err |= kvmb_gm_write(&m->gm, at, &info, sizeof(info));
 	return err ? -EFBIG : 0;
 }
 
@@ -138,7 +139,7 @@ static int set_entry(struct vcpu *v, u32 entry, u32 info)
 	struct kvm_regs r = { .rip = entry, .rax = ENTRY_MAGIC, .rbx = info, .rflags = 2 };
 	struct kvm_sregs s;
 
-	if (kvmb_gm_write(&v->vm->gm, BOOT_GDT, gdt, sizeof(gdt)) || ioctl(v->fd, KVM_GET_SREGS, &s))
+	if (kvmb_gm_write(&v->machine->gm, BOOT_GDT, gdt, sizeof(gdt)) || ioctl(v->fd, KVM_GET_SREGS, &s))
 		return -EFBIG;
 	s.cs = flat(0x08, 0xb);
 	s.ds = s.es = s.fs = s.gs = s.ss = flat(0x10, 0x3);
@@ -150,20 +151,20 @@ static int set_entry(struct vcpu *v, u32 entry, u32 info)
 	return 0;
 }
 
-int boot_multiboot(struct vm *vm, const struct boot_image *b)
+int boot_multiboot(struct machine *m, const struct boot_image *b)
 {
 	u32 end, info;
 	int err;
 
-	err = load_segments(vm, b, &end);
+	err = load_segments(m, b, &end);
 	if (!err)
-		err = write_info(vm, b, end, &info);
+		err = write_info(m, b, end, &info);
 	if (!err) {
-		acpi_build(vm); /* the RSDP is found by its signature */
-		err = set_entry(&vm->vcpus[0], ((const Elf32_Ehdr *)b->head)->e_entry, info);
+		acpi_build(m); /* the RSDP is found by its signature */
+		err = set_entry(&m->vcpus[0], ((const Elf32_Ehdr *)b->head)->e_entry, info);
 	}
 	if (err && err != -ESTALE)
-		kvmb_err(vm->cfg.name, "kernel %s: %s", vm->cfg.kernel,
+		kvmb_err(m->name, "kernel %s: %s", m->cfg.kernel,
 			 err == -ENOEXEC ? "its ELF headers are broken" :
 					   "it does not fit guest memory; try a larger --memory");
 	return err;

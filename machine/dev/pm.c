@@ -13,28 +13,33 @@
 
 #define PM_ENABLE 2u /* offset of the PM1 enable register */
 
+static void want(struct machine *m, enum machine_request what)
+{
+	m->ops->request(m->ops_arg, what);
+}
+
 static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 {
-	struct vm *vm = dev;
+	struct machine *m = dev;
 	struct kvm_clock_data clock = { 0 };
 
 	(void)size;
 	if (offset >= PM_TIMER - PM_BASE) {
 		/* guest time, which stands while the VM is paused */
-		ioctl(vm->vm_fd, KVM_GET_CLOCK, &clock);
+		ioctl(m->vm_fd, KVM_GET_CLOCK, &clock);
 		*val = (u32)((unsigned __int128)clock.clock * 3579545 / 1000000000) & 0xffffff;
 		return;
 	}
 	if (!write) {
 		/* no events are pending; SCI_EN is always on */
 		*val = offset == PM_CONTROL - PM_BASE ? 1 :
-		       offset == PM_ENABLE ? __atomic_load_n(&vm->pm1_enable, __ATOMIC_RELAXED) : 0;
+		       offset == PM_ENABLE ? __atomic_load_n(&m->pm1_enable, __ATOMIC_RELAXED) : 0;
 		return;
 	}
 	if (offset == PM_ENABLE) /* kept, because ACPICA reads back what it enabled */
-		__atomic_store_n(&vm->pm1_enable, *val & 0xffff, __ATOMIC_RELAXED);
+		__atomic_store_n(&m->pm1_enable, *val & 0xffff, __ATOMIC_RELAXED);
 	if (offset == PM_CONTROL - PM_BASE && *val & SLP_EN && (*val >> 10 & 7) == PM_SLEEP_S5)
-		vm_request_poweroff(vm);
+		want(m, MACHINE_POWEROFF);
 }
 
 static void reset_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
@@ -43,7 +48,7 @@ static void reset_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	if (!write)
 		*val = 0;
 	else if (*val & 4)
-		vm_request_reset(dev);
+		want(dev, MACHINE_RESET);
 }
 
 static void kbd_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
@@ -52,17 +57,17 @@ static void kbd_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	if (!write)
 		*val = 0xff; /* no controller */
 	else if ((*val & 0xff) == 0xfe)
-		vm_request_reset(dev);
+		want(dev, MACHINE_RESET);
 }
 
-void pm_reset(struct vm *vm)
+void pm_reset(struct machine *m)
 {
-	__atomic_store_n(&vm->pm1_enable, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->pm1_enable, 0, __ATOMIC_RELAXED);
 }
 
-void pm_add(struct vm *vm)
+void pm_add(struct machine *m)
 {
-	iobus_add(&vm->pio, PM_BASE, 12, pm_access, vm);
-	iobus_add(&vm->pio, PM_RESET_PORT, 1, reset_access, vm);
-	iobus_add(&vm->pio, 0x64, 1, kbd_access, vm);
+	iobus_add(&m->pio, PM_BASE, 12, pm_access, m);
+	iobus_add(&m->pio, PM_RESET_PORT, 1, reset_access, m);
+	iobus_add(&m->pio, 0x64, 1, kbd_access, m);
 }

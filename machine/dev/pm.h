@@ -3,7 +3,7 @@
 #ifndef KVMB_PM_H
 #define KVMB_PM_H
 
-#include "vmm/vm.h"
+#include "machine/machine.h"
 
 #define PM_BASE 0x600u	     /* PM1 event block, 4 bytes */
 #define PM_CONTROL 0x604u    /* PM1 control block, 2 bytes */
@@ -12,7 +12,7 @@
 #define PM_RESET_VALUE 6u
 #define PM_SLEEP_S5 5u	     /* SLP_TYP of \_S5 in our DSDT */
 
-void pm_add(struct vm *vm);
-void pm_reset(struct vm *vm); /* main thread, vCPUs stand */
+void pm_add(struct machine *m);
+void pm_reset(struct machine *m); /* main thread, vCPUs stand */
 
 #endif

@@ -46,7 +46,7 @@ static void update_irq(struct serial *s)
 
 	if (level != s->level) {
 		s->level = level;
-		s->ops.set_irq(s->ops.arg, level);
+		s->ops.set_irq(s->ops.irq_arg, level);
 	}
 }
 

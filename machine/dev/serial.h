@@ -10,7 +10,8 @@ struct serial;
 #define SERIAL_BACKLOG 65536u
 
 struct serial_ops {
-	void (*set_irq)(void *arg, int level);
+	void (*set_irq)(void *irq_arg, int level);
+	void *irq_arg;
 	/* There is output to serial_read(). Called on a vCPU's thread with the port's lock held. */
 	void (*output)(void *arg);
 	/* serial_input() refused some, and would take some now. Any thread, with the port's lock held. */

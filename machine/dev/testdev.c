@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "host-vsp/bus/bus.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/hyperv.h"
@@ -47,7 +48,7 @@ struct conn {
 };
 
 struct testdev {
-	struct vm *vm;
+	struct machine *machine;
 	pthread_mutex_t lock; /* guards all below; taken by vCPU threads and the main thread */
 	struct route routes[MAX_ROUTES];
 	struct conn conns[NUM_CONNS];
@@ -69,7 +70,7 @@ static void on_ack(void *arg, uint32_t events)
 	(void)events;
 	pthread_mutex_lock(&r->t->lock);
 	if (r->refs && read(r->ack_fd, &n, sizeof(n)) == sizeof(n) && r->staged &&
-	    !hyperv_fill_slot(&r->t->vm->vcpus[r->vp], r->sint, r->type, r->payload, r->len)) {
+	    !hyperv_fill_slot(&r->t->machine->vcpus[r->vp], r->sint, r->type, r->payload, r->len)) {
 		r->staged = false;
 		raise(r);
 	}
@@ -98,7 +99,7 @@ static struct route *get_route(struct testdev *t, u32 vp, u32 sint)
 	}
 	for (i = 0; i < MAX_ROUTES && t->routes[i].refs; i++)
 		;
-	if (i == MAX_ROUTES || vp >= t->vm->cfg.cpus || sint >= HV_NUM_SINTS)
+	if (i == MAX_ROUTES || vp >= t->machine->cfg.cpus || sint >= HV_NUM_SINTS)
 		return NULL;
 	r = &t->routes[i];
 	memset(r, 0, sizeof(*r));
@@ -107,16 +108,16 @@ static struct route *get_route(struct testdev *t, u32 vp, u32 sint)
 	r->sint = sint;
 	r->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->ack_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r->gsi = irq_add_sint_route(t->vm, vp, sint);
-	if (r->gsi < 0 || irq_assign(t->vm, (u32)r->gsi, r->irq_fd, r->ack_fd)) {
-		kvmb_err(t->vm->cfg.name, "test device: no route to vCPU %u SINT %u", vp, sint);
+	r->gsi = irq_add_sint_route(t->machine, vp, sint);
+	if (r->gsi < 0 || irq_assign(t->machine, (u32)r->gsi, r->irq_fd, r->ack_fd)) {
+		kvmb_err(t->machine->name, "test device: no route to vCPU %u SINT %u", vp, sint);
 		if (r->gsi >= 0)
-			irq_del_sint_route(t->vm, (u32)r->gsi);
+			irq_del_sint_route(t->machine, (u32)r->gsi);
 		close(r->irq_fd);
 		close(r->ack_fd);
 		return NULL;
 	}
-	r->watch = kvmb_loop_add(t->vm->loop, r->ack_fd, EPOLLIN, on_ack, r);
+	r->watch = kvmb_loop_add(t->machine->loop, r->ack_fd, EPOLLIN, on_ack, r);
 	r->refs = 1;
 	return r;
 }
@@ -129,8 +130,8 @@ static void put_route(struct testdev *t, struct route *r)
 {
 	if (!r || --r->refs)
 		return;
-	irq_deassign(t->vm, (u32)r->gsi, r->irq_fd);
-	irq_del_sint_route(t->vm, (u32)r->gsi);
+	irq_deassign(t->machine, (u32)r->gsi, r->irq_fd);
+	irq_del_sint_route(t->machine, (u32)r->gsi);
 	close(r->irq_fd);
 	close(r->ack_fd);
 }
@@ -146,7 +147,7 @@ static void on_event(void *arg, uint32_t events)
 	(void)events;
 	pthread_mutex_lock(&c->t->lock);
 	if (c->route && c->evt_fd >= 0 && read(c->evt_fd, &n, sizeof(n)) == sizeof(n)) {
-		v = &c->t->vm->vcpus[c->route->vp];
+		v = &c->t->machine->vcpus[c->route->vp];
 		page = __unshare(__atomic_load_n(&v->siefp, __ATOMIC_ACQUIRE));
 		if (page) {
 			word = (u32 *)(page + c->route->sint * 256) + c->id / 32;
@@ -171,8 +172,8 @@ static void add_conn(struct testdev *t, u32 id, u32 vp, u32 sint, bool msg)
 	if (msg)
 		return;
 	c->evt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	c->watch = kvmb_loop_add(t->vm->loop, c->evt_fd, EPOLLIN, on_event, c);
-	hyperv_bind_event(t->vm, id, c->evt_fd);
+	c->watch = kvmb_loop_add(t->machine->loop, c->evt_fd, EPOLLIN, on_event, c);
+	hyperv_bind_event(t->machine, id, c->evt_fd);
 }
 
 static void del_conn(struct testdev *t, u32 id, bool msg)
@@ -182,7 +183,7 @@ static void del_conn(struct testdev *t, u32 id, bool msg)
 	if (!c->route || c->msg != msg)
 		return;
 	if (!msg) {
-		hyperv_unbind_event(t->vm, id);
+		hyperv_unbind_event(t->machine, id);
 		close(c->evt_fd);
 		c->evt_fd = -1;
 	}
@@ -190,8 +191,9 @@ static void del_conn(struct testdev *t, u32 id, bool msg)
 	c->route = NULL;
 }
 
-bool testdev_post(struct testdev *t, u32 conn, u32 type, const void *payload, u32 len, u16 *status)
+static bool post(struct machine *m, u32 conn, u32 type, const void *payload, u32 len, u16 *status)
 {
+	struct testdev *t = m->testdev;
 	struct conn *c = conn < NUM_CONNS ? &t->conns[conn] : NULL;
 	struct route *r;
 	bool ours;
@@ -203,7 +205,7 @@ bool testdev_post(struct testdev *t, u32 conn, u32 type, const void *payload, u3
 		*status = KVMB_HV_STATUS_SUCCESS;
 		if (r->staged) {
 			*status = KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
-		} else if (!hyperv_fill_slot(&t->vm->vcpus[r->vp], r->sint, type, payload, len)) {
+		} else if (!hyperv_fill_slot(&t->machine->vcpus[r->vp], r->sint, type, payload, len)) {
 			raise(r);
 		} else {
 			r->staged = true;
@@ -255,7 +257,7 @@ static void line_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 
 	(void)size;
 	if (write)
-		irq_set_line(t->vm, offset, (*val & 0xff) != 0);
+		irq_set_line(t->machine, offset, (*val & 0xff) != 0);
 }
 
 static void exit_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
@@ -264,7 +266,7 @@ static void exit_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 
 	(void)size;
 	if (write && !offset)
-		vm_request_test_exit(t->vm, (int)*val);
+		t->machine->ops->exit(t->machine->ops_arg, (int)*val);
 }
 
 /* ---- a device that no driver of ours serves ---- */
@@ -295,15 +297,16 @@ int testdev_offer(struct testdev *t, struct kvmb_bus *bus)
 	return kvmb_bus_offer(bus, &o, NULL);
 }
 
-struct testdev *testdev_create(struct vm *vm)
+struct testdev *testdev_create(struct machine *m)
 {
 	struct testdev *t = kvmb_xzalloc(sizeof(*t));
 
-	t->vm = vm;
+	t->machine = m;
+	m->post_hook = post;
 	pthread_mutex_init(&t->lock, NULL);
-	iobus_add(&vm->pio, EXIT_PORT, 4, exit_access, t);
-	iobus_add(&vm->pio, LINES_PORT, IRQ_NUM_LINES, line_access, t);
-	iobus_add(&vm->pio, SYNIC_PORT, 4, synic_access, t);
+	iobus_add(&m->pio, EXIT_PORT, 4, exit_access, t);
+	iobus_add(&m->pio, LINES_PORT, IRQ_NUM_LINES, line_access, t);
+	iobus_add(&m->pio, SYNIC_PORT, 4, synic_access, t);
 	return t;
 }
 

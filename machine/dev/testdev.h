@@ -3,11 +3,15 @@
 #ifndef KVMB_TESTDEV_H
 #define KVMB_TESTDEV_H
 
-#include "vmm/vm.h"
+#include "machine/machine.h"
 
+struct kvmb_bus;
 struct testdev;
 
-struct testdev *testdev_create(struct vm *vm);
+/** testdev_create() - Its ports, and @m->post_hook. Context: main thread, before @m->testdev runs a vCPU. */
+struct testdev *testdev_create(struct machine *m);
+
+/** testdev_destroy() - NULL is fine. Context: main thread; no vCPU runs. */
 void testdev_destroy(struct testdev *t);
 
 /**
@@ -15,11 +19,5 @@ void testdev_destroy(struct testdev *t);
  * Return: as kvmb_bus_offer(). Context: before the VM runs.
  */
 int testdev_offer(struct testdev *t, struct kvmb_bus *bus);
-
-/**
- * testdev_post() - HvPostMessage to a test connection?
- * Return: true when @conn is one of ours; *status answers the hypercall. vCPU threads.
- */
-bool testdev_post(struct testdev *t, u32 conn, u32 type, const void *payload, u32 len, u16 *status);
 
 #endif

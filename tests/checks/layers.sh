@@ -22,10 +22,10 @@ rule host-vsp "vmbus-core/ lib/ backend/ host-vsp/"
 guest='_guest\.[ch]$' # guest halves live in the kernel, beside their host halves
 rule ic-services "vmbus-core/ lib/ host-vsp/ ic-services/" . "$guest"
 rule ic-services "vmbus-core/ guest-vsc/ ic-services/ic_guest.h" "$guest"
-rule machine "vmbus-core/ lib/ host-vsp/ machine/ vmm/vm.h"
+rule machine "vmbus-core/ lib/ host-vsp/ machine/"
 rule vmm "vmbus-core/ lib/ backend/ host-vsp/ ic-services/ machine/ vmm/"
 rule cli "lib/ cli/ vmm/opt.h vmm/config.h" . "cli/cmd_run.c"
-rule cli/cmd_run.c "lib/ cli/ vmm/opt.h vmm/run.h vmbus-core/version.h vmm/vm.h"
+rule cli/cmd_run.c "lib/ cli/ vmm/opt.h vmm/run.h machine/cpuid.h vmbus-core/version.h"
 rule guest-vsc "vmbus-core/ guest-vsc/"
 # private headers stay in their directory
 for h in $(git ls-files '*_priv.h'); do

@@ -7,8 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "host-vsp/bus/bus.h"
 #include "lib/util.h"
-#include "machine/dev/testdev.h"
 #include "machine/irq.h"
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
@@ -18,31 +18,37 @@
 
 /* ---- the rest of the VMM ---- */
 
-u32 irq_message_gsi(struct vm *v, u32 vp)
+u32 irq_message_gsi(struct machine *m, u32 vp)
 {
-	(void)v;
+	(void)m;
 	return vp;
 }
 
-int irq_assign(struct vm *v, u32 gsi, int fd, int resample_fd)
+int irq_assign(struct machine *m, u32 gsi, int fd, int resample_fd)
 {
-	(void)v, (void)gsi, (void)fd, (void)resample_fd;
+	(void)m, (void)gsi, (void)fd, (void)resample_fd;
 	return 0;
 }
 
-void irq_deassign(struct vm *v, u32 gsi, int fd)
+void irq_deassign(struct machine *m, u32 gsi, int fd)
 {
-	(void)v, (void)gsi, (void)fd;
+	(void)m, (void)gsi, (void)fd;
 }
 
-bool testdev_post(struct testdev *t, u32 conn, u32 type, const void *payload, u32 len, u16 *status)
+static u16 to_bus(void *arg, u32 conn, u32 type, const void *payload, u32 len)
 {
-	(void)t, (void)conn, (void)type, (void)payload, (void)len, (void)status;
-	return false;
+	return kvmb_bus_post(arg, conn, type, payload, len);
 }
+
+static void acked(void *arg)
+{
+	kvmb_bus_message_acked(arg);
+}
+
+static const struct machine_ops ops = { .post = to_bus, .acked = acked };
 
 static struct fake_vmm f;
-static struct vm vm;
+static struct machine machine;
 static struct vcpu vcpu;
 static int stop; /* atomic */
 static pthread_t t[3];
@@ -53,16 +59,17 @@ static int setup(void **state)
 {
 	(void)state;
 	fake_init(&f, KVMB_VERSION_NEWEST);
-	memset(&vm, 0, sizeof(vm));
+	memset(&machine, 0, sizeof(machine));
 	memset(&vcpu, 0, sizeof(vcpu));
-	vm.cfg.name = "t";
-	vm.cfg.cpus = 1;
-	vm.gm = f.gm;
-	vm.loop = f.loop;
-	vm.bus = f.bus;
-	vm.vcpus = &vcpu;
-	hyperv_vm_init(&vm);
-	vcpu.vm = &vm;
+	machine.name = "t";
+	machine.cfg.cpus = 1;
+	machine.gm = f.gm;
+	machine.loop = f.loop;
+	machine.ops = &ops;
+	machine.ops_arg = f.bus;
+	machine.vcpus = &vcpu;
+	hyperv_fill_seam(&machine);
+	vcpu.machine = &machine;
 	vcpu.run = calloc(1, sizeof(*vcpu.run));
 	vcpu.event_fd = eventfd(0, EFD_NONBLOCK);
 	stop = 0;
@@ -103,7 +110,7 @@ static void *signaller(void *arg)
 	u32 flag = *(u32 *)arg;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
-		vm.vmm.ops->raise_event(&vm.vmm, 0, flag);
+		machine.vmm.ops->raise_event(&machine.vmm, 0, flag);
 	return NULL;
 }
 
@@ -156,12 +163,12 @@ static void a_flag_raised_while_the_page_is_off_comes_late(void **state)
 	u64 n = 0;
 
 	(void)state;
-	vm.vmm.ops->raise_event(&vm.vmm, 0, 35);
+	machine.vmm.ops->raise_event(&machine.vmm, 0, 35);
 	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), -1);
 	switch_pages(true);
 	assert_int_equal(host_page(gpa_evt)[SINT_OFFSET / 4 + 1], 1u << 3);
 	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), sizeof(n));
-	vm.vmm.ops->raise_event(&vm.vmm, 0, 35); /* it is set already: no further interrupt */
+	machine.vmm.ops->raise_event(&machine.vmm, 0, 35); /* it is set already: no further interrupt */
 	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), -1);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A vCPU on a KVM that the test plays: exits are completed before registers are touched, and a reset resets all. */
-#include "vmm/vm.h"
+#include "machine/vcpu.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "machine/cpuid.h"
+#include "machine/hyperv.h"
 #include "tests/unit/test.h"
 
 #define RUN_SIZE 4096u
@@ -47,7 +49,7 @@ struct kvm { /* one vCPU's registers, as KVM has them */
 
 static struct kvm kvm[2];
 static u32 lacking; /* by the second CPU */
-static struct vm vm;
+static struct machine machine;
 static struct vcpu vcpus[2];
 
 static struct kvm *kvm_of(int fd)
@@ -232,45 +234,33 @@ void hyperv_exit(struct vcpu *v)
 	usleep(50); /* in which the other CPU asks for a reset */
 }
 
-void vm_request_reset(struct vm *v)
+static void request(void *arg, enum machine_request what)
 {
-	(void)v;
+	(void)arg;
+	assert_int_not_equal(what, MACHINE_ERROR);
 }
 
-void vm_request_poweroff(struct vm *v)
-{
-	(void)v;
-}
-
-void vm_request_crash(struct vm *v)
-{
-	(void)v;
-}
-
-void vm_request_error(struct vm *v)
-{
-	(void)v;
-	fail();
-}
+static const struct machine_ops ops = { .request = request };
 
 static int setup(void **state)
 {
 	u32 i;
 
 	(void)state;
-	memset(&vm, 0, sizeof(vm));
+	memset(&machine, 0, sizeof(machine));
 	memset(vcpus, 0, sizeof(vcpus));
 	memset(kvm, 0, sizeof(kvm));
-	vm.cfg.name = "t";
-	vm.cfg.cpus = 2;
-	vm.run_size = RUN_SIZE;
-	vm.vcpus = vcpus;
-	park_init(&vm.park);
+	machine.name = "t";
+	machine.cfg.cpus = 2;
+	machine.run_size = RUN_SIZE;
+	machine.ops = &ops;
+	machine.vcpus = vcpus;
+	park_init(&machine.park);
 	for (i = 0; i < 2; i++) {
 		kvm[i].xcrs.nr_xcrs = 1;
 		kvm[i].xcrs.xcrs[0].value = 1;
 		kvm[i].tsc_offset = 1000;
-		assert_int_equal(vcpu_create(&vm, i), 0);
+		assert_int_equal(vcpu_create(&machine, i), 0);
 	}
 	return 0;
 }
@@ -279,7 +269,7 @@ static void end_thread(void)
 {
 	if (!vcpus[0].started)
 		return;
-	park_quit(&vm.park);
+	park_quit(&machine.park);
 	vcpu_kick(&vcpus[0]);
 	pthread_join(vcpus[0].thread, NULL);
 	vcpus[0].started = false;
@@ -293,7 +283,7 @@ static int teardown(void **state)
 	end_thread();
 	for (i = 0; i < 2; i++)
 		vcpu_destroy(&vcpus[i]);
-	park_fini(&vm.park);
+	park_fini(&machine.park);
 	return 0;
 }
 
@@ -313,12 +303,12 @@ static void an_exit_is_completed_before_a_reset(void **state)
 	assert_int_equal(vcpu_start_thread(&vcpus[0]), 0);
 	for (i = 0; i < ROUNDS; i++) {
 		usleep(i % 7 * 30);
-		park_all(&vm.park, 1, kick, NULL);
+		park_all(&machine.park, 1, kick, NULL);
 		assert_int_equal(kvm[0].open, 0);
 		begun += vcpus[0].stats.hv_post;
 		assert_int_equal(vcpu_reset(&vcpus[0]), 0);
 		assert_int_equal(kvm[0].rip, 0xfff0);
-		park_go(&vm.park);
+		park_go(&machine.park);
 	}
 	end_thread();
 	assert_int_equal(kvm[0].wrong, 0);

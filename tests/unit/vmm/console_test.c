@@ -12,7 +12,7 @@
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
-#include "vmm/ctl.h"
+#include "vmm/vm.h"
 
 #define LONG_OUTPUT (1u << 20) /* more than any socket buffer and the backlog hold */
 
@@ -25,15 +25,12 @@ void vm_kill(struct vm *v)
 	(void)v;
 }
 
-void ctl_console_output(struct ctl *ctl)
+static void nobody_listens(void *arg)
 {
-	(void)ctl;
+	(void)arg;
 }
 
-void ctl_console_room(struct ctl *ctl)
-{
-	(void)ctl;
-}
+static const struct console_watcher nobody = { .output = nobody_listens, .room = nobody_listens };
 
 /* A disk that is stuck: whoever writes to this descriptor's file stays there. */
 static ino_t stuck; /* atomic; 0 = none is */
@@ -74,14 +71,27 @@ static void no_irq(void *arg, int level)
 	(void)arg, (void)level;
 }
 
+/* The port is older than the console here. */
+static void output(void *arg)
+{
+	(void)arg;
+	console_output(vm.console);
+}
+
+static void room(void *arg)
+{
+	(void)arg;
+	console_room(vm.console);
+}
+
 static int setup(void **state)
 {
-	struct serial_ops ops = { .set_irq = no_irq, .output = console_output, .room = console_room, .arg = &vm };
+	struct serial_ops ops = { .set_irq = no_irq, .output = output, .room = room };
 
 	(void)state;
 	memset(&vm, 0, sizeof(vm));
 	vm.loop = kvmb_loop_create();
-	vm.serial = serial_create(&ops);
+	vm.machine.serial = serial_create(&ops);
 	snprintf(path, sizeof(path), "/tmp/kvmb-console-%d", (int)getpid());
 	return vm.loop ? 0 : -1;
 }
@@ -90,7 +100,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	console_destroy(vm.console);
-	serial_destroy(vm.serial);
+	serial_destroy(vm.machine.serial);
 	kvmb_loop_destroy(vm.loop);
 	unlink(path);
 	return 0;
@@ -102,7 +112,7 @@ static void create(enum serial_kind kind)
 
 	vm.cfg.serial = kind;
 	vm.cfg.serial_path = path;
-	vm.console = console_create(&vm, why, sizeof(why));
+	vm.console = console_create(&vm, &nobody, NULL, why, sizeof(why));
 	assert_non_null(vm.console);
 }
 
@@ -126,7 +136,7 @@ static void print_bytes(u32 from, u32 to)
 
 	for (i = from; i < to; i++) {
 		v = letter(i);
-		serial_access(vm.serial, 0, 1, true, &v);
+		serial_access(vm.machine.serial, 0, 1, true, &v);
 	}
 	console_flush(vm.console);
 }
@@ -293,10 +303,10 @@ static void what_is_typed_waits_for_the_guest(void **state)
 	while (len < sizeof(typed)) {
 		kvmb_loop_once(vm.loop, 1000);
 		for (;;) {
-			serial_access(vm.serial, 5, 1, false, &v);
+			serial_access(vm.machine.serial, 5, 1, false, &v);
 			if (!(v & 1))
 				break;
-			serial_access(vm.serial, 0, 1, false, &v);
+			serial_access(vm.machine.serial, 0, 1, false, &v);
 			assert_int_equal(v, typed[len++]);
 		}
 	}
@@ -322,7 +332,7 @@ static void who_shares_our_input_does_not_hold_us_up(void **state)
 	assert_int_equal(write(p[1], "o", 1), 1);
 	kvmb_loop_once(vm.loop, 1000);
 	alarm(0);
-	serial_access(vm.serial, 0, 1, false, &v);
+	serial_access(vm.machine.serial, 0, 1, false, &v);
 	assert_int_equal(v, 'o');
 	console_destroy(vm.console);
 	vm.console = NULL;
@@ -344,7 +354,7 @@ static const char *refused(void)
 	vm.cfg.serial = SERIAL_FILE;
 	vm.cfg.serial_path = path;
 	alarm(10);
-	vm.console = console_create(&vm, why, sizeof(why));
+	vm.console = console_create(&vm, &nobody, NULL, why, sizeof(why));
 	alarm(0);
 	if (vm.console)
 		console_start(vm.console); /* would empty it */
@@ -413,9 +423,9 @@ static void a_file_of_the_vm_is_not_emptied(void **state)
 		unlink(image);
 		assert_int_equal(link(path, image), 0);
 		if (i == 0)
-			vm.cfg.kernel = other;
+			vm.cfg.machine.kernel = other;
 		else if (i == 1)
-			vm.cfg.initrd = other;
+			vm.cfg.machine.initrd = other;
 		else
 			vm.cfg.num_disks = 1;
 		vm.cfg.disks[0].spec.path = i == 3 ? "/nonexistent" : other;

@@ -38,7 +38,7 @@ json_t *info_vm(struct vm *v)
 	return o;
 }
 
-json_t *info_text(const char *s)
+json_t *json_text(const char *s)
 {
 	return json_string(s);
 }
@@ -107,7 +107,7 @@ json_t *nics_list(struct vm *v)
 bool console_pass(struct vm *v, int fd, u64 *cursor)
 {
 	u8 buf[64];
-	size_t n = serial_read(v->serial, cursor, buf, sizeof(buf));
+	size_t n = serial_read(v->machine.serial, cursor, buf, sizeof(buf));
 
 	return n && write(fd, buf, n) < 0;
 }
@@ -132,7 +132,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&vm, 0, sizeof(vm));
 	vm.loop = kvmb_loop_create();
-	vm.serial = serial_create(&ops);
+	vm.machine.serial = serial_create(&ops);
 	vm.state = VM_RUNNING;
 	kvmb_shutdown_init(&vm.shutdown, NULL, NULL);
 	snprintf(path, sizeof(path), "/tmp/kvmb-ctl-%d", (int)getpid());
@@ -147,7 +147,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	ctl_destroy(vm.ctl);
-	serial_destroy(vm.serial);
+	serial_destroy(vm.machine.serial);
 	kvmb_loop_destroy(vm.loop);
 	return 0;
 }
@@ -359,13 +359,13 @@ static void a_console_is_raw_from_its_answer_on(void **state)
 	u32 v = 'h';
 
 	(void)state;
-	serial_access(vm.serial, 0, 1, true, &v);
+	serial_access(vm.machine.serial, 0, 1, true, &v);
 	ask(fd, CMD("console") "typed");
 	assert_string_equal(heard(fd), DONE "h");
-	serial_access(vm.serial, 0, 1, false, &v);
+	serial_access(vm.machine.serial, 0, 1, false, &v);
 	assert_int_equal(v, 't');
 	v = 'i';
-	serial_access(vm.serial, 0, 1, true, &v);
+	serial_access(vm.machine.serial, 0, 1, true, &v);
 	ctl_console_output(vm.ctl);
 	assert_string_equal(heard(fd), "i");
 	close(fd);

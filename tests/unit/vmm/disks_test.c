@@ -9,29 +9,38 @@
 #include "lib/util.h"
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
+#include "vmm/disks_priv.h"
+#include "vmm/json_text.h"
 #include "vmm/udev.h"
 
 #define SIZE (1u << 20)
 
 /* ---- the rest of the VMM ---- */
 
-json_t *info_text(const char *s)
+json_t *json_text(const char *s)
 {
 	return json_string(s);
 }
 
 static int pause_err;
 
-int vm_pause(struct vm *v)
+bool vm_stop(struct vm *v, const char *reason)
 {
 	if (!pause_err)
-		v->state = VM_PAUSED;
-	return pause_err;
+		snprintf(v->stop_reason, sizeof(v->stop_reason), "%s", reason);
+	return !pause_err;
 }
 
-void udev_watch(struct vm *v)
+struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who, const struct udev_events *events,
+				     void *arg)
 {
-	(void)v;
+	(void)loop, (void)who, (void)events, (void)arg;
+	return NULL;
+}
+
+void udev_watch_destroy(struct udev_watch *u)
+{
+	(void)u;
 }
 
 /* ---- a resize takes its time: what makes a file longer waits in here ---- */
@@ -112,7 +121,7 @@ static int setup(void **state)
 	make_file(path);
 	memset(&vm, 0, sizeof(vm));
 	vm.cfg.name = "t";
-	vm.cfg.cpus = 1;
+	vm.cfg.machine.cpus = 1;
 	vm.cfg.num_disks = 1;
 	vm.cfg.disks[0] = (struct disk_config){ .spec.path = path, .controller = -1, .lun = -1 };
 	vm.loop = f.loop;
@@ -216,7 +225,7 @@ static void an_event_without_a_device_touches_no_file(void **state)
 	fake_run(&f);
 	assert_int_equal(units(), 1);
 	disks_device_changed(&vm, 0);
-	assert_null(vm.resizing);
+	assert_null(vm.disks->resizing);
 }
 
 static void a_resize_without_a_thread_is_over(void **state)

@@ -144,7 +144,7 @@ CASE(memory_is_mebibytes_or_has_a_unit)
 		strcpy(s, rows[i].s);
 		CHECK_ROW(opt_memory(s, &c, why, sizeof(why)), rows[i].v ? 0 : -EINVAL, i);
 		if (rows[i].v)
-			CHECK_ROW(c.memory, rows[i].v, i);
+			CHECK_ROW(c.machine.memory, rows[i].v, i);
 	}
 }
 

@@ -42,14 +42,14 @@ static int setup(void **state)
 	asked = told_s = killed = 0;
 	answer = 0;
 	kvmb_log_set_level(KVMB_LOG_ERR);
-	term_init(&vm.term, &vm);
+	vm.term = term_create(&vm);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	term_fini(&vm.term);
+	term_destroy(vm.term);
 	kvmb_loop_destroy(vm.loop);
 	return 0;
 }
@@ -60,15 +60,15 @@ static void the_first_asks_the_second_kills(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(sigs); i++) {
-		assert_true(term_signal(&vm.term, sigs[i]));
+		assert_true(term_signal(vm.term, sigs[i]));
 		assert_int_equal(asked, 1);
 		assert_int_equal(told_s, 30);
 		assert_int_equal(killed, 0);
-		assert_true(term_pending(&vm.term));
-		assert_true(term_signal(&vm.term, SIGTERM));
+		assert_true(vm.no_reboot);
+		assert_true(term_signal(vm.term, SIGTERM));
 		assert_int_equal(asked, 1);
 		assert_int_equal(killed, 1);
-		assert_false(term_pending(&vm.term));
+		assert_int_equal(vm.term->state, TERM_KILLED);
 		teardown(state);
 		setup(state);
 	}
@@ -78,13 +78,13 @@ static void the_first_asks_the_second_kills(void **state)
 static void a_hang_up_only_ever_asks(void **state)
 {
 	(void)state;
-	assert_true(term_signal(&vm.term, SIGHUP));
-	assert_true(term_signal(&vm.term, SIGHUP));
+	assert_true(term_signal(vm.term, SIGHUP));
+	assert_true(term_signal(vm.term, SIGHUP));
 	assert_int_equal(asked, 1);
 	assert_int_equal(killed, 0);
-	assert_true(term_signal(&vm.term, SIGTERM));
+	assert_true(term_signal(vm.term, SIGTERM));
 	assert_int_equal(killed, 1);
-	assert_true(term_signal(&vm.term, SIGHUP));
+	assert_true(term_signal(vm.term, SIGHUP));
 }
 
 static void a_guest_that_takes_too_long_is_killed(void **state)
@@ -93,7 +93,7 @@ static void a_guest_that_takes_too_long_is_killed(void **state)
 
 	(void)state;
 	vm.cfg.term_timeout_s = 1;
-	term_signal(&vm.term, SIGTERM);
+	term_signal(vm.term, SIGTERM);
 	kvmb_loop_once(vm.loop, 0);
 	assert_int_equal(killed, 0);
 	while (!killed)
@@ -104,21 +104,21 @@ static void a_guest_that_takes_too_long_is_killed(void **state)
 static void a_guest_that_refuses_keeps_its_time(void **state)
 {
 	(void)state;
-	term_refused(&vm.term, 0x80004005); /* the answer to a `kvmbus stop` */
-	assert_int_equal(vm.term.state, TERM_QUIET);
-	term_signal(&vm.term, SIGTERM);
-	term_refused(&vm.term, 0x8007045b);
+	term_refused(vm.term, 0x80004005); /* the answer to a `kvmbus stop` */
+	assert_int_equal(vm.term->state, TERM_QUIET);
+	term_signal(vm.term, SIGTERM);
+	term_refused(vm.term, 0x8007045b);
 	assert_int_equal(killed, 0);
-	assert_true(term_pending(&vm.term));
+	assert_true(vm.no_reboot);
 }
 
 static void one_that_is_being_stopped_is_waited_for(void **state)
 {
 	(void)state;
 	answer = -EAGAIN;
-	term_signal(&vm.term, SIGTERM);
+	term_signal(vm.term, SIGTERM);
 	assert_int_equal(killed, 0);
-	assert_true(term_pending(&vm.term));
+	assert_true(vm.no_reboot);
 }
 
 static void nobody_to_ask_is_killed_at_once(void **state)
@@ -140,7 +140,7 @@ static void nobody_to_ask_is_killed_at_once(void **state)
 		vm.state = rows[i].state;
 		vm.cfg.on_term = rows[i].on_term;
 		answer = rows[i].answer;
-		assert_true(term_signal(&vm.term, SIGTERM));
+		assert_true(term_signal(vm.term, SIGTERM));
 		CHECK_ROW(asked, rows[i].asked, i);
 		CHECK_ROW(killed, 1, i);
 		teardown(state);
@@ -152,20 +152,20 @@ static void nobody_to_ask_is_killed_at_once(void **state)
 static void one_that_is_ending_has_time_for_it(void **state)
 {
 	vm.state = VM_ENDED;
-	assert_true(term_signal(&vm.term, SIGTERM)); /* may have crossed the end */
-	assert_true(term_signal(&vm.term, SIGHUP));
-	assert_false(term_signal(&vm.term, SIGTERM));
+	assert_true(term_signal(vm.term, SIGTERM)); /* may have crossed the end */
+	assert_true(term_signal(vm.term, SIGHUP));
+	assert_false(term_signal(vm.term, SIGTERM));
 	assert_int_equal(asked + killed, 0);
 
 	teardown(state);
 	setup(state);
 	vm.cfg.term_timeout_s = 0;
-	term_signal(&vm.term, SIGTERM);
+	term_signal(vm.term, SIGTERM);
 	vm.state = VM_ENDED; /* the guest powered off, and a provider takes its time */
 	kvmb_loop_once(vm.loop, 10);
-	assert_true(term_signal(&vm.term, SIGINT));
+	assert_true(term_signal(vm.term, SIGINT));
 	assert_int_equal(killed, 0);
-	assert_false(term_signal(&vm.term, SIGINT));
+	assert_false(term_signal(vm.term, SIGINT));
 }
 
 int main(void)

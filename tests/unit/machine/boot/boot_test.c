@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "machine/vcpu.h"
 #include "tests/unit/test.h"
 
 #define RAM (16u << 20)
@@ -22,7 +23,7 @@
 static char dir[] = "/tmp/kvmbus-boot-XXXXXX";
 static char kernel[64], initrd[64], why[512];
 static struct vcpu vcpu = { .fd = -1 };
-static struct vm vm;
+static struct machine machine;
 static struct kvm_regs regs; /* what vCPU 0 was given last */
 
 /* KVM's part: registers of a vCPU. */
@@ -88,13 +89,13 @@ static void write_bzimage(u8 fill)
 
 static int setup(__attribute__((unused)) void **state)
 {
-	vm = (struct vm){ .cfg = { .name = "test", .kernel = kernel, .initrd = initrd, .append = "quiet",
+	machine = (struct machine){ .name = "test", .cfg = { .kernel = kernel, .initrd = initrd, .append = "quiet",
 				   .memory = RAM, .cpus = 1 },
 			  .vcpus = &vcpu };
-	vcpu.vm = &vm;
-	vm.gm = (struct kvmb_gm){ .memfd = -1, .num_regions = 1, .regions = { { .size = RAM } } };
-	vm.gm.regions[0].hva = malloc(RAM);
-	memset(vm.gm.regions[0].hva, 0xee, RAM);
+	vcpu.machine = &machine;
+	machine.gm = (struct kvmb_gm){ .memfd = -1, .num_regions = 1, .regions = { { .size = RAM } } };
+	machine.gm.regions[0].hva = malloc(RAM);
+	memset(machine.gm.regions[0].hva, 0xee, RAM);
 	write_vmlinux(0x11);
 	write_file(initrd, "initrd", 6);
 	return 0;
@@ -102,8 +103,8 @@ static int setup(__attribute__((unused)) void **state)
 
 static int teardown(__attribute__((unused)) void **state)
 {
-	boot_close(vm.boot);
-	free(vm.gm.regions[0].hva);
+	boot_close(machine.boot);
+	free(machine.gm.regions[0].hva);
 	return 0;
 }
 
@@ -117,13 +118,13 @@ static void all_is(const u8 *p, u8 want, size_t len)
 
 static const u8 *ram(u64 at)
 {
-	return vm.gm.regions[0].hva + at;
+	return machine.gm.regions[0].hva + at;
 }
 
 static void open_image(void)
 {
-	vm.boot = boot_open(&vm.cfg, why, sizeof(why));
-	if (!vm.boot)
+	machine.boot = boot_open(&machine.cfg, why, sizeof(why));
+	if (!machine.boot)
 		fail_msg("%s", why);
 }
 
@@ -132,7 +133,7 @@ CASE(vmlinux_is_loaded)
 	const struct boot_params *bp = (const void *)ram(BOOT_ZERO_PAGE);
 
 	open_image();
-	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(boot_enter(&machine), 0);
 	assert_int_equal(regs.rip, VMLINUX_AT + 16);
 	assert_int_equal(regs.rsi, BOOT_ZERO_PAGE);
 	all_is(ram(VMLINUX_AT), 0x11, TEXT);
@@ -149,7 +150,7 @@ CASE(bzimage_is_loaded)
 
 	write_bzimage(0x22);
 	open_image();
-	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(boot_enter(&machine), 0);
 	assert_int_equal(regs.rip, BZIMAGE_AT + 0x200);
 	all_is(ram(BZIMAGE_AT), 0x22, TEXT);
 	assert_int_equal(bp->hdr.init_size, TEXT + BSS);
@@ -159,8 +160,8 @@ CASE(bzimage_is_loaded)
 
 static void refused(const char *want)
 {
-	vm.boot = boot_open(&vm.cfg, why, sizeof(why));
-	assert_null(vm.boot);
+	machine.boot = boot_open(&machine.cfg, why, sizeof(why));
+	assert_null(machine.boot);
 	if (!strstr(why, want))
 		fail_msg("\"%s\" does not say \"%s\"", why, want);
 }
@@ -171,53 +172,53 @@ CASE(what_is_no_kernel_is_refused)
 	refused("it is empty");
 	write_file(kernel, "\x7f""ELF", 4);
 	refused("not a bzImage");
-	vm.cfg.kernel = dir;
+	machine.cfg.kernel = dir;
 	refused("not a regular file");
 	write_vmlinux(0x11);
-	vm.cfg.kernel = kernel;
-	vm.cfg.initrd = "/nonexistent";
+	machine.cfg.kernel = kernel;
+	machine.cfg.initrd = "/nonexistent";
 	refused("initrd /nonexistent: No such file");
 }
 
 CASE(a_segment_must_lie_in_the_file_and_in_ram)
 {
 	open_image();
-	assert_int_equal(boot_elf_load(&vm, vm.boot, VMLINUX_AT, vm.boot->kernel.len - 1, 2, 2), -ENOEXEC);
-	assert_int_equal(boot_elf_load(&vm, vm.boot, VMLINUX_AT, ~0ull, 2, 2), -ENOEXEC);
-	assert_int_equal(boot_elf_load(&vm, vm.boot, VMLINUX_AT, 0, 2, 1), -ENOEXEC);
-	assert_int_equal(boot_elf_load(&vm, vm.boot, RAM - 1, 0, 2, 2), -EFAULT);
-	assert_int_equal(boot_elf_load(&vm, vm.boot, ~0ull, 0, 2, 2), -EFAULT);
-	assert_int_equal(boot_load(&vm, &vm.boot->initrd, RAM - 5), -EFBIG);
-	assert_int_equal(boot_load(&vm, &vm.boot->initrd, RAM - 6), 0);
+	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT, machine.boot->kernel.len - 1, 2, 2), -ENOEXEC);
+	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT, ~0ull, 2, 2), -ENOEXEC);
+	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT, 0, 2, 1), -ENOEXEC);
+	assert_int_equal(boot_elf_load(&machine, machine.boot, RAM - 1, 0, 2, 2), -EFAULT);
+	assert_int_equal(boot_elf_load(&machine, machine.boot, ~0ull, 0, 2, 2), -EFAULT);
+	assert_int_equal(boot_load(&machine, &machine.boot->initrd, RAM - 5), -EFBIG);
+	assert_int_equal(boot_load(&machine, &machine.boot->initrd, RAM - 6), 0);
 }
 
 CASE(a_kernel_cut_off_between_two_starts)
 {
 	open_image();
-	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(boot_enter(&machine), 0);
 	assert_int_equal(truncate(kernel, sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr) + 1), 0);
-	assert_int_equal(boot_enter(&vm), -ESTALE);
+	assert_int_equal(boot_enter(&machine), -ESTALE);
 	assert_int_equal(truncate(kernel, sizeof(Elf64_Ehdr)), 0); /* not even the program header */
-	assert_int_equal(boot_enter(&vm), -ESTALE);
+	assert_int_equal(boot_enter(&machine), -ESTALE);
 	assert_int_equal(truncate(kernel, 0), 0);
-	assert_int_equal(boot_enter(&vm), -ESTALE);
+	assert_int_equal(boot_enter(&machine), -ESTALE);
 }
 
 CASE(an_initrd_cut_off_between_two_starts)
 {
 	open_image();
 	assert_int_equal(truncate(initrd, 3), 0);
-	assert_int_equal(boot_enter(&vm), -ESTALE);
+	assert_int_equal(boot_enter(&machine), -ESTALE);
 }
 
 /* The headers must be those of the data: both are read anew. */
 CASE(a_kernel_rewritten_between_two_starts)
 {
 	open_image();
-	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(boot_enter(&machine), 0);
 	write_bzimage(0x22);
-	assert_int_equal(truncate(kernel, (off_t)vm.boot->kernel.len), 0);
-	assert_int_equal(boot_enter(&vm), 0);
+	assert_int_equal(truncate(kernel, (off_t)machine.boot->kernel.len), 0);
+	assert_int_equal(boot_enter(&machine), 0);
 	assert_int_equal(regs.rip, BZIMAGE_AT + 0x200);
 	assert_int_equal(*ram(BZIMAGE_AT), 0x22);
 }
@@ -225,7 +226,7 @@ CASE(a_kernel_rewritten_between_two_starts)
 /* A pipe that nobody writes to would hold up whoever opens it. */
 CASE(a_pipe_is_refused_at_once)
 {
-	struct vm_config cfg = { .kernel = kernel };
+	struct machine_config cfg = { .kernel = kernel };
 
 	unlink(kernel);
 	assert_int_equal(mkfifo(kernel, 0600), 0);

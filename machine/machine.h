@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The machine: what KVM runs.
+ *
+ * DOC: Theory of operation
+ *
+ * vCPUs, memory, interrupts, the boot image and the emulated devices. Each vCPU has a thread in
+ * KVM_RUN. vCPU threads never wait for the main thread: what they cannot do themselves they
+ * hand up through struct machine_ops, whose functions do not wait either.
+ *
+ * The machine knows nothing of the process around it: no VMBus server, no disks, no control
+ * socket. It fills the seam that host-vsp needs of a VMM (vmm_if.h), and whoever builds it puts
+ * a VMBus server on that seam and answers the operations.
+ *
+ * Life: machine_open() -> machine_build() -> machine_start() -> vCPUs run and stand, as
+ * machine_go() and machine_stand() say -> machine_stop() -> machine_close().
+ */
+#ifndef KVMB_MACHINE_H
+#define KVMB_MACHINE_H
+
+#include <linux/kvm.h>
+
+#include "host-vsp/vmm_if.h"
+#include "machine/crash.h"
+#include "machine/iobus.h"
+#include "machine/machine_config.h"
+#include "machine/park.h"
+
+struct kvmb_loop;
+struct serial_ops;
+
+/* CRASH: the guest's kernel says that it crashed, and goes on by itself. ERROR: KVM gave up a vCPU. */
+enum machine_request { MACHINE_RESET, MACHINE_POWEROFF, MACHINE_ERROR, MACHINE_CRASH };
+
+/* Calls up. Each may come from any vCPU's thread, several at once, and does not wait. */
+struct machine_ops {
+	/* The guest wants this. machine_hold() makes the vCPU execute nothing more before it is done. */
+	void (*request)(void *arg, enum machine_request what);
+	/* A test device ends the VM with this exit status. */
+	void (*exit)(void *arg, int code);
+	/* HvPostMessage: payload[len] is a private copy. Return: KVMB_HV_STATUS_*. */
+	u16 (*post)(void *arg, u32 conn, u32 type, const void *payload, u32 len);
+	/* The guest may have emptied a message slot. Also on the main thread. */
+	void (*acked)(void *arg);
+};
+
+struct machine {
+	const char *name; /* of the VM, for messages */
+	struct machine_config cfg;
+	const struct machine_ops *ops;
+	void *ops_arg;
+	struct kvmb_loop *loop; /* the main thread's, borrowed */
+
+	int kvm_fd, vm_fd;
+	size_t run_size;     /* bytes of a vCPU's struct kvm_run */
+	struct kvmb_gm gm;
+	struct kvmb_vmm vmm; /* the seam to host-vsp */
+	struct vcpu *vcpus;  /* vcpus[cfg.cpus] */
+	struct park park;    /* where vCPU threads stand */
+	u32 boots;	     /* times the guest was started */
+	struct crash_log crash;
+
+	struct iobus pio;
+	u32 pm1_enable; /* atomic; dev/pm.c */
+	struct irq_table *irqs;
+	struct serial *serial;
+	struct rtc *rtc;
+	struct testdev *testdev; /* NULL = none */
+	/* testdev.c has these messages first. Return: true: it is one of its own. NULL = nobody. */
+	bool (*post_hook)(struct machine *m, u32 conn, u32 type, const void *payload, u32 len, u16 *status);
+	struct boot_image *boot;
+
+	u64 paused_at_tsc;
+	struct kvm_clock_data paused_clock;
+	struct kvm_irqchip irqchip0[3]; /* at power-on */
+	struct kvm_pit_state2 pit0;
+};
+
+/**
+ * machine_open() - Begin with what the user can get wrong: KVM, and the boot image
+ * @m:    filled in; machine_close() is due also after a failure
+ * @name: borrowed, as are the strings of @cfg
+ * @loop: the main thread's
+ * @ops:  called with @arg once vCPUs run
+ *
+ * The seam @m->vmm is complete afterwards, but guest memory has no pages yet.
+ * Return: 0, or -errno with one line logged. Context: main thread.
+ */
+int machine_open(struct machine *m, const char *name, const struct machine_config *cfg, struct kvmb_loop *loop,
+		 const struct machine_ops *ops, void *arg);
+
+/**
+ * machine_build() - Then the rest: memory, interrupt controllers, vCPUs, devices
+ * @far_end: of the serial port; its output, room and arg are set
+ * Return: 0, or -errno with one line logged. Context: main thread.
+ */
+int machine_build(struct machine *m, const struct serial_ops *far_end);
+
+/**
+ * machine_reset() - Power-on state, the boot image in memory, vCPU 0 at its entry point
+ * Return: 0, or -errno with the reason logged. Context: main thread; no vCPU runs.
+ */
+int machine_reset(struct machine *m);
+
+/**
+ * machine_start() - Start the vCPUs' threads; they stand until machine_go()
+ * Return: 0, or -errno with one line logged. Context: main thread, once.
+ */
+int machine_start(struct machine *m);
+
+/** machine_stand() - Return when every vCPU stands, its last exit complete. Context: main thread. */
+void machine_stand(struct machine *m);
+
+/** machine_go() - Let them run again. Context: main thread. */
+void machine_go(struct machine *m);
+
+/** machine_hold() - The caller's vCPU executes no further instruction before machine_go(). Context: vCPU. */
+void machine_hold(struct machine *m);
+
+/** machine_stop_clock() - Guest time stands still from here on. Context: main thread; vCPUs stand. */
+void machine_stop_clock(struct machine *m);
+
+/** machine_start_clock() - Guest time goes on where it stood. Context: main thread; vCPUs stand. */
+void machine_start_clock(struct machine *m);
+
+/** machine_stop() - End the vCPUs' threads. Context: main thread; fine in any state of construction. */
+void machine_stop(struct machine *m);
+
+/**
+ * machine_close() - Free everything that machine_open() and machine_build() made
+ * Context: main thread, after machine_stop(); nobody uses the seam any more, and the loop still exists.
+ */
+void machine_close(struct machine *m);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a machine is made of. Immutable once it is made; strings are borrowed as long as it lives. */
+#ifndef KVMB_MACHINE_CONFIG_H
+#define KVMB_MACHINE_CONFIG_H
+
+#include "vmbus-core/env.h"
+
+#define KVMB_MAX_CPUS 64u
+
+enum huge_pages { HUGE_AUTO, HUGE_ON, HUGE_OFF };
+
+struct machine_config {
+	u32 cpus;
+	u64 memory; /* bytes, multiple of 1 MiB */
+	enum huge_pages huge;
+	const char *cpu_model; /* as cpuid_check_model() takes it */
+	const char *kernel, *initrd, *append;
+	bool test_devices;
+};
+
+#endif

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A VM's parts: made one after the other, connected, and taken apart. */
+#include "vmm/build.h"
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "machine/dev/serial.h"
+#include "machine/dev/testdev.h"
+#include "vmm/console.h"
+#include "vmm/ctl.h"
+#include "vmm/disks.h"
+#include "vmm/nics.h"
+#include "vmm/term.h"
+#include "vmm/vm.h"
+
+/* ---- who is told what ---- */
+
+static void starting(struct vm *vm)
+{
+	console_start(vm->console);
+}
+
+static void resumed(struct vm *vm)
+{
+	disks_retry(vm);
+}
+
+static void rebooted(struct vm *vm)
+{
+	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
+}
+
+static void ended(struct vm *vm)
+{
+	console_flush(vm->console);
+	ctl_notify(vm->ctl, CTL_EVENT_ENDED);
+}
+
+static const struct vm_listener listener = {
+	.starting = starting,
+	.resumed = resumed,
+	.rebooted = rebooted,
+	.ended = ended,
+};
+
+static void shutdown_answered(void *arg, u32 status)
+{
+	struct vm *vm = arg;
+
+	if (status == KVMB_IC_STATUS_OK)
+		return;
+	ctl_notify(vm->ctl, CTL_EVENT_SHUTDOWN_REFUSED);
+	term_refused(vm->term, status);
+}
+
+/* ---- construction; each step says what went wrong and cleans up in vm_destroy() ---- */
+
+static int open_machine(struct vm *vm)
+{
+	return machine_open(&vm->machine, vm->cfg.name, &vm->cfg.machine, vm->loop, &vm_machine_ops, vm);
+}
+
+static int open_ctl(struct vm *vm)
+{
+	char why[256];
+
+	vm->ctl = ctl_create(vm, why, sizeof(why));
+	if (!vm->ctl)
+		kvmb_err(vm->cfg.name, "%s", why);
+	return vm->ctl ? 0 : -EADDRINUSE;
+}
+
+static const struct console_watcher ctl_listens = {
+	.output = ctl_console_output,
+	.room = ctl_console_room,
+};
+
+static int open_console(struct vm *vm)
+{
+	char why[256];
+
+	vm->console = console_create(vm, &ctl_listens, vm->ctl, why, sizeof(why));
+	if (!vm->console)
+		kvmb_err(vm->cfg.name, "%s", why);
+	return vm->console ? 0 : -EIO;
+}
+
+static int create_bus(struct vm *vm)
+{
+	struct kvmb_bus_config cfg = { .loop = vm->loop, .vmm = &vm->machine.vmm,
+				       .max_version = vm->cfg.vmbus_max, .who = vm->cfg.name };
+
+	vm->bus = kvmb_bus_create(&cfg);
+	kvmb_shutdown_init(&vm->shutdown, shutdown_answered, vm);
+	kvmb_timesync_init(&vm->timesync, vm->loop, &vm->machine.vmm);
+	kvmb_heartbeat_init(&vm->heartbeat, vm->loop);
+	if (vm->cfg.ic_shutdown)
+		kvmb_ic_offer(&vm->shutdown.ic, vm->bus);
+	if (vm->cfg.ic_timesync)
+		kvmb_ic_offer(&vm->timesync.ic, vm->bus);
+	if (vm->cfg.ic_heartbeat)
+		kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
+	return 0;
+}
+
+static int build_machine(struct vm *vm)
+{
+	struct serial_ops far_end = { .output = console_output, .room = console_room, .arg = vm->console };
+	int err = machine_build(&vm->machine, &far_end);
+
+	if (err || !vm->machine.testdev)
+		return err;
+	return testdev_offer(vm->machine.testdev, vm->bus);
+}
+
+struct vm *vm_create(const struct vm_config *cfg)
+{
+	/* what the user can get wrong comes first, so that nothing has been touched yet */
+	static int (*const steps[])(struct vm *) = {
+		open_machine, open_ctl, open_console, create_bus, disks_create, nics_create, build_machine,
+	};
+	struct kvmb_loop *loop = kvmb_loop_create();
+	struct vm *vm;
+	size_t i;
+
+	if (!loop) {
+		kvmb_err(cfg->name, "no event loop: %s", strerror(errno));
+		return NULL;
+	}
+	vm = kvmb_xzalloc(sizeof(*vm));
+	vm_init(vm, cfg, loop, &listener);
+	vm->term = term_create(vm);
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (steps[i](vm)) {
+			vm_destroy(vm);
+			return NULL;
+		}
+	}
+	return vm;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (!vm->overdue.running)
+		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
+	overdue_step(&vm->overdue, "vCPU threads to end");
+	machine_stop(&vm->machine);
+	overdue_step(&vm->overdue, "the reader of the console");
+	console_destroy(vm->console);
+	overdue_step(&vm->overdue, "the control socket and the bus");
+	ctl_destroy(vm->ctl);
+	kvmb_bus_destroy(vm->bus);
+	overdue_step(&vm->overdue, "changes of disks that are under way, and disks to close");
+	disks_destroy(vm);
+	overdue_step(&vm->overdue, "backends of NICs to end");
+	nics_destroy(vm);
+	overdue_step(&vm->overdue, "KVM");
+	machine_close(&vm->machine);
+	overdue_end(&vm->overdue);
+	term_destroy(vm->term);
+	kvmb_loop_destroy(vm->loop);
+	free(vm);
+}
