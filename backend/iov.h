@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Iovecs over guest memory: copies and slices. Lengths have been checked by who made the
- * list (kvmb_gm_iov()); what lies behind may change at any time, so read once.
+ * Iovecs over guest memory: copies and slices. kvmb_gm_iov() has made and checked the list.
+ * The guest may change the bytes behind it at any time, so read each only once.
  */
 #ifndef KVMB_IOV_H
 #define KVMB_IOV_H
@@ -11,9 +11,12 @@
 #include "vmbus-core/env.h"
 
 /**
- * kvmb_iov_read() - Private copy of bytes @off .. @off + @len
+ * kvmb_iov_read() - Make a private copy of bytes @off .. @off + @len
  * @iov: iov[num]
- * @buf: room for @len bytes; untouched beyond the end of the list
+ * @num: entries
+ * @off: bytes into the list
+ * @buf: buf[len]; not written beyond the end of the list
+ * @len: bytes
  */
 void kvmb_iov_read(const struct iovec *iov, int num, u64 off, void *buf, u32 len);
 
@@ -24,9 +27,14 @@ void kvmb_iov_write(const struct iovec *iov, int num, const void *buf, u32 len);
 bool kvmb_iov_equal(const struct iovec *iov, int num, const void *buf, u32 len);
 
 /**
- * kvmb_iov_slice() - The part @off .. @off + @len of a list, as a list
- * @out: room for @num iovecs
- * Return: iovecs in @out.
+ * kvmb_iov_slice() - The bytes @off .. @off + @len of a list, as another list
+ * @iov: iov[num]
+ * @num: entries
+ * @off: bytes into the list
+ * @len: bytes
+ * @out: out[num], result
+ *
+ * Return: the number of entries in @out.
  */
 int kvmb_iov_slice(const struct iovec *iov, int num, u64 off, u32 len, struct iovec *out);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Limits: how it works is in the header. */
+/* Limits; theory of operation: throttle.h. */
 #include "backend/throttle.h"
 
 #include "lib/util.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Guest memory: range checks, copies, iovecs, ring mappings. */
+/* Guest memory: range checks, copies, iovecs, mappings of rings. Theory: gm.h. */
 #include "host-vsp/gm.h"
 
 #include <sys/mman.h>

@@ -4,12 +4,11 @@
  *
  * DOC: Theory of operation
  *
- * All of a VM's RAM is one memfd, mapped once in full by the VMM and, for rings, a
- * second and third time page by page (kvmb_gm_map_ring()). Guest addresses are
- * hostile: every function here checks its range against the RAM regions before it
- * touches anything, and copies are private (fetch once, check the copy, use the copy).
- * Bulk data is never copied here: kvmb_gm_iov() turns checked page lists into iovecs
- * that a backend reads and writes directly.
+ * A VM's RAM is one memfd. The VMM maps all of it once; kvmb_gm_map_ring() maps the pages of
+ * a ring again, its data area twice. Guest addresses are hostile: every function here checks
+ * its range against the RAM regions before it touches anything, and copies are private (fetch
+ * once, check the copy, use the copy). Bulk data is not copied: kvmb_gm_iov() turns checked
+ * page lists into iovecs that a backend reads and writes directly.
  *
  * Limits: up to KVMB_GM_MAX_REGIONS regions; a range may not straddle two of them.
  */
@@ -56,10 +55,26 @@ struct kvmb_gm_ring { /* one direction of a channel, mapped */
  */
 void __shared *kvmb_gm_ptr(const struct kvmb_gm *gm, gpa_t gpa, u64 len);
 
-/** kvmb_gm_read() - Copy from the guest. Return: 0, -EFAULT outside RAM. */
+/**
+ * kvmb_gm_read() - Make a private copy of guest bytes
+ * @gm:  guest memory
+ * @gpa: first byte, hostile
+ * @buf: buf[len], result
+ * @len: bytes
+ *
+ * Return: 0; -EFAULT when any byte is outside RAM, and nothing is copied. Context: any thread.
+ */
 int kvmb_gm_read(const struct kvmb_gm *gm, gpa_t gpa, void *buf, size_t len);
 
-/** kvmb_gm_write() - Copy to the guest. Return: 0, -EFAULT outside RAM. */
+/**
+ * kvmb_gm_write() - Copy bytes to the guest
+ * @gm:  guest memory
+ * @gpa: first byte, hostile
+ * @buf: buf[len]
+ * @len: bytes
+ *
+ * Return: 0; -EFAULT when any byte is outside RAM, and nothing is written. Context: any thread.
+ */
 int kvmb_gm_write(const struct kvmb_gm *gm, gpa_t gpa, const void *buf, size_t len);
 
 /** kvmb_gm_gfn_valid() - Is this 4 KiB frame RAM? */
@@ -93,14 +108,16 @@ int kvmb_gm_map_ring(const struct kvmb_gm *gm, const u64 *gfns, u32 num,
 		     struct kvmb_gm_ring *ring);
 
 /**
- * kvmb_gm_ring_maps() - What a ring costs
+ * kvmb_gm_ring_maps() - The number of mappings that a ring costs
+ * @gfns: gfns[num], as for kvmb_gm_map_ring()
+ * @num:  frames
  *
- * Return: mappings that kvmb_gm_map_ring() of these @gfns makes at most: one a run of neighbouring
- * frames, and the data area is there twice.
+ * Return: most mappings that kvmb_gm_map_ring() makes: one for each run of neighbouring frames,
+ * twice for the data area.
  */
 u32 kvmb_gm_ring_maps(const u64 *gfns, u32 num);
 
-/** kvmb_gm_unmap_ring() - Undo; a zeroed @ring is fine. */
+/** kvmb_gm_unmap_ring() - Undo kvmb_gm_map_ring(); a zeroed @ring is fine. */
 void kvmb_gm_unmap_ring(struct kvmb_gm_ring *ring);
 
 #endif

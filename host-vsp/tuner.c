@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* How a worker waits: the reasons are in the header. */
+/* How a worker waits; theory of operation: tuner.h. */
 #include "host-vsp/tuner.h"
 
 #include <sched.h>

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How a channel's worker waits for the guest: measured, not guessed.
+ * How a channel's worker waits for the guest: by measurement.
  *
  * DOC: Theory of operation
  *
- * There are three ways for a worker that has nothing to do, and which is best depends on the
- * guest's depth of requests and on who else wants the CPUs:
+ * A worker that has nothing to do can wait in three ways. Which one is best depends on how many
+ * requests the guest keeps in flight, and on who else wants the CPUs:
  *
- *  WAKE   sleep; the guest's signal wakes the thread, which usually preempts whoever runs.
- *         Best for one request at a time: on a full host the answer is ready before the
- *         guest's CPU has gone on.
- *  BATCH  the same under SCHED_BATCH, whose wake-ups preempt nobody. On a full host the guest
- *         goes on queueing until it has nothing left to do, and one wake-up then finds all of
- *         it: what interrupt moderation does for a NIC, without a timer.
- *  POLL   look at the ring for up to 50 us before sleeping. The guest sees that we look and
- *         makes no signal. Costs a CPU, so it must win by more, and is never tried with one.
+ *  WAKE   Sleep. The guest's signal wakes the thread, which usually preempts whatever runs.
+ *         Best for one request at a time: on a busy host the answer is ready before the guest's
+ *         CPU continues.
+ *  BATCH  The same under SCHED_BATCH, whose wake-ups preempt nothing. On a busy host the guest
+ *         keeps queueing until it has nothing left to do, and one wake-up then finds all
+ *         requests. This is interrupt moderation without a timer.
+ *  POLL   Look at the ring for up to 50 us before sleeping. The guest sees that we look and
+ *         does not signal. This costs a CPU, so it must win by a larger margin, and it is never
+ *         tried on a host with one CPU.
  *
- * The tuner counts requests in windows of 64 and compares the time that they took. Now and
- * then it tries another way for one window and stays with it if that was faster; what did
- * not pay is tried again ever more rarely. A trial of BATCH whose wake-ups find one request
- * each is given up after a few: there is nothing to batch. Slow guests (a request a millisecond or fewer)
- * are left at WAKE. Nothing but the worker's own thread touches a tuner.
+ * The tuner counts requests in windows of 64 and compares how long the windows took. From time
+ * to time it tries another way for one window, and keeps it if that was faster. The longer a way
+ * does not pay, the more rarely it is tried. A trial of BATCH ends early if each wake-up finds
+ * one request only. Guests with at most one request per millisecond stay at WAKE.
+ *
+ * Only the worker's own thread touches a tuner.
  *
  * Source: sched(7) on SCHED_BATCH; Linux 6.1 kernel/sched/fair.c check_preempt_wakeup().
  */
@@ -39,18 +41,20 @@ struct kvmb_tuner {
 	u32 num_ways;		 /* KVMB_WAIT_NUM, less without a second CPU or without SCHED_BATCH */
 	u32 count;		 /* requests in this window */
 	u64 since_ns;		 /* start of this window */
-	u64 best_ns;		 /* a request's time with @best, lately */
-	u32 wait, backoff;	 /* windows until the next trial; how many it was last time */
+	u64 best_ns;		 /* recent time per request with @best */
+	u32 wait, backoff;	 /* windows until the next trial; how many there were last time */
 	u32 next_trial;		 /* rotates through the ways */
-	u32 wakes;		 /* of this trial that found one request each */
+	u32 wakes;		 /* wake-ups of this trial that found one request only */
 	bool trying;
 };
 
+/** kvmb_tuner_init() - Start at WAKE. Context: the worker's own thread. */
 void kvmb_tuner_init(struct kvmb_tuner *t);
 
 /**
- * kvmb_tuner_note() - Requests were served
- * @n: how many, since the last call
+ * kvmb_tuner_note() - Count requests that were served
+ * @t: the worker's tuner
+ * @n: how many since the last call
  *
  * Context: the worker's own thread, whose scheduling class may be changed.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * THE SEAM: all that the bus needs from a VMM.
+ * Everything that the bus needs from a VMM, in one table.
  *
  * host-vsp knows a VMM only through this table. machine/hyperv.c fills it with KVM's
  * in-kernel SynIC; tests/harness/fake_vmm.c with a guest in a box. A user-space SynIC

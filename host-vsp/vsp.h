@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a provider (VSP) sees of the bus, and what the bus asks of a provider.
+ * The interface between the bus and a provider (VSP).
  *
  * DOC: Theory of operation
  *
- * A provider gives the bus an offer. When the guest opens the channel the bus maps
- * the rings, binds an eventfd to the channel's connection id and calls open(); from
- * then on the provider owns both rings, on a thread of its choice, until it calls
- * kvmb_chan_closed(). close() only asks it to come to that point: requests in flight
- * are finished first, and only then does the guest get its pages back.
+ * A provider gives the bus an offer. When the guest opens the channel, the bus maps the rings,
+ * binds an eventfd to the channel's connection id and calls open(). From then on the provider
+ * owns both rings, on a thread of its choice, until it calls kvmb_chan_closed(). close() only
+ * asks for that: the provider first finishes the requests in flight, and only then does the
+ * guest get its pages back.
  *
- * Thread rules: open(), close(), closed(), forgotten() and released() run on the bus thread and must not
- * block on I/O. Functions marked [any] may be called from a provider's own thread.
+ * Thread rules: open(), close(), closed(), forgotten() and released() run on the bus thread and
+ * must not block on I/O. Functions marked [any] may be called from a provider's own thread.
  */
 #ifndef KVMB_VSP_H
 #define KVMB_VSP_H
@@ -27,15 +27,15 @@ struct kvmb_gpadl;
 
 struct kvmb_vsp_ops { /* const, one per kind of device */
 	const char *name;
-	/* Rings are mapped. Return: 0, or -errno and the guest gets a failed open. */
+	/* The rings are mapped. Return: 0, or -errno: the guest's open fails. */
 	int (*open)(struct kvmb_chan *ch);
-	/* Stop; call kvmb_chan_closed() when nothing of yours touches the rings any more. */
+	/* Stop. Call kvmb_chan_closed() when you no longer touch the rings. */
 	void (*close)(struct kvmb_chan *ch);
 	/* After kvmb_chan_closed(): join threads, free what open() made. May be NULL. */
 	void (*closed)(struct kvmb_chan *ch);
-	/* A revoked primary is gone from the guest's view; @ch is freed after return. May be NULL. */
+	/* The guest has released a revoked primary; @ch is freed after return. May be NULL. */
 	void (*released)(struct kvmb_chan *ch);
-	/* A primary is at rest, and the guest that knew it was reset or unloaded its bus. May be NULL. */
+	/* The guest was reset or unloaded its bus; the primary is at rest. May be NULL. */
 	void (*forgotten)(struct kvmb_chan *ch);
 };
 
@@ -45,7 +45,7 @@ struct kvmb_offer {
 	u16 flags;		/* KVMB_OFFER_* */
 	u16 mmio_megabytes;
 	u32 pipe_mode;		/* KVMB_PIPE_MODE_*, with KVMB_OFFER_NAMED_PIPE */
-	const char *name;	/* "net0": for logs, info and stats; borrowed for good */
+	const char *name;	/* "net0": for logs, info and stats; must outlive the bus */
 	const struct kvmb_vsp_ops *ops;
 	void *dev;		/* the provider's instance */
 };
@@ -68,47 +68,78 @@ struct kvmb_chan_io {
 	void *priv;	     /* the provider's, per channel */
 };
 
+/** kvmb_chan_io() - The provider's part of @ch: rings, signal, counters. [any] while it is open. */
 struct kvmb_chan_io *kvmb_chan_io(struct kvmb_chan *ch);
+
+/** kvmb_chan_dev() - The provider's instance, from the offer. [any] */
 void *kvmb_chan_dev(const struct kvmb_chan *ch);
+
+/** kvmb_chan_bus() - The bus of @ch. [any] */
 struct kvmb_bus *kvmb_chan_bus(const struct kvmb_chan *ch);
-const char *kvmb_chan_name(const struct kvmb_chan *ch); /* "vm1/net0" */
-u16 kvmb_chan_index(const struct kvmb_chan *ch);	/* 0 = primary */
+
+/** kvmb_chan_name() - "vm1/net0", or "vm1/scsi0 ch2" of a sub-channel: for the log. [any] */
+const char *kvmb_chan_name(const struct kvmb_chan *ch);
+
+/** kvmb_chan_index() - 0 for a primary, else the sub-channel's index. [any] */
+u16 kvmb_chan_index(const struct kvmb_chan *ch);
+
+/** kvmb_chan_relid() - The number on the wire, 1 to 2047; 0 while not offered. Bus thread. */
 u32 kvmb_chan_relid(const struct kvmb_chan *ch);
+
+/** kvmb_bus_loop() - The loop of the bus thread. [any] */
 struct kvmb_loop *kvmb_bus_loop(const struct kvmb_bus *bus);
+
+/** kvmb_bus_vmm() - The VMM below the bus: guest memory, reference time. [any] */
 struct kvmb_vmm *kvmb_bus_vmm(const struct kvmb_bus *bus);
+
+/** kvmb_bus_version() - The agreed KVMB_VERSION_*, 0 before contact. [any], channel open. */
 u32 kvmb_bus_version(const struct kvmb_bus *bus);
 
 /** kvmb_chan_signal() - Interrupt the guest for this channel. [any] The hot path. */
 void kvmb_chan_signal(struct kvmb_chan *ch);
 
 /**
- * kvmb_chan_flush() - Publish what was put into the tx ring and signal if wanted [any]
- * Return: 0, or -EPROTO when the guest's index is invalid: fail the channel.
+ * kvmb_chan_flush() - Publish what was put into the tx ring; signal if the guest wants it
+ * @ch: open channel; the caller owns its rings
+ *
+ * Return: 0; -EPROTO when the guest's index is invalid: fail the channel.
  */
 int kvmb_chan_flush(struct kvmb_chan *ch);
 
 /**
- * kvmb_chan_send() - One packet, visible and signalled at once [owner of the rings]
- * Return: as kvmb_ring_put(). For control paths; data paths batch.
+ * kvmb_chan_send() - Write one packet, publish it and signal
+ * @ch:       open channel; the caller owns its rings
+ * @type:     KVMB_PKT_*
+ * @flags:    KVMB_PKT_FLAG_*
+ * @trans_id: opaque 64 bits that correlate request and completion
+ * @payload:  payload[len]
+ * @len:      bytes
+ *
+ * For control paths; data paths put several packets and flush once.
+ *
+ * Return: as kvmb_ring_put(), or kvmb_chan_flush().
  */
 int kvmb_chan_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *payload,
 		   u32 len);
 
 /**
- * kvmb_chan_fail() - The guest broke the protocol of this channel [any]
- * @why: static text, logged rate-limited with @err
+ * kvmb_chan_fail() - Report that the guest broke the protocol of this channel [any]
+ * @ch:  open channel
+ * @why: static text, logged at a limited rate together with @err
+ * @err: negative errno
  *
- * The caller stops touching the rings but does not report the channel closed: that
- * happens when the guest closes it or goes away.
+ * The caller stops touching the rings. It does not report the channel closed yet; that happens
+ * when the guest closes it or goes away.
  */
 void kvmb_chan_fail(struct kvmb_chan *ch, const char *why, int err);
 
-/** kvmb_chan_closed() - The provider is off the rings, after close() or before it. [any] */
+/** kvmb_chan_closed() - The provider no longer touches the rings. Before or after close(). [any] */
 void kvmb_chan_closed(struct kvmb_chan *ch);
 
 /**
  * kvmb_chan_offer_subs() - Offer sub-channels of an open primary [any]
- * @num: how many, indices 1..@num; a second call only adds what is missing
+ * @primary: open channel
+ * @num:     how many, with indices 1..@num; a second call only adds the missing ones
  */
 void kvmb_chan_offer_subs(struct kvmb_chan *primary, u16 num);
 
@@ -117,11 +148,21 @@ void kvmb_chan_offer_subs(struct kvmb_chan *primary, u16 num);
  * @ch: channel that the list was made for
  * @id: the guest's handle, hostile
  *
- * Return: the list, pages valid until kvmb_gpadl_put(); a teardown asked meanwhile is
- * answered only then. NULL when there is no such complete list for this channel.
+ * Return: the list; its pages stay valid until kvmb_gpadl_put(), which also answers a teardown
+ * that was requested meanwhile. NULL when this channel has no complete list of that handle.
  */
 struct kvmb_gpadl *kvmb_gpadl_get(struct kvmb_chan *ch, u32 id);
-void kvmb_gpadl_put(struct kvmb_bus *bus, struct kvmb_gpadl *g); /* NULL is fine */
+
+/** kvmb_gpadl_put() - Drop a reference; NULL is fine. [any] */
+void kvmb_gpadl_put(struct kvmb_bus *bus, struct kvmb_gpadl *g);
+
+/**
+ * kvmb_gpadl_gfns() - The frames of a page list [any, with a reference]
+ * @g:   the list
+ * @num: set to the number of frames
+ *
+ * Return: gfns[num], each checked to be RAM; valid as long as the reference.
+ */
 const u64 *kvmb_gpadl_gfns(const struct kvmb_gpadl *g, u32 *num);
 
 #endif

@@ -8,14 +8,14 @@
 
 struct kvmb_worker { /* embed it; all but stop and kick on one thread */
 	pthread_t thread;
-	int stop_fd;  /* eventfd, readable when the worker should finish, or was kicked; from init to fini */
+	int stop_fd;  /* eventfd: readable when stopped or kicked; valid from init to fini */
 	int stopping; /* atomic: set by kvmb_worker_stop() */
 	void (*run)(void *arg);
 	void *arg;
 	bool started;
 };
 
-/** kvmb_worker_init() - Make stop_fd: from here on the worker may be kicked. Return: 0 or -errno. */
+/** kvmb_worker_init() - Make stop_fd; the worker may be kicked from now on. Return: 0 or -errno. */
 int kvmb_worker_init(struct kvmb_worker *w);
 
 /**
@@ -29,13 +29,17 @@ int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void 
 /** kvmb_worker_stop() - Set stopping and make stop_fd readable; does not wait. Any thread. */
 void kvmb_worker_stop(struct kvmb_worker *w);
 
-/** kvmb_worker_kick() - Make stop_fd readable: there is news. Any thread, between init and fini. */
+/** kvmb_worker_kick() - Wake the worker: stop_fd gets readable. Any thread, from init to fini. */
 void kvmb_worker_kick(struct kvmb_worker *w);
 
 /** kvmb_worker_join() - Wait until run() has returned. The worker may still be kicked. */
 void kvmb_worker_join(struct kvmb_worker *w);
 
-/** kvmb_worker_fini() - Release what init made. Nobody can kick any more: its number may soon be another's. */
+/**
+ * kvmb_worker_fini() - Close stop_fd
+ *
+ * Nobody may kick the worker any more: the descriptor's number may soon mean another file.
+ */
 void kvmb_worker_fini(struct kvmb_worker *w);
 
 #endif

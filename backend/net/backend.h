@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where a NIC's frames go: a tap, passt, nowhere, or a test's double.
+ * The other side of a NIC: a tap, passt, nothing, or a test's double.
  *
  * DOC: Theory of operation
  *
- * A backend has one or more queues, each with a descriptor, and each used by one thread at a
- * time. Frames go out in batches: send() takes them one by one, commit() makes sure that all
- * of them have left the guest's memory, and only then are they completed to the guest. A
- * backend with `vnet` speaks virtio-net headers: marks for checksums and segments pass through
- * it both ways, and set_offload() says which the guest can take. Others get plain frames.
+ * A backend has one or more queues. Each has a descriptor and is used by one thread at a time.
+ * Frames go out in batches: send() takes them one by one; commit() returns when all of them
+ * have left the guest's memory, and only then are they completed to the guest. A backend with
+ * `vnet` speaks virtio-net headers, which carry checksum and segmentation offloads in both
+ * directions; set_offload() says which of them the guest can take. Other backends get plain
+ * frames.
  */
 #ifndef KVMB_NET_BACKEND_H
 #define KVMB_NET_BACKEND_H
@@ -25,10 +26,10 @@
 struct kvmb_loop;
 struct kvmb_net_backend;
 
-enum kvmb_net_backend_news { /* of one that is a program */
-	KVMB_BACKEND_READY,   /* it may be used; after revive(): ask again */
-	KVMB_BACKEND_ENDED,   /* the one in use, or that had to end before another; after revive(): ask again */
-	KVMB_BACKEND_REFUSED, /* it does not start: problem says why; ask later */
+enum kvmb_net_backend_news { /* from a backend that is a program */
+	KVMB_BACKEND_READY,   /* it may be used; after revive(): call revive() again */
+	KVMB_BACKEND_ENDED,   /* it ended, or its predecessor did: call revive() again */
+	KVMB_BACKEND_REFUSED, /* it does not start, problem says why: call revive() later */
 };
 
 struct kvmb_net_backend_ops {
@@ -42,7 +43,7 @@ struct kvmb_net_backend_ops {
 	int (*send)(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
 		    struct iovec *iov, int num, size_t len);
 	/*
-	 * Let go of all that was taken. Return: 0; -EAGAIN when some of it waits in the backend's
+	 * Release all frames that were taken. Return: 0; -EAGAIN when some wait in the backend's
 	 * own memory: call again when fd[q] is writable, and send nothing until then; -EPIPE.
 	 */
 	int (*commit)(struct kvmb_net_backend *b, unsigned int q);
@@ -53,18 +54,20 @@ struct kvmb_net_backend_ops {
 	 */
 	ssize_t (*recv)(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
 			struct iovec *iov, int num);
-	/* From here on all may be NULL. */
+	/* The following may be NULL. */
 	void (*set_queue)(struct kvmb_net_backend *b, unsigned int q, bool on); /* in use or not */
 	void (*set_offload)(struct kvmb_net_backend *b, bool csum, bool tso4, bool tso6);
 	int (*set_mac)(struct kvmb_net_backend *b, const uint8_t *mac);
 	int (*set_mtu)(struct kvmb_net_backend *b, uint32_t mtu);
 	/*
-	 * After -EPIPE: begin anew, without waiting. Return: 0: there are new descriptors; -EINPROGRESS: there
-	 * will be news; another -errno: ask again later. Bus thread, with every queue's lock.
+	 * After -EPIPE: start again, without waiting. Return: 0: there are new descriptors;
+	 * -EINPROGRESS: there will be news; another -errno: try again later. Bus thread, with every
+	 * queue's lock.
 	 */
 	int (*revive)(struct kvmb_net_backend *b);
-	/* From now on @news is told, on the bus thread; NULL = nobody. It may destroy the backend. */
-	void (*attach)(struct kvmb_net_backend *b, void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg);
+	/* Call @news on the bus thread from now on; NULL = nobody. It may destroy the backend. */
+	void (*attach)(struct kvmb_net_backend *b,
+		       void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg);
 	void (*destroy)(struct kvmb_net_backend *b);
 };
 
@@ -76,63 +79,84 @@ struct kvmb_net_backend { /* embed it */
 	uint32_t mtu;		       /* of the host's side, 0 = any */
 	unsigned int num_queues;       /* >= 1 */
 	char detail[64];	       /* "tap0", for humans */
-	char problem[KVMB_NET_WHY];    /* why it is not there, as far as that is known; bus thread */
+	char problem[KVMB_NET_WHY];    /* why it is gone, if that is known; bus thread */
 	int fd[KVMB_NET_MAX_QUEUES];   /* fd[num_queues], readable when a frame waits; -1 = never */
 };
 
 /**
  * kvmb_net_tap_open() - Attach to an existing tap interface
  * @ifname:     its name
- * @num_queues: wanted, 0 = as many as @max if the interface has several, else 1
- * @max:        most queues of use
+ * @num_queues: wanted, 0 = as many as @max if the interface is multi-queue, else 1
+ * @max:        most queues that the NIC can use
  * @why:        why[KVMB_NET_WHY], on failure one phrase for the user
- * Return: the backend, NULL on failure.
+ *
+ * Return: the backend; NULL on failure. Context: any thread, may sleep.
  */
 struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_queues,
 					   unsigned int max, char *why);
 
 /**
- * kvmb_net_tap_fds() - Queues that somebody else opened: taps, or anything that takes and gives a frame a call
- * @fds: fds[num], non-blocking, owned from now on; a virtio-net header comes before each frame
- * Never NULL.
+ * kvmb_net_tap_fds() - Use queues that the caller has opened
+ * @fds: fds[num], non-blocking, owned from now on: taps, or anything that moves one frame per
+ *       call, with a virtio-net header before each
+ * @num: queues
+ *
+ * Return: never NULL.
  */
 struct kvmb_net_backend *kvmb_net_tap_fds(const int *fds, unsigned int num);
 
-/** kvmb_net_macvtap_open() - Attach to an existing macvtap interface; else as above. */
+/** kvmb_net_macvtap_open() - Attach to an existing macvtap interface; as kvmb_net_tap_open(). */
 struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int num_queues,
 					       unsigned int max, char *why);
 
 /**
- * kvmb_net_bridge_open() - Make a tap and attach it to a bridge, both undone by the end
- * @bridge: existing bridge
- * @mtu:    of the tap, 0 = the bridge's
+ * kvmb_net_bridge_open() - Make a tap and attach it to a bridge; destroy() undoes both
+ * @bridge:     existing bridge
+ * @num_queues: as kvmb_net_tap_open()
+ * @max:        likewise
+ * @mtu:        of the tap, 0 = the bridge's
+ * @why:        why[KVMB_NET_WHY], on failure one phrase for the user
+ *
+ * Return: the backend; NULL on failure.
  */
 struct kvmb_net_backend *kvmb_net_bridge_open(const char *bridge, unsigned int num_queues,
 					      unsigned int max, uint32_t mtu, char *why);
 
 struct kvmb_passt_spec {
-	const char *const *forwards; /* forwards[num_forwards]: "[tcp:|udp:][ADDRESS/]HOST_PORT:GUEST_PORT", checked */
+	/* forwards[num_forwards]: "[tcp:|udp:][ADDRESS/]HOST_PORT:GUEST_PORT", checked */
+	const char *const *forwards;
 	unsigned int num_forwards;
 	uint32_t mtu;		     /* announced to the guest */
-	unsigned int ready_ms;	     /* until it must be ready, 0 = ten seconds */
+	unsigned int ready_ms;	     /* time to get ready, 0 = ten seconds */
 };
 
 /**
  * kvmb_net_passt_open() - Start passt, unprivileged user-mode networking
  * @spec: copied
- * @loop: of the bus thread, which is the caller's: passt ends with the thread that started it
+ * @loop: of the bus thread, which is the caller
+ * @why:  why[KVMB_NET_WHY], on failure one phrase for the user
  *
- * It is not ready when this returns: attach() and wait for the news, or kvmb_net_passt_wait().
+ * passt is not ready when this returns: attach() and wait for the news, or call
+ * kvmb_net_passt_wait().
+ *
+ * Return: the backend; NULL on failure.
  */
-struct kvmb_net_backend *kvmb_net_passt_open(const struct kvmb_passt_spec *spec, struct kvmb_loop *loop, char *why);
+struct kvmb_net_backend *kvmb_net_passt_open(const struct kvmb_passt_spec *spec,
+					     struct kvmb_loop *loop, char *why);
 
-/** kvmb_net_passt_wait() - Before the loop runs: wait until it is ready. Return: 0 or -errno with @why. */
+/**
+ * kvmb_net_passt_wait() - Wait until passt is ready
+ * @b:   of kvmb_net_passt_open()
+ * @why: why[KVMB_NET_WHY], on failure one phrase for the user
+ *
+ * Return: 0 or -errno. Context: before the loop runs.
+ */
 int kvmb_net_passt_wait(struct kvmb_net_backend *b, char *why);
 
-/** kvmb_net_none_open() - A cable that leads nowhere. Never NULL. */
+/** kvmb_net_none_open() - A NIC that is connected to nothing. Return: never NULL. */
 struct kvmb_net_backend *kvmb_net_none_open(void);
 
-/** kvmb_net_stream_open() - Frames over a connected stream socket, passt's framing; owns @fd. */
+/** kvmb_net_stream_open() - Frames over a connected stream socket in passt's framing; owns @fd. */
 struct kvmb_net_backend *kvmb_net_stream_open(int fd);
 
 #endif

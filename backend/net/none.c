@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A cable that leads nowhere: everything sent vanishes, nothing arrives. */
+/* The backend of `--nic none`: drops what is sent, receives nothing. */
 #include "backend/net/backend.h"
 
 #include <errno.h>

@@ -4,17 +4,19 @@
  *
  * DOC: Theory of operation
  *
- * passt is ready when it has written its process id, which it does when it has bound its ports and is
- * about to serve (--pid); lib/child.h looks after it. Its connections are lost with it, as with a router
- * that restarts; it gives the guest the same address again, because it takes the host's.
+ * passt writes its process id (--pid) when it has bound its ports and is about to serve: that is
+ * how we know that it is ready. lib/child.h supervises it. When passt dies, its connections are
+ * lost, as when a router restarts. The guest gets the same address again, because passt uses the
+ * host's.
  *
- * revive() never waits. It is asked again and again, and each time does the next step there is: drop the
- * socket, tell an old passt to end, start a new one, take the new one's socket into use. The news in
- * between come from the child.
+ * revive() never waits. The caller repeats it, and each call does the next step: drop the
+ * socket, ask an old passt to end, start a new one, use the new socket. The child reports when
+ * the next step is possible.
  *
- * A port of this host is tried before passt starts: passt (2023-03) is content with one of IPv4 and IPv6,
- * and where it does say that it could not bind, it does not say why. Both have the same rights: it is
- * started by the same user, and binds before it gives up root's.
+ * We try to bind a forwarded port ourselves before passt starts. passt (2023-03) is content if
+ * either IPv4 or IPv6 works, and when it reports that it could not bind, it does not say why.
+ * passt has the same rights as we have: the same user starts it, and it binds before it drops
+ * root's privileges.
  *
  * Source: passt(1), options --fd, --pid, -t, -u.
  */

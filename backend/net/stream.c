@@ -4,10 +4,11 @@
  *
  * DOC: Theory of operation
  *
- * Frames out are collected as iovecs over guest memory and leave with one system call. A
- * stream may take half of them: the rest is kept in a buffer of our own and goes first.
- * Incoming bytes are read in large pieces, so that one system call brings many frames; from
- * there they are copied once more, which costs less than a call per frame to learn its length.
+ * Outgoing frames are collected as iovecs over guest memory and sent with one system call. If
+ * the socket takes only a part, the rest is copied to a buffer of our own and sent first the
+ * next time. Incoming bytes are read in large pieces, so that one system call brings many
+ * frames. They are then copied once more, which is cheaper than a call per frame to learn its
+ * length.
  *
  * Source: passt(1); qemu's "-netdev stream" has the same framing.
  */

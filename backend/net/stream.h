@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Frames over a stream socket; backends on one embed this. Shared by net/ alone. */
+/* Frames over a stream socket; passt's backend embeds this. Used by backend/net alone. */
 #ifndef KVMB_NET_BACKEND_STREAM_H
 #define KVMB_NET_BACKEND_STREAM_H
 
@@ -22,10 +22,12 @@ struct kvmb_stream { /* the queue's worker, and the bus thread with the queue's 
 	size_t skip; /* bytes of an oversized frame still to be thrown away */
 };
 
-/* As in struct kvmb_net_backend_ops. */
+/** kvmb_stream_send() - The operation send of struct kvmb_net_backend_ops. */
 int kvmb_stream_send(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
 		     struct iovec *iov, int num, size_t len);
+/** kvmb_stream_commit() - The operation commit of struct kvmb_net_backend_ops. */
 int kvmb_stream_commit(struct kvmb_net_backend *b, unsigned int q);
+/** kvmb_stream_recv() - The operation recv of struct kvmb_net_backend_ops. */
 ssize_t kvmb_stream_recv(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
 			 struct iovec *iov, int num);
 

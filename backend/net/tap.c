@@ -4,13 +4,13 @@
  *
  * DOC: Theory of operation
  *
- * Every frame is one read or write with a virtio-net header in front, straight from or to guest
- * memory; the kernel copies it once. With the header, frames of up to 64 KiB pass uncut: the
- * sending side's stack has segmentation left to do only where a real wire begins.
+ * Each frame is one read or write, with a virtio-net header in front, directly to or from guest
+ * memory; the kernel copies it once. Thanks to the header, frames of up to 64 KiB stay whole:
+ * they are segmented only where they leave through real hardware.
  *
- * A queue is one more descriptor of the same interface. Those that the guest does not use are
- * detached, so that the kernel gives them no frames; it sends a flow's frames to the queue that
- * the flow's answers come from.
+ * A queue is another descriptor of the same interface. Queues that the guest does not use are
+ * detached, so that the kernel gives them no frames. The kernel sends a flow's frames to the
+ * queue that the flow's answers came from.
  *
  * Limits: one system call a frame. An io_uring would carry several per call, but a call is a
  * twentieth of what the kernel does for a frame; large frames are what saves calls here.

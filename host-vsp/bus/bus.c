@@ -4,19 +4,19 @@
  *
  * DOC: Theory of operation
  *
- * kvmb_bus_post() runs on a vCPU's thread: it copies the message into a bounded queue
- * and answers the hypercall. Everything else runs on the bus thread, one message at a
- * time, so the control path has no races to think about. What the guest floods fills
- * the queue and is answered KVMB_HV_STATUS_INSUFFICIENT_BUFFERS, on which guests retry.
+ * kvmb_bus_post() runs on a vCPU's thread: it copies the message into a bounded queue and
+ * answers the hypercall. Everything else runs on the bus thread, one message at a time, so
+ * there are no races in the control path. When a guest floods the queue, its posts are answered
+ * with KVMB_HV_STATUS_INSUFFICIENT_BUFFERS, and guests retry on that. A guest that posts without
+ * end gets its share of each turn of the bus thread, and no more.
  *
- * A guest that posts without end has a turn's share of the bus thread, not all of it.
- *
- * Answers queue until the message slot of the connection's VP takes them, in order.
- * While that queue is long no input is processed: a guest that never reads costs a
+ * Answers are queued in order until the message slot of the connection's VP is free. While
+ * that queue is long, no input is processed: a guest that never reads its messages costs a
  * bounded amount of memory.
  *
- * Disconnecting is asynchronous, because providers finish their I/O first. Input waits
- * until the last channel is at rest; then the reason for it is served.
+ * Disconnecting is asynchronous, because providers finish their I/O first. Input waits until
+ * the last channel is at rest. Then the reason for disconnecting is served: UNLOAD, another
+ * contact, or a reset.
  */
 #include "host-vsp/bus/bus_priv.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The VMBus server's public face: create, offer, revoke, feed a message, reset. */
+/* The VMBus server: create it, offer and revoke devices, feed it messages, reset it. */
 #ifndef KVMB_BUS_H
 #define KVMB_BUS_H
 
@@ -10,7 +10,7 @@ struct kvmb_bus_config {
 	struct kvmb_loop *loop; /* the bus thread is the thread that runs it */
 	struct kvmb_vmm *vmm;
 	u32 max_version;	/* KVMB_VERSION_*; newer ones are refused */
-	const char *who;	/* log prefix, borrowed for good */
+	const char *who;	/* log prefix; must outlive the bus */
 };
 
 struct kvmb_bus_stats { /* bus thread */
@@ -22,36 +22,47 @@ struct kvmb_bus_stats { /* bus thread */
 	u64 gpadl_pages;
 };
 
-/** kvmb_bus_create() - An empty bus, nobody connected. Never NULL. */
+/** kvmb_bus_create() - Make a bus without devices, disconnected. Return: never NULL. */
 struct kvmb_bus *kvmb_bus_create(const struct kvmb_bus_config *cfg);
 
 /**
  * kvmb_bus_destroy() - Free the bus and all channels
  *
- * Only after kvmb_bus_reset() has reported done, or when the guest never connected.
+ * Only after kvmb_bus_reset() has called its function, or if the guest never connected. NULL is fine.
  */
 void kvmb_bus_destroy(struct kvmb_bus *bus);
 
 /**
- * kvmb_bus_offer() - Add a device; the guest is told at once if it has asked for offers
- * @offer: copied; what it points to is borrowed for good
+ * kvmb_bus_offer() - Add a device; offer it at once if the guest has asked for offers
+ * @bus:   the bus
+ * @offer: copied; what it points to must outlive the bus
+ * @out:   set to the primary channel on success; may be NULL
  *
- * Return: 0; -EEXIST when a device of the same type and instance is there. A device for which
- * no relid is free is logged and stays hidden until the guest connects again. Context: bus thread, or before the VM runs.
+ * If no relid is free, the device is logged and stays hidden until the guest connects again.
+ *
+ * Return: 0; -EEXIST when there is a device of the same type and instance.
+ * Context: bus thread, or before the VM runs.
  */
 int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct kvmb_chan **out);
 
-/** kvmb_bus_revoke() - Take a device away: rescind it and its sub-channels. Bus thread. */
+/**
+ * kvmb_bus_revoke() - Take a device away: rescind it and its sub-channels
+ * @primary: freed when the guest has released it, after released() of its ops
+ *
+ * Returns at once. The guest is told when the provider is off the rings. Context: bus thread.
+ */
 void kvmb_bus_revoke(struct kvmb_chan *primary);
 
 /**
- * kvmb_bus_post() - A message of the guest (HvPostMessage)
+ * kvmb_bus_post() - Queue a message of the guest (HvPostMessage)
+ * @bus:     the bus
  * @conn_id: connection the guest posted to
  * @type:    message type of the hypercall input
  * @payload: private copy
  * @len:     bytes, as the guest said
  *
- * Return: hypercall status KVMB_HV_STATUS_*. Context: any thread, does not block.
+ * Return: hypercall status KVMB_HV_STATUS_*; INSUFFICIENT_BUFFERS when the queue is full.
+ * Context: any thread, does not block. Trust: all arguments are guest-controlled.
  */
 u16 kvmb_bus_post(struct kvmb_bus *bus, u32 conn_id, u32 type, const void *payload, u32 len);
 
@@ -59,11 +70,16 @@ u16 kvmb_bus_post(struct kvmb_bus *bus, u32 conn_id, u32 type, const void *paylo
 void kvmb_bus_message_acked(struct kvmb_bus *bus);
 
 /**
- * kvmb_bus_reset() - The VM is reset or ends: forget the guest
+ * kvmb_bus_reset() - Forget the guest, because the VM is reset or ends
+ * @bus:  the bus
  * @done: called on the bus thread when no provider touches guest memory any more
+ * @arg:  of @done
+ *
+ * Context: bus thread; @done may be called before this returns.
  */
 void kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg);
 
+/** kvmb_bus_get_stats() - Copy the bus's counters to @st. Bus thread. */
 void kvmb_bus_get_stats(struct kvmb_bus *bus, struct kvmb_bus_stats *st);
 
 /** kvmb_bus_state_name() - For info: "disconnected", "connected", "offered", ... */

@@ -16,11 +16,11 @@
 /*
  * The connection.
  *
- * DISCONNECTED: nobody speaks. Operations: INITIATE_CONTACT -> CONNECTED.
- * CONNECTED: version agreed. Operations: REQUEST_OFFERS -> OFFERED.
- * OFFERED: relids are out. A second REQUEST_OFFERS is refused.
- * DISCONNECTING: channels are closing, what comes after is in bus->after. Caveats: no
- *   message is processed meanwhile (they wait in the queue), nothing is sent.
+ * DISCONNECTED: no guest. Operations: INITIATE_CONTACT -> CONNECTED.
+ * CONNECTED: the version is agreed. Operations: REQUEST_OFFERS -> OFFERED.
+ * OFFERED: the guest knows the relids. Caveats: a second REQUEST_OFFERS is refused.
+ * DISCONNECTING: channels are closing; bus->after says what follows. Caveats: messages wait in
+ *   the queue, and nothing is sent.
  */
 enum kvmb_conn_state {
 	KVMB_CONN_DISCONNECTED,
@@ -33,7 +33,7 @@ enum kvmb_conn_state {
 enum kvmb_after_disconnect {
 	KVMB_AFTER_NOTHING,
 	KVMB_AFTER_UNLOAD,  /* answer UNLOAD_RESPONSE */
-	KVMB_AFTER_CONTACT, /* process bus->contact afresh */
+	KVMB_AFTER_CONTACT, /* process bus->contact */
 	KVMB_AFTER_RESET,   /* call bus->reset_done */
 };
 
@@ -43,11 +43,11 @@ enum kvmb_after_disconnect {
  * HIDDEN: not offered to this connection; no relid.
  * OFFERED: the guest may open it.
  * OPEN: the provider owns the rings.
- * CLOSING: the guest closed it, the provider is still on the rings. Caveats: the ring's
- *   page list stays referenced, so its teardown is answered later; OPEN is refused.
- * REVOKING: to be rescinded when the provider is off the rings: a guest frees its rings and
- *   buffers after a rescind without asking (Linux vmbus_teardown_gpadl()).
- * REVOKED: rescinded, the provider is off. Waits for RELID_RELEASED.
+ * CLOSING: the guest closed it, but the provider still uses the rings. Caveats: the ring's page
+ *   list stays referenced, so its teardown is answered later; OPEN is refused.
+ * REVOKING: will be rescinded when the provider is off the rings, because a guest frees its
+ *   rings and buffers after a rescind without asking (docs/protocol.md#3.17).
+ * REVOKED: rescinded, and the provider is off. Waits for RELID_RELEASED.
  * RELEASING: the guest released the relid before the provider was off the rings.
  */
 enum kvmb_chan_state {
@@ -77,8 +77,8 @@ struct kvmb_chan {
 	struct kvmb_chan_io io;	/* the provider's from open() to kvmb_chan_closed() */
 	int io_done;		/* atomic: kvmb_chan_closed() was called */
 	int failed;		/* atomic: the guest broke the protocol */
-	u16 subs_wanted;	/* by the provider, since the open; under bus->lock; offered on the bus thread */
-	bool going;		/* revoked for good: freed when the guest has let go */
+	u16 subs_wanted;	/* by the provider, since the open; under bus->lock */
+	bool going;		/* revoked: freed when the guest has released it */
 
 	pthread_mutex_t target_lock; /* guards the next two against MODIFY during a signal */
 	u32 target_vp;

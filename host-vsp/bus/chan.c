@@ -2,8 +2,8 @@
 /*
  * Channels: offer, open, close, modify, rescind, release.
  *
- * The states and who may do what in them: bus_priv.h. Everything here is the bus thread's; what a provider
- * calls from a thread of its own is in chan_io.c.
+ * bus_priv.h describes the states. Everything here runs on the bus thread; what a provider may
+ * call from its own thread is in chan_io.c.
  */
 #include "host-vsp/bus/bus_priv.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Channels as their providers see them: what may be called from any thread. */
+/* Channels as providers see them: functions that may be called from any thread. */
 #include "host-vsp/bus/bus_priv.h"
 
 struct kvmb_chan_io *kvmb_chan_io(struct kvmb_chan *ch)

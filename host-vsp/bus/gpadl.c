@@ -2,13 +2,13 @@
 /*
  * Page lists (GPADLs): assembly from header and bodies, references, teardown.
  *
- * A list is promised by its header and complete when the last frame number has
- * arrived; each is checked to be RAM on arrival. Everything that users hold is
- * counted: a teardown is answered only when the count is zero, so a guest that gets
- * its answer may reuse the pages.
+ * A header announces a list; the list is complete when its last frame number has arrived.
+ * Each number is checked to be RAM when it arrives. Lists are reference-counted, and a teardown
+ * is answered only when the count is zero, so that the guest may reuse the pages after the
+ * answer.
  *
- * Limits: one range a list, page-aligned, as Linux and Windows make them; at most
- * KVMB_GPADL_MAX_COUNT lists and KVMB_GPADL_MAX_TOTAL_PAGES frames, promised or not.
+ * Limits: one page-aligned range per list, as Linux and Windows make them. At most
+ * KVMB_GPADL_MAX_COUNT lists and KVMB_GPADL_MAX_TOTAL_PAGES frames, complete or announced.
  */
 #include "host-vsp/bus/bus_priv.h"
 
