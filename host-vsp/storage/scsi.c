@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The table of SCSI commands and what all of them share: unit attentions, readiness,
- * write protection, sense.
+ * The table of SCSI commands, and the checks that all of them share: unit attentions,
+ * readiness, write protection, sense.
  */
 #include "host-vsp/storage/scsi.h"
 

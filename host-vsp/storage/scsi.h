@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The SCSI target: one command in, a decision out. Used by storage/ and its tests.
+ * The SCSI target: takes one command and decides what to do. Used by storage/ and its tests.
  *
  * DOC: Theory of operation
  *
- * A logical unit (struct kvmb_unit) is a disk or a DVD drive. kvmb_scsi_execute() looks the
- * operation up in one table, which says who has it, whether it writes, and how long its
- * command block is; the same table answers REPORT SUPPORTED OPERATION CODES, and refuses
- * every writing command of a read-only disk, so that none can be forgotten. Commands that
- * need no data transfer are finished on return; for the others cmd->io says what is left.
+ * A logical unit (struct kvmb_unit) is a disk or a DVD drive. kvmb_scsi_execute() looks up the
+ * operation in one table, which says which units support it, whether it writes, and how long its
+ * command block is. The same table answers REPORT SUPPORTED OPERATION CODES, and makes a
+ * read-only disk refuse every command that writes, so none can be forgotten. Commands without
+ * data transfer are complete on return; for the others cmd->io says what remains to be done.
  *
  * Nothing here reads guest memory: command block and parameter list are private copies.
  *
- * Sources: SPC-3 and SPC-4, SBC-3, MMC-6; docs/protocol.md#5.5 to #5.8 for what
- * stock guests ask.
+ * Sources: SPC-3 and SPC-4, SBC-3, MMC-6; docs/protocol.md#5.5 to #5.8 for what stock guests
+ * send.
  */
 #ifndef KVMB_SCSI_H
 #define KVMB_SCSI_H
@@ -45,7 +45,7 @@
 #define SENSE_ABORTED 0x0b
 #define SENSE_MISCOMPARE 0x0e
 
-/* Unit attentions, as bits of kvmb_unit.ua; the lowest is told first. */
+/* Unit attentions, as bits of kvmb_unit.ua; the lowest is reported first. */
 enum kvmb_ua {
 	KVMB_UA_RESET,		/* 29/02 SCSI bus reset occurred */
 	KVMB_UA_MEDIUM,		/* 28/00 medium may have changed */
@@ -62,7 +62,7 @@ enum kvmb_media_event { /* MMC-6 table "Media Status Event Format": event codes 
 	KVMB_MEDIA_REMOVED = 3,
 };
 
-struct kvmb_reservation { /* of the one initiator there is: the guest */
+struct kvmb_reservation { /* there is one initiator: the guest */
 	bool registered, held;
 	u64 key;
 	u8 type;	/* SPC-4 table "Persistent reservation type codes" */
@@ -74,8 +74,8 @@ struct kvmb_unit {
 	struct kvmb_disk *disk; /* atomic; a DVD drive without medium: NULL */
 	u32 ua;			/* atomic, 1 << enum kvmb_ua */
 	int wce;		/* atomic: the guest may cache writes until it flushes */
-	int prevent;		/* atomic: the guest does not want the medium taken away */
-	int tray_open;		/* atomic: the guest ejected; what is inside goes soon */
+	int prevent;		/* atomic: the guest has locked the medium in the drive */
+	int tray_open;		/* atomic: the guest ejected; the medium is removed soon */
 	int media_event;	/* atomic, enum kvmb_media_event */
 	pthread_mutex_t lock;	/* guards the reservation */
 	struct kvmb_reservation pr;
@@ -94,17 +94,17 @@ struct kvmb_scsi_cmd {
 	const u8 *cdb;	  /* cdb[16], private copy, zero-padded */
 	u32 cdb_len;
 	u32 buffer;	  /* bytes of the guest's data buffer */
-	bool to_device;	  /* the guest says the buffer holds data for us */
+	bool to_device;	  /* the guest says that the buffer holds data for us */
 	bool from_device;
 	const u8 *param;  /* param[param_len], private copy; see kvmb_scsi_param_len() */
 	u32 param_len;
 
 	u8 status;	  /* KVMB_SCSI_STATUS_* */
 	u8 sense[KVMB_SCSI_SENSE_LEN];
-	struct kvmb_disk *disk; /* that io is for; read once from the unit */
+	struct kvmb_disk *disk; /* target of io; read once from the unit */
 	enum kvmb_io io;
 	bool fua;	  /* with WRITE, SAME, ZERO: on stable storage before the answer */
-	bool eject;	  /* the guest wants the medium out */
+	bool eject;	  /* the guest wants the medium removed */
 	u64 offset;	  /* bytes; READ, WRITE, VERIFY, SAME */
 	u64 length;	  /* bytes; READ, WRITE and VERIFY: <= buffer */
 	u32 num_extents;  /* with ZERO */
@@ -113,23 +113,31 @@ struct kvmb_scsi_cmd {
 	u8 data[KVMB_SCSI_DATA_MAX];
 };
 
-/** kvmb_unit_init() - A unit with @d, which is not owned; NULL for an empty DVD drive. */
+/**
+ * kvmb_unit_init() - Prepare a unit
+ * @u:   zeroed or garbage
+ * @dvd: a DVD drive, else a disk
+ * @d:   borrowed until kvmb_unit_fini(); NULL for an empty drive
+ */
 void kvmb_unit_init(struct kvmb_unit *u, bool dvd, struct kvmb_disk *d);
+
+/** kvmb_unit_fini() - Undo kvmb_unit_init(); no command is running any more. */
 void kvmb_unit_fini(struct kvmb_unit *u);
 
-/** kvmb_unit_attention() - Tell the guest at its next command. Any thread. */
+/** kvmb_unit_attention() - Report @what as a unit attention at the next command. Any thread. */
 void kvmb_unit_attention(struct kvmb_unit *u, enum kvmb_ua what);
 
 /**
- * kvmb_scsi_param_len() - How much of the data buffer a command wants as its parameter list
- * @cdb: zero-padded
+ * kvmb_scsi_param_len() - How many bytes of the data buffer are a command's parameter list
+ * @cdb: cdb[16], zero-padded
+ *
  * Return: bytes, at most KVMB_SCSI_PARAM_MAX; 0 for commands without one.
  */
 u32 kvmb_scsi_param_len(const u8 *cdb);
 
 /**
- * kvmb_scsi_execute() - Decide one command
- * @u:   the unit; NULL for an absent one, which answers INQUIRY alone
+ * kvmb_scsi_execute() - Check and decide one command
+ * @u:   the unit; NULL for an absent one, which answers only INQUIRY
  * @cmd: in: the fields before status; out: the rest
  *
  * Context: any worker; takes u->lock for reservations. Trust: command block and parameter

@@ -2,9 +2,8 @@
 /*
  * SCSI commands on blocks: capacity, read, write, flush, verify, unmap, write same.
  *
- * Every length is checked three ways before anything moves: against the medium, against the
- * guest's buffer, and against the direction that the guest gave. A disagreement is an error,
- * never a short success.
+ * Every length is checked against the medium, the guest's buffer and the direction that the
+ * guest gave, before any data moves. A mismatch is an error, never a short success.
  *
  * Sources: SBC-3.
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A DVD-ROM drive: what MMC has beyond a disk's commands.
+ * A DVD-ROM drive: the commands that MMC adds to those of a disk.
  *
- * One finished session with one data track that fills the medium. A medium of up to 80
- * minutes' worth of sectors says that it is a CD-ROM, a larger one that it is a DVD-ROM.
+ * A medium has one finished session with one data track that fills it. A medium of up to 80
+ * minutes of sectors reports itself as a CD-ROM, a larger one as a DVD-ROM.
  *
  * Sources: MMC-6 (READ TOC, GET CONFIGURATION, GET EVENT STATUS NOTIFICATION, READ DISC and
  * TRACK INFORMATION, READ DISC STRUCTURE, MECHANISM STATUS, mode page 2A).

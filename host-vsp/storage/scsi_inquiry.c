@@ -2,8 +2,8 @@
 /*
  * INQUIRY with its pages of vital product data, and mode pages.
  *
- * A disk says of itself: SPC-3, non-rotating, 4096-byte physical blocks. VPD B2 is only
- * announced where the backend can give space back.
+ * A disk reports SPC-3, non-rotating, 4096-byte physical blocks. VPD page B2 is only listed if
+ * the backend can give space back.
  *
  * Sources: SPC-3 (INQUIRY, VPD 00 80 83, MODE SENSE and SELECT, pages 0A and 1C), SBC-3
  * (VPD B0 B1 B2, pages 01 and 08).

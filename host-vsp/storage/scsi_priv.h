@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Shared by the scsi_*.c files alone: big-endian fields, answers, handlers by room. */
+/* Private to the scsi_*.c files: big-endian fields, answers, the handlers of commands. */
 #ifndef KVMB_SCSI_PRIV_H
 #define KVMB_SCSI_PRIV_H
 
@@ -56,7 +56,7 @@ static inline u32 clamp32(u64 v)
 	return v > 0xffffffff ? 0xffffffff : (u32)v;
 }
 
-/* Data of @len bytes stands in data[]; the guest gets what its allocation length allows. */
+/* data[@len] is the answer; the guest gets as much as its allocation length allows. */
 static inline void give(struct kvmb_scsi_cmd *cmd, u32 len, u32 alloc)
 {
 	kvmb_assert(len <= sizeof(cmd->data)); /* every answer comes through here */
@@ -80,7 +80,7 @@ static inline void param_too_short(struct kvmb_scsi_cmd *cmd)
 
 typedef void scsi_fn(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd);
 
-/* scsi_inquiry.c: who am I. @u and @d may be NULL in kvmb_scsi_inquiry() alone. */
+/* scsi_inquiry.c: identity and modes. Only in kvmb_scsi_inquiry() @u and @d may be NULL. */
 scsi_fn kvmb_scsi_inquiry, kvmb_scsi_mode_sense, kvmb_scsi_mode_select;
 /* scsi_block.c: commands on blocks */
 scsi_fn kvmb_scsi_read_capacity_10, kvmb_scsi_service_action_in, kvmb_scsi_rw, kvmb_scsi_sync_cache,

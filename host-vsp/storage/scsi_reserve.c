@@ -2,10 +2,9 @@
 /*
  * PERSISTENT RESERVE IN and OUT.
  *
- * A unit is seen by one initiator, its guest, so a reservation never keeps anybody out;
- * what counts is that registering, reserving, preempting and reporting answer as the
- * standard says, so that cluster software and its checks run. Nothing survives the end of
- * the VM: PTPL is not offered.
+ * A unit has one initiator, its guest, so a reservation never excludes anybody. But cluster
+ * software and its validation tools must run, so registering, reserving, preempting and
+ * reporting work as the standard says. Nothing survives the end of the VM: PTPL is not offered.
  *
  * Sources: SPC-4, PERSISTENT RESERVE IN and OUT; tables of service actions and types.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The synthetic SCSI controller (storvsp): create, disks come and go, statistics. */
+/* The synthetic SCSI controller (storvsp): create it, attach and detach disks, statistics. */
 #ifndef KVMB_STORAGE_H
 #define KVMB_STORAGE_H
 
@@ -13,73 +13,89 @@
 struct kvmb_storage;
 
 struct kvmb_storage_events { /* called on the bus thread */
-	/* I/O failed and waits for kvmb_storage_retry(): the VM should be paused. */
+	/* I/O has failed and waits for kvmb_storage_retry(): pause the VM. */
 	void (*stopped)(void *arg, struct kvmb_storage *s, unsigned int lun, int err);
-	/* The guest ejected its DVD: kvmb_storage_set_medium(NULL) should follow. */
+	/* The guest has ejected its DVD: call kvmb_storage_set_medium(NULL). */
 	void (*ejected)(void *arg, struct kvmb_storage *s, unsigned int lun);
 };
 
 /**
- * kvmb_storage_create() - A controller without disks
- * @index:        0 .. KVMB_STORAGE_MAX_CONTROLLERS - 1; fixes the instance GUID
- * @max_channels: sub-channels the guest may ask for
+ * kvmb_storage_create() - Make a controller without disks
+ * @index:        0 .. KVMB_STORAGE_MAX_CONTROLLERS - 1; determines the instance GUID
+ * @max_channels: most sub-channels that the guest may ask for
  * @loop:         the bus thread's
- * @ev:           borrowed for good; @arg is handed to it
+ * @ev:           must outlive the controller
+ * @arg:          passed to @ev
+ *
+ * Return: never NULL. Context: bus thread.
  */
 struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
 					 struct kvmb_loop *loop,
 					 const struct kvmb_storage_events *ev, void *arg);
 
-/** kvmb_storage_offer() - Offer the controller on @bus, at once if the guest is there. */
+/** kvmb_storage_offer() - kvmb_bus_offer() the controller on @bus. Return: as that. Bus thread. */
 int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus);
 
-/** kvmb_storage_destroy() - Closes the disks. Only when its channels are at rest. */
+/** kvmb_storage_destroy() - Close the disks and free @s. Only when its channels are at rest. */
 void kvmb_storage_destroy(struct kvmb_storage *s);
 
+/** kvmb_storage_index() - The index that it was created with. Any thread. */
 unsigned int kvmb_storage_index(const struct kvmb_storage *s);
 
 /*
- * Disks come and go while the guest runs. All of these are for the bus thread. A change that
- * takes something away is done when every channel has let go of it; then done() is called,
- * on the bus thread, and gets the disk back, which nobody touches any more.
+ * Disks can be attached and detached while the guest runs, on the bus thread. A change that
+ * takes something away is complete when no channel uses it any more. Then done() is called on
+ * the bus thread and gets the disk back.
  */
 typedef void kvmb_storage_done(void *arg, struct kvmb_disk *d);
 
 /**
- * kvmb_storage_attach() - A unit appears
+ * kvmb_storage_attach() - Add a unit
+ * @s:   the controller
  * @d:   owned by the controller on success; NULL for an empty DVD drive
+ * @dvd: a DVD drive
  * @lun: 0 .. KVMB_STORAGE_MAX_LUNS - 1
- * Return: 0; -EEXIST taken; -EBUSY its predecessor is still going; -ENOSPC beyond the last.
+ *
+ * Return: 0; -EEXIST when @lun is taken; -EBUSY while its predecessor is being detached; -ENOSPC
+ * when @lun is out of range.
  */
 int kvmb_storage_attach(struct kvmb_storage *s, struct kvmb_disk *d, bool dvd, unsigned int lun);
 
-/** kvmb_storage_detach() - A unit goes. Return: 0 and done() will come; -ENOENT. */
+/** kvmb_storage_detach() - Remove a unit. Return: 0: @done will be called; -ENOENT: no unit. */
 int kvmb_storage_detach(struct kvmb_storage *s, unsigned int lun, kvmb_storage_done *done,
 			void *arg);
 
 /**
- * kvmb_storage_set_medium() - Change what is in a DVD drive
- * @d: owned by the controller on success; NULL = nothing
- * Return: 0 and done() will come with the old one (which may be NULL); -ENOENT no such drive.
+ * kvmb_storage_set_medium() - Change the medium of a DVD drive
+ * @s:    the controller
+ * @lun:  of the drive
+ * @d:    owned by the controller on success; NULL = none
+ * @done: gets the old medium, which may be NULL
+ * @arg:  of @done
+ *
+ * Return: 0: @done will be called; -ENOENT: no such drive.
  */
 int kvmb_storage_set_medium(struct kvmb_storage *s, unsigned int lun, struct kvmb_disk *d,
 			    kvmb_storage_done *done, void *arg);
 
-/** kvmb_storage_ask_eject() - Tell the guest that somebody pressed the button. */
+/** kvmb_storage_ask_eject() - Report to the guest that the drive's eject button was pressed. */
 void kvmb_storage_ask_eject(struct kvmb_storage *s, unsigned int lun);
 
-/** kvmb_storage_capacity_changed() - After kvmb_disk_resize(): tell the guest. */
+/** kvmb_storage_capacity_changed() - Report a new size to the guest, after kvmb_disk_resize(). */
 void kvmb_storage_capacity_changed(struct kvmb_storage *s, unsigned int lun);
 
 /**
- * kvmb_storage_set_limits() - Change a disk's limits, for requests that wait as well
- * @iops: operations a second, 0 = no limit, -1 = as it is
- * @bps:  bytes a second, likewise
- * Return: false when there is no disk at @lun. Bus thread.
+ * kvmb_storage_set_limits() - Change a disk's limits, also for requests that already wait
+ * @s:    the controller
+ * @lun:  of the disk
+ * @iops: operations per second, 0 = no limit, -1 = unchanged
+ * @bps:  bytes per second, likewise
+ *
+ * Return: false when there is no disk at @lun. Context: bus thread.
  */
 bool kvmb_storage_set_limits(struct kvmb_storage *s, unsigned int lun, s64 iops, s64 bps);
 
-/** kvmb_storage_retry() - Do again what failed and was held back. */
+/** kvmb_storage_retry() - Retry the requests that failed and were held back. Bus thread. */
 void kvmb_storage_retry(struct kvmb_storage *s);
 
 struct kvmb_unit_info {
@@ -107,17 +123,19 @@ void kvmb_storage_unit_stats(struct kvmb_storage *s, unsigned int lun, struct kv
  * kvmb_latency_us() - A percentile of a histogram
  * @h:        h[KVMB_LATENCY_BUCKETS]
  * @permille: 500 = median
- * Return: microseconds, the upper edge of its bucket (which is at most a quarter wide); 0
- * without a sample.
+ *
+ * Return: microseconds: the upper edge of its bucket, which is at most a quarter wide; 0 without
+ * a sample.
  */
 u64 kvmb_latency_us(const u64 *h, unsigned int permille);
 
 struct kvmb_storage_stats {
 	u64 requests;	/* SRBs taken from the guest */
 	u64 io_submits; /* io_uring_enter() calls */
-	u64 inline_ios; /* reads and writes done on the spot */
+	u64 inline_ios; /* reads and writes done without the io_uring */
 	u32 channels;	/* open now */
 };
+/** kvmb_storage_get_stats() - Copy the controller's counters, over all channels. Bus thread. */
 void kvmb_storage_get_stats(struct kvmb_storage *s, struct kvmb_storage_stats *st);
 
 #endif

@@ -4,19 +4,20 @@
  *
  * DOC: Theory of operation
  *
- * A request on a raw image goes to the kernel, one on any other disk to that disk's thread.
- * Data moves between the image and guest pages by iovec. Three kinds of request have a
- * buffer of their own: VERIFY (the medium is read into it and compared), SAME (one block's
- * content, repeated), and O_DIRECT from guest buffers that are not aligned.
+ * A request to a raw image goes to the kernel, a request to any other disk to that disk's
+ * thread. Data moves between the image and guest pages by iovec. Three kinds of request need a
+ * bounce buffer: VERIFY (the medium is read into it and compared), SAME (repeats the content of
+ * one block), and O_DIRECT with guest buffers that are not aligned.
  *
- * What a turn of the worker has collected is issued together. Two cases skip the io_uring
- * because it costs more than it gives: a single read that the page cache may hold is tried
- * with RWF_NOWAIT, and a write that only has to be copied into the page cache is done on the
- * spot, as long as that is quick; once it was not (the kernel throttles writers, a journal
- * commits), writes go through the io_uring for a while, whose threads may then wait.
+ * All requests of one turn of the worker are issued together. In two cases the io_uring costs
+ * more than it saves. A single read that may be in the page cache is tried with RWF_NOWAIT. A
+ * write that only has to be copied into the page cache is done at once, as long as that is
+ * quick. When it was not (because the kernel throttles writers, or a journal commits), writes go
+ * through the io_uring for a while, because its threads may wait.
  *
- * A request that fails is answered with sense, or held back and the VM stopped, as the disk's
- * on_error says. Short transfers go on where they stopped: nothing is ever a short success.
+ * A failed request is answered with sense data, or it is held back and the VM stopped; the disk's
+ * on_error decides. A short transfer is continued where it stopped, so there is never a short
+ * success.
  */
 #include <fcntl.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The controller on the bus thread: units come and go, channels are counted, what workers
- * ask for is done. How taking away works is told in storage_priv.h.
+ * The controller on the bus thread: attaches and detaches units, keeps track of channels, does
+ * what workers ask for. storage_priv.h describes how a unit is removed.
  */
 #include "host-vsp/storage/storage_priv.h"
 

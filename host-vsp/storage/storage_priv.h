@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by storage_*.c alone: controllers, units, channels, requests.
+ * Private to storage_*.c: controllers, units, channels, requests.
  *
  * DOC: Who may touch what
  *
- * The bus thread owns the controller: its units come and go there, channels are opened and
- * closed there. Each channel's worker owns its requests and its io_uring. A worker reads
- * luns[] (an atomic pointer) when it takes a request and counts the request in busy[] until
- * it is answered.
+ * The bus thread owns the controller: it attaches and detaches units, and opens and closes
+ * channels. Each channel's worker owns its requests and its io_uring. A worker reads luns[] (an
+ * atomic pointer) when it takes a request, and counts the request in busy[] until it is
+ * answered.
  *
- * Taking something away is a quiesce: the bus thread publishes which units it means and a new
- * generation, and kicks every worker. A worker that sees it takes no new requests, answers
- * what it merely holds (delayed, held back after an error, waiting at the disk's thread),
- * waits until busy[] says that it has nothing of those units, and acknowledges the
- * generation. When all have, the bus thread goes on. A bus reset of the guest is a quiesce of
- * all units. One runs at a time; others queue.
+ * Removing a unit is a quiesce. The bus thread publishes the set of units and a new generation,
+ * and kicks every worker. A worker that sees the generation takes no new requests; answers the
+ * requests that it only holds (delayed, held back after an error, waiting at the disk's thread);
+ * waits until busy[] says that it has no request for those units; and acknowledges the
+ * generation. When all workers have acknowledged, the bus thread continues. A bus reset by the
+ * guest is a quiesce of all units. One quiesce runs at a time; others queue.
  *
- * Answered means that nothing of the request can happen any more; who quiesces relies on it,
- * and so does a guest whose reset is answered: an old write must not land on a newer one.
- * What the kernel has is therefore waited for, never cancelled. A disk with operations owes
- * the same: after cancel() of a write that its server has seen, done() comes when the server
- * has answered or can not do it any more, and not before. A request of several pieces stops
- * between two of them.
+ * "Answered" means that the request can have no further effect. A quiesce relies on this, and so
+ * does a guest whose reset is answered: an old write must not overwrite a newer one. Therefore
+ * requests that the kernel has are waited for, never cancelled. A disk with operations promises
+ * the same: after cancel() of a write that its server has seen, done() comes only when the
+ * server has answered or can no longer do the write. A request of several pieces stops between
+ * two of them.
  */
 #ifndef KVMB_STORAGE_PRIV_H
 #define KVMB_STORAGE_PRIV_H
@@ -36,12 +36,12 @@
 #include "vmbus-core/proto/storage.h"
 
 #define STOR_MAX_PAGES (KVMB_SCSI_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
-#define STOR_MAX_REQUESTS 256u /* in flight per channel; the ring holds the rest back */
-#define STOR_BOUNCE_MAX (4u << 20) /* bytes of buffers of our own, a channel; likewise */
+#define STOR_MAX_REQUESTS 256u /* in flight per channel; more stay in the ring */
+#define STOR_BOUNCE_MAX (4u << 20) /* bytes of bounce buffers per channel; likewise */
 #define STOR_SCRATCH 2048u     /* descriptor, 129 frames, 64 bytes of payload: 1136 */
-#define STOR_RETRY_NS 10000000ull /* what the kernel or malloc() refused is tried again after */
+#define STOR_RETRY_NS 10000000ull /* pause after the kernel or malloc() has refused */
 #define STOR_NEVER (~0ull)
-#define STOR_LOOK_MS 2000u     /* a disk in use has had a command by then */
+#define STOR_LOOK_MS 2000u     /* a disk in use gets a command within this time */
 
 static_assert(KVMB_STORAGE_MAX_LUNS == KVMB_SCSI_MAX_LUNS, "REPORT LUNS says of all");
 static_assert(KVMB_STORAGE_MAX_LUNS <= 64, "masks of units are u64");

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Requests that wait: for the disk's limit, for a kernel that takes nothing now, for a retry.
+ * Requests that wait: for the disk's limit, for a kernel that refuses them now, for a retry.
  *
  * DOC: Theory of operation
  *
- * What waits for a time is on chan->delayed, and chan->wake_ns is the earliest of those times.
- * The worker sleeps no longer than until then; that is all the timer there is, so a guest that
- * makes requests wait and drops them again leaves nothing behind in the kernel. What it drops
- * gives back what it had cost of the limit.
+ * A request that waits for a time is on chan->delayed, and chan->wake_ns is the earliest of
+ * those times. The worker sleeps no longer than until then. There is no other timer, so a guest
+ * that lets requests wait and cancels them leaves nothing behind in the kernel. A cancelled
+ * request gives its share of the limit back.
  */
 #include "host-vsp/storage/storage_priv.h"
 

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A storage channel's thread: one io_uring, one place to sleep.
+ * The thread of a storage channel: it has one io_uring and sleeps in one place.
  *
  * DOC: Theory of operation
  *
  * A worker owns its channel's rings and an io_uring. The guest's signal and the worker's own
- * kick are multishot polls in that same io_uring, so the worker sleeps in exactly one place
- * and one system call both submits and waits. A turn of the loop reaps completions, looks at
- * what the bus thread wants, drains the ring into new requests, issues them together,
- * publishes answers with at most one signal, and submits; it sleeps only when a whole turn
- * did nothing, in the way that the tuner has found best, and at most until something that
- * waits is due (storage_wait.c). What the kernel refuses, for want of memory for instance,
- * waits too: the worker never goes round without a pause.
+ * kick are multishot polls in the same io_uring, so the worker sleeps in exactly one place, and
+ * one system call both submits and waits.
+ *
+ * Each turn of the loop reaps completions, does what the bus thread wants, drains the ring into
+ * new requests, issues them together, publishes answers with at most one signal, and submits.
+ * The worker sleeps only after a turn that did nothing. The tuner decides how it waits, and it
+ * sleeps at most until the first waiting request is due (storage_wait.c). Requests that the
+ * kernel refuses, for lack of memory for instance, wait as well, so the worker never spins.
  */
 #include <poll.h>
 #include <unistd.h>
