@@ -167,7 +167,7 @@ static bool queue_uring(struct stor_chan *sc, struct stor_req *r)
 	}
 	sqe->flags |= flags;
 	io_uring_sqe_set_data(sqe, r);
-	r->state = REQ_URING;
+	stor_req_to(r, REQ_URING);
 	sc->inflight++;
 	return true;
 }
@@ -207,7 +207,6 @@ static bool read_now(struct stor_chan *sc, struct stor_req *r)
 
 static void make_ready(struct stor_chan *sc, struct stor_req *r)
 {
-	r->state = REQ_TAKEN;
 	r->next = sc->ready;
 	sc->ready = r;
 	sc->num_ready++;
@@ -268,7 +267,7 @@ static void submit_to_disk(struct stor_chan *sc, struct stor_req *r)
 	} else if (r->io == KVMB_IO_SAME) {
 		d->length = r->one.iov_len;
 	}
-	r->state = REQ_DISK;
+	stor_req_to(r, REQ_DISK);
 	sc->inflight++;
 	r->disk->ops->submit(r->disk, d);
 }
@@ -286,7 +285,7 @@ void stor_disks_done(struct stor_chan *sc)
 
 		next = d->next;
 		sc->inflight--;
-		r->state = REQ_TAKEN;
+		stor_req_to(r, REQ_TAKEN);
 		io_result(sc, r, d->result ? d->result : d->io == KVMB_IO_READ || d->io == KVMB_IO_WRITE ?
 								 (int)d->length : 0);
 	}
@@ -314,6 +313,12 @@ void stor_issue(struct stor_chan *sc, struct stor_req *r)
 		write_now(sc, r);
 	else
 		make_ready(sc, r);
+}
+
+void stor_issue_due(struct stor_chan *sc, struct stor_req *r)
+{
+	r->cost = (struct kvmb_throttle_cost){ 0 }; /* it has waited for what it cost */
+	stor_issue(sc, r);
 }
 
 static enum kvmb_io_kind kind_of(enum kvmb_io io)
@@ -430,7 +435,6 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 {
 	bool data = r->io != KVMB_IO_FLUSH && r->io != KVMB_IO_ZERO;
 
-	r->state = REQ_TAKEN;
 	if (res == -EINTR || res == -EAGAIN)
 		stor_delay(sc, r, STOR_RETRY_NS); /* at once might be for ever */
 	else if (res < 0 || (!res && data))
@@ -446,6 +450,7 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 void stor_uring_done(struct stor_chan *sc, struct stor_req *r, int res)
 {
 	sc->inflight--;
+	stor_req_to(r, REQ_TAKEN);
 	io_result(sc, r, res);
 }
 

@@ -113,17 +113,18 @@ struct kvmb_storage {
 
 enum stor_req_state {
 	REQ_FREE,    /* on chan->free */
-	REQ_TAKEN,   /* being decided, or on chan->ready */
+	REQ_TAKEN,   /* the worker has it in its hands, or on chan->ready */
 	REQ_URING,   /* the kernel has it */
 	REQ_DISK,    /* the disk's thread has it */
 	REQ_DELAYED, /* over the limit: on chan->delayed until due_ns */
 	REQ_HELD,    /* failed, waits for a retry: on chan->held */
 	REQ_ANSWER,  /* finished, no room in the guest's ring: on chan->answers */
+	REQ_NUM_STATES
 };
 
 struct stor_req { /* its worker's; only dreq goes to another thread */
 	struct stor_req *next;	  /* of the list that its state names */
-	enum stor_req_state state;
+	enum stor_req_state state; /* stor_req_to() */
 	struct stor_chan *sc;
 	u64 trans_id;
 	u32 packet_len;		  /* bytes of the request, and so of the answer: 48 .. 64 */
@@ -202,6 +203,11 @@ static inline void stor_count(u64 *counter, u64 n)
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+static inline enum stor_state stor_state(const struct kvmb_storage *s)
+{
+	return (enum stor_state)__atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+}
+
 static inline struct stor_lun *stor_lun(const struct kvmb_storage *s, u32 lun)
 {
 	return lun < KVMB_STORAGE_MAX_LUNS ? __atomic_load_n(&s->luns[lun], __ATOMIC_ACQUIRE) : NULL;
@@ -226,30 +232,38 @@ void stor_issue_ready(struct stor_chan *sc);
 void stor_uring_done(struct stor_chan *sc, struct stor_req *r, int res);
 void stor_disks_done(struct stor_chan *sc);
 void stor_issue(struct stor_chan *sc, struct stor_req *r);
+void stor_issue_due(struct stor_chan *sc, struct stor_req *r); /* after a delay */
 void stor_cancel_at_disks(struct stor_chan *sc, u64 luns);
 void stor_forget_slots(struct stor_chan *sc, u64 luns);
 struct io_uring_sqe *stor_sqe(struct stor_chan *sc); /* NULL: the kernel takes nothing now */
 
-/* storage_wait.c */
+/* storage_wait.c; what has waited is handed to @issue */
+typedef void stor_issue_fn(struct stor_chan *sc, struct stor_req *r);
 void stor_wake_at(struct stor_chan *sc, u64 ns); /* a turn of the worker at this time, at the latest */
 void stor_delay(struct stor_chan *sc, struct stor_req *r, u64 ns); /* issue it in @ns */
 void stor_hold(struct stor_chan *sc, struct stor_req *r, int err); /* until somebody says go on */
-void stor_run_delayed(struct stor_chan *sc);
-void stor_retry_held(struct stor_chan *sc);
-void stor_charge_again(struct stor_chan *sc); /* limits have changed */
+void stor_run_delayed(struct stor_chan *sc, stor_issue_fn *issue);
+void stor_retry_held(struct stor_chan *sc, stor_issue_fn *issue);
+void stor_charge_again(struct stor_chan *sc, stor_issue_fn *issue); /* limits have changed */
 void stor_drop_waiting(struct stor_chan *sc, u64 luns);
-/* A request that somebody took the ground from under: its unit went, or a reset came. */
-void stor_answer_gone(struct stor_chan *sc, struct stor_req *r);
 
-/* storage_vsp.c */
+/* storage_answer.c */
+void stor_req_to(struct stor_req *r, enum stor_req_state to); /* the one writer of r->state */
+void stor_free_req(struct stor_chan *sc, struct stor_req *r);
 void stor_fail(struct stor_chan *sc, const char *why, int err);
-void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r);
 void stor_flush_answers(struct stor_chan *sc);
-void stor_send_enumerate(struct stor_chan *sc);
 void stor_answer(struct stor_chan *sc, struct stor_req *r);
 void stor_answer_good(struct stor_chan *sc, struct stor_req *r, u64 moved);
 void stor_answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sense);
 void stor_answer_status(struct stor_chan *sc, struct stor_req *r, u8 srb_status, u32 nt_status);
+void stor_answer_conflict(struct stor_chan *sc, struct stor_req *r); /* with a reservation */
+/* A request that somebody took the ground from under: its unit went, or a reset came. */
+void stor_answer_gone(struct stor_chan *sc, struct stor_req *r);
+
+/* storage_vsp.c */
+void stor_set_state(struct kvmb_storage *s, enum stor_state to);
+void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r);
+void stor_send_enumerate(struct stor_chan *sc);
 
 /* storage_worker.c */
 void stor_worker_run(void *sc);

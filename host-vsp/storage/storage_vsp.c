@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The storvsp protocol, and the life of a channel; its worker is storage_worker.c.
+ * The storvsp protocol: what a packet of the guest says, and what is done about it.
  *
  * DOC: Theory of operation
  *
  * Only descriptors, SRBs, parameter lists and the answers of commands without data transfer
  * are copied. A request remembers its private copy of the SRB, because the answer reuses it
- * (the sense overlays the CDB).
- *
- * When the guest's ring has no room for an answer, the answer waits in a list, no new
- * requests are taken, and pending_send_sz asks the guest for a signal: nothing that was
- * executed is ever dropped.
+ * (the sense overlays the CDB). Answers are storage_answer.c, I/O is storage_io.c.
  *
  * Sources: Linux 6.12 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.
  */
@@ -26,12 +22,7 @@ static const u8 stor_moves[STOR_NUM] = {
 	[STOR_READY] = 1 << STOR_CLOSED,
 };
 
-static enum stor_state get_state(const struct kvmb_storage *s)
-{
-	return (enum stor_state)__atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
-}
-
-static void set_state(struct kvmb_storage *s, enum stor_state to)
+void stor_set_state(struct kvmb_storage *s, enum stor_state to)
 {
 	kvmb_assert(stor_moves[s->state] & (1 << to));
 	__atomic_store_n(&s->state, (int)to, __ATOMIC_RELEASE);
@@ -43,90 +34,12 @@ static void set_state(struct kvmb_storage *s, enum stor_state to)
  */
 static u32 least_size(const struct kvmb_storage *s)
 {
-	if (get_state(s) >= STOR_VERSIONED && s->version >= KVMB_STOR_V5_1)
+	if (stor_state(s) >= STOR_VERSIONED && s->version >= KVMB_STOR_V5_1)
 		return sizeof(struct kvmb_wire_stor);
 	return KVMB_STOR_SIZE_OLD;
 }
 
-void stor_fail(struct stor_chan *sc, const char *why, int err)
-{
-	if (sc->failed)
-		return;
-	sc->failed = true;
-	kvmb_chan_fail(sc->ch, why, err);
-}
-
-/* ---- answers ---- */
-
-static int put_answer(struct stor_chan *sc, const struct stor_req *r)
-{
-	int err = kvmb_ring_put(&sc->io->tx, KVMB_PKT_COMPLETION, 0, r->trans_id, NULL, 0, &r->packet,
-				r->packet_len);
-
-	if (!err)
-		sc->io->stats.packets_out++;
-	return err;
-}
-
-static void free_req(struct stor_chan *sc, struct stor_req *r)
-{
-	free(r->extents);
-	free(r->bounce);
-	sc->bounced -= r->bounce_len;
-	r->extents = NULL;
-	r->bounce = NULL;
-	r->bounce_len = 0;
-	r->state = REQ_FREE;
-	r->next = sc->free;
-	sc->free = r;
-}
-
-/* The request is finished: its unit may go now, whether or not the guest has the answer yet. */
-void stor_answer(struct stor_chan *sc, struct stor_req *r)
-{
-	int err = -EAGAIN;
-
-	if (r->lun < KVMB_STORAGE_MAX_LUNS)
-		sc->busy[r->lun]--;
-	r->lun = KVMB_STORAGE_MAX_LUNS;
-	r->packet.operation = cpu_to_le32(KVMB_STOR_COMPLETE_IO);
-	if (!sc->answers)
-		err = put_answer(sc, r);
-	if (err == -EAGAIN) {
-		r->state = REQ_ANSWER;
-		r->next = NULL;
-		*sc->answers_tail = r;
-		sc->answers_tail = &r->next;
-		return;
-	}
-	free_req(sc, r);
-	if (err)
-		stor_fail(sc, "its ring's read index is wild", err);
-}
-
-void stor_flush_answers(struct stor_chan *sc)
-{
-	struct stor_req *r;
-	int err;
-
-	while ((r = sc->answers)) {
-		do {
-			err = put_answer(sc, r);
-		} while (err == -EAGAIN && kvmb_ring_want(&sc->io->tx, r->packet_len));
-		if (err == -EAGAIN)
-			return; /* the guest signals when it has read that much */
-		if (err) {
-			stor_fail(sc, "its ring's read index is wild", err);
-			return;
-		}
-		sc->answers = r->next;
-		free_req(sc, r);
-		if (!sc->answers) {
-			sc->answers_tail = &sc->answers;
-			kvmb_ring_want(&sc->io->tx, 0);
-		}
-	}
-}
+/* ---- news ---- */
 
 /* Tell the guest to look at the bus; again later when there is no room. */
 void stor_send_enumerate(struct stor_chan *sc)
@@ -134,7 +47,7 @@ void stor_send_enumerate(struct stor_chan *sc)
 	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_ENUMERATE_BUS) };
 	u32 len = least_size(sc->s);
 
-	if (!__atomic_load_n(&sc->enumerate, __ATOMIC_ACQUIRE) || get_state(sc->s) != STOR_READY)
+	if (!__atomic_load_n(&sc->enumerate, __ATOMIC_ACQUIRE) || stor_state(sc->s) != STOR_READY)
 		return;
 	if (kvmb_ring_put(&sc->io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, len)) {
 		kvmb_ring_want(&sc->io->tx, len);
@@ -142,44 +55,6 @@ void stor_send_enumerate(struct stor_chan *sc)
 	}
 	sc->io->stats.packets_out++;
 	__atomic_store_n(&sc->enumerate, 0, __ATOMIC_RELAXED);
-}
-
-static void set_srb(struct stor_req *r, u8 srb_status, u8 scsi_status, u32 status, u32 moved)
-{
-	struct kvmb_wire_srb *srb = &r->packet.u.srb;
-
-	srb->srb_status = srb_status;
-	srb->scsi_status = scsi_status;
-	srb->transfer_length = cpu_to_le32(moved);
-	r->packet.status = cpu_to_le32(status);
-}
-
-void stor_answer_good(struct stor_chan *sc, struct stor_req *r, u64 moved)
-{
-	set_srb(r, KVMB_SRB_SUCCESS, KVMB_SCSI_STATUS_GOOD, KVMB_STOR_STATUS_OK, (u32)moved);
-	stor_answer(sc, r);
-}
-
-void stor_answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sense)
-{
-	struct kvmb_wire_srb *srb = &r->packet.u.srb;
-	u8 room = srb->sense_length;
-	u8 n = (u8)KVMB_MIN((u32)room, KVMB_SCSI_SENSE_LEN);
-
-	memset(srb->u.sense, 0, sizeof(srb->u.sense));
-	memcpy(srb->u.sense, sense, n);
-	srb->sense_length = n;
-	set_srb(r, KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID, KVMB_SCSI_STATUS_CHECK_CONDITION,
-		KVMB_STOR_STATUS_ERROR, 0);
-	stor_answer(sc, r);
-}
-
-/* Not the SCSI layer's answer: the protocol's. */
-void stor_answer_status(struct stor_chan *sc, struct stor_req *r, u8 srb_status, u32 nt_status)
-{
-	set_srb(r, srb_status,
-		srb_status == KVMB_SRB_INVALID_LUN ? KVMB_SCSI_STATUS_CHECK_CONDITION : 0, nt_status, 0);
-	stor_answer(sc, r);
 }
 
 /* ---- EXECUTE_SRB ---- */
@@ -252,8 +127,7 @@ static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct stor_lun *
 		kvmb_loop_post(sc->s->loop, &sc->s->work);
 	}
 	if (cmd->status == KVMB_SCSI_STATUS_CONFLICT) {
-		set_srb(r, KVMB_SRB_ERROR, KVMB_SCSI_STATUS_CONFLICT, KVMB_STOR_STATUS_ERROR, 0);
-		stor_answer(sc, r);
+		stor_answer_conflict(sc, r);
 	} else if (cmd->status != KVMB_SCSI_STATUS_GOOD) {
 		stor_answer_sense(sc, r, cmd->sense);
 	} else if (cmd->io != KVMB_IO_NONE) {
@@ -307,7 +181,7 @@ static u32 query_version(struct stor_chan *sc, const struct kvmb_wire_stor *p)
 	for (i = 0; i < ARRAY_SIZE(known); i++) {
 		if (known[i] == v) {
 			sc->s->version = v;
-			set_state(sc->s, STOR_VERSIONED);
+			stor_set_state(sc->s, STOR_VERSIONED);
 			return KVMB_STOR_STATUS_OK;
 		}
 	}
@@ -330,13 +204,13 @@ static void fill_properties(struct stor_chan *sc, struct kvmb_wire_stor *p)
 /* One init-sequence request. Return: NTSTATUS for the answer. */
 static u32 initialise(struct stor_chan *sc, enum kvmb_stor_op op, struct kvmb_wire_stor *p)
 {
-	enum stor_state st = get_state(sc->s);
+	enum stor_state st = stor_state(sc->s);
 	u16 n;
 
 	if (kvmb_chan_index(sc->ch))
 		return KVMB_STOR_STATUS_INVALID_STATE; /* sub-channels have no init sequence */
 	if (op == KVMB_STOR_BEGIN_INIT && st == STOR_CLOSED) {
-		set_state(sc->s, STOR_BEGUN);
+		stor_set_state(sc->s, STOR_BEGUN);
 		return KVMB_STOR_STATUS_OK;
 	}
 	if (op == KVMB_STOR_QUERY_VERSION && st == STOR_BEGUN)
@@ -346,7 +220,7 @@ static u32 initialise(struct stor_chan *sc, enum kvmb_stor_op op, struct kvmb_wi
 		return KVMB_STOR_STATUS_OK;
 	}
 	if (op == KVMB_STOR_END_INIT && st == STOR_VERSIONED) {
-		set_state(sc->s, STOR_READY);
+		stor_set_state(sc->s, STOR_READY);
 		return KVMB_STOR_STATUS_OK;
 	}
 	if (op == KVMB_STOR_CREATE_SUB_CHANNELS && st == STOR_READY) {
@@ -368,7 +242,7 @@ void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 	memset(&r->packet, 0, sizeof(r->packet));
 	if ((pkt->type != KVMB_PKT_INBAND && pkt->type != KVMB_PKT_GPA_DIRECT) ||
 	    pkt->payload_len < least_size(sc->s)) {
-		free_req(sc, r);
+		stor_free_req(sc, r);
 		stor_fail(sc, "a packet is of the wrong type or too short", -EPROTO);
 		return;
 	}
@@ -378,7 +252,7 @@ void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 
 	switch (op) {
 	case KVMB_STOR_EXECUTE_SRB:
-		if (get_state(sc->s) == STOR_READY) {
+		if (stor_state(sc->s) == STOR_READY) {
 			execute_srb(sc, pkt, r);
 			return;
 		}
@@ -399,124 +273,10 @@ void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 		break;
 	default:
 		if (!(pkt->flags & KVMB_PKT_FLAG_COMPLETE)) {
-			free_req(sc, r); /* nobody waits for an answer */
+			stor_free_req(sc, r); /* nobody waits for an answer */
 			return;
 		}
 		r->packet.status = cpu_to_le32(initialise(sc, (enum kvmb_stor_op)op, &r->packet));
 	}
 	stor_answer(sc, r);
-}
-
-/* ---- the life of a channel ---- */
-
-static int start_uring(struct stor_chan *sc)
-{
-	int none[KVMB_STORAGE_MAX_LUNS], err;
-
-	err = io_uring_queue_init(64, &sc->uring, IORING_SETUP_CLAMP);
-	if (err) {
-		kvmb_err(kvmb_chan_name(sc->ch), "no io_uring: %s", strerror(-err));
-		return err;
-	}
-	/* saves looking descriptors up; where the kernel refuses, plain ones do */
-	memset(none, 0xff, sizeof(none));
-	sc->slots_ok = !io_uring_register_files(&sc->uring, none, ARRAY_SIZE(none));
-	return 0;
-}
-
-static int stor_open(struct kvmb_chan *ch)
-{
-	struct kvmb_storage *s = kvmb_chan_dev(ch);
-	struct stor_chan *sc;
-	char name[16];
-	int err;
-
-	if (kvmb_chan_index(ch) && get_state(s) != STOR_READY)
-		return -EPROTO;
-	sc = calloc(1, sizeof(*sc));
-	if (!sc)
-		return -ENOMEM;
-	sc->s = s;
-	sc->ch = ch;
-	sc->io = kvmb_chan_io(ch);
-	sc->answers_tail = &sc->answers;
-	sc->wake_ns = STOR_NEVER;
-	pthread_mutex_init(&sc->lock, NULL);
-	err = kvmb_worker_init(&sc->worker);
-	if (err)
-		goto err_free;
-	err = start_uring(sc);
-	if (err)
-		goto err_worker;
-	sc->io->priv = sc;
-	stor_chan_opened(sc);
-	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
-	err = kvmb_worker_start(&sc->worker, name, stor_worker_run, sc);
-	if (err)
-		goto err_chan;
-	return 0;
-
-err_chan:
-	stor_chan_closed(sc);
-	io_uring_queue_exit(&sc->uring);
-err_worker:
-	kvmb_worker_fini(&sc->worker);
-err_free:
-	pthread_mutex_destroy(&sc->lock);
-	free(sc);
-	return err;
-}
-
-static void stor_close(struct kvmb_chan *ch)
-{
-	struct stor_chan *sc = kvmb_chan_io(ch)->priv;
-
-	kvmb_worker_stop(&sc->worker);
-}
-
-static void stor_closed(struct kvmb_chan *ch)
-{
-	struct stor_chan *sc = kvmb_chan_io(ch)->priv;
-	u32 i;
-
-	kvmb_worker_join(&sc->worker);
-	/* a disk's thread may just be kicking, and leaving the lock */
-	pthread_mutex_lock(&sc->lock);
-	pthread_mutex_unlock(&sc->lock);
-	kvmb_worker_fini(&sc->worker);
-	pthread_mutex_destroy(&sc->lock);
-	stor_chan_closed(sc);
-	io_uring_queue_exit(&sc->uring);
-	for (i = 0; i < sc->allocated; i++) {
-		free(sc->all[i]->extents);
-		free(sc->all[i]->bounce);
-		free(sc->all[i]);
-	}
-	if (!kvmb_chan_index(ch) && get_state(sc->s) != STOR_CLOSED)
-		set_state(sc->s, STOR_CLOSED); /* a re-open starts the protocol afresh */
-	free(sc);
-}
-
-static const struct kvmb_vsp_ops stor_ops = {
-	.name = "scsi",
-	.open = stor_open,
-	.close = stor_close,
-	.closed = stor_closed,
-};
-
-int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)
-{
-	/* stable across restarts, so that a hibernated guest finds its disks again */
-	struct kvmb_offer offer = {
-		.type = KVMB_SCSI_TYPE_GUID,
-		.instance = KVMB_GUID(0x6b766d62, 0x5c51, (u16)s->index, 0x80, 0x01, 's', 'c', 's',
-				      'i', 0, (u8)s->index),
-		.flags = KVMB_OFFER_ENUMERATE,
-		.name = s->name,
-		.ops = &stor_ops,
-		.dev = s,
-	};
-
-	s->bus = bus;
-	return kvmb_bus_offer(bus, &offer, NULL);
 }

@@ -20,7 +20,7 @@ void stor_wake_at(struct stor_chan *sc, u64 ns)
 
 void stor_delay(struct stor_chan *sc, struct stor_req *r, u64 ns)
 {
-	r->state = REQ_DELAYED;
+	stor_req_to(r, REQ_DELAYED);
 	r->due_ns = stor_now(sc) + ns;
 	r->next = sc->delayed;
 	sc->delayed = r;
@@ -29,7 +29,7 @@ void stor_delay(struct stor_chan *sc, struct stor_req *r, u64 ns)
 
 void stor_hold(struct stor_chan *sc, struct stor_req *r, int err)
 {
-	r->state = REQ_HELD;
+	stor_req_to(r, REQ_HELD);
 	r->next = sc->held;
 	sc->held = r;
 	__atomic_store_n(&sc->s->stopped_err, err, __ATOMIC_RELAXED);
@@ -37,21 +37,9 @@ void stor_hold(struct stor_chan *sc, struct stor_req *r, int err)
 	kvmb_loop_post(sc->s->loop, &sc->s->work);
 }
 
-void stor_answer_gone(struct stor_chan *sc, struct stor_req *r)
-{
-	struct kvmb_scsi_cmd *cmd = &sc->cmd;
-
-	if (!stor_lun(sc->s, r->lun)) {
-		stor_answer_status(sc, r, KVMB_SRB_INVALID_LUN, KVMB_STOR_STATUS_INVALID_LUN);
-		return;
-	}
-	kvmb_scsi_sense(cmd, SENSE_ABORTED, 0, 0);
-	stor_answer_sense(sc, r, cmd->sense);
-}
-
 /* Those of @list that are of @luns and due are taken out and handed to @fn. */
 static void sweep(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 due_before,
-		  void (*fn)(struct stor_chan *sc, struct stor_req *r))
+		  stor_issue_fn *fn)
 {
 	struct stor_req *r = *list, *next;
 
@@ -59,6 +47,7 @@ static void sweep(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 du
 	for (; r; r = next) {
 		next = r->next;
 		if (luns >> r->lun & 1 && r->due_ns <= due_before) {
+			stor_req_to(r, REQ_TAKEN);
 			fn(sc, r);
 		} else {
 			r->next = *list;
@@ -67,30 +56,23 @@ static void sweep(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 du
 	}
 }
 
-/* It has waited for what it cost. */
-static void issue_due(struct stor_chan *sc, struct stor_req *r)
-{
-	r->cost = (struct kvmb_throttle_cost){ 0 };
-	stor_issue(sc, r);
-}
-
 static void drop(struct stor_chan *sc, struct stor_req *r)
 {
 	kvmb_throttle_give_back(&r->disk->throttle, &r->cost);
 	stor_answer_gone(sc, r);
 }
 
-void stor_run_delayed(struct stor_chan *sc)
+void stor_run_delayed(struct stor_chan *sc, stor_issue_fn *issue)
 {
 	struct stor_req *r;
 
-	sweep(sc, &sc->delayed, ~0ull, stor_now(sc), issue_due);
+	sweep(sc, &sc->delayed, ~0ull, stor_now(sc), issue);
 	for (r = sc->delayed; r; r = r->next)
 		stor_wake_at(sc, r->due_ns);
 }
 
 /* All give back before one is charged: else the later ones would give back what the earlier are charged now. */
-void stor_charge_again(struct stor_chan *sc)
+void stor_charge_again(struct stor_chan *sc, stor_issue_fn *issue)
 {
 	struct stor_req *r = sc->delayed, *next, *charged = NULL, *keep = NULL;
 	u64 wait;
@@ -106,17 +88,18 @@ void stor_charge_again(struct stor_chan *sc)
 	sc->delayed = keep; /* those wait for something else */
 	for (r = charged; r; r = next) {
 		next = r->next;
+		stor_req_to(r, REQ_TAKEN);
 		wait = kvmb_throttle_charge(&r->disk->throttle, r->length, stor_now(sc), &r->cost);
 		if (wait)
 			stor_delay(sc, r, wait);
 		else
-			issue_due(sc, r);
+			issue(sc, r);
 	}
 }
 
-void stor_retry_held(struct stor_chan *sc)
+void stor_retry_held(struct stor_chan *sc, stor_issue_fn *issue)
 {
-	sweep(sc, &sc->held, ~0ull, ~0ull, stor_issue);
+	sweep(sc, &sc->held, ~0ull, ~0ull, issue);
 }
 
 void stor_drop_waiting(struct stor_chan *sc, u64 luns)

@@ -36,12 +36,13 @@ static struct stor_req *take_req(struct stor_chan *sc)
 			return NULL;
 		}
 		r->sc = sc;
+		r->state = REQ_FREE;
 		r->extents = NULL;
 		r->bounce = NULL;
 		r->bounce_len = 0;
 		sc->all[sc->allocated++] = r;
 	}
-	r->state = REQ_TAKEN;
+	stor_req_to(r, REQ_TAKEN);
 	r->lun = KVMB_STORAGE_MAX_LUNS;
 	return r;
 }
@@ -182,7 +183,7 @@ static void on_time(struct stor_chan *sc)
 		arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
 	if (sc->to_arm & 1ull << STOR_UD_KICK)
 		arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
-	stor_run_delayed(sc);
+	stor_run_delayed(sc, stor_issue_due);
 }
 
 static bool busy_with(const struct stor_chan *sc, u64 luns)
@@ -235,7 +236,7 @@ static void serve_retry(struct stor_chan *sc)
 	if (gen == sc->retry_seen)
 		return;
 	sc->retry_seen = gen;
-	stor_retry_held(sc);
+	stor_retry_held(sc, stor_issue);
 }
 
 static void serve_limits(struct stor_chan *sc)
@@ -245,7 +246,7 @@ static void serve_limits(struct stor_chan *sc)
 	if (gen == sc->limit_seen)
 		return;
 	sc->limit_seen = gen;
-	stor_charge_again(sc);
+	stor_charge_again(sc, stor_issue_due);
 }
 
 /* Give space back, show answers; at most one signal each way. */

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The life of a storage channel, and the offer; its worker is storage_worker.c. */
+#include "host-vsp/storage/storage_priv.h"
+
+#include "lib/log.h"
+#include "lib/util.h"
+
+static int start_uring(struct stor_chan *sc)
+{
+	int none[KVMB_STORAGE_MAX_LUNS], err;
+
+	err = io_uring_queue_init(64, &sc->uring, IORING_SETUP_CLAMP);
+	if (err) {
+		kvmb_err(kvmb_chan_name(sc->ch), "no io_uring: %s", strerror(-err));
+		return err;
+	}
+	/* saves looking descriptors up; where the kernel refuses, plain ones do */
+	memset(none, 0xff, sizeof(none));
+	sc->slots_ok = !io_uring_register_files(&sc->uring, none, ARRAY_SIZE(none));
+	return 0;
+}
+
+static int stor_open(struct kvmb_chan *ch)
+{
+	struct kvmb_storage *s = kvmb_chan_dev(ch);
+	struct stor_chan *sc;
+	char name[16];
+	int err;
+
+	if (kvmb_chan_index(ch) && stor_state(s) != STOR_READY)
+		return -EPROTO;
+	sc = calloc(1, sizeof(*sc));
+	if (!sc)
+		return -ENOMEM;
+	sc->s = s;
+	sc->ch = ch;
+	sc->io = kvmb_chan_io(ch);
+	sc->answers_tail = &sc->answers;
+	sc->wake_ns = STOR_NEVER;
+	pthread_mutex_init(&sc->lock, NULL);
+	err = kvmb_worker_init(&sc->worker);
+	if (err)
+		goto err_free;
+	err = start_uring(sc);
+	if (err)
+		goto err_worker;
+	sc->io->priv = sc;
+	stor_chan_opened(sc);
+	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
+	err = kvmb_worker_start(&sc->worker, name, stor_worker_run, sc);
+	if (err)
+		goto err_chan;
+	return 0;
+
+err_chan:
+	stor_chan_closed(sc);
+	io_uring_queue_exit(&sc->uring);
+err_worker:
+	kvmb_worker_fini(&sc->worker);
+err_free:
+	pthread_mutex_destroy(&sc->lock);
+	free(sc);
+	return err;
+}
+
+static void stor_close(struct kvmb_chan *ch)
+{
+	struct stor_chan *sc = kvmb_chan_io(ch)->priv;
+
+	kvmb_worker_stop(&sc->worker);
+}
+
+static void stor_closed(struct kvmb_chan *ch)
+{
+	struct stor_chan *sc = kvmb_chan_io(ch)->priv;
+	u32 i;
+
+	kvmb_worker_join(&sc->worker);
+	/* a disk's thread may just be kicking, and leaving the lock */
+	pthread_mutex_lock(&sc->lock);
+	pthread_mutex_unlock(&sc->lock);
+	kvmb_worker_fini(&sc->worker);
+	pthread_mutex_destroy(&sc->lock);
+	stor_chan_closed(sc);
+	io_uring_queue_exit(&sc->uring);
+	for (i = 0; i < sc->allocated; i++) {
+		free(sc->all[i]->extents);
+		free(sc->all[i]->bounce);
+		free(sc->all[i]);
+	}
+	if (!kvmb_chan_index(ch) && stor_state(sc->s) != STOR_CLOSED)
+		stor_set_state(sc->s, STOR_CLOSED); /* a re-open starts the protocol afresh */
+	free(sc);
+}
+
+static const struct kvmb_vsp_ops stor_ops = {
+	.name = "scsi",
+	.open = stor_open,
+	.close = stor_close,
+	.closed = stor_closed,
+};
+
+int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)
+{
+	/* stable across restarts, so that a hibernated guest finds its disks again */
+	struct kvmb_offer offer = {
+		.type = KVMB_SCSI_TYPE_GUID,
+		.instance = KVMB_GUID(0x6b766d62, 0x5c51, (u16)s->index, 0x80, 0x01, 's', 'c', 's',
+				      'i', 0, (u8)s->index),
+		.flags = KVMB_OFFER_ENUMERATE,
+		.name = s->name,
+		.ops = &stor_ops,
+		.dev = s,
+	};
+
+	s->bus = bus;
+	return kvmb_bus_offer(bus, &offer, NULL);
+}
