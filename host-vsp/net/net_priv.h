@@ -270,23 +270,27 @@ static inline bool net_link_up(struct kvmb_net *n)
 	       !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
 }
 
-/* net_vsp.c: the protocol */
-void net_fail(struct net_queue *q, const char *why, int err);
-int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max);
-void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet); /* NULL: without content */
-void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet);
-bool net_flush_held(struct net_queue *q);
-int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt); /* 0; -EAGAIN: leave it */
-void net_forget_guest(struct kvmb_net *n); /* every lock held, or no channel open */
-
-/* net_queue.c: locks, and the life of queues */
-extern const struct kvmb_vsp_ops net_vsp_ops;
+/* net_queue.c: locks, buffers, completions */
 void net_slot_enter(struct net_slot *s); /* its worker */
 void net_slot_lock(struct net_slot *s);	 /* anybody else */
 void net_slot_unlock(struct net_slot *s);
 void net_lock_others(struct kvmb_net *n); /* primary's worker, which holds its own */
 void net_unlock_others(struct kvmb_net *n, bool news);
+void net_fail(struct net_queue *q, const char *why, int err);
 void net_backend_lost(struct net_queue *q); /* any worker */
+int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id); /* 0 or -errno; every lock held */
+void net_drop_buffer(struct kvmb_bus *bus, struct net_buf *b);
+int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max);
+void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet); /* NULL: without content */
+void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet);
+bool net_flush_held(struct net_queue *q);
+
+/* net_vsp.c: the protocol */
+int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt); /* 0; -EAGAIN: leave it */
+void net_forget_guest(struct kvmb_net *n); /* every lock held, or no channel open */
+
+/* net_chan.c: the life of channels */
+extern const struct kvmb_vsp_ops net_vsp_ops;
 
 /* net_tx.c: frames out */
 int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m);

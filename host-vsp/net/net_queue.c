@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a NIC's queues: their locks, and channels that open and close. Bus thread, where it does not say else.
+ * What every part of a NIC's queue stands on: locks, the guest's buffers, completions, its end.
  *
- * Who may touch what, and in which order locks are taken: net_priv.h.
+ * Protocol, frames, sections and worker call this file, and it calls none of them. Who may touch
+ * what, and in which order locks are taken: net_priv.h.
  */
 #include "host-vsp/net/net_priv.h"
 #include "lib/util.h"
+
+void net_fail(struct net_queue *q, const char *why, int err)
+{
+	if (q->failed)
+		return;
+	q->failed = true;
+	kvmb_chan_fail(q->ch, why, err);
+}
+
+void net_backend_lost(struct net_queue *q)
+{
+	if (__atomic_exchange_n(&q->n->backend_gone, true, __ATOMIC_ACQ_REL))
+		return;
+	kvmb_loop_post(q->n->loop, &q->n->gone_work);
+}
 
 /* ---- locks; any thread ---- */
 
@@ -48,163 +64,110 @@ void net_unlock_others(struct kvmb_net *n, bool news)
 	}
 }
 
-/* ---- channels ---- */
+/* ---- buffers ---- */
 
-void net_backend_lost(struct net_queue *q)
+int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
 {
-	if (__atomic_exchange_n(&q->n->backend_gone, true, __ATOMIC_ACQ_REL))
-		return;
-	kvmb_loop_post(q->n->loop, &q->n->gone_work);
+	const u64 *gfns;
+	u32 i;
+
+	if (b->gpadl)
+		return -EEXIST;
+	b->gpadl = kvmb_gpadl_get(q->ch, id);
+	if (!b->gpadl)
+		return -ENOENT;
+	gfns = kvmb_gpadl_gfns(b->gpadl, &b->num_pages);
+	b->pages = calloc(b->num_pages, sizeof(*b->pages));
+	for (i = 0; b->pages && i < b->num_pages; i++) {
+		b->pages[i] = __unshare(kvmb_gm_ptr(q->gm, gfns[i] * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE));
+		kvmb_assert(b->pages[i]); /* gpadl.c takes no other */
+	}
+	if (b->pages)
+		return 0;
+	kvmb_gpadl_put(kvmb_chan_bus(q->ch), b->gpadl);
+	memset(b, 0, sizeof(*b));
+	return -ENOMEM;
 }
 
-static void lock_all(struct kvmb_net *n)
+void net_drop_buffer(struct kvmb_bus *bus, struct net_buf *b)
 {
-	net_slot_lock(&n->slots[0]);
-	net_lock_others(n);
+	kvmb_gpadl_put(bus, b->gpadl);
+	free(b->pages);
+	memset(b, 0, sizeof(*b));
 }
 
-static void unlock_all(struct kvmb_net *n)
+/**
+ * net_buf_iov() - Part of a buffer as iovecs, neighbouring pages merged
+ * Return: iovecs, -ENOSPC when @max is too small. @off + @len lies in the buffer.
+ */
+int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max)
 {
-	net_unlock_others(n, false);
-	net_slot_unlock(&n->slots[0]);
+	int n = 0;
+
+	kvmb_assert((u64)off + len <= (u64)b->num_pages * KVMB_PAGE_SIZE);
+	while (len) {
+		u8 *p = b->pages[off / KVMB_PAGE_SIZE] + off % KVMB_PAGE_SIZE;
+		u32 part = KVMB_MIN(len, KVMB_PAGE_SIZE - off % KVMB_PAGE_SIZE);
+
+		if (n && (u8 *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
+			iov[n - 1].iov_len += part;
+		} else {
+			if (n == max)
+				return -ENOSPC;
+			iov[n++] = (struct iovec){ p, part };
+		}
+		off += part;
+		len -= part;
+	}
+	return n;
 }
 
-/* Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick this one. */
-static void detach(struct net_queue *q)
+/* ---- completions ---- */
+
+/* Put what is held. Return: true when the way is free again. */
+bool net_flush_held(struct net_queue *q)
 {
-	struct kvmb_net *n = q->n;
-
-	if (q->joined)
-		return;
-	kvmb_worker_stop(&q->worker);
-	kvmb_worker_join(&q->worker);
-	q->joined = true;
-	lock_all(n);
-	q->slot->q = NULL;
-	q->slot->stats.open = false;
-	if (q->index)
-		net_sections_return(q);
-	else
-		net_forget_guest(n);
-	unlock_all(n);
-	net_worker_fini(q);
-	if (n->backend->ops->set_queue && q->index)
-		n->backend->ops->set_queue(n->backend, q->index, false);
-}
-
-static void free_queue(struct net_queue *q)
-{
-	free(q->bounce);
-	free(q);
-}
-
-static struct net_queue *new_queue(struct kvmb_net *n, struct kvmb_chan *ch)
-{
-	struct net_queue *q = kvmb_xzalloc(sizeof(*q));
-
-	q->n = n;
-	q->index = kvmb_chan_index(ch);
-	q->slot = &n->slots[q->index];
-	q->ch = ch;
-	q->io = kvmb_chan_io(ch);
-	q->gm = kvmb_bus_vmm(kvmb_chan_bus(ch))->gm;
-	q->free = NET_NO_SECTION;
-	q->backend_fd = -1;
-	if (n->spec.vlan)
-		q->bounce = kvmb_xzalloc(NET_BOUNCE_SIZE);
-	return q;
-}
-
-static int net_open(struct kvmb_chan *ch)
-{
-	struct kvmb_net *n = kvmb_chan_dev(ch);
-	unsigned int i = kvmb_chan_index(ch);
-	struct net_queue *q;
-	char name[16];
 	int err;
 
-	if (i >= n->num_queues)
-		return -EPROTO;
-	if (n->slots[i].q)
-		detach(n->slots[i].q); /* a sub-channel of before, whose end is still being dealt with */
-	q = new_queue(n, ch);
-	err = net_worker_init(q);
+	if (!q->held || q->failed)
+		return !q->failed;
+	do {
+		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_COMPLETION, 0, q->held_id, NULL, 0, &q->held_msg,
+				    q->held_len);
+	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, q->held_len));
+	if (err == -EAGAIN) {
+		q->loud = true;
+		return false; /* the guest signals when it has read that much */
+	}
 	if (err) {
-		free_queue(q);
-		return err;
+		net_fail(q, "its ring's read index is wild", err);
+		return false;
 	}
-	lock_all(n);
-	if (i > n->num_subs) {
-		unlock_all(n);
-		net_worker_fini(q);
-		free_queue(q);
-		return -EPROTO;
-	}
-	q->slot->q = q;
-	q->slot->stats.open = true;
-	if (i) {
-		net_sections_take(q, n->num_subs + 1);
-	} else {
-		n->rndis.link = q->told_link = net_link_up(n);
-		n->link_ms = kvmb_now_ms();
-	}
-	q->rx_epoch = __atomic_load_n(&n->rx_epoch, __ATOMIC_ACQUIRE);
-	q->backend_epoch = q->told_epoch = __atomic_load_n(&n->backend_epoch, __ATOMIC_ACQUIRE);
-	unlock_all(n);
-	if (n->backend->ops->set_queue && i)
-		n->backend->ops->set_queue(n->backend, i, true);
-	snprintf(name, sizeof(name), "%.8s/%u", n->name, i);
-	err = kvmb_worker_start(&q->worker, name, net_worker_run, q);
-	if (err) {
-		detach(q);
-		free_queue(q);
-		return err;
-	}
-	q->io->priv = q;
-	return 0;
+	kvmb_ring_want(&q->io->tx, 0);
+	q->held = false;
+	net_count(&q->io->stats.packets_out, 1);
+	return true;
 }
 
-static void net_close(struct kvmb_chan *ch)
+/* @quiet: the guest can wait for this one */
+void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet)
 {
-	struct net_queue *q = kvmb_chan_io(ch)->priv;
-
-	kvmb_worker_stop(&q->worker);
+	q->held = true;
+	q->held_id = id;
+	q->held_len = m ? sizeof(*m) : 0;
+	if (m)
+		q->held_msg = *m;
+	if (quiet)
+		q->quiet++;
+	else
+		q->loud = true;
+	net_flush_held(q);
 }
 
-static void net_closed(struct kvmb_chan *ch)
+void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet)
 {
-	struct net_queue *q = kvmb_chan_io(ch)->priv;
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE) };
 
-	detach(q);
-	free_queue(q);
+	m.u.rndis_complete.status = cpu_to_le32(status);
+	net_complete(q, id, &m, quiet);
 }
-
-/* No channel is open. The next guest, or the same one started again, looks for the address that it was given. */
-static void net_forgotten(struct kvmb_chan *ch)
-{
-	struct kvmb_net *n = kvmb_chan_dev(ch);
-
-	if (!memcmp(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac)))
-		return;
-	memcpy(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac));
-	if (n->backend->ops->set_mac)
-		n->backend->ops->set_mac(n->backend, n->rndis.mac);
-}
-
-static void net_released(struct kvmb_chan *ch)
-{
-	struct kvmb_net *n = kvmb_chan_dev(ch);
-
-	n->primary = NULL;
-	if (n->removed)
-		n->removed(n->removed_arg, n);
-}
-
-const struct kvmb_vsp_ops net_vsp_ops = {
-	.name = "net",
-	.open = net_open,
-	.close = net_close,
-	.closed = net_closed,
-	.released = net_released,
-	.forgotten = net_forgotten,
-};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The netvsp protocol: negotiation, the guest's buffers, sub-channels, completions.
+ * The netvsp protocol: negotiation, the guest's buffers, sub-channels.
  *
  * DOC: Theory of operation
  *
@@ -25,45 +25,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
-void net_fail(struct net_queue *q, const char *why, int err)
-{
-	if (q->failed)
-		return;
-	q->failed = true;
-	kvmb_chan_fail(q->ch, why, err);
-}
-
 /* ---- buffers ---- */
-
-static int take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
-{
-	const u64 *gfns;
-	u32 i;
-
-	if (b->gpadl)
-		return -EEXIST;
-	b->gpadl = kvmb_gpadl_get(q->ch, id);
-	if (!b->gpadl)
-		return -ENOENT;
-	gfns = kvmb_gpadl_gfns(b->gpadl, &b->num_pages);
-	b->pages = calloc(b->num_pages, sizeof(*b->pages));
-	for (i = 0; b->pages && i < b->num_pages; i++) {
-		b->pages[i] = __unshare(kvmb_gm_ptr(q->gm, gfns[i] * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE));
-		kvmb_assert(b->pages[i]); /* gpadl.c takes no other */
-	}
-	if (b->pages)
-		return 0;
-	kvmb_gpadl_put(kvmb_chan_bus(q->ch), b->gpadl);
-	memset(b, 0, sizeof(*b));
-	return -ENOMEM;
-}
-
-static void drop_buffer(struct kvmb_bus *bus, struct net_buf *b)
-{
-	kvmb_gpadl_put(bus, b->gpadl);
-	free(b->pages);
-	memset(b, 0, sizeof(*b));
-}
 
 static void drop_recv_buffer(struct kvmb_net *n)
 {
@@ -78,84 +40,8 @@ static void drop_recv_buffer(struct kvmb_net *n)
 			memset(&q->batch, 0, sizeof(q->batch));
 		}
 	}
-	drop_buffer(n->bus, &n->recv);
+	net_drop_buffer(n->bus, &n->recv);
 	net_sections_destroy(n);
-}
-
-/**
- * net_buf_iov() - Part of a buffer as iovecs, neighbouring pages merged
- * Return: iovecs, -ENOSPC when @max is too small. @off + @len lies in the buffer.
- */
-int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max)
-{
-	int n = 0;
-
-	kvmb_assert((u64)off + len <= (u64)b->num_pages * KVMB_PAGE_SIZE);
-	while (len) {
-		u8 *p = b->pages[off / KVMB_PAGE_SIZE] + off % KVMB_PAGE_SIZE;
-		u32 part = KVMB_MIN(len, KVMB_PAGE_SIZE - off % KVMB_PAGE_SIZE);
-
-		if (n && (u8 *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
-			iov[n - 1].iov_len += part;
-		} else {
-			if (n == max)
-				return -ENOSPC;
-			iov[n++] = (struct iovec){ p, part };
-		}
-		off += part;
-		len -= part;
-	}
-	return n;
-}
-
-/* ---- completions ---- */
-
-/* Put what is held. Return: true when the way is free again. */
-bool net_flush_held(struct net_queue *q)
-{
-	int err;
-
-	if (!q->held || q->failed)
-		return !q->failed;
-	do {
-		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_COMPLETION, 0, q->held_id, NULL, 0, &q->held_msg,
-				    q->held_len);
-	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, q->held_len));
-	if (err == -EAGAIN) {
-		q->loud = true;
-		return false; /* the guest signals when it has read that much */
-	}
-	if (err) {
-		net_fail(q, "its ring's read index is wild", err);
-		return false;
-	}
-	kvmb_ring_want(&q->io->tx, 0);
-	q->held = false;
-	net_count(&q->io->stats.packets_out, 1);
-	return true;
-}
-
-/* @quiet: the guest can wait for this one */
-void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet)
-{
-	q->held = true;
-	q->held_id = id;
-	q->held_len = m ? sizeof(*m) : 0;
-	if (m)
-		q->held_msg = *m;
-	if (quiet)
-		q->quiet++;
-	else
-		q->loud = true;
-	net_flush_held(q);
-}
-
-void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet)
-{
-	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE) };
-
-	m.u.rndis_complete.status = cpu_to_le32(status);
-	net_complete(q, id, &m, quiet);
 }
 
 /* ---- NVSP requests; every lock held ---- */
@@ -200,10 +86,10 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 	unsigned int i;
 
 	if (n->state != NET_VERSIONED || le16_to_cpu(m->u.buf.id) != KVMB_NVSP_RECV_BUF_ID ||
-	    take_buffer(q, &n->recv, le32_to_cpu(m->u.buf.gpadl)))
+	    net_take_buffer(q, &n->recv, le32_to_cpu(m->u.buf.gpadl)))
 		return KVMB_NVSP_STAT_FAIL;
 	if (net_sections_create(n)) {
-		drop_buffer(n->bus, &n->recv);
+		net_drop_buffer(n->bus, &n->recv);
 		return KVMB_NVSP_STAT_FAIL;
 	}
 	if (!net_coalesced_fit(n)) {
@@ -222,7 +108,7 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 
 static u32 on_send_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 {
-	if (q->n->state != NET_VERSIONED || take_buffer(q, &q->n->send, le32_to_cpu(m->u.buf.gpadl)))
+	if (q->n->state != NET_VERSIONED || net_take_buffer(q, &q->n->send, le32_to_cpu(m->u.buf.gpadl)))
 		return KVMB_NVSP_STAT_FAIL;
 	return KVMB_NVSP_STAT_SUCCESS;
 }
@@ -282,7 +168,7 @@ static bool nvsp_request(struct net_queue *q, const struct kvmb_wire_nvsp *m,
 		drop_recv_buffer(n);
 		return false;
 	case KVMB_NVSP_REVOKE_SEND_BUF:
-		drop_buffer(n->bus, &n->send);
+		net_drop_buffer(n->bus, &n->send);
 		return false;
 	case KVMB_NVSP_SEND_NDIS_CONFIG:
 		on_config(n, m);
@@ -421,7 +307,7 @@ int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt)
 void net_forget_guest(struct kvmb_net *n)
 {
 	drop_recv_buffer(n);
-	drop_buffer(n->bus, &n->send);
+	net_drop_buffer(n->bus, &n->send);
 	n->state = NET_CLOSED;
 	n->version = n->guest_mtu = n->num_subs = 0;
 	n->guest_caps = 0;
