@@ -251,7 +251,7 @@ void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 	net_slot_lock(&n->slots[0]);
 	memcpy(i->mac, n->rndis.mac, sizeof(i->mac));
 	i->mtu = n->spec.mtu;
-	i->guest_mtu = n->rndis.initialised ? n->guest_mtu : 0;
+	i->guest_mtu = n->state == NET_UP ? n->guest_mtu : 0;
 	i->nvsp_version = n->version;
 	i->rsc = n->rndis.rsc4 || n->rndis.rsc6;
 	i->rss = n->rndis.rss.on;

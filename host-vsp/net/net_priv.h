@@ -78,13 +78,14 @@ enum kvmb_rndis_change { /* what a control message changed; bits */
 	KVMB_CHANGED_RSC = 2,
 	KVMB_CHANGED_MAC = 4,
 	KVMB_CHANGED_RSS = 8,
+	KVMB_CHANGED_UP = 16,	/* INITIALIZE */
+	KVMB_CHANGED_DOWN = 32, /* HALT */
 };
 
 struct kvmb_rndis { /* primary's worker writes, with every queue's lock; any worker reads under its own */
 	struct kvmb_rndis_caps caps;
 	u8 mac[6];		 /* in use */
 	u8 permanent_mac[6];
-	bool initialised;
 	u32 packet_filter;	 /* KVMB_FILTER_*, 0: no frame is delivered */
 	u32 num_multicast;
 	u8 multicast[KVMB_RNDIS_MULTICAST_MAX][6];
@@ -116,7 +117,9 @@ int kvmb_rndis_indicate(bool link, u8 *msg);
 
 enum net_state {
 	NET_CLOSED,	/* expects NVSP INIT */
-	NET_VERSIONED,
+	NET_VERSIONED,	/* buffers come and go; expects RNDIS INITIALIZE */
+	NET_UP,		/* frames flow; HALT leads back */
+	NET_NUM_STATES
 };
 
 struct net_buf { /* a guest's send or receive buffer; under every queue's lock */
@@ -153,7 +156,7 @@ struct kvmb_net {
 	struct kvmb_chan *primary; /* its place on the bus, bus thread */
 	struct net_slot *slots;	  /* slots[num_queues] */
 	/* shared by the queues, see above */
-	enum net_state state;
+	enum net_state state;	  /* net_state_to() */
 	u32 version;		  /* KVMB_NVSP_V* */
 	u32 guest_mtu;		  /* from NDIS_CONFIG, 0 = not said */
 	u64 guest_caps;		  /* KVMB_NVSP_CAP_* */
@@ -277,6 +280,7 @@ void net_slot_unlock(struct net_slot *s);
 void net_lock_others(struct kvmb_net *n); /* primary's worker, which holds its own */
 void net_unlock_others(struct kvmb_net *n, bool news);
 void net_fail(struct net_queue *q, const char *why, int err);
+void net_state_to(struct kvmb_net *n, enum net_state to); /* every lock held, or no channel open */
 void net_backend_lost(struct net_queue *q); /* any worker */
 int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id); /* 0 or -errno; every lock held */
 void net_drop_buffer(struct kvmb_bus *bus, struct net_buf *b);

@@ -16,6 +16,20 @@ void net_fail(struct net_queue *q, const char *why, int err)
 	kvmb_chan_fail(q->ch, why, err);
 }
 
+static const u8 moves[NET_NUM_STATES] = {
+	[NET_CLOSED] = 1 << NET_VERSIONED,
+	[NET_VERSIONED] = 1 << NET_UP | 1 << NET_CLOSED,
+	[NET_UP] = 1 << NET_VERSIONED | 1 << NET_CLOSED,
+};
+
+void net_state_to(struct kvmb_net *n, enum net_state to)
+{
+	if (n->state == to)
+		return;
+	kvmb_assert(moves[n->state] & (1 << to));
+	n->state = to;
+}
+
 void net_backend_lost(struct net_queue *q)
 {
 	if (__atomic_exchange_n(&q->n->backend_gone, true, __ATOMIC_ACQ_REL))

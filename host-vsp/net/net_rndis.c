@@ -398,7 +398,7 @@ static void reply_header(u8 *reply, u32 type, u32 len)
 	memcpy(reply, &h, sizeof(h));
 }
 
-static int do_init(struct kvmb_rndis *r, const struct kvmb_wire_rndis_request *q, u8 *reply)
+static int do_init(const struct kvmb_wire_rndis_request *q, u8 *reply)
 {
 	struct kvmb_wire_rndis_init_complete c = {
 		.id = q->id,
@@ -409,7 +409,6 @@ static int do_init(struct kvmb_rndis *r, const struct kvmb_wire_rndis_request *q
 		.alignment = cpu_to_le32(3),
 	};
 
-	r->initialised = true;
 	reply_header(reply, KVMB_RNDIS_INIT, HDR + sizeof(c));
 	memcpy(reply + HDR, &c, sizeof(c));
 	return (int)(HDR + sizeof(c));
@@ -481,11 +480,11 @@ int kvmb_rndis_control(struct kvmb_rndis *r, const u8 *msg, u32 len, u8 *reply, 
 
 	switch (type) {
 	case KVMB_RNDIS_INIT:
-		return do_init(r, &w, reply);
+		*changed = KVMB_CHANGED_UP;
+		return do_init(&w, reply);
 	case KVMB_RNDIS_HALT:
-		r->initialised = false;
 		r->packet_filter = 0;
-		*changed = KVMB_CHANGED_FILTER;
+		*changed = KVMB_CHANGED_FILTER | KVMB_CHANGED_DOWN;
 		return 0;
 	case KVMB_RNDIS_QUERY:
 		return body < sizeof(w) ? -EPROTO : do_query(r, &w, reply);

@@ -113,13 +113,12 @@ static void tell_link(struct net_queue *q)
 /* The answer to a control message, then news of the link. Primary only. */
 void net_send_control(struct net_queue *q)
 {
-	struct kvmb_rndis *r = &q->n->rndis;
 	struct iovec iov[4];
 	int num;
 	u16 s;
 
 	for (;;) {
-		if (!q->reply_len && r->initialised && q->n->recv.gpadl)
+		if (!q->reply_len && q->n->state == NET_UP && q->n->recv.gpadl)
 			tell_link(q);
 		if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free || !net_rx_flush(q))
 			return;

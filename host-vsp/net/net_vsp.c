@@ -59,7 +59,7 @@ static u32 on_init(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 		if (known[i] >= lo && known[i] <= hi) {
 			n->version = known[i];
 			n->guest_mtu = KVMB_MIN(KVMB_NET_MTU_DEFAULT, n->spec.mtu); /* until it says */
-			n->state = NET_VERSIONED;
+			net_state_to(n, NET_VERSIONED);
 			return KVMB_NVSP_STAT_SUCCESS;
 		}
 	}
@@ -71,7 +71,7 @@ static void on_config(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 	u32 mtu = le32_to_cpu(m->u.ndis_config.mtu);
 	u32 limit = __atomic_load_n(&n->spec.mtu, __ATOMIC_RELAXED);
 
-	if (n->state != NET_VERSIONED || n->recv.gpadl)
+	if (n->state == NET_CLOSED || n->recv.gpadl)
 		return; /* sections of the size that was agreed are in use */
 	mtu = mtu > NET_ETH_LEN ? mtu - NET_ETH_LEN : 0;
 	n->guest_mtu = KVMB_MAX(KVMB_MIN(mtu, limit), KVMB_NET_MTU_MIN);
@@ -85,7 +85,7 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 	struct kvmb_net *n = q->n;
 	unsigned int i;
 
-	if (n->state != NET_VERSIONED || le16_to_cpu(m->u.buf.id) != KVMB_NVSP_RECV_BUF_ID ||
+	if (n->state == NET_CLOSED || le16_to_cpu(m->u.buf.id) != KVMB_NVSP_RECV_BUF_ID ||
 	    net_take_buffer(q, &n->recv, le32_to_cpu(m->u.buf.gpadl)))
 		return KVMB_NVSP_STAT_FAIL;
 	if (net_sections_create(n)) {
@@ -94,7 +94,7 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 	}
 	if (!net_coalesced_fit(n)) {
 		n->rndis.caps.rsc = n->rndis.rsc4 = n->rndis.rsc6 = false;
-		if (n->rndis.initialised && n->backend->ops->set_offload)
+		if (n->state == NET_UP && n->backend->ops->set_offload)
 			n->backend->ops->set_offload(n->backend, true, false, false);
 	}
 	q->free = 0;
@@ -108,7 +108,7 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 
 static u32 on_send_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 {
-	if (q->n->state != NET_VERSIONED || net_take_buffer(q, &q->n->send, le32_to_cpu(m->u.buf.gpadl)))
+	if (q->n->state == NET_CLOSED || net_take_buffer(q, &q->n->send, le32_to_cpu(m->u.buf.gpadl)))
 		return KVMB_NVSP_STAT_FAIL;
 	return KVMB_NVSP_STAT_SUCCESS;
 }
@@ -230,6 +230,13 @@ static void rndis_changed(struct kvmb_net *n, u32 changed, u32 old_filter)
 {
 	const struct kvmb_net_backend_ops *ops = n->backend->ops;
 
+	if (changed & KVMB_CHANGED_UP) {
+		if (n->state != NET_UP && ops->set_offload)
+			ops->set_offload(n->backend, true, false, false);
+		net_state_to(n, NET_UP);
+	}
+	if (changed & KVMB_CHANGED_DOWN)
+		net_state_to(n, NET_VERSIONED);
 	if (changed & KVMB_CHANGED_FILTER && !old_filter && n->rndis.packet_filter)
 		__atomic_fetch_add(&n->rx_epoch, 1, __ATOMIC_RELEASE);
 	if (changed & KVMB_CHANGED_RSC && ops->set_offload)
@@ -246,18 +253,14 @@ static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
 	u8 msg[KVMB_RNDIS_REQUEST_MAX];
 	u32 len = 0, changed, old_filter = n->rndis.packet_filter;
 	int num, r = -EPROTO;
-	bool was;
 
-	num = n->state == NET_VERSIONED && !q->index ? net_tx_iov(q, pkt, m, iov, &len) : -EPROTO;
+	num = n->state != NET_CLOSED && !q->index ? net_tx_iov(q, pkt, m, iov, &len) : -EPROTO;
 	len = KVMB_MIN(len, (u32)sizeof(msg));
 	if (num >= 0) {
 		kvmb_iov_read(iov, num, 0, msg, len);
-		was = n->rndis.initialised;
 		net_tx_commit(q);
 		net_lock_others(n);
 		r = kvmb_rndis_control(&n->rndis, msg, len, q->reply, &changed);
-		if (!was && n->rndis.initialised && n->backend->ops->set_offload)
-			n->backend->ops->set_offload(n->backend, true, false, false);
 		rndis_changed(n, changed, old_filter);
 		net_unlock_others(n, changed);
 	}
@@ -295,7 +298,7 @@ int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt)
 		on_control(q, pkt, &m);
 		return 0;
 	}
-	if (q->n->rndis.initialised)
+	if (q->n->state == NET_UP)
 		return net_tx(q, pkt, &m);
 	net_complete_rndis(q, pkt->trans_id, KVMB_NVSP_STAT_FAIL, false);
 	return 0;
@@ -308,10 +311,10 @@ void net_forget_guest(struct kvmb_net *n)
 {
 	drop_recv_buffer(n);
 	net_drop_buffer(n->bus, &n->send);
-	n->state = NET_CLOSED;
+	net_state_to(n, NET_CLOSED);
 	n->version = n->guest_mtu = n->num_subs = 0;
 	n->guest_caps = 0;
-	n->rndis.initialised = n->rndis.rsc4 = n->rndis.rsc6 = n->rndis.rss.on = false;
+	n->rndis.rsc4 = n->rndis.rsc6 = n->rndis.rss.on = false;
 	n->rndis.caps.rsc = false;
 	n->rndis.packet_filter = n->rndis.num_multicast = 0;
 	if (n->backend->ops->set_offload)
