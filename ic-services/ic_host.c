@@ -10,11 +10,25 @@
 
 #define BUDGET 64 /* packets a turn: a guest that sends on and on has not the main thread for itself */
 
+static const char *const state_names[] = { "no guest driver", "negotiating", "ready", "refused" };
+static_assert(ARRAY_SIZE(state_names) == KVMB_IC_NUM_STATES, "one name a state");
+
+static const u8 moves[KVMB_IC_NUM_STATES] = {
+	[KVMB_IC_CLOSED] = 1 << KVMB_IC_NEGOTIATING,
+	[KVMB_IC_NEGOTIATING] = 1 << KVMB_IC_READY | 1 << KVMB_IC_REFUSED | 1 << KVMB_IC_CLOSED,
+	[KVMB_IC_READY] = 1 << KVMB_IC_REFUSED | 1 << KVMB_IC_CLOSED,
+	[KVMB_IC_REFUSED] = 1 << KVMB_IC_CLOSED,
+};
+
+static void set_state(struct kvmb_ic *ic, enum kvmb_ic_state to)
+{
+	kvmb_assert(moves[ic->state] & (1 << to));
+	ic->state = to;
+}
+
 const char *kvmb_ic_state_name(const struct kvmb_ic *ic)
 {
-	static const char *const names[] = { "no guest driver", "negotiating", "ready", "refused" };
-
-	return names[ic->state];
+	return state_names[ic->state];
 }
 
 static int send_packet(struct kvmb_ic *ic, const void *buf, u32 len)
@@ -34,7 +48,7 @@ static int send_packet(struct kvmb_ic *ic, const void *buf, u32 len)
 
 static void give_up(struct kvmb_ic *ic, const char *why, int err)
 {
-	ic->state = KVMB_IC_REFUSED;
+	set_state(ic, KVMB_IC_REFUSED);
 	kvmb_chan_fail(ic->ch, why, err);
 	kvmb_loop_del(ic->watch);
 	ic->watch = NULL;
@@ -55,7 +69,7 @@ static void on_packet(struct kvmb_ic *ic, const struct kvmb_pkt *pkt)
 			give_up(ic, "no common version", err);
 			return;
 		}
-		ic->state = KVMB_IC_READY;
+		set_state(ic, KVMB_IC_READY);
 		kvmb_dbg(kvmb_chan_name(ic->ch), "version %u.%u", ic->message >> 16,
 			 ic->message & 0xffff);
 		ic->ops->ready(ic);
@@ -130,14 +144,14 @@ static int ic_open(struct kvmb_chan *ch)
 				  EPOLLIN, on_signal, ic);
 	if (!ic->watch)
 		return -ENOMEM;
-	ic->state = KVMB_IC_NEGOTIATING;
+	set_state(ic, KVMB_IC_NEGOTIATING);
 	len = kvmb_icmsg_build_negotiate(buf, frameworks, ARRAY_SIZE(frameworks),
 					 ic->ops->versions, ic->ops->num_versions);
 	err = send_packet(ic, buf, len);
 	if (err) {
 		kvmb_loop_del(ic->watch);
 		ic->watch = NULL;
-		ic->state = KVMB_IC_CLOSED;
+		set_state(ic, KVMB_IC_CLOSED);
 	}
 	return err;
 }
@@ -148,7 +162,7 @@ static void ic_close(struct kvmb_chan *ch)
 
 	kvmb_loop_del(ic->watch);
 	ic->watch = NULL;
-	ic->state = KVMB_IC_CLOSED;
+	set_state(ic, KVMB_IC_CLOSED);
 	ic->ops->stopped(ic);
 	ic->ch = NULL;
 	kvmb_chan_closed(ch);

@@ -36,13 +36,14 @@ enum kvmb_ic_state {
 	KVMB_IC_NEGOTIATING, /* our list is out */
 	KVMB_IC_READY,
 	KVMB_IC_REFUSED,     /* no common version, or the guest broke the protocol */
+	KVMB_IC_NUM_STATES
 };
 
 struct kvmb_ic { /* embed it; bus thread only */
 	const struct kvmb_ic_ops *ops;
 	struct kvmb_chan *ch; /* NULL while closed */
 	struct kvmb_watch *watch;
-	enum kvmb_ic_state state;
+	enum kvmb_ic_state state; /* set_state() in ic_host.c */
 	u32 framework, message; /* negotiated */
 	u8 transaction;
 	bool waiting;		/* a request is out */
