@@ -2,14 +2,14 @@
 /*
  * Opening, locking and measuring disks.
  *
- * An image in a format is opened here, with the parents that the user named, and a storage daemon
- * gets the descriptors (qsd.h). Nothing that an image names is opened (image.h).
+ * For an image format we open the image and the parents that the user named, and pass the
+ * descriptors to a storage daemon (qsd.h). A file that only the image names is never opened
+ * (image.h).
  *
- * Locks: QEMU's tools lock single bytes from 100 to 163 and 200 to 263 of an image they
- * write or read (Linux OFD locks; QEMU 7.2 block/file-posix.c, RAID_LOCK...). A raw image is
- * ours alone, so we lock the whole file and thereby keep those tools out. An image that we
- * give to a storage daemon is locked there by the daemon; we hold a lock on the first bytes,
- * which keeps a second kvmbus out also while the daemon is being restarted.
+ * Locks: QEMU's tools lock single bytes, 100 to 163 and 200 to 263, of an image that they read
+ * or write (Linux OFD locks; QEMU 7.2 block/file-posix.c). A raw image is ours alone, so we lock
+ * the whole file, which keeps those tools out. A storage daemon locks its image itself; we hold
+ * a lock on the first bytes, which keeps out a second kvmbus even while the daemon restarts.
  */
 #include "backend/block/disk.h"
 

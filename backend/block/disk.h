@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A disk behind the SCSI target: what holds the data.
+ * A disk: what holds the data behind the SCSI target.
  *
  * DOC: Theory of operation
  *
- * There are two kinds. A raw file or block device is a descriptor: the channel workers read
- * and write it themselves through their io_urings. Everything else (an image format, an
- * NBD server) is a set of operations to which requests are handed; they run on a thread of
- * the disk's own (disk_nbd.c) and come back by a callback.
+ * There are two kinds. A raw file or block device is a descriptor, which the channel workers
+ * read and write themselves through their io_urings. Any other disk (an image format, an NBD
+ * server) is a set of operations: a worker submits requests, which the disk's own thread runs
+ * (disk_nbd.c) and completes by a callback.
  *
- * An image is locked while it is open, against a second start of the same image and,
- * because QEMU's tools look at the same bytes, against those too.
+ * An open image is locked against a second start, and against QEMU's tools, which lock the same
+ * bytes.
  */
 #ifndef KVMB_DISK_H
 #define KVMB_DISK_H
@@ -34,14 +34,14 @@ enum kvmb_disk_cache {
 
 enum kvmb_disk_on_error {
 	KVMB_ON_ERROR_DEFAULT, /* stop when the host is out of space, report the rest */
-	KVMB_ON_ERROR_STOP,    /* pause the VM; its resume tries again */
+	KVMB_ON_ERROR_STOP,    /* pause the VM; try again on resume */
 	KVMB_ON_ERROR_REPORT,  /* the guest gets sense data */
 };
 
 struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
 	const char *path;   /* a file, a block device, or an nbd:// or nbd+unix:// URI */
-	const char *format; /* raw, vhd, vhdx, qcow2, vmdk, vdi; NULL = by the name's ending, else raw */
-	const char *backing[KVMB_DISK_MAX_BACKING]; /* of a differencing image: its parent, then that one's */
+	const char *format; /* raw, vhd, vhdx, qcow2, vmdk, vdi; NULL = by suffix, else raw */
+	const char *backing[KVMB_DISK_MAX_BACKING]; /* of an overlay: parent, its parent ... */
 	u32 num_backing;
 	const char *serial; /* at most 20 characters; NULL = derived from the file */
 	const char *run_dir; /* directory for the sockets of a storage daemon */
@@ -51,17 +51,17 @@ struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
 	enum kvmb_disk_on_error on_error;
 	u32 block;	    /* 512 or 4096; 0 = 512, or 4096 where direct I/O needs it */
 	u64 iops, bps;	    /* 0 = no limit */
-	u32 timeout_s;	    /* a server that is silent for so long is given up; 0 = 30 */
+	u32 timeout_s;	    /* give up a server that is silent for this long; 0 = 30 */
 };
 
-enum kvmb_io { /* what a request wants of a disk */
+enum kvmb_io { /* operation of a request */
 	KVMB_IO_NONE,
 	KVMB_IO_READ,
 	KVMB_IO_WRITE,
 	KVMB_IO_FLUSH,
 	KVMB_IO_ZERO,	/* a range that reads as zeroes afterwards; space may be given back */
-	KVMB_IO_SAME,	/* one block's content over a range: storage_io.c makes it writes */
-	KVMB_IO_VERIFY, /* compare with the guest's buffer: storage_io.c makes it a read */
+	KVMB_IO_SAME,	/* repeat one block over a range: storage_io.c turns it into writes */
+	KVMB_IO_VERIFY, /* compare with the guest's buffer: storage_io.c turns it into a read */
 };
 
 struct kvmb_disk_req { /* a request to a disk with operations; embed it */
@@ -79,16 +79,16 @@ struct kvmb_disk_req { /* a request to a disk with operations; embed it */
 struct kvmb_disk;
 
 struct kvmb_disk_ops {
-	/* Hand a request over. Any thread; does not block. done() comes exactly once. */
+	/* Submit a request. Any thread; does not block. done() is called exactly once. */
 	void (*submit)(struct kvmb_disk *d, struct kvmb_disk_req *r);
 	/*
-	 * Make done() come soon, with -ECANCELED unless it is under way already. A write comes back when it
-	 * cannot land any more: within the disk's timeout.
+	 * Make done() come soon, with -ECANCELED unless it is on its way already. For a write
+	 * done() comes when the write can no longer reach the image: within the disk's timeout.
 	 */
 	void (*cancel)(struct kvmb_disk *d, struct kvmb_disk_req *r);
 	/* After a failure that held requests back: try again. */
 	void (*retry)(struct kvmb_disk *d);
-	/* To @bytes, a multiple of the block size. May block: not on the bus thread. */
+	/* Grow to @bytes, a multiple of the block size. May block: not on the bus thread. */
 	int (*resize)(struct kvmb_disk *d, u64 bytes, char *why, size_t size);
 	/* One word for info: "ok", "restarting", "failed". Any thread. */
 	const char *(*health)(struct kvmb_disk *d);
@@ -104,7 +104,7 @@ struct kvmb_disk {
 	int lock_fd;	 /* not raw: holds our lock on the image, -1 = a URI */
 	bool read_only;
 	bool direct;	 /* O_DIRECT: buffers must be aligned */
-	u32 direct_unit; /* to this power of two, pieces likewise; less than 512 counts as 512 */
+	u32 direct_unit; /* alignment of address and length: a power of two; below 512 means 512 */
 	bool can_zero;	 /* ZERO gives space back and leaves zeroes */
 	enum kvmb_disk_cache cache;
 	enum kvmb_disk_on_error on_error;
@@ -120,31 +120,35 @@ struct kvmb_disk {
 
 /**
  * kvmb_disk_open() - Open and lock an image
- * @spec:     what was asked for
+ * @spec:     the disk
  * @out:      result
- * @why:      on failure, one phrase for the user that names the cause
- * @why_size: room in @why, KVMB_DISK_WHY
+ * @why:      why[why_size], on failure one phrase for the user that names the cause
+ * @why_size: bytes, KVMB_DISK_WHY
  *
- * A name that ends in .vhd, .vhdx, .avhdx, .qcow2, .vmdk or .vdi is that format, anything
- * else is raw; content never decides, because a guest may write any content. An image that
- * looks like a format but is not named as one is refused with a hint. What is in an image never
- * opens another file (image.h).
+ * A name that ends in .vhd, .vhdx, .avhdx, .qcow2, .vmdk or .vdi has that format, any other is
+ * raw. The content never decides, because a guest may write any content. An image that looks
+ * like a format without being named as one is refused with a hint. Nothing in an image makes us
+ * open another file (image.h).
  *
- * Return: 0 or -errno. Context: may block for seconds (a storage daemon starts); not on a
+ * Return: 0 or -errno. Context: may block for seconds, while a storage daemon starts; not on a
  * thread that guests wait for.
  */
 int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, char *why,
 		   size_t why_size);
 
-/** kvmb_disk_close() - Flush nothing, close everything; NULL is fine. May block for seconds. */
+/** kvmb_disk_close() - Close without flushing; NULL is fine. May block for seconds. */
 void kvmb_disk_close(struct kvmb_disk *d);
 
 /**
  * kvmb_disk_resize() - Change the capacity
- * @bytes: new size, a multiple of the block size; 0 = look how large it is now
+ * @d:        the disk
+ * @bytes:    new size, a multiple of the block size; 0 = read the size of the device again
+ * @why:      why[why_size], on failure one phrase for the user
+ * @why_size: bytes
  *
- * Shrinking a file is refused: it would destroy data. Return: 0 or -errno with @why.
- * Context: as kvmb_disk_open().
+ * Shrinking a file is refused, because it would destroy data.
+ *
+ * Return: 0 or -errno. Context: as kvmb_disk_open().
  */
 int kvmb_disk_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t why_size);
 
@@ -161,7 +165,7 @@ static inline u64 kvmb_disk_bytes(const struct kvmb_disk *d)
 /** kvmb_disk_health() - One word for info. Any thread. */
 const char *kvmb_disk_health(struct kvmb_disk *d);
 
-/** kvmb_disk_format_of() - What a name says its format is: "raw", "vhdx", ..., "nbd". */
+/** kvmb_disk_format_of() - The format that a name implies: "raw", "vhdx", ..., "nbd". */
 const char *kvmb_disk_format_of(const char *path);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Disks behind an NBD server, as channels see them; and their thread. Theory: disk_nbd_priv.h. */
+/* Disks behind an NBD server: the operations, and the disk's thread. Theory: disk_nbd_priv.h. */
 #include "backend/block/disk_nbd_priv.h"
 
 #include <poll.h>

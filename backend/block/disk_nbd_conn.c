@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The connection to an NBD server, and the life of our storage daemon: disk_nbd_priv.h. */
+/* The connection to an NBD server, and our storage daemon. Theory: disk_nbd_priv.h. */
 #include "backend/block/disk_nbd_priv.h"
 
 #include <poll.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Operations on an NBD disk, and the log of those that may have to be repeated: disk_nbd_priv.h. */
+/* The log: operations that may have to be repeated. Theory: disk_nbd_priv.h. */
 #include "backend/block/disk_nbd_priv.h"
 
 #include "backend/iov.h"

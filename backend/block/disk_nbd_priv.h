@@ -1,53 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by disk_nbd*.c alone.
+ * Private to disk_nbd*.c.
  *
  * DOC: Theory of operation
  *
- * One thread per disk owns the connection, and the storage daemon if the disk is an image of
- * ours. Channels hand requests over in a queue and get them back by a callback. The thread copies
- * the data, so that whoever waits for a read or a flush can be told "cancelled" at any moment
- * without asking the server.
+ * One thread per disk owns the connection, and the storage daemon if the disk is a local image.
+ * Channels submit requests through a queue and get them back by a callback. The thread copies
+ * the data, so a read or a flush can be cancelled at any moment without asking the server.
  *
- * A daemon may die, be killed or hang, and what it had acknowledged but not flushed is then lost:
- * an image format keeps its tables in memory. The guest knows nothing of that death, so it must
- * not lose what it was told is written. Therefore every write stays on a list (the log, in the
- * order of submission, acknowledged or not) until a flush that was sent after its acknowledgement
- * has succeeded. After a restart the log is replayed, one by one and in order, before anything
- * else is sent; then unanswered requests are sent again. The log is bounded: at half of its limit
- * a flush of our own is sent, at the limit writes wait for it. So are the buffers of reads: what
- * is beyond waits with the channels. Flushes of our own that go on failing for NBD_GIVE_UP_MS
- * make writes fail that find the log full; reads go on. A server without FLUSH has no log:
- * nothing would ever end a write's time in it. If it takes FUA, every write is sent with that; if
- * not, what it loses is lost, which is said when it is opened.
+ * The log. A daemon may die, be killed or hang. Writes that it had acknowledged but not flushed
+ * are then lost, because an image format keeps its tables in memory. The guest does not notice
+ * that death, so it must not lose a write that was acknowledged. Therefore every write stays on
+ * a list (the log, in order of submission, acknowledged or not) until a flush that was sent
+ * after its acknowledgement has succeeded. After a restart the log is replayed in order, one
+ * write at a time, before anything else is sent; then unanswered requests are sent again.
  *
- * A cancelled write is another matter: once the guest was told that it is aborted it may write
- * there anew, and the old one must not land on top. One that was not sent is dropped. One that is
- * at the server is told when its answer is there, or when the connection has ended, after which
- * it is not sent again. That bounds the wait: the connection is ended stall_ms after the cancel,
- * to our own daemon after ABORT_MS at most, because other disks of the controller wait meanwhile.
- * Our own daemon is killed and reaped before anybody is told, so nothing of it lands later, for
- * certain.
+ * The log is bounded: at half of its limit we send a flush of our own, and at the limit writes
+ * wait for it. The buffers of reads are bounded too; further reads wait in their channels. If
+ * our flushes keep failing for NBD_GIVE_UP_MS, writes that find the log full fail, and reads
+ * continue. For a server without FLUSH there is no log, because no write could ever leave it.
+ * If that server takes FUA, every write is sent with it; if not, a warning at the start says
+ * that what the server loses is lost.
  *
- * Nothing progresses for stall_ms with requests under way: the daemon is killed, the connection
- * dropped, and all goes on as after a death. A flush may take NBD_FLUSH_TIMES as long, and while
- * it does so may the rest: a host that has much to write back, or a slow disk, needs minutes,
- * some servers do one thing after the other, and a flush that is cut off begins again. One
- * request may take that long while others are answered.
+ * Cancelled writes. Once the guest has been told that a write is aborted, it may write there
+ * again, and the old write must not overwrite the new one. A write that was not sent is dropped.
+ * One that is at the server is reported when its answer has come, or when the connection has
+ * ended, and it is not sent again. The wait is bounded: the connection is closed stall_ms after
+ * the cancel, or after at most ABORT_MS for our own daemon, because other disks of the
+ * controller wait meanwhile. Our own daemon is killed and reaped before the guest is told, so
+ * no write of it can land later.
  *
- * What was at the server when it ended goes there one by one the next time. A request that was
- * alone at the end of its server BLAME_MAX times is answered with an error: it is the one that
- * kills it, and others go on. Between tries there are pauses that grow; a connection makes them
- * no shorter, only NBD_STEADY_MS of a good one do. Servers that end NBD_GIVE_UP_ENDS times
- * without one answer in between (to a replay does not count), or that cannot be had for
- * NBD_GIVE_UP_MS, make all requests fail; what the disk's on_error says of failures is the
- * channel's business (storage_io.c). Trying goes on quietly, and retry() makes requests wait
- * again.
+ * Silence. If nothing progresses for stall_ms while requests are under way, the daemon is killed
+ * and the connection dropped, and everything continues as after a death. A flush may take
+ * NBD_FLUSH_TIMES as long, and so may the other requests during it: a host with much to write
+ * back, or a slow disk, needs minutes; some servers do one thing at a time; and a flush that is
+ * interrupted starts from the beginning. A single request may take that long while others are
+ * answered.
+ *
+ * Blame. Requests that were at the server when it ended are sent one at a time the next time. A
+ * request that was alone at the server's end BLAME_MAX times is answered with an error, because
+ * it is the one that kills the server; the others continue. Pauses between tries grow. A new
+ * connection does not shorten them; only NBD_STEADY_MS of a good one do. If the server ends
+ * NBD_GIVE_UP_ENDS times without an answer in between (answers to a replay do not count), or
+ * cannot be reached for NBD_GIVE_UP_MS, all requests fail. The channel decides what a failure
+ * means to the guest (on_error, storage_io.c). Trying continues quietly, and retry() makes
+ * requests wait again.
  *
  * Limits: a server that we did not start may apply a write of a lost connection late: after our
- * replay, and after the guest was told that the write is aborted or has failed. NBD gives no way
- * to prevent or to notice it. What we do is wait for the answer for stall_ms before we give the
- * connection up.
+ * replay, and after the guest was told that the write was aborted or failed. NBD has no way to
+ * prevent or notice that. All we can do is wait stall_ms for the answer before we close the
+ * connection.
  *
  * Files: disk_nbd.c, the disk as channels see it, and the thread; disk_nbd_log.c, operations and
  * their log; disk_nbd_send.c, what is at the server; disk_nbd_conn.c, the connection and the
@@ -77,7 +79,7 @@ enum nbd_state { NBD_STARTING, NBD_UP, NBD_WAITING, NBD_FAILED, NBD_NUM };
  */
 enum op_state { OP_WAITING, OP_SENT, OP_LOGGED, OP_REPLAY, OP_DEAD };
 
-/* How a connection ended, and how much that says against what was asked of it. */
+/* How a connection ended; the value is how much it counts against the requests on it. */
 enum nbd_end { NBD_DIED = 1, NBD_STALLED = 2 };
 
 #define NBD_GIVE_UP_MS 10000u	/* of trying; then requests fail */
@@ -89,7 +91,7 @@ struct op { /* the disk's thread only */
 	struct op *prev, *next;	 /* n->ops, in order of submission */
 	struct op *link;	 /* n->waiting or n->dead */
 	struct nbd_disk *n;
-	struct kvmb_disk_req *r; /* who waits; NULL = nobody, or nobody any more */
+	struct kvmb_disk_req *r; /* the request that waits; NULL = none, or answered already */
 	enum op_state state;
 	enum kvmb_io io;
 	bool fua;

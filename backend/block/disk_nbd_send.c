@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What is at an NBD server: sending, answers, silence, and who is to blame for its end: disk_nbd_priv.h. */
+/* Requests at the NBD server: sending, answers, silence, blame. Theory: disk_nbd_priv.h. */
 #include "backend/block/disk_nbd_priv.h"
 
 #include "lib/log.h"

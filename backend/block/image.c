@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What an image's header names: image.h. */
+/* Files that an image's header names; why that matters: image.h. */
 #include "backend/block/image.h"
 
 #include <sys/stat.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a VHDX names: its parent, and what is wrong with one that is damaged, which QEMU 7.2 calls
- * "Invalid argument". A region table leads to the metadata, whose items are parameters and the
- * parent's locator. Why it is looked at: image.h.
+ * Checks a VHDX: does it name a parent, and if it is damaged, how? (QEMU 7.2 only says "Invalid
+ * argument".) A region table leads to the metadata, whose items are parameters and the locator
+ * of the parent. Why we check: image.h.
  *
  * Source: [MS-VHDX] 2.2.3 (region table), 2.6.1 (metadata table), 2.6.2.1 (file parameters),
  * 2.6.2.6 (parent locator).

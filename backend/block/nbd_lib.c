@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Finding libnbd's functions: nbd_lib.h. */
+/* Loading libnbd and finding its functions; why: nbd_lib.h. */
 #include "backend/block/nbd_lib.h"
 
 #include <dlfcn.h>

@@ -2,18 +2,19 @@
 /*
  * Starting, questioning and ending a qemu-storage-daemon.
  *
- * The NBD socket is made and bound by us and handed over listening, so connecting never
- * races with the daemon's start; its monitor is one end of a socket pair. The images are named
- * /proc/self/fd/N, by JSON: QEMU opens and locks them again that way, with its own flags, and
- * the jail has a rule for each of these files and for no other.
+ * We make and bind the NBD socket and pass it to the daemon when it already listens, so that
+ * connecting cannot race with the daemon's start. The monitor is one end of a socket pair. In
+ * JSON the images are called /proc/self/fd/N: QEMU opens and locks them again under that name,
+ * with its own flags, and the jail has a rule for each of these files and for no other.
  *
- * Before each start the headers are looked at (image.h), and after it the daemon is asked which files
- * it has open: each must be one of ours.
+ * Before each start we check the headers (image.h). After it we ask the daemon which files it
+ * has open; each must be one of ours.
  *
- * Observed with 7.2 (Debian 12): it has no add-fd; with "backing": null the parent that a qcow2 header
- * names is still told in query-named-block-nodes; block_resize is refused while an export exists,
- * and an export keeps the size it had when it was added; with aio=io_uring a read that the end of the
- * file cuts short within a sector is sometimes not continued, and then never comes back.
+ * Observed with 7.2 (Debian 12): there is no add-fd. With "backing": null,
+ * query-named-block-nodes still shows the parent that a qcow2 header names. block_resize is
+ * refused while an export exists, and an export keeps the size that it had when it was added.
+ * With aio=io_uring a read that the end of the file cuts short within a sector is sometimes not
+ * continued, and then never completes.
  *
  * Source: qemu-storage-daemon(1), qemu-storage-daemon-qmp-ref(7).
  */

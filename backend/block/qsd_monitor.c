@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Lines of JSON to a storage daemon and back: qsd_monitor.h. Source: qemu-storage-daemon-qmp-ref(7). */
+/* Lines of JSON to a storage daemon and back. Source: qemu-storage-daemon-qmp-ref(7). */
 #include "backend/block/qsd_monitor.h"
 
 #include <poll.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* An announced VHDX log without entries. What and why: vhdx_log.h. */
+/* An announced VHDX log without entries; what it does and why it is repaired: vhdx_log.h. */
 #include "backend/block/vhdx_log.h"
 
 #include <stdlib.h>
