@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a NIC's channels: they open and close. Bus thread.
+ * Opening and closing a NIC's channels. Bus thread.
  *
  * Who may touch what, and in which order locks are taken: net_priv.h.
  */

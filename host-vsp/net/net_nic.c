@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The NIC as the VMM sees it: made, offered, changed, removed, asked. Bus thread.
+ * The NIC as the VMM sees it: create, offer, change, remove, query. Bus thread.
  *
- * A backend that is gone is begun anew if it can be (passt): at once, and from then on with pauses
- * that grow from a second to half a minute, until one has lived for a while. Meanwhile the guest
- * sees an unplugged cable. Nothing of it is waited for here: revive() says that there will be news.
+ * If a backend dies and can be restarted (passt), we restart it: first at once, then after pauses
+ * that grow from a second to half a minute, until one has lived for a while. Meanwhile the guest's
+ * link is down. Nothing here waits for the backend: revive() returns, and news follows.
  */
 #include "host-vsp/net/net_priv.h"
 #include "lib/log.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Offloads: the reasons are in the header. */
+/* Offloads; theory of operation: net_offload.h. */
 #include "host-vsp/net/net_offload.h"
 
 #include <arpa/inet.h>

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by net/ alone.
+ * Private to net/.
  *
  * DOC: Theory of operation
  *
- * A NIC has up to num_queues channels, each with a worker of its own that owns the channel's
- * two rings and the backend's queue of the same number. What a frame needs is per queue; no
- * lock and no counter on its way is shared.
+ * A NIC has up to num_queues channels. Each has its own worker, which owns the channel's two rings
+ * and the backend's queue of the same number. Everything on a frame's way belongs to one queue: no
+ * lock and no counter is shared.
  *
- * What all queues share (the guest's two buffers, addresses, filters, versions) is written by
- * the primary channel's worker alone, or by the bus thread, with every queue's lock held. A
- * worker holds its own queue's lock for a turn, so it finds the same buffers for the whole
- * turn, and who takes a buffer away knows that nobody is in the middle of it. The lock is
- * never contended otherwise. Order: bus thread and primary take them by rising number; no
- * other worker ever holds two.
+ * State that the queues share (the guest's two buffers, addresses, filters, versions) is written
+ * only by the primary channel's worker or the bus thread, with every queue's lock held. A worker
+ * holds its own queue's lock for a turn, so the buffers stay the same for the whole turn, and
+ * whoever removes a buffer knows that nobody is using it. Otherwise the lock is not contended.
+ * Order: bus thread and primary take the locks by rising number; no other worker holds two.
  *
- * A worker that has much to do lets go of its lock and takes it again at once, which a plain
- * mutex allows it for ever. So everybody takes it through the slot's gate, one behind the other,
- * and says that he waits: the worker then ends its turn after the packet or frame that it is at.
+ * A busy worker releases its lock and takes it again at once; with a plain mutex it could do so
+ * forever and starve the others. So everybody takes the lock through the slot's gate, one after
+ * the other, and announces that it waits. The worker then ends its turn after the current packet
+ * or frame.
  *
- * Receive sections belong to one queue at a time: the primary has all of them, and gives each
- * sub-channel its share when that is opened.
+ * A receive section belongs to one queue at a time: the primary starts with all of them, and gives
+ * each sub-channel its share when that is opened.
  */
 #ifndef KVMB_NET_PRIV_H
 #define KVMB_NET_PRIV_H
@@ -38,7 +38,7 @@
 #define KVMB_RNDIS_REPLY_MAX 1024u
 #define KVMB_RNDIS_REQUEST_MAX 4096u
 #define KVMB_RNDIS_MULTICAST_MAX 32u
-#define KVMB_RNDIS_PACKETS_MAX 8u /* data messages of one packet; the guest is told */
+#define KVMB_RNDIS_PACKETS_MAX 8u /* data messages in one packet; announced to the guest */
 
 #define NET_ETH_LEN 14u
 #define NET_VLAN_LEN 4u
@@ -82,18 +82,18 @@ enum kvmb_rndis_change { /* what a control message changed; bits */
 	KVMB_CHANGED_DOWN = 32, /* HALT */
 };
 
-struct kvmb_rndis { /* primary's worker writes, with every queue's lock; any worker reads under its own */
+struct kvmb_rndis { /* primary's worker writes with all locks; workers read with their own */
 	struct kvmb_rndis_caps caps;
 	u8 mac[6];		 /* in use */
 	u8 permanent_mac[6];
 	u32 packet_filter;	 /* KVMB_FILTER_*, 0: no frame is delivered */
 	u32 num_multicast;
 	u8 multicast[KVMB_RNDIS_MULTICAST_MAX][6];
-	bool rsc4, rsc6;	 /* the guest switched them on */
+	bool rsc4, rsc6;	 /* enabled by the guest */
 	struct kvmb_rss rss;
 	void (*get_stats)(void *arg, struct kvmb_net_stats *st); /* for counters' OIDs */
 	void *stats_arg;
-	bool link;		 /* as the guest was told; the primary's alone */
+	bool link;		 /* as the guest knows it; primary's worker only */
 };
 
 /**
@@ -138,9 +138,9 @@ struct net_sections { /* of the receive buffer; a queue's worker touches those i
 
 struct net_queue;
 
-struct net_slot { /* a queue's place, for good */
+struct net_slot { /* lives as long as the NIC, whether or not the queue is open */
 	pthread_mutex_t lock;	/* see above: net_slot_lock() */
-	pthread_mutex_t gate;	/* held while waiting for lock, and never else */
+	pthread_mutex_t gate;	/* held only while waiting for lock */
 	u32 waiting;		/* atomic: threads, other than the worker, that wait for lock */
 	struct net_queue *q;	/* its open channel; bus thread writes under lock */
 	struct kvmb_net_stats stats; /* the queue's worker writes */

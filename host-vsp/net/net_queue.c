@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What every part of a NIC's queue stands on: locks, the guest's buffers, completions, its end.
+ * The base of a NIC's queue: locks, the guest's buffers, completions, failure.
  *
- * Protocol, frames, sections and worker call this file, and it calls none of them. Who may touch
- * what, and in which order locks are taken: net_priv.h.
+ * Protocol, frames, sections and worker call this file; it calls none of them. net_priv.h says who
+ * may touch what, and in which order locks are taken.
  */
 #include "host-vsp/net/net_priv.h"
 #include "lib/util.h"

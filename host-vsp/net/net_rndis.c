@@ -2,9 +2,9 @@
 /*
  * RNDIS control: the device that the guest sees, its OIDs, its answers.
  *
- * OIDs are an allow-list: a get table of values and a few setters. An OID nobody listed is
- * answered NOT SUPPORTED, and no payload is ever taken for an address (CVE-2021-28476 was one
- * that was). A setter checks everything before it changes anything.
+ * There is an allow-list of OIDs: a table of values to read and a few setters. Any other OID is
+ * answered NOT SUPPORTED. A payload is never used as an address; CVE-2021-28476 was such a bug. A
+ * setter checks everything before it changes anything.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/rndis_filter.c; docs/protocol.md#6.4.
  */

@@ -4,21 +4,21 @@
  *
  * DOC: Theory of operation
  *
- * A frame is written by the backend straight into a free section of the receive buffer, behind
- * room for its RNDIS header; its Ethernet header goes through a private copy, where it is
- * filtered and its VLAN tag taken out. A coalesced frame is
- * scattered over as many sections as it needs and described by that many messages, all in one
- * packet (RSC). Frames that come together share a transfer-page packet, so that the guest
- * answers once for all of them.
+ * The backend writes a frame directly into a free section of the receive buffer, after room for
+ * its RNDIS header. Only the Ethernet header goes through a private copy, where we filter it and
+ * remove its VLAN tag. A coalesced frame is spread over as many sections as it needs, with one
+ * message for each, all in one packet (RSC). Frames that arrive together share a transfer-page
+ * packet, so that the guest completes all of them at once.
  *
- * When too few sections are free, or the ring is full, the backend is not read: frames wait there.
+ * While too few sections are free, or the ring is full, we do not read the backend: frames wait
+ * there.
  *
- * The longest coalesced frames are cut: Linux's netvsc puts a frame and some of its own into one
- * allocation, and one that passes 64 KiB takes 128, cleared before it is used. The last segment
- * goes as a frame of its own, which the guest's GRO joins to the first again.
+ * The longest coalesced frames are cut in two. Linux's netvsc puts a frame and some bytes of its
+ * own into one allocation; if that exceeds 64 KiB, it takes 128 KiB, all of it cleared. The last
+ * segment is sent as a frame of its own, and the guest's GRO joins the two again.
  *
- * On an access VLAN frames pass through a buffer of our own, because the guest must not see
- * those of other VLANs even for a moment.
+ * On an access VLAN frames pass through a buffer of our own, because the guest must never see
+ * frames of other VLANs.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c netvsc_receive(), rndis_filter.c
  * rndis_filter_receive_data(), netvsc_drv.c netvsc_alloc_recv_skb(); docs/protocol.md#6.3, #6.7.

@@ -4,9 +4,9 @@
  *
  * DOC: Theory of operation
  *
- * All sections are of one size. Each belongs to one queue at a time and is free, or in a packet:
- * then it comes back with the packet's completion, and only then is used again. Free sections,
- * and those of a packet, are lists through next[].
+ * All sections have the same size. Each belongs to one queue at a time and is either free or in a
+ * packet. A section in a packet comes back with the packet's completion, and is not used again
+ * before. Free sections, and the sections of a packet, are linked through next[].
  *
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c netvsc_init_buf(), netvsc_receive().
  */

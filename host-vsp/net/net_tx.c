@@ -2,10 +2,10 @@
 /*
  * Frames out: from a guest's packet to the backend.
  *
- * The packet names a section of the guest's send buffer and/or pages; both become one list of
- * iovecs over guest memory. RNDIS headers, and the front of a frame as far as it is looked at
- * or corrected, are copied once, checked, and the copy is what leaves; the rest goes to the
- * backend from where it lies. Nothing is completed before the backend has let go of it.
+ * A packet names a section of the guest's send buffer, or pages, or both; they become one list of
+ * iovecs over guest memory. RNDIS headers, and the front of a frame as far as we parse or correct
+ * it, are copied once and checked, and the copy is sent. The rest goes to the backend directly
+ * from guest memory. No packet is completed before the backend has released its pages.
  */
 #include "backend/iov.h"
 #include "host-vsp/net/net_priv.h"

@@ -4,19 +4,20 @@
  *
  * DOC: Theory of operation
  *
- * Whatever is shared by the queues comes in on the primary channel, and changes with every
- * queue's lock held (net_priv.h says who may hold which). Sub-channels carry frames and
- * completions, nothing else: anything else there stops the channel.
+ * State that the queues share arrives on the primary channel, and changes with every queue's lock
+ * held (net_priv.h says who may hold which). Sub-channels carry only frames and completions;
+ * anything else stops the channel.
  *
- * The buffers are page lists held by reference: a guest that tears one down while it is in use
- * gets the answer when it has been revoked or the channel is closed. A second buffer is refused
- * while there is one (CVE-2017-0075 was the replacement of a buffer in use).
+ * We hold a reference on the page lists of the guest's buffers. If the guest tears one down while
+ * it is in use, it gets the answer when the buffer has been revoked or the channel is closed. A
+ * second buffer is refused while there is one: CVE-2017-0075 was the replacement of a buffer in
+ * use.
  *
- * Sub-channels are granted once, as many as the backend has queues. The guest then gets a table
+ * Sub-channels are granted once, as many as the backend has queues. Then the guest gets a table
  * that spreads its flows over them.
  *
- * Limits: a data packet has at most 32 ranges. Segmentation of UDP is not offered: the revision
- * of NDIS_OFFLOAD that Linux understands (3) has no place for it.
+ * Limits: a data packet has at most 32 ranges. UDP segmentation is not offered, because the
+ * revision of NDIS_OFFLOAD that Linux understands (3) has no field for it.
  *
  * Sources: Linux 6.12 drivers/net/hyperv/netvsc.c; docs/protocol.md#6.
  */

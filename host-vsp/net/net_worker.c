@@ -4,22 +4,23 @@
  *
  * DOC: Theory of operation
  *
- * A turn, with the queue's lock held: take the guest's packets, read the backend's frames, let
- * the backend go of what it was given, show the guest what was put, with at most one signal.
+ * One turn, with the queue's lock held: take the guest's packets, read the backend's frames, make
+ * the backend release the pages it was given, publish to the guest with at most one signal.
  * Between turns the thread sleeps on the guest's signal, the backend's descriptor and the bus
- * thread's kick, in the way that the tuner has found best. The guest's signal is watched by its
- * edge, so that nobody has to read it.
+ * thread's kick; the tuner decides how. The guest's signal is watched edge-triggered, so that we
+ * need not read it.
  *
  * The guest can wait for the completion of a frame that it has copied into its send buffer: all
- * it gets back is the section. Such completions are shown together with something more
- * pressing, or when there are some, or soon; each shown alone would cost an interrupt a frame.
+ * that it gets back is the section. Such completions are batched: published with the next urgent
+ * packet, once QUIET_MAX are pending, or after QUIET_NS. Publishing each one would cost an
+ * interrupt per frame.
  *
- * A packet that has to wait (for room in the backend, for the rate limit, for a section for an
- * answer) stays in the ring, and what comes behind it waits with it. Completions must not: they
- * free the sections that frames and answers wait for, perhaps the very answer that the packet
- * waits for. So a second reader of ours runs ahead of it and deals with completions alone; the
- * first one skips them when it gets there. A guest that writes behind a packet which waits sends
- * no signal (ring.h), so while somebody is short of sections the ring is looked at by the clock.
+ * A packet that has to wait (for room in the backend, for the rate limit, for a section for its
+ * answer) stays in the ring, and the packets behind it wait too. Completions must not wait: they
+ * free the sections that frames and answers need, perhaps for the very answer of that packet. So
+ * a second reader runs ahead and handles only completions; the first reader skips them when it
+ * gets there. A guest that writes behind a waiting packet sends no signal (ring.h), so while
+ * sections are short the ring is polled by a timer.
  */
 #include <sys/epoll.h>
 #include <unistd.h>
