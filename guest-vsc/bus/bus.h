@@ -39,6 +39,7 @@
 #ifndef KVMB_WAIT_S
 #define KVMB_WAIT_S 60 /* for an answer of the host on the control path */
 #endif
+#define KVMB_WAIT_SLICES 4 /* of a second: how often a wait looks whether it goes on */
 
 struct kvmb_chan;
 struct kvmb_device;
@@ -88,10 +89,8 @@ struct kvmb_chan {
 	bool dead;			/* the host broke the protocol of this channel */
 	unsigned int cpu;		/* where interrupts go */
 	unsigned int home_cpu;		/* where they go again when it comes back online; under cpu_lock */
+	unsigned int slices;		/* of a primary: 1 + those left to all its waits; 0: no limit */
 
-	struct kvmb_ring tx;		/* guest to host, under tx_lock */
-	struct kvmb_ring rx;		/* host to guest; its one reader is the driver */
-	spinlock_t tx_lock;
 	struct page **pages;		/* pages[num_pages]: tx ring, then rx ring */
 	u32 num_pages;
 	u32 down_page;			/* where the rx ring begins */
@@ -106,9 +105,13 @@ struct kvmb_chan {
 
 	struct work_struct add_work, over_work; /* on dev_wq; each holds a reference while it is queued */
 
-	u64 interrupts;			/* by its interrupt only */
+	/* who sends and who reads are often on two CPUs: what each writes has cache lines of its own */
+	struct kvmb_ring tx ____cacheline_aligned_in_smp; /* guest to host, under tx_lock */
+	spinlock_t tx_lock;
 	u64 signals;			/* counted without a lock: about */
-	struct kobject *kobj;		/* channels/<relid> in sysfs */
+	struct kvmb_ring rx ____cacheline_aligned_in_smp; /* host to guest; its one reader is the driver */
+	u64 interrupts;			/* by its interrupt only */
+	struct kobject *kobj ____cacheline_aligned_in_smp; /* channels/<relid> in sysfs */
 };
 
 struct kvmb_device {
@@ -230,16 +233,53 @@ int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const voi
 	      const void *payload, u32 len);
 
 /**
- * kvmb_recv() - Copy out the next packet and give its space back
+ * kvmb_put() - As kvmb_send(), but the host is not shown it yet
+ *
+ * kvmb_flush() shows it, and so does whatever else is sent on @ch meanwhile. When the ring is full,
+ * what was put before is shown.
+ * Return, Context: as kvmb_send().
+ */
+int kvmb_put(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
+	     const void *payload, u32 len);
+
+/** kvmb_flush() - Show what was put, and signal if the host wants it. Return: 0 or as kvmb_send(). Context: any. */
+int kvmb_flush(struct kvmb_chan *ch);
+
+/**
+ * kvmb_complete() - Completions of several packets, all of the same payload, shown together
+ * @ch:      open channel
+ * @ids:     ids[@num], of the packets
+ * @num:     how many
+ * @payload: of each
+ * @len:     bytes
+ *
+ * Return: how many the ring had room for; -ENODEV, -EPROTO as kvmb_send(). Context: any.
+ */
+int kvmb_complete(struct kvmb_chan *ch, const u64 *ids, u32 num, const void *payload, u32 len);
+
+/**
+ * kvmb_recv() - Copy out the next packet
  * @ch:  open channel; the caller is its only reader
  * @buf: private copy
  * @size: of @buf
  * @pkt: describes the copy
  *
+ * The space goes back to the host a batch at a time: when the ring is empty, when a good part of
+ * it was read, or by kvmb_recv_done(). Who calls until -EAGAIN has given all back, and has looked
+ * once more after that.
+ *
  * Return: 0; -EAGAIN when empty; -ENODEV when closed; -EPROTO or -EMSGSIZE and the channel is dead.
  * Context: any.
  */
 int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt);
+
+/**
+ * kvmb_recv_done() - Give back what was read, for who stops before the ring is empty
+ * @ch: as for kvmb_recv()
+ *
+ * Return: whether there was anything to give back. Context: as kvmb_recv().
+ */
+bool kvmb_recv_done(struct kvmb_chan *ch);
 
 /**
  * kvmb_gpadl_create() - Let the host use a buffer
@@ -260,5 +300,27 @@ int kvmb_gpadl_destroy(struct kvmb_chan *ch, struct kvmb_gpadl *g);
  * Return: 0; -ENODEV rescinded or dead; -ETIMEDOUT. Context: may sleep.
  */
 int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int seconds);
+
+/**
+ * kvmb_chan_wait_slices() - The same, and several waits may share a limit
+ * @slices: that are left, KVMB_WAIT_SLICES a second; counted down
+ */
+int kvmb_chan_wait_slices(struct kvmb_chan *ch, struct completion *done, unsigned int *slices);
+
+/**
+ * kvmb_chan_limit() - From now on all waits for this channel and its sub-channels have one limit together
+ * @primary: channel of the caller's device
+ * @seconds: that they may take; 0: no such limit any more, each wait has its own
+ *
+ * Waits that go on are shortened too. What is not answered in time counts as never answered: see
+ * kvmb_gpadl_destroy(), kvmb_chan_close(). Context: any; who sets limits is one at a time.
+ */
+void kvmb_chan_limit(struct kvmb_chan *primary, unsigned int seconds);
+
+/** kvmb_chan_limited() - Whether kvmb_chan_limit() has set one */
+static inline bool kvmb_chan_limited(const struct kvmb_chan *primary)
+{
+	return READ_ONCE(primary->slices);
+}
 
 #endif

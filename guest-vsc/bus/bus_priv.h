@@ -79,6 +79,8 @@ void kvmb_disconnect(bool crash);
 
 /* chan_guest.c: a channel's use */
 void kvmb_chan_interrupt(u32 relid);
+/* A wait for @ch (NULL: for the bus) wants another slice. Return: false: kvmb_chan_limit() is reached */
+bool kvmb_chan_take_slice(struct kvmb_chan *ch);
 void kvmb_chan_put(struct kvmb_chan *ch);
 unsigned int kvmb_chan_next_cpu(void); /* for one more channel; kvmb.lock or the hot-plug lock */
 /* @hotplug: a CPU goes or comes. Caller holds cpu_lock, and keeps @cpu online. -EBUSY while it is being opened */

@@ -78,26 +78,12 @@ void kvmb_chan_signal(struct kvmb_chan *ch)
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_signal);
 
-int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
-	      const void *payload, u32 len)
+/*
+ * After tx_lock. Not with interrupts off: a quick host has the answer ready when the hypercall returns, and
+ * would have to wait for them, at the price of another exit.
+ */
+static int sent(struct kvmb_chan *ch, int err, int signal)
 {
-	unsigned long irq;
-	int err, signal = 0;
-
-	if (READ_ONCE(ch->dead) || kvmb_chan_gone(ch))
-		return -ENODEV;
-	spin_lock_irqsave(&ch->tx_lock, irq);
-	if (!ch->tx_map) /* closed: the ring's pages may be another channel's by now */
-		err = -ENODEV;
-	else
-		err = kvmb_ring_put(&ch->tx, type, flags, trans_id, hdr, hdr_len, payload, len);
-	if (!err)
-		signal = kvmb_ring_publish(&ch->tx);
-	spin_unlock_irqrestore(&ch->tx_lock, irq);
-	/*
-	 * Not with interrupts off: a quick host has the answer ready when the hypercall returns, and
-	 * would have to wait for them, at the price of another exit.
-	 */
 	if (signal > 0)
 		kvmb_chan_signal(ch);
 	if (err == -EAGAIN)
@@ -108,22 +94,120 @@ int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const voi
 	}
 	return err;
 }
+
+static bool cannot_send(const struct kvmb_chan *ch)
+{
+	return READ_ONCE(ch->dead) || kvmb_chan_gone(ch);
+}
+
+int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
+	      const void *payload, u32 len)
+{
+	unsigned long irq;
+	int err, signal = 0;
+
+	if (cannot_send(ch))
+		return -ENODEV;
+	spin_lock_irqsave(&ch->tx_lock, irq);
+	if (!ch->tx_map) /* closed: the ring's pages may be another channel's by now */
+		err = -ENODEV;
+	else
+		err = kvmb_ring_put(&ch->tx, type, flags, trans_id, hdr, hdr_len, payload, len);
+	if (!err)
+		signal = kvmb_ring_publish(&ch->tx);
+	spin_unlock_irqrestore(&ch->tx_lock, irq);
+	return sent(ch, err, signal);
+}
 EXPORT_SYMBOL_GPL(kvmb_send);
+
+int kvmb_put(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
+	     const void *payload, u32 len)
+{
+	unsigned long irq;
+	int err = -ENODEV, signal = 0;
+
+	if (cannot_send(ch))
+		return -ENODEV;
+	spin_lock_irqsave(&ch->tx_lock, irq);
+	if (ch->tx_map)
+		err = kvmb_ring_put(&ch->tx, type, flags, trans_id, hdr, hdr_len, payload, len);
+	if (err == -EAGAIN) /* the host cannot make room by reading what it does not see */
+		signal = kvmb_ring_publish(&ch->tx);
+	spin_unlock_irqrestore(&ch->tx_lock, irq);
+	return sent(ch, err, signal);
+}
+EXPORT_SYMBOL_GPL(kvmb_put);
+
+int kvmb_flush(struct kvmb_chan *ch)
+{
+	unsigned long irq;
+	int signal = 0;
+
+	if (cannot_send(ch))
+		return -ENODEV;
+	spin_lock_irqsave(&ch->tx_lock, irq);
+	if (ch->tx_map)
+		signal = kvmb_ring_publish(&ch->tx);
+	spin_unlock_irqrestore(&ch->tx_lock, irq);
+	return sent(ch, 0, signal);
+}
+EXPORT_SYMBOL_GPL(kvmb_flush);
+
+int kvmb_complete(struct kvmb_chan *ch, const u64 *ids, u32 num, const void *payload, u32 len)
+{
+	int err = -ENODEV, signal = 0;
+	unsigned long irq;
+	u32 n = 0;
+
+	if (cannot_send(ch))
+		return -ENODEV;
+	spin_lock_irqsave(&ch->tx_lock, irq);
+	if (ch->tx_map) {
+		do
+			err = kvmb_ring_put(&ch->tx, KVMB_PKT_COMPLETION, 0, ids[n], NULL, 0, payload, len);
+		while (!err && ++n < num);
+		signal = kvmb_ring_publish(&ch->tx);
+	}
+	spin_unlock_irqrestore(&ch->tx_lock, irq);
+	err = sent(ch, err, signal);
+	return err && err != -EAGAIN ? err : (int)n;
+}
+EXPORT_SYMBOL_GPL(kvmb_complete);
+
+/* This part of the ring: a host that waits for room does not wait for the end of a long batch */
+#define GIVE_BACK_PART 4
+
+static u32 not_given_back(const struct kvmb_ring *r)
+{
+	return r->index >= r->published ? r->index - r->published : r->size - r->published + r->index;
+}
+
+bool kvmb_recv_done(struct kvmb_chan *ch)
+{
+	if (!READ_ONCE(ch->rx_map) || !not_given_back(&ch->rx))
+		return false;
+	if (kvmb_ring_release(&ch->rx) > 0)
+		kvmb_chan_signal(ch);
+	return true;
+}
+EXPORT_SYMBOL_GPL(kvmb_recv_done);
 
 int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt)
 {
-	int err, want;
+	int err;
 
 	if (READ_ONCE(ch->dead))
 		return -EPROTO;
 	if (!READ_ONCE(ch->rx_map))
 		return -ENODEV; /* closed; its one reader closed it, so it is not being unmapped now */
 	err = kvmb_ring_peek(&ch->rx, buf, size, pkt);
+	/* for what came since, the host took us for awake; the release has barrier D, and this look is after it */
+	if (err == -EAGAIN && kvmb_recv_done(ch))
+		err = kvmb_ring_peek(&ch->rx, buf, size, pkt);
 	if (!err) {
 		kvmb_ring_skip(&ch->rx, pkt);
-		want = kvmb_ring_release(&ch->rx);
-		if (want > 0)
-			kvmb_chan_signal(ch);
+		if (not_given_back(&ch->rx) >= ch->rx.size / GIVE_BACK_PART)
+			kvmb_recv_done(ch);
 		return 0;
 	}
 	if (err != -EAGAIN)
@@ -132,17 +216,44 @@ int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt)
 }
 EXPORT_SYMBOL_GPL(kvmb_recv);
 
-int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int seconds)
-{
-	unsigned int i;
+/* ---- waiting for the host ---- */
 
-	for (i = 0; i < 4 * seconds; i++) {
-		if (wait_for_completion_timeout(done, HZ / 4))
-			return 0;
+void kvmb_chan_limit(struct kvmb_chan *primary, unsigned int seconds)
+{
+	WRITE_ONCE(primary->slices, seconds ? seconds * KVMB_WAIT_SLICES + 1 : 0);
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_limit);
+
+bool kvmb_chan_take_slice(struct kvmb_chan *ch)
+{
+	struct kvmb_chan *primary = ch && ch->primary ? ch->primary : ch;
+	unsigned int n = primary ? READ_ONCE(primary->slices) : 0;
+
+	if (n > 1) /* two that wait at once may count one for two */
+		WRITE_ONCE(primary->slices, n - 1);
+	return n != 1;
+}
+
+int kvmb_chan_wait_slices(struct kvmb_chan *ch, struct completion *done, unsigned int *slices)
+{
+	while (!try_wait_for_completion(done)) {
 		if (kvmb_chan_gone(ch) || READ_ONCE(ch->dead))
 			return -ENODEV;
+		if (!*slices || !kvmb_chan_take_slice(ch))
+			return -ETIMEDOUT;
+		--*slices;
+		if (wait_for_completion_timeout(done, HZ / KVMB_WAIT_SLICES))
+			return 0;
 	}
-	return -ETIMEDOUT;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kvmb_chan_wait_slices);
+
+int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int seconds)
+{
+	unsigned int slices = seconds * KVMB_WAIT_SLICES;
+
+	return kvmb_chan_wait_slices(ch, done, &slices);
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_wait);
 

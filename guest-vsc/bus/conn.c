@@ -98,14 +98,25 @@ void kvmb_wait_cancel(struct kvmb_wait *w)
 	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
 }
 
+static bool wait_for_answer(struct completion *done, struct kvmb_chan *ch, unsigned int seconds)
+{
+	unsigned int i;
+
+	for (i = 0; i < seconds * KVMB_WAIT_SLICES && kvmb_chan_take_slice(ch); i++) {
+		if (wait_for_completion_timeout(done, HZ / KVMB_WAIT_SLICES))
+			return true;
+	}
+	return try_wait_for_completion(done);
+}
+
 int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds)
 {
-	unsigned long left = wait_for_completion_timeout(&w->done, seconds * HZ);
+	bool done = wait_for_answer(&w->done, w->ch, seconds);
 
 	kvmb_wait_cancel(w);
 	if (w->len)
 		return 0; /* an answer counts more than a rescind that came with it */
-	return left ? w->err : -ETIMEDOUT;
+	return done ? w->err : -ETIMEDOUT;
 }
 
 int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch,

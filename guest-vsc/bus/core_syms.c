@@ -10,6 +10,7 @@ EXPORT_SYMBOL_GPL(kvmb_icmsg_choose);
 EXPORT_SYMBOL_GPL(kvmb_icmsg_parse);
 EXPORT_SYMBOL_GPL(kvmb_icmsg_reply);
 EXPORT_SYMBOL_GPL(kvmb_icmsg_reply_negotiate);
+EXPORT_SYMBOL_GPL(kvmb_pkt_parse);
 EXPORT_SYMBOL_GPL(kvmb_pkt_xfer_ranges);
 EXPORT_SYMBOL_GPL(kvmb_ring_mask);
 EXPORT_SYMBOL_GPL(kvmb_ring_unmask);

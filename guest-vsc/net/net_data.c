@@ -24,14 +24,32 @@
 
 /* ---- slots and sections ---- */
 
+#if IS_ENABLED(CONFIG_SMP)
+#define OTHER_LINE(a, b)                                                       \
+	static_assert(offsetof(struct net_queue, a) / SMP_CACHE_BYTES !=       \
+			      offsetof(struct net_queue, b) / SMP_CACHE_BYTES, \
+		      "xmit and NAPI would pass one cache line to and fro")
+OTHER_LINE(taken, given);
+OTHER_LINE(taken, index);
+OTHER_LINE(given, index);
+OTHER_LINE(shown, given);
+OTHER_LINE(stats.tx_sync, stats.rx_packets);
+OTHER_LINE(stats.tx_packets, buf[NET_RX_BUF - 1]);
+#endif
+
 /*
- * Free slots are a ring of numbers: xmit alone takes, under the transmit lock; NAPI alone gives. There is no lock between
- * them, since xmit may run in a hard interrupt (netconsole) that interrupted NAPI. Who clears `sent` of a slot owns what
- * is in it: the host may answer a frame that has not been sent yet.
+ * Free slots are a ring of numbers: xmit alone takes, under the transmit lock; NAPI alone gives.
+ * There is no lock between them, since xmit may run in a hard interrupt (netconsole) that
+ * interrupted NAPI. Who clears NET_SENT of a slot owns what is in it: the host may answer a frame
+ * that has not been sent yet.
+ *
+ * xmit looks at `given` only when those that it knows of are used up.
  */
-static u32 slots_free(const struct net_queue *q)
+static u32 slots_free(struct net_queue *q, bool look)
 {
-	return NET_SLOTS - (READ_ONCE(q->taken) - READ_ONCE(q->given));
+	if (look)
+		q->seen = smp_load_acquire(&q->given);
+	return NET_SLOTS - (q->taken - q->seen);
 }
 
 static int take_slot(struct net_queue *q)
@@ -39,17 +57,20 @@ static int take_slot(struct net_queue *q)
 	struct net_slot *s;
 	u32 n;
 
-	if (q->taken - smp_load_acquire(&q->given) == NET_SLOTS)
+	if (!slots_free(q, false) && !slots_free(q, true))
 		return -1;
 	n = q->free[q->taken % NET_SLOTS];
 	WRITE_ONCE(q->taken, q->taken + 1);
 	q->shown = false;
 	s = &q->slots[n];
-	s->gen = (s->gen + 1) & 0x7fffffff;
+	WRITE_ONCE(s->use, s->use + 2);
 	return n;
 }
 
-/* The last one that was taken; nothing of it went out. NAPI does not write there before it has been given all others */
+/*
+ * The last one that was taken; nothing of it went out. NAPI does not write there before it has been
+ * given all others
+ */
 static void untake_slot(struct net_queue *q)
 {
 	WRITE_ONCE(q->taken, q->taken - 1);
@@ -58,8 +79,17 @@ static void untake_slot(struct net_queue *q)
 /* From here on NAPI may find the slot answered, and then has what is in it */
 static void show_slot(struct net_queue *q, int slot)
 {
+	struct net_slot *s = &q->slots[slot];
+
 	q->shown = true;
-	set_bit(0, &q->slots[slot].sent);
+	smp_store_release(&s->use, s->use | NET_SENT); /* nobody else writes it until then */
+}
+
+/* Return: whether it was the @use'th use and sent, and now is ours */
+static bool unshow_slot(struct net_slot *s, u32 use)
+{
+	return READ_ONCE(s->use) == (use | NET_SENT) &&
+	       cmpxchg(&s->use, use | NET_SENT, use) == (use | NET_SENT);
 }
 
 static void give_section(struct net_queue *q, struct net_slot *s)
@@ -71,10 +101,10 @@ static void give_section(struct net_queue *q, struct net_slot *s)
 
 static u64 id_of(const struct net_queue *q, int slot)
 {
-	return (u64)q->slots[slot].gen << 32 | (u32)(slot + 1);
+	return (u64)(q->slots[slot].use >> 1) << 32 | (u32)(slot + 1);
 }
 
-/* NAPI, or alone; the caller has cleared `sent`. Return: the frame, to be freed */
+/* NAPI, or alone; the caller has cleared NET_SENT. Return: the frame, to be freed */
 static struct sk_buff *give_slot(struct net_queue *q, u32 n)
 {
 	struct net_slot *s = &q->slots[n];
@@ -119,44 +149,51 @@ static void stop_if_full(struct net_queue *q)
 {
 	struct netdev_queue *txq = txq_of(q);
 
-	if (slots_free(q) > 2 && !ring_low(q))
+	if ((slots_free(q, false) > 2 || slots_free(q, true) > 2) && !ring_low(q))
 		return;
 	netif_tx_stop_queue(txq);
-	smp_mb(); /* the stop is visible before we look; pairs with wake_if_room() */
-	if (slots_free(q) == NET_SLOTS) /* nothing is out whose completion could wake it */
+	smp_mb(); /* the stop is visible before we look; pairs with kvmb_net_tx_wake() */
+	if (slots_free(q, true) == NET_SLOTS) /* nothing is out whose completion could wake it */
 		netif_tx_wake_queue(txq);
 }
 
-static void wake_if_room(struct net_queue *q)
+/* NAPI, after a number of kvmb_net_tx_done() */
+void kvmb_net_tx_wake(struct net_queue *q)
 {
 	struct netdev_queue *txq = txq_of(q);
+	u32 room;
 
+	if (!q->freed)
+		return;
+	q->freed = false;
 	smp_mb();
-	if (unlikely(netif_tx_queue_stopped(txq)) && !READ_ONCE(q->nic->closing) &&
-	    netif_carrier_ok(q->nic->ndev) &&
-	    (slots_free(q) == NET_SLOTS ||
-	     (slots_free(q) > NET_SLOTS / 4 && kvmb_ring_used(&q->ch->tx, true) < q->ch->tx.size / 10 * 8)))
+	if (likely(!netif_tx_queue_stopped(txq)) || READ_ONCE(q->nic->closing) ||
+	    !netif_carrier_ok(q->nic->ndev))
+		return;
+	room = NET_SLOTS - (READ_ONCE(q->taken) - q->given);
+	if (room == NET_SLOTS ||
+	    (room > NET_SLOTS / 4 && kvmb_ring_used(&q->ch->tx, true) < q->ch->tx.size / 10 * 8))
 		netif_tx_wake_queue(txq);
 }
 
-/* NAPI of the queue. The host says that it is done with a frame. */
-void kvmb_net_tx_done(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, u32 len)
+/* NAPI of the queue, or a poll without budget. The host says that it is done with a frame. */
+void kvmb_net_tx_done(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, u32 len,
+		      int budget)
 {
-	u32 n = (u32)id - 1;
+	u32 n = (u32)id - 1, use = (u32)(id >> 32) << 1;
 	struct sk_buff *skb;
 
-	if (n >= NET_SLOTS || !test_bit(0, &q->slots[n].sent) || id_of(q, n) != id ||
-	    !test_and_clear_bit(0, &q->slots[n].sent)) {
+	if (n >= NET_SLOTS || id >> 63 || !unshow_slot(&q->slots[n], use)) {
 		q->stats.bad_ids++;
 		return;
 	}
 	skb = give_slot(q, n);
+	q->freed = true;
 	if (len >= 8 && le32_to_cpu(m->type) == KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE &&
 	    le32_to_cpu(m->u.rndis_complete.status) != KVMB_NVSP_STAT_SUCCESS)
 		q->stats.tx_failed++;
 	if (skb)
-		napi_consume_skb(skb, 1);
-	wake_if_room(q);
+		napi_consume_skb(skb, budget);
 }
 
 /* The channel is closed: the host has none of these any more. */
@@ -165,7 +202,7 @@ void kvmb_net_tx_abort(struct net_queue *q)
 	u32 n;
 
 	for (n = 0; n < NET_SLOTS; n++) {
-		if (test_and_clear_bit(0, &q->slots[n].sent))
+		if (unshow_slot(&q->slots[n], q->slots[n].use & ~NET_SENT))
 			dev_kfree_skb(give_slot(q, n));
 	}
 }
@@ -218,8 +255,8 @@ static int mark_csum(struct sk_buff *skb, struct kvmb_rndis_out *o)
 	return skb_checksum_help(skb);
 }
 
-static int send_copied(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndis_out *o, u32 section,
-		       int slot)
+static int send_copied(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndis_out *o,
+		       u32 section, int slot)
 {
 	struct net_nic *nic = q->nic;
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
@@ -231,12 +268,13 @@ static int send_copied(struct net_queue *q, struct sk_buff *skb, struct kvmb_rnd
 	m.u.rndis.section_size = cpu_to_le32(n + skb->len);
 	q->slots[slot].section = section;
 	show_slot(q, slot);
-	return kvmb_send(q->ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), NULL, 0, &m,
-			 sizeof(m));
+	return kvmb_put(q->ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), NULL, 0, &m,
+			sizeof(m));
 }
 
 struct ranges { /* header of a GPA-direct packet in the making */
-	u8 buf[sizeof(struct kvmb_wire_gpa_direct) + MAX_TX_RANGES * sizeof(struct kvmb_wire_gparange) +
+	u8 buf[sizeof(struct kvmb_wire_gpa_direct) +
+	       MAX_TX_RANGES * sizeof(struct kvmb_wire_gparange) +
 	       MAX_TX_PFNS * sizeof(__le64)] __aligned(8);
 	u32 len, num;
 };
@@ -249,7 +287,8 @@ static int put_range(struct ranges *r, u64 pfn, u32 off, u32 len)
 	pfn += off >> KVMB_PAGE_SHIFT;
 	off &= KVMB_PAGE_SIZE - 1;
 	pages = (off + len + KVMB_PAGE_SIZE - 1) >> KVMB_PAGE_SHIFT;
-	if (r->num == MAX_TX_RANGES || r->len + sizeof(*w) + pages * sizeof(__le64) > sizeof(r->buf))
+	if (r->num == MAX_TX_RANGES ||
+	    r->len + sizeof(*w) + pages * sizeof(__le64) > sizeof(r->buf))
 		return -EMSGSIZE;
 	w->byte_count = cpu_to_le32(len);
 	w->byte_offset = cpu_to_le32(off);
@@ -272,11 +311,13 @@ static int send_pages(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndi
 	kvmb_rndis_header(o, head);
 	r.len = sizeof(d);
 	r.num = 0;
-	err = put_range(&r, virt_to_phys(head) >> KVMB_PAGE_SHIFT, offset_in_page(head), n + skb_headlen(skb));
+	err = put_range(&r, virt_to_phys(head) >> KVMB_PAGE_SHIFT, offset_in_page(head),
+			n + skb_headlen(skb));
 	for (i = 0; !err && i < skb_shinfo(skb)->nr_frags; i++) {
 		const skb_frag_t *f = &skb_shinfo(skb)->frags[i];
 
-		err = put_range(&r, page_to_pfn(skb_frag_page(f)), skb_frag_off(f), skb_frag_size(f));
+		err = put_range(&r, page_to_pfn(skb_frag_page(f)), skb_frag_off(f),
+				skb_frag_size(f));
 	}
 	if (err)
 		return err;
@@ -285,17 +326,20 @@ static int send_pages(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndi
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
 	q->slots[slot].skb = skb;
 	show_slot(q, slot);
-	return kvmb_send(q->ch, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), r.buf, r.len, &m,
-			 sizeof(m));
+	return kvmb_put(q->ch, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE, id_of(q, slot), r.buf,
+			r.len, &m, sizeof(m));
 }
 
-/* It did not go out. Return: whether the slot is still ours, and with it the frame; else NAPI has had both */
+/*
+ * It did not go out. Return: whether the slot is still ours, and with it the frame; else NAPI has
+ * had both
+ */
 static bool unsend(struct net_queue *q, int slot)
 {
 	struct net_slot *s = &q->slots[slot];
 
 	/* not by what is in it, which NAPI has taken out when it was quicker */
-	if (q->shown && !test_and_clear_bit(0, &s->sent))
+	if (q->shown && !unshow_slot(s, s->use & ~NET_SENT))
 		return false;
 	give_section(q, s);
 	s->skb = NULL;
@@ -303,59 +347,84 @@ static bool unsend(struct net_queue *q, int slot)
 	return true;
 }
 
+static int describe(const struct net_nic *nic, struct sk_buff *skb, struct kvmb_rndis_out *o)
+{
+	o->data_len = skb->len;
+	if (skb_vlan_tag_present(skb)) {
+		o->has_vlan = true;
+		o->vlan_tci = skb_vlan_tag_get(skb);
+	}
+	if (nic->num_queues > 1) {
+		o->has_hash = true;
+		o->hash = skb_get_hash_raw(skb);
+	}
+	if (skb_is_gso(skb))
+		return mark_lso(skb, o);
+	return skb->ip_summed == CHECKSUM_PARTIAL ? mark_csum(skb, o) : 0;
+}
+
+/* Into the ring, not shown yet. Return: 0; -EAGAIN: no room; -errno: drop it */
+static int put_frame(struct net_queue *q, struct sk_buff *skb, struct kvmb_rndis_out *o,
+		     bool *copied)
+{
+	u32 section = KVMB_NVSP_NO_SECTION;
+	int slot = take_slot(q), err;
+
+	if (slot < 0)
+		return -EAGAIN;
+	if (kvmb_rndis_header_len(o) + skb->len <= q->nic->send_section)
+		section = take_section(q);
+	*copied = section != KVMB_NVSP_NO_SECTION;
+	if (*copied)
+		err = send_copied(q, skb, o, section, slot);
+	else if (skb_cow_head(skb, KVMB_RNDIS_HEAD_MAX))
+		err = -ENOMEM;
+	else
+		err = send_pages(q, skb, o, slot);
+	/* more pieces than a packet has ranges, which another try would not change */
+	if (err == -EMSGSIZE && !skb_linearize(skb))
+		err = send_pages(q, skb, o, slot);
+	if (err && !unsend(q, slot))
+		err = 0; /* a host that lies has answered it already */
+	return err;
+}
+
+/* What was put is shown to the host, with one signal for all if it wants one */
+static void show(struct net_queue *q)
+{
+	if (q->unshown) {
+		q->unshown = 0;
+		kvmb_flush(q->ch);
+	}
+}
+
 netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev)
 {
 	struct net_nic *nic = *(struct net_nic **)netdev_priv(ndev);
 	u16 index = skb_get_queue_mapping(skb);
-	struct net_queue *q;
+	struct netdev_queue *txq = netdev_get_tx_queue(ndev, index);
+	u32 len = skb->len, segs = max_t(u32, 1, skb_shinfo(skb)->gso_segs);
+	bool copied = false, more = netdev_xmit_more();
 	struct kvmb_rndis_out o = { 0 };
-	u32 section = KVMB_NVSP_NO_SECTION, len = skb->len, segs = max_t(u32, 1, skb_shinfo(skb)->gso_segs);
-	bool copied = false;
-	int slot, err = 0;
+	struct net_queue *q;
+	int err;
 
-	if (unlikely(!smp_load_acquire(&nic->sending))) { /* woken by a completion that came while the NIC stops */
-		netif_tx_stop_queue(netdev_get_tx_queue(ndev, index));
+	/* it may be woken by a completion that comes while the NIC stops */
+	if (unlikely(!smp_load_acquire(&nic->sending))) {
+		netif_tx_stop_queue(txq);
 		return NETDEV_TX_BUSY;
 	}
 	q = READ_ONCE(nic->queues[index]);
 	if (unlikely(!q))
 		goto drop;
-	if (skb_vlan_tag_present(skb)) {
-		o.has_vlan = true;
-		o.vlan_tci = skb_vlan_tag_get(skb);
-	}
-	if (nic->num_queues > 1) {
-		o.has_hash = true;
-		o.hash = skb_get_hash_raw(skb);
-	}
-	if (skb_is_gso(skb))
-		err = mark_lso(skb, &o);
-	else if (skb->ip_summed == CHECKSUM_PARTIAL)
-		err = mark_csum(skb, &o);
-	if (err)
-		goto drop;
-	o.data_len = len;
-	slot = take_slot(q);
-	if (slot < 0)
-		goto busy;
-	if (kvmb_rndis_header_len(&o) + len <= nic->send_section)
-		section = take_section(q);
-	copied = section != KVMB_NVSP_NO_SECTION;
-	if (copied)
-		err = send_copied(q, skb, &o, section, slot);
-	else if (skb_cow_head(skb, KVMB_RNDIS_HEAD_MAX))
-		err = -ENOMEM;
-	else
-		err = send_pages(q, skb, &o, slot);
-	/* more pieces than a packet has ranges, which another try would not change */
-	if (err == -EMSGSIZE && !skb_linearize(skb))
-		err = send_pages(q, skb, &o, slot);
-	if (err && !unsend(q, slot))
-		err = 0; /* a host that lies has answered it already */
+	err = describe(nic, skb, &o);
+	if (!err)
+		err = put_frame(q, skb, &o, &copied);
 	if (err == -EAGAIN)
 		goto busy;
 	if (err)
 		goto drop;
+	q->unshown++;
 	u64_stats_update_begin(&q->stats.tx_sync);
 	q->stats.tx_packets += segs;
 	q->stats.tx_bytes += len;
@@ -364,26 +433,35 @@ netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev)
 	if (copied)
 		dev_consume_skb_any(skb);
 	stop_if_full(q);
+	/*
+	 * another follows, and is ours to send while the queue is not stopped: it is stopped under
+	 * this lock only
+	 */
+	if (!more || q->unshown >= NET_UNSHOWN_MAX || netif_xmit_stopped(txq))
+		show(q);
 	return NETDEV_TX_OK;
 
 busy:
 	q->stats.tx_full++;
-	netif_tx_stop_queue(txq_of(q));
+	netif_tx_stop_queue(txq);
 	smp_mb();
-	if (slots_free(q) == NET_SLOTS)
-		netif_tx_wake_queue(txq_of(q));
+	show(q);
+	if (slots_free(q, true) == NET_SLOTS)
+		netif_tx_wake_queue(txq);
 	return NETDEV_TX_BUSY;
 drop:
 	atomic_long_inc(&nic->tx_dropped);
 	dev_kfree_skb_any(skb);
+	if (q && !more)
+		show(q);
 	return NETDEV_TX_OK;
 }
 
 /* ---- in ---- */
 
 /*
- * A large frame's bytes go to pieces of the queue's page, 32 KiB where they can be had, single pages where not: 64 KiB in
- * one piece may not be had, and more than that takes 128.
+ * A large frame's bytes go to pieces of the queue's page, 32 KiB where they can be had, single
+ * pages where not: 64 KiB in one piece may not be had, and more than that takes 128.
  */
 static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 {
@@ -396,7 +474,8 @@ static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 	while (skb && left) {
 		u32 n = min_t(u32, left, PAGE_SIZE);
 
-		if (skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS || !skb_page_frag_refill(n, pf, GFP_ATOMIC)) {
+		if (skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS ||
+		    !skb_page_frag_refill(n, pf, GFP_ATOMIC)) {
 			kfree_skb(skb);
 			return NULL;
 		}
@@ -409,7 +488,10 @@ static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 	return skb;
 }
 
-/* A host that coalesced frames vouches for their IP header, and leaves its checksum as it was in the first */
+/*
+ * A host that coalesced frames vouches for their IP header, and leaves its checksum as it was in
+ * the first
+ */
 static void fill_ip_csum(struct sk_buff *skb)
 {
 	struct iphdr *ip = (struct iphdr *)skb->data;
@@ -439,7 +521,8 @@ static void deliver(struct net_queue *q, const u8 *const *data, const u32 *len, 
 	if (f->has_vlan)
 		__vlan_hwaccel_put_tag(skb, htons(ETH_P_8021Q), f->vlan_tci);
 	skb_checksum_none_assert(skb);
-	if (ndev->features & NETIF_F_RXCSUM && f->marks.csum & (KVMB_RX_CSUM_TCP_OK | KVMB_RX_CSUM_UDP_OK))
+	if (ndev->features & NETIF_F_RXCSUM &&
+	    f->marks.csum & (KVMB_RX_CSUM_TCP_OK | KVMB_RX_CSUM_UDP_OK))
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 	if (f->seen & 1u << KVMB_PPI_HASH && ndev->features & NETIF_F_RXHASH)
 		skb_set_hash(skb, f->hash, PKT_HASH_TYPE_L4);
@@ -480,7 +563,9 @@ static bool rsc_part(struct net_queue *q, const u8 *data, const struct kvmb_rndi
 	return true;
 }
 
-/* One RNDIS message at @data, @len bytes, in the receive buffer. Return: false when it is broken. */
+/*
+ * One RNDIS message at @data, @len bytes, in the receive buffer. Return: false when it is broken.
+ */
 static bool message(struct net_queue *q, const u8 *data, u32 len)
 {
 	u8 hdr[KVMB_RNDIS_HDR_COPY];
@@ -512,21 +597,24 @@ static bool message(struct net_queue *q, const u8 *data, u32 len)
 	return true;
 }
 
-static int send_done(struct net_queue *q, u64 id)
-{
-	__le32 m[2] = { cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE), cpu_to_le32(KVMB_NVSP_STAT_SUCCESS) };
-
-	return kvmb_send(q->ch, KVMB_PKT_COMPLETION, 0, id, NULL, 0, m, sizeof(m));
-}
-
-/* Return: true when nothing waits any more */
+/* The host gets its sections back, many at a time. Return: true when nothing waits any more */
 bool kvmb_net_flush_done(struct net_queue *q)
 {
+	static const __le32 m[2] = { cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE),
+				     cpu_to_le32(KVMB_NVSP_STAT_SUCCESS) };
+	u32 n;
+	int put;
+
 	while (q->done_num) {
-		if (send_done(q, q->done[q->done_head]) == -EAGAIN)
+		/* interrupts are off meanwhile */
+		n = min3(q->done_num, q->done_size - q->done_head, 64u);
+		put = kvmb_complete(q->ch, q->done + q->done_head, n, m, sizeof(m));
+		if (put < 0)
+			put = n; /* its host is gone, or will not be spoken to again */
+		q->done_head = (q->done_head + put) % q->done_size;
+		q->done_num -= put;
+		if (put < (int)n)
 			return false;
-		q->done_head = (q->done_head + 1) % q->done_size;
-		q->done_num--;
 	}
 	return true;
 }
@@ -539,8 +627,8 @@ u32 kvmb_net_receive(struct net_queue *q, const struct kvmb_pkt *pkt)
 	u32 num, i, off, len, end;
 	u16 set;
 
-	if (kvmb_pkt_xfer_ranges(pkt, NET_MAX_RANGES, &set, &ranges, &num) || set != KVMB_NVSP_RECV_BUF_ID ||
-	    pkt->payload_len < 8 || !nic->recv_num) {
+	if (kvmb_pkt_xfer_ranges(pkt, NET_MAX_RANGES, &set, &ranges, &num) ||
+	    set != KVMB_NVSP_RECV_BUF_ID || pkt->payload_len < 8 || !nic->recv_num) {
 		q->stats.rx_errors++;
 		return 0;
 	}
@@ -552,14 +640,15 @@ u32 kvmb_net_receive(struct net_queue *q, const struct kvmb_pkt *pkt)
 		    !message(q, nic->recv + off, len))
 			q->stats.rx_errors++;
 	}
-	/* the parts of a frame lie in one packet: after this the host may write there again */
-	if (q->done_num || send_done(q, pkt->trans_id) == -EAGAIN) {
-		if (q->done_num < q->done_size) {
-			q->done[(q->done_head + q->done_num) % q->done_size] = pkt->trans_id;
-			q->done_num++;
-		} else {
-			kvmb_chan_fail(q->ch, "more packets are out than there are sections");
-		}
+	/*
+	 * the parts of a frame lie in one packet: the host may write there again, and is told so
+	 * after the batch
+	 */
+	if (q->done_num < q->done_size) {
+		q->done[(q->done_head + q->done_num) % q->done_size] = pkt->trans_id;
+		q->done_num++;
+	} else {
+		kvmb_chan_fail(q->ch, "more packets are out than there are sections");
 	}
 	return num;
 }

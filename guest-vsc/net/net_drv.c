@@ -53,14 +53,15 @@ static void show_link(struct net_nic *nic)
 		netif_tx_wake_all_queues(nic->ndev);
 	} else {
 		netif_carrier_off(nic->ndev);
-		netif_tx_stop_all_queues(nic->ndev);
+		/* between batches of frames, not in one: kvmb_net_xmit() */
+		netif_tx_disable(nic->ndev);
 	}
 }
 
 /*
- * What the host said of the link since the last time. One change in NET_LINK_INTERVAL is shown, or a host that goes on
- * and on would have RTNL and every listener for itself; and a loss that is over already is shown for as long, so that
- * who asks for addresses sees it.
+ * What the host said of the link since the last time. One change in NET_LINK_INTERVAL is shown, or
+ * a host that goes on and on would have RTNL and every listener for itself; and a loss that is over
+ * already is shown for as long, so that who asks for addresses sees it.
  */
 static void link_work(struct work_struct *work)
 {
@@ -75,18 +76,35 @@ static void link_work(struct work_struct *work)
 		goto out;
 	}
 	nic->link_shown = jiffies;
-	if (xchg(&nic->speed_changed, false))
-		kvmb_rndis_query_speed(nic);
 	if (xchg(&nic->link_lost, false) && netif_carrier_ok(nic->ndev)) {
 		netif_carrier_off(nic->ndev);
-		netif_tx_stop_all_queues(nic->ndev);
+		netif_tx_disable(nic->ndev);
 		schedule_delayed_work(&nic->link_work, NET_LINK_INTERVAL);
 		goto out;
 	}
 	show_link(nic);
 	if (xchg(&nic->link_renewed, false) && netif_carrier_ok(nic->ndev))
-		__netdev_notify_peers(nic->ndev); /* gratuitous ARP and its like: switches learn where we are */
+		/* gratuitous ARP and its like: switches learn where we are */
+		__netdev_notify_peers(nic->ndev);
 out:
+	rtnl_unlock();
+}
+
+/*
+ * The speed is for users to read, and no more. A host that speaks of it all the time and is slow to
+ * answer has RTNL for a second in NET_SPEED_INTERVAL; one that does not answer has it for a second
+ * in NET_SPEED_PAUSE.
+ */
+static void speed_work(struct work_struct *work)
+{
+	struct net_nic *nic = container_of(work, struct net_nic, speed_work.work);
+
+	rtnl_lock();
+	if (nic->up && !nic->closing && time_after_eq(jiffies, nic->speed_next)) {
+		nic->patience = KVMB_WAIT_SLICES;
+		kvmb_rndis_query_speed(nic);
+		nic->patience = NET_REQUEST_S * KVMB_WAIT_SLICES;
+	}
 	rtnl_unlock();
 }
 
@@ -240,7 +258,8 @@ static netdev_features_t fix_features(struct net_device *ndev, netdev_features_t
 	return nic_of(ndev)->rsc_able ? features : features & ~NETIF_F_LRO;
 }
 
-static netdev_features_t features_check(struct sk_buff *skb, struct net_device *ndev, netdev_features_t features)
+static netdev_features_t features_check(struct sk_buff *skb, struct net_device *ndev,
+					netdev_features_t features)
 {
 	/* an LSO mark has ten bits for the place of the TCP header */
 	if (skb_is_gso(skb) && skb_transport_offset(skb) > 0x3ff)
@@ -287,7 +306,8 @@ static void set_capabilities(struct net_nic *nic)
 		if (le32_to_cpu(o->lsov2.ip6_encap) & KVMB_NDIS_ENCAP_802_3 &&
 		    (le32_to_cpu(o->lsov2.ip6_options) & 5) == 5) {
 			f |= NETIF_F_TSO6;
-			lso = lso ? min(lso, le32_to_cpu(o->lsov2.ip6_max)) : le32_to_cpu(o->lsov2.ip6_max);
+			lso = lso ? min(lso, le32_to_cpu(o->lsov2.ip6_max)) :
+				    le32_to_cpu(o->lsov2.ip6_max);
 		}
 	}
 	if (le32_to_cpu(o->csum.ip4_rx) & KVMB_NDIS_CSUM_TCP)
@@ -337,6 +357,7 @@ static int net_probe(struct kvmb_device *dev)
 	init_completion(&nic->rndis_done);
 	init_waitqueue_head(&nic->subs_wait);
 	INIT_DELAYED_WORK(&nic->link_work, link_work);
+	INIT_DELAYED_WORK(&nic->speed_work, speed_work);
 	nic->link_shown = jiffies - NET_LINK_INTERVAL;
 	INIT_WORK(&nic->filter_work, filter_work);
 	INIT_DELAYED_WORK(&nic->sub_work, kvmb_net_sub_work);
@@ -366,6 +387,7 @@ static int net_probe(struct kvmb_device *dev)
 	dev_err(&dev->dev, "the NIC does not start: %d\n", err);
 	cancel_delayed_work_sync(&nic->sub_work);
 	cancel_delayed_work_sync(&nic->link_work);
+	cancel_delayed_work_sync(&nic->speed_work);
 	free_netdev(ndev);
 	kvfree(nic);
 	return err;
@@ -376,6 +398,7 @@ static void net_remove(struct kvmb_device *dev)
 	struct net_nic *nic = dev_get_drvdata(&dev->dev);
 	struct net_device *ndev = nic->ndev;
 
+	kvmb_chan_limit(dev->chan, NET_STOP_S); /* for who has RTNL, and for ndo_stop too */
 	rtnl_lock();
 	netif_device_detach(ndev);
 	netif_tx_disable(ndev);
@@ -384,6 +407,7 @@ static void net_remove(struct kvmb_device *dev)
 	rtnl_unlock();
 	cancel_delayed_work_sync(&nic->sub_work);
 	cancel_delayed_work_sync(&nic->link_work);
+	cancel_delayed_work_sync(&nic->speed_work);
 	cancel_work_sync(&nic->filter_work);
 	free_netdev(ndev);
 	kvfree(nic);
@@ -420,7 +444,8 @@ static int net_resume(struct kvmb_device *dev)
 static const struct kvmb_guid net_types[] = { KVMB_NET_TYPE_GUID };
 
 static struct kvmb_driver net_driver = {
-	.name = "hv_netvsc", /* netplan, cloud-init and udev rules match a NIC of this bus by it; the module is kvmb_net */
+	/* by it netplan, cloud-init and udev know a NIC of this bus; the module is kvmb_net */
+	.name = "hv_netvsc",
 	.types = net_types,
 	.num_types = ARRAY_SIZE(net_types),
 	.probe = net_probe,

@@ -34,7 +34,8 @@ static struct net_nic *nic_of(struct net_device *ndev)
 
 static int get_sset_count(struct net_device *ndev, int set)
 {
-	return set == ETH_SS_STATS ? (int)(nic_of(ndev)->num_queues * ARRAY_SIZE(counters)) : -EOPNOTSUPP;
+	return set == ETH_SS_STATS ? (int)(nic_of(ndev)->num_queues * ARRAY_SIZE(counters)) :
+				     -EOPNOTSUPP;
 }
 
 static void get_strings(struct net_device *ndev, u32 set, u8 *data)
@@ -43,7 +44,8 @@ static void get_strings(struct net_device *ndev, u32 set, u8 *data)
 
 	for (i = 0; i < nic_of(ndev)->num_queues; i++) {
 		for (j = 0; j < ARRAY_SIZE(counters); j++, data += ETH_GSTRING_LEN)
-			snprintf((char *)data, ETH_GSTRING_LEN, "queue_%u_%.14s", i, counters[j].name);
+			snprintf((char *)data, ETH_GSTRING_LEN, "queue_%u_%.14s", i,
+				 counters[j].name);
 	}
 }
 
@@ -53,15 +55,17 @@ static void get_stats(struct net_device *ndev, struct ethtool_stats *st, u64 *da
 	unsigned int i, j;
 
 	for (i = 0; i < nic->num_queues; i++) {
+		const struct net_queue *q = nic->queues[i];
+
 		for (j = 0; j < ARRAY_SIZE(counters); j++)
-			*data++ = nic->queues[i] ? *(u64 *)((u8 *)&nic->queues[i]->stats + counters[j].off) : 0;
+			*data++ = q ? *(u64 *)((u8 *)&q->stats + counters[j].off) : 0;
 	}
 }
 
 static void get_channels(struct net_device *ndev, struct ethtool_channels *c)
 {
 	c->max_combined = nic_of(ndev)->max_queues;
-	c->combined_count = nic_of(ndev)->num_queues;
+	c->combined_count = kvmb_net_num_queues(nic_of(ndev));
 }
 
 static int set_channels(struct net_device *ndev, struct ethtool_channels *c)
@@ -71,8 +75,8 @@ static int set_channels(struct net_device *ndev, struct ethtool_channels *c)
 	unsigned int i;
 	int err;
 
-	if (!c->combined_count || c->combined_count > nic->max_queues || c->rx_count || c->tx_count ||
-	    c->other_count)
+	if (!c->combined_count || c->combined_count > nic->max_queues || c->rx_count ||
+	    c->tx_count || c->other_count)
 		return -EINVAL;
 	cfg.num_queues = c->combined_count;
 	err = kvmb_net_restart(nic, &cfg, ndev->mtu);
@@ -97,9 +101,11 @@ static int change_ring(struct net_nic *nic, const struct ethtool_ringparam *r)
 
 	if (!nic->recv_section || !nic->send_section)
 		return -ENODEV;
-	cfg.recv_size = clamp_t(u64, round_up((u64)r->rx_pending * nic->recv_section, KVMB_PAGE_SIZE),
+	cfg.recv_size = clamp_t(u64,
+				round_up((u64)r->rx_pending * nic->recv_section, KVMB_PAGE_SIZE),
 				BUF_MIN, RECV_MAX);
-	cfg.send_size = clamp_t(u64, round_up((u64)r->tx_pending * nic->send_section, KVMB_PAGE_SIZE),
+	cfg.send_size = clamp_t(u64,
+				round_up((u64)r->tx_pending * nic->send_section, KVMB_PAGE_SIZE),
 				BUF_MIN, SEND_MAX);
 	return kvmb_net_restart(nic, &cfg, nic->ndev->mtu);
 }
@@ -153,7 +159,7 @@ static int write_rss(struct net_nic *nic, const u32 *indir, const u8 *key)
 	unsigned int i;
 
 	for (i = 0; indir && i < NET_TABLE; i++) {
-		if (indir[i] >= nic->num_queues)
+		if (indir[i] >= kvmb_net_num_queues(nic))
 			return -EINVAL;
 	}
 	for (i = 0; indir && i < NET_TABLE; i++)
@@ -171,7 +177,8 @@ static int get_rxfh(struct net_device *ndev, struct ethtool_rxfh_param *p)
 	return 0;
 }
 
-static int set_rxfh(struct net_device *ndev, struct ethtool_rxfh_param *p, struct netlink_ext_ack *extack)
+static int set_rxfh(struct net_device *ndev, struct ethtool_rxfh_param *p,
+		    struct netlink_ext_ack *extack)
 {
 	if (p->hfunc != ETH_RSS_HASH_NO_CHANGE && p->hfunc != ETH_RSS_HASH_TOP)
 		return -EOPNOTSUPP;
@@ -198,7 +205,7 @@ static int get_rxnfc(struct net_device *ndev, struct ethtool_rxnfc *info, u32 *r
 {
 	if (info->cmd != ETHTOOL_GRXRINGS)
 		return -EOPNOTSUPP;
-	info->data = nic_of(ndev)->num_queues;
+	info->data = kvmb_net_num_queues(nic_of(ndev));
 	return 0;
 }
 

@@ -38,48 +38,79 @@
 #define NET_SLOTS 1024u		     /* frames that the host has, a queue */
 #define NET_RX_BUF 4640u	     /* the longest packet: 562 ranges */
 #define NET_MAX_RANGES 562u
+#define NET_HELD 32768u		     /* bytes of packets that wait for a poll with a budget */
+#define NET_UNSHOWN_MAX 32u	     /* frames before the host is shown them, though more come */
 #define NET_RSC_PARTS 64u	     /* of one coalesced frame */
 #define NET_RESPONSE_MAX 4096u
 #define NET_TABLE 128u		     /* RSS indirection, entries */
 #define NET_KEY 40u
 #define NET_MAX_MTU 65521u
 #define NET_CONTROL_ID 0xfffffffffffffffeull /* no slot has it */
-/* Of a control message by its own id: a late completion of one must not free the next. Slots have bit 63 clear */
+/*
+ * Of a control message by its own id: a late completion of one must not free the next. Slots have
+ * bit 63 clear
+ */
 #define NET_RNDIS_ID(id) (1ull << 63 | (id))
 #define NET_NO_ANSWER 0xfffffffffffffffdull
 
+/* seconds for an answer while the NIC runs: RTNL is held */
+#define NET_REQUEST_S (KVMB_WAIT_S < 10 ? KVMB_WAIT_S : 10)
+#define NET_STOP_S NET_REQUEST_S     /* for all that a stop asks of the host */
+#define NET_SPEED_INTERVAL (10 * HZ) /* between two questions for the speed of the link */
+#define NET_SPEED_PAUSE (600 * HZ)   /* after one that was not answered */
 #define NET_LINK_INTERVAL (2 * HZ) /* between two changes of the link that users see, as in-tree */
 
 struct net_nic;
 
-struct net_stats { /* a queue's, one writer each way */
-	u64 tx_packets, tx_bytes, tx_copied, tx_full, tx_failed;
-	u64 rx_packets, rx_bytes, rx_coalesced, rx_errors, rx_no_memory;
-	u64 bad_ids;		/* completions of nothing */
-	struct u64_stats_sync tx_sync, rx_sync;
+/*
+ * A queue's. Who sends and who polls are often on two CPUs, so each has its own cache lines to
+ * write
+ */
+struct net_stats {
+	struct { /* xmit */
+		u64 tx_packets, tx_bytes, tx_copied, tx_full;
+		struct u64_stats_sync tx_sync;
+	} ____cacheline_aligned_in_smp;
+	struct { /* NAPI */
+		u64 rx_packets, rx_bytes, rx_coalesced, rx_errors, rx_no_memory;
+		u64 tx_failed;
+		u64 bad_ids;		/* completions of nothing */
+		struct u64_stats_sync rx_sync;
+	} ____cacheline_aligned_in_smp;
 };
 
 struct net_slot { /* a frame that the host has */
 	struct sk_buff *skb;	/* NULL: it was copied to a section */
 	u32 section;		/* of the send buffer, KVMB_NVSP_NO_SECTION: none */
-	u32 gen;		/* grows with each use */
-	unsigned long sent;	/* bit 0: the host has it, or is about to; who clears it owns the rest */
+	u32 use;		/* NET_SENT, a count of uses; who clears NET_SENT owns the rest */
 };
+#define NET_SENT 1u		/* the host has it, or is about to */
 
+/*
+ * Fields that xmit writes, those that NAPI writes and those that nobody writes are on cache lines
+ * of their own. What both write is the hand-over itself: a slot, and its number in `free`.
+ */
 struct net_queue {
 	struct net_nic *nic;
 	struct kvmb_chan *ch;
 	unsigned int index;
-	struct napi_struct napi;
 
-	/* out; a ring of the numbers of free slots: net_data.c, take_slot() */
-	u16 free[NET_SLOTS];
-	u32 taken;		/* xmit, under the transmit lock of the queue */
-	u32 given;		/* NAPI */
-	bool shown;		/* xmit: the slot that was taken last has had its `sent` set */
-	struct net_slot slots[NET_SLOTS];
+	/* out: xmit, under the transmit lock of the queue; net_data.c, take_slot() */
+	u32 taken ____cacheline_aligned_in_smp; /* slots */
+	u32 seen;		/* `given`, as it was when we last had to look */
+	u32 unshown;		/* packets that the host has not been shown yet */
+	bool shown;		/* the slot that was taken last has had its NET_SENT set */
 
-	/* in; NAPI */
+	/* out: NAPI */
+	u32 given ____cacheline_aligned_in_smp; /* slots */
+	bool freed;		/* since it last looked whether the queue can be woken */
+
+	/* out: both */
+	u16 free[NET_SLOTS] ____cacheline_aligned_in_smp; /* a ring of the numbers of free slots */
+	struct net_slot slots[NET_SLOTS] ____cacheline_aligned_in_smp;
+
+	/* in: NAPI */
+	struct napi_struct napi ____cacheline_aligned_in_smp;
 	struct {
 		const u8 *data[NET_RSC_PARTS]; /* in the receive buffer, checked */
 		u32 len[NET_RSC_PARTS];
@@ -88,10 +119,12 @@ struct net_queue {
 		bool open;
 	} rsc;
 	struct page_frag frag;	/* where large frames' bytes go */
-	u64 *done;		/* done[done_size]: completions that the ring had no room for */
+	u64 *done;		/* done[done_size]: completions that are still to be sent */
 	u32 done_size, done_head, done_num;
-	struct net_stats stats;
+	u32 held_len, held_at;	/* packets that a poll without budget read and left, net_nvsp.c */
 	u8 buf[NET_RX_BUF] __aligned(8);
+	u8 held[NET_HELD] __aligned(8); /* held[held_len] */
+	struct net_stats stats;
 };
 
 struct net_config { /* what the user asked for; RTNL */
@@ -107,6 +140,7 @@ struct net_nic {
 	u32 max_queues;		/* that the host can do */
 	u32 num_queues;		/* open, the primary's included */
 	u32 want_queues;	/* granted by the host, not all open yet */
+	bool opening;		/* sub_work is not through yet; RTNL */
 	struct net_queue *queues[NET_MAX_QUEUES]; /* queues[num_queues] */
 	wait_queue_head_t subs_wait;
 
@@ -123,6 +157,7 @@ struct net_nic {
 	struct completion nvsp_done, rndis_sent, rndis_done;
 	struct kvmb_wire_nvsp nvsp_answer;
 	u32 nvsp_answer_len;
+	unsigned int patience;	/* for the answer to a request, slices of a wait; RTNL */
 	u32 rndis_id;		/* of the request that waits, 0: none */
 	bool rndis_up;		/* the host has agreed to RNDIS: there is something to halt */
 	u32 response_len;
@@ -136,10 +171,10 @@ struct net_nic {
 	u8 control[NET_RESPONSE_MAX + 64]; /* copy of a control message; the primary's NAPI */
 	u16 send_table[KVMB_NVSP_TABLE_SIZE]; /* queue by hash */
 	bool link, link_lost;	/* as it is; whether it was down since it was last shown */
-	bool link_renewed;	/* others may have learnt another place for our address: tell them */
-	bool speed_changed;
-	unsigned long link_shown; /* jiffies of the last change that was shown: one in NET_LINK_INTERVAL */
-	struct delayed_work link_work;
+	bool link_renewed;	/* others may know another place for our address: tell them */
+	unsigned long speed_next; /* jiffies: not asked before */
+	unsigned long link_shown; /* when a change was last, jiffies: one in NET_LINK_INTERVAL */
+	struct delayed_work link_work, speed_work;
 	struct work_struct filter_work;
 	struct delayed_work sub_work;
 
@@ -148,7 +183,7 @@ struct net_nic {
 	u16 rss_table[NET_TABLE];
 	bool up;		/* ndo_open was called; RTNL */
 	bool closing;		/* under chan_lock */
-	bool sending;		/* frames may go out; cleared before the queues' locks are taken to stop them */
+	bool sending;		/* frames may go out; cleared before the queues' locks are taken */
 	u32 epoch;		/* of the start; RTNL */
 	struct mutex chan_lock;	/* sub-channels that open against a stop */
 };
@@ -156,6 +191,7 @@ struct net_nic {
 /* net_nvsp.c */
 int kvmb_net_start(struct net_nic *nic);
 void kvmb_net_stop(struct net_nic *nic);
+u32 kvmb_net_num_queues(const struct net_nic *nic);
 void kvmb_net_sub_work(struct work_struct *work);
 int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len); /* a control message; ctl_lock */
 
@@ -171,7 +207,9 @@ void kvmb_rndis_received(struct net_nic *nic, const u8 *msg, u32 len);
 
 /* net_data.c */
 netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev);
-void kvmb_net_tx_done(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, u32 len);
+void kvmb_net_tx_done(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, u32 len,
+		      int budget);
+void kvmb_net_tx_wake(struct net_queue *q);
 void kvmb_net_tx_abort(struct net_queue *q);
 u32 kvmb_net_receive(struct net_queue *q, const struct kvmb_pkt *pkt);
 bool kvmb_net_flush_done(struct net_queue *q);

@@ -4,6 +4,7 @@
  *
  * Sources: Linux 6.1 drivers/net/hyperv/netvsc.c; docs/protocol.md#6.1, #6.2.
  */
+#include <linux/kmemleak.h>
 #include <linux/module.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
@@ -29,6 +30,7 @@ static int send_nvsp(struct net_nic *nic, struct kvmb_wire_nvsp *m, bool answer)
 /* One request, one answer of type @want and at least @least bytes */
 static int ask(struct net_nic *nic, struct kvmb_wire_nvsp *m, u32 want, u32 least)
 {
+	unsigned int slices = nic->patience;
 	int err;
 
 	mutex_lock(&nic->ctl_lock);
@@ -36,7 +38,7 @@ static int ask(struct net_nic *nic, struct kvmb_wire_nvsp *m, u32 want, u32 leas
 	nic->nvsp_answer_len = 0;
 	err = send_nvsp(nic, m, true);
 	if (!err)
-		err = kvmb_chan_wait(nic->dev->chan, &nic->nvsp_done, KVMB_WAIT_S);
+		err = kvmb_chan_wait_slices(nic->dev->chan, &nic->nvsp_done, &slices);
 	if (!err) {
 		*m = nic->nvsp_answer;
 		if (nic->nvsp_answer_len < least || le32_to_cpu(m->type) != want)
@@ -65,12 +67,13 @@ int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len)
 	m.u.rndis.channel_type = cpu_to_le32(KVMB_NVSP_CHANNEL_CONTROL);
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
 	return kvmb_send(nic->dev->chan, KVMB_PKT_GPA_DIRECT, KVMB_PKT_FLAG_COMPLETE,
-			 NET_RNDIS_ID(nic->rndis_id), &h, sizeof(h.d) + sizeof(h.r) + pages * 8, &m, sizeof(m));
+			 NET_RNDIS_ID(nic->rndis_id), &h, sizeof(h.d) + sizeof(h.r) + pages * 8, &m,
+			 sizeof(m));
 }
 
 /* ---- a queue ---- */
 
-static void completion(struct net_queue *q, const struct kvmb_pkt *pkt)
+static void completion(struct net_queue *q, const struct kvmb_pkt *pkt, int budget)
 {
 	struct net_nic *nic = q->nic;
 	struct kvmb_wire_nvsp m;
@@ -85,7 +88,7 @@ static void completion(struct net_queue *q, const struct kvmb_pkt *pkt)
 	} else if (pkt->trans_id == NET_RNDIS_ID(READ_ONCE(nic->rndis_id)) && !q->index) {
 		complete(&nic->rndis_sent);
 	} else {
-		kvmb_net_tx_done(q, pkt->trans_id, &m, len);
+		kvmb_net_tx_done(q, pkt->trans_id, &m, len, budget);
 	}
 }
 
@@ -117,27 +120,82 @@ static void inband(struct net_queue *q, const struct kvmb_pkt *pkt)
 	}
 }
 
+/* Those that a poll without budget left come first. Return: as kvmb_recv() */
+static int next_packet(struct net_queue *q, struct kvmb_pkt *pkt)
+{
+	const struct kvmb_wire_pkt *d = (const void *)(q->held + q->held_at);
+	u32 len;
+
+	if (likely(q->held_at == q->held_len)) {
+		q->held_at = q->held_len = 0;
+		return kvmb_recv(q->ch, q->buf, sizeof(q->buf), pkt);
+	}
+	len = le16_to_cpu(d->len8) * 8;
+	q->held_at += len;
+	return kvmb_pkt_parse(d, len, pkt); /* as it was found good before */
+}
+
+/*
+ * netpoll calls with interrupts off, to send the messages of the kernel: frames that came cannot be
+ * delivered then, and nobody may be woken. But what we sent is taken back, or a burst would fill
+ * the ring. The rest is kept for the next poll, in the order in which it came.
+ */
+static void poll_sent(struct net_queue *q)
+{
+	struct kvmb_pkt pkt;
+	int seen = 0;
+
+	while (seen++ < NET_POLL_MAX && q->held_len + sizeof(q->buf) <= sizeof(q->held) &&
+	       !kvmb_recv(q->ch, q->buf, sizeof(q->buf), &pkt)) {
+		if (pkt.type == KVMB_PKT_COMPLETION && !(pkt.trans_id >> 63)) {
+			completion(q, &pkt, 0);
+			continue;
+		}
+		memcpy(q->held + q->held_len, q->buf, pkt.len);
+		q->held_len += pkt.len;
+	}
+	kvmb_recv_done(q->ch);
+	kvmb_net_tx_wake(q);
+}
+
+/* Nothing is left. Return: whether something came since the last look */
+static bool more_came(struct net_queue *q)
+{
+	return !READ_ONCE(q->ch->dead) && (kvmb_ring_unmask(&q->ch->rx) || q->done_num);
+}
+
 static int net_poll(struct napi_struct *napi, int budget)
 {
 	struct net_queue *q = container_of(napi, struct net_queue, napi);
 	struct kvmb_pkt pkt;
 	int work = 0, seen = 0;
 
+	if (!budget) {
+		/* it comes unasked; while a channel is being opened, its rings may be gone the next moment */
+		if (smp_load_acquire(&q->ch->callback))
+			poll_sent(q);
+		return 0;
+	}
 	if (!kvmb_net_flush_done(q))
 		return budget; /* the host has not taken what we gave back: look again soon */
-	/* completions are no work, but a host that never stops sending them does not get this CPU */
-	while (work < budget && seen++ < NET_POLL_MAX && !kvmb_recv(q->ch, q->buf, sizeof(q->buf), &pkt)) {
+	/*
+	 * completions are no work, but a host that never stops sending them does not get this CPU
+	 */
+	while (work < budget && seen++ < NET_POLL_MAX && !next_packet(q, &pkt)) {
 		if (pkt.type == KVMB_PKT_XFER_PAGES)
 			work += max_t(u32, 1, kvmb_net_receive(q, &pkt));
 		else if (pkt.type == KVMB_PKT_COMPLETION)
-			completion(q, &pkt);
+			completion(q, &pkt, budget);
 		else if (pkt.type == KVMB_PKT_INBAND)
 			inband(q, &pkt);
 	}
-	if (work >= budget || seen > NET_POLL_MAX)
+	kvmb_net_flush_done(q);
+	kvmb_net_tx_wake(q);
+	if (work >= budget || seen > NET_POLL_MAX) {
+		kvmb_recv_done(q->ch);
 		return budget;
-	if (napi_complete_done(napi, work) && !READ_ONCE(q->ch->dead) &&
-	    (kvmb_ring_unmask(&q->ch->rx) || q->done_num) && napi_schedule_prep(napi)) {
+	}
+	if (napi_complete_done(napi, work) && more_came(q) && napi_schedule_prep(napi)) {
 		kvmb_ring_mask(&q->ch->rx);
 		__napi_schedule(napi);
 	}
@@ -267,12 +325,19 @@ static int say_ndis(struct net_nic *nic)
 	return send_nvsp(nic, &m, false);
 }
 
+/* It may be the host's for ever, so it must not be used again */
+static void leak(void **buf)
+{
+	kmemleak_not_leak(*buf);
+	*buf = NULL;
+}
+
 static int share(struct net_nic *nic, void **buf, u32 size, struct kvmb_gpadl *g)
 {
 	int err = kvmb_gpadl_create(nic->dev->chan, *buf, size, g);
 
 	if (err == -ETIMEDOUT)
-		*buf = NULL; /* leaked: the host may still take the list */
+		leak(buf); /* the host may still take the list */
 	return err;
 }
 
@@ -356,7 +421,7 @@ static void free_buffer(struct net_nic *nic, void **buf, struct kvmb_gpadl *g)
 {
 	take_back(nic, g);
 	if (g->size && !g->addr)
-		*buf = NULL;
+		leak(buf);
 	memset(g, 0, sizeof(*g));
 	vfree(*buf);
 	*buf = NULL;
@@ -369,7 +434,8 @@ static void sub_offered(struct kvmb_chan *sub, void *ctx)
 	struct net_nic *nic = ctx;
 
 	mutex_lock(&nic->chan_lock);
-	if (!nic->closing && sub->index && sub->index < nic->want_queues && !nic->queues[sub->index]) {
+	if (!nic->closing && sub->index && sub->index < nic->want_queues &&
+	    !nic->queues[sub->index]) {
 		if (open_queue(nic, sub, sub->index))
 			netdev_warn(nic->ndev, "queue %u does not open\n", sub->index);
 	}
@@ -406,6 +472,13 @@ static u32 ask_subs(struct net_nic *nic)
 	return n > want - 1 ? 1 : n + 1;
 }
 
+/* That there are, or that there will be when all goes well: what was set is told at once; RTNL */
+u32 kvmb_net_num_queues(const struct net_nic *nic)
+{
+	return nic->opening ? min3(nic->cfg.num_queues, nic->max_queues, NET_MAX_QUEUES) :
+			      nic->num_queues;
+}
+
 /*
  * More queues. Their offers are handled by the bus's one worker, which may be waiting for RTNL
  * with another NIC: so this is a work of its own, and waits without RTNL.
@@ -423,7 +496,8 @@ void kvmb_net_sub_work(struct work_struct *work)
 	}
 	nic->want_queues = ask_subs(nic);
 	rtnl_unlock();
-	wait_event_timeout(nic->subs_wait, nic->closing || queues_open(nic) >= nic->want_queues, 10 * HZ);
+	wait_event_timeout(nic->subs_wait, nic->closing || queues_open(nic) >= nic->want_queues,
+			   10 * HZ);
 	rtnl_lock();
 	if (!nic->closing && epoch == nic->epoch) {
 		nic->num_queues = max(1u, queues_open(nic));
@@ -431,6 +505,7 @@ void kvmb_net_sub_work(struct work_struct *work)
 		netif_set_real_num_rx_queues(nic->ndev, nic->num_queues);
 		if (nic->num_queues > 1 && kvmb_rndis_set_rss(nic))
 			netdev_warn(nic->ndev, "the host takes no RSS table\n");
+		nic->opening = false;
 	}
 	rtnl_unlock();
 }
@@ -446,6 +521,8 @@ int kvmb_net_start(struct net_nic *nic)
 	nic->link = true;
 	nic->num_queues = 1;
 	nic->want_queues = 1;
+	nic->opening = false;
+	nic->patience = KVMB_WAIT_S * KVMB_WAIT_SLICES;
 	memset(nic->send_table, 0, sizeof(nic->send_table));
 	err = open_queue(nic, nic->dev->chan, 0);
 	if (err)
@@ -463,29 +540,44 @@ int kvmb_net_start(struct net_nic *nic)
 		kvmb_net_stop(nic);
 		return err;
 	}
+	nic->patience = NET_REQUEST_S * KVMB_WAIT_SLICES;
+	nic->opening = true;
 	smp_store_release(&nic->sending, true);
-	/* waits while tasks are frozen, as dev_wq does: after an aborted hibernation no sub-channel would come in its time */
+	/*
+	 * waits while tasks are frozen, as dev_wq does: after an aborted hibernation no sub-channel
+	 * would come in its time
+	 */
 	queue_delayed_work(system_freezable_wq, &nic->sub_work, 0);
 	return 0;
 }
 
-/* The other way round; what the host holds is taken back first. */
+/*
+ * The other way round; what the host holds is taken back first. RTNL is held, so all steps have
+ * NET_STOP_S together, of which a caller may have used some; what the host has not let go by then
+ * is leaked.
+ */
 void kvmb_net_stop(struct net_nic *nic)
 {
 	int i;
 
 	ASSERT_RTNL();
+	if (!kvmb_chan_limited(nic->dev->chan))
+		kvmb_chan_limit(nic->dev->chan, NET_STOP_S);
 	mutex_lock(&nic->chan_lock);
 	nic->closing = true;
 	mutex_unlock(&nic->chan_lock);
 	wake_up(&nic->subs_wait);
-	/* after this no frame is on its way to a queue, whoever wakes one: xmit runs under the lock that this takes */
+	/*
+	 * after this no frame is on its way to a queue, whoever wakes one: xmit runs under the lock
+	 * that this takes
+	 */
 	WRITE_ONCE(nic->sending, false);
 	netif_tx_disable(nic->ndev);
 	kvmb_chan_unwatch_subs(nic->dev->chan);
 	if (nic->queues[0] && !kvmb_chan_gone(nic->dev->chan)) {
 		kvmb_rndis_halt(nic);
-		revoke_buffer(nic, &nic->recv_told, KVMB_NVSP_REVOKE_RECV_BUF, KVMB_NVSP_RECV_BUF_ID);
+		revoke_buffer(nic, &nic->recv_told, KVMB_NVSP_REVOKE_RECV_BUF,
+			      KVMB_NVSP_RECV_BUF_ID);
 		revoke_buffer(nic, &nic->send_told, KVMB_NVSP_REVOKE_SEND_BUF, 0);
 	}
 	nic->recv_told = nic->send_told = false;
@@ -501,4 +593,6 @@ void kvmb_net_stop(struct net_nic *nic)
 	bitmap_free(nic->send_map);
 	nic->send_map = NULL;
 	nic->num_queues = 0;
+	nic->opening = false;
+	kvmb_chan_limit(nic->dev->chan, 0);
 }

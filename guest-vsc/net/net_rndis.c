@@ -24,11 +24,12 @@ struct ctl_request { /* one page, shared with the host */
 };
 
 /*
- * Send @r, of @len bytes, and wait for the answer in nic->response.
- * Consumes @r. Caller holds ctl_lock.
+ * Send @r, of @len bytes, and wait for the answer in nic->response, in all not longer than
+ * nic->patience. Consumes @r. Caller holds ctl_lock.
  */
 static int converse(struct net_nic *nic, struct ctl_request *r, u32 type, u32 len, bool answered)
 {
+	unsigned int slices = nic->patience;
 	u32 id = nic->rndis_id + 1;
 	struct kvmb_wire_rndis h;
 	bool sent;
@@ -48,14 +49,14 @@ static int converse(struct net_nic *nic, struct ctl_request *r, u32 type, u32 le
 		free_page((unsigned long)r);
 		return err;
 	}
-	sent = !kvmb_chan_wait(nic->dev->chan, &nic->rndis_sent, KVMB_WAIT_S);
+	sent = !kvmb_chan_wait_slices(nic->dev->chan, &nic->rndis_sent, &slices);
 	if (sent || kvmb_chan_gone(nic->dev->chan))
 		free_page((unsigned long)r);
 	if (!sent)
 		return -ETIMEDOUT;
 	if (!answered)
 		return 0;
-	err = kvmb_chan_wait(nic->dev->chan, &nic->rndis_done, KVMB_WAIT_S);
+	err = kvmb_chan_wait_slices(nic->dev->chan, &nic->rndis_done, &slices);
 	if (err)
 		return err;
 	memcpy(&h, nic->response, sizeof(h));
@@ -148,6 +149,13 @@ static int set(struct net_nic *nic, u32 oid, const void *data, u32 len)
 
 /* ---- what the host says; NAPI of the primary; @msg is private ---- */
 
+static unsigned long ticks_until(unsigned long then)
+{
+	unsigned long now = jiffies;
+
+	return time_after(then, now) ? then - now : 0;
+}
+
 static void indicated(struct net_nic *nic, const u8 *msg, u32 len)
 {
 	struct kvmb_wire_rndis_indicate i;
@@ -164,13 +172,13 @@ static void indicated(struct net_nic *nic, const u8 *msg, u32 len)
 		WRITE_ONCE(nic->link, false);
 		WRITE_ONCE(nic->link_lost, true);
 		break;
-	case KVMB_RNDIS_INDICATE_NETWORK_CHANGE: /* who has addresses of the old network must ask again */
+	case KVMB_RNDIS_INDICATE_NETWORK_CHANGE: /* addresses of the old one are of no use */
 		WRITE_ONCE(nic->link_lost, true);
 		WRITE_ONCE(nic->link_renewed, true);
 		break;
-	case KVMB_RNDIS_INDICATE_SPEED_CHANGE:
-		WRITE_ONCE(nic->speed_changed, true);
-		break;
+	case KVMB_RNDIS_INDICATE_SPEED_CHANGE: /* one question for all that come before it */
+		schedule_delayed_work(&nic->speed_work, ticks_until(READ_ONCE(nic->speed_next)));
+		return;
 	default:
 		return;
 	}
@@ -191,8 +199,9 @@ void kvmb_rndis_received(struct net_nic *nic, const u8 *msg, u32 len)
 	len = le32_to_cpu(h.len);
 	if (le32_to_cpu(h.type) == KVMB_RNDIS_INDICATE) {
 		indicated(nic, msg, len);
-	} else if (le32_to_cpu(h.type) & KVMB_RNDIS_COMPLETE && le32_to_cpu(id) == READ_ONCE(nic->rndis_id) &&
-		   !nic->response_len && len <= sizeof(nic->response)) {
+	} else if (le32_to_cpu(h.type) & KVMB_RNDIS_COMPLETE &&
+		   le32_to_cpu(id) == READ_ONCE(nic->rndis_id) && !nic->response_len &&
+		   len <= sizeof(nic->response)) {
 		memcpy(nic->response, msg, len);
 		nic->response_len = len;
 		complete(&nic->rndis_done);
@@ -218,7 +227,8 @@ int kvmb_rndis_set_offload(struct net_nic *nic, bool rsc)
 		p[1] = 2;
 		p[2] = 22;
 	}
-	p[4] = p[5] = p[6] = p[7] = p[8] = 4; /* IPv4, TCP4, UDP4, TCP6, UDP6: transmit and receive */
+	/* IPv4, TCP4, UDP4, TCP6, UDP6: transmit and receive */
+	p[4] = p[5] = p[6] = p[7] = p[8] = 4;
 	p[11] = p[12] = KVMB_NDIS_PARAM_ON;   /* LSOv2 for IPv4, IPv6 */
 	if (nic->rsc_able)
 		p[KVMB_NDIS_PARAM_RSC_IP4] = p[KVMB_NDIS_PARAM_RSC_IP6] =
@@ -257,7 +267,7 @@ int kvmb_rndis_set_rss(struct net_nic *nic)
 
 int kvmb_rndis_set_mac(struct net_nic *nic, const u8 *mac)
 {
-	static const char name[] = "NetworkAddress";
+	static const char name[] = "NetworkAddress", hex[] = "0123456789abcdef";
 	struct {
 		struct kvmb_wire_rndis_config c;
 		__le16 name[sizeof(name) - 1];
@@ -274,7 +284,7 @@ int kvmb_rndis_set_mac(struct net_nic *nic, const u8 *mac)
 	for (i = 0; i < ARRAY_SIZE(m.name); i++)
 		m.name[i] = cpu_to_le16(name[i]);
 	for (i = 0; i < 2 * ETH_ALEN; i++)
-		m.value[i] = cpu_to_le16("0123456789abcdef"[i & 1 ? mac[i / 2] & 15 : mac[i / 2] >> 4]);
+		m.value[i] = cpu_to_le16(hex[i & 1 ? mac[i / 2] & 15 : mac[i / 2] >> 4]);
 	return set(nic, KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER, &m, sizeof(m));
 }
 
@@ -289,7 +299,9 @@ static int init_device(struct net_nic *nic)
 
 	if (!r)
 		return -ENOMEM;
-	/* INIT: id, major, minor, largest transfer stand where a query has id, OID, length, offset */
+	/*
+	 * INIT: id, major, minor, largest transfer stand where a query has id, OID, length, offset
+	 */
 	r->q.oid = cpu_to_le32(1);
 	r->q.buf_len = 0;
 	r->q.buf_offset = cpu_to_le32(0x4000);
@@ -312,8 +324,10 @@ static int query_caps(struct net_nic *nic)
 {
 	struct kvmb_wire_ndis_offload *o = &nic->caps;
 	u32 size = nic->version >= KVMB_NVSP_V5 ? KVMB_NDIS_OFFLOAD_SIZE_V6 :
-		   nic->version == KVMB_NVSP_V4 ? KVMB_NDIS_OFFLOAD_SIZE_V5 : KVMB_NDIS_OFFLOAD_SIZE_V1;
-	struct kvmb_wire_ndis_object ask = { KVMB_NDIS_OFFLOAD, KVMB_NDIS_OFFLOAD_REV, cpu_to_le16(size) };
+		   nic->version == KVMB_NVSP_V4 ? KVMB_NDIS_OFFLOAD_SIZE_V5 :
+						  KVMB_NDIS_OFFLOAD_SIZE_V1;
+	struct kvmb_wire_ndis_object ask = { KVMB_NDIS_OFFLOAD, KVMB_NDIS_OFFLOAD_REV,
+					     cpu_to_le16(size) };
 	struct { struct kvmb_wire_ndis_object h; u8 rest[sizeof(*o) - 4]; } in = { .h = ask };
 	int n;
 
@@ -321,7 +335,8 @@ static int query_caps(struct net_nic *nic)
 	n = query(nic, KVMB_OID_TCP_OFFLOAD_HW_CAPS, &in, size, o, sizeof(*o));
 	if (n < 0)
 		return n;
-	if (n < (int)KVMB_NDIS_OFFLOAD_SIZE_V1 || o->h.type != KVMB_NDIS_OFFLOAD || le16_to_cpu(o->h.size) > n)
+	if (n < (int)KVMB_NDIS_OFFLOAD_SIZE_V1 || o->h.type != KVMB_NDIS_OFFLOAD ||
+	    le16_to_cpu(o->h.size) > n)
 		memset(o, 0, sizeof(*o)); /* a NIC without offloads */
 	nic->rsc_able = nic->version >= KVMB_NVSP_V61 && o->rsc_ip4 && o->rsc_ip6;
 	return 0;
@@ -342,8 +357,11 @@ static void query_queues(struct net_nic *nic)
 void kvmb_rndis_query_speed(struct net_nic *nic)
 {
 	u32 v;
+	int err = query_u32(nic, KVMB_OID_GEN_LINK_SPEED, &v);
 
-	nic->speed_mbps = query_u32(nic, KVMB_OID_GEN_LINK_SPEED, &v) ? 0 : v / 10000; /* from 100 bit/s */
+	nic->speed_mbps = err ? 0 : v / 10000; /* from 100 bit/s */
+	WRITE_ONCE(nic->speed_next,
+		   jiffies + (err == -ETIMEDOUT ? NET_SPEED_PAUSE : NET_SPEED_INTERVAL));
 }
 
 int kvmb_rndis_start(struct net_nic *nic)
@@ -380,15 +398,21 @@ int kvmb_rndis_start(struct net_nic *nic)
 void kvmb_rndis_halt(struct net_nic *nic)
 {
 	struct ctl_request *r;
+	int err;
 
 	if (!nic->rndis_up)
 		return;
 	nic->rndis_up = false;
-	kvmb_rndis_set_filter(nic, 0);
-	r = new_request();
-	if (!r)
-		return;
-	mutex_lock(&nic->ctl_lock);
-	converse(nic, r, KVMB_RNDIS_HALT, HDR + 4, false);
-	mutex_unlock(&nic->ctl_lock);
+	nic->patience = NET_STOP_S * KVMB_WAIT_SLICES / 2; /* the rest is for what the bus asks */
+	err = kvmb_rndis_set_filter(nic, 0);
+	if (err != -ETIMEDOUT) {
+		r = new_request();
+		if (!r)
+			return;
+		mutex_lock(&nic->ctl_lock);
+		err = converse(nic, r, KVMB_RNDIS_HALT, HDR + 4, false);
+		mutex_unlock(&nic->ctl_lock);
+	}
+	if (err == -ETIMEDOUT)
+		kvmb_chan_fail(nic->dev->chan, "its host does not answer");
 }

@@ -857,8 +857,9 @@ static struct kunit_suite chan_suite = {
 	.name = "kvmb_chan", .test_cases = chan_cases, .init = chan_init, .exit = chan_exit,
 };
 extern struct kunit_suite kvmb_conn_suite; /* conn_kunit.c */
+extern struct kunit_suite kvmb_recv_suite; /* recv_kunit.c */
 
-kunit_test_suites(&kvmb_conn_suite, &chan_suite);
+kunit_test_suites(&kvmb_conn_suite, &chan_suite, &kvmb_recv_suite);
 
 MODULE_DESCRIPTION("kvmbus: KUnit suites of the guest's bus, and the scripted host");
 MODULE_LICENSE("GPL");

@@ -5,6 +5,7 @@
 #include <linux/kthread.h>
 #include <linux/rtnetlink.h>
 
+#include "guest-vsc/net/net_guest.h"
 #include "tests/kunit/script_nic.h"
 
 static bool queues_become(struct net_device *ndev, u32 num)
@@ -138,7 +139,10 @@ CASE(nic_that_does_not_come_up_again_can_be_stopped)
 	script_nic.twist = nic_twist;
 	rtnl_lock();
 	CHECK(dev_set_mtu(ndev, 4000) != 0);
-	/* its channel is closed and was not rescinded: whatever is told the host now must not be written anywhere */
+	/*
+	 * its channel is closed and was not rescinded: whatever is told the host now must not be
+	 * written anywhere
+	 */
 	dev_close(ndev);
 	CHECK(!netif_running(ndev));
 	rtnl_unlock();
@@ -180,7 +184,8 @@ static int rescind_soon(void *arg)
 
 CASE(a_rescind_in_each_step_of_the_start_ends_it)
 {
-	static const u32 nvsp[] = { KVMB_NVSP_INIT, KVMB_NVSP_SEND_RECV_BUF, KVMB_NVSP_SEND_SEND_BUF, KVMB_NVSP_SUBCHANNEL };
+	static const u32 nvsp[] = { KVMB_NVSP_INIT, KVMB_NVSP_SEND_RECV_BUF,
+				    KVMB_NVSP_SEND_SEND_BUF, KVMB_NVSP_SUBCHANNEL };
 	static const u32 rndis[] = { KVMB_RNDIS_INIT, KVMB_RNDIS_QUERY, KVMB_RNDIS_SET };
 	struct net_device *ndev;
 	size_t i;
@@ -201,6 +206,169 @@ CASE(a_rescind_in_each_step_of_the_start_ends_it)
 	}
 }
 
+/* ---- a host that is slow to answer, or does not ---- */
+
+static u32 speed_asked;
+static bool speed_mute;
+static bool on_speed(u8 *msg, u32 *len, u32 type, u32 oid)
+{
+	if (type != KVMB_RNDIS_QUERY || oid != KVMB_OID_GEN_LINK_SPEED)
+		return true;
+	WRITE_ONCE(speed_asked, speed_asked + 1);
+	return !speed_mute;
+}
+
+static void flood_of_speed(u32 num)
+{
+	const struct {
+		struct kvmb_wire_rndis h;
+		struct kvmb_wire_rndis_indicate i;
+	} m = { { cpu_to_le32(KVMB_RNDIS_INDICATE), cpu_to_le32(sizeof(m)) },
+		{ cpu_to_le32(KVMB_RNDIS_INDICATE_SPEED_CHANGE) } };
+	u32 i;
+
+	for (i = 0; i < num; i++)
+		nic_say(nic_chan(), &m, sizeof(m));
+	host_settle();
+}
+
+static bool speed_is_asked(u32 num)
+{
+	u32 i;
+
+	for (i = 0; i < 10000 && READ_ONCE(speed_asked) < num; i++)
+		msleep(2);
+	return speed_asked >= num;
+}
+
+CASE(flood_of_speed_changes_is_one_question)
+{
+	struct net_device *ndev = nic_up();
+	unsigned long first;
+	struct net_nic *nic;
+	u32 i;
+
+	NEED(ndev);
+	nic = *(struct net_nic **)netdev_priv(ndev);
+	speed_asked = 0;
+	speed_mute = false;
+	script_nic.twist_rndis = on_speed;
+	WRITE_ONCE(nic->speed_next, jiffies);
+	first = jiffies;
+	flood_of_speed(50);
+	CHECK(speed_is_asked(1));
+	for (i = 0; i < 10; i++) {
+		flood_of_speed(20);
+		msleep(500);
+	}
+	CHECK(speed_asked <= 1 + (jiffies - first) / NET_SPEED_INTERVAL);
+	/* who does not answer is left alone for long: each question costs RTNL a second */
+	rtnl_lock();
+	cancel_delayed_work(&nic->speed_work);
+	speed_mute = true;
+	speed_asked = 0;
+	WRITE_ONCE(nic->speed_next, jiffies);
+	rtnl_unlock();
+	flood_of_speed(1);
+	CHECK(speed_is_asked(1));
+	rtnl_lock(); /* the question is over */
+	CHECK(time_after(nic->speed_next, jiffies + 2 * NET_SPEED_INTERVAL));
+	rtnl_unlock();
+	flood_of_speed(20);
+	msleep(3000);
+	CHECK_EQ(speed_asked, 1);
+	CHECK(nic_still_hears(ndev));
+	dev_put(ndev);
+}
+
+CASE(stop_asks_a_silent_host_once)
+{
+	struct net_device *ndev;
+	u32 torn;
+
+	script_nic.mtu = 9000;
+	ndev = nic_up();
+	NEED(ndev);
+	torn = host_seen(KVMB_MSG_GPADL_TEARDOWN);
+	script_nic.mute_rndis = KVMB_RNDIS_SET;
+	rtnl_lock();
+	CHECK(dev_set_mtu(ndev, 4000) != 0);
+	rtnl_unlock();
+	CHECK_EQ(script_nic.requests[KVMB_RNDIS_HALT], 0);
+	/* its bus answers, so nothing is leaked */
+	CHECK(host_seen(KVMB_MSG_GPADL_TEARDOWN) >= torn + 3);
+	script_nic.mute_rndis = 0;
+	dev_put(ndev);
+}
+
+CASE(stop_of_many_queues_waits_once_for_a_silent_bus)
+{
+	struct ethtool_channels all = { .combined_count = MAX_SUBS };
+	struct net_device *ndev;
+	unsigned long begin;
+	struct device *dev;
+
+	script_nic.queues = script_nic.subs = MAX_SUBS;
+	ndev = nic_up();
+	NEED(ndev);
+	rtnl_lock();
+	CHECK_EQ(ndev->ethtool_ops->set_channels(ndev, &all), 0);
+	rtnl_unlock();
+	NEED(queues_become(ndev, MAX_SUBS));
+	dev = get_device(ndev->dev.parent);
+	dev_put(ndev);
+	host_script.mute = BIT(KVMB_MSG_GPADL_TEARDOWN);
+	begin = jiffies;
+	device_release_driver(dev);
+	/*
+	 * two buffers and a pair of rings a queue: so many answers that do not come, each worth
+	 * KVMB_WAIT_S by itself
+	 */
+	CHECK(jiffies - begin < (2 + MAX_SUBS) * KVMB_WAIT_S * HZ);
+	host_script.mute = 0;
+	put_device(dev);
+}
+
+static u32 told_channels(struct net_device *ndev)
+{
+	struct ethtool_channels c = { 0 };
+
+	ndev->ethtool_ops->get_channels(ndev, &c);
+	return c.combined_count;
+}
+
+CASE(channels_told_are_those_that_were_set)
+{
+	struct ethtool_channels one = { .combined_count = 1 }, two = { .combined_count = 2 };
+	struct net_device *ndev;
+	u32 i, n = 0;
+
+	script_nic.queues = 4;
+	script_nic.subs = 1;
+	ndev = nic_up();
+	NEED(ndev);
+	NEED(queues_become(ndev, 2));
+	for (i = 0; i < 5; i++) {
+		rtnl_lock();
+		CHECK_EQ(ndev->ethtool_ops->set_channels(ndev, i & 1 ? &two : &one), 0);
+		CHECK_EQ(told_channels(ndev), i & 1 ? 2 : 1);
+		rtnl_unlock();
+	}
+	script_nic.subs = 0; /* granted, and never offered: in the end it is known */
+	rtnl_lock();
+	CHECK_EQ(ndev->ethtool_ops->set_channels(ndev, &two), 0);
+	CHECK_EQ(told_channels(ndev), 2);
+	rtnl_unlock();
+	for (i = 0; i < 600 && n != 1; i++) {
+		msleep(100);
+		rtnl_lock();
+		n = told_channels(ndev);
+		rtnl_unlock();
+	}
+	CHECK_EQ(n, 1);
+	dev_put(ndev);
+}
+
 static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(queues_are_opened_as_far_as_the_host_offers_them),
 	KUNIT_CASE(a_grant_of_more_queues_than_asked_is_none),
@@ -209,8 +377,13 @@ static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(nic_that_does_not_come_up_again_can_be_stopped),
 	KUNIT_CASE(a_rescind_under_traffic_is_survived),
 	KUNIT_CASE(a_rescind_in_each_step_of_the_start_ends_it),
+	KUNIT_CASE(flood_of_speed_changes_is_one_question),
+	KUNIT_CASE(stop_asks_a_silent_host_once),
+	KUNIT_CASE(stop_of_many_queues_waits_once_for_a_silent_bus),
+	KUNIT_CASE(channels_told_are_those_that_were_set),
 	{}
 };
 
-struct kunit_suite kvmb_net_shape_suite = { .name = "kvmb_net_shape", .test_cases = shape_cases, .init = nic_init,
-					    .exit = nic_exit };
+struct kunit_suite kvmb_net_shape_suite = {
+	.name = "kvmb_net_shape", .test_cases = shape_cases, .init = nic_init, .exit = nic_exit,
+};

@@ -549,6 +549,8 @@ static void post_work(struct work_struct *work)
 EXPORT_SYMBOL_GPL(kvmb_icmsg_build);
 EXPORT_SYMBOL_GPL(kvmb_icmsg_build_negotiate);
 EXPORT_SYMBOL_GPL(kvmb_icmsg_parse_negotiated);
+EXPORT_SYMBOL_GPL(kvmb_ring_publish);
+EXPORT_SYMBOL_GPL(kvmb_ring_put);
 
 /* ---- life ---- */
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The scripted NIC: what it does is told in the header. Wire facts: vmbus-core/proto/{net,rndis}.h. */
+/*
+ * The scripted NIC: what it does is told in the header. Wire facts: vmbus-core/proto/{net,rndis}.h.
+ */
 #include "tests/kunit/script_nic.h"
 
 #include <linux/delay.h>
@@ -13,7 +15,8 @@ static const struct kvmb_guid net_type = KVMB_NET_TYPE_GUID;
 const u8 host_mac[ETH_ALEN] = { 0, 0x15, 0x5d, 9, 9, 9 };
 
 struct script_nic script_nic;
-static DEFINE_MUTEX(vsp_lock); /* the host's worker against a test that speaks for the host: buffers, next */
+/* the host's worker against a test that speaks for the host: buffers, next */
+static DEFINE_MUTEX(vsp_lock);
 
 /* ---- the host's half ---- */
 
@@ -36,7 +39,8 @@ int nic_put_ranges(struct host_chan *c, u16 set, const u32 (*r)[2], u32 num)
 		x.r[i].byte_count = cpu_to_le32(r[i][1]);
 	}
 	atomic_inc(&script_nic.given);
-	return host_put(c, KVMB_PKT_XFER_PAGES, KVMB_PKT_FLAG_COMPLETE, 0x5000 + atomic_read(&script_nic.given), &x,
+	return host_put(c, KVMB_PKT_XFER_PAGES, KVMB_PKT_FLAG_COMPLETE,
+			0x5000 + atomic_read(&script_nic.given), &x,
 			8 + 8 * min_t(u32, num, ARRAY_SIZE(x.r)), nvsp, sizeof(nvsp));
 }
 
@@ -66,8 +70,10 @@ void nic_say(struct host_chan *c, const void *msg, u32 len)
 /* Return: length of the answer's information, which lies in @info; -1: no such OID */
 static int query_answer(u32 oid, u8 *info)
 {
-	struct kvmb_wire_ndis_offload o = { .h = { KVMB_NDIS_OFFLOAD, KVMB_NDIS_OFFLOAD_REV, cpu_to_le16(sizeof(o)) } };
-	struct kvmb_wire_ndis_rss_caps c = { .h = { KVMB_NDIS_RSS_CAPS, KVMB_NDIS_RSS_REV, cpu_to_le16(sizeof(c)) } };
+	struct kvmb_wire_ndis_offload o = { .h = { KVMB_NDIS_OFFLOAD, KVMB_NDIS_OFFLOAD_REV,
+						   cpu_to_le16(sizeof(o)) } };
+	struct kvmb_wire_ndis_rss_caps c = { .h = { KVMB_NDIS_RSS_CAPS, KVMB_NDIS_RSS_REV,
+						    cpu_to_le16(sizeof(c)) } };
 	const u32 csum = KVMB_NDIS_CSUM_TCP | KVMB_NDIS_CSUM_TCP_OPTIONS | KVMB_NDIS_CSUM_UDP;
 	__le32 w = 0;
 
@@ -148,7 +154,8 @@ static void on_control(struct host_chan *c, const u8 *msg)
 }
 
 /* A frame with a header for the guest around it; vsp_lock */
-static void put_frame(struct host_chan *c, const u8 *frame, u32 len, const struct kvmb_rndis_out *how)
+static void put_frame(struct host_chan *c, const u8 *frame, u32 len,
+		      const struct kvmb_rndis_out *how)
 {
 	struct kvmb_rndis_out o = how ? *how : (struct kvmb_rndis_out){ 0 };
 	static u8 m[66000];
@@ -167,9 +174,11 @@ void nic_frame(struct host_chan *c, const u8 *frame, u32 len, const struct kvmb_
 	mutex_unlock(&vsp_lock);
 }
 
-static void on_rndis(struct host_chan *c, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m)
+static void on_rndis(struct host_chan *c, const struct kvmb_pkt *pkt,
+		     const struct kvmb_wire_nvsp *m)
 {
-	u32 section = le32_to_cpu(m->u.rndis.section_index), len = le32_to_cpu(m->u.rndis.section_size), i;
+	u32 section = le32_to_cpu(m->u.rndis.section_index);
+	u32 len = le32_to_cpu(m->u.rndis.section_size), i;
 	__le32 done[2] = { cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE),
 			   cpu_to_le32(script_nic.done_status ?: KVMB_NVSP_STAT_SUCCESS) };
 	bool control = le32_to_cpu(m->u.rndis.channel_type) == KVMB_NVSP_CHANNEL_CONTROL;
@@ -182,11 +191,14 @@ static void on_rndis(struct host_chan *c, const struct kvmb_pkt *pkt, const stru
 	else
 		return;
 	for (i = 0; i < (control ? 1 : max(script_nic.copies, 1u)); i++)
-		host_put(c, KVMB_PKT_COMPLETION, 0, pkt->trans_id ^ (control ? 0 : script_nic.xor_id), NULL, 0, done, sizeof(done));
+		host_put(c, KVMB_PKT_COMPLETION, 0,
+			 pkt->trans_id ^ (control ? 0 : script_nic.xor_id), NULL, 0, done,
+			 sizeof(done));
 	if (control) {
 		on_control(c, script_nic.msg);
 	} else if (!kvmb_rndis_packet(script_nic.msg, min(len, KVMB_RNDIS_HDR_COPY), len, &f) &&
-		   script_nic.msg[f.data_offset + 12] == TEST_PROTO >> 8) { /* not what the network stack sends by itself */
+		   script_nic.msg[f.data_offset + 12] == TEST_PROTO >> 8) {
+		/* not what the network stack sends by itself */
 		atomic_inc(&script_nic.frames);
 		if (script_nic.echo)
 			put_frame(c, script_nic.msg + f.data_offset, f.data_len, NULL);
@@ -205,7 +217,7 @@ static void on_packet(struct host_chan *c, const struct kvmb_pkt *pkt, void *ctx
 static void on_nvsp(struct host_chan *c, const struct kvmb_pkt *pkt)
 {
 	struct kvmb_wire_nvsp m = { 0 }, a = { 0 };
-	u32 type, len = sizeof(a), i;
+	u32 type, len = sizeof(a), status, i;
 
 	if (pkt->type == KVMB_PKT_COMPLETION) {
 		atomic_inc(&script_nic.given_back);
@@ -223,8 +235,9 @@ static void on_nvsp(struct host_chan *c, const struct kvmb_pkt *pkt)
 	switch (type) {
 	case KVMB_NVSP_INIT:
 		a.u.init_complete.max_mdl_chain = cpu_to_le32(34);
-		a.u.init_complete.status = cpu_to_le32(le32_to_cpu(m.u.init.max_version) <= script_nic.newest ?
-						       KVMB_NVSP_STAT_SUCCESS : KVMB_NVSP_STAT_TOO_NEW);
+		status = le32_to_cpu(m.u.init.max_version) <= script_nic.newest ?
+				 KVMB_NVSP_STAT_SUCCESS : KVMB_NVSP_STAT_TOO_NEW;
+		a.u.init_complete.status = cpu_to_le32(status);
 		break;
 	case KVMB_NVSP_SEND_RECV_BUF:
 		script_nic.recv = host_map(le32_to_cpu(m.u.buf.gpadl), &script_nic.recv_size);
@@ -260,7 +273,9 @@ static void forget_buffers(void)
 	mutex_unlock(&vsp_lock);
 }
 
-/* A host takes sub-channels away when their primary is closed; its buffers are the guest's again. */
+/*
+ * A host takes sub-channels away when their primary is closed; its buffers are the guest's again.
+ */
 static bool on_close(u32 type, const u8 *msg, u32 len)
 {
 	const struct kvmb_wire_relid *m = (const void *)msg;
@@ -282,7 +297,8 @@ struct net_device *nic_find(void)
 
 	rtnl_lock();
 	for_each_netdev(&init_net, ndev) {
-		if (ndev->dev.parent && ndev->dev.parent->bus && !strcmp(ndev->dev.parent->bus->name, "kvmbus")) {
+		if (ndev->dev.parent && ndev->dev.parent->bus &&
+		    !strcmp(ndev->dev.parent->bus->name, "kvmbus")) {
 			dev_hold(ndev);
 			found = ndev;
 			break;
@@ -343,7 +359,8 @@ u32 nic_sum(const u8 *p, u32 len)
 	return s;
 }
 
-static int hear(struct sk_buff *skb, struct net_device *ndev, struct packet_type *pt, struct net_device *orig)
+static int hear(struct sk_buff *skb, struct net_device *ndev, struct packet_type *pt,
+		struct net_device *orig)
 {
 	nic_heard.len = skb->len;
 	if (!skb_linearize(skb))
@@ -402,7 +419,8 @@ bool nic_still_hears(struct net_device *ndev)
 	nic_make_frame(frame, sizeof(frame), ndev->dev_addr, host_mac, 9);
 	nic_frame(nic_chan(), frame, sizeof(frame), NULL);
 	for (i = 0; i < 10000; i++) { /* others may still be on their way before it */
-		if (atomic_read(&nic_heard.num) > before && nic_heard.len == sizeof(frame) - ETH_HLEN &&
+		if (atomic_read(&nic_heard.num) > before &&
+		    nic_heard.len == sizeof(frame) - ETH_HLEN &&
 		    nic_heard.sum == nic_sum(frame + ETH_HLEN, sizeof(frame) - ETH_HLEN))
 			return true;
 		msleep(2);

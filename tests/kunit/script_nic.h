@@ -69,12 +69,16 @@ bool nic_twist(struct kvmb_wire_nvsp *m, u32 *len, u32 type);
 int nic_init(struct kunit *test);
 void nic_exit(struct kunit *test);
 
-extern struct kunit_suite kvmb_net_shape_suite; /* net_shape_kunit.c, run by net_kunit.c */
+/* net_rx_kunit.c, net_tx_kunit.c, net_shape_kunit.c; run by net_kunit.c */
+extern struct kunit_suite kvmb_net_rx_suite, kvmb_net_tx_suite, kvmb_net_shape_suite;
 
 /* ---- the host's half ---- */
 
 struct host_chan *nic_chan(void); /* the primary */
-/** nic_put_ranges() - A transfer-page packet of one range an entry: offset, bytes. Return: as host_put() */
+/**
+ * nic_put_ranges() - A transfer-page packet of one range an entry: offset, bytes. Return: as
+ * host_put()
+ */
 int nic_put_ranges(struct host_chan *c, u16 set, const u32 (*r)[2], u32 num);
 /** nic_say() - One RNDIS message through the next sections of the receive buffer */
 void nic_say(struct host_chan *c, const void *msg, u32 len);
