@@ -89,7 +89,7 @@ struct kvmb_chan {
 	bool dead;			/* the host broke the protocol of this channel */
 	unsigned int cpu;		/* where interrupts go */
 	unsigned int home_cpu;		/* where they go again when it comes back online; under cpu_lock */
-	unsigned int slices;		/* of a primary: 1 + those left to all its waits; 0: no limit */
+	unsigned int slices; /* of a primary: 1 + those left to all its waits; 0: no limit */
 
 	struct page **pages;		/* pages[num_pages]: tx ring, then rx ring */
 	u32 num_pages;
@@ -109,7 +109,8 @@ struct kvmb_chan {
 	struct kvmb_ring tx ____cacheline_aligned_in_smp; /* guest to host, under tx_lock */
 	spinlock_t tx_lock;
 	u64 signals;			/* counted without a lock: about */
-	struct kvmb_ring rx ____cacheline_aligned_in_smp; /* host to guest; its one reader is the driver */
+	/* host to guest; its one reader is the driver */
+	struct kvmb_ring rx ____cacheline_aligned_in_smp;
 	u64 interrupts;			/* by its interrupt only */
 	struct kobject *kobj ____cacheline_aligned_in_smp; /* channels/<relid> in sysfs */
 };

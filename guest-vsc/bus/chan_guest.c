@@ -164,7 +164,8 @@ int kvmb_complete(struct kvmb_chan *ch, const u64 *ids, u32 num, const void *pay
 	spin_lock_irqsave(&ch->tx_lock, irq);
 	if (ch->tx_map) {
 		do
-			err = kvmb_ring_put(&ch->tx, KVMB_PKT_COMPLETION, 0, ids[n], NULL, 0, payload, len);
+			err = kvmb_ring_put(&ch->tx, KVMB_PKT_COMPLETION, 0, ids[n], NULL, 0,
+					    payload, len);
 		while (!err && ++n < num);
 		signal = kvmb_ring_publish(&ch->tx);
 	}
@@ -179,7 +180,9 @@ EXPORT_SYMBOL_GPL(kvmb_complete);
 
 static u32 not_given_back(const struct kvmb_ring *r)
 {
-	return r->index >= r->published ? r->index - r->published : r->size - r->published + r->index;
+	u32 wrapped = r->index < r->published ? r->size : 0;
+
+	return wrapped + r->index - r->published;
 }
 
 bool kvmb_recv_done(struct kvmb_chan *ch)

@@ -74,7 +74,7 @@ struct net_stats {
 	struct { /* NAPI */
 		u64 rx_packets, rx_bytes, rx_coalesced, rx_errors, rx_no_memory;
 		u64 tx_failed;
-		u64 bad_ids;		/* completions of nothing */
+		u64 bad_ids; /* completions of nothing */
 		struct u64_stats_sync rx_sync;
 	} ____cacheline_aligned_in_smp;
 };
@@ -84,7 +84,7 @@ struct net_slot { /* a frame that the host has */
 	u32 section;		/* of the send buffer, KVMB_NVSP_NO_SECTION: none */
 	u32 use;		/* NET_SENT, a count of uses; who clears NET_SENT owns the rest */
 };
-#define NET_SENT 1u		/* the host has it, or is about to */
+#define NET_SENT 1u /* the host has it, or is about to */
 
 /*
  * Fields that xmit writes, those that NAPI writes and those that nobody writes are on cache lines
@@ -121,7 +121,7 @@ struct net_queue {
 	struct page_frag frag;	/* where large frames' bytes go */
 	u64 *done;		/* done[done_size]: completions that are still to be sent */
 	u32 done_size, done_head, done_num;
-	u32 held_len, held_at;	/* packets that a poll without budget read and left, net_nvsp.c */
+	u32 held_len, held_at; /* packets that a poll without budget read and left, net_nvsp.c */
 	u8 buf[NET_RX_BUF] __aligned(8);
 	u8 held[NET_HELD] __aligned(8); /* held[held_len] */
 	struct net_stats stats;

@@ -208,10 +208,12 @@ CASE(rndis_answers_that_lie_are_not_believed)
 
 CASE(a_table_of_queues_that_is_none_is_not_taken)
 {
-	static const u32 table[][3] = { /* count, offset, bytes of the message */
-		{ 16, 40, 104 }, { 0, 40, 104 }, { 17, 40, 104 }, { 0xffffffff, 40, 104 },
-		{ 16, 0xffffffff, 104 }, { 16, 41, 104 }, { 16, 0xfffffff8, 104 }, { 16, 12, 16 },
-		{ 16, 40, 40 }, { 16, 12, 8 },
+	static const u32 table[][3] = {
+		/* count, offset, bytes of the message */
+		{ 16, 40, 104 },	 { 0, 40, 104 },	  { 17, 40, 104 },
+		{ 0xffffffff, 40, 104 }, { 16, 0xffffffff, 104 }, { 16, 41, 104 },
+		{ 16, 0xfffffff8, 104 }, { 16, 12, 16 },	  { 16, 40, 40 },
+		{ 16, 12, 8 },
 	};
 	struct net_device *ndev = nic_up();
 	struct kvmb_wire_nvsp_table m;

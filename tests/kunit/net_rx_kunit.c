@@ -21,9 +21,17 @@ CASE(ranges_outside_the_buffer_are_not_read)
 	{
 		const u32 size = script_nic.recv_size;
 		const u32 table[][2] = {
-			{ size, 100 }, { size - 50, 100 }, { 0, 0 }, { 0, 1 }, { 0, 7 },
-			{ 0xffffffff, 1 }, { 0xfffffff0, 0xfffffff0 }, { 0, 0xffffffff },
-			{ 0, size + 1 }, { 0x80000000, 0x80000000 }, { 1, size },
+			{ size, 100 },
+			{ size - 50, 100 },
+			{ 0, 0 },
+			{ 0, 1 },
+			{ 0, 7 },
+			{ 0xffffffff, 1 },
+			{ 0xfffffff0, 0xfffffff0 },
+			{ 0, 0xffffffff },
+			{ 0, size + 1 },
+			{ 0x80000000, 0x80000000 },
+			{ 1, size },
 		};
 
 		memset(script_nic.recv, 0, SECTION);
@@ -88,10 +96,17 @@ CASE(parts_of_coalesced_frames_that_do_not_fit_are_dropped)
 			p[i].len = 100;
 		}
 		switch (row) {
-		case 0: p[2].o.rsc = last; good = 1; break; /* as it should be */
-		case 1: p[0].o.rsc = part; p[2].o.rsc = last; break; /* no first */
-		case 2: break; /* no last */
-		case 3: /* two firsts: the second counts */
+		case 0:
+			p[2].o.rsc = last;
+			good = 1;
+			break; /* as it should be */
+		case 1:
+			p[0].o.rsc = part;
+			p[2].o.rsc = last;
+			break; /* no first */
+		case 2:
+			break; /* no last */
+		case 3:	       /* two firsts: the second counts */
 			p[1].o.rsc = first;
 			p[2].o.rsc = last;
 			good = 1;
@@ -200,7 +215,10 @@ CASE(a_host_that_rewrites_what_it_sent_hurts_nobody)
 	dev_put(ndev);
 }
 
-static struct { atomic_t num; bool good; } ip_heard;
+static struct {
+	atomic_t num;
+	bool good;
+} ip_heard;
 static int hear_ip(struct sk_buff *skb, struct net_device *dev, struct packet_type *pt,
 		   struct net_device *orig)
 {
@@ -218,7 +236,10 @@ CASE(coalesced_frame_gets_its_ip_checksum)
 	 * what Hyper-V says of one: looked at and found good, but the field is not what it should
 	 * be
 	 */
-	static const struct { u32 csum; bool good; } table[] = {
+	static const struct {
+		u32 csum;
+		bool good;
+	} table[] = {
 		{ KVMB_RX_CSUM_IP_OK, false },
 		{ KVMB_RX_CSUM_IP_OK | KVMB_RX_CSUM_IP_INVALID, true },
 		{ KVMB_RX_CSUM_IP_INVALID, false }, /* nobody vouches for it */
@@ -267,5 +288,8 @@ static struct kunit_case rx_cases[] = {
 };
 
 struct kunit_suite kvmb_net_rx_suite = {
-	.name = "kvmb_net_rx", .test_cases = rx_cases, .init = nic_init, .exit = nic_exit,
+	.name = "kvmb_net_rx",
+	.test_cases = rx_cases,
+	.init = nic_init,
+	.exit = nic_exit,
 };

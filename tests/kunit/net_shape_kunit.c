@@ -385,5 +385,8 @@ static struct kunit_case shape_cases[] = {
 };
 
 struct kunit_suite kvmb_net_shape_suite = {
-	.name = "kvmb_net_shape", .test_cases = shape_cases, .init = nic_init, .exit = nic_exit,
+	.name = "kvmb_net_shape",
+	.test_cases = shape_cases,
+	.init = nic_init,
+	.exit = nic_exit,
 };

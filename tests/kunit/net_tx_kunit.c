@@ -15,7 +15,13 @@ static struct net_queue *queue_of(struct net_device *ndev)
 CASE(completions_of_nothing_free_nothing)
 {
 	struct net_device *ndev = nic_up();
-	u64 ids[] = { 0, 1, ~0ull, 0xfffffffffffffffdull, 0x100000000ull, 0x100000001ull, 1025,
+	u64 ids[] = { 0,
+		      1,
+		      ~0ull,
+		      0xfffffffffffffffdull,
+		      0x100000000ull,
+		      0x100000001ull,
+		      1025,
 		      0xffffffffull };
 	__le32 done[2] = { cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT_COMPLETE),
 			   cpu_to_le32(KVMB_NVSP_STAT_SUCCESS) };
@@ -115,7 +121,12 @@ CASE(completions_before_the_frame_free_it_once)
 	dev_put(ndev);
 }
 
-static struct { struct net_queue *q; u64 id; u32 asked, answered; int rc; } early;
+static struct {
+	struct net_queue *q;
+	u64 id;
+	u32 asked, answered;
+	int rc;
+} early;
 
 /*
  * xmit, whose frame does not go out: the host answers it nevertheless, on another CPU, before xmit
@@ -358,7 +369,7 @@ CASE(poll_without_budget_takes_what_was_sent_and_no_more)
 	txq = netdev_get_tx_queue(ndev, 0);
 	nic_make_frame(frame, sizeof(frame), ndev->dev_addr, host_mac, 1);
 	before = atomic_read(&nic_heard.num);
-	napi_disable(&q->napi); /* as if its softirq never came */
+	napi_disable(&q->napi);	 /* as if its softirq never came */
 	for (i = 0; i < 10; i++) /* they come before the answers */
 		nic_frame(nic_chan(), frame, 100 + i, NULL);
 	__netif_tx_lock_bh(txq);
@@ -455,5 +466,8 @@ static struct kunit_case tx_cases[] = {
 };
 
 struct kunit_suite kvmb_net_tx_suite = {
-	.name = "kvmb_net_tx", .test_cases = tx_cases, .init = nic_init, .exit = nic_exit,
+	.name = "kvmb_net_tx",
+	.test_cases = tx_cases,
+	.init = nic_init,
+	.exit = nic_exit,
 };

@@ -5,9 +5,9 @@
 #include "tests/kunit/script_host.h"
 
 #define RELID 5u
-#define PAGES 5u			     /* a control page and 16 KiB */
+#define PAGES 5u /* a control page and 16 KiB */
 #define RING_BYTES ((PAGES - 1) * KVMB_PAGE_SIZE)
-#define PKT_BYTES 32u			     /* descriptor, 8 bytes of payload, trailer */
+#define PKT_BYTES 32u /* descriptor, 8 bytes of payload, trailer */
 static_assert(PKT_BYTES == sizeof(struct kvmb_wire_pkt) + 8 + KVMB_PKT_TRAILER,
 	      "what put() writes");
 
@@ -87,7 +87,9 @@ static u32 take_all(struct kvmb_chan *ch, u32 *taken)
 
 CASE(space_goes_back_a_batch_at_a_time)
 {
-	static const struct { u32 packets, changes; } table[] = {
+	static const struct {
+		u32 packets, changes;
+	} table[] = {
 		{ 1, 1 },
 		{ 64, 1 },
 		{ RING_BYTES / 4 / PKT_BYTES - 1, 1 },
@@ -237,5 +239,8 @@ static struct kunit_case recv_cases[] = {
 };
 
 struct kunit_suite kvmb_recv_suite = {
-	.name = "kvmb_recv", .test_cases = recv_cases, .init = recv_init, .exit = recv_exit,
+	.name = "kvmb_recv",
+	.test_cases = recv_cases,
+	.init = recv_init,
+	.exit = recv_exit,
 };

@@ -236,7 +236,8 @@ static void on_nvsp(struct host_chan *c, const struct kvmb_pkt *pkt)
 	case KVMB_NVSP_INIT:
 		a.u.init_complete.max_mdl_chain = cpu_to_le32(34);
 		status = le32_to_cpu(m.u.init.max_version) <= script_nic.newest ?
-				 KVMB_NVSP_STAT_SUCCESS : KVMB_NVSP_STAT_TOO_NEW;
+				 KVMB_NVSP_STAT_SUCCESS :
+				 KVMB_NVSP_STAT_TOO_NEW;
 		a.u.init_complete.status = cpu_to_le32(status);
 		break;
 	case KVMB_NVSP_SEND_RECV_BUF:
