@@ -111,6 +111,7 @@ CASE(space_goes_back_a_batch_at_a_time)
 		CHECK_ROW(given_back(), ch->rx.index, i);
 		CHECK(!kvmb_recv_done(ch));
 	}
+	kvmb_chan_close(ch);
 }
 
 CASE(who_stops_early_can_give_back)
@@ -160,6 +161,7 @@ CASE(host_that_waits_for_room_is_signalled_within_a_batch)
 	CHECK_EQ(host_signals(), before);
 	CHECK(kvmb_recv_done(ch));
 	CHECK_EQ(host_signals(), before + 1);
+	kvmb_chan_close(ch);
 }
 
 static u32 heard;
