@@ -281,17 +281,6 @@ static void cmd_console(struct client *c, json_t *args)
 
 /* ---- disks and NICs: the answer may come later ---- */
 
-static struct pending *begin_pending(struct client *c)
-{
-	struct pending *p = kvmb_xzalloc(sizeof(*p));
-
-	p->client = c;
-	c->pending = p;
-	c->mode = CLIENT_WAITING;
-	return p;
-}
-
-/* A disks_reply and a nics_reply. */
 static void end_pending(void *arg, json_t *result, const char *class, const char *why)
 {
 	struct pending *p = arg;
@@ -308,6 +297,16 @@ static void end_pending(void *arg, json_t *result, const char *class, const char
 		send_return(c, result);
 	else
 		send_error(c, class, why);
+}
+
+static struct ctl_reply begin_pending(struct client *c)
+{
+	struct pending *p = kvmb_xzalloc(sizeof(*p));
+
+	p->client = c;
+	c->pending = p;
+	c->mode = CLIENT_WAITING;
+	return (struct ctl_reply){ end_pending, p };
 }
 
 static const char *arg_str(json_t *args, const char *key)
@@ -333,36 +332,34 @@ static void cmd_disk_list(struct client *c, json_t *args)
 static void cmd_disk_add(struct client *c, json_t *args)
 {
 	disks_add(c->ctl->vm, arg_str(args, "spec"), json_is_true(json_object_get(args, "dvd")),
-		  end_pending, begin_pending(c));
+		  begin_pending(c));
 }
 
 static void cmd_disk_remove(struct client *c, json_t *args)
 {
-	disks_remove(c->ctl->vm, arg_str(args, "disk"), end_pending, begin_pending(c));
+	disks_remove(c->ctl->vm, arg_str(args, "disk"), begin_pending(c));
 }
 
 static void cmd_disk_resize(struct client *c, json_t *args)
 {
-	disks_resize(c->ctl->vm, arg_str(args, "disk"), (u64)arg_num(args, "size", 0), end_pending,
-		     begin_pending(c));
+	disks_resize(c->ctl->vm, arg_str(args, "disk"), (u64)arg_num(args, "size", 0), begin_pending(c));
 }
 
 static void cmd_disk_eject(struct client *c, json_t *args)
 {
 	disks_eject(c->ctl->vm, arg_str(args, "disk"), json_is_true(json_object_get(args, "force")),
-		    end_pending, begin_pending(c));
+		    begin_pending(c));
 }
 
 static void cmd_disk_insert(struct client *c, json_t *args)
 {
-	disks_insert(c->ctl->vm, arg_str(args, "disk"), arg_str(args, "spec"), end_pending,
-		     begin_pending(c));
+	disks_insert(c->ctl->vm, arg_str(args, "disk"), arg_str(args, "spec"), begin_pending(c));
 }
 
 static void cmd_disk_limit(struct client *c, json_t *args)
 {
 	disks_limit(c->ctl->vm, arg_str(args, "disk"), arg_num(args, "iops", -1), arg_num(args, "bps", -1),
-		    end_pending, begin_pending(c));
+		    begin_pending(c));
 }
 
 static void cmd_nic_list(struct client *c, json_t *args)
@@ -373,24 +370,22 @@ static void cmd_nic_list(struct client *c, json_t *args)
 
 static void cmd_nic_add(struct client *c, json_t *args)
 {
-	nics_add(c->ctl->vm, arg_str(args, "spec"), end_pending, begin_pending(c));
+	nics_add(c->ctl->vm, arg_str(args, "spec"), begin_pending(c));
 }
 
 static void cmd_nic_remove(struct client *c, json_t *args)
 {
-	nics_remove(c->ctl->vm, arg_str(args, "nic"), end_pending, begin_pending(c));
+	nics_remove(c->ctl->vm, arg_str(args, "nic"), begin_pending(c));
 }
 
 static void cmd_nic_link(struct client *c, json_t *args)
 {
-	nics_link(c->ctl->vm, arg_str(args, "nic"), json_is_true(json_object_get(args, "up")), end_pending,
-		  begin_pending(c));
+	nics_link(c->ctl->vm, arg_str(args, "nic"), json_is_true(json_object_get(args, "up")), begin_pending(c));
 }
 
 static void cmd_nic_mtu(struct client *c, json_t *args)
 {
-	nics_mtu(c->ctl->vm, arg_str(args, "nic"), (u32)KVMB_MIN(arg_num(args, "mtu", 0), 65535), end_pending,
-		 begin_pending(c));
+	nics_mtu(c->ctl->vm, arg_str(args, "nic"), (u32)KVMB_MIN(arg_num(args, "mtu", 0), 65535), begin_pending(c));
 }
 
 static const struct {

@@ -2,8 +2,6 @@
 /* The VM's disks. */
 #include "vmm/disks.h"
 
-#include <stdarg.h>
-
 #include "lib/log.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
@@ -27,23 +25,10 @@ struct job {
 	u64 bytes;
 	int err;
 	char why[KVMB_DISK_WHY];
-	disks_reply *reply;	/* NULL: nobody waits */
-	void *arg;
+	struct ctl_reply reply;
 };
 
-static void refuse(disks_reply *reply, void *arg, const char *class, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static void refuse(disks_reply *reply, void *arg, const char *class, const char *fmt, ...)
-{
-	char why[600];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	if (reply)
-		reply(arg, NULL, class, why);
-}
+static const struct ctl_reply nobody;
 
 static json_t *address(u32 controller, u32 lun)
 {
@@ -84,11 +69,11 @@ static bool find_unit(struct vm *vm, const char *name, u32 *c, u32 *lun, struct 
 
 /* Find or refuse. */
 static bool need_unit(struct vm *vm, const char *name, u32 *c, u32 *lun, struct kvmb_unit_info *i,
-		      disks_reply *reply, void *arg)
+		      struct ctl_reply reply)
 {
 	if (find_unit(vm, name, c, lun, i))
 		return true;
-	refuse(reply, arg, "failed", "no disk \"%.200s\"; kvmbus disk %s list shows them", name,
+	reply_refused(reply, "failed", "no disk \"%.200s\"; kvmbus disk %s list shows them", name,
 	       vm->cfg.name);
 	return false;
 }
@@ -210,14 +195,13 @@ static void *job_thread(void *arg)
 
 static void job_finished(void *arg);
 
-static struct job *new_job(struct vm *vm, enum job_kind kind, disks_reply *reply, void *arg)
+static struct job *new_job(struct vm *vm, enum job_kind kind, struct ctl_reply reply)
 {
 	struct job *j = kvmb_xzalloc(sizeof(*j));
 
 	j->vm = vm;
 	j->kind = kind;
 	j->reply = reply;
-	j->arg = arg;
 	kvmb_work_init(&j->work, job_finished, j);
 	return j;
 }
@@ -235,7 +219,7 @@ static void start_job(struct job *j)
 	if (err) {
 		if (j->kind == JOB_RESIZE)
 			j->vm->disks->resizing = NULL;
-		refuse(j->reply, j->arg, "failed", "no thread: %s", strerror(err));
+		reply_refused(j->reply, "failed", "no thread: %s", strerror(err));
 		free_job(j);
 		return;
 	}
@@ -250,7 +234,7 @@ static void close_later(void *arg, struct kvmb_disk *d)
 
 	if (!d)
 		return;
-	j = new_job(arg, JOB_CLOSE, NULL, NULL);
+	j = new_job(arg, JOB_CLOSE, nobody);
 	j->disk = d;
 	start_job(j);
 }
@@ -267,9 +251,9 @@ static void let_go(void *arg, struct kvmb_disk *d)
 	start_job(j);
 }
 
-static struct job *closing_job(struct vm *vm, u32 c, u32 lun, disks_reply *reply, void *arg)
+static struct job *closing_job(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
 {
-	struct job *j = new_job(vm, JOB_CLOSE, reply, arg);
+	struct job *j = new_job(vm, JOB_CLOSE, reply);
 
 	j->controller = c;
 	j->lun = lun;
@@ -281,25 +265,25 @@ static void added(struct job *j)
 	int err = attach(j->vm, j->disk, &j->conf, true, j->why, sizeof(j->why));
 
 	if (err) {
-		refuse(j->reply, j->arg, "failed", "disk %s: %s",
+		reply_refused(j->reply, "failed", "disk %s: %s",
 		       j->conf.spec.path ? j->conf.spec.path : "empty", j->why);
 		close_later(j->vm, j->disk);
 		return;
 	}
 	kvmb_info(j->vm->cfg.name, "disk %d:%d added: %s", j->conf.controller, j->conf.lun,
 		  j->conf.spec.path ? j->conf.spec.path : "an empty drive");
-	j->reply(j->arg, address((u32)j->conf.controller, (u32)j->conf.lun), NULL, NULL);
+	reply_result(j->reply, address((u32)j->conf.controller, (u32)j->conf.lun));
 }
 
 static void inserted(struct job *j)
 {
 	struct kvmb_storage *s = j->vm->scsi[j->controller];
-	struct job *old = closing_job(j->vm, j->controller, j->lun, j->reply, j->arg);
+	struct job *old = closing_job(j->vm, j->controller, j->lun, j->reply);
 
 	if (!kvmb_storage_set_medium(s, j->lun, j->disk, let_go, old))
 		return;
 	free_job(old);
-	refuse(j->reply, j->arg, "failed", "the drive %u:%u has gone", j->controller, j->lun);
+	reply_refused(j->reply, "failed", "the drive %u:%u has gone", j->controller, j->lun);
 	close_later(j->vm, j->disk);
 }
 
@@ -313,10 +297,7 @@ static void resized(struct job *j)
 	j->vm->disks->resizing = NULL;
 	o = address(j->controller, j->lun);
 	json_object_set_new(o, "size", json_integer((json_int_t)kvmb_disk_bytes(j->disk)));
-	if (j->reply)
-		j->reply(j->arg, o, NULL, NULL);
-	else
-		json_decref(o);
+	reply_result(j->reply, o);
 }
 
 /* Main thread: the job's own thread has done its part. */
@@ -331,7 +312,7 @@ static void job_finished(void *arg)
 	if (j->err) {
 		if (j->kind == JOB_RESIZE)
 			j->vm->disks->resizing = NULL;
-		refuse(j->reply, j->arg, "failed", "disk %s: %s",
+		reply_refused(j->reply, "failed", "disk %s: %s",
 		       j->kind == JOB_RESIZE ? j->disk->path : j->conf.spec.path, j->why);
 	} else if (j->kind == JOB_ADD) {
 		added(j);
@@ -339,8 +320,8 @@ static void job_finished(void *arg)
 		inserted(j);
 	} else if (j->kind == JOB_RESIZE) {
 		resized(j);
-	} else if (j->reply) {
-		j->reply(j->arg, address(j->controller, j->lun), NULL, NULL);
+	} else {
+		reply_result(j->reply, address(j->controller, j->lun));
 	}
 	free_job(j);
 }
@@ -355,7 +336,7 @@ static void end_jobs(struct vm *vm)
 		kvmb_loop_unpost(vm->loop, &j->work);
 		if (j->kind == JOB_ADD || j->kind == JOB_INSERT)
 			kvmb_disk_close(j->disk);
-		refuse(j->reply, j->arg, "state", "the VM ended");
+		reply_refused(j->reply, "state", "the VM ended");
 		free_job(j);
 	}
 	vm->disks->resizing = NULL;
@@ -382,13 +363,13 @@ void disks_destroy(struct vm *vm)
 /* ---- changes ---- */
 
 static struct job *open_job(struct vm *vm, enum job_kind kind, const char *spec, bool dvd,
-			    disks_reply *reply, void *arg)
+			    struct ctl_reply reply)
 {
-	struct job *j = new_job(vm, kind, reply, arg);
+	struct job *j = new_job(vm, kind, reply);
 
 	j->text = strdup(spec);
 	if (!j->text || opt_disk(j->text, dvd, &j->conf, j->why, sizeof(j->why))) {
-		refuse(reply, arg, "usage", "%s", j->text ? j->why : "no memory");
+		reply_refused(reply, "usage", "%s", j->text ? j->why : "no memory");
 		free_job(j);
 		return NULL;
 	}
@@ -396,41 +377,41 @@ static struct job *open_job(struct vm *vm, enum job_kind kind, const char *spec,
 	return j;
 }
 
-void disks_add(struct vm *vm, const char *spec, bool dvd, disks_reply *reply, void *arg)
+void disks_add(struct vm *vm, const char *spec, bool dvd, struct ctl_reply reply)
 {
-	struct job *j = open_job(vm, JOB_ADD, spec, dvd, reply, arg);
+	struct job *j = open_job(vm, JOB_ADD, spec, dvd, reply);
 
 	if (j)
 		start_job(j);
 }
 
-static void remove_unit(struct vm *vm, u32 c, u32 lun, disks_reply *reply, void *arg)
+static void remove_unit(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
 {
 	kvmb_info(vm->cfg.name, "disk %u:%u removed", c, lun);
-	kvmb_storage_detach(vm->scsi[c], lun, let_go, closing_job(vm, c, lun, reply, arg));
+	kvmb_storage_detach(vm->scsi[c], lun, let_go, closing_job(vm, c, lun, reply));
 }
 
-static bool busy_resizing(struct vm *vm, const struct kvmb_unit_info *i, disks_reply *reply, void *arg)
+static bool busy_resizing(struct vm *vm, const struct kvmb_unit_info *i, struct ctl_reply reply)
 {
 	if (!i->disk || vm->disks->resizing != i->disk)
 		return false;
-	refuse(reply, arg, "state", "the disk is being resized; try again");
+	reply_refused(reply, "state", "the disk is being resized; try again");
 	return true;
 }
 
-void disks_remove(struct vm *vm, const char *disk, disks_reply *reply, void *arg)
+void disks_remove(struct vm *vm, const char *disk, struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	if (need_unit(vm, disk, &c, &lun, &i, reply, arg) && !busy_resizing(vm, &i, reply, arg))
-		remove_unit(vm, c, lun, reply, arg);
+	if (need_unit(vm, disk, &c, &lun, &i, reply) && !busy_resizing(vm, &i, reply))
+		remove_unit(vm, c, lun, reply);
 }
 
 static void resize_unit(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, u64 bytes,
-			disks_reply *reply, void *arg)
+			struct ctl_reply reply)
 {
-	struct job *j = new_job(vm, JOB_RESIZE, reply, arg);
+	struct job *j = new_job(vm, JOB_RESIZE, reply);
 
 	j->controller = c;
 	j->lun = lun;
@@ -440,62 +421,62 @@ static void resize_unit(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, u64 
 	start_job(j);
 }
 
-void disks_resize(struct vm *vm, const char *disk, u64 bytes, disks_reply *reply, void *arg)
+void disks_resize(struct vm *vm, const char *disk, u64 bytes, struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	if (!need_unit(vm, disk, &c, &lun, &i, reply, arg))
+	if (!need_unit(vm, disk, &c, &lun, &i, reply))
 		return;
 	if (i.dvd)
-		refuse(reply, arg, "state", "a DVD has the size it has");
+		reply_refused(reply, "state", "a DVD has the size it has");
 	else if (vm->disks->resizing)
-		refuse(reply, arg, "state", "another disk is being resized; try again");
+		reply_refused(reply, "state", "another disk is being resized; try again");
 	else
-		resize_unit(vm, c, lun, i.disk, bytes, reply, arg);
+		resize_unit(vm, c, lun, i.disk, bytes, reply);
 }
 
 static bool need_drive(struct vm *vm, const char *disk, u32 *c, u32 *lun, struct kvmb_unit_info *i,
-		       disks_reply *reply, void *arg)
+		       struct ctl_reply reply)
 {
-	if (!need_unit(vm, disk, c, lun, i, reply, arg))
+	if (!need_unit(vm, disk, c, lun, i, reply))
 		return false;
 	if (!i->dvd)
-		refuse(reply, arg, "state", "disk %u:%u is not a DVD drive; try: kvmbus disk %s remove", *c,
+		reply_refused(reply, "state", "disk %u:%u is not a DVD drive; try: kvmbus disk %s remove", *c,
 		       *lun, vm->cfg.name);
 	return i->dvd;
 }
 
-void disks_eject(struct vm *vm, const char *disk, bool force, disks_reply *reply, void *arg)
+void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	if (!need_drive(vm, disk, &c, &lun, &i, reply, arg))
+	if (!need_drive(vm, disk, &c, &lun, &i, reply))
 		return;
 	if (i.locked && !force) {
 		kvmb_storage_ask_eject(vm->scsi[c], lun);
-		refuse(reply, arg, "state",
+		reply_refused(reply, "state",
 		       "the guest has locked drive %u:%u and was asked to let go; or use --force", c, lun);
 		return;
 	}
-	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply, arg));
+	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply));
 }
 
-void disks_insert(struct vm *vm, const char *disk, const char *spec, disks_reply *reply, void *arg)
+void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
 	struct job *j;
 	u32 c, lun;
 
-	if (!need_drive(vm, disk, &c, &lun, &i, reply, arg))
+	if (!need_drive(vm, disk, &c, &lun, &i, reply))
 		return;
 	if (i.locked) {
-		refuse(reply, arg, "state", "the guest has locked drive %u:%u; try: kvmbus disk %s eject %u:%u",
+		reply_refused(reply, "state", "the guest has locked drive %u:%u; try: kvmbus disk %s eject %u:%u",
 		       c, lun, vm->cfg.name, c, lun);
 		return;
 	}
-	j = open_job(vm, JOB_INSERT, spec, true, reply, arg);
+	j = open_job(vm, JOB_INSERT, spec, true, reply);
 	if (!j)
 		return;
 	j->controller = c;
@@ -503,19 +484,19 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, disks_reply
 	start_job(j);
 }
 
-void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, disks_reply *reply, void *arg)
+void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	if (!need_unit(vm, disk, &c, &lun, &i, reply, arg))
+	if (!need_unit(vm, disk, &c, &lun, &i, reply))
 		return;
 	if (!i.disk) {
-		refuse(reply, arg, "state", "the drive %u:%u is empty", c, lun);
+		reply_refused(reply, "state", "the drive %u:%u is empty", c, lun);
 		return;
 	}
 	kvmb_storage_set_limits(vm->scsi[c], lun, iops, bps);
-	reply(arg, address(c, lun), NULL, NULL);
+	reply_result(reply, address(c, lun));
 }
 
 void disks_retry(struct vm *vm)
@@ -550,7 +531,7 @@ void disks_device_gone(void *arg, dev_t dev)
 		if (i.dvd)
 			kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);
 		else
-			remove_unit(vm, c, lun, NULL, NULL);
+			remove_unit(vm, c, lun, nobody);
 	}
 }
 
@@ -562,7 +543,7 @@ void disks_device_changed(void *arg, dev_t dev)
 
 	for_each_unit(vm, c, lun, &i) {
 		if (is_on(i.disk, dev) && !i.dvd && !vm->disks->resizing)
-			resize_unit(vm, c, lun, i.disk, 0, NULL, NULL);
+			resize_unit(vm, c, lun, i.disk, 0, nobody);
 	}
 }
 

@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "vmm/reply.h"
 #include "vmm/vm.h"
 
 struct vm_disks;
@@ -38,19 +39,13 @@ json_t *disks_list(struct vm *vm);
 /** disks_stats() - Their counters, for `kvmbus stats`. Return: a new reference. Context: main thread. */
 json_t *disks_stats(struct vm *vm);
 
-/* The answer to a change: @result is a new reference, or NULL with @class and @why. */
-typedef void disks_reply(void *arg, json_t *result, const char *class, const char *why);
-
-/*
- * Changes. @disk names one: "CONTROLLER:LUN", its path, or its serial number. reply() comes
- * exactly once, from within the call or later. Main thread.
- */
-void disks_add(struct vm *vm, const char *spec, bool dvd, disks_reply *reply, void *arg);
-void disks_remove(struct vm *vm, const char *disk, disks_reply *reply, void *arg);
-void disks_resize(struct vm *vm, const char *disk, u64 bytes, disks_reply *reply, void *arg);
-void disks_eject(struct vm *vm, const char *disk, bool force, disks_reply *reply, void *arg);
-void disks_insert(struct vm *vm, const char *disk, const char *spec, disks_reply *reply, void *arg);
-void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, disks_reply *reply, void *arg);
+/* Changes. @disk names one: "CONTROLLER:LUN", its path, or its serial number. Main thread. */
+void disks_add(struct vm *vm, const char *spec, bool dvd, struct ctl_reply reply);
+void disks_remove(struct vm *vm, const char *disk, struct ctl_reply reply);
+void disks_resize(struct vm *vm, const char *disk, u64 bytes, struct ctl_reply reply);
+void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply reply);
+void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_reply reply);
+void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_reply reply);
 
 /** disks_retry() - The VM goes on: do again what had failed. */
 void disks_retry(struct vm *vm);

@@ -2,8 +2,6 @@
 /* The VM's NICs. */
 #include "vmm/nics.h"
 
-#include <stdarg.h>
-
 #include "host-vsp/net/net.h"
 #include "lib/log.h"
 #include "lib/util.h"
@@ -17,22 +15,8 @@ struct vm_nic { /* vm->nics[KVMB_MAX_NICS]; free when it has neither net nor ope
 	struct nic_config nc; /* of that one */
 	char *text;	      /* what nc points into */
 	bool removing;
-	nics_reply *reply;    /* of a removal, or of opening */
-	void *arg;
+	struct ctl_reply reply; /* of a removal, or of opening */
 };
-
-static void refuse(nics_reply *reply, void *arg, const char *class, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static void refuse(nics_reply *reply, void *arg, const char *class, const char *fmt, ...)
-{
-	char why[600];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	reply(arg, NULL, class, why);
-}
 
 /* 00:15:5D is Hyper-V's; the rest from the VM's name, so that a VM keeps its address */
 static void default_mac(const struct vm *vm, u32 index, u8 *mac)
@@ -192,7 +176,7 @@ void nics_destroy(struct vm *vm)
 		struct vm_nic *nic = &vm->nics[i];
 
 		if (nic->removing || nic->opening)
-			refuse(nic->reply, nic->arg, "state", "the VM ended");
+			reply_refused(nic->reply, "state", "the VM ended");
 		if (nic->opening)
 			nic->opening->ops->destroy(nic->opening);
 		free(nic->text);
@@ -209,7 +193,7 @@ static json_t *name_of(u32 index)
 	return json_pack("{s:o, s:i}", "nic", json_sprintf("net%u", index), "index", index);
 }
 
-static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, nics_reply *reply, void *arg)
+static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, struct ctl_reply reply)
 {
 	struct kvmb_net_info i;
 	char mac[18];
@@ -226,10 +210,10 @@ static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, nics_rep
 		*index = k;
 		if (!vm->nics[k].removing)
 			return &vm->nics[k];
-		refuse(reply, arg, "state", "net%u is being removed; the guest has not let go yet", k);
+		reply_refused(reply, "state", "net%u is being removed; the guest has not let go yet", k);
 		return NULL;
 	}
-	refuse(reply, arg, "failed", "no NIC \"%.60s\"; kvmbus nic %s list shows them", name, vm->cfg.name);
+	reply_refused(reply, "failed", "no NIC \"%.60s\"; kvmbus nic %s list shows them", name, vm->cfg.name);
 	return NULL;
 }
 
@@ -252,15 +236,15 @@ static void opened(void *arg, enum kvmb_net_backend_news news)
 		err = -ENODEV;
 	}
 	if (err) {
-		refuse(was.reply, was.arg, "failed", "nic %s: %s", nic_word(&was.nc), why);
+		reply_refused(was.reply, "failed", "nic %s: %s", nic_word(&was.nc), why);
 	} else {
 		kvmb_info(vm->cfg.name, "net%u added: %s", index, nic_word(&was.nc));
-		was.reply(was.arg, name_of(index), NULL, NULL);
+		reply_result(was.reply, name_of(index));
 	}
 	free(was.text);
 }
 
-void nics_add(struct vm *vm, const char *spec, nics_reply *reply, void *arg)
+void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply)
 {
 	char why[KVMB_NET_WHY], *text = strdup(spec);
 	struct kvmb_net_backend *b;
@@ -268,24 +252,24 @@ void nics_add(struct vm *vm, const char *spec, nics_reply *reply, void *arg)
 	u32 i = 0;
 
 	if (!text || opt_nic(text, &nc, why, sizeof(why))) {
-		refuse(reply, arg, "usage", "%s", text ? why : "no memory");
+		reply_refused(reply, "usage", "%s", text ? why : "no memory");
 		free(text);
 		return;
 	}
 	while (i < KVMB_MAX_NICS && (vm->nics[i].net || vm->nics[i].opening))
 		i++;
 	if (i == KVMB_MAX_NICS) {
-		refuse(reply, arg, "failed", "there are %u NICs already, which is all that a VM can have", i);
+		reply_refused(reply, "failed", "there are %u NICs already, which is all that a VM can have", i);
 		free(text);
 		return;
 	}
 	b = open_backend(vm, &nc, why);
 	if (!b) {
-		refuse(reply, arg, "failed", "nic %s: %s", nic_word(&nc), why);
+		reply_refused(reply, "failed", "nic %s: %s", nic_word(&nc), why);
 		free(text);
 		return;
 	}
-	vm->nics[i] = (struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply, .arg = arg };
+	vm->nics[i] = (struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply };
 	if (b->ops->attach)
 		b->ops->attach(b, opened, &vm->nics[i]);
 	else
@@ -296,43 +280,41 @@ static void removed(void *arg, struct kvmb_net *net)
 {
 	struct vm_nic *nic = arg;
 	u32 index = (u32)(nic - nic->vm->nics);
-	nics_reply *reply = nic->reply;
-	void *reply_arg = nic->arg;
+	struct ctl_reply reply = nic->reply;
 
 	kvmb_info(nic->vm->cfg.name, "net%u removed", index);
 	kvmb_net_destroy(net);
 	*nic = (struct vm_nic){ 0 };
-	reply(reply_arg, name_of(index), NULL, NULL);
+	reply_result(reply, name_of(index));
 }
 
-void nics_remove(struct vm *vm, const char *name, nics_reply *reply, void *arg)
+void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 {
 	u32 index;
-	struct vm_nic *nic = find(vm, name, &index, reply, arg);
+	struct vm_nic *nic = find(vm, name, &index, reply);
 
 	if (!nic)
 		return;
 	nic->removing = true;
 	nic->reply = reply;
-	nic->arg = arg;
 	kvmb_net_remove(nic->net, removed, nic);
 }
 
-void nics_link(struct vm *vm, const char *name, bool up, nics_reply *reply, void *arg)
+void nics_link(struct vm *vm, const char *name, bool up, struct ctl_reply reply)
 {
 	u32 index;
-	struct vm_nic *nic = find(vm, name, &index, reply, arg);
+	struct vm_nic *nic = find(vm, name, &index, reply);
 
 	if (!nic)
 		return;
 	kvmb_net_set_link(nic->net, up);
-	reply(arg, name_of(index), NULL, NULL);
+	reply_result(reply, name_of(index));
 }
 
-void nics_mtu(struct vm *vm, const char *name, u32 mtu, nics_reply *reply, void *arg)
+void nics_mtu(struct vm *vm, const char *name, u32 mtu, struct ctl_reply reply)
 {
 	u32 index;
-	struct vm_nic *nic = find(vm, name, &index, reply, arg);
+	struct vm_nic *nic = find(vm, name, &index, reply);
 	json_t *o;
 	int err;
 
@@ -340,15 +322,15 @@ void nics_mtu(struct vm *vm, const char *name, u32 mtu, nics_reply *reply, void 
 		return;
 	err = kvmb_net_set_mtu(nic->net, mtu);
 	if (err == -EINVAL) {
-		refuse(reply, arg, "usage", "MTU %u is not within %u to %u", mtu, KVMB_NET_MTU_MIN,
+		reply_refused(reply, "usage", "MTU %u is not within %u to %u", mtu, KVMB_NET_MTU_MIN,
 		       KVMB_NET_MTU_MAX);
 	} else if (err) {
-		refuse(reply, arg, "failed", "net%u: the host's interface does not take that MTU: %s", index,
+		reply_refused(reply, "failed", "net%u: the host's interface does not take that MTU: %s", index,
 		       strerror(-err));
 	} else {
 		o = name_of(index);
 		json_object_set_new(o, "mtu", json_integer(mtu));
-		reply(arg, o, NULL, NULL);
+		reply_result(reply, o);
 	}
 }
 

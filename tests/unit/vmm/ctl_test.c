@@ -18,8 +18,7 @@ static char path[64];
 
 /* ---- the rest of the VMM: says what it was asked, or answers when the test wants it ---- */
 
-static disks_reply *later; /* of the last change of a disk */
-static void *later_arg;
+static struct ctl_reply later; /* of the last change of a disk */
 static u32 changes;
 
 static size_t padding; /* of what it says of itself */
@@ -72,31 +71,30 @@ json_t *disks_list(struct vm *v)
 	return json_array();
 }
 
-void disks_add(struct vm *v, const char *spec, bool dvd, disks_reply *reply, void *arg)
+void disks_add(struct vm *v, const char *spec, bool dvd, struct ctl_reply reply)
 {
 	(void)v, (void)spec, (void)dvd;
 	changes++;
 	later = reply;
-	later_arg = arg;
 }
 
 /* this one refuses on the spot */
-void disks_remove(struct vm *v, const char *disk, disks_reply *reply, void *arg)
+void disks_remove(struct vm *v, const char *disk, struct ctl_reply reply)
 {
 	(void)v, (void)disk;
-	reply(arg, NULL, "failed", "no such disk");
+	reply_refused(reply, "failed", "no such disk");
 }
 
 #define STUB(name, ...) void name(struct vm *v, __VA_ARGS__) { (void)v; fail_msg(#name); }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-STUB(disks_resize, const char *d, u64 bytes, disks_reply *r, void *arg)
-STUB(disks_eject, const char *d, bool force, disks_reply *r, void *arg)
-STUB(disks_insert, const char *d, const char *spec, disks_reply *r, void *arg)
-STUB(disks_limit, const char *d, s64 iops, s64 bps, disks_reply *r, void *arg)
-STUB(nics_add, const char *spec, nics_reply *r, void *arg)
-STUB(nics_remove, const char *nic, nics_reply *r, void *arg)
-STUB(nics_link, const char *nic, bool up, nics_reply *r, void *arg)
-STUB(nics_mtu, const char *nic, u32 mtu, nics_reply *r, void *arg)
+STUB(disks_resize, const char *d, u64 bytes, struct ctl_reply r)
+STUB(disks_eject, const char *d, bool force, struct ctl_reply r)
+STUB(disks_insert, const char *d, const char *spec, struct ctl_reply r)
+STUB(disks_limit, const char *d, s64 iops, s64 bps, struct ctl_reply r)
+STUB(nics_add, const char *spec, struct ctl_reply r)
+STUB(nics_remove, const char *nic, struct ctl_reply r)
+STUB(nics_link, const char *nic, bool up, struct ctl_reply r)
+STUB(nics_mtu, const char *nic, u32 mtu, struct ctl_reply r)
 
 json_t *nics_list(struct vm *v)
 {
@@ -139,7 +137,7 @@ static int setup(void **state)
 	vm.cfg.control = path;
 	vm.ctl = ctl_create(&vm, why, sizeof(why));
 	changes = 0;
-	later = NULL;
+	later.fn = NULL;
 	return vm.ctl ? 0 : -1;
 }
 
@@ -247,11 +245,11 @@ static void what_comes_before_an_answer_waits_for_it(void **state)
 	ask(other, CMD("info")); /* nobody else waits */
 	assert_string_equal(heard(other), INFO);
 
-	later(later_arg, json_object(), NULL, NULL);
+	later.fn(later.arg, json_object(), NULL, NULL);
 	turn();
 	assert_string_equal(heard(fd), DONE INFO);
 	assert_int_equal(changes, 2);
-	later(later_arg, NULL, "failed", "no");
+	later.fn(later.arg, NULL, "failed", "no");
 	turn();
 	assert_string_equal(heard(fd), "{\"error\":{\"class\":\"failed\",\"desc\":\"no\"}}\n" STATS);
 
@@ -270,7 +268,7 @@ static void who_hangs_up_is_forgotten_with_what_he_asked(void **state)
 	ask(fd, CMD("disk-add") CMD("disk-add"));
 	close(fd);
 	turn();
-	later(later_arg, json_object(), NULL, NULL);
+	later.fn(later.arg, json_object(), NULL, NULL);
 	turn();
 	assert_int_equal(changes, 1);
 	fd = reach();
@@ -288,7 +286,7 @@ static void who_only_closes_his_half_is_answered(void **state)
 	shutdown(fd, SHUT_WR);
 	turn();
 	assert_string_equal(heard(fd), "");
-	later(later_arg, json_object(), NULL, NULL);
+	later.fn(later.arg, json_object(), NULL, NULL);
 	turn();
 	assert_string_equal(heard(fd), DONE INFO "EOF");
 	ask(gone, CMD("disk-add"));
@@ -296,7 +294,7 @@ static void who_only_closes_his_half_is_answered(void **state)
 	turn();
 	close(gone);
 	turn();
-	later(later_arg, json_object(), NULL, NULL); /* nobody is there any more */
+	later.fn(later.arg, json_object(), NULL, NULL); /* nobody is there any more */
 	turn();
 	close(fd);
 }
@@ -336,7 +334,7 @@ static void too_long_a_line_or_too_many_commands_end_the_talk(void **state)
 	assert_int_equal(n, sizeof(line));
 	turn();
 	assert_string_equal(heard(flood), "EOF");
-	later(later_arg, json_object(), NULL, NULL);
+	later.fn(later.arg, json_object(), NULL, NULL);
 	close(fd);
 	close(flood);
 }

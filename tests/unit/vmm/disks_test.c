@@ -102,6 +102,8 @@ static void reply(void *arg, json_t *result, const char *class, const char *why)
 	json_decref(result);
 }
 
+static const struct ctl_reply answer = { .fn = reply };
+
 static void make_file(char *name)
 {
 	int fd;
@@ -167,12 +169,12 @@ static void a_disk_comes_and_goes(void **state)
 
 	(void)state;
 	make_file(second);
-	disks_add(&vm, second, false, reply, NULL);
+	disks_add(&vm, second, false, answer);
 	run_until_replied();
 	assert_int_equal(results, 1);
 	assert_int_equal(units(), 2);
 	replies = 0;
-	disks_remove(&vm, "0:1", reply, NULL);
+	disks_remove(&vm, "0:1", answer);
 	run_until_replied();
 	assert_int_equal(results, 2);
 	assert_int_equal(units(), 1);
@@ -184,7 +186,7 @@ static void a_resize_ends_before_its_disk(void **state)
 {
 	(void)state;
 	slow = true;
-	disks_resize(&vm, "0:0", 2 * SIZE, reply, NULL);
+	disks_resize(&vm, "0:0", 2 * SIZE, answer);
 	sem_wait(&begun);
 	fake_rest(&f);
 	disks_destroy(&vm);
@@ -198,7 +200,7 @@ static void a_resize_ends_before_its_disk(void **state)
 static void a_removal_under_way_ends_too(void **state)
 {
 	(void)state;
-	disks_remove(&vm, "0:0", reply, NULL);
+	disks_remove(&vm, "0:0", answer);
 	fake_rest(&f);
 	disks_destroy(&vm);
 	assert_int_equal(replies, 1);
@@ -210,7 +212,7 @@ static void a_disk_that_was_opened_for_nothing_is_closed(void **state)
 
 	(void)state;
 	make_file(second);
-	disks_add(&vm, second, false, reply, NULL);
+	disks_add(&vm, second, false, answer);
 	fake_rest(&f);
 	disks_destroy(&vm); /* the leak checker watches */
 	assert_int_equal(replies, 1);
@@ -232,11 +234,11 @@ static void a_resize_without_a_thread_is_over(void **state)
 {
 	(void)state;
 	no_threads = true;
-	disks_resize(&vm, "0:0", 2 * SIZE, reply, NULL);
+	disks_resize(&vm, "0:0", 2 * SIZE, answer);
 	no_threads = false;
 	assert_int_equal(replies, 1);
 	assert_int_equal(results, 0);
-	disks_remove(&vm, "0:0", reply, NULL);
+	disks_remove(&vm, "0:0", answer);
 	replies = 0;
 	run_until_replied();
 	assert_int_equal(results, 1);
