@@ -26,6 +26,7 @@
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "vmm/console.h"
+#include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
 #include "vmm/json_text.h"

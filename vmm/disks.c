@@ -5,28 +5,10 @@
 #include "lib/log.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
+#include "vmm/disk_jobs.h"
 #include "vmm/disks_priv.h"
-#include "vmm/json_text.h"
 #include "vmm/opt.h"
 #include "vmm/udev.h"
-
-enum job_kind { JOB_ADD, JOB_INSERT, JOB_RESIZE, JOB_CLOSE };
-
-struct job {
-	struct job *next;
-	struct vm *vm;
-	enum job_kind kind;
-	pthread_t thread;
-	struct kvmb_work work;	/* posted when the thread is through */
-	char *text;		/* what conf points into */
-	struct disk_config conf;
-	struct kvmb_disk *disk;	/* opened, resized, or to be closed */
-	u32 controller, lun;	/* INSERT, RESIZE, CLOSE */
-	u64 bytes;
-	int err;
-	char why[KVMB_DISK_WHY];
-	struct ctl_reply reply;
-};
 
 static const struct ctl_reply nobody;
 
@@ -40,7 +22,7 @@ static json_t *address(u32 controller, u32 lun)
 
 /* ---- finding ---- */
 
-static bool each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+bool disks_each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	for (; *c < KVMB_STORAGE_MAX_CONTROLLERS; ++*c, *lun = 0) {
 		for (; vm->scsi[*c] && *lun < KVMB_STORAGE_MAX_LUNS; ++*lun) {
@@ -50,8 +32,6 @@ static bool each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 	}
 	return false;
 }
-
-#define for_each_unit(vm, c, lun, i) for ((c) = (lun) = 0; each_unit(vm, &(c), &(lun), i); (lun)++)
 
 static bool find_unit(struct vm *vm, const char *name, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
@@ -170,97 +150,83 @@ int disks_create(struct vm *vm)
 	return 0;
 }
 
-/* ---- jobs ---- */
+/* ---- what jobs do ---- */
 
-static void *job_thread(void *arg)
+static void run_open(struct disk_job *j)
 {
-	struct job *j = arg;
-
-	switch (j->kind) {
-	case JOB_ADD:
-	case JOB_INSERT:
-		if (j->conf.spec.path)
-			j->err = kvmb_disk_open(&j->conf.spec, &j->disk, j->why, sizeof(j->why));
-		break;
-	case JOB_RESIZE:
-		j->err = kvmb_disk_resize(j->disk, j->bytes, j->why, sizeof(j->why));
-		break;
-	case JOB_CLOSE:
-		kvmb_disk_close(j->disk);
-		break;
-	}
-	kvmb_loop_post(j->vm->loop, &j->work);
-	return NULL;
+	if (j->conf.spec.path)
+		j->err = kvmb_disk_open(&j->conf.spec, &j->disk, j->why, sizeof(j->why));
 }
 
-static void job_finished(void *arg);
-
-static struct job *new_job(struct vm *vm, enum job_kind kind, struct ctl_reply reply)
+static void undo_open(struct disk_job *j)
 {
-	struct job *j = kvmb_xzalloc(sizeof(*j));
+	kvmb_disk_close(j->disk);
+}
+
+static void run_resize(struct disk_job *j)
+{
+	j->err = kvmb_disk_resize(j->disk, j->bytes, j->why, sizeof(j->why));
+}
+
+static void undo_resize(struct disk_job *j)
+{
+	j->vm->disks->resizing = NULL;
+}
+
+static void run_close(struct disk_job *j)
+{
+	kvmb_disk_close(j->disk);
+}
+
+static void closed(struct disk_job *j)
+{
+	reply_result(j->reply, address(j->controller, j->lun));
+}
+
+static const struct disk_job_kind closing = { .run = run_close, .done = closed };
+
+static struct disk_job *new_job(struct vm *vm, const struct disk_job_kind *kind, struct ctl_reply reply)
+{
+	struct disk_job *j = disk_job_create(&vm->disks->jobs, vm->loop, kind, reply);
 
 	j->vm = vm;
-	j->kind = kind;
-	j->reply = reply;
-	kvmb_work_init(&j->work, job_finished, j);
 	return j;
-}
-
-static void free_job(struct job *j)
-{
-	free(j->text);
-	free(j);
-}
-
-static void start_job(struct job *j)
-{
-	int err = pthread_create(&j->thread, NULL, job_thread, j);
-
-	if (err) {
-		if (j->kind == JOB_RESIZE)
-			j->vm->disks->resizing = NULL;
-		reply_refused(j->reply, "failed", "no thread: %s", strerror(err));
-		free_job(j);
-		return;
-	}
-	j->next = j->vm->disks->jobs;
-	j->vm->disks->jobs = j;
 }
 
 /* A disk that nobody uses any more. Also a kvmb_storage_done. */
 static void close_later(void *arg, struct kvmb_disk *d)
 {
-	struct job *j;
+	struct disk_job *j;
 
 	if (!d)
 		return;
-	j = new_job(arg, JOB_CLOSE, nobody);
+	j = new_job(arg, &closing, nobody);
 	j->disk = d;
-	start_job(j);
+	disk_job_start(j);
 }
 
 /*
  * The unit or medium of a change has been let go of: close it. A kvmb_storage_done whose
- * argument is a JOB_CLOSE. The user is answered when the file is free again.
+ * argument is a closing job. The user is answered when the file is free again.
  */
 static void let_go(void *arg, struct kvmb_disk *d)
 {
-	struct job *j = arg;
+	struct disk_job *j = arg;
 
 	j->disk = d; /* NULL: the drive was empty; closing nothing is fine */
-	start_job(j);
+	disk_job_start(j);
 }
 
-static struct job *closing_job(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
+static struct disk_job *closing_job(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
 {
-	struct job *j = new_job(vm, JOB_CLOSE, reply);
+	struct disk_job *j = new_job(vm, &closing, reply);
 
 	j->controller = c;
 	j->lun = lun;
 	return j;
 }
 
-static void added(struct job *j)
+static void added(struct disk_job *j)
 {
 	int err = attach(j->vm, j->disk, &j->conf, true, j->why, sizeof(j->why));
 
@@ -275,19 +241,19 @@ static void added(struct job *j)
 	reply_result(j->reply, address((u32)j->conf.controller, (u32)j->conf.lun));
 }
 
-static void inserted(struct job *j)
+static void inserted(struct disk_job *j)
 {
 	struct kvmb_storage *s = j->vm->scsi[j->controller];
-	struct job *old = closing_job(j->vm, j->controller, j->lun, j->reply);
+	struct disk_job *old = closing_job(j->vm, j->controller, j->lun, j->reply);
 
 	if (!kvmb_storage_set_medium(s, j->lun, j->disk, let_go, old))
 		return;
-	free_job(old);
+	disk_job_free(old);
 	reply_refused(j->reply, "failed", "the drive %u:%u has gone", j->controller, j->lun);
 	close_later(j->vm, j->disk);
 }
 
-static void resized(struct job *j)
+static void resized(struct disk_job *j)
 {
 	struct kvmb_unit_info i;
 	json_t *o;
@@ -300,47 +266,9 @@ static void resized(struct job *j)
 	reply_result(j->reply, o);
 }
 
-/* Main thread: the job's own thread has done its part. */
-static void job_finished(void *arg)
-{
-	struct job *j = arg, **p;
-
-	pthread_join(j->thread, NULL);
-	for (p = &j->vm->disks->jobs; *p != j; p = &(*p)->next)
-		;
-	*p = j->next;
-	if (j->err) {
-		if (j->kind == JOB_RESIZE)
-			j->vm->disks->resizing = NULL;
-		reply_refused(j->reply, "failed", "disk %s: %s",
-		       j->kind == JOB_RESIZE ? j->disk->path : j->conf.spec.path, j->why);
-	} else if (j->kind == JOB_ADD) {
-		added(j);
-	} else if (j->kind == JOB_INSERT) {
-		inserted(j);
-	} else if (j->kind == JOB_RESIZE) {
-		resized(j);
-	} else {
-		reply_result(j->reply, address(j->controller, j->lun));
-	}
-	free_job(j);
-}
-
-static void end_jobs(struct vm *vm)
-{
-	struct job *j;
-
-	while ((j = vm->disks->jobs)) {
-		pthread_join(j->thread, NULL);
-		vm->disks->jobs = j->next;
-		kvmb_loop_unpost(vm->loop, &j->work);
-		if (j->kind == JOB_ADD || j->kind == JOB_INSERT)
-			kvmb_disk_close(j->disk);
-		reply_refused(j->reply, "state", "the VM ended");
-		free_job(j);
-	}
-	vm->disks->resizing = NULL;
-}
+static const struct disk_job_kind adding = { .run = run_open, .done = added, .undo = undo_open };
+static const struct disk_job_kind inserting = { .run = run_open, .done = inserted, .undo = undo_open };
+static const struct disk_job_kind resizing = { .run = run_resize, .done = resized, .undo = undo_resize };
 
 /* A job may work on a disk, and the end of a controller may begin jobs, which close what it lets go of. */
 void disks_destroy(struct vm *vm)
@@ -350,39 +278,40 @@ void disks_destroy(struct vm *vm)
 	if (!vm->disks)
 		return;
 	udev_watch_destroy(vm->disks->udev);
-	end_jobs(vm);
+	disk_jobs_end(&vm->disks->jobs);
 	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
 		kvmb_storage_destroy(vm->scsi[c]);
 		vm->scsi[c] = NULL;
 	}
-	end_jobs(vm);
+	disk_jobs_end(&vm->disks->jobs);
 	free(vm->disks);
 	vm->disks = NULL;
 }
 
 /* ---- changes ---- */
 
-static struct job *open_job(struct vm *vm, enum job_kind kind, const char *spec, bool dvd,
-			    struct ctl_reply reply)
+static struct disk_job *open_job(struct vm *vm, const struct disk_job_kind *kind, const char *spec, bool dvd,
+				 struct ctl_reply reply)
 {
-	struct job *j = new_job(vm, kind, reply);
+	struct disk_job *j = new_job(vm, kind, reply);
 
 	j->text = strdup(spec);
 	if (!j->text || opt_disk(j->text, dvd, &j->conf, j->why, sizeof(j->why))) {
 		reply_refused(reply, "usage", "%s", j->text ? j->why : "no memory");
-		free_job(j);
+		disk_job_free(j);
 		return NULL;
 	}
 	j->conf.spec.run_dir = kvmb_rundir();
+	j->what = j->conf.spec.path;
 	return j;
 }
 
 void disks_add(struct vm *vm, const char *spec, bool dvd, struct ctl_reply reply)
 {
-	struct job *j = open_job(vm, JOB_ADD, spec, dvd, reply);
+	struct disk_job *j = open_job(vm, &adding, spec, dvd, reply);
 
 	if (j)
-		start_job(j);
+		disk_job_start(j);
 }
 
 static void remove_unit(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
@@ -411,14 +340,15 @@ void disks_remove(struct vm *vm, const char *disk, struct ctl_reply reply)
 static void resize_unit(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, u64 bytes,
 			struct ctl_reply reply)
 {
-	struct job *j = new_job(vm, JOB_RESIZE, reply);
+	struct disk_job *j = new_job(vm, &resizing, reply);
 
 	j->controller = c;
 	j->lun = lun;
 	j->disk = d;
 	j->bytes = bytes;
+	j->what = d->path;
 	vm->disks->resizing = d; /* it must not be removed meanwhile */
-	start_job(j);
+	disk_job_start(j);
 }
 
 void disks_resize(struct vm *vm, const char *disk, u64 bytes, struct ctl_reply reply)
@@ -466,7 +396,7 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
-	struct job *j;
+	struct disk_job *j;
 	u32 c, lun;
 
 	if (!need_drive(vm, disk, &c, &lun, &i, reply))
@@ -476,12 +406,12 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_
 		       c, lun, vm->cfg.name, c, lun);
 		return;
 	}
-	j = open_job(vm, JOB_INSERT, spec, true, reply);
+	j = open_job(vm, &inserting, spec, true, reply);
 	if (!j)
 		return;
 	j->controller = c;
 	j->lun = lun;
-	start_job(j);
+	disk_job_start(j);
 }
 
 void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_reply reply)
@@ -545,65 +475,4 @@ void disks_device_changed(void *arg, dev_t dev)
 		if (is_on(i.disk, dev) && !i.dvd && !vm->disks->resizing)
 			resize_unit(vm, c, lun, i.disk, 0, nobody);
 	}
-}
-
-/* ---- for info and stats ---- */
-
-json_t *disks_list(struct vm *vm)
-{
-	static const char *const caches[] = { "writeback", "none", "writethrough" };
-	static const char *const errors[] = { "default", "stop", "report" };
-	struct kvmb_unit_info i;
-	json_t *a = json_array(), *o;
-	u32 c, lun;
-
-	for_each_unit(vm, c, lun, &i) {
-		struct kvmb_disk *d = i.disk;
-
-		o = json_pack("{s:i, s:i, s:s, s:o, s:o, s:b}", "controller", c, "lun", lun, "type",
-			      i.dvd ? "dvd" : "disk", "path", d ? json_text(d->path) : json_null(), "size",
-			      json_integer(d ? (json_int_t)kvmb_disk_bytes(d) : 0), "read_only",
-			      !d || d->read_only);
-		if (i.dvd)
-			json_object_set_new(o, "locked", json_boolean(i.locked));
-		if (d)
-			json_object_update_new(o, json_pack(
-				"{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:i}", "format", d->format, "cache",
-				caches[d->cache], "on_error", errors[d->on_error], "serial", d->serial, "block",
-				d->block, "iops", (json_int_t)d->throttle.iops, "bps",
-				(json_int_t)d->throttle.bps, "health", kvmb_disk_health(d), "restarts",
-				d->ops ? (int)d->ops->restarts(d) : 0));
-		json_array_append_new(a, o);
-	}
-	return a;
-}
-
-static json_t *latency(const u64 *h)
-{
-	return json_pack("{s:I, s:I, s:I}", "p50_us", (json_int_t)kvmb_latency_us(h, 500), "p99_us",
-			 (json_int_t)kvmb_latency_us(h, 990), "max_us", (json_int_t)kvmb_latency_us(h, 1000));
-}
-
-json_t *disks_stats(struct vm *vm)
-{
-	struct kvmb_unit_stats s;
-	struct kvmb_unit_info i;
-	json_t *a = json_array();
-	u32 c, lun;
-
-	for_each_unit(vm, c, lun, &i) {
-		kvmb_storage_unit_stats(vm->scsi[c], lun, &s);
-		json_array_append_new(a, json_pack(
-			"{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "controller", c,
-			"lun", lun, "reads", (json_int_t)s.ops[KVMB_KIND_READ], "writes",
-			(json_int_t)s.ops[KVMB_KIND_WRITE], "flushes", (json_int_t)s.flushes, "unmaps",
-			(json_int_t)(s.ops[KVMB_KIND_OTHER] - s.flushes), "read_bytes",
-			(json_int_t)s.bytes[KVMB_KIND_READ], "write_bytes",
-			(json_int_t)s.bytes[KVMB_KIND_WRITE], "unmap_bytes",
-			(json_int_t)s.bytes[KVMB_KIND_OTHER], "errors", (json_int_t)s.errors, "read_latency",
-			latency(s.latency[KVMB_KIND_READ]), "write_latency",
-			latency(s.latency[KVMB_KIND_WRITE]), "other_latency",
-			latency(s.latency[KVMB_KIND_OTHER])));
-	}
-	return a;
 }

@@ -2,16 +2,11 @@
 /*
  * The VM's disks: those it starts with, and those that come, go and change while it runs.
  *
- * DOC: Theory of operation
- *
- * Opening and closing an image may start or end a storage daemon and take seconds, and the
- * main thread must not wait. So each change is a job with a thread of its own, which opens,
- * resizes or closes and then posts back; the main thread attaches, detaches and answers.
+ * A change is a job (disk_jobs.h), whose thread opens, resizes or closes; the main thread
+ * attaches, detaches and answers.
  */
 #ifndef KVMB_DISKS_H
 #define KVMB_DISKS_H
-
-#include <jansson.h>
 
 #include "vmm/reply.h"
 #include "vmm/vm.h"
@@ -28,16 +23,6 @@ int disks_create(struct vm *vm);
  * be gone. Waits as long as the jobs under way take.
  */
 void disks_destroy(struct vm *vm);
-
-/**
- * disks_list() - The VM's disks, for `kvmbus info` (docs/json.md)
- *
- * Return: a new reference to an array. Context: main thread.
- */
-json_t *disks_list(struct vm *vm);
-
-/** disks_stats() - Their counters, for `kvmbus stats`. Return: a new reference. Context: main thread. */
-json_t *disks_stats(struct vm *vm);
 
 /* Changes. @disk names one: "CONTROLLER:LUN", its path, or its serial number. Main thread. */
 void disks_add(struct vm *vm, const char *spec, bool dvd, struct ctl_reply reply);

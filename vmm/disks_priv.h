@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What disks.c keeps of a VM's disks. */
+/* What disks.c keeps of a VM's disks; disk_info.c looks at the units. */
 #ifndef KVMB_DISKS_PRIV_H
 #define KVMB_DISKS_PRIV_H
 
+#include "vmm/vm.h"
+
 struct vm_disks { /* main thread */
-	struct job *jobs;	    /* those with a thread */
+	struct disk_job *jobs;	    /* those with a thread */
 	struct kvmb_disk *resizing; /* by a job, NULL = none: it must not be removed meanwhile */
 	struct udev_watch *udev;    /* once there is a block device */
 };
+
+/* The unit at *c:*lun, or the next after it. Return: false: there is none. */
+bool disks_each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i);
+
+#define for_each_unit(vm, c, lun, i) for ((c) = (lun) = 0; disks_each_unit(vm, &(c), &(lun), i); (lun)++)
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "lib/util.h"
 #include "machine/vcpu.h"
-#include "vmm/disks.h"
+#include "vmm/disk_info.h"
 #include "vmm/nics.h"
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)

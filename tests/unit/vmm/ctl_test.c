@@ -9,6 +9,7 @@
 #include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
 #include "vmm/console.h"
+#include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
 #include "vmm/nics.h"

@@ -9,6 +9,7 @@
 #include "lib/util.h"
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
+#include "vmm/disk_info.h"
 #include "vmm/disks_priv.h"
 #include "vmm/json_text.h"
 #include "vmm/udev.h"
