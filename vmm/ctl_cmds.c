@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The commands of the control socket. What they take and answer: docs/json.md. */
+#include "vmm/ctl_cmds.h"
+
+#include "lib/util.h"
+#include "vmm/disk_info.h"
+#include "vmm/disks.h"
+#include "vmm/info.h"
+#include "vmm/nics.h"
+
+static void cmd_stop(struct ctl_client *c, json_t *args)
+{
+	struct vm *vm = c->all->vm;
+	bool reboot = json_is_true(json_object_get(args, "reboot"));
+	json_t *t = json_object_get(args, "timeout");
+	json_int_t timeout = json_is_integer(t) ? json_integer_value(t) : 60;
+	int err;
+
+	if (vm->state != VM_RUNNING) {
+		ctl_client_error(c, "state", "the VM is not running; try: kvmbus resume, or kvmbus kill");
+		return;
+	}
+	timeout = KVMB_MAX(KVMB_MIN(timeout, 86400), 0);
+	err = kvmb_shutdown_request(&vm->shutdown, reboot, (u32)timeout);
+	if (err) {
+		ctl_client_error(c, "failed", err == -ENOTCONN ?
+			   "the guest has no shutdown service; try: kvmbus kill" :
+			   "the guest has not answered an earlier request; try: kvmbus kill");
+		return;
+	}
+	ctl_client_stop(c, reboot ? CLIENT_REBOOTING : CLIENT_STOPPING, (u64)timeout * 1000);
+}
+
+static void cmd_pause(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	if (vm_pause(c->all->vm))
+		ctl_client_error(c, "state", "the VM is not running");
+	else
+		ctl_client_return(c, json_object());
+}
+
+static void cmd_resume(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	if (vm_resume(c->all->vm))
+		ctl_client_error(c, "state", "the VM is not paused");
+	else
+		ctl_client_return(c, json_object());
+}
+
+static void cmd_kill(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	ctl_client_to(c, CLIENT_STOPPING);
+	vm_kill(c->all->vm);
+}
+
+static void cmd_info(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	ctl_client_return(c, info_vm(c->all->vm));
+}
+
+static void cmd_stats(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	ctl_client_return(c, info_stats(c->all->vm));
+}
+
+static void cmd_console(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	ctl_client_return(c, json_object());
+	ctl_client_console(c);
+}
+
+static const char *arg_str(json_t *args, const char *key)
+{
+	const char *s = json_string_value(json_object_get(args, key));
+
+	return s ? s : "";
+}
+
+static s64 arg_num(json_t *args, const char *key, s64 otherwise)
+{
+	json_t *n = json_object_get(args, key);
+
+	return json_is_integer(n) && json_integer_value(n) >= 0 ? json_integer_value(n) : otherwise;
+}
+
+static void cmd_disk_list(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	ctl_client_return(c, disks_list(c->all->vm));
+}
+
+static void cmd_disk_add(struct ctl_client *c, json_t *args)
+{
+	disks_add(c->all->vm, arg_str(args, "spec"), json_is_true(json_object_get(args, "dvd")),
+		  ctl_client_reply(c));
+}
+
+static void cmd_disk_remove(struct ctl_client *c, json_t *args)
+{
+	disks_remove(c->all->vm, arg_str(args, "disk"), ctl_client_reply(c));
+}
+
+static void cmd_disk_resize(struct ctl_client *c, json_t *args)
+{
+	disks_resize(c->all->vm, arg_str(args, "disk"), (u64)arg_num(args, "size", 0), ctl_client_reply(c));
+}
+
+static void cmd_disk_eject(struct ctl_client *c, json_t *args)
+{
+	disks_eject(c->all->vm, arg_str(args, "disk"), json_is_true(json_object_get(args, "force")),
+		    ctl_client_reply(c));
+}
+
+static void cmd_disk_insert(struct ctl_client *c, json_t *args)
+{
+	disks_insert(c->all->vm, arg_str(args, "disk"), arg_str(args, "spec"), ctl_client_reply(c));
+}
+
+static void cmd_disk_limit(struct ctl_client *c, json_t *args)
+{
+	disks_limit(c->all->vm, arg_str(args, "disk"), arg_num(args, "iops", -1), arg_num(args, "bps", -1),
+		    ctl_client_reply(c));
+}
+
+static void cmd_nic_list(struct ctl_client *c, json_t *args)
+{
+	(void)args;
+	ctl_client_return(c, nics_list(c->all->vm));
+}
+
+static void cmd_nic_add(struct ctl_client *c, json_t *args)
+{
+	nics_add(c->all->vm, arg_str(args, "spec"), ctl_client_reply(c));
+}
+
+static void cmd_nic_remove(struct ctl_client *c, json_t *args)
+{
+	nics_remove(c->all->vm, arg_str(args, "nic"), ctl_client_reply(c));
+}
+
+static void cmd_nic_link(struct ctl_client *c, json_t *args)
+{
+	nics_link(c->all->vm, arg_str(args, "nic"), json_is_true(json_object_get(args, "up")), ctl_client_reply(c));
+}
+
+static void cmd_nic_mtu(struct ctl_client *c, json_t *args)
+{
+	nics_mtu(c->all->vm, arg_str(args, "nic"), (u32)KVMB_MIN(arg_num(args, "mtu", 0), 65535), ctl_client_reply(c));
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(struct ctl_client *c, json_t *args);
+} commands[] = {
+	{ "info", cmd_info },	  { "stats", cmd_stats }, { "stop", cmd_stop },	      { "kill", cmd_kill },
+	{ "pause", cmd_pause }, { "resume", cmd_resume }, { "console", cmd_console },
+	{ "disk-list", cmd_disk_list },	  { "disk-add", cmd_disk_add },
+	{ "disk-remove", cmd_disk_remove }, { "disk-resize", cmd_disk_resize },
+	{ "disk-eject", cmd_disk_eject }, { "disk-insert", cmd_disk_insert },
+	{ "disk-limit", cmd_disk_limit }, { "nic-list", cmd_nic_list }, { "nic-add", cmd_nic_add },
+	{ "nic-remove", cmd_nic_remove }, { "nic-link", cmd_nic_link }, { "nic-mtu", cmd_nic_mtu },
+};
+
+void ctl_run_line(struct ctl_client *c, const char *line, size_t len)
+{
+	json_t *o = json_loadb(line, len, 0, NULL);
+	const char *name = json_string_value(json_object_get(o, "execute"));
+	size_t i;
+
+	for (i = 0; name && i < ARRAY_SIZE(commands); i++) {
+		if (!strcmp(name, commands[i].name)) {
+			commands[i].fn(c, json_object_get(o, "arguments"));
+			json_decref(o);
+			return;
+		}
+	}
+	ctl_client_error(c, "usage", name ? "unknown command" : "not a command: one JSON object a line");
+	json_decref(o);
+}
