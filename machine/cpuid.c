@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * CPUID: the model that was asked for, the topology, and the Hyper-V leaves.
+ * CPUID: the requested CPU model, the topology, and the Hyper-V leaves.
  *
- * A model is a base and a list of changes: "host", "x86-64-v2,-sse4.2", "host,-xsave".
- * Bases: host (all that KVM offers) and the four levels of the x86-64 psABI, which are
- * the same on every host that has them and so are what one migrates between.
+ * A model is a base and a list of changes: "host", "x86-64-v2,-sse4.2", "host,-xsave". The
+ * bases are host (everything that KVM offers) and the four levels of the x86-64 psABI. A level is
+ * the same on every host that has it, so use one for VMs that will migrate.
  *
- * The guest sees "Microsoft Hv" at 0x40000000 and no KVM leaves: Linux takes the
- * hypervisor with the highest base it recognises (docs/protocol.md#1.1).
+ * The guest sees "Microsoft Hv" at 0x40000000 and no KVM leaves, because Linux takes the
+ * hypervisor with the highest base that it recognises (docs/protocol.md#1.1).
  *
- * On a CPU emulated by TCG (the lab) xsave is dropped from "host": kernels of the 7.x
- * series do not survive TCG's.
+ * On a CPU emulated by TCG (the lab) "host" comes without xsave, because kernels of the 7.x
+ * series do not survive TCG's emulation of it (docs/protocol.md#1.17).
  */
 #include "machine/cpuid.h"
 

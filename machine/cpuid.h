@@ -8,17 +8,25 @@
 
 struct vcpu;
 
-/** cpuid_apply() - Give KVM the leaves of the machine's CPU model. Return: 0, or -errno with the reason logged. */
+/**
+ * cpuid_apply() - Set the CPUID of a vCPU: CPU model, topology, Hyper-V leaves
+ * @v: has its descriptor; its thread has not started
+ *
+ * Return: 0, or -errno with the reason logged. Context: main thread.
+ */
 int cpuid_apply(struct vcpu *v);
 
 /**
- * cpuid_check_model() - Is @model what --cpu takes, and can this host's CPU do it?
- * @why: why[size], on failure one phrase for the user
- * Return: 0 or -errno.
+ * cpuid_check_model() - Check a model as --cpu takes it
+ * @model: "host", "x86-64-v2,-sse4.2", ...
+ * @why:   why[size], on failure one phrase for the user
+ * @size:  bytes
+ *
+ * Return: 0 or -errno. Context: any.
  */
 int cpuid_check_model(const char *model, char *why, size_t size);
 
-/** cpuid_host_is_tcg() - Are we ourselves in the lab? */
+/** cpuid_host_is_tcg() - Does this host run under QEMU's TCG, as the lab does? */
 bool cpuid_host_is_tcg(void);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Crashes that the guest's kernel reports. */
+/* Crashes that the guest's kernel reports; crash.h says what they carry. */
 #include "machine/crash.h"
 
 #include <stdio.h>

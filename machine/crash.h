@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Crashes that the guest's kernel reports: the five crash MSRs (TLFS, Guest Crash Enlightenment).
- * What a parameter means is the guest's business; Windows puts its bug check code first, Linux the
- * registers of the CPU that panicked. KVM offers no HV_CRASH_CTL_CRASH_NOTIFY_MSG, so there is no
- * text with it (Linux 6.12 arch/x86/kvm/hyperv.c: kvm_hv_msr_set_crash_control()).
+ * Crashes that the guest's kernel reports in the five crash MSRs (TLFS, Guest Crash
+ * Enlightenment). The guest decides what a parameter means: Windows puts its bug check code first,
+ * Linux the registers of the CPU that panicked. There is no message text, because KVM does not
+ * offer HV_CRASH_CTL_CRASH_NOTIFY_MSG (docs/protocol.md#2.7).
  */
 #ifndef KVMB_CRASH_H
 #define KVMB_CRASH_H
@@ -24,11 +24,15 @@ struct crash_log { /* of one VM */
 	u32 boot;	      /* the first is 1 */
 };
 
+/** crash_init() - Prepare an empty log. */
 void crash_init(struct crash_log *c);
+
+/** crash_fini() - Undo crash_init(). */
 void crash_fini(struct crash_log *c);
 
 /**
- * crash_report() - The guest has crashed: remember it, and say so
+ * crash_report() - Record a crash of the guest and log it
+ * @c:      of the VM
  * @who:    the VM's name
  * @boot:   which of the guest's boots this is
  * @params: params[CRASH_PARAMS], the crash MSRs

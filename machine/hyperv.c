@@ -5,19 +5,21 @@
  *
  * DOC: Theory of operation
  *
- * The SynIC lives in the kernel. Host to guest: an event flag is set in the guest's
- * SIEF page by an atomic or, and only when it was clear an irqfd is written. Guest to
- * host: HvSignalEvent is bound to an eventfd by KVM_HYPERV_EVENTFD and ends in the
- * kernel. Only HvPostMessage and the writes that switch SynIC pages come here.
+ * The SynIC lives in the kernel. Host to guest: we set an event flag in the guest's SIEF page with
+ * an atomic or, and write an irqfd only if the flag was clear. Guest to host: KVM_HYPERV_EVENTFD
+ * binds HvSignalEvent to an eventfd, so signals end in the kernel. Only HvPostMessage and the
+ * writes that switch SynIC pages come here.
  *
- * Who writes to a SynIC page says so before it looks where the page is, and again when it is through
- * (use_page(), page_done()). The vCPU whose guest switches a page off or elsewhere waits for the last of
- * them: then the guest may use that memory for something else. It is a wait for one store or one copy, and who
- * comes later finds the new page or none. A signal pays two atomic additions for it, and takes no lock.
+ * A guest may switch a SynIC page off, or move it, while another thread writes to it. So a thread
+ * announces itself before it reads the page's address, and again when it has finished (use_page(),
+ * page_done()). The vCPU that switches the page waits until the last such thread has finished;
+ * then the guest may use that memory for something else. It waits for one store or one copy, and
+ * threads that come later find the new page, or none. This costs a signal two atomic additions
+ * and no lock.
  *
- * Message slots have one writer, the bus thread. A busy slot is marked MessagePending
- * and tried again when the guest acknowledges: the resample eventfd of the message
- * irqfd, assigned only while something waits (irq.c says why).
+ * A message slot has one writer, the bus thread. When a slot is busy, we set MessagePending and try
+ * again when the guest acknowledges. The resample eventfd of the message irqfd reports that; it is
+ * assigned only while messages wait (irq.c says why).
  *
  * Sources: Linux Documentation/virt/kvm/api.rst (KVM_HYPERV_EVENTFD, KVM_EXIT_HYPERV,
  * KVM_CAP_HYPERV_SYNIC2); TLFS chapter 11; docs/protocol.md#1, #2.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Port I/O dispatch. */
+/* Dispatch of port I/O. */
 #include "machine/iobus.h"
 
 #include "lib/util.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Port I/O: ranges to devices. Unclaimed ports read all-ones and ignore writes. */
+/* Port I/O: dispatches ranges to devices. Unclaimed ports read all-ones and ignore writes. */
 #ifndef KVMB_IOBUS_H
 #define KVMB_IOBUS_H
 
@@ -19,8 +19,26 @@ struct iobus { /* immutable once the VM runs */
 	u32 num;
 };
 
+/**
+ * iobus_add() - Claim ports for a device
+ * @b:      the VM does not run yet; at most IOBUS_MAX_RANGES ranges
+ * @base:   first port
+ * @len:    ports; ranges do not overlap
+ * @access: as in struct iobus_range
+ * @dev:    passed to @access
+ */
 void iobus_add(struct iobus *b, u16 base, u16 len,
 	       void (*access)(void *dev, u16 offset, u32 size, bool write, u32 *val), void *dev);
+/**
+ * iobus_access() - Serve one access
+ * @b:     immutable
+ * @port:  first port, guest-controlled
+ * @size:  1, 2 or 4 bytes
+ * @write: else a read
+ * @data:  data[size], read or written
+ *
+ * Context: any vCPU's thread.
+ */
 void iobus_access(const struct iobus *b, u16 port, u32 size, bool write, void *data);
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * Interrupt routing through KVM's in-kernel irqchip.
  *
- * Each vCPU has two GSIs that both lead to VMBus's SINT. Event flags are raised through
- * the first, a plain irqfd. Messages are raised through the second, whose irqfd carries a
- * resample eventfd that tells when the guest has acknowledged - but every interrupt of
- * the SINT is acknowledged, events too, so that irqfd is only assigned while messages
- * queue (hyperv.c): otherwise each channel interrupt would wake the main thread.
+ * Each vCPU has two GSIs that both lead to VMBus's SINT. Event flags use the first, a plain irqfd.
+ * Messages use the second, whose irqfd has a resample eventfd that reports when the guest has
+ * acknowledged. But KVM reports every interrupt of the SINT, also those for events. So that irqfd
+ * is assigned only while messages are queued (hyperv.c); otherwise each channel interrupt would
+ * wake the main thread.
  *
  * Source: Linux 6.1 arch/x86/kvm/hyperv.c kvm_hv_irq_routing_update(): a SINT remembers
  * one GSI, the last one routed to it, and ignores routes of an inactive SynIC.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The machine as a whole: made step by step, reset, run and stood, taken apart. */
+/* The machine as a whole: build it step by step, reset it, run and stop it, take it apart. */
 #include "machine/machine.h"
 
 #include <fcntl.h>

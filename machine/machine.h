@@ -4,16 +4,16 @@
  *
  * DOC: Theory of operation
  *
- * vCPUs, memory, interrupts, the boot image and the emulated devices. Each vCPU has a thread in
- * KVM_RUN. vCPU threads never wait for the main thread: what they cannot do themselves they
- * hand up through struct machine_ops, whose functions do not wait either.
+ * A machine has vCPUs, memory, interrupts, the boot image and the emulated devices. Each vCPU has a
+ * thread in KVM_RUN. vCPU threads never wait for the main thread: they pass work that they cannot
+ * do themselves up through struct machine_ops, whose functions do not wait either.
  *
- * The machine knows nothing of the process around it: no VMBus server, no disks, no control
- * socket. It fills the seam that host-vsp needs of a VMM (vmm_if.h), and whoever builds it puts
- * a VMBus server on that seam and answers the operations.
+ * The machine knows nothing about the process around it: no VMBus server, no disks, no control
+ * socket. It fills the table that host-vsp needs of a VMM (vmm_if.h). The code that builds the
+ * machine connects a VMBus server to that table and implements the operations.
  *
- * Life: machine_open() -> machine_build() -> machine_start() -> vCPUs run and stand, as
- * machine_go() and machine_stand() say -> machine_stop() -> machine_close().
+ * Life: machine_open() -> machine_build() -> machine_start() -> machine_go() and machine_stand()
+ * let vCPUs run and stop them -> machine_stop() -> machine_close().
  */
 #ifndef KVMB_MACHINE_H
 #define KVMB_MACHINE_H
@@ -29,12 +29,12 @@
 struct kvmb_loop;
 struct serial_ops;
 
-/* CRASH: the guest's kernel says that it crashed, and goes on by itself. ERROR: KVM gave up a vCPU. */
+/* CRASH: the guest's kernel reports a crash, and goes on by itself. ERROR: KVM gave up a vCPU. */
 enum machine_request { MACHINE_RESET, MACHINE_POWEROFF, MACHINE_ERROR, MACHINE_CRASH };
 
 /* Calls up. Each may come from any vCPU's thread, several at once, and does not wait. */
 struct machine_ops {
-	/* The guest wants this. machine_hold() makes the vCPU execute nothing more before it is done. */
+	/* The guest asks for this. machine_hold() stops its vCPU until it has been done. */
 	void (*request)(void *arg, enum machine_request what);
 	/* A test device ends the VM with this exit status. */
 	void (*exit)(void *arg, int code);
@@ -66,7 +66,7 @@ struct machine {
 	struct serial *serial;
 	struct rtc *rtc;
 	struct testdev *testdev; /* NULL = none */
-	/* testdev.c has these messages first. Return: true: it is one of its own. NULL = nobody. */
+	/* testdev.c sees messages first. Return: true when it has served one. NULL = none. */
 	bool (*post_hook)(struct machine *m, u32 conn, u32 type, const void *payload, u32 len, u16 *status);
 	struct boot_image *boot;
 
@@ -77,27 +77,33 @@ struct machine {
 };
 
 /**
- * machine_open() - Begin with what the user can get wrong: KVM, and the boot image
+ * machine_open() - First step: what a user can get wrong, KVM and the boot image
  * @m:    filled in; machine_close() is due also after a failure
  * @name: borrowed, as are the strings of @cfg
+ * @cfg:  copied
  * @loop: the main thread's
  * @ops:  called with @arg once vCPUs run
+ * @arg:  of @ops
  *
- * The seam @m->vmm is complete afterwards, but guest memory has no pages yet.
+ * Afterwards @m->vmm is complete, but guest memory has no pages yet.
+ *
  * Return: 0, or -errno with one line logged. Context: main thread.
  */
 int machine_open(struct machine *m, const char *name, const struct machine_config *cfg, struct kvmb_loop *loop,
 		 const struct machine_ops *ops, void *arg);
 
 /**
- * machine_build() - Then the rest: memory, interrupt controllers, vCPUs, devices
+ * machine_build() - Second step: memory, interrupt controllers, vCPUs, devices
+ * @m:       of machine_open()
  * @far_end: of the serial port; its output, room and arg are set
+ *
  * Return: 0, or -errno with one line logged. Context: main thread.
  */
 int machine_build(struct machine *m, const struct serial_ops *far_end);
 
 /**
- * machine_reset() - Power-on state, the boot image in memory, vCPU 0 at its entry point
+ * machine_reset() - Power-on state: boot image in memory, vCPU 0 at its entry point
+ *
  * Return: 0, or -errno with the reason logged. Context: main thread; no vCPU runs.
  */
 int machine_reset(struct machine *m);
@@ -108,27 +114,28 @@ int machine_reset(struct machine *m);
  */
 int machine_start(struct machine *m);
 
-/** machine_stand() - Return when every vCPU stands, its last exit complete. Context: main thread. */
+/** machine_stand() - Stop all vCPUs: each stands with its last exit complete. Main thread. */
 void machine_stand(struct machine *m);
 
-/** machine_go() - Let them run again. Context: main thread. */
+/** machine_go() - Let the vCPUs run. Context: main thread. */
 void machine_go(struct machine *m);
 
-/** machine_hold() - The caller's vCPU executes no further instruction before machine_go(). Context: vCPU. */
+/** machine_hold() - Stop the calling vCPU until machine_go(). Context: a vCPU's thread. */
 void machine_hold(struct machine *m);
 
-/** machine_stop_clock() - Guest time stands still from here on. Context: main thread; vCPUs stand. */
+/** machine_stop_clock() - Freeze guest time. Context: main thread; vCPUs stand. */
 void machine_stop_clock(struct machine *m);
 
-/** machine_start_clock() - Guest time goes on where it stood. Context: main thread; vCPUs stand. */
+/** machine_start_clock() - Continue guest time where it was frozen. Main thread; vCPUs stand. */
 void machine_start_clock(struct machine *m);
 
-/** machine_stop() - End the vCPUs' threads. Context: main thread; fine in any state of construction. */
+/** machine_stop() - End the vCPUs' threads. Context: main thread; also if partly built. */
 void machine_stop(struct machine *m);
 
 /**
  * machine_close() - Free everything that machine_open() and machine_build() made
- * Context: main thread, after machine_stop(); nobody uses the seam any more, and the loop still exists.
+ *
+ * Context: main thread, after machine_stop(). Nobody uses @m->vmm any more; the loop still exists.
  */
 void machine_close(struct machine *m);
 

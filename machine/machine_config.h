@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a machine is made of. Immutable once it is made; strings are borrowed as long as it lives. */
+/* What a machine consists of. Immutable; strings must outlive the machine. */
 #ifndef KVMB_MACHINE_CONFIG_H
 #define KVMB_MACHINE_CONFIG_H
 

@@ -2,11 +2,11 @@
 /*
  * Guest RAM: one file in memory, mapped once, two slots around the hole below 4 GiB.
  *
- * Huge pages save four of five nested page faults of a boot (docs/performance.md). A memfd
- * gets none, because hosts ship with shmem_enabled=never; a tmpfs decides for itself. So
- * where we may, the file is an unnamed one on a tmpfs of our own with huge=advise, which
- * is mounted nowhere; elsewhere it is a memfd. Not under TCG unless asked for: with huge
- * pages and several threads its nested guests, and L1 itself, die (docs/testing.md).
+ * Huge pages save four of five nested page faults during a boot (docs/performance.md). A memfd gets
+ * none, because distributions ship with shmem_enabled=never, but a tmpfs decides for itself. So, if
+ * we are allowed to, we use an unnamed file on a tmpfs of our own with huge=advise, which is
+ * mounted nowhere; otherwise a memfd. Under TCG there are no huge pages unless the user asks: with
+ * them and several threads its nested guests, and L1 itself, die (docs/testing.md).
  *
  * Source: Linux Documentation/admin-guide/mm/transhuge.rst, "Hugepages in tmpfs/shmem".
  */

@@ -8,8 +8,15 @@
 
 struct machine;
 
-/** mem_create() - Map cfg.memory bytes and show them to KVM: fills @m->gm. Return: 0 or -errno. */
+/**
+ * mem_create() - Map cfg.memory bytes, register them with KVM, fill @m->gm
+ * @m: has its vm_fd
+ *
+ * Return: 0 or -errno; mem_destroy() is due also after a failure. Context: main thread.
+ */
 int mem_create(struct machine *m);
+
+/** mem_destroy() - Undo mem_create(). Context: main thread; no vCPU exists any more. */
 void mem_destroy(struct machine *m);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Making threads stand: the theory is in the header. */
+/* Making threads stand; theory of operation: park.h. */
 #include "machine/park.h"
 
 #include <time.h>

@@ -4,13 +4,13 @@
  *
  * DOC: Theory of operation
  *
- * A thread asks park_here() between two steps and stands in it while it must. A step may leave something open
- * that only the next one would finish; what the thread gives as settle() finishes it first, so that the state of
- * one that stands is whole.
+ * A thread calls park_here() between two steps, and stands in there while it has to. A step may
+ * leave something unfinished that only the next step would complete; then the thread's settle()
+ * completes it first, so that the state of a standing thread is whole.
  *
- * Whoever stops them waits until all stand; whoever lets them go does not wait: a thread that has not woken
- * yet when the next stop comes still stands, and is counted as one that does. (Waiting for all to
- * have left would be for ever when the first of them stops the machine again at once.)
+ * Stopping the threads waits until all stand. Letting them go does not wait: a thread that has not
+ * woken up when the next stop comes still stands, and is counted as standing. Waiting until all
+ * have left could take forever, because the first of them may stop the machine again at once.
  */
 #ifndef KVMB_PARK_H
 #define KVMB_PARK_H
@@ -26,19 +26,23 @@ struct park {
 	bool stop, quit;
 };
 
-/** park_init() - Nobody stands, and everybody may go. */
+/** park_init() - Prepare: no thread stands, and threads may run. */
 void park_init(struct park *p);
+
+/** park_fini() - Undo park_init(); no thread uses @p any more. */
 void park_fini(struct park *p);
 
-/** park_ask() - Threads stand from their next park_here() on; does not wait. Any thread, one that parks too. */
+/** park_ask() - Let threads stand at their next park_here(); does not wait. Any thread. */
 void park_ask(struct park *p);
 
 /**
- * park_all() - Make all threads stand
- * @num:  how many there are
- * @kick: makes them come to park_here(); called with the lock held, again until all stand
+ * park_all() - Make all threads stand, and wait until they do
+ * @p:    of the machine
+ * @num:  threads
+ * @kick: makes them come to park_here(); called with the lock held, repeatedly until all stand
+ * @arg:  of @kick
  *
- * Return: when @num threads stand. Context: a thread that does not park itself.
+ * Context: a thread that does not park itself.
  */
 void park_all(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg);
 
@@ -49,9 +53,11 @@ void park_go(struct park *p);
 void park_quit(struct park *p);
 
 /**
- * park_here() - Stand while it is so wanted
- * @settle: finishes what the last step left open; called without the lock, before the thread counts as one
- *          that stands; NULL: nothing ever is open
+ * park_here() - Stand while a stop is wanted
+ * @p:      of the machine
+ * @settle: completes what the last step left unfinished; called without the lock, before the thread
+ *          counts as standing. NULL = nothing is ever unfinished
+ * @arg:    of @settle
  *
  * Return: false when the thread should end.
  */

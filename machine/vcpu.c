@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A virtual CPU: its thread in KVM_RUN, what the exits mean. */
+/* A virtual CPU: its thread in KVM_RUN, and its exits. */
 #include "machine/vcpu.h"
 
 #include <signal.h>

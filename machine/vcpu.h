@@ -19,7 +19,7 @@ struct vcpu {
 	struct machine *machine;
 	u32 index; /* = VP index = APIC id */
 	int fd;
-	int stats_fd; /* KVM's counters; taken early, a vCPU in KVM_RUN answers no ioctl */
+	int stats_fd; /* KVM's counters; opened early: a vCPU in KVM_RUN answers no ioctl */
 	struct kvm_run *run;
 	pthread_t thread;
 	bool started;
@@ -29,7 +29,7 @@ struct vcpu {
 	u64 synic_control;			/* atomic */
 	struct kvmb_hv_message __shared *simp;	/* atomic pointer to simp[16] */
 	u8 __shared *siefp;			/* atomic pointer to 16 * 256 bytes */
-	u32 page_users;				/* atomic: threads that may write to one of the two; hyperv.c */
+	u32 page_users;				/* atomic: writers now; hyperv.c */
 	u32 late_flags[HV_EVENT_FLAGS_PER_SINT / 32]; /* atomic words: raised while SIEFP was off */
 	int event_fd;				/* irqfd of SINT2, for event flags */
 	int msg_fd, ack_fd;			/* irqfd with resample, assigned while messages queue */
@@ -37,41 +37,45 @@ struct vcpu {
 	struct kvmb_watch *ack_watch;
 	struct kvmb_timer ack_timer;
 
-	bool exit_open;	 /* KVM finishes the last exit when it is next run; the vCPU's thread alone */
+	bool exit_open;	 /* KVM completes the last exit on the next run; vCPU's thread */
 	struct vcpu_power_on *on; /* for reset; vcpu_state.c */
 };
 
 /**
- * vcpu_create() - vCPU @index of @m->vcpus, with its CPUID and SynIC
- * Return: 0 or -errno; then vcpu_destroy() is due all the same. Context: main thread.
+ * vcpu_create() - Make vCPU @index of @m->vcpus, with its CPUID and SynIC
+ *
+ * Return: 0 or -errno; vcpu_destroy() is due also after a failure. Context: main thread.
  */
 int vcpu_create(struct machine *m, u32 index);
 
-/** vcpu_start_thread() - It stands in the park of its machine at first. Return: 0 or -errno. Context: main thread. */
+/** vcpu_start_thread() - Start its thread, which stands first. Return: 0 or -errno. Main thread. */
 int vcpu_start_thread(struct vcpu *v);
 
-/** vcpu_complete_exit() - Let KVM finish the last exit; afterwards registers are whole. Its own thread. */
+/** vcpu_complete_exit() - Let KVM complete the last exit: registers are whole then. Its thread. */
 void vcpu_complete_exit(struct vcpu *v);
 
 /** vcpu_kick() - Make it leave KVM_RUN, or not enter it. Context: any thread. */
 void vcpu_kick(struct vcpu *v);
 
-/** vcpu_destroy() - Context: main thread; its thread has ended. */
+/** vcpu_destroy() - Undo vcpu_create(). Context: main thread; its thread has ended. */
 void vcpu_destroy(struct vcpu *v);
 
 /* vcpu_state.c; the vCPU stands, and its exit is complete */
 
-/** vcpu_save_power_on() - Once, before it has run. Return: 0 or -errno. */
+/** vcpu_save_power_on() - Save the power-on state, once, before it has run. Return: 0 or -errno. */
 int vcpu_save_power_on(struct vcpu *v);
+
+/** vcpu_free_power_on() - Free what vcpu_save_power_on() saved; fine if there is nothing. */
 void vcpu_free_power_on(struct vcpu *v);
 
 /**
- * vcpu_reset() - Power-on state; the boot protocol is set by boot_enter()
+ * vcpu_reset() - Restore the power-on state; boot_enter() then sets up the boot protocol
+ *
  * Return: 0 or -errno. Context: main thread, all vCPUs stand.
  */
 int vcpu_reset(struct vcpu *v);
 
-/** vcpu_shift_tsc() - The guest's TSC goes back by @ticks. Return: 0; -errno: this kernel cannot. */
+/** vcpu_shift_tsc() - Move the guest's TSC back by @ticks. Return: 0; -errno: not supported. */
 int vcpu_shift_tsc(struct vcpu *v, u64 ticks);
 
 #endif

@@ -4,13 +4,14 @@
  *
  * DOC: Theory of operation
  *
- * Which registers a CPU has depends on the host's CPU and kernel, so none are listed here: right after
- * a vCPU was made everything that KVM can save is saved, and a reset writes all of it back; what this host does not
- * take back when it has just been read is no state. Model-specific registers are those of KVM's own list, and a
- * few that older kernels have and do not list. What is left out is in skipped[], each with its reason.
+ * Which registers a CPU has depends on the host's CPU and kernel, so we do not list them. When a
+ * vCPU has been made we save everything that KVM can save, and a reset writes it back. A register
+ * that this host refuses to take back right after reading it is not state. The model-specific
+ * registers are those of KVM's own list, and a few that older kernels have but do not list.
+ * skipped[] has the exceptions, each with its reason.
  *
- * Time goes on: the TSC, KVM's clock and Hyper-V's reference counter are not set back. What the guest has done to
- * its TSC is undone all the same, and for all CPUs alike, so that they agree.
+ * Time goes on: a reset does not set back the TSC, KVM's clock and Hyper-V's reference counter. But
+ * it undoes what the guest has done to its TSC, for all CPUs alike, so that they agree.
  *
  * Source: Linux Documentation/virt/kvm/api.rst (KVM_GET_MSR_INDEX_LIST, KVM_GET_XSAVE2, KVM_GET_NESTED_STATE,
  * KVM_VCPU_TSC_OFFSET).

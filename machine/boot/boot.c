@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Opening and recognising boot images. */
+/* Opening, recognising and reading boot images. */
 #include "machine/boot/boot.h"
 
 #include <elf.h>

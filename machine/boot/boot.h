@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the guest starts with: a Linux kernel or a multiboot-1 image. */
+/* Boot images: a Linux kernel or a multiboot-1 image. */
 #ifndef KVMB_BOOT_H
 #define KVMB_BOOT_H
 
@@ -7,11 +7,11 @@
 
 #define BOOT_HEAD 8192u /* where a multiboot header must be found; the other headers are shorter */
 
-/* Read, never mapped: a mapped file that somebody cuts off is SIGBUS. */
+/* Read, never mapped: if somebody truncates a mapped file, we get SIGBUS. */
 struct boot_file {
 	const char *what, *path;
 	int fd;	 /* -1 = none */
-	u64 len; /* when it was opened; what is there later is seen by boot_read() */
+	u64 len; /* when it was opened; boot_read() notices if it changes */
 };
 
 struct boot_image {
@@ -21,38 +21,74 @@ struct boot_image {
 };
 
 /**
- * boot_open() - Open and recognise what --kernel and --initrd name
- * @why: on failure, one line that names the file and the cause
- * Return: the image, NULL on failure. Both files are untrusted.
+ * boot_open() - Open the files of --kernel and --initrd and recognise their format
+ * @cfg:  has their names
+ * @why:  why[size], on failure one line that names the file and the cause
+ * @size: bytes
+ *
+ * Return: the image; NULL on failure. Context: may block on file I/O. Trust: both files are
+ * hostile.
  */
 struct boot_image *boot_open(const struct machine_config *cfg, char *why, size_t size);
+
+/** boot_close() - Close the files and free @b; NULL is fine. */
 void boot_close(struct boot_image *b);
 
-/** boot_enter() - Load into guest memory, set vCPU 0 to the entry point. Return: 0 or -errno. */
+/**
+ * boot_enter() - Load the image into guest memory and set vCPU 0 to its entry point
+ * @m: vCPUs are in their power-on state and stand
+ *
+ * Return: 0, or -errno with the reason logged. Context: main thread.
+ */
 int boot_enter(struct machine *m);
 
-/* linux.c, multiboot.c */
+/** boot_linux() - boot_enter() for a bzImage or an ELF vmlinux; linux.c. Return: as that. */
 int boot_linux(struct machine *m, const struct boot_image *b);
+
+/** boot_multiboot() - boot_enter() for a multiboot-1 image; multiboot.c. Return: as that. */
 int boot_multiboot(struct machine *m, const struct boot_image *b);
+
+/** boot_is_multiboot() - Is there a multiboot-1 header in head[@len]? Trust: @head is hostile. */
 bool boot_is_multiboot(const u8 *head, u64 len);
 
 /**
- * boot_read() - @len bytes of the file at @offset, into our memory or the guest's
- * Return: 0; -ESTALE, logged, when they are not there any more or cannot be read. What @buf holds then is undefined.
+ * boot_read() - Read a part of a boot file, to our memory or the guest's
+ * @m:      for the log
+ * @f:      the file
+ * @offset: bytes
+ * @buf:    buf[len]; undefined after a failure
+ * @len:    bytes
+ *
+ * Return: 0; -ESTALE, logged, when the bytes are gone or cannot be read.
  */
 int boot_read(const struct machine *m, const struct boot_file *f, u64 offset, void *buf, u64 len);
 
-/** boot_load() - The whole file into guest memory at @paddr. Return: 0; -ESTALE, logged; -EFBIG outside guest RAM. */
+/**
+ * boot_load() - Read a whole boot file into guest memory
+ * @m:     the machine
+ * @f:     the file
+ * @paddr: guest physical address
+ *
+ * Return: 0; -ESTALE, logged, as boot_read(); -EFBIG when it does not fit into guest RAM.
+ */
 int boot_load(struct machine *m, const struct boot_file *f, u64 paddr);
 
 /**
- * boot_elf_load() - Read one loadable segment, zero its tail
- * Return: 0; -ENOEXEC when it lies outside the file; -EFAULT outside guest RAM; -ESTALE, logged, as boot_read().
+ * boot_elf_load() - Load one ELF segment and zero its tail
+ * @m:      the machine
+ * @b:      the image
+ * @paddr:  guest physical address, hostile
+ * @offset: into the file, hostile
+ * @filesz: bytes in the file, hostile
+ * @memsz:  bytes in memory, hostile
+ *
+ * Return: 0; -ENOEXEC when the segment is outside the file; -EFAULT outside guest RAM; -ESTALE,
+ * logged, as boot_read().
  */
 int boot_elf_load(struct machine *m, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
 		  u64 memsz);
 
-/** acpi_build() - ACPI tables into guest memory. Return: address of the RSDP, 0 on failure. */
+/** acpi_build() - Write ACPI tables to guest memory. Return: address of the RSDP, 0 on failure. */
 u64 acpi_build(struct machine *m);
 
 #define BOOT_GDT 0x500u

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Multiboot-1 ELF32 images: what VMM unit tests are made of.
+ * Multiboot-1 ELF32 images, the format of VMM unit tests.
  *
- * Entered in 32-bit protected mode without paging; information, command line and the
- * module stand behind the image, page-aligned.
+ * The image is entered in 32-bit protected mode without paging. Information, command line and the
+ * module are placed after the image, page-aligned.
  *
  * Source: Multiboot Specification 0.6.96, chapters 3.1 (header), 3.2 (machine state),
  * 3.3 (information).

@@ -12,7 +12,10 @@
 #define PM_RESET_VALUE 6u
 #define PM_SLEEP_S5 5u	     /* SLP_TYP of \_S5 in our DSDT */
 
+/** pm_add() - Add the ports to @m->pio. Context: main thread, while the machine is built. */
 void pm_add(struct machine *m);
-void pm_reset(struct machine *m); /* main thread, vCPUs stand */
+
+/** pm_reset() - Power-on state. Context: main thread; vCPUs stand. */
+void pm_reset(struct machine *m);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The RTC as guests use it at boot: time of day in binary or BCD, never updating while
- * it is read, a battery that is good. Setting the clock moves the guest's offset from
- * the host; alarms and periodic interrupts are not wired.
+ * The RTC as guests use it at boot: time of day in binary or BCD, no update while it is being
+ * read, a good battery. Setting the clock changes the guest's offset to the host. Alarms and
+ * periodic interrupts are not implemented.
  *
  * Source: Motorola MC146818A data sheet; the century byte at 0x32 as in ACPI's FADT.
  */

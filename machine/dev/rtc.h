@@ -7,8 +7,13 @@
 
 struct rtc;
 
+/** rtc_create() - Make a clock that shows the host's UTC. Return: never NULL. */
 struct rtc *rtc_create(void);
+
+/** rtc_destroy() - NULL is fine. */
 void rtc_destroy(struct rtc *r);
+
+/** rtc_access() - Port access, for iobus_add(). Any vCPU's thread. */
 void rtc_access(void *dev, u16 offset, u32 size, bool write, u32 *val);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * 16550A UART. The transmitter is always ready; the receiver has a FIFO larger than the
- * chip's 16 bytes, because nobody waits on a wire.
+ * 16550A UART. The transmitter is always ready. The receiver's FIFO is larger than the chip's 16
+ * bytes, because there is no wire that limits the rate.
  *
  * Source: National Semiconductor PC16550D data sheet, register descriptions.
  */

@@ -2,11 +2,12 @@
 /*
  * Test devices: debug exit (0xf4), SynIC test port (0x3000), irq lines (0x2000 + n).
  *
- * A message that finds its slot busy is staged, one per (vCPU, SINT), and delivered
- * when the guest acknowledges; the next post meanwhile is answered "no buffers". An
- * event connection sets the flag with its own number.
+ * If a message finds its slot busy, it is staged, one per (vCPU, SINT), and delivered when the
+ * guest acknowledges; meanwhile the next post is answered "no buffers". An event connection sets
+ * the flag with its own number.
  *
- * And an offer of a class that no driver of ours serves, so that what our guest modules do about one can be tested.
+ * The test device also offers a class that none of our drivers serves, to test how our guest
+ * modules react.
  */
 #include "machine/dev/testdev.h"
 
