@@ -165,6 +165,7 @@ ssize_t kvmb_stream_recv(struct kvmb_net_backend *b, unsigned int q, struct virt
 			if (have - sizeof(word) >= len)
 				break;
 		}
+		s->b.more = false;
 		err = fill(s);
 		if (err)
 			return err;
@@ -177,6 +178,7 @@ ssize_t kvmb_stream_recv(struct kvmb_net_backend *b, unsigned int q, struct virt
 		off += n;
 		have -= n;
 	}
+	s->b.more = s->in_len > s->in_off;
 	return (ssize_t)len;
 }
 

@@ -442,12 +442,12 @@ bool net_rx(struct net_queue *q)
 		return false;
 	for (i = 0; !err && i < RX_BUDGET && net_can_receive(q) && !(i && net_is_awaited(q)); i++) {
 		err = receive_frame(q);
-		if (!i && !q->burst && !err)
+		if (!i && !q->burst && !err && !q->n->backend->more)
 			break; /* the wait that follows tells as well whether there is more */
 	}
 	if (err == -EPIPE)
 		net_backend_lost(q);
-	if (err || !q->burst)
+	if (err || (!q->burst && !q->n->backend->more))
 		q->readable = false;
 	if (!q->burst || (err && i <= 2)) {
 		now = kvmb_mono_ns();
