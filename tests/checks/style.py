@@ -87,7 +87,9 @@ def base():
     for main in 'origin/main', 'main':
         if subprocess.run(['git', 'rev-parse', '-q', '--verify', main], capture_output=True).returncode == 0:
             left = git('merge-base', main, 'HEAD').strip()
-            return left if left != git('rev-parse', 'HEAD').strip() else 'HEAD~1'
+            if left != git('rev-parse', 'HEAD').strip():
+                return left
+            return 'HEAD' if git('diff', 'HEAD', '--name-only') else 'HEAD~1'
     return 'HEAD~1'
 
 

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "tests/harness/fast_clock.h"
+#include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
 #define BLOCK 4096u
@@ -44,12 +45,12 @@ static inline void start_io(struct io *io, enum kvmb_io what, u64 block)
 	d->ops->submit(d, &io->r);
 }
 
-static inline int wait_io(struct io *io, u32 seconds)
+static inline int wait_io(struct io *io)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += seconds;
+	until.tv_sec += PATIENCE_MS / 1000;
 	if (sem_timedwait(&io->done, &until))
 		return -ETIME;
 	return io->r.result;
@@ -58,7 +59,7 @@ static inline int wait_io(struct io *io, u32 seconds)
 static inline int do_io(struct io *io, enum kvmb_io what, u64 block)
 {
 	start_io(io, what, block);
-	return wait_io(io, 30);
+	return wait_io(io);
 }
 
 static inline void sh(const char *fmt, const char *a, const char *b)
@@ -101,7 +102,7 @@ static inline int open_as(const char *name, struct kvmb_disk_spec *spec, char *w
 
 static inline void wait_health(const char *want)
 {
-	u64 until = real_ms() + 20000;
+	u64 until = real_ms() + PATIENCE_MS;
 
 	while (strcmp(kvmb_disk_health(d), want) && real_ms() < until)
 		usleep(10000);

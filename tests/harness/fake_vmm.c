@@ -173,7 +173,7 @@ const void *fake_next(struct fake_vmm *f, enum kvmb_msg type)
 
 const void *fake_wait(struct fake_vmm *f, enum kvmb_msg type)
 {
-	u64 until = kvmb_now_ms() + 2000;
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
 	const void *m;
 
 	while (!(m = fake_next(f, type)) && kvmb_now_ms() < until)
@@ -303,7 +303,7 @@ void fake_close(struct fake_vmm *f, struct fake_chan *c)
 {
 	struct kvmb_wire_relid m = { .relid = cpu_to_le32(c->relid) };
 	const struct kvmb_wire_gpadl_torndown *t = NULL;
-	u64 until = kvmb_now_ms() + 10000;
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
 	bool now;
 
 	fake_post(f, KVMB_MSG_CLOSE, &m, sizeof(m));
@@ -347,7 +347,13 @@ int fake_send(struct fake_vmm *f, struct fake_chan *c, u16 type, u16 flags, u64 
 
 int fake_recv(struct fake_vmm *f, struct fake_chan *c, void *buf, u32 size, struct kvmb_pkt *pkt)
 {
-	u64 until = kvmb_now_ms() + 2000;
+	return fake_recv_within(f, c, buf, size, pkt, PATIENCE_MS);
+}
+
+int fake_recv_within(struct fake_vmm *f, struct fake_chan *c, void *buf, u32 size,
+		     struct kvmb_pkt *pkt, u32 ms)
+{
+	u64 until = kvmb_now_ms() + ms;
 	int err;
 
 	while ((err = kvmb_ring_peek(&c->rx, buf, size, pkt)) == -EAGAIN && kvmb_now_ms() < until)

@@ -14,6 +14,7 @@
 
 #include "host-vsp/bus/bus.h"
 #include "lib/loop.h"
+#include "tests/harness/patience.h"
 
 #define FAKE_VPS 4u
 #define FAKE_MAX_CONNS 64u
@@ -92,7 +93,9 @@ int fake_send(struct fake_vmm *f, struct fake_chan *c, u16 type, u16 flags, u64 
 	      u32 hdr_len, const void *payload, u32 len);
 void fake_signal(struct fake_vmm *f, struct fake_chan *c);
 
-/** fake_recv() - Next packet, waiting up to two seconds for a worker. Return: as kvmb_ring_peek(). */
+/** fake_recv() - Next packet, waiting for a worker. Return: as kvmb_ring_peek(). */
 int fake_recv(struct fake_vmm *f, struct fake_chan *c, void *buf, u32 size, struct kvmb_pkt *pkt);
+int fake_recv_within(struct fake_vmm *f, struct fake_chan *c, void *buf, u32 size,
+		     struct kvmb_pkt *pkt, u32 ms);
 
 #endif

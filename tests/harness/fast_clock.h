@@ -49,10 +49,10 @@ int __wrap_poll(struct pollfd *p, nfds_t n, int ms)
 	pthread_mutex_lock(&fast_clock.lock);
 	rate = (int)fast_clock.rate;
 	pthread_mutex_unlock(&fast_clock.lock);
-	return __real_poll(p, n, ms > 0 ? (ms + rate - 1) / rate : ms);
+	return __real_poll(p, n, ms > 0 && rate ? (ms + rate - 1) / rate : ms);
 }
 
-/* From here on the clock shows @rate seconds for each that goes by; 1 = as it is. */
+/* From here on the clock shows @rate seconds for each that goes by; 1 = as it is, 0 = it stands still. */
 static inline void set_clock(uint64_t rate)
 {
 	uint64_t now = real_ms();

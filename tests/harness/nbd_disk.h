@@ -48,7 +48,7 @@ static inline void letter(struct io *io, enum kvmb_io what, u64 block, u8 c)
 static inline int write_letter(struct io *io, u64 block, u8 c)
 {
 	letter(io, KVMB_IO_WRITE, block, c);
-	return wait_io(io, 30);
+	return wait_io(io);
 }
 
 static inline int read_letter(struct io *io, u64 block)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "tests/harness/patience.h"
 
 #define OPT_MAGIC 0x49484156454f5054ull
 #define REPLY_MAGIC 0x3e889045565a9ull
@@ -335,7 +336,7 @@ void nbd_srv_plan(struct nbd_srv *s, u32 (*plan)(struct nbd_srv *s, const struct
 
 static void ask_and_wait(struct nbd_srv *s, int *flag)
 {
-	u64 until = real_now_ms() + 20000;
+	u64 until = real_now_ms() + PATIENCE_MS;
 
 	ask(s, flag);
 	while (__atomic_load_n(flag, __ATOMIC_ACQUIRE)) {
@@ -356,7 +357,7 @@ void nbd_srv_drop(struct nbd_srv *s)
 
 void nbd_srv_wait(const u32 *counter, u32 n)
 {
-	u64 until = real_now_ms() + 20000;
+	u64 until = real_now_ms() + PATIENCE_MS;
 
 	while (nbd_srv_count(counter) < n) {
 		kvmb_assert(real_now_ms() < until);

@@ -64,6 +64,14 @@ static int recv_pkt(struct kvmb_pkt *pkt)
 	return recv_on(&c, pkt);
 }
 
+/* Where nothing more may come. */
+static inline int recv_if_any(struct kvmb_pkt *pkt)
+{
+	static u8 buf[1024] __attribute__((aligned(8)));
+
+	return fake_recv_within(&f, &c, buf, sizeof(buf), pkt, 2000);
+}
+
 /* An NVSP request with an answer. */
 static void ask(struct kvmb_wire_nvsp *m, enum kvmb_nvsp_type type)
 {

@@ -61,14 +61,14 @@ static inline int teardown(void **state)
 
 /* ---- the network's side ---- */
 
-/* Next frame that left by @q, @vnet before it. Return: its bytes, 0 = none within a second. */
+/* Next frame that left by @q, @vnet before it. Return: its bytes, 0 = none came. */
 static inline u32 left(u32 q, struct virtio_net_hdr *vnet, u8 *buf, u32 size)
 {
 	struct iovec iov[2] = { { vnet, HDR }, { buf, size } };
 	ssize_t n = -1;
 	int i;
 
-	for (i = 0; i < 1000 && n < 0; i++) {
+	for (i = 0; i < (int)PATIENCE_MS && n < 0; i++) {
 		n = readv(far[q], iov, 2);
 		if (n < 0)
 			usleep(1000);
@@ -282,7 +282,7 @@ static inline void dropped_by(enum kvmb_net_drop why, u64 n)
 {
 	int i;
 
-	for (i = 0; i < 2000 && counts().rx_dropped[why] < n; i++)
+	for (i = 0; i < (int)PATIENCE_MS && counts().rx_dropped[why] < n; i++)
 		usleep(1000);
 	assert_int_equal(counts().rx_dropped[why], n);
 }

@@ -257,7 +257,7 @@ static inline struct kvmb_disk *slow_disk(enum kvmb_disk_on_error on_error)
 
 static inline void wait_held(u32 n)
 {
-	u64 until = kvmb_now_ms() + 2000;
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
 	u32 have;
 
 	do {
@@ -271,7 +271,7 @@ static inline void wait_held(u32 n)
 
 static inline void wait_cancels(u32 n)
 {
-	u64 until = kvmb_now_ms() + 2000;
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
 	u32 have;
 
 	do {
@@ -311,7 +311,7 @@ static inline void on_gone(void *arg, struct kvmb_disk *d)
 
 static inline void wait_gone(void)
 {
-	u64 until = kvmb_now_ms() + 2000;
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
 
 	while (!gone && kvmb_now_ms() < until)
 		kvmb_loop_once(f.loop, 1);

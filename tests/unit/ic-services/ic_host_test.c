@@ -195,7 +195,7 @@ static void a_sync_that_finds_no_room_is_made_up_for(void **state)
 	}
 	assert_true(ts.owed);
 	syncs = ts.syncs;
-	while (!fake_recv(&f, &c, buf, sizeof(buf), &pkt))
+	while (!fake_recv_within(&f, &c, buf, sizeof(buf), &pkt, 0))
 		;
 	ts.timer.fn(ts.timer.arg);
 	assert_false(ts.owed);

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
 static int ends[2], old;
@@ -226,7 +227,7 @@ static void nobody_waits_for_journald(void **state)
 
 	(void)state;
 	kvmb_log_open_journal(socket_path);
-	alarm(20);
+	alarm(PATIENCE_MS / 1000);
 	for (i = 0; i < 5000; i++)
 		kvmb_err("vm", "line %d", i);
 	alarm(0);

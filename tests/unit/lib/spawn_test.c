@@ -18,6 +18,7 @@
 #include "lib/jail.h"
 #include "lib/loop.h"
 #include "tests/harness/daemon.h"
+#include "tests/harness/patience.h"
 
 static char dir[64];
 
@@ -79,7 +80,7 @@ static void a_helper_outlives_the_thread_that_asked_for_it(void **state)
 	pthread_join(t, NULL);
 	assert_true(pid > 0);
 	assert_false(ends(pid, 500));
-	assert_int_equal(kvmb_spawn_kill(pid, 10000), 0);
+	assert_int_equal(kvmb_spawn_kill(pid, PATIENCE_MS), 0);
 	assert_int_equal(waitpid(pid, NULL, WNOHANG), -1); /* reaped */
 }
 
@@ -103,7 +104,7 @@ static void a_helper_ends_with_the_process(void **state)
 	assert_false(ends(pid, 0));
 	kill(us, SIGKILL);
 	waitpid(us, NULL, 0);
-	assert_true(ends(pid, 10000));
+	assert_true(ends(pid, PATIENCE_MS));
 	close(p[0]);
 	close(p[1]);
 }
@@ -142,7 +143,7 @@ static int interrupt_job(void)
 		usleep(10000);
 	kill(0, SIGINT);
 	lives = !ends(pid, 500);
-	kvmb_spawn_kill(pid, 10000);
+	kvmb_spawn_kill(pid, PATIENCE_MS);
 	return !lives;
 }
 
@@ -153,13 +154,13 @@ static void a_helper_that_cannot_be_killed_is_left_behind(void **state)
 
 	(void)state;
 	if (!holder) {
-		kvmb_spawn_kill(pid, 10000);
+		kvmb_spawn_kill(pid, PATIENCE_MS);
 		skip(); /* yama: this machine's users may not trace */
 	}
 	assert_int_equal(kvmb_spawn_kill(pid, 100), -ETIMEDOUT);
 	assert_false(ends(pid, 0));
 	let_go(holder);
-	assert_true(ends(pid, 10000));
+	assert_true(ends(pid, PATIENCE_MS));
 	for (i = 0; i < 1000 && !kill(pid, 0); i++) /* somebody reaps it, and it is not us */
 		usleep(10000);
 	assert_int_equal(kill(pid, 0), -1);

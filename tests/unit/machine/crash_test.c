@@ -56,7 +56,7 @@ static void the_last_one_is_told_whole(void **state)
 	assert_int_equal(json_integer_value(json_object_get(o, "boot")), 3);
 	assert_int_equal(json_integer_value(json_object_get(o, "count")), 2);
 	assert_string_equal(strptime(json_string_value(json_object_get(o, "time")), "%Y-%m-%dT%H:%M:%SZ", &tm), "");
-	assert_in_range(timegm(&tm), now, now + 5);
+	assert_in_range(timegm(&tm), now, time(NULL));
 	json_decref(o);
 }
 

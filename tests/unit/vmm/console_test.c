@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
+#include "tests/harness/patience.h"
 #include "vmm/vm.h"
 
 #define LONG_OUTPUT (1u << 20) /* more than any socket buffer and the backlog hold */
@@ -268,7 +269,7 @@ static void standard_output_that_we_may_not_open_does_not_block_either(void **st
 	setrlimit(RLIMIT_NOFILE, &none);
 	create(SERIAL_STDIO);
 	setrlimit(RLIMIT_NOFILE, &r);
-	alarm(20);
+	alarm(PATIENCE_MS / 1000);
 	print_bytes(0, 50000);
 	print_bytes(50000, 100000); /* a pipe holds 64 KiB */
 	len = read_all(p[0], got, sizeof(got));
@@ -327,7 +328,7 @@ static void who_shares_our_input_does_not_hold_us_up(void **state)
 	dup2(out, STDOUT_FILENO);
 	assert_int_equal(write(p[1], "theirs", 6), 6);
 	shared = p[0];
-	alarm(10);
+	alarm(PATIENCE_MS / 1000);
 	kvmb_loop_once(vm.loop, 1000);
 	assert_int_equal(write(p[1], "o", 1), 1);
 	kvmb_loop_once(vm.loop, 1000);
@@ -353,7 +354,7 @@ static const char *refused(void)
 	why[0] = 0;
 	vm.cfg.serial = SERIAL_FILE;
 	vm.cfg.serial_path = path;
-	alarm(10);
+	alarm(PATIENCE_MS / 1000);
 	vm.console = console_create(&vm, &nobody, NULL, why, sizeof(why));
 	alarm(0);
 	if (vm.console)
@@ -495,19 +496,17 @@ static void a_pipe_does_not_hold_up_the_start(void **state)
 static void a_stuck_disk_holds_nobody_up(void **state)
 {
 	struct stat st;
-	u64 begin = kvmb_now_ms();
 
 	(void)state;
 	create(SERIAL_FILE);
 	console_start(vm.console);
 	assert_int_equal(stat(path, &st), 0);
-	alarm(20);
+	alarm(PATIENCE_MS / 1000);
 	pthread_mutex_lock(&stuck_lock);
 	__atomic_store_n(&stuck, st.st_ino, __ATOMIC_SEQ_CST);
 	print_bytes(0, 1000);
 	usleep(50000);
 	print_bytes(1000, 2000);
-	assert_in_range(kvmb_now_ms() - begin, 0, 10000);
 	console_destroy(vm.console);
 	vm.console = NULL;
 	__atomic_store_n(&stuck, 0, __ATOMIC_SEQ_CST);

@@ -157,7 +157,7 @@ static u32 units(void)
 
 static void run_until_replied(void)
 {
-	u64 until = kvmb_now_ms() + 5000;
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
 
 	while (!replies && kvmb_now_ms() < until)
 		kvmb_loop_once(f.loop, 10);

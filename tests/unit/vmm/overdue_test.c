@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/loop.h"
+#include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
 static struct overdue o;
@@ -47,7 +48,7 @@ static const char *logged(void)
 
 static const char *wait_for(const char *what)
 {
-	uint64_t until = kvmb_now_ms() + 10000;
+	uint64_t until = kvmb_now_ms() + PATIENCE_MS;
 
 	while (!strstr(logged(), what) && kvmb_now_ms() < until)
 		usleep(5000);

@@ -13,6 +13,7 @@
 
 #include "lib/util.h"
 #include "machine/dev/serial.h"
+#include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
 #define LIMIT 100000u
@@ -81,7 +82,7 @@ static void wait_length(off_t want)
 {
 	int i;
 
-	for (i = 0; length() != want && i < 5000; i++)
+	for (i = 0; length() != want && i < (int)PATIENCE_MS; i++)
 		usleep(1000);
 	assert_int_equal(length(), want);
 }
@@ -93,7 +94,7 @@ static void wait_newest(bool must)
 	int i;
 
 	snprintf(want, sizeof(want), "line %010u\n", printed - 1);
-	for (i = 0; i < (must ? 20000 : 1) && memcmp(got, want, 16); i++) {
+	for (i = 0; i < (must ? (int)PATIENCE_MS : 1) && memcmp(got, want, 16); i++) {
 		usleep(1000);
 		if (length() < 16 || pread(fd, got, 16, length() - 16) != 16)
 			got[0] = 0;
@@ -108,7 +109,7 @@ static void what_is_printed_is_written_and_the_rest_at_the_end(void **state)
 	print_lines(100);
 	wait_length(1600);
 	print_lines(3000);
-	assert_true(sink_destroy(s, 10000));
+	assert_true(sink_destroy(s, PATIENCE_MS));
 	assert_int_equal(length(), 3100 * 16);
 }
 
@@ -126,7 +127,7 @@ static void a_file_at_its_limit_keeps_the_newest(void **state)
 		wait_newest(i % 10 == 0); /* never more than the backlog */
 		assert_in_range(length(), 0, LIMIT);
 	}
-	assert_true(sink_destroy(s, 10000));
+	assert_true(sink_destroy(s, PATIENCE_MS));
 	assert_in_range(length(), LIMIT / 2 - 4096, LIMIT);
 	f = fopen(path, "r");
 	n = (u32)fread(got, 1, LIMIT, f);
@@ -158,7 +159,7 @@ static void a_full_disk_is_tried_again(void **state)
 	print_lines(100);
 	wait_length(800);
 	setrlimit(RLIMIT_FSIZE, &old);
-	assert_true(sink_destroy(s, 10000));
+	assert_true(sink_destroy(s, PATIENCE_MS));
 	assert_int_equal(length(), 1600);
 }
 
@@ -171,7 +172,7 @@ static void a_truncated_file_goes_on_at_its_end(void **state)
 	assert_int_equal(truncate(path, 0), 0); /* logrotate's copytruncate */
 	print_lines(1);
 	wait_length(16);
-	assert_true(sink_destroy(s, 10000));
+	assert_true(sink_destroy(s, PATIENCE_MS));
 }
 
 int main(void)

@@ -98,7 +98,7 @@ static void a_guest_that_takes_too_long_is_killed(void **state)
 	assert_int_equal(killed, 0);
 	while (!killed)
 		kvmb_loop_once(vm.loop, 2000);
-	assert_in_range(kvmb_now_ms() - begin, 1000, 60000);
+	assert_true(kvmb_now_ms() - begin >= 1000);
 }
 
 static void a_guest_that_refuses_keeps_its_time(void **state)

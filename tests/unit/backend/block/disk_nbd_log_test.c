@@ -43,7 +43,8 @@ static void an_aborted_write_is_not_repeated_over_a_later_one(void **state)
 	letter(&a, KVMB_IO_WRITE, 5, 'A');
 	nbd_srv_wait(&srv.held, 1);
 	d->ops->cancel(d, &a.r);
-	assert_int_equal(wait_io(&a, 10), -ECANCELED); /* the server is silent: the connection's end at the latest */
+	assert_int_equal(wait_io(&a),
+			 -ECANCELED); /* the server is silent: the connection's end at the latest */
 	nbd_srv_plan(&srv, NULL);
 	assert_int_equal(write_letter(&b, 5, 'B'), 0);
 	assert_int_equal(read_letter(&b, 5), 'B');
@@ -64,7 +65,7 @@ static void a_write_at_the_server_is_aborted_when_it_cannot_land_any_more(void *
 	d->ops->cancel(d, &a.r);
 	assert_false(answered(&a, 200));
 	nbd_srv_release(&srv);
-	assert_int_equal(wait_io(&a, 10), -ECANCELED);
+	assert_int_equal(wait_io(&a), -ECANCELED);
 	assert_int_equal(landed('A'), 1);
 	nbd_srv_plan(&srv, NULL);
 	assert_int_equal(write_letter(&b, 5, 'B'), 0);
@@ -85,10 +86,10 @@ static void an_aborted_write_comes_back_though_the_server_is_busy(void **state)
 	nbd_srv_wait(&srv.held, 1);
 	begin = kvmb_now_ms();
 	d->ops->cancel(d, &a.r);
-	while (!answered(&a, 0) && kvmb_now_ms() - begin < 50000)
+	while (!answered(&a, 0) && kvmb_now_ms() - begin < 5 * PATIENCE_MS)
 		assert_int_equal(write_letter(&b, 6, 'B'), 0);
-	assert_int_equal(wait_io(&a, 0), -ECANCELED);
-	assert_in_range(kvmb_now_ms() - begin, 3900, 25000);
+	assert_int_equal(wait_io(&a), -ECANCELED);
+	assert_true(kvmb_now_ms() - begin >= 3900);
 	nbd_srv_plan(&srv, NULL);
 	assert_int_equal(read_letter(&b, 6), 'B');
 	assert_int_equal(landed('A'), 0);
@@ -109,11 +110,11 @@ static void a_write_that_is_aborted_before_it_was_sent_is_not_sent(void **state)
 	letter(&b, KVMB_IO_WRITE, 5, 'B');
 	assert_false(answered(&a, 100));
 	d->ops->cancel(d, &a.r);
-	assert_int_equal(wait_io(&a, 10), -ECANCELED);
+	assert_int_equal(wait_io(&a), -ECANCELED);
 	nbd_srv_release(&srv);
 	for (i = 0; i < 64; i++)
-		assert_int_equal(wait_io(&reads[i], 10), 0);
-	assert_int_equal(wait_io(&b, 10), 0);
+		assert_int_equal(wait_io(&reads[i]), 0);
+	assert_int_equal(wait_io(&b), 0);
 	assert_int_equal(landed('A'), 0);
 	assert_int_equal(landed('B'), 1);
 	assert_int_equal(d->ops->restarts(d), 0);
@@ -148,7 +149,7 @@ static u32 write_much(struct io *io, u8 *buf, u32 n)
 						.done = on_done };
 		sem_init(&io->done, 0, 0);
 		d->ops->submit(d, &io->r);
-		good += !wait_io(io, 40);
+		good += !wait_io(io);
 	}
 	return good;
 }
@@ -212,7 +213,7 @@ static void a_server_with_nothing_takes_fua_as_well_as_it_can(void **state)
 				       .done = on_done };
 	sem_init(&io.done, 0, 0);
 	d->ops->submit(d, &io.r);
-	assert_int_equal(wait_io(&io, 10), 0);
+	assert_int_equal(wait_io(&io), 0);
 	assert_int_equal(do_io(&io, KVMB_IO_ZERO, 5), -EINVAL); /* nor this; but it costs no connection */
 	assert_int_equal(d->ops->restarts(d), 0);
 }
@@ -230,7 +231,7 @@ static void a_flush_that_waits_for_a_server_without_one_is_done(void **state)
 	nbd_srv_wait(&srv.held, 1);
 	__atomic_store_n(&srv.flags, 0, __ATOMIC_RELEASE);
 	nbd_srv_drop(&srv);
-	assert_int_equal(wait_io(&io, 10), 0);
+	assert_int_equal(wait_io(&io), 0);
 	assert_int_equal(landed('A'), 2); /* what the old one may have lost */
 	assert_int_equal(d->ops->restarts(d), 1);
 }
@@ -247,7 +248,7 @@ static void a_flush_may_take_longer_than_the_rest(void **state)
 	assert_false(answered(&io, 2000)); /* ten seconds by the disk's clock, and its limit is four */
 	assert_int_equal(do_io(&read, KVMB_IO_READ, 1), 0);
 	nbd_srv_release(&srv);
-	assert_int_equal(wait_io(&io, 10), 0);
+	assert_int_equal(wait_io(&io), 0);
 	assert_int_equal(d->ops->restarts(d), 0);
 }
 

@@ -80,7 +80,7 @@ static void nothing_acknowledged_is_lost_when_the_daemon_is_killed(void **state)
 			if (i == 20 + round)
 				kill(daemon_pid(), SIGKILL);
 			for (k = 0; k < 16; k++) {
-				assert_int_equal(wait_io(&io[k], 30), 0);
+				assert_int_equal(wait_io(&io[k]), 0);
 				n++;
 			}
 			if (i == 10)
@@ -124,7 +124,7 @@ static void a_stalled_daemon_is_replaced(void **state)
 	kill(daemon_pid(), SIGSTOP);
 	fill(io[1].buf, 6, 1);
 	start_io(&io[1], KVMB_IO_WRITE, 6);
-	assert_int_equal(wait_io(&io[1], 20), 0);
+	assert_int_equal(wait_io(&io[1]), 0);
 	assert_int_equal(d->ops->restarts(d), 1);
 	assert_int_equal(do_io(&io[0], KVMB_IO_READ, 5), 0);
 	fill(want, 5, 1);
@@ -139,7 +139,6 @@ static void a_cancelled_request_comes_back_soon(void **state)
 	char why[KVMB_DISK_WHY];
 	static struct io io[3];
 	pid_t pid;
-	u64 begin;
 
 	(void)state;
 	sh("qemu-img create -q -f qcow2 %s/%s 16M", "c.qcow2", "");
@@ -150,15 +149,15 @@ static void a_cancelled_request_comes_back_soon(void **state)
 	start_io(&io[1], KVMB_IO_WRITE, 2);
 	start_io(&io[2], KVMB_IO_FLUSH, 0);
 	usleep(20000);
-	begin = kvmb_now_ms();
+	set_clock(0); /* so that nobody can wait for the daemon, which ends when its time is up */
 	d->ops->cancel(d, &io[0].r);
 	d->ops->cancel(d, &io[1].r);
 	d->ops->cancel(d, &io[2].r);
-	assert_int_equal(wait_io(&io[0], 10), -ECANCELED);
-	assert_int_equal(wait_io(&io[2], 10), -ECANCELED);
-	assert_in_range(kvmb_now_ms() - begin, 0, 3000);
+	assert_int_equal(wait_io(&io[0]), -ECANCELED);
+	assert_int_equal(wait_io(&io[2]), -ECANCELED);
 	assert_int_equal(kill(pid, 0), 0);
-	assert_int_equal(wait_io(&io[1], 15), -ECANCELED);
+	set_clock(1);
+	assert_int_equal(wait_io(&io[1]), -ECANCELED);
 	assert_int_equal(kill(pid, 0), -1);
 	assert_int_equal(errno, ESRCH);
 	assert_int_equal(do_io(&io[0], KVMB_IO_READ, 1), 0);
@@ -168,7 +167,7 @@ static void a_cancelled_request_comes_back_soon(void **state)
 /* The storage daemon that comes after @last. Waits until there is one. */
 static pid_t next_daemon(pid_t last)
 {
-	u64 give_up = kvmb_now_ms() + 120000; /* only so that a test which would hang ends */
+	u64 give_up = kvmb_now_ms() + PATIENCE_MS;
 	pid_t pid;
 
 	while (!(pid = daemon_pid()) || pid == last) {
@@ -250,7 +249,7 @@ static void reads_without_number_take_so_much_memory_and_no_more(void **state)
 	assert_true(address_space() - before < 80u << 20);
 	kill(daemon_pid(), SIGCONT);
 	for (i = 0; i < ARRAY_SIZE(io); i++)
-		assert_int_equal(wait_io(&io[i], 30), 0);
+		assert_int_equal(wait_io(&io[i]), 0);
 }
 
 static void write_magic(const char *path, const char *magic)
@@ -355,10 +354,10 @@ static void a_daemon_that_talks_of_other_things_does_not_answer(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
 	m.fd = fd[0];
 	pthread_create(&t, NULL, chatter, &fd[1]);
-	alarm(60); /* it was for ever */
+	alarm(PATIENCE_MS / 1000); /* it was for ever */
 	assert_int_equal(kvmb_qsd_simple(&m, "quit", NULL, why, sizeof(why)), -EIO);
 	alarm(0);
-	assert_in_range(kvmb_now_ms() - begin, 9000, 60000);
+	assert_true(kvmb_now_ms() - begin >= 9000);
 	set_clock(1);
 	assert_non_null(strstr(why, "does not answer"));
 	close(fd[0]);

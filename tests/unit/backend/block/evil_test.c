@@ -5,6 +5,7 @@
  */
 #include "tests/harness/evil.h"
 #include "tests/harness/fast_clock.h"
+#include "tests/harness/patience.h"
 
 static int bad;
 
@@ -73,7 +74,7 @@ static void an_image_that_turns_evil_is_not_given_to_a_new_daemon(void **state)
 	assert_int_equal(system(cmd), 0);
 	set_clock(5);
 	kill(daemon_pid(), SIGKILL);
-	until = real_ms() + 60000;
+	until = real_ms() + PATIENCE_MS;
 	while (strcmp(kvmb_disk_health(d), "failed") && real_ms() < until)
 		usleep(10000);
 	set_clock(1);

@@ -19,7 +19,7 @@ static int setup_slow(void **state)
 {
 	(void)state;
 	recv_pages = SMALL_PAGES;
-	make((struct kvmb_net_spec){ .mtu = 1500, .max_queues = 1, .rate = 100 });
+	make((struct kvmb_net_spec){ .mtu = 1500, .max_queues = 1, .rate = 1 });
 	return 0;
 }
 
@@ -39,7 +39,7 @@ static int setup_spoof(void **state)
 }
 
 /* What came as a received packet, which the guest keeps. Return: its id, 0 = nothing came. */
-static u64 kept(u32 *off, u32 *len)
+static u64 kept_by(int (*recv)(struct kvmb_pkt *), u32 *off, u32 *len)
 {
 	const struct kvmb_wire_xfer_range *r;
 	struct kvmb_pkt pkt;
@@ -47,13 +47,18 @@ static u64 kept(u32 *off, u32 *len)
 	u16 id;
 
 	do {
-		if (recv_pkt(&pkt))
+		if (recv(&pkt))
 			return 0;
 	} while (pkt.type != KVMB_PKT_XFER_PAGES);
 	assert_int_equal(kvmb_pkt_xfer_ranges(&pkt, 1, &id, &r, &n), 0);
 	*off = le32_to_cpu(r->byte_offset);
 	*len = le32_to_cpu(r->byte_count);
 	return pkt.trans_id;
+}
+
+static u64 kept(u32 *off, u32 *len)
+{
+	return kept_by(recv_pkt, off, len);
 }
 
 static void post_query(u32 oid)
@@ -86,7 +91,7 @@ static void answers_fit_their_sections(void **state)
 	set_oid(KVMB_OID_802_3_MULTICAST_LIST, list, sizeof(list));
 	for (;; n++) {
 		post_query(KVMB_OID_802_3_MULTICAST_LIST);
-		if (!kept(&off, &len))
+		if (!kept_by(recv_if_any, &off, &len))
 			break;
 		assert_int_equal(len, 24 + sizeof(list));
 		assert_true(off + len <= recv_pages * 4096);
@@ -110,7 +115,7 @@ static void completions_are_found_behind_what_has_to_wait(void **state)
 	bring_up();
 	for (n = 0; n < ARRAY_SIZE(ids); n++) {
 		post_query(KVMB_OID_GEN_LINK_SPEED);
-		ids[n] = kept(&off, &len);
+		ids[n] = kept_by(recv_if_any, &off, &len);
 		if (!ids[n])
 			break; /* this one's answer waits */
 	}
@@ -121,7 +126,7 @@ static void completions_are_found_behind_what_has_to_wait(void **state)
 		give_back(ids[i]);
 	assert_int_not_equal(kept(&off, &len), 0);
 	assert_int_not_equal(kept(&off, &len), 0);
-	for (i = 0; i < 2000 && !counts().tx_frames; i++)
+	for (i = 0; i < PATIENCE_MS && !counts().tx_frames; i++)
 		usleep(1000);
 	assert_int_equal(counts().tx_frames, 1);
 	assert_int_equal(counts().rx_dropped[KVMB_DROP_MALFORMED], 0);
@@ -130,7 +135,7 @@ static void completions_are_found_behind_what_has_to_wait(void **state)
 /* The same, and what stands before the completions waits for the rate limit. */
 static void a_rate_limit_does_not_hold_completions_back(void **state)
 {
-	u64 ids[16], start;
+	u64 ids[16];
 	u8 frame[1200];
 	u32 off, len, n, msg;
 
@@ -140,16 +145,14 @@ static void a_rate_limit_does_not_hold_completions_back(void **state)
 		;
 	assert_int_equal(n, 5);
 	msg = message(NO_PPI, 0, frame, tcp4(frame, other, mac, 1000));
-	post(&c, msg); /* the next may leave in ten seconds */
+	post(&c, msg); /* the next may leave in a quarter of an hour */
 	post(&c, msg);
 	post(&c, msg);
 	usleep(20000);
 	while (n)
 		give_back(ids[--n]);
-	start = kvmb_now_ms();
 	kvmb_net_set_link(nic, false);
 	assert_int_not_equal(kept(&off, &len), 0); /* the news of it needs a section */
-	assert_true(kvmb_now_ms() - start < 5000);
 }
 
 /* A completion that was asked for comes, whatever the message; one that was not asked for does not. */

@@ -407,7 +407,7 @@ static void it_can_be_taken_away_under_traffic(void **state)
 		m.relid = cpu_to_le32(sub[i].relid);
 		fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));
 	}
-	for (i = 0; i < 1000 && !removals; i++) {
+	for (i = 0; i < PATIENCE_MS && !removals; i++) {
 		fake_run(&f);
 		usleep(1000);
 	}

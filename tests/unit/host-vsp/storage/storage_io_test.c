@@ -19,7 +19,7 @@ static const struct kvmb_storage_events stop_events = { .stopped = on_stopped };
 /* The disk is full: nothing is answered until somebody makes room and says go on. */
 static void an_error_holds_the_request_until_a_retry(void **state)
 {
-	u64 gpa = fake_alloc(&f, 1) << 12, id, until = kvmb_now_ms() + 2000;
+	u64 gpa = fake_alloc(&f, 1) << 12, id, until = kvmb_now_ms() + PATIENCE_MS;
 	struct kvmb_wire_stor a;
 	u8 buf[256] __attribute__((aligned(8)));
 	struct kvmb_pkt pkt;

