@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kvmbus command: its table of commands, and what reads it.
+ * The kvmbus command: its table of commands, and the code that reads it.
  *
- * cli_commands[] says what may be typed. cli_parse() takes a command line apart by it; --help, the
- * manual (`kvmbus __man`), the shells' completion (`kvmbus __complete`) and
- * tests/checks/cli-table.sh (`kvmbus __table`) are made from it. A command's own file is called
- * when all that it was given has been checked.
+ * cli_commands[] defines what may be typed. cli_parse() parses a command line by it; --help, the
+ * manual (`kvmbus __man`), the completion for shells (`kvmbus __complete`) and
+ * tests/checks/cli-table.sh (`kvmbus __table`) are made from it. A command's function is called
+ * when all arguments have been checked.
  */
 #ifndef KVMB_CLI_H
 #define KVMB_CLI_H
@@ -20,11 +20,11 @@ struct cli_args;
 
 struct cli_command {
 	const char *verb;	/* "disk"; NULL ends the table */
-	const char *action;	/* "add": stands behind the VM; NULL: the verb has none */
+	const char *action;	/* "add": comes after the VM; NULL: the verb has none */
 	const char *summary;	/* one line */
 	const char *more;	/* further sentences for the manual; NULL = none */
 	int (*run)(struct cli_args *a); /* returns EXIT_* of lib/exits.h */
-	struct opt_def words[CLI_MAX_WORDS]; /* the VM first, also where an action stands behind it */
+	struct opt_def words[CLI_MAX_WORDS]; /* the VM first, even if an action follows it */
 	const struct opt_def *options;
 };
 
@@ -43,59 +43,67 @@ struct cli_args {
 extern const struct cli_command cli_commands[];
 
 /**
- * cli_parse() - Take a command line apart
- * @argc, @argv: argv[0] is the verb; @a points into it
- * @a: owned by the caller: cli_free()
+ * cli_parse() - Parse a command line
+ * @argc: words
+ * @argv: argv[argc]; argv[0] is the verb. @a points into it
+ * @a:    result; free with cli_free(), also after a failure
  *
- * Long options as getopt_long() takes them, "--x=y" or "--x y", anywhere before "--"; but never
- * abbreviated.
+ * Long options as getopt_long() takes them, "--x=y" or "--x y", anywhere before "--", but without
+ * abbreviations.
  *
- * Return: EXIT_OK; EXIT_USAGE with one line already printed; -1: help was asked for and given.
+ * Return: EXIT_OK; EXIT_USAGE with one line already printed; -1 when help was requested and
+ * printed.
  */
 int cli_parse(int argc, char **argv, struct cli_args *a);
+
+/** cli_free() - Free what cli_parse() allocated. */
 void cli_free(struct cli_args *a);
 
 /** cli_flag() - Was the flag given? */
 bool cli_flag(const struct cli_args *a, const char *name);
 
 /**
- * cli_text() - The value that was given last, else the table's default. Return: NULL if there is
- * neither.
+ * cli_text() - The value of an option: the last one given, else the table's default
+ *
+ * Return: NULL if there is neither.
  */
 const char *cli_text(const struct cli_args *a, const char *name);
 
-/** cli_u32() - The same as a number; the table has a default for it. */
+/** cli_u32() - cli_text() as a number; the table must have a default. */
 u32 cli_u32(const struct cli_args *a, const char *name);
 
 /**
- * cli_bad() - "kvmbus VERB ACTION: ..." as one line on standard error
+ * cli_bad() - Print "kvmbus VERB ACTION: ..." as one line on standard error
+ *
  * Return: EXIT_USAGE.
  */
 int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /**
- * cli_error() - "kvmbus: ..." as one line on standard error. What would move a terminal is escaped.
+ * cli_error() - Print "kvmbus: ..." as one line on standard error, control characters escaped
  */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /**
- * cli_plain() - @s with control characters as \n, \x1b, ...
- * Return: a new string, the caller frees it. Trust: @s may come from a VM's process that its guest
+ * cli_plain() - Copy @s with control characters as \n, \x1b, ...
+ *
+ * Return: a new string, freed by the caller. Trust: @s may come from a VM's process that its guest
  * has taken over.
  */
 char *cli_plain(const char *s);
 
-/** cli_unknown() - The one line about a verb that there is not. Return: EXIT_USAGE. */
+/** cli_unknown() - Print the line about an unknown verb, with a hint. Return: EXIT_USAGE. */
 int cli_unknown(const char *verb);
 
 /**
- * cli_rows() - The verb's first row. Return: NULL: no such verb. The next rows with the same verb
- * are its actions.
+ * cli_rows() - The first row of a verb; the following rows with the same verb are its actions
+ *
+ * Return: NULL when there is no such verb.
  */
 const struct cli_command *cli_rows(const char *verb);
 
-/** cli_row() - The verb's row of an action. Return: NULL: it has no such action. */
+/** cli_row() - The row of a verb's action. Return: NULL when it has no such action. */
 const struct cli_command *cli_row(const struct cli_command *rows, const char *action);
 
 /** cli_wants_vm() - Is the first word a VM? */
@@ -103,7 +111,7 @@ bool cli_wants_vm(const struct cli_command *cmd);
 
 /* ---- what is made from the table ---- */
 
-/** cli_help() - About everything, a verb, or one of its actions (each may be NULL). */
+/** cli_help() - Print help: all commands, one @verb, or one @action of it. Both may be NULL. */
 void cli_help(FILE *f, const char *verb, const char *action);
 
 /**
@@ -112,20 +120,21 @@ void cli_help(FILE *f, const char *verb, const char *action);
  */
 int cli_man(const char *template);
 
-/** cli_man_hints() - Part of it: other programs' verbs and ours. */
+/** cli_man_hints() - Print a part of the manual: other programs' verbs and ours. */
 void cli_man_hints(void);
 
 /**
- * cli_dump() - The table itself, a line an option, fields between tabs: tests/checks/cli-table.sh.
+ * cli_dump() - Print the table, one line per option, fields separated by tabs, for cli-table.sh
  */
 void cli_dump(void);
 
 /**
- * cli_complete() - What may stand where the cursor is
- * @argv: the words behind "kvmbus", the last one as far as it has been typed
+ * cli_complete() - Print what may be typed at the cursor
+ * @argc: words
+ * @argv: argv[argc]: the words after "kvmbus", the last one as far as it has been typed
  *
- * A line each: candidate, tab, one line about it. ":file" and a tab: files; behind the tab what
- * stands before the name.
+ * One line per candidate: the candidate, a tab, one line about it. ":file" and a tab mean names of
+ * files; after the tab comes what precedes the name.
  */
 void cli_complete(int argc, char **argv);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What may be typed next, for the shells' completion. Asks the table, and running VMs where they
- * know.
+ * Completion for the shells: what may be typed next. The answer comes from the table, and from
+ * running VMs for names of disks and NICs.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* --help, the manual, and the table as text, all from the table. */
+/* --help, the lists of the manual, and the table as text, all made from the table. */
 #include <ctype.h>
 #include <string.h>
 

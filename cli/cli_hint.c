@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Verbs that there are not: what other programs call it, or a slip of the finger. */
+/* Hints for unknown verbs: other programs' names for our commands, and typing errors. */
 #include <string.h>
 
 #include "cli/cli.h"

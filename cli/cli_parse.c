@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A command line by the table: getopt_long()'s rules, but for abbreviations. */
+/* Parses a command line by the table: the rules of getopt_long(), without abbreviations. */
 #include <stdarg.h>
 #include <string.h>
 

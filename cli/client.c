@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The commands' side of the control socket: finding a VM, one exchange. The rules are in the
- * header.
+ * The commands' side of the control socket: finding a VM, one exchange. The rules are in
+ * client.h.
  */
 #include "cli/client.h"
 

@@ -2,12 +2,12 @@
 /*
  * The commands' side of the control socket.
  *
- * A client is patient with a guest, not with a VM's process: when nothing comes for
- * client_patience() seconds it asks on a second connection, and gives up when that is not answered
- * either.
+ * A client waits long for a guest, but not for a VM's process. If nothing comes for
+ * client_patience() seconds, it asks on a second connection, and gives up when that is not
+ * answered either.
  *
- * Trust: a VM's process may have been taken over by its guest, and root may ask it. An answer is at
- * most CLIENT_MAX_ANSWER long, and what is printed of it goes through client_show().
+ * Trust: a guest may have taken over its VM's process, and root may be the one who asks. An answer
+ * has at most CLIENT_MAX_ANSWER bytes, and is printed only through client_show().
  */
 #ifndef KVMB_CLIENT_H
 #define KVMB_CLIENT_H
@@ -18,12 +18,13 @@
 
 #define CLIENT_MAX_ANSWER (16u << 20) /* bytes */
 
-/** client_patience() - Seconds that a VM's process has to answer: 10, or $KVMBUS_PATIENCE. */
+/** client_patience() - Seconds that a VM's process may take to answer: 10, or $KVMBUS_PATIENCE. */
 int client_patience(void);
 
 /**
- * client_ask() - One command to a VM, one answer
+ * client_ask() - Send a command to a VM and wait for the answer
  * @vm:        name, or path of a socket
+ * @name:      of the command
  * @arguments: reference is taken; NULL = none
  * @out:       on success the result, a new reference
  *
@@ -32,45 +33,66 @@ int client_patience(void);
 int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out);
 
 /**
- * client_connect() - The same in steps: a connection. Return: EXIT_*, with one line already
- * printed.
+ * client_connect() - First step of client_ask(): connect
+ * @vm: name, or path of a socket
+ * @fd: set on success, closed by the caller
+ *
+ * Return: EXIT_OK; else another EXIT_*, with one line already printed.
  */
 int client_connect(const char *vm, int *fd);
 
 /**
- * client_ask_on() - Then a command. @vm names it in messages. Return: EXIT_*, with one line already
- * printed.
+ * client_ask_on() - Second step of client_ask(): send a command and wait for the answer
+ * @fd:        of client_connect()
+ * @vm:        for messages
+ * @name:      of the command
+ * @arguments: reference is taken; NULL = none
+ * @out:       on success the result, a new reference
+ *
+ * Return: EXIT_OK; else another EXIT_*, with one line already printed.
  */
 int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments, json_t **out);
 
 /**
- * client_try() - One question, quietly
- * @path: of a socket
- * @seconds: of patience
- * Return: the result, a new reference; NULL with errno: EAGAIN when it is busy, EACCES,
+ * client_try() - Send a command without arguments; print nothing
+ * @path:    of a socket
+ * @name:    of the command
+ * @seconds: longest wait
+ *
+ * Return: the result, a new reference; NULL with errno: EAGAIN when the VM is busy, EACCES,
  * ECONNREFUSED, ...
  */
 json_t *client_try(const char *path, const char *name, int seconds);
 
 /**
- * client_kill() - End a VM, by force if its process does not answer, or not end in six times the patience
- * Else as client_ask().
+ * client_kill() - End a VM; kill its process if it does not answer or does not end
+ * @vm:  name, or path of a socket
+ * @out: on success the result, a new reference
+ *
+ * The process gets client_patience() seconds to answer and six times that to end.
+ *
+ * Return: EXIT_OK; else another EXIT_*, with one line already printed.
  */
 int client_kill(const char *vm, json_t **out);
 
-/** client_find() - Path of a VM's socket, quietly. Return: false: there is none. */
+/** client_find() - Find a VM's socket; print nothing. Return: false when there is none. */
 bool client_find(const char *vm, char *path, size_t size);
 
 /**
- * client_each() - Every socket in the runtime directories; root's look also into those of the users
- * Return: EXIT_OK; EXIT_FAILED: one could not be read, with one line already printed.
+ * client_each() - Visit every socket in the runtime directories, for root also those of users
+ * @fn:  called for each
+ * @arg: of @fn
+ *
+ * Return: EXIT_OK; EXIT_FAILED when a directory could not be read, with one line already printed.
  */
 int client_each(void (*fn)(void *arg, const char *path, const char *name), void *arg);
 
 /**
- * client_end_process() - SIGKILL for a VM's process that does not answer
- * @fd: connection to it, -1 = it takes none
+ * client_end_process() - Kill a VM's process that does not answer
+ * @fd:   connection to it, -1 = it accepts none
+ * @vm:   for messages
  * @path: of its socket
+ *
  * Return: EXIT_*, with one line already printed.
  */
 int client_end_process(int fd, const char *vm, const char *path);
@@ -78,34 +100,45 @@ int client_end_process(int fd, const char *vm, const char *path);
 struct cli_args;
 
 /**
- * client_change() - Ask for a change of disks or NICs, and say that it was made
- * @args: reference is taken; NULL: JSON cannot carry what was typed
- * @done: "added": behind the disk's or NIC's name
+ * client_change() - Ask for a change of disks or NICs, and print that it was made
+ * @a:       the command line
+ * @command: its name on the control socket
+ * @args:    reference is taken; NULL: what was typed does not fit into JSON
+ * @done:    "added": printed after the disk's or NIC's name
+ *
  * Return: EXIT_*, on failure with one line already printed.
  */
 int client_change(struct cli_args *a, const char *command, json_t *args, const char *done);
 
 /* ---- printing ---- */
 
-/** client_print_done() - The answer of a change. */
+/** client_print_done() - Print the answer of a change. */
 void client_print_done(json_t *o, bool as_json, const char *done);
 
 /**
- * client_show() - A result to standard output: as JSON, or by @print with its control characters
- * escaped.
+ * client_show() - Print a result to standard output
+ * @o:       the result; hostile
+ * @as_json: as JSON
+ * @print:   else called with a copy in which control characters are escaped; NULL = print nothing
  */
 void client_show(json_t *o, bool as_json, void (*print)(json_t *o));
 
-/** client_size() - "16 MiB": bytes for people. Return: @buf. */
+/** client_size() - Write @bytes for people: "16 MiB". Return: @buf. */
 const char *client_size(long long bytes, char *buf, size_t size);
 
-/** client_print_info(), client_print_stats() - A client_show() of the command's answer. */
+/** client_print_info() - Print the answer of "info"; for client_show(). */
 void client_print_info(json_t *o);
+
+/** client_print_stats() - Print the answer of "stats"; for client_show(). */
 void client_print_stats(json_t *o);
 
-/** client_print_list(), client_print_disks(), client_print_nics() - The same of arrays. */
+/** client_print_list() - Print an array of answers of "info", one line per VM. */
 void client_print_list(json_t *all);
+
+/** client_print_disks() - Print the answer of "disk-list"; for client_show(). */
 void client_print_disks(json_t *all);
+
+/** client_print_nics() - Print the answer of "nic-list"; for client_show(). */
 void client_print_nics(json_t *all);
 
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The end of a VM whose process does not answer or does not end: stopped, or stuck.
+ * Kills a VM whose process does not answer or does not end, because it is stopped or stuck.
  *
- * The process is that which listens on the socket: by SO_PEERCRED of a connection; where it takes
- * no more connections, by its socket's inode in /proc. A process id may be given to another process
- * at any time, so it is turned into a pidfd first, and then looked whether the socket is still
+ * We look for the process that listens on the socket: by SO_PEERCRED of a connection, or, if it
+ * accepts no more connections, by its socket's inode in /proc. The kernel may give a process id to
+ * another process at any time. So we first open a pidfd, and then check that the socket is still
  * served.
  */
 #include <ctype.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * `kvmbus list`: every VM is asked at the same time, for one that hangs costs all the patience there
- * is for it. Root asks the sockets of other users, too, who may have as many that hang as they like:
- * the whole has an end, and what has not been asked by then is as good as busy.
+ * `kvmbus list` asks all VMs at the same time, because each one that hangs costs a full timeout.
+ * Root also asks the sockets of other users, who may have any number that hang. So there is a
+ * limit for the whole, and VMs that have not been asked by then are listed as busy.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What VMs say of themselves, for people. */
+/* Prints a VM's answers for people. */
 #include <string.h>
 
 #include "cli/cli.h"

@@ -1,31 +1,77 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The functions of the commands, for their table in cli/cli_table.c. They return EXIT_*. */
+/*
+ * The functions of the commands, for their table in cli/cli_table.c. cli_parse() has checked their
+ * arguments. They return EXIT_*, and have printed one line if that is not EXIT_OK.
+ */
 #ifndef KVMB_CMD_H
 #define KVMB_CMD_H
 
 struct cli_args;
 
+/** cmd_run() - `kvmbus run`: make this process a VM; returns when it has ended. */
 int cmd_run(struct cli_args *a);
+
+/** cmd_list() - `kvmbus list`: the running VMs. */
 int cmd_list(struct cli_args *a);
+
+/** cmd_info() - `kvmbus info VM`. */
 int cmd_info(struct cli_args *a);
+
+/** cmd_stats() - `kvmbus stats VM`; with --watch until it is interrupted. */
 int cmd_stats(struct cli_args *a);
+
+/** cmd_stop() - `kvmbus stop VM`: waits until the guest has shut down. */
 int cmd_stop(struct cli_args *a);
+
+/** cmd_kill() - `kvmbus kill VM`: kills also a process that does not answer. */
 int cmd_kill(struct cli_args *a);
+
+/** cmd_pause() - `kvmbus pause VM`. */
 int cmd_pause(struct cli_args *a);
+
+/** cmd_resume() - `kvmbus resume VM`. */
 int cmd_resume(struct cli_args *a);
+
+/** cmd_console() - `kvmbus console VM`: until Ctrl-] or the end of the VM. */
 int cmd_console(struct cli_args *a);
+
+/** disk_list() - `kvmbus disk VM list`. */
 int disk_list(struct cli_args *a);
+
+/** disk_add() - `kvmbus disk VM add F`. */
 int disk_add(struct cli_args *a);
+
+/** disk_remove() - `kvmbus disk VM remove DISK`: waits until its image is closed. */
 int disk_remove(struct cli_args *a);
+
+/** disk_resize() - `kvmbus disk VM resize DISK [SIZE]`. */
 int disk_resize(struct cli_args *a);
+
+/** disk_eject() - `kvmbus disk VM eject DISK`. */
 int disk_eject(struct cli_args *a);
+
+/** disk_insert() - `kvmbus disk VM insert DISK F`. */
 int disk_insert(struct cli_args *a);
+
+/** disk_limit() - `kvmbus disk VM limit DISK`. */
 int disk_limit(struct cli_args *a);
+
+/** nic_list() - `kvmbus nic VM list`. */
 int nic_list(struct cli_args *a);
+
+/** nic_add() - `kvmbus nic VM add KIND`. */
 int nic_add(struct cli_args *a);
+
+/** nic_remove() - `kvmbus nic VM remove NIC`: waits until the guest has released it. */
 int nic_remove(struct cli_args *a);
+
+/** nic_link() - `kvmbus nic VM link up|down NIC`. */
 int nic_link(struct cli_args *a);
+
+/** nic_mtu() - `kvmbus nic VM mtu NIC N`. */
 int nic_mtu(struct cli_args *a);
+
+/** cmd_help() - `kvmbus help [COMMAND] [ACTION]`. */
 int cmd_help(struct cli_args *a);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `kvmbus run`: options to a configuration; run_vm() then makes this process the VM. */
+/* `kvmbus run`: turns options into a configuration; run_vm() makes this process the VM. */
 #include <cpuid.h>
 #include <ctype.h>
 #include <malloc.h>

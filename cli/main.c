@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The kvmbus command: which of the table's commands it is, and whether what it said arrived. */
+/* The kvmbus command: finds the command in the table, runs it, and checks that output worked. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include "lib/exits.h"
 
 /*
- * Who started us without a standard stream must not find what we print in a file of ours that got
- * its number.
+ * If we were started without a standard stream, a file that we open would get its number, and
+ * receive what we print.
  */
 static void fill_standard_fds(void)
 {

@@ -4,13 +4,13 @@
  *
  * DOC: Theory of operation
  *
- * The host asks, the guest answers by rewriting the request. The channel's interrupt queues a
- * work item, which reads until the ring is empty: each request is copied once, parsed, given to
- * the service, and sent back with the same length and transaction id. What a service does may
- * sleep. Versions are negotiated whenever the host asks, not once.
+ * The host asks, and the guest answers by rewriting the request. The channel's interrupt queues a
+ * work item, which reads until the ring is empty. Each request is copied once, parsed, passed to
+ * the service, and sent back with the same length and transaction id. A service may sleep.
+ * Versions are negotiated each time the host asks.
  *
- * A request that breaks the framing is dropped and counted; the channel lives, since the next
- * request stands on its own.
+ * A malformed request is dropped and counted, and the channel goes on, because the next request
+ * does not depend on it.
  */
 #ifndef KVMB_IC_GUEST_H
 #define KVMB_IC_GUEST_H
@@ -32,13 +32,13 @@ struct kvmb_ic_service { /* const, one per kind */
 	const u32 *versions;	/* versions[num_versions], best first */
 	u32 num_versions;
 	int (*start)(struct kvmb_ic *ic); /* may be NULL */
-	void (*stop)(struct kvmb_ic *ic); /* no request is handled any more; may be NULL */
+	void (*stop)(struct kvmb_ic *ic); /* no request is being handled; may be NULL */
 	/*
 	 * One request: @p is its payload, @size bytes in a private copy that may be rewritten.
 	 * Return: KVMB_IC_STATUS_*, or -EPROTO: too short, no answer is sent.
 	 */
 	s64 (*request)(struct kvmb_ic *ic, u8 *p, u32 size);
-	/* After the answer is out. May be NULL. */
+	/* Called after the answer has been sent. May be NULL. */
 	void (*answered)(struct kvmb_ic *ic);
 };
 

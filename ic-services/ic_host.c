@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Host half of the integration services: what all of them share. */
+/* Host half of the integration services: the part that all of them share. */
 #include "ic-services/ic_host.h"
 
 #include <sys/epoll.h>
@@ -8,7 +8,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
-#define BUDGET 64 /* packets a turn: a guest that sends on and on has not the main thread for itself */
+#define BUDGET 64 /* packets per turn: no guest can monopolise the main thread */
 
 static const char *const state_names[] = { "no guest driver", "negotiating", "ready", "refused" };
 static_assert(ARRAY_SIZE(state_names) == KVMB_IC_NUM_STATES, "one name a state");

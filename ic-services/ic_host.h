@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Host half of every integration service: negotiate, one request at a time, answers.
+ * Host half of every integration service: negotiation, one request at a time, answers.
  *
  * DOC: Theory of operation
  *
- * A service is a channel served on the bus thread. After the open the host sends its
- * version list; the guest's choice starts the service (ready()). From then on the
- * service sends one request at a time and gets the guest's answer (reply()). Guests
- * read one packet per interrupt here, so every packet is signalled, whether the ring was
- * empty or not (docs/protocol.md#7.4).
+ * A service is a channel that is served on the bus thread. When the guest has opened it, we send
+ * our list of versions; the guest's choice starts the service (ready()). From then on the service
+ * sends one request at a time and gets the guest's answer (reply()). Guests read one packet per
+ * interrupt here, so we signal every packet, even if the ring was not empty (docs/protocol.md#7.4).
  */
 #ifndef KVMB_IC_HOST_H
 #define KVMB_IC_HOST_H
@@ -33,7 +32,7 @@ struct kvmb_ic_ops { /* const, one per service */
 
 enum kvmb_ic_state {
 	KVMB_IC_CLOSED,	     /* no guest driver */
-	KVMB_IC_NEGOTIATING, /* our list is out */
+	KVMB_IC_NEGOTIATING, /* our list is sent */
 	KVMB_IC_READY,
 	KVMB_IC_REFUSED,     /* no common version, or the guest broke the protocol */
 	KVMB_IC_NUM_STATES
@@ -46,22 +45,24 @@ struct kvmb_ic { /* embed it; bus thread only */
 	enum kvmb_ic_state state; /* set_state() in ic_host.c */
 	u32 framework, message; /* negotiated */
 	u8 transaction;
-	bool waiting;		/* a request is out */
+	bool waiting;		/* a request is not answered yet */
 };
 
-/** kvmb_ic_init() - Prepare @ic for @ops; nothing is offered yet. */
+/** kvmb_ic_init() - Prepare @ic; @ops must outlive it. Nothing is offered yet. */
 void kvmb_ic_init(struct kvmb_ic *ic, const struct kvmb_ic_ops *ops);
 
-/** kvmb_ic_offer() - Offer the service on @bus. */
+/** kvmb_ic_offer() - Offer the service on @bus. Return: as kvmb_bus_offer(). */
 int kvmb_ic_offer(struct kvmb_ic *ic, struct kvmb_bus *bus);
 
 /**
- * kvmb_ic_request() - Send a request
+ * kvmb_ic_request() - Send a request to the guest
+ * @ic:      the service
  * @payload: payload[len]
- * @reply:   whether reply() is expected; services that answer nothing pass false
+ * @len:     bytes, at most KVMB_IC_PACKET_MAX with the header
+ * @reply:   the guest will answer, and reply() will be called
  *
- * Return: 0; -EAGAIN when the ring is full or an answer is outstanding; -ENOTCONN when
- * the service is not ready.
+ * Return: 0; -EAGAIN when the ring is full or an answer is outstanding; -EPROTO when the guest's
+ * ring is corrupt; -ENOTCONN when the service is not ready. Context: bus thread.
  */
 int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Heartbeat, guest half: give back the sequence number, one higher. */
+/* Heartbeat, guest half: return the sequence number plus one. */
 #include "ic-services/ic_guest.h"
 
 static const u32 versions[] = { KVMB_IC_VERSION(3, 0), KVMB_IC_VERSION(1, 0) };

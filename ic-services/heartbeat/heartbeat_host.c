@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Heartbeat, host half: a sequence number every two seconds, back plus one. */
+/* Heartbeat, host half: sends a number every two seconds; the guest returns it plus one. */
 #include "ic-services/heartbeat/heartbeat_host.h"
 
 #include "lib/util.h"

@@ -17,12 +17,13 @@ struct kvmb_heartbeat { /* bus thread */
 	bool paused;
 };
 
+/** kvmb_heartbeat_init() - Prepare, not offered; @loop is the bus thread's. */
 void kvmb_heartbeat_init(struct kvmb_heartbeat *h, struct kvmb_loop *loop);
 
-/** kvmb_heartbeat_status() - As Hyper-V words it: "ok", "lost-communication", "no-contact", "paused". */
+/** kvmb_heartbeat_status() - "ok", "lost-communication", "no-contact" or "paused". */
 const char *kvmb_heartbeat_status(const struct kvmb_heartbeat *h);
 
-/** kvmb_heartbeat_pause() - A paused guest cannot answer and is not lost. */
+/** kvmb_heartbeat_pause() - Stop or resume: a paused guest cannot answer and is not lost. */
 void kvmb_heartbeat_pause(struct kvmb_heartbeat *h, bool paused);
 
 #endif

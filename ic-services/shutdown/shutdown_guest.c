@@ -2,8 +2,9 @@
 /*
  * Shutdown, guest half: the host asks for power-off, reboot or hibernation, user space does it.
  *
- * The answer goes out first: once the guest is on its way down nobody sends it. Hibernation is asked for by a uevent of
- * the device, EVENT=hibernate, as in-tree; packaging/70-kvmbus-guest.rules hears it.
+ * Answer first: once the guest is going down, nobody would send the answer. As in the in-tree
+ * driver, a uevent EVENT=hibernate of the device asks for hibernation;
+ * packaging/70-kvmbus-guest.rules reacts to it.
  */
 #include <linux/reboot.h>
 #include <linux/slab.h>

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Time sync, guest half: sets the clock when the host says so, else only remembers.
+ * Time sync, guest half: sets the clock when the host says so, and otherwise records samples.
  *
  * DOC: Theory of operation
  *
- * The host tells its time together with what the reference counter showed (4.0), or how long
- * the message took at most (1.0, 3.0). SYNC sets the clock: after boot, after a pause. SAMPLEs
- * are kept for the PTP clock "hyperv", which a time daemon may follow; it answers with the last
- * sample carried forward by the reference counter, and with an error when that is older than
- * ten minutes.
+ * The host sends its time, with the reference counter of that moment (4.0) or an upper bound for
+ * the message's delay (1.0, 3.0). SYNC sets the clock, after boot and after a pause. SAMPLEs feed the
+ * PTP clock "hyperv", which a time daemon may follow: it returns the last sample, extrapolated by
+ * the reference counter, or an error when the sample is older than ten minutes.
  */
 #include <linux/ptp_clock_kernel.h>
 #include <linux/slab.h>

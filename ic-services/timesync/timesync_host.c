@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Time sync, host half: SYNC once after boot and after each resume (the guest steps its
- * clock), then a SAMPLE every five seconds (it only takes note). A SYNC that finds the ring
- * full is made up for.
+ * Time sync, host half. After boot and after each resume we send SYNC, and the guest steps its
+ * clock; then we send a SAMPLE every five seconds, which it only records. If the ring is full, a
+ * SYNC is sent later.
  */
 #include "ic-services/timesync/timesync_host.h"
 

@@ -16,12 +16,15 @@ struct kvmb_timesync { /* bus thread */
 	bool owed; /* a SYNC found no room in the ring */
 };
 
+/** kvmb_timesync_init() - Prepare, not offered; @loop is the bus thread's, @vmm has the counter. */
 void kvmb_timesync_init(struct kvmb_timesync *t, struct kvmb_loop *loop, struct kvmb_vmm *vmm);
 
 /**
  * kvmb_timesync_pause() - Stop or resume
+ * @t:      the service
+ * @paused: the VM is paused
  *
- * On resume the guest is told to step its clock: it has not seen the pause.
+ * On resume the guest is told to step its clock, because it has not noticed the pause.
  */
 void kvmb_timesync_pause(struct kvmb_timesync *t, bool paused);
 
