@@ -28,7 +28,7 @@ json_t *disks_list(struct vm *vm)
 				caches[d->cache], "on_error", errors[d->on_error], "serial", d->serial, "block",
 				d->block, "iops", (json_int_t)d->throttle.iops, "bps",
 				(json_int_t)d->throttle.bps, "health", kvmb_disk_health(d), "restarts",
-				d->ops ? (int)d->ops->restarts(d) : 0));
+				(int)d->ops->restarts(d)));
 		json_array_append_new(a, o);
 	}
 	return a;

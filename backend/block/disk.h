@@ -99,7 +99,7 @@ struct kvmb_disk_ops {
 
 struct kvmb_disk {
 	int fd;		 /* raw: for the workers' io_urings; else -1 */
-	const struct kvmb_disk_ops *ops; /* NULL when raw */
+	const struct kvmb_disk_ops *ops;
 	void *priv;	 /* of the ops */
 	int lock_fd;	 /* not raw: holds our lock on the image, -1 = a URI */
 	bool read_only;
@@ -151,6 +151,12 @@ void kvmb_disk_close(struct kvmb_disk *d);
  * Return: 0 or -errno. Context: as kvmb_disk_open().
  */
 int kvmb_disk_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t why_size);
+
+/** kvmb_disk_is_raw() - Do workers read and write its descriptor? Else requests are handed to it. */
+static inline bool kvmb_disk_is_raw(const struct kvmb_disk *d)
+{
+	return d->fd >= 0;
+}
 
 static inline u64 kvmb_disk_blocks(const struct kvmb_disk *d)
 {

@@ -256,7 +256,6 @@ static void nbd_disk_close(struct kvmb_disk *d)
 	pthread_cond_destroy(&n->cond);
 	free(n);
 	d->priv = NULL;
-	d->ops = NULL;
 }
 
 static const struct kvmb_disk_ops nbd_ops = {

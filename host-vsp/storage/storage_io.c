@@ -307,7 +307,7 @@ void stor_cancel_at_disks(struct stor_chan *sc, u64 luns)
 
 void stor_issue(struct stor_chan *sc, struct stor_req *r)
 {
-	if (r->disk->ops)
+	if (!kvmb_disk_is_raw(r->disk))
 		submit_to_disk(sc, r);
 	else if (write_on_the_spot(sc, r))
 		write_now(sc, r);
@@ -387,7 +387,7 @@ static void go_on(struct stor_chan *sc, struct stor_req *r)
 {
 	if (stor_leaving(sc, r->lun))
 		io_failed(sc, r, -ECANCELED);
-	else if (r->disk->ops)
+	else if (!kvmb_disk_is_raw(r->disk))
 		submit_to_disk(sc, r);
 	else
 		make_ready(sc, r);
@@ -420,8 +420,8 @@ static void zeroed(struct stor_chan *sc, struct stor_req *r)
 	e->lba += bytes / r->disk->block;
 	e->blocks -= bytes / r->disk->block;
 	if (!e->blocks && ++r->extent == r->num_extents) {
-		/* a disk with operations was told to keep each piece; a file is synced once */
-		if (!r->fua || r->disk->ops) {
+		/* a disk that is handed requests was told to keep each piece; a file is synced once */
+		if (!r->fua || !kvmb_disk_is_raw(r->disk)) {
 			finish(sc, r, false);
 			return;
 		}

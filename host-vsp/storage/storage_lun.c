@@ -437,7 +437,7 @@ void kvmb_storage_retry(struct kvmb_storage *s)
 	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
 		l = stor_lun(s, i);
 		d = l ? l->unit.disk : NULL;
-		if (d && d->ops && d->ops->retry)
+		if (d)
 			d->ops->retry(d);
 	}
 	__atomic_fetch_add(&s->retry_gen, 1, __ATOMIC_RELEASE);

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "backend/block/disk_raw.h"
 #include "lib/util.h"
 #include "tests/harness/storage_guest.h"
 
@@ -383,6 +384,7 @@ static struct kvmb_disk *pipe_disk(int fd)
 {
 	struct kvmb_disk *d = calloc(1, sizeof(*d));
 
+	d->ops = &kvmb_disk_raw_ops;
 	d->fd = fd;
 	d->lock_fd = -1;
 	d->block = 512;
