@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A VM's parts: made one after the other, connected, and taken apart. */
+/* A VM's parts: build them one after the other, connect them, take them apart. */
 #include "vmm/build.h"
 
 #include "lib/log.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What `kvmbus run` was asked for. Immutable once the VM is made. */
+/* The configuration of a VM, from the options of `kvmbus run`. Immutable once it is built. */
 #ifndef KVMB_CONFIG_H
 #define KVMB_CONFIG_H
 
@@ -25,10 +25,10 @@ struct nic_config {
 	u8 mac[6];
 	bool has_mac;
 	bool mac_spoof;
-	u32 queues;	    /* 0 = one a CPU, if the interface has them */
+	u32 queues;	    /* 0 = one per CPU, if the interface has them */
 	u32 mtu;	    /* 0 = the interface's; user and none: 1500 */
 	u16 vlan;	    /* 0 = none */
-	u64 rate;	    /* bytes a second, 0 = no limit */
+	u64 rate;	    /* bytes per second, 0 = no limit */
 	const char *forwards[KVMB_MAX_FORWARDS]; /* forwards[num_forwards], of user */
 	u32 num_forwards;
 };

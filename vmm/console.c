@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The serial port's far end: the reasons are in the header. */
+/* The far end of the serial port; theory of operation: console.h. */
 #include "vmm/console.h"
 
 #include <fcntl.h>

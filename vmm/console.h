@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The serial port's far end: standard output, a file, a socket; and news of it for who has
- * asked the control socket for the console.
+ * The far end of the serial port: standard output, a file or a socket, and clients of the control
+ * socket that have asked for the console.
  *
  * DOC: Theory of operation
  *
- * A guest writes byte by byte, each an exit. The first byte after a silence wakes the main
- * thread, which waits a moment (OUTPUT_MS) and then passes on all that has come: one wake-up
- * and one write for many bytes instead of for each.
+ * A guest writes byte by byte, and each byte is an exit. The first byte after a silence wakes the
+ * main thread, which waits OUTPUT_MS and then passes on everything that has arrived: one wake-up
+ * and one write for many bytes.
  *
- * Nobody waits for a reader: one that is slow finds its output later, the last SERIAL_BACKLOG
- * bytes of it. A file is written by a thread of its own (sink.h).
+ * We never wait for a reader. A slow reader gets its output later, but only the last
+ * SERIAL_BACKLOG bytes. A file is written by its own thread (sink.h).
  *
- * Input that the port's FIFO has no room for stays with us, and then with the sender, until
- * the guest has read.
+ * Input that does not fit into the port's FIFO stays in our buffer, and then with the sender,
+ * until the guest has read.
  */
 #ifndef KVMB_CONSOLE_H
 #define KVMB_CONSOLE_H
@@ -29,36 +29,46 @@ struct console_watcher {
 };
 
 /**
- * console_create() - Open what --serial names
- * @w:   told with @arg
- * @why: why[size], on failure one phrase for the user
- * Return: the console; NULL on failure.
+ * console_create() - Open the target of --serial
+ * @vm:   its configuration names the target
+ * @w:    called with @arg
+ * @arg:  of @w
+ * @why:  why[size], on failure one phrase for the user
+ * @size: bytes
+ *
+ * Return: the console; NULL on failure. Context: main thread.
  */
-struct console *console_create(struct vm *vm, const struct console_watcher *w, void *arg, char *why, size_t size);
+struct console *console_create(struct vm *vm, const struct console_watcher *w, void *arg,
+			       char *why, size_t size);
+
+/** console_destroy() - Write the remaining output, for a limited time, and close. NULL is fine. */
 void console_destroy(struct console *c);
 
-/** console_start() - The VM begins: what an earlier one has left in the file goes, a terminal becomes raw. */
+/** console_start() - The VM starts: empty the file, make a terminal raw. Main thread. */
 void console_start(struct console *c);
 
-/** console_restore_tty() - Standard input as it was before console_start(), if it was changed. Any thread. */
+/** console_restore_tty() - Undo what console_start() did to standard input. Any thread. */
 void console_restore_tty(void);
 
-/** console_flush() - Pass on all output now. Main thread. */
+/** console_flush() - Pass on all pending output now. Main thread. */
 void console_flush(struct console *c);
 
 /**
- * console_pass() - Write output from a position on to somebody
- * @fd:     a socket, or what does not block
- * @cursor: serial_read()'s; moved behind what was written
- * Return: true when there is more and @fd is full. What cannot be written for another reason is
- * left. Main thread.
+ * console_pass() - Write output to a descriptor, from a position on
+ * @vm:     has the serial port
+ * @fd:     a socket, or another descriptor that does not block
+ * @cursor: as for serial_read(); moved past the bytes written
+ *
+ * After an error other than a full @fd nothing more is written.
+ *
+ * Return: true when there is more output and @fd is full. Context: main thread.
  */
 bool console_pass(struct vm *vm, int fd, u64 *cursor);
 
-/** console_output() - New output is there; serial_ops.output. Any thread. */
+/** console_output() - serial_ops.output: there is new output. Any thread. */
 void console_output(void *console);
 
-/** console_room() - The guest has read its input; serial_ops.room. Any thread. */
+/** console_room() - serial_ops.room: the guest has read its input. Any thread. */
 void console_room(void *console);
 
 #endif

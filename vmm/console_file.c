@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The file of --serial file=: the rules are in the header. */
+/* The file of --serial file=; the rules are in console_file.h. */
 #include "vmm/console_file.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The file of --serial file=: what it may be. Used by console.c only. */
+/* The file of --serial file=: which files are allowed. Private to console.c. */
 #ifndef KVMB_CONSOLE_FILE_H
 #define KVMB_CONSOLE_FILE_H
 
@@ -8,14 +8,16 @@
 struct vm_config;
 
 /**
- * console_open_file() - Open or make the file of --serial file=, without a change to what is in it
- * @why: why[size], on failure one phrase for the user
+ * console_open_file() - Open or create the file of --serial file=, without changing its content
+ * @cfg:  names the file, and the other files of the VM
+ * @why:  why[size], on failure one phrase for the user
+ * @size: bytes
  *
- * A new one is mode 0600: a console shows passwords. A regular file must be named itself and not by a
- * symbolic link, be no kernel, initrd or image of this VM, and not be locked; it is locked then, which
- * also keeps a disk that is added later from being this file. Pipes and terminals do not block.
+ * A new file has mode 0600, because a console shows passwords. A regular file must not be named by
+ * a symbolic link, must not be a kernel, initrd or image of this VM, and must not be locked. We
+ * lock it, so that no disk that is added later can be this file. Pipes and terminals do not block.
  *
- * Return: a descriptor, -1 on failure.
+ * Return: a descriptor; -1 on failure. Context: main thread.
  */
 int console_open_file(const struct vm_config *cfg, char *why, size_t size);
 

@@ -4,15 +4,15 @@
  *
  * DOC: Protocol
  *
- * One JSON object a line, shaped like QMP but not claiming to be it:
+ * One JSON object per line, similar to QMP but not compatible with it:
  *   {"execute": "info"}                       -> {"return": {...}}
  *   {"execute": "stop", "arguments": {...}}   -> {"return": {...}} when it has happened
  *   {"execute": "console"}                    -> {"return": {}}, then raw bytes both ways
- * Commands are served in their order: the next one when its predecessor has been answered. A client that
- * closes its sending half gets the answers to what it has asked.
+ * Commands are served in order: the next one when the previous one has been answered. A client
+ * that closes its sending half still gets all answers.
  * Errors: {"error": {"class": "state|failed|timeout|usage", "desc": "..."}}.
  *
- * The socket is mode 0600: who may connect owns the VM.
+ * The socket has mode 0600, because whoever may connect controls the VM.
  */
 #include "vmm/ctl.h"
 

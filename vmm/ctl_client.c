@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A client of the control socket: the reasons are in the header. */
+/* A client of the control socket; theory of operation: ctl_client.h. */
 #include "vmm/ctl_client.h"
 
 #include <sys/epoll.h>

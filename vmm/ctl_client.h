@@ -4,12 +4,13 @@
  *
  * DOC: Theory of operation
  *
- * Commands are served in their order, one at a time: the next when its predecessor has been
- * answered and the answer is out. Nothing here waits for a client; what its socket does not take
- * stays in @out, and what it sends meanwhile stays in @line and then in the socket.
+ * Commands are served one at a time and in order: the next one when the previous one has been
+ * answered and its answer is sent. We never wait for a client: output that its socket does not
+ * take stays in @out, and input that arrives meanwhile stays in @line and then in the socket.
  *
- * A console begins as a command. From its answer on @line holds what was typed and the guest has
- * not taken, and the client is not watched while that is full: its end would be reported for ever.
+ * A console starts as a command. After the command's answer, @line holds typed bytes that the guest
+ * has not taken. While @line is full the client is not watched, because epoll would report its end
+ * again and again.
  */
 #ifndef KVMB_CTL_CLIENT_H
 #define KVMB_CTL_CLIENT_H
@@ -21,13 +22,15 @@
 #define CTL_LINE_MAX 16384u /* bytes */
 
 /*
- * COMMANDS: takes the next line; a command is answered at once or leads to one of the others.
- * WAITING: a change of disks or NICs is under way; its reply leads back.
- * STOPPING, REBOOTING: the guest was asked to power off or to restart, or the VM was killed. What
- * happens to the VM, or the timer, leads back; a reset is what REBOOTING wanted and STOPPING did not.
- * CONSOLE: raw bytes both ways until it hangs up. GONE: it did, and the guest has not taken all that
- * was typed; there is no watch, and it is dropped when the guest has.
- * In each of them a client that hangs up is dropped, but for CONSOLE with something typed.
+ * COMMANDS: takes the next line. A command is answered at once or leads to another state.
+ * WAITING: a change of disks or NICs is under way; its reply leads back to COMMANDS.
+ * STOPPING, REBOOTING: the guest was asked to power off or restart, or the VM was killed. An event
+ *   of the VM, or the timer, leads back to COMMANDS. A reset means success for REBOOTING and
+ *   failure for STOPPING.
+ * CONSOLE: raw bytes in both directions until the client hangs up.
+ * GONE: it has hung up, but the guest has not taken all typed bytes. There is no watch; the client
+ *   is dropped when the guest has taken them.
+ * In any state a client that hangs up is dropped, except in CONSOLE with typed bytes left.
  */
 enum ctl_client_state {
 	CLIENT_COMMANDS,
@@ -56,13 +59,13 @@ struct ctl_client { /* main thread */
 	struct kvmb_watch *watch; /* NULL: a console whose guest does not read */
 	enum ctl_client_state state; /* ctl_client_to() */
 	struct kvmb_timer timer; /* of a stop */
-	struct kvmb_work lines;	 /* an answer has been given: there may be a next command */
+	struct kvmb_work lines;	 /* answered: look for the next command */
 	struct ctl_pending *pending; /* WAITING: the reply's argument */
-	char *out;		 /* out[out_off..out_len): of an answer, found no room yet; NULL: nothing waits */
+	char *out;		 /* out[out_off..out_len): of an answer, not sent yet; or NULL */
 	size_t out_off, out_len;
 	u64 cursor;		 /* CONSOLE: what it has seen of the output */
 	bool blocked;		 /* CONSOLE: there is more, and its socket is full */
-	bool half_closed;	 /* it asks no more, and still listens */
+	bool half_closed;	 /* it sends no more commands, but still reads */
 	size_t len;
 	char line[CTL_LINE_MAX]; /* line[len] */
 };
@@ -73,26 +76,28 @@ void ctl_client_add(struct ctl_clients *all, int fd);
 /** ctl_client_drop() - Hang up, and free it. */
 void ctl_client_drop(struct ctl_client *c);
 
-/** ctl_client_to() - The one writer of a client's state */
+/** ctl_client_to() - Change a client's state; the only function that writes it. */
 void ctl_client_to(struct ctl_client *c, enum ctl_client_state to);
 
-/** ctl_client_stop() - @to STOPPING or REBOOTING, for @ms at most: then it is told that the guest did not. */
+/** ctl_client_stop() - Enter STOPPING or REBOOTING; after @ms answer that the guest did not. */
 void ctl_client_stop(struct ctl_client *c, enum ctl_client_state to, u64 ms);
 
-/** ctl_client_return(), ctl_client_error() - The answer to the command at hand; takes the reference. */
+/** ctl_client_return() - Answer the current command; takes the reference to @value. */
 void ctl_client_return(struct ctl_client *c, json_t *value);
+
+/** ctl_client_error() - Answer the current command: @class and one sentence for the user. */
 void ctl_client_error(struct ctl_client *c, const char *class, const char *desc);
 
-/** ctl_client_reply() - WAITING: where the answer of a change goes, whether the client is still there or not. */
+/** ctl_client_reply() - Enter WAITING. Return: where the answer goes, even if the client leaves. */
 struct ctl_reply ctl_client_reply(struct ctl_client *c);
 
-/** ctl_client_done() - The command that was waited for has been answered: the next may come. */
+/** ctl_client_done() - A deferred command has completed: accept the next one. */
 void ctl_client_done(struct ctl_client *c);
 
-/** ctl_client_console() - From here on it has the console; its answer has been given. */
+/** ctl_client_console() - Give the client the console; the command has been answered. */
 void ctl_client_console(struct ctl_client *c);
 
-/** ctl_client_output() - Show a console new serial output. */
+/** ctl_client_output() - Send new serial output to a client with the console. */
 void ctl_client_output(struct ctl_client *c);
 
 /** ctl_client_room() - The guest takes input again. May drop @c. */

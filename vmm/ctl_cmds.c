@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The commands of the control socket. What they take and answer: docs/json.md. */
+/* The commands of the control socket; docs/json.md describes their answers. */
 #include "vmm/ctl_cmds.h"
 
 #include "lib/util.h"

@@ -6,8 +6,12 @@
 #include "vmm/ctl_client.h"
 
 /**
- * ctl_run_line() - For ctl_clients.run_line: serve line[len]
- * Context: main thread. Trust: whoever may connect owns the VM, and may still send anything.
+ * ctl_run_line() - ctl_clients.run_line: serve one command
+ * @c:    in state COMMANDS
+ * @line: line[len], without the newline
+ * @len:  bytes
+ *
+ * Context: main thread. Trust: whoever may connect controls the VM, but @line may be anything.
  */
 void ctl_run_line(struct ctl_client *c, const char *line, size_t len);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a VM tells of its disks, as JSON. Field names: docs/json.md. */
+/* A VM's disks as JSON; docs/json.md describes the fields. */
 #include "vmm/disk_info.h"
 
 #include "vmm/disks_priv.h"

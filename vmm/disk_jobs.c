@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Work on disks that takes its time: the reasons are in the header. */
+/* Slow work on disks; theory of operation: disk_jobs.h. */
 #include "vmm/disk_jobs.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What disks.c keeps of a VM's disks; disk_info.c looks at the units. */
+/* Private to disks.c and disk_info.c: what the VM remembers about its disks. */
 #ifndef KVMB_DISKS_PRIV_H
 #define KVMB_DISKS_PRIV_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Signals while the loop does not run: the reasons are in the header. */
+/* Signals while the loop does not run; theory of operation: guard.h. */
 #include "vmm/guard.h"
 
 #include <poll.h>

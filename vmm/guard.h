@@ -4,10 +4,11 @@
  *
  * DOC: Theory of operation
  *
- * A VM is built and taken apart by plain calls that may wait: for a file on a server that is gone,
- * for a storage daemon. The signals that end a VM are blocked in all threads and come through a
- * descriptor, which nobody reads meanwhile. The guard is a thread that does: a signal then ends the
- * process at once. There is nothing to ask: either no guest has run yet, or it has ended.
+ * Building a VM and taking it apart are plain calls that may wait, for a file on a dead server or
+ * for a storage daemon. The signals that end a VM are blocked in all threads and arrive through a
+ * descriptor, which the loop does not read during that time. The guard is a thread that reads it:
+ * a signal then ends the process at once. No guest has to be asked, because none has run yet or it
+ * has already ended.
  */
 #ifndef KVMB_GUARD_H
 #define KVMB_GUARD_H
@@ -17,15 +18,17 @@
 struct guard {
 	const char *name; /* of the VM */
 	int sig_fd;	  /* a signalfd, borrowed */
-	int stop_fd;	  /* an eventfd: the thread is to end */
+	int stop_fd;	  /* an eventfd that ends the thread */
 	pthread_t thread;
 };
 
 /**
- * guard_start() - From now on a signal ends the process, with EXIT_KILLED
+ * guard_start() - Let a signal end the process from now on, with EXIT_KILLED
+ * @g:      uninitialised
  * @name:   of the VM
  * @sig_fd: a signalfd
- * Return: 0, or -errno.
+ *
+ * Return: 0 or -errno. Context: main thread.
  */
 int guard_start(struct guard *g, const char *name, int sig_fd);
 
@@ -33,8 +36,10 @@ int guard_start(struct guard *g, const char *name, int sig_fd);
 void guard_stop(struct guard *g);
 
 /**
- * guard_end_process() - A signal that ends the process on the spot; does not return
- * @sig: for the message
+ * guard_end_process() - End the process at once because of a signal; does not return
+ * @name: of the VM
+ * @sig:  for the message
+ *
  * Context: any thread.
  */
 void guard_end_process(const char *name, int sig) __attribute__((noreturn));

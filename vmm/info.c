@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The VM's state and counters as JSON. Field names: docs/json.md. */
+/* The VM's state and counters as JSON; docs/json.md describes the fields. */
 #include "vmm/info.h"
 
 #include <unistd.h>

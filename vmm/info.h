@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a VM tells about itself, as JSON. Field names are stable: docs/json.md. */
+/* A VM's state and counters as JSON. The names of fields are stable: docs/json.md. */
 #ifndef KVMB_INFO_H
 #define KVMB_INFO_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Text of the host's as JSON, which is UTF-8. */
+/* Strings from the host as JSON, which is UTF-8. */
 #include "vmm/json_text.h"
 
 #include <string.h>

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Text of the host's as JSON. */
+/* Strings from the host as JSON. */
 #ifndef KVMB_JSON_TEXT_H
 #define KVMB_JSON_TEXT_H
 
 #include <jansson.h>
 
 /**
- * json_text() - A string of the host's, a file name or a message with one, which need not be UTF-8
- * Return: new reference; what JSON cannot hold has become question marks.
+ * json_text() - A host string that may not be UTF-8, such as a file name, as JSON
+ *
+ * Return: a new reference; if @s is not UTF-8, its non-ASCII bytes are question marks.
  */
 json_t *json_text(const char *s);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The VM's NICs: those it starts with, and those that come, go and change while it runs. */
+/* The VM's NICs: those that it starts with, and those that are added, removed or changed later. */
 #ifndef KVMB_NICS_H
 #define KVMB_NICS_H
 
@@ -8,24 +8,37 @@
 #include "vmm/reply.h"
 #include "vmm/vm.h"
 
-/** nics_create() - Open and offer what the configuration names; says what went wrong. */
+/**
+ * nics_create() - Open and offer the NICs of the configuration
+ *
+ * Return: 0, or -errno with one line logged. Context: main thread, before the VM runs.
+ */
 int nics_create(struct vm *vm);
 
-/** nics_destroy() - After the bus: nothing uses them any more. */
+/** nics_destroy() - Free them. Context: main thread, after the bus. */
 void nics_destroy(struct vm *vm);
 
-/** nics_list() - For info and list. */
+/** nics_list() - The VM's NICs, for info and list. Return: a new reference. Main thread. */
 json_t *nics_list(struct vm *vm);
+
+/** nics_stats() - Their counters, for stats. Return: a new reference. Main thread. */
 json_t *nics_stats(struct vm *vm);
 
 /*
- * Changes. @nic names one: "net0" or "0", or its address. A removal is answered when the guest
- * has let go; a NIC of kind user when its passt is ready or has failed. Main thread: passt ends
- * with the thread that started it.
+ * Changes, on the main thread. @nic names a NIC: "net0" or "0", or its MAC address. The answer
+ * comes exactly once, perhaps before the function returns.
  */
+
+/** nics_add() - Add a NIC; for kind user answered when passt is ready. @spec as for opt_nic(). */
 void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply);
+
+/** nics_remove() - Remove a NIC; answered when the guest has released it. */
 void nics_remove(struct vm *vm, const char *nic, struct ctl_reply reply);
+
+/** nics_link() - Set the link up or down. */
 void nics_link(struct vm *vm, const char *nic, bool up, struct ctl_reply reply);
+
+/** nics_mtu() - Set the largest MTU; the guest sees it when it next starts the NIC. */
 void nics_mtu(struct vm *vm, const char *nic, u32 mtu, struct ctl_reply reply);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Values of the command line: numbers, sizes, words, and what is wrong with them. */
+/* Values on the command line: numbers, sizes, words, and messages about wrong ones. */
 #include "vmm/opt.h"
 
 #include <ctype.h>

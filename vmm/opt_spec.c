@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values with commas in them: disks, NICs, memory. Their tables, and from words to a configuration.
+ * Values with comma options (disks, NICs, memory): their tables, and parsing into a configuration.
  */
 #include <ctype.h>
 #include <limits.h>

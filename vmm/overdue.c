@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Saying where a VM hangs: the reasons are in the header. */
+/* Logging where a VM hangs; theory of operation: overdue.h. */
 #include "vmm/overdue.h"
 
 #include <dirent.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where the answer to a change goes. */
+/* The answer to a change. */
 #include "vmm/reply.h"
 
 #include <stdarg.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where the answer to a change goes. It comes exactly once, from within the call or later. Main thread. */
+/* Where the answer to a change goes. It comes exactly once, perhaps during the call. Main thread. */
 #ifndef KVMB_REPLY_H
 #define KVMB_REPLY_H
 
 #include <jansson.h>
 
 struct ctl_reply {
-	/* @result is a new reference, or NULL with @class ("state", "failed", "usage") and @why. NULL: nobody waits. */
+	/* @result: a new reference; or NULL, with @class and @why. NULL = nobody waits. */
 	void (*fn)(void *arg, json_t *result, const char *class, const char *why);
 	void *arg;
 };
@@ -15,10 +15,12 @@ struct ctl_reply {
 void reply_result(struct ctl_reply to, json_t *result);
 
 /**
- * reply_refused() - It was not
- * @class: "state": not now; "failed"; "usage": never like this
+ * reply_refused() - The change was not made
+ * @to:    where the answer goes
+ * @class: "state": not in this state; "failed"; "usage": the request makes no sense
  * @fmt:   one phrase for the user
  */
-void reply_refused(struct ctl_reply to, const char *class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void reply_refused(struct ctl_reply to, const char *class, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

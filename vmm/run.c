@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* This process as a VM: signals, descriptors, the loop, the exit status. */
+/* Running a VM in this process: signals, descriptors, the loop, the exit status. */
 #include "vmm/run.h"
 
 #include <signal.h>

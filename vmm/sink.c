@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Serial output into a file: the reasons are in the header. */
+/* Serial output to a file; theory of operation: sink.h. */
 #include "vmm/sink.h"
 
 #include <pthread.h>

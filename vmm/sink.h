@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Serial output into a file, by a thread of its own.
+ * Writes serial output to a file, on its own thread.
  *
  * DOC: Theory of operation
  *
- * A file is always ready for epoll, and yet a write to it may take for ever: its server is gone, its
- * disk is stuck. So a thread writes, and is told when there is output. What it has not fetched waits
- * in the serial port's own backlog, which drops the oldest. Nothing else is buffered.
+ * epoll always reports a file as ready, but a write may still take forever, because its server is
+ * gone or its disk hangs. So a thread writes, and is woken when there is output. Output that it has
+ * not fetched stays in the serial port's backlog, which drops the oldest bytes. There is no other
+ * buffer.
  *
  * A guest must not fill the host's disk: when the file has reached its limit, its older half is
- * taken out of it, and a line says so.
+ * removed, and a line in the file says so.
  *
- * A thread that hangs when the VM ends is left behind. It owns the sink then, touches nothing of the
- * VM's any more, and goes with the process.
+ * If the thread hangs when the VM ends, it is left behind. Then it owns the sink, touches nothing
+ * of the VM, and ends with the process.
  */
 #ifndef KVMB_SINK_H
 #define KVMB_SINK_H
@@ -27,10 +28,12 @@ struct sink;
 #define SINK_LIMIT (64u << 20)
 
 /**
- * sink_create() - Start writing all output from the first byte on
- * @fd:    a file, written at its end; the sink closes it
- * @limit: bytes the file may have, 0 = any number; the file must be readable, too
- * Return: the sink; NULL when there is no thread to be had, and @fd is closed.
+ * sink_create() - Start writing all output, from the first byte on
+ * @serial: the port
+ * @fd:     a file, written at its end; owned by the sink
+ * @limit:  most bytes of the file, which must then be readable too; 0 = no limit
+ *
+ * Return: the sink; NULL when no thread could be made, and @fd is closed.
  */
 struct sink *sink_create(struct serial *serial, int fd, u64 limit);
 
@@ -38,9 +41,11 @@ struct sink *sink_create(struct serial *serial, int fd, u64 limit);
 void sink_wake(struct sink *s);
 
 /**
- * sink_destroy() - Write what there is, and end
- * @ms: how long that may take
- * Return: false when it took longer: the rest is lost.
+ * sink_destroy() - Write the remaining output and end the thread
+ * @s:  the sink
+ * @ms: longest wait
+ *
+ * Return: false when it would take longer: the rest is lost.
  */
 bool sink_destroy(struct sink *s, u32 ms);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Signals that ask for the VM's end: the rules are in the header. */
+/* Signals that end a VM; theory of operation: term.h. */
 #include "vmm/term.h"
 
 #include <signal.h>

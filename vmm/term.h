@@ -4,15 +4,15 @@
  *
  * DOC: Theory of operation
  *
- * The first signal asks the guest to shut down, as `kvmbus stop` does, and gives it a limit. A
- * second one, or the limit, kills the VM, and so does the first when there is nobody to ask: no
- * shutdown service in the guest, a VM that is paused or being reset, or --on-term=kill. A third
- * one, when the VM is to end but does not, ends the process.
+ * The first signal asks the guest to shut down, as `kvmbus stop` does, and starts a time limit. A
+ * second signal, or the limit, kills the VM. The first signal kills it at once if no guest can be
+ * asked (no shutdown service, paused, being reset) or with --on-term=kill. If the VM does not end
+ * after that, another signal ends the process.
  *
- * SIGHUP only ever asks: a terminal that closes may send it twice, once by the kernel and once by
- * the shell.
+ * SIGHUP only ever asks, because a closing terminal may send it twice, once from the kernel and
+ * once from the shell.
  *
- * A guest that reboots instead of powering off is done as well: it is not started again.
+ * If the guest reboots instead of powering off, it is not started again.
  */
 #ifndef KVMB_TERM_H
 #define KVMB_TERM_H
@@ -25,10 +25,10 @@
 struct vm;
 
 /*
- * QUIET: no signal so far; the first moves on to ASKED or KILLED. ASKED: the guest has its limit
- * (the timer runs); a reset ends the VM (vm->no_reboot). A signal or the limit moves on to KILLED, the guest's
- * power-off ends the VM in this state. KILLED: vm_kill() was called, or the VM was ending
- * already; for good.
+ * QUIET: no signal so far. Operations: the first signal -> ASKED or KILLED.
+ * ASKED: the time limit runs, and a reset ends the VM (vm->no_reboot). Operations: another
+ *   signal, or the limit -> KILLED; when the guest powers off, the VM ends in this state.
+ * KILLED: vm_kill() was called, or the VM was ending already. This is final.
  */
 enum term_state { TERM_QUIET, TERM_ASKED, TERM_KILLED, TERM_NUM_STATES };
 
@@ -39,20 +39,23 @@ struct term { /* main thread */
 	struct kvmb_timer limit;
 };
 
-/** term_create() - No signal so far. Never NULL. Context: main thread. */
+/** term_create() - Start in QUIET. Return: never NULL. Context: main thread. */
 struct term *term_create(struct vm *vm);
 
-/** term_destroy() - The limit does not fire any more. Context: main thread. */
+/** term_destroy() - Cancel the limit and free @t. Context: main thread. */
 void term_destroy(struct term *t);
 
 /**
- * term_signal() - A signal asks for the VM's end
+ * term_signal() - Serve a signal
+ * @t:   of the VM
  * @sig: SIGTERM, SIGINT or SIGHUP
- * Return: false when the VM was to end already and the process may end without further ado.
+ *
+ * Return: false when the VM should have ended already: the process may end at once. Context: main
+ * thread.
  */
 bool term_signal(struct term *t, int sig);
 
-/** term_refused() - The guest answered that it does not shut down; @status: KVMB_IC_STATUS_* */
+/** term_refused() - The guest refuses to shut down, with KVMB_IC_STATUS_* @status. Main thread. */
 void term_refused(struct term *t, u32 status);
 
 #endif

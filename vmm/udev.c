@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What udev says of block devices. Where no udevd runs (containers, small systems) the
- * kernel's own events are listened to; for coming and going they say the same.
+ * Events of block devices from udev. Where no udevd runs (containers, small systems), we listen to
+ * the kernel's own events, which report devices that come and go in the same way.
  *
  * Source: libudev(3), udev_monitor_new_from_netlink(3).
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Block devices of the host that vanish or change their size. */
+/* Events of the host's block devices: one has vanished, or may have a new size. */
 #ifndef KVMB_UDEV_H
 #define KVMB_UDEV_H
 
@@ -14,10 +14,13 @@ struct udev_events { /* main thread */
 };
 
 /**
- * udev_watch_create() - Begin to listen
+ * udev_watch_create() - Start listening
+ * @loop:   of the main thread
  * @who:    for log lines
  * @events: called with @arg
- * Return: never NULL; without udev, which is logged, nothing is heard. Context: main thread.
+ * @arg:    of @events
+ *
+ * Return: never NULL. Without udev, which is logged, no events come. Context: main thread.
  */
 struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who, const struct udev_events *events,
 				     void *arg);

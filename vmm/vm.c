@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The life of a VM: start, pause, resume, reset, end. Its parts are made in build.c. */
+/* The life of a VM: start, pause, resume, reset, end. build.c makes its parts. */
 #include "vmm/vm.h"
 
 #include "lib/log.h"

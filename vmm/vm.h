@@ -4,16 +4,14 @@
  *
  * DOC: Theory of operation
  *
- * One process is one VM. The main thread runs the event loop: bus, integration
- * services, control socket, serial input. Each vCPU has a thread in KVM_RUN (machine.h); each
- * open storage or network channel has a worker. What a vCPU's thread asks for is posted to the
- * main thread.
+ * One process is one VM. The main thread runs the event loop: bus, integration services, control
+ * socket, serial input. Each vCPU has a thread in KVM_RUN (machine.h), and each open storage or
+ * network channel has a worker. Requests from a vCPU's thread are posted to the main thread.
  *
- * build.c makes the parts and takes them apart. vm.c moves the VM through its states, as the
- * table there says; set_state() is the only writer. It knows the machine, the bus and the
- * integration services; whoever else wants to know what happens to the VM is told through
- * struct vm_listener, so that control socket, console and disks may call the VM and not the
- * other way round.
+ * build.c builds the parts and takes them apart. vm.c moves the VM through its states; it has the
+ * table of moves, and set_state() is the only writer. vm.c knows the machine, the bus and the
+ * integration services. Other parts learn about events of the VM through struct vm_listener, so
+ * that control socket, console and disks call the VM and not the other way round.
  */
 #ifndef KVMB_VM_H
 #define KVMB_VM_H
@@ -28,10 +26,11 @@
 #include "vmm/overdue.h"
 
 /*
- * CREATED: built, no vCPU has run. RUNNING: vCPUs run. PAUSED: by the administrator, an I/O
- * error or a crash; vCPUs stand, guest time stands. RESETTING: vCPUs stand, providers come
- * to rest, then the boot image is loaded afresh. ENDED: vCPUs stand for good; the loop is
- * left when providers are at rest.
+ * CREATED: built, no vCPU has run.
+ * RUNNING: vCPUs run.
+ * PAUSED: by the administrator, an I/O error or a crash; vCPUs and guest time stand.
+ * RESETTING: vCPUs stand until providers are at rest; then the boot image is loaded again.
+ * ENDED: vCPUs stand and never run again; the loop ends when providers are at rest.
  */
 enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_RESETTING, VM_ENDED, VM_NUM_STATES };
 
@@ -39,12 +38,12 @@ enum vm_end { VM_END_NONE, VM_END_POWEROFF, VM_END_KILLED, VM_END_ERROR, VM_END_
 
 struct vm;
 
-#define VM_OVERDUE_MS 10000u /* no reset and no end takes so long unless something hangs */
+#define VM_OVERDUE_MS 10000u /* a reset or an end that takes longer hangs */
 
-/* What others do when something has happened to the VM. Main thread; none may be NULL. */
+/* Events of the VM. Main thread; none may be NULL. */
 struct vm_listener {
-	void (*starting)(struct vm *vm); /* nothing has gone wrong so far, and no vCPU has run */
-	void (*resumed)(struct vm *vm);  /* after a stop that had a reason: try again what had failed */
+	void (*starting)(struct vm *vm); /* everything is built, and no vCPU has run */
+	void (*resumed)(struct vm *vm);  /* after a stop with a reason: retry what failed */
 	void (*rebooted)(struct vm *vm);
 	void (*ended)(struct vm *vm);    /* providers are at rest; the loop is left next */
 };
@@ -59,8 +58,8 @@ struct vm {
 	enum vm_end end;
 	int exit_code;
 	bool no_reboot;	     /* a reset ends the VM: --no-reboot, or a signal that asks for its end */
-	bool reset_paused;   /* RESETTING from PAUSED, where it ends again */
-	char stop_reason[160]; /* what paused the VM: an I/O error, a crash; "" = an administrator. vm_stop() */
+	bool reset_paused;   /* RESETTING started from PAUSED and returns there */
+	char stop_reason[160]; /* of PAUSED: an I/O error, a crash; "" = administrator. vm_stop() */
 	u64 started_ms;
 	struct overdue overdue; /* of a reset and of the end */
 	const struct vm_listener *listener;
@@ -81,9 +80,11 @@ struct vm {
 };
 
 /**
- * vm_init() - A VM without parts
+ * vm_init() - Prepare a VM without parts
  * @vm:   zeroed
- * @loop: borrowed, as is @l
+ * @cfg:  copied; its strings must outlive the VM
+ * @loop: borrowed
+ * @l:    borrowed
  */
 void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop, const struct vm_listener *l);
 
@@ -92,26 +93,31 @@ extern const struct machine_ops vm_machine_ops;
 
 /**
  * vm_start() - Start the guest
+ *
  * Return: 0, or -errno with the reason logged. Context: main thread, once; all parts are there.
  */
 int vm_start(struct vm *vm);
 
-/** vm_pause() - vCPUs and guest time stand. Return: 0; -EINVAL when it does not run. Context: main thread. */
+/** vm_pause() - Stop vCPUs and guest time. Return: 0; -EINVAL unless RUNNING. Main thread. */
 int vm_pause(struct vm *vm);
 
 /**
- * vm_stop() - Pause for a reason, which is shown until the VM goes on
- * @reason: copied; a VM that is paused already gets it all the same
- * Return: false: the VM is being reset or has ended, and stays as it is. Context: main thread.
+ * vm_stop() - Pause for a reason, which is shown until the VM is resumed
+ * @vm:     RUNNING, or already PAUSED: then only the reason changes
+ * @reason: copied
+ *
+ * Return: false when the VM is being reset or has ended; nothing changes then. Context: main
+ * thread.
  */
 bool vm_stop(struct vm *vm, const char *reason);
 
-/** vm_resume() - Return: 0; -EINVAL when it is not paused. Context: main thread. */
+/** vm_resume() - Continue after a pause. Return: 0; -EINVAL unless PAUSED. Main thread. */
 int vm_resume(struct vm *vm);
 
-/** vm_kill() - End it at once; fine when it has ended. Context: main thread. */
+/** vm_kill() - End the VM at once; fine if it has ended. Context: main thread. */
 void vm_kill(struct vm *vm);
 
+/** vm_state_name() - "running", "paused", ...: docs/json.md. */
 const char *vm_state_name(const struct vm *vm);
 
 #endif
