@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 FUZZ_SECS ?= 10
 
-.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-style check-cli check-interrupt fuzz modules kunit boot bench ringbench deb install clean
+.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-style check-compat check-cli check-interrupt fuzz modules kunit boot bench ringbench deb install clean
 
 all: build/build.ninja
 	@ninja -C build --quiet
@@ -27,7 +27,7 @@ demo: deps all ## a stock Debian guest with disk, NIC, heartbeat and clean shutd
 check: ## everything, from a bare machine
 	@tests/check
 
-check-unit: build-asan/build.ninja check-layers check-docs ## unit tests with ASan and UBSan; no root, no KVM
+check-unit: build-asan/build.ninja check-layers check-docs check-compat ## unit tests with ASan and UBSan; no root, no KVM
 	@ninja -C build-asan --quiet && meson test -C build-asan --quiet --print-errorlogs
 
 check-tsan: ## the same under TSan: our own races; what the guest does to its memory is none
@@ -44,6 +44,9 @@ check-docs: ## names that the documents quote exist
 check-style: ## columns and functions of the whole tree; what clang-format says of changed lines (tests/checks/style.py fix does it)
 	@tests/checks/style.py
 
+check-compat: ## what the guest modules ask of kernel headers, on header trees from 5.10 to 7.3
+	@tests/checks/compat.sh
+
 check-cli: all ## the command: wrong input, help, manual and completion, VMs that do not answer
 	@tests/checks/cli.sh && tests/checks/client.sh && tests/checks/cli-table.sh
 
@@ -59,7 +62,7 @@ modules: ## the guest modules against the installed kernel headers, W=1, warning
 kunit: deps ## the guest modules against a scripted host in a kernel with KASAN and lockdep; the mutation check. Half an hour the first time
 	@tests/kunit/run core vsc mutants
 
-deb: ## packages for guests: kvmbus-guest-dkms, kvmbus-guest-tools, into build/deb
+deb: ## the package for guests, kvmbus-guest, into build/deb
 	@packaging/deb
 
 boot: deps all ## boot tests with stock kernels, in the lab where needed

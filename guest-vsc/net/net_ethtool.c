@@ -110,7 +110,7 @@ static int change_ring(struct net_nic *nic, const struct ethtool_ringparam *r)
 	return kvmb_net_restart(nic, &cfg, nic->ndev->mtu);
 }
 
-#if KVMB_RINGPARAM_EXTACK
+#if KVMB_HAVE_RINGPARAM_EXTACK
 static void get_ringparam(struct net_device *ndev, struct ethtool_ringparam *r,
 			  struct kernel_ethtool_ringparam *kr, struct netlink_ext_ack *extack)
 {
@@ -169,7 +169,7 @@ static int write_rss(struct net_nic *nic, const u32 *indir, const u8 *key)
 	return nic->num_queues > 1 ? kvmb_rndis_set_rss(nic) : 0;
 }
 
-#if KVMB_RXFH_PARAM
+#if KVMB_HAVE_RXFH_PARAM
 static int get_rxfh(struct net_device *ndev, struct ethtool_rxfh_param *p)
 {
 	p->hfunc = ETH_RSS_HASH_TOP;
