@@ -151,15 +151,21 @@ static void old_event(void *arg, uint32_t events)
 static int old_event_start(struct kvmb_bus *bus)
 {
 	struct kvmb_vmm *v = bus->cfg.vmm;
+	int fd, err;
 
 	if (bus->old_event_fd >= 0)
 		return 0;
-	bus->old_event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (bus->old_event_fd < 0)
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
 		return -errno;
-	bus->old_event_watch =
-		kvmb_loop_add(bus->cfg.loop, bus->old_event_fd, EPOLLIN, old_event, bus);
-	return v->ops->bind_signal(v, KVMB_CONN_EVENT_OLD, bus->old_event_fd);
+	err = v->ops->bind_signal(v, KVMB_CONN_EVENT_OLD, fd);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	bus->old_event_fd = fd;
+	bus->old_event_watch = kvmb_loop_add(bus->cfg.loop, fd, EPOLLIN, old_event, bus);
+	return 0;
 }
 
 static void old_event_stop(struct kvmb_bus *bus)
@@ -233,6 +239,16 @@ static void begin_disconnect(struct kvmb_bus *bus, enum kvmb_after_disconnect af
 	kvmb_bus_progress(bus);
 }
 
+static void finish_reset(struct kvmb_bus *bus)
+{
+	bus->reset_pending = false;
+	bus->target_vp = 0;
+	pthread_mutex_lock(&bus->lock);
+	bus->rx_len = 0;
+	pthread_mutex_unlock(&bus->lock);
+	bus->reset_done(bus->reset_arg);
+}
+
 static void finish_disconnect(struct kvmb_bus *bus)
 {
 	enum kvmb_after_disconnect after = bus->after;
@@ -247,24 +263,12 @@ static void finish_disconnect(struct kvmb_bus *bus)
 	bus->after = KVMB_AFTER_NOTHING;
 	set_state(bus, KVMB_CONN_DISCONNECTED);
 
-	if (after == KVMB_AFTER_UNLOAD)
+	if (bus->reset_pending) /* the guest that wanted something else afterwards is gone */
+		finish_reset(bus);
+	else if (after == KVMB_AFTER_UNLOAD)
 		kvmb_bus_send(bus, KVMB_MSG_UNLOAD_RESPONSE, empty, sizeof(empty));
 	else if (after == KVMB_AFTER_CONTACT)
 		do_contact(bus, &bus->contact);
-	if (bus->reset_pending) { /* asked while another disconnect was under way, or for it */
-		bus->reset_pending = false;
-		tx_drop(bus);
-		bus->target_vp = 0;
-		if (bus->state != KVMB_CONN_DISCONNECTED) {
-			set_state(bus, KVMB_CONN_DISCONNECTING);
-			set_state(bus, KVMB_CONN_DISCONNECTED);
-			bus->version = 0;
-		}
-		pthread_mutex_lock(&bus->lock);
-		bus->rx_len = 0;
-		pthread_mutex_unlock(&bus->lock);
-		bus->reset_done(bus->reset_arg);
-	}
 	kvmb_loop_post(bus->cfg.loop, &bus->rx_work);
 }
 

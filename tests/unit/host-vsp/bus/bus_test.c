@@ -380,19 +380,87 @@ static void old_guests_are_signalled_through_the_interrupt_page(void **state)
 	fake_close(&f, &c);
 }
 
+static void fill_conns(bool used)
+{
+	u32 i;
+
+	for (i = 0; i < FAKE_MAX_CONNS; i++)
+		f.conns[i] = (typeof(f.conns[i])){ .id = 0x10000 + i, .fd = -1, .used = used };
+}
+
+/* What could not be bound is tried again by the next contact, and not taken for bound. */
+static void event_connection_bind_fails_next_contact_binds(void **state)
+{
+	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(KVMB_VERSION_WS2008) };
+	const struct kvmb_wire_version_response *r;
+
+	(void)state;
+	m.interrupt_page = cpu_to_le64(fake_alloc(&f, 1) << 12);
+	fill_conns(true);
+	fake_post(&f, KVMB_MSG_INITIATE_CONTACT, &m, sizeof(m));
+	r = fake_next(&f, KVMB_MSG_VERSION_RESPONSE);
+	assert_false(r->supported);
+	fake_post(&f, KVMB_MSG_INITIATE_CONTACT, &m, sizeof(m));
+	r = fake_next(&f, KVMB_MSG_VERSION_RESPONSE);
+	assert_false(r->supported);
+	fill_conns(false);
+	fake_post(&f, KVMB_MSG_INITIATE_CONTACT, &m, sizeof(m));
+	r = fake_next(&f, KVMB_MSG_VERSION_RESPONSE);
+	assert_true(r->supported);
+	assert_int_equal(f.conns[0].id, KVMB_CONN_EVENT_OLD);
+}
+
+static void note_reset(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* The machine is reset while a second contact waits for a channel to close: that guest is gone. */
+static void reset_overtakes_contact_no_answer(void **state)
+{
+	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(KVMB_VERSION_NEWEST) };
+	struct fake_chan c;
+	bool done = false;
+
+	(void)state;
+	assert_int_equal(connect_all(), 2);
+	assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
+	dev[0].late = true;
+	fake_post(&f, KVMB_MSG_INITIATE_CONTACT, &m, sizeof(m));
+	kvmb_bus_reset(f.bus, note_reset, &done);
+	fake_run(&f);
+	assert_false(done);
+	dev[0].late = false;
+	kvmb_chan_closed(dev[0].ch);
+	fake_run(&f);
+	assert_true(done);
+	assert_null(fake_next(&f, KVMB_MSG_VERSION_RESPONSE));
+	assert_int_equal(f.bus->state, KVMB_CONN_DISCONNECTED);
+	fake_unmap(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(contact_accepts_listed_versions_up_to_the_cap), T(contact_honours_vmbus_max),
+		T(contact_accepts_listed_versions_up_to_the_cap),
+		T(contact_honours_vmbus_max),
 		T(version_response_tells_the_message_connection),
 		T(contact_before_5_0_needs_an_interrupt_page_only_below_2_4),
-		T(contact_to_a_vp_that_does_not_exist_is_ignored), T(offers_come_once_with_unique_relids),
-		T(messages_before_contact_are_ignored), T(posts_are_refused_by_connection_type_and_length),
-		T(flood_without_reading_is_bounded), T(gpadl_of_every_size_is_assembled), T(gpadl_lies_are_refused),
-		T(a_hundred_thousand_unfinished_gpadls_meet_a_cap), T(unload_answers_last),
-		T(contact_while_open_resets_everything), T(every_message_in_every_state_is_survived),
+		T(contact_to_a_vp_that_does_not_exist_is_ignored),
+		T(offers_come_once_with_unique_relids),
+		T(messages_before_contact_are_ignored),
+		T(posts_are_refused_by_connection_type_and_length),
+		T(flood_without_reading_is_bounded),
+		T(gpadl_of_every_size_is_assembled),
+		T(gpadl_lies_are_refused),
+		T(a_hundred_thousand_unfinished_gpadls_meet_a_cap),
+		T(unload_answers_last),
+		T(contact_while_open_resets_everything),
+		T(every_message_in_every_state_is_survived),
 		T(questions_without_end_leave_time_for_others),
 		T(old_guests_are_signalled_through_the_interrupt_page),
+		T(event_connection_bind_fails_next_contact_binds),
+		T(reset_overtakes_contact_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
