@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where the answer to a change goes. It comes exactly once, perhaps during the call. Main thread. */
+/* Where the answer to a change goes. It comes exactly once, maybe during the call. Main thread. */
 #ifndef KVMB_REPLY_H
 #define KVMB_REPLY_H
 
