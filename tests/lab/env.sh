@@ -8,10 +8,8 @@ LAB_QEMU=$KVMBUS_CACHE/qemu/usr/bin/qemu-system-x86_64
 LAB_FIO=$KVMBUS_CACHE/bin/fio
 # its name holds what it is made of: another test script, another image
 LAB_DEBIAN=$KVMBUS_CACHE/debian/root-$(cksum <"$LAB_DIR/../guest/debian-test" | cut -d' ' -f1).vhdx
+LAB_DEBIAN_DKMS=$KVMBUS_CACHE/debian/dkms
 KVMBUS=${KVMBUS:-$KVMBUS_TOP/build/kvmbus}
 GUEST_BIN=$KVMBUS_TOP/build/guest
-export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU LAB_FIO LAB_DEBIAN KVMBUS GUEST_BIN
+export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU LAB_FIO LAB_DEBIAN LAB_DEBIAN_DKMS KVMBUS GUEST_BIN
 lab_die() { echo "lab: $*" >&2; exit 125; }
-# another, with our guest packages: of these and its test
-lab_debian_own() { (cd "$KVMBUS_TOP" && echo "$KVMBUS_CACHE/debian/own-$(find tests/guest/dkms-test packaging debian dkms.conf Kbuild vmbus-core guest-vsc ic-services guest-tools -type f |
-	sort | xargs cat | cksum | cut -d' ' -f1)"); }
