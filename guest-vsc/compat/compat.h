@@ -2,9 +2,8 @@
 /*
  * What differs between the kernels that the modules build for: 5.10 to 7.3.
  *
- * Every entry asks what the headers have, never for a version: by KVMB_HAVE_*, which the script
- * probe.awk beside this file finds out at build time and documents, or by a type. It gives the
- * newer name to all.
+ * Entries test what the headers have, never the kernel's version: either KVMB_HAVE_*, which
+ * probe.awk finds out at build time and documents, or a type. Code uses the newer name everywhere.
  */
 #ifndef KVMB_COMPAT_H
 #define KVMB_COMPAT_H

@@ -1,13 +1,13 @@
 #!/usr/bin/awk -f
 # SPDX-License-Identifier: GPL-2.0-only
-# awk -v headers=DIR -f probe.awk: which of the kernel's interfaces the headers below DIR have, as compat-conf.h, for compat.h.
+# awk -v headers=DIR -f probe.awk: writes compat-conf.h for compat.h, which says what interfaces the kernel headers in DIR have.
 #
-# Asked of the headers, not of LINUX_VERSION_CODE: what a distribution carries back to an older kernel, or a stable release
-# changes, keeps the number. Kbuild.conf calls it in every build; it compiles nothing and takes a tenth of a second.
-# Every probe names what it looks for, the release that brought it to Linux, and the commit. tests/checks/compat.sh shows
-# it header trees of each shape.
+# It looks at the headers and not at LINUX_VERSION_CODE, because distributions backport interfaces and stable releases change
+# them without a new version. Kbuild.conf runs it in every build. It compiles nothing and takes a tenth of a second.
+# Each probe says what it looks for, and which release and commit of Linux changed it. tests/checks/compat.sh tests the
+# probes on header trees of both shapes.
 
-# the text of a header without comments, white space being one blank; "" where there is no such header
+# Returns the text of a header without comments, with each run of white space as one blank; "" if there is no such header.
 function text_of(header,    text) {
 	if (header in texts)
 		return texts[header]
@@ -22,7 +22,7 @@ function text_of(header,    text) {
 
 function have(name, header, regex,    text) {
 	text = text_of(header)
-	if (text == "") { # it always was there: an error, not an absence
+	if (text == "") { # every kernel has had it so far, so we cannot tell what its absence means
 		print "kvmbus: no " header " below " headers ": not the headers of a kernel that is known here" | "cat >&2"
 		exit 1
 	}

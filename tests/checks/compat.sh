@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# guest-vsc/compat/probe.awk, shown header trees of every kernel that the modules are for, also of those that no Debian has: each
-# interface is written here as it was before and after the release in the first column, and a tree has it one way or the other.
+# Tests guest-vsc/compat/probe.awk on small header trees, also for kernels that Debian does not have. The table has each
+# interface as it was before the release in the first column, and as it has been since. A tree has it one way or the other.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 probe() { awk -v headers="$W/h" -f "${PROBE:-guest-vsc/compat/probe.awk}"; }
@@ -31,7 +31,8 @@ table="5.14|PANIC_NOTIFIER_H|include/linux/panic_notifier.h|-|extern struct atom
 6.17|WQ_PERCPU|include/linux/workqueue.h|WQ_POWER_EFFICIENT = 1 << 7, /* later: WQ_PERCPU = 1 << 8 */|WQ_POWER_EFFICIENT = 1 << 7,\n\tWQ_PERCPU\t\t= 1 << 8, /* bound to a specific cpu */"
 at_least() { [ $((${1%.*} * 100 + ${1#*.})) -ge $((${2%.*} * 100 + ${2#*.})) ]; }
 
-# tree VERSION [HEADER=VERSION]...: headers of that release, some as a later one has them; what must come out is in $W/want
+# tree VERSION [HEADER=VERSION]...: makes the headers of that release, some of them as a later release has them; $W/want has
+# the expected result
 tree() {
 	local version=$1 since name header before after v text x
 	shift
@@ -52,17 +53,17 @@ expect() { # TITLE
 	diff <(sort "$W/want") <(grep '^#define' "$W/out" | sort) >"$W/diff" || complain "$1: $(grep '^[<>]' "$W/diff" | tr '\n' ' ')"
 }
 for v in 5.10 5.11 5.13 5.14 5.15 5.16 5.17 5.19 6.0 6.1 6.2 6.3 6.4 6.8 6.11 6.12 6.14 6.16 6.17 7.0 7.3; do tree $v; expect $v; done
-# an old number with newer interfaces, as RHEL 9 has it (no copy of its headers), and stable 5.10's eth_hw_addr_set()
+# an old version with newer interfaces, like RHEL 9 (not a copy of its headers), and stable 5.10 with eth_hw_addr_set()
 tree 5.14 $nd=6.8 $et=6.8 $host=6.2 include/linux/etherdevice.h=5.15 include/linux/u64_stats_sync.h=6.2; expect "5.14 with backports"
 tree 5.10 include/linux/etherdevice.h=5.15; expect "stable 5.10"
 
-# headers that lack one that always was there: an error, not a set of defines
+# a missing header is an error
 tree 6.12; rm "$W/h/include/scsi/scsi_cmnd.h"
 probe >/dev/null 2>&1 && complain "a missing header goes unnoticed"
-# what the sources ask, and what is answered
+# the sources test what the probe defines, and the other way round
 diff <(grep -rhoE 'KVMB_HAVE_[A-Z0-9_]+' guest-vsc ic-services --include=*.[ch] | sort -u) <(sed -n 's/^#define \([A-Z0-9_]*\) .*/\1/p' "$W/out" | sort -u) >"$W/diff" ||
 	complain "asked and answered differ: $(grep '^[<>]' "$W/diff" | tr '\n' ' ')"
-# and nobody asks for the number of a kernel
+# nothing tests the kernel's version
 grep -rnE 'LINUX_VERSION_CODE|KERNEL_VERSION\(' guest-vsc ic-services vmbus-core --include=*.[ch] && complain "a kernel's version is asked for"
 [ $bad = 0 ] && echo "ok compat"
 exit $bad
