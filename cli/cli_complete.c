@@ -12,7 +12,8 @@
 #define PATIENCE_S 1
 
 struct cursor {
-	char *words[CLI_MAX_WORDS]; /* words[num]: before the cursor, without options; also the action */
+	/* words[num]: before the cursor, without options; also the action */
+	char *words[CLI_MAX_WORDS];
 	int num;
 	const struct cli_command *rows, *cmd; /* cmd: NULL until the action is known */
 	const char *typed; /* of the word at the cursor, what a candidate must begin with */

@@ -398,7 +398,8 @@ int client_connect(const char *vm, int *fd)
 }
 
 /*
- * The end takes a while when a disk is slow: a process that answers others meanwhile gets more time.
+ * The end takes a while when a disk is slow: a process that answers others meanwhile gets more
+ * time.
  * Return: as read_line().
  */
 static int await_end(int fd, struct answer *a)

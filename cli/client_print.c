@@ -162,7 +162,8 @@ static void print_crash(json_t *crash)
 		return;
 	printf("Crashed:     %s, in boot %lld:", str(crash, "time"), num(crash, "boot"));
 	json_array_foreach(json_object_get(crash, "parameters"), i, p)
-		printf(" 0x%llx", strtoull(json_string_value(p) ?: "", NULL, 16)); /* nothing else of it reaches the terminal */
+		/* nothing else of it reaches the terminal */
+		printf(" 0x%llx", strtoull(json_string_value(p) ?: "", NULL, 16));
 	putchar('\n');
 }
 

@@ -38,7 +38,8 @@ enum kvmb_wait { KVMB_WAIT_WAKE, KVMB_WAIT_BATCH, KVMB_WAIT_POLL, KVMB_WAIT_NUM 
 struct kvmb_tuner {
 	enum kvmb_wait mode;	 /* the way now */
 	enum kvmb_wait best;	 /* the way that was fastest so far */
-	u32 num_ways;		 /* KVMB_WAIT_NUM, less without a second CPU or without SCHED_BATCH */
+	/* KVMB_WAIT_NUM, less without a second CPU or without SCHED_BATCH */
+	u32 num_ways;
 	u32 count;		 /* requests in this window */
 	u64 since_ns;		 /* start of this window */
 	u64 best_ns;		 /* recent time per request with @best */

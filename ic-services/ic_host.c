@@ -59,7 +59,8 @@ static void on_packet(struct kvmb_ic *ic, const struct kvmb_pkt *pkt)
 	struct kvmb_icmsg msg;
 	int err;
 
-	if (pkt->type != KVMB_PKT_INBAND || kvmb_icmsg_parse(pkt->payload, pkt->payload_len, &msg)) {
+	if (pkt->type != KVMB_PKT_INBAND ||
+	    kvmb_icmsg_parse(pkt->payload, pkt->payload_len, &msg)) {
 		give_up(ic, "a message is malformed", -EPROTO);
 		return;
 	}
@@ -125,7 +126,10 @@ static void on_signal(void *arg, uint32_t events)
 		give_up(ic, "its ring is corrupt", taken);
 		return;
 	}
-	/* what came before our read index was visible came without a signal; others have their turn first */
+	/*
+	 * what came before our read index was visible came without a signal; others have their turn
+	 * first
+	 */
 	if (kvmb_ring_unmask(&io->rx) && write(io->signal_fd, &one, sizeof(one)) < 0)
 		return; /* it is readable anyway */
 }

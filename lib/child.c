@@ -17,7 +17,8 @@
 
 static const unsigned char moves[] = {
 	[KVMB_CHILD_NONE] = 1 << KVMB_CHILD_STARTING,
-	[KVMB_CHILD_STARTING] = 1 << KVMB_CHILD_READY | 1 << KVMB_CHILD_NONE | 1 << KVMB_CHILD_ENDING,
+	[KVMB_CHILD_STARTING] = 1 << KVMB_CHILD_READY | 1 << KVMB_CHILD_NONE |
+				1 << KVMB_CHILD_ENDING,
 	[KVMB_CHILD_READY] = 1 << KVMB_CHILD_NONE | 1 << KVMB_CHILD_ENDING,
 	[KVMB_CHILD_ENDING] = 1 << KVMB_CHILD_NONE,
 };
@@ -110,7 +111,9 @@ static void release(struct kvmb_child *c)
 	c->pid = 0;
 }
 
-/* Return: true when it has ended: then it is as if there had been none, but for status and words. */
+/*
+ * Return: true when it has ended: then it is as if there had been none, but for status and words.
+ */
 static bool reap(struct kvmb_child *c)
 {
 	if (waitpid(c->pid, &c->status, WNOHANG) != c->pid)
@@ -171,7 +174,8 @@ static int watch(struct kvmb_child *c)
 	return c->pid_watch && c->err_watch ? 0 : -errno;
 }
 
-int kvmb_child_start(struct kvmb_child *c, const char *const *argv, const int *keep, int num, unsigned int ready_ms)
+int kvmb_child_start(struct kvmb_child *c, const char *const *argv, const int *keep, int num,
+		     unsigned int ready_ms)
 {
 	int err, p[2];
 

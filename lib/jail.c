@@ -56,7 +56,8 @@ static int landlock_abi(void)
 
 static uint64_t known_rights(int abi)
 {
-	return LL_ABI_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) | (abi >= 5 ? LL_IOCTL_DEV : 0);
+	return LL_ABI_1 | (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) |
+	       (abi >= 5 ? LL_IOCTL_DEV : 0);
 }
 
 static int add_rule(int jail, int fd, uint64_t rights)
@@ -89,7 +90,8 @@ static bool find_program(const char *program, char *path)
 		return realpath(program, path);
 	for (; dirs && *dirs; dirs = *end ? end + 1 : end) {
 		end = strchrnul(dirs, ':');
-		if (snprintf(name, sizeof(name), "%.*s/%s", (int)(end - dirs), dirs, program) < (int)sizeof(name) &&
+		if (snprintf(name, sizeof(name), "%.*s/%s", (int)(end - dirs), dirs, program) <
+			    (int)sizeof(name) &&
 		    !access(name, X_OK) && realpath(name, path))
 			return true;
 	}
@@ -138,16 +140,21 @@ int kvmb_jail_create(const char *program)
 	r.files = known_rights(abi);
 	r.net = abi >= 4 ? LL_TCP : 0;
 	r.scoped = abi >= 6 ? LL_SCOPES : 0;
-	jail = abi < 0 ? abi : (int)syscall(SYS_landlock_create_ruleset, &r,
-					    abi >= 6 ? sizeof(r) : offsetof(struct ll_ruleset, scoped) -
-					    (abi >= 4 ? 0 : sizeof(r.net)), 0);
+	jail = abi < 0 ? abi :
+			 (int)syscall(SYS_landlock_create_ruleset, &r,
+				      abi >= 6 ? sizeof(r) :
+						 offsetof(struct ll_ruleset, scoped) -
+							 (abi >= 4 ? 0 : sizeof(r.net)),
+				      0);
 	if (jail < 0) {
 		abi = abi < 0 ? abi : -errno;
 		if (!is_missing(abi))
 			return abi;
 		if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-			kvmb_info(NULL, "helper programs are not confined: this kernel has no Landlock (%s)",
-				  strerror(-abi));
+			kvmb_info(
+				NULL,
+				"helper programs are not confined: this kernel has no Landlock (%s)",
+				strerror(-abi));
 		return -EOPNOTSUPP;
 	}
 	for (i = 0; i < ARRAY_SIZE(trees); i++)
@@ -179,10 +186,26 @@ static const struct sock_filter filter[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1), /* x32 */
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	DENY(socket), DENY(connect), DENY(bind),
-	DENY(ptrace), DENY(process_vm_readv), DENY(process_vm_writev), DENY(pidfd_getfd),
-	DENY(open_by_handle_at), DENY(mount), DENY(umount2), DENY(pivot_root), DENY(chroot), DENY(unshare), DENY(setns),
-	DENY(bpf), DENY(perf_event_open), DENY(userfaultfd), DENY(keyctl), DENY(add_key), DENY(request_key),
+	DENY(socket),
+	DENY(connect),
+	DENY(bind),
+	DENY(ptrace),
+	DENY(process_vm_readv),
+	DENY(process_vm_writev),
+	DENY(pidfd_getfd),
+	DENY(open_by_handle_at),
+	DENY(mount),
+	DENY(umount2),
+	DENY(pivot_root),
+	DENY(chroot),
+	DENY(unshare),
+	DENY(setns),
+	DENY(bpf),
+	DENY(perf_event_open),
+	DENY(userfaultfd),
+	DENY(keyctl),
+	DENY(add_key),
+	DENY(request_key),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 

@@ -33,7 +33,9 @@ static int journal_fd = -1;
 static struct sockaddr_un journal_address;
 
 /* syslog's, by level */
-static const int priorities[] = { [KVMB_LOG_ERR] = 3, [KVMB_LOG_WARN] = 4, [KVMB_LOG_INFO] = 6, [KVMB_LOG_DBG] = 7 };
+static const int priorities[] = {
+	[KVMB_LOG_ERR] = 3, [KVMB_LOG_WARN] = 4, [KVMB_LOG_INFO] = 6, [KVMB_LOG_DBG] = 7
+};
 
 void kvmb_log_set_level(enum kvmb_log_level level)
 {
@@ -42,15 +44,18 @@ void kvmb_log_set_level(enum kvmb_log_level level)
 
 /* ---- the journal ---- */
 
-/* Source: systemd.exec(5), JOURNAL_STREAM: of a program that inherited the variable, but not the stream, it is wrong. */
+/*
+ * Source: systemd.exec(5), JOURNAL_STREAM: of a program that inherited the variable, but not the
+ * stream, it is wrong.
+ */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long long dev, ino;
 	struct stat st;
 
-	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && !fstat(STDERR_FILENO, &st) &&
-	       st.st_dev == dev && st.st_ino == ino;
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+	       !fstat(STDERR_FILENO, &st) && st.st_dev == dev && st.st_ino == ino;
 }
 
 bool kvmb_log_open_journal(const char *path)
@@ -67,7 +72,10 @@ bool kvmb_log_open_journal(const char *path)
 	return journal_fd >= 0;
 }
 
-/* One field. Its length in front, so that it may hold anything. Return: bytes, 0 when they do not fit. */
+/*
+ * One field. Its length in front, so that it may hold anything. Return: bytes, 0 when they do not
+ * fit.
+ */
 static size_t put_field(char *at, size_t room, const char *key, const char *value, size_t len)
 {
 	size_t key_len = strlen(key), i;
@@ -84,7 +92,10 @@ static size_t put_field(char *at, size_t room, const char *key, const char *valu
 	return key_len + len + 10;
 }
 
-/* @who is "VM" or "VM/DEVICE". Return: 0, -EAGAIN when journald does not get on, else there is none. */
+/*
+ * @who is "VM" or "VM/DEVICE". Return: 0, -EAGAIN when journald does not get on, else there is
+ * none.
+ */
 static int send_journal(enum kvmb_log_level level, const char *who, const char *text)
 {
 	char d[2 * LINE_MAX_BYTES + 512], priority = (char)('0' + priorities[level]);
@@ -95,23 +106,27 @@ static int send_journal(enum kvmb_log_level level, const char *who, const char *
 	if (who)
 		n += put_field(d + n, sizeof(d) - n, "KVMBUS_VM", who, vm);
 	if (who && who[vm])
-		n += put_field(d + n, sizeof(d) - n, "KVMBUS_DEVICE", who + vm + 1, strlen(who + vm + 1));
+		n += put_field(d + n, sizeof(d) - n, "KVMBUS_DEVICE", who + vm + 1,
+			       strlen(who + vm + 1));
 	n += put_field(d + n, sizeof(d) - n, "MESSAGE", text, strlen(text));
-	if (sendto(journal_fd, d, n, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&journal_address,
-		   sizeof(journal_address)) >= 0)
+	if (sendto(journal_fd, d, n, MSG_DONTWAIT | MSG_NOSIGNAL,
+		   (struct sockaddr *)&journal_address, sizeof(journal_address)) >= 0)
 		return 0;
 	return -errno;
 }
 
 /* ---- standard error ---- */
 
-/* One line, and nothing that moves a terminal: a file's name or a server's words may hold anything. */
+/*
+ * One line, and nothing that moves a terminal: a file's name or a server's words may hold anything.
+ */
 static void make_plain(char *s)
 {
 	for (; *s; s++) {
 		if ((unsigned char)*s < 0x20 || *s == 0x7f)
 			*s = '?';
-		else if ((unsigned char)*s == 0xc2 && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] < 0xa0)
+		else if ((unsigned char)*s == 0xc2 && (unsigned char)s[1] >= 0x80 &&
+			 (unsigned char)s[1] < 0xa0)
 			s[0] = s[1] = '?'; /* U+0080 to U+009F: commands, too */
 	}
 }
@@ -147,7 +162,8 @@ static int put_one(enum kvmb_log_level level, const char *who, const char *text)
 /* A reader of the log who has stopped reading loses lines; no thread of ours waits for him. */
 static void put_line(enum kvmb_log_level level, const char *who, const char *text)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* nobody fills the room that another has seen */
+	/* nobody fills the room that another has seen */
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static unsigned int lost;
 	char note[80];
 

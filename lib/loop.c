@@ -86,7 +86,10 @@ static void wake(struct kvmb_loop *l)
 		return;
 }
 
-/* What is queued now. What that posts again has woken us again, and lets others have their turn first. */
+/*
+ * What is queued now. What that posts again has woken us again, and lets others have their turn
+ * first.
+ */
 static void run_work(struct kvmb_loop *l)
 {
 	struct kvmb_work *w;

@@ -74,8 +74,11 @@ int kvmb_rundir_make(char *why, size_t size)
 	else if (access(dir, W_OK | X_OK))
 		err = -errno;
 	if (err)
-		snprintf(why, size, "no place for the VM's sockets: %s: %s; set XDG_RUNTIME_DIR to a directory "
-			 "of your own, for example by logging in instead of su", dir, strerror(-err));
+		snprintf(
+			why, size,
+			"no place for the VM's sockets: %s: %s; set XDG_RUNTIME_DIR to a directory "
+			"of your own, for example by logging in instead of su",
+			dir, strerror(-err));
 	return err;
 }
 

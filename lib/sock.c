@@ -63,8 +63,9 @@ static int take_lock(struct lock *k, const char *path, char *why, size_t size)
 			return refuse(path, strerror(errno), why, size);
 		if (!is_trusted(k)) {
 			close_lock(k);
-			return refuse(path, "a file of another user's is its .lock; choose another path", why,
-				      size);
+			return refuse(path,
+				      "a file of another user's is its .lock; choose another path",
+				      why, size);
 		}
 		if (!flock(k->fd, LOCK_EX | LOCK_NB) && is_current(k))
 			return 0;
@@ -89,13 +90,16 @@ static int check_path(const char *path, struct sockaddr_un *a, char *why, size_t
 	if (!*path)
 		return refuse(path, "the path is empty", why, size);
 	if (*path == '@')
-		return refuse(path, "an abstract socket would be open to every user; write ./ before a file's name",
-			      why, size);
+		return refuse(
+			path,
+			"an abstract socket would be open to every user; write ./ before a file's name",
+			why, size);
 	if (strlen(path) >= sizeof(a->sun_path))
 		return refuse(path, "the path is too long", why, size);
 	strcpy(a->sun_path, path);
 	if (!lstat(path, &st) && !S_ISSOCK(st.st_mode))
-		return refuse(path, "there is something else of that name, which is left alone", why, size);
+		return refuse(path, "there is something else of that name, which is left alone",
+			      why, size);
 	return 0;
 }
 
@@ -107,7 +111,8 @@ static int check_unused(const struct sockaddr_un *a, char *why, size_t size)
 
 	close(fd);
 	if (!err || err == EAGAIN) /* EAGAIN: it is busy */
-		return refuse(a->sun_path, "in use by a running VM; choose another --name", why, size);
+		return refuse(a->sun_path, "in use by a running VM; choose another --name", why,
+			      size);
 	if (err != ECONNREFUSED && err != ENOENT)
 		return refuse(a->sun_path, strerror(err), why, size);
 	return 0;

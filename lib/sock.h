@@ -43,7 +43,9 @@ int kvmb_accept_unix(struct kvmb_listener *l, int flags);
 
 #define KVMB_SOCK_LOCK_MS 3000
 
-/** kvmb_unlisten_unix() - Close, and remove the path if it is still ours; nothing when l->fd is -1. */
+/**
+ * kvmb_unlisten_unix() - Close, and remove the path if it is still ours; nothing when l->fd is -1.
+ */
 void kvmb_unlisten_unix(struct kvmb_listener *l);
 
 #endif

@@ -46,7 +46,8 @@ static void become(const struct order *o, pid_t parent)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	setsid(); /* a terminal's signals are for the VM, whose guest needs its helpers to shut down */
+	/* a terminal's signals are for the VM, whose guest needs its helpers to shut down */
+	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(127); /* it ended before the line above */
@@ -136,7 +137,12 @@ pid_t kvmb_spawn(const char *const *argv, const int *keep, int num, int err_fd)
 
 pid_t kvmb_spawn_in(int jail, const char *const *argv, const int *keep, int num, int err_fd)
 {
-	struct order o = { .argv = argv, .keep = keep, .num = num, .err_fd = err_fd, .jail = jail, .confined = true };
+	struct order o = { .argv = argv,
+			   .keep = keep,
+			   .num = num,
+			   .err_fd = err_fd,
+			   .jail = jail,
+			   .confined = true };
 
 	return jail < 0 && jail != -EOPNOTSUPP ? jail : spawn(&o);
 }

@@ -32,35 +32,84 @@ static const struct feature {
 	u8 bit;
 	u8 level; /* psABI level that contains it, 0 = only in host */
 } features[] = {
-	{ "fpu", 1, 0, EDX, 0, 1 },	  { "vme", 1, 0, EDX, 1, 1 },	  { "de", 1, 0, EDX, 2, 1 },
-	{ "pse", 1, 0, EDX, 3, 1 },	  { "tsc", 1, 0, EDX, 4, 1 },	  { "msr", 1, 0, EDX, 5, 1 },
-	{ "pae", 1, 0, EDX, 6, 1 },	  { "mce", 1, 0, EDX, 7, 1 },	  { "cx8", 1, 0, EDX, 8, 1 },
-	{ "apic", 1, 0, EDX, 9, 1 },	  { "sep", 1, 0, EDX, 11, 1 },	  { "mtrr", 1, 0, EDX, 12, 1 },
-	{ "pge", 1, 0, EDX, 13, 1 },	  { "mca", 1, 0, EDX, 14, 1 },	  { "cmov", 1, 0, EDX, 15, 1 },
-	{ "pat", 1, 0, EDX, 16, 1 },	  { "pse36", 1, 0, EDX, 17, 1 },  { "clflush", 1, 0, EDX, 19, 1 },
-	{ "mmx", 1, 0, EDX, 23, 1 },	  { "fxsr", 1, 0, EDX, 24, 1 },	  { "sse", 1, 0, EDX, 25, 1 },
-	{ "sse2", 1, 0, EDX, 26, 1 },	  { "ht", 1, 0, EDX, 28, 1 },
-	{ "sse3", 1, 0, ECX, 0, 2 },	  { "pclmulqdq", 1, 0, ECX, 1, 0 },
-	{ "ssse3", 1, 0, ECX, 9, 2 },	  { "fma", 1, 0, ECX, 12, 3 },	  { "cx16", 1, 0, ECX, 13, 2 },
-	{ "pcid", 1, 0, ECX, 17, 0 },	  { "sse4.1", 1, 0, ECX, 19, 2 }, { "sse4.2", 1, 0, ECX, 20, 2 },
-	{ "x2apic", 1, 0, ECX, 21, 1 },	  { "movbe", 1, 0, ECX, 22, 3 },  { "popcnt", 1, 0, ECX, 23, 2 },
-	{ "tsc-deadline", 1, 0, ECX, 24, 1 }, { "aes", 1, 0, ECX, 25, 0 }, { "xsave", 1, 0, ECX, 26, 3 },
-	{ "avx", 1, 0, ECX, 28, 3 },	  { "f16c", 1, 0, ECX, 29, 3 },	  { "rdrand", 1, 0, ECX, 30, 0 },
-	{ "fsgsbase", 7, 0, EBX, 0, 0 },  { "tsc-adjust", 7, 0, EBX, 1, 0 }, { "bmi1", 7, 0, EBX, 3, 3 },
-	{ "avx2", 7, 0, EBX, 5, 3 },	  { "smep", 7, 0, EBX, 7, 0 },	  { "bmi2", 7, 0, EBX, 8, 3 },
-	{ "erms", 7, 0, EBX, 9, 0 },	  { "invpcid", 7, 0, EBX, 10, 0 }, { "avx512f", 7, 0, EBX, 16, 4 },
-	{ "avx512dq", 7, 0, EBX, 17, 4 }, { "rdseed", 7, 0, EBX, 18, 0 }, { "adx", 7, 0, EBX, 19, 0 },
-	{ "smap", 7, 0, EBX, 20, 0 },	  { "clflushopt", 7, 0, EBX, 23, 0 }, { "clwb", 7, 0, EBX, 24, 0 },
-	{ "avx512cd", 7, 0, EBX, 28, 4 }, { "sha-ni", 7, 0, EBX, 29, 0 }, { "avx512bw", 7, 0, EBX, 30, 4 },
-	{ "avx512vl", 7, 0, EBX, 31, 4 }, { "umip", 7, 0, ECX, 2, 0 },	  { "pku", 7, 0, ECX, 3, 0 },
-	{ "shstk", 7, 0, ECX, 7, 0 },	  { "vaes", 7, 0, ECX, 9, 0 },	  { "vpclmulqdq", 7, 0, ECX, 10, 0 },
-	{ "la57", 7, 0, ECX, 16, 0 },	  { "rdpid", 7, 0, ECX, 22, 0 },  { "fsrm", 7, 0, EDX, 4, 0 },
+	{ "fpu", 1, 0, EDX, 0, 1 },
+	{ "vme", 1, 0, EDX, 1, 1 },
+	{ "de", 1, 0, EDX, 2, 1 },
+	{ "pse", 1, 0, EDX, 3, 1 },
+	{ "tsc", 1, 0, EDX, 4, 1 },
+	{ "msr", 1, 0, EDX, 5, 1 },
+	{ "pae", 1, 0, EDX, 6, 1 },
+	{ "mce", 1, 0, EDX, 7, 1 },
+	{ "cx8", 1, 0, EDX, 8, 1 },
+	{ "apic", 1, 0, EDX, 9, 1 },
+	{ "sep", 1, 0, EDX, 11, 1 },
+	{ "mtrr", 1, 0, EDX, 12, 1 },
+	{ "pge", 1, 0, EDX, 13, 1 },
+	{ "mca", 1, 0, EDX, 14, 1 },
+	{ "cmov", 1, 0, EDX, 15, 1 },
+	{ "pat", 1, 0, EDX, 16, 1 },
+	{ "pse36", 1, 0, EDX, 17, 1 },
+	{ "clflush", 1, 0, EDX, 19, 1 },
+	{ "mmx", 1, 0, EDX, 23, 1 },
+	{ "fxsr", 1, 0, EDX, 24, 1 },
+	{ "sse", 1, 0, EDX, 25, 1 },
+	{ "sse2", 1, 0, EDX, 26, 1 },
+	{ "ht", 1, 0, EDX, 28, 1 },
+	{ "sse3", 1, 0, ECX, 0, 2 },
+	{ "pclmulqdq", 1, 0, ECX, 1, 0 },
+	{ "ssse3", 1, 0, ECX, 9, 2 },
+	{ "fma", 1, 0, ECX, 12, 3 },
+	{ "cx16", 1, 0, ECX, 13, 2 },
+	{ "pcid", 1, 0, ECX, 17, 0 },
+	{ "sse4.1", 1, 0, ECX, 19, 2 },
+	{ "sse4.2", 1, 0, ECX, 20, 2 },
+	{ "x2apic", 1, 0, ECX, 21, 1 },
+	{ "movbe", 1, 0, ECX, 22, 3 },
+	{ "popcnt", 1, 0, ECX, 23, 2 },
+	{ "tsc-deadline", 1, 0, ECX, 24, 1 },
+	{ "aes", 1, 0, ECX, 25, 0 },
+	{ "xsave", 1, 0, ECX, 26, 3 },
+	{ "avx", 1, 0, ECX, 28, 3 },
+	{ "f16c", 1, 0, ECX, 29, 3 },
+	{ "rdrand", 1, 0, ECX, 30, 0 },
+	{ "fsgsbase", 7, 0, EBX, 0, 0 },
+	{ "tsc-adjust", 7, 0, EBX, 1, 0 },
+	{ "bmi1", 7, 0, EBX, 3, 3 },
+	{ "avx2", 7, 0, EBX, 5, 3 },
+	{ "smep", 7, 0, EBX, 7, 0 },
+	{ "bmi2", 7, 0, EBX, 8, 3 },
+	{ "erms", 7, 0, EBX, 9, 0 },
+	{ "invpcid", 7, 0, EBX, 10, 0 },
+	{ "avx512f", 7, 0, EBX, 16, 4 },
+	{ "avx512dq", 7, 0, EBX, 17, 4 },
+	{ "rdseed", 7, 0, EBX, 18, 0 },
+	{ "adx", 7, 0, EBX, 19, 0 },
+	{ "smap", 7, 0, EBX, 20, 0 },
+	{ "clflushopt", 7, 0, EBX, 23, 0 },
+	{ "clwb", 7, 0, EBX, 24, 0 },
+	{ "avx512cd", 7, 0, EBX, 28, 4 },
+	{ "sha-ni", 7, 0, EBX, 29, 0 },
+	{ "avx512bw", 7, 0, EBX, 30, 4 },
+	{ "avx512vl", 7, 0, EBX, 31, 4 },
+	{ "umip", 7, 0, ECX, 2, 0 },
+	{ "pku", 7, 0, ECX, 3, 0 },
+	{ "shstk", 7, 0, ECX, 7, 0 },
+	{ "vaes", 7, 0, ECX, 9, 0 },
+	{ "vpclmulqdq", 7, 0, ECX, 10, 0 },
+	{ "la57", 7, 0, ECX, 16, 0 },
+	{ "rdpid", 7, 0, ECX, 22, 0 },
+	{ "fsrm", 7, 0, EDX, 4, 0 },
 	{ "ibt", 7, 0, EDX, 20, 0 },
-	{ "lahf", 0x80000001, 0, ECX, 0, 2 }, { "svm", 0x80000001, 0, ECX, 2, 0 },
-	{ "lzcnt", 0x80000001, 0, ECX, 5, 3 }, { "sse4a", 0x80000001, 0, ECX, 6, 0 },
-	{ "syscall", 0x80000001, 0, EDX, 11, 1 }, { "nx", 0x80000001, 0, EDX, 20, 1 },
-	{ "mmxext", 0x80000001, 0, EDX, 22, 0 }, { "pdpe1gb", 0x80000001, 0, EDX, 26, 0 },
-	{ "rdtscp", 0x80000001, 0, EDX, 27, 0 }, { "lm", 0x80000001, 0, EDX, 29, 1 },
+	{ "lahf", 0x80000001, 0, ECX, 0, 2 },
+	{ "svm", 0x80000001, 0, ECX, 2, 0 },
+	{ "lzcnt", 0x80000001, 0, ECX, 5, 3 },
+	{ "sse4a", 0x80000001, 0, ECX, 6, 0 },
+	{ "syscall", 0x80000001, 0, EDX, 11, 1 },
+	{ "nx", 0x80000001, 0, EDX, 20, 1 },
+	{ "mmxext", 0x80000001, 0, EDX, 22, 0 },
+	{ "pdpe1gb", 0x80000001, 0, EDX, 26, 0 },
+	{ "rdtscp", 0x80000001, 0, EDX, 27, 0 },
+	{ "lm", 0x80000001, 0, EDX, 29, 1 },
 };
 
 struct model {
@@ -92,7 +141,8 @@ static int parse_model(const char *s, struct model *m, char *why, size_t size)
 			break;
 	}
 	if (i == ARRAY_SIZE(bases)) {
-		snprintf(why, size, "unknown CPU model \"%.*s\"; try host or x86-64-v1 ... x86-64-v4",
+		snprintf(why, size,
+			 "unknown CPU model \"%.*s\"; try host or x86-64-v1 ... x86-64-v4",
 			 (int)len, s);
 		return -EINVAL;
 	}
@@ -102,8 +152,10 @@ static int parse_model(const char *s, struct model *m, char *why, size_t size)
 		len = strcspn(s, ",");
 		f = len > 1 && (*s == '-' || *s == '+') ? find_feature(s + 1, len - 1) : -1;
 		if (f < 0) {
-			snprintf(why, size, "bad CPU feature \"%.*s\"; write -NAME or +NAME, for example "
-				 "host,-xsave", (int)len, s);
+			snprintf(why, size,
+				 "bad CPU feature \"%.*s\"; write -NAME or +NAME, for example "
+				 "host,-xsave",
+				 (int)len, s);
 			return -EINVAL;
 		}
 		(*s == '-' ? m->off : m->on)[f] = true;
@@ -246,12 +298,18 @@ static u32 log2_up(u32 v)
 	return n;
 }
 
-static void add_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 sub, bool indexed, u32 a, u32 b, u32 cx, u32 d)
+static void add_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 sub, bool indexed, u32 a, u32 b, u32 cx,
+		     u32 d)
 {
 	kvmb_assert(c->nent < MAX_ENTRIES);
-	c->entries[c->nent++] = (struct kvm_cpuid_entry2){
-		.function = leaf, .index = sub, .flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-		.eax = a, .ebx = b, .ecx = cx, .edx = d };
+	c->entries[c->nent++] =
+		(struct kvm_cpuid_entry2){ .function = leaf,
+					   .index = sub,
+					   .flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+					   .eax = a,
+					   .ebx = b,
+					   .ecx = cx,
+					   .edx = d };
 }
 
 /* One socket, one thread a core, x2APIC id = VP index. */
@@ -315,8 +373,8 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered, u
 	u32 a = HV_FEAT_A_VP_RUNTIME | HV_FEAT_A_REF_COUNT | HV_FEAT_A_SYNIC | HV_FEAT_A_STIMER |
 		HV_FEAT_A_APIC | HV_FEAT_A_HYPERCALL | HV_FEAT_A_VP_INDEX | HV_FEAT_A_RESET |
 		HV_FEAT_A_REF_TSC | HV_FEAT_A_FREQUENCY;
-	u32 d = HV_FEAT_D_XMM_INPUT | HV_FEAT_D_FREQUENCY | HV_FEAT_D_CRASH | HV_FEAT_D_EXT_GVA_RANGES |
-		HV_FEAT_D_STIMER_DIRECT;
+	u32 d = HV_FEAT_D_XMM_INPUT | HV_FEAT_D_FREQUENCY | HV_FEAT_D_CRASH |
+		HV_FEAT_D_EXT_GVA_RANGES | HV_FEAT_D_STIMER_DIRECT;
 	u32 hints = HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI;
 
 	/*
@@ -335,7 +393,8 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered, u
 	add_leaf(c, HV_CPUID_FEATURES, 0, false, f ? a & f->eax : a,
 		 HV_FEAT_B_POST_MESSAGES | HV_FEAT_B_SIGNAL_EVENTS, 0, f ? d & f->edx : d);
 	add_leaf(c, HV_CPUID_HINTS, 0, false,
-		 h ? hints & (h->eax | HV_HINT_NO_AUTO_EOI | HV_HINT_RELAXED_TIMING) : hints, 0xfff, 0, 0);
+		 h ? hints & (h->eax | HV_HINT_NO_AUTO_EOI | HV_HINT_RELAXED_TIMING) : hints, 0xfff,
+		 0, 0);
 	add_leaf(c, HV_CPUID_LIMITS, 0, false, KVMB_MAX_CPUS, KVMB_MAX_CPUS, 0, 0);
 }
 

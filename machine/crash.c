@@ -30,8 +30,9 @@ void crash_report(struct crash_log *c, const char *who, u32 boot, const u64 *par
 	clock_gettime(CLOCK_REALTIME, &c->when);
 	c->boot = boot;
 	pthread_mutex_unlock(&c->lock);
-	kvmb_warn_ratelimited(who, "the guest crashed in boot %u: 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx", boot, p[0],
-			      p[1], p[2], p[3], p[4]);
+	kvmb_warn_ratelimited(who,
+			      "the guest crashed in boot %u: 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx",
+			      boot, p[0], p[1], p[2], p[3], p[4]);
 }
 
 static json_t *hex(u64 v)
@@ -55,8 +56,8 @@ json_t *crash_json(struct crash_log *c)
 	gmtime_r(&c->when.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (c->count)
-		o = json_pack("{s:O, s:s, s:i, s:i}", "parameters", params, "time", when, "boot", c->boot,
-			      "count", c->count);
+		o = json_pack("{s:O, s:s, s:i, s:i}", "parameters", params, "time", when, "boot",
+			      c->boot, "count", c->count);
 	pthread_mutex_unlock(&c->lock);
 	json_decref(params);
 	return o ? o : json_null();

@@ -56,7 +56,8 @@ int hyperv_check(int kvm_fd, char *why, size_t size)
 
 	for (i = 0; i < ARRAY_SIZE(needed); i++) {
 		if (ioctl(kvm_fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0) {
-			snprintf(why, size, "/dev/kvm lacks %s (Hyper-V support of the host kernel); "
+			snprintf(why, size,
+				 "/dev/kvm lacks %s (Hyper-V support of the host kernel); "
 				 "`make demo` and tests/lab/l1 run it in the lab instead",
 				 needed[i].name);
 			return -EOPNOTSUPP;
@@ -72,9 +73,13 @@ static struct machine *to_machine(struct kvmb_vmm *v)
 
 /* ---- pages in use ---- */
 
-/* The count is up before the pointer is read, and a new pointer is there before the count is: one sees the other. */
-#define use_page(v, page) \
-	(__atomic_fetch_add(&(v)->page_users, 1, __ATOMIC_SEQ_CST), __unshare(__atomic_load_n(&(v)->page, __ATOMIC_SEQ_CST)))
+/*
+ * The count is up before the pointer is read, and a new pointer is there before the count is: one
+ * sees the other.
+ */
+#define use_page(v, page)                                           \
+	(__atomic_fetch_add(&(v)->page_users, 1, __ATOMIC_SEQ_CST), \
+	 __unshare(__atomic_load_n(&(v)->page, __ATOMIC_SEQ_CST)))
 
 static void page_done(struct vcpu *v)
 {
@@ -123,7 +128,8 @@ static void raise_event(struct kvmb_vmm *vmm, u32 vp, u32 flag)
 	u8 *page = use_page(v, siefp);
 
 	if (page)
-		old = __atomic_fetch_or((u32 *)(page + HV_VMBUS_SINT * 256) + flag / 32, bit, __ATOMIC_SEQ_CST);
+		old = __atomic_fetch_or((u32 *)(page + HV_VMBUS_SINT * 256) + flag / 32, bit,
+					__ATOMIC_SEQ_CST);
 	page_done(v);
 	if (!page) {
 		__atomic_fetch_or(&v->late_flags[flag / 32], bit, __ATOMIC_SEQ_CST);
@@ -170,7 +176,8 @@ static void want_ack(struct vcpu *v)
 	int err = 0;
 
 	if (!v->ack_assigned)
-		err = irq_assign(v->machine, irq_message_gsi(v->machine, v->index), v->msg_fd, v->ack_fd);
+		err = irq_assign(v->machine, irq_message_gsi(v->machine, v->index), v->msg_fd,
+				 v->ack_fd);
 	if (err)
 		kvmb_err(v->machine->name, "no acknowledgements from vCPU %u: %s", v->index,
 			 strerror(-err));
@@ -285,9 +292,11 @@ static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
 
 	/* a page outside RAM is as good as none: nothing is delivered */
 	if (e->u.synic.msg_page & KVMB_MSR_ENABLE)
-		msg = kvmb_gm_ptr(gm, e->u.synic.msg_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
+		msg = kvmb_gm_ptr(gm, e->u.synic.msg_page & ~(u64)(KVMB_PAGE_SIZE - 1),
+				  KVMB_PAGE_SIZE);
 	if (e->u.synic.evt_page & KVMB_MSR_ENABLE)
-		evt = kvmb_gm_ptr(gm, e->u.synic.evt_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
+		evt = kvmb_gm_ptr(gm, e->u.synic.evt_page & ~(u64)(KVMB_PAGE_SIZE - 1),
+				  KVMB_PAGE_SIZE);
 	if (!(e->u.synic.control & KVMB_MSR_ENABLE))
 		evt = NULL;
 	__atomic_store_n(&v->synic_control, e->u.synic.control, __ATOMIC_SEQ_CST);
@@ -351,7 +360,8 @@ void hyperv_exit(struct vcpu *v)
 	case HV_CALL_SIGNAL_EVENT: /* only unknown connections and foreign flags come here */
 		v->stats.hv_signal++;
 		e->u.hcall.result = e->u.hcall.params[0] >> 32 & 0xffff ?
-					    KVMB_HV_STATUS_INVALID_PORT_ID : KVMB_HV_STATUS_INVALID_CONNECTION_ID;
+					    KVMB_HV_STATUS_INVALID_PORT_ID :
+					    KVMB_HV_STATUS_INVALID_CONNECTION_ID;
 		break;
 	case HV_CALL_QUERY_EXT_CAPS:
 		v->stats.hv_other++;
@@ -373,8 +383,9 @@ void hyperv_fill_seam(struct machine *m)
 }
 
 /*
- * MSRs and hypercalls that CPUID does not announce are not there: what a guest cannot reach needs no
- * thought, and it cannot come to lean on something that another host lacks. Linux 5.14 and later can do that.
+ * MSRs and hypercalls that CPUID does not announce are not there: what a guest cannot reach needs
+ * no thought, and it cannot come to lean on something that another host lacks. Linux 5.14 and later
+ * can do that.
  */
 static int enforce_cpuid(struct vcpu *v)
 {

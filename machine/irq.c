@@ -55,7 +55,8 @@ static int set_routing(struct machine *m)
 
 	for (i = 0; i < IRQ_NUM_LINES; i++) {
 		if (i < 16)
-			add_chip(t, i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i % 8);
+			add_chip(t, i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+				 i % 8);
 		add_chip(t, i, KVM_IRQCHIP_IOAPIC, i);
 	}
 	for (i = 0; i < m->cfg.cpus; i++)

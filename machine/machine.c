@@ -84,7 +84,8 @@ int machine_reset(struct machine *m)
 	for (i = 0; i < m->cfg.cpus; i++) {
 		err = vcpu_reset(&m->vcpus[i]);
 		if (err) {
-			kvmb_err(m->name, "KVM does not take the power-on state of vCPU %u: %s", i, strerror(-err));
+			kvmb_err(m->name, "KVM does not take the power-on state of vCPU %u: %s", i,
+				 strerror(-err));
 			return err;
 		}
 	}
@@ -136,8 +137,8 @@ static int open_boot(struct machine *m)
 	return m->boot ? 0 : -ENOENT;
 }
 
-int machine_open(struct machine *m, const char *name, const struct machine_config *cfg, struct kvmb_loop *loop,
-		 const struct machine_ops *ops, void *arg)
+int machine_open(struct machine *m, const char *name, const struct machine_config *cfg,
+		 struct kvmb_loop *loop, const struct machine_ops *ops, void *arg)
 {
 	int err;
 

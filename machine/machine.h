@@ -67,7 +67,8 @@ struct machine {
 	struct rtc *rtc;
 	struct testdev *testdev; /* NULL = none */
 	/* testdev.c sees messages first. Return: true when it has served one. NULL = none. */
-	bool (*post_hook)(struct machine *m, u32 conn, u32 type, const void *payload, u32 len, u16 *status);
+	bool (*post_hook)(struct machine *m, u32 conn, u32 type, const void *payload, u32 len,
+			  u16 *status);
 	struct boot_image *boot;
 
 	u64 paused_at_tsc;
@@ -89,8 +90,8 @@ struct machine {
  *
  * Return: 0, or -errno with one line logged. Context: main thread.
  */
-int machine_open(struct machine *m, const char *name, const struct machine_config *cfg, struct kvmb_loop *loop,
-		 const struct machine_ops *ops, void *arg);
+int machine_open(struct machine *m, const char *name, const struct machine_config *cfg,
+		 struct kvmb_loop *loop, const struct machine_ops *ops, void *arg);
 
 /**
  * machine_build() - Second step: memory, interrupt controllers, vCPUs, devices

@@ -52,8 +52,8 @@ static void exit_io(struct vcpu *v)
 
 	v->stats.io++;
 	for (i = 0; i < r->io.count; i++, data += r->io.size)
-		iobus_access(&v->machine->pio, r->io.port, r->io.size, r->io.direction == KVM_EXIT_IO_OUT,
-			     data);
+		iobus_access(&v->machine->pio, r->io.port, r->io.size,
+			     r->io.direction == KVM_EXIT_IO_OUT, data);
 }
 
 static void want(struct vcpu *v, enum machine_request what)
@@ -108,10 +108,11 @@ static void triple_fault(struct vcpu *v)
 
 	ioctl(v->fd, KVM_GET_REGS, &r);
 	ioctl(v->fd, KVM_GET_SREGS, &s);
-	kvmb_warn_ratelimited(v->machine->name, "vCPU %u: triple fault at rip %#llx (rsp %#llx, cr2 %#llx, "
-			      "cr3 %#llx), resetting", v->index, (unsigned long long)r.rip,
-			      (unsigned long long)r.rsp, (unsigned long long)s.cr2,
-			      (unsigned long long)s.cr3);
+	kvmb_warn_ratelimited(v->machine->name,
+			      "vCPU %u: triple fault at rip %#llx (rsp %#llx, cr2 %#llx, "
+			      "cr3 %#llx), resetting",
+			      v->index, (unsigned long long)r.rip, (unsigned long long)r.rsp,
+			      (unsigned long long)s.cr2, (unsigned long long)s.cr3);
 	want(v, MACHINE_RESET);
 }
 
@@ -174,9 +175,10 @@ static void step(struct vcpu *v)
 }
 
 /*
- * KVM finishes an exit (the result of a hypercall, a read port, the step to the next instruction) when the vCPU is
- * next run, whatever its registers are by then. That is demanded of whoever looks at them or changes them: Linux
- * Documentation/virt/kvm/api.rst, KVM_RUN. Finishing one may lead to the next of the same instruction.
+ * KVM finishes an exit (the result of a hypercall, a read port, the step to the next instruction)
+ * when the vCPU is next run, whatever its registers are by then. That is demanded of whoever looks
+ * at them or changes them: Linux Documentation/virt/kvm/api.rst, KVM_RUN. Finishing one may lead to
+ * the next of the same instruction.
  */
 void vcpu_complete_exit(struct vcpu *v)
 {

@@ -32,7 +32,8 @@ struct vcpu {
 	u32 page_users;				/* atomic: writers now; hyperv.c */
 	u32 late_flags[HV_EVENT_FLAGS_PER_SINT / 32]; /* atomic words: raised while SIEFP was off */
 	int event_fd;				/* irqfd of SINT2, for event flags */
-	int msg_fd, ack_fd;			/* irqfd with resample, assigned while messages queue */
+	/* irqfd with resample, assigned while messages queue */
+	int msg_fd, ack_fd;
 	bool ack_assigned;			/* bus thread */
 	struct kvmb_watch *ack_watch;
 	struct kvmb_timer ack_timer;

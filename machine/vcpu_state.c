@@ -13,8 +13,8 @@
  * Time goes on: a reset does not set back the TSC, KVM's clock and Hyper-V's reference counter. But
  * it undoes what the guest has done to its TSC, for all CPUs alike, so that they agree.
  *
- * Source: Linux Documentation/virt/kvm/api.rst (KVM_GET_MSR_INDEX_LIST, KVM_GET_XSAVE2, KVM_GET_NESTED_STATE,
- * KVM_VCPU_TSC_OFFSET).
+ * Source: Linux Documentation/virt/kvm/api.rst (KVM_GET_MSR_INDEX_LIST, KVM_GET_XSAVE2,
+ * KVM_GET_NESTED_STATE, KVM_VCPU_TSC_OFFSET).
  */
 #include "machine/vcpu.h"
 
@@ -72,7 +72,10 @@ static bool is_skipped(u32 index)
 	return false;
 }
 
-/* Add @index with its value now, if it can be written back. One that is there already is not added again. */
+/*
+ * Add @index with its value now, if it can be written back. One that is there already is not added
+ * again.
+ */
 static void add_msr(struct vcpu *v, struct kvm_msrs *m, u32 index)
 {
 	struct {
@@ -85,7 +88,8 @@ static void add_msr(struct vcpu *v, struct kvm_msrs *m, u32 index)
 		if (m->entries[i].index == index)
 			return;
 	}
-	if (!is_skipped(index) && ioctl(v->fd, KVM_GET_MSRS, &one) == 1 && ioctl(v->fd, KVM_SET_MSRS, &one) == 1)
+	if (!is_skipped(index) && ioctl(v->fd, KVM_GET_MSRS, &one) == 1 &&
+	    ioctl(v->fd, KVM_SET_MSRS, &one) == 1)
 		m->entries[m->nmsrs++] = one.e;
 }
 
@@ -106,7 +110,8 @@ static int find_msrs(struct vcpu *v)
 	}
 	for (i = 0; i < ARRAY_SIZE(unlisted); i++)
 		max += unlisted[i].last - unlisted[i].first + 1;
-	v->on->msrs = kvmb_xzalloc(sizeof(struct kvm_msrs) + (l->nmsrs + max) * sizeof(struct kvm_msr_entry));
+	v->on->msrs = kvmb_xzalloc(sizeof(struct kvm_msrs) +
+				   (l->nmsrs + max) * sizeof(struct kvm_msr_entry));
 	for (i = 0; i < l->nmsrs; i++)
 		add_msr(v, v->on->msrs, l->indices[i]);
 	for (i = 0; i < ARRAY_SIZE(unlisted); i++) {
@@ -118,7 +123,8 @@ static int find_msrs(struct vcpu *v)
 }
 
 /*
- * Read or write those from all[from] on, as many as KVM takes at once. It stops at the first that it refuses.
+ * Read or write those from all[from] on, as many as KVM takes at once. It stops at the first that
+ * it refuses.
  * Return: how many it did, with what it read in @some; *@asked: of so many.
  */
 static u32 some_msrs(struct vcpu *v, unsigned long request, const struct kvm_msrs *all, u32 from,
@@ -137,7 +143,10 @@ static struct kvm_msrs *new_msrs(u32 max)
 	return kvmb_xzalloc(sizeof(struct kvm_msrs) + max * sizeof(struct kvm_msr_entry));
 }
 
-/* The others have the same ones, with values of their own. One that this one does not have is left out. */
+/*
+ * The others have the same ones, with values of their own. One that this one does not have is left
+ * out.
+ */
 static void copy_msrs(struct vcpu *v, const struct kvm_msrs *first)
 {
 	struct kvm_msrs *m = v->on->msrs = new_msrs(first->nmsrs), *some = new_msrs(IO_MSRS);
@@ -164,7 +173,8 @@ static void write_msrs(struct vcpu *v)
 		i += n;
 		if (n == asked)
 			continue;
-		kvmb_warn_ratelimited(v->machine->name, "vCPU %u: register %#x keeps what the guest wrote", v->index,
+		kvmb_warn_ratelimited(v->machine->name,
+				      "vCPU %u: register %#x keeps what the guest wrote", v->index,
 				      all->entries[i].index);
 		i++;
 	}
@@ -229,7 +239,8 @@ int vcpu_save_power_on(struct vcpu *v)
 	struct vcpu_power_on *on = v->on = kvmb_xzalloc(sizeof(*on));
 
 	if (ioctl(v->fd, KVM_GET_LAPIC, &on->lapic) || ioctl(v->fd, KVM_GET_SREGS, &on->sregs) ||
-	    ioctl(v->fd, KVM_GET_FPU, &on->fpu) || ioctl(v->fd, KVM_GET_DEBUGREGS, &on->debugregs) ||
+	    ioctl(v->fd, KVM_GET_FPU, &on->fpu) ||
+	    ioctl(v->fd, KVM_GET_DEBUGREGS, &on->debugregs) ||
 	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &on->events))
 		return -errno;
 	save_xsave(v);

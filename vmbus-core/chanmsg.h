@@ -92,7 +92,8 @@ struct kvmb_wire_offer {
 	__le16 reserved2;
 	__le32 relid;
 	u8 monitor_id;
-	u8 monitor_allocated;	    /* bit 0; we never allocate: the guest then signals by hypercall */
+	/* bit 0; we never allocate: the guest then signals by hypercall */
+	u8 monitor_allocated;
 	__le16 dedicated_interrupt; /* bit 0; always set from 1.1 on */
 	__le32 connection_id;
 } __attribute__((packed));
@@ -193,7 +194,8 @@ struct kvmb_wire_modify_response {
 	__le32 relid;
 	__le32 status;
 };
-static_assert(sizeof(struct kvmb_wire_modify_response) == 16, "vmbus_channel_modifychannel_response");
+static_assert(sizeof(struct kvmb_wire_modify_response) == 16,
+	      "vmbus_channel_modifychannel_response");
 
 struct kvmb_wire_tl_connect {
 	struct kvmb_wire_msg h;

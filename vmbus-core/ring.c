@@ -49,7 +49,10 @@ int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data
 	r->data = data;
 	r->size = size;
 	own = load_index(writer ? &r->ctrl->write_index : &r->ctrl->read_index);
-	/* what a reader has not released is no room to write; a reader begins with "nothing seen" and looks */
+	/*
+	 * what a reader has not released is no room to write; a reader begins with "nothing seen"
+	 * and looks
+	 */
 	peer = writer ? load_index_acquire(&r->ctrl->read_index) : own;
 	if (!index_valid(r, own) || !index_valid(r, peer))
 		return -EPROTO;

@@ -116,7 +116,8 @@ int kvmb_rndis_packet(const u8 *hdr, u32 hdr_len, u32 avail, struct kvmb_rndis_f
 
 static u32 put_ppi(u8 *buf, u32 type, u32 v)
 {
-	struct kvmb_wire_ppi_u32 p = { { cpu_to_le32(sizeof(p)), cpu_to_le32(type), cpu_to_le32(sizeof(p.h)) },
+	struct kvmb_wire_ppi_u32 p = { { cpu_to_le32(sizeof(p)), cpu_to_le32(type),
+					 cpu_to_le32(sizeof(p.h)) },
 				       cpu_to_le32(v) };
 
 	memcpy(buf, &p, sizeof(p));
@@ -148,7 +149,8 @@ u32 kvmb_rndis_header(const struct kvmb_rndis_out *o, u8 *buf)
 	} m = { .h = { cpu_to_le32(KVMB_RNDIS_PACKET), 0 } };
 	u32 n = sizeof(m), data = o->data_offset;
 
-	static_assert(sizeof(m) + 4 * sizeof(struct kvmb_wire_ppi_u32) <= KVMB_RNDIS_HEAD_MAX, "all PPIs fit");
+	static_assert(sizeof(m) + 4 * sizeof(struct kvmb_wire_ppi_u32) <= KVMB_RNDIS_HEAD_MAX,
+		      "all PPIs fit");
 	if (o->has_hash)
 		n += put_ppi(buf + n, KVMB_PPI_HASH, o->hash);
 	if (o->csum)

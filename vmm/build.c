@@ -57,7 +57,8 @@ static void shutdown_answered(void *arg, u32 status)
 
 static int open_machine(struct vm *vm)
 {
-	return machine_open(&vm->machine, vm->cfg.name, &vm->cfg.machine, vm->loop, &vm_machine_ops, vm);
+	return machine_open(&vm->machine, vm->cfg.name, &vm->cfg.machine, vm->loop, &vm_machine_ops,
+			    vm);
 }
 
 static int open_ctl(struct vm *vm)
@@ -105,7 +106,9 @@ static int create_bus(struct vm *vm)
 
 static int build_machine(struct vm *vm)
 {
-	struct serial_ops far_end = { .output = console_output, .room = console_room, .arg = vm->console };
+	struct serial_ops far_end = { .output = console_output,
+				      .room = console_room,
+				      .arg = vm->console };
 	int err = machine_build(&vm->machine, &far_end);
 
 	if (err || !vm->machine.testdev)
@@ -117,7 +120,8 @@ struct vm *vm_create(const struct vm_config *cfg)
 {
 	/* what the user can get wrong comes first, so that nothing has been touched yet */
 	static int (*const steps[])(struct vm *) = {
-		open_machine, open_ctl, open_console, create_bus, disks_create, nics_create, build_machine,
+		open_machine, open_ctl,	   open_console,  create_bus,
+		disks_create, nics_create, build_machine,
 	};
 	struct kvmb_loop *loop = kvmb_loop_create();
 	struct vm *vm;

@@ -44,13 +44,18 @@ struct console {
 	struct kvmb_work room_work;
 };
 
-/* The terminal is the process's, not a VM's: who ends the process in a hurry restores it without a console. */
+/*
+ * The terminal is the process's, not a VM's: who ends the process in a hurry restores it without a
+ * console.
+ */
 static struct termios old_tty;
 static bool tty_raw;
 
 /* ---- out ---- */
 
-/* @fd may block (see open_again()): only what surely finds room is written. At most PIPE_BUF bytes. */
+/*
+ * @fd may block (see open_again()): only what surely finds room is written. At most PIPE_BUF bytes.
+ */
 static ssize_t put_no_socket(int fd, const void *buf, size_t n)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -78,7 +83,8 @@ bool console_pass(struct vm *vm, int fd, u64 *cursor)
 	while ((n = serial_read(vm->machine.serial, &at, buf, sizeof(buf)))) {
 		w = put(fd, buf, n);
 		if (!w || (w < 0 && errno != EINTR))
-			return w < 0 && errno == EAGAIN; /* a full disk or a gone reader must not stop the VM */
+			/* a full disk or a gone reader must not stop the VM */
+			return w < 0 && errno == EAGAIN;
 		*cursor = at - n + (size_t)KVMB_MAX(w, 0);
 		at = *cursor;
 	}
@@ -111,16 +117,20 @@ static void on_out_room(void *arg, uint32_t events)
 	write_out(arg);
 }
 
-/* A reader that is only slow still gets the end; one that has stopped reading does not hold us up. */
+/*
+ * A reader that is only slow still gets the end; one that has stopped reading does not hold us up.
+ */
 static void last_words(struct console *c)
 {
 	u64 until = kvmb_now_ms() + LAST_WORDS_MS, now;
 	struct pollfd p = { .fd = c->out_fd, .events = POLLOUT };
 
 	if (c->sink && !sink_destroy(c->sink, LAST_WORDS_MS))
-		kvmb_warn(c->vm->cfg.name, "the end of the serial port's output could not be written in time");
+		kvmb_warn(c->vm->cfg.name,
+			  "the end of the serial port's output could not be written in time");
 	c->sink = NULL;
-	while (c->vm->machine.serial && c->out_fd >= 0 && console_pass(c->vm, c->out_fd, &c->cursor)) {
+	while (c->vm->machine.serial && c->out_fd >= 0 &&
+	       console_pass(c->vm, c->out_fd, &c->cursor)) {
 		now = kvmb_now_ms();
 		if (now >= until || poll(&p, 1, (int)(until - now)) <= 0)
 			return;
@@ -129,7 +139,8 @@ static void last_words(struct console *c)
 
 void console_flush(struct console *c)
 {
-	__atomic_store_n(&c->told, false, __ATOMIC_SEQ_CST); /* what comes from here on tells again */
+	/* what comes from here on tells again */
+	__atomic_store_n(&c->told, false, __ATOMIC_SEQ_CST);
 	kvmb_timer_cancel(&c->out_timer);
 	write_out(c);
 	c->watcher->output(c->watcher_arg);
@@ -316,13 +327,15 @@ static int open_far_end(struct console *c, char *why, size_t size)
 	case SERIAL_UNIX:
 		if (kvmb_listen_unix(&c->listener, cfg->serial_path, why, size))
 			return -1;
-		c->listen_watch = kvmb_loop_add(c->vm->loop, c->listener.fd, EPOLLIN, on_connect, c);
+		c->listen_watch =
+			kvmb_loop_add(c->vm->loop, c->listener.fd, EPOLLIN, on_connect, c);
 		break;
 	}
 	return 0;
 }
 
-struct console *console_create(struct vm *vm, const struct console_watcher *w, void *arg, char *why, size_t size)
+struct console *console_create(struct vm *vm, const struct console_watcher *w, void *arg, char *why,
+			       size_t size)
 {
 	struct console *c = kvmb_xzalloc(sizeof(*c));
 
@@ -353,12 +366,13 @@ static void start_sink(struct console *c)
 	int fd = ours ? c->out_fd : fcntl(c->out_fd, F_DUPFD_CLOEXEC, 0);
 
 	if (ours && ftruncate(fd, 0))
-		kvmb_warn(c->vm->cfg.name, "serial %s: it cannot be emptied: %s", c->vm->cfg.serial_path,
-			  strerror(errno));
+		kvmb_warn(c->vm->cfg.name, "serial %s: it cannot be emptied: %s",
+			  c->vm->cfg.serial_path, strerror(errno));
 	c->out_fd = -1;
 	c->sink = sink_create(c->vm->machine.serial, fd, ours ? SINK_LIMIT : 0);
 	if (!c->sink)
-		kvmb_warn(c->vm->cfg.name, "no thread for the serial port's file: nothing is written");
+		kvmb_warn(c->vm->cfg.name,
+			  "no thread for the serial port's file: nothing is written");
 }
 
 void console_start(struct console *c)

@@ -50,7 +50,8 @@ static const char *other_use(const struct vm_config *cfg, const struct stat *fil
 	return NULL;
 }
 
-static int check_regular(int fd, const struct vm_config *cfg, const struct stat *st, char *why, size_t size)
+static int check_regular(int fd, const struct vm_config *cfg, const struct stat *st, char *why,
+			 size_t size)
 {
 	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	const char *other = other_use(cfg, st);
@@ -59,10 +60,12 @@ static int check_regular(int fd, const struct vm_config *cfg, const struct stat 
 	if (other)
 		return refuse(cfg->serial_path, other, why, size);
 	if (!lstat(cfg->serial_path, &link) && S_ISLNK(link.st_mode))
-		return refuse(cfg->serial_path, "it is a symbolic link; name the file itself", why, size);
+		return refuse(cfg->serial_path, "it is a symbolic link; name the file itself", why,
+			      size);
 	/* ENOLCK and the like: a file system without locks */
 	if (fcntl(fd, F_OFD_SETLK, &fl) && (errno == EACCES || errno == EAGAIN))
-		return refuse(cfg->serial_path, "it is in use by another VM or program (locked)", why, size);
+		return refuse(cfg->serial_path, "it is in use by another VM or program (locked)",
+			      why, size);
 	return 0;
 }
 
@@ -87,7 +90,10 @@ int console_open_file(const struct vm_config *cfg, char *why, size_t size)
 	if (fd < 0 && errno == ENOENT) /* O_EXCL: not where a dangling link leads */
 		fd = open(cfg->serial_path, flags | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
-		return refuse(cfg->serial_path, errno == EEXIST ? "it is a symbolic link to nothing" : strerror(errno), why, size);
+		return refuse(cfg->serial_path,
+			      errno == EEXIST ? "it is a symbolic link to nothing" :
+						strerror(errno),
+			      why, size);
 	if (!check(fd, cfg, why, size))
 		return fd;
 	close(fd);

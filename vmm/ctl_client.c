@@ -18,7 +18,8 @@ struct ctl_pending { /* an answer that comes later; outlives its client */
 /* ---- states ---- */
 
 static const u8 moves[CLIENT_NUM_STATES] = {
-	[CLIENT_COMMANDS] = 1 << CLIENT_WAITING | 1 << CLIENT_STOPPING | 1 << CLIENT_REBOOTING | 1 << CLIENT_CONSOLE,
+	[CLIENT_COMMANDS] = 1 << CLIENT_WAITING | 1 << CLIENT_STOPPING | 1 << CLIENT_REBOOTING |
+			    1 << CLIENT_CONSOLE,
 	[CLIENT_WAITING] = 1 << CLIENT_COMMANDS,
 	[CLIENT_STOPPING] = 1 << CLIENT_COMMANDS,
 	[CLIENT_REBOOTING] = 1 << CLIENT_COMMANDS,
@@ -81,13 +82,17 @@ static void unwatch(struct ctl_client *c)
 
 /* ---- answers ---- */
 
-/* As much of the answer as the socket takes; the rest goes when it takes more. Nothing here ever waits for a client. */
+/*
+ * As much of the answer as the socket takes; the rest goes when it takes more. Nothing here ever
+ * waits for a client.
+ */
 static void send_out(struct ctl_client *c)
 {
 	ssize_t n = 0;
 
 	while (c->out_off < c->out_len && n >= 0) {
-		n = send(c->fd, c->out + c->out_off, c->out_len - c->out_off, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(c->fd, c->out + c->out_off, c->out_len - c->out_off,
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
 		c->out_off += (size_t)KVMB_MAX(n, 0);
 	}
 	if (c->out_off == c->out_len || errno != EAGAIN) { /* or it hung up, which epoll will say */
@@ -224,7 +229,8 @@ static void run_lines(void *arg)
 	if (c->state == CLIENT_CONSOLE || c->state == CLIENT_GONE)
 		pass_typed(c);
 	else if (c->len == sizeof(c->line) || (c->half_closed && is_free(c)))
-		ctl_client_drop(c); /* no command is that long, nor so much to be asked before an answer */
+		/* no command is that long, nor so much to be asked before an answer */
+		ctl_client_drop(c);
 }
 
 /* It sends no more. @half: it still listens. */

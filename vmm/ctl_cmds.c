@@ -17,7 +17,8 @@ static void cmd_stop(struct ctl_client *c, json_t *args)
 	int err;
 
 	if (vm->state != VM_RUNNING) {
-		ctl_client_error(c, "state", "the VM is not running; try: kvmbus resume, or kvmbus kill");
+		ctl_client_error(c, "state",
+				 "the VM is not running; try: kvmbus resume, or kvmbus kill");
 		return;
 	}
 	timeout = KVMB_MAX(KVMB_MIN(timeout, 86400), 0);
@@ -108,7 +109,8 @@ static void cmd_disk_remove(struct ctl_client *c, json_t *args)
 
 static void cmd_disk_resize(struct ctl_client *c, json_t *args)
 {
-	disks_resize(c->all->vm, arg_str(args, "disk"), (u64)arg_num(args, "size", 0), ctl_client_reply(c));
+	disks_resize(c->all->vm, arg_str(args, "disk"), (u64)arg_num(args, "size", 0),
+		     ctl_client_reply(c));
 }
 
 static void cmd_disk_eject(struct ctl_client *c, json_t *args)
@@ -124,8 +126,8 @@ static void cmd_disk_insert(struct ctl_client *c, json_t *args)
 
 static void cmd_disk_limit(struct ctl_client *c, json_t *args)
 {
-	disks_limit(c->all->vm, arg_str(args, "disk"), arg_num(args, "iops", -1), arg_num(args, "bps", -1),
-		    ctl_client_reply(c));
+	disks_limit(c->all->vm, arg_str(args, "disk"), arg_num(args, "iops", -1),
+		    arg_num(args, "bps", -1), ctl_client_reply(c));
 }
 
 static void cmd_nic_list(struct ctl_client *c, json_t *args)
@@ -146,25 +148,39 @@ static void cmd_nic_remove(struct ctl_client *c, json_t *args)
 
 static void cmd_nic_link(struct ctl_client *c, json_t *args)
 {
-	nics_link(c->all->vm, arg_str(args, "nic"), json_is_true(json_object_get(args, "up")), ctl_client_reply(c));
+	nics_link(c->all->vm, arg_str(args, "nic"), json_is_true(json_object_get(args, "up")),
+		  ctl_client_reply(c));
 }
 
 static void cmd_nic_mtu(struct ctl_client *c, json_t *args)
 {
-	nics_mtu(c->all->vm, arg_str(args, "nic"), (u32)KVMB_MIN(arg_num(args, "mtu", 0), 65535), ctl_client_reply(c));
+	nics_mtu(c->all->vm, arg_str(args, "nic"), (u32)KVMB_MIN(arg_num(args, "mtu", 0), 65535),
+		 ctl_client_reply(c));
 }
 
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args);
 } commands[] = {
-	{ "info", cmd_info },	  { "stats", cmd_stats }, { "stop", cmd_stop },	      { "kill", cmd_kill },
-	{ "pause", cmd_pause }, { "resume", cmd_resume }, { "console", cmd_console },
-	{ "disk-list", cmd_disk_list },	  { "disk-add", cmd_disk_add },
-	{ "disk-remove", cmd_disk_remove }, { "disk-resize", cmd_disk_resize },
-	{ "disk-eject", cmd_disk_eject }, { "disk-insert", cmd_disk_insert },
-	{ "disk-limit", cmd_disk_limit }, { "nic-list", cmd_nic_list }, { "nic-add", cmd_nic_add },
-	{ "nic-remove", cmd_nic_remove }, { "nic-link", cmd_nic_link }, { "nic-mtu", cmd_nic_mtu },
+	{ "info", cmd_info },
+	{ "stats", cmd_stats },
+	{ "stop", cmd_stop },
+	{ "kill", cmd_kill },
+	{ "pause", cmd_pause },
+	{ "resume", cmd_resume },
+	{ "console", cmd_console },
+	{ "disk-list", cmd_disk_list },
+	{ "disk-add", cmd_disk_add },
+	{ "disk-remove", cmd_disk_remove },
+	{ "disk-resize", cmd_disk_resize },
+	{ "disk-eject", cmd_disk_eject },
+	{ "disk-insert", cmd_disk_insert },
+	{ "disk-limit", cmd_disk_limit },
+	{ "nic-list", cmd_nic_list },
+	{ "nic-add", cmd_nic_add },
+	{ "nic-remove", cmd_nic_remove },
+	{ "nic-link", cmd_nic_link },
+	{ "nic-mtu", cmd_nic_mtu },
 };
 
 void ctl_run_line(struct ctl_client *c, const char *line, size_t len)
@@ -180,6 +196,7 @@ void ctl_run_line(struct ctl_client *c, const char *line, size_t len)
 			return;
 		}
 	}
-	ctl_client_error(c, "usage", name ? "unknown command" : "not a command: one JSON object a line");
+	ctl_client_error(c, "usage",
+			 name ? "unknown command" : "not a command: one JSON object a line");
 	json_decref(o);
 }

@@ -40,8 +40,8 @@ static void job_finished(void *arg)
 	disk_job_free(j);
 }
 
-struct disk_job *disk_job_create(struct disk_job **list, struct kvmb_loop *loop, const struct disk_job_kind *kind,
-				 struct ctl_reply reply)
+struct disk_job *disk_job_create(struct disk_job **list, struct kvmb_loop *loop,
+				 const struct disk_job_kind *kind, struct ctl_reply reply)
 {
 	struct disk_job *j = kvmb_xzalloc(sizeof(*j));
 

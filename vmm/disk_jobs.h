@@ -21,7 +21,8 @@ struct vm;
 
 struct disk_job_kind { /* const, one for each kind of change */
 	void (*run)(struct disk_job *j);  /* its thread; sets err and why */
-	void (*done)(struct disk_job *j); /* main thread, when err is 0: finishes the change, and answers */
+	/* main thread, when err is 0: finishes the change, and answers */
+	void (*done)(struct disk_job *j);
 	/* Main thread, instead: run() failed or could not start, or the VM ended. May be NULL. */
 	void (*undo)(struct disk_job *j);
 };
@@ -54,8 +55,8 @@ struct disk_job { /* belongs to the main thread; during run() to its own thread 
  *
  * Return: never NULL; call disk_job_start() or disk_job_free(). Context: main thread.
  */
-struct disk_job *disk_job_create(struct disk_job **list, struct kvmb_loop *loop, const struct disk_job_kind *kind,
-				 struct ctl_reply reply);
+struct disk_job *disk_job_create(struct disk_job **list, struct kvmb_loop *loop,
+				 const struct disk_job_kind *kind, struct ctl_reply reply);
 
 /** disk_job_start() - Start it; without a thread it is refused, undone and freed. Main thread. */
 void disk_job_start(struct disk_job *j);

@@ -68,10 +68,12 @@ static void io_stopped(void *arg, struct kvmb_storage *s, unsigned int lun, int 
 
 	if (!kvmb_storage_unit(s, lun, &i) || !i.disk)
 		return;
-	snprintf(reason, sizeof(reason), "disk %u:%u: %s", kvmb_storage_index(s), lun, strerror(-err));
+	snprintf(reason, sizeof(reason), "disk %u:%u: %s", kvmb_storage_index(s), lun,
+		 strerror(-err));
 	if (!vm_stop(vm, reason))
 		return; /* a reset, or the end: it drops the request */
-	kvmb_err(vm->cfg.name, "paused: disk %u:%u (%s): %s; remove the cause, then: kvmbus resume %s",
+	kvmb_err(vm->cfg.name,
+		 "paused: disk %u:%u (%s): %s; remove the cause, then: kvmbus resume %s",
 		 kvmb_storage_index(s), lun, i.disk->path, strerror(-err), vm->cfg.name);
 }
 
@@ -82,21 +84,24 @@ static void guest_ejected(void *arg, struct kvmb_storage *s, unsigned int lun)
 	kvmb_storage_set_medium(s, lun, NULL, close_later, arg);
 }
 
-static const struct kvmb_storage_events events = { .stopped = io_stopped, .ejected = guest_ejected };
+static const struct kvmb_storage_events events = { .stopped = io_stopped,
+						   .ejected = guest_ejected };
 
 static int need_controller(struct vm *vm, u32 c, bool offer)
 {
 	if (vm->scsi[c])
 		return 0;
-	vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.machine.cpus - 1, 15u), vm->loop, &events, vm);
+	vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.machine.cpus - 1, 15u), vm->loop,
+					  &events, vm);
 	return offer ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
 
-static const struct udev_events device_events = { .gone = disks_device_gone, .changed = disks_device_changed };
+static const struct udev_events device_events = { .gone = disks_device_gone,
+						  .changed = disks_device_changed };
 
 /* Give an opened disk its place. Return: 0 with @dc completed, or -errno with @why. */
-static int attach(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running, char *why,
-		  size_t size)
+static int attach(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running,
+		  char *why, size_t size)
 {
 	u32 c = dc->controller < 0 ? 0 : (u32)dc->controller, lun;
 	struct kvmb_unit_info i;
@@ -185,7 +190,8 @@ static void closed(struct disk_job *j)
 
 static const struct disk_job_kind closing = { .run = run_close, .done = closed };
 
-static struct disk_job *new_job(struct vm *vm, const struct disk_job_kind *kind, struct ctl_reply reply)
+static struct disk_job *new_job(struct vm *vm, const struct disk_job_kind *kind,
+				struct ctl_reply reply)
 {
 	struct disk_job *j = disk_job_create(&vm->disks->jobs, vm->loop, kind, reply);
 
@@ -267,10 +273,17 @@ static void resized(struct disk_job *j)
 }
 
 static const struct disk_job_kind adding = { .run = run_open, .done = added, .undo = undo_open };
-static const struct disk_job_kind inserting = { .run = run_open, .done = inserted, .undo = undo_open };
-static const struct disk_job_kind resizing = { .run = run_resize, .done = resized, .undo = undo_resize };
+static const struct disk_job_kind inserting = { .run = run_open,
+						.done = inserted,
+						.undo = undo_open };
+static const struct disk_job_kind resizing = { .run = run_resize,
+					       .done = resized,
+					       .undo = undo_resize };
 
-/* A job may work on a disk, and the end of a controller may begin jobs, which close what it lets go of. */
+/*
+ * A job may work on a disk, and the end of a controller may begin jobs, which close what it lets go
+ * of.
+ */
 void disks_destroy(struct vm *vm)
 {
 	u32 c;
@@ -290,8 +303,8 @@ void disks_destroy(struct vm *vm)
 
 /* ---- changes ---- */
 
-static struct disk_job *open_job(struct vm *vm, const struct disk_job_kind *kind, const char *spec, bool dvd,
-				 struct ctl_reply reply)
+static struct disk_job *open_job(struct vm *vm, const struct disk_job_kind *kind, const char *spec,
+				 bool dvd, struct ctl_reply reply)
 {
 	struct disk_job *j = new_job(vm, kind, reply);
 
@@ -372,8 +385,9 @@ static bool need_drive(struct vm *vm, const char *disk, u32 *c, u32 *lun, struct
 	if (!need_unit(vm, disk, c, lun, i, reply))
 		return false;
 	if (!i->dvd)
-		reply_refused(reply, "state", "disk %u:%u is not a DVD drive; try: kvmbus disk %s remove", *c,
-		       *lun, vm->cfg.name);
+		reply_refused(reply, "state",
+			      "disk %u:%u is not a DVD drive; try: kvmbus disk %s remove", *c, *lun,
+			      vm->cfg.name);
 	return i->dvd;
 }
 
@@ -386,8 +400,10 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 		return;
 	if (i.locked && !force) {
 		kvmb_storage_ask_eject(vm->scsi[c], lun);
-		reply_refused(reply, "state",
-		       "the guest has locked drive %u:%u and was asked to let go; or use --force", c, lun);
+		reply_refused(
+			reply, "state",
+			"the guest has locked drive %u:%u and was asked to let go; or use --force",
+			c, lun);
 		return;
 	}
 	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply));
@@ -402,8 +418,9 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_
 	if (!need_drive(vm, disk, &c, &lun, &i, reply))
 		return;
 	if (i.locked) {
-		reply_refused(reply, "state", "the guest has locked drive %u:%u; try: kvmbus disk %s eject %u:%u",
-		       c, lun, vm->cfg.name, c, lun);
+		reply_refused(reply, "state",
+			      "the guest has locked drive %u:%u; try: kvmbus disk %s eject %u:%u",
+			      c, lun, vm->cfg.name, c, lun);
 		return;
 	}
 	j = open_job(vm, &inserting, spec, true, reply);
@@ -456,7 +473,8 @@ void disks_device_gone(void *arg, dev_t dev)
 	for_each_unit(vm, c, lun, &i) {
 		if (!is_on(i.disk, dev) || vm->disks->resizing == i.disk)
 			continue;
-		kvmb_warn(vm->cfg.name, "disk %u:%u (%s): the device has vanished; removed from the guest", c,
+		kvmb_warn(vm->cfg.name,
+			  "disk %u:%u (%s): the device has vanished; removed from the guest", c,
 			  lun, i.disk->path);
 		if (i.dvd)
 			kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);

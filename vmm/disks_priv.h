@@ -14,6 +14,7 @@ struct vm_disks { /* main thread */
 /* The unit at *c:*lun, or the next after it. Return: false: there is none. */
 bool disks_each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i);
 
-#define for_each_unit(vm, c, lun, i) for ((c) = (lun) = 0; disks_each_unit(vm, &(c), &(lun), i); (lun)++)
+#define for_each_unit(vm, c, lun, i) \
+	for ((c) = (lun) = 0; disks_each_unit(vm, &(c), &(lun), i); (lun)++)
 
 #endif

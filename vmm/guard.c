@@ -24,7 +24,8 @@ void guard_end_process(const char *name, int sig)
 static void *watch(void *arg)
 {
 	struct guard *g = arg;
-	struct pollfd p[] = { { .fd = g->stop_fd, .events = POLLIN }, { .fd = g->sig_fd, .events = POLLIN } };
+	struct pollfd p[] = { { .fd = g->stop_fd, .events = POLLIN },
+			      { .fd = g->sig_fd, .events = POLLIN } };
 	struct signalfd_siginfo si;
 
 	for (;;) {

@@ -42,7 +42,8 @@ static void mac_str(const u8 *m, char *s, size_t size)
 
 /* ---- opening ---- */
 
-static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct nic_config *nc, char *why)
+static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct nic_config *nc,
+					     char *why)
 {
 	struct kvmb_passt_spec passt = { .forwards = nc->forwards, .num_forwards = nc->num_forwards,
 					 .mtu = nc->mtu ? nc->mtu : KVMB_NET_MTU_DEFAULT };
@@ -55,7 +56,8 @@ static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct n
 	case NIC_MACVTAP:
 		return kvmb_net_macvtap_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, why);
 	case NIC_BRIDGE:
-		return kvmb_net_bridge_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, nc->mtu, why);
+		return kvmb_net_bridge_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, nc->mtu,
+					    why);
 	case NIC_NONE:
 		break;
 	}
@@ -63,8 +65,8 @@ static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct n
 }
 
 /* What the host's side must know, or knows better. Return: 0 or -errno with @why. */
-static int settle(struct kvmb_net_backend *b, const struct nic_config *nc, struct kvmb_net_spec *spec,
-		  char *why)
+static int settle(struct kvmb_net_backend *b, const struct nic_config *nc,
+		  struct kvmb_net_spec *spec, char *why)
 {
 	int err = 0;
 
@@ -89,7 +91,9 @@ static int settle(struct kvmb_net_backend *b, const struct nic_config *nc, struc
 	return 0;
 }
 
-/* Two of one address would take each other's frames, and `nic remove ADDRESS` would take the first. */
+/*
+ * Two of one address would take each other's frames, and `nic remove ADDRESS` would take the first.
+ */
 static bool address_taken(struct vm *vm, const u8 *mac)
 {
 	struct kvmb_net_info i;
@@ -106,11 +110,16 @@ static bool address_taken(struct vm *vm, const u8 *mac)
 }
 
 /* Make a NIC of a backend that is ready, or destroy that. */
-static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc, struct kvmb_net_backend *b, char *why)
+static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
+		     struct kvmb_net_backend *b, char *why)
 {
-	struct kvmb_net_spec spec = { .index = index, .max_queues = nc->queues ?
-				      KVMB_MIN(nc->queues, vm->cfg.machine.cpus) : vm->cfg.machine.cpus,
-				      .vlan = nc->vlan, .mac_spoof = nc->mac_spoof, .rate = nc->rate };
+	struct kvmb_net_spec spec = { .index = index,
+				      .max_queues = nc->queues ? KVMB_MIN(nc->queues,
+									  vm->cfg.machine.cpus) :
+								 vm->cfg.machine.cpus,
+				      .vlan = nc->vlan,
+				      .mac_spoof = nc->mac_spoof,
+				      .rate = nc->rate };
 	int err;
 
 	default_mac(vm, index, spec.mac);
@@ -118,7 +127,8 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc, stru
 		memcpy(spec.mac, nc->mac, sizeof(spec.mac));
 	err = settle(b, nc, &spec, why);
 	if (!err && address_taken(vm, spec.mac)) {
-		snprintf(why, KVMB_NET_WHY, "another NIC of this VM has its address already; choose one with mac=");
+		snprintf(why, KVMB_NET_WHY,
+			 "another NIC of this VM has its address already; choose one with mac=");
 		err = -EEXIST;
 	}
 	if (err) {
@@ -210,10 +220,12 @@ static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, struct c
 		*index = k;
 		if (!vm->nics[k].removing)
 			return &vm->nics[k];
-		reply_refused(reply, "state", "net%u is being removed; the guest has not let go yet", k);
+		reply_refused(reply, "state",
+			      "net%u is being removed; the guest has not let go yet", k);
 		return NULL;
 	}
-	reply_refused(reply, "failed", "no NIC \"%.60s\"; kvmbus nic %s list shows them", name, vm->cfg.name);
+	reply_refused(reply, "failed", "no NIC \"%.60s\"; kvmbus nic %s list shows them", name,
+		      vm->cfg.name);
 	return NULL;
 }
 
@@ -259,7 +271,8 @@ void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply)
 	while (i < KVMB_MAX_NICS && (vm->nics[i].net || vm->nics[i].opening))
 		i++;
 	if (i == KVMB_MAX_NICS) {
-		reply_refused(reply, "failed", "there are %u NICs already, which is all that a VM can have", i);
+		reply_refused(reply, "failed",
+			      "there are %u NICs already, which is all that a VM can have", i);
 		free(text);
 		return;
 	}
@@ -269,7 +282,8 @@ void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply)
 		free(text);
 		return;
 	}
-	vm->nics[i] = (struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply };
+	vm->nics[i] =
+		(struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply };
 	if (b->ops->attach)
 		b->ops->attach(b, opened, &vm->nics[i]);
 	else
@@ -322,11 +336,12 @@ void nics_mtu(struct vm *vm, const char *name, u32 mtu, struct ctl_reply reply)
 		return;
 	err = kvmb_net_set_mtu(nic->net, mtu);
 	if (err == -EINVAL) {
-		reply_refused(reply, "usage", "MTU %u is not within %u to %u", mtu, KVMB_NET_MTU_MIN,
-		       KVMB_NET_MTU_MAX);
+		reply_refused(reply, "usage", "MTU %u is not within %u to %u", mtu,
+			      KVMB_NET_MTU_MIN, KVMB_NET_MTU_MAX);
 	} else if (err) {
-		reply_refused(reply, "failed", "net%u: the host's interface does not take that MTU: %s", index,
-		       strerror(-err));
+		reply_refused(reply, "failed",
+			      "net%u: the host's interface does not take that MTU: %s", index,
+			      strerror(-err));
 	} else {
 		o = name_of(index);
 		json_object_set_new(o, "mtu", json_integer(mtu));
@@ -339,8 +354,11 @@ void nics_mtu(struct vm *vm, const char *name, u32 mtu, struct ctl_reply reply)
 static json_t *version(u32 v)
 {
 	/* 1 is 0x00002, 2 is 0x30002: Linux hyperv_net.h */
-	return !v ? json_null() : v == 0x2 ? json_string("1") : v == 0x30002 ? json_string("2") :
-	       v & 0xffff ? json_sprintf("%u.%u", v >> 16, v & 0xffff) : json_sprintf("%u", v >> 16);
+	return !v	    ? json_null() :
+	       v == 0x2	    ? json_string("1") :
+	       v == 0x30002 ? json_string("2") :
+	       v & 0xffff   ? json_sprintf("%u.%u", v >> 16, v & 0xffff) :
+			      json_sprintf("%u", v >> 16);
 }
 
 json_t *nics_list(struct vm *vm)
@@ -355,14 +373,21 @@ json_t *nics_list(struct vm *vm)
 			continue;
 		kvmb_net_get_info(vm->nics[k].net, &i);
 		mac_str(i.mac, mac, sizeof(mac));
-		json_array_append_new(a, json_pack(
-			"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b, s:o}", "index",
-			k, "kind", i.kind, "interface", json_text(i.detail), "mac", mac, "link",
-			vm->nics[k].removing ? "removing" : !i.connected ? "gone" : i.link ? "up" : "down", "mtu",
-			i.mtu, "guest_mtu", i.guest_mtu, "queues", i.num_queues, "open_queues", i.open_queues,
-			"vlan", i.vlan, "rate", (json_int_t)i.rate, "mac_spoof", i.mac_spoof, "restarts",
-			i.restarts, "nvsp", version(i.nvsp_version), "rsc", i.rsc, "rss", i.rss, "problem",
-			*i.problem ? json_text(i.problem) : json_null()));
+		json_array_append_new(
+			a,
+			json_pack(
+				"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b, s:o}",
+				"index", k, "kind", i.kind, "interface", json_text(i.detail), "mac",
+				mac, "link",
+				vm->nics[k].removing ? "removing" :
+				!i.connected	     ? "gone" :
+				i.link		     ? "up" :
+						       "down",
+				"mtu", i.mtu, "guest_mtu", i.guest_mtu, "queues", i.num_queues,
+				"open_queues", i.open_queues, "vlan", i.vlan, "rate",
+				(json_int_t)i.rate, "mac_spoof", i.mac_spoof, "restarts",
+				i.restarts, "nvsp", version(i.nvsp_version), "rsc", i.rsc, "rss",
+				i.rss, "problem", *i.problem ? json_text(i.problem) : json_null()));
 	}
 	return a;
 }
@@ -382,15 +407,17 @@ static json_t *counters(const struct kvmb_net_stats *s)
 		snprintf(name, sizeof(name), "rx_%s", kvmb_net_drop_names[i]);
 		json_object_set_new(drops, name, json_integer((json_int_t)s->rx_dropped[i]));
 	}
-	o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "tx_frames", (json_int_t)s->tx_frames, "tx_bytes",
-		      (json_int_t)s->tx_bytes, "tx_dropped", (json_int_t)tx, "rx_frames",
-		      (json_int_t)s->rx_frames, "rx_bytes", (json_int_t)s->rx_bytes, "rx_dropped",
-		      (json_int_t)rx);
-	json_object_update_new(o, json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tx_segmented", (json_int_t)s->tx_segmented,
-		"tx_csum", (json_int_t)s->tx_csum, "rx_coalesced", (json_int_t)s->rx_coalesced, "rx_packets",
-		(json_int_t)s->rx_packets, "backend_calls", (json_int_t)s->backend_calls, "signals",
-		(json_int_t)s->signals, "wakes", (json_int_t)s->wakes, "drops", drops));
+	o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "tx_frames", (json_int_t)s->tx_frames,
+		      "tx_bytes", (json_int_t)s->tx_bytes, "tx_dropped", (json_int_t)tx,
+		      "rx_frames", (json_int_t)s->rx_frames, "rx_bytes", (json_int_t)s->rx_bytes,
+		      "rx_dropped", (json_int_t)rx);
+	json_object_update_new(
+		o, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tx_segmented",
+			     (json_int_t)s->tx_segmented, "tx_csum", (json_int_t)s->tx_csum,
+			     "rx_coalesced", (json_int_t)s->rx_coalesced, "rx_packets",
+			     (json_int_t)s->rx_packets, "backend_calls",
+			     (json_int_t)s->backend_calls, "signals", (json_int_t)s->signals,
+			     "wakes", (json_int_t)s->wakes, "drops", drops));
 	return o;
 }
 

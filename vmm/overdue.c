@@ -37,12 +37,14 @@ static void report_thread(const char *who, const char *tid)
 	if (!strcmp(comm, "overdue"))
 		return;
 	read_line(tid, "wchan", wchan, sizeof(wchan));
-	read_line(tid, "syscall", call, sizeof(call)); /* number, arguments, stack and program counter */
+	/* number, arguments, stack and program counter */
+	read_line(tid, "syscall", call, sizeof(call));
 	read_line(tid, "stat", stat, sizeof(stat));
 	state = strrchr(stat, ')');
 	kvmb_warn(who, "  thread %s (%s): state %.1s, in %s, system call %.*s", comm, tid,
-		  state && state[1] ? state + 2 : "?", wchan[0] && strcmp(wchan, "0") ? wchan : "user space",
-		  (int)strcspn(call, " "), call);
+		  state && state[1] ? state + 2 : "?",
+		  wchan[0] && strcmp(wchan, "0") ? wchan : "user space", (int)strcspn(call, " "),
+		  call);
 }
 
 static void report(const struct overdue *o, uint64_t now)
@@ -50,9 +52,10 @@ static void report(const struct overdue *o, uint64_t now)
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;
 
-	kvmb_warn(o->who, "%s has taken %llu s and is not done: waiting for %s; kill it to be rid of it. "
-		  "Its threads:", o->what,
-		  (unsigned long long)(now - o->begun_ms) / 1000, o->step);
+	kvmb_warn(o->who,
+		  "%s has taken %llu s and is not done: waiting for %s; kill it to be rid of it. "
+		  "Its threads:",
+		  o->what, (unsigned long long)(now - o->begun_ms) / 1000, o->step);
 	while (d && (e = readdir(d))) {
 		if (e->d_name[0] != '.')
 			report_thread(o->who, e->d_name);

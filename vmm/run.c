@@ -67,7 +67,8 @@ static int take_signals(void)
 		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit of the user's is an error of a write, as a full disk is */
+	/* a limit of the user's is an error of a write, as a full disk is */
+	signal(SIGXFSZ, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -122,7 +123,8 @@ int run_vm(const struct vm_config *cfg, bool json)
 	code = build(&r);
 	if (code == EXIT_OK) {
 		if (json)
-			dprintf(STDERR_FILENO, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name, (int)getpid());
+			dprintf(STDERR_FILENO, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name,
+				(int)getpid());
 		code = serve(&r);
 	}
 	if (r.vm)

@@ -14,7 +14,8 @@
 enum sink_state {
 	SINK_IDLE,	/* all was written; sink_wake() moves on */
 	SINK_PENDING,	/* there may be output */
-	SINK_ENDING,	/* there may be output, then it is DONE; for good but for DONE and ABANDONED */
+	/* there may be output, then it is DONE; for good but for DONE and ABANDONED */
+	SINK_ENDING,
 	SINK_DONE,	/* the thread does nothing any more */
 	SINK_ABANDONED, /* nobody waits for the thread, which frees the sink */
 };
@@ -49,12 +50,14 @@ static void free_sink(struct sink *s)
 /* Copy the last @keep bytes of @size to the front. Not atomic: it is a log. */
 static void drop_older(struct sink *s, off_t size, off_t keep)
 {
-	static const char note[] = "\n[kvmbus: older output was removed here: the file had reached its limit]\n";
+	static const char note[] =
+		"\n[kvmbus: older output was removed here: the file had reached its limit]\n";
 	char buf[65536];
 	off_t from = size - keep, to = 0;
 	ssize_t n;
 
-	while (from < size && (n = pread(s->fd, buf, sizeof(buf), from)) > 0 && pwrite(s->fd, buf, (size_t)n, to) == n) {
+	while (from < size && (n = pread(s->fd, buf, sizeof(buf), from)) > 0 &&
+	       pwrite(s->fd, buf, (size_t)n, to) == n) {
 		from += n;
 		to += n;
 	}
@@ -87,7 +90,9 @@ static void write_output(struct sink *s)
 
 	do {
 		pthread_mutex_lock(&s->lock);
-		n = s->state == SINK_ABANDONED ? 0 : serial_read(s->serial, &s->cursor, buf, sizeof(buf));
+		n = s->state == SINK_ABANDONED ?
+			    0 :
+			    serial_read(s->serial, &s->cursor, buf, sizeof(buf));
 		pthread_mutex_unlock(&s->lock);
 		done = n ? write_all(s, buf, n) : 0;
 		s->cursor -= n - done; /* it is tried again when there is more */

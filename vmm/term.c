@@ -25,7 +25,8 @@ static void kill_vm(struct term *t, int sig, const char *because)
 	kvmb_timer_cancel(&t->limit);
 	set_state(t, TERM_KILLED);
 	if (t->vm->state == VM_ENDED) {
-		kvmb_warn(t->vm->cfg.name, "SIG%s: the VM is ending; again to end the process at once",
+		kvmb_warn(t->vm->cfg.name,
+			  "SIG%s: the VM is ending; again to end the process at once",
 			  sigabbrev_np(sig));
 		return;
 	}
@@ -66,7 +67,8 @@ static void first_signal(struct term *t, int sig)
 	set_state(t, TERM_ASKED);
 	vm->no_reboot = true; /* nor does it start again */
 	kvmb_timer_set(&t->limit, (u64)vm->cfg.term_timeout_s * 1000);
-	kvmb_warn(vm->cfg.name, "SIG%s: asking the guest to shut down, up to %u s; again to kill it",
+	kvmb_warn(vm->cfg.name,
+		  "SIG%s: asking the guest to shut down, up to %u s; again to kill it",
 		  sigabbrev_np(sig), vm->cfg.term_timeout_s);
 }
 
@@ -88,8 +90,10 @@ bool term_signal(struct term *t, int sig)
 void term_refused(struct term *t, u32 status)
 {
 	if (t->state == TERM_ASKED)
-		kvmb_warn(t->vm->cfg.name, "the guest refuses to shut down (status %#x); it is killed at the "
-			  "limit, or by another signal", status);
+		kvmb_warn(t->vm->cfg.name,
+			  "the guest refuses to shut down (status %#x); it is killed at the "
+			  "limit, or by another signal",
+			  status);
 }
 
 struct term *term_create(struct vm *vm)

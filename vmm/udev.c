@@ -41,8 +41,8 @@ static void on_event(void *arg, uint32_t events)
 	}
 }
 
-struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who, const struct udev_events *events,
-				     void *arg)
+struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
+				     const struct udev_events *events, void *arg)
 {
 	const char *source = access("/run/udev/control", F_OK) ? "kernel" : "udev";
 	struct udev_watch *u = kvmb_xzalloc(sizeof(*u));

@@ -22,8 +22,8 @@ struct udev_events { /* main thread */
  *
  * Return: never NULL. Without udev, which is logged, no events come. Context: main thread.
  */
-struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who, const struct udev_events *events,
-				     void *arg);
+struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
+				     const struct udev_events *events, void *arg);
 
 /** udev_watch_destroy() - NULL is fine. Context: main thread. */
 void udev_watch_destroy(struct udev_watch *u);

@@ -81,7 +81,8 @@ static void reset_done(void *arg)
 		end(vm, VM_END_ERROR, 1);
 		return;
 	}
-	__atomic_store_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST); /* another vCPU's wish of the last life */
+	/* another vCPU's wish of the last life */
+	__atomic_store_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST);
 	if (vm->reset_paused) { /* the administrator was told that it is paused: so it stays */
 		set_state(vm, VM_PAUSED);
@@ -140,7 +141,8 @@ void vm_kill(struct vm *vm)
 static void guest_crashed(struct vm *vm)
 {
 	if (vm->cfg.on_crash == ON_CRASH_POWEROFF) {
-		kvmb_err(vm->cfg.name, "the guest crashed: the VM ends, as --on-crash=poweroff says");
+		kvmb_err(vm->cfg.name,
+			 "the guest crashed: the VM ends, as --on-crash=poweroff says");
 		end(vm, VM_END_CRASHED, 1);
 	} else {
 		vm_stop(vm, "guest crashed");
@@ -190,7 +192,8 @@ static void on_request(void *arg, enum machine_request what)
 		want(vm, &vm->want_error);
 		break;
 	case MACHINE_CRASH:
-		if (vm->cfg.on_crash != ON_CRASH_RESET) /* else the guest goes on, and resets if it wants */
+		if (vm->cfg.on_crash !=
+		    ON_CRASH_RESET) /* else the guest goes on, and resets if it wants */
 			want(vm, &vm->want_crash);
 		break;
 	}
@@ -227,7 +230,8 @@ const struct machine_ops vm_machine_ops = {
 
 /* ---- beginning ---- */
 
-void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop, const struct vm_listener *l)
+void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop,
+	     const struct vm_listener *l)
 {
 	vm->cfg = *cfg;
 	vm->loop = loop;

@@ -34,7 +34,14 @@
  */
 enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_RESETTING, VM_ENDED, VM_NUM_STATES };
 
-enum vm_end { VM_END_NONE, VM_END_POWEROFF, VM_END_KILLED, VM_END_ERROR, VM_END_CRASHED, VM_END_TEST_EXIT };
+enum vm_end {
+	VM_END_NONE,
+	VM_END_POWEROFF,
+	VM_END_KILLED,
+	VM_END_ERROR,
+	VM_END_CRASHED,
+	VM_END_TEST_EXIT
+};
 
 struct vm;
 
@@ -57,7 +64,8 @@ struct vm {
 	enum vm_state state; /* main thread; set_state() in vm.c */
 	enum vm_end end;
 	int exit_code;
-	bool no_reboot;	     /* a reset ends the VM: --no-reboot, or a signal that asks for its end */
+	/* a reset ends the VM: --no-reboot, or a signal that asks for its end */
+	bool no_reboot;
 	bool reset_paused;   /* RESETTING started from PAUSED and returns there */
 	char stop_reason[160]; /* of PAUSED: an I/O error, a crash; "" = administrator. vm_stop() */
 	u64 started_ms;
@@ -86,7 +94,8 @@ struct vm {
  * @loop: borrowed
  * @l:    borrowed
  */
-void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop, const struct vm_listener *l);
+void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop,
+	     const struct vm_listener *l);
 
 /** vm_machine_ops: what the machine calls up, with the VM as its argument. */
 extern const struct machine_ops vm_machine_ops;

@@ -60,7 +60,9 @@ static int open_file(const char *path, bool read_only, char *why, size_t size)
 		return fd;
 	close(fd);
 	snprintf(why, size, "an image in a format is a file; this is %s",
-		 S_ISDIR(st.st_mode) ? "a directory" : S_ISBLK(st.st_mode) ? "a device: use it raw" : "none");
+		 S_ISDIR(st.st_mode) ? "a directory" :
+		 S_ISBLK(st.st_mode) ? "a device: use it raw" :
+				       "none");
 	return -EINVAL;
 }
 
@@ -79,10 +81,11 @@ static int open_parent(const char *path, char *why, size_t size)
 }
 
 /* The daemon to be, with what it may open. Return: NULL with *@err and @why. */
-static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, int *err, char *why,
-				   size_t size)
+static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, int *err,
+				   char *why, size_t size)
 {
-	struct kvmb_qsd_conf conf = { .read_only = d->read_only, .direct = d->cache == KVMB_CACHE_NONE,
+	struct kvmb_qsd_conf conf = { .read_only = d->read_only,
+				      .direct = d->cache == KVMB_CACHE_NONE,
 				      .run_dir = spec->run_dir };
 	u32 i;
 	int fd = fcntl(d->lock_fd, F_DUPFD_CLOEXEC, 3);
@@ -95,8 +98,9 @@ static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_s
 		if (fd < 0)
 			*err = fd;
 		else
-			conf.images[conf.num++] = (struct kvmb_qsd_image){ fd, kvmb_disk_format_of(spec->backing[i]),
-									   spec->backing[i] };
+			conf.images[conf.num++] =
+				(struct kvmb_qsd_image){ fd, kvmb_disk_format_of(spec->backing[i]),
+							 spec->backing[i] };
 	}
 	if (!*err)
 		return kvmb_qsd_create(&conf);
@@ -105,7 +109,8 @@ static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_s
 	return NULL;
 }
 
-static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
+static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why,
+		       size_t size)
 {
 	struct kvmb_qsd *qsd = NULL;
 	struct stat st;

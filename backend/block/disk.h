@@ -152,7 +152,9 @@ void kvmb_disk_close(struct kvmb_disk *d);
  */
 int kvmb_disk_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t why_size);
 
-/** kvmb_disk_is_raw() - Do workers read and write its descriptor? Else requests are handed to it. */
+/**
+ * kvmb_disk_is_raw() - Do workers read and write its descriptor? Else requests are handed to it.
+ */
 static inline bool kvmb_disk_is_raw(const struct kvmb_disk *d)
 {
 	return d->fd >= 0;

@@ -29,7 +29,8 @@ int kvmb_disk_lock(int fd, bool read_only, off_t len)
 
 const char *kvmb_disk_not_a_file(const struct stat *st)
 {
-	return S_ISDIR(st->st_mode) ? "it is a directory" : "it is neither a file nor a block device";
+	return S_ISDIR(st->st_mode) ? "it is a directory" :
+				      "it is neither a file nor a block device";
 }
 
 /* FNV-1a: a stable name for the same file, not a secret */
@@ -43,7 +44,8 @@ static u64 hash_bytes(const void *buf, size_t len)
 	return h;
 }
 
-void kvmb_disk_identify(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, const struct stat *st)
+void kvmb_disk_identify(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+			const struct stat *st)
 {
 	u64 words[2] = { st ? st->st_dev : 0, st ? st->st_ino : 0 };
 	u64 h = st ? hash_bytes(words, sizeof(words)) : hash_bytes(d->path, strlen(d->path));

@@ -28,6 +28,7 @@ int kvmb_disk_not_opened(int err, bool read_only, char *why, size_t size);
  * kvmb_disk_identify() - Serial number and designator, the same for the same file each time
  * @st: of the file, NULL: its path stands for it
  */
-void kvmb_disk_identify(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, const struct stat *st);
+void kvmb_disk_identify(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+			const struct stat *st);
 
 #endif

@@ -63,7 +63,8 @@ static int patience(const struct nbd_disk *n, u64 now)
 		return 0;
 	if (n->state == NBD_UP) {
 		at = n->sent ? n->progress_ms + n->stall_ms : now + 60000;
-		if (n->sent && (at <= now || at > now + 1000)) /* nbdisk_is_stalled() has other clocks, too */
+		if (n->sent &&
+		    (at <= now || at > now + 1000)) /* nbdisk_is_stalled() has other clocks, too */
 			at = now + 1000;
 		if (n->aborting)
 			at = KVMB_MIN(at, n->abort_by_ms);
@@ -105,7 +106,8 @@ static void wait_for_news(struct nbd_disk *n)
 	else if (n->lost)
 		hung_up(n);
 	else if (nbdisk_is_stalled(n, kvmb_now_ms()))
-		nbdisk_went_down(n, n->qsd ? "its storage daemon stalled" : "its server stalled", NBD_STALLED);
+		nbdisk_went_down(n, n->qsd ? "its storage daemon stalled" : "its server stalled",
+				 NBD_STALLED);
 }
 
 static void *thread_main(void *arg)
@@ -223,7 +225,9 @@ static const char *nbd_health(struct kvmb_disk *d)
 	u32 fruitless = __atomic_load_n(&n->fruitless, __ATOMIC_RELAXED);
 	u64 up_ms = __atomic_load_n(&n->up_ms, __ATOMIC_RELAXED);
 
-	/* a connection alone says nothing of a server whose last ones all ended without an answer */
+	/*
+	 * a connection alone says nothing of a server whose last ones all ended without an answer
+	 */
 	if (state == NBD_UP && fruitless > NBD_DIED && kvmb_now_ms() - up_ms < NBD_STEADY_MS)
 		state = fruitless < NBD_GIVE_UP_ENDS ? NBD_WAITING : NBD_FAILED;
 	return health_names[state];
@@ -268,8 +272,8 @@ static const struct kvmb_disk_ops nbd_ops = {
 	.close = nbd_disk_close,
 };
 
-int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct kvmb_qsd *qsd, char *why,
-		  size_t size)
+int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct kvmb_qsd *qsd,
+		  char *why, size_t size)
 {
 	int err = kvmb_libnbd_load(why, size);
 	const char *base = strrchr(d->path, '/');

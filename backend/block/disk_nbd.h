@@ -18,7 +18,7 @@ struct kvmb_qsd;
  *
  * Return: 0, or -errno with nothing left behind. Context: as kvmb_disk_open().
  */
-int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct kvmb_qsd *qsd, char *why,
-		  size_t size);
+int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct kvmb_qsd *qsd,
+		  char *why, size_t size);
 
 #endif

@@ -59,13 +59,15 @@ static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
 			pthread_mutex_unlock(&n->lock);
 			if (quit)
 				return -ECANCELED;
-			nbdisk_serve_cancels(n); /* nobody need wait for a server that does not answer */
+			/* nobody need wait for a server that does not answer */
+			nbdisk_serve_cancels(n);
 			if (n->state == NBD_FAILED)
 				nbdisk_take_submits(n);
 		}
 		if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_READ)
 			libnbd.aio_notify_read(h);
-		else if (p[0].revents & (POLLOUT | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_WRITE)
+		else if (p[0].revents & (POLLOUT | POLLHUP | POLLERR) &&
+			 dir & LIBNBD_AIO_DIRECTION_WRITE)
 			libnbd.aio_notify_write(h);
 	}
 	return 0;
@@ -87,7 +89,8 @@ static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, si
 		return -EINVAL;
 	}
 	if (libnbd.get_block_size(h, LIBNBD_SIZE_MINIMUM) > (int64_t)d->block) {
-		snprintf(why, size, "its server wants larger blocks than %u bytes; say block=4096", d->block);
+		snprintf(why, size, "its server wants larger blocks than %u bytes; say block=4096",
+			 d->block);
 		return -EINVAL;
 	}
 	if (!d->read_only && libnbd.is_read_only(h) > 0) {
@@ -140,7 +143,8 @@ static int bring_up(struct nbd_disk *n, char *why, size_t size)
 	int err = 0;
 
 	if (n->qsd && kvmb_qsd_pidfd(n->qsd) < 0) {
-		nbdisk_requeue(n); /* it was to be the same daemon, and is another: what that one knew is lost */
+		/* it was to be the same daemon, and is another: what that one knew is lost */
+		nbdisk_requeue(n);
 		err = kvmb_qsd_start(n->qsd, why, size);
 	}
 	if (!err)
@@ -162,7 +166,10 @@ static void report_opened(struct nbd_disk *n, int err, const char *why)
 	pthread_mutex_unlock(&n->lock);
 }
 
-/* When to try next: at once, then after pauses that grow until a connection was good for NBD_STEADY_MS. */
+/*
+ * When to try next: at once, then after pauses that grow until a connection was good for
+ * NBD_STEADY_MS.
+ */
 static void back_off(struct nbd_disk *n, u64 now)
 {
 	n->retry_at_ms = now + n->backoff_ms;
@@ -188,7 +195,9 @@ void nbdisk_start(struct nbd_disk *n)
 
 	now = kvmb_now_ms();
 	if (!err && !was_open && n->no_flush && n->no_fua && !n->d->read_only)
-		kvmb_warn(n->who, "its server takes no flushes: what it acknowledged is lost if it or its host crashes");
+		kvmb_warn(
+			n->who,
+			"its server takes no flushes: what it acknowledged is lost if it or its host crashes");
 	report_opened(n, err, why);
 	if (!err) {
 		came_up(n, now);

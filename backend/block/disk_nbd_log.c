@@ -131,7 +131,8 @@ void nbdisk_own_flush_failed(struct nbd_disk *n, int err)
 	n->flush_failed_ms = now;
 	if (!n->flush_fails_since_ms)
 		n->flush_fails_since_ms = now;
-	n->flush_pause_ms = KVMB_MIN(n->flush_pause_ms ? n->flush_pause_ms * 2 : 100, FLUSH_RETRY_MS);
+	n->flush_pause_ms =
+		KVMB_MIN(n->flush_pause_ms ? n->flush_pause_ms * 2 : 100, FLUSH_RETRY_MS);
 	n->flush_at_ms = now + n->flush_pause_ms;
 }
 
@@ -152,12 +153,15 @@ void nbdisk_forget_flushes(struct nbd_disk *n)
 /* May the log grow? If not, a flush is on its way and writes wait. */
 static bool log_has_room(struct nbd_disk *n)
 {
-	if (n->logged >= LOG_LIMIT / 2 && !n->flushing && !n->no_flush && kvmb_now_ms() >= n->flush_at_ms)
+	if (n->logged >= LOG_LIMIT / 2 && !n->flushing && !n->no_flush &&
+	    kvmb_now_ms() >= n->flush_at_ms)
 		n->flushing = nbdisk_new_flush(n, NULL);
 	return n->logged < LOG_LIMIT;
 }
 
-/* It is full, and nothing says that it will not stay so: a flush that is under way may yet succeed. */
+/*
+ * It is full, and nothing says that it will not stay so: a flush that is under way may yet succeed.
+ */
 static bool log_is_stuck(const struct nbd_disk *n)
 {
 	return n->logged >= LOG_LIMIT && n->flush_fails_since_ms &&
@@ -209,7 +213,10 @@ static void take(struct nbd_disk *n, struct kvmb_disk_req *r)
 	add_op(n, op);
 }
 
-/* Take over what was handed in. It stays in the queue while the log is full, or many reads are under way. */
+/*
+ * Take over what was handed in. It stays in the queue while the log is full, or many reads are
+ * under way.
+ */
 void nbdisk_take_submits(struct nbd_disk *n)
 {
 	struct kvmb_disk_req *r;
@@ -219,7 +226,8 @@ void nbdisk_take_submits(struct nbd_disk *n)
 		    ((!log_has_room(n) && !log_is_stuck(n)) || n->reading >= READ_LIMIT))
 			return;
 		pthread_mutex_lock(&n->lock);
-		r = n->retry ? NULL : n->submits; /* a retry first: what comes after it must not fail as before it */
+		/* a retry first: what comes after it must not fail as before it */
+		r = n->retry ? NULL : n->submits;
 		if (r) {
 			n->submits = r->next;
 			if (!n->submits)

@@ -127,7 +127,8 @@ struct nbd_disk {
 
 	int state;		/* atomic: health() reads it */
 	u32 restarts;		/* atomic */
-	u32 fruitless;		/* atomic: enum nbd_end of connections since a request was answered, added up */
+	/* atomic: enum nbd_end of connections since a request was answered, added up */
+	u32 fruitless;
 	u64 up_ms;		/* atomic: when the connection was made */
 
 	/* the thread's own */
@@ -146,7 +147,8 @@ struct nbd_disk {
 	u64 reading;		/* bytes of buffers of reads */
 	bool flushing;		/* a flush of our own is under way */
 	int flush_err;		/* of the last one, errno */
-	u64 flush_fails_since_ms, flush_at_ms; /* 0 = the last one succeeded; when the next may be */
+	/* 0 = the last one succeeded; when the next may be */
+	u64 flush_fails_since_ms, flush_at_ms;
 	u64 flush_failed_ms;	/* when the last one did that failed */
 	u32 flush_pause_ms;
 	bool lost;		/* the connection is gone */
@@ -177,7 +179,8 @@ void nbdisk_take_submits(struct nbd_disk *n);
 void nbdisk_serve_cancels(struct nbd_disk *n);
 void nbdisk_tell(struct op *op, int result);  /* whoever waits; the operation itself may stay */
 void nbdisk_kill(struct nbd_disk *n, struct op *op); /* not WAITING; freed by nbdisk_trim() */
-void nbdisk_trim(struct nbd_disk *n);	      /* let go of what a flush has covered, and of the dead */
+/* let go of what a flush has covered, and of the dead */
+void nbdisk_trim(struct nbd_disk *n);
 void nbdisk_requeue(struct nbd_disk *n);      /* the connection is closed */
 void nbdisk_fail_waiting(struct nbd_disk *n); /* nobody can have an answer */
 void nbdisk_drop_all(struct nbd_disk *n);     /* the disk is closed */
@@ -189,7 +192,8 @@ void nbdisk_forget_flushes(struct nbd_disk *n); /* that failed */
 /* disk_nbd_send.c; all on the disk's thread */
 void nbdisk_pump(struct nbd_disk *n);	      /* send what may be sent */
 bool nbdisk_is_stalled(struct nbd_disk *n, u64 now);
-bool nbdisk_blame(struct nbd_disk *n, enum nbd_end how); /* the connection ends; was anything asked of it? */
+/* the connection ends; was anything asked of it? */
+bool nbdisk_blame(struct nbd_disk *n, enum nbd_end how);
 
 /* disk_nbd_conn.c; all on the disk's thread */
 void nbdisk_set_state(struct nbd_disk *n, enum nbd_state to);

@@ -49,12 +49,13 @@ static void op_failed(struct nbd_disk *n, struct op *op, int err)
 
 	if (op->own) {
 		nbdisk_own_flush_failed(n, err);
-		kvmb_warn_ratelimited(n->who, "its server cannot flush: %s; writes wait, and fail if it stays so",
-				      strerror(err));
+		kvmb_warn_ratelimited(
+			n->who, "its server cannot flush: %s; writes wait, and fail if it stays so",
+			strerror(err));
 	}
 	if (op->done_at && kvmb_ratelimit_ok(&rl))
-		kvmb_err(n->who, "an acknowledged write at %llu is lost: %s", (unsigned long long)op->offset,
-			 strerror(err));
+		kvmb_err(n->who, "an acknowledged write at %llu is lost: %s",
+			 (unsigned long long)op->offset, strerror(err));
 	nbdisk_tell(op, -err);
 	nbdisk_kill(n, op);
 }
@@ -124,7 +125,8 @@ static void send_op(struct nbd_disk *n, struct op *op)
 	n->flushes += op->io == KVMB_IO_FLUSH;
 	n->alone = op->suspect;
 	op->covers = n->acks;
-	if (op->io == KVMB_IO_FLUSH && n->no_flush) { /* it was asked for when the server was another */
+	/* it was asked for when the server was another */
+	if (op->io == KVMB_IO_FLUSH && n->no_flush) {
 		left_server(n, op);
 		op_succeeded(n, op);
 		return;
@@ -139,7 +141,10 @@ static void send_op(struct nbd_disk *n, struct op *op)
 		op_failed(n, op, err ? err : EIO);
 }
 
-/* What was acknowledged comes first, one at a time, in order: later ones may overwrite earlier ones. */
+/*
+ * What was acknowledged comes first, one at a time, in order: later ones may overwrite earlier
+ * ones.
+ */
 static bool replay(struct nbd_disk *n)
 {
 	struct op *op;
@@ -199,7 +204,8 @@ static void give_up(struct nbd_disk *n, struct op *op)
 	static const char *const names[] = { [KVMB_IO_READ] = "read", [KVMB_IO_WRITE] = "write",
 					     [KVMB_IO_FLUSH] = "flush", [KVMB_IO_ZERO] = "unmap" };
 
-	kvmb_warn_ratelimited(n->who, "its server ends each time at a %s at %llu: that request fails",
+	kvmb_warn_ratelimited(n->who,
+			      "its server ends each time at a %s at %llu: that request fails",
 			      names[op->io], (unsigned long long)op->offset);
 	nbdisk_tell(op, -EIO);
 	nbdisk_kill(n, op);

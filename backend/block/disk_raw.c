@@ -53,8 +53,8 @@ static bool device_can_zero(dev_t dev)
 	FILE *f;
 
 	/* of a partition the queue is the whole disk's */
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/write_zeroes_max_bytes", major(dev),
-		 minor(dev));
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/write_zeroes_max_bytes",
+		 major(dev), minor(dev));
 	f = fopen(path, "re");
 	if (!f) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../queue/write_zeroes_max_bytes",
@@ -82,9 +82,11 @@ static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, siz
 	for (i = 0; i < ARRAY_SIZE(magics); i++) {
 		if (memcmp(buf, magics[i].magic, magics[i].len))
 			continue;
-		snprintf(why, size, "it begins like a %s image: say format=raw if a guest has used it as a raw disk, "
-			 "because that guest may have written this; format=%s only if it was made as one",
-			 magics[i].format, magics[i].format);
+		snprintf(
+			why, size,
+			"it begins like a %s image: say format=raw if a guest has used it as a raw disk, "
+			"because that guest may have written this; format=%s only if it was made as one",
+			magics[i].format, magics[i].format);
 		return -EINVAL;
 	}
 	return 0;
@@ -107,7 +109,9 @@ static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
 	bool there = !stat(spec->path, &st), device = there && S_ISBLK(st.st_mode);
 	int fd, err;
 
-	/* before it is opened: a pipe would not return, and O_NONBLOCK means something to io_uring */
+	/*
+	 * before it is opened: a pipe would not return, and O_NONBLOCK means something to io_uring
+	 */
 	if (there && !device && !S_ISREG(st.st_mode)) {
 		snprintf(why, size, "%s", kvmb_disk_not_a_file(&st));
 		return -EINVAL;
@@ -126,8 +130,8 @@ static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
 }
 
 /*
- * Which multiples of bytes this file takes directly: a device's logical block, or what its file system
- * makes of it. Tried rather than asked for: not every kernel and file system can tell.
+ * Which multiples of bytes this file takes directly: a device's logical block, or what its file
+ * system makes of it. Tried rather than asked for: not every kernel and file system can tell.
  */
 static u32 direct_unit(int fd)
 {
@@ -156,12 +160,15 @@ static int fit_block(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, cha
 		d->block = 4096;
 		return 0;
 	}
-	snprintf(why, size, "its storage takes direct I/O in larger units than blocks of %u bytes: say %scache=writeback",
-		 d->block, large ? "block=4096 or " : "");
+	snprintf(
+		why, size,
+		"its storage takes direct I/O in larger units than blocks of %u bytes: say %scache=writeback",
+		d->block, large ? "block=4096 or " : "");
 	return -EINVAL;
 }
 
-int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size)
+int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why,
+		       size_t size)
 {
 	const char *kind = NULL;
 	u64 bytes = 0;

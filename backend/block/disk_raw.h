@@ -12,8 +12,10 @@ extern const struct kvmb_disk_ops kvmb_disk_raw_ops;
  * kvmb_disk_raw_open() - Open, measure and lock
  * @d:    has kvmb_disk_raw_ops
  * @spec: read_only says what is asked for, also of a DVD
- * Return: 0, or -errno with one phrase in why[size]; what is open then is closed by kvmb_disk_raw_ops.
+ * Return: 0, or -errno with one phrase in why[size]; what is open then is closed by
+ * kvmb_disk_raw_ops.
  */
-int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why, size_t size);
+int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why,
+		       size_t size);
 
 #endif

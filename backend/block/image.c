@@ -13,7 +13,8 @@
 #define QCOW2_DATA_FILE 4u	     /* incompatible feature */
 #define QCOW2_EXT_DATA_FILE 0x44415441u
 #define VMDK_DESC_MAX (1u << 20)
-#define VMDK_QEMU_DESC (20 * SECTOR) /* QEMU reads this much at sector 1, whatever the header says */
+#define VMDK_QEMU_DESC \
+	(20 * SECTOR) /* QEMU reads this much at sector 1, whatever the header says */
 #define VHD_FIXED 2
 #define VHD_DIFFERENCING 4
 
@@ -76,11 +77,16 @@ void kvmb_image_quote(char *out, const unsigned char *name, size_t len, size_t s
 int kvmb_image_overlay(const char *parent, bool can_name, char *why, size_t size)
 {
 	if (can_name)
-		snprintf(why, size, "it is an overlay of \"%s\", which is not opened unless you name the parent: "
-			 "backing=FILE", parent);
+		snprintf(
+			why, size,
+			"it is an overlay of \"%s\", which is not opened unless you name the parent: "
+			"backing=FILE",
+			parent);
 	else
-		snprintf(why, size, "it is an overlay of \"%s\", which is not opened: overlays must be qcow2 or vmdk",
-			 parent);
+		snprintf(
+			why, size,
+			"it is an overlay of \"%s\", which is not opened: overlays must be qcow2 or vmdk",
+			parent);
 	return -EINVAL;
 }
 
@@ -121,8 +127,11 @@ static int qcow2_names(const struct part *h, bool has_parent, char *why, size_t 
 	char name[KVMB_IMAGE_NAME] = "";
 
 	if (data_file_of(h, header_len, name) || features & QCOW2_DATA_FILE) {
-		snprintf(why, size, "it keeps its data in another file, \"%s\", which is not opened: the image must "
-			 "be one file", name);
+		snprintf(
+			why, size,
+			"it keeps its data in another file, \"%s\", which is not opened: the image must "
+			"be one file",
+			name);
 		return -EINVAL;
 	}
 	if (be32(h->p + 32)) {
@@ -132,7 +141,8 @@ static int qcow2_names(const struct part *h, bool has_parent, char *why, size_t 
 	if (!parent || has_parent)
 		return 0;
 	if (parent < h->len)
-		kvmb_image_quote(name, h->p + parent, KVMB_MIN(be32(h->p + 16), h->len - parent), 1);
+		kvmb_image_quote(name, h->p + parent, KVMB_MIN(be32(h->p + 16), h->len - parent),
+				 1);
 	return kvmb_image_overlay(name, true, why, size);
 }
 
@@ -146,7 +156,9 @@ static int check_qcow2(int fd, bool has_parent, char *why, size_t size)
 		err = not_a("qcow2", why, size);
 	version = err ? 0 : be32(h.p + 4);
 	if (!err && version != 2 && version != 3) {
-		snprintf(why, size, "it is a qcow image of version %u; versions 2 and 3 are supported", version);
+		snprintf(why, size,
+			 "it is a qcow image of version %u; versions 2 and 3 are supported",
+			 version);
 		err = -EINVAL;
 	}
 	if (!err)
@@ -166,7 +178,8 @@ static void quoted(const char *text, char *name)
 	if (!from || *from == '\n')
 		return;
 	to = strpbrk(from + 1, "\"\n");
-	kvmb_image_quote(name, (const u8 *)from + 1, to ? (size_t)(to - from) - 1 : strlen(from + 1), 1);
+	kvmb_image_quote(name, (const u8 *)from + 1,
+			 to ? (size_t)(to - from) - 1 : strlen(from + 1), 1);
 }
 
 /* The first extent that a descriptor lists. */
@@ -195,12 +208,18 @@ static int names_extents(const char *descriptor, char *why, size_t size)
 	char name[KVMB_IMAGE_NAME];
 
 	first_extent(descriptor, name);
-	snprintf(why, size, "it is a VMDK descriptor that keeps its data in other files, \"%s\", which are not "
-		 "opened: the image must be one file", name);
+	snprintf(
+		why, size,
+		"it is a VMDK descriptor that keeps its data in other files, \"%s\", which are not "
+		"opened: the image must be one file",
+		name);
 	return -EINVAL;
 }
 
-/* A descriptor may name a parent; QEMU looks for the name at sector 1, others where the header says. */
+/*
+ * A descriptor may name a parent; QEMU looks for the name at sector 1, others where the header
+ * says.
+ */
 static int vmdk_parent(int fd, u64 at, size_t len, char *why, size_t size)
 {
 	char name[KVMB_IMAGE_NAME];
@@ -274,14 +293,19 @@ static int vhd_footer(int fd, u64 at, char *why, size_t size)
 	struct part f;
 	int type, err = fetch(fd, at, SECTOR, &f, why, size);
 
-	type = !err && f.len >= SECTOR - 1 && !memcmp(f.p, "conectix", 8) ? (int)(be32(f.p + 60) & 0xffff) : 0;
+	type = !err && f.len >= SECTOR - 1 && !memcmp(f.p, "conectix", 8) ?
+		       (int)(be32(f.p + 60) & 0xffff) :
+		       0;
 	if (type == VHD_DIFFERENCING)
 		err = vhd_parent(fd, f.p, why, size);
 	free(f.p);
 	return err ? err : type;
 }
 
-/* It is at the end, and one that is not fixed has a copy in front; QEMU takes it for fixed if that is not there. */
+/*
+ * It is at the end, and one that is not fixed has a copy in front; QEMU takes it for fixed if that
+ * is not there.
+ */
 static int check_vhd(int fd, char *why, size_t size)
 {
 	struct stat st;

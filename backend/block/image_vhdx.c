@@ -45,7 +45,9 @@ static bool fetch(int fd, u64 at, u8 *buf, size_t len)
 
 static int damaged(const char *what, char *why, size_t size)
 {
-	snprintf(why, size, "it is damaged or cut short: %s; repair it with what made it, or take a copy", what);
+	snprintf(why, size,
+		 "it is damaged or cut short: %s; repair it with what made it, or take a copy",
+		 what);
 	return -EINVAL;
 }
 

@@ -34,7 +34,8 @@ static int load(char *why, size_t size)
 		memcpy((char *)&found + calls[i].at, &f, sizeof(f));
 	}
 	if (!lib || i < ARRAY_SIZE(calls)) {
-		snprintf(why, size, "it needs libnbd (%s); on Debian: apt install libnbd0", dlerror());
+		snprintf(why, size, "it needs libnbd (%s); on Debian: apt install libnbd0",
+			 dlerror());
 		if (lib)
 			dlclose(lib);
 		return -ENOENT;
@@ -45,7 +46,8 @@ static int load(char *why, size_t size)
 
 int kvmb_libnbd_load(char *why, size_t size)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards libnbd until it is filled */
+	/* guards libnbd until it is filled */
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	int err;
 
 	pthread_mutex_lock(&lock);

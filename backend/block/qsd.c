@@ -98,11 +98,12 @@ static void add_image(struct kvmb_qsd *q, u32 i, bool direct)
 	snprintf(node, sizeof(node), "image%u", i);
 	snprintf(below, sizeof(below), "image%u", i + 1);
 	snprintf(path, sizeof(path), FD_NAME "%d", q->images[i].fd);
-	add_node(q, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:b}}", "driver", "file", "node-name",
-			      file, "filename", path, "aio", q->threads ? "threads" : "io_uring",
-			      "read-only", ro, "discard", "unmap", "cache", "direct", direct && !i));
-	o = json_pack("{s:s, s:s, s:s, s:b}", "driver", driver_of(format), "node-name", node, "file", file,
-		      "read-only", ro);
+	add_node(q,
+		 json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:b}}", "driver", "file", "node-name",
+			   file, "filename", path, "aio", q->threads ? "threads" : "io_uring",
+			   "read-only", ro, "discard", "unmap", "cache", "direct", direct && !i));
+	o = json_pack("{s:s, s:s, s:s, s:b}", "driver", driver_of(format), "node-name", node,
+		      "file", file, "read-only", ro);
 	if (strcmp(format, "raw"))
 		json_object_set_new(o, "discard", json_string("unmap"));
 	if (parent)
@@ -143,7 +144,8 @@ struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf)
 	q->threads = ends_within_a_sector(conf);
 	for (i = 0; i < q->num; i++) {
 		q->images[i].fd = conf->images[i].fd;
-		snprintf(q->images[i].format, sizeof(q->images[i].format), "%s", conf->images[i].format);
+		snprintf(q->images[i].format, sizeof(q->images[i].format), "%s",
+			 conf->images[i].format);
 		snprintf(q->images[i].name, sizeof(q->images[i].name), "%s", conf->images[i].name);
 	}
 	for (i = q->num; i > 0; i--)
@@ -193,9 +195,11 @@ static int make_dir(struct kvmb_qsd *q)
 {
 	if (q->addr.sun_family)
 		return 0;
-	if (!q->run_dir || snprintf(q->dir, sizeof(q->dir), "%s/qsd-XXXXXX", q->run_dir) >= (int)sizeof(q->dir))
+	if (!q->run_dir ||
+	    snprintf(q->dir, sizeof(q->dir), "%s/qsd-XXXXXX", q->run_dir) >= (int)sizeof(q->dir))
 		return -ENAMETOOLONG;
-	mkdir(q->run_dir, 0755); /* a VM with a control socket elsewhere has had no use for it so far */
+	/* a VM with a control socket elsewhere has had no use for it so far */
+	mkdir(q->run_dir, 0755);
 	if (!mkdtemp(q->dir))
 		return -errno;
 	q->addr.sun_family = AF_UNIX;
@@ -270,7 +274,8 @@ static void last_words(struct kvmb_qsd *q, char *why, size_t size)
 	if (q->pid && waitpid(q->pid, &status, WNOHANG) == q->pid)
 		q->pid = 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
-		snprintf(why, size, DAEMON " is not installed; try: apt install qemu-system-common");
+		snprintf(why, size,
+			 DAEMON " is not installed; try: apt install qemu-system-common");
 		return;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 126) {
@@ -284,12 +289,16 @@ static void last_words(struct kvmb_qsd *q, char *why, size_t size)
 	snprintf(why, size, "%s", *line ? line : "its storage daemon does not start");
 }
 
-/* A node of the daemon's is a file or an image of ours, and an image has the parent that the user named. */
+/*
+ * A node of the daemon's is a file or an image of ours, and an image has the parent that the user
+ * named.
+ */
 static int check_node(struct kvmb_qsd *q, json_t *node, char *why, size_t size)
 {
 	const char *name = json_string_value(json_object_get(node, "node-name"));
 	const char *file = json_string_value(json_object_get(node, "file"));
-	const char *parent = json_string_value(json_object_get(json_object_get(node, "image"), "backing-filename"));
+	const char *parent = json_string_value(
+		json_object_get(json_object_get(node, "image"), "backing-filename"));
 	char shown[KVMB_IMAGE_NAME], own[16];
 	u32 i;
 
@@ -307,13 +316,15 @@ static int check_node(struct kvmb_qsd *q, json_t *node, char *why, size_t size)
 	}
 	file = file ? file : "";
 	kvmb_image_quote(shown, (const u8 *)file, strlen(file), 1);
-	snprintf(why, size, "it names another file, \"%s\", as its data, which is not opened", shown);
+	snprintf(why, size, "it names another file, \"%s\", as its data, which is not opened",
+		 shown);
 	return -EINVAL;
 }
 
 static int check_nodes(struct kvmb_qsd *q, char *why, size_t size)
 {
-	json_t *nodes = kvmb_qsd_command(&q->mon, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), why, size);
+	json_t *nodes = kvmb_qsd_command(&q->mon, "query-named-block-nodes",
+					 json_pack("{s:b}", "flat", 1), why, size);
 	json_t *node;
 	size_t k;
 	int err = nodes ? 0 : -EIO;
@@ -331,7 +342,9 @@ static int check_images(struct kvmb_qsd *q, char *why, size_t size)
 	int err = 0;
 
 	for (i = 0; i < q->num && !err; i++)
-		err = about(q, i, kvmb_image_check(q->images[i].fd, q->images[i].format, i + 1 < q->num, why, size),
+		err = about(q, i,
+			    kvmb_image_check(q->images[i].fd, q->images[i].format, i + 1 < q->num,
+					     why, size),
 			    why, size);
 	return err;
 }
@@ -356,8 +369,8 @@ static int start_once(struct kvmb_qsd *q, char *why, size_t size)
 	if (!err)
 		err = make_listener(q);
 	if (err) {
-		snprintf(why, size, "no socket for its storage daemon in %s: %s", q->run_dir ? q->run_dir : "",
-			 strerror(-err));
+		snprintf(why, size, "no socket for its storage daemon in %s: %s",
+			 q->run_dir ? q->run_dir : "", strerror(-err));
 		return err;
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
@@ -411,7 +424,9 @@ static int former_is_gone(struct kvmb_qsd *q, char *why, size_t size)
 	if (q->stuck_fd < 0)
 		return 0;
 	if (poll(&p, 1, 0) <= 0) {
-		snprintf(why, size, "its former storage daemon has not ended: the host's storage does not answer");
+		snprintf(
+			why, size,
+			"its former storage daemon has not ended: the host's storage does not answer");
 		return -EBUSY;
 	}
 	close(q->stuck_fd);
@@ -431,7 +446,8 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 		return err;
 	if (!strcmp(q->images[0].format, "vhdx") && !q->read_only &&
 	    kvmb_vhdx_drop_empty_log(q->images[0].fd, NULL) == 1)
-		kvmb_info("storage", "%s: dropped a log without entries that a killed storage daemon left",
+		kvmb_info("storage",
+			  "%s: dropped a log without entries that a killed storage daemon left",
 			  q->images[0].name);
 	err = start_once(q, why, size);
 	if (err && !q->threads && strstr(why, "io_uring")) {
@@ -471,21 +487,24 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
 	int err, err2, tries = 0;
 
 	snprintf(id, sizeof(id), "e%u", q->exports);
-	err = kvmb_qsd_simple(&q->mon, "block-export-del", json_pack("{s:s, s:s}", "id", id, "mode", "hard"), why,
-			     size);
+	err = kvmb_qsd_simple(&q->mon, "block-export-del",
+			      json_pack("{s:s, s:s}", "id", id, "mode", "hard"), why, size);
 	if (err)
 		return err;
 	do { /* the export goes when its connections have gone: a moment later */
 		if (tries)
 			usleep(20000);
-		err = kvmb_qsd_simple(&q->mon, "block_resize", json_pack("{s:s, s:I}", "node-name", "image0",
-								   "size", (json_int_t)bytes), why, size);
+		err = kvmb_qsd_simple(&q->mon, "block_resize",
+				      json_pack("{s:s, s:I}", "node-name", "image0", "size",
+						(json_int_t)bytes),
+				      why, size);
 	} while (err && strstr(why, "Permission conflict") && ++tries < 50);
 	snprintf(id, sizeof(id), "e%u", ++q->exports);
 	err2 = kvmb_qsd_simple(&q->mon, "block-export-add",
-			      json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "nbd", "id", id, "node-name",
-					"image0", "name", "disk", "writable", !q->read_only),
-			      err ? again : why, err ? sizeof(again) : size);
+			       json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "nbd", "id", id,
+					 "node-name", "image0", "name", "disk", "writable",
+					 !q->read_only),
+			       err ? again : why, err ? sizeof(again) : size);
 	if (err || err2)
 		name_images(q, why, size);
 	return err ? err : err2;
@@ -496,8 +515,11 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
 void kvmb_qsd_kill(struct kvmb_qsd *q)
 {
 	if (q->pid && kvmb_spawn_kill(q->pid, KILL_MS)) {
-		kvmb_warn("storage", "%s: its storage daemon (process %d) does not end and is left behind: the host's storage "
-			  "does not answer", q->images[0].name, (int)q->pid);
+		kvmb_warn(
+			"storage",
+			"%s: its storage daemon (process %d) does not end and is left behind: the host's storage "
+			"does not answer",
+			q->images[0].name, (int)q->pid);
 		q->stuck_fd = q->pidfd;
 		q->pidfd = -1;
 	}

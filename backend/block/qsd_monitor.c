@@ -11,7 +11,8 @@
 
 #define ANSWER_MS 10000u
 #define IN_MIN (64u << 10)
-#define IN_MAX (4u << 20) /* a line; of an image it lists the snapshots and bitmaps: many thousand */
+#define IN_MAX \
+	(4u << 20) /* a line; of an image it lists the snapshots and bitmaps: many thousand */
 
 static int make_room(struct kvmb_qsd_monitor *m)
 {
@@ -28,7 +29,10 @@ static int make_room(struct kvmb_qsd_monitor *m)
 	return 0;
 }
 
-/* One line of JSON before @until. Return: new reference; NULL with -ETIMEDOUT, -EPIPE or of make_room() in @err. */
+/*
+ * One line of JSON before @until. Return: new reference; NULL with -ETIMEDOUT, -EPIPE or of
+ * make_room() in @err.
+ */
 static json_t *read_line(struct kvmb_qsd_monitor *m, u64 until, int *err)
 {
 	u64 now;
@@ -57,14 +61,17 @@ static json_t *read_line(struct kvmb_qsd_monitor *m, u64 until, int *err)
 	return o;
 }
 
-json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why, size_t size)
+json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why,
+			 size_t size)
 {
-	json_t *o = json_pack("{s:s, s:o}", "execute", name, "arguments", args ? args : json_object());
+	json_t *o =
+		json_pack("{s:s, s:o}", "execute", name, "arguments", args ? args : json_object());
 	char *s = json_dumps(o, JSON_COMPACT);
 	json_t *answer, *result;
 	bool sent = s && send(m->fd, s, strlen(s), MSG_NOSIGNAL) == (ssize_t)strlen(s) &&
 		    send(m->fd, "\n", 1, MSG_NOSIGNAL) == 1;
-	u64 until = kvmb_now_ms() + ANSWER_MS; /* of all lines: it may talk of other things without end */
+	/* of all lines: it may talk of other things without end */
+	u64 until = kvmb_now_ms() + ANSWER_MS;
 	int err = 0;
 
 	free(s);
@@ -79,13 +86,16 @@ json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *a
 			return result;
 	}
 	if (err == -EMSGSIZE)
-		snprintf(why, size, "its storage daemon has too much to say of it: remove snapshots or bitmaps");
+		snprintf(
+			why, size,
+			"its storage daemon has too much to say of it: remove snapshots or bitmaps");
 	else
 		snprintf(why, size, "its storage daemon does not answer");
 	return NULL;
 }
 
-int kvmb_qsd_simple(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why, size_t size)
+int kvmb_qsd_simple(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why,
+		    size_t size)
 {
 	json_t *r = kvmb_qsd_command(m, name, args, why, size);
 

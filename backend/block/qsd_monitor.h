@@ -34,9 +34,11 @@ int kvmb_qsd_greeting(struct kvmb_qsd_monitor *m, u32 ms, char *why, size_t size
  *
  * Return: its result, a new reference; NULL on failure.
  */
-json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why, size_t size);
+json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why,
+			 size_t size);
 
 /** kvmb_qsd_simple() - kvmb_qsd_command() without a result. Return: 0, or -EIO with @why. */
-int kvmb_qsd_simple(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why, size_t size);
+int kvmb_qsd_simple(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why,
+		    size_t size);
 
 #endif

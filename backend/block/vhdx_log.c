@@ -36,8 +36,9 @@ static_assert(sizeof(struct entry) == 48, "MS-VHDX 2.3.1.1, its first bytes");
 static u32 crc32c(u32 crc, const u8 *p, size_t len)
 {
 	static const u32 nibble[16] = {
-		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-		0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
+		0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 	};
 
 	while (len--) {
@@ -73,7 +74,9 @@ static u32 entry_length(const u8 *log, u32 len, u32 i, const u8 *guid)
 
 	memcpy(&e, log + i, sizeof(e));
 	n = le32_to_cpu(e.length);
-	return memcmp(e.signature, "loge", 4) || memcmp(e.guid, guid, 16) || n % SECTOR || n > len ? 0 : n;
+	return memcmp(e.signature, "loge", 4) || memcmp(e.guid, guid, 16) || n % SECTOR || n > len ?
+		       0 :
+		       n;
 }
 
 /* Is it a whole one? @copy has room for it: it may go on at the log's start. */
@@ -119,7 +122,8 @@ static int log_is_empty(int fd, const struct header *h, u64 *work)
 	log = malloc(2 * (size_t)len);
 	if (!log)
 		return -ENOMEM;
-	r = pread(fd, log, len, (off_t)at) == (ssize_t)len && no_entry(log, len, h->log_guid, log + len, work);
+	r = pread(fd, log, len, (off_t)at) == (ssize_t)len &&
+	    no_entry(log, len, h->log_guid, log + len, work);
 	free(log);
 	return r;
 }
@@ -139,7 +143,8 @@ int kvmb_vhdx_drop_empty_log(int fd, u64 *work)
 	if (!first && !second)
 		return 0;
 	if (first && second)
-		first = le64_to_cpu(((struct header *)one)->sequence) >= le64_to_cpu(((struct header *)two)->sequence);
+		first = le64_to_cpu(((struct header *)one)->sequence) >=
+			le64_to_cpu(((struct header *)two)->sequence);
 	now = first ? one : two;
 	h = (struct header *)now;
 	if (!memcmp(h->log_guid, none, sizeof(none)))
@@ -147,11 +152,15 @@ int kvmb_vhdx_drop_empty_log(int fd, u64 *work)
 	r = log_is_empty(fd, h, work);
 	if (r <= 0)
 		return r;
-	/* as every change of a header: the other one, with a higher number, becomes the one that counts */
+	/*
+	 * as every change of a header: the other one, with a higher number, becomes the one that
+	 * counts
+	 */
 	memset(h->log_guid, 0, sizeof(h->log_guid));
 	h->sequence = cpu_to_le64(le64_to_cpu(h->sequence) + 1);
 	h->checksum = cpu_to_le32(kvmb_vhdx_checksum(now, SECTOR));
-	if (pwrite(fd, now, SECTOR, first ? HEADER_2 : HEADER_1) != (ssize_t)SECTOR || fdatasync(fd))
+	if (pwrite(fd, now, SECTOR, first ? HEADER_2 : HEADER_1) != (ssize_t)SECTOR ||
+	    fdatasync(fd))
 		return -EIO;
 	return 1;
 }

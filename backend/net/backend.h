@@ -74,7 +74,8 @@ struct kvmb_net_backend_ops {
 struct kvmb_net_backend { /* embed it */
 	const struct kvmb_net_backend_ops *ops;
 	bool vnet;
-	bool more; /* frames that recv() has not given out wait in our memory: fd does not tell of them */
+	/* frames that recv() has not given out wait in our memory: fd does not tell of them */
+	bool more;
 	bool has_mac;		       /* mac is its own: the NIC should have the same */
 	uint8_t mac[6];
 	uint32_t mtu;		       /* of the host's side, 0 = any */

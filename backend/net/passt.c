@@ -76,7 +76,10 @@ static int try_bind(const union address *a, int type)
 	return err;
 }
 
-/* @s: "[ADDRESS/]HOST_PORT:GUEST_PORT". What is no address is passt's to judge. Return: 0 or -errno. */
+/*
+ * @s: "[ADDRESS/]HOST_PORT:GUEST_PORT". What is no address is passt's to judge. Return: 0 or
+ * -errno.
+ */
 static int try_forward(const char *s, int type, unsigned int *port)
 {
 	const char *slash = strchr(s, '/');
@@ -111,18 +114,23 @@ static int check_forward(const char *f, char *why)
 		f += 4;
 	err = try_forward(f, type, &port);
 	if (err == -EACCES && port < 1024)
-		snprintf(why, KVMB_NET_WHY, "%s port %u of this host: %s; take one from 1024 on, or lower "
-			 "net.ipv4.ip_unprivileged_port_start", proto, port, strerror(-err));
+		snprintf(why, KVMB_NET_WHY,
+			 "%s port %u of this host: %s; take one from 1024 on, or lower "
+			 "net.ipv4.ip_unprivileged_port_start",
+			 proto, port, strerror(-err));
 	else if (err == -EADDRINUSE)
-		snprintf(why, KVMB_NET_WHY, "%s port %u of this host is in use; take another", proto, port);
+		snprintf(why, KVMB_NET_WHY, "%s port %u of this host is in use; take another",
+			 proto, port);
 	else if (err)
-		snprintf(why, KVMB_NET_WHY, "%s port %u of this host (%.80s): %s", proto, port, f, strerror(-err));
+		snprintf(why, KVMB_NET_WHY, "%s port %u of this host (%.80s): %s", proto, port, f,
+			 strerror(-err));
 	return err;
 }
 
 /* ---- passt itself ---- */
 
-static const char *const *make_argv(const struct passt *p, const char *fd, const char *mtu, const char **argv)
+static const char *const *make_argv(const struct passt *p, const char *fd, const char *mtu,
+				    const char **argv)
 {
 	unsigned int n = 0, i;
 
@@ -162,7 +170,8 @@ static int start_passt(struct passt *p, int *ours)
 	} else {
 		snprintf(fd, sizeof(fd), "%d", sv[1]);
 		snprintf(mtu, sizeof(mtu), "%u", p->mtu);
-		err = kvmb_child_start(&p->child, make_argv(p, fd, mtu, argv), &sv[1], 1, p->ready_ms);
+		err = kvmb_child_start(&p->child, make_argv(p, fd, mtu, argv), &sv[1], 1,
+				       p->ready_ms);
 		close(sv[1]);
 		if (!err)
 			*ours = sv[0];
@@ -179,7 +188,8 @@ static void say_why(struct passt *p)
 	char *why = p->s.b.problem;
 
 	if (WIFEXITED(p->child.status) && WEXITSTATUS(p->child.status) == 127 && !p->child.words[0])
-		snprintf(why, KVMB_NET_WHY, "passt is not installed; try: apt install passt, or --nic none");
+		snprintf(why, KVMB_NET_WHY,
+			 "passt is not installed; try: apt install passt, or --nic none");
 	else
 		kvmb_child_why(&p->child, "passt", why, KVMB_NET_WHY);
 }
@@ -230,7 +240,8 @@ static void ignore(void *arg, enum kvmb_net_backend_news news)
 	(void)arg, (void)news;
 }
 
-static void passt_attach(struct kvmb_net_backend *b, void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg)
+static void passt_attach(struct kvmb_net_backend *b,
+			 void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg)
 {
 	passt_of(b)->news = news ? news : ignore;
 	passt_of(b)->arg = arg;
@@ -259,7 +270,8 @@ static const struct kvmb_net_backend_ops passt_ops = {
 	.destroy = passt_destroy,
 };
 
-struct kvmb_net_backend *kvmb_net_passt_open(const struct kvmb_passt_spec *spec, struct kvmb_loop *loop, char *why)
+struct kvmb_net_backend *kvmb_net_passt_open(const struct kvmb_passt_spec *spec,
+					     struct kvmb_loop *loop, char *why)
 {
 	struct passt *p = kvmb_xzalloc(sizeof(*p));
 	unsigned int i;

@@ -91,7 +91,8 @@ int kvmb_stream_send(struct kvmb_net_backend *b, unsigned int q, struct virtio_n
 		return -EMSGSIZE;
 	if (s->rest)
 		return -EAGAIN;
-	if (s->num_frames == KVMB_STREAM_BATCH || s->num_iov + (unsigned int)num > KVMB_STREAM_BATCH_IOV) {
+	if (s->num_frames == KVMB_STREAM_BATCH ||
+	    s->num_iov + (unsigned int)num > KVMB_STREAM_BATCH_IOV) {
 		err = kvmb_stream_commit(b, q);
 		if (err)
 			return err;

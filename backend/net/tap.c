@@ -236,7 +236,8 @@ static int open_queues(struct kvmb_net_backend *b, const char *dev, char *name, 
 	return 0;
 }
 
-static struct kvmb_net_backend *opened(struct kvmb_net_backend *b, int err, const char *dev, char *why)
+static struct kvmb_net_backend *opened(struct kvmb_net_backend *b, int err, const char *dev,
+				       char *why)
 {
 	if (!err) {
 		b->mtu = get_mtu(b->detail);
@@ -259,21 +260,26 @@ struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_
 
 	if (strlen(ifname) >= IFNAMSIZ || !read_sysfs(ifname, "tun_flags", flags, sizeof(flags))) {
 		/* TUNSETIFF would make a new, unconnected one: not what was asked for */
-		snprintf(why, KVMB_NET_WHY, "no such tap interface; try: ip tuntap add %.15s mode tap "
-			 "multi_queue, or --nic bridge=BRIDGE", ifname);
+		snprintf(why, KVMB_NET_WHY,
+			 "no such tap interface; try: ip tuntap add %.15s mode tap "
+			 "multi_queue, or --nic bridge=BRIDGE",
+			 ifname);
 		return NULL;
 	}
 	multi = strtoul(flags, NULL, 16) & IFF_MULTI_QUEUE;
 	if (!num_queues)
 		num_queues = multi ? max : 1;
 	if (num_queues > 1 && !multi) {
-		snprintf(why, KVMB_NET_WHY, "it has one queue; make it with: ip tuntap add %.15s mode tap "
-			 "multi_queue", ifname);
+		snprintf(why, KVMB_NET_WHY,
+			 "it has one queue; make it with: ip tuntap add %.15s mode tap "
+			 "multi_queue",
+			 ifname);
 		return NULL;
 	}
 	memcpy(name, ifname, strlen(ifname));
 	b = new_backend(&tap_ops);
-	return opened(b, open_queues(b, "/dev/net/tun", name, num_queues, multi), "/dev/net/tun", why);
+	return opened(b, open_queues(b, "/dev/net/tun", name, num_queues, multi), "/dev/net/tun",
+		      why);
 }
 
 struct kvmb_net_backend *kvmb_net_tap_fds(const int *fds, unsigned int num)
@@ -294,8 +300,10 @@ struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int 
 
 	snprintf(dev, sizeof(dev), "/dev/tap%u", index);
 	if (!index || access(dev, F_OK) || !read_sysfs(ifname, "address", mac, sizeof(mac))) {
-		snprintf(why, KVMB_NET_WHY, "no such macvtap interface; try: ip link add link eth0 name "
-			 "%.15s type macvtap mode bridge", ifname);
+		snprintf(why, KVMB_NET_WHY,
+			 "no such macvtap interface; try: ip link add link eth0 name "
+			 "%.15s type macvtap mode bridge",
+			 ifname);
 		return NULL;
 	}
 	memcpy(name, ifname, strlen(ifname));
@@ -305,7 +313,8 @@ struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int 
 		return NULL;
 	memcpy(b->detail, name, sizeof(name));
 	b->mtu = get_mtu(name);
-	b->has_mac = sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) == 6;
+	b->has_mac = sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4],
+			    &m[5]) == 6;
 	for (i = 0; b->has_mac && i < 6; i++)
 		b->mac[i] = (uint8_t)m[i];
 	return b;
@@ -340,7 +349,8 @@ struct kvmb_net_backend *kvmb_net_bridge_open(const char *bridge, unsigned int n
 	int err;
 
 	if (strlen(bridge) >= IFNAMSIZ || !read_sysfs(bridge, "bridge/bridge_id", id, sizeof(id))) {
-		snprintf(why, KVMB_NET_WHY, "no such bridge; try: ip link add %.15s type bridge", bridge);
+		snprintf(why, KVMB_NET_WHY, "no such bridge; try: ip link add %.15s type bridge",
+			 bridge);
 		return NULL;
 	}
 	b = new_backend(&bridge_ops);

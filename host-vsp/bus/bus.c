@@ -378,7 +378,9 @@ static void handle(struct kvmb_bus *bus, const struct kvmb_in_msg *in)
 	int err;
 
 	bus->stats.messages_in++;
-	/* before contact every message of the base protocol is well-formed, but only contact counts */
+	/*
+	 * before contact every message of the base protocol is well-formed, but only contact counts
+	 */
 	err = kvmb_msg_check_to_host(in->buf, in->len, bus->version ? bus->version : 1, &type);
 	if (err) {
 		kvmb_bus_refuse(bus, "of unknown kind",
@@ -407,7 +409,8 @@ static void rx_pump(void *arg)
 	u32 n;
 	bool got;
 
-	for (n = 0; bus->state != KVMB_CONN_DISCONNECTING && bus->tx_len < KVMB_TX_SOFT_LIMIT; n++) {
+	for (n = 0; bus->state != KVMB_CONN_DISCONNECTING && bus->tx_len < KVMB_TX_SOFT_LIMIT;
+	     n++) {
 		if (n == KVMB_RX_BUDGET) {
 			kvmb_loop_post(bus->cfg.loop, &bus->rx_work);
 			return;

@@ -28,7 +28,8 @@ struct kvmb_bus *kvmb_bus_create(const struct kvmb_bus_config *cfg);
 /**
  * kvmb_bus_destroy() - Free the bus and all channels
  *
- * Only after kvmb_bus_reset() has called its function, or if the guest never connected. NULL is fine.
+ * Only after kvmb_bus_reset() has called its function, or if the guest never connected. NULL is
+ * fine.
  */
 void kvmb_bus_destroy(struct kvmb_bus *bus);
 

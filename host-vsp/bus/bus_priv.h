@@ -111,7 +111,7 @@ struct kvmb_gpadl { /* all under bus->lock */
  * that on a loaded machine.
  */
 #define KVMB_RING_MAX_PAGES 1024u
-#define KVMB_RING_MAX_MAPS 32768u		/* of all rings together: half of what a process has by default */
+#define KVMB_RING_MAX_MAPS 32768u /* of all rings together: half of what a process has by default */
 #define KVMB_RX_QUEUE 64u			/* messages from the guest */
 #define KVMB_RX_BUDGET 64u			/* of them a turn of the loop */
 #define KVMB_TX_SOFT_LIMIT 64u			/* no more input is processed above it */

@@ -116,7 +116,8 @@ static struct kvmb_chan *add_chan(struct kvmb_bus *bus, const struct kvmb_offer 
 	ch->io.signal_fd = -1;
 	pthread_mutex_init(&ch->target_lock, NULL);
 	if (index)
-		snprintf(ch->name, sizeof(ch->name), "%s/%s ch%u", bus->cfg.who, offer->name, index);
+		snprintf(ch->name, sizeof(ch->name), "%s/%s ch%u", bus->cfg.who, offer->name,
+			 index);
 	else
 		snprintf(ch->name, sizeof(ch->name), "%s/%s", bus->cfg.who, offer->name);
 	for (p = &bus->chans; *p; p = &(*p)->next)
@@ -180,8 +181,8 @@ static void remove_gone(struct kvmb_bus *bus)
 	for (primary = 0; primary < 2; primary++) {
 		for (ch = bus->chans; ch; ch = next) {
 			next = ch->next;
-			if (ch->going && ch->state == KVMB_CHAN_HIDDEN && (ch->index == 0) == primary &&
-			    !(primary && has_subs(ch)))
+			if (ch->going && ch->state == KVMB_CHAN_HIDDEN &&
+			    (ch->index == 0) == primary && !(primary && has_subs(ch)))
 				remove_chan(ch);
 		}
 	}
@@ -246,8 +247,8 @@ static void release_rings(struct kvmb_chan *ch)
 }
 
 /*
- * Nobody is on the rings yet, so what was wanted is a wish of the channel's last life. At its end is
- * too early: a provider may still wish while it closes.
+ * Nobody is on the rings yet, so what was wanted is a wish of the channel's last life. At its end
+ * is too early: a provider may still wish while it closes.
  */
 static void want_no_subs(struct kvmb_chan *primary)
 {
@@ -422,7 +423,8 @@ void kvmb_bus_revoke(struct kvmb_chan *ch)
 		break; /* its page lists stay: the guest may be waiting for a TORNDOWN */
 	case KVMB_CHAN_OPEN:
 		set_state(ch, KVMB_CHAN_REVOKING);
-		ch->offer.ops->close(ch); /* the guest is told when nobody touches its memory any more */
+		/* the guest is told when nobody touches its memory any more */
+		ch->offer.ops->close(ch);
 		break;
 	case KVMB_CHAN_CLOSING:
 		set_state(ch, KVMB_CHAN_REVOKING);

@@ -17,7 +17,8 @@ struct kvmb_net_spec {
 	u8 mac[6];
 	u32 mtu;		 /* largest that the guest may set */
 	unsigned int max_queues; /* that the guest can use: its CPUs; the backend may have fewer */
-	u16 vlan;		 /* access VLAN 1..4094: tagged outside, untagged for the guest; 0 = trunk */
+	/* access VLAN 1..4094: tagged outside, untagged for the guest; 0 = trunk */
+	u16 vlan;
 	bool mac_spoof;		 /* the guest may send from any address, and change its own */
 	u64 rate;		 /* bytes per second in each direction, 0 = no limit */
 };

@@ -19,7 +19,10 @@ static void unlock_all(struct kvmb_net *n)
 	net_slot_unlock(&n->slots[0]);
 }
 
-/* Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick this one. */
+/*
+ * Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick
+ * this one.
+ */
 static void detach(struct net_queue *q)
 {
 	struct kvmb_net *n = q->n;
@@ -76,7 +79,8 @@ static int net_open(struct kvmb_chan *ch)
 	if (i >= n->num_queues)
 		return -EPROTO;
 	if (n->slots[i].q)
-		detach(n->slots[i].q); /* a sub-channel of before, whose end is still being dealt with */
+		/* a sub-channel of before, whose end is still being dealt with */
+		detach(n->slots[i].q);
 	q = new_queue(n, ch);
 	err = net_worker_init(q);
 	if (err) {
@@ -129,7 +133,10 @@ static void net_closed(struct kvmb_chan *ch)
 	free_queue(q);
 }
 
-/* No channel is open. The next guest, or the same one started again, looks for the address that it was given. */
+/*
+ * No channel is open. The next guest, or the same one started again, looks for the address that it
+ * was given.
+ */
 static void net_forgotten(struct kvmb_chan *ch)
 {
 	struct kvmb_net *n = kvmb_chan_dev(ch);

@@ -10,9 +10,11 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
-#define REVIVE_MIN_MS 1000u /* between the second start of a backend and the third; doubled from then on */
+#define REVIVE_MIN_MS \
+	1000u /* between the second start of a backend and the third; doubled from then on */
 #define REVIVE_MAX_MS 30000u
-#define LIVED_MS 10000u	   /* a backend that ends before it was so old is started more and more slowly */
+#define LIVED_MS \
+	10000u /* a backend that ends before it was so old is started more and more slowly */
 #define UNPLUG_MS 500u	   /* for the guest to see its cable pulled */
 #define LINK_NEWS_MS 2500u /* the same when it has had other news of late */
 
@@ -44,8 +46,8 @@ static void revive_later(struct kvmb_net *n)
 static void refused(struct kvmb_net *n)
 {
 	revive_later(n);
-	kvmb_warn_ratelimited(n->name, "the %s network does not come back: %s; trying again", n->backend->ops->kind,
-			      n->backend->problem);
+	kvmb_warn_ratelimited(n->name, "the %s network does not come back: %s; trying again",
+			      n->backend->ops->kind, n->backend->problem);
 }
 
 static void revive(void *arg)
@@ -159,8 +161,8 @@ int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus)
 	/* stable across restarts, so that a hibernated guest finds its NICs again */
 	struct kvmb_offer offer = {
 		.type = KVMB_NET_TYPE_GUID,
-		.instance = KVMB_GUID(0x6b766d62, 0x4e49, (u16)n->spec.index, 0x80, 0x01, 'n', 'e', 't',
-				      0, 0, (u8)n->spec.index),
+		.instance = KVMB_GUID(0x6b766d62, 0x4e49, (u16)n->spec.index, 0x80, 0x01, 'n', 'e',
+				      't', 0, 0, (u8)n->spec.index),
 		.flags = KVMB_OFFER_ENUMERATE,
 		.name = n->name,
 		.ops = &net_vsp_ops,
@@ -190,7 +192,8 @@ void kvmb_net_remove(struct kvmb_net *n, void (*done)(void *arg, struct kvmb_net
 		revoke(n);
 		return;
 	}
-	kvmb_timer_set(&n->remove_timer, since < LINK_NEWS_MS || !n->link ? LINK_NEWS_MS : UNPLUG_MS);
+	kvmb_timer_set(&n->remove_timer,
+		       since < LINK_NEWS_MS || !n->link ? LINK_NEWS_MS : UNPLUG_MS);
 	kvmb_net_set_link(n, false);
 }
 
@@ -271,7 +274,8 @@ bool kvmb_net_queue_stats(struct kvmb_net *n, unsigned int queue, struct kvmb_ne
 	if (queue >= n->num_queues)
 		return false;
 	from = (const u64 *)(const void *)&n->slots[queue].stats;
-	static_assert(offsetof(struct kvmb_net_stats, open) % sizeof(u64) == 0, "counters come first");
+	static_assert(offsetof(struct kvmb_net_stats, open) % sizeof(u64) == 0,
+		      "counters come first");
 	for (i = 0; i < offsetof(struct kvmb_net_stats, open) / sizeof(u64); i++)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 	st->open = __atomic_load_n(&n->slots[queue].stats.open, __ATOMIC_RELAXED);

@@ -90,7 +90,8 @@ static void add_length(u8 *field, u32 l4_len)
 {
 	__be32 len = htonl(l4_len);
 
-	put_csum(field, kvmb_csum_fold(kvmb_csum_add(kvmb_csum_add(0, field, 2), &len, sizeof(len))));
+	put_csum(field,
+		 kvmb_csum_fold(kvmb_csum_add(kvmb_csum_add(0, field, 2), &len, sizeof(len))));
 }
 
 /* ---- headers ---- */
@@ -191,14 +192,14 @@ static void put_ip_len(u8 *head, const struct kvmb_frame_headers *h, u32 frame_l
 	}
 }
 
-static int tx_lso(u8 *head, u32 head_len, u32 frame_len, u32 lso, const struct kvmb_frame_headers *h,
-		  struct virtio_net_hdr *vnet)
+static int tx_lso(u8 *head, u32 head_len, u32 frame_len, u32 lso,
+		  const struct kvmb_frame_headers *h, struct virtio_net_hdr *vnet)
 {
 	u32 mss = KVMB_LSO_MSS(lso), hdr;
 	u8 *tcp = head + h->l4;
 
-	if (!(lso & KVMB_LSO_V2) || !!(lso & KVMB_LSO_IPV6) != h->ipv6 || mss < KVMB_OFFLOAD_MIN_MSS ||
-	    mss > 0xffff || !tcp_at(h, KVMB_LSO_TCP_OFFSET(lso)))
+	if (!(lso & KVMB_LSO_V2) || !!(lso & KVMB_LSO_IPV6) != h->ipv6 ||
+	    mss < KVMB_OFFLOAD_MIN_MSS || mss > 0xffff || !tcp_at(h, KVMB_LSO_TCP_OFFSET(lso)))
 		return -EPROTO;
 	hdr = tcp_end(head, head_len, h);
 	if (!hdr || frame_len - h->l3 > 0xffff)
@@ -311,7 +312,8 @@ int kvmb_offload_rx(const struct virtio_net_hdr *vnet, const struct iovec *iov, 
 	u16 sum;
 
 	*info = 0;
-	if (vnet->flags & VIRTIO_NET_HDR_F_DATA_VALID && !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) {
+	if (vnet->flags & VIRTIO_NET_HDR_F_DATA_VALID &&
+	    !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) {
 		*info = KVMB_RX_CSUM_TCP_OK | KVMB_RX_CSUM_UDP_OK;
 		return 0;
 	}
@@ -349,7 +351,10 @@ u32 kvmb_offload_split(u8 *head, u32 head_len, u32 len, u32 mss, u32 max, u8 *ta
 	segments = (max - hdr) / mss;
 	first = hdr + segments * mss;
 	memcpy(tail, head, hdr);
-	/* where it matters, as if each segment had been a packet; else equal, so that the guest may join the two again */
+	/*
+	 * where it matters, as if each segment had been a packet; else equal, so that the guest may
+	 * join the two again
+	 */
 	if (!h.ipv6 && !(get16(head + h.l3 + 6) & IP_DF))
 		put16(tail + h.l3 + 4, get16(head + h.l3 + 4) + segments);
 	put_ip_len(head, &h, first);

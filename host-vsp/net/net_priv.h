@@ -42,14 +42,16 @@
 
 #define NET_ETH_LEN 14u
 #define NET_VLAN_LEN 4u
-#define NET_HEAD_ROOM (NET_ETH_LEN + NET_VLAN_LEN) /* of a received frame, filtered in a private copy */
+#define NET_HEAD_ROOM \
+	(NET_ETH_LEN + NET_VLAN_LEN) /* of a received frame, filtered in a private copy */
 #define NET_SEND_SECTION 6144u	     /* Hyper-V's size */
 #define NET_FRAME_MAX 65550u	     /* 64 KiB less 1 of IP behind an Ethernet header */
 #define NET_RX_HEAD KVMB_RNDIS_HEAD_MAX /* in front of a frame in its first section */
 #define NET_RX_RANGES 64u	     /* of a transfer-page packet; Linux takes 562 */
 #define NET_RX_PARTS 40u	     /* iovecs of one received frame */
 #define NET_NO_SECTION 0xffffu
-#define NET_SECTION_MAX 16384u	     /* bytes of a section: coalesced frames in 4 to 5 parts instead of 17 */
+#define NET_SECTION_MAX \
+	16384u /* bytes of a section: coalesced frames in 4 to 5 parts instead of 17 */
 #define NET_BOUNCE_SIZE (NET_FRAME_MAX + NET_SECTION_MAX) /* a frame and the rest of a section */
 #define NET_MAX_IOV 130
 #define NET_TX_HEADS 64u	     /* frames between two commits */
@@ -176,7 +178,8 @@ struct kvmb_net {
 	struct kvmb_timer revive_timer, remove_timer;
 	u64 link_ms;		  /* when the guest last had news of its link */
 	u32 restarts;
-	bool there;		  /* the backend is, as far as this thread knows: backend_gone is quicker */
+	/* the backend is, as far as this thread knows: backend_gone is quicker */
+	bool there;
 	u64 born_ms;		  /* when the backend was last begun */
 	u32 revive_ms;		  /* next pause before it is begun again */
 	void (*removed)(void *arg, struct kvmb_net *n);
@@ -209,9 +212,12 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	int epoll_fd;
 	bool joined;		/* bus thread: the worker has been waited for */
 	bool stopping, failed;
-	struct kvmb_ring ahead; /* our second look at io->rx, behind a packet that has to wait; never released */
-	u32 ahead_bytes;	/* of io->rx that ahead has seen: completions there are dealt with; 0 = none */
-	bool hungry;		/* such a packet, and what waits for sections: look again, there is no signal */
+	/* our second look at io->rx, behind a packet that has to wait; never released */
+	struct kvmb_ring ahead;
+	/* of io->rx that ahead has seen: completions there are dealt with; 0 = none */
+	u32 ahead_bytes;
+	/* such a packet, and what waits for sections: look again, there is no signal */
+	bool hungry;
 
 	/* the backend's queue */
 	int backend_fd;		/* as in the epoll, -1 = none */
@@ -282,10 +288,12 @@ void net_unlock_others(struct kvmb_net *n, bool news);
 void net_fail(struct net_queue *q, const char *why, int err);
 void net_state_to(struct kvmb_net *n, enum net_state to); /* every lock held, or no channel open */
 void net_backend_lost(struct net_queue *q); /* any worker */
-int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id); /* 0 or -errno; every lock held */
+/* 0 or -errno; every lock held */
+int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id);
 void net_drop_buffer(struct kvmb_bus *bus, struct net_buf *b);
 int net_buf_iov(const struct net_buf *b, u32 off, u32 len, struct iovec *iov, int max);
-void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet); /* NULL: without content */
+/* NULL: without content */
+void net_complete(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, bool quiet);
 void net_complete_rndis(struct net_queue *q, u64 id, u32 status, bool quiet);
 bool net_flush_held(struct net_queue *q);
 

@@ -93,7 +93,8 @@ int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
 	gfns = kvmb_gpadl_gfns(b->gpadl, &b->num_pages);
 	b->pages = calloc(b->num_pages, sizeof(*b->pages));
 	for (i = 0; b->pages && i < b->num_pages; i++) {
-		b->pages[i] = __unshare(kvmb_gm_ptr(q->gm, gfns[i] * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE));
+		b->pages[i] =
+			__unshare(kvmb_gm_ptr(q->gm, gfns[i] * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE));
 		kvmb_assert(b->pages[i]); /* gpadl.c takes no other */
 	}
 	if (b->pages)
@@ -146,8 +147,8 @@ bool net_flush_held(struct net_queue *q)
 	if (!q->held || q->failed)
 		return !q->failed;
 	do {
-		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_COMPLETION, 0, q->held_id, NULL, 0, &q->held_msg,
-				    q->held_len);
+		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_COMPLETION, 0, q->held_id, NULL, 0,
+				    &q->held_msg, q->held_len);
 	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, q->held_len));
 	if (err == -EAGAIN) {
 		q->loud = true;

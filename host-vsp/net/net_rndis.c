@@ -55,15 +55,15 @@ static u32 give_offload_caps(struct query *q)
 	u32 size = q->want >= KVMB_NDIS_OFFLOAD_SIZE_V6 ? KVMB_NDIS_OFFLOAD_SIZE_V6 :
 		   q->want >= KVMB_NDIS_OFFLOAD_SIZE_V5 ? KVMB_NDIS_OFFLOAD_SIZE_V5 :
 							    KVMB_NDIS_OFFLOAD_SIZE_V1;
-	const u32 both = KVMB_NDIS_CSUM_IP_OPTIONS | KVMB_NDIS_CSUM_TCP_OPTIONS | KVMB_NDIS_CSUM_TCP |
-			 KVMB_NDIS_CSUM_UDP;
+	const u32 both = KVMB_NDIS_CSUM_IP_OPTIONS | KVMB_NDIS_CSUM_TCP_OPTIONS |
+			 KVMB_NDIS_CSUM_TCP | KVMB_NDIS_CSUM_UDP;
 	struct kvmb_wire_ndis_offload o = { .h = { .type = KVMB_NDIS_OFFLOAD,
 						   .revision = KVMB_NDIS_OFFLOAD_REV,
 						   .size = cpu_to_le16((u16)size) } };
 
 	if (q->r->caps.offload) {
-		o.csum.ip4_tx_encap = o.csum.ip4_rx_encap = o.csum.ip6_tx_encap = o.csum.ip6_rx_encap =
-			cpu_to_le32(KVMB_NDIS_ENCAP_802_3);
+		o.csum.ip4_tx_encap = o.csum.ip4_rx_encap = o.csum.ip6_tx_encap =
+			o.csum.ip6_rx_encap = cpu_to_le32(KVMB_NDIS_ENCAP_802_3);
 		o.csum.ip4_tx = cpu_to_le32(both | KVMB_NDIS_CSUM_IP_HEADER);
 		o.csum.ip4_rx = o.csum.ip6_tx = o.csum.ip6_rx = cpu_to_le32(both);
 		o.lsov2.ip4_encap = o.lsov2.ip6_encap = cpu_to_le32(KVMB_NDIS_ENCAP_802_3);
@@ -142,7 +142,8 @@ static u32 give_counter(struct query *q, u32 oid)
 	v = oid == KVMB_OID_GEN_XMIT_OK	   ? st.tx_frames :
 	    oid == KVMB_OID_GEN_RCV_OK	   ? st.rx_frames :
 	    oid == KVMB_OID_GEN_XMIT_ERROR ? sum_drops(st.tx_dropped) :
-					     sum_drops(st.rx_dropped) - st.rx_dropped[KVMB_DROP_FILTERED];
+					     sum_drops(st.rx_dropped) -
+						     st.rx_dropped[KVMB_DROP_FILTERED];
 	if (q->want < sizeof(w))
 		return give32(q, (u32)v);
 	w = cpu_to_le64(v);
@@ -263,7 +264,10 @@ static const u8 *part(const u8 *in, u32 len, u32 off, u32 size)
 	return check_add_overflow(off, size, &end) || end > len ? NULL : in + off;
 }
 
-/* A NIC of one queue takes a table as well, of zeroes: `ethtool -X eth0 equal 1` in a guest of one CPU sets one. */
+/*
+ * A NIC of one queue takes a table as well, of zeroes: `ethtool -X eth0 equal 1` in a guest of one
+ * CPU sets one.
+ */
 static u32 set_rss(struct kvmb_rndis *r, const u8 *in, u32 len)
 {
 	struct kvmb_wire_ndis_rss_params p;
@@ -440,7 +444,8 @@ static int do_set(struct kvmb_rndis *r, const u8 *msg, u32 len,
 	const u8 *in;
 
 	in = info_buffer(msg, len, w, &n);
-	status = in ? set_oid(r, le32_to_cpu(w->oid), in, n, changed) : KVMB_RNDIS_STATUS_INVALID_LENGTH;
+	status = in ? set_oid(r, le32_to_cpu(w->oid), in, n, changed) :
+		      KVMB_RNDIS_STATUS_INVALID_LENGTH;
 	if (status)
 		*changed = 0;
 	c.status = cpu_to_le32(status);
@@ -505,7 +510,8 @@ int kvmb_rndis_indicate(bool link, u8 *msg)
 		struct kvmb_wire_rndis_indicate i;
 	} m = { .h = { cpu_to_le32(KVMB_RNDIS_INDICATE), cpu_to_le32(sizeof(m)) } };
 
-	m.i.status = cpu_to_le32(link ? KVMB_RNDIS_INDICATE_CONNECT : KVMB_RNDIS_INDICATE_DISCONNECT);
+	m.i.status =
+		cpu_to_le32(link ? KVMB_RNDIS_INDICATE_CONNECT : KVMB_RNDIS_INDICATE_DISCONNECT);
 	m.i.buf_offset = cpu_to_le32(sizeof(m.i));
 	static_assert(sizeof(m) <= KVMB_RNDIS_REPLY_MAX, "it goes where answers go");
 	memcpy(msg, &m, sizeof(m));

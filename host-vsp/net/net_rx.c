@@ -73,8 +73,8 @@ bool net_rx_flush(struct net_queue *q)
 		q->generation = 1; /* an id is never 0 */
 	id = (u32)q->generation << 16 | b->first;
 	do {
-		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_XFER_PAGES, KVMB_PKT_FLAG_COMPLETE, id, &b->h,
-				    hdr_len, &m, sizeof(m));
+		err = kvmb_ring_put(&q->io->tx, KVMB_PKT_XFER_PAGES, KVMB_PKT_FLAG_COMPLETE, id,
+				    &b->h, hdr_len, &m, sizeof(m));
 	} while (err == -EAGAIN && kvmb_ring_want(&q->io->tx, hdr_len + (u32)sizeof(m)));
 	if (err == -EAGAIN)
 		return false; /* the guest signals when it has read that much */
@@ -120,7 +120,8 @@ void net_send_control(struct net_queue *q)
 	for (;;) {
 		if (!q->reply_len && q->n->state == NET_UP && q->n->recv.gpadl)
 			tell_link(q);
-		if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free || !net_rx_flush(q))
+		if (!q->reply_len || q->failed || !q->n->recv.gpadl || !q->num_free ||
+		    !net_rx_flush(q))
 			return;
 		s = net_section_pop(q);
 		num = net_section_iov(q->n, s, 0, q->reply_len, iov, ARRAY_SIZE(iov));
@@ -172,7 +173,8 @@ bool net_hungry(const struct net_queue *q)
 	const struct kvmb_net *n = q->n;
 
 	return !q->failed && !q->held && n->recv.gpadl &&
-	       (q->reply_len || (n->rndis.packet_filter && q->num_free <= sections_needed(n) + q->batch.num));
+	       (q->reply_len ||
+		(n->rndis.packet_filter && q->num_free <= sections_needed(n) + q->batch.num));
 }
 
 /*
@@ -195,7 +197,8 @@ static int make_room(struct net_queue *q, struct rx_frame *f, struct iovec *iov,
 	}
 	*room = (u32)sizeof(f->head);
 	while (want-- && num < (int)NET_RX_PARTS) {
-		k = net_section_iov(n, s, NET_RX_HEAD + NET_HEAD_ROOM, each, iov + num, (int)NET_RX_PARTS - num);
+		k = net_section_iov(n, s, NET_RX_HEAD + NET_HEAD_ROOM, each, iov + num,
+				    (int)NET_RX_PARTS - num);
 		if (k < 0)
 			break;
 		num += k;
@@ -265,7 +268,8 @@ static void describe(struct net_queue *q, struct kvmb_rndis_out *o, const u8 *fi
 	struct iovec iov[3];
 	int num;
 
-	kvmb_assert(kvmb_rndis_header_len(o) <= o->data_offset && o->data_offset + first_len <= sizeof(buf));
+	kvmb_assert(kvmb_rndis_header_len(o) <= o->data_offset &&
+		    o->data_offset + first_len <= sizeof(buf));
 	kvmb_rndis_header(o, buf);
 	memcpy(buf + o->data_offset, first, first_len);
 	num = net_section_iov(q->n, s, 0, o->data_offset + first_len, iov, ARRAY_SIZE(iov));
@@ -274,7 +278,10 @@ static void describe(struct net_queue *q, struct kvmb_rndis_out *o, const u8 *fi
 	add_range(q, s, o->data_offset + o->data_len);
 }
 
-/* From a buffer of ours, what follows the Ethernet header, to the sections that would have been read into. */
+/*
+ * From a buffer of ours, what follows the Ethernet header, to the sections that would have been
+ * read into.
+ */
 static void unbounce(struct net_queue *q, const u8 *from, struct iovec *iov, int *num, u32 len)
 {
 	const struct kvmb_net *n = q->n;
@@ -284,7 +291,8 @@ static void unbounce(struct net_queue *q, const u8 *from, struct iovec *iov, int
 
 	for (; off < len; off += k, s = n->sec.next[s]) {
 		k = KVMB_MIN(len - off, net_section_room(n));
-		m = net_section_iov(n, s, NET_RX_HEAD + NET_HEAD_ROOM, k, iov + parts, (int)NET_RX_PARTS - parts);
+		m = net_section_iov(n, s, NET_RX_HEAD + NET_HEAD_ROOM, k, iov + parts,
+				    (int)NET_RX_PARTS - parts);
 		if (m < 0)
 			break;
 		kvmb_iov_write(iov + parts, m, from + off, k);
@@ -297,7 +305,8 @@ static void unbounce(struct net_queue *q, const u8 *from, struct iovec *iov, int
  * @from: the frame behind its first NET_HEAD_ROOM bytes, in a buffer of ours; or NULL:
  * @iov:  it is already there
  */
-static void deliver(struct net_queue *q, struct rx_frame *f, const u8 *from, struct iovec *iov, int num, bool tagged)
+static void deliver(struct net_queue *q, struct rx_frame *f, const u8 *from, struct iovec *iov,
+		    int num, bool tagged)
 {
 	u32 rest = f->len > NET_HEAD_ROOM ? f->len - NET_HEAD_ROOM : 0, part, first_len, csum;
 	struct kvmb_rndis_out o = { 0 };
@@ -338,10 +347,11 @@ static void deliver(struct net_queue *q, struct rx_frame *f, const u8 *from, str
 }
 
 /*
- * Cut a frame that is too long for the guest's taste. Its end becomes @tail, the bytes behind NET_HEAD_ROOM in
- * q->scratch. Return: was it cut?
+ * Cut a frame that is too long for the guest's taste. Its end becomes @tail, the bytes behind
+ * NET_HEAD_ROOM in q->scratch. Return: was it cut?
  */
-static bool cut(struct net_queue *q, struct rx_frame *f, const struct iovec *iov, int num, struct rx_frame *tail)
+static bool cut(struct net_queue *q, struct rx_frame *f, const struct iovec *iov, int num,
+		struct rx_frame *tail)
 {
 	u8 head[KVMB_OFFLOAD_HEAD_MAX], tail_head[KVMB_OFFLOAD_HEAD_MAX];
 	u32 hdr, first, rest;
@@ -350,9 +360,11 @@ static bool cut(struct net_queue *q, struct rx_frame *f, const struct iovec *iov
 		return false;
 	memcpy(head, f->head, NET_HEAD_ROOM);
 	kvmb_iov_read(iov, num, 0, head + NET_HEAD_ROOM, sizeof(head) - NET_HEAD_ROOM);
-	first = kvmb_offload_split(head, sizeof(head), f->len, f->vnet.gso_size, WHOLE_MAX, tail_head, &hdr);
+	first = kvmb_offload_split(head, sizeof(head), f->len, f->vnet.gso_size, WHOLE_MAX,
+				   tail_head, &hdr);
 	rest = f->len - first;
-	if (!first || hdr + rest - NET_HEAD_ROOM > KVMB_MIN(net_section_room(q->n), (u32)sizeof(q->scratch)))
+	if (!first ||
+	    hdr + rest - NET_HEAD_ROOM > KVMB_MIN(net_section_room(q->n), (u32)sizeof(q->scratch)))
 		return false;
 	tail->vnet = f->vnet;
 	tail->len = hdr + rest;
@@ -403,7 +415,10 @@ static int receive_frame(struct net_queue *q)
 	return 0;
 }
 
-/* What waited while the guest listened to nothing is of no more use to it. Return: true when all of it is gone. */
+/*
+ * What waited while the guest listened to nothing is of no more use to it. Return: true when all of
+ * it is gone.
+ */
 static bool throw_away(struct net_queue *q)
 {
 	struct kvmb_net_backend *b = q->n->backend;

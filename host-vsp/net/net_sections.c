@@ -29,10 +29,12 @@ static u32 section_size(const struct kvmb_net *n)
 	u32 paged = (least + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE * KVMB_PAGE_SIZE;
 	u64 large = (u64)n->recv.num_pages * KVMB_PAGE_SIZE / NET_SECTION_MAX;
 
-	if (n->guest_caps & KVMB_NVSP_CAP_RSC && n->rndis.caps.rsc && large / n->num_queues >= LARGE_SECTIONS_MIN)
+	if (n->guest_caps & KVMB_NVSP_CAP_RSC && n->rndis.caps.rsc &&
+	    large / n->num_queues >= LARGE_SECTIONS_MIN)
 		return NET_SECTION_MAX;
-	return (u64)n->recv.num_pages * KVMB_PAGE_SIZE / paged >= PAGE_SECTIONS_MIN ? paged :
-										       (least + 15) & ~15u;
+	return (u64)n->recv.num_pages * KVMB_PAGE_SIZE / paged >= PAGE_SECTIONS_MIN ?
+		       paged :
+		       (least + 15) & ~15u;
 }
 
 int net_sections_create(struct kvmb_net *n)
@@ -42,7 +44,8 @@ int net_sections_create(struct kvmb_net *n)
 
 	s->size = section_size(n);
 	kvmb_assert(s->size >= KVMB_RNDIS_REPLY_MAX && s->size <= NET_SECTION_MAX);
-	s->num = (u32)KVMB_MIN((u64)n->recv.num_pages * KVMB_PAGE_SIZE / s->size, NET_NO_SECTION - 1);
+	s->num = (u32)KVMB_MIN((u64)n->recv.num_pages * KVMB_PAGE_SIZE / s->size,
+			       NET_NO_SECTION - 1);
 	if (s->num < 2) /* one frame, one control message */
 		return -ENOSPC;
 	s->next = calloc(s->num, sizeof(*s->next));
@@ -64,8 +67,8 @@ u32 net_section_room(const struct kvmb_net *n)
 }
 
 /*
- * Has a queue room for a few coalesced frames at once, and one of them in few enough pieces? Sections of pages are
- * in one piece a page; others have one end more.
+ * Has a queue room for a few coalesced frames at once, and one of them in few enough pieces?
+ * Sections of pages are in one piece a page; others have one end more.
  */
 bool net_coalesced_fit(const struct kvmb_net *n)
 {

@@ -225,7 +225,8 @@ static int send_frame(struct net_queue *q, const struct iovec *iov, int num, u64
 
 /*
  * All data messages of one packet. Return: 0; -EAGAIN when the backend is full before anything
- * was sent, and does not hang: the packet stays in the ring. A packet that is wrong is completed with a status.
+ * was sent, and does not hang: the packet stays in the ring. A packet that is wrong is completed
+ * with a status.
  */
 int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wire_nvsp *m)
 {
@@ -244,7 +245,8 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 		n = KVMB_MIN(len - off, (u32)sizeof(hdr));
 		kvmb_iov_read(iov, num, off, hdr, n);
 		/* more than it was told to send would keep this queue's lock from the others */
-		if (num_messages++ == KVMB_RNDIS_PACKETS_MAX || kvmb_rndis_packet(hdr, n, len - off, &f)) {
+		if (num_messages++ == KVMB_RNDIS_PACKETS_MAX ||
+		    kvmb_rndis_packet(hdr, n, len - off, &f)) {
 			drop(q, KVMB_DROP_MALFORMED);
 			net_count(&q->io->stats.errors, 1);
 			status = KVMB_NVSP_STAT_INVALID_RNDIS;
@@ -254,7 +256,8 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 			q->full = true;
 			if (!off && !q->deaf)
 				return -EAGAIN;
-			drop(q, KVMB_DROP_BACKEND); /* it hangs, or later frames of a batch: as a full wire would */
+			/* it hangs, or later frames of a batch: as a full wire would */
+			drop(q, KVMB_DROP_BACKEND);
 		}
 		off += f.msg_len;
 	}

@@ -59,7 +59,8 @@ static u32 on_init(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 	for (i = ARRAY_SIZE(known); i--;) {
 		if (known[i] >= lo && known[i] <= hi) {
 			n->version = known[i];
-			n->guest_mtu = KVMB_MIN(KVMB_NET_MTU_DEFAULT, n->spec.mtu); /* until it says */
+			/* until it says */
+			n->guest_mtu = KVMB_MIN(KVMB_NET_MTU_DEFAULT, n->spec.mtu);
 			net_state_to(n, NET_VERSIONED);
 			return KVMB_NVSP_STAT_SUCCESS;
 		}
@@ -109,7 +110,8 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 
 static u32 on_send_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 {
-	if (q->n->state == NET_CLOSED || net_take_buffer(q, &q->n->send, le32_to_cpu(m->u.buf.gpadl)))
+	if (q->n->state == NET_CLOSED ||
+	    net_take_buffer(q, &q->n->send, le32_to_cpu(m->u.buf.gpadl)))
 		return KVMB_NVSP_STAT_FAIL;
 	return KVMB_NVSP_STAT_SUCCESS;
 }
@@ -118,16 +120,16 @@ static u32 on_subchannel(struct kvmb_net *n, const struct kvmb_wire_nvsp *m)
 {
 	u32 num = le32_to_cpu(m->u.subchannel.num);
 
-	if (n->version < KVMB_NVSP_V5 || !n->recv.gpadl || n->num_subs || !num || n->num_queues < 2 ||
-	    le32_to_cpu(m->u.subchannel.op) != KVMB_NVSP_SUBCHANNEL_ALLOCATE)
+	if (n->version < KVMB_NVSP_V5 || !n->recv.gpadl || n->num_subs || !num ||
+	    n->num_queues < 2 || le32_to_cpu(m->u.subchannel.op) != KVMB_NVSP_SUBCHANNEL_ALLOCATE)
 		return KVMB_NVSP_STAT_FAIL;
 	n->num_subs = KVMB_MIN(num, n->num_queues - 1);
 	return KVMB_NVSP_STAT_SUCCESS;
 }
 
 /*
- * Return: true when the completion has content, which is @a. The others are completed without, and only
- * if the guest asks for it: docs/protocol.md#6.12.
+ * Return: true when the completion has content, which is @a. The others are completed without, and
+ * only if the guest asks for it: docs/protocol.md#6.12.
  */
 static bool nvsp_request(struct net_queue *q, const struct kvmb_wire_nvsp *m,
 			 struct kvmb_wire_nvsp *a)
@@ -268,8 +270,8 @@ static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
 	if (r < 0)
 		net_count(&q->io->stats.errors, 1);
 	/* complete first; the answer comes as a received packet: docs/protocol.md#6.4 */
-	net_complete_rndis(q, pkt->trans_id, r < 0 ? KVMB_NVSP_STAT_INVALID_RNDIS : KVMB_NVSP_STAT_SUCCESS,
-			   false);
+	net_complete_rndis(q, pkt->trans_id,
+			   r < 0 ? KVMB_NVSP_STAT_INVALID_RNDIS : KVMB_NVSP_STAT_SUCCESS, false);
 	if (r > 0) {
 		q->reply_len = (u32)r;
 		net_send_control(q);

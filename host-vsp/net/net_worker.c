@@ -41,7 +41,10 @@ enum { UD_SIGNAL, UD_KICK, UD_BACKEND };
 
 enum drained { RING_EMPTY, RING_BLOCKED, RING_MORE };
 
-/* Without a receive buffer an answer has no place to go to, and what stands behind may be the buffer. */
+/*
+ * Without a receive buffer an answer has no place to go to, and what stands behind may be the
+ * buffer.
+ */
 static bool accepting(const struct net_queue *q)
 {
 	return !q->stopping && !q->failed && !q->held && (!q->full || q->deaf) && !q->tx_ns &&
@@ -54,8 +57,8 @@ static u32 size_in_ring(const struct kvmb_pkt *pkt)
 }
 
 /*
- * Deal with the completions that stand behind a packet which waits. What is wrong there is left for the first
- * reader to find. Return: true when there is more to look at.
+ * Deal with the completions that stand behind a packet which waits. What is wrong there is left for
+ * the first reader to find. Return: true when there is more to look at.
  */
 static bool look_ahead(struct net_queue *q)
 {
@@ -77,7 +80,10 @@ static bool look_ahead(struct net_queue *q)
 	return true;
 }
 
-/* Go past a packet. A guest that changed it since it was looked at ahead of time harms itself alone. */
+/*
+ * Go past a packet. A guest that changed it since it was looked at ahead of time harms itself
+ * alone.
+ */
 static void pass(struct net_queue *q, const struct kvmb_pkt *pkt)
 {
 	u32 size = size_in_ring(pkt);
@@ -104,7 +110,8 @@ static enum drained drain(struct net_queue *q, u32 *taken)
 		if (err)
 			break;
 		seen = pkt.type == KVMB_PKT_COMPLETION && q->ahead_bytes;
-		if ((pkt.type != KVMB_PKT_COMPLETION && !accepting(q)) || (!seen && net_handle_packet(q, &pkt))) {
+		if ((pkt.type != KVMB_PKT_COMPLETION && !accepting(q)) ||
+		    (!seen && net_handle_packet(q, &pkt))) {
 			*taken = n;
 			return look_ahead(q) ? RING_MORE : RING_BLOCKED;
 		}
@@ -211,8 +218,9 @@ static void on_backend(struct net_queue *q, u32 events)
 }
 
 /*
- * A backend that takes nothing for a while hangs, and may do so for ever. Then frames are lost, as on any wire: the
- * guest's control messages stand behind them, and the guest may hold locks of its own until they are answered.
+ * A backend that takes nothing for a while hangs, and may do so for ever. Then frames are lost, as
+ * on any wire: the guest's control messages stand behind them, and the guest may hold locks of its
+ * own until they are answered.
  */
 static void judge_backend(struct net_queue *q)
 {
@@ -311,7 +319,10 @@ static enum drained turn(struct net_queue *q, u32 *work)
 
 	net_slot_enter(q->slot);
 	renew_backend(q);
-	/* what is gone may never say that it takes more: on a dead wire frames are lost, and nothing waits */
+	/*
+	 * what is gone may never say that it takes more: on a dead wire frames are lost, and
+	 * nothing waits
+	 */
 	if (q->full && __atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE))
 		q->full = false;
 	judge_backend(q);

@@ -180,14 +180,16 @@ static const struct command {
 	{ 0x5f, 0x03, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* CLEAR */
 	{ 0x5f, 0x04, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* PREEMPT */
 	{ 0x5f, 0x05, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* PREEMPT AND ABORT */
-	{ 0x5f, 0x06, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* REGISTER AND IGNORE EXISTING KEY */
+	/* REGISTER AND IGNORE EXISTING KEY */
+	{ 0x5f, 0x06, 10, DISK | WRITES, kvmb_scsi_reserve_out },
 	{ 0x88, 0xff, 16, DISK | MEDIUM, kvmb_scsi_rw },	  /* READ (16) */
 	{ 0x8a, 0xff, 16, DISK | MEDIUM | WRITES, kvmb_scsi_rw }, /* WRITE (16) */
 	{ 0x8f, 0xff, 16, DISK | MEDIUM, kvmb_scsi_verify },
 	{ 0x91, 0xff, 16, DISK | MEDIUM, kvmb_scsi_sync_cache },
 	{ 0x93, 0xff, 16, DISK | MEDIUM | WRITES, kvmb_scsi_write_same },
 	{ 0x9e, 0x10, 16, DISK | MEDIUM, kvmb_scsi_service_action_in }, /* READ CAPACITY (16) */
-	{ 0xa0, 0xff, 12, BOTH | ALWAYS, nothing },		  /* REPORT LUNS: the controller answers */
+	/* REPORT LUNS: the controller answers */
+	{ 0xa0, 0xff, 12, BOTH | ALWAYS, nothing },
 	{ 0xa3, 0x0c, 12, BOTH, report_opcodes },
 	{ 0xa8, 0xff, 12, BOTH | MEDIUM, kvmb_scsi_rw },	  /* READ (12) */
 	{ 0xaa, 0xff, 12, DISK | MEDIUM | WRITES, kvmb_scsi_rw }, /* WRITE (12) */
@@ -197,9 +199,13 @@ static const struct command {
 	{ 0xbd, 0xff, 12, DVD, kvmb_scsi_mechanism },
 };
 
-static bool has_command(const struct kvmb_unit *u, const struct kvmb_disk *d, const struct command *c)
+static bool has_command(const struct kvmb_unit *u, const struct kvmb_disk *d,
+			const struct command *c)
 {
-	/* what a backend cannot do is not there at all; of a read-only one nobody knows, nor needs to */
+	/*
+	 * what a backend cannot do is not there at all; of a read-only one nobody knows, nor needs
+	 * to
+	 */
 	if (c->opcode == 0x42 && (!d || (!d->can_zero && !d->read_only)))
 		return false;
 	return c->flags & (u->dvd ? DVD : DISK);
@@ -261,7 +267,8 @@ static void report_one_opcode(struct kvmb_unit *u, struct kvmb_disk *d, struct k
 		cmd->data[4] = opcode;
 		memset(cmd->data + 5, 0xff, c->length - 2u);
 		if (c->action != 0xff)
-			cmd->data[5] = c->action; /* where the action stands, it is given as itself */
+			/* where the action stands, it is given as itself */
+			cmd->data[5] = c->action;
 		cmd->data[4 + c->length - 1] = 0; /* CONTROL: nothing in it is used */
 	}
 	give(cmd, c ? 4u + c->length : 4, get32(cmd->cdb + 6));
@@ -322,7 +329,8 @@ void kvmb_scsi_report_luns(struct kvmb_scsi_cmd *cmd, const bool *present)
 		illegal_field(cmd);
 		return;
 	}
-	for (i = 0; i < KVMB_SCSI_MAX_LUNS && cmd->cdb[2] != 1; i++) { /* 1: well-known units, of which there are none */
+	/* 1: well-known units, of which there are none */
+	for (i = 0; i < KVMB_SCSI_MAX_LUNS && cmd->cdb[2] != 1; i++) {
 		if (present[i])
 			cmd->data[8 + 8 * n++ + 1] = (u8)i;
 	}

@@ -22,12 +22,14 @@ static u8 log2_of(u32 v)
 	return (u8)__builtin_ctz(v);
 }
 
-void kvmb_scsi_service_action_in(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
+void kvmb_scsi_service_action_in(struct kvmb_unit *u, struct kvmb_disk *d,
+				 struct kvmb_scsi_cmd *cmd)
 {
 	(void)u;
 	put64(cmd->data, kvmb_disk_blocks(d) - 1);
 	put32(cmd->data + 8, d->block);
-	cmd->data[13] = log2_of(4096 / d->block); /* logical blocks a physical one, as a power of two */
+	/* logical blocks a physical one, as a power of two */
+	cmd->data[13] = log2_of(4096 / d->block);
 	cmd->data[14] = d->can_zero && !d->read_only ? 0xc0 : 0; /* LBPME, LBPRZ */
 	give(cmd, 32, get32(cmd->cdb + 10));
 }

@@ -106,7 +106,8 @@ static u32 put_feature(const struct feature *f, u32 profile, u8 *p)
 	return 4u + f->len;
 }
 
-void kvmb_scsi_get_configuration(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
+void kvmb_scsi_get_configuration(struct kvmb_unit *u, struct kvmb_disk *d,
+				 struct kvmb_scsi_cmd *cmd)
 {
 	u32 profile = kvmb_scsi_dvd_profile(d), from = get16(cmd->cdb + 2), len = 8, n;
 	u8 wanted = cmd->cdb[1] & 3, *p = cmd->data;
@@ -166,7 +167,8 @@ void kvmb_scsi_disc_info(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_s
 	}
 	put16(p, 32);
 	p[2] = 0x0e;			  /* last session complete, disc finished */
-	p[3] = p[4] = p[5] = p[6] = 1;	  /* first track, sessions, first and last track of the last */
+	/* first track, sessions, first and last track of the last */
+	p[3] = p[4] = p[5] = p[6] = 1;
 	p[7] = 0x20;			  /* unrestricted use */
 	memset(p + 16, 0xff, 8);	  /* no next session */
 	give(cmd, 34, get16(cmd->cdb + 7));

@@ -61,7 +61,8 @@ static u32 block_limits(const struct kvmb_disk *d, u8 *p)
 	return 60;
 }
 
-static_assert(24 + sizeof(((struct kvmb_disk *)0)->serial) - 1 <= 0xff, "a designator's length is a byte");
+static_assert(24 + sizeof(((struct kvmb_disk *)0)->serial) - 1 <= 0xff,
+	      "a designator's length is a byte");
 
 /* A designator that is the same wherever the disk is seen from. */
 static u32 designators(const struct kvmb_unit *u, const struct kvmb_disk *d, u8 *p)
@@ -258,7 +259,8 @@ static bool select_page(struct kvmb_unit *u, const u8 *want, u32 len, bool *wce)
 	u8 is[32] = { 0 }, mask[32] = { 0 }; /* the longest page has 20 bytes */
 	u32 n, i;
 
-	if (want[0] & 0x40 || (want[0] & 0x3f) == 0x3f) /* "all pages" is none that can be written */
+	if (want[0] & 0x40 ||
+	    (want[0] & 0x3f) == 0x3f) /* "all pages" is none that can be written */
 		return false;
 	n = mode_pages(u, is, want[0] & 0x3f, 0, 0);
 	mode_pages(u, mask, want[0] & 0x3f, 0, 1);

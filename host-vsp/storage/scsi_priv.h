@@ -88,8 +88,8 @@ scsi_fn kvmb_scsi_read_capacity_10, kvmb_scsi_service_action_in, kvmb_scsi_rw, k
 /* scsi_reserve.c */
 scsi_fn kvmb_scsi_reserve_in, kvmb_scsi_reserve_out;
 /* scsi_dvd.c */
-scsi_fn kvmb_scsi_read_toc, kvmb_scsi_get_configuration, kvmb_scsi_event_status, kvmb_scsi_disc_info,
-	kvmb_scsi_track_info, kvmb_scsi_mechanism, kvmb_scsi_dvd_structure;
+scsi_fn kvmb_scsi_read_toc, kvmb_scsi_get_configuration, kvmb_scsi_event_status,
+	kvmb_scsi_disc_info, kvmb_scsi_track_info, kvmb_scsi_mechanism, kvmb_scsi_dvd_structure;
 /* Mode page 2A of a DVD drive into p[]. Return: bytes. */
 u32 kvmb_scsi_dvd_capabilities(const struct kvmb_unit *u, u8 *p, bool changeable);
 /* Profile of the medium: KVMB_PROFILE_* of scsi_dvd.c; 0 = none. */

@@ -63,7 +63,8 @@ void kvmb_scsi_reserve_in(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 			p[20] = pr->held;	 /* R_HOLDER */
 			p[21] = pr->held ? pr->type : 0;
 			put16(p + 26, 1);	 /* relative target port */
-			put32(p + 28, 24);	 /* the TransportID: parallel SCSI, address 0, port 1 */
+			/* the TransportID: parallel SCSI, address 0, port 1 */
+			put32(p + 28, 24);
 			p[32] = 0x01;
 			put16(p + 38, 1);
 			len += 24 + 24;

@@ -26,8 +26,8 @@ void stor_fail(struct stor_chan *sc, const char *why, int err)
 
 static const u8 req_moves[REQ_NUM_STATES] = {
 	[REQ_FREE] = 1 << REQ_TAKEN,
-	[REQ_TAKEN] = 1 << REQ_FREE | 1 << REQ_URING | 1 << REQ_DISK | 1 << REQ_DELAYED | 1 << REQ_HELD |
-		      1 << REQ_ANSWER,
+	[REQ_TAKEN] = 1 << REQ_FREE | 1 << REQ_URING | 1 << REQ_DISK | 1 << REQ_DELAYED |
+		      1 << REQ_HELD | 1 << REQ_ANSWER,
 	[REQ_URING] = 1 << REQ_TAKEN,
 	[REQ_DISK] = 1 << REQ_TAKEN,
 	[REQ_DELAYED] = 1 << REQ_TAKEN,
@@ -43,8 +43,8 @@ void stor_req_to(struct stor_req *r, enum stor_req_state to)
 
 static int put_answer(struct stor_chan *sc, const struct stor_req *r)
 {
-	int err = kvmb_ring_put(&sc->io->tx, KVMB_PKT_COMPLETION, 0, r->trans_id, NULL, 0, &r->packet,
-				r->packet_len);
+	int err = kvmb_ring_put(&sc->io->tx, KVMB_PKT_COMPLETION, 0, r->trans_id, NULL, 0,
+				&r->packet, r->packet_len);
 
 	if (!err)
 		sc->io->stats.packets_out++;
@@ -145,7 +145,8 @@ void stor_answer_sense(struct stor_chan *sc, struct stor_req *r, const u8 *sense
 void stor_answer_status(struct stor_chan *sc, struct stor_req *r, u8 srb_status, u32 nt_status)
 {
 	set_srb(r, srb_status,
-		srb_status == KVMB_SRB_INVALID_LUN ? KVMB_SCSI_STATUS_CHECK_CONDITION : 0, nt_status, 0);
+		srb_status == KVMB_SRB_INVALID_LUN ? KVMB_SCSI_STATUS_CHECK_CONDITION : 0,
+		nt_status, 0);
 	stor_answer(sc, r);
 }
 

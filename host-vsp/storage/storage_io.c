@@ -62,9 +62,10 @@ static void io_failed(struct stor_chan *sc, struct stor_req *r, int err)
 		stor_answer_gone(sc, r);
 		return;
 	}
-	kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "disk %u (%s): %s at %llu failed: %s%s", r->lun,
-			      r->disk->path, io_name(r->io), (unsigned long long)(r->offset + r->done),
-			      strerror(-err), must_stop(r->disk, err) ? "; held back" : "");
+	kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "disk %u (%s): %s at %llu failed: %s%s",
+			      r->lun, r->disk->path, io_name(r->io),
+			      (unsigned long long)(r->offset + r->done), strerror(-err),
+			      must_stop(r->disk, err) ? "; held back" : "");
 	if (must_stop(r->disk, err)) {
 		stor_hold(sc, r, err);
 		return;
@@ -195,7 +196,8 @@ static void write_now(struct stor_chan *sc, struct stor_req *r)
 /* Return: false when the kernel would have to wait. */
 static bool read_now(struct stor_chan *sc, struct stor_req *r)
 {
-	ssize_t n = preadv2(r->disk->fd, r->cur, r->num_iov, (off_t)(r->offset + r->done), RWF_NOWAIT);
+	ssize_t n =
+		preadv2(r->disk->fd, r->cur, r->num_iov, (off_t)(r->offset + r->done), RWF_NOWAIT);
 
 	if (n <= 0)
 		return false; /* whatever it is, the io_uring will find out */
@@ -286,8 +288,10 @@ void stor_disks_done(struct stor_chan *sc)
 		next = d->next;
 		sc->inflight--;
 		stor_req_to(r, REQ_TAKEN);
-		io_result(sc, r, d->result ? d->result : d->io == KVMB_IO_READ || d->io == KVMB_IO_WRITE ?
-								 (int)d->length : 0);
+		io_result(sc, r,
+			  d->result					  ? d->result :
+			  d->io == KVMB_IO_READ || d->io == KVMB_IO_WRITE ? (int)d->length :
+									    0);
 	}
 }
 
@@ -420,7 +424,9 @@ static void zeroed(struct stor_chan *sc, struct stor_req *r)
 	e->lba += bytes / r->disk->block;
 	e->blocks -= bytes / r->disk->block;
 	if (!e->blocks && ++r->extent == r->num_extents) {
-		/* a disk that is handed requests was told to keep each piece; a file is synced once */
+		/*
+		 * a disk that is handed requests was told to keep each piece; a file is synced once
+		 */
 		if (!r->fua || !kvmb_disk_is_raw(r->disk)) {
 			finish(sc, r, false);
 			return;
@@ -457,8 +463,9 @@ void stor_uring_done(struct stor_chan *sc, struct stor_req *r, int res)
 /* ---- from the command ---- */
 
 /*
- * Linux wants each piece to be so, not only the sum of them. Source: Linux 6.1 bdev_iter_is_aligned(), which also wants
- * the length, and 5.10 iov_iter_alignment(), which wants the address, too, in logical blocks of the device.
+ * Linux wants each piece to be so, not only the sum of them. Source: Linux 6.1
+ * bdev_iter_is_aligned(), which also wants the length, and 5.10 iov_iter_alignment(), which wants
+ * the address, too, in logical blocks of the device.
  */
 static bool aligned(const struct stor_req *r)
 {
@@ -478,7 +485,8 @@ static void trim_iov(struct stor_req *r, u32 bytes)
 	int i;
 
 	for (i = 0; bytes; i++) {
-		kvmb_assert(i < r->num_iov); /* the SCSI layer let no command move more than the buffer */
+		/* the SCSI layer let no command move more than the buffer */
+		kvmb_assert(i < r->num_iov);
 		r->iov[i].iov_len = KVMB_MIN(r->iov[i].iov_len, (size_t)bytes);
 		bytes -= (u32)r->iov[i].iov_len;
 	}

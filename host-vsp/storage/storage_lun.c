@@ -198,8 +198,8 @@ static void look_for_resets(struct kvmb_storage *s)
 	for (sc = s->chans; sc; sc = sc->next) {
 		int wanted = STOR_RESET_WANTED;
 
-		if (__atomic_compare_exchange_n(&sc->reset_state, &wanted, STOR_RESET_RUNNING, false,
-						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&sc->reset_state, &wanted, STOR_RESET_RUNNING,
+						false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			queue_quiesce(s, &(struct stor_quiesce){ .luns = ~0ull, .reset = sc });
 	}
 }
@@ -229,7 +229,8 @@ static void tell_events(struct kvmb_storage *s)
 
 	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
 		if (stopped >> i & 1 && s->ev && s->ev->stopped)
-			s->ev->stopped(s->ev_arg, s, i, __atomic_load_n(&s->stopped_err, __ATOMIC_RELAXED));
+			s->ev->stopped(s->ev_arg, s, i,
+				       __atomic_load_n(&s->stopped_err, __ATOMIC_RELAXED));
 		if (ejected >> i & 1 && s->ev && s->ev->ejected)
 			tell_ejected(s, i);
 	}
@@ -304,8 +305,9 @@ static void ask_to_look(struct kvmb_storage *s)
 }
 
 /*
- * Unit @lun comes, or goes (@l is NULL), and then everybody looks at the bus again: the guest's SCSI layer by sense of
- * the others, its driver by a message. In this order: who looks at once must find what there is to see.
+ * Unit @lun comes, or goes (@l is NULL), and then everybody looks at the bus again: the guest's
+ * SCSI layer by sense of the others, its driver by a message. In this order: who looks at once must
+ * find what there is to see.
  */
 static void change_lun(struct kvmb_storage *s, u32 lun, struct stor_lun *l)
 {
@@ -313,7 +315,8 @@ static void change_lun(struct kvmb_storage *s, u32 lun, struct stor_lun *l)
 	u32 i;
 
 	__atomic_store_n(&s->luns[lun], l, __ATOMIC_RELEASE);
-	for (i = 0; i < KVMB_STORAGE_MAX_LUNS && s->chans; i++) { /* without a channel nobody has looked yet */
+	/* without a channel nobody has looked yet */
+	for (i = 0; i < KVMB_STORAGE_MAX_LUNS && s->chans; i++) {
 		other = i == lun ? NULL : stor_lun(s, i);
 		if (other)
 			kvmb_unit_attention(&other->unit, KVMB_UA_LUNS);
@@ -341,15 +344,19 @@ int kvmb_storage_attach(struct kvmb_storage *s, struct kvmb_disk *d, bool dvd, u
 	return 0;
 }
 
-int kvmb_storage_detach(struct kvmb_storage *s, unsigned int lun, kvmb_storage_done *done, void *arg)
+int kvmb_storage_detach(struct kvmb_storage *s, unsigned int lun, kvmb_storage_done *done,
+			void *arg)
 {
 	struct stor_lun *l = stor_lun(s, lun);
 
 	if (!l)
 		return -ENOENT;
 	change_lun(s, lun, NULL);
-	queue_quiesce(s, &(struct stor_quiesce){ .luns = 1ull << lun, .gone = l, .disk = l->unit.disk,
-						 .done = done, .arg = arg });
+	queue_quiesce(s, &(struct stor_quiesce){ .luns = 1ull << lun,
+						 .gone = l,
+						 .disk = l->unit.disk,
+						 .done = done,
+						 .arg = arg });
 	return 0;
 }
 
@@ -397,7 +404,8 @@ static void look_when_idle(void *arg)
 
 	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++) {
 		l = stor_lun(s, i);
-		if (!l || !(__atomic_load_n(&l->unit.ua, __ATOMIC_ACQUIRE) & 1u << KVMB_UA_CAPACITY))
+		if (!l ||
+		    !(__atomic_load_n(&l->unit.ua, __ATOMIC_ACQUIRE) & 1u << KVMB_UA_CAPACITY))
 			continue;
 		ask_to_look(s);
 		return;
@@ -450,8 +458,10 @@ bool kvmb_storage_unit(struct kvmb_storage *s, unsigned int lun, struct kvmb_uni
 
 	if (!l)
 		return false;
-	*i = (struct kvmb_unit_info){ .disk = l->unit.disk, .dvd = l->unit.dvd,
-				      .locked = __atomic_load_n(&l->unit.prevent, __ATOMIC_RELAXED) };
+	*i = (struct kvmb_unit_info){ .disk = l->unit.disk,
+				      .dvd = l->unit.dvd,
+				      .locked =
+					      __atomic_load_n(&l->unit.prevent, __ATOMIC_RELAXED) };
 	return true;
 }
 

@@ -45,9 +45,11 @@
 
 static_assert(KVMB_STORAGE_MAX_LUNS == KVMB_SCSI_MAX_LUNS, "REPORT LUNS says of all");
 static_assert(KVMB_STORAGE_MAX_LUNS <= 64, "masks of units are u64");
-static_assert(KVMB_STOR_CDB_SIZE <= KVMB_SCSI_CDB_MAX, "a command block of the wire fits one of ours");
+static_assert(KVMB_STOR_CDB_SIZE <= KVMB_SCSI_CDB_MAX,
+	      "a command block of the wire fits one of ours");
 static_assert(KVMB_SCSI_SENSE_LEN <= KVMB_STOR_SENSE_SIZE, "our sense fits the wire's");
-static_assert(offsetof(struct kvmb_wire_stor, u.srb.u.sense) + KVMB_STOR_SENSE_SIZE <= KVMB_STOR_SIZE_OLD,
+static_assert(offsetof(struct kvmb_wire_stor, u.srb.u.sense) + KVMB_STOR_SENSE_SIZE <=
+		      KVMB_STOR_SIZE_OLD,
 	      "also where the guest is old");
 static_assert(sizeof(struct kvmb_wire_pkt) + sizeof(struct kvmb_wire_gpa_direct) +
 	      sizeof(struct kvmb_wire_gparange) + STOR_MAX_PAGES * sizeof(u64) +
@@ -135,7 +137,8 @@ struct stor_req { /* its worker's; only dreq goes to another thread */
 	bool fua;
 	u64 offset, length, done; /* bytes */
 	u64 started_ns, due_ns;
-	struct kvmb_throttle_cost cost; /* of the limit that it waits for; given back when dropped */
+	/* of the limit that it waits for; given back when dropped */
+	struct kvmb_throttle_cost cost;
 	u32 num_extents, extent;  /* ZERO: what there is, which one is next */
 	struct kvmb_extent *extents; /* malloc()ed, NULL otherwise */
 	u8 *bounce;		  /* VERIFY, SAME, unaligned O_DIRECT: malloc()ed, NULL otherwise */
@@ -186,7 +189,8 @@ struct stor_chan {
 	struct kvmb_disk_req *done_list;
 
 	u64 requests, io_submits, inline_ios; /* atomic stores; read by the bus thread */
-	struct kvmb_unit_stats *counts[KVMB_STORAGE_MAX_LUNS]; /* atomic pointers, made when needed */
+	/* atomic pointers, made when needed */
+	struct kvmb_unit_stats *counts[KVMB_STORAGE_MAX_LUNS];
 	struct kvmb_scsi_cmd cmd;
 	u8 param[KVMB_SCSI_PARAM_MAX];
 	u8 scratch[STOR_SCRATCH] __attribute__((aligned(8)));
@@ -210,7 +214,8 @@ static inline enum stor_state stor_state(const struct kvmb_storage *s)
 
 static inline struct stor_lun *stor_lun(const struct kvmb_storage *s, u32 lun)
 {
-	return lun < KVMB_STORAGE_MAX_LUNS ? __atomic_load_n(&s->luns[lun], __ATOMIC_ACQUIRE) : NULL;
+	return lun < KVMB_STORAGE_MAX_LUNS ? __atomic_load_n(&s->luns[lun], __ATOMIC_ACQUIRE) :
+					     NULL;
 }
 
 static inline u64 stor_now(struct stor_chan *sc)
@@ -239,7 +244,8 @@ struct io_uring_sqe *stor_sqe(struct stor_chan *sc); /* NULL: the kernel takes n
 
 /* storage_wait.c; what has waited is handed to @issue */
 typedef void stor_issue_fn(struct stor_chan *sc, struct stor_req *r);
-void stor_wake_at(struct stor_chan *sc, u64 ns); /* a turn of the worker at this time, at the latest */
+/* a turn of the worker at this time, at the latest */
+void stor_wake_at(struct stor_chan *sc, u64 ns);
 void stor_delay(struct stor_chan *sc, struct stor_req *r, u64 ns); /* issue it in @ns */
 void stor_hold(struct stor_chan *sc, struct stor_req *r, int err); /* until somebody says go on */
 void stor_run_delayed(struct stor_chan *sc, stor_issue_fn *issue);

@@ -85,7 +85,8 @@ static int map_buffer(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct s
 	return (int)range.byte_count;
 }
 
-static void report_luns(struct stor_chan *sc, const struct kvmb_wire_srb *srb, struct kvmb_scsi_cmd *cmd)
+static void report_luns(struct stor_chan *sc, const struct kvmb_wire_srb *srb,
+			struct kvmb_scsi_cmd *cmd)
 {
 	bool present[KVMB_STORAGE_MAX_LUNS];
 	u32 i;
@@ -121,7 +122,8 @@ static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct stor_lun *
 	else
 		kvmb_scsi_execute(l ? &l->unit : NULL, cmd);
 	if (cmd->data_len && !cmd->from_device)
-		kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, 0x24, 0); /* the buffer is for the other way */
+		/* the buffer is for the other way */
+		kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, 0x24, 0);
 	if (cmd->eject) {
 		__atomic_fetch_or(&sc->s->ejected, 1ull << r->lun, __ATOMIC_RELEASE);
 		kvmb_loop_post(sc->s->loop, &sc->s->work);
@@ -151,7 +153,8 @@ static void execute_srb(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 	    srb->data_in > KVMB_SRB_DATA_NONE || buffer < 0 ||
 	    le32_to_cpu(srb->transfer_length) != (u32)buffer) {
 		sc->io->stats.errors++;
-		stor_answer_status(sc, r, KVMB_SRB_INVALID_REQUEST, KVMB_STOR_STATUS_INVALID_REQUEST);
+		stor_answer_status(sc, r, KVMB_SRB_INVALID_REQUEST,
+				   KVMB_STOR_STATUS_INVALID_REQUEST);
 		return;
 	}
 	if (!srb->path && !srb->target)

@@ -71,7 +71,10 @@ void stor_run_delayed(struct stor_chan *sc, stor_issue_fn *issue)
 		stor_wake_at(sc, r->due_ns);
 }
 
-/* All give back before one is charged: else the later ones would give back what the earlier are charged now. */
+/*
+ * All give back before one is charged: else the later ones would give back what the earlier are
+ * charged now.
+ */
 void stor_charge_again(struct stor_chan *sc, stor_issue_fn *issue)
 {
 	struct stor_req *r = sc->delayed, *next, *charged = NULL, *keep = NULL;

@@ -17,7 +17,8 @@ struct kvmb_shutdown { /* bus thread */
  * @answered: called on the bus thread with the guest's answer, KVMB_IC_STATUS_*
  * @arg:      of @answered
  */
-void kvmb_shutdown_init(struct kvmb_shutdown *s, void (*answered)(void *arg, u32 status), void *arg);
+void kvmb_shutdown_init(struct kvmb_shutdown *s, void (*answered)(void *arg, u32 status),
+			void *arg);
 
 /**
  * kvmb_shutdown_request() - Ask the guest to shut down

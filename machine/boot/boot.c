@@ -10,13 +10,15 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
-static int open_file(struct boot_file *f, const char *what, const char *path, char *why, size_t size)
+static int open_file(struct boot_file *f, const char *what, const char *path, char *why,
+		     size_t size)
 {
 	struct stat st;
 
 	f->what = what;
 	f->path = path;
-	f->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* it may be a pipe that nobody writes to */
+	/* it may be a pipe that nobody writes to */
+	f->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (f->fd < 0 || fstat(f->fd, &st)) {
 		snprintf(why, size, "%s %s: %s", what, path, strerror(errno));
 		return -errno;
@@ -30,7 +32,8 @@ static int open_file(struct boot_file *f, const char *what, const char *path, ch
 	return 0;
 }
 
-static int read_file(const struct boot_file *f, u64 offset, void *buf, u64 len, char *why, size_t size)
+static int read_file(const struct boot_file *f, u64 offset, void *buf, u64 len, char *why,
+		     size_t size)
 {
 	u8 *p = buf;
 	ssize_t n;
@@ -40,8 +43,10 @@ static int read_file(const struct boot_file *f, u64 offset, void *buf, u64 len, 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			snprintf(why, size, "%s %s: %s", f->what, f->path, n ? strerror(errno) :
-				 "it was cut off while it was in use; replace such files by renaming");
+			snprintf(
+				why, size, "%s %s: %s", f->what, f->path,
+				n ? strerror(errno) :
+				    "it was cut off while it was in use; replace such files by renaming");
 			return -ESTALE;
 		}
 		p += n;
@@ -153,7 +158,8 @@ int boot_enter(struct machine *m)
 {
 	struct boot_image *b = m->boot;
 	char why[512];
-	int err = recognise(b, why, sizeof(why)); /* it may have been rewritten since the last start */
+	/* it may have been rewritten since the last start */
+	int err = recognise(b, why, sizeof(why));
 
 	if (err) {
 		kvmb_err(m->name, "%s", why);

@@ -18,11 +18,12 @@
 #define ENTRY_64 0x200u
 #define KERNEL_AT 0x1000000u /* where bzImages of the last decade prefer to be */
 
-static int load_bzimage(struct machine *m, const struct boot_image *b, struct boot_params *bp, u64 *entry,
-			u64 *end)
+static int load_bzimage(struct machine *m, const struct boot_image *b, struct boot_params *bp,
+			u64 *entry, u64 *end)
 {
 	const struct setup_header *h = (const void *)(b->head + 0x1f1);
-	u64 setup = ((u64)(h->setup_sects ? h->setup_sects : 4) + 1) * 512, len = b->kernel.len - setup;
+	u64 setup = ((u64)(h->setup_sects ? h->setup_sects : 4) + 1) * 512,
+	    len = b->kernel.len - setup;
 	size_t hdr_end = 0x202 + (size_t)b->head[0x201];
 	u64 at = h->pref_address ? h->pref_address : KERNEL_AT;
 
@@ -41,8 +42,8 @@ static int load_bzimage(struct machine *m, const struct boot_image *b, struct bo
 	return boot_elf_load(m, b, at, setup, len, len);
 }
 
-static int load_vmlinux(struct machine *m, const struct boot_image *b, struct boot_params *bp, u64 *entry,
-			u64 *end)
+static int load_vmlinux(struct machine *m, const struct boot_image *b, struct boot_params *bp,
+			u64 *entry, u64 *end)
 {
 	const Elf64_Ehdr *e = (const void *)b->head;
 	Elf64_Phdr ph;
@@ -77,7 +78,8 @@ static int load_vmlinux(struct machine *m, const struct boot_image *b, struct bo
 	return 0;
 }
 
-static int load_initrd(struct machine *m, const struct boot_image *b, struct boot_params *bp, u64 kernel_end)
+static int load_initrd(struct machine *m, const struct boot_image *b, struct boot_params *bp,
+		       u64 kernel_end)
 {
 	u64 top = m->gm.regions[0].size, at;
 	int err;
@@ -141,7 +143,8 @@ static int set_entry(struct vcpu *v, u64 entry)
 	struct kvm_regs r = { .rip = entry, .rsi = BOOT_ZERO_PAGE, .rflags = 2 };
 	struct kvm_sregs s;
 
-	if (kvmb_gm_write(&v->machine->gm, BOOT_GDT, gdt, sizeof(gdt)) || ioctl(v->fd, KVM_GET_SREGS, &s))
+	if (kvmb_gm_write(&v->machine->gm, BOOT_GDT, gdt, sizeof(gdt)) ||
+	    ioctl(v->fd, KVM_GET_SREGS, &s))
 		return -errno;
 	s.cs = segment(0x10, 0xb, true);
 	s.ds = s.es = s.fs = s.gs = s.ss = segment(0x18, 0x3, false);

@@ -139,7 +139,8 @@ static int set_entry(struct vcpu *v, u32 entry, u32 info)
 	struct kvm_regs r = { .rip = entry, .rax = ENTRY_MAGIC, .rbx = info, .rflags = 2 };
 	struct kvm_sregs s;
 
-	if (kvmb_gm_write(&v->machine->gm, BOOT_GDT, gdt, sizeof(gdt)) || ioctl(v->fd, KVM_GET_SREGS, &s))
+	if (kvmb_gm_write(&v->machine->gm, BOOT_GDT, gdt, sizeof(gdt)) ||
+	    ioctl(v->fd, KVM_GET_SREGS, &s))
 		return -EFBIG;
 	s.cs = flat(0x08, 0xb);
 	s.ds = s.es = s.fs = s.gs = s.ss = flat(0x10, 0x3);

@@ -132,7 +132,8 @@ static u8 read_msr(const struct serial *s)
 {
 	/* in loop-back the modem outputs are its inputs: DTR->DSR, RTS->CTS, OUT1->RI, OUT2->DCD */
 	if (s->mcr & MCR_LOOP)
-		return (u8)((s->mcr & 1) << 5 | (s->mcr & 2) << 3 | (s->mcr & 4) << 4 | (s->mcr & 8) << 4);
+		return (u8)((s->mcr & 1) << 5 | (s->mcr & 2) << 3 | (s->mcr & 4) << 4 |
+			    (s->mcr & 8) << 4);
 	return MSR_READY;
 }
 

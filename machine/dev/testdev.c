@@ -27,7 +27,15 @@
 #define MAX_ROUTES 64u
 #define NUM_CONNS 256u
 
-enum op { OP_ROUTE_ADD = 1, OP_ROUTE_DEL, OP_RAISE, OP_MSG_ADD, OP_MSG_DEL, OP_EVT_ADD, OP_EVT_DEL };
+enum op {
+	OP_ROUTE_ADD = 1,
+	OP_ROUTE_DEL,
+	OP_RAISE,
+	OP_MSG_ADD,
+	OP_MSG_DEL,
+	OP_EVT_ADD,
+	OP_EVT_DEL
+};
 
 struct route {
 	struct testdev *t;
@@ -206,7 +214,8 @@ static bool post(struct machine *m, u32 conn, u32 type, const void *payload, u32
 		*status = KVMB_HV_STATUS_SUCCESS;
 		if (r->staged) {
 			*status = KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
-		} else if (!hyperv_fill_slot(&t->machine->vcpus[r->vp], r->sint, type, payload, len)) {
+		} else if (!hyperv_fill_slot(&t->machine->vcpus[r->vp], r->sint, type, payload,
+					     len)) {
 			raise(r);
 		} else {
 			r->staged = true;
@@ -284,15 +293,25 @@ static void nothing_to_close(struct kvmb_chan *ch)
 	kvmb_chan_closed(ch);
 }
 
-static const struct kvmb_vsp_ops foreign_ops = { .name = "foreign", .open = open_mute, .close = nothing_to_close };
+static const struct kvmb_vsp_ops foreign_ops = { .name = "foreign",
+						 .open = open_mute,
+						 .close = nothing_to_close };
 
 int testdev_offer(struct testdev *t, struct kvmb_bus *bus)
 {
-	/* a keyboard, as every generation 2 VM of Hyper-V has one: Linux 6.1 include/linux/hyperv.h HV_KBD_GUID */
+	/*
+	 * a keyboard, as every generation 2 VM of Hyper-V has one: Linux 6.1 include/linux/hyperv.h
+	 * HV_KBD_GUID
+	 */
 	struct kvmb_offer o = {
-		.type = KVMB_GUID(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, 0xa6, 0x1c, 0x76, 0x84),
-		.instance = KVMB_GUID(0xd34b2567, 0xb9b6, 0x42b9, 0x87, 0x78, 0x0a, 0x4e, 0xc0, 0xb9, 0x55, 0xbf),
-		.flags = KVMB_OFFER_ENUMERATE, .name = "keyboard", .ops = &foreign_ops, .dev = t,
+		.type = KVMB_GUID(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, 0xa6, 0x1c,
+				  0x76, 0x84),
+		.instance = KVMB_GUID(0xd34b2567, 0xb9b6, 0x42b9, 0x87, 0x78, 0x0a, 0x4e, 0xc0,
+				      0xb9, 0x55, 0xbf),
+		.flags = KVMB_OFFER_ENUMERATE,
+		.name = "keyboard",
+		.ops = &foreign_ops,
+		.dev = t,
 	};
 
 	return kvmb_bus_offer(bus, &o, NULL);

@@ -32,7 +32,8 @@
 #define KVMB_RNDIS_INDICATE_CONNECT 0x4001000bu
 #define KVMB_RNDIS_INDICATE_DISCONNECT 0x4001000cu
 #define KVMB_RNDIS_INDICATE_SPEED_CHANGE 0x40010013u
-#define KVMB_RNDIS_INDICATE_NETWORK_CHANGE 0x40010018u /* another network behind the same link: Hyper-V after a migration */
+#define KVMB_RNDIS_INDICATE_NETWORK_CHANGE \
+	0x40010018u /* another network behind the same link: Hyper-V after a migration */
 
 #define KVMB_FILTER_DIRECTED 0x01u /* GEN_CURRENT_PACKET_FILTER */
 #define KVMB_FILTER_MULTICAST 0x02u
@@ -231,7 +232,8 @@ struct kvmb_wire_ndis_offload { /* NDIS_OFFLOAD */
 	u8 encap_gre[8];
 };
 static_assert(offsetof(struct kvmb_wire_ndis_offload, lsov2) == 80, "Linux ndis_offload");
-static_assert(offsetof(struct kvmb_wire_ndis_offload, rsc_ip4) == KVMB_NDIS_OFFLOAD_SIZE_V5, "likewise");
+static_assert(offsetof(struct kvmb_wire_ndis_offload, rsc_ip4) == KVMB_NDIS_OFFLOAD_SIZE_V5,
+	      "likewise");
 static_assert(sizeof(struct kvmb_wire_ndis_offload) == KVMB_NDIS_OFFLOAD_SIZE_V6, "likewise");
 
 /* TCP_OFFLOAD_PARAMETERS: bytes; 0 = leave it, else 1 off, 2 on for these */
