@@ -17,6 +17,7 @@ deps: ## install the Debian packages that building and testing need
 
 build/build.ninja: | deps
 	@meson setup build >/dev/null
+	@ln -sfn build/compile_commands.json . # where editors look
 
 build-asan/build.ninja: | deps
 	@meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
@@ -27,12 +28,12 @@ demo: deps all ## a stock Debian guest with disk, NIC, heartbeat and clean shutd
 check: ## everything, from a bare machine
 	@tests/check
 
-check-unit: build-asan/build.ninja check-layers check-docs check-compat ## unit tests with ASan and UBSan; no root, no KVM
-	@ninja -C build-asan --quiet && meson test -C build-asan --quiet --print-errorlogs
+check-unit: build-asan/build.ninja $(if $(T),,check-layers check-docs check-compat) ## unit tests with ASan and UBSan; no root, no KVM. T=host-vsp/net: those whose names have that
+	@ALL=$(ALL) tests/unit/run build-asan "$(T)"
 
 check-tsan: ## the same under TSan: our own races; what the guest does to its memory is none
 	@[ -e build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Dbuildtype=debugoptimized -Dc_args=-Wno-tsan >/dev/null
-	@ninja -C build-tsan --quiet && meson test -C build-tsan --quiet --print-errorlogs
+	@ALL=$(ALL) tests/unit/run build-tsan "$(T)"
 
 check-layers: ## the arrows between the rooms; names of disks
 	@tests/checks/layers.sh
@@ -53,8 +54,8 @@ check-cli: all ## the command: wrong input, help, manual and completion, VMs tha
 check-interrupt: ## an interrupted demo, check, boot or bench leaves no emulator behind
 	@tests/checks/interrupt.sh
 
-fuzz: deps ## every fuzz target for FUZZ_SECS=10 seconds
-	@tests/fuzz/build && tests/fuzz/run $(FUZZ_SECS)
+fuzz: deps ## every fuzz target for FUZZ_SECS=10 seconds. T=ring: this one
+	@tests/fuzz/build && tests/fuzz/run $(FUZZ_SECS) $(T)
 
 modules: ## the guest modules against the installed kernel headers, W=1, warnings are errors
 	@tests/modules here
@@ -65,8 +66,8 @@ kunit: deps ## the guest modules against a scripted host in a kernel with KASAN 
 deb: ## the package for guests, kvmbus-guest, into build/deb
 	@packaging/deb
 
-boot: deps all ## boot tests with stock kernels, in the lab where needed
-	@tests/boot/run
+boot: deps all ## boot tests with stock kernels, in the lab where needed. T=net-hot, T="probe cloud 2": those of all lists that begin so
+	@T="$(T)" tests/boot/run
 
 bench: deps all ## figures beside QEMU's in one lab boot; prints tables, never fails on a figure
 	@tests/perf/run
@@ -78,4 +79,4 @@ install: all ## command, man page and completion below DESTDIR
 	@meson install -C build --quiet
 
 clean: ## remove what was built
-	@rm -rf build build-asan build-tsan
+	@rm -rf build build-asan build-tsan compile_commands.json
