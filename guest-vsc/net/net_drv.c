@@ -130,8 +130,11 @@ static int net_stop(struct net_device *ndev)
 	nic->up = false;
 	netif_tx_disable(ndev);
 	netif_carrier_off(ndev);
-	if (!kvmb_chan_gone(nic->dev->chan))
-		kvmb_rndis_set_filter(nic, 0);
+	if (kvmb_chan_gone(nic->dev->chan))
+		return 0;
+	/* when it is taken away for good, nothing more is asked of who does not answer this */
+	if (kvmb_rndis_set_filter(nic, 0) == -ETIMEDOUT && kvmb_chan_limited(nic->dev->chan))
+		kvmb_chan_fail(nic->dev->chan, "its host does not answer");
 	return 0;
 }
 
@@ -400,6 +403,7 @@ static void net_remove(struct kvmb_device *dev)
 
 	kvmb_chan_limit(dev->chan, NET_STOP_S); /* for who has RTNL, and for ndo_stop too */
 	rtnl_lock();
+	nic->patience = NET_STOP_PATIENCE;
 	netif_device_detach(ndev);
 	netif_tx_disable(ndev);
 	unregister_netdevice(ndev);

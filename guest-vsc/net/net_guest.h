@@ -56,6 +56,7 @@
 /* seconds for an answer while the NIC runs: RTNL is held */
 #define NET_REQUEST_S (KVMB_WAIT_S < 10 ? KVMB_WAIT_S : 10)
 #define NET_STOP_S NET_REQUEST_S     /* for all that a stop asks of the host */
+#define NET_STOP_PATIENCE (NET_STOP_S * KVMB_WAIT_SLICES / 2) /* of it, for RNDIS */
 #define NET_SPEED_INTERVAL (10 * HZ) /* between two questions for the speed of the link */
 #define NET_SPEED_PAUSE (600 * HZ)   /* after one that was not answered */
 #define NET_LINK_INTERVAL (2 * HZ) /* between two changes of the link that users see, as in-tree */

@@ -403,7 +403,7 @@ void kvmb_rndis_halt(struct net_nic *nic)
 	if (!nic->rndis_up)
 		return;
 	nic->rndis_up = false;
-	nic->patience = NET_STOP_S * KVMB_WAIT_SLICES / 2; /* the rest is for what the bus asks */
+	nic->patience = NET_STOP_PATIENCE;
 	err = kvmb_rndis_set_filter(nic, 0);
 	if (err != -ETIMEDOUT) {
 		r = new_request();

@@ -301,6 +301,25 @@ CASE(stop_asks_a_silent_host_once)
 	dev_put(ndev);
 }
 
+CASE(removal_asks_a_silent_host_once)
+{
+	struct net_device *ndev = nic_up();
+	struct device *dev;
+	u32 torn;
+
+	NEED(ndev);
+	dev = get_device(ndev->dev.parent);
+	dev_put(ndev);
+	host_settle();
+	torn = host_seen(KVMB_MSG_GPADL_TEARDOWN);
+	script_nic.mute_rndis = KVMB_RNDIS_SET;
+	device_release_driver(dev); /* ndo_stop, then the stop of the channel */
+	CHECK_EQ(script_nic.requests[KVMB_RNDIS_HALT], 0);
+	CHECK_EQ(host_seen(KVMB_MSG_GPADL_TEARDOWN), torn + 3);
+	script_nic.mute_rndis = 0;
+	put_device(dev);
+}
+
 CASE(stop_of_many_queues_waits_once_for_a_silent_bus)
 {
 	struct ethtool_channels all = { .combined_count = MAX_SUBS };
@@ -379,6 +398,7 @@ static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(a_rescind_in_each_step_of_the_start_ends_it),
 	KUNIT_CASE(flood_of_speed_changes_is_one_question),
 	KUNIT_CASE(stop_asks_a_silent_host_once),
+	KUNIT_CASE(removal_asks_a_silent_host_once),
 	KUNIT_CASE(stop_of_many_queues_waits_once_for_a_silent_bus),
 	KUNIT_CASE(channels_told_are_those_that_were_set),
 	{}
