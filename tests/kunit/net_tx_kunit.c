@@ -332,7 +332,7 @@ CASE(frame_that_is_dropped_shows_those_before_it)
 	u64 dropped;
 
 	NEED(ndev);
-	huge = frame_of(ndev, 400000, GFP_KERNEL); /* of more pages than a packet can name */
+	huge = frame_of(ndev, 500000, GFP_KERNEL); /* of more pages than a packet can name */
 	NEED(huge);
 	host_settle();
 	q = queue_of(ndev);
