@@ -27,6 +27,6 @@ for stage; do
 	PID_d=$!
 	wait_log d "GUEST: ok $stage" 200
 	vm_end d 60 0
-	grep -a 'GUEST: stage' "$W/d.log" | sed 's/^GUEST:/#/; s/\r//'; echo "# $stage: $((SECONDS - begin)) s"
+	sed -n 's/.*GUEST: stage/# stage/p' "$W/d.log" | tr -d '\r'; echo "# $stage: $((SECONDS - begin)) s"
 	mv "$W/d.log" "$W/$stage.log"
 done
