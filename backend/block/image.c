@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/be.h"
 #include "lib/util.h"
 #include "vmbus-core/env.h"
 
@@ -22,16 +23,6 @@ struct part { /* a private copy of a part of the file */
 	u8 *p;
 	size_t len; /* may be less than was asked for, at the file's end */
 };
-
-static u32 be32(const u8 *p)
-{
-	return (u32)p[0] << 24 | (u32)p[1] << 16 | (u32)p[2] << 8 | p[3];
-}
-
-static u64 be64(const u8 *p)
-{
-	return (u64)be32(p) << 32 | be32(p + 4);
-}
 
 static u64 le64(const u8 *p)
 {
@@ -104,8 +95,8 @@ static bool data_file_of(const struct part *h, u32 at, char *name)
 	u32 type, len;
 
 	while (at <= h->len && h->len - at >= 8) {
-		type = be32(h->p + at);
-		len = be32(h->p + at + 4);
+		type = get_be32(h->p + at);
+		len = get_be32(h->p + at + 4);
 		at += 8;
 		if (!type)
 			break;
@@ -122,8 +113,8 @@ static bool data_file_of(const struct part *h, u32 at, char *name)
 
 static int qcow2_names(const struct part *h, bool has_parent, char *why, size_t size)
 {
-	u32 version = be32(h->p + 4), header_len = version >= 3 ? be32(h->p + 100) : 72;
-	u64 features = version >= 3 ? be64(h->p + 72) : 0, parent = be64(h->p + 8);
+	u32 version = get_be32(h->p + 4), header_len = version >= 3 ? get_be32(h->p + 100) : 72;
+	u64 features = version >= 3 ? get_be64(h->p + 72) : 0, parent = get_be64(h->p + 8);
 	char name[KVMB_IMAGE_NAME] = "";
 
 	if (data_file_of(h, header_len, name) || features & QCOW2_DATA_FILE) {
@@ -134,15 +125,15 @@ static int qcow2_names(const struct part *h, bool has_parent, char *why, size_t 
 			name);
 		return -EINVAL;
 	}
-	if (be32(h->p + 32)) {
+	if (get_be32(h->p + 32)) {
 		snprintf(why, size, "it is encrypted, which is not supported");
 		return -EINVAL;
 	}
 	if (!parent || has_parent)
 		return 0;
 	if (parent < h->len)
-		kvmb_image_quote(name, h->p + parent, KVMB_MIN(be32(h->p + 16), h->len - parent),
-				 1);
+		kvmb_image_quote(name, h->p + parent,
+				 KVMB_MIN(get_be32(h->p + 16), h->len - parent), 1);
 	return kvmb_image_overlay(name, true, why, size);
 }
 
@@ -154,7 +145,7 @@ static int check_qcow2(int fd, bool has_parent, char *why, size_t size)
 
 	if (!err && (h.len < 104 || memcmp(h.p, "QFI\xfb", 4)))
 		err = not_a("qcow2", why, size);
-	version = err ? 0 : be32(h.p + 4);
+	version = err ? 0 : get_be32(h.p + 4);
 	if (!err && version != 2 && version != 3) {
 		snprintf(why, size,
 			 "it is a qcow image of version %u; versions 2 and 3 are supported",
@@ -279,7 +270,7 @@ static int vhd_parent(int fd, const u8 *footer, char *why, size_t size)
 {
 	char name[KVMB_IMAGE_NAME] = "";
 	struct part d;
-	int err = fetch(fd, be64(footer + 16), 1024, &d, why, size);
+	int err = fetch(fd, get_be64(footer + 16), 1024, &d, why, size);
 
 	if (!err && d.len >= 64 + 512) /* UTF-16, big-endian: from its first low byte on */
 		kvmb_image_quote(name, d.p + 65, 511, 2);
@@ -294,7 +285,7 @@ static int vhd_footer(int fd, u64 at, char *why, size_t size)
 	int type, err = fetch(fd, at, SECTOR, &f, why, size);
 
 	type = !err && f.len >= SECTOR - 1 && !memcmp(f.p, "conectix", 8) ?
-		       (int)(be32(f.p + 60) & 0xffff) :
+		       (int)(get_be32(f.p + 60) & 0xffff) :
 		       0;
 	if (type == VHD_DIFFERENCING)
 		err = vhd_parent(fd, f.p, why, size);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 
+#include "lib/be.h"
 #include "lib/util.h"
 #include "vmbus-core/proto/rndis.h"
 
@@ -21,28 +22,6 @@
 #define TCP_PSH 0x08
 #define TCP_URG 0x20
 #define TCP_CWR 0x80
-
-static u16 get16(const u8 *p)
-{
-	return (u16)(p[0] << 8 | p[1]);
-}
-
-static void put16(u8 *p, u32 v)
-{
-	p[0] = (u8)(v >> 8);
-	p[1] = (u8)v;
-}
-
-static u32 get32(const u8 *p)
-{
-	return (u32)get16(p) << 16 | get16(p + 2);
-}
-
-static void put32(u8 *p, u32 v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
 
 /* ---- checksums ---- */
 
@@ -105,7 +84,7 @@ static int parse_ipv4(const u8 *p, u32 len, struct kvmb_frame_headers *h)
 	ihl = (p[h->l3] & 15) * 4u;
 	if (ihl < 20 || len < h->l3 + ihl)
 		return -EPROTO;
-	if (get16(p + h->l3 + 6) & 0x3fff)
+	if (get_be16(p + h->l3 + 6) & 0x3fff)
 		return 0; /* a fragment */
 	h->l4_proto = p[h->l3 + 9];
 	h->l4 = (u16)(h->l3 + ihl);
@@ -147,8 +126,8 @@ int kvmb_frame_parse(const u8 *p, u32 len, struct kvmb_frame_headers *h)
 	memset(h, 0, sizeof(*h));
 	if (len < ETH_LEN)
 		return -EPROTO;
-	for (h->ethertype = get16(p + off); h->ethertype == 0x8100 || h->ethertype == 0x88a8;
-	     h->ethertype = get16(p + off)) {
+	for (h->ethertype = get_be16(p + off); h->ethertype == 0x8100 || h->ethertype == 0x88a8;
+	     h->ethertype = get_be16(p + off)) {
 		off += 4;
 		if (++tags > 2 || len < off + 2)
 			return -EPROTO;
@@ -185,9 +164,9 @@ static void put_ip_len(u8 *head, const struct kvmb_frame_headers *h, u32 frame_l
 	u8 *ip = head + h->l3;
 
 	if (h->ipv6) {
-		put16(ip + 4, frame_len - h->l3 - IPV6_LEN);
+		put_be16(ip + 4, frame_len - h->l3 - IPV6_LEN);
 	} else {
-		put16(ip + 2, frame_len - h->l3);
+		put_be16(ip + 2, frame_len - h->l3);
 		fill_ip_csum(ip);
 	}
 }
@@ -344,7 +323,7 @@ u32 kvmb_offload_split(u8 *head, u32 head_len, u32 len, u32 mss, u32 max, u8 *ta
 		return 0;
 	hdr = tcp_end(head, head_len, &h);
 	tcp = head + h.l4;
-	said = h.ipv6 ? get16(head + h.l3 + 4) + IPV6_LEN : get16(head + h.l3 + 2);
+	said = h.ipv6 ? get_be16(head + h.l3 + 4) + IPV6_LEN : get_be16(head + h.l3 + 2);
 	if (!hdr || tcp[13] & (TCP_SYN | TCP_RST | TCP_URG) || said != len - h.l3 || len <= max ||
 	    !mss || hdr + mss > max)
 		return 0;
@@ -355,14 +334,14 @@ u32 kvmb_offload_split(u8 *head, u32 head_len, u32 len, u32 mss, u32 max, u8 *ta
 	 * where it matters, as if each segment had been a packet; else equal, so that the guest may
 	 * join the two again
 	 */
-	if (!h.ipv6 && !(get16(head + h.l3 + 6) & IP_DF))
-		put16(tail + h.l3 + 4, get16(head + h.l3 + 4) + segments);
+	if (!h.ipv6 && !(get_be16(head + h.l3 + 6) & IP_DF))
+		put_be16(tail + h.l3 + 4, get_be16(head + h.l3 + 4) + segments);
 	put_ip_len(head, &h, first);
 	put_ip_len(tail, &h, hdr + len - first);
 	tcp[13] &= (u8)~(TCP_FIN | TCP_PSH);
 	tcp = tail + h.l4;
 	tcp[13] &= (u8)~TCP_CWR;
-	put32(tcp + 4, get32(tcp + 4) + segments * mss);
+	put_be32(tcp + 4, get_be32(tcp + 4) + segments * mss);
 	*hdr_len = hdr;
 	return first;
 }

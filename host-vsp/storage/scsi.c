@@ -145,58 +145,62 @@ static const struct command {
 	u8 flags;
 	scsi_fn *fn;
 } commands[] = {
-	{ 0x00, 0xff, 6, BOTH | MEDIUM, test_unit_ready },
-	{ 0x03, 0xff, 6, BOTH | ALWAYS, request_sense },
-	{ 0x08, 0xff, 6, DISK | MEDIUM, kvmb_scsi_rw },		  /* READ (6) */
-	{ 0x0a, 0xff, 6, DISK | MEDIUM | WRITES, kvmb_scsi_rw },  /* WRITE (6) */
-	{ 0x12, 0xff, 6, BOTH | ALWAYS, kvmb_scsi_inquiry },
-	{ 0x15, 0xff, 6, DISK, kvmb_scsi_mode_select },
-	{ 0x1a, 0xff, 6, BOTH, kvmb_scsi_mode_sense },
-	{ 0x1b, 0xff, 6, BOTH, start_stop },
-	{ 0x1e, 0xff, 6, BOTH, prevent_allow },
-	{ 0x25, 0xff, 10, BOTH | MEDIUM, kvmb_scsi_read_capacity_10 },
-	{ 0x28, 0xff, 10, BOTH | MEDIUM, kvmb_scsi_rw },	  /* READ (10) */
-	{ 0x2a, 0xff, 10, DISK | MEDIUM | WRITES, kvmb_scsi_rw }, /* WRITE (10) */
-	{ 0x2b, 0xff, 10, BOTH | MEDIUM, nothing },		  /* SEEK (10) */
-	{ 0x2f, 0xff, 10, BOTH | MEDIUM, kvmb_scsi_verify },
-	{ 0x35, 0xff, 10, DISK | MEDIUM, kvmb_scsi_sync_cache },
-	{ 0x41, 0xff, 10, DISK | MEDIUM | WRITES, kvmb_scsi_write_same },
-	{ 0x42, 0xff, 10, DISK | MEDIUM | WRITES, kvmb_scsi_unmap },
-	{ 0x43, 0xff, 10, DVD | MEDIUM, kvmb_scsi_read_toc },
-	{ 0x46, 0xff, 10, DVD | ALWAYS, kvmb_scsi_get_configuration },
-	{ 0x4a, 0xff, 10, DVD | ALWAYS, kvmb_scsi_event_status },
-	{ 0x51, 0xff, 10, DVD | MEDIUM, kvmb_scsi_disc_info },
-	{ 0x52, 0xff, 10, DVD | MEDIUM, kvmb_scsi_track_info },
-	{ 0x55, 0xff, 10, DISK, kvmb_scsi_mode_select },
-	{ 0x5a, 0xff, 10, BOTH, kvmb_scsi_mode_sense },
-	{ 0x5e, 0x00, 10, DISK, kvmb_scsi_reserve_in },		  /* READ KEYS */
-	{ 0x5e, 0x01, 10, DISK, kvmb_scsi_reserve_in },		  /* READ RESERVATION */
-	{ 0x5e, 0x02, 10, DISK, kvmb_scsi_reserve_in },		  /* REPORT CAPABILITIES */
-	{ 0x5e, 0x03, 10, DISK, kvmb_scsi_reserve_in },		  /* READ FULL STATUS */
+	{ KVMB_SCSI_TEST_UNIT_READY, 0xff, 6, BOTH | MEDIUM, test_unit_ready },
+	{ KVMB_SCSI_REQUEST_SENSE, 0xff, 6, BOTH | ALWAYS, request_sense },
+	{ KVMB_SCSI_READ_6, 0xff, 6, DISK | MEDIUM, kvmb_scsi_rw },
+	{ KVMB_SCSI_WRITE_6, 0xff, 6, DISK | MEDIUM | WRITES, kvmb_scsi_rw },
+	{ KVMB_SCSI_INQUIRY, 0xff, 6, BOTH | ALWAYS, kvmb_scsi_inquiry },
+	{ KVMB_SCSI_MODE_SELECT_6, 0xff, 6, DISK, kvmb_scsi_mode_select },
+	{ KVMB_SCSI_MODE_SENSE_6, 0xff, 6, BOTH, kvmb_scsi_mode_sense },
+	{ KVMB_SCSI_START_STOP_UNIT, 0xff, 6, BOTH, start_stop },
+	{ KVMB_SCSI_PREVENT_ALLOW, 0xff, 6, BOTH, prevent_allow },
+	{ KVMB_SCSI_READ_CAPACITY_10, 0xff, 10, BOTH | MEDIUM, kvmb_scsi_read_capacity_10 },
+	{ KVMB_SCSI_READ_10, 0xff, 10, BOTH | MEDIUM, kvmb_scsi_rw },
+	{ KVMB_SCSI_WRITE_10, 0xff, 10, DISK | MEDIUM | WRITES, kvmb_scsi_rw },
+	{ KVMB_SCSI_SEEK_10, 0xff, 10, BOTH | MEDIUM, nothing },
+	{ KVMB_SCSI_VERIFY_10, 0xff, 10, BOTH | MEDIUM, kvmb_scsi_verify },
+	{ KVMB_SCSI_SYNC_CACHE_10, 0xff, 10, DISK | MEDIUM, kvmb_scsi_sync_cache },
+	{ KVMB_SCSI_WRITE_SAME_10, 0xff, 10, DISK | MEDIUM | WRITES, kvmb_scsi_write_same },
+	{ KVMB_SCSI_UNMAP, 0xff, 10, DISK | MEDIUM | WRITES, kvmb_scsi_unmap },
+	{ KVMB_SCSI_READ_TOC, 0xff, 10, DVD | MEDIUM, kvmb_scsi_read_toc },
+	{ KVMB_SCSI_GET_CONFIGURATION, 0xff, 10, DVD | ALWAYS, kvmb_scsi_get_configuration },
+	{ KVMB_SCSI_GET_EVENT_STATUS, 0xff, 10, DVD | ALWAYS, kvmb_scsi_event_status },
+	{ KVMB_SCSI_READ_DISC_INFO, 0xff, 10, DVD | MEDIUM, kvmb_scsi_disc_info },
+	{ KVMB_SCSI_READ_TRACK_INFO, 0xff, 10, DVD | MEDIUM, kvmb_scsi_track_info },
+	{ KVMB_SCSI_MODE_SELECT_10, 0xff, 10, DISK, kvmb_scsi_mode_select },
+	{ KVMB_SCSI_MODE_SENSE_10, 0xff, 10, BOTH, kvmb_scsi_mode_sense },
+	{ KVMB_SCSI_RESERVE_IN, 0x00, 10, DISK, kvmb_scsi_reserve_in },		  /* READ KEYS */
+	/* READ RESERVATION */
+	{ KVMB_SCSI_RESERVE_IN, 0x01, 10, DISK, kvmb_scsi_reserve_in },
+	/* REPORT CAPABILITIES */
+	{ KVMB_SCSI_RESERVE_IN, 0x02, 10, DISK, kvmb_scsi_reserve_in },
+	/* READ FULL STATUS */
+	{ KVMB_SCSI_RESERVE_IN, 0x03, 10, DISK, kvmb_scsi_reserve_in },
 	/* a read-only disk refuses reservations as it refuses writes: docs/threat-model.md#S05 */
-	{ 0x5f, 0x00, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* REGISTER */
-	{ 0x5f, 0x01, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* RESERVE */
-	{ 0x5f, 0x02, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* RELEASE */
-	{ 0x5f, 0x03, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* CLEAR */
-	{ 0x5f, 0x04, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* PREEMPT */
-	{ 0x5f, 0x05, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* PREEMPT AND ABORT */
+	{ KVMB_SCSI_RESERVE_OUT, 0x00, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* REGISTER */
+	{ KVMB_SCSI_RESERVE_OUT, 0x01, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* RESERVE */
+	{ KVMB_SCSI_RESERVE_OUT, 0x02, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* RELEASE */
+	{ KVMB_SCSI_RESERVE_OUT, 0x03, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* CLEAR */
+	{ KVMB_SCSI_RESERVE_OUT, 0x04, 10, DISK | WRITES, kvmb_scsi_reserve_out }, /* PREEMPT */
+	/* PREEMPT AND ABORT */
+	{ KVMB_SCSI_RESERVE_OUT, 0x05, 10, DISK | WRITES, kvmb_scsi_reserve_out },
 	/* REGISTER AND IGNORE EXISTING KEY */
-	{ 0x5f, 0x06, 10, DISK | WRITES, kvmb_scsi_reserve_out },
-	{ 0x88, 0xff, 16, DISK | MEDIUM, kvmb_scsi_rw },	  /* READ (16) */
-	{ 0x8a, 0xff, 16, DISK | MEDIUM | WRITES, kvmb_scsi_rw }, /* WRITE (16) */
-	{ 0x8f, 0xff, 16, DISK | MEDIUM, kvmb_scsi_verify },
-	{ 0x91, 0xff, 16, DISK | MEDIUM, kvmb_scsi_sync_cache },
-	{ 0x93, 0xff, 16, DISK | MEDIUM | WRITES, kvmb_scsi_write_same },
-	{ 0x9e, 0x10, 16, DISK | MEDIUM, kvmb_scsi_service_action_in }, /* READ CAPACITY (16) */
-	/* REPORT LUNS: the controller answers */
-	{ 0xa0, 0xff, 12, BOTH | ALWAYS, nothing },
-	{ 0xa3, 0x0c, 12, BOTH, report_opcodes },
-	{ 0xa8, 0xff, 12, BOTH | MEDIUM, kvmb_scsi_rw },	  /* READ (12) */
-	{ 0xaa, 0xff, 12, DISK | MEDIUM | WRITES, kvmb_scsi_rw }, /* WRITE (12) */
-	{ 0xad, 0xff, 12, DVD | MEDIUM, kvmb_scsi_dvd_structure },
-	{ 0xaf, 0xff, 12, BOTH | MEDIUM, kvmb_scsi_verify },
-	{ 0xbb, 0xff, 12, DVD, nothing },			  /* SET CD SPEED */
-	{ 0xbd, 0xff, 12, DVD, kvmb_scsi_mechanism },
+	{ KVMB_SCSI_RESERVE_OUT, 0x06, 10, DISK | WRITES, kvmb_scsi_reserve_out },
+	{ KVMB_SCSI_READ_16, 0xff, 16, DISK | MEDIUM, kvmb_scsi_rw },
+	{ KVMB_SCSI_WRITE_16, 0xff, 16, DISK | MEDIUM | WRITES, kvmb_scsi_rw },
+	{ KVMB_SCSI_VERIFY_16, 0xff, 16, DISK | MEDIUM, kvmb_scsi_verify },
+	{ KVMB_SCSI_SYNC_CACHE_16, 0xff, 16, DISK | MEDIUM, kvmb_scsi_sync_cache },
+	{ KVMB_SCSI_WRITE_SAME_16, 0xff, 16, DISK | MEDIUM | WRITES, kvmb_scsi_write_same },
+	/* READ CAPACITY (16) */
+	{ KVMB_SCSI_SERVICE_ACTION_IN_16, 0x10, 16, DISK | MEDIUM, kvmb_scsi_service_action_in },
+	{ KVMB_SCSI_REPORT_LUNS, 0xff, 12, BOTH | ALWAYS, nothing }, /* the controller answers */
+	{ KVMB_SCSI_MAINTENANCE_IN, 0x0c, 12, BOTH, report_opcodes },
+	{ KVMB_SCSI_READ_12, 0xff, 12, BOTH | MEDIUM, kvmb_scsi_rw },
+	{ KVMB_SCSI_WRITE_12, 0xff, 12, DISK | MEDIUM | WRITES, kvmb_scsi_rw },
+	{ KVMB_SCSI_READ_DVD_STRUCTURE, 0xff, 12, DVD | MEDIUM, kvmb_scsi_dvd_structure },
+	{ KVMB_SCSI_VERIFY_12, 0xff, 12, BOTH | MEDIUM, kvmb_scsi_verify },
+	{ KVMB_SCSI_SET_CD_SPEED, 0xff, 12, DVD, nothing },
+	{ KVMB_SCSI_MECHANISM_STATUS, 0xff, 12, DVD, kvmb_scsi_mechanism },
 };
 
 static bool has_command(const struct kvmb_unit *u, const struct kvmb_disk *d,
@@ -244,7 +248,7 @@ static u32 opcode_descriptor(const struct command *c, u8 *p)
 	p[0] = c->opcode;
 	p[3] = c->action == 0xff ? 0 : c->action;
 	p[5] = c->action != 0xff; /* SERVACTV */
-	put16(p + 6, c->length);
+	put_be16(p + 6, c->length);
 	return 8;
 }
 
@@ -263,7 +267,7 @@ static void report_one_opcode(struct kvmb_unit *u, struct kvmb_disk *d, struct k
 	}
 	cmd->data[1] = c ? 3 : 1; /* supported as the standard says; not supported */
 	if (c) {
-		put16(cmd->data + 2, c->length);
+		put_be16(cmd->data + 2, c->length);
 		cmd->data[4] = opcode;
 		memset(cmd->data + 5, 0xff, c->length - 2u);
 		if (c->action != 0xff)
@@ -271,7 +275,7 @@ static void report_one_opcode(struct kvmb_unit *u, struct kvmb_disk *d, struct k
 			cmd->data[5] = c->action;
 		cmd->data[4 + c->length - 1] = 0; /* CONTROL: nothing in it is used */
 	}
-	give(cmd, c ? 4u + c->length : 4, get32(cmd->cdb + 6));
+	give(cmd, c ? 4u + c->length : 4, get_be32(cmd->cdb + 6));
 }
 
 static void report_opcodes(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
@@ -291,8 +295,8 @@ static void report_opcodes(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb
 		if (has_command(u, d, &commands[i]))
 			n += opcode_descriptor(&commands[i], cmd->data + n);
 	}
-	put32(cmd->data, n - 4);
-	give(cmd, n, get32(cmd->cdb + 6));
+	put_be32(cmd->data, n - 4);
+	give(cmd, n, get_be32(cmd->cdb + 6));
 }
 static_assert(4 + 8 * ARRAY_SIZE(commands) <= KVMB_SCSI_DATA_MAX, "all commands fit one answer");
 
@@ -301,18 +305,18 @@ u32 kvmb_scsi_param_len(const u8 *cdb)
 	u32 n;
 
 	switch (cdb[0]) {
-	case 0x15: /* MODE SELECT (6) */
+	case KVMB_SCSI_MODE_SELECT_6:
 		n = cdb[4];
 		break;
-	case 0x55: /* MODE SELECT (10) */
-	case 0x42: /* UNMAP */
-		n = get16(cdb + 7);
+	case KVMB_SCSI_MODE_SELECT_10:
+	case KVMB_SCSI_UNMAP:
+		n = get_be16(cdb + 7);
 		break;
-	case 0x5f: /* PERSISTENT RESERVE OUT */
-		n = get32(cdb + 5);
+	case KVMB_SCSI_RESERVE_OUT:
+		n = get_be32(cdb + 5);
 		break;
-	case 0x41: /* WRITE SAME: one block, of whatever size the disk has */
-	case 0x93:
+	case KVMB_SCSI_WRITE_SAME_10: /* one block, of whatever size the disk has */
+	case KVMB_SCSI_WRITE_SAME_16:
 		n = KVMB_SCSI_BLOCK_MAX;
 		break;
 	default:
@@ -323,7 +327,7 @@ u32 kvmb_scsi_param_len(const u8 *cdb)
 
 void kvmb_scsi_report_luns(struct kvmb_scsi_cmd *cmd, const bool *present)
 {
-	u32 i, n = 0, alloc = get32(cmd->cdb + 6);
+	u32 i, n = 0, alloc = get_be32(cmd->cdb + 6);
 
 	if (cmd->cdb[2] > 2 || alloc < 16) {
 		illegal_field(cmd);
@@ -334,7 +338,7 @@ void kvmb_scsi_report_luns(struct kvmb_scsi_cmd *cmd, const bool *present)
 		if (present[i])
 			cmd->data[8 + 8 * n++ + 1] = (u8)i;
 	}
-	put32(cmd->data, 8 * n);
+	put_be32(cmd->data, 8 * n);
 	give(cmd, 8 + 8 * n, alloc);
 }
 

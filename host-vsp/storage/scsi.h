@@ -21,10 +21,8 @@
 #include <pthread.h>
 
 #include "backend/block/disk.h"
+#include "vmbus-core/proto/scsi.h"
 
-#define KVMB_SCSI_STATUS_GOOD 0x00u
-#define KVMB_SCSI_STATUS_CHECK_CONDITION 0x02u
-#define KVMB_SCSI_STATUS_CONFLICT 0x18u
 #define KVMB_SCSI_SENSE_LEN 18u
 #define KVMB_SCSI_CDB_MAX 16u
 #define KVMB_SCSI_MAX_LUNS 64u	  /* of a controller */
@@ -34,16 +32,6 @@
 #define KVMB_SCSI_MAX_EXTENTS 256u
 #define KVMB_SCSI_MAX_TRANSFER (512u * 1024u) /* equal to storvsp's max_transfer */
 #define KVMB_SCSI_MAX_SAME (64u << 20)	/* bytes of one WRITE SAME with a pattern */
-
-#define SENSE_RECOVERED 0x01
-#define SENSE_NOT_READY 0x02
-#define SENSE_MEDIUM_ERROR 0x03
-#define SENSE_HARDWARE_ERROR 0x04
-#define SENSE_ILLEGAL_REQUEST 0x05
-#define SENSE_UNIT_ATTENTION 0x06
-#define SENSE_DATA_PROTECT 0x07
-#define SENSE_ABORTED 0x0b
-#define SENSE_MISCOMPARE 0x0e
 
 /* Unit attentions, as bits of kvmb_unit.ua; the lowest is reported first. */
 enum kvmb_ua {

@@ -12,8 +12,8 @@
 void kvmb_scsi_read_capacity_10(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
 	(void)u;
-	put32(cmd->data, clamp32(kvmb_disk_blocks(d) - 1));
-	put32(cmd->data + 4, d->block);
+	put_be32(cmd->data, clamp32(kvmb_disk_blocks(d) - 1));
+	put_be32(cmd->data + 4, d->block);
 	give(cmd, 8, 8);
 }
 
@@ -26,12 +26,12 @@ void kvmb_scsi_service_action_in(struct kvmb_unit *u, struct kvmb_disk *d,
 				 struct kvmb_scsi_cmd *cmd)
 {
 	(void)u;
-	put64(cmd->data, kvmb_disk_blocks(d) - 1);
-	put32(cmd->data + 8, d->block);
+	put_be64(cmd->data, kvmb_disk_blocks(d) - 1);
+	put_be32(cmd->data + 8, d->block);
 	/* logical blocks a physical one, as a power of two */
 	cmd->data[13] = log2_of(4096 / d->block);
 	cmd->data[14] = d->can_zero && !d->read_only ? 0xc0 : 0; /* LBPME, LBPRZ */
-	give(cmd, 32, get32(cmd->cdb + 10));
+	give(cmd, 32, get_be32(cmd->cdb + 10));
 }
 
 /* Range of a block command checked against the disk. Return: false with sense set. */
@@ -52,22 +52,22 @@ static void decode(const u8 *c, u64 *lba, u64 *blocks, u8 *flags)
 	*flags = c[1];
 	switch (c[0] >> 5) {
 	case 0: /* no flags; 0 means 256 blocks */
-		*lba = get32(c) & 0x1fffff;
+		*lba = get_be32(c) & 0x1fffff;
 		*blocks = c[4] ? c[4] : 256;
 		*flags = 0;
 		break;
 	case 1:
 	case 2:
-		*lba = get32(c + 2);
-		*blocks = get16(c + 7);
+		*lba = get_be32(c + 2);
+		*blocks = get_be16(c + 7);
 		break;
 	case 5:
-		*lba = get32(c + 2);
-		*blocks = get32(c + 6);
+		*lba = get_be32(c + 2);
+		*blocks = get_be32(c + 6);
 		break;
 	default:
-		*lba = get64(c + 2);
-		*blocks = get32(c + 10);
+		*lba = get_be64(c + 2);
+		*blocks = get_be32(c + 10);
 	}
 }
 
@@ -138,7 +138,7 @@ void kvmb_scsi_verify(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi
 
 void kvmb_scsi_unmap(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
-	u32 list = get16(cmd->cdb + 7), descs, i;
+	u32 list = get_be16(cmd->cdb + 7), descs, i;
 	const u8 *p = cmd->param;
 	struct kvmb_extent *e;
 
@@ -152,7 +152,7 @@ void kvmb_scsi_unmap(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_
 		param_too_short(cmd);
 		return;
 	}
-	descs = get16(p + 2);
+	descs = get_be16(p + 2);
 	/* SBC-3: a descriptor that is not there in full is left out */
 	descs = KVMB_MIN(descs, list - 8) / 16;
 	if (descs > KVMB_SCSI_MAX_EXTENTS) {
@@ -162,8 +162,8 @@ void kvmb_scsi_unmap(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_
 	cmd->num_extents = 0;
 	for (i = 0; i < descs; i++) {
 		e = &cmd->extents[cmd->num_extents];
-		e->lba = get64(p + 8 + 16 * i);
-		e->blocks = get32(p + 8 + 16 * i + 8);
+		e->lba = get_be64(p + 8 + 16 * i);
+		e->blocks = get_be32(p + 8 + 16 * i + 8);
 		if (!check_range(d, cmd, e->lba, e->blocks))
 			return;
 		cmd->num_extents += e->blocks != 0;
@@ -186,7 +186,7 @@ void kvmb_scsi_write_same(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 	u8 flags;
 
 	decode(cmd->cdb, &lba, &blocks, &flags);
-	no_data = cmd->cdb[0] == 0x93 && flags & 1; /* NDOB */
+	no_data = cmd->cdb[0] == KVMB_SCSI_WRITE_SAME_16 && flags & 1; /* NDOB */
 	/* protection, anchor, and the obsolete "put the address into the data" bits */
 	if (flags & 0xe0 || flags & 0x16 || (flags & 1 && !no_data) || (unmap && !d->can_zero)) {
 		illegal_field(cmd);

@@ -26,7 +26,7 @@ u32 kvmb_scsi_dvd_profile(const struct kvmb_disk *d)
 static void put_address(u8 *p, u32 block, bool msf)
 {
 	if (!msf) {
-		put32(p, block);
+		put_be32(p, block);
 		return;
 	}
 	block += 150;
@@ -65,8 +65,8 @@ void kvmb_scsi_read_toc(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_sc
 			len += toc_entry(p + len, 1, 0, msf);
 		len += toc_entry(p + len, LEAD_OUT, clamp32(kvmb_disk_blocks(d)), msf);
 	}
-	put16(p, len - 2);
-	give(cmd, len, get16(cmd->cdb + 7));
+	put_be16(p, len - 2);
+	give(cmd, len, get_be16(cmd->cdb + 7));
 }
 
 /* ---- GET CONFIGURATION ---- */
@@ -95,7 +95,7 @@ static u32 put_feature(const struct feature *f, u32 profile, u8 *p)
 		       (f->code == 0x1f && profile == PROFILE_DVD);
 
 	kvmb_assert(f->len <= sizeof(f->data));
-	put16(p, f->code);
+	put_be16(p, f->code);
 	p[2] = (u8)((f->flags & ~1) | (f->flags & 1) | current);
 	p[3] = f->len;
 	memcpy(p + 4, f->data, f->len);
@@ -109,7 +109,7 @@ static u32 put_feature(const struct feature *f, u32 profile, u8 *p)
 void kvmb_scsi_get_configuration(struct kvmb_unit *u, struct kvmb_disk *d,
 				 struct kvmb_scsi_cmd *cmd)
 {
-	u32 profile = kvmb_scsi_dvd_profile(d), from = get16(cmd->cdb + 2), len = 8, n;
+	u32 profile = kvmb_scsi_dvd_profile(d), from = get_be16(cmd->cdb + 2), len = 8, n;
 	u8 wanted = cmd->cdb[1] & 3, *p = cmd->data;
 	size_t i;
 
@@ -118,7 +118,7 @@ void kvmb_scsi_get_configuration(struct kvmb_unit *u, struct kvmb_disk *d,
 		illegal_field(cmd);
 		return;
 	}
-	put16(p + 6, profile);
+	put_be16(p + 6, profile);
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
 		if (wanted == 2 ? features[i].code != from : features[i].code < from)
 			continue;
@@ -128,8 +128,8 @@ void kvmb_scsi_get_configuration(struct kvmb_unit *u, struct kvmb_disk *d,
 		else
 			memset(p + len, 0, n);
 	}
-	put32(p, len - 4);
-	give(cmd, len, get16(cmd->cdb + 7));
+	put_be32(p, len - 4);
+	give(cmd, len, get_be16(cmd->cdb + 7));
 }
 
 void kvmb_scsi_event_status(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
@@ -144,14 +144,14 @@ void kvmb_scsi_event_status(struct kvmb_unit *u, struct kvmb_disk *d, struct kvm
 	if (!(cmd->cdb[4] & 0x10)) {
 		p[1] = 2;
 		p[2] = 0x80; /* NEA: none of the classes asked for */
-		give(cmd, 4, get16(cmd->cdb + 7));
+		give(cmd, 4, get_be16(cmd->cdb + 7));
 		return;
 	}
 	p[1] = 6;
 	p[2] = 4;
 	p[4] = (u8)__atomic_exchange_n(&u->media_event, KVMB_MEDIA_NONE, __ATOMIC_ACQ_REL);
 	p[5] = (u8)((d ? 2 : 0) | (__atomic_load_n(&u->tray_open, __ATOMIC_RELAXED) ? 1 : 0));
-	give(cmd, 8, get16(cmd->cdb + 7));
+	give(cmd, 8, get_be16(cmd->cdb + 7));
 }
 
 /* ---- discs and tracks ---- */
@@ -165,31 +165,31 @@ void kvmb_scsi_disc_info(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_s
 		illegal_field(cmd);
 		return;
 	}
-	put16(p, 32);
+	put_be16(p, 32);
 	p[2] = 0x0e;			  /* last session complete, disc finished */
 	/* first track, sessions, first and last track of the last */
 	p[3] = p[4] = p[5] = p[6] = 1;
 	p[7] = 0x20;			  /* unrestricted use */
 	memset(p + 16, 0xff, 8);	  /* no next session */
-	give(cmd, 34, get16(cmd->cdb + 7));
+	give(cmd, 34, get_be16(cmd->cdb + 7));
 }
 
 void kvmb_scsi_track_info(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
 	u8 type = cmd->cdb[1] & 3, *p = cmd->data;
-	u32 number = get32(cmd->cdb + 2), blocks = clamp32(kvmb_disk_blocks(d));
+	u32 number = get_be32(cmd->cdb + 2), blocks = clamp32(kvmb_disk_blocks(d));
 
 	(void)u;
 	if (type == 3 || (type && number != 1) || (!type && number >= blocks)) {
 		illegal_field(cmd);
 		return;
 	}
-	put16(p, 34);
+	put_be16(p, 34);
 	p[2] = p[3] = 1; /* track, session */
 	p[5] = 0x04;	 /* data track */
 	p[6] = 0x41;	 /* reserved track, data mode 1 */
-	put32(p + 24, blocks);
-	give(cmd, 36, get16(cmd->cdb + 7));
+	put_be32(p + 24, blocks);
+	give(cmd, 36, get_be16(cmd->cdb + 7));
 }
 
 void kvmb_scsi_mechanism(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
@@ -197,7 +197,7 @@ void kvmb_scsi_mechanism(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_s
 	(void)d;
 	cmd->data[1] = __atomic_load_n(&u->tray_open, __ATOMIC_RELAXED) ? 0x10 : 0;
 	cmd->data[5] = 1; /* slots of a changer: this one */
-	give(cmd, 8, get16(cmd->cdb + 8));
+	give(cmd, 8, get_be16(cmd->cdb + 8));
 }
 
 void kvmb_scsi_dvd_structure(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
@@ -220,12 +220,12 @@ void kvmb_scsi_dvd_structure(struct kvmb_unit *u, struct kvmb_disk *d, struct kv
 		p[4] = 0x01;
 		p[5] = 0x0f; /* 120 mm, maximum rate not told */
 		p[6] = 0x01;
-		put32(p + 8, 0x30000);
-		put32(p + 12, 0x30000 + blocks - 1);
+		put_be32(p + 8, 0x30000);
+		put_be32(p + 12, 0x30000 + blocks - 1);
 		len = 4 + 2048;
 	}
-	put16(p, len - 2);
-	give(cmd, len, get16(cmd->cdb + 8));
+	put_be16(p, len - 2);
+	give(cmd, len, get_be16(cmd->cdb + 8));
 }
 
 u32 kvmb_scsi_dvd_capabilities(const struct kvmb_unit *u, u8 *p, bool changeable)
@@ -238,8 +238,8 @@ u32 kvmb_scsi_dvd_capabilities(const struct kvmb_unit *u, u8 *p, bool changeable
 	p[4] = 0x70; /* mode 2 forms 1 and 2, multi-session */
 	p[6] = (u8)(0x29 | /* tray, eject, lock */
 		    (__atomic_load_n(&u->prevent, __ATOMIC_RELAXED) ? 0x02 : 0));
-	put16(p + 8, 11080); /* 8x DVD in kB/s */
-	put16(p + 12, 2048); /* buffer, kB */
-	put16(p + 14, 11080);
+	put_be16(p + 8, 11080); /* 8x DVD in kB/s */
+	put_be16(p + 12, 2048); /* buffer, kB */
+	put_be16(p + 14, 11080);
 	return 20;
 }

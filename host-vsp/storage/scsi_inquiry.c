@@ -20,7 +20,7 @@ static void inquiry_absent(struct kvmb_scsi_cmd *cmd)
 	cmd->data[2] = 5;
 	cmd->data[3] = 2;
 	cmd->data[4] = 31;
-	give(cmd, 36, get16(cmd->cdb + 3));
+	give(cmd, 36, get_be16(cmd->cdb + 3));
 }
 
 static bool thin(const struct kvmb_disk *d)
@@ -48,16 +48,16 @@ static u32 page_list(const struct kvmb_unit *u, const struct kvmb_disk *d, u8 *p
 static u32 block_limits(const struct kvmb_disk *d, u8 *p)
 {
 	p[4] = 1;			   /* WSNZ: WRITE SAME of "0 = all" is not taken */
-	put16(p + 6, 4096 / d->block);	   /* optimal granularity */
-	put32(p + 8, KVMB_SCSI_MAX_TRANSFER / d->block);
-	put32(p + 12, KVMB_SCSI_MAX_TRANSFER / d->block);
+	put_be16(p + 6, 4096 / d->block);	   /* optimal granularity */
+	put_be32(p + 8, KVMB_SCSI_MAX_TRANSFER / d->block);
+	put_be32(p + 12, KVMB_SCSI_MAX_TRANSFER / d->block);
 	if (thin(d)) {
-		put32(p + 20, 0xffffffff); /* blocks of one UNMAP */
-		put32(p + 24, KVMB_SCSI_MAX_EXTENTS);
-		put32(p + 28, 4096 / d->block);
-		put32(p + 32, 0x80000000); /* UGAVALID: aligned to 0 */
+		put_be32(p + 20, 0xffffffff); /* blocks of one UNMAP */
+		put_be32(p + 24, KVMB_SCSI_MAX_EXTENTS);
+		put_be32(p + 28, 4096 / d->block);
+		put_be32(p + 32, 0x80000000); /* UGAVALID: aligned to 0 */
 	}
-	put64(p + 36, KVMB_SCSI_MAX_SAME / d->block);
+	put_be64(p + 36, KVMB_SCSI_MAX_SAME / d->block);
 	return 60;
 }
 
@@ -73,7 +73,7 @@ static u32 designators(const struct kvmb_unit *u, const struct kvmb_disk *d, u8 
 		p[n] = 0x01;
 		p[n + 1] = 0x03;
 		p[n + 3] = 8;
-		put64(p + n + 4, d->naa);
+		put_be64(p + n + 4, d->naa);
 		n += 12;
 	}
 	/* T10 vendor id, ASCII: vendor, product, serial */
@@ -116,7 +116,7 @@ static void vpd(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *
 		len = block_limits(d, p);
 		break;
 	case 0xb1:
-		put16(p + 4, 1); /* non-rotating */
+		put_be16(p + 4, 1); /* non-rotating */
 		len = 60;
 		break;
 	case 0xb2:
@@ -125,8 +125,8 @@ static void vpd(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *
 		len = 4;
 		break;
 	}
-	put16(p + 2, len);
-	give(cmd, 4 + len, get16(cmd->cdb + 3));
+	put_be16(p + 2, len);
+	give(cmd, 4 + len, get_be16(cmd->cdb + 3));
 }
 
 void kvmb_scsi_inquiry(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
@@ -152,7 +152,7 @@ void kvmb_scsi_inquiry(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scs
 	p[4] = 31;
 	p[7] = 0x02; /* CmdQue */
 	memcpy(p + 8, u->dvd ? "Msft    Virtual DVD-ROM 1.0 " : "Msft    Virtual Disk    1.0 ", 28);
-	give(cmd, 36, get16(cmd->cdb + 3));
+	give(cmd, 36, get_be16(cmd->cdb + 3));
 }
 
 /* ---- mode pages ---- */
@@ -222,7 +222,7 @@ static u8 device_parameter(const struct kvmb_unit *u, const struct kvmb_disk *d)
 void kvmb_scsi_mode_sense(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
 	u8 page = cmd->cdb[2] & 0x3f, control = cmd->cdb[2] >> 6, *p = cmd->data;
-	bool ten = cmd->cdb[0] == 0x5a;
+	bool ten = cmd->cdb[0] == KVMB_SCSI_MODE_SENSE_10;
 	u32 hdr = ten ? 8 : 4, bd = 0, len;
 
 	if (control == 3) { /* saved values */
@@ -230,8 +230,8 @@ void kvmb_scsi_mode_sense(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 		return;
 	}
 	if (!(cmd->cdb[1] & 0x08) && !u->dvd) { /* block descriptor unless disabled */
-		put32(p + hdr, control == 1 ? 0 : clamp32(kvmb_disk_blocks(d)));
-		put32(p + hdr + 4, control == 1 ? 0 : d->block);
+		put_be32(p + hdr, control == 1 ? 0 : clamp32(kvmb_disk_blocks(d)));
+		put_be32(p + hdr + 4, control == 1 ? 0 : d->block);
 		bd = 8;
 	}
 	len = mode_pages(u, p + hdr + bd, page, cmd->cdb[3], control);
@@ -241,10 +241,10 @@ void kvmb_scsi_mode_sense(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 	}
 	len += hdr + bd;
 	if (ten) {
-		put16(p, len - 2);
+		put_be16(p, len - 2);
 		p[3] = device_parameter(u, d);
-		put16(p + 6, bd);
-		give(cmd, len, get16(cmd->cdb + 7));
+		put_be16(p + 6, bd);
+		give(cmd, len, get_be16(cmd->cdb + 7));
 	} else {
 		p[0] = (u8)(len - 1);
 		p[2] = device_parameter(u, d);
@@ -278,8 +278,9 @@ static bool select_page(struct kvmb_unit *u, const u8 *want, u32 len, bool *wce)
 
 void kvmb_scsi_mode_select(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
-	bool ten = cmd->cdb[0] == 0x55, wce = __atomic_load_n(&u->wce, __ATOMIC_RELAXED);
-	u32 list = ten ? get16(cmd->cdb + 7) : cmd->cdb[4], hdr = ten ? 8 : 4, bd, at, len;
+	bool ten = cmd->cdb[0] == KVMB_SCSI_MODE_SELECT_10,
+	     wce = __atomic_load_n(&u->wce, __ATOMIC_RELAXED);
+	u32 list = ten ? get_be16(cmd->cdb + 7) : cmd->cdb[4], hdr = ten ? 8 : 4, bd, at, len;
 	const u8 *p = cmd->param;
 
 	if (cmd->cdb[1] & 1) { /* SP: nothing can be saved */
@@ -292,12 +293,12 @@ void kvmb_scsi_mode_select(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb
 		param_too_short(cmd);
 		return;
 	}
-	bd = ten ? get16(p + 6) : p[3];
+	bd = ten ? get_be16(p + 6) : p[3];
 	if ((bd && bd != 8) || hdr + bd > list) {
 		illegal_param(cmd);
 		return;
 	}
-	if (bd && (get32(p + hdr + 4) & 0xffffff) != d->block) { /* the block size is fixed */
+	if (bd && (get_be32(p + hdr + 4) & 0xffffff) != d->block) { /* the block size is fixed */
 		illegal_param(cmd);
 		return;
 	}

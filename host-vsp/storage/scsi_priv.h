@@ -1,55 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Private to the scsi_*.c files: big-endian fields, answers, the handlers of commands. */
+/* Private to the scsi_*.c files: answers, the handlers of commands. */
 #ifndef KVMB_SCSI_PRIV_H
 #define KVMB_SCSI_PRIV_H
 
 #include "host-vsp/storage/scsi.h"
+#include "lib/be.h"
 #include "lib/util.h"
-
-#define ASC_WRITE_ERROR 0x0c
-#define ASC_PARAM_LIST_LENGTH 0x1a
-#define ASC_INVALID_OPCODE 0x20
-#define ASC_LBA_OUT_OF_RANGE 0x21
-#define ASC_INVALID_FIELD 0x24
-#define ASC_LUN_NOT_SUPPORTED 0x25
-#define ASC_INVALID_PARAM 0x26
-#define ASC_WRITE_PROTECTED 0x27
-#define ASC_SAVING_UNSUPPORTED 0x39
-#define ASC_NO_MEDIUM 0x3a
-#define ASC_REMOVAL_PREVENTED 0x53
-
-static inline void put16(u8 *p, u32 v)
-{
-	p[0] = (u8)(v >> 8);
-	p[1] = (u8)v;
-}
-
-static inline void put32(u8 *p, u32 v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
-
-static inline void put64(u8 *p, u64 v)
-{
-	put32(p, (u32)(v >> 32));
-	put32(p + 4, (u32)v);
-}
-
-static inline u32 get16(const u8 *p)
-{
-	return (u32)p[0] << 8 | p[1];
-}
-
-static inline u32 get32(const u8 *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
-static inline u64 get64(const u8 *p)
-{
-	return (u64)get32(p) << 32 | get32(p + 4);
-}
 
 static inline u32 clamp32(u64 v)
 {

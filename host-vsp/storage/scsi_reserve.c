@@ -27,49 +27,49 @@ static bool all_registrants(u8 type)
 
 void kvmb_scsi_reserve_in(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
-	u32 alloc = get16(cmd->cdb + 7), len = 8;
+	u32 alloc = get_be16(cmd->cdb + 7), len = 8;
 	struct kvmb_reservation *pr = &u->pr;
 	u8 *p = cmd->data;
 
 	(void)d;
 	pthread_mutex_lock(&u->lock);
-	put32(p, pr->generation);
+	put_be32(p, pr->generation);
 	switch (cmd->cdb[1] & 0x1f) {
 	case IN_KEYS:
 		if (pr->registered) {
-			put64(p + 8, pr->key);
+			put_be64(p + 8, pr->key);
 			len += 8;
 		}
-		put32(p + 4, len - 8);
+		put_be32(p + 4, len - 8);
 		break;
 	case IN_RESERVATION:
 		if (pr->held) {
-			put64(p + 8, all_registrants(pr->type) ? 0 : pr->key);
+			put_be64(p + 8, all_registrants(pr->type) ? 0 : pr->key);
 			p[21] = pr->type; /* scope: logical unit */
 			len += 16;
 		}
-		put32(p + 4, len - 8);
+		put_be32(p + 4, len - 8);
 		break;
 	case IN_CAPABILITIES:
 		memset(p, 0, 8);
-		put16(p, 8);
+		put_be16(p, 8);
 		p[3] = 0x80; /* TMV: the type mask counts */
 		p[4] = 0xea; /* types 1, 3, 5, 6, 7 */
 		p[5] = 0x01; /* type 8 */
 		break;
 	case IN_FULL:
 		if (pr->registered) {
-			put64(p + 8, pr->key);
+			put_be64(p + 8, pr->key);
 			p[20] = pr->held;	 /* R_HOLDER */
 			p[21] = pr->held ? pr->type : 0;
-			put16(p + 26, 1);	 /* relative target port */
+			put_be16(p + 26, 1);	 /* relative target port */
 			/* the TransportID: parallel SCSI, address 0, port 1 */
-			put32(p + 28, 24);
+			put_be32(p + 28, 24);
 			p[32] = 0x01;
-			put16(p + 38, 1);
+			put_be16(p + 38, 1);
 			len += 24 + 24;
 		}
-		put32(p + 4, len - 8);
+		put_be32(p + 4, len - 8);
 		break;
 	}
 	pthread_mutex_unlock(&u->lock);
@@ -147,7 +147,7 @@ void kvmb_scsi_reserve_out(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb
 	u64 key, action_key;
 
 	(void)d;
-	if (get32(cmd->cdb + 5) != 24 || cmd->param_len < 24) {
+	if (get_be32(cmd->cdb + 5) != 24 || cmd->param_len < 24) {
 		param_too_short(cmd);
 		return;
 	}
@@ -162,8 +162,8 @@ void kvmb_scsi_reserve_out(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb
 		illegal_param(cmd);
 		return;
 	}
-	key = get64(p);
-	action_key = get64(p + 8);
+	key = get_be64(p);
+	action_key = get_be64(p + 8);
 	pthread_mutex_lock(&u->lock);
 	switch (action) {
 	case OUT_REGISTER:

@@ -73,11 +73,12 @@ static void io_failed(struct stor_chan *sc, struct stor_req *r, int err)
 	if (c)
 		stor_count(&c->errors, 1);
 	if (err == -ENOSPC || err == -EDQUOT)
-		kvmb_scsi_sense(cmd, SENSE_DATA_PROTECT, 0x27, 0x07); /* space allocation failed */
+		kvmb_scsi_sense(cmd, SENSE_DATA_PROTECT, ASC_WRITE_PROTECTED,
+				ASCQ_SPACE_ALLOCATION_FAILED);
 	else if (r->io == KVMB_IO_READ || r->io == KVMB_IO_VERIFY)
-		kvmb_scsi_sense(cmd, SENSE_MEDIUM_ERROR, 0x11, 0x00); /* unrecovered read error */
+		kvmb_scsi_sense(cmd, SENSE_MEDIUM_ERROR, ASC_READ_ERROR, 0);
 	else
-		kvmb_scsi_sense(cmd, SENSE_MEDIUM_ERROR, 0x0c, 0x00); /* write error */
+		kvmb_scsi_sense(cmd, SENSE_MEDIUM_ERROR, ASC_WRITE_ERROR, 0);
 	stor_answer_sense(sc, r, cmd->sense);
 }
 
@@ -379,7 +380,7 @@ static void verified(struct stor_chan *sc, struct stor_req *r)
 		finish(sc, r, false);
 		return;
 	}
-	kvmb_scsi_sense(cmd, SENSE_MISCOMPARE, 0x1d, 0);
+	kvmb_scsi_sense(cmd, SENSE_MISCOMPARE, ASC_MISCOMPARE, 0);
 	stor_answer_sense(sc, r, cmd->sense);
 }
 
@@ -509,7 +510,8 @@ static bool take_bounce(struct stor_req *r, size_t bytes)
 static bool prepare_pattern(struct stor_req *r, const struct kvmb_scsi_cmd *cmd)
 {
 	u32 i, block = r->disk->block;
-	bool zero = cmd->cdb[0] == 0x93 && cmd->cdb[1] & 1; /* no data-out buffer: zeroes */
+	/* no data-out buffer: zeroes */
+	bool zero = cmd->cdb[0] == KVMB_SCSI_WRITE_SAME_16 && cmd->cdb[1] & 1;
 
 	if (!take_bounce(r, SAME_CHUNK))
 		return false;
@@ -570,7 +572,8 @@ void stor_begin_io(struct stor_chan *sc, struct stor_req *r, const struct kvmb_s
 	r->cost = (struct kvmb_throttle_cost){ 0 };
 	r->started_ns = stor_now(sc);
 	if (!prepare(r, cmd)) {
-		kvmb_scsi_sense(&sc->cmd, SENSE_ABORTED, 0x55, 0x03); /* insufficient resources */
+		kvmb_scsi_sense(&sc->cmd, SENSE_ABORTED, ASC_NO_RESOURCES,
+				ASCQ_INSUFFICIENT_RESOURCES);
 		stor_answer_sense(sc, r, sc->cmd.sense);
 		return;
 	}

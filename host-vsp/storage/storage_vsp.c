@@ -117,13 +117,13 @@ static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct stor_lun *
 	cmd->param_len = cmd->to_device ? KVMB_MIN(kvmb_scsi_param_len(cdb), buffer) : 0;
 	if (cmd->param_len)
 		kvmb_iov_read(r->iov, r->num_iov, 0, sc->param, cmd->param_len);
-	if (cdb[0] == 0xa0)
+	if (cdb[0] == KVMB_SCSI_REPORT_LUNS)
 		report_luns(sc, srb, cmd);
 	else
 		kvmb_scsi_execute(l ? &l->unit : NULL, cmd);
 	if (cmd->data_len && !cmd->from_device)
 		/* the buffer is for the other way */
-		kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, 0x24, 0);
+		kvmb_scsi_sense(cmd, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD, 0);
 	if (cmd->eject) {
 		__atomic_fetch_or(&sc->s->ejected, 1ull << r->lun, __ATOMIC_RELEASE);
 		kvmb_loop_post(sc->s->loop, &sc->s->work);
@@ -160,7 +160,8 @@ static void execute_srb(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 	if (!srb->path && !srb->target)
 		l = stor_lun(sc->s, srb->lun);
 	/* REPORT LUNS and INQUIRY are answered for every address: docs/protocol.md#5.5, #5.6 */
-	inquiry_like = srb->u.cdb[0] == 0x12 || srb->u.cdb[0] == 0xa0;
+	inquiry_like = srb->u.cdb[0] == KVMB_SCSI_INQUIRY ||
+		       srb->u.cdb[0] == KVMB_SCSI_REPORT_LUNS;
 	if (!l && !inquiry_like) {
 		stor_answer_status(sc, r, KVMB_SRB_INVALID_LUN, KVMB_STOR_STATUS_INVALID_LUN);
 		return;
