@@ -2,8 +2,9 @@
 /*
  * Control messages, GPA ranges and packets: the parsers of vmbus-core.
  *
- * One source, two runners: cmocka in user space (tests/unit/vmbus-core/msg_test.c) and KUnit in the kernel
- * (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs: tests/unit/test.h, tests/kunit/kunit_case.h.
+ * One source, two runners: cmocka in user space (tests/unit/vmbus-core/msg_test.c) and KUnit in the
+ * kernel (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs:
+ * tests/unit/test.h, tests/kunit/kunit_case.h.
  */
 #ifndef KVMB_CHANMSG_CASES_H
 #define KVMB_CHANMSG_CASES_H
@@ -24,12 +25,14 @@ CASE(check_to_host_wants_the_whole_message)
 
 		buf[0] = (u8)t;
 		if (!i || !(i->flags & KVMB_MSG_F_TO_HOST)) {
-			CHECK_EQ(kvmb_msg_check_to_host(buf, 240, KVMB_VERSION_NEWEST, &type), -EOPNOTSUPP);
+			CHECK_EQ(kvmb_msg_check_to_host(buf, 240, KVMB_VERSION_NEWEST, &type),
+				 -EOPNOTSUPP);
 			continue;
 		}
 		CHECK_EQ(kvmb_msg_check_to_host(buf, i->min_size, KVMB_VERSION_NEWEST, &type), 0);
 		CHECK_EQ(type, t);
-		CHECK_EQ(kvmb_msg_check_to_host(buf, i->min_size - 1u, KVMB_VERSION_NEWEST, &type), -EPROTO);
+		CHECK_EQ(kvmb_msg_check_to_host(buf, i->min_size - 1u, KVMB_VERSION_NEWEST, &type),
+			 -EPROTO);
 		CHECK_EQ(kvmb_msg_check_to_host(buf, 241, KVMB_VERSION_NEWEST, &type), -EPROTO);
 	}
 	/* numbers that nobody has: Linux 6.12 hyperv.h enum vmbus_channel_message_type */
@@ -50,10 +53,18 @@ CASE(check_to_host_knows_the_age_of_messages)
 
 CASE(gparange_pages_counts_partial_pages)
 {
-	static const struct { u32 count, offset, pages; int err; } c[] = {
-		{ 1, 0, 1, 0 },		 { 4096, 0, 1, 0 },	  { 4096, 1, 2, 0 },	   { 4097, 0, 2, 0 },
-		{ 1, 4095, 1, 0 },	 { 2, 4095, 2, 0 },	  { 0, 0, 0, -EPROTO },	   { 1, 4096, 0, -EPROTO },
-		{ 0xffffffff, 1, 0, -EPROTO }, { 0xffffffff, 0, 0x100000, 0 },
+	static const struct { u32 count, offset, pages; int err;
+	} c[] = {
+		{ 1, 0, 1, 0 },
+		{ 4096, 0, 1, 0 },
+		{ 4096, 1, 2, 0 },
+		{ 4097, 0, 2, 0 },
+		{ 1, 4095, 1, 0 },
+		{ 2, 4095, 2, 0 },
+		{ 0, 0, 0, -EPROTO },
+		{ 1, 4096, 0, -EPROTO },
+		{ 0xffffffff, 1, 0, -EPROTO },
+		{ 0xffffffff, 0, 0x100000, 0 },
 	};
 	u32 pages;
 	size_t i;
@@ -121,7 +132,8 @@ CASE(gpa_ranges_iterates_and_rejects_short_lists)
 CASE(xfer_ranges_must_fit_the_header)
 {
 	u64 buf[8] = { 0 };
-	struct kvmb_wire_pkt d = { cpu_to_le16(KVMB_PKT_XFER_PAGES), cpu_to_le16(4), cpu_to_le16(5), 0, 0 };
+	struct kvmb_wire_pkt d = { cpu_to_le16(KVMB_PKT_XFER_PAGES), cpu_to_le16(4), cpu_to_le16(5),
+				   0, 0 };
 	const struct kvmb_wire_xfer_range *r;
 	struct kvmb_pkt pkt;
 	u32 n;

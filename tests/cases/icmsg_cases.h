@@ -2,8 +2,9 @@
 /*
  * Framing and negotiation of the integration services.
  *
- * One source, two runners: cmocka in user space (tests/unit/vmbus-core/msg_test.c) and KUnit in the kernel
- * (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs: tests/unit/test.h, tests/kunit/kunit_case.h.
+ * One source, two runners: cmocka in user space (tests/unit/vmbus-core/msg_test.c) and KUnit in the
+ * kernel (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs:
+ * tests/unit/test.h, tests/kunit/kunit_case.h.
  */
 #ifndef KVMB_ICMSG_CASES_H
 #define KVMB_ICMSG_CASES_H
@@ -17,7 +18,8 @@ CASE(icmsg_round_trip)
 				  .message = KVMB_IC_VERSION(3, 0), .transaction = 9, .flags = 3,
 				  .payload = (const u8 *)"abcd", .size = 4 };
 	u8 buf[128] = { 0 };
-	struct kvmb_icmsg m = { .payload = buf }; /* if it cannot be parsed, which is said and no crash */
+	/* if it cannot be parsed, which is said and no crash */
+	struct kvmb_icmsg m = { .payload = buf };
 	u32 len, f, v;
 
 	len = kvmb_icmsg_build(buf, &out);
@@ -67,7 +69,8 @@ static const u8 nego[] = {
 CASE(icmsg_choose_takes_our_best_that_is_offered)
 {
 	static const u32 fw[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
-	static const u32 ver[] = { KVMB_IC_VERSION(4, 0), KVMB_IC_VERSION(3, 0), KVMB_IC_VERSION(1, 0) };
+	static const u32 ver[] = { KVMB_IC_VERSION(4, 0), KVMB_IC_VERSION(3, 0),
+				   KVMB_IC_VERSION(1, 0) };
 	static const u32 none[] = { KVMB_IC_VERSION(9, 9) };
 	u8 buf[sizeof(nego)];
 	struct kvmb_icmsg m;

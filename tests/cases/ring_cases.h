@@ -2,8 +2,9 @@
 /*
  * The ring buffer against itself and against a peer that lies.
  *
- * One source, two runners: cmocka in user space (tests/unit/vmbus-core/ring_test.c) and KUnit in the kernel
- * (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs: tests/unit/test.h, tests/kunit/kunit_case.h.
+ * One source, two runners: cmocka in user space (tests/unit/vmbus-core/ring_test.c) and KUnit in
+ * the kernel (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs:
+ * tests/unit/test.h, tests/kunit/kunit_case.h.
  */
 #ifndef KVMB_RING_CASES_H
 #define KVMB_RING_CASES_H
@@ -118,7 +119,8 @@ CASE(wakes_a_writer_that_waits_for_room)
 	struct kvmb_pkt pkt;
 	int signals = 0, n = 0;
 
-	while (n < (int)RING_SIZE && !kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, sizeof(b)))
+	while (n < (int)RING_SIZE &&
+	       !kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, sizeof(b)))
 		n++;
 	kvmb_ring_publish(&p->w);
 	CHECK(!kvmb_ring_want(&p->w, sizeof(b)));
@@ -134,8 +136,10 @@ CASE(wakes_a_writer_that_waits_for_room)
 
 CASE(peek_rejects_wild_write_index)
 {
-	static const u32 wild[] = { RING_SIZE, RING_SIZE + 8, 4, 36, 0xfffffff8, 0x80000000, RING_SIZE - 1 };
-	const struct kvmb_wire_pkt d = { cpu_to_le16(KVMB_PKT_INBAND), cpu_to_le16(2), cpu_to_le16(3), 0, 0 };
+	static const u32 wild[] = { RING_SIZE,	RING_SIZE + 8, 4, 36, 0xfffffff8,
+				    0x80000000, RING_SIZE - 1 };
+	const struct kvmb_wire_pkt d = { cpu_to_le16(KVMB_PKT_INBAND), cpu_to_le16(2),
+					 cpu_to_le16(3), 0, 0 };
 	struct ring_pair *p = CASE_FIXTURE;
 	u8 out[64] __attribute__((aligned(8)));
 	struct kvmb_pkt pkt;
@@ -158,7 +162,8 @@ CASE(put_and_publish_reject_wild_read_index)
 	kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, 8);
 	ctrl(p)->read_index = cpu_to_le32(RING_SIZE);
 	CHECK_EQ(kvmb_ring_publish(&p->w), -EPROTO);
-	while (!err && n++ < (int)RING_SIZE) /* room runs out by the cached copy; then the index is fetched */
+	/* room runs out by the cached copy; then the index is fetched */
+	while (!err && n++ < (int)RING_SIZE)
 		err = kvmb_ring_put(&p->w, KVMB_PKT_INBAND, 0, 1, NULL, 0, b, 8);
 	CHECK_EQ(err, -EPROTO);
 }
@@ -177,7 +182,8 @@ CASE(peek_rejects_lying_lengths)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct kvmb_wire_pkt d = { cpu_to_le16(KVMB_PKT_INBAND), cpu_to_le16(cases[i].offset8),
+		struct kvmb_wire_pkt d = { cpu_to_le16(KVMB_PKT_INBAND),
+					   cpu_to_le16(cases[i].offset8),
 					   cpu_to_le16(cases[i].len8), 0, 0 };
 
 		memcpy(p->data, &d, sizeof(d));

@@ -2,8 +2,9 @@
 /*
  * RNDIS data messages: what is taken, what is made.
  *
- * One source, two runners: cmocka in user space (tests/unit/vmbus-core/rndis_test.c) and KUnit in the kernel
- * (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs: tests/unit/test.h, tests/kunit/kunit_case.h.
+ * One source, two runners: cmocka in user space (tests/unit/vmbus-core/rndis_test.c) and KUnit in
+ * the kernel (tests/kunit/core_kunit.c). The includer has defined CASE() and the CHECKs:
+ * tests/unit/test.h, tests/kunit/kunit_case.h.
  */
 #ifndef KVMB_RNDIS_CASES_H
 #define KVMB_RNDIS_CASES_H
@@ -32,7 +33,9 @@ CASE(rndis_packet_takes_what_fits_and_nothing_else)
 
 CASE(rndis_packet_takes_no_info_twice)
 {
-	const struct kvmb_rndis_out o = { .data_len = 60, .has_vlan = true, .vlan_tci = 5, .has_hash = true, .hash = 7 };
+	const struct kvmb_rndis_out o = {
+		.data_len = 60, .has_vlan = true, .vlan_tci = 5, .has_hash = true, .hash = 7
+	};
 	struct kvmb_rndis_frame f;
 	u8 buf[KVMB_RNDIS_HEAD_MAX + 60] = { 0 };
 	u32 n = kvmb_rndis_header(&o, buf);
@@ -48,9 +51,22 @@ CASE(rndis_header_comes_back_as_it_went)
 		{ .data_len = 60 },
 		{ .data_len = 1514, .has_vlan = true, .vlan_tci = 0xefff },
 		{ .data_len = 1514, .csum = KVMB_TX_CSUM_IPV4 | KVMB_TX_CSUM_TCP | 34u << 16 },
-		{ .data_len = 65000, .lso = KVMB_LSO_V2 | 1448 | 34u << 20, .has_hash = true, .hash = 0xdeadbeef },
-		{ .data_len = 1000, .data_offset = 256, .has_vlan = true, .vlan_tci = 0x3001, .rsc = KVMB_RSC_PART | KVMB_RSC_LAST },
-		{ .data_len = 90, .has_vlan = true, .vlan_tci = 1, .has_hash = true, .hash = 1, .csum = 2, .rsc = 3 },
+		{ .data_len = 65000,
+		  .lso = KVMB_LSO_V2 | 1448 | 34u << 20,
+		  .has_hash = true,
+		  .hash = 0xdeadbeef },
+		{ .data_len = 1000,
+		  .data_offset = 256,
+		  .has_vlan = true,
+		  .vlan_tci = 0x3001,
+		  .rsc = KVMB_RSC_PART | KVMB_RSC_LAST },
+		{ .data_len = 90,
+		  .has_vlan = true,
+		  .vlan_tci = 1,
+		  .has_hash = true,
+		  .hash = 1,
+		  .csum = 2,
+		  .rsc = 3 },
 	};
 	struct kvmb_rndis_frame f;
 	u8 buf[KVMB_RNDIS_HEAD_MAX + 8];
@@ -79,7 +95,8 @@ CASE(rndis_header_comes_back_as_it_went)
 
 CASE(rndis_vlan_tag_is_turned_as_the_wire_wants)
 {
-	const struct kvmb_rndis_out o = { .data_len = 60, .has_vlan = true, .vlan_tci = 0xb123 }; /* priority 5, DEI, VLAN 0x123 */
+	/* priority 5, DEI, VLAN 0x123 */
+	const struct kvmb_rndis_out o = { .data_len = 60, .has_vlan = true, .vlan_tci = 0xb123 };
 	u8 buf[KVMB_RNDIS_HEAD_MAX];
 
 	CHECK_EQ(kvmb_rndis_header(&o, buf), 60);

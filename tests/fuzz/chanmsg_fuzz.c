@@ -53,7 +53,10 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 			left -= len;
 			buf[0] = op >> 3;
 			fake_post_raw(&f, buf, 8 + len);
-			/* a device is gone when the guest let go of it or went away: no pointer survives */
+			/*
+			 * a device is gone when the guest let go of it or went away: no pointer
+			 * survives
+			 */
 			if (op >> 3 == KVMB_MSG_UNLOAD || op >> 3 == KVMB_MSG_INITIATE_CONTACT)
 				fuzz_finish_late();
 		}

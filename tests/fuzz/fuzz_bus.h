@@ -35,11 +35,15 @@ static inline void fuzz_finish_late(void)
 		kvmb_chan_closed(fuzz_open_chan[--fuzz_num_late]);
 }
 
-static const struct kvmb_vsp_ops fuzz_ops = { .name = "fuzz", .open = fuzz_dev_open, .close = fuzz_dev_close };
+static const struct kvmb_vsp_ops fuzz_ops = { .name = "fuzz",
+					      .open = fuzz_dev_open,
+					      .close = fuzz_dev_close };
 
 static inline struct kvmb_chan *fuzz_add(struct fake_vmm *f, u8 i)
 {
-	struct kvmb_offer o = { .type = { { 1 } }, .instance = { { i } }, .name = "fuzz", .ops = &fuzz_ops };
+	struct kvmb_offer o = {
+		.type = { { 1 } }, .instance = { { i } }, .name = "fuzz", .ops = &fuzz_ops
+	};
 	struct kvmb_chan *ch = NULL;
 
 	kvmb_bus_offer(f->bus, &o, &ch);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Page lists: headers, bodies and teardowns with few handles and small lies, plus open and close. */
+/*
+ * Page lists: headers, bodies and teardowns with few handles and small lies, plus open and close.
+ */
 #include "tests/fuzz/fuzz_bus.h"
 
 int LLVMFuzzerTestOneInput(const u8 *in, size_t left);
@@ -38,14 +40,17 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 				pfn = cpu_to_le64(lie % 16 == 5 ? ~0ull - i : first + i);
 				memcpy(buf + 28 + 8 * i, &pfn, 8);
 			}
-			fake_post_raw(&f, buf, lie % 16 == 6 ? 28u + in[7] % 213 : 28 + 8 * (pages < 26 ? pages : 26));
+			fake_post_raw(&f, buf,
+				      lie % 16 == 6 ? 28u + in[7] % 213 :
+						      28 + 8 * (pages < 26 ? pages : 26));
 			break;
 		case 1: /* body */
 			buf[0] = KVMB_MSG_GPADL_BODY;
 			buf[8] = in[7];
 			buf[12] = (u8)id;
 			for (i = 0; i < 28; i++) {
-				pfn = cpu_to_le64(lie % 16 == 5 ? 1ull << (in[7] % 64) : first + 26 + i);
+				pfn = cpu_to_le64(lie % 16 == 5 ? 1ull << (in[7] % 64) :
+								  first + 26 + i);
 				memcpy(buf + 16 + 8 * i, &pfn, 8);
 			}
 			fake_post_raw(&f, buf, 16 + 8 * (pages % 29));

@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 			in += 4;
 			left -= 4;
 			n = (u32)(n < left ? n : left);
-			fake_send(&f, ch, k & 1 ? KVMB_PKT_INBAND : KVMB_PKT_COMPLETION, 0, k, NULL, 0, in, n);
+			fake_send(&f, ch, k & 1 ? KVMB_PKT_INBAND : KVMB_PKT_COMPLETION, 0, k, NULL,
+				  0, in, n);
 			in += n;
 			left -= n;
 		}

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What is read of an image's header before a storage daemon sees it, in every format; and of a VHDX's log. */
+/*
+ * What is read of an image's header before a storage daemon sees it, in every format; and of a
+ * VHDX's log.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,12 +14,21 @@
 
 static const char *const formats[] = { "qcow2", "vmdk", "vhd", "vhdx", "vdi", "raw" };
 
-/* A VHDX's parts lie far apart: of each so much from the input. Checksums are made right, or nothing would go on. */
+/*
+ * A VHDX's parts lie far apart: of each so much from the input. Checksums are made right, or
+ * nothing would go on.
+ */
 static void lay_out(int fd, const u8 *in, size_t len)
 {
-	static const struct { off_t at; size_t len, sum; } parts[] = {
-		{ 0, 16, 0 }, { 65536, 96, 4096 }, { 131072, 96, 4096 }, { 196608, 128, 65536 }, { 1 << 20, 4096, 0 },
-		{ 2 << 20, 512, 0 }, { (2 << 20) + 65536, 512, 0 },
+	static const struct { off_t at; size_t len, sum;
+	} parts[] = {
+		{ 0, 16, 0 },
+		{ 65536, 96, 4096 },
+		{ 131072, 96, 4096 },
+		{ 196608, 128, 65536 },
+		{ 1 << 20, 4096, 0 },
+		{ 2 << 20, 512, 0 },
+		{ (2 << 20) + 65536, 512, 0 },
 	};
 	static u8 buf[65536];
 	size_t i, n;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * netvsp: NVSP and RNDIS packets of any shape on a primary and two sub-channels through the fake VMM, frames with
- * any virtio-net header coming in meanwhile. With KVMB_FUZZ_RACE=1 a thread of the guest rewrites the memory that
- * headers are read from all the time: nothing is reproducible then, and nothing may break.
+ * netvsp: NVSP and RNDIS packets of any shape on a primary and two sub-channels through the fake
+ * VMM, frames with any virtio-net header coming in meanwhile. With KVMB_FUZZ_RACE=1 a thread of the
+ * guest rewrites the memory that headers are read from all the time: nothing is reproducible then,
+ * and nothing may break.
  */
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,7 +27,8 @@ static int far[QUEUES];
 
 static void *racer(void *arg)
 {
-	u8 *at[3] = { fake_ptr(&f, PAGES << 12), fake_ptr(&f, SEND << 12), fake_ptr(&f, RECV << 12) };
+	u8 *at[3] = { fake_ptr(&f, PAGES << 12), fake_ptr(&f, SEND << 12),
+		      fake_ptr(&f, RECV << 12) };
 	u64 x = 88172645463325252ull;
 
 	(void)arg;
@@ -34,14 +36,17 @@ static void *racer(void *arg)
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		((volatile u8 *)at[x % 3])[x >> 8 & 0xff] = (u8)(x >> 24 & (x >> 32 & 1 ? 0xff : 0x3f));
+		((volatile u8 *)at[x % 3])[x >> 8 & 0xff] =
+			(u8)(x >> 24 & (x >> 32 & 1 ? 0xff : 0x3f));
 	}
 	return NULL;
 }
 
 static void make_nic(void)
 {
-	struct kvmb_net_spec spec = { .mac = { 0, 0x15, 0x5d }, .mtu = 1500, .max_queues = QUEUES, .mac_spoof = true };
+	struct kvmb_net_spec spec = {
+		.mac = { 0, 0x15, 0x5d }, .mtu = 1500, .max_queues = QUEUES, .mac_spoof = true
+	};
 	int near[QUEUES], sv[2];
 	pthread_t t;
 	u32 i;
@@ -93,7 +98,8 @@ static void drain(struct fake_chan *ch)
 	while (!kvmb_ring_peek(&ch->rx, buf, sizeof(buf), &pkt)) {
 		kvmb_ring_skip(&ch->rx, &pkt);
 		kvmb_ring_release(&ch->rx);
-		if (pkt.type == KVMB_PKT_XFER_PAGES && pkt.trans_id >> 16 & 3) /* a quarter is withheld */
+		/* a quarter is withheld */
+		if (pkt.type == KVMB_PKT_XFER_PAGES && pkt.trans_id >> 16 & 3)
 			fake_send(&f, ch, KVMB_PKT_COMPLETION, 0, pkt.trans_id, NULL, 0, word, 8);
 	}
 }
@@ -133,8 +139,11 @@ static void open_subs(void)
 static void bring_up(u8 how)
 {
 	static const u32 init[6] = { KVMB_RNDIS_INIT, 24, 1, 1 };
-	static const u32 filter[8] = { KVMB_RNDIS_SET, 32, 2, KVMB_OID_GEN_CURRENT_PACKET_FILTER, 4, 20, 0, 0x2d };
-	u32 rsc[15] = { KVMB_RNDIS_SET, 60, 3, KVMB_OID_TCP_OFFLOAD_PARAMETERS, 32, 20, 0, KVMB_NDIS_OFFLOAD };
+	static const u32 filter[8] = {
+		KVMB_RNDIS_SET, 32, 2, KVMB_OID_GEN_CURRENT_PACKET_FILTER, 4, 20, 0, 0x2d
+	};
+	u32 rsc[15] = { KVMB_RNDIS_SET,	  60, 3, KVMB_OID_TCP_OFFLOAD_PARAMETERS, 32, 20, 0,
+			KVMB_NDIS_OFFLOAD };
 	struct kvmb_wire_nvsp m = { 0 };
 
 	if (!nic)
@@ -167,7 +176,10 @@ static void bring_up(u8 how)
 	drain_all();
 }
 
-/* What was rescinded is let go of: sub-channels, opened or not. They are rescinded when their workers have stopped. */
+/*
+ * What was rescinded is let go of: sub-channels, opened or not. They are rescinded when their
+ * workers have stopped.
+ */
 static void release_rescinded(u32 *seen)
 {
 	const struct fake_msg *msg;
@@ -212,12 +224,18 @@ static void close_all(void)
 	f.next_msg = f.num_msgs;
 }
 
-/* A frame comes in behind a header that the input chose; sometimes larger than it says, or short. */
+/*
+ * A frame comes in behind a header that the input chose; sometimes larger than it says, or short.
+ */
 static void arrive(u32 q, u8 a, u8 b, const u8 *in, u32 n)
 {
 	static u8 frame[40000];
-	struct virtio_net_hdr vnet = { .flags = a & 3, .gso_type = a >> 2 & 5, .hdr_len = b, .gso_size = (u16)(b * 40),
-				       .csum_start = a >> 4 & 4 ? 34 : b, .csum_offset = a >> 4 & 8 ? 16 : a };
+	struct virtio_net_hdr vnet = { .flags = a & 3,
+				       .gso_type = a >> 2 & 5,
+				       .hdr_len = b,
+				       .gso_size = (u16)(b * 40),
+				       .csum_start = a >> 4 & 4 ? 34 : b,
+				       .csum_offset = a >> 4 & 8 ? 16 : a };
 	u32 len = n + (a & 32 ? b * 140u : 0);
 
 	memcpy(frame, &vnet, sizeof(vnet));
@@ -245,7 +263,9 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 		ch = &c[x % num_open];
 		memset(&m, 0, sizeof(m));
 		memset(&h, 0, sizeof(h));
-		m.type = cpu_to_le32(op & 1 ? KVMB_NVSP_SEND_RNDIS_PKT : op & 2 ? 100u + a % 40 : a);
+		m.type = cpu_to_le32(op & 1 ? KVMB_NVSP_SEND_RNDIS_PKT :
+				     op & 2 ? 100u + a % 40 :
+					      a);
 		m.u.rndis.channel_type = cpu_to_le32(b & 1);
 		m.u.rndis.section_index = cpu_to_le32(op & 4 ? 0xffffffff : b >> 4);
 		m.u.rndis.section_size = cpu_to_le32(in[3] * 8u);
@@ -263,8 +283,12 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 		h.r.byte_count = cpu_to_le32(n + (op & 16 ? a * 16u : 0));
 		h.pfn[0] = cpu_to_le64(op & 32 ? ~0ull >> (a % 60) : PAGES);
 		h.pfn[1] = cpu_to_le64(PAGES + 1);
-		if (fake_send(&f, ch, op & 128 ? KVMB_PKT_COMPLETION : op & 4 ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND, a & 1,
-			      op & 128 ? (u64)b << 16 | a : op, op & 4 ? &h : NULL, op & 4 ? sizeof(h) : 0, &m, sizeof(m)))
+		if (fake_send(&f, ch,
+			      op & 128 ? KVMB_PKT_COMPLETION :
+			      op & 4   ? KVMB_PKT_GPA_DIRECT :
+					 KVMB_PKT_INBAND,
+			      a & 1, op & 128 ? (u64)b << 16 | a : op, op & 4 ? &h : NULL,
+			      op & 4 ? sizeof(h) : 0, &m, sizeof(m)))
 			drain_all();
 		if (x & 128)
 			kvmb_net_set_link(nic, x & 64);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Offloads: marks of a guest on any frame, marks of a tap on any frame, and frames that are cut in two. */
+/*
+ * Offloads: marks of a guest on any frame, marks of a tap on any frame, and frames that are cut in
+ * two.
+ */
 #include <stdlib.h>
 
 #include "host-vsp/net/net_offload.h"
@@ -22,14 +25,17 @@ static void tx(const u8 *in, size_t n, u32 a, u32 b)
 	u8 *p = front(in, n, head);
 
 	if (!kvmb_offload_tx(p, head, frame, &m, &v) &&
-	    ((v.flags && v.csum_start + v.csum_offset + 2u > head) || (v.gso_type && (!v.gso_size || v.hdr_len > head))))
+	    ((v.flags && v.csum_start + v.csum_offset + 2u > head) ||
+	     (v.gso_type && (!v.gso_size || v.hdr_len > head))))
 		abort();
 	free(p);
 }
 
 static void rx(const u8 *in, size_t n, u32 a, u32 b)
 {
-	struct virtio_net_hdr v = { .flags = (u8)(a & 3), .csum_start = (u16)(a >> 8), .csum_offset = (u16)b };
+	struct virtio_net_hdr v = { .flags = (u8)(a & 3),
+				    .csum_start = (u16)(a >> 8),
+				    .csum_offset = (u16)b };
 	u32 len = (u32)n, cut = n ? (b >> 16) % (u32)n : 0, info;
 	struct iovec iov[2];
 	u8 *one = front(in, n, cut), *two = front(in + cut, n - cut, len - cut);
@@ -49,8 +55,8 @@ static void split(const u8 *in, size_t n, u32 a, u32 b)
 	if (len < KVMB_OFFLOAD_HEAD_MAX)
 		len = KVMB_OFFLOAD_HEAD_MAX;
 	first = kvmb_offload_split(p, KVMB_OFFLOAD_HEAD_MAX, len, mss, max, tail, &hdr);
-	if (first && (first > max || first >= len || hdr > KVMB_OFFLOAD_HEAD_MAX || first <= hdr || (first - hdr) % mss ||
-		      memcmp(p, tail, 14)))
+	if (first && (first > max || first >= len || hdr > KVMB_OFFLOAD_HEAD_MAX || first <= hdr ||
+		      (first - hdr) % mss || memcmp(p, tail, 14)))
 		abort();
 	if (!first && memcmp(p, in, KVMB_MIN(n, (size_t)KVMB_OFFLOAD_HEAD_MAX)))
 		abort(); /* nothing was changed */

@@ -22,7 +22,8 @@ static void map_once(void)
 	fd = memfd_create("ring", 0);
 	if (ftruncate(fd, KVMB_PAGE_SIZE + SIZE))
 		abort();
-	ctrl = mmap(NULL, KVMB_PAGE_SIZE + 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ctrl = mmap(NULL, KVMB_PAGE_SIZE + 2 * SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	data = ctrl + KVMB_PAGE_SIZE;
 	mmap(ctrl, KVMB_PAGE_SIZE + SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	mmap(data + SIZE, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, KVMB_PAGE_SIZE);
@@ -75,7 +76,8 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 	map_once();
 	memset(ctrl, 0, KVMB_PAGE_SIZE);
 	memset(data, 0, SIZE);
-	if (kvmb_ring_init(&r, ctrl, data, SIZE, false) || kvmb_ring_init(&w, ctrl, data, SIZE, true))
+	if (kvmb_ring_init(&r, ctrl, data, SIZE, false) ||
+	    kvmb_ring_init(&w, ctrl, data, SIZE, true))
 		abort();
 	while ((a = take(&in, &left, 5))) {
 		memcpy(&word, a + 1, 4);
@@ -108,7 +110,8 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 			kvmb_ring_release(&r);
 			break;
 		case 7:
-			kvmb_ring_put(&w, KVMB_PKT_INBAND, 0, word, buf, word % 32 * 8, buf, word % 3000);
+			kvmb_ring_put(&w, KVMB_PKT_INBAND, 0, word, buf, word % 32 * 8, buf,
+				      word % 3000);
 			break;
 		case 8:
 			kvmb_ring_publish(&w);

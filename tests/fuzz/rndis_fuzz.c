@@ -14,8 +14,12 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t len);
 int LLVMFuzzerTestOneInput(const u8 *in, size_t len)
 {
 	u8 reply[KVMB_RNDIS_REPLY_MAX], *copy;
-	struct kvmb_rndis r = { .caps = { .offload = true, .rsc = true, .max_mtu = 1500, .num_queues = 4,
-					  .mac_change = true }, .get_stats = no_stats };
+	struct kvmb_rndis r = { .caps = { .offload = true,
+					  .rsc = true,
+					  .max_mtu = 1500,
+					  .num_queues = 4,
+					  .mac_change = true },
+				.get_stats = no_stats };
 	struct kvmb_rndis_frame f;
 	u32 n, avail, changed;
 	int k;
@@ -33,7 +37,8 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t len)
 			abort();
 	} else {
 		avail = n + in[0] * 8u;
-		k = kvmb_rndis_packet(copy, n < KVMB_RNDIS_HDR_COPY ? n : KVMB_RNDIS_HDR_COPY, avail, &f);
+		k = kvmb_rndis_packet(copy, n < KVMB_RNDIS_HDR_COPY ? n : KVMB_RNDIS_HDR_COPY,
+				      avail, &f);
 		if (!k && (f.msg_len > avail || f.data_offset > f.msg_len ||
 			   f.data_len > f.msg_len - f.data_offset || f.msg_len < 44))
 			abort();

@@ -84,7 +84,8 @@ static void check_decision(const struct kvmb_scsi_cmd *cmd, const struct kvmb_di
 		break;
 	case KVMB_IO_ZERO:
 		for (i = 0; i < cmd->num_extents; i++) {
-			if (!cmd->extents[i].blocks || cmd->extents[i].lba + cmd->extents[i].blocks > d->blocks)
+			if (!cmd->extents[i].blocks ||
+			    cmd->extents[i].lba + cmd->extents[i].blocks > d->blocks)
 				abort();
 		}
 		if (!cmd->num_extents || cmd->num_extents > KVMB_SCSI_MAX_EXTENTS)
@@ -93,14 +94,18 @@ static void check_decision(const struct kvmb_scsi_cmd *cmd, const struct kvmb_di
 	default:
 		break;
 	}
-	if (d->read_only && (cmd->io == KVMB_IO_WRITE || cmd->io == KVMB_IO_ZERO || cmd->io == KVMB_IO_SAME))
+	if (d->read_only &&
+	    (cmd->io == KVMB_IO_WRITE || cmd->io == KVMB_IO_ZERO || cmd->io == KVMB_IO_SAME))
 		abort();
 }
 
 /* A run of commands on one unit: reservations, modes and attentions carry over. */
 static void scsi_only(const u8 *in, size_t len)
 {
-	struct kvmb_disk d = { .blocks = 2048, .block = 512, .serial = "0123", .read_only = in[0] & 2,
+	struct kvmb_disk d = { .blocks = 2048,
+			       .block = 512,
+			       .serial = "0123",
+			       .read_only = in[0] & 2,
 			       .can_zero = in[0] & 32 };
 	static struct kvmb_scsi_cmd cmd;
 	struct kvmb_unit u;
@@ -195,8 +200,9 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 		h.r.byte_offset = cpu_to_le32(lie & 8 ? 4096 : 0);
 		for (i = 0; i < 4; i++)
 			h.pfn[i] = cpu_to_le64(lie & 16 ? ~0ull << (op % 50) : 3000 + i);
-		if (fake_send(&f, &c, op & 4 ? KVMB_PKT_INBAND : KVMB_PKT_GPA_DIRECT, op >> 3 & 1, op, op & 4 ? NULL : &h,
-			      op & 4 ? 0 : sizeof(h), &p, op & 16 ? sizeof(p) : 48 + lie % 17))
+		if (fake_send(&f, &c, op & 4 ? KVMB_PKT_INBAND : KVMB_PKT_GPA_DIRECT, op >> 3 & 1,
+			      op, op & 4 ? NULL : &h, op & 4 ? 0 : sizeof(h), &p,
+			      op & 16 ? sizeof(p) : 48 + lie % 17))
 			break;
 	}
 	if (in[-1] == 0x77) /* a wild index at the end */

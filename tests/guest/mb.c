@@ -20,7 +20,12 @@ static volatile u32 irqs[256];
 static inline void outb(u16 p, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(p)); }
 static inline void outl(u16 p, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(p)); }
 static inline u8 inb(u16 p) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
-static inline u32 inl(u16 p) { u32 v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+static inline u32 inl(u16 p)
+{
+	u32 v;
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p));
+	return v;
+}
 static inline void wrmsr(u32 r, u64 v) { __asm__ volatile("wrmsr" : : "c"(r), "A"(v)); }
 static inline u64 rdmsr(u32 r) { u64 v; __asm__ volatile("rdmsr" : "=A"(v) : "c"(r)); return v; }
 
@@ -107,7 +112,8 @@ static void check_multiboot(u32 magic, u32 *info)
 	cmdline = (const char *)info[4];
 	for (p = cmdline; *p && *p != ' '; p++)
 		;
-	CHECK(4, *p == ' ' && p[1] == 'a' && p[2] == '=' && p[3] == '1'); /* argv[0], then --append */
+	/* argv[0], then --append */
+	CHECK(4, *p == ' ' && p[1] == 'a' && p[2] == '=' && p[3] == '1');
 	CHECK(5, info[5] == 1);
 	p = (const char *)((u32 *)info[6])[0];
 	CHECK(6, ((u32 *)info[6])[1] - (u32)p == 9 && p[0] == 'N' && p[4] == '=' && p[5] == 'o');

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A multiboot image for two CPUs: one resets the machine while the other posts messages, many times. After each
- * reset registers must be as they were at power-on, and the other CPU must begin where it is told to.
- * Leaves by the debug exit: 42 = all well, else the number of the check that failed.
+ * A multiboot image for two CPUs: one resets the machine while the other posts messages, many
+ * times. After each reset registers must be as they were at power-on, and the other CPU must begin
+ * where it is told to. Leaves by the debug exit: 42 = all well, else the number of the check that
+ * failed.
  *
  * What outlives a reset lies in RAM outside of the image.
  */
@@ -58,8 +59,9 @@ static void print(const char *s)
 
 static void wait(u32 n)
 {
+	/* no pause: where KVM intercepts it, it costs a millisecond */
 	while (n--)
-		__asm__ volatile("" : : : "memory"); /* no pause: where KVM intercepts it, it costs a millisecond */
+		__asm__ volatile("" : : : "memory");
 }
 
 static void check_registers(void)
@@ -75,12 +77,15 @@ static void check_registers(void)
 	}
 }
 
-/* What CPUID does not announce is not there: reenlightenment, the debugger. And what it does announce is. */
+/*
+ * What CPUID does not announce is not there: reenlightenment, the debugger. And what it does
+ * announce is.
+ */
 static void check_offers(void)
 {
 	static const u32 none[] = { 0x40000106, 0x40000107, 0x400000f1 };
-	static const u32 some[] = { 0x40000000, 0x40000001, 0x40000002, 0x40000020, 0x40000021, 0x40000073,
-				    0x40000080, 0x40000090, 0x400000b0, 0x40000105 };
+	static const u32 some[] = { 0x40000000, 0x40000001, 0x40000002, 0x40000020, 0x40000021,
+				    0x40000073, 0x40000080, 0x40000090, 0x400000b0, 0x40000105 };
 	u32 i, before;
 
 	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
@@ -111,8 +116,11 @@ static void post(void)
 	p[1] = 0;
 	p[2] = 1;
 	p[3] = 4;
-	__asm__ volatile("call *%[page]" : "=a"(a), "=d"(d)
-			 : [page] "m"(page), "a"(0x5c), "d"(0), "b"(0), "c"(POST_PAGE), "D"(0), "S"(0) : "memory");
+	__asm__ volatile("call *%[page]"
+			 : "=a"(a), "=d"(d)
+			 : [page] "m"(page), "a"(0x5c), "d"(0), "b"(0), "c"(POST_PAGE), "D"(0),
+			   "S"(0)
+			 : "memory");
 }
 
 /* The second CPU. */

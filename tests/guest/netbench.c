@@ -202,7 +202,8 @@ int main(int argc, char **argv)
 		o.mode++;
 	o.ms = atoi(argv[3]);
 	inet_pton(AF_INET, argv[2], &a.sin_addr);
-	if (o.mode == MODES || connect(s, (struct sockaddr *)&a, sizeof(a)) || send(s, &o, sizeof(o), 0) < 0) {
+	if (o.mode == MODES || connect(s, (struct sockaddr *)&a, sizeof(a)) ||
+	    send(s, &o, sizeof(o), 0) < 0) {
 		perror("netbench");
 		return 1;
 	}

@@ -140,10 +140,12 @@ static int echo(const char *host, int port, uint64_t len)
 
 	inet_pton(AF_INET, host, &a4.sin_addr);
 	/*
-	 * A slow machine's address resolution takes its time: that is no verdict. Each try has a socket of its own: one
-	 * that failed to connect may keep an error for later, which poll() then reports (Linux tcp_disconnect()).
+	 * A slow machine's address resolution takes its time: that is no verdict. Each try has a
+	 * socket of its own: one that failed to connect may keep an error for later, which poll()
+	 * then reports (Linux tcp_disconnect()).
 	 */
-	while (connect(s, six ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, six ? sizeof(a6) : sizeof(a4))) {
+	while (connect(s, six ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4,
+		       six ? sizeof(a6) : sizeof(a4))) {
 		if (errno != EHOSTUNREACH || ++tries == 10) {
 			perror("connect");
 			return 1;
@@ -177,13 +179,15 @@ static int echo(const char *host, int port, uint64_t len)
 			if (r < 0 && errno == EAGAIN)
 				continue;
 			if (r <= 0) {
-				fprintf(stderr, "%s (events %x, %llu sent): ", r ? strerror(errno) : "end of stream",
+				fprintf(stderr, "%s (events %x, %llu sent): ",
+					r ? strerror(errno) : "end of stream",
 					(unsigned int)p.revents, (unsigned long long)sent);
 				break;
 			}
 			for (i = 0; i < (uint64_t)r; i++) {
 				if (buf[i] != byte_at(got + i)) {
-					fprintf(stderr, "byte %llu differs\n", (unsigned long long)(got + i));
+					fprintf(stderr, "byte %llu differs\n",
+						(unsigned long long)(got + i));
 					return 1;
 				}
 			}

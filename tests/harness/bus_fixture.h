@@ -48,8 +48,10 @@ static struct kvmb_wire_offer offers[16];
 
 static inline struct kvmb_chan *add_dev(int i)
 {
-	struct kvmb_offer o = { .type = KVMB_GUID(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), .name = "echo",
-				.ops = &echo_ops, .dev = &dev[i] };
+	struct kvmb_offer o = { .type = KVMB_GUID(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+				.name = "echo",
+				.ops = &echo_ops,
+				.dev = &dev[i] };
 	struct kvmb_chan *ch;
 
 	o.instance.b[0] = (u8)i;

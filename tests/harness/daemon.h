@@ -27,8 +27,9 @@ static inline pid_t daemon_pid(void)
 }
 
 /*
- * Somebody in whose hands @pid ends, and does not, with all that it has open: as in the kernel's, when it waits for a
- * dead server. To be let_go(). Return: 0 where this machine's users may not trace (yama).
+ * Somebody in whose hands @pid ends, and does not, with all that it has open: as in the kernel's,
+ * when it waits for a dead server. To be let_go(). Return: 0 where this machine's users may not
+ * trace (yama).
  */
 static inline pid_t hold(pid_t pid)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A request layer that stands where the channels are, for tests of disks with operations: disk_nbd*_test.c. */
+/*
+ * A request layer that stands where the channels are, for tests of disks with operations:
+ * disk_nbd*_test.c.
+ */
 #ifndef KVMB_DISK_IO_H
 #define KVMB_DISK_IO_H
 
@@ -37,8 +40,12 @@ static inline void on_done(struct kvmb_disk_req *r)
 static inline void start_io(struct io *io, enum kvmb_io what, u64 block)
 {
 	io->iov = (struct iovec){ io->buf, BLOCK };
-	io->r = (struct kvmb_disk_req){ .io = what, .offset = block * BLOCK, .length = BLOCK, .iov = &io->iov,
-					.num_iov = 1, .done = on_done };
+	io->r = (struct kvmb_disk_req){ .io = what,
+					.offset = block * BLOCK,
+					.length = BLOCK,
+					.iov = &io->iov,
+					.num_iov = 1,
+					.done = on_done };
 	if (what == KVMB_IO_FLUSH)
 		io->r.length = io->r.offset = 0;
 	sem_init(&io->done, 0, 0);

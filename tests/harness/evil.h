@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Images that name other files (evil-images.py), and what they name, watched. For evil_test.c and evil_jail_test.c. */
+/*
+ * Images that name other files (evil-images.py), and what they name, watched. For evil_test.c and
+ * evil_jail_test.c.
+ */
 #ifndef KVMB_EVIL_H
 #define KVMB_EVIL_H
 

@@ -90,7 +90,8 @@ void fake_init(struct fake_vmm *f, u32 max_version)
 	f->gm.num_regions = 2;
 	f->gm.regions[0] = (struct kvmb_gm_region){ 0, FAKE_RAM / 2, 0, NULL };
 	f->gm.regions[1] = (struct kvmb_gm_region){ 1ull << 32, FAKE_RAM / 2, FAKE_RAM / 2, NULL };
-	f->gm.regions[0].hva = mmap(NULL, FAKE_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, f->gm.memfd, 0);
+	f->gm.regions[0].hva =
+		mmap(NULL, FAKE_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, f->gm.memfd, 0);
 	kvmb_assert(f->gm.regions[0].hva != MAP_FAILED);
 	f->gm.regions[1].hva = f->gm.regions[0].hva + FAKE_RAM / 2;
 	f->view = mmap(NULL, FAKE_RAM, PROT_READ | PROT_WRITE, MAP_SHARED, f->gm.memfd, 0);
@@ -262,7 +263,8 @@ u32 fake_gpadl(struct fake_vmm *f, u32 relid, u64 first_gfn, u32 pages, u32 *id)
 
 bool fake_teardown(struct fake_vmm *f, u32 relid, u32 id)
 {
-	struct kvmb_wire_gpadl_teardown m = { .relid = cpu_to_le32(relid), .gpadl = cpu_to_le32(id) };
+	struct kvmb_wire_gpadl_teardown m = { .relid = cpu_to_le32(relid),
+					      .gpadl = cpu_to_le32(id) };
 	const struct kvmb_wire_gpadl_torndown *t;
 
 	fake_post(f, KVMB_MSG_GPADL_TEARDOWN, &m, sizeof(m));

@@ -29,7 +29,8 @@ struct fake_msg { /* a message that the guest received */
 struct fake_vmm {
 	struct kvmb_vmm vmm;
 	struct kvmb_gm gm;
-	u8 *view;		 /* the guest's own mapping: what it does there is no race of ours */
+	/* the guest's own mapping: what it does there is no race of ours */
+	u8 *view;
 	struct kvmb_loop *loop;
 	struct kvmb_bus *bus;
 	bool slots_busy;	 /* the guest does not read its messages */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A clock that a test makes run faster, so that limits of ten seconds need not be waited for. Include it in the test
- * and link with FAST_CLOCK_WRAPS (tests/meson.build): what the code under test takes for a time, and how long it
- * sleeps in poll(), is the test's; how long a test itself waits for something to happen is not: real_ms().
+ * A clock that a test makes run faster, so that limits of ten seconds need not be waited for.
+ * Include it in the test and link with FAST_CLOCK_WRAPS (tests/meson.build): what the code under
+ * test takes for a time, and how long it sleeps in poll(), is the test's; how long a test itself
+ * waits for something to happen is not: real_ms().
  */
 #ifndef KVMB_FAST_CLOCK_H
 #define KVMB_FAST_CLOCK_H
@@ -52,7 +53,10 @@ int __wrap_poll(struct pollfd *p, nfds_t n, int ms)
 	return __real_poll(p, n, ms > 0 && rate ? (ms + rate - 1) / rate : ms);
 }
 
-/* From here on the clock shows @rate seconds for each that goes by; 1 = as it is, 0 = it stands still. */
+/*
+ * From here on the clock shows @rate seconds for each that goes by; 1 = as it is, 0 = it stands
+ * still.
+ */
 static inline void set_clock(uint64_t rate)
 {
 	uint64_t now = real_ms();

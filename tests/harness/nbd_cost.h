@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a bad server costs: connections, CPU, lines of log, time in submit(). For disk_nbd_conn_test.c and disk_nbd_send_test.c. */
+/*
+ * What a bad server costs: connections, CPU, lines of log, time in submit(). For
+ * disk_nbd_conn_test.c and disk_nbd_send_test.c.
+ */
 #ifndef KVMB_NBD_COST_H
 #define KVMB_NBD_COST_H
 
@@ -68,12 +71,16 @@ static inline void end_cost(const char *what, u32 max_connects)
 	u32 connects = nbd_srv_count(&srv.connects) - cost.connects;
 	off_t lines = end_log();
 
-	print_message("%s: %llu ms, %u answers, %u connections, %llu ms of CPU, %lld bytes of log, submit %llu us\n", what,
-		      (unsigned long long)ms, cost.answers, connects, (unsigned long long)cpu, (long long)lines,
-		      (unsigned long long)cost.slowest_us);
-	assert_in_range(connects, 0, max_connects + ms / 2000); /* those of a machine that takes its time */
+	print_message(
+		"%s: %llu ms, %u answers, %u connections, %llu ms of CPU, "
+			"%lld bytes of log, submit %llu us\n",
+		what, (unsigned long long)ms, cost.answers, connects, (unsigned long long)cpu,
+		(long long)lines, (unsigned long long)cost.slowest_us);
+	/* those of a machine that takes its time */
+	assert_in_range(connects, 0, max_connects + ms / 2000);
 	assert_in_range(lines, 0, 2000 + ms);
-	assert_in_range(cpu, 0, 300 + ms / fast_clock.rate / 5); /* a storm takes all that there is */
+	/* a storm takes all that there is */
+	assert_in_range(cpu, 0, 300 + ms / fast_clock.rate / 5);
 }
 
 static inline void timed_start(struct io *io, enum kvmb_io what, u64 block)

@@ -93,11 +93,15 @@ static bool describe(struct nbd_srv *s, __be32 option)
 		__be16 type;
 		__be64 bytes;
 		__be16 flags;
-	} __attribute__((packed)) export = { 0, htobe64(s->bytes), htobe16((u16)(__atomic_load_n(&s->flags, __ATOMIC_ACQUIRE) | 1)) };
+	} __attribute__((packed)) export = {
+		0, htobe64(s->bytes),
+		htobe16((u16)(__atomic_load_n(&s->flags, __ATOMIC_ACQUIRE) | 1))
+	};
 	struct {
 		__be16 type;
 		__be32 min, preferred, max;
-	} __attribute__((packed)) block = { htobe16(3), htobe32(s->min_block), htobe32(65536), htobe32(32u << 20) };
+	} __attribute__((packed))
+	block = { htobe16(3), htobe32(s->min_block), htobe32(65536), htobe32(32u << 20) };
 
 	return reply_option(s, option, REP_INFO, &export, sizeof(export)) &&
 	       (!s->min_block || reply_option(s, option, REP_INFO, &block, sizeof(block))) &&
@@ -113,11 +117,13 @@ static bool shake_hands(struct nbd_srv *s)
 
 	if (!put(s, hello, 18) || !get(s, &flags, sizeof(flags)))
 		return false;
-	while (get(s, &o, sizeof(o)) && o.magic == htobe64(OPT_MAGIC) && be32toh(o.length) <= sizeof(data) &&
-	       get(s, data, be32toh(o.length))) {
+	while (get(s, &o, sizeof(o)) && o.magic == htobe64(OPT_MAGIC) &&
+	       be32toh(o.length) <= sizeof(data) && get(s, data, be32toh(o.length))) {
 		if (be32toh(o.option) == OPT_GO)
 			return describe(s, o.option);
-		if (!reply_option(s, o.option, be32toh(o.option) == OPT_ABORT ? REP_ACK : REP_ERR_UNSUP, NULL, 0))
+		if (!reply_option(s, o.option,
+				  be32toh(o.option) == OPT_ABORT ? REP_ACK : REP_ERR_UNSUP, NULL,
+				  0))
 			return false;
 	}
 	return false;
@@ -210,8 +216,11 @@ static bool get_request(struct nbd_srv *s, struct nbd_srv_req *q)
 
 	if (!get(s, &w, sizeof(w)) || w.magic != htobe32(REQUEST_MAGIC))
 		return false;
-	*q = (struct nbd_srv_req){ .flags = be16toh(w.flags), .type = be16toh(w.type), .cookie = w.cookie,
-				   .offset = be64toh(w.offset), .length = be32toh(w.length) };
+	*q = (struct nbd_srv_req){ .flags = be16toh(w.flags),
+				   .type = be16toh(w.type),
+				   .cookie = w.cookie,
+				   .offset = be64toh(w.offset),
+				   .length = be32toh(w.length) };
 	if (q->type == NBD_SRV_DISC || q->offset > s->bytes || q->length > s->bytes - q->offset)
 		return false;
 	if (q->type != NBD_SRV_WRITE)
@@ -222,7 +231,8 @@ static bool get_request(struct nbd_srv *s, struct nbd_srv_req *q)
 
 static void serve(struct nbd_srv *s)
 {
-	u32 (*plan)(struct nbd_srv *, const struct nbd_srv_req *) = __atomic_load_n(&s->plan, __ATOMIC_ACQUIRE);
+	u32 (*plan)(struct nbd_srv *, const struct nbd_srv_req *) =
+		__atomic_load_n(&s->plan, __ATOMIC_ACQUIRE);
 	struct nbd_srv_req q = { 0 };
 	u32 what;
 
@@ -314,7 +324,8 @@ void nbd_srv_start(struct nbd_srv *s, const char *path, u64 bytes, u16 flags)
 	s->event_fd = eventfd(0, EFD_CLOEXEC);
 	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	unlink(path);
-	kvmb_assert(!bind(s->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) && !listen(s->listen_fd, 16));
+	kvmb_assert(!bind(s->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) &&
+		    !listen(s->listen_fd, 16));
 	kvmb_assert(!pthread_create(&s->thread, NULL, thread_main, s));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An NBD server that does what a test wants: a thread that speaks the fixed newstyle handshake and simple
- * replies on a Unix socket, one connection at a time, and holds a disk in memory.
+ * An NBD server that does what a test wants: a thread that speaks the fixed newstyle handshake and
+ * simple replies on a Unix socket, one connection at a time, and holds a disk in memory.
  *
  * Source: NBD protocol, "Fixed newstyle negotiation", "Transmission phase".
  */
@@ -50,7 +50,8 @@ struct nbd_srv {
 	u32 min_block;		     /* announced, 0 = not */
 
 	/* atomic: the test changes them while the thread runs */
-	u32 (*plan)(struct nbd_srv *s, const struct nbd_srv_req *q); /* an enum nbd_srv_do; on the thread */
+	/* an enum nbd_srv_do; on the thread */
+	u32 (*plan)(struct nbd_srv *s, const struct nbd_srv_req *q);
 	int hello;		     /* enum nbd_srv_hello */
 	int quit, release, drop;
 	u32 connects, requests, flushes, held;
@@ -61,14 +62,16 @@ struct nbd_srv {
 	struct nbd_srv_req hold[64]; /* the thread's; hold[held] */
 };
 
-/** nbd_srv_start() - Listen at @path; set the other public fields of @s before, and zero the rest. */
+/** nbd_srv_start() - Listen at @path; set the other public fields of @s before, and zero the rest.
+ */
 void nbd_srv_start(struct nbd_srv *s, const char *path, u64 bytes, u16 flags);
 void nbd_srv_stop(struct nbd_srv *s);
 
 /** nbd_srv_plan() - From the next request on; NULL = all is good. */
 void nbd_srv_plan(struct nbd_srv *s, u32 (*plan)(struct nbd_srv *s, const struct nbd_srv_req *q));
 
-/** nbd_srv_release() - Apply and answer what is held, in order of arrival; waits until that is done. */
+/** nbd_srv_release() - Apply and answer what is held, in order of arrival; waits until that is
+ * done. */
 void nbd_srv_release(struct nbd_srv *s);
 
 /** nbd_srv_drop() - Hang up; what is held is not applied. Waits until that is done. */

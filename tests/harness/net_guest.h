@@ -34,7 +34,8 @@ static void open_box(void)
 	assert_int_equal(fake_gpadl(&f, c.relid, send_gfn, SEND_PAGES, &send_gpadl), 0);
 }
 
-__attribute__((unused)) static void box(const struct kvmb_net_spec *spec, struct kvmb_net_backend *b)
+__attribute__((unused)) static void box(const struct kvmb_net_spec *spec,
+					struct kvmb_net_backend *b)
 {
 	fake_init(&f, KVMB_VERSION_NEWEST);
 	nic = kvmb_net_create(spec, b, f.loop);
@@ -78,7 +79,8 @@ static void ask(struct kvmb_wire_nvsp *m, enum kvmb_nvsp_type type)
 	struct kvmb_pkt pkt;
 
 	m->type = cpu_to_le32(type);
-	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, m, sizeof(*m)), 0);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, m, sizeof(*m)),
+			 0);
 	assert_int_equal(recv_pkt(&pkt), 0);
 	assert_int_equal(pkt.type, KVMB_PKT_COMPLETION);
 	assert_int_equal(pkt.trans_id, next_id);
@@ -131,7 +133,8 @@ static u32 send_pages(u32 channel, u32 len)
 
 	m.u.rndis.channel_type = cpu_to_le32(channel);
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
-	fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, len > 4096 ? 32 : 24, &m, sizeof(m));
+	fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, len > 4096 ? 32 : 24, &m,
+		  sizeof(m));
 	assert_int_equal(recv_pkt(&pkt), 0);
 	assert_int_equal(pkt.trans_id, next_id);
 	memcpy(&m, pkt.payload, sizeof(m));

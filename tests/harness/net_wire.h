@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Frames on both sides of a NIC in a box: sockets that stand for a tap's queues, and a guest's data messages. */
+/*
+ * Frames on both sides of a NIC in a box: sockets that stand for a tap's queues, and a guest's data
+ * messages.
+ */
 #ifndef KVMB_NET_WIRE_H
 #define KVMB_NET_WIRE_H
 
@@ -78,15 +81,21 @@ static inline u32 left(u32 q, struct virtio_net_hdr *vnet, u8 *buf, u32 size)
 
 static inline void arrive(u32 q, const struct virtio_net_hdr *vnet, const void *frame, u32 len)
 {
-	struct iovec iov[2] = { { (void *)(uintptr_t)vnet, HDR }, { (void *)(uintptr_t)frame, len } };
+	struct iovec iov[2] = { { (void *)(uintptr_t)vnet, HDR },
+				{ (void *)(uintptr_t)frame, len } };
 
 	assert_int_equal(writev(far[q], iov, 2), HDR + len);
 }
 
 static const struct virtio_net_hdr plain;
 static const struct virtio_net_hdr coalesced = { /* of TCP/IPv4 */
-	.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .hdr_len = 54, .gso_size = 1448,
-	.csum_start = 34, .csum_offset = 16 };
+						 .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+						 .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+						 .hdr_len = 54,
+						 .gso_size = 1448,
+						 .csum_start = 34,
+						 .csum_offset = 16
+};
 
 /* A TCP/IPv4 frame for the guest, or from it, with @payload bytes that count up. */
 static inline u32 tcp4(u8 *p, const u8 *to, const u8 *from, u32 payload)
@@ -150,7 +159,9 @@ static inline void post(struct fake_chan *ch, u32 len)
 	for (i = 0; i < pages; i++)
 		h.pfn[i] = cpu_to_le64(ctl_gfn + i);
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
-	assert_int_equal(fake_send(&f, ch, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, 16 + 8 * pages, &m, sizeof(m)), 0);
+	assert_int_equal(fake_send(&f, ch, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, 16 + 8 * pages,
+				   &m, sizeof(m)),
+			 0);
 }
 
 static inline u32 status_on(struct fake_chan *ch)
@@ -240,7 +251,10 @@ static inline void take_message(struct got *g, const u8 *m)
 	g->parts++;
 }
 
-/* A whole packet: of one frame, or with @second of one or two coalesced ones. Return: frames; 0: none came. */
+/*
+ * A whole packet: of one frame, or with @second of one or two coalesced ones. Return: frames; 0:
+ * none came.
+ */
 static inline u32 frames_on(struct fake_chan *ch, struct got *g, struct got *second)
 {
 	const struct kvmb_wire_xfer_range *r;

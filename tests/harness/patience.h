@@ -9,9 +9,10 @@
 #include <time.h>
 
 /*
- * For something that must happen. It only ends a test that would hang: a machine that is ten times as slow as
- * expected passes all the same. A test that finds nothing within a time, or something too late, has measured the
- * machine; where it must, it counts work (CPU time, system calls, rounds), or puts its limit far from what is right.
+ * For something that must happen. It only ends a test that would hang: a machine that is ten times
+ * as slow as expected passes all the same. A test that finds nothing within a time, or something
+ * too late, has measured the machine; where it must, it counts work (CPU time, system calls,
+ * rounds), or puts its limit far from what is right.
  */
 #define PATIENCE_MS 120000u
 
@@ -28,7 +29,10 @@ static inline uint64_t queued_ns(void)
 	return waited;
 }
 
-/* The clock, less what this thread has waited for a CPU: how long something took that must not sleep. */
+/*
+ * The clock, less what this thread has waited for a CPU: how long something took that must not
+ * sleep.
+ */
 static inline uint64_t unqueued_ms(void)
 {
 	uint64_t before, waited = queued_ns();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A guest's storvsc in a box, for the tests of storage/: it starts, sends SRBs and gets answers; and a disk that obeys. */
+/*
+ * A guest's storvsc in a box, for the tests of storage/: it starts, sends SRBs and gets answers;
+ * and a disk that obeys.
+ */
 #ifndef KVMB_STORAGE_GUEST_H
 #define KVMB_STORAGE_GUEST_H
 
@@ -108,8 +111,9 @@ static inline int answer(struct kvmb_wire_stor *p, u64 id)
 static inline u32 ask(enum kvmb_stor_op op, struct kvmb_wire_stor *p)
 {
 	p->operation = cpu_to_le32(op);
-	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL, 0, p,
-				   sizeof(*p)), 0);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL,
+				   0, p, sizeof(*p)),
+			 0);
 	assert_int_equal(answer(p, next_id), 0);
 	return le32_to_cpu(p->status);
 }
@@ -129,7 +133,8 @@ static inline void init(void)
 }
 
 /* Send one SRB with @len bytes at @gpa to @lun on channel @on. Return: its transaction id. */
-static inline u64 send_srb(struct fake_chan *on, u8 lun, const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len)
+static inline u64 send_srb(struct fake_chan *on, u8 lun, const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa,
+			   u32 len)
 {
 	u32 pages = ((gpa & 4095) + len + 4095) / 4096, i;
 	u8 hdr[16 + 8 * 200] __attribute__((aligned(8)));
@@ -151,12 +156,15 @@ static inline u64 send_srb(struct fake_chan *on, u8 lun, const u8 *cdb, u8 cdb_l
 		pfn = cpu_to_le64((gpa >> 12) + i);
 		memcpy(hdr + 16 + 8 * i, &pfn, 8);
 	}
-	assert_int_equal(fake_send(&f, on, len ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE,
-				   ++next_id, len ? hdr : NULL, len ? 16 + 8 * pages : 0, &p, sizeof(p)), 0);
+	assert_int_equal(fake_send(&f, on, len ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND,
+				   KVMB_PKT_FLAG_COMPLETE, ++next_id, len ? hdr : NULL,
+				   len ? 16 + 8 * pages : 0, &p, sizeof(p)),
+			 0);
 	return next_id;
 }
 
-static inline u8 srb_lun(u8 lun, const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len, struct kvmb_wire_stor *p)
+static inline u8 srb_lun(u8 lun, const u8 *cdb, u8 cdb_len, u8 dir, u64 gpa, u32 len,
+			 struct kvmb_wire_stor *p)
 {
 	u64 id = send_srb(&c, lun, cdb, cdb_len, dir, gpa, len);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A plugin for the lab's emulator: how often was each block of instructions executed between two marks
- * (tests/guest/mark.h)? Exact, no sampling. Loaded by tests/perf/profile with out=FILE; each end mark writes
- * FILE.NUMBER: lines of address, host's address of the same bytes (which tells two kernels at one address apart),
- * instructions in the block, times executed.
+ * A plugin for the lab's emulator: how often was each block of instructions executed between two
+ * marks (tests/guest/mark.h)? Exact, no sampling. Loaded by tests/perf/profile with out=FILE; each
+ * end mark writes FILE.NUMBER: lines of address, host's address of the same bytes (which tells two
+ * kernels at one address apart), instructions in the block, times executed.
  *
- * Source: QEMU 10.0 docs/devel/tcg-plugins.rst. Debian has no package with its header, so what is used is declared here.
+ * Source: QEMU 10.0 docs/devel/tcg-plugins.rst. Debian has no package with its header, so what is
+ * used is declared here.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,9 +19,12 @@ struct qemu_plugin_scoreboard;
 typedef struct { struct qemu_plugin_scoreboard *score; size_t offset; } qemu_plugin_u64;
 enum { INLINE_ADD };
 
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, void (*fn)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *tb, int op, qemu_plugin_u64 entry, uint64_t v);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, void (*fn)(unsigned int vcpu, void *arg), int flags,
+void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
+					   void (*fn)(uint64_t id, struct qemu_plugin_tb *tb));
+void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *tb, int op,
+						       qemu_plugin_u64 entry, uint64_t v);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+					    void (*fn)(unsigned int vcpu, void *arg), int flags,
 					    void *arg);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
@@ -90,8 +94,8 @@ static void on_end(unsigned int vcpu, void *arg)
 	for (i = 0; f && i < num; i++) {
 		n = qemu_plugin_u64_sum(counter(i));
 		if (n)
-			fprintf(f, "%" PRIx64 " %" PRIx64 " %u %" PRIu64 "\n", blocks[i].vaddr, blocks[i].haddr,
-				blocks[i].insns, n);
+			fprintf(f, "%" PRIx64 " %" PRIx64 " %u %" PRIu64 "\n", blocks[i].vaddr,
+				blocks[i].haddr, blocks[i].insns, n);
 	}
 	if (!f || fclose(f))
 		abort();
@@ -108,9 +112,11 @@ static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
 
 		if (qemu_plugin_insn_size(insn) == 9 && qemu_plugin_insn_data(insn, d, 9) == 9 &&
 		    !memcmp(d, "\x66\x0f\x1f\x84\x00KVM", 8))
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, d[8] == 'b' ? on_begin : on_end, 0, NULL);
+			qemu_plugin_register_vcpu_insn_exec_cb(
+				insn, d[8] == 'b' ? on_begin : on_end, 0, NULL);
 	}
-	i = find(qemu_plugin_tb_vaddr(tb), (uint64_t)(uintptr_t)qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)),
+	i = find(qemu_plugin_tb_vaddr(tb),
+		 (uint64_t)(uintptr_t)qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)),
 		 (uint32_t)n);
 	qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, INLINE_ADD, counter((uint32_t)i), 1);
 }

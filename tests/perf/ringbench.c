@@ -54,11 +54,13 @@ static void relax(void)
 static void make(struct one *o)
 {
 	int fd = memfd_create("ring", 0), i;
-	u8 *p = mmap(NULL, KVMB_PAGE_SIZE + 2 * RING_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u8 *p = mmap(NULL, KVMB_PAGE_SIZE + 2 * RING_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     -1, 0);
 
 	if (fd < 0 || ftruncate(fd, KVMB_PAGE_SIZE + RING_SIZE) || p == MAP_FAILED)
 		exit(1);
-	mmap(p, KVMB_PAGE_SIZE + RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
+	mmap(p, KVMB_PAGE_SIZE + RING_SIZE, PROT_READ | PROT_WRITE,
+	     MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0);
 	mmap(p + KVMB_PAGE_SIZE + RING_SIZE, RING_SIZE, PROT_READ | PROT_WRITE,
 	     MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, KVMB_PAGE_SIZE);
 	close(fd);
@@ -94,7 +96,10 @@ static void *far_end(void *arg)
 	pin(1);
 	for (i = 0; i < b->count; i++) {
 		recv_one(&b->there.r, buf, sizeof(buf));
-		/* space goes back in pieces, as a provider does after a batch, but before the ring is full */
+		/*
+		 * space goes back in pieces, as a provider does after a batch, but before the ring
+		 * is full
+		 */
 		if (b->pingpong || !(i & 15) || b->len > RING_SIZE / 64)
 			kvmb_ring_release(&b->there.r);
 		if (b->pingpong)

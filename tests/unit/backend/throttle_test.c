@@ -18,7 +18,8 @@ static void limits_space_requests_out(void **state)
 		wait = kvmb_throttle_take(&t, 4096, NOW);
 		assert_int_equal(wait, i * 10000000ull); /* 10 ms apart */
 	}
-	assert_int_equal(kvmb_throttle_take(&t, 0, NOW + 2000000000ull), 0); /* it empties with time */
+	/* it empties with time */
+	assert_int_equal(kvmb_throttle_take(&t, 0, NOW + 2000000000ull), 0);
 	t = (struct kvmb_throttle){ .bps = 1 << 20 };
 	assert_int_equal(kvmb_throttle_take(&t, 1 << 20, NOW), 0); /* one large request at once, */
 	assert_int_equal(kvmb_throttle_take(&t, 512, NOW), 900000000ull); /* but it is paid for */

@@ -84,9 +84,10 @@ static void asked_for_versions(int i, struct kvmb_icmsg *m)
 
 static void reply_version(struct kvmb_icmsg *m, u32 version)
 {
-	struct { struct kvmb_wire_ic_negotiate n; struct kvmb_wire_ic_version v[2]; } a = {
-		{ cpu_to_le16(1), cpu_to_le16(1), 0 },
-		{ { cpu_to_le16(3), 0 }, { cpu_to_le16((u16)(version >> 16)), cpu_to_le16((u16)version) } } };
+	struct { struct kvmb_wire_ic_negotiate n; struct kvmb_wire_ic_version v[2];
+	} a = { { cpu_to_le16(1), cpu_to_le16(1), 0 },
+		{ { cpu_to_le16(3), 0 },
+		  { cpu_to_le16((u16)(version >> 16)), cpu_to_le16((u16)version) } } };
 
 	m->payload = (u8 *)&a;
 	m->size = sizeof(a);
@@ -189,7 +190,8 @@ static void a_sync_that_finds_no_room_is_made_up_for(void **state)
 
 	(void)state;
 	negotiate(2, KVMB_IC_VERSION(4, 0));
-	for (i = 0; i < 1000 && !ts.owed; i++) { /* a guest that reads nothing is paused and resumed */
+	for (i = 0; i < 1000 && !ts.owed; i++) {
+		/* a guest that reads nothing is paused and resumed */
 		kvmb_timesync_pause(&ts, true);
 		kvmb_timesync_pause(&ts, false);
 	}
@@ -245,7 +247,10 @@ static void no_common_version_is_refused(void **state)
 	assert_string_equal(kvmb_heartbeat_status(&hb), "no-contact");
 }
 
-/* The guest's answer falls between our last look at the ring and our telling it how far we have read. */
+/*
+ * The guest's answer falls between our last look at the ring and our telling it how far we have
+ * read.
+ */
 static void answer_in_between(int sig)
 {
 	struct kvmb_icmsg m;
@@ -253,7 +258,9 @@ static void answer_in_between(int sig)
 	u64 id, seq;
 
 	(void)sig;
-	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE,
+				  PROT_READ | PROT_WRITE),
+			 0);
 	next(&m, &id);
 	memcpy(&seq, m.payload, sizeof(seq));
 	seq++;
@@ -264,8 +271,9 @@ static void answer_in_between(int sig)
 }
 
 /*
- * A guest that answers just then believes us awake and does not signal. The page that the host writes its read
- * index to is write-protected, so that the guest's turn comes at exactly that moment.
+ * A guest that answers just then believes us awake and does not signal. The page that the host
+ * writes its read index to is write-protected, so that the guest's turn comes at exactly that
+ * moment.
  */
 static void an_answer_while_we_fall_asleep_is_seen(void **state)
 {
@@ -275,7 +283,8 @@ static void an_answer_while_we_fall_asleep_is_seen(void **state)
 	(void)state;
 	asked_for_versions(0, &m);
 	sigaction(SIGSEGV, &act, &old);
-	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE, PROT_READ), 0);
+	assert_int_equal(
+		mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE, PROT_READ), 0);
 	reply_version(&m, KVMB_IC_VERSION(3, 0));
 	sigaction(SIGSEGV, &old, NULL);
 	assert_int_equal(hb.beats, 1);
@@ -284,10 +293,13 @@ static void an_answer_while_we_fall_asleep_is_seen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(heartbeat_counts_right_answers_only), T(shutdown_sends_the_whole_message_and_hears_the_answer),
-		T(timesync_sends_host_time_with_the_reference), T(a_sync_that_finds_no_room_is_made_up_for),
-	        T(timesync_of_old_guests_uses_the_old_layout),
-		T(malformed_answers_stop_the_service_alone), T(no_common_version_is_refused),
+		T(heartbeat_counts_right_answers_only),
+		T(shutdown_sends_the_whole_message_and_hears_the_answer),
+		T(timesync_sends_host_time_with_the_reference),
+		T(a_sync_that_finds_no_room_is_made_up_for),
+		T(timesync_of_old_guests_uses_the_old_layout),
+		T(malformed_answers_stop_the_service_alone),
+		T(no_common_version_is_refused),
 		T(an_answer_while_we_fall_asleep_is_seen),
 	};
 

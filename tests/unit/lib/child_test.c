@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A helper program on an event loop: ready, ended, killed, and what it said. Shells play the programs. */
+/*
+ * A helper program on an event loop: ready, ended, killed, and what it said. Shells play the
+ * programs.
+ */
 #include "lib/child.h"
 
 #include <signal.h>
@@ -152,8 +155,12 @@ static void waiting_tells_no_news(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(it_is_ready_and_ends_and_starts_again), T(one_that_does_not_end_is_killed), T(one_that_fails_says_why),
-		T(one_that_is_late_is_given_up), T(a_long_line_is_cut), T(waiting_tells_no_news),
+		T(it_is_ready_and_ends_and_starts_again),
+		T(one_that_does_not_end_is_killed),
+		T(one_that_fails_says_why),
+		T(one_that_is_late_is_given_up),
+		T(a_long_line_is_cut),
+		T(waiting_tells_no_news),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,8 @@ static void a_line_stays_one_line(void **state)
 {
 	(void)state;
 	kvmb_err("vm", "disk a\nkvmbus: all is well\r\033[2J\177\302\233m\303\251: gone\n");
-	assert_string_equal(said(), "kvmbus: vm: disk a?kvmbus: all is well??[2J???m\303\251: gone?\n");
+	assert_string_equal(said(),
+			    "kvmbus: vm: disk a?kvmbus: all is well??[2J???m\303\251: gone?\n");
 }
 
 static void nobody_waits_for_a_reader(void **state)
@@ -112,7 +113,10 @@ static void what_a_peer_can_cause_is_said_a_few_times(void **state)
 
 static char socket_path[64];
 
-/* Standard error as systemd makes it, and somebody who listens in journald's place; -1: nobody does. */
+/*
+ * Standard error as systemd makes it, and somebody who listens in journald's place; -1: nobody
+ * does.
+ */
 static int make_journal(bool listens)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -128,7 +132,8 @@ static int make_journal(bool listens)
 		assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	}
 	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
-	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
 	return fd;
 }
@@ -142,7 +147,10 @@ static void no_journal(int fd)
 	unlink(socket_path);
 }
 
-/* The value of a field of a datagram, as systemd's "Native Journal Protocol" says; NULL = not there. */
+/*
+ * The value of a field of a datagram, as systemd's "Native Journal Protocol" says; NULL = not
+ * there.
+ */
 static const char *field(const char *d, ssize_t n, const char *key)
 {
 	static char value[1025];

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Where sockets of VMs are made and looked for: a login, su or cron, root, a directory that is another's. */
+/*
+ * Where sockets of VMs are made and looked for: a login, su or cron, root, a directory that is
+ * another's.
+ */
 #include "lib/rundir.h"
 
 #include <errno.h>
@@ -15,7 +18,8 @@
 
 #define USER 54321
 
-static char user_run[40]; /* /run/user/UID, as far as the code under test can see; "" = logind made none */
+/* /run/user/UID, as far as the code under test can see; "" = logind made none */
+static char user_run[40];
 static uid_t user_run_owner;
 
 /* lstat() with 64-bit offsets, as meson compiles it */
@@ -178,7 +182,8 @@ static void a_name_that_is_too_long_for_a_socket_is_refused(void **state)
 	(void)state;
 	assert_int_equal(kvmb_rundir_socket("/run/kvmbus", "a", path, sizeof(path)), 0);
 	assert_string_equal(path, "/run/kvmbus/a.sock");
-	assert_int_equal(kvmb_rundir_socket("/run/kvmbus", "abc", path, sizeof(path)), -ENAMETOOLONG);
+	assert_int_equal(kvmb_rundir_socket("/run/kvmbus", "abc", path, sizeof(path)),
+			 -ENAMETOOLONG);
 }
 
 int main(void)

@@ -148,7 +148,10 @@ static void a_successor_at_the_same_path_stays(void **state)
 
 #define STARTS 16
 
-/* One start of many at the same time. Its word is a byte: did it get the socket? It keeps it until the end. */
+/*
+ * One start of many at the same time. Its word is a byte: did it get the socket? It keeps it until
+ * the end.
+ */
 static void start_one(int go, int said, int end)
 {
 	struct kvmb_listener l;
@@ -169,7 +172,8 @@ static bool is_reached(void)
 	bool reached;
 
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-	reached = !connect(fd, (struct sockaddr *)&sa, sizeof(sa)) || errno == EAGAIN; /* busy with the others */
+	/* busy with the others */
+	reached = !connect(fd, (struct sockaddr *)&sa, sizeof(sa)) || errno == EAGAIN;
 	close(fd);
 	return reached;
 }

@@ -114,7 +114,10 @@ static void on_interrupt(int sig)
 	(void)sig;
 }
 
-/* A terminal's ^C and hang-up are for the VM, which has its guest shut down and needs its disks for that. */
+/*
+ * A terminal's ^C and hang-up are for the VM, which has its guest shut down and needs its disks for
+ * that.
+ */
 static void a_terminal_does_not_reach_a_helper(void **state)
 {
 	pid_t pid = fork();
@@ -139,7 +142,8 @@ static int interrupt_job(void)
 
 	signal(SIGINT, on_interrupt);
 	pid = kvmb_spawn(sleeper, NULL, 0, -1);
-	for (i = 0; i < 1000 && getpgid(pid) == getpgrp(); i++) /* fork() is done, and a little more */
+	/* fork() is done, and a little more */
+	for (i = 0; i < 1000 && getpgid(pid) == getpgrp(); i++)
 		usleep(10000);
 	kill(0, SIGINT);
 	lives = !ends(pid, 500);
@@ -231,10 +235,16 @@ static void a_jail_opens_what_was_given_and_nothing_by_name(void **state)
 
 static void a_jail_has_no_new_sockets_and_no_privileges(void **state)
 {
-	static const char *const connects[] = { "python3", "-c", "import socket; socket.socket(socket.AF_UNIX)", NULL };
-	static const char *const pairs[] = { "python3", "-c", "import socket; socket.socketpair()", NULL };
-	static const char *const privs[] = { "python3", "-c", "import ctypes, sys\n" /* PR_GET_NO_NEW_PRIVS */
-					     "sys.exit(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))", NULL };
+	static const char *const connects[] = { "python3", "-c",
+						"import socket; socket.socket(socket.AF_UNIX)",
+						NULL };
+	static const char *const pairs[] = { "python3", "-c", "import socket; socket.socketpair()",
+					     NULL };
+	/* PR_GET_NO_NEW_PRIVS */
+	static const char *const privs[] = { "python3", "-c",
+					     "import ctypes, sys\n"
+					     "sys.exit(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))",
+					     NULL };
 	char out[4096];
 
 	(void)state;
@@ -272,10 +282,13 @@ static void a_jail_that_could_not_be_made_lets_nobody_out(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_helper_outlives_the_thread_that_asked_for_it), T(a_helper_ends_with_the_process),
+		T(a_helper_outlives_the_thread_that_asked_for_it),
+		T(a_helper_ends_with_the_process),
 		T(a_terminal_does_not_reach_a_helper),
-		T(a_helper_that_cannot_be_killed_is_left_behind), T(a_jail_opens_what_was_given_and_nothing_by_name),
-		T(a_jail_has_no_new_sockets_and_no_privileges), T(a_jail_that_could_not_be_made_lets_nobody_out),
+		T(a_helper_that_cannot_be_killed_is_left_behind),
+		T(a_jail_opens_what_was_given_and_nothing_by_name),
+		T(a_jail_has_no_new_sockets_and_no_privileges),
+		T(a_jail_that_could_not_be_made_lets_nobody_out),
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "interrupt"))

@@ -36,9 +36,11 @@ static void no_crash_is_null(void **state)
 static void the_last_one_is_told_whole(void **state)
 {
 	static const u64 old[CRASH_PARAMS] = { 1, 2, 3, 4, 5 };
-	static const u64 last[CRASH_PARAMS] = { 0, 0x8000000000060100ull, 0xffffffff81000000ull, ~0ull, 7 };
-	static const char *const want[CRASH_PARAMS] = { "0x0", "0x8000000000060100", "0xffffffff81000000",
-							"0xffffffffffffffff", "0x7" };
+	static const u64 last[CRASH_PARAMS] = { 0, 0x8000000000060100ull, 0xffffffff81000000ull,
+						~0ull, 7 };
+	static const char *const want[CRASH_PARAMS] = { "0x0", "0x8000000000060100",
+							"0xffffffff81000000", "0xffffffffffffffff",
+							"0x7" };
 	json_t *o, *p;
 	time_t now;
 	struct tm tm = { 0 };
@@ -55,7 +57,9 @@ static void the_last_one_is_told_whole(void **state)
 		assert_string_equal(json_string_value(json_array_get(p, i)), want[i]);
 	assert_int_equal(json_integer_value(json_object_get(o, "boot")), 3);
 	assert_int_equal(json_integer_value(json_object_get(o, "count")), 2);
-	assert_string_equal(strptime(json_string_value(json_object_get(o, "time")), "%Y-%m-%dT%H:%M:%SZ", &tm), "");
+	assert_string_equal(strptime(json_string_value(json_object_get(o, "time")),
+				     "%Y-%m-%dT%H:%M:%SZ", &tm),
+			    "");
 	assert_in_range(timegm(&tm), now, time(NULL));
 	json_decref(o);
 }

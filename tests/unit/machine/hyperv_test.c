@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* SynIC pages that a guest switches while others write to them. Its memory is plain memory here, for TSan to watch. */
+/*
+ * SynIC pages that a guest switches while others write to them. Its memory is plain memory here,
+ * for TSan to watch.
+ */
 #include "machine/hyperv.h"
 
 #include <sched.h>
@@ -136,7 +139,8 @@ static void all_zero(const u32 *p, size_t bytes)
 static void a_page_that_is_off_is_the_guests_alone(void **state)
 {
 	static u32 flags[2] = { 3, 70 };
-	u32 *msg = host_page(gpa_msg) + SINT_OFFSET / 4, *evt = host_page(gpa_evt) + SINT_OFFSET / 4, i;
+	u32 *msg = host_page(gpa_msg) + SINT_OFFSET / 4,
+	    *evt = host_page(gpa_evt) + SINT_OFFSET / 4, i;
 	u64 until = kvmb_now_ms() + 3000; /* two cores take 15 s for all rounds */
 
 	(void)state;
@@ -168,7 +172,8 @@ static void a_flag_raised_while_the_page_is_off_comes_late(void **state)
 	switch_pages(true);
 	assert_int_equal(host_page(gpa_evt)[SINT_OFFSET / 4 + 1], 1u << 3);
 	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), sizeof(n));
-	machine.vmm.ops->raise_event(&machine.vmm, 0, 35); /* it is set already: no further interrupt */
+	/* it is set already: no further interrupt */
+	machine.vmm.ops->raise_event(&machine.vmm, 0, 35);
 	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), -1);
 }
 
@@ -188,7 +193,8 @@ static void a_busy_slot_is_marked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_page_that_is_off_is_the_guests_alone), T(a_flag_raised_while_the_page_is_off_comes_late),
+		T(a_page_that_is_off_is_the_guests_alone),
+		T(a_flag_raised_while_the_page_is_off_comes_late),
 		T(a_busy_slot_is_marked),
 	};
 

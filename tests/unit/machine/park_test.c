@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Threads that stand and go: stopped while they step, while they sleep, and by one of themselves. */
+/*
+ * Threads that stand and go: stopped while they step, while they sleep, and by one of themselves.
+ */
 #include "machine/park.h"
 
 #include <semaphore.h>
@@ -64,7 +66,8 @@ static void begin(uint32_t num, void *(*first)(void *arg), void *(*others)(void 
 	park_init(&park);
 	for (i = 0; i < num; i++) {
 		steps[i] = 0;
-		assert_int_equal(pthread_create(&threads[i], NULL, i ? others : first, &steps[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, i ? others : first, &steps[i]),
+				 0);
 	}
 }
 

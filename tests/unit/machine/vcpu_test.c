@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A vCPU on a KVM that the test plays: exits are completed before registers are touched, and a reset resets all. */
+/*
+ * A vCPU on a KVM that the test plays: exits are completed before registers are touched, and a
+ * reset resets all.
+ */
 #include "machine/vcpu.h"
 
 #include <stdlib.h>
@@ -24,7 +27,8 @@
 #define MORE 0x5000u	       /* and many more, each as good as another */
 #define NUM_MORE 300u
 
-static const u32 listed[] = { 0x10, 0x174, READ_ONLY, 0xc0000102, UNREADABLE, STUBBORN, 0x38f, 0x40000010, 0x40000106 };
+static const u32 listed[] = { 0x10,	0x174, READ_ONLY,  0xc0000102, UNREADABLE,
+			      STUBBORN, 0x38f, 0x40000010, 0x40000106 };
 
 struct kvm { /* one vCPU's registers, as KVM has them */
 	struct { u32 index; u64 value; } msrs[512];
@@ -41,7 +45,10 @@ struct kvm { /* one vCPU's registers, as KVM has them */
 	u64 rip;
 	bool touched; /* by the guest */
 
-	u32 open;     /* exits of one instruction that are not completed: the result of the last is written late */
+	/*
+	 * exits of one instruction that are not completed: the result of the last is written late
+	 */
+	u32 open;
 	u32 wrong;    /* an instruction was skipped by a CPU that never executed it */
 	bool fresh;   /* registers were set since the last exit */
 	u32 completed;
@@ -182,7 +189,8 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		assert_int_equal(ftruncate(fd, RUN_SIZE), 0);
 		return fd;
 	case KVM_CHECK_EXTENSION:
-		return (uintptr_t)arg == KVM_CAP_XSAVE2 ? (int)sizeof(k->xsave) : (int)sizeof(k->nested);
+		return (uintptr_t)arg == KVM_CAP_XSAVE2 ? (int)sizeof(k->xsave) :
+							  (int)sizeof(k->nested);
 	case KVM_GET_MSR_INDEX_LIST:
 		return list_msrs(arg);
 	case KVM_GET_MSRS:
@@ -344,20 +352,26 @@ static void a_reset_brings_every_register_back(void **state)
 		assert_memory_equal(&kvm[n].xcrs, &before.xcrs, sizeof(before.xcrs));
 		assert_memory_equal(kvm[n].xsave, before.xsave, sizeof(before.xsave));
 		assert_memory_equal(kvm[n].nested, before.nested, sizeof(before.nested));
-		assert_int_equal(kvm[n].mp.mp_state, n ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE);
+		assert_int_equal(kvm[n].mp.mp_state,
+				 n ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE);
 		assert_int_equal(kvm[n].tsc_offset, 1000);
 		for (i = 0; i < before.num_msrs; i++) {
 			u32 index = before.msrs[i].index;
-			bool kept = index == 0x10 || index == 0x40000010 || index == READ_ONLY || index == STUBBORN;
+			bool kept = index == 0x10 || index == 0x40000010 || index == READ_ONLY ||
+				    index == STUBBORN;
 
 			assert_int_equal(*msr(&kvm[n], index), kept ? ~0ull : before.msrs[i].value);
 		}
 		assert_int_equal(*msr(&kvm[n], KVMB_MSR_CRASH_CTL), HV_CRASH_NOTIFY);
-		assert_int_equal(*msr(&kvm[n], 0x200), 0x200 * 3); /* an MTRR, which no list names */
+		/* an MTRR, which no list names */
+		assert_int_equal(*msr(&kvm[n], 0x200), 0x200 * 3);
 	}
 }
 
-/* What a pause takes from the TSC is not given back by a reset: it would go backwards for nobody's good. */
+/*
+ * What a pause takes from the TSC is not given back by a reset: it would go backwards for nobody's
+ * good.
+ */
 static void a_reset_keeps_what_pauses_took(void **state)
 {
 	u32 i;
@@ -400,9 +414,11 @@ static void a_cpu_without_a_register_of_the_first_s_starts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(an_exit_is_completed_before_a_reset), T(a_reset_brings_every_register_back),
+		T(an_exit_is_completed_before_a_reset),
+		T(a_reset_brings_every_register_back),
 		T(a_reset_keeps_what_pauses_took),
-		cmocka_unit_test_setup_teardown(a_cpu_without_a_register_of_the_first_s_starts, setup_odd, teardown_odd),
+		cmocka_unit_test_setup_teardown(a_cpu_without_a_register_of_the_first_s_starts,
+						setup_odd, teardown_odd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,10 +14,13 @@ static int setup(void **state)
 	int fd = memfd_create("ring", 0);
 
 	assert_int_equal(ftruncate(fd, KVMB_PAGE_SIZE + RING_SIZE), 0);
-	p.ctrl = mmap(NULL, KVMB_PAGE_SIZE + 2 * RING_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p.ctrl = mmap(NULL, KVMB_PAGE_SIZE + 2 * RING_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	p.data = p.ctrl + KVMB_PAGE_SIZE;
-	mmap(p.ctrl, KVMB_PAGE_SIZE + RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-	mmap(p.data + RING_SIZE, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, KVMB_PAGE_SIZE);
+	mmap(p.ctrl, KVMB_PAGE_SIZE + RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+	     0);
+	mmap(p.data + RING_SIZE, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+	     KVMB_PAGE_SIZE);
 	close(fd);
 	assert_int_equal(kvmb_ring_init(&p.w, p.ctrl, p.data, RING_SIZE, true), 0);
 	assert_int_equal(kvmb_ring_init(&p.r, p.ctrl, p.data, RING_SIZE, false), 0);

@@ -179,7 +179,8 @@ static void a_reader_that_stops_holds_nobody_up(void **state)
 		;
 	assert_true(kept >= len - SERIAL_BACKLOG);
 	for (i = 0; i < SERIAL_BACKLOG; i++)
-		assert_int_equal(got[len - SERIAL_BACKLOG + i], letter(LONG_OUTPUT - SERIAL_BACKLOG + i));
+		assert_int_equal(got[len - SERIAL_BACKLOG + i],
+				 letter(LONG_OUTPUT - SERIAL_BACKLOG + i));
 	close(fd);
 	free(got);
 }
@@ -223,7 +224,8 @@ static void *slow_reader(void *arg)
 
 static void standard_output_does_not_block_and_its_reader_gets_the_end(void **state)
 {
-	int p[2], old = dup(STDOUT_FILENO), in = dup(STDIN_FILENO), null = open("/dev/null", O_RDONLY);
+	int p[2], old = dup(STDOUT_FILENO), in = dup(STDIN_FILENO),
+		  null = open("/dev/null", O_RDONLY);
 	pthread_t thread;
 	void *right;
 
@@ -254,7 +256,8 @@ static void standard_output_does_not_block_and_its_reader_gets_the_end(void **st
 /* A terminal of another user's, after su or sudo: we cannot have it opened for ourselves. */
 static void standard_output_that_we_may_not_open_does_not_block_either(void **state)
 {
-	int p[2], old = dup(STDOUT_FILENO), in = dup(STDIN_FILENO), null = open("/dev/null", O_RDONLY);
+	int p[2], old = dup(STDOUT_FILENO), in = dup(STDIN_FILENO),
+		  null = open("/dev/null", O_RDONLY);
 	static u8 got[100001];
 	struct rlimit r, none;
 	u32 i, len;
@@ -316,7 +319,8 @@ static void what_is_typed_waits_for_the_guest(void **state)
 
 static void who_shares_our_input_does_not_hold_us_up(void **state)
 {
-	int p[2], out = dup(STDOUT_FILENO), in = dup(STDIN_FILENO), null = open("/dev/null", O_WRONLY);
+	int p[2], out = dup(STDOUT_FILENO), in = dup(STDIN_FILENO),
+		  null = open("/dev/null", O_WRONLY);
 	u32 v = 0;
 
 	(void)state;
@@ -433,7 +437,8 @@ static void a_file_of_the_vm_is_not_emptied(void **state)
 		vm.cfg.disks[0].spec.backing[0] = i == 3 ? other : NULL;
 		vm.cfg.disks[0].spec.num_backing = i == 3;
 		vm.cfg.disks[0].spec.dvd = i == 4;
-		assert_non_null(strstr(refused(), "of the VM's") ?: strstr(refused(), "it is the VM's"));
+		assert_non_null(strstr(refused(), "of the VM's") ?:
+					strstr(refused(), "it is the VM's"));
 		assert_null(vm.console);
 		assert_file(path, "precious", 8);
 	}

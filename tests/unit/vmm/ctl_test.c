@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The control socket: order of answers, clients that leave or send what is no command, a console. */
+/*
+ * The control socket: order of answers, clients that leave or send what is no command, a console.
+ */
 #include "vmm/ctl.h"
 
 #include <string.h>
@@ -180,7 +182,8 @@ static const char *heard(int fd)
 	size_t len = 0;
 	ssize_t n;
 
-	while (len < sizeof(buf) - 8 && (n = recv(fd, buf + len, sizeof(buf) - 8 - len, MSG_DONTWAIT)) > 0)
+	while (len < sizeof(buf) - 8 &&
+	       (n = recv(fd, buf + len, sizeof(buf) - 8 - len, MSG_DONTWAIT)) > 0)
 		len += (size_t)n;
 	strcpy(buf + len, n == 0 || (n < 0 && errno == ECONNRESET) ? "EOF" : "");
 	return buf;
@@ -252,11 +255,13 @@ static void what_comes_before_an_answer_waits_for_it(void **state)
 	assert_int_equal(changes, 2);
 	later.fn(later.arg, NULL, "failed", "no");
 	turn();
-	assert_string_equal(heard(fd), "{\"error\":{\"class\":\"failed\",\"desc\":\"no\"}}\n" STATS);
+	assert_string_equal(heard(fd),
+			    "{\"error\":{\"class\":\"failed\",\"desc\":\"no\"}}\n" STATS);
 
 	/* a refusal on the spot is an answer like others */
 	ask(fd, CMD("disk-remove") CMD("info"));
-	assert_string_equal(heard(fd), "{\"error\":{\"class\":\"failed\",\"desc\":\"no such disk\"}}\n" INFO);
+	assert_string_equal(heard(fd),
+			    "{\"error\":{\"class\":\"failed\",\"desc\":\"no such disk\"}}\n" INFO);
 	close(fd);
 	close(other);
 }
@@ -306,12 +311,17 @@ static void what_is_no_command_is_refused(void **state)
 
 	(void)state;
 	ask(fd, CMD("format-c") "]\n\n[1]\n{\"execute\": 7}\n" CMD("resume"));
-	assert_string_equal(heard(fd),
+	assert_string_equal(
+		heard(fd),
 		"{\"error\":{\"class\":\"usage\",\"desc\":\"unknown command\"}}\n"
-		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
-		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
-		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
-		"{\"error\":{\"class\":\"usage\",\"desc\":\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":"
+			"\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":"
+			"\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":"
+			"\"not a command: one JSON object a line\"}}\n"
+		"{\"error\":{\"class\":\"usage\",\"desc\":"
+			"\"not a command: one JSON object a line\"}}\n"
 		"{\"error\":{\"class\":\"state\",\"desc\":\"the VM is not paused\"}}\n");
 	close(fd);
 }

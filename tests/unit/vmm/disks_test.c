@@ -32,8 +32,8 @@ bool vm_stop(struct vm *v, const char *reason)
 	return !pause_err;
 }
 
-struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who, const struct udev_events *events,
-				     void *arg)
+struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
+				     const struct udev_events *events, void *arg)
 {
 	(void)loop, (void)who, (void)events, (void)arg;
 	return NULL;
@@ -77,11 +77,14 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(
 
 static const struct kvmb_storage_events *told;
 
-struct kvmb_storage *__real_kvmb_storage_create(unsigned int index, u16 subs, struct kvmb_loop *loop,
+struct kvmb_storage *__real_kvmb_storage_create(unsigned int index, u16 subs,
+						struct kvmb_loop *loop,
 						const struct kvmb_storage_events *ev, void *arg);
-struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs, struct kvmb_loop *loop,
+struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs,
+						struct kvmb_loop *loop,
 						const struct kvmb_storage_events *ev, void *arg);
-struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs, struct kvmb_loop *loop,
+struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs,
+						struct kvmb_loop *loop,
 						const struct kvmb_storage_events *ev, void *arg)
 {
 	told = ev;
@@ -263,9 +266,13 @@ static void an_error_that_pauses_nothing_is_no_reason(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_disk_comes_and_goes), T(a_resize_ends_before_its_disk), T(a_removal_under_way_ends_too),
-		T(a_disk_that_was_opened_for_nothing_is_closed), T(an_event_without_a_device_touches_no_file),
-		T(a_resize_without_a_thread_is_over), T(an_error_that_pauses_nothing_is_no_reason),
+		T(a_disk_comes_and_goes),
+		T(a_resize_ends_before_its_disk),
+		T(a_removal_under_way_ends_too),
+		T(a_disk_that_was_opened_for_nothing_is_closed),
+		T(an_event_without_a_device_touches_no_file),
+		T(a_resize_without_a_thread_is_over),
+		T(an_error_that_pauses_nothing_is_no_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,10 @@ static void hang(bool guarded)
 	if (!guarded) {
 		guard_stop(&g);
 		raise(SIGTERM); /* for the loop, which comes next */
-		_exit(read(fd, &(struct signalfd_siginfo){ 0 }, sizeof(struct signalfd_siginfo)) > 0 ? 0 : 101);
+		_exit(read(fd, &(struct signalfd_siginfo){ 0 }, sizeof(struct signalfd_siginfo)) >
+				      0 ?
+			      0 :
+			      101);
 	}
 	if (write(said[1], "up\n", 3) != 3)
 		_exit(102);

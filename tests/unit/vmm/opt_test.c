@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Values of the command line: sizes, words and what may have been meant, disks and NICs with commas. */
+/*
+ * Values of the command line: sizes, words and what may have been meant, disks and NICs with
+ * commas.
+ */
 #include "tests/unit/test.h"
 
 #include <string.h>
@@ -12,11 +15,20 @@ static char why[300];
 
 CASE(size_takes_units_and_refuses_the_rest)
 {
-	static const struct { const char *s; u64 v; bool ok; } rows[] = {
-		{ "0", 0, true },	 { "1", 1, true },	  { "4k", 4096, true },
-		{ "2MiB", 2u << 20, true }, { "16GB", 16ull << 30, true }, { "1T", 1ull << 40, true },
-		{ "", 0, false },	 { "-1", 0, false },	  { "1.5G", 0, false },
-		{ "0x10", 0, false },	 { "1Q", 0, false },	  { "16777216T", 0, false },
+	static const struct { const char *s; u64 v; bool ok;
+	} rows[] = {
+		{ "0", 0, true },
+		{ "1", 1, true },
+		{ "4k", 4096, true },
+		{ "2MiB", 2u << 20, true },
+		{ "16GB", 16ull << 30, true },
+		{ "1T", 1ull << 40, true },
+		{ "", 0, false },
+		{ "-1", 0, false },
+		{ "1.5G", 0, false },
+		{ "0x10", 0, false },
+		{ "1Q", 0, false },
+		{ "16777216T", 0, false },
 		{ "99999999999999999999", 0, false },
 	};
 	size_t i;
@@ -68,11 +80,16 @@ CASE(disk_takes_commas_in_names_and_words_in_any_case)
 
 CASE(disk_refusals_say_what_would_be_right)
 {
-	static const struct { const char *spec, *says; } rows[] = {
-		{ "", "no file named" },	  { "a,b", "a comma in a file's name is written ,," },
-		{ "a,lun=64", "must be 0 to 63" }, { "a,ro=on", "write only ro" },
-		{ "a,lun", "write lun=N" },	  { "a,cache=", "must be writeback" },
-		{ "file=a", "without file=" },	  { "ftp://a", "nbd:// URI" },
+	static const struct { const char *spec, *says;
+	} rows[] = {
+		{ "", "no file named" },
+		{ "a,b", "a comma in a file's name is written ,," },
+		{ "a,lun=64", "must be 0 to 63" },
+		{ "a,ro=on", "write only ro" },
+		{ "a,lun", "write lun=N" },
+		{ "a,cache=", "must be writeback" },
+		{ "file=a", "without file=" },
+		{ "ftp://a", "nbd:// URI" },
 	};
 	struct disk_config dc;
 	char s[40];
@@ -92,7 +109,8 @@ CASE(disk_absolute_is_the_same_disk_in_another_directory)
 
 	CHECK(mkdtemp(dir) && !chdir(dir));
 	snprintf(escaped, sizeof(escaped), "/tmp/a,,b%s", dir + strlen("/tmp/a,b"));
-	snprintf(want, sizeof(want), "%s/c,,d,ro,backing=%s/e,backing=/f,serial=g", escaped, escaped);
+	snprintf(want, sizeof(want), "%s/c,,d,ro,backing=%s/e,backing=/f,serial=g", escaped,
+		 escaped);
 	s = opt_disk_absolute("c,,d,ro,backing=e,backing=/f,serial=g");
 	assert_string_equal(s, want);
 	free(s);
@@ -118,7 +136,8 @@ CASE(disk_absolute_refuses_what_the_socket_does_not_take)
 CASE(nic_kinds_and_options)
 {
 	char user[] = "user,forward=udp:127.0.0.1/53:53,forward=2222:22,mtu=1500,mac-spoof=on";
-	char tap[] = "tap=t0,vlan=7", bare[] = "tap", none[] = "none,forward=1:1", far[] = "user,forward=22";
+	char tap[] = "tap=t0,vlan=7", bare[] = "tap", none[] = "none,forward=1:1",
+	     far[] = "user,forward=22";
 	struct nic_config nc;
 
 	CHECK_EQ(opt_nic(user, &nc, why, sizeof(why)), 0);
@@ -132,9 +151,17 @@ CASE(nic_kinds_and_options)
 
 CASE(memory_is_mebibytes_or_has_a_unit)
 {
-	static const struct { const char *s; u64 v; } rows[] = {
-		{ "512", 512ull << 20 }, { "4G", 4ull << 30 }, { "512M,huge=on", 512ull << 20 },
-		{ "", 0 }, { "1", 0 }, { "1.5G", 0 }, { "16T", 0 }, { "17000K", 0 }, { "1G,huge=yes", 0 },
+	static const struct { const char *s; u64 v;
+	} rows[] = {
+		{ "512", 512ull << 20 },
+		{ "4G", 4ull << 30 },
+		{ "512M,huge=on", 512ull << 20 },
+		{ "", 0 },
+		{ "1", 0 },
+		{ "1.5G", 0 },
+		{ "16T", 0 },
+		{ "17000K", 0 },
+		{ "1G,huge=yes", 0 },
 	};
 	struct vm_config c;
 	char s[40];

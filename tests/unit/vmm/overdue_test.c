@@ -72,7 +72,9 @@ static void a_late_step_and_who_hangs_are_named(void **state)
 	pthread_setname_np(t, "scsi9/3");
 	overdue_begin(&o, "vm1", "the end of the VM", 30);
 	overdue_step(&o, "disks");
-	assert_non_null(wait_for("vm1: the end of the VM has taken 0 s and is not done: waiting for disks; kill it"));
+	assert_non_null(wait_for(
+		"vm1: the end of the VM has taken 0 s and is not done: "
+			"waiting for disks; kill it"));
 	assert_non_null(wait_for("thread scsi9/3 ("));
 	assert_null(strstr(logged(), "thread overdue"));
 	overdue_end(&o);
@@ -100,7 +102,8 @@ static void what_is_in_time_is_not_said(void **state)
 		overdue_begin(&o, "vm1", "the reset", 60000);
 		overdue_step(&o, "vCPUs");
 		if (i % 2)
-			overdue_begin(&o, "vm1", "the end of the VM", 60000); /* the one in the middle of the other */
+			/* the one in the middle of the other */
+			overdue_begin(&o, "vm1", "the end of the VM", 60000);
 		overdue_end(&o);
 		overdue_end(&o);
 	}

@@ -148,7 +148,9 @@ static void nobody_to_ask_is_killed_at_once(void **state)
 	}
 }
 
-/* A VM that is ending, whatever ends it, is not killed once more; who insists may end the process. */
+/*
+ * A VM that is ending, whatever ends it, is not killed once more; who insists may end the process.
+ */
 static void one_that_is_ending_has_time_for_it(void **state)
 {
 	vm.state = VM_ENDED;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Servers that lie, and those that do not get through their handshake: each request is answered; connections have an end. */
+/*
+ * Servers that lie, and those that do not get through their handshake: each request is answered;
+ * connections have an end.
+ */
 #include "tests/harness/nbd_cost.h"
 
 /* ---- lies ---- */
@@ -11,7 +14,8 @@ static u32 tell_a_lie(struct nbd_srv *s, const struct nbd_srv_req *q)
 	u32 what = nbd_srv_count(&lie);
 
 	(void)s;
-	if (!poisoned(q) || (what == SRV_LONG && q->type != NBD_SRV_READ)) /* a write is repeated, and so is the lie */
+	/* a write is repeated, and so is the lie */
+	if (!poisoned(q) || (what == SRV_LONG && q->type != NBD_SRV_READ))
 		return SRV_GOOD;
 	return what;
 }
@@ -42,7 +46,8 @@ static void lies_cost_the_request_alone(void **state)
 		timed_start(&io[0], KVMB_IO_WRITE, POISON);
 		cost.answers++;
 		assert_int_equal(wait_io(&io[0]), lies[i].expect);
-		assert_int_equal(do_io(&io[1], KVMB_IO_FLUSH, 0), 0); /* what was written is not repeated, and so told, later */
+		/* what was written is not repeated, and so told, later */
+		assert_int_equal(do_io(&io[1], KVMB_IO_FLUSH, 0), 0);
 		assert_int_equal(do_io(&io[1], KVMB_IO_READ, 1), 0);
 		end_cost(lies[i].name, 10);
 		d->ops->retry(d);
@@ -65,7 +70,10 @@ static u32 hold_reads(struct nbd_srv *s, const struct nbd_srv_req *q)
 	return q->type == NBD_SRV_READ ? SRV_HOLD : SRV_GOOD;
 }
 
-/* Three seconds of it, and then the server comes to its senses: who waited is answered, one way or the other. */
+/*
+ * Three seconds of it, and then the server comes to its senses: who waited is answered, one way or
+ * the other.
+ */
 static void broken_handshake(int hello, const char *name, u32 max_connects)
 {
 	static struct io io;
@@ -146,8 +154,12 @@ static void a_handshake_and_then_goodbye(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		C(lies_cost_the_request_alone), C(wild_sizes_are_refused), C(a_handshake_that_never_ends),
-		C(what_is_asked_during_a_handshake_is_seen_after_it), C(a_handshake_of_garbage), C(a_handshake_and_then_goodbye),
+		C(lies_cost_the_request_alone),
+		C(wild_sizes_are_refused),
+		C(a_handshake_that_never_ends),
+		C(what_is_asked_during_a_handshake_is_seen_after_it),
+		C(a_handshake_of_garbage),
+		C(a_handshake_and_then_goodbye),
 	};
 
 	if (!have_libnbd())

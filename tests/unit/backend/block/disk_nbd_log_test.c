@@ -32,7 +32,10 @@ static u32 hang_up_at_flushes(struct nbd_srv *s, const struct nbd_srv_req *q)
 	return q->type == NBD_SRV_FLUSH ? SRV_HANGUP : SRV_GOOD;
 }
 
-/* A is cancelled while the server has it, B is acknowledged: whatever becomes of the server, the disk holds B. */
+/*
+ * A is cancelled while the server has it, B is acknowledged: whatever becomes of the server, the
+ * disk holds B.
+ */
 static void an_aborted_write_is_not_repeated_over_a_later_one(void **state)
 {
 	static struct io a, b;
@@ -73,7 +76,10 @@ static void a_write_at_the_server_is_aborted_when_it_cannot_land_any_more(void *
 	assert_int_equal(read_letter(&b, 5), 'B');
 }
 
-/* Others are answered all the time, this one is not: what is cancelled does not wait for ever all the same. */
+/*
+ * Others are answered all the time, this one is not: what is cancelled does not wait for ever all
+ * the same.
+ */
 static void an_aborted_write_comes_back_though_the_server_is_busy(void **state)
 {
 	static struct io a, b;
@@ -145,7 +151,10 @@ static u32 write_much(struct io *io, u8 *buf, u32 n)
 
 	for (i = 0; i < n; i++) {
 		io->iov = (struct iovec){ buf, LARGE };
-		io->r = (struct kvmb_disk_req){ .io = KVMB_IO_WRITE, .length = LARGE, .iov = &io->iov, .num_iov = 1,
+		io->r = (struct kvmb_disk_req){ .io = KVMB_IO_WRITE,
+						.length = LARGE,
+						.iov = &io->iov,
+						.num_iov = 1,
 						.done = on_done };
 		sem_init(&io->done, 0, 0);
 		d->ops->submit(d, &io->r);
@@ -168,7 +177,8 @@ static void without_flushes_nothing_is_kept(void **state)
 	assert_int_equal(write_much(&io, buf, 1000), 1000);
 	before = resident() - before;
 	print_message("500 MiB without a flush: %llu KiB more\n", (unsigned long long)before >> 10);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep books of their own */
+/* they keep books of their own */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	assert_true(before < 40u << 20);
 #endif
 	assert_int_equal(do_io(&io, KVMB_IO_FLUSH, 0), 0);
@@ -209,12 +219,17 @@ static void a_server_with_nothing_takes_fua_as_well_as_it_can(void **state)
 	assert_int_equal(open_srv(0, 0, 0), 0);
 	memset(io.buf, 'A', BLOCK);
 	io.iov = (struct iovec){ io.buf, BLOCK };
-	io.r = (struct kvmb_disk_req){ .io = KVMB_IO_WRITE, .fua = true, .length = BLOCK, .iov = &io.iov, .num_iov = 1,
+	io.r = (struct kvmb_disk_req){ .io = KVMB_IO_WRITE,
+				       .fua = true,
+				       .length = BLOCK,
+				       .iov = &io.iov,
+				       .num_iov = 1,
 				       .done = on_done };
 	sem_init(&io.done, 0, 0);
 	d->ops->submit(d, &io.r);
 	assert_int_equal(wait_io(&io), 0);
-	assert_int_equal(do_io(&io, KVMB_IO_ZERO, 5), -EINVAL); /* nor this; but it costs no connection */
+	/* nor this; but it costs no connection */
+	assert_int_equal(do_io(&io, KVMB_IO_ZERO, 5), -EINVAL);
 	assert_int_equal(d->ops->restarts(d), 0);
 }
 
@@ -245,7 +260,8 @@ static void a_flush_may_take_longer_than_the_rest(void **state)
 	nbd_srv_plan(&srv, hold_flushes);
 	start_io(&io, KVMB_IO_FLUSH, 0);
 	nbd_srv_wait(&srv.held, 1);
-	assert_false(answered(&io, 2000)); /* ten seconds by the disk's clock, and its limit is four */
+	/* ten seconds by the disk's clock, and its limit is four */
+	assert_false(answered(&io, 2000));
 	assert_int_equal(do_io(&read, KVMB_IO_READ, 1), 0);
 	nbd_srv_release(&srv);
 	assert_int_equal(wait_io(&io), 0);
@@ -307,7 +323,10 @@ static void *release_after_a_while(void *arg)
 	return arg;
 }
 
-/* A daemon that was killed once, in a flush, and then a disk on which one takes long: nothing has failed. */
+/*
+ * A daemon that was killed once, in a flush, and then a disk on which one takes long: nothing has
+ * failed.
+ */
 static void a_slow_flush_after_one_that_failed_is_waited_for(void **state)
 {
 	static u8 buf[LARGE];
@@ -329,12 +348,15 @@ int main(void)
 		S(a_write_at_the_server_is_aborted_when_it_cannot_land_any_more),
 		S(an_aborted_write_comes_back_though_the_server_is_busy),
 		S(a_write_that_is_aborted_before_it_was_sent_is_not_sent),
-		S(the_log_is_what_no_flush_has_covered), S(without_flushes_nothing_is_kept),
+		S(the_log_is_what_no_flush_has_covered),
+		S(without_flushes_nothing_is_kept),
 		S(without_flushes_each_write_is_made_safe_if_that_can_be_had),
 		S(a_server_with_nothing_takes_fua_as_well_as_it_can),
 		S(a_flush_that_waits_for_a_server_without_one_is_done),
-		S(a_flush_may_take_longer_than_the_rest), S(when_flushes_fail_writes_do_and_reads_go_on),
-		S(when_flushes_kill_the_server_writes_fail_at_last), S(a_slow_flush_after_one_that_failed_is_waited_for),
+		S(a_flush_may_take_longer_than_the_rest),
+		S(when_flushes_fail_writes_do_and_reads_go_on),
+		S(when_flushes_kill_the_server_writes_fail_at_last),
+		S(a_slow_flush_after_one_that_failed_is_waited_for),
 	};
 
 	if (!have_libnbd())

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Servers that hang up, poison and stall: each request is answered, and others go on; connections have an end. */
+/*
+ * Servers that hang up, poison and stall: each request is answered, and others go on; connections
+ * have an end.
+ */
 #include "tests/harness/nbd_cost.h"
 
 #define ESHUTDOWN_OF_NBD 108u
@@ -109,8 +112,8 @@ static void a_server_that_hangs_up_while_the_log_is_repeated(void **state)
 
 /* ---- one request that kills ---- */
 
-static void kills_with(enum kvmb_io what, u32 (*plan)(struct nbd_srv *, const struct nbd_srv_req *), u32 timeout_s,
-		       const char *name)
+static void kills_with(enum kvmb_io what, u32 (*plan)(struct nbd_srv *, const struct nbd_srv_req *),
+		       u32 timeout_s, const char *name)
 {
 	static struct io io[16];
 	u32 i;
@@ -179,10 +182,14 @@ static void a_server_that_never_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		C(a_server_that_hangs_up_at_each_request), C(a_server_that_shuts_down_at_each_request),
-		C(a_server_that_serves_one_request_a_connection), C(a_server_that_hangs_up_while_the_log_is_repeated),
-		C(a_read_that_kills_its_server_is_given_up), C(a_write_that_kills_its_server_is_given_up),
-		C(a_request_that_stalls_its_server_is_given_up), C(a_request_that_is_passed_over_is_given_up),
+		C(a_server_that_hangs_up_at_each_request),
+		C(a_server_that_shuts_down_at_each_request),
+		C(a_server_that_serves_one_request_a_connection),
+		C(a_server_that_hangs_up_while_the_log_is_repeated),
+		C(a_read_that_kills_its_server_is_given_up),
+		C(a_write_that_kills_its_server_is_given_up),
+		C(a_request_that_stalls_its_server_is_given_up),
+		C(a_request_that_is_passed_over_is_given_up),
 		C(a_server_that_never_answers),
 	};
 

@@ -40,7 +40,8 @@ static void every_format_reads_back(void **state)
 		assert_int_equal(do_io(&io, KVMB_IO_WRITE, 77), 0);
 		assert_int_equal(do_io(&io, KVMB_IO_FLUSH, 0), 0);
 		kvmb_disk_close(d);
-		assert_int_equal(open_as(formats[i].name, &spec, why), 0); /* its lock went with it */
+		/* its lock went with it */
+		assert_int_equal(open_as(formats[i].name, &spec, why), 0);
 		memset(io.buf, 0, BLOCK);
 		assert_int_equal(do_io(&io, KVMB_IO_READ, 77), 0);
 		fill(want, 77, 1);
@@ -71,7 +72,8 @@ static void nothing_acknowledged_is_lost_when_the_daemon_is_killed(void **state)
 	memset(version, 0, sizeof(version));
 	for (round = 0; round < 5; round++) {
 		for (i = 0; i < 40; i++) {
-			for (k = 0; k < 16; k++) { /* each of its own sixteenth, so that none overlap */
+			for (k = 0; k < 16; k++) {
+				/* each of its own sixteenth, so that none overlap */
 				u64 block = k * (BLOCKS / 16) + (u64)random() % 64;
 
 				fill(io[k].buf, block, ++version[block]);
@@ -132,7 +134,10 @@ static void a_stalled_daemon_is_replaced(void **state)
 	wait_health("ok");
 }
 
-/* What moves nothing on the disk at once; a write when the daemon that has it is gone, and cannot do it any more. */
+/*
+ * What moves nothing on the disk at once; a write when the daemon that has it is gone, and cannot
+ * do it any more.
+ */
 static void a_cancelled_request_comes_back_soon(void **state)
 {
 	struct kvmb_disk_spec spec = { 0 };
@@ -177,7 +182,9 @@ static pid_t next_daemon(pid_t last)
 	return pid;
 }
 
-/* Only the shortest possible pauses are checked: how long a start takes is the machine's business. */
+/*
+ * Only the shortest possible pauses are checked: how long a start takes is the machine's business.
+ */
 static void daemon_killed_at_each_start_comes_back_ever_later(void **state)
 {
 	static const u32 pauses_ms[] = { 0, 100, 200, 400, 800 };
@@ -192,7 +199,8 @@ static void daemon_killed_at_each_start_comes_back_ever_later(void **state)
 	sh("qemu-img create -q -f qcow2 %s/%s 16M", "b.qcow2", "");
 	assert_int_equal(open_as("b.qcow2", &spec, why), 0);
 	fill(io.buf, 2, 1);
-	assert_int_equal(do_io(&io, KVMB_IO_WRITE, 2), 0); /* so that each start has something to repeat */
+	/* so that each start has something to repeat */
+	assert_int_equal(do_io(&io, KVMB_IO_WRITE, 2), 0);
 	seen = kvmb_now_ms();
 	pid = daemon_pid();
 	for (i = 0; i < ARRAY_SIZE(pauses_ms); i++) {
@@ -203,8 +211,10 @@ static void daemon_killed_at_each_start_comes_back_ever_later(void **state)
 			assert_true(kvmb_now_ms() - killed >= pauses_ms[i]);
 		seen = kvmb_now_ms();
 	}
-	assert_in_range(d->ops->restarts(d), 0, i); /* one that was killed before it answered is no restart */
-	while (do_io(&io, KVMB_IO_READ, 2) && --tries) /* starts that took ten seconds in all made it fail */
+	/* one that was killed before it answered is no restart */
+	assert_in_range(d->ops->restarts(d), 0, i);
+	/* starts that took ten seconds in all made it fail */
+	while (do_io(&io, KVMB_IO_READ, 2) && --tries)
 		d->ops->retry(d);
 	assert_true(tries);
 	assert_string_equal(kvmb_disk_health(d), "ok");
@@ -222,7 +232,10 @@ static u64 address_space(void)
 	return pages * 4096ull;
 }
 
-/* A server that does not answer must not make us hold a buffer for each read that a guest can ask for. */
+/*
+ * A server that does not answer must not make us hold a buffer for each read that a guest can ask
+ * for.
+ */
 static void reads_without_number_take_so_much_memory_and_no_more(void **state)
 {
 	struct kvmb_disk_spec spec = { 0 };
@@ -240,8 +253,12 @@ static void reads_without_number_take_so_much_memory_and_no_more(void **state)
 	kill(daemon_pid(), SIGSTOP);
 	for (i = 0; i < ARRAY_SIZE(io); i++) {
 		io[i].iov = (struct iovec){ buf, LARGE };
-		io[i].r = (struct kvmb_disk_req){ .io = KVMB_IO_READ, .offset = i % 16 * LARGE, .length = LARGE,
-						  .iov = &io[i].iov, .num_iov = 1, .done = on_done };
+		io[i].r = (struct kvmb_disk_req){ .io = KVMB_IO_READ,
+						  .offset = i % 16 * LARGE,
+						  .length = LARGE,
+						  .iov = &io[i].iov,
+						  .num_iov = 1,
+						  .done = on_done };
 		sem_init(&io[i].done, 0, 0);
 		d->ops->submit(d, &io[i].r);
 	}
@@ -284,7 +301,8 @@ static void an_image_that_breaks_fails_and_may_come_back(void **state)
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 9), -EIO);
 	set_clock(1);
 	assert_string_equal(kvmb_disk_health(d), "failed");
-	assert_int_equal(do_io(&io, KVMB_IO_FLUSH, 0), -EIO); /* at once: nobody waits for the dead */
+	/* at once: nobody waits for the dead */
+	assert_int_equal(do_io(&io, KVMB_IO_FLUSH, 0), -EIO);
 	write_magic(away, "QFI\xfb");
 	d->ops->retry(d);
 	wait_health("ok");
@@ -374,7 +392,10 @@ static void *grow(void *err)
 	return NULL;
 }
 
-/* A resize reconnects to the same daemon, which has lost nothing; if that one does not live to see it, it has. */
+/*
+ * A resize reconnects to the same daemon, which has lost nothing; if that one does not live to see
+ * it, it has.
+ */
 static void a_daemon_that_dies_in_a_resize_takes_nothing_with_it(void **state)
 {
 	struct kvmb_disk_spec spec = { 0 };
@@ -411,7 +432,9 @@ static void an_image_may_have_many_bitmaps(void **state)
 
 	(void)state;
 	sh("qemu-img create -q -f qcow2 %s/%s 1M", "n.qcow2", "");
-	sh("for i in $(seq 60); do qemu-img bitmap --add %s/%s \"$(printf '%%0900d' $i)\" || exit 1; done", "n.qcow2", "");
+	sh("for i in $(seq 60); do "
+		"qemu-img bitmap --add %s/%s \"$(printf '%%0900d' $i)\" || exit 1; done",
+	   "n.qcow2", "");
 	assert_int_equal(open_as("n.qcow2", &spec, why), 0);
 }
 
@@ -460,10 +483,14 @@ static void hostile_images_are_refused_with_one_line(void **state)
 			for (n = 0; n < sizeof(junk); n++)
 				junk[n] = k == 3 ? 0 : (u8)random();
 			if (k == 2)
-				memcpy(junk, (const char *[]){ "QFI\xfb\0\0\0\3", "vhdxfile", "conectix", "KDMV\1\0\0\0",
-							       "<<< QEMU VM Virtual Disk Image >>>" }[i], 8);
+				memcpy(junk,
+				       (const char *[]){ "QFI\xfb\0\0\0\3", "vhdxfile", "conectix",
+							 "KDMV\1\0\0\0",
+							 "<<< QEMU VM Virtual Disk Image >>>" }[i],
+				       8);
 			fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
-			assert_int_equal(write(fd, junk, k ? sizeof(junk) : 0), k ? sizeof(junk) : 0);
+			assert_int_equal(write(fd, junk, k ? sizeof(junk) : 0),
+					 k ? sizeof(junk) : 0);
 			close(fd);
 			spec = (struct kvmb_disk_spec){ 0 };
 			assert_true(open_as(names[i], &spec, why) < 0);
@@ -497,7 +524,8 @@ static void names_decide_what_a_format_is(void **state)
 	sh("qemu-img create -q -f qcow2 %s/%s 16M", "d.img", "");
 	assert_int_equal(open_as("d.img", &spec, why), -EINVAL);
 	assert_non_null(strstr(why, "format=qcow2"));
-	spec.format = "raw"; /* the user insists: what a guest wrote into a raw disk is its business */
+	/* the user insists: what a guest wrote into a raw disk is its business */
+	spec.format = "raw";
 	assert_int_equal(open_as("d.img", &spec, why), 0);
 	assert_int_equal(d->fd >= 0, 1);
 }
@@ -514,16 +542,20 @@ static void a_server_of_somebody_else(void **state)
 	spec.path = uri;
 	assert_true(kvmb_disk_open(&spec, &d, why, sizeof(why)) < 0);
 	assert_non_null(strstr(why, "no connection"));
-	snprintf(cmd, sizeof(cmd), "truncate -s 16M %s/u.raw && qemu-nbd -t -f raw -k %s/sock --fork "
-		 "--pid-file=%s/pid %s/u.raw", dir, dir, dir, dir);
+	snprintf(cmd, sizeof(cmd),
+		 "truncate -s 16M %s/u.raw && qemu-nbd -t -f raw -k %s/sock --fork "
+		 "--pid-file=%s/pid %s/u.raw",
+		 dir, dir, dir, dir);
 	assert_int_equal(system(cmd), 0);
 	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
 	assert_string_equal(d->format, "nbd");
 	fill(io.buf, 8, 2);
 	assert_int_equal(do_io(&io, KVMB_IO_WRITE, 8), 0);
 	/* it is restarted by whoever runs it; we come back by ourselves */
-	snprintf(cmd, sizeof(cmd), "kill -9 $(cat %s/pid); sleep 0.3; rm -f %s/sock; qemu-nbd -t -f raw -k %s/sock "
-		 "--fork --pid-file=%s/pid %s/u.raw", dir, dir, dir, dir, dir);
+	snprintf(cmd, sizeof(cmd),
+		 "kill -9 $(cat %s/pid); sleep 0.3; rm -f %s/sock; qemu-nbd -t -f raw -k %s/sock "
+		 "--fork --pid-file=%s/pid %s/u.raw",
+		 dir, dir, dir, dir, dir);
 	assert_int_equal(system(cmd), 0);
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 8), 0);
 	fill(want, 8, 2);
@@ -533,7 +565,10 @@ static void a_server_of_somebody_else(void **state)
 	assert_int_equal(system(cmd), 0);
 }
 
-/* What QEMU leaves when it is killed between announcing a log and writing to it: a header with a log's GUID. */
+/*
+ * What QEMU leaves when it is killed between announcing a log and writing to it: a header with a
+ * log's GUID.
+ */
 static void announce_log(const char *name)
 {
 	sh("python3 -c '\n"
@@ -550,9 +585,11 @@ static void announce_log(const char *name)
 	   "    f.seek(at); h[at] = f.read(4096)\n"
 	   "now = max(h, key=lambda a: struct.unpack_from(\"<Q\", h[a], 8))\n"
 	   "b = bytearray(h[now]); b[48:64] = b\"KVMBUS-TEST-GUID\"\n"
-	   "b[4:8] = bytes(4); struct.pack_into(\"<Q\", b, 8, struct.unpack_from(\"<Q\", b, 8)[0] + 1)\n"
+	   "b[4:8] = bytes(4); "
+		"struct.pack_into(\"<Q\", b, 8, struct.unpack_from(\"<Q\", b, 8)[0] + 1)\n"
 	   "struct.pack_into(\"<I\", b, 4, crc(b))\n"
-	   "f.seek(196608 - now); f.write(b)\n'", name, "");
+	   "f.seek(196608 - now); f.write(b)\n'",
+	   name, "");
 }
 
 static void a_vhdx_with_an_empty_log_takes_writes(void **state)
@@ -577,13 +614,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(every_format_reads_back),
-		T(a_vhdx_with_an_empty_log_takes_writes), T(nothing_acknowledged_is_lost_when_the_daemon_is_killed),
-		T(a_stalled_daemon_is_replaced), T(daemon_killed_at_each_start_comes_back_ever_later), T(reads_without_number_take_so_much_memory_and_no_more), T(a_cancelled_request_comes_back_soon),
-		T(an_image_that_breaks_fails_and_may_come_back), T(an_image_grows_while_in_use),
-		T(a_daemon_that_dies_in_a_resize_takes_nothing_with_it), T(an_image_may_have_many_bitmaps),
+		T(a_vhdx_with_an_empty_log_takes_writes),
+		T(nothing_acknowledged_is_lost_when_the_daemon_is_killed),
+		T(a_stalled_daemon_is_replaced),
+		T(daemon_killed_at_each_start_comes_back_ever_later),
+		T(reads_without_number_take_so_much_memory_and_no_more),
+		T(a_cancelled_request_comes_back_soon),
+		T(an_image_that_breaks_fails_and_may_come_back),
+		T(an_image_grows_while_in_use),
+		T(a_daemon_that_dies_in_a_resize_takes_nothing_with_it),
+		T(an_image_may_have_many_bitmaps),
 		T(a_daemon_that_talks_of_other_things_does_not_answer),
-		T(a_parent_is_opened_only_if_named), T(hostile_images_are_refused_with_one_line),
-		T(names_decide_what_a_format_is), T(a_server_of_somebody_else),
+		T(a_parent_is_opened_only_if_named),
+		T(hostile_images_are_refused_with_one_line),
+		T(names_decide_what_a_format_is),
+		T(a_server_of_somebody_else),
 	};
 
 	if (system("command -v qemu-storage-daemon qemu-img qemu-nbd pgrep >/dev/null"))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Opening disks: what a file is, what is wrong with it, and what its storage takes. Real files and
- * a real storage daemon; pread64() is wrapped, to be storage with large blocks. What an image names: evil_test.c.
+ * a real storage daemon; pread64() is wrapped, to be storage with large blocks. What an image
+ * names: evil_test.c.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -78,28 +79,40 @@ static void what_is_wrong_with_an_image_is_said(void **state)
 {
 	(void)state;
 	in_dir("qemu-img create -q -f vhdx v.vhdx 8M");
-	in_dir("cp v.vhdx regions.vhdx; dd if=/dev/zero of=regions.vhdx bs=64k seek=3 count=1 conv=notrunc status=none");
+	in_dir("cp v.vhdx regions.vhdx; "
+		"dd if=/dev/zero of=regions.vhdx bs=64k seek=3 count=1 conv=notrunc status=none");
 	refused("regions.vhdx", "region table");
-	in_dir("cp v.vhdx meta.vhdx; dd if=/dev/zero of=meta.vhdx bs=1M seek=3 count=1 conv=notrunc status=none");
+	in_dir("cp v.vhdx meta.vhdx; "
+		"dd if=/dev/zero of=meta.vhdx bs=1M seek=3 count=1 conv=notrunc status=none");
 	refused("meta.vhdx", "metadata");
-	in_dir("cp v.vhdx heads.vhdx; dd if=/dev/zero of=heads.vhdx bs=64k seek=1 count=2 conv=notrunc status=none");
+	in_dir("cp v.vhdx heads.vhdx; "
+		"dd if=/dev/zero of=heads.vhdx bs=64k seek=1 count=2 conv=notrunc status=none");
 	refused("heads.vhdx", "header");
-	in_dir("cp v.vhdx short.vhdx; truncate -s 300000 short.vhdx"); /* it ends within a sector: QEMU 7.2 hung */
+	/* it ends within a sector: QEMU 7.2 hung */
+	in_dir("cp v.vhdx short.vhdx; truncate -s 300000 short.vhdx");
 	refused("short.vhdx", "cut short");
 	in_dir("cp v.vhdx short2.vhdx; truncate -s 199999 short2.vhdx");
 	refused("short2.vhdx", "cut short");
-	in_dir("echo hello >text.qcow2; echo hello >text.vmdk; echo hello >text.vhd; echo hello >text.vdi");
+	in_dir("echo hello >text.qcow2; echo hello >text.vmdk; "
+		"echo hello >text.vhd; echo hello >text.vdi");
 	refused("text.qcow2", "no qcow2 image");
 	refused("text.vmdk", "VMDK image");
 	refused("text.vhd", "no VHD image");
 	refused("text.vdi", "no VDI image");
-	in_dir("qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=aes,encrypt.key-secret=s e.qcow2 1M");
+	in_dir("qemu-img create -q -f qcow2 --object secret,id=s,data=x "
+		"-o encrypt.format=aes,encrypt.key-secret=s e.qcow2 1M");
 	refused("e.qcow2", "encrypted");
-	/* a dynamic VHD without its copy of the footer in front would be taken for a fixed one, of garbage */
-	in_dir("qemu-img create -q -f vpc -o force_size=on d.vhd 1M; dd if=/dev/zero of=d.vhd bs=8 count=1 conv=notrunc status=none");
+	/*
+	 * a dynamic VHD without its copy of the footer in front would be taken for a fixed one, of
+	 * garbage
+	 */
+	in_dir("qemu-img create -q -f vpc -o force_size=on d.vhd 1M; "
+		"dd if=/dev/zero of=d.vhd bs=8 count=1 conv=notrunc status=none");
 	refused("d.vhd", "VHD");
 	/* what only the daemon finds names the file, not a descriptor */
-	in_dir("qemu-img create -q -f qcow2 l.qcow2 1M; printf '\\377\\377\\377\\377' | dd of=l.qcow2 bs=1 seek=36 conv=notrunc status=none");
+	in_dir("qemu-img create -q -f qcow2 l.qcow2 1M; "
+	       "printf '\\377\\377\\377\\377' | dd of=l.qcow2 bs=1 seek=36 conv=notrunc "
+	       "status=none");
 	refused("l.qcow2", "L1");
 	assert_null(strstr(why, "/proc/self"));
 	assert_int_equal(daemon_pid(), 0);
@@ -114,15 +127,19 @@ static void only_files_have_a_format(void **state)
 	refused("nothing.qcow2", "No such file");
 }
 
-/* Virtual PC's oldest VHDs have a footer of 511 bytes; QEMU 7.2 waited for the last one, through io_uring. */
+/*
+ * Virtual PC's oldest VHDs have a footer of 511 bytes; QEMU 7.2 waited for the last one, through
+ * io_uring.
+ */
 static void a_file_that_ends_within_a_sector_is_opened(void **state)
 {
 	struct kvmb_disk_spec spec = { 0 };
 	static struct io io;
 
 	(void)state;
-	in_dir("qemu-img create -q -f vpc -o subformat=fixed,force_size=on f.vhd 1M; printf x | dd of=f.vhd conv=notrunc "
-	   "status=none; truncate -s -1 f.vhd");
+	in_dir("qemu-img create -q -f vpc -o subformat=fixed,force_size=on f.vhd 1M; "
+		"printf x | dd of=f.vhd conv=notrunc "
+	       "status=none; truncate -s -1 f.vhd");
 	assert_int_equal(open_again("f.vhd", &spec), 0);
 	assert_int_equal(kvmb_disk_bytes(d), 1 << 20);
 	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), 0);
@@ -144,7 +161,8 @@ static void a_daemon_that_cannot_be_killed_holds_nobody_up(void **state)
 		skip(); /* yama: this machine's users may not trace */
 	set_clock(5);
 	kill(daemon, SIGKILL);
-	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), -EIO); /* it may still write: no other one is started */
+	/* it may still write: no other one is started */
+	assert_int_equal(do_io(&io, KVMB_IO_READ, 0), -EIO);
 	wait_health("failed");
 	let_go(holder);
 	wait_health("ok");
@@ -233,7 +251,8 @@ static void only_a_log_without_a_whole_entry_is_dropped(void **state)
 	write_entry(fd, at + SECTOR, SECTOR, true);
 	assert_int_equal(kvmb_vhdx_drop_empty_log(fd, &work), 0);
 	assert_int_equal(work, SECTOR);
-	write_entry(fd, at + SECTOR, 3 * SECTOR, false); /* QEMU was killed while it wrote this one */
+	/* QEMU was killed while it wrote this one */
+	write_entry(fd, at + SECTOR, 3 * SECTOR, false);
 	assert_int_equal(kvmb_vhdx_drop_empty_log(fd, &work), 1);
 	assert_int_equal(work, 3 * SECTOR);
 	assert_int_equal(kvmb_vhdx_drop_empty_log(fd, &work), 0);
@@ -292,10 +311,15 @@ static void a_raw_disk_that_looks_like_an_image_is_asked_about(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(the_directory_of_the_sockets_is_made), T(what_is_wrong_with_an_image_is_said), T(only_files_have_a_format),
-		T(a_file_that_ends_within_a_sector_is_opened), T(a_daemon_that_cannot_be_killed_holds_nobody_up),
-		T(a_log_that_claims_more_than_it_holds_is_not_added_up), T(only_a_log_without_a_whole_entry_is_dropped),
-		T(direct_io_takes_the_blocks_of_the_storage), T(a_raw_disk_that_looks_like_an_image_is_asked_about),
+		T(the_directory_of_the_sockets_is_made),
+		T(what_is_wrong_with_an_image_is_said),
+		T(only_files_have_a_format),
+		T(a_file_that_ends_within_a_sector_is_opened),
+		T(a_daemon_that_cannot_be_killed_holds_nobody_up),
+		T(a_log_that_claims_more_than_it_holds_is_not_added_up),
+		T(only_a_log_without_a_whole_entry_is_dropped),
+		T(direct_io_takes_the_blocks_of_the_storage),
+		T(a_raw_disk_that_looks_like_an_image_is_asked_about),
 	};
 
 	if (system("command -v qemu-storage-daemon qemu-img pgrep >/dev/null"))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The same images with a check of their headers that sees nothing, as if they had been changed after it: the storage
- * daemon gets them. Then its jail is what keeps it from other files; and where there is none, what it
- * opened is at least not served.
+ * The same images with a check of their headers that sees nothing, as if they had been changed
+ * after it: the storage daemon gets them. Then its jail is what keeps it from other files; and
+ * where there is none, what it opened is at least not served.
  */
 #include "lib/jail.h"
 #include "lib/log.h"
@@ -25,14 +25,18 @@ int __wrap_kvmb_jail_create(const char *program)
 
 static int bad, refused, touched;
 
-/* Some are harmless for QEMU 7.2: a data file without its bit; a differencing VHD, whose parent it does not read. */
+/*
+ * Some are harmless for QEMU 7.2: a data file without its bit; a differencing VHD, whose parent it
+ * does not read.
+ */
 static void is_not_served(const char *spec, const char *words)
 {
 	bool names_data = strstr(words, "data in") && !strstr(spec, "nobit");
 	char why[KVMB_DISK_WHY];
 	struct kvmb_disk *d;
 
-	if (strstr(words, "format=raw") || strstr(spec, "odd") || strstr(spec, "late") || strstr(spec, "cowd"))
+	if (strstr(words, "format=raw") || strstr(spec, "odd") || strstr(spec, "late") ||
+	    strstr(spec, "cowd"))
 		return; /* never gets so far; those three keep QEMU 7.2 busy for ten seconds */
 	if (open_spec(spec, &d, why) < 0) {
 		refused++;
@@ -80,7 +84,8 @@ int main(void)
 	};
 
 	kvmb_log_set_level(KVMB_LOG_ERR);
-	if (system("qemu-storage-daemon --version >/dev/null 2>&1 && qemu-img --version >/dev/null 2>&1"))
+	if (system("qemu-storage-daemon --version >/dev/null 2>&1 && "
+		"qemu-img --version >/dev/null 2>&1"))
 		return 77;
 	return cmocka_run_group_tests(tests, make_images, remove_images);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Images that name other files of the host (tests/harness/evil-images.py), opened as "run", "disk add" and
- * "insert" open them, with the real storage daemon. What they name is watched: nobody may open it, nor connect to it.
+ * Images that name other files of the host (tests/harness/evil-images.py), opened as "run", "disk
+ * add" and "insert" open them, with the real storage daemon. What they name is watched: nobody may
+ * open it, nor connect to it.
  */
 #include "tests/harness/evil.h"
 #include "tests/harness/fast_clock.h"
@@ -70,7 +71,9 @@ static void an_image_that_turns_evil_is_not_given_to_a_new_daemon(void **state)
 
 	(void)state;
 	assert_int_equal(open_spec("good.qcow2", &d, why), 0);
-	snprintf(cmd, sizeof(cmd), "dd if=%s/abs.qcow2 of=%s/good.qcow2 bs=64k count=1 conv=notrunc status=none", dir, dir);
+	snprintf(cmd, sizeof(cmd),
+		 "dd if=%s/abs.qcow2 of=%s/good.qcow2 bs=64k count=1 conv=notrunc status=none", dir,
+		 dir);
 	assert_int_equal(system(cmd), 0);
 	set_clock(5);
 	kill(daemon_pid(), SIGKILL);
@@ -93,7 +96,8 @@ int main(void)
 		cmocka_unit_test(an_image_that_turns_evil_is_not_given_to_a_new_daemon),
 	};
 
-	if (system("qemu-storage-daemon --version >/dev/null 2>&1 && qemu-img --version >/dev/null 2>&1"))
+	if (system("qemu-storage-daemon --version >/dev/null 2>&1 && "
+		"qemu-img --version >/dev/null 2>&1"))
 		return 77;
 	return cmocka_run_group_tests(tests, make_images, remove_images);
 }

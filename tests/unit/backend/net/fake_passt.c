@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A passt that misbehaves as FAKE_PASST says, found through PATH by the test of backend/net/passt.c.
- * Each start adds a line to the file FAKE_PASST_STARTS: its process id.
+ * A passt that misbehaves as FAKE_PASST says, found through PATH by the test of
+ * backend/net/passt.c. Each start adds a line to the file FAKE_PASST_STARTS: its process id.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -55,7 +55,9 @@ int main(int argc, char **argv)
 		return 2;
 	note_start();
 	if (!strcmp(mode, "loud")) {
-		fprintf(stderr, "Failed to send 54 bytes to syslog\nNo routable interface for IPv4, exiting\n");
+		fprintf(stderr,
+			"Failed to send 54 bytes to syslog\n"
+				"No routable interface for IPv4, exiting\n");
 		return 1;
 	}
 	if (!strcmp(mode, "stubborn") || !strcmp(mode, "deaf") || !strcmp(mode, "silent"))

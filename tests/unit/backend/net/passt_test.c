@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * passt that does what it should not: fake_passt.c is found in its place. What matters is that the main
- * thread never waits for it, that it is not started in a storm, and that its user learns why.
+ * passt that does what it should not: fake_passt.c is found in its place. What matters is that the
+ * main thread never waits for it, that it is not started in a storm, and that its user learns why.
  */
 #include "host-vsp/net/net.h"
 
@@ -16,7 +16,10 @@
 #include "lib/util.h"
 #include "tests/harness/net_guest.h"
 
-/* A round of the loop that waited for passt takes KVMB_CHILD_GRACE_MS, 500; a busy machine takes some of it. */
+/*
+ * A round of the loop that waited for passt takes KVMB_CHILD_GRACE_MS, 500; a busy machine takes
+ * some of it.
+ */
 #define BLOCKED_MS 400u
 
 static char starts_file[64], why[KVMB_NET_WHY];
@@ -58,9 +61,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct kvmb_net_backend *open_as(const char *mode, const char *forward, unsigned int ready_ms)
+static struct kvmb_net_backend *open_as(const char *mode, const char *forward,
+					unsigned int ready_ms)
 {
-	struct kvmb_passt_spec spec = { .forwards = &forward, .num_forwards = forward != NULL, .mtu = 1500,
+	struct kvmb_passt_spec spec = { .forwards = &forward,
+					.num_forwards = forward != NULL,
+					.mtu = 1500,
 					.ready_ms = ready_ms };
 
 	setenv("FAKE_PASST", mode, 1);
@@ -151,7 +157,8 @@ static void a_port_that_cannot_be_bound_is_told(void **state)
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
 	assert_int_equal(listen(fd, 1), 0);
 	getsockname(fd, (struct sockaddr *)&a, &len);
-	snprintf(forward, sizeof(forward), "%u:22", ntohs(a.sin_port)); /* IPv6's is free, of which passt makes do */
+	/* IPv6's is free, of which passt makes do */
+	snprintf(forward, sizeof(forward), "%u:22", ntohs(a.sin_port));
 	assert_null(open_as("good", forward, 0));
 	assert_non_null(strstr(why, "is in use; take another"));
 	snprintf(forward, sizeof(forward), "127.0.0.1/%u:22", ntohs(a.sin_port));
@@ -159,7 +166,8 @@ static void a_port_that_cannot_be_bound_is_told(void **state)
 	assert_non_null(strstr(why, "is in use; take another"));
 	close(fd);
 	assert_null(open_as("good", "udp:192.0.2.77/5000:5000", 0));
-	assert_non_null(strstr(why, "UDP port 5000 of this host (192.0.2.77/5000:5000): Cannot assign"));
+	assert_non_null(
+		strstr(why, "UDP port 5000 of this host (192.0.2.77/5000:5000): Cannot assign"));
 	assert_int_equal(started(NULL, 0), 0);
 }
 
@@ -169,7 +177,8 @@ static void a_privileged_port_is_told_to_a_user(void **state)
 	if (!geteuid() && seteuid(65534))
 		skip();
 	if (!open_as("good", "80:80", 0))
-		assert_non_null(strstr(why, "TCP port 80 of this host: Permission denied; take one from 1024 on"));
+		assert_non_null(strstr(
+			why, "TCP port 80 of this host: Permission denied; take one from 1024 on"));
 	else
 		print_message("here everybody may bind to port 80\n");
 	assert_int_equal(seteuid(getuid()), 0);
@@ -351,12 +360,18 @@ static void what_keeps_it_from_coming_back_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(it_is_ready_when_it_says_so), T(its_last_words_are_the_reason), T(one_that_talks_does_not_stand_still),
-		T(one_that_never_answers_is_given_up), T(one_that_is_not_there_is_named),
-		T(a_port_that_cannot_be_bound_is_told), T(a_privileged_port_is_told_to_a_user),
-		T(it_ends_in_bounded_time), BOX(one_that_dies_is_back_at_once),
+		T(it_is_ready_when_it_says_so),
+		T(its_last_words_are_the_reason),
+		T(one_that_talks_does_not_stand_still),
+		T(one_that_never_answers_is_given_up),
+		T(one_that_is_not_there_is_named),
+		T(a_port_that_cannot_be_bound_is_told),
+		T(a_privileged_port_is_told_to_a_user),
+		T(it_ends_in_bounded_time),
+		BOX(one_that_dies_is_back_at_once),
 		BOX(one_that_ignores_sigterm_holds_nobody_up),
-		BOX(one_that_dies_in_a_loop_is_started_more_and_more_slowly), BOX(what_keeps_it_from_coming_back_is_told),
+		BOX(one_that_dies_in_a_loop_is_started_more_and_more_slowly),
+		BOX(what_keeps_it_from_coming_back_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

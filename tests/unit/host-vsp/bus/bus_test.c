@@ -8,11 +8,13 @@
 
 static void contact_accepts_listed_versions_up_to_the_cap(void **state)
 {
-	static const struct { u32 v; bool ok; } c[] = {
-		{ KVMB_VERSION(6, 0), false }, { KVMB_VERSION(5, 3), true },  { KVMB_VERSION(5, 4), false },
-		{ KVMB_VERSION(5, 0), true },  { KVMB_VERSION(4, 1), true },  { KVMB_VERSION(2, 4), true },
-		{ KVMB_VERSION(1, 1), true },  { KVMB_VERSION(0, 13), true }, { KVMB_VERSION(0, 0), false },
-		{ 0xffffffff, false },
+	static const struct { u32 v; bool ok;
+	} c[] = {
+		{ KVMB_VERSION(6, 0), false }, { KVMB_VERSION(5, 3), true },
+		{ KVMB_VERSION(5, 4), false }, { KVMB_VERSION(5, 0), true },
+		{ KVMB_VERSION(4, 1), true },  { KVMB_VERSION(2, 4), true },
+		{ KVMB_VERSION(1, 1), true },  { KVMB_VERSION(0, 13), true },
+		{ KVMB_VERSION(0, 0), false }, { 0xffffffff, false },
 	};
 	size_t i;
 
@@ -108,9 +110,12 @@ static void posts_are_refused_by_connection_type_and_length(void **state)
 
 	(void)state;
 	assert_int_equal(kvmb_bus_post(f.bus, 5, 1, buf, 16), KVMB_HV_STATUS_INVALID_CONNECTION_ID);
-	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 2, buf, 16), KVMB_HV_STATUS_INVALID_PARAMETER);
-	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 241), KVMB_HV_STATUS_INVALID_PARAMETER);
-	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG_OLD, 1, buf, 0), KVMB_HV_STATUS_SUCCESS);
+	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 2, buf, 16),
+			 KVMB_HV_STATUS_INVALID_PARAMETER);
+	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 241),
+			 KVMB_HV_STATUS_INVALID_PARAMETER);
+	assert_int_equal(kvmb_bus_post(f.bus, KVMB_CONN_MSG_OLD, 1, buf, 0),
+			 KVMB_HV_STATUS_SUCCESS);
 }
 
 static void flood_without_reading_is_bounded(void **state)
@@ -126,7 +131,8 @@ static void flood_without_reading_is_bounded(void **state)
 	h.h.type = cpu_to_le32(KVMB_MSG_GPADL_HEADER); /* each is refused with an answer */
 	memcpy(buf, &h, sizeof(h));
 	for (i = 0; i < 100000; i++)
-		busy += kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 28) == KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
+		busy += kvmb_bus_post(f.bus, KVMB_CONN_MSG, 1, buf, 28) ==
+			KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
 	fake_run(&f);
 	assert_true(busy >= 100000 - KVMB_RX_QUEUE);
 	for (i = 0; i < 100000; i++) {
@@ -172,8 +178,12 @@ static void gpadl_of_every_size_is_assembled(void **state)
 
 static u32 post_header(u32 r, u32 id, u32 count, u32 bytes, u32 offset, u64 gfn)
 {
-	struct { struct kvmb_wire_gpadl_header h; __le32 bytes, offset; __le64 pfn; } __attribute__((packed)) m = {
-		.bytes = cpu_to_le32(bytes), .offset = cpu_to_le32(offset), .pfn = cpu_to_le64(gfn) };
+	struct {
+		struct kvmb_wire_gpadl_header h;
+		__le32 bytes, offset;
+		__le64 pfn;
+	} __attribute__((packed))
+	m = { .bytes = cpu_to_le32(bytes), .offset = cpu_to_le32(offset), .pfn = cpu_to_le64(gfn) };
 	u8 buf[240] __attribute__((aligned(8))) = { 0 };
 	const struct kvmb_wire_gpadl_created *c;
 
@@ -207,7 +217,8 @@ static void gpadl_lies_are_refused(void **state)
 	assert_int_not_equal(post_header(r, 10, 1, 4096, 0, 1ull << 52), 0);
 	assert_int_not_equal(post_header(r, 10, 1, 4096, 0, ~0ull), 0);
 	assert_int_not_equal(post_header(77, 10, 1, 4096, 0, 100), 0);	      /* no such channel */
-	assert_int_equal(post_header(r, 11, 1, 8192, 0, 100), 1);	      /* unfinished: no answer */
+	/* unfinished: no answer */
+	assert_int_equal(post_header(r, 11, 1, 8192, 0, 100), 1);
 	assert_int_equal(fake_gpadl(&f, r, 50, 4, &id), 0);
 	kvmb_bus_get_stats(f.bus, &st);
 	assert_int_equal(st.gpadls, 3);
@@ -282,7 +293,9 @@ static void ask_again(struct fake_vmm *v)
 
 	memcpy(&m, &h, sizeof(h));
 	if (asked++ < 10000) /* it would be for ever */
-		assert_int_equal(kvmb_bus_post(v->bus, KVMB_CONN_MSG, HV_MSG_TYPE_CHANNEL, &m, sizeof(m)), 0);
+		assert_int_equal(kvmb_bus_post(v->bus, KVMB_CONN_MSG, HV_MSG_TYPE_CHANNEL, &m,
+					       sizeof(m)),
+				 0);
 }
 
 static void on_time(void *arg)

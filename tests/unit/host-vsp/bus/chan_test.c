@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Channels through the fake VMM: open, close, modify, rescind, sub-channels, and guests that lie about them. */
+/*
+ * Channels through the fake VMM: open, close, modify, rescind, sub-channels, and guests that lie
+ * about them.
+ */
 #include "host-vsp/bus/bus_priv.h"
 
 #include <dirent.h>
@@ -224,7 +227,10 @@ static void a_guest_that_hoards_numbers_does_not_fill_the_log(void **state)
 	assert_in_range(count_lines(use_up_all_numbers), 1, KVMB_RATELIMIT_BURST);
 }
 
-/* The guest asks for sub-channels and closes; its provider sees the one after the bus has seen the other. */
+/*
+ * The guest asks for sub-channels and closes; its provider sees the one after the bus has seen the
+ * other.
+ */
 static void a_wish_for_sub_channels_ends_with_its_channel(void **state)
 {
 	struct kvmb_wire_relid m;

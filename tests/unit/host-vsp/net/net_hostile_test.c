@@ -67,10 +67,13 @@ static void post_query(u32 oid)
 		{ 0, cpu_to_le32(1) }, { cpu_to_le32(28), 0 }, cpu_to_le64(ctl_gfn + 19) };
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
 
-	memcpy(fake_ptr(&f, (ctl_gfn + 19) << 12), (const u32[7]){ KVMB_RNDIS_QUERY, 28, 77, oid, 0, 20 }, 28);
+	memcpy(fake_ptr(&f, (ctl_gfn + 19) << 12),
+	       (const u32[7]){ KVMB_RNDIS_QUERY, 28, 77, oid, 0, 20 }, 28);
 	m.u.rndis.channel_type = cpu_to_le32(KVMB_NVSP_CHANNEL_CONTROL);
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
-	assert_int_equal(fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &m, sizeof(m)), 0);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &m,
+				   sizeof(m)),
+			 0);
 }
 
 static void give_back(u64 id)
@@ -95,15 +98,16 @@ static void answers_fit_their_sections(void **state)
 			break;
 		assert_int_equal(len, 24 + sizeof(list));
 		assert_true(off + len <= recv_pages * 4096);
-		assert_true(!n || off >= before + len || off + len <= before); /* none lies over the one before */
+		/* none lies over the one before */
+		assert_true(!n || off >= before + len || off + len <= before);
 		before = off;
 	}
 	assert_true(n > 2);
 }
 
 /*
- * Every section is with the guest, an answer waits for one, a frame stands behind it in the ring, and only
- * then come the completions that would free some.
+ * Every section is with the guest, an answer waits for one, a frame stands behind it in the ring,
+ * and only then come the completions that would free some.
  */
 static void completions_are_found_behind_what_has_to_wait(void **state)
 {
@@ -155,11 +159,18 @@ static void a_rate_limit_does_not_hold_completions_back(void **state)
 	assert_int_not_equal(kept(&off, &len), 0); /* the news of it needs a section */
 }
 
-/* A completion that was asked for comes, whatever the message; one that was not asked for does not. */
+/*
+ * A completion that was asked for comes, whatever the message; one that was not asked for does not.
+ */
 static void a_completion_that_is_asked_for_comes(void **state)
 {
-	static const u32 types[] = { KVMB_NVSP_SEND_NDIS_VER, KVMB_NVSP_SEND_NDIS_CONFIG, KVMB_NVSP_SWITCH_DATA_PATH,
-				     KVMB_NVSP_REVOKE_RECV_BUF, KVMB_NVSP_REVOKE_SEND_BUF, 150, 0 };
+	static const u32 types[] = { KVMB_NVSP_SEND_NDIS_VER,
+				     KVMB_NVSP_SEND_NDIS_CONFIG,
+				     KVMB_NVSP_SWITCH_DATA_PATH,
+				     KVMB_NVSP_REVOKE_RECV_BUF,
+				     KVMB_NVSP_REVOKE_SEND_BUF,
+				     150,
+				     0 };
 	struct kvmb_wire_nvsp m = { 0 };
 	struct kvmb_pkt pkt;
 	u32 i;
@@ -215,13 +226,20 @@ static void an_address_of_the_guest_s_ends_with_the_guest(void **state)
 	assert_memory_equal(info.mac, mac, 6);
 }
 
-/* `ethtool -X` of a guest with one CPU sets a table of one queue (observed with stock 5.10): net_rndis.c set_rss(). */
+/*
+ * `ethtool -X` of a guest with one CPU sets a table of one queue (observed with stock 5.10):
+ * net_rndis.c set_rss().
+ */
 static void one_queue_has_an_rss_table_too(void **state)
 {
-	struct { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40]; } r = {
-		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2, cpu_to_le16(sizeof(struct kvmb_wire_ndis_rss_params)) },
-		       .hash_info = cpu_to_le32(0x101), .table_size = cpu_to_le16(32), .table_offset = cpu_to_le32(40),
-		       .key_size = cpu_to_le16(40), .key_offset = cpu_to_le32(72) } };
+	struct { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40];
+	} r = { .p = { .h = { KVMB_NDIS_RSS_PARAMS, 2,
+			      cpu_to_le16(sizeof(struct kvmb_wire_ndis_rss_params)) },
+		       .hash_info = cpu_to_le32(0x101),
+		       .table_size = cpu_to_le16(32),
+		       .table_offset = cpu_to_le32(40),
+		       .key_size = cpu_to_le16(40),
+		       .key_offset = cpu_to_le32(72) } };
 	u32 *p, n;
 
 	(void)state;
@@ -234,7 +252,8 @@ static void one_queue_has_an_rss_table_too(void **state)
 	p[5] = 20;
 	memcpy(p + 7, &r, sizeof(r));
 	send_pages(KVMB_NVSP_CHANNEL_CONTROL, 28 + sizeof(r));
-	assert_int_equal(((u32 *)(void *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3], KVMB_RNDIS_STATUS_INVALID_DATA);
+	assert_int_equal(((u32 *)(void *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3],
+			 KVMB_RNDIS_STATUS_INVALID_DATA);
 }
 
 /* A channel that opens works; one for which there is no descriptor does not open. */
@@ -263,14 +282,16 @@ static void without_descriptors_the_open_fails(void **state)
 }
 
 /*
- * While the primary's worker deals with requests that change what its others look at, and tells them, they end, and
- * their descriptors' numbers go to others. For TSan: close() against write().
+ * While the primary's worker deals with requests that change what its others look at, and tells
+ * them, they end, and their descriptors' numbers go to others. For TSan: close() against write().
  */
 static void sub_channels_close_under_control_traffic(void **state)
 {
 	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
 		{ 0, cpu_to_le32(1) }, { cpu_to_le32(32), 0 }, cpu_to_le64(ctl_gfn + 18) };
-	const u32 set_filter[8] = { KVMB_RNDIS_SET, 32, 77, KVMB_OID_GEN_CURRENT_PACKET_FILTER, 4, 20, 0, 0x0d };
+	const u32 set_filter[8] = {
+		KVMB_RNDIS_SET, 32, 77, KVMB_OID_GEN_CURRENT_PACKET_FILTER, 4, 20, 0, 0x0d
+	};
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
 	u32 round, i, relid;
 
@@ -284,11 +305,13 @@ static void sub_channels_close_under_control_traffic(void **state)
 		struct fake_chan *ch = &sub[1 + round % 3];
 
 		for (i = 0; i < 30; i++)
-			fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, 1u << 30, &h, sizeof(h), &m, sizeof(m));
+			fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, 1u << 30, &h, sizeof(h), &m,
+				  sizeof(m));
 		relid = ch->relid;
 		fake_close(&f, ch);
 		for (i = 0; i < 30; i++)
-			fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, 1u << 30, &h, sizeof(h), &m, sizeof(m));
+			fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, 1u << 30, &h, sizeof(h), &m,
+				  sizeof(m));
 		f.next_gfn = ch->first_gfn; /* the box has no other use for the pages of its ring */
 		assert_int_equal(fake_open(&f, ch, relid, 16), 0);
 		skip_all(&c);
@@ -301,7 +324,13 @@ static void sub_channels_close_under_control_traffic(void **state)
 /* 32 ranges of the same pages, full of empty messages: as many as one packet can hold. */
 static void post_empty_messages(void)
 {
-	struct { struct kvmb_wire_gpa_direct g; struct { struct kvmb_wire_gparange r; __le64 pfn[PER_RANGE]; } part[32]; } h;
+	struct {
+		struct kvmb_wire_gpa_direct g;
+		struct {
+			struct kvmb_wire_gparange r;
+			__le64 pfn[PER_RANGE];
+		} part[32];
+	} h;
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
 	u32 i, k;
 
@@ -313,7 +342,9 @@ static void post_empty_messages(void)
 			h.part[i].pfn[k] = cpu_to_le64(ctl_gfn + k);
 	}
 	m.u.rndis.section_index = cpu_to_le32(KVMB_NVSP_NO_SECTION);
-	assert_int_equal(fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &m, sizeof(m)), 0);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_GPA_DIRECT, 1, ++next_id, &h, sizeof(h), &m,
+				   sizeof(m)),
+			 0);
 }
 
 static u64 now_us(void)
@@ -321,7 +352,10 @@ static u64 now_us(void)
 	return kvmb_mono_ns() / 1000;
 }
 
-/* We said how many messages a packet may hold; more would keep the queue's lock from the main thread. */
+/*
+ * We said how many messages a packet may hold; more would keep the queue's lock from the main
+ * thread.
+ */
 static void a_packet_of_countless_messages_is_refused(void **state)
 {
 	u8 *p = fake_ptr(&f, ctl_gfn << 12);
@@ -348,11 +382,15 @@ static void a_packet_of_countless_messages_is_refused(void **state)
 	assert_true(counts().tx_dropped[KVMB_DROP_SIZE] <= 8 * KVMB_RNDIS_PACKETS_MAX);
 }
 
-/* The guest reads nothing until only @room bytes are left of its ring. Return: completions that it has not read. */
+/*
+ * The guest reads nothing until only @room bytes are left of its ring. Return: completions that it
+ * has not read.
+ */
 static u32 fill_ring(u32 room)
 {
 	u8 frame[200];
-	u32 n = 0, i, len = message(NO_PPI, 0, frame, tcp4(frame, mac, other, 40)); /* not its address: dropped */
+	/* not its address: dropped */
+	u32 n = 0, i, len = message(NO_PPI, 0, frame, tcp4(frame, mac, other, 40));
 
 	for (; c.rx.size - kvmb_ring_used(&c.rx, false) > room; n++) {
 		post(&c, len);
@@ -402,7 +440,10 @@ static void a_frame_waits_for_room_in_the_ring(void **state)
 	assert_int_equal(g.len, 94);
 }
 
-/* What cannot be answered yet, for lack of a receive buffer, does not keep the guest from giving one. */
+/*
+ * What cannot be answered yet, for lack of a receive buffer, does not keep the guest from giving
+ * one.
+ */
 static void a_buffer_comes_after_the_first_question(void **state)
 {
 	struct kvmb_wire_nvsp m;
@@ -470,7 +511,10 @@ static void both_are_completed(void)
 	assert_int_equal(completed, 2);
 }
 
-/* A backend that takes no more ends, and nobody hangs up (a child of passt's may have its socket): nothing waits for it. */
+/*
+ * A backend that takes no more ends, and nobody hangs up (a child of passt's may have its socket):
+ * nothing waits for it.
+ */
 static void what_waits_for_a_backend_ends_with_it(void **state)
 {
 	(void)state;
@@ -510,12 +554,18 @@ int main(void)
 		WITH(answers_fit_their_sections, setup_13_pages),
 		WITH(completions_are_found_behind_what_has_to_wait, setup_small),
 		WITH(a_rate_limit_does_not_hold_completions_back, setup_slow),
-		T(a_completion_that_is_asked_for_comes), WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
-		WITH(one_queue_has_an_rss_table_too, setup_spoof), T(without_descriptors_the_open_fails),
-		T(sub_channels_close_under_control_traffic), T(a_packet_of_countless_messages_is_refused),
-		T(an_answer_waits_for_room_in_the_ring), T(a_frame_waits_for_room_in_the_ring),
-		T(a_buffer_comes_after_the_first_question), T(a_link_may_change_between_two_buffers),
-		T(what_waits_for_a_backend_ends_with_it), T(a_backend_that_hangs_does_not_hang_the_guest),
+		T(a_completion_that_is_asked_for_comes),
+		WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
+		WITH(one_queue_has_an_rss_table_too, setup_spoof),
+		T(without_descriptors_the_open_fails),
+		T(sub_channels_close_under_control_traffic),
+		T(a_packet_of_countless_messages_is_refused),
+		T(an_answer_waits_for_room_in_the_ring),
+		T(a_frame_waits_for_room_in_the_ring),
+		T(a_buffer_comes_after_the_first_question),
+		T(a_link_may_change_between_two_buffers),
+		T(what_waits_for_a_backend_ends_with_it),
+		T(a_backend_that_hangs_does_not_hang_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

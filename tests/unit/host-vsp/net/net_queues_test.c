@@ -94,7 +94,8 @@ static void lies_about_offloads_are_dropped(void **state)
 		{ KVMB_PPI_LSO, 0 | 34 << 20 | KVMB_LSO_V2 },		       /* MSS 0 */
 		{ KVMB_PPI_LSO, 1448 | 34 << 20 },			       /* not version 2 */
 		{ KVMB_PPI_LSO, 1448u | 34 << 20 | KVMB_LSO_V2 | KVMB_LSO_IPV6 }, /* it is IPv4 */
-		{ KVMB_PPI_LSO, 1448 | 1000 << 20 | KVMB_LSO_V2 },	       /* TCP header where none is */
+		/* TCP header where none is */
+		{ KVMB_PPI_LSO, 1448 | 1000 << 20 | KVMB_LSO_V2 },
 		{ KVMB_PPI_CHECKSUM, KVMB_TX_CSUM_IPV4 | KVMB_TX_CSUM_TCP | 1000u << 16 },
 	};
 	static u8 frame[4000];
@@ -103,7 +104,8 @@ static void lies_about_offloads_are_dropped(void **state)
 	(void)state;
 	bring_up();
 	for (i = 0; i < ARRAY_SIZE(lies); i++) {
-		u64 before = counts().tx_dropped[KVMB_DROP_MALFORMED] + counts().tx_dropped[KVMB_DROP_SIZE];
+		u64 before = counts().tx_dropped[KVMB_DROP_MALFORMED] +
+			     counts().tx_dropped[KVMB_DROP_SIZE];
 
 		post(&c, message(lies[i].ppi, lies[i].value, frame, len));
 		status_on(&c);
@@ -184,12 +186,14 @@ static void a_network_that_goes_away_is_a_cable_pulled(void **state)
 	bring_up();
 	shutdown(far[0], SHUT_RDWR);
 	close(far[0]);
-	post(&c, message(NO_PPI, 0, (const u8[60]){ 2, 0, 0, 0, 0, 9, 0, 0x15, 0x5d, 1, 2, 3 }, 60));
+	post(&c,
+	     message(NO_PPI, 0, (const u8[60]){ 2, 0, 0, 0, 0, 9, 0, 0x15, 0x5d, 1, 2, 3 }, 60));
 	status_on(&c);
 	fake_run(&f);
 	kvmb_net_get_info(nic, &i);
 	far[0] = dup(far[1]);
-	assert_true(counts().tx_dropped[KVMB_DROP_BACKEND] + counts().tx_dropped[KVMB_DROP_LINK] == 1);
+	assert_true(counts().tx_dropped[KVMB_DROP_BACKEND] + counts().tx_dropped[KVMB_DROP_LINK] ==
+		    1);
 }
 
 static void the_guest_may_change_its_address_where_that_is_allowed(void **state)
@@ -234,13 +238,21 @@ static u32 set_rss(const struct rss *r)
 static void rss_tables_are_checked(void **state)
 {
 	const struct rss good = {
-		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2, cpu_to_le16(sizeof(struct kvmb_wire_ndis_rss_params)) }, .hash_info = cpu_to_le32(0x101),
-		       .table_size = cpu_to_le16(32), .table_offset = cpu_to_le32(40), .key_size = cpu_to_le16(40),
-		       .key_offset = cpu_to_le32(72) }, .table = { 0, 1, 2, 3, 0, 1, 2, 3 } };
+		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2,
+			      cpu_to_le16(sizeof(struct kvmb_wire_ndis_rss_params)) },
+		       .hash_info = cpu_to_le32(0x101),
+		       .table_size = cpu_to_le16(32),
+		       .table_offset = cpu_to_le32(40),
+		       .key_size = cpu_to_le16(40),
+		       .key_offset = cpu_to_le32(72) },
+		.table = { 0, 1, 2, 3, 0, 1, 2, 3 }
+	};
 	static const u32 queues[] = { 4, 0xffffffff, 128 };
-	static const struct { u16 table_size, key_size; u32 table_offset, key_offset; } sizes[] = {
-		{ 0, 40, 40, 72 }, { 12, 40, 40, 72 }, { 1024, 40, 40, 72 }, { 32, 0, 40, 72 }, { 32, 1, 40, 72 },
-		{ 32, 4096, 40, 72 }, { 32, 40, 0xfffffff0, 72 }, { 32, 40, 90, 72 }, { 32, 40, 40, 0xffffffff },
+	static const struct { u16 table_size, key_size; u32 table_offset, key_offset;
+	} sizes[] = {
+		{ 0, 40, 40, 72 },	    { 12, 40, 40, 72 }, { 1024, 40, 40, 72 },
+		{ 32, 0, 40, 72 },	    { 32, 1, 40, 72 },	{ 32, 4096, 40, 72 },
+		{ 32, 40, 0xfffffff0, 72 }, { 32, 40, 90, 72 }, { 32, 40, 40, 0xffffffff },
 		{ 32, 40, 40, 73 },
 	};
 	struct kvmb_net_info info;
@@ -329,9 +341,12 @@ static void a_rate_limit_holds_frames_back(void **state)
 	memcpy(fake_ptr(&f, send_gfn << 12), fake_ptr(&f, ctl_gfn << 12), msg);
 	m.u.rndis.section_size = cpu_to_le32(msg);
 	for (i = 0; i < 60; i++)
-		assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m)), 0);
+		assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m,
+					   sizeof(m)),
+				 0);
 	usleep(50000);
-	assert_true(counts().tx_frames >= 1 && counts().tx_frames < 40); /* all of them would take a minute */
+	/* all of them would take a minute */
+	assert_true(counts().tx_frames >= 1 && counts().tx_frames < 40);
 }
 
 static u32 removals;
@@ -354,7 +369,8 @@ static bool told_unplugged(void)
 
 	if (recv_pkt(&pkt) || kvmb_pkt_xfer_ranges(&pkt, NET_RX_RANGES, &id, &r, &n))
 		return false;
-	p = (const u32 *)(const void *)((u8 *)fake_ptr(&f, recv_gfn << 12) + le32_to_cpu(r->byte_offset));
+	p = (const u32 *)(const void *)((u8 *)fake_ptr(&f, recv_gfn << 12) +
+					le32_to_cpu(r->byte_offset));
 	done_with(&c, &pkt);
 	return p[0] == KVMB_RNDIS_INDICATE && p[2] == KVMB_RNDIS_INDICATE_DISCONNECT;
 }
@@ -383,11 +399,15 @@ static void it_can_be_taken_away_under_traffic(void **state)
 	len = tcp4(frame, mac, other, 1000);
 	for (i = 0; i < 40; i++)
 		for (k = 0; k < QUEUES; k++)
-			if (writev(far[k], (struct iovec[2]){ { (void *)(uintptr_t)&plain, HDR }, { frame, len } }, 2) < 0)
+			if (writev(far[k],
+				   (struct iovec[2]){ { (void *)(uintptr_t)&plain, HDR },
+						      { frame, len } },
+				   2) < 0)
 				break;
 	post(&sub[1], message(NO_PPI, 0, frame, len));
 	kvmb_net_remove(nic, was_removed, NULL);
-	assert_null(fake_next(&f, KVMB_MSG_RESCIND)); /* first the cable: the guest must stop sending */
+	/* first the cable: the guest must stop sending */
+	assert_null(fake_next(&f, KVMB_MSG_RESCIND));
 	for (i = 0; i < 40 && !told; i++) {
 		fake_run(&f);
 		told = told_unplugged();
@@ -430,7 +450,9 @@ static void completions_of_copied_frames_share_a_signal(void **state)
 	m.u.rndis.section_size = cpu_to_le32(msg);
 	before = counts().signals;
 	for (i = 0; i < 64; i++)
-		assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m)), 0);
+		assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m,
+					   sizeof(m)),
+				 0);
 	for (i = 0; i < 64; i++)
 		assert_int_equal(recv_pkt(&pkt), 0);
 	assert_true(counts().signals - before <= 64 / 4);
@@ -472,7 +494,8 @@ static u32 offer_buffer(enum kvmb_nvsp_type type, u32 gpadl)
 static void push_traffic(const u8 *in, u32 len, u32 msg)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
-	struct iovec iov[2] = { { (void *)(uintptr_t)&plain, HDR }, { (void *)(uintptr_t)in, len } };
+	struct iovec iov[2] = { { (void *)(uintptr_t)&plain, HDR },
+				{ (void *)(uintptr_t)in, len } };
 	u8 junk[2000];
 	u32 i, k;
 
@@ -483,7 +506,8 @@ static void push_traffic(const u8 *in, u32 len, u32 msg)
 				while (read(far[i], junk, sizeof(junk)) > 0)
 					;
 			}
-			fake_send(&f, i ? &sub[i] : &c, KVMB_PKT_INBAND, 1, 1u << 30, NULL, 0, &m, sizeof(m));
+			fake_send(&f, i ? &sub[i] : &c, KVMB_PKT_INBAND, 1, 1u << 30, NULL, 0, &m,
+				  sizeof(m));
 		}
 		while (read(far[i], junk, sizeof(junk)) > 0)
 			;
@@ -509,11 +533,14 @@ static void buffers_come_and_go_under_every_queue(void **state)
 		revoke_buffer(KVMB_NVSP_REVOKE_RECV_BUF, KVMB_NVSP_RECV_BUF_ID);
 		push_traffic(in, len, msg);
 		revoke_buffer(KVMB_NVSP_REVOKE_SEND_BUF, 0);
-		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_SEND_BUF, i & 1 ? send_gpadl : recv_gpadl),
+		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_SEND_BUF,
+					      i & 1 ? send_gpadl : recv_gpadl),
 				 KVMB_NVSP_STAT_SUCCESS);
-		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_SEND_BUF, send_gpadl), KVMB_NVSP_STAT_FAIL);
+		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_SEND_BUF, send_gpadl),
+				 KVMB_NVSP_STAT_FAIL);
 		push_traffic(in, len, msg);
-		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_RECV_BUF, recv_gpadl), KVMB_NVSP_STAT_SUCCESS);
+		assert_int_equal(offer_buffer(KVMB_NVSP_SEND_RECV_BUF, recv_gpadl),
+				 KVMB_NVSP_STAT_SUCCESS);
 	}
 	for (i = 0; i < QUEUES; i++) { /* and all of it still works */
 		do {
@@ -530,16 +557,24 @@ static void buffers_come_and_go_under_every_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(sub_channels_carry_frames_of_their_own_queue), T(sub_channels_are_granted_once_and_take_no_requests),
-		T(a_frame_to_be_cut_leaves_uncut), T(lies_about_offloads_are_dropped),
+		T(sub_channels_carry_frames_of_their_own_queue),
+		T(sub_channels_are_granted_once_and_take_no_requests),
+		T(a_frame_to_be_cut_leaves_uncut),
+		T(lies_about_offloads_are_dropped),
 		T(a_stranger_s_frames_do_not_get_out_and_do_not_come_in),
-		T(the_guest_is_told_of_its_cable), T(a_network_that_goes_away_is_a_cable_pulled),
-		cmocka_unit_test_setup_teardown(the_guest_may_change_its_address_where_that_is_allowed, setup_spoof,
+		T(the_guest_is_told_of_its_cable),
+		T(a_network_that_goes_away_is_a_cable_pulled),
+		cmocka_unit_test_setup_teardown(
+			the_guest_may_change_its_address_where_that_is_allowed, setup_spoof,
+			teardown),
+		T(rss_tables_are_checked),
+		T(sub_channel_requests_out_of_order_are_refused),
+		T(frames_of_impossible_size_are_dropped),
+		T(before_init_nothing_goes),
+		cmocka_unit_test_setup_teardown(a_rate_limit_holds_frames_back, setup_rate,
 						teardown),
-		T(rss_tables_are_checked), T(sub_channel_requests_out_of_order_are_refused),
-		T(frames_of_impossible_size_are_dropped), T(before_init_nothing_goes),
-		cmocka_unit_test_setup_teardown(a_rate_limit_holds_frames_back, setup_rate, teardown),
-		T(it_can_be_taken_away_under_traffic), T(completions_of_copied_frames_share_a_signal),
+		T(it_can_be_taken_away_under_traffic),
+		T(completions_of_copied_frames_share_a_signal),
 		T(buffers_come_and_go_under_every_queue),
 	};
 

@@ -26,7 +26,8 @@ static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
 	(void)state;
 	bring_up();
 	len = tcp4(frame, mac, other, 30000);
-	arrive(0, &coalesced, frame, len); /* the guest has not switched it on: such a frame is not for it */
+	/* the guest has not switched it on: such a frame is not for it */
+	arrive(0, &coalesced, frame, len);
 	dropped_by(KVMB_DROP_SIZE, 1);
 	rsc_on();
 	for (i = 0; i < 50; i++) { /* sections come back */
@@ -45,7 +46,10 @@ static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
 	assert_int_equal(g.len, len);
 }
 
-/* A small receive buffer is cut into small sections: 44 of them a frame, 161 in all, for four queues. */
+/*
+ * A small receive buffer is cut into small sections: 44 of them a frame, 161 in all, for four
+ * queues.
+ */
 static void no_coalesced_frames_for_a_small_buffer(void **state)
 {
 	static u8 frame[70000];
@@ -99,19 +103,25 @@ static u32 tcp6(u8 *p, u32 payload)
 
 static u32 be(const u8 *p, u32 bytes)
 {
-	return bytes == 2 ? (u32)(p[0] << 8 | p[1]) : (u32)p[0] << 24 | (u32)(p[1] << 16 | p[2] << 8 | p[3]);
+	return bytes == 2 ? (u32)(p[0] << 8 | p[1]) :
+			    (u32)p[0] << 24 | (u32)(p[1] << 16 | p[2] << 8 | p[3]);
 }
 
 static struct got two[2]; /* as comes_in_two() has found them */
 
-/* The two frames that @frame[len] must come as, its TCP header at @l4 and of @hdr bytes to its end. */
+/*
+ * The two frames that @frame[len] must come as, its TCP header at @l4 and of @hdr bytes to its end.
+ */
 static void comes_in_two(const u8 *frame, u32 len, u32 l4, u32 hdr, u32 mss)
 {
 	const struct got *a = &two[0], *b = &two[1];
 	u32 first;
 
 	assert_int_equal(frames_on(&c, &two[0], &two[1]), 2);
-	/* a Linux guest's allocation: pad in front, aligned, skb_shared_info behind, no more than 64 KiB */
+	/*
+	 * a Linux guest's allocation: pad in front, aligned, skb_shared_info behind, no more than
+	 * 64 KiB
+	 */
 	assert_true((a->len + 64 + 63) / 64 * 64 + 320 <= 65536);
 	first = a->len - hdr;
 	assert_true(first % mss == 0 && first + mss > 65024 - hdr);
@@ -177,7 +187,9 @@ static void a_frame_that_would_take_128_kib_comes_as_two(void **state)
 
 static void a_checksum_left_blank_by_the_host_is_filled_in(void **state)
 {
-	struct virtio_net_hdr partial = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16 };
+	struct virtio_net_hdr partial = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					  .csum_start = 34,
+					  .csum_offset = 16 };
 	u32 len, pseudo, n;
 	static struct got g;
 	u8 frame[2000];
@@ -347,10 +359,14 @@ static void a_frame_beyond_all_bounds_is_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LARGE(a_coalesced_frame_comes_as_one_rsc_packet), LARGE(a_frame_that_would_take_128_kib_comes_as_two),
-		T(no_coalesced_frames_for_a_small_buffer), T(a_checksum_left_blank_by_the_host_is_filled_in),
-		T(filters_and_multicast), VLAN(an_access_port_hides_its_vlan, setup_vlan),
-		T(a_trunk_gives_the_tag_in_per_packet_info), LARGE(a_tagged_frame_is_cut_on_a_trunk),
+		LARGE(a_coalesced_frame_comes_as_one_rsc_packet),
+		LARGE(a_frame_that_would_take_128_kib_comes_as_two),
+		T(no_coalesced_frames_for_a_small_buffer),
+		T(a_checksum_left_blank_by_the_host_is_filled_in),
+		T(filters_and_multicast),
+		VLAN(an_access_port_hides_its_vlan, setup_vlan),
+		T(a_trunk_gives_the_tag_in_per_packet_info),
+		LARGE(a_tagged_frame_is_cut_on_a_trunk),
 		VLAN(a_tagged_frame_is_cut_on_an_access_port, setup_vlan_large),
 		VLAN(a_frame_beyond_all_bounds_is_dropped, setup_vlan_large),
 	};

@@ -85,10 +85,14 @@ static void oids_that_linux_needs(void **state)
 
 static void set_checks_its_buffer(void **state)
 {
-	static const struct { u32 len, off, status; } c2[] = {
-		{ 4, 20, 0 }, { 4, 0xfffffff0, KVMB_RNDIS_STATUS_INVALID_LENGTH },
-		{ 0xffffffff, 20, KVMB_RNDIS_STATUS_INVALID_LENGTH }, { 4, 24, KVMB_RNDIS_STATUS_INVALID_LENGTH },
-		{ 4, 0, KVMB_RNDIS_STATUS_INVALID_LENGTH }, { 0, 0, KVMB_RNDIS_STATUS_INVALID_LENGTH },
+	static const struct { u32 len, off, status;
+	} c2[] = {
+		{ 4, 20, 0 },
+		{ 4, 0xfffffff0, KVMB_RNDIS_STATUS_INVALID_LENGTH },
+		{ 0xffffffff, 20, KVMB_RNDIS_STATUS_INVALID_LENGTH },
+		{ 4, 24, KVMB_RNDIS_STATUS_INVALID_LENGTH },
+		{ 4, 0, KVMB_RNDIS_STATUS_INVALID_LENGTH },
+		{ 0, 0, KVMB_RNDIS_STATUS_INVALID_LENGTH },
 		{ 2, 20, KVMB_RNDIS_STATUS_INVALID_LENGTH },
 	};
 	u32 *p, len;
@@ -103,7 +107,8 @@ static void set_checks_its_buffer(void **state)
 		p[5] = c2[i].off;
 		p[7] = 9;
 		send_pages(KVMB_NVSP_CHANNEL_CONTROL, 32);
-		assert_int_equal(((u32 *)received(KVMB_NVSP_CHANNEL_CONTROL, &len))[3], c2[i].status);
+		assert_int_equal(((u32 *)received(KVMB_NVSP_CHANNEL_CONTROL, &len))[3],
+				 c2[i].status);
 	}
 	p = rndis(KVMB_RNDIS_SET, 36); /* a switch-internal OID that once held a pointer */
 	p[3] = 0x10270;
@@ -111,7 +116,8 @@ static void set_checks_its_buffer(void **state)
 	p[5] = 20;
 	p[7] = 0xdeadbeef;
 	send_pages(KVMB_NVSP_CHANNEL_CONTROL, 36);
-	assert_int_equal(((u32 *)received(KVMB_NVSP_CHANNEL_CONTROL, &len))[3], KVMB_RNDIS_STATUS_NOT_SUPPORTED);
+	assert_int_equal(((u32 *)received(KVMB_NVSP_CHANNEL_CONTROL, &len))[3],
+			 KVMB_RNDIS_STATUS_NOT_SUPPORTED);
 }
 
 static u32 wire_frame(u8 *buf)
@@ -176,9 +182,11 @@ static void a_vlan_tag_is_put_into_the_frame(void **state)
 static void rndis_lies_are_dropped_with_a_status(void **state)
 {
 	/* word index, value: each breaks one good message of 60 bytes */
-	static const struct { u32 at, v; } lies[] = {
-		{ 1, 0 }, { 1, 8 }, { 1, 43 }, { 1, 105 }, { 1, 0xffffffff }, { 1, 100 }, { 0, 99 }, { 2, 0 },
-		{ 2, 35 }, { 2, 97 }, { 2, 0xffffffff }, { 3, 61 }, { 3, 0xffffffff }, { 8, 4 }, { 8, 0xffffffff },
+	static const struct { u32 at, v;
+	} lies[] = {
+		{ 1, 0 },	   { 1, 8 },  { 1, 43 },	 { 1, 105 }, { 1, 0xffffffff },
+		{ 1, 100 },	   { 0, 99 }, { 2, 0 },		 { 2, 35 },  { 2, 97 },
+		{ 2, 0xffffffff }, { 3, 61 }, { 3, 0xffffffff }, { 8, 4 },   { 8, 0xffffffff },
 	};
 	size_t i;
 
@@ -186,10 +194,12 @@ static void rndis_lies_are_dropped_with_a_status(void **state)
 	bring_up();
 	for (i = 0; i < ARRAY_SIZE(lies); i++) {
 		data_message(60)[lies[i].at] = lies[i].v;
-		assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_DATA, 104), KVMB_NVSP_STAT_INVALID_RNDIS);
+		assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_DATA, 104),
+				 KVMB_NVSP_STAT_INVALID_RNDIS);
 	}
 	data_message(60);
-	assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_DATA, 109), KVMB_NVSP_STAT_INVALID_RNDIS); /* junk behind */
+	/* junk behind */
+	assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_DATA, 109), KVMB_NVSP_STAT_INVALID_RNDIS);
 	send(wire, "\0\0\0\0", 0, 0);
 }
 
@@ -209,14 +219,16 @@ static void ppi_lies_do_not_loop(void **state)
 		p[8] = 16;
 		p[11] = sizes[i];
 		p[13] = 12;
-		assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_DATA, 120), KVMB_NVSP_STAT_INVALID_RNDIS);
+		assert_int_equal(send_pages(KVMB_NVSP_CHANNEL_DATA, 120),
+				 KVMB_NVSP_STAT_INVALID_RNDIS);
 	}
 }
 
 static void sections_out_of_range_are_refused(void **state)
 {
-	static const struct { u32 index, size; } lies[] = { { 10, 100 }, { 0, 0 }, { 0, 6145 }, { 0xfffffffe, 1 },
-							    { 0x7fffffff, 6144 } };
+	static const struct {
+		u32 index, size;
+	} lies[] = { { 10, 100 }, { 0, 0 }, { 0, 6145 }, { 0xfffffffe, 1 }, { 0x7fffffff, 6144 } };
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) }, a;
 	struct kvmb_pkt pkt;
 	size_t i;
@@ -229,7 +241,8 @@ static void sections_out_of_range_are_refused(void **state)
 		fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m));
 		assert_int_equal(recv_pkt(&pkt), 0);
 		memcpy(&a, pkt.payload, sizeof(a));
-		assert_int_equal(le32_to_cpu(a.u.rndis_complete.status), KVMB_NVSP_STAT_INVALID_RNDIS);
+		assert_int_equal(le32_to_cpu(a.u.rndis_complete.status),
+				 KVMB_NVSP_STAT_INVALID_RNDIS);
 	}
 }
 
@@ -269,7 +282,10 @@ static u32 ranges(const struct kvmb_pkt *pkt)
 	return n;
 }
 
-/* The host reads them with one call, and its descriptor does not tell of the second and third any more. */
+/*
+ * The host reads them with one call, and its descriptor does not tell of the second and third any
+ * more.
+ */
 static void frames_read_in_one_piece_are_all_delivered(void **state)
 {
 	u8 buf[3 * 64] = { 0 };
@@ -306,7 +322,8 @@ static void withheld_and_doubled_completions_cost_nobody_else(void **state)
 	}
 	kvmb_net_get_stats(nic, &st);
 	assert_int_equal(st.rx_frames, n);
-	assert_true(n < RECV_PAGES * 4096 / 1632 && n > 90); /* what there are sections for, less a reserve */
+	/* what there are sections for, less a reserve */
+	assert_true(n < RECV_PAGES * 4096 / 1632 && n > 90);
 	pkt.trans_id = first;
 	complete_rx(&pkt);
 	complete_rx(&pkt); /* twice: counted, nothing given back twice */
@@ -317,7 +334,10 @@ static void withheld_and_doubled_completions_cost_nobody_else(void **state)
 	assert_int_equal(i, of_first);
 }
 
-/* What says that it is longer than any frame is no stream of frames; thrown away, it would keep the queue's lock. */
+/*
+ * What says that it is longer than any frame is no stream of frames; thrown away, it would keep the
+ * queue's lock.
+ */
 static void a_frame_of_gigabytes_ends_the_backend(void **state)
 {
 	static const u8 endless[65536] = { 0xff, 0xff, 0xff, 0xff };

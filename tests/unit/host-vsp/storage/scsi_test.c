@@ -170,8 +170,10 @@ static void write_cache_is_the_guests_to_switch(void **state)
 	run(CDB(0x1a, 8, 0x88, 0, 64), 0, 64); /* default values do not change */
 	assert_int_equal(cmd.data[4 + 2], 4);
 	param[6] = 4;
-	assert_int_equal(run(CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0, 24), 24, 0), KVMB_SCSI_STATUS_CHECK_CONDITION);
-	memcpy(param, "\0\0\0\0\0\0\0\0\x08\x12\x04", 11); /* the 10-byte form has a longer header */
+	assert_int_equal(run(CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0, 24), 24, 0),
+			 KVMB_SCSI_STATUS_CHECK_CONDITION);
+	/* the 10-byte form has a longer header */
+	memcpy(param, "\0\0\0\0\0\0\0\0\x08\x12\x04", 11);
 	assert_int_equal(run(CDB(0x55, 0x10, 0, 0, 0, 0, 0, 0, 28), 28, 0), 0);
 	run(CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 1), 512, 0);
 	assert_false(cmd.fua);
@@ -181,14 +183,18 @@ static void mode_select_refuses_what_cannot_be(void **state)
 {
 	static const struct { u8 sp_pf, list, page[26]; u8 asc; } cases[] = {
 		{ 0x11, 24, { 0, 0, 0, 0, 8, 0x12, 4 }, 0x24 },		 /* SP */
-		{ 0x10, 3, { 0 }, 0x1a },				 /* shorter than its header */
-		{ 0x10, 24, { 0, 0, 0, 8 }, 0x26 },			 /* a descriptor of 0-byte blocks */
-		{ 0x10, 24, { 0, 0, 0, 200 }, 0x26 },			 /* descriptor beyond the list */
+		/* shorter than its header */
+		{ 0x10, 3, { 0 }, 0x1a },
+		/* a descriptor of 0-byte blocks */
+		{ 0x10, 24, { 0, 0, 0, 8 }, 0x26 },
+		/* descriptor beyond the list */
+		{ 0x10, 24, { 0, 0, 0, 200 }, 0x26 },
 		{ 0x10, 23, { 0, 0, 0, 0, 8, 0x12, 4 }, 0x1a },		 /* page beyond the list */
 		{ 0x10, 24, { 0, 0, 0, 0, 8, 0x12, 5 }, 0x26 },		 /* RCD is not changeable */
 		{ 0x10, 16, { 0, 0, 0, 0, 0x0a, 0x0a, 0, 0x20 }, 0x26 }, /* control page */
 		{ 0x10, 16, { 0, 0, 0, 0, 0x3e, 0x0a }, 0x26 },		 /* no such page */
-		{ 0x10, 60, { 0, 0, 0, 0, 0x3f, 0x36 }, 0x26 },		 /* all pages: none to write */
+		/* all pages: none to write */
+		{ 0x10, 60, { 0, 0, 0, 0, 0x3f, 0x36 }, 0x26 },
 		{ 0x00, 24, { 0, 0, 0, 0, 8, 0x12, 4 }, 0x26 },		 /* PF off: vendor format */
 	};
 	size_t i;
@@ -286,7 +292,8 @@ static void write_same_forms(void **state)
 	assert_sense(5, 0x24, 0);
 	run(CDB(0x93, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0x56, 0, 0, 0, 1), 512, 0);
 	assert_sense(5, 0x21, 0);
-	run(CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1), 512, 0); /* a pattern beyond VPD B0's limit */
+	/* a pattern beyond VPD B0's limit */
+	run(CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1), 512, 0);
 	assert_sense(5, 0x24, 0);
 	disk.can_zero = false;
 	run(CDB(0x93, 8, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 1, 0), 512, 0);
@@ -310,8 +317,9 @@ static void verify_compares_only_when_asked(void **state)
 /* Every command of the table that writes, as the target itself lists them. */
 static void read_only_refuses_every_writing_command(void **state)
 {
-	static const u8 harmless[] = { 0x00, 0x03, 0x08, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x2f,
-				       0x35, 0x55, 0x5a, 0x5e, 0x88, 0x8f, 0x91, 0x9e, 0xa0, 0xa3, 0xa8, 0xaf };
+	static const u8 harmless[] = { 0x00, 0x03, 0x08, 0x12, 0x15, 0x1a, 0x1b, 0x1e,
+				       0x25, 0x28, 0x2b, 0x2f, 0x35, 0x55, 0x5a, 0x5e,
+				       0x88, 0x8f, 0x91, 0x9e, 0xa0, 0xa3, 0xa8, 0xaf };
 	u8 list[2048], cdb[16];
 	u32 n, i;
 
@@ -370,7 +378,8 @@ static void attentions_are_told_once_in_order_and_not_to_inquiry(void **state)
 	assert_int_equal(run(CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1), 0, 256), 0);
 	run(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 0, 512);
 	assert_sense(6, 0x2a, 0x09);
-	assert_int_equal(run(CDB(0x03, 0, 0, 0, 18), 0, 18), 0); /* REQUEST SENSE hands the next one over */
+	/* REQUEST SENSE hands the next one over */
+	assert_int_equal(run(CDB(0x03, 0, 0, 0, 18), 0, 18), 0);
 	assert_int_equal(cmd.data[2], 6);
 	assert_int_equal(cmd.data[12], 0x3f);
 	assert_int_equal(cmd.data[13], 0x0e);
@@ -399,8 +408,10 @@ static void reservations(void **state)
 
 	(void)state;
 	assert_int_equal(pr_in(0), 0); /* no keys */
-	assert_int_equal(pr_out(RESERVE, 1, 0x1111, 0), KVMB_SCSI_STATUS_CONFLICT); /* not registered */
-	assert_int_equal(pr_out(REGISTER, 0, 0x9999, 0x1111), KVMB_SCSI_STATUS_CONFLICT); /* no such old key */
+	/* not registered */
+	assert_int_equal(pr_out(RESERVE, 1, 0x1111, 0), KVMB_SCSI_STATUS_CONFLICT);
+	/* no such old key */
+	assert_int_equal(pr_out(REGISTER, 0, 0x9999, 0x1111), KVMB_SCSI_STATUS_CONFLICT);
 	assert_int_equal(pr_out(REGISTER, 0, 0, 0x1111), 0);
 	assert_int_equal(pr_in(0), 8);
 	assert_int_equal(be32(cmd.data), 1); /* generation */
@@ -409,7 +420,8 @@ static void reservations(void **state)
 	assert_int_equal(pr_out(RESERVE, 1, 0x2222, 0), KVMB_SCSI_STATUS_CONFLICT);
 	assert_int_equal(pr_out(RESERVE, 5, 0x1111, 0), 0); /* write exclusive, registrants only */
 	assert_int_equal(pr_out(RESERVE, 5, 0x1111, 0), 0); /* again by the holder: good */
-	assert_int_equal(pr_out(RESERVE, 1, 0x1111, 0), KVMB_SCSI_STATUS_CONFLICT); /* another type */
+	/* another type */
+	assert_int_equal(pr_out(RESERVE, 1, 0x1111, 0), KVMB_SCSI_STATUS_CONFLICT);
 	assert_int_equal(pr_in(1), 16);
 	assert_int_equal(be32(cmd.data + 12), 0x1111);
 	assert_int_equal(cmd.data[21], 5);
@@ -431,7 +443,8 @@ static void reservations(void **state)
 	assert_int_equal(pr_in(0), 0);
 	assert_int_equal(pr_out(IGNORE, 0, 0xdead, 0x3333), 0);
 	assert_int_equal(pr_out(RESERVE, 1, 0x3333, 0), 0);
-	assert_int_equal(pr_out(REGISTER, 0, 0x3333, 0), 0); /* unregistered: the reservation goes too */
+	/* unregistered: the reservation goes too */
+	assert_int_equal(pr_out(REGISTER, 0, 0x3333, 0), 0);
 	assert_int_equal(pr_in(1), 0);
 	pr_out(RESERVE, 2, 0x3333, 0); /* obsolete type */
 	assert_sense(5, 0x24, 0);
@@ -468,7 +481,8 @@ static void reads_and_writes_in_every_form(void **state)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		u32 n = (u32)cases[i].length;
 
-		assert_int_equal(run(cases[i].cdb, cases[i].write ? n : 0, cases[i].write ? 0 : n), 0);
+		assert_int_equal(run(cases[i].cdb, cases[i].write ? n : 0, cases[i].write ? 0 : n),
+				 0);
 		assert_int_equal(cmd.io, cases[i].write ? KVMB_IO_WRITE : KVMB_IO_READ);
 		assert_int_equal(cmd.offset, cases[i].offset);
 		assert_int_equal(cmd.length, n);
@@ -582,13 +596,24 @@ static void dvd_tray_and_lock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(vpd_pages_are_those_announced), T(vpd_contents), T(capacity_in_both_forms),
-		T(write_cache_is_the_guests_to_switch), T(mode_select_refuses_what_cannot_be), T(mode_sense_errors),
-		T(unmap_lists), T(write_same_forms), T(verify_compares_only_when_asked),
-		T(read_only_refuses_every_writing_command), T(opcodes_one_by_one),
-		T(attentions_are_told_once_in_order_and_not_to_inquiry), T(reservations),
-		T(reads_and_writes_in_every_form), T(disk_cannot_be_ejected), D(dvd_says_what_it_is),
-		D(dvd_without_medium), D(dvd_tray_and_lock),
+		T(vpd_pages_are_those_announced),
+		T(vpd_contents),
+		T(capacity_in_both_forms),
+		T(write_cache_is_the_guests_to_switch),
+		T(mode_select_refuses_what_cannot_be),
+		T(mode_sense_errors),
+		T(unmap_lists),
+		T(write_same_forms),
+		T(verify_compares_only_when_asked),
+		T(read_only_refuses_every_writing_command),
+		T(opcodes_one_by_one),
+		T(attentions_are_told_once_in_order_and_not_to_inquiry),
+		T(reservations),
+		T(reads_and_writes_in_every_form),
+		T(disk_cannot_be_ejected),
+		D(dvd_says_what_it_is),
+		D(dvd_without_medium),
+		D(dvd_tray_and_lock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Requests at disks that fail, hold them, or move too little; buffers of ours, limits, latencies. */
+/*
+ * Requests at disks that fail, hold them, or move too little; buffers of ours, limits, latencies.
+ */
 #include "tests/harness/storage_guest.h"
 
 static u32 stops;
@@ -89,7 +91,8 @@ static void requests_that_need_buffers_of_ours_wait_for_each_other(void **state)
 	kvmb_storage_attach(s, slow_disk(0), false, 3);
 	init();
 	for (i = 0; i < 24; i++) { /* VERIFY of 256 KiB with data: 4 MiB are 16 of them */
-		send_srb(&c, 3, CDB(0x2f, 0x02, 0, 0, 0, 0, 0, 2, 0), 10, KVMB_SRB_DATA_OUT, gpa, 256 * 1024);
+		send_srb(&c, 3, CDB(0x2f, 0x02, 0, 0, 0, 0, 0, 2, 0), 10, KVMB_SRB_DATA_OUT, gpa,
+			 256 * 1024);
 		if (i == 15)
 			wait_held(16);
 	}
@@ -126,7 +129,8 @@ static void a_request_that_moved_too_little_is_no_success(void **state)
 	(void)state;
 	init();
 	assert_int_equal(truncate(path, 512 * 100), 0); /* behind our back */
-	srb(CDB(0x28, 0, 0, 0, 0, 96, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a); /* half of it is gone */
+	/* half of it is gone */
+	srb(CDB(0x28, 0, 0, 0, 0, 96, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a);
 	assert_sense(&a, 3, 0x11);
 }
 
@@ -142,8 +146,9 @@ static void verify_write_same_and_unmap_do_it(void **state)
 	for (i = 0; i < 512; i++)
 		p[i] = (u8)(i ^ 0x5a);
 	/* 300 blocks of it from block 1000: more than one chunk of writing */
-	assert_int_equal(srb(CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 0, 1, 44), 16, KVMB_SRB_DATA_OUT, gpa, 512,
-			     &a), 1);
+	assert_int_equal(srb(CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 0, 1, 44), 16,
+			     KVMB_SRB_DATA_OUT, gpa, 512, &a),
+			 1);
 	fd = open(path, O_RDONLY);
 	for (i = 1000; i < 1300; i++) {
 		assert_int_equal(pread(fd, disk, 512, i * 512), 512);
@@ -153,7 +158,9 @@ static void verify_write_same_and_unmap_do_it(void **state)
 	assert_int_equal(disk[0] | disk[511], 0);
 	for (i = 1; i < 128; i++)
 		memcpy(p + i * 512, p, 512);
-	assert_int_equal(srb(CDB(0x2f, 2, 0, 0, 3, 0xe8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a), 1);
+	assert_int_equal(srb(CDB(0x2f, 2, 0, 0, 3, 0xe8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa,
+			     65536, &a),
+			 1);
 	p[60000] ^= 1;
 	srb(CDB(0x2f, 2, 0, 0, 3, 0xe8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a);
 	assert_sense(&a, 0x0e, 0x1d);
@@ -163,7 +170,8 @@ static void verify_write_same_and_unmap_do_it(void **state)
 	p[3] = 32;
 	p[14] = 0x03, p[15] = 0xe8, p[19] = 8; /* 1000, 8 blocks */
 	p[30] = 0x04, p[31] = 0x00, p[35] = 16; /* 1024, 16 blocks */
-	assert_int_equal(srb(CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT, gpa, 40, &a), 1);
+	assert_int_equal(
+		srb(CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT, gpa, 40, &a), 1);
 	pread(fd, disk, 8192, 1000 * 512);
 	for (i = 0; i < 8 * 512; i++)
 		assert_int_equal(disk[i], 0);
@@ -173,7 +181,10 @@ static void verify_write_same_and_unmap_do_it(void **state)
 	close(fd);
 }
 
-/* Storage of 4096-byte blocks takes no piece that begins or ends within one, also if the sum of them is right. */
+/*
+ * Storage of 4096-byte blocks takes no piece that begins or ends within one, also if the sum of
+ * them is right.
+ */
 static void direct_io_gets_what_its_storage_takes(void **state)
 {
 	struct kvmb_disk *d = slow_disk(0);
@@ -188,7 +199,8 @@ static void direct_io_gets_what_its_storage_takes(void **state)
 	init();
 	for (at = gpa; at <= gpa + 512; at += 512) {
 		memset(fake_ptr(&f, at), 0x5a, 4096);
-		id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, at, 4096);
+		id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, at,
+			      4096);
 		wait_held(1);
 		assert_int_equal(slow.held[0]->num_iov, 1);
 		v = slow.held[0]->iov[0];
@@ -196,7 +208,8 @@ static void direct_io_gets_what_its_storage_takes(void **state)
 		assert_int_equal((uintptr_t)v.iov_base % 4096, 0);
 		assert_memory_equal(v.iov_base, fake_ptr(&f, at), 4096);
 		*(u8 *)fake_ptr(&f, at) = 1;
-		assert_int_equal(*(u8 *)v.iov_base, at == gpa ? 1 : 0x5a); /* what fits is not copied */
+		/* what fits is not copied */
+		assert_int_equal(*(u8 *)v.iov_base, at == gpa ? 1 : 0x5a);
 		finish_held(0);
 		assert_int_equal(answer(&a, id), 0);
 	}
@@ -214,7 +227,8 @@ static void zeroes_without_a_write_cache_carry_fua(void **state)
 	d->cache = KVMB_CACHE_WRITETHROUGH;
 	kvmb_storage_attach(s, d, false, 3);
 	init();
-	id = send_srb(&c, 3, CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 64), 16, KVMB_SRB_DATA_NONE, 0, 0);
+	id = send_srb(&c, 3, CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 64), 16,
+		      KVMB_SRB_DATA_NONE, 0, 0);
 	wait_held(1);
 	assert_int_equal(slow.held[0]->io, KVMB_IO_ZERO);
 	assert_true(slow.held[0]->fua);
@@ -235,7 +249,9 @@ static void a_slow_disk_does_not_keep_others_waiting(void **state)
 	wait_held(1);
 	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* "LUNs changed" */
 	assert_sense(&a, 6, 0x3f);
-	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa + 4096, 4096, &a), 1);
+	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa + 4096,
+			     4096, &a),
+			 1);
 	finish_held(0);
 	assert_int_equal(answer(&a, id), 0);
 	assert_int_equal(a.u.srb.srb_status, 1);
@@ -257,12 +273,16 @@ static void percentiles_are_within_a_quarter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(an_error_holds_the_request_until_a_retry), T(an_error_is_reported_when_asked_to),
+		T(an_error_holds_the_request_until_a_retry),
+		T(an_error_is_reported_when_asked_to),
 		T(requests_that_need_buffers_of_ours_wait_for_each_other),
 		T(a_channel_closes_with_requests_at_the_disk),
-		T(a_request_that_moved_too_little_is_no_success), T(verify_write_same_and_unmap_do_it),
-		T(direct_io_gets_what_its_storage_takes), T(zeroes_without_a_write_cache_carry_fua),
-		T(a_slow_disk_does_not_keep_others_waiting), T(percentiles_are_within_a_quarter),
+		T(a_request_that_moved_too_little_is_no_success),
+		T(verify_write_same_and_unmap_do_it),
+		T(direct_io_gets_what_its_storage_takes),
+		T(zeroes_without_a_write_cache_carry_fua),
+		T(a_slow_disk_does_not_keep_others_waiting),
+		T(percentiles_are_within_a_quarter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@ static void a_disk_comes_and_is_seen(void **state)
 	(void)state;
 	init();
 	enumerates = 0;
-	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), KVMB_SRB_INVALID_LUN);
+	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a),
+			 KVMB_SRB_INVALID_LUN);
 	d = slow_disk(0);
 	assert_int_equal(kvmb_storage_attach(s, d, false, 0), -EEXIST);
 	assert_int_equal(kvmb_storage_attach(s, d, false, 64), -ENOSPC);
@@ -23,7 +24,8 @@ static void a_disk_comes_and_is_seen(void **state)
 	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
 	assert_sense(&a, 6, 0x3f);
 	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
-	assert_int_equal(srb(CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 12, KVMB_SRB_DATA_IN, gpa, 256, &a), 1);
+	assert_int_equal(
+		srb(CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 12, KVMB_SRB_DATA_IN, gpa, 256, &a), 1);
 	assert_int_equal(p[3], 16);
 	assert_int_equal(enumerates, 1);
 }
@@ -68,7 +70,8 @@ static void a_disk_goes_with_io_in_flight(void **state)
 	kvmb_storage_attach(s, slow_disk(0), false, 3);
 	init();
 	for (i = 0; i < 3; i++)
-		id[i] = send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
+		id[i] = send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN,
+				 gpa, 4096);
 	wait_held(3);
 	assert_int_equal(kvmb_storage_detach(s, 3, on_gone, NULL), 0);
 	assert_int_equal(kvmb_storage_detach(s, 3, on_gone, NULL), -ENOENT);
@@ -91,7 +94,8 @@ static void a_disk_goes_with_io_in_flight(void **state)
 		memcpy(&a, pkt.payload, sizeof(a));
 		assert_int_equal(a.u.srb.srb_status, KVMB_SRB_INVALID_LUN);
 	}
-	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), KVMB_SRB_INVALID_LUN);
+	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a),
+			 KVMB_SRB_INVALID_LUN);
 	/* and the place is free for another */
 	assert_int_equal(kvmb_storage_attach(s, slow_disk(0), false, 3), 0);
 	assert_int_equal(srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
@@ -122,7 +126,8 @@ static void a_reset_waits_for_all_channels(void **state)
 	init();
 	open_sub_channel(&sub);
 	here = send_srb(&c, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096);
-	there = send_srb(&sub, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa + 4096, 4096);
+	there = send_srb(&sub, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN,
+			 gpa + 4096, 4096);
 	wait_held(2);
 	reset = ++next_id;
 	fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, reset, NULL, 0, &p, sizeof(p));
@@ -159,10 +164,12 @@ static void a_reset_stops_between_two_pieces(void **state)
 	list[1] = 38;
 	list[3] = 32;
 	list[19] = list[35] = 8; /* two ranges of 8 blocks */
-	same = send_srb(&c, 3, CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0), 16, KVMB_SRB_DATA_OUT, gpa, 512);
+	same = send_srb(&c, 3, CDB(0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0), 16,
+			KVMB_SRB_DATA_OUT, gpa, 512);
 	wait_held(1);
 	assert_int_equal(slow.held[0]->length, 65536); /* the first of eight */
-	unmap = send_srb(&c, 3, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT, gpa + 2048, 40);
+	unmap = send_srb(&c, 3, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT,
+			 gpa + 2048, 40);
 	wait_held(2);
 	reset = ++next_id;
 	fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, reset, NULL, 0, &p, sizeof(p));
@@ -189,7 +196,8 @@ static void a_medium_is_changed(void **state)
 	init();
 	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
 	assert_sense(&a, 2, 0x3a);
-	assert_int_equal(kvmb_storage_set_medium(s, 0, d, on_gone, NULL), -ENOENT); /* a disk, no drive */
+	/* a disk, no drive */
+	assert_int_equal(kvmb_storage_set_medium(s, 0, d, on_gone, NULL), -ENOENT);
 	assert_int_equal(kvmb_storage_set_medium(s, 3, d, on_gone, NULL), 0);
 	wait_gone();
 	assert_null(gone_disk);
@@ -227,7 +235,9 @@ static void a_larger_disk_is_told(void **state)
 	assert_sense(&a, 6, 0x2a);
 	srb(CDB(0x25), 10, KVMB_SRB_DATA_IN, gpa, 8, &a);
 	assert_int_equal(p[2] << 8 | p[3], 4095);
-	assert_int_equal(srb(CDB(0x2a, 0, 0, 0, 0x0f, 0xff, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a), 1);
+	assert_int_equal(srb(CDB(0x2a, 0, 0, 0, 0x0f, 0xff, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa,
+			     512, &a),
+			 1);
 }
 
 /* "Look at the bus" messages, up to @most, within @ms. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Resets, and a channel's end, while a scripted NBD server has a write: nothing lands after they are over. */
+/*
+ * Resets, and a channel's end, while a scripted NBD server has a write: nothing lands after they
+ * are over.
+ */
 #include <dlfcn.h>
 
 #include "lib/util.h"
@@ -35,7 +38,8 @@ static u64 start_write(u32 timeout_s)
 	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
 	assert_int_equal(kvmb_storage_attach(s, d, false, 3), 0);
 	init();
-	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* and with it comes "look at the bus" */
+	/* and with it comes "look at the bus" */
+	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
 	gpa = fake_alloc(&f, 2) << 12;
 	memset(fake_ptr(&f, gpa), 'A', 4096);
 	id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
@@ -43,7 +47,9 @@ static u64 start_write(u32 timeout_s)
 	return id;
 }
 
-/* The guest writes 'B' there, which is acknowledged; the server loses us; it is 'B' that is read. */
+/*
+ * The guest writes 'B' there, which is acknowledged; the server loses us; it is 'B' that is read.
+ */
 static void a_later_write_stays(void)
 {
 	struct kvmb_wire_stor a;
@@ -51,10 +57,14 @@ static void a_later_write_stays(void)
 	nbd_srv_plan(&srv, NULL);
 	srb_lun(3, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* "it was reset", if it was */
 	memset(fake_ptr(&f, gpa), 'B', 4096);
-	assert_int_equal(srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a), 1);
+	assert_int_equal(srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa,
+				 4096, &a),
+			 1);
 	nbd_srv_drop(&srv);
 	memset(fake_ptr(&f, gpa), 0, 4096);
-	assert_int_equal(srb_lun(3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a), 1);
+	assert_int_equal(srb_lun(3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa,
+				 4096, &a),
+			 1);
 	assert_int_equal(*(u8 *)fake_ptr(&f, gpa), 'B');
 }
 
@@ -78,8 +88,9 @@ static u64 send_reset(enum kvmb_stor_op op)
 {
 	struct kvmb_wire_stor p = { .operation = cpu_to_le32(op) };
 
-	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL, 0, &p,
-				   sizeof(p)), 0);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL,
+				   0, &p, sizeof(p)),
+			 0);
 	return next_id;
 }
 

@@ -4,9 +4,11 @@
 
 static void init_sequence_in_order_only(void **state)
 {
-	static const enum kvmb_stor_op early[] = { KVMB_STOR_END_INIT, KVMB_STOR_QUERY_PROPERTIES,
-						   KVMB_STOR_QUERY_VERSION, KVMB_STOR_CREATE_SUB_CHANNELS,
-						   KVMB_STOR_EXECUTE_SRB, KVMB_STOR_FCHBA_DATA };
+	static const enum kvmb_stor_op early[] = {
+		KVMB_STOR_END_INIT,	 KVMB_STOR_QUERY_PROPERTIES,
+		KVMB_STOR_QUERY_VERSION, KVMB_STOR_CREATE_SUB_CHANNELS,
+		KVMB_STOR_EXECUTE_SRB,	 KVMB_STOR_FCHBA_DATA
+	};
 	struct kvmb_wire_stor p = { 0 };
 	size_t i;
 
@@ -68,18 +70,21 @@ static void writes_and_reads_back(void **state)
 	init();
 	for (i = 0; i < 65536; i++)
 		p[i] = (u8)(i * 7 + i / 256);
-	assert_int_equal(srb(CDB(0x2a, 0, 0, 0, 0, 8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a), 1);
+	assert_int_equal(
+		srb(CDB(0x2a, 0, 0, 0, 0, 8, 0, 0, 128), 10, KVMB_SRB_DATA_OUT, gpa, 65536, &a), 1);
 	assert_int_equal(le32_to_cpu(a.u.srb.transfer_length), 65536);
 	fd = open(path, O_RDONLY);
 	assert_int_equal(pread(fd, disk, sizeof(disk), 8 * 512), sizeof(disk));
 	assert_memory_equal(disk, p, sizeof(disk));
 	close(fd);
 	memset(p, 0, 65536);
-	assert_int_equal(srb(CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 128), 16, KVMB_SRB_DATA_IN, gpa,
-			     65536, &a), 1);
+	assert_int_equal(srb(CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 128), 16,
+			     KVMB_SRB_DATA_IN, gpa, 65536, &a),
+			 1);
 	assert_memory_equal(disk, p, sizeof(disk));
 	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
-	assert_int_equal(srb(CDB(0x2a, 8, 0, 0, 0, 8, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a), 1);
+	assert_int_equal(
+		srb(CDB(0x2a, 8, 0, 0, 0, 8, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a), 1);
 	kvmb_storage_unit_stats(s, 0, &st);
 	assert_int_equal(st.flushes, 1);
 	assert_int_equal(st.ops[KVMB_KIND_READ], 1);
@@ -107,11 +112,13 @@ static void answers_of_a_disk_a_stock_guest_asks(void **state)
 	assert_sense(&a, 5, 0x24);
 	assert_int_equal(srb(CDB(0x25), 10, KVMB_SRB_DATA_IN, gpa, 8, &a), 1);
 	assert_int_equal(p[2] << 8 | p[3], BLOCKS - 1);
-	assert_int_equal(srb(CDB(0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32), 16, KVMB_SRB_DATA_IN, gpa, 32,
-			     &a), 1);
+	assert_int_equal(srb(CDB(0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32), 16,
+			     KVMB_SRB_DATA_IN, gpa, 32, &a),
+			 1);
 	assert_int_equal(p[6] << 8 | p[7], BLOCKS - 1);
 	assert_int_equal(p[13], 3);
-	assert_int_equal(srb(CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 12, KVMB_SRB_DATA_IN, gpa, 256, &a), 1);
+	assert_int_equal(
+		srb(CDB(0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0), 12, KVMB_SRB_DATA_IN, gpa, 256, &a), 1);
 	assert_int_equal(p[3], 8); /* one LUN */
 	assert_int_equal(srb(CDB(0x1a, 8, 8, 0, 64), 6, KVMB_SRB_DATA_IN, gpa, 64, &a), 1);
 	assert_int_equal(p[4 + 2] & 4, 4); /* write cache on */
@@ -123,7 +130,10 @@ static void absent_lun_is_told_by_inquiry_data(void **state)
 	u64 gpa = fake_alloc(&f, 1) << 12;
 	struct kvmb_wire_stor a = { 0 };
 	u8 *p = fake_ptr(&f, gpa);
-	struct kvmb_scsi_probe { u8 cdb; u8 status; } probe[] = { { 0x12, 1 }, { 0x00, KVMB_SRB_INVALID_LUN } };
+	struct kvmb_scsi_probe {
+		u8 cdb;
+		u8 status;
+	} probe[] = { { 0x12, 1 }, { 0x00, KVMB_SRB_INVALID_LUN } };
 	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
 		{ 0, cpu_to_le32(1) }, { cpu_to_le32(36), 0 }, cpu_to_le64(gpa >> 12) };
 	size_t i;
@@ -153,13 +163,17 @@ static void commands_that_cannot_be_done_get_sense(void **state)
 
 	(void)state;
 	init();
-	srb(CDB(0x28, 0, 0, 0, 8, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a); /* one past the end */
+	/* one past the end */
+	srb(CDB(0x28, 0, 0, 0, 8, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a);
 	assert_sense(&a, 5, 0x21);
-	srb(CDB(0x88, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 2), 16, KVMB_SRB_DATA_IN, gpa, 1024, &a);
+	srb(CDB(0x88, 0, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 2), 16, KVMB_SRB_DATA_IN,
+	    gpa, 1024, &a);
 	assert_sense(&a, 5, 0x21);
-	srb(CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255), 16, KVMB_SRB_DATA_IN, gpa, 512, &a);
+	srb(CDB(0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255), 16, KVMB_SRB_DATA_IN, gpa,
+	    512, &a);
 	assert_sense(&a, 5, 0x21);
-	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 2), 10, KVMB_SRB_DATA_IN, gpa, 512, &a); /* buffer too small */
+	/* buffer too small */
+	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 2), 10, KVMB_SRB_DATA_IN, gpa, 512, &a);
 	assert_sense(&a, 5, 0x24);
 	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512, &a); /* wrong way */
 	assert_sense(&a, 5, 0x24);
@@ -167,7 +181,8 @@ static void commands_that_cannot_be_done_get_sense(void **state)
 	assert_sense(&a, 5, 0x24);
 	srb(CDB(0xee), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
 	assert_sense(&a, 5, 0x20);
-	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 0), 10, KVMB_SRB_DATA_NONE, 0, 0, &a); /* nothing: fine */
+	/* nothing: fine */
+	srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 0), 10, KVMB_SRB_DATA_NONE, 0, 0, &a);
 	assert_int_equal(a.u.srb.srb_status, 1);
 }
 
@@ -178,12 +193,25 @@ static void lies_about_buffers_are_refused(void **state)
 	struct kvmb_wire_stor a;
 	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
 		{ 0, cpu_to_le32(1) }, { cpu_to_le32(512), 0 }, cpu_to_le64(gpa >> 12) };
-	static const struct { u32 count, offset, ranges, transfer; u64 gfn; u8 cdb_len, dir; } lies[] = {
-		{ 512, 0, 1, 1024, 0, 10, 1 },	  { 512, 0, 1, 0, 0, 10, 1 },	     { 0, 0, 1, 0, 0, 10, 1 },
-		{ 512, 4096, 1, 512, 0, 10, 1 },  { 4096, 4000, 1, 4096, 0, 10, 1 }, { 512, 0, 0, 512, 0, 10, 1 },
-		{ 512, 0, 1000, 512, 0, 10, 1 },  { 512, 0, 2, 512, 0, 10, 1 },	     { 0xffffffff, 0, 1, 512, 0, 10, 1 },
-		{ 512, 0, 1, 512, 1ull << 40, 10, 1 }, { 512, 0, 1, 512, ~0ull, 10, 1 }, { 512, 0, 1, 512, 0, 17, 1 },
-		{ 512, 0, 1, 512, 0, 255, 1 },	  { 512, 0, 1, 512, 0, 10, 3 },
+	static const struct {
+		u32 count, offset, ranges, transfer;
+		u64 gfn;
+		u8 cdb_len, dir;
+	} lies[] = {
+		{ 512, 0, 1, 1024, 0, 10, 1 },
+		{ 512, 0, 1, 0, 0, 10, 1 },
+		{ 0, 0, 1, 0, 0, 10, 1 },
+		{ 512, 4096, 1, 512, 0, 10, 1 },
+		{ 4096, 4000, 1, 4096, 0, 10, 1 },
+		{ 512, 0, 0, 512, 0, 10, 1 },
+		{ 512, 0, 1000, 512, 0, 10, 1 },
+		{ 512, 0, 2, 512, 0, 10, 1 },
+		{ 0xffffffff, 0, 1, 512, 0, 10, 1 },
+		{ 512, 0, 1, 512, 1ull << 40, 10, 1 },
+		{ 512, 0, 1, 512, ~0ull, 10, 1 },
+		{ 512, 0, 1, 512, 0, 17, 1 },
+		{ 512, 0, 1, 512, 0, 255, 1 },
+		{ 512, 0, 1, 512, 0, 10, 3 },
 	};
 	size_t i;
 
@@ -245,8 +273,9 @@ static void ring_memory_as_buffer_hurts_only_the_guest(void **state)
 	(void)state;
 	init();
 	/* the disk is read into the guest's own half of the ring: data area of guest to host */
-	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, (c.first_gfn + 6) << 12,
-			     4096, &a), 1);
+	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN,
+			     (c.first_gfn + 6) << 12, 4096, &a),
+			 1);
 }
 
 static void a_malformed_packet_stops_the_channel_not_the_bus(void **state)
@@ -337,10 +366,15 @@ static void reset_is_answered_after_what_came_before(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(init_sequence_in_order_only), T(old_guests_speak_48_bytes), T(writes_and_reads_back),
-		T(answers_of_a_disk_a_stock_guest_asks), T(absent_lun_is_told_by_inquiry_data),
-		T(commands_that_cannot_be_done_get_sense), T(lies_about_buffers_are_refused),
-		T(read_only_disk_refuses_every_write), T(ring_memory_as_buffer_hurts_only_the_guest),
+		T(init_sequence_in_order_only),
+		T(old_guests_speak_48_bytes),
+		T(writes_and_reads_back),
+		T(answers_of_a_disk_a_stock_guest_asks),
+		T(absent_lun_is_told_by_inquiry_data),
+		T(commands_that_cannot_be_done_get_sense),
+		T(lies_about_buffers_are_refused),
+		T(read_only_disk_refuses_every_write),
+		T(ring_memory_as_buffer_hurts_only_the_guest),
 		T(a_malformed_packet_stops_the_channel_not_the_bus),
 		T(many_requests_while_the_guest_does_not_read),
 		T(a_wild_read_index_while_answers_wait_stops_the_channel),

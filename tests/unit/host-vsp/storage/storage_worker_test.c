@@ -113,8 +113,9 @@ static u64 send_reset(void)
 {
 	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_RESET_BUS) };
 
-	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL, 0, &p,
-				   sizeof(p)), 0);
+	assert_int_equal(fake_send(&f, &c, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, ++next_id, NULL,
+				   0, &p, sizeof(p)),
+			 0);
 	return next_id;
 }
 
@@ -200,7 +201,8 @@ static void a_reset_loop_on_a_limited_disk_leaves_nothing_behind(void **state)
 	i = collect(3, PATIENCE_MS, &last);
 	cpu = cpu_ms() - cpu;
 	print_message(
-		"%u rounds of 100 reads and a reset: %u timeouts queued, io_kiocb %+ld, longest turn of the "
+		"%u rounds of 100 reads and a reset: %u timeouts queued, io_kiocb %+ld, "
+			"longest turn of the "
 		"bus thread %llu us; then %u of 3 reads, %llu ms of CPU\n",
 		rounds, num_timeouts, slab, (unsigned long long)loop_max_us, i,
 		(unsigned long long)cpu);
@@ -251,8 +253,9 @@ static void a_full_submission_queue_is_waited_for(void **state)
 	before = cpu_ms();
 	assert_int_equal(collect(1, 500, &last), 0);
 	n = __atomic_load_n(&submits, __ATOMIC_ACQUIRE);
-	print_message("150 reads and a kernel that takes none: %u attempts, %llu ms of CPU in 500 ms\n", n,
-		      (unsigned long long)(cpu_ms() - before));
+	print_message(
+		"150 reads and a kernel that takes none: %u attempts, %llu ms of CPU in 500 ms\n",
+		n, (unsigned long long)(cpu_ms() - before));
 	__atomic_store_n(&submit_err, 0, __ATOMIC_RELEASE);
 	assert_in_range(n, 1, 1000);
 	assert_int_equal(collect(150, PATIENCE_MS, &last), 150);
@@ -272,7 +275,8 @@ static void a_kernel_that_cannot_is_left_alone(void **state)
 	__atomic_store_n(&waits, 0, __ATOMIC_RELEASE);
 	usleep(500000);
 	n = __atomic_load_n(&waits, __ATOMIC_ACQUIRE);
-	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a), 1);
+	assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a),
+			 1);
 	__atomic_store_n(&wait_err, 0, __ATOMIC_RELEASE);
 	print_message("a kernel that cannot wait: %u attempts in 500 ms\n", n);
 	assert_in_range(n, 1, 1000);
@@ -289,7 +293,10 @@ static void a_kernel_that_cannot_is_left_alone(void **state)
 	assert_in_range(n, 1, 1000);
 }
 
-/* Hosts before Linux 5.13 have polls that end with their first event: no storm, and no waiting either. */
+/*
+ * Hosts before Linux 5.13 have polls that end with their first event: no storm, and no waiting
+ * either.
+ */
 static void an_old_kernel_polls_once_at_a_time(void **state)
 {
 	u64 gpa = fake_alloc(&f, 1) << 12, begin;
@@ -307,7 +314,9 @@ static void an_old_kernel_polls_once_at_a_time(void **state)
 	assert_int_equal(__atomic_load_n(&num_polls, __ATOMIC_ACQUIRE), 0); /* asleep */
 	begin = kvmb_now_ms();
 	for (i = 0; i < 200; i++)
-		assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512, &a), 1);
+		assert_int_equal(srb(CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa,
+				     512, &a),
+				 1);
 	n = (u32)(kvmb_now_ms() - begin);
 	fake_close(&f, &c); /* a kick is seen, too */
 	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 8), 0);
@@ -333,7 +342,8 @@ static void without_memory_for_requests_nothing_spins(void **state)
 	cpu = cpu_ms();
 	usleep(500000);
 	cpu = cpu_ms() - cpu;
-	print_message("no memory for a request: %llu ms of CPU in 500 ms\n", (unsigned long long)cpu);
+	print_message("no memory for a request: %llu ms of CPU in 500 ms\n",
+		      (unsigned long long)cpu);
 	__atomic_store_n(&no_memory, false, __ATOMIC_RELEASE);
 	assert_true(cpu < 200);
 	wait_held(20);
@@ -360,14 +370,18 @@ static void zeroes_without_a_write_cache_are_synced(void **state)
 	p[15] = 100, p[19] = 8;
 	p[31] = 200, p[35] = 16;
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		srb_lun(rows[i].lun, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* "LUNs changed" */
+		/* "LUNs changed" */
+		srb_lun(rows[i].lun, CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
 		__atomic_store_n(&num_fsyncs, 0, __ATOMIC_RELEASE);
-		assert_int_equal(srb_lun(rows[i].lun, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10, KVMB_SRB_DATA_OUT,
-					 gpa, 40, &a), 1);
+		assert_int_equal(srb_lun(rows[i].lun, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 40), 10,
+					 KVMB_SRB_DATA_OUT, gpa, 40, &a),
+				 1);
 		CHECK_ROW(__atomic_load_n(&num_fsyncs, __ATOMIC_ACQUIRE), rows[i].fsyncs, i);
 		/* WRITE SAME (16) without data */
-		assert_int_equal(srb_lun(rows[i].lun, CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 64), 16,
-					 KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+		assert_int_equal(srb_lun(rows[i].lun,
+					 CDB(0x93, 1, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 64), 16,
+					 KVMB_SRB_DATA_NONE, 0, 0, &a),
+				 1);
 		CHECK_ROW(__atomic_load_n(&num_fsyncs, __ATOMIC_ACQUIRE), 2 * rows[i].fsyncs, i);
 		kvmb_storage_unit_stats(s, rows[i].lun, &st); /* counted as what the guest wanted */
 		CHECK_ROW(st.ops[KVMB_KIND_OTHER], 2, i);
@@ -421,7 +435,8 @@ static void a_reset_waits_for_a_write_that_the_kernel_has(void **state)
 	kvmb_storage_attach(s, pipe_disk(pipe_fds[1]), false, 3);
 	init();
 	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
-	write = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	write = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa,
+			 4096);
 	assert_int_equal(collect(1, 100, &last), 0);
 	reset = send_reset();
 	assert_int_equal(collect(1, 300, &last), 0);
@@ -496,7 +511,8 @@ static void ejecting_in_a_loop_takes_away_once(void **state)
 	o = fake_wait(&f, KVMB_MSG_OFFER);
 	assert_non_null(o);
 	assert_int_equal(fake_open(&f, &sub, le32_to_cpu(o->relid), 8), 0);
-	send_srb(&sub, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512); /* hangs */
+	/* hangs */
+	send_srb(&sub, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512);
 	usleep(50000);
 	ejects = 0;
 	for (i = 0; i < 200; i++) {
@@ -521,11 +537,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_reset_loop_on_a_limited_disk_leaves_nothing_behind),
-		T(a_changed_limit_is_for_those_who_wait_too), T(a_full_submission_queue_is_waited_for),
-		T(a_kernel_that_cannot_is_left_alone), T(an_old_kernel_polls_once_at_a_time),
+		T(a_changed_limit_is_for_those_who_wait_too),
+		T(a_full_submission_queue_is_waited_for),
+		T(a_kernel_that_cannot_is_left_alone),
+		T(an_old_kernel_polls_once_at_a_time),
 		T(without_memory_for_requests_nothing_spins),
-		T(zeroes_without_a_write_cache_are_synced), T(a_reset_waits_for_a_write_that_the_kernel_has),
-		T(a_close_waits_for_a_write_that_the_kernel_has), T(ejecting_in_a_loop_takes_away_once),
+		T(zeroes_without_a_write_cache_are_synced),
+		T(a_reset_waits_for_a_write_that_the_kernel_has),
+		T(a_close_waits_for_a_write_that_the_kernel_has),
+		T(ejecting_in_a_loop_takes_away_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,8 +64,11 @@ static void write_vmlinux(u8 fill)
 	e->e_entry = VMLINUX_AT + 16;
 	e->e_phoff = sizeof(*e);
 	e->e_phnum = 1;
-	*ph = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = VMLINUX_AT, .p_offset = sizeof(*e) + sizeof(*ph),
-			    .p_filesz = TEXT, .p_memsz = TEXT + BSS };
+	*ph = (Elf64_Phdr){ .p_type = PT_LOAD,
+			    .p_paddr = VMLINUX_AT,
+			    .p_offset = sizeof(*e) + sizeof(*ph),
+			    .p_filesz = TEXT,
+			    .p_memsz = TEXT + BSS };
 	memset(ph + 1, fill, TEXT);
 	write_file(kernel, image, sizeof(image));
 }
@@ -90,11 +93,16 @@ static void write_bzimage(u8 fill)
 
 static int setup(__attribute__((unused)) void **state)
 {
-	machine = (struct machine){ .name = "test", .cfg = { .kernel = kernel, .initrd = initrd, .append = "quiet",
-				   .memory = RAM, .cpus = 1 },
-			  .vcpus = &vcpu };
+	machine = (struct machine){ .name = "test",
+				    .cfg = { .kernel = kernel,
+					     .initrd = initrd,
+					     .append = "quiet",
+					     .memory = RAM,
+					     .cpus = 1 },
+				    .vcpus = &vcpu };
 	vcpu.machine = &machine;
-	machine.gm = (struct kvmb_gm){ .memfd = -1, .num_regions = 1, .regions = { { .size = RAM } } };
+	machine.gm =
+		(struct kvmb_gm){ .memfd = -1, .num_regions = 1, .regions = { { .size = RAM } } };
 	machine.gm.regions[0].hva = malloc(RAM);
 	memset(machine.gm.regions[0].hva, 0xee, RAM);
 	write_vmlinux(0x11);
@@ -184,7 +192,9 @@ CASE(what_is_no_kernel_is_refused)
 CASE(a_segment_must_lie_in_the_file_and_in_ram)
 {
 	open_image();
-	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT, machine.boot->kernel.len - 1, 2, 2), -ENOEXEC);
+	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT,
+				       machine.boot->kernel.len - 1, 2, 2),
+			 -ENOEXEC);
 	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT, ~0ull, 2, 2), -ENOEXEC);
 	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT, 0, 2, 1), -ENOEXEC);
 	assert_int_equal(boot_elf_load(&machine, machine.boot, RAM - 1, 0, 2, 2), -EFAULT);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The serial port as drivers use it: Linux 6.1 drivers/tty/serial/8250/8250_port.c, and the PC16550D data sheet. */
+/*
+ * The serial port as drivers use it: Linux 6.1 drivers/tty/serial/8250/8250_port.c, and the
+ * PC16550D data sheet.
+ */
 #include "machine/dev/serial.h"
 
 #include <string.h>
