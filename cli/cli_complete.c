@@ -155,7 +155,7 @@ static void offer_value(struct cursor *c, const struct opt_def *o)
 
 /* ---- words and options ---- */
 
-static const struct opt_def *find(const struct cursor *c, const char *name, size_t len)
+static const struct opt_def *find_def(const struct cursor *c, const char *name, size_t len)
 {
 	const struct cli_command *r;
 	const struct opt_def *o;
@@ -242,7 +242,7 @@ void cli_complete(int argc, char **argv)
 		} else if (!strncmp(argv[i], "--", 2)) {
 			value_of = strchr(argv[i], '=') ?
 					   NULL :
-					   find(&c, argv[i] + 2, strlen(argv[i] + 2));
+					   find_def(&c, argv[i] + 2, strlen(argv[i] + 2));
 			if (value_of && value_of->kind == OPT_FLAG)
 				value_of = NULL;
 		} else if (c.num < CLI_MAX_WORDS) {
@@ -253,7 +253,7 @@ void cli_complete(int argc, char **argv)
 	}
 	eq = strchr(c.typed, '=');
 	if (!value_of && !strncmp(c.typed, "--", 2) && eq) {
-		value_of = find(&c, c.typed + 2, (size_t)(eq - c.typed) - 2);
+		value_of = find_def(&c, c.typed + 2, (size_t)(eq - c.typed) - 2);
 		step_over(&c, eq + 1);
 		if (!value_of)
 			return;

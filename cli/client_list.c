@@ -33,7 +33,7 @@ struct survey {
 	uint64_t end;
 };
 
-static void find(void *arg, const char *path, const char *name)
+static void find_vm(void *arg, const char *path, const char *name)
 {
 	struct survey *s = arg;
 	struct asked *more = reallocarray(s->all, s->num + 1, sizeof(*more)), *a;
@@ -109,7 +109,7 @@ int cmd_list(struct cli_args *a)
 {
 	struct survey s = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	json_t *vms = json_array();
-	int code = client_each(find, &s), other;
+	int code = client_each(find_vm, &s), other;
 	size_t i;
 
 	ask_all(&s);

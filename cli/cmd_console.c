@@ -22,7 +22,7 @@ static struct {
 static struct termios old_tty;
 
 /* Return: false: it ends here. */
-static bool show(int fd)
+static bool show_output(int fd)
 {
 	char buf[4096];
 	ssize_t n = read(fd, buf, sizeof(buf)), w, done;
@@ -66,7 +66,7 @@ static bool pass_keys(int fd)
 	return true;
 }
 
-static void bridge(int fd, bool tty)
+static void bridge_console(int fd, bool tty)
 {
 	struct pollfd p[2] = { { .fd = fd }, { .events = POLLIN } };
 	bool ended = false;
@@ -76,7 +76,7 @@ static void bridge(int fd, bool tty)
 		p[1].fd = ended || (!tty && typed.len) ? -1 : STDIN_FILENO;
 		if (poll(p, 2, -1) <= 0)
 			return;
-		if (p[0].revents & ~POLLOUT && !show(fd))
+		if (p[0].revents & ~POLLOUT && !show_output(fd))
 			return;
 		if (p[1].revents && !take_keys(tty))
 			ended = true; /* a script's input has ended: go on showing */
@@ -124,7 +124,7 @@ int cmd_console(struct cli_args *a)
 			fprintf(stderr, "connected to %s; Ctrl-] leaves\n", a->words[0]);
 			make_raw();
 		}
-		bridge(fd, tty);
+		bridge_console(fd, tty);
 		if (tty)
 			tcsetattr(STDIN_FILENO, TCSANOW, &old_tty);
 	}

@@ -98,7 +98,7 @@ int machine_reset(struct machine *m)
 
 /* ---- construction; each step says what went wrong, and machine_close() cleans up ---- */
 
-static int fail(const struct machine *m, const char *what, int err)
+static int step_failed(const struct machine *m, const char *what, int err)
 {
 	kvmb_err(m->name, "%s: %s", what, strerror(-err));
 	return err;
@@ -124,7 +124,7 @@ static int open_kvm(struct machine *m)
 	}
 	m->run_size = (size_t)ioctl(m->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	m->vm_fd = ioctl(m->kvm_fd, KVM_CREATE_VM, 0);
-	return m->vm_fd < 0 ? fail(m, "KVM_CREATE_VM", -errno) : 0;
+	return m->vm_fd < 0 ? step_failed(m, "KVM_CREATE_VM", -errno) : 0;
 }
 
 static int open_boot(struct machine *m)
@@ -159,7 +159,7 @@ static int create_irqchip(struct machine *m)
 	ioctl(m->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
 	ioctl(m->vm_fd, KVM_SET_TSS_ADDR, 0xfeffd000ul);
 	if (ioctl(m->vm_fd, KVM_CREATE_IRQCHIP, 0) || ioctl(m->vm_fd, KVM_CREATE_PIT2, &pit))
-		return fail(m, "KVM interrupt controllers", -errno);
+		return step_failed(m, "KVM interrupt controllers", -errno);
 	return 0;
 }
 
@@ -172,16 +172,16 @@ static int create_vcpus(struct machine *m)
 	for (i = 0; i < m->cfg.cpus; i++) {
 		err = vcpu_create(m, i);
 		if (err)
-			return fail(m, "cannot create a vCPU", err);
+			return step_failed(m, "cannot create a vCPU", err);
 	}
 	/* routes come after every SynIC is active, irqfds after the routes */
 	err = irq_init(m);
 	if (err)
-		return fail(m, "interrupt routes", err);
+		return step_failed(m, "interrupt routes", err);
 	for (i = 0; i < m->cfg.cpus; i++) {
 		err = irq_assign(m, irq_event_gsi(i), m->vcpus[i].event_fd, -1);
 		if (err)
-			return fail(m, "irqfd", err);
+			return step_failed(m, "irqfd", err);
 	}
 	for (i = 0; i < 3; i++) {
 		m->irqchip0[i].chip_id = i;
@@ -216,7 +216,7 @@ int machine_build(struct machine *m, const struct serial_ops *far_end)
 	int err = mem_create(m);
 
 	if (err)
-		return fail(m, "guest memory", err);
+		return step_failed(m, "guest memory", err);
 	err = create_irqchip(m);
 	if (!err)
 		err = create_vcpus(m);
@@ -236,7 +236,7 @@ int machine_start(struct machine *m)
 	for (i = 0; i < m->cfg.cpus; i++) {
 		err = vcpu_start_thread(&m->vcpus[i]);
 		if (err)
-			return fail(m, "cannot start a vCPU", err);
+			return step_failed(m, "cannot start a vCPU", err);
 	}
 	machine_stand(m);
 	return 0;

@@ -155,7 +155,7 @@ static void handle_exit(struct vcpu *v)
 	}
 }
 
-static void step(struct vcpu *v)
+static void run_once(struct vcpu *v)
 {
 	int err = ioctl(v->fd, KVM_RUN, 0) < 0 ? errno : 0;
 
@@ -184,11 +184,11 @@ void vcpu_complete_exit(struct vcpu *v)
 {
 	while (v->exit_open) {
 		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-		step(v);
+		run_once(v);
 	}
 }
 
-static void settle(void *arg)
+static void settle_vcpu(void *arg)
 {
 	vcpu_complete_exit(arg);
 }
@@ -197,8 +197,8 @@ static void *thread_main(void *arg)
 {
 	struct vcpu *v = arg;
 
-	while (park_here(&v->machine->park, settle, v))
-		step(v);
+	while (park_here(&v->machine->park, settle_vcpu, v))
+		run_once(v);
 	return NULL;
 }
 

@@ -15,32 +15,32 @@
 
 /* ---- who is told what ---- */
 
-static void starting(struct vm *vm)
+static void tell_starting(struct vm *vm)
 {
 	console_start(vm->console);
 }
 
-static void resumed(struct vm *vm)
+static void tell_resumed(struct vm *vm)
 {
 	disks_retry(vm);
 }
 
-static void rebooted(struct vm *vm)
+static void tell_rebooted(struct vm *vm)
 {
 	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
 }
 
-static void ended(struct vm *vm)
+static void tell_ended(struct vm *vm)
 {
 	console_flush(vm->console);
 	ctl_notify(vm->ctl, CTL_EVENT_ENDED);
 }
 
 static const struct vm_listener listener = {
-	.starting = starting,
-	.resumed = resumed,
-	.rebooted = rebooted,
-	.ended = ended,
+	.starting = tell_starting,
+	.resumed = tell_resumed,
+	.rebooted = tell_rebooted,
+	.ended = tell_ended,
 };
 
 static void shutdown_answered(void *arg, u32 status)

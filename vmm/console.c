@@ -66,7 +66,7 @@ static ssize_t put_no_socket(int fd, const void *buf, size_t n)
 	return -1;
 }
 
-static ssize_t put(int fd, const void *buf, size_t n)
+static ssize_t put_output(int fd, const void *buf, size_t n)
 {
 	ssize_t w = send(fd, buf, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -81,7 +81,7 @@ bool console_pass(struct vm *vm, int fd, u64 *cursor)
 	size_t n;
 
 	while ((n = serial_read(vm->machine.serial, &at, buf, sizeof(buf)))) {
-		w = put(fd, buf, n);
+		w = put_output(fd, buf, n);
 		if (!w || (w < 0 && errno != EINTR))
 			/* a full disk or a gone reader must not stop the VM */
 			return w < 0 && errno == EAGAIN;
@@ -195,16 +195,16 @@ static void stop_reading(struct console *c)
 	c->in_watch = NULL;
 }
 
-static void on_input(void *arg, uint32_t events);
+static void on_typed(void *arg, uint32_t events);
 
 /* As much as the guest takes; nobody reads more meanwhile. */
-static void type(struct console *c)
+static void type_in(struct console *c)
 {
 	serial_type(c->vm->machine.serial, c->typed, &c->num_typed);
 	if (c->num_typed)
 		stop_reading(c);
 	else if (!c->in_watch)
-		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_input, c);
+		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_typed, c);
 }
 
 /* The one at the far end of the socket has gone, or has to. */
@@ -220,7 +220,7 @@ static void hang_up(struct console *c)
 	c->num_typed = 0;
 }
 
-static void on_input(void *arg, uint32_t events)
+static void on_typed(void *arg, uint32_t events)
 {
 	struct console *c = arg;
 	ssize_t n = read(c->in_fd, c->typed, sizeof(c->typed));
@@ -228,7 +228,7 @@ static void on_input(void *arg, uint32_t events)
 	(void)events;
 	if (n > 0) {
 		c->num_typed = filter_escape(c, c->typed, (size_t)n);
-		type(c);
+		type_in(c);
 		return;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -243,7 +243,7 @@ static void on_room_work(void *arg)
 	struct console *c = arg;
 
 	if (c->num_typed)
-		type(c);
+		type_in(c);
 	c->watcher->room(c->watcher_arg);
 }
 
@@ -256,7 +256,7 @@ void console_room(void *console)
 
 /* ---- opening ---- */
 
-static void on_connect(void *arg, uint32_t events)
+static void on_console_connect(void *arg, uint32_t events)
 {
 	struct console *c = arg;
 	int fd = kvmb_accept_unix(&c->listener, SOCK_NONBLOCK);
@@ -267,14 +267,14 @@ static void on_connect(void *arg, uint32_t events)
 	hang_up(c); /* one at a time, the newest wins */
 	c->in_fd = fd;
 	c->out_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* its own, to be watched by itself */
-	c->in_watch = kvmb_loop_add(c->vm->loop, fd, EPOLLIN, on_input, c);
+	c->in_watch = kvmb_loop_add(c->vm->loop, fd, EPOLLIN, on_typed, c);
 	write_out(c);
 }
 
 /*
  * Standard input or output that does not block, without a change to what others have open: a
  * terminal or a pipe is opened again. What cannot be (a file, a socket, the terminal of another
- * user's after su: see put()) stays as it is.
+ * user's after su: see put_output()) stays as it is.
  */
 static int open_again(int std, int mode)
 {
@@ -317,7 +317,7 @@ static int open_far_end(struct console *c, char *why, size_t size)
 	case SERIAL_STDIO:
 		c->out_fd = open_again(STDOUT_FILENO, O_WRONLY);
 		c->in_fd = open_again(STDIN_FILENO, O_RDONLY);
-		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_input, c);
+		c->in_watch = kvmb_loop_add(c->vm->loop, c->in_fd, EPOLLIN, on_typed, c);
 		break;
 	case SERIAL_FILE:
 		c->out_fd = console_open_file(cfg, why, size);
@@ -328,7 +328,7 @@ static int open_far_end(struct console *c, char *why, size_t size)
 		if (kvmb_listen_unix(&c->listener, cfg->serial_path, why, size))
 			return -1;
 		c->listen_watch =
-			kvmb_loop_add(c->vm->loop, c->listener.fd, EPOLLIN, on_connect, c);
+			kvmb_loop_add(c->vm->loop, c->listener.fd, EPOLLIN, on_console_connect, c);
 		break;
 	}
 	return 0;

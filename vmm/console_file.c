@@ -10,13 +10,13 @@
 #include "lib/util.h"
 #include "vmm/config.h"
 
-static int refuse(const char *path, const char *because, char *why, size_t size)
+static int refuse_file(const char *path, const char *because, char *why, size_t size)
 {
 	snprintf(why, size, "serial %s: %s", path, because);
 	return -1;
 }
 
-static bool names(const char *path, const struct stat *file)
+static bool is_same_file(const char *path, const struct stat *file)
 {
 	struct stat st;
 
@@ -28,10 +28,10 @@ static bool disk_uses(const struct disk_config *d, const struct stat *file)
 	u32 i;
 
 	for (i = 0; i < d->spec.num_backing; i++) {
-		if (names(d->spec.backing[i], file))
+		if (is_same_file(d->spec.backing[i], file))
 			return true;
 	}
-	return names(d->spec.path, file);
+	return is_same_file(d->spec.path, file);
 }
 
 /* What else of this VM the file is, NULL = nothing. */
@@ -39,9 +39,9 @@ static const char *other_use(const struct vm_config *cfg, const struct stat *fil
 {
 	u32 i;
 
-	if (names(cfg->machine.kernel, file))
+	if (is_same_file(cfg->machine.kernel, file))
 		return "it is the VM's kernel";
-	if (names(cfg->machine.initrd, file))
+	if (is_same_file(cfg->machine.initrd, file))
 		return "it is the VM's initrd";
 	for (i = 0; i < cfg->num_disks; i++) {
 		if (disk_uses(&cfg->disks[i], file))
@@ -58,28 +58,29 @@ static int check_regular(int fd, const struct vm_config *cfg, const struct stat 
 	struct stat link;
 
 	if (other)
-		return refuse(cfg->serial_path, other, why, size);
+		return refuse_file(cfg->serial_path, other, why, size);
 	if (!lstat(cfg->serial_path, &link) && S_ISLNK(link.st_mode))
-		return refuse(cfg->serial_path, "it is a symbolic link; name the file itself", why,
-			      size);
+		return refuse_file(cfg->serial_path, "it is a symbolic link; name the file itself",
+				   why, size);
 	/* ENOLCK and the like: a file system without locks */
 	if (fcntl(fd, F_OFD_SETLK, &fl) && (errno == EACCES || errno == EAGAIN))
-		return refuse(cfg->serial_path, "it is in use by another VM or program (locked)",
-			      why, size);
+		return refuse_file(cfg->serial_path,
+				   "it is in use by another VM or program (locked)", why, size);
 	return 0;
 }
 
-static int check(int fd, const struct vm_config *cfg, char *why, size_t size)
+static int check_kind(int fd, const struct vm_config *cfg, char *why, size_t size)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return refuse(cfg->serial_path, strerror(errno), why, size);
+		return refuse_file(cfg->serial_path, strerror(errno), why, size);
 	if (S_ISREG(st.st_mode))
 		return check_regular(fd, cfg, &st, why, size);
 	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
 		return 0;
-	return refuse(cfg->serial_path, "it is neither a file, a pipe nor a terminal", why, size);
+	return refuse_file(cfg->serial_path, "it is neither a file, a pipe nor a terminal", why,
+			   size);
 }
 
 int console_open_file(const struct vm_config *cfg, char *why, size_t size)
@@ -90,11 +91,11 @@ int console_open_file(const struct vm_config *cfg, char *why, size_t size)
 	if (fd < 0 && errno == ENOENT) /* O_EXCL: not where a dangling link leads */
 		fd = open(cfg->serial_path, flags | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
-		return refuse(cfg->serial_path,
+		return refuse_file(cfg->serial_path,
 			      errno == EEXIST ? "it is a symbolic link to nothing" :
 						strerror(errno),
 			      why, size);
-	if (!check(fd, cfg, why, size))
+	if (!check_kind(fd, cfg, why, size))
 		return fd;
 	close(fd);
 	return -1;

@@ -55,7 +55,7 @@ void ctl_console_room(void *arg)
 	}
 }
 
-static void on_connect(void *arg, uint32_t events)
+static void on_ctl_connect(void *arg, uint32_t events)
 {
 	struct ctl *ctl = arg;
 	struct ctl_client *c, *next;
@@ -75,7 +75,7 @@ static void on_connect(void *arg, uint32_t events)
 		ctl_client_add(&ctl->clients, fd);
 }
 
-static void tell(struct ctl_client *c, enum ctl_event e)
+static void tell_client(struct ctl_client *c, enum ctl_event e)
 {
 	if (e == CTL_EVENT_SHUTDOWN_REFUSED)
 		ctl_client_error(c, "failed", "the guest refused to shut down");
@@ -94,7 +94,7 @@ void ctl_notify(struct ctl *ctl, enum ctl_event e)
 
 	for (c = ctl->clients.first; c; c = c->next) {
 		if (c->state == CLIENT_STOPPING || c->state == CLIENT_REBOOTING)
-			tell(c, e);
+			tell_client(c, e);
 	}
 }
 
@@ -127,7 +127,7 @@ struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 		ctl_destroy(ctl);
 		return NULL;
 	}
-	ctl->watch = kvmb_loop_add(vm->loop, ctl->listener.fd, EPOLLIN, on_connect, ctl);
+	ctl->watch = kvmb_loop_add(vm->loop, ctl->listener.fd, EPOLLIN, on_ctl_connect, ctl);
 	return ctl;
 }
 

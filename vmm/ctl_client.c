@@ -69,12 +69,12 @@ static void rewatch(struct ctl_client *c)
 
 static void on_client(void *arg, uint32_t events);
 
-static void watch(struct ctl_client *c)
+static void watch_client(struct ctl_client *c)
 {
 	c->watch = kvmb_loop_add(c->all->vm->loop, c->fd, wanted_events(c), on_client, c);
 }
 
-static void unwatch(struct ctl_client *c)
+static void unwatch_client(struct ctl_client *c)
 {
 	kvmb_loop_del(c->watch);
 	c->watch = NULL;
@@ -196,9 +196,9 @@ static void pass_typed(struct ctl_client *c)
 {
 	serial_type(c->all->vm->machine.serial, (u8 *)c->line, &c->len);
 	if (c->len == sizeof(c->line))
-		unwatch(c); /* not merely fewer events: its end would be reported for ever */
+		unwatch_client(c); /* not merely fewer events: its end would be reported for ever */
 	else if (!c->watch && c->state == CLIENT_CONSOLE)
-		watch(c);
+		watch_client(c);
 }
 
 void ctl_client_room(struct ctl_client *c)
@@ -237,7 +237,7 @@ static void run_lines(void *arg)
 static void input_ended(struct ctl_client *c, bool half)
 {
 	if (c->state == CLIENT_CONSOLE && c->len) {
-		unwatch(c);
+		unwatch_client(c);
 		ctl_client_to(c, CLIENT_GONE);
 	} else if (half && !is_free(c)) {
 		c->half_closed = true;
@@ -247,7 +247,7 @@ static void input_ended(struct ctl_client *c, bool half)
 	}
 }
 
-static void on_input(struct ctl_client *c, bool hung_up)
+static void on_client_input(struct ctl_client *c, bool hung_up)
 {
 	ssize_t n = recv(c->fd, c->line + c->len, sizeof(c->line) - c->len, MSG_DONTWAIT);
 
@@ -261,7 +261,7 @@ static void on_input(struct ctl_client *c, bool hung_up)
 	run_lines(c);
 }
 
-static void on_room(struct ctl_client *c)
+static void on_client_room(struct ctl_client *c)
 {
 	if (c->out) {
 		send_out(c);
@@ -277,11 +277,11 @@ static void on_client(void *arg, uint32_t events)
 	bool hung_up = events & (EPOLLHUP | EPOLLERR);
 
 	if (events & EPOLLOUT)
-		on_room(c);
+		on_client_room(c);
 	if (hung_up && c->half_closed)
 		ctl_client_drop(c);
 	else if (hung_up || events & EPOLLIN)
-		on_input(c, events & EPOLLHUP);
+		on_client_input(c, events & EPOLLHUP);
 }
 
 void ctl_client_add(struct ctl_clients *all, int fd)
@@ -292,7 +292,7 @@ void ctl_client_add(struct ctl_clients *all, int fd)
 	c->fd = fd;
 	kvmb_timer_init(&c->timer, all->vm->loop, timed_out, c);
 	kvmb_work_init(&c->lines, run_lines, c);
-	watch(c);
+	watch_client(c);
 	c->next = all->first;
 	all->first = c;
 	all->num++;

@@ -16,7 +16,7 @@ static void *job_thread(void *arg)
 	return NULL;
 }
 
-static void undo(struct disk_job *j)
+static void undo_job(struct disk_job *j)
 {
 	if (j->kind->undo)
 		j->kind->undo(j);
@@ -32,7 +32,7 @@ static void job_finished(void *arg)
 		;
 	*p = j->next;
 	if (j->err) {
-		undo(j);
+		undo_job(j);
 		reply_refused(j->reply, "failed", "disk %s: %s", j->what, j->why);
 	} else {
 		j->kind->done(j);
@@ -64,7 +64,7 @@ void disk_job_start(struct disk_job *j)
 	int err = pthread_create(&j->thread, NULL, job_thread, j);
 
 	if (err) {
-		undo(j);
+		undo_job(j);
 		reply_refused(j->reply, "failed", "no thread: %s", strerror(err));
 		disk_job_free(j);
 		return;
@@ -81,7 +81,7 @@ void disk_jobs_end(struct disk_job **list)
 		pthread_join(j->thread, NULL);
 		*list = j->next;
 		kvmb_loop_unpost(j->loop, &j->work);
-		undo(j);
+		undo_job(j);
 		reply_refused(j->reply, "state", "the VM ended");
 		disk_job_free(j);
 	}

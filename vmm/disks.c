@@ -100,7 +100,7 @@ static const struct udev_events device_events = { .gone = disks_device_gone,
 						  .changed = disks_device_changed };
 
 /* Give an opened disk its place. Return: 0 with @dc completed, or -errno with @why. */
-static int attach(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running,
+static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running,
 		  char *why, size_t size)
 {
 	u32 c = dc->controller < 0 ? 0 : (u32)dc->controller, lun;
@@ -141,7 +141,7 @@ int disks_create(struct vm *vm)
 		d = NULL;
 		err = dc->spec.path ? kvmb_disk_open(&dc->spec, &d, why, sizeof(why)) : 0;
 		if (!err)
-			err = attach(vm, d, dc, false, why, sizeof(why));
+			err = attach_disk(vm, d, dc, false, why, sizeof(why));
 		if (err) {
 			kvmb_err(vm->cfg.name, "disk %s: %s", name, why);
 			kvmb_disk_close(d);
@@ -183,12 +183,12 @@ static void run_close(struct disk_job *j)
 	kvmb_disk_close(j->disk);
 }
 
-static void closed(struct disk_job *j)
+static void disk_closed(struct disk_job *j)
 {
 	reply_result(j->reply, address(j->controller, j->lun));
 }
 
-static const struct disk_job_kind closing = { .run = run_close, .done = closed };
+static const struct disk_job_kind closing = { .run = run_close, .done = disk_closed };
 
 static struct disk_job *new_job(struct vm *vm, const struct disk_job_kind *kind,
 				struct ctl_reply reply)
@@ -232,9 +232,9 @@ static struct disk_job *closing_job(struct vm *vm, u32 c, u32 lun, struct ctl_re
 	return j;
 }
 
-static void added(struct disk_job *j)
+static void disk_added(struct disk_job *j)
 {
-	int err = attach(j->vm, j->disk, &j->conf, true, j->why, sizeof(j->why));
+	int err = attach_disk(j->vm, j->disk, &j->conf, true, j->why, sizeof(j->why));
 
 	if (err) {
 		reply_refused(j->reply, "failed", "disk %s: %s",
@@ -247,7 +247,7 @@ static void added(struct disk_job *j)
 	reply_result(j->reply, address((u32)j->conf.controller, (u32)j->conf.lun));
 }
 
-static void inserted(struct disk_job *j)
+static void medium_inserted(struct disk_job *j)
 {
 	struct kvmb_storage *s = j->vm->scsi[j->controller];
 	struct disk_job *old = closing_job(j->vm, j->controller, j->lun, j->reply);
@@ -259,7 +259,7 @@ static void inserted(struct disk_job *j)
 	close_later(j->vm, j->disk);
 }
 
-static void resized(struct disk_job *j)
+static void disk_resized(struct disk_job *j)
 {
 	struct kvmb_unit_info i;
 	json_t *o;
@@ -272,12 +272,14 @@ static void resized(struct disk_job *j)
 	reply_result(j->reply, o);
 }
 
-static const struct disk_job_kind adding = { .run = run_open, .done = added, .undo = undo_open };
+static const struct disk_job_kind adding = { .run = run_open,
+					     .done = disk_added,
+					     .undo = undo_open };
 static const struct disk_job_kind inserting = { .run = run_open,
-						.done = inserted,
+						.done = medium_inserted,
 						.undo = undo_open };
 static const struct disk_job_kind resizing = { .run = run_resize,
-					       .done = resized,
+					       .done = disk_resized,
 					       .undo = undo_resize };
 
 /*

@@ -21,7 +21,7 @@ void guard_end_process(const char *name, int sig)
 	_exit(EXIT_KILLED);
 }
 
-static void *watch(void *arg)
+static void *watch_signals(void *arg)
 {
 	struct guard *g = arg;
 	struct pollfd p[] = { { .fd = g->stop_fd, .events = POLLIN },
@@ -45,7 +45,7 @@ int guard_start(struct guard *g, const char *name, int sig_fd)
 	g->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (g->stop_fd < 0)
 		return -errno;
-	err = pthread_create(&g->thread, NULL, watch, g);
+	err = pthread_create(&g->thread, NULL, watch_signals, g);
 	if (err)
 		close(g->stop_fd);
 	return -err;

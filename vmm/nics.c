@@ -65,7 +65,7 @@ static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct n
 }
 
 /* What the host's side must know, or knows better. Return: 0 or -errno with @why. */
-static int settle(struct kvmb_net_backend *b, const struct nic_config *nc,
+static int settle_spec(struct kvmb_net_backend *b, const struct nic_config *nc,
 		  struct kvmb_net_spec *spec, char *why)
 {
 	int err = 0;
@@ -125,7 +125,7 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 	default_mac(vm, index, spec.mac);
 	if (nc->has_mac)
 		memcpy(spec.mac, nc->mac, sizeof(spec.mac));
-	err = settle(b, nc, &spec, why);
+	err = settle_spec(b, nc, &spec, why);
 	if (!err && address_taken(vm, spec.mac)) {
 		snprintf(why, KVMB_NET_WHY,
 			 "another NIC of this VM has its address already; choose one with mac=");
@@ -203,7 +203,7 @@ static json_t *name_of(u32 index)
 	return json_pack("{s:o, s:i}", "nic", json_sprintf("net%u", index), "index", index);
 }
 
-static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, struct ctl_reply reply)
+static struct vm_nic *find_nic(struct vm *vm, const char *name, u32 *index, struct ctl_reply reply)
 {
 	struct kvmb_net_info i;
 	char mac[18];
@@ -230,7 +230,7 @@ static struct vm_nic *find(struct vm *vm, const char *name, u32 *index, struct c
 }
 
 /* The backend of a NIC to be is ready, or never will be. */
-static void opened(void *arg, enum kvmb_net_backend_news news)
+static void nic_opened(void *arg, enum kvmb_net_backend_news news)
 {
 	struct vm_nic *nic = arg;
 	struct vm *vm = nic->vm;
@@ -285,12 +285,12 @@ void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply)
 	vm->nics[i] =
 		(struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply };
 	if (b->ops->attach)
-		b->ops->attach(b, opened, &vm->nics[i]);
+		b->ops->attach(b, nic_opened, &vm->nics[i]);
 	else
-		opened(&vm->nics[i], KVMB_BACKEND_READY);
+		nic_opened(&vm->nics[i], KVMB_BACKEND_READY);
 }
 
-static void removed(void *arg, struct kvmb_net *net)
+static void nic_removed(void *arg, struct kvmb_net *net)
 {
 	struct vm_nic *nic = arg;
 	u32 index = (u32)(nic - nic->vm->nics);
@@ -305,19 +305,19 @@ static void removed(void *arg, struct kvmb_net *net)
 void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 {
 	u32 index;
-	struct vm_nic *nic = find(vm, name, &index, reply);
+	struct vm_nic *nic = find_nic(vm, name, &index, reply);
 
 	if (!nic)
 		return;
 	nic->removing = true;
 	nic->reply = reply;
-	kvmb_net_remove(nic->net, removed, nic);
+	kvmb_net_remove(nic->net, nic_removed, nic);
 }
 
 void nics_link(struct vm *vm, const char *name, bool up, struct ctl_reply reply)
 {
 	u32 index;
-	struct vm_nic *nic = find(vm, name, &index, reply);
+	struct vm_nic *nic = find_nic(vm, name, &index, reply);
 
 	if (!nic)
 		return;
@@ -328,7 +328,7 @@ void nics_link(struct vm *vm, const char *name, bool up, struct ctl_reply reply)
 void nics_mtu(struct vm *vm, const char *name, u32 mtu, struct ctl_reply reply)
 {
 	u32 index;
-	struct vm_nic *nic = find(vm, name, &index, reply);
+	struct vm_nic *nic = find_nic(vm, name, &index, reply);
 	json_t *o;
 	int err;
 

@@ -79,7 +79,7 @@ static int no_guard(const struct run *r, int err)
 }
 
 /* Return: EXIT_OK: it runs. */
-static int build(struct run *r)
+static int build_vm(struct run *r)
 {
 	struct guard guard;
 	int err = guard_start(&guard, r->cfg->name, r->sig_fd);
@@ -92,7 +92,7 @@ static int build(struct run *r)
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
-static int serve(struct run *r)
+static int serve_vm(struct run *r)
 {
 	struct kvmb_watch *w = kvmb_loop_add(r->vm->loop, r->sig_fd, EPOLLIN, on_signal, r);
 	int err = kvmb_loop_run(r->vm->loop);
@@ -120,12 +120,12 @@ int run_vm(const struct vm_config *cfg, bool json)
 
 	kvmb_log_open_journal(KVMB_JOURNAL);
 	allow_many_fds();
-	code = build(&r);
+	code = build_vm(&r);
 	if (code == EXIT_OK) {
 		if (json)
 			dprintf(STDERR_FILENO, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name,
 				(int)getpid());
-		code = serve(&r);
+		code = serve_vm(&r);
 	}
 	if (r.vm)
 		take_apart(&r);

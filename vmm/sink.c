@@ -31,7 +31,7 @@ struct sink {
 	enum sink_state state;
 };
 
-static void set_state(struct sink *s, enum sink_state to)
+static void set_sink_state(struct sink *s, enum sink_state to)
 {
 	s->state = to;
 	pthread_cond_broadcast(&s->moved);
@@ -99,7 +99,7 @@ static void write_output(struct sink *s)
 	} while (n && done == n);
 }
 
-static void *run(void *arg)
+static void *sink_main(void *arg)
 {
 	struct sink *s = arg;
 	bool last = false, abandoned;
@@ -110,14 +110,14 @@ static void *run(void *arg)
 			pthread_cond_wait(&s->moved, &s->lock);
 		last = s->state == SINK_ENDING || s->state == SINK_ABANDONED;
 		if (s->state == SINK_PENDING)
-			set_state(s, SINK_IDLE);
+			set_sink_state(s, SINK_IDLE);
 		pthread_mutex_unlock(&s->lock);
 		write_output(s);
 	}
 	pthread_mutex_lock(&s->lock);
 	abandoned = s->state == SINK_ABANDONED;
 	if (!abandoned)
-		set_state(s, SINK_DONE);
+		set_sink_state(s, SINK_DONE);
 	pthread_mutex_unlock(&s->lock);
 	if (abandoned)
 		free_sink(s);
@@ -139,7 +139,7 @@ struct sink *sink_create(struct serial *serial, int fd, u64 limit)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->moved, &attr);
 	pthread_condattr_destroy(&attr);
-	if (pthread_create(&s->thread, NULL, run, s)) {
+	if (pthread_create(&s->thread, NULL, sink_main, s)) {
 		free_sink(s);
 		return NULL;
 	}
@@ -150,7 +150,7 @@ void sink_wake(struct sink *s)
 {
 	pthread_mutex_lock(&s->lock);
 	if (s->state == SINK_IDLE)
-		set_state(s, SINK_PENDING);
+		set_sink_state(s, SINK_PENDING);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -167,12 +167,12 @@ bool sink_destroy(struct sink *s, u32 ms)
 		until.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&s->lock);
-	set_state(s, SINK_ENDING);
+	set_sink_state(s, SINK_ENDING);
 	while (s->state != SINK_DONE && !pthread_cond_timedwait(&s->moved, &s->lock, &until))
 		;
 	done = s->state == SINK_DONE;
 	if (!done) {
-		set_state(s, SINK_ABANDONED);
+		set_sink_state(s, SINK_ABANDONED);
 		pthread_detach(s->thread);
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -14,7 +14,7 @@ static const u8 moves[TERM_NUM_STATES] = {
 	[TERM_ASKED] = 1 << TERM_KILLED,
 };
 
-static void set_state(struct term *t, enum term_state to)
+static void set_term_state(struct term *t, enum term_state to)
 {
 	kvmb_assert(moves[t->state] & 1 << to);
 	t->state = to;
@@ -23,7 +23,7 @@ static void set_state(struct term *t, enum term_state to)
 static void kill_vm(struct term *t, int sig, const char *because)
 {
 	kvmb_timer_cancel(&t->limit);
-	set_state(t, TERM_KILLED);
+	set_term_state(t, TERM_KILLED);
 	if (t->vm->state == VM_ENDED) {
 		kvmb_warn(t->vm->cfg.name,
 			  "SIG%s: the VM is ending; again to end the process at once",
@@ -43,7 +43,7 @@ static void limit_reached(void *arg)
 }
 
 /* NULL: the guest has been asked, by us or by an administrator before us; else why it cannot be. */
-static const char *ask(struct vm *vm)
+static const char *ask_guest(struct vm *vm)
 {
 	if (vm->cfg.on_term == ON_TERM_KILL)
 		return "as --on-term=kill says";
@@ -57,14 +57,14 @@ static const char *ask(struct vm *vm)
 static void first_signal(struct term *t, int sig)
 {
 	struct vm *vm = t->vm;
-	const char *why_not = ask(vm);
+	const char *why_not = ask_guest(vm);
 
 	t->sig = sig;
 	if (why_not) {
 		kill_vm(t, sig, why_not);
 		return;
 	}
-	set_state(t, TERM_ASKED);
+	set_term_state(t, TERM_ASKED);
 	vm->no_reboot = true; /* nor does it start again */
 	kvmb_timer_set(&t->limit, (u64)vm->cfg.term_timeout_s * 1000);
 	kvmb_warn(vm->cfg.name,

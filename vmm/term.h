@@ -34,7 +34,7 @@ enum term_state { TERM_QUIET, TERM_ASKED, TERM_KILLED, TERM_NUM_STATES };
 
 struct term { /* main thread */
 	struct vm *vm;
-	enum term_state state; /* set_state() in term.c */
+	enum term_state state; /* set_term_state() in term.c */
 	int sig;	       /* the first one, for messages */
 	struct kvmb_timer limit;
 };

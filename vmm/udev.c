@@ -24,7 +24,7 @@ struct udev_watch {
 	struct kvmb_watch *watch;
 };
 
-static void on_event(void *arg, uint32_t events)
+static void on_udev_event(void *arg, uint32_t events)
 {
 	struct udev_watch *u = arg;
 	struct udev_device *dev;
@@ -58,7 +58,7 @@ struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
 		kvmb_warn(who, "no device events: a disk that vanishes will not be noticed");
 		return u;
 	}
-	u->watch = kvmb_loop_add(loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_event, u);
+	u->watch = kvmb_loop_add(loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_udev_event, u);
 	return u;
 }
 

@@ -15,7 +15,7 @@ static const u8 moves[VM_NUM_STATES] = {
 	[VM_RESETTING] = 1 << VM_RUNNING | 1 << VM_PAUSED | 1 << VM_ENDED,
 };
 
-static void set_state(struct vm *vm, enum vm_state to)
+static void set_vm_state(struct vm *vm, enum vm_state to)
 {
 	kvmb_assert(moves[vm->state] & (1 << to));
 	kvmb_dbg(vm->cfg.name, "VM %s -> %s", state_names[vm->state], state_names[to]);
@@ -35,7 +35,7 @@ int vm_pause(struct vm *vm)
 		return -EINVAL;
 	machine_stand(&vm->machine);
 	machine_stop_clock(&vm->machine);
-	set_state(vm, VM_PAUSED);
+	set_vm_state(vm, VM_PAUSED);
 	kvmb_heartbeat_pause(&vm->heartbeat, true);
 	kvmb_timesync_pause(&vm->timesync, true);
 	return 0;
@@ -54,7 +54,7 @@ int vm_resume(struct vm *vm)
 	if (vm->state != VM_PAUSED)
 		return -EINVAL;
 	machine_start_clock(&vm->machine);
-	set_state(vm, VM_RUNNING);
+	set_vm_state(vm, VM_RUNNING);
 	kvmb_heartbeat_pause(&vm->heartbeat, false);
 	kvmb_timesync_pause(&vm->timesync, false);
 	machine_go(&vm->machine);
@@ -67,9 +67,9 @@ int vm_resume(struct vm *vm)
 
 /* ---- reset and end ---- */
 
-static void end(struct vm *vm, enum vm_end why, int exit_code);
+static void end_vm(struct vm *vm, enum vm_end why, int exit_code);
 
-static void reset_done(void *arg)
+static void finish_reset(void *arg)
 {
 	struct vm *vm = arg;
 
@@ -78,16 +78,16 @@ static void reset_done(void *arg)
 	overdue_end(&vm->overdue);
 	if (machine_reset(&vm->machine)) {
 		kvmb_err(vm->cfg.name, "the guest cannot be started again");
-		end(vm, VM_END_ERROR, 1);
+		end_vm(vm, VM_END_ERROR, 1);
 		return;
 	}
 	/* another vCPU's wish of the last life */
 	__atomic_store_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST);
 	if (vm->reset_paused) { /* the administrator was told that it is paused: so it stays */
-		set_state(vm, VM_PAUSED);
+		set_vm_state(vm, VM_PAUSED);
 	} else {
-		set_state(vm, VM_RUNNING);
+		set_vm_state(vm, VM_RUNNING);
 		kvmb_heartbeat_pause(&vm->heartbeat, false);
 		kvmb_timesync_pause(&vm->timesync, false);
 		machine_go(&vm->machine);
@@ -95,7 +95,7 @@ static void reset_done(void *arg)
 	vm->listener->rebooted(vm);
 }
 
-static void ended(void *arg)
+static void finish_end(void *arg)
 {
 	struct vm *vm = arg;
 
@@ -103,38 +103,38 @@ static void ended(void *arg)
 	kvmb_loop_stop(vm->loop);
 }
 
-static void end(struct vm *vm, enum vm_end why, int exit_code)
+static void end_vm(struct vm *vm, enum vm_end why, int exit_code)
 {
 	if (vm->state == VM_ENDED)
 		return;
 	overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
 	overdue_step(&vm->overdue, "vCPUs to stand");
 	machine_stand(&vm->machine);
-	set_state(vm, VM_ENDED);
+	set_vm_state(vm, VM_ENDED);
 	vm->end = why;
 	vm->exit_code = exit_code;
 	overdue_step(&vm->overdue, "devices to finish their requests");
-	kvmb_bus_reset(vm->bus, ended, vm);
+	kvmb_bus_reset(vm->bus, finish_end, vm);
 }
 
 static void begin_reset(struct vm *vm)
 {
 	if (vm->no_reboot) {
-		end(vm, VM_END_POWEROFF, 0);
+		end_vm(vm, VM_END_POWEROFF, 0);
 		return;
 	}
 	overdue_begin(&vm->overdue, vm->cfg.name, "the reset of the VM", VM_OVERDUE_MS);
 	overdue_step(&vm->overdue, "vCPUs to stand");
 	machine_stand(&vm->machine);
 	vm->reset_paused = vm->state == VM_PAUSED; /* the wish to reset crossed the pause */
-	set_state(vm, VM_RESETTING);
+	set_vm_state(vm, VM_RESETTING);
 	overdue_step(&vm->overdue, "devices to finish their requests");
-	kvmb_bus_reset(vm->bus, reset_done, vm);
+	kvmb_bus_reset(vm->bus, finish_reset, vm);
 }
 
 void vm_kill(struct vm *vm)
 {
-	end(vm, VM_END_KILLED, 0);
+	end_vm(vm, VM_END_KILLED, 0);
 }
 
 /* The CPU that told of it stands, see on_request(). */
@@ -143,13 +143,13 @@ static void guest_crashed(struct vm *vm)
 	if (vm->cfg.on_crash == ON_CRASH_POWEROFF) {
 		kvmb_err(vm->cfg.name,
 			 "the guest crashed: the VM ends, as --on-crash=poweroff says");
-		end(vm, VM_END_CRASHED, 1);
+		end_vm(vm, VM_END_CRASHED, 1);
 	} else {
 		vm_stop(vm, "guest crashed");
 	}
 }
 
-static void on_event(void *arg)
+static void serve_requests(void *arg)
 {
 	struct vm *vm = arg;
 	bool reset = __atomic_exchange_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST);
@@ -159,18 +159,18 @@ static void on_event(void *arg)
 	if (__atomic_exchange_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST))
 		guest_crashed(vm); /* before a reset that another of its CPUs may want */
 	if (__atomic_load_n(&vm->want_test_exit, __ATOMIC_SEQ_CST))
-		end(vm, VM_END_TEST_EXIT, vm->test_exit_code);
+		end_vm(vm, VM_END_TEST_EXIT, vm->test_exit_code);
 	else if (__atomic_load_n(&vm->want_error, __ATOMIC_SEQ_CST))
-		end(vm, VM_END_ERROR, 1);
+		end_vm(vm, VM_END_ERROR, 1);
 	else if (__atomic_load_n(&vm->want_poweroff, __ATOMIC_SEQ_CST))
-		end(vm, VM_END_POWEROFF, 0);
+		end_vm(vm, VM_END_POWEROFF, 0);
 	else if (reset && vm->state != VM_RESETTING)
 		begin_reset(vm);
 }
 
 /* ---- what the machine calls up; vCPU threads ---- */
 
-static void want(struct vm *vm, int *what)
+static void note_request(struct vm *vm, int *what)
 {
 	__atomic_store_n(what, 1, __ATOMIC_SEQ_CST);
 	machine_hold(&vm->machine); /* the caller's vCPU executes no further instruction */
@@ -183,18 +183,18 @@ static void on_request(void *arg, enum machine_request what)
 
 	switch (what) {
 	case MACHINE_RESET:
-		want(vm, &vm->want_reset);
+		note_request(vm, &vm->want_reset);
 		break;
 	case MACHINE_POWEROFF:
-		want(vm, &vm->want_poweroff);
+		note_request(vm, &vm->want_poweroff);
 		break;
 	case MACHINE_ERROR:
-		want(vm, &vm->want_error);
+		note_request(vm, &vm->want_error);
 		break;
 	case MACHINE_CRASH:
 		if (vm->cfg.on_crash !=
 		    ON_CRASH_RESET) /* else the guest goes on, and resets if it wants */
-			want(vm, &vm->want_crash);
+			note_request(vm, &vm->want_crash);
 		break;
 	}
 }
@@ -204,7 +204,7 @@ static void on_exit_asked(void *arg, int code)
 	struct vm *vm = arg;
 
 	vm->test_exit_code = code;
-	want(vm, &vm->want_test_exit);
+	note_request(vm, &vm->want_test_exit);
 }
 
 static u16 on_post(void *arg, u32 conn, u32 type, const void *payload, u32 len)
@@ -237,7 +237,7 @@ void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop,
 	vm->loop = loop;
 	vm->listener = l;
 	vm->no_reboot = cfg->no_reboot;
-	kvmb_work_init(&vm->event_work, on_event, vm);
+	kvmb_work_init(&vm->event_work, serve_requests, vm);
 }
 
 int vm_start(struct vm *vm)
@@ -251,7 +251,7 @@ int vm_start(struct vm *vm)
 	err = machine_start(&vm->machine);
 	if (err)
 		return err;
-	set_state(vm, VM_RUNNING);
+	set_vm_state(vm, VM_RUNNING);
 	machine_go(&vm->machine);
 	return 0;
 }

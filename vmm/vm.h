@@ -9,7 +9,7 @@
  * network channel has a worker. Requests from a vCPU's thread are posted to the main thread.
  *
  * build.c builds the parts and takes them apart. vm.c moves the VM through its states; it has the
- * table of moves, and set_state() is the only writer. vm.c knows the machine, the bus and the
+ * table of moves, and set_vm_state() is the only writer. vm.c knows the machine, the bus and the
  * integration services. Other parts learn about events of the VM through struct vm_listener, so
  * that control socket, console and disks call the VM and not the other way round.
  */
@@ -61,7 +61,7 @@ struct vm {
 	struct machine machine;
 	struct kvmb_bus *bus;
 
-	enum vm_state state; /* main thread; set_state() in vm.c */
+	enum vm_state state; /* main thread; set_vm_state() in vm.c */
 	enum vm_end end;
 	int exit_code;
 	/* a reset ends the VM: --no-reboot, or a signal that asks for its end */

@@ -38,7 +38,7 @@ static u32 le(const u8 *p, u32 bytes)
 	return v;
 }
 
-static bool fetch(int fd, u64 at, u8 *buf, size_t len)
+static bool fetch_vhdx(int fd, u64 at, u8 *buf, size_t len)
 {
 	return at <= INT64_MAX - len && pread(fd, buf, len, (off_t)at) == (ssize_t)len;
 }
@@ -96,12 +96,12 @@ static int check_metadata(int fd, u64 at, u8 *buf, char *why, size_t size)
 	u32 num, off, len;
 	u8 bits[8];
 
-	if (!fetch(fd, at, buf, TABLE) || memcmp(buf, "metadata", 8))
+	if (!fetch_vhdx(fd, at, buf, TABLE) || memcmp(buf, "metadata", 8))
 		return damaged("no metadata table", why, size);
 	num = le(buf + 10, 2);
 	params = entry_of(buf, ENTRY, num, params_guid);
 	off = params ? le(params + 16, 4) : 0;
-	if (!params || off > REGION_MAX || !fetch(fd, at + off, bits, sizeof(bits)))
+	if (!params || off > REGION_MAX || !fetch_vhdx(fd, at + off, bits, sizeof(bits)))
 		return damaged("its metadata have no file parameters", why, size);
 	if (!(le(bits + 4, 4) & HAS_PARENT))
 		return 0;
@@ -109,7 +109,7 @@ static int check_metadata(int fd, u64 at, u8 *buf, char *why, size_t size)
 	if (locator) {
 		off = le(locator + 16, 4);
 		len = le(locator + 20, 4);
-		if (len <= LOCATOR_MAX && off <= REGION_MAX && fetch(fd, at + off, buf, len))
+		if (len <= LOCATOR_MAX && off <= REGION_MAX && fetch_vhdx(fd, at + off, buf, len))
 			parent_name(buf, len, name);
 	}
 	return kvmb_image_overlay(name, false, why, size);
@@ -120,11 +120,11 @@ static int check_regions(int fd, u8 *buf, char *why, size_t size)
 	const u8 *meta;
 	u64 at;
 
-	if (!fetch(fd, 0, buf, 8) || memcmp(buf, "vhdxfile", 8)) {
+	if (!fetch_vhdx(fd, 0, buf, 8) || memcmp(buf, "vhdxfile", 8)) {
 		snprintf(why, size, "it is no VHDX image, or its header is damaged");
 		return -EINVAL;
 	}
-	if (!fetch(fd, REGIONS_AT, buf, TABLE) || memcmp(buf, "regi", 4) ||
+	if (!fetch_vhdx(fd, REGIONS_AT, buf, TABLE) || memcmp(buf, "regi", 4) ||
 	    le(buf + 4, 4) != kvmb_vhdx_checksum(buf, TABLE))
 		return damaged("its region table does not match its checksum", why, size);
 	meta = entry_of(buf, 16, le(buf + 8, 4), metadata_guid);

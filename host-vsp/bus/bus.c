@@ -35,7 +35,7 @@ static const u8 conn_moves[KVMB_CONN_NUM] = { /* bit n: may go to state n */
 	[KVMB_CONN_DISCONNECTING] = 1 << KVMB_CONN_DISCONNECTED,
 };
 
-static void set_state(struct kvmb_bus *bus, enum kvmb_conn_state to)
+static void set_conn_state(struct kvmb_bus *bus, enum kvmb_conn_state to)
 {
 	kvmb_assert(conn_moves[bus->state] & (1 << to));
 	kvmb_dbg(bus->cfg.who, "bus %s -> %s", conn_names[bus->state], conn_names[to]);
@@ -221,7 +221,7 @@ static void do_contact(struct kvmb_bus *bus, const struct kvmb_wire_initiate_con
 	}
 	if (ok) {
 		bus->version = version;
-		set_state(bus, KVMB_CONN_CONNECTED);
+		set_conn_state(bus, KVMB_CONN_CONNECTED);
 		kvmb_info(bus->cfg.who, "guest connected, VMBus %u.%u", version >> 16,
 			  version & 0xffff);
 	}
@@ -232,7 +232,7 @@ static void do_contact(struct kvmb_bus *bus, const struct kvmb_wire_initiate_con
 
 static void begin_disconnect(struct kvmb_bus *bus, enum kvmb_after_disconnect after)
 {
-	set_state(bus, KVMB_CONN_DISCONNECTING);
+	set_conn_state(bus, KVMB_CONN_DISCONNECTING);
 	bus->after = after;
 	tx_drop(bus);
 	kvmb_chan_begin_close_all(bus);
@@ -261,7 +261,7 @@ static void finish_disconnect(struct kvmb_bus *bus)
 	bus->version = 0;
 	bus->int_page = NULL;
 	bus->after = KVMB_AFTER_NOTHING;
-	set_state(bus, KVMB_CONN_DISCONNECTED);
+	set_conn_state(bus, KVMB_CONN_DISCONNECTED);
 
 	if (bus->reset_pending) /* the guest that wanted something else afterwards is gone */
 		finish_reset(bus);
@@ -309,7 +309,7 @@ static void on_request_offers(struct kvmb_bus *bus)
 		kvmb_bus_refuse(bus, "REQUEST_OFFERS", "offers were already requested");
 		return;
 	}
-	set_state(bus, KVMB_CONN_OFFERED);
+	set_conn_state(bus, KVMB_CONN_OFFERED);
 	for (ch = bus->chans; ch; ch = ch->next) {
 		if (!ch->index && !ch->going)
 			kvmb_chan_send_offer(ch);

@@ -30,7 +30,7 @@ const char *kvmb_chan_state_name(enum kvmb_chan_state s)
 	return state_names[s];
 }
 
-static void set_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
+static void set_chan_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
 {
 	/* our bug if it fires: the handlers refused illegal requests of the guest */
 	kvmb_assert(moves[ch->state] & (1 << to));
@@ -100,7 +100,7 @@ void kvmb_chan_send_offer(struct kvmb_chan *ch)
 		m.dedicated_interrupt = cpu_to_le16(1);
 		m.connection_id = cpu_to_le32(ch->conn_id);
 	}
-	set_state(ch, KVMB_CHAN_OFFERED);
+	set_chan_state(ch, KVMB_CHAN_OFFERED);
 	kvmb_bus_send(ch->bus, KVMB_MSG_OFFER, &m, sizeof(m));
 }
 
@@ -341,7 +341,7 @@ void kvmb_chan_on_open(struct kvmb_bus *bus, const struct kvmb_wire_open *m)
 		send_open_result(bus, m, KVMB_STATUS_FAILED);
 		return;
 	}
-	set_state(ch, KVMB_CHAN_OPEN);
+	set_chan_state(ch, KVMB_CHAN_OPEN);
 	send_open_result(bus, m, KVMB_STATUS_OK);
 }
 
@@ -369,7 +369,7 @@ void kvmb_chan_on_close(struct kvmb_bus *bus, u32 relid)
 			kvmb_bus_refuse(bus, "CLOSE", "the channel is not open");
 		return;
 	}
-	set_state(ch, KVMB_CHAN_CLOSING);
+	set_chan_state(ch, KVMB_CHAN_CLOSING);
 	ch->offer.ops->close(ch);
 	if (!ch->index)
 		remove_subs(ch);
@@ -418,16 +418,16 @@ void kvmb_bus_revoke(struct kvmb_chan *ch)
 		kvmb_loop_post(bus->cfg.loop, &bus->chan_work);
 		break;
 	case KVMB_CHAN_OFFERED:
-		set_state(ch, KVMB_CHAN_REVOKED);
+		set_chan_state(ch, KVMB_CHAN_REVOKED);
 		send_rescind(ch);
 		break; /* its page lists stay: the guest may be waiting for a TORNDOWN */
 	case KVMB_CHAN_OPEN:
-		set_state(ch, KVMB_CHAN_REVOKING);
+		set_chan_state(ch, KVMB_CHAN_REVOKING);
 		/* the guest is told when nobody touches its memory any more */
 		ch->offer.ops->close(ch);
 		break;
 	case KVMB_CHAN_CLOSING:
-		set_state(ch, KVMB_CHAN_REVOKING);
+		set_chan_state(ch, KVMB_CHAN_REVOKING);
 		break;
 	default:
 		kvmb_assert(!"revoked twice");
@@ -439,10 +439,10 @@ void kvmb_chan_on_released(struct kvmb_bus *bus, u32 relid)
 	struct kvmb_chan *ch = kvmb_chan_by_relid(bus, relid);
 
 	if (ch && ch->state == KVMB_CHAN_REVOKING) {
-		set_state(ch, KVMB_CHAN_RELEASING);
+		set_chan_state(ch, KVMB_CHAN_RELEASING);
 	} else if (ch && ch->state == KVMB_CHAN_REVOKED) {
 		kvmb_gpadl_drop_relid(bus, relid);
-		set_state(ch, KVMB_CHAN_HIDDEN);
+		set_chan_state(ch, KVMB_CHAN_HIDDEN);
 		give_relid(ch);
 		kvmb_loop_post(bus->cfg.loop, &bus->chan_work);
 	} else {
@@ -458,14 +458,14 @@ static void at_rest(struct kvmb_chan *ch)
 		ch->offer.ops->closed(ch);
 	release_rings(ch);
 	if (ch->state == KVMB_CHAN_CLOSING) {
-		set_state(ch, KVMB_CHAN_OFFERED);
+		set_chan_state(ch, KVMB_CHAN_OFFERED);
 	} else if (ch->state == KVMB_CHAN_REVOKING) {
-		set_state(ch, KVMB_CHAN_REVOKED);
+		set_chan_state(ch, KVMB_CHAN_REVOKED);
 		if (ch->bus->state != KVMB_CONN_DISCONNECTING)
 			send_rescind(ch);
 	} else {
 		kvmb_gpadl_drop_relid(ch->bus, ch->relid);
-		set_state(ch, KVMB_CHAN_HIDDEN);
+		set_chan_state(ch, KVMB_CHAN_HIDDEN);
 		give_relid(ch);
 	}
 }
@@ -515,7 +515,7 @@ void kvmb_chan_begin_close_all(struct kvmb_bus *bus)
 
 	for (ch = bus->chans; ch; ch = ch->next) {
 		if (ch->state == KVMB_CHAN_OPEN) {
-			set_state(ch, KVMB_CHAN_CLOSING);
+			set_chan_state(ch, KVMB_CHAN_CLOSING);
 			ch->offer.ops->close(ch);
 		}
 	}
@@ -544,7 +544,7 @@ void kvmb_chan_hide_all(struct kvmb_bus *bus)
 			continue;
 		if (!ch->index && ch->offer.ops->forgotten)
 			ch->offer.ops->forgotten(ch);
-		set_state(ch, KVMB_CHAN_HIDDEN);
+		set_chan_state(ch, KVMB_CHAN_HIDDEN);
 		give_relid(ch);
 	}
 	remove_gone(bus);

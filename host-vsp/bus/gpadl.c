@@ -17,7 +17,7 @@ static struct kvmb_gpadl **bucket_of(struct kvmb_bus *bus, u32 id)
 	return &bus->gpadls[(id ^ id >> 8) % KVMB_GPADL_BUCKETS];
 }
 
-static struct kvmb_gpadl *find(struct kvmb_bus *bus, u32 id)
+static struct kvmb_gpadl *find_gpadl(struct kvmb_bus *bus, u32 id)
 {
 	struct kvmb_gpadl *g;
 
@@ -90,7 +90,7 @@ static const char *begin(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_head
 	memcpy(&r, h + 1, sizeof(r));
 	if (!ch || ch->state == KVMB_CHAN_REVOKED || ch->state == KVMB_CHAN_REVOKING)
 		return "its channel is not offered";
-	if (!id || find(bus, id))
+	if (!id || find_gpadl(bus, id))
 		return "its handle is zero or in use";
 	if (le16_to_cpu(h->range_count) != 1)
 		return "it has not exactly one range";
@@ -146,7 +146,7 @@ void kvmb_gpadl_on_body(struct kvmb_bus *bus, const void *buf, u32 len)
 	bool answer = false;
 
 	pthread_mutex_lock(&bus->lock);
-	g = find(bus, id);
+	g = find_gpadl(bus, id);
 	if (g && g->state == KVMB_GPADL_ASSEMBLING) {
 		relid = g->relid;
 		why = fill(bus, g, b->pfns, (u32)((len - sizeof(*b)) / sizeof(b->pfns[0])));
@@ -169,7 +169,7 @@ void kvmb_gpadl_on_teardown(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_t
 	bool done = false, refused = false;
 
 	pthread_mutex_lock(&bus->lock);
-	g = find(bus, id);
+	g = find_gpadl(bus, id);
 	if (!g || g->state == KVMB_GPADL_TEARING || g->relid != le32_to_cpu(m->relid)) {
 		refused = true;
 	} else if (g->refs) {
@@ -244,7 +244,7 @@ struct kvmb_gpadl *kvmb_gpadl_get(struct kvmb_chan *ch, u32 id)
 	struct kvmb_gpadl *g;
 
 	pthread_mutex_lock(&bus->lock);
-	g = find(bus, id);
+	g = find_gpadl(bus, id);
 	if (g && (g->state != KVMB_GPADL_CREATED || g->relid != ch->relid))
 		g = NULL;
 	if (g)

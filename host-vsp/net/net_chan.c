@@ -23,7 +23,7 @@ static void unlock_all(struct kvmb_net *n)
  * Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick
  * this one.
  */
-static void detach(struct net_queue *q)
+static void detach_queue(struct net_queue *q)
 {
 	struct kvmb_net *n = q->n;
 
@@ -80,7 +80,7 @@ static int net_open(struct kvmb_chan *ch)
 		return -EPROTO;
 	if (n->slots[i].q)
 		/* a sub-channel of before, whose end is still being dealt with */
-		detach(n->slots[i].q);
+		detach_queue(n->slots[i].q);
 	q = new_queue(n, ch);
 	err = net_worker_init(q);
 	if (err) {
@@ -110,7 +110,7 @@ static int net_open(struct kvmb_chan *ch)
 	snprintf(name, sizeof(name), "%.8s/%u", n->name, i);
 	err = kvmb_worker_start(&q->worker, name, net_worker_run, q);
 	if (err) {
-		detach(q);
+		detach_queue(q);
 		free_queue(q);
 		return err;
 	}
@@ -129,7 +129,7 @@ static void net_closed(struct kvmb_chan *ch)
 {
 	struct net_queue *q = kvmb_chan_io(ch)->priv;
 
-	detach(q);
+	detach_queue(q);
 	free_queue(q);
 }
 

@@ -229,13 +229,13 @@ static bool wanted(const struct kvmb_rndis *r, const u8 *mac)
 	return false;
 }
 
-static void drop(struct net_queue *q, enum kvmb_net_drop why)
+static void drop_received(struct net_queue *q, enum kvmb_net_drop why)
 {
 	net_count(&q->slot->stats.rx_dropped[why], 1);
 }
 
 /* Is it for the guest? Counts what is not. */
-static bool accept(struct net_queue *q, const struct rx_frame *f, u32 room, bool tagged)
+static bool accept_frame(struct net_queue *q, const struct rx_frame *f, u32 room, bool tagged)
 {
 	const struct kvmb_net *n = q->n;
 	u16 vid = tagged ? (u16)((f->head[14] << 8 | f->head[15]) & 0xfff) : 0;
@@ -243,15 +243,15 @@ static bool accept(struct net_queue *q, const struct rx_frame *f, u32 room, bool
 
 	if (f->len < NET_ETH_LEN || f->len >= room ||
 	    (f->vnet.gso_type ? !coalescing(n) : f->len > max)) {
-		drop(q, KVMB_DROP_SIZE);
+		drop_received(q, KVMB_DROP_SIZE);
 		return false;
 	}
 	if (n->spec.vlan && vid != n->spec.vlan) {
-		drop(q, KVMB_DROP_VLAN);
+		drop_received(q, KVMB_DROP_VLAN);
 		return false;
 	}
 	if (!wanted(&n->rndis, f->head)) {
-		drop(q, KVMB_DROP_FILTERED);
+		drop_received(q, KVMB_DROP_FILTERED);
 		return false;
 	}
 	return true;
@@ -316,7 +316,7 @@ static void deliver(struct net_queue *q, struct rx_frame *f, const u8 *from, str
 	if (from)
 		unbounce(q, from, iov, &num, rest);
 	if (kvmb_offload_rx(&f->vnet, iov, num, NET_HEAD_ROOM, rest, gso, &csum)) {
-		drop(q, KVMB_DROP_MALFORMED);
+		drop_received(q, KVMB_DROP_MALFORMED);
 		return;
 	}
 	memcpy(first, f->head, sizeof(first));
@@ -350,7 +350,7 @@ static void deliver(struct net_queue *q, struct rx_frame *f, const u8 *from, str
  * Cut a frame that is too long for the guest's taste. Its end becomes @tail, the bytes behind
  * NET_HEAD_ROOM in q->scratch. Return: was it cut?
  */
-static bool cut(struct net_queue *q, struct rx_frame *f, const struct iovec *iov, int num,
+static bool cut_coalesced(struct net_queue *q, struct rx_frame *f, const struct iovec *iov, int num,
 		struct rx_frame *tail)
 {
 	u8 head[KVMB_OFFLOAD_HEAD_MAX], tail_head[KVMB_OFFLOAD_HEAD_MAX];
@@ -394,15 +394,15 @@ static int receive_frame(struct net_queue *q)
 	net_count(&q->slot->stats.backend_calls, 1);
 	len = b->ops->recv(b, q->index, &f.vnet, iov, num);
 	if (len == -EMSGSIZE) {
-		drop(q, KVMB_DROP_SIZE);
+		drop_received(q, KVMB_DROP_SIZE);
 		return 0;
 	}
 	if (len < 0)
 		return (int)len;
 	f.len = (u32)len;
 	tagged = f.len >= NET_HEAD_ROOM && f.head[12] == 0x81 && f.head[13] == 0x00;
-	if (accept(q, &f, room, tagged)) {
-		more = cut(q, &f, iov + 2, num - 2, &tail);
+	if (accept_frame(q, &f, room, tagged)) {
+		more = cut_coalesced(q, &f, iov + 2, num - 2, &tail);
 		deliver(q, &f, q->bounce, iov + 2, num - 2, tagged);
 		if (more)
 			deliver(q, &tail, q->scratch, iov, 0, tagged);
@@ -434,7 +434,7 @@ static bool throw_away(struct net_queue *q)
 			q->stale = 0;
 			break;
 		}
-		drop(q, KVMB_DROP_FILTERED);
+		drop_received(q, KVMB_DROP_FILTERED);
 	}
 	return !q->stale;
 }

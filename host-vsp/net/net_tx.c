@@ -14,7 +14,7 @@
 #define MAX_RANGES 32u
 #define MAX_RANGE_BYTES 131072u
 
-static void drop(struct net_queue *q, enum kvmb_net_drop why)
+static void drop_sent(struct net_queue *q, enum kvmb_net_drop why)
 {
 	net_count(&q->slot->stats.tx_dropped[why], 1);
 }
@@ -138,19 +138,19 @@ static bool allowed(struct net_queue *q, const struct kvmb_rndis_frame *f, struc
 
 	if (kvmb_offload_tx(h->bytes, head_len, f->data_len, &f->marks, &h->vnet) ||
 	    (h->vnet.flags && !n->rndis.caps.offload)) {
-		drop(q, KVMB_DROP_MALFORMED);
+		drop_sent(q, KVMB_DROP_MALFORMED);
 		return false;
 	}
 	if (f->data_len > (h->vnet.gso_type ? NET_FRAME_MAX : max)) {
-		drop(q, KVMB_DROP_SIZE);
+		drop_sent(q, KVMB_DROP_SIZE);
 		return false;
 	}
 	if (!n->spec.mac_spoof && memcmp(h->bytes + 6, n->rndis.mac, 6)) {
-		drop(q, KVMB_DROP_SPOOFED);
+		drop_sent(q, KVMB_DROP_SPOOFED);
 		return false;
 	}
 	if (!net_link_up(n)) {
-		drop(q, KVMB_DROP_LINK);
+		drop_sent(q, KVMB_DROP_LINK);
 		return false;
 	}
 	return true;
@@ -189,7 +189,7 @@ static int send_frame(struct net_queue *q, const struct iovec *iov, int num, u64
 
 	kvmb_assert(q->num_heads < NET_TX_HEADS && num <= NET_MAX_IOV);
 	if (len < NET_ETH_LEN) {
-		drop(q, KVMB_DROP_SIZE);
+		drop_sent(q, KVMB_DROP_SIZE);
 		return 0;
 	}
 	copied = KVMB_MIN(len, f->marks.csum | f->marks.lso ? KVMB_OFFLOAD_HEAD_MAX : NET_ETH_LEN);
@@ -198,7 +198,7 @@ static int send_frame(struct net_queue *q, const struct iovec *iov, int num, u64
 	if (!allowed(q, f, h, head_len))
 		return 0;
 	if (!choose_tag(q->n, f, h->bytes, &tagged, &tci)) {
-		drop(q, KVMB_DROP_VLAN);
+		drop_sent(q, KVMB_DROP_VLAN);
 		return 0;
 	}
 	if (tagged)
@@ -212,7 +212,7 @@ static int send_frame(struct net_queue *q, const struct iovec *iov, int num, u64
 	if (err) {
 		if (err == -EPIPE)
 			net_backend_lost(q);
-		drop(q, err == -EPIPE ? KVMB_DROP_LINK : KVMB_DROP_BACKEND);
+		drop_sent(q, err == -EPIPE ? KVMB_DROP_LINK : KVMB_DROP_BACKEND);
 		return 0;
 	}
 	count_sent(q, h, len);
@@ -247,7 +247,7 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 		/* more than it was told to send would keep this queue's lock from the others */
 		if (num_messages++ == KVMB_RNDIS_PACKETS_MAX ||
 		    kvmb_rndis_packet(hdr, n, len - off, &f)) {
-			drop(q, KVMB_DROP_MALFORMED);
+			drop_sent(q, KVMB_DROP_MALFORMED);
 			net_count(&q->io->stats.errors, 1);
 			status = KVMB_NVSP_STAT_INVALID_RNDIS;
 			break;
@@ -257,7 +257,7 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 			if (!off && !q->deaf)
 				return -EAGAIN;
 			/* it hangs, or later frames of a batch: as a full wire would */
-			drop(q, KVMB_DROP_BACKEND);
+			drop_sent(q, KVMB_DROP_BACKEND);
 		}
 		off += f.msg_len;
 	}

@@ -157,7 +157,7 @@ static void drop_counts(struct kvmb_storage *s, u32 lun)
 	}
 }
 
-static void finish_reset(struct kvmb_storage *s, struct stor_chan *sc)
+static void tell_reset_done(struct kvmb_storage *s, struct stor_chan *sc)
 {
 	struct stor_lun *l;
 	u32 i;
@@ -180,7 +180,7 @@ static void finish_quiesce(struct kvmb_storage *s)
 		s->q_tail = &s->q_head;
 	s->q_active = false;
 	if (q->reset)
-		finish_reset(s, q->reset);
+		tell_reset_done(s, q->reset);
 	if (q->gone) {
 		drop_counts(s, (u32)__builtin_ctzll(q->luns));
 		kvmb_unit_fini(&q->gone->unit);

@@ -38,7 +38,7 @@ void stor_hold(struct stor_chan *sc, struct stor_req *r, int err)
 }
 
 /* Those of @list that are of @luns and due are taken out and handed to @fn. */
-static void sweep(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 due_before,
+static void sweep_list(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 due_before,
 		  stor_issue_fn *fn)
 {
 	struct stor_req *r = *list, *next;
@@ -56,7 +56,7 @@ static void sweep(struct stor_chan *sc, struct stor_req **list, u64 luns, u64 du
 	}
 }
 
-static void drop(struct stor_chan *sc, struct stor_req *r)
+static void drop_request(struct stor_chan *sc, struct stor_req *r)
 {
 	kvmb_throttle_give_back(&r->disk->throttle, &r->cost);
 	stor_answer_gone(sc, r);
@@ -66,7 +66,7 @@ void stor_run_delayed(struct stor_chan *sc, stor_issue_fn *issue)
 {
 	struct stor_req *r;
 
-	sweep(sc, &sc->delayed, ~0ull, stor_now(sc), issue);
+	sweep_list(sc, &sc->delayed, ~0ull, stor_now(sc), issue);
 	for (r = sc->delayed; r; r = r->next)
 		stor_wake_at(sc, r->due_ns);
 }
@@ -102,11 +102,11 @@ void stor_charge_again(struct stor_chan *sc, stor_issue_fn *issue)
 
 void stor_retry_held(struct stor_chan *sc, stor_issue_fn *issue)
 {
-	sweep(sc, &sc->held, ~0ull, ~0ull, issue);
+	sweep_list(sc, &sc->held, ~0ull, ~0ull, issue);
 }
 
 void stor_drop_waiting(struct stor_chan *sc, u64 luns)
 {
-	sweep(sc, &sc->delayed, luns, ~0ull, drop);
-	sweep(sc, &sc->held, luns, ~0ull, drop);
+	sweep_list(sc, &sc->delayed, luns, ~0ull, drop_request);
+	sweep_list(sc, &sc->held, luns, ~0ull, drop_request);
 }

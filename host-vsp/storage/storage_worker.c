@@ -218,7 +218,7 @@ static void serve_quiesce(struct stor_chan *sc)
 	kvmb_loop_post(s->loop, &s->work);
 }
 
-static void finish_reset(struct stor_chan *sc)
+static void answer_reset(struct stor_chan *sc)
 {
 	struct stor_req *r = sc->reset;
 
@@ -352,7 +352,7 @@ void stor_worker_run(void *arg)
 		serve_retry(sc);
 		serve_limits(sc);
 		serve_quiesce(sc);
-		finish_reset(sc);
+		answer_reset(sc);
 		progress |= drain(sc);
 		stor_issue_ready(sc);
 		publish(sc);

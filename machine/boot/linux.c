@@ -137,7 +137,7 @@ static struct kvm_segment segment(u16 selector, u8 type, bool code64)
 				     .present = 1, .db = !code64, .s = 1, .l = code64, .g = 1 };
 }
 
-static int set_entry(struct vcpu *v, u64 entry)
+static int set_linux_entry(struct vcpu *v, u64 entry)
 {
 	static const u64 gdt[] = { 0, 0, 0x00af9b000000ffffull, 0x00cf93000000ffffull };
 	struct kvm_regs r = { .rip = entry, .rsi = BOOT_ZERO_PAGE, .rflags = 2 };
@@ -194,7 +194,7 @@ int boot_linux(struct machine *m, const struct boot_image *b)
 	if (!err)
 		err = kvmb_gm_write(&m->gm, BOOT_ZERO_PAGE, bp, sizeof(*bp));
 	if (!err)
-		err = set_entry(&m->vcpus[0], entry);
+		err = set_linux_entry(&m->vcpus[0], entry);
 out:
 	free(bp);
 	return err;

@@ -133,7 +133,7 @@ static struct kvm_segment flat(u16 selector, u8 type)
 				     .present = 1, .db = 1, .s = 1, .g = 1 };
 }
 
-static int set_entry(struct vcpu *v, u32 entry, u32 info)
+static int set_multiboot_entry(struct vcpu *v, u32 entry, u32 info)
 {
 	static const u64 gdt[] = { 0, 0x00cf9b000000ffffull, 0x00cf93000000ffffull };
 	struct kvm_regs r = { .rip = entry, .rax = ENTRY_MAGIC, .rbx = info, .rflags = 2 };
@@ -162,7 +162,8 @@ int boot_multiboot(struct machine *m, const struct boot_image *b)
 		err = write_info(m, b, end, &info);
 	if (!err) {
 		acpi_build(m); /* the RSDP is found by its signature */
-		err = set_entry(&m->vcpus[0], ((const Elf32_Ehdr *)b->head)->e_entry, info);
+		err = set_multiboot_entry(&m->vcpus[0], ((const Elf32_Ehdr *)b->head)->e_entry,
+					  info);
 	}
 	if (err && err != -ESTALE)
 		kvmb_err(m->name, "kernel %s: %s", m->cfg.kernel,

@@ -13,7 +13,7 @@
 
 #define PM_ENABLE 2u /* offset of the PM1 enable register */
 
-static void want(struct machine *m, enum machine_request what)
+static void request_of_guest(struct machine *m, enum machine_request what)
 {
 	m->ops->request(m->ops_arg, what);
 }
@@ -39,7 +39,7 @@ static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	if (offset == PM_ENABLE) /* kept, because ACPICA reads back what it enabled */
 		__atomic_store_n(&m->pm1_enable, *val & 0xffff, __ATOMIC_RELAXED);
 	if (offset == PM_CONTROL - PM_BASE && *val & SLP_EN && (*val >> 10 & 7) == PM_SLEEP_S5)
-		want(m, MACHINE_POWEROFF);
+		request_of_guest(m, MACHINE_POWEROFF);
 }
 
 static void reset_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
@@ -48,7 +48,7 @@ static void reset_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	if (!write)
 		*val = 0;
 	else if (*val & 4)
-		want(dev, MACHINE_RESET);
+		request_of_guest(dev, MACHINE_RESET);
 }
 
 static void kbd_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
@@ -57,7 +57,7 @@ static void kbd_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	if (!write)
 		*val = 0xff; /* no controller */
 	else if ((*val & 0xff) == 0xfe)
-		want(dev, MACHINE_RESET);
+		request_of_guest(dev, MACHINE_RESET);
 }
 
 void pm_reset(struct machine *m)

@@ -63,7 +63,7 @@ struct testdev {
 	struct conn conns[NUM_CONNS];
 };
 
-static void raise(struct route *r)
+static void raise_route(struct route *r)
 {
 	u64 one = 1;
 
@@ -81,7 +81,7 @@ static void on_ack(void *arg, uint32_t events)
 	if (r->refs && read(r->ack_fd, &n, sizeof(n)) == sizeof(n) && r->staged &&
 	    !hyperv_fill_slot(&r->t->machine->vcpus[r->vp], r->sint, r->type, r->payload, r->len)) {
 		r->staged = false;
-		raise(r);
+		raise_route(r);
 	}
 	pthread_mutex_unlock(&r->t->lock);
 }
@@ -162,7 +162,7 @@ static void on_event(void *arg, uint32_t events)
 			word = (u32 *)(page + c->route->sint * 256) + c->id / 32;
 			if (!(__atomic_fetch_or(word, 1u << c->id % 32, __ATOMIC_SEQ_CST) &
 			      1u << c->id % 32))
-				raise(c->route);
+				raise_route(c->route);
 		}
 	}
 	pthread_mutex_unlock(&c->t->lock);
@@ -216,7 +216,7 @@ static bool post(struct machine *m, u32 conn, u32 type, const void *payload, u32
 			*status = KVMB_HV_STATUS_INSUFFICIENT_BUFFERS;
 		} else if (!hyperv_fill_slot(&t->machine->vcpus[r->vp], r->sint, type, payload,
 					     len)) {
-			raise(r);
+			raise_route(r);
 		} else {
 			r->staged = true;
 			r->type = type;
@@ -247,7 +247,7 @@ static void synic_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	case OP_RAISE:
 		r = find_route(t, vp, sint);
 		if (r)
-			raise(r);
+			raise_route(r);
 		break;
 	case OP_MSG_ADD:
 	case OP_EVT_ADD:
