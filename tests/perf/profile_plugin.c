@@ -4,43 +4,16 @@
  * marks (tests/guest/mark.h)? Exact, no sampling. Loaded by tests/perf/profile with out=FILE; each
  * end mark writes FILE.NUMBER: lines of address, host's address of the same bytes (which tells two
  * kernels at one address apart), instructions in the block, times executed.
- *
- * Source: QEMU 10.0 docs/devel/tcg-plugins.rst. Debian has no package with its header, so what is
- * used is declared here.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-struct qemu_plugin_scoreboard;
-typedef struct { struct qemu_plugin_scoreboard *score; size_t offset; } qemu_plugin_u64;
-enum { INLINE_ADD };
+#include "tcg_plugin.h"
 
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
-					   void (*fn)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(struct qemu_plugin_tb *tb, int op,
-						       qemu_plugin_u64 entry, uint64_t v);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    void (*fn)(unsigned int vcpu, void *arg), int flags,
-					    void *arg);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *buf, size_t len);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *insn);
-struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t size);
-uint64_t qemu_plugin_u64_sum(qemu_plugin_u64 entry);
-void qemu_plugin_u64_set(qemu_plugin_u64 entry, unsigned int vcpu, uint64_t v);
-
-#define EXPORT __attribute__((visibility("default")))
 #define MAX_BLOCKS (1u << 21)
 #define HASH_SIZE (2 * MAX_BLOCKS)
-
-EXPORT int qemu_plugin_version = 4;
 
 static struct block { uint64_t vaddr, haddr; uint32_t insns; } *blocks; /* blocks[num] */
 static uint32_t num, *hash; /* hash[HASH_SIZE]: block + 1, 0 = free */
@@ -104,16 +77,14 @@ static void on_end(unsigned int vcpu, void *arg)
 static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
-	uint8_t d[9];
 
 	(void)id;
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 
-		if (qemu_plugin_insn_size(insn) == 9 && qemu_plugin_insn_data(insn, d, 9) == 9 &&
-		    !memcmp(d, "\x66\x0f\x1f\x84\x00KVM", 8))
+		if (mark_of(insn))
 			qemu_plugin_register_vcpu_insn_exec_cb(
-				insn, d[8] == 'b' ? on_begin : on_end, 0, NULL);
+				insn, mark_of(insn) == 'b' ? on_begin : on_end, 0, NULL);
 	}
 	i = find(qemu_plugin_tb_vaddr(tb),
 		 (uint64_t)(uintptr_t)qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)),
