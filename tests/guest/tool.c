@@ -11,9 +11,13 @@
  *                          out, as a capture shows them: uncut or coalesced ones exceed the MTU
  * tool begin PROGRAM...    run it, marked as the begin of what tests/perf/profile counts
  * tool end                 and the end
+ * tool window WARM MS FILE N  wait until number N of FILE grows, WARM milliseconds more, mark MS
+ *                          milliseconds for tests/perf/smp and print by how much it grew in them
+ * tool pace US             sleep US microseconds, again and again
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -23,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -198,6 +203,46 @@ static int echo(const char *host, int port, uint64_t len)
 	return got != len;
 }
 
+static long long number_of(int fd, int n)
+{
+	char buf[1024], *p = buf;
+	ssize_t len = pread(fd, buf, sizeof(buf) - 1, 0);
+	long long v = 0;
+
+	if (len <= 0)
+		return -1;
+	buf[len] = 0;
+	while (n--)
+		v = strtoll(p, &p, 10);
+	return v;
+}
+
+/* Reading the number lies outside the marks. */
+static int window(long warm, long ms, const char *path, int n)
+{
+	int fd = open(path, O_RDONLY), i;
+	long long from = number_of(fd, n), to;
+
+	for (i = 0; i < 2000 && number_of(fd, n) < from + 10; i++)
+		usleep(5000);
+	usleep((useconds_t)warm * 1000);
+	from = number_of(fd, n);
+	MARK_BEGIN();
+	usleep((useconds_t)ms * 1000);
+	MARK_END();
+	to = number_of(fd, n);
+	printf("%lld\n", to - from);
+	return to <= from;
+}
+
+static int pace(unsigned int us)
+{
+	prctl(PR_SET_TIMERSLACK, 1);
+	while (!usleep(us))
+		;
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
@@ -211,6 +256,10 @@ int main(int argc, char **argv)
 		execv(argv[2], argv + 2);
 		return 1;
 	}
+	if (argc == 3 && !strcmp(argv[1], "pace"))
+		return pace((unsigned int)atoi(argv[2]));
+	if (argc == 6 && !strcmp(argv[1], "window"))
+		return window(atol(argv[2]), atol(argv[3]), argv[4], atoi(argv[5]));
 	if (argc == 2 && !strcmp(argv[1], "end")) {
 		MARK_END();
 		return 0;

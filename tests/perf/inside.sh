@@ -17,5 +17,13 @@ profile) # BENCH PEER: with marks, and the symbols of both kernels
 	else python3 "$here/net.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/bench.cpio" "$GUEST_BIN/netbench" 300 "$2"; fi || exit
 	cat /proc/kallsyms >"$LAB_OUT/host"
 	{ tr -d '\0' </dev/shm/symbols | grep -v '\['; cat /dev/shm/bench/modules 2>/dev/null || true; } >"$LAB_OUT/guest" ;;
+smp) # "CPUS..." "GUEST..." WARM MS BENCH...
+	cpus=$1 guests=$2; shift 2
+	for c in $cpus; do
+		for g in $guests; do
+			python3 "$here/smp.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/$g.cpio" \
+				"$GUEST_BIN/netbench" "$GUEST_BIN/tool" "$c" "$@" || exit
+		done
+	done ;;
 *) echo "no bench $bench" >&2; exit 2 ;;
 esac
