@@ -24,7 +24,8 @@ static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
 			       ic->svc->num_versions, &fw, &ver)) {
 		ic->framework = fw;
 		ic->version = ver;
-		pr_info_ratelimited("kvmbus: %s version %u.%u\n", ic->svc->name, ver >> 16, ver & 0xffff);
+		pr_info_ratelimited("kvmbus: %s version %u.%u\n", ic->svc->name, ver >> 16,
+				    ver & 0xffff);
 	}
 	kvmb_icmsg_reply_negotiate(payload, fw, ver);
 }

@@ -88,7 +88,8 @@ struct kvmb_chan {
 	bool gone;			/* rescinded; once true, always true */
 	bool dead;			/* the host broke the protocol of this channel */
 	unsigned int cpu;		/* where interrupts go */
-	unsigned int home_cpu;		/* where they go again when it comes back online; under cpu_lock */
+	/* where they go again when it comes back online; under cpu_lock */
+	unsigned int home_cpu;
 	unsigned int slices; /* of a primary: 1 + those left to all its waits; 0: no limit */
 
 	struct page **pages;		/* pages[num_pages]: tx ring, then rx ring */
@@ -103,9 +104,13 @@ struct kvmb_chan {
 	void (*sub_offered)(struct kvmb_chan *sub, void *ctx); /* under sub_lock; may open @sub */
 	void *sub_ctx;			/* under sub_lock */
 
-	struct work_struct add_work, over_work; /* on dev_wq; each holds a reference while it is queued */
+	/* on dev_wq; each holds a reference while it is queued */
+	struct work_struct add_work, over_work;
 
-	/* who sends and who reads are often on two CPUs: what each writes has cache lines of its own */
+	/*
+	 * who sends and who reads are often on two CPUs: what each writes has cache lines of its
+	 * own
+	 */
 	struct kvmb_ring tx ____cacheline_aligned_in_smp; /* guest to host, under tx_lock */
 	spinlock_t tx_lock;
 	u64 signals;			/* counted without a lock: about */
@@ -130,14 +135,16 @@ struct kvmb_driver {
 	void (*remove)(struct kvmb_device *dev);
 	void (*shutdown)(struct kvmb_device *dev); /* may be NULL */
 	int (*suspend)(struct kvmb_device *dev); /* closes its channels: the connection ends */
-	int (*resume)(struct kvmb_device *dev);	 /* opens them again: the host may be another, the device is the same */
+	/* opens them again: the host may be another, the device is the same */
+	int (*resume)(struct kvmb_device *dev);
 	struct device_driver driver;	/* the bus fills it */
 };
 
 /*
- * Bus and drivers are modules of their own that share the structs above, and one of them may be older: kvmb_bus in an
- * initramfs, say. Kernels without MODVERSIONS would load them all the same. So the symbol that every driver needs has a
- * sum of the shared headers in its name, which Kbuild gives.
+ * Bus and drivers are modules of their own that share the structs above, and one of them may be
+ * older: kvmb_bus in an initramfs, say. Kernels without MODVERSIONS would load them all the same.
+ * So the symbol that every driver needs has a sum of the shared headers in its name, which Kbuild
+ * gives.
  */
 #ifndef KVMB_ABI
 #define KVMB_ABI 0
@@ -153,7 +160,10 @@ struct kvmb_driver {
 int kvmb_driver_register(struct kvmb_driver *drv, struct module *owner);
 void kvmb_driver_unregister(struct kvmb_driver *drv);
 
-/** kvmb_ref_time() - The host's reference counter, 100 ns since the VM started; where it has none, since boot. Context: any. */
+/**
+ * kvmb_ref_time() - The host's reference counter, 100 ns since the VM started; where it has none,
+ * since boot. Context: any.
+ */
 u64 kvmb_ref_time(void);
 
 /** kvmb_bus_protocol() - Negotiated version, major << 16 | minor */
@@ -168,7 +178,8 @@ u32 kvmb_bus_protocol(void);
  * @callback: called in interrupt context when the host signals
  * @ctx:      its argument
  *
- * The callback may run before this returns, but only when the host has agreed: never when this fails.
+ * The callback may run before this returns, but only when the host has agreed: never when this
+ * fails.
  * Return: 0; -EBUSY when it is open; -ENODEV rescinded; -ETIMEDOUT; -EIO when the host refused;
  * -ENOMEM. Context: may sleep.
  */
@@ -185,7 +196,8 @@ void kvmb_chan_stop(struct kvmb_chan *ch);
 
 /**
  * kvmb_chan_close() - Stop, take the pages back. Sub-channels first.
- * Return: 0; -ETIMEDOUT: the host does not answer, and may still use what it was given; the rings are leaked.
+ * Return: 0; -ETIMEDOUT: the host does not answer, and may still use what it was given; the rings
+ * are leaked.
  * Context: may sleep.
  */
 int kvmb_chan_close(struct kvmb_chan *ch);
@@ -196,7 +208,8 @@ int kvmb_chan_close(struct kvmb_chan *ch);
  * @fn:      called one at a time, on a workqueue of the bus; may open the sub-channel
  * @ctx:     its argument
  */
-void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx), void *ctx);
+void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx),
+			  void *ctx);
 
 /**
  * kvmb_chan_unwatch_subs() - End kvmb_chan_watch_subs()
@@ -210,7 +223,10 @@ static inline bool kvmb_chan_gone(const struct kvmb_chan *ch)
 	return READ_ONCE(ch->gone);
 }
 
-/** kvmb_chan_fail() - The host broke the protocol: no more I/O here, one line in the log. Any context. */
+/**
+ * kvmb_chan_fail() - The host broke the protocol: no more I/O here, one line in the log. Any
+ * context.
+ */
 void kvmb_chan_fail(struct kvmb_chan *ch, const char *why);
 
 /** kvmb_chan_signal() - HvSignalEvent for this channel. Any context. */
@@ -227,8 +243,8 @@ void kvmb_chan_signal(struct kvmb_chan *ch);
  * @payload:  payload
  * @len:      bytes
  *
- * Return: 0; -EAGAIN when the ring is full; -ENODEV when closed, rescinded or dead; -EPROTO when the
- * host's index is wild (the channel is then dead). Context: any.
+ * Return: 0; -EAGAIN when the ring is full; -ENODEV when closed, rescinded or dead; -EPROTO when
+ * the host's index is wild (the channel is then dead). Context: any.
  */
 int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
 	      const void *payload, u32 len);
@@ -243,7 +259,10 @@ int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const voi
 int kvmb_put(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
 	     const void *payload, u32 len);
 
-/** kvmb_flush() - Show what was put, and signal if the host wants it. Return: 0 or as kvmb_send(). Context: any. */
+/**
+ * kvmb_flush() - Show what was put, and signal if the host wants it. Return: 0 or as kvmb_send().
+ * Context: any.
+ */
 int kvmb_flush(struct kvmb_chan *ch);
 
 /**
@@ -293,7 +312,9 @@ bool kvmb_recv_done(struct kvmb_chan *ch);
  */
 int kvmb_gpadl_create(struct kvmb_chan *ch, void *addr, u32 size, struct kvmb_gpadl *g);
 
-/** kvmb_gpadl_destroy() - Take it back. Return: 0, or -errno: the host may still use it, leak it. */
+/**
+ * kvmb_gpadl_destroy() - Take it back. Return: 0, or -errno: the host may still use it, leak it.
+ */
 int kvmb_gpadl_destroy(struct kvmb_chan *ch, struct kvmb_gpadl *g);
 
 /**
@@ -309,7 +330,8 @@ int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int s
 int kvmb_chan_wait_slices(struct kvmb_chan *ch, struct completion *done, unsigned int *slices);
 
 /**
- * kvmb_chan_limit() - From now on all waits for this channel and its sub-channels have one limit together
+ * kvmb_chan_limit() - From now on all waits for this channel and its sub-channels have one limit
+ * together
  * @primary: channel of the caller's device
  * @seconds: that they may take; 0: no such limit any more, each wait has its own
  *

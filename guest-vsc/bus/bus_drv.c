@@ -26,7 +26,8 @@ MODULE_PARM_DESC(max_version, "newest VMBus version to ask for, as 4.1");
 
 static bool force;
 module_param(force, bool, 0444);
-MODULE_PARM_DESC(force, "load even where the host offers devices that only drivers in the kernel serve");
+MODULE_PARM_DESC(force, "load even where the host offers devices that only drivers in the "
+			"kernel serve");
 
 static int parse_version(const char *s, u32 *version)
 {
@@ -68,13 +69,14 @@ static int on_panic(struct notifier_block *nb, unsigned long val, void *args)
 /* last of all: the host may reset us at once */
 static struct notifier_block panic_block = { .notifier_call = on_panic, .priority = INT_MIN };
 
-/* A guest that panicked and loops still answers its NIC, and nobody takes over for it: disconnect first */
+/* A guest that panicked and loops still answers its NIC: disconnect, so that others take over */
 static int on_panic_unload(struct notifier_block *nb, unsigned long val, void *args)
 {
 	kvmb_disconnect(true);
 	return NOTIFY_DONE;
 }
-static struct notifier_block unload_block = { .notifier_call = on_panic_unload, .priority = INT_MIN + 1 };
+static struct notifier_block unload_block = { .notifier_call = on_panic_unload,
+					      .priority = INT_MIN + 1 };
 
 /* ---- life ---- */
 
@@ -115,7 +117,8 @@ static int check_host(void)
 		return -ENODEV;
 	}
 	if (kvmb_synic_taken()) {
-		pr_err("kvmbus: not loaded: another driver has the VMBus. Blacklist hv_vmbus, or where it is built in boot with initcall_blacklist=hv_acpi_init\n");
+		pr_err("kvmbus: not loaded: another driver has the VMBus. Blacklist hv_vmbus, or "
+		       "where it is built in boot with initcall_blacklist=hv_acpi_init\n");
 		return -EBUSY;
 	}
 	return 0;
@@ -128,7 +131,8 @@ static int __init kvmb_bus_init(void)
 
 	err = parse_version(max_version, &version);
 	if (err) {
-		pr_err("kvmbus: max_version=%s is no VMBus version; 0.13 to 5.3 are\n", max_version);
+		pr_err("kvmbus: max_version=%s is no VMBus version; 0.13 to 5.3 are\n",
+		       max_version);
 		return err;
 	}
 	err = check_host();

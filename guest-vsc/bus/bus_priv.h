@@ -26,11 +26,14 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	u32 version;		/* negotiated; 0: no connection */
 	u32 msg_conn;		/* connection id for messages */
 	unsigned int connect_cpu; /* control messages come here */
-	void *int_page;		/* versions below 5.0: first half from the host, second half to it */
+	/* versions below 5.0: first half from the host, second half to it */
+	void *int_page;
 	void *monitor_pages[2];
 
-	struct mutex lock;	/* channel list, states, sysfs; never held while waiting for the host */
-	struct mutex cpu_lock;	/* one channel changes its CPU at a time; inside the CPU hot-plug lock */
+	/* channel list, states, sysfs; never held while waiting for the host */
+	struct mutex lock;
+	/* one channel changes its CPU at a time; inside the CPU hot-plug lock */
+	struct mutex cpu_lock;
 	struct list_head chans;
 	struct kvmb_chan __rcu *by_relid[KVMB_NUM_RELIDS];
 
@@ -40,11 +43,16 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	atomic_t next_gpadl;
 	struct delayed_work kick_work;	/* a look at every channel, a while after a CPU went */
 	struct workqueue_struct *msg_wq;  /* reads message slots; never waits for the host */
-	struct workqueue_struct *dev_wq;  /* ordered: adds and removes devices; may wait for msg_wq */
-	bool unload_answered;	/* the host has said that it forgot us; the crash path looks at it */
-	bool holding;		/* offers are only listed: what they are decides whether we stay. Under lock */
-	const char *foreign;	/* a class that only in-tree drivers serve, of those offers; NULL: none. Under lock */
-	bool unloading;		/* no offer is taken, no number given back: the host will forget all */
+	/* ordered: adds and removes devices; may wait for msg_wq */
+	struct workqueue_struct *dev_wq;
+	/* the host has said that it forgot us; the crash path looks at it */
+	bool unload_answered;
+	/* offers are only listed: what they are decides whether we stay. Under lock */
+	bool holding;
+	/* a class that only in-tree drivers serve, of those offers; NULL: none. Under lock */
+	const char *foreign;
+	/* no offer is taken, no number given back: the host will forget all */
+	bool unloading;
 	u32 max_version;	/* that the user allows */
 };
 extern struct kvmb_state kvmb;
@@ -70,20 +78,29 @@ int kvmb_post_msg(enum kvmb_msg type, void *msg, u32 len, bool may_sleep);
 void kvmb_wait_begin(struct kvmb_wait *w, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch);
 int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds);
 void kvmb_wait_cancel(struct kvmb_wait *w);
-/* Post @type and wait for @answer about @key, copied to out[@size], no more than its least size; 0 or -errno */
-int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch,
-	     void *out, u32 size);
+/*
+ * Post @type and wait for @answer about @key, copied to out[@size], no more than its least size; 0
+ * or -errno
+ */
+int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 key,
+	     struct kvmb_chan *ch, void *out, u32 size);
 void kvmb_wake_rescinded(struct kvmb_chan *ch);
 void kvmb_on_message(const void *msg, u32 len);
 void kvmb_disconnect(bool crash);
 
 /* chan_guest.c: a channel's use */
 void kvmb_chan_interrupt(u32 relid);
-/* A wait for @ch (NULL: for the bus) wants another slice. Return: false: kvmb_chan_limit() is reached */
+/*
+ * A wait for @ch (NULL: for the bus) wants another slice. Return: false: kvmb_chan_limit() is
+ * reached
+ */
 bool kvmb_chan_take_slice(struct kvmb_chan *ch);
 void kvmb_chan_put(struct kvmb_chan *ch);
 unsigned int kvmb_chan_next_cpu(void); /* for one more channel; kvmb.lock or the hot-plug lock */
-/* @hotplug: a CPU goes or comes. Caller holds cpu_lock, and keeps @cpu online. -EBUSY while it is being opened */
+/*
+ * @hotplug: a CPU goes or comes. Caller holds cpu_lock, and keeps @cpu online. -EBUSY while it is
+ * being opened
+ */
 int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool hotplug);
 int kvmb_chan_leave_cpu(unsigned int cpu);
 void kvmb_chan_back_on_cpu(unsigned int cpu);

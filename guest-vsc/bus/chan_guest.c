@@ -79,8 +79,8 @@ void kvmb_chan_signal(struct kvmb_chan *ch)
 EXPORT_SYMBOL_GPL(kvmb_chan_signal);
 
 /*
- * After tx_lock. Not with interrupts off: a quick host has the answer ready when the hypercall returns, and
- * would have to wait for them, at the price of another exit.
+ * After tx_lock. Not with interrupts off: a quick host has the answer ready when the hypercall
+ * returns, and would have to wait for them, at the price of another exit.
  */
 static int sent(struct kvmb_chan *ch, int err, int signal)
 {
@@ -202,9 +202,13 @@ int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt)
 	if (READ_ONCE(ch->dead))
 		return -EPROTO;
 	if (!READ_ONCE(ch->rx_map))
-		return -ENODEV; /* closed; its one reader closed it, so it is not being unmapped now */
+		/* closed; its one reader closed it, so it is not being unmapped now */
+		return -ENODEV;
 	err = kvmb_ring_peek(&ch->rx, buf, size, pkt);
-	/* for what came since, the host took us for awake; the release has barrier D, and this look is after it */
+	/*
+	 * for what came since, the host took us for awake; the release has barrier D, and this
+	 * look is after it
+	 */
 	if (err == -EAGAIN && kvmb_recv_done(ch))
 		err = kvmb_ring_peek(&ch->rx, buf, size, pkt);
 	if (!err) {
@@ -281,8 +285,9 @@ void kvmb_chan_interrupt(u32 relid)
 /* ---- rings ---- */
 
 /*
- * From here on kvmb_send() and kvmb_recv() find the channel closed. Drivers do call them then: the network core stops
- * a device whose restart failed, and disks get commands after a resume that the host refused.
+ * From here on kvmb_send() and kvmb_recv() find the channel closed. Drivers do call them then: the
+ * network core stops a device whose restart failed, and disks get commands after a resume that the
+ * host refused.
  */
 static void set_maps(struct kvmb_chan *ch, void *tx_map, void *rx_map)
 {
@@ -401,8 +406,9 @@ static void kick_here(void *relid)
 }
 
 /*
- * The host has agreed. Not earlier: what a callback starts reads the rings when it likes, and where the host signals and
- * then refuses they are unmapped. What it wrote and signalled before is looked at now. @ch->cpu stays online.
+ * The host has agreed. Not earlier: what a callback starts reads the rings when it likes, and
+ * where the host signals and then refuses they are unmapped. What it wrote and signalled before is
+ * looked at now. @ch->cpu stays online.
  */
 static void start_callback(struct kvmb_chan *ch, void (*callback)(void *), void *ctx)
 {
@@ -437,7 +443,8 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
 		free_rings(ch, err == -ETIMEDOUT);
 		goto err_state;
 	}
-	cpus_read_lock(); /* from the question to the state: who goes offline then moves the channel */
+	/* from the question to the state: who goes offline then moves the channel */
+	cpus_read_lock();
 	if (!cpu_online(ch->cpu))
 		ch->cpu = kvmb_chan_next_cpu();
 	err = ask_open(ch, user, user_len);
@@ -502,8 +509,8 @@ static bool set_cpu_of_closed(struct kvmb_chan *ch, unsigned int cpu, bool hotpl
 	mutex_lock(&kvmb.lock);
 	open = ch->state == KVMB_CHAN_OPEN;
 	/*
-	 * While it is being opened, OPEN may have gone out with the old number already. When a CPU goes or comes it has not:
-	 * the hot-plug lock is held from before OPEN to the state.
+	 * While it is being opened, OPEN may have gone out with the old number already. When a CPU
+	 * goes or comes it has not: the hot-plug lock is held from before OPEN to the state.
 	 */
 	*err = ch->state == KVMB_CHAN_OPENING && !hotplug ? -EBUSY : 0;
 	if (!open && !*err)
@@ -588,7 +595,10 @@ int kvmb_chan_leave_cpu(unsigned int cpu)
 	return 0;
 }
 
-/* A CPU is online again: what it had comes back. Nothing depends on it, so what does not move stays where it is */
+/*
+ * A CPU is online again: what it had comes back. Nothing depends on it, so what does not move
+ * stays where it is
+ */
 void kvmb_chan_back_on_cpu(unsigned int cpu)
 {
 	struct kvmb_chan *ch;
@@ -622,7 +632,8 @@ static void kick_all(void)
 		ch = rcu_dereference(kvmb.by_relid[relid]);
 		cpu = ch ? READ_ONCE(ch->cpu) : 0;
 		rcu_read_unlock();
-		if (ch) /* an interrupt too many is harmless; a CPU that is not online is not called */
+		/* an interrupt too many is harmless; a CPU that is not online is not called */
+		if (ch)
 			smp_call_function_single(cpu, kick_here, (void *)(uintptr_t)relid, 1);
 	}
 }
@@ -633,9 +644,10 @@ void kvmb_chan_kick_work(struct work_struct *work)
 }
 
 /*
- * A CPU has switched its SynIC off. Before 5.3 a host does not say when a channel has moved, so the last interrupts may
- * have gone to that CPU and been lost, and a host that takes us for awake does not signal again: look once everywhere.
- * And once more when the host has surely read its message queue: until then it still signals that CPU.
+ * A CPU has switched its SynIC off. Before 5.3 a host does not say when a channel has moved, so
+ * the last interrupts may have gone to that CPU and been lost, and a host that takes us for awake
+ * does not signal again: look once everywhere. And once more when the host has surely read its
+ * message queue: until then it still signals that CPU.
  */
 void kvmb_chan_cpu_gone(void)
 {

@@ -46,9 +46,11 @@ static int post(enum kvmb_msg type, void *msg, u32 len, bool may_sleep)
 		status = kvmb_hv_post(kvmb.msg_conn, msg, len);
 		if (status == KVMB_HV_STATUS_SUCCESS)
 			return 0;
-		if (status == KVMB_HV_STATUS_INVALID_CONNECTION_ID && type == KVMB_MSG_INITIATE_CONTACT)
+		if (status == KVMB_HV_STATUS_INVALID_CONNECTION_ID &&
+		    type == KVMB_MSG_INITIATE_CONTACT)
 			return -EOPNOTSUPP;
-		if (status != KVMB_HV_STATUS_INSUFFICIENT_BUFFERS && status != KVMB_HV_STATUS_INVALID_CONNECTION_ID &&
+		if (status != KVMB_HV_STATUS_INSUFFICIENT_BUFFERS &&
+		    status != KVMB_HV_STATUS_INVALID_CONNECTION_ID &&
 		    status != 11 /* insufficient memory */)
 			return -EINVAL;
 		if (may_sleep)
@@ -119,8 +121,8 @@ int kvmb_wait_end(struct kvmb_wait *w, unsigned int seconds)
 	return done ? w->err : -ETIMEDOUT;
 }
 
-int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 key, struct kvmb_chan *ch,
-	     void *out, u32 size)
+int kvmb_ask(enum kvmb_msg type, void *msg, u32 len, enum kvmb_msg answer, u32 key,
+	     struct kvmb_chan *ch, void *out, u32 size)
 {
 	struct kvmb_wait w;
 	int err;
@@ -195,7 +197,8 @@ void kvmb_on_message(const void *msg, u32 len)
 		info = NULL;
 	trace_chanmsg_rx(type, len, info ? 0 : -EPROTO);
 	if (!info) {
-		pr_warn_ratelimited("kvmbus: message %u of %u bytes from the host ignored\n", type, len);
+		pr_warn_ratelimited("kvmbus: message %u of %u bytes from the host ignored\n",
+				    type, len);
 		return;
 	}
 	switch (type) {
@@ -351,14 +354,18 @@ static void destroy_workqueues(void)
 		destroy_workqueue(kvmb.dev_wq);
 }
 
-/* All offers, before any becomes a device. Return: 0, -ENODEV: there is one that we cannot serve, or -errno */
+/*
+ * All offers, before any becomes a device. Return: 0, -ENODEV: there is one that we cannot serve,
+ * or -errno
+ */
 static int look_at_offers(bool force)
 {
 	struct kvmb_wire_msg m, done;
 	const char *foreign;
 	int err;
 
-	err = kvmb_ask(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), KVMB_MSG_ALL_OFFERS_DELIVERED, 0, NULL, &done, sizeof(done));
+	err = kvmb_ask(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), KVMB_MSG_ALL_OFFERS_DELIVERED, 0,
+		       NULL, &done, sizeof(done));
 	if (err == -ETIMEDOUT) /* what was offered is there; nobody knows what is missing */
 		pr_warn("kvmbus: the host does not say that it has offered all\n");
 	else if (err)
@@ -367,7 +374,8 @@ static int look_at_offers(bool force)
 	foreign = kvmb.foreign;
 	mutex_unlock(&kvmb.lock);
 	if (foreign && !force) {
-		pr_info("kvmbus: not loaded: the host offers %s, which only drivers in the kernel serve; force=1 loads it all the same\n",
+		pr_info("kvmbus: not loaded: the host offers %s, which only drivers in the kernel "
+			"serve; force=1 loads it all the same\n",
 			foreign);
 		return -ENODEV;
 	}
@@ -382,13 +390,15 @@ int kvmb_bus_start(u32 max_version, bool force)
 	memset(&kvmb, 0, sizeof(kvmb));
 	mutex_init(&kvmb.lock);
 	mutex_init(&kvmb.cpu_lock);
-	kvmb.holding = true; /* before there is a version, with which offers are taken: nobody adds one twice */
+	/* before there is a version, with which offers are taken: nobody adds one twice */
+	kvmb.holding = true;
 	INIT_LIST_HEAD(&kvmb.chans);
 	INIT_LIST_HEAD(&kvmb.waits);
 	spin_lock_init(&kvmb.wait_lock);
 	INIT_DELAYED_WORK(&kvmb.kick_work, kvmb_chan_kick_work);
 	atomic_set(&kvmb.next_gpadl, 0xe1e0f); /* as others do; any number but 0 */
-	kvmb.msg_wq = alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM | KVMB_WQ_PERCPU, 0);
+	kvmb.msg_wq =
+		alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM | KVMB_WQ_PERCPU, 0);
 	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", WQ_FREEZABLE);
 	if (!kvmb.msg_wq || !kvmb.dev_wq)
 		goto err_wq;
@@ -438,7 +448,10 @@ int kvmb_bus_sleep(void)
 	return 0;
 }
 
-/* Whatever machine this is now: known devices get their new numbers, those that are missing are gone. */
+/*
+ * Whatever machine this is now: known devices get their new numbers, those that are missing are
+ * gone.
+ */
 int kvmb_bus_wake(void)
 {
 	struct kvmb_wire_msg m, done;
@@ -448,8 +461,8 @@ int kvmb_bus_wake(void)
 	err = connect(kvmb.max_version);
 	if (!err) {
 		kvmb.unloading = false;
-		err = kvmb_ask(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m), KVMB_MSG_ALL_OFFERS_DELIVERED, 0, NULL, &done,
-			       sizeof(done));
+		err = kvmb_ask(KVMB_MSG_REQUEST_OFFERS, &m, sizeof(m),
+			       KVMB_MSG_ALL_OFFERS_DELIVERED, 0, NULL, &done, sizeof(done));
 	}
 	/* dev_wq rests until tasks run again: nothing is added or removed before */
 	kvmb_chan_rescind_missing();

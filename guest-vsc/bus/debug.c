@@ -19,12 +19,14 @@ static int channels_show(struct seq_file *f, void *unused)
 {
 	const struct kvmb_chan *ch;
 
-	seq_puts(f, "relid index state     cpu interrupts   signals  to_host/size    from_host/size  device\n");
+	seq_puts(f, "relid index state     cpu interrupts   signals"
+		    "  to_host/size    from_host/size  device\n");
 	mutex_lock(&kvmb.lock);
 	list_for_each_entry(ch, &kvmb.chans, entry) {
-		seq_printf(f, "%5u %5u %-9s %3u %10llu %9llu ", ch->relid, ch->index, kvmb_chan_state_name(ch), ch->cpu,
-			   ch->interrupts, ch->signals);
-		if (ch->state == KVMB_CHAN_OPEN) { /* the rings stay mapped as long as we have the lock */
+		seq_printf(f, "%5u %5u %-9s %3u %10llu %9llu ", ch->relid, ch->index,
+			   kvmb_chan_state_name(ch), ch->cpu, ch->interrupts, ch->signals);
+		/* the rings stay mapped as long as we have the lock */
+		if (ch->state == KVMB_CHAN_OPEN) {
 			show_ring(f, &ch->tx, true);
 			show_ring(f, &ch->rx, false);
 		} else {

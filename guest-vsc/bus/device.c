@@ -103,14 +103,16 @@ ATTRIBUTE_GROUPS(device);
 
 static int device_suspend(struct device *d)
 {
-	struct kvmb_driver *drv = d->driver ? container_of(d->driver, struct kvmb_driver, driver) : NULL;
+	struct kvmb_driver *drv = d->driver ? container_of(d->driver, struct kvmb_driver, driver) :
+					      NULL;
 
 	return drv && drv->suspend ? drv->suspend(to_kvmb_device(d)) : 0;
 }
 
 static int device_resume(struct device *d)
 {
-	struct kvmb_driver *drv = d->driver ? container_of(d->driver, struct kvmb_driver, driver) : NULL;
+	struct kvmb_driver *drv = d->driver ? container_of(d->driver, struct kvmb_driver, driver) :
+					      NULL;
 
 	if (kvmb_chan_gone(to_kvmb_device(d)->chan))
 		return 0; /* not there any more: it is removed when tasks run again */
@@ -118,8 +120,9 @@ static int device_resume(struct device *d)
 }
 
 /*
- * Hibernation only. While the system idles in suspend, VMBus stays connected: heartbeats go on, and a request to shut
- * down, a key or a frame must be able to wake it. In-tree has it the same way.
+ * Hibernation only. While the system idles in suspend, VMBus stays connected: heartbeats go on,
+ * and a request to shut down, a key or a frame must be able to wake it. In-tree has it the same
+ * way.
  */
 static const struct dev_pm_ops device_pm = {
 	.freeze = device_suspend,
@@ -151,7 +154,9 @@ static void bus_device_release(struct device *d)
 	kfree(d);
 }
 
-static const struct device_type bus_device_type = { .name = "kvmbus", .pm = &bus_pm, .release = bus_device_release };
+static const struct device_type bus_device_type = { .name = "kvmbus",
+						    .pm = &bus_pm,
+						    .release = bus_device_release };
 static struct device *bus_device; /* /sys/devices/kvmbus */
 
 static int add_bus_device(void)
@@ -265,7 +270,9 @@ static ssize_t subchannel_id_show(struct kvmb_chan *ch, char *buf)
 static struct chan_attr attr_cpu = { { "cpu", 0644 }, cpu_show, cpu_store };
 static struct chan_attr attr_interrupts = { { "interrupts", 0444 }, interrupts_show, NULL };
 static struct chan_attr attr_events = { { "events", 0444 }, events_show, NULL };
-static struct chan_attr attr_subchannel_id = { { "subchannel_id", 0444 }, subchannel_id_show, NULL };
+static struct chan_attr attr_subchannel_id = { { "subchannel_id", 0444 },
+					       subchannel_id_show,
+					       NULL };
 static struct attribute *chan_attrs[] = { &attr_cpu.attr, &attr_interrupts.attr, &attr_events.attr,
 					  &attr_subchannel_id.attr, NULL };
 ATTRIBUTE_GROUPS(chan);

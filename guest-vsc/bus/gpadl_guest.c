@@ -63,7 +63,8 @@ static int send_list(struct kvmb_chan *ch, struct page **pages, u32 num, u32 han
 		m->body.gpadl = cpu_to_le32(handle);
 		for (i = 0; i < n; i++)
 			put_pfn(m->raw + sizeof(m->body) + i * sizeof(__le64), pages[done + i]);
-		err = kvmb_post_msg(KVMB_MSG_GPADL_BODY, m, sizeof(m->body) + n * sizeof(__le64), true);
+		err = kvmb_post_msg(KVMB_MSG_GPADL_BODY, m, sizeof(m->body) + n * sizeof(__le64),
+				    true);
 		done += n;
 	}
 	kfree(m);
@@ -105,7 +106,8 @@ int kvmb_gpadl_teardown(struct kvmb_chan *ch, u32 handle)
 	/* a host that rescinded a channel is off its pages: docs/protocol.md#3.17 */
 	if (kvmb_chan_gone(ch))
 		return 0;
-	err = kvmb_ask(KVMB_MSG_GPADL_TEARDOWN, &m, sizeof(m), KVMB_MSG_GPADL_TORNDOWN, handle, ch, &r, sizeof(r));
+	err = kvmb_ask(KVMB_MSG_GPADL_TEARDOWN, &m, sizeof(m), KVMB_MSG_GPADL_TORNDOWN, handle, ch,
+		       &r, sizeof(r));
 	return err == -ENODEV ? 0 : err;
 }
 

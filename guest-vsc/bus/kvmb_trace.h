@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints of the guest's bus: /sys/kernel/tracing/events/kvmbus. The names are those of the host's events.
- * Message types: enum kvmb_msg; states: enum kvmb_chan_state.
+ * Tracepoints of the guest's bus: /sys/kernel/tracing/events/kvmbus. The names are those of the
+ * host's events. Message types: enum kvmb_msg; states: enum kvmb_chan_state.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM kvmbus
@@ -20,9 +20,11 @@ DECLARE_EVENT_CLASS(kvmb_chanmsg,
 );
 
 /* a control message to the host; status: 0, or -errno after the last try */
-DEFINE_EVENT(kvmb_chanmsg, chanmsg_tx, TP_PROTO(u32 type, u32 len, int status), TP_ARGS(type, len, status));
+DEFINE_EVENT(kvmb_chanmsg, chanmsg_tx, TP_PROTO(u32 type, u32 len, int status),
+	     TP_ARGS(type, len, status));
 /* and from it; status: 0, or -EPROTO: not taken */
-DEFINE_EVENT(kvmb_chanmsg, chanmsg_rx, TP_PROTO(u32 type, u32 len, int status), TP_ARGS(type, len, status));
+DEFINE_EVENT(kvmb_chanmsg, chanmsg_rx, TP_PROTO(u32 type, u32 len, int status),
+	     TP_ARGS(type, len, status));
 
 TRACE_EVENT(chan_state,
 	TP_PROTO(u32 relid, u32 from, u32 to),

@@ -8,11 +8,12 @@
  * number back (RELID_RELEASED).
  *
  * A rescind marks the channel at once (msg_wq) and wakes whoever waits for an answer about it;
- * taking the device away is work for dev_wq, in the order in which the host spoke. dev_wq is ordered, and the only
- * place where channels are added to devices and taken out of the list, but for the sleep of the system, when it rests.
+ * taking the device away is work for dev_wq, in the order in which the host spoke. dev_wq is
+ * ordered, and the only place where channels are added to devices and taken out of the list, but
+ * for the sleep of the system, when it rests.
  *
- * Until the host has made all its offers they are only listed (kvmb.holding): one of a class that we do not drive
- * sends us away, and then no device of ours was ever there.
+ * Until the host has made all its offers they are only listed (kvmb.holding): one of a class that
+ * we do not drive sends us away, and then no device of ours was ever there.
  *
  * Sources: Linux 6.1 drivers/hv/channel_mgmt.c; docs/protocol.md#3.8, #3.17 to #3.19.
  */
@@ -22,22 +23,32 @@
 #include "guest-vsc/bus/bus_priv.h"
 
 /*
- * Classes of devices that only drivers in the kernel serve. One of them may be what this guest boots from or is typed
- * into, and the bus cannot be shared. GUIDs: Linux 6.1 include/linux/hyperv.h.
+ * Classes of devices that only drivers in the kernel serve. One of them may be what this guest
+ * boots from or is typed into, and the bus cannot be shared. GUIDs: Linux 6.1
+ * include/linux/hyperv.h.
  */
 static const struct {
 	const char *name;
 	struct kvmb_guid type;
 } foreign_classes[] = {
-	{ "vPCI", KVMB_GUID(0x44c4f61d, 0x4444, 0x4400, 0x9d, 0x52, 0x80, 0x2e, 0x27, 0xed, 0xe1, 0x9f) },
-	{ "Fibre Channel", KVMB_GUID(0x2f9bcc4a, 0x0069, 0x4af3, 0xb7, 0x6b, 0x6f, 0xd0, 0xbe, 0x52, 0x8c, 0xda) },
-	{ "a keyboard", KVMB_GUID(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, 0xa6, 0x1c, 0x76, 0x84) },
-	{ "a mouse", KVMB_GUID(0xcfa8b69e, 0x5b4a, 0x4cc0, 0xb9, 0x8b, 0x8b, 0xa1, 0xa1, 0xf3, 0xf9, 0x5a) },
-	{ "video", KVMB_GUID(0xda0a7802, 0xe377, 0x4aac, 0x8e, 0x77, 0x05, 0x58, 0xeb, 0x10, 0x73, 0xf8) },
-	{ "dynamic memory", KVMB_GUID(0x525074dc, 0x8985, 0x46e2, 0x80, 0x57, 0xa3, 0x07, 0xdc, 0x18, 0xa5, 0x02) },
-	{ "KVP", KVMB_GUID(0xa9a0f4e7, 0x5a45, 0x4d96, 0xb8, 0x27, 0x8a, 0x84, 0x1e, 0x8c, 0x03, 0xe6) },
-	{ "VSS", KVMB_GUID(0x35fa2e29, 0xea23, 0x4236, 0x96, 0xae, 0x3a, 0x6e, 0xba, 0xcb, 0xa4, 0x40) },
-	{ "file copy", KVMB_GUID(0x34d14be3, 0xdee4, 0x41c8, 0x9a, 0xe7, 0x6b, 0x17, 0x49, 0x77, 0xc1, 0x92) },
+	{ "vPCI",
+	  KVMB_GUID(0x44c4f61d, 0x4444, 0x4400, 0x9d, 0x52, 0x80, 0x2e, 0x27, 0xed, 0xe1, 0x9f) },
+	{ "Fibre Channel",
+	  KVMB_GUID(0x2f9bcc4a, 0x0069, 0x4af3, 0xb7, 0x6b, 0x6f, 0xd0, 0xbe, 0x52, 0x8c, 0xda) },
+	{ "a keyboard",
+	  KVMB_GUID(0xf912ad6d, 0x2b17, 0x48ea, 0xbd, 0x65, 0xf9, 0x27, 0xa6, 0x1c, 0x76, 0x84) },
+	{ "a mouse",
+	  KVMB_GUID(0xcfa8b69e, 0x5b4a, 0x4cc0, 0xb9, 0x8b, 0x8b, 0xa1, 0xa1, 0xf3, 0xf9, 0x5a) },
+	{ "video",
+	  KVMB_GUID(0xda0a7802, 0xe377, 0x4aac, 0x8e, 0x77, 0x05, 0x58, 0xeb, 0x10, 0x73, 0xf8) },
+	{ "dynamic memory",
+	  KVMB_GUID(0x525074dc, 0x8985, 0x46e2, 0x80, 0x57, 0xa3, 0x07, 0xdc, 0x18, 0xa5, 0x02) },
+	{ "KVP",
+	  KVMB_GUID(0xa9a0f4e7, 0x5a45, 0x4d96, 0xb8, 0x27, 0x8a, 0x84, 0x1e, 0x8c, 0x03, 0xe6) },
+	{ "VSS",
+	  KVMB_GUID(0x35fa2e29, 0xea23, 0x4236, 0x96, 0xae, 0x3a, 0x6e, 0xba, 0xcb, 0xa4, 0x40) },
+	{ "file copy",
+	  KVMB_GUID(0x34d14be3, 0xdee4, 0x41c8, 0x9a, 0xe7, 0x6b, 0x17, 0x49, 0x77, 0xc1, 0x92) },
 };
 
 static const char *foreign_class(const struct kvmb_wire_offer *m)
@@ -61,7 +72,8 @@ static void queue_dev_work(struct kvmb_chan *ch, struct work_struct *work)
 
 /* ---- offers ---- */
 
-void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx), void *ctx)
+void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx),
+			  void *ctx)
 {
 	mutex_lock(&primary->sub_lock);
 	primary->sub_offered = fn;
@@ -78,7 +90,8 @@ EXPORT_SYMBOL_GPL(kvmb_chan_unwatch_subs);
 
 static void add_work(struct work_struct *work)
 {
-	struct kvmb_chan *ch = container_of(work, struct kvmb_chan, add_work), *primary = ch->primary;
+	struct kvmb_chan *ch = container_of(work, struct kvmb_chan, add_work);
+	struct kvmb_chan *primary = ch->primary;
 
 	if (!kvmb_chan_gone(ch)) {
 		if (!primary) {
@@ -121,10 +134,13 @@ static void take_numbers(struct kvmb_chan *ch, const struct kvmb_wire_offer *m)
 	}
 }
 
-/* A device that we had before we slept, with a number that nobody has. Return: whether it was one */
+/*
+ * A device that we had before we slept, with a number that nobody has. Return: whether it was one
+ */
 static bool woken(struct kvmb_chan *ch, const struct kvmb_wire_offer *m)
 {
-	if (!ch || ch->relid || le16_to_cpu(m->sub_channel_index) || rcu_access_pointer(kvmb.by_relid[le32_to_cpu(m->relid)]))
+	if (!ch || ch->relid || le16_to_cpu(m->sub_channel_index) ||
+	    rcu_access_pointer(kvmb.by_relid[le32_to_cpu(m->relid)]))
 		return false;
 	take_numbers(ch, m);
 	rcu_assign_pointer(kvmb.by_relid[ch->relid], ch);
@@ -177,7 +193,8 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 		why = "a sub-channel without a primary";
 	if (!why) {
 		/* below 2.4 all interrupts go where the messages go */
-		ch->cpu = kvmb.version < KVMB_VERSION_WIN8 ? kvmb.connect_cpu : kvmb_chan_next_cpu();
+		ch->cpu = kvmb.version < KVMB_VERSION_WIN8 ? kvmb.connect_cpu :
+							     kvmb_chan_next_cpu();
 		ch->home_cpu = ch->cpu;
 		if (ch->index) {
 			kref_get(&primary->ref);
@@ -244,7 +261,8 @@ static void over_work(struct work_struct *work)
 	bool known;
 
 	mutex_lock(&kvmb.lock);
-	known = ch->relid ? rcu_access_pointer(kvmb.by_relid[ch->relid]) == ch : !list_empty(&ch->entry);
+	known = ch->relid ? rcu_access_pointer(kvmb.by_relid[ch->relid]) == ch :
+			    !list_empty(&ch->entry);
 	mutex_unlock(&kvmb.lock);
 	if (known && !ch->primary) {
 		if (ch->dev)
@@ -269,7 +287,8 @@ void kvmb_chan_on_rescind(u32 relid)
 		kref_get(&ch->ref);
 	mutex_unlock(&kvmb.lock);
 	if (!ch) {
-		pr_warn_ratelimited("kvmbus: the host takes back channel %u, which is not there\n", relid);
+		pr_warn_ratelimited("kvmbus: the host takes back channel %u, which is not there\n",
+				    relid);
 		return;
 	}
 	kvmb_wake_rescinded(ch);
@@ -280,8 +299,8 @@ void kvmb_chan_on_rescind(u32 relid)
 /* ---- sleep ---- */
 
 /*
- * The connection ends, numbers mean nothing any more. Sub-channels end with it; primaries wait for an offer of the
- * same device. Return: -EBUSY when one is open.
+ * The connection ends, numbers mean nothing any more. Sub-channels end with it; primaries wait for
+ * an offer of the same device. Return: -EBUSY when one is open.
  */
 int kvmb_chan_forget_numbers(void)
 {
@@ -300,7 +319,10 @@ int kvmb_chan_forget_numbers(void)
 	list_for_each_entry_safe(ch, next, &kvmb.chans, entry) {
 		if (!ch->primary)
 			continue;
-		/* its add_work may wait on dev_wq, and must not open what will be somebody else's number */
+		/*
+		 * its add_work may wait on dev_wq, and must not open what will be somebody else's
+		 * number
+		 */
 		kvmb_wake_rescinded(ch);
 		release(ch);
 	}
@@ -336,8 +358,9 @@ void kvmb_chan_rescind_missing(void)
 }
 
 /*
- * The module goes: devices first, then whatever is left of their channels. On dev_wq, which alone adds and removes, so
- * that a rescind that comes meanwhile waits its turn and then finds nothing left to do.
+ * The module goes: devices first, then whatever is left of their channels. On dev_wq, which alone
+ * adds and removes, so that a rescind that comes meanwhile waits its turn and then finds nothing
+ * left to do.
  */
 static void remove_all_work(struct work_struct *work)
 {

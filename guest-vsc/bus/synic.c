@@ -11,8 +11,8 @@
  * what it leads to sleeps. The slot is freed when the message was copied, and the host is told
  * (EOM) if it has more.
  *
- * A CPU that goes offline gives its channels to others first, and gets them back when it is there again; the
- * CPU that gets the control messages stays.
+ * A CPU that goes offline gives its channels to others first, and gets them back when it is there
+ * again; the CPU that gets the control messages stays.
  *
  * Sources: TLFS 6.0b chapter 11; Linux 6.1 drivers/hv/hv.c, vmbus_drv.c.
  */
@@ -136,7 +136,8 @@ static bool take_message(struct kvmb_hv_message *slot, u8 *buf, u32 *len, u32 *t
 	*len = size;
 	*type = t;
 	/* only if it is still this one: another CPU may have taken it in a crash */
-	if (shared_cmpxchg((u32 *)&slot->type, (__force u32)cpu_to_le32(t), 0) != (__force u32)cpu_to_le32(t))
+	if (shared_cmpxchg((u32 *)&slot->type, (__force u32)cpu_to_le32(t), 0) !=
+	    (__force u32)cpu_to_le32(t))
 		return false;
 	/* the slot is free before we look for the flag: pairs with the host's write of it */
 	shared_mb();
@@ -155,7 +156,10 @@ static void message_work(struct work_struct *work)
 	while (take_message(&s->messages[HV_VMBUS_SINT], buf, &len, &type)) {
 		if (type == HV_MSG_TYPE_CHANNEL && len <= HV_MESSAGE_PAYLOAD_MAX)
 			kvmb_on_message(buf, len);
-		/* a host that never stops does not keep who waits for this work: hot-plug, unload, kexec */
+		/*
+		 * a host that never stops does not keep who waits for this work: hot-plug, unload,
+		 * kexec
+		 */
 		if (++n == MSG_BUDGET) {
 			queue_work_on(s->cpu, kvmb.msg_wq, work);
 			return;
@@ -249,7 +253,8 @@ static int cpu_goes(unsigned int cpu)
 
 	if (kvmb.version && !kvmb.unloading) {
 		if (cpu == kvmb.connect_cpu)
-			return -EBUSY; /* the host sends its messages here, for as long as we are connected */
+			/* the host sends its messages here, for as long as we are connected */
+			return -EBUSY;
 		err = kvmb_chan_leave_cpu(cpu);
 		if (err)
 			return err;

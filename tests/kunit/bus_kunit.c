@@ -82,7 +82,9 @@ CASE(packets_go_there_and_back)
 	CHECK_EQ(kvmb_chan_open(ch, 3, NULL, 0, count, &calls), -EBUSY);
 	host_chan_of(5)->on_packet = echo;
 	for (i = 1; i <= 200; i++) {
-		CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, i, NULL, 0, &i, sizeof(i)), 0);
+		CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, i, NULL, 0, &i,
+				   sizeof(i)),
+			 0);
 		host_settle();
 		NEED(!kvmb_recv(ch, buf, sizeof(buf), &pkt));
 		CHECK_EQ(pkt.trans_id, i);
@@ -183,7 +185,8 @@ CASE(closed_channel_takes_no_packet)
 	u64 word = 1;
 
 	NEED(ch && other);
-	CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, 0, 1, NULL, 0, &word, sizeof(word)), -ENODEV); /* never opened */
+	/* never opened */
+	CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, 0, 1, NULL, 0, &word, sizeof(word)), -ENODEV);
 	NEED(!kvmb_chan_open(ch, 3, NULL, 0, count, &calls));
 	CHECK_EQ(kvmb_send(ch, KVMB_PKT_INBAND, 0, 1, NULL, 0, &word, sizeof(word)), 0);
 	kvmb_chan_close(ch);
@@ -201,8 +204,10 @@ CASE(closed_channel_takes_no_packet)
 
 static bool says_too_much(u32 type, const u8 *msg, u32 len)
 {
-	struct kvmb_wire_gpadl_created g = { .h.type = cpu_to_le32(KVMB_MSG_GPADL_CREATED), .status = cpu_to_le32(1) };
-	struct kvmb_wire_open_result o = { .h.type = cpu_to_le32(KVMB_MSG_OPEN_RESULT), .status = cpu_to_le32(1) };
+	struct kvmb_wire_gpadl_created g = { .h.type = cpu_to_le32(KVMB_MSG_GPADL_CREATED),
+					     .status = cpu_to_le32(1) };
+	struct kvmb_wire_open_result o = { .h.type = cpu_to_le32(KVMB_MSG_OPEN_RESULT),
+					   .status = cpu_to_le32(1) };
 	u32 i;
 
 	for (i = 0; i < 3; i++) { /* answers to what nobody asked, all of them refusals */
@@ -217,7 +222,9 @@ static bool says_too_much(u32 type, const u8 *msg, u32 len)
 CASE(answers_that_nobody_asked_for_change_nothing)
 {
 	struct kvmb_wire_open_result o = {
-		.h.type = cpu_to_le32(KVMB_MSG_OPEN_RESULT), .relid = cpu_to_le32(5), .status = cpu_to_le32(1),
+		.h.type = cpu_to_le32(KVMB_MSG_OPEN_RESULT),
+		.relid = cpu_to_le32(5),
+		.status = cpu_to_le32(1),
 	};
 	struct kvmb_chan *ch = offered(5, 1);
 	atomic_t calls = ATOMIC_INIT(0);
@@ -530,7 +537,8 @@ CASE(channel_is_looked_at_again_after_its_cpu_went)
 		atomic_set(&calls, 0);
 		kvmb_chan_cpu_gone();
 		CHECK_EQ(atomic_read(&calls), 1);
-		flush_delayed_work(&kvmb.kick_work); /* the host may have signalled the old CPU meanwhile, if it does not answer */
+		/* the host may have signalled the old CPU meanwhile, if it does not answer */
+		flush_delayed_work(&kvmb.kick_work);
 		CHECK_EQ(atomic_read(&calls), versions[i] < KVMB_VERSION_IRON ? 2 : 1);
 		kvmb_chan_close(ch);
 		host_take_back(5);
@@ -629,11 +637,14 @@ CASE(devices_are_found_again_after_a_sleep)
 	comes = chan_of(9);
 	NEED(comes);
 	CHECK_EQ(num_chans(), 2);
-	CHECK_EQ(host_seen(KVMB_MSG_RELID_RELEASED), 0); /* the new host knows nothing of the old numbers */
+	/* the new host knows nothing of the old numbers */
+	CHECK_EQ(host_seen(KVMB_MSG_RELID_RELEASED), 0);
 	kvmb_chan_put(goes);
 	NEED(!kvmb_chan_open(stays, 3, NULL, 0, count, &calls));
 	host_chan_of(6)->on_packet = echo;
-	CHECK_EQ(kvmb_send(stays, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, 77, NULL, 0, &w, sizeof(w)), 0);
+	CHECK_EQ(kvmb_send(stays, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, 77, NULL, 0, &w,
+			   sizeof(w)),
+		 0);
 	host_settle();
 	NEED(!kvmb_recv(stays, buf, sizeof(buf), &pkt));
 	CHECK_EQ(pkt.trans_id, 77);

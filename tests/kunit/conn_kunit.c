@@ -20,7 +20,8 @@ CASE(takes_the_newest_version_of_the_host)
 	for (i = 0; i < ARRAY_SIZE(kvmb_versions); i++) {
 		host_prepare();
 		host_script.max_version = kvmb_versions[i];
-		NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false)); /* there is nothing to stop else */
+		/* there is nothing to stop else */
+		NEED(!kvmb_bus_start(KVMB_VERSION_NEWEST, false));
 		CHECK_EQ(kvmb_bus_protocol(), kvmb_versions[i]);
 		kvmb_bus_stop();
 		CHECK_EQ(kvmb_bus_protocol(), 0);
@@ -80,7 +81,8 @@ CASE(gives_up_when_messages_are_refused)
 static u32 short_len;
 static bool answers_short(u32 type, const u8 *msg, u32 len)
 {
-	struct kvmb_wire_version_response r = { .h.type = cpu_to_le32(KVMB_MSG_VERSION_RESPONSE), .supported = 1 };
+	struct kvmb_wire_version_response r = { .h.type = cpu_to_le32(KVMB_MSG_VERSION_RESPONSE),
+						.supported = 1 };
 
 	if (type != KVMB_MSG_INITIATE_CONTACT)
 		return false;
@@ -144,7 +146,8 @@ CASE(leaves_a_bus_with_a_class_it_does_not_drive)
 {
 	host_script.says = has_keyboard;
 	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -ENODEV);
-	CHECK_EQ(host_seen(KVMB_MSG_UNLOAD), 1); /* so that hv_vmbus finds a host that has forgotten us */
+	/* so that hv_vmbus finds a host that has forgotten us */
+	CHECK_EQ(host_seen(KVMB_MSG_UNLOAD), 1);
 	CHECK(list_empty(&kvmb.chans));
 	CHECK_EQ(kvmb_bus_protocol(), 0);
 	/* the user knows better */
@@ -178,7 +181,8 @@ CASE(takes_no_offer_before_there_is_a_connection)
 	host_script.says = offers_before_contact;
 	host_script.max_version = 0;
 	CHECK_EQ(kvmb_bus_start(KVMB_VERSION_NEWEST, false), -EOPNOTSUPP);
-	CHECK(list_empty(&kvmb.chans)); /* none of them became a device on a bus type that is gone */
+	/* none of them became a device on a bus type that is gone */
+	CHECK(list_empty(&kvmb.chans));
 }
 
 static struct kunit_case conn_cases[] = {
@@ -197,4 +201,6 @@ static struct kunit_case conn_cases[] = {
 	{}
 };
 
-struct kunit_suite kvmb_conn_suite = { .name = "kvmb_conn", .test_cases = conn_cases, .init = conn_init };
+struct kunit_suite kvmb_conn_suite = { .name = "kvmb_conn",
+				       .test_cases = conn_cases,
+				       .init = conn_init };

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* kvmb_utils against a host that asks well and badly. Wire facts: vmbus-core/icmsg.h, proto/ic.h. */
+/*
+ * kvmb_utils against a host that asks well and badly. Wire facts: vmbus-core/icmsg.h, proto/ic.h.
+ */
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/timekeeping.h>
@@ -40,7 +42,8 @@ static bool request(const void *msg, u32 len)
 	u32 before = got.answers;
 	int i;
 
-	host_put(host_chan_of(RELID), KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, 1, NULL, 0, msg, len);
+	host_put(host_chan_of(RELID), KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, 1, NULL, 0, msg,
+		 len);
 	for (i = 0; i < 50 && got.answers == before; i++) {
 		msleep(2);
 		host_settle();
@@ -66,13 +69,18 @@ static void ic_exit_case(struct kunit *test)
 	host_reset();
 }
 
-static const struct kvmb_guid heartbeat = KVMB_HEARTBEAT_TYPE_GUID, shutdown_type = KVMB_SHUTDOWN_TYPE_GUID,
+static const struct kvmb_guid heartbeat = KVMB_HEARTBEAT_TYPE_GUID,
+			      shutdown_type = KVMB_SHUTDOWN_TYPE_GUID,
 			      timesync = KVMB_TIMESYNC_TYPE_GUID;
 
 CASE(a_beat_comes_back_one_higher)
 {
-	struct kvmb_icmsg m = { .type = KVMB_IC_HEARTBEAT, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(3, 0),
-				.flags = 3, .size = 40 }, a;
+	struct kvmb_icmsg m = { .type = KVMB_IC_HEARTBEAT,
+				.framework = KVMB_IC_FW_3,
+				.message = KVMB_IC_VERSION(3, 0),
+				.flags = 3,
+				.size = 40 },
+			  a;
 	u8 buf[128] __aligned(8), beat[40] = { 41 };
 	__le64 seq;
 	u32 i;
@@ -103,8 +111,11 @@ CASE(versions_that_nobody_speaks_are_said_so)
 
 CASE(what_breaks_the_framing_has_no_answer)
 {
-	struct kvmb_icmsg m = { .type = KVMB_IC_HEARTBEAT, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(3, 0),
-				.flags = 3, .size = 40 };
+	struct kvmb_icmsg m = { .type = KVMB_IC_HEARTBEAT,
+				.framework = KVMB_IC_FW_3,
+				.message = KVMB_IC_VERSION(3, 0),
+				.flags = 3,
+				.size = 40 };
 	static u8 buf[9000] __aligned(8);
 	u32 i;
 
@@ -128,8 +139,11 @@ CASE(what_breaks_the_framing_has_no_answer)
 
 CASE(a_shutdown_that_is_none_is_refused)
 {
-	struct kvmb_icmsg m = { .type = KVMB_IC_SHUTDOWN, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(3, 2),
-				.flags = 3 }, a;
+	struct kvmb_icmsg m = { .type = KVMB_IC_SHUTDOWN,
+				.framework = KVMB_IC_FW_3,
+				.message = KVMB_IC_VERSION(3, 2),
+				.flags = 3 },
+			  a;
 	static struct kvmb_wire_shutdown s = { .flags = cpu_to_le32(0xfffffff0) };
 	u8 buf[128] __aligned(8);
 
@@ -146,8 +160,11 @@ CASE(a_shutdown_that_is_none_is_refused)
 
 CASE(hibernation_is_promised_where_it_can_be)
 {
-	struct kvmb_icmsg m = { .type = KVMB_IC_SHUTDOWN, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(3, 2),
-				.flags = 3 }, a;
+	struct kvmb_icmsg m = { .type = KVMB_IC_SHUTDOWN,
+				.framework = KVMB_IC_FW_3,
+				.message = KVMB_IC_VERSION(3, 2),
+				.flags = 3 },
+			  a;
 	static struct kvmb_wire_shutdown s;
 	u8 buf[128] __aligned(8);
 	u32 flags;
@@ -168,7 +185,9 @@ CASE(hibernation_is_promised_where_it_can_be)
 
 CASE(the_clock_is_set_when_the_host_says_so_and_only_then)
 {
-	struct kvmb_icmsg m = { .type = KVMB_IC_TIMESYNC, .framework = KVMB_IC_FW_3, .message = KVMB_IC_VERSION(4, 0),
+	struct kvmb_icmsg m = { .type = KVMB_IC_TIMESYNC,
+				.framework = KVMB_IC_FW_3,
+				.message = KVMB_IC_VERSION(4, 0),
 				.flags = 3 };
 	struct kvmb_wire_timesync_v4 t = { 0 };
 	time64_t before = ktime_get_real_seconds();
@@ -187,8 +206,12 @@ CASE(the_clock_is_set_when_the_host_says_so_and_only_then)
 	CHECK(ktime_get_real_seconds() < before + 1000);
 	t.flags = KVMB_TIMESYNC_SYNC;
 	CHECK(request(buf, kvmb_icmsg_build(buf, &m)));
-	CHECK(ktime_get_real_seconds() >= before + 5000 && ktime_get_real_seconds() < before + 5060);
-	/* a sample that is older than ten minutes by the counter, a time before 1970, a counter from the future */
+	CHECK(ktime_get_real_seconds() >= before + 5000 &&
+	      ktime_get_real_seconds() < before + 5060);
+	/*
+	 * a sample that is older than ten minutes by the counter, a time before 1970, a counter
+	 * from the future
+	 */
 	host_script.ref_time += 700ull * 10000000;
 	t.parent_time = cpu_to_le64(host + 90000ull * 10000000);
 	CHECK(request(buf, kvmb_icmsg_build(buf, &m)));
@@ -211,7 +234,9 @@ static struct kunit_case ic_cases[] = {
 	{}
 };
 
-static struct kunit_suite ic_suite = { .name = "kvmb_ic", .test_cases = ic_cases, .exit = ic_exit_case };
+static struct kunit_suite ic_suite = { .name = "kvmb_ic",
+				       .test_cases = ic_cases,
+				       .exit = ic_exit_case };
 kunit_test_suite(ic_suite);
 
 MODULE_DESCRIPTION("kvmbus: KUnit suite of kvmb_utils");

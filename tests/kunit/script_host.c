@@ -245,7 +245,8 @@ static void take_pfns(struct host_gpadl *g, const u8 *p, u32 len)
 	}
 	if (g->got == g->num && !(host_script.mute & BIT(KVMB_MSG_GPADL_HEADER))) {
 		struct kvmb_wire_gpadl_created m = {
-			.h.type = cpu_to_le32(KVMB_MSG_GPADL_CREATED), .gpadl = cpu_to_le32(g->handle),
+			.h.type = cpu_to_le32(KVMB_MSG_GPADL_CREATED),
+			.gpadl = cpu_to_le32(g->handle),
 			.status = cpu_to_le32(host_script.gpadl_status),
 		};
 
@@ -344,7 +345,9 @@ static void on_open(const struct kvmb_wire_open *m)
 {
 	u32 relid = le32_to_cpu(m->relid), down = le32_to_cpu(m->downstream_page);
 	struct kvmb_wire_open_result r = {
-		.h.type = cpu_to_le32(KVMB_MSG_OPEN_RESULT), .relid = m->relid, .open_id = m->open_id,
+		.h.type = cpu_to_le32(KVMB_MSG_OPEN_RESULT),
+		.relid = m->relid,
+		.open_id = m->open_id,
 		.status = cpu_to_le32(host_script.open_status),
 	};
 	struct host_gpadl *g = find_gpadl(le32_to_cpu(m->ring_gpadl));
@@ -359,8 +362,10 @@ static void on_open(const struct kvmb_wire_open *m)
 		c->gpadl = g->handle;
 		c->rx_map = map_ring(g->pages, down);
 		c->tx_map = map_ring(g->pages + down, g->num - down);
-		kvmb_ring_init(&c->rx, c->rx_map, c->rx_map + KVMB_PAGE_SIZE, (down - 1) * KVMB_PAGE_SIZE, false);
-		kvmb_ring_init(&c->tx, c->tx_map, c->tx_map + KVMB_PAGE_SIZE, (g->num - down - 1) * KVMB_PAGE_SIZE, true);
+		kvmb_ring_init(&c->rx, c->rx_map, c->rx_map + KVMB_PAGE_SIZE,
+			       (down - 1) * KVMB_PAGE_SIZE, false);
+		kvmb_ring_init(&c->tx, c->tx_map, c->tx_map + KVMB_PAGE_SIZE,
+			       (g->num - down - 1) * KVMB_PAGE_SIZE, true);
 		c->open = true;
 		if (host_script.opened)
 			host_script.opened(c);
@@ -403,7 +408,8 @@ static void signal_work(struct work_struct *work)
 		c = &host.chans[i];
 		for (;;) {
 			mutex_lock(&host.state);
-			err = c->open ? kvmb_ring_peek(&c->rx, host.buf, sizeof(host.buf), &pkt) : -ENODEV;
+			err = c->open ? kvmb_ring_peek(&c->rx, host.buf, sizeof(host.buf), &pkt) :
+					-ENODEV;
 			if (!err) {
 				kvmb_ring_skip(&c->rx, &pkt);
 				kvmb_ring_release(&c->rx);
@@ -436,14 +442,16 @@ static bool is_host_worker(void)
 
 void host_rescind(u32 relid)
 {
-	struct kvmb_wire_relid m = { .h.type = cpu_to_le32(KVMB_MSG_RESCIND), .relid = cpu_to_le32(relid) };
+	struct kvmb_wire_relid m = { .h.type = cpu_to_le32(KVMB_MSG_RESCIND),
+				     .relid = cpu_to_le32(relid) };
 
 	if (relid < HOST_RELIDS) {
 		mutex_lock(&host.state);
 		let_go(&host.chans[relid]);
 		host.chans[relid].offered = false;
 		mutex_unlock(&host.state);
-		if (!is_host_worker()) /* it may be at a packet whose pages are the guest's again after this */
+		/* it may be at a packet whose pages are the guest's again after this */
+		if (!is_host_worker())
 			flush_workqueue(host.wq);
 	}
 	host_say(&m, sizeof(m));
@@ -487,7 +495,8 @@ static void on_contact(const struct kvmb_wire_initiate_contact *m)
 
 static void on_post(u32 type, const u8 *msg, u32 len)
 {
-	static const u32 offers_done[2] = { KVMB_MSG_ALL_OFFERS_DELIVERED }, unloaded[2] = { KVMB_MSG_UNLOAD_RESPONSE };
+	static const u32 offers_done[2] = { KVMB_MSG_ALL_OFFERS_DELIVERED },
+			 unloaded[2] = { KVMB_MSG_UNLOAD_RESPONSE };
 	struct kvmb_wire_modify_response mod = { .h.type = cpu_to_le32(KVMB_MSG_MODIFY_RESPONSE) };
 	struct host_gpadl *g;
 
@@ -509,7 +518,8 @@ static void on_post(u32 type, const u8 *msg, u32 len)
 	case KVMB_MSG_GPADL_BODY:
 		g = find_gpadl(le32_to_cpu(((const struct kvmb_wire_gpadl_body *)msg)->gpadl));
 		if (g)
-			take_pfns(g, msg + sizeof(struct kvmb_wire_gpadl_body), len - sizeof(struct kvmb_wire_gpadl_body));
+			take_pfns(g, msg + sizeof(struct kvmb_wire_gpadl_body),
+				  len - sizeof(struct kvmb_wire_gpadl_body));
 		break;
 	case KVMB_MSG_GPADL_TEARDOWN:
 		on_teardown((const void *)msg);
@@ -518,7 +528,8 @@ static void on_post(u32 type, const u8 *msg, u32 len)
 		on_open((const void *)msg);
 		break;
 	case KVMB_MSG_CLOSE:
-		let_go(&host.chans[le32_to_cpu(((const struct kvmb_wire_relid *)msg)->relid) % HOST_RELIDS]);
+		let_go(&host.chans[le32_to_cpu(((const struct kvmb_wire_relid *)msg)->relid) %
+				   HOST_RELIDS]);
 		break;
 	case KVMB_MSG_MODIFY:
 		mod.relid = ((const struct kvmb_wire_modify *)msg)->relid;

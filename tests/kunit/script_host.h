@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A host inside the guest's kernel: in the place of synic.c, it answers the bus and the VSCs as a test's script says.
+ * A host inside the guest's kernel: in the place of synic.c, it answers the bus and the VSCs as a
+ * test's script says.
  *
  * DOC: Theory of operation
  *
- * What the guest posts is queued and handled on the host's own workqueue, never in the caller; what the host says
- * is given to the guest on a workqueue, as by the SynIC's work item, until the bus stops its SynIC. Channel interrupts are real ones
- * (irq_work). So locks, contexts and races are those of the product.
+ * What the guest posts is queued and handled on the host's own workqueue, never in the caller;
+ * what the host says is given to the guest on a workqueue, as by the SynIC's work item, until the
+ * bus stops its SynIC. Channel interrupts are real ones (irq_work). So locks, contexts and races
+ * are those of the product.
  *
- * By itself the host behaves: it offers nothing, grants everything, maps the rings that it is given. A script makes it
- * refuse, lie or keep silent. What it maps it lets go before it says so, or when it rescinds.
+ * By itself the host behaves: it offers nothing, grants everything, maps the rings that it is
+ * given. A script makes it refuse, lie or keep silent. What it maps it lets go before it says so,
+ * or when it rescinds.
  */
 #ifndef KVMB_SCRIPT_HOST_H
 #define KVMB_SCRIPT_HOST_H
@@ -68,14 +71,20 @@ u32 host_seen(u32 type);
 /** host_signals() - HvSignalEvent of any channel since the script began */
 u32 host_signals(void);
 
-/** host_watch_full() - @fn is called in kvmb_send() that finds no room, with the channel's number; NULL: no more */
+/**
+ * host_watch_full() - @fn is called in kvmb_send() that finds no room, with the channel's number;
+ * NULL: no more
+ */
 void host_watch_full(void (*fn)(void *ctx, u32 relid));
 
 struct host_chan *host_chan_of(u32 relid);
 /** host_put() - A packet for the guest, and its interrupt. Return: as kvmb_ring_put() */
 int host_put(struct host_chan *c, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
 	     const void *payload, u32 len);
-/** host_map() - A buffer that the guest told of. Return: its memory until it is taken back, NULL: no such list */
+/**
+ * host_map() - A buffer that the guest told of. Return: its memory until it is taken back, NULL:
+ * no such list
+ */
 u8 *host_map(u32 gpadl, u32 *size);
 /** host_copy() - Between @buf and the pages of a GPA-direct packet. Return: bytes */
 u32 host_copy(const struct kvmb_pkt *pkt, void *buf, u32 size, bool to_guest);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The bus, connected to the scripted host for as long as this module is loaded: the VSCs load above it. */
+/*
+ * The bus, connected to the scripted host for as long as this module is loaded: the VSCs load
+ * above it.
+ */
 #include <linux/module.h>
 
 #include "tests/kunit/script_host.h"
