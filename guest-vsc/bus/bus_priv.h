@@ -26,8 +26,8 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	u32 version;		/* negotiated; 0: no connection */
 	u32 msg_conn;		/* connection id for messages */
 	unsigned int connect_cpu; /* control messages come here */
-	/* versions below 5.0: first half from the host, second half to it */
-	void *int_page;
+	/* versions below 5.0: first half from the host, second half to it; NULL: not connected */
+	void __rcu *int_page;
 	void *monitor_pages[2];
 
 	/* channel list, states, sysfs; never held while waiting for the host */

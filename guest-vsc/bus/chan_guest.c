@@ -68,12 +68,24 @@ void kvmb_chan_fail(struct kvmb_chan *ch, const char *why)
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_fail);
 
+/* Versions below 5.0: the page's second half is for the host */
+static void flag_in_page(u32 relid)
+{
+	void *page;
+
+	rcu_read_lock(); /* free_shared_pages() waits for us before it frees the page */
+	page = rcu_dereference(kvmb.int_page);
+	if (page)
+		shared_set_bit(relid, page + KVMB_PAGE_SIZE / 2);
+	rcu_read_unlock();
+}
+
 void kvmb_chan_signal(struct kvmb_chan *ch)
 {
 	ch->signals++;
 	trace_ring_signal(ch->relid);
-	if (!ch->dedicated && kvmb.int_page) /* its second half is for the host */
-		shared_set_bit(ch->relid, kvmb.int_page + KVMB_PAGE_SIZE / 2);
+	if (!ch->dedicated)
+		flag_in_page(ch->relid);
 	kvmb_hv_signal(ch->conn_id);
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_signal);

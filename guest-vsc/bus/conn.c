@@ -242,7 +242,7 @@ static int try_version(u32 version)
 	if (version >= KVMB_VERSION_WIN10_V5)
 		m.interrupt_page = cpu_to_le64(HV_VMBUS_SINT); /* VTL 0 */
 	else
-		m.interrupt_page = cpu_to_le64(virt_to_phys(kvmb.int_page));
+		m.interrupt_page = cpu_to_le64(virt_to_phys(rcu_access_pointer(kvmb.int_page)));
 	m.monitor_page1 = cpu_to_le64(virt_to_phys(kvmb.monitor_pages[0]));
 	m.monitor_page2 = cpu_to_le64(virt_to_phys(kvmb.monitor_pages[1]));
 
@@ -260,10 +260,9 @@ static int try_version(u32 version)
 
 static void free_shared_pages(void)
 {
-	void *int_page = kvmb.int_page;
+	void *int_page = rcu_replace_pointer(kvmb.int_page, NULL, true);
 
-	WRITE_ONCE(kvmb.int_page, NULL);
-	synchronize_rcu(); /* the interrupt that may still look into it is over */
+	synchronize_rcu(); /* interrupts and signals that may still have it are over */
 	free_page((unsigned long)int_page);
 	free_page((unsigned long)kvmb.monitor_pages[0]);
 	free_page((unsigned long)kvmb.monitor_pages[1]);
@@ -276,10 +275,11 @@ static int connect(u32 max_version)
 	int i, err = -EOPNOTSUPP;
 
 	kvmb.max_version = max_version;
-	kvmb.int_page = (void *)get_zeroed_page(GFP_KERNEL);
+	rcu_assign_pointer(kvmb.int_page, (void *)get_zeroed_page(GFP_KERNEL));
 	kvmb.monitor_pages[0] = (void *)get_zeroed_page(GFP_KERNEL);
 	kvmb.monitor_pages[1] = (void *)get_zeroed_page(GFP_KERNEL);
-	if (!kvmb.int_page || !kvmb.monitor_pages[0] || !kvmb.monitor_pages[1]) {
+	if (!rcu_access_pointer(kvmb.int_page) || !kvmb.monitor_pages[0] ||
+	    !kvmb.monitor_pages[1]) {
 		free_shared_pages();
 		return -ENOMEM;
 	}
@@ -294,8 +294,10 @@ static int connect(u32 max_version)
 		pr_err("kvmbus: no connection to the host: %s\n",
 		       err == -EOPNOTSUPP ? "it speaks no version that we do" :
 		       err == -ETIMEDOUT ? "it does not answer" : "it refuses messages");
-		if (err == -ETIMEDOUT) /* it may have them: leaked */
-			kvmb.int_page = kvmb.monitor_pages[0] = kvmb.monitor_pages[1] = NULL;
+		if (err == -ETIMEDOUT) { /* it may have them: leaked */
+			RCU_INIT_POINTER(kvmb.int_page, NULL);
+			kvmb.monitor_pages[0] = kvmb.monitor_pages[1] = NULL;
+		}
 		free_shared_pages();
 		return err;
 	}

@@ -90,6 +90,7 @@ EXPORT_SYMBOL_GPL(kvmb_ref_time);
 
 /* ---- the interrupt ---- */
 
+/* Under RCU, for the interrupt page */
 static void events(struct cpu_synic *s)
 {
 	unsigned long *flags = vmbus_events(s);
@@ -99,7 +100,7 @@ static void events(struct cpu_synic *s)
 		/* one flag for all; the channels stand in the interrupt page */
 		if (!shared_test_and_clear_bit(0, flags))
 			return;
-		flags = READ_ONCE(kvmb.int_page);
+		flags = rcu_dereference(kvmb.int_page);
 		if (!flags)
 			return; /* disconnected */
 		num = KVMB_PAGE_SIZE / 2 * 8 < num ? KVMB_PAGE_SIZE / 2 * 8 : num;
@@ -116,7 +117,9 @@ static void synic_isr(void)
 
 	if (!s->events)
 		return;
+	rcu_read_lock();
 	events(s);
+	rcu_read_unlock();
 	if (READ_ONCE(s->messages[HV_VMBUS_SINT].type))
 		queue_work_on(s->cpu, kvmb.msg_wq, &s->msg_work);
 }
