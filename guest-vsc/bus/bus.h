@@ -87,9 +87,8 @@ struct kvmb_chan {
 	enum kvmb_chan_state state;	/* one writer: set_state() in chan_guest.c; bus mutex */
 	bool gone;			/* rescinded; once true, always true */
 	bool dead;			/* the host broke the protocol of this channel */
-	unsigned int cpu;		/* where interrupts go */
-	/* where they go again when it comes back online; under cpu_lock */
-	unsigned int home_cpu;
+	unsigned int cpu;		/* where we want interrupts; written under bus lock */
+	unsigned int home_cpu;		/* ... again when it comes back online; under cpu_lock */
 	unsigned int slices; /* of a primary: 1 + those left to all its waits; 0: no limit */
 
 	struct page **pages;		/* pages[num_pages]: tx ring, then rx ring */

@@ -22,6 +22,21 @@ struct kvmb_wait {
 	u32 len;
 };
 
+/* What speaks for and against a CPU as the target of one more channel of a device */
+struct kvmb_cpu_use {
+	bool online;   /* no other is chosen */
+	bool isolated; /* the user keeps interrupts away from it: only where there is no other */
+	u16 node;      /* of memory, < num_nodes */
+	u16 of_device; /* channels of that device that it has */
+	u16 of_all;    /* channels that it has */
+};
+
+struct kvmb_cpu_table {
+	unsigned int num_cpus, num_nodes;
+	struct kvmb_cpu_use *cpus; /* cpus[num_cpus] */
+	u16 *of_node;		   /* of_node[num_nodes]: channels of the device; computed */
+};
+
 struct kvmb_state { /* one per kernel: there is one SynIC */
 	u32 version;		/* negotiated; 0: no connection */
 	u32 msg_conn;		/* connection id for messages */
@@ -34,6 +49,7 @@ struct kvmb_state { /* one per kernel: there is one SynIC */
 	struct mutex lock;
 	/* one channel changes its CPU at a time; inside the CPU hot-plug lock */
 	struct mutex cpu_lock;
+	struct kvmb_cpu_table cpus; /* for the next choice; under lock */
 	struct list_head chans;
 	struct kvmb_chan __rcu *by_relid[KVMB_NUM_RELIDS];
 
@@ -96,17 +112,29 @@ void kvmb_chan_interrupt(u32 relid);
  */
 bool kvmb_chan_take_slice(struct kvmb_chan *ch);
 void kvmb_chan_put(struct kvmb_chan *ch);
-unsigned int kvmb_chan_next_cpu(void); /* for one more channel; kvmb.lock or the hot-plug lock */
-/*
- * @hotplug: a CPU goes or comes. Caller holds cpu_lock, and keeps @cpu online. -EBUSY while it is
- * being opened
- */
-int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool hotplug);
-int kvmb_chan_leave_cpu(unsigned int cpu);
-void kvmb_chan_back_on_cpu(unsigned int cpu);
-void kvmb_chan_cpu_gone(void);
-void kvmb_chan_kick_work(struct work_struct *work);
 const char *kvmb_chan_state_name(const struct kvmb_chan *ch);
+
+/* cpu_guest.c: which CPU a channel interrupts */
+int kvmb_cpu_table_init(struct kvmb_cpu_table *t);
+void kvmb_cpu_table_fini(struct kvmb_cpu_table *t);
+/*
+ * The best CPU for one more channel of a device: not an isolated one; of these one with the fewest
+ * channels of the device, on the node that has the fewest of them, with the fewest of all.
+ * Nothing but @t is looked at. Return: its number; num_cpus: none is online
+ */
+unsigned int kvmb_cpu_choose(struct kvmb_cpu_table *t);
+/* The same for @ch as things are, @except excepted (nr_cpu_ids: none). Caller holds kvmb.lock */
+unsigned int kvmb_chan_choose_cpu(const struct kvmb_chan *ch, unsigned int except);
+/* Caller holds cpu_lock, and keeps @cpu online. While it is being opened, the opener moves it */
+int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu);
+/* Tell the host. For the opener, and kvmb_chan_set_cpu() */
+int kvmb_chan_tell_cpu(struct kvmb_chan *ch, unsigned int cpu);
+int kvmb_cpu_goes(unsigned int cpu); /* 0, or -EBUSY: it has to stay */
+void kvmb_cpu_gone(void);	     /* its SynIC is off */
+void kvmb_cpu_comes(unsigned int cpu);
+void kvmb_chan_kick_here(void *relid);
+void kvmb_chan_kick_later(void);
+void kvmb_chan_kick_work(struct work_struct *work);
 
 /* offer_guest.c: channels come and go */
 void kvmb_chan_on_offer(const struct kvmb_wire_offer *m);

@@ -376,17 +376,7 @@ err_free:
 
 /* ---- open and close ---- */
 
-unsigned int kvmb_chan_next_cpu(void)
-{
-	static unsigned int last = UINT_MAX;
-
-	last = cpumask_next(last, cpu_online_mask);
-	if (last >= nr_cpu_ids)
-		last = cpumask_first(cpu_online_mask);
-	return last;
-}
-
-static int ask_open(struct kvmb_chan *ch, const void *user, u32 user_len)
+static int ask_open(struct kvmb_chan *ch, unsigned int cpu, const void *user, u32 user_len)
 {
 	struct kvmb_wire_open m = { .relid = cpu_to_le32(ch->relid) };
 	struct kvmb_wire_open_result r;
@@ -394,7 +384,7 @@ static int ask_open(struct kvmb_chan *ch, const void *user, u32 user_len)
 
 	m.open_id = m.relid;
 	m.ring_gpadl = cpu_to_le32(ch->ring_gpadl);
-	m.target_vp = cpu_to_le32(hv_cpu_number_to_vp_number(ch->cpu));
+	m.target_vp = cpu_to_le32(hv_cpu_number_to_vp_number(cpu));
 	m.downstream_page = cpu_to_le32(ch->down_page);
 	if (user_len)
 		memcpy(m.user, user, user_len);
@@ -412,11 +402,6 @@ static void to_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
 	mutex_unlock(&kvmb.lock);
 }
 
-static void kick_here(void *relid)
-{
-	kvmb_chan_interrupt((u32)(uintptr_t)relid);
-}
-
 /*
  * The host has agreed. Not earlier: what a callback starts reads the rings when it likes, and
  * where the host signals and then refuses they are unmapped. What it wrote and signalled before is
@@ -428,7 +413,68 @@ static void start_callback(struct kvmb_chan *ch, void (*callback)(void *), void 
 	smp_store_release(&ch->callback, callback);
 	shared_mb(); /* an interrupt that still found no callback came before we look */
 	if (kvmb_ring_readable(&ch->rx))
-		smp_call_function_single(ch->cpu, kick_here, (void *)(uintptr_t)ch->relid, 1);
+		smp_call_function_single(ch->cpu, kvmb_chan_kick_here, (void *)(uintptr_t)ch->relid,
+					 1);
+}
+
+/*
+ * The CPU that OPEN names. If it goes offline from here on, it finds the channel and sets another
+ */
+static unsigned int first_cpu(struct kvmb_chan *ch)
+{
+	unsigned int cpu;
+
+	cpus_read_lock();
+	mutex_lock(&kvmb.lock);
+	if (!cpu_online(ch->cpu))
+		ch->cpu = kvmb_chan_choose_cpu(ch, nr_cpu_ids);
+	cpu = ch->cpu;
+	mutex_unlock(&kvmb.lock);
+	cpus_read_unlock();
+	return cpu;
+}
+
+/* Open, if *@told is still the CPU that we want. Return: whether it was; else *@told is that one */
+static bool settle(struct kvmb_chan *ch, unsigned int *told, void (*callback)(void *), void *ctx)
+{
+	bool same;
+
+	cpus_read_lock();
+	mutex_lock(&kvmb.lock);
+	same = ch->cpu == *told;
+	*told = ch->cpu;
+	if (same)
+		set_state(ch, KVMB_CHAN_OPEN);
+	mutex_unlock(&kvmb.lock);
+	if (same)
+		start_callback(ch, callback, ctx);
+	cpus_read_unlock();
+	return same;
+}
+
+/* No hot-plug lock while the host takes its time: a writer that waits for it stops everybody */
+static int open_on_cpu(struct kvmb_chan *ch, const void *user, u32 user_len,
+		       void (*callback)(void *), void *ctx)
+{
+	struct kvmb_wire_relid m = { .relid = cpu_to_le32(ch->relid) };
+	unsigned int told = first_cpu(ch);
+	bool moved = false;
+	int err = ask_open(ch, told, user, user_len);
+
+	if (err)
+		return err;
+	while (!settle(ch, &told, callback, ctx)) {
+		moved = true;
+		err = kvmb_chan_tell_cpu(ch, told);
+		if (err) { /* its interrupts would go to a CPU that is not there */
+			if (!kvmb_chan_gone(ch))
+				kvmb_post_msg(KVMB_MSG_CLOSE, &m, sizeof(m), true);
+			return err;
+		}
+	}
+	if (moved)
+		kvmb_chan_kick_later();
+	return 0;
 }
 
 int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_len,
@@ -455,16 +501,7 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
 		free_rings(ch, err == -ETIMEDOUT);
 		goto err_state;
 	}
-	/* from the question to the state: who goes offline then moves the channel */
-	cpus_read_lock();
-	if (!cpu_online(ch->cpu))
-		ch->cpu = kvmb_chan_next_cpu();
-	err = ask_open(ch, user, user_len);
-	if (!err) {
-		to_state(ch, KVMB_CHAN_OPEN);
-		start_callback(ch, callback, ctx);
-	}
-	cpus_read_unlock();
+	err = open_on_cpu(ch, user, user_len, callback, ctx);
 	if (err)
 		goto err_free;
 	return 0;
@@ -510,160 +547,3 @@ int kvmb_chan_close(struct kvmb_chan *ch)
 	return err ? -ETIMEDOUT : 0;
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_close);
-
-/* ---- CPUs ---- */
-
-/* Return: whether @ch is open; else its CPU is set for the next open, or *@err says why not */
-static bool set_cpu_of_closed(struct kvmb_chan *ch, unsigned int cpu, bool hotplug, int *err)
-{
-	bool open;
-
-	mutex_lock(&kvmb.lock);
-	open = ch->state == KVMB_CHAN_OPEN;
-	/*
-	 * While it is being opened, OPEN may have gone out with the old number already. When a CPU
-	 * goes or comes it has not: the hot-plug lock is held from before OPEN to the state.
-	 */
-	*err = ch->state == KVMB_CHAN_OPENING && !hotplug ? -EBUSY : 0;
-	if (!open && !*err)
-		ch->cpu = cpu;
-	mutex_unlock(&kvmb.lock);
-	return open;
-}
-
-int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu, bool hotplug)
-{
-	struct kvmb_wire_modify m = {
-		.relid = cpu_to_le32(ch->relid),
-		.target_vp = cpu_to_le32(hv_cpu_number_to_vp_number(cpu)),
-	};
-	struct kvmb_wire_modify_response r;
-	int err;
-
-	lockdep_assert_held(&kvmb.cpu_lock);
-	if (ch->cpu == cpu)
-		return 0;
-	if (kvmb.version < KVMB_VERSION_WIN10_RS3)
-		return -EOPNOTSUPP;
-	if (!set_cpu_of_closed(ch, cpu, hotplug, &err))
-		return err;
-	if (kvmb.version < KVMB_VERSION_IRON) { /* no answer: the old CPU takes what still comes */
-		err = kvmb_post_msg(KVMB_MSG_MODIFY, &m, sizeof(m), true);
-		if (!err)
-			ch->cpu = cpu;
-		return err;
-	}
-	err = kvmb_ask(KVMB_MSG_MODIFY, &m, sizeof(m), KVMB_MSG_MODIFY_RESPONSE, ch->relid, ch,
-		       &r, sizeof(r));
-	if (err)
-		return err;
-	if (le32_to_cpu(r.status))
-		return -EIO;
-	ch->cpu = cpu;
-	return 0;
-}
-
-static struct kvmb_chan *first_on_cpu(unsigned int cpu)
-{
-	struct kvmb_chan *ch, *found = NULL;
-
-	mutex_lock(&kvmb.lock);
-	list_for_each_entry(ch, &kvmb.chans, entry) {
-		if (ch->cpu == cpu && !kvmb_chan_gone(ch)) {
-			kref_get(&ch->ref);
-			found = ch;
-			break;
-		}
-	}
-	mutex_unlock(&kvmb.lock);
-	return found;
-}
-
-/*
- * A CPU goes offline: its channels move. Not under kvmb.lock: msg_wq may need that for an offer
- * before it sees the answer that we wait for. Return: 0, or why it has to stay.
- */
-int kvmb_chan_leave_cpu(unsigned int cpu)
-{
-	struct kvmb_chan *ch;
-	unsigned int to;
-	int err;
-
-	if (cpumask_any_but(cpu_online_mask, cpu) >= nr_cpu_ids)
-		return -EBUSY;
-	while ((ch = first_on_cpu(cpu))) {
-		do { /* to all that are left in turn */
-			to = kvmb_chan_next_cpu();
-		} while (to == cpu);
-		mutex_lock(&kvmb.cpu_lock);
-		err = kvmb_chan_set_cpu(ch, to, true);
-		mutex_unlock(&kvmb.cpu_lock);
-		if (err && err != -ENODEV)
-			pr_warn("kvmbus: CPU %u stays: channel %u cannot move\n", cpu, ch->relid);
-		kvmb_chan_put(ch);
-		if (err && err != -ENODEV)
-			return -EBUSY;
-	}
-	return 0;
-}
-
-/*
- * A CPU is online again: what it had comes back. Nothing depends on it, so what does not move
- * stays where it is
- */
-void kvmb_chan_back_on_cpu(unsigned int cpu)
-{
-	struct kvmb_chan *ch;
-	unsigned int relid;
-	int err = 0;
-
-	for (relid = 1; relid < KVMB_NUM_RELIDS && (!err || err == -ENODEV); relid++) {
-		mutex_lock(&kvmb.lock);
-		ch = rcu_dereference_protected(kvmb.by_relid[relid], lockdep_is_held(&kvmb.lock));
-		if (ch && (ch->home_cpu != cpu || ch->cpu == cpu || kvmb_chan_gone(ch)))
-			ch = NULL;
-		if (ch)
-			kref_get(&ch->ref);
-		mutex_unlock(&kvmb.lock);
-		if (!ch)
-			continue;
-		mutex_lock(&kvmb.cpu_lock);
-		err = kvmb_chan_set_cpu(ch, cpu, true);
-		mutex_unlock(&kvmb.cpu_lock);
-		kvmb_chan_put(ch);
-	}
-}
-
-static void kick_all(void)
-{
-	unsigned int relid, cpu;
-	struct kvmb_chan *ch;
-
-	for (relid = 1; relid < KVMB_NUM_RELIDS; relid++) {
-		rcu_read_lock();
-		ch = rcu_dereference(kvmb.by_relid[relid]);
-		cpu = ch ? READ_ONCE(ch->cpu) : 0;
-		rcu_read_unlock();
-		/* an interrupt too many is harmless; a CPU that is not online is not called */
-		if (ch)
-			smp_call_function_single(cpu, kick_here, (void *)(uintptr_t)relid, 1);
-	}
-}
-
-void kvmb_chan_kick_work(struct work_struct *work)
-{
-	kick_all();
-}
-
-/*
- * A CPU has switched its SynIC off. Before 5.3 a host does not say when a channel has moved, so
- * the last interrupts may have gone to that CPU and been lost, and a host that takes us for awake
- * does not signal again: look once everywhere. And once more when the host has surely read its
- * message queue: until then it still signals that CPU.
- */
-void kvmb_chan_cpu_gone(void)
-{
-	kick_all();
-	if (kvmb.version && kvmb.version < KVMB_VERSION_IRON)
-		schedule_delayed_work(&kvmb.kick_work, HZ);
-}

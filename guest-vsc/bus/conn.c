@@ -100,6 +100,10 @@ void kvmb_wait_cancel(struct kvmb_wait *w)
 	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
 }
 
+/*
+ * In slices: to a guest that was paused, or not run for a while, the clock jumps. That is one
+ * slice, and not the host's silence.
+ */
 static bool wait_for_answer(struct completion *done, struct kvmb_chan *ch, unsigned int seconds)
 {
 	unsigned int i;
@@ -354,6 +358,7 @@ static void destroy_workqueues(void)
 		destroy_workqueue(kvmb.msg_wq);
 	if (kvmb.dev_wq)
 		destroy_workqueue(kvmb.dev_wq);
+	kvmb_cpu_table_fini(&kvmb.cpus);
 }
 
 /*
@@ -402,7 +407,7 @@ int kvmb_bus_start(u32 max_version, bool force)
 	kvmb.msg_wq =
 		alloc_workqueue("kvmbus_msg", WQ_HIGHPRI | WQ_MEM_RECLAIM | KVMB_WQ_PERCPU, 0);
 	kvmb.dev_wq = alloc_ordered_workqueue("kvmbus_dev", WQ_FREEZABLE);
-	if (!kvmb.msg_wq || !kvmb.dev_wq)
+	if (kvmb_cpu_table_init(&kvmb.cpus) || !kvmb.msg_wq || !kvmb.dev_wq)
 		goto err_wq;
 	err = kvmb_bus_type_register();
 	if (err)

@@ -244,7 +244,7 @@ static ssize_t cpu_store(struct kvmb_chan *ch, const char *buf, size_t len)
 		return -EINVAL;
 	cpus_read_lock(); /* it stays online until the channel is there */
 	mutex_lock(&kvmb.cpu_lock);
-	err = cpu_online(cpu) ? kvmb_chan_set_cpu(ch, cpu, false) : -EINVAL;
+	err = cpu_online(cpu) ? kvmb_chan_set_cpu(ch, cpu) : -EINVAL;
 	if (!err)
 		ch->home_cpu = cpu;
 	mutex_unlock(&kvmb.cpu_lock);

@@ -192,15 +192,15 @@ void kvmb_chan_on_offer(const struct kvmb_wire_offer *m)
 	else if (ch->index && !primary)
 		why = "a sub-channel without a primary";
 	if (!why) {
-		/* below 2.4 all interrupts go where the messages go */
-		ch->cpu = kvmb.version < KVMB_VERSION_WIN8 ? kvmb.connect_cpu :
-							     kvmb_chan_next_cpu();
-		ch->home_cpu = ch->cpu;
 		if (ch->index) {
 			kref_get(&primary->ref);
 			ch->primary = primary;
 			list_add_tail(&ch->sub_entry, &primary->subs);
 		}
+		/* below 2.4 all interrupts go where the messages go */
+		ch->cpu = kvmb.version < KVMB_VERSION_WIN8 ? kvmb.connect_cpu :
+							     kvmb_chan_choose_cpu(ch, nr_cpu_ids);
+		ch->home_cpu = ch->cpu;
 		list_add_tail(&ch->entry, &kvmb.chans);
 		rcu_assign_pointer(kvmb.by_relid[relid], ch);
 		if (foreign_class(m))

@@ -244,27 +244,20 @@ void kvmb_synic_wake(void)
 static int cpu_comes(unsigned int cpu)
 {
 	synic_enable(per_cpu_ptr(&cpu_synic, cpu));
-	if (kvmb.version && !kvmb.unloading)
-		kvmb_chan_back_on_cpu(cpu);
+	kvmb_cpu_comes(cpu);
 	return 0;
 }
 
 static int cpu_goes(unsigned int cpu)
 {
 	struct cpu_synic *s = per_cpu_ptr(&cpu_synic, cpu);
-	int err;
+	int err = kvmb_cpu_goes(cpu);
 
-	if (kvmb.version && !kvmb.unloading) {
-		if (cpu == kvmb.connect_cpu)
-			/* the host sends its messages here, for as long as we are connected */
-			return -EBUSY;
-		err = kvmb_chan_leave_cpu(cpu);
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
 	synic_disable();
 	cancel_work_sync(&s->msg_work);
-	kvmb_chan_cpu_gone();
+	kvmb_cpu_gone();
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <linux/etherdevice.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
+#include <linux/sched/isolation.h>
 #include <asm/mshyperv.h>
 #include <scsi/scsi_cmnd.h>
 #include <scsi/scsi_host.h>
@@ -44,6 +45,13 @@ static inline void kvmb_unhook_irq(void)
 {
 	hv_remove_vmbus_handler();
 }
+#endif
+
+/* what CPUs are set aside for has types, not flags, by now. Under RCU */
+#if KVMB_HAVE_HK_TYPE
+#define kvmb_interrupt_cpus() housekeeping_cpumask(HK_TYPE_MANAGED_IRQ)
+#else
+#define kvmb_interrupt_cpus() housekeeping_cpumask(HK_FLAG_MANAGED_IRQ)
 #endif
 
 /* bus_type.remove returns nothing by now */

@@ -38,6 +38,9 @@ BEGIN {
 	# the interrupt hook without its number: 5.13, d608715d4771 ("Drivers: hv: vmbus: Move handling of VMbus interrupts")
 	have("VMBUS_HANDLER", "include/asm-generic/mshyperv.h", "[ *]hv_setup_vmbus_handler[(]")
 
+	# what CPUs are set aside for has types: 5.18, 04d4e665a609 ("sched/isolation: Use single feature type while referring to housekeeping cpumask")
+	have("HK_TYPE", "include/linux/sched/isolation.h", "[ {,]HK_TYPE_MANAGED_IRQ,")
+
 	bus = "include/linux/device/bus.h"
 	# remove() returns nothing: 5.15, fc7a6209d571 ("bus: Make remove callback return void")
 	have("BUS_REMOVE_VOID", bus, "void [(][*]remove[)][(]struct device [*]")

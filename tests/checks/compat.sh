@@ -12,6 +12,7 @@ bus=include/linux/device/bus.h host=include/scsi/scsi_host.h nd=include/linux/ne
 # RELEASE|NAME|HEADER|BEFORE|SINCE; a name with "!" is that of the older shape. "\n": lines are broken as the kernel does it
 table="5.14|PANIC_NOTIFIER_H|include/linux/panic_notifier.h|-|extern struct atomic_notifier_head panic_notifier_list;
 5.13|VMBUS_HANDLER|include/asm-generic/mshyperv.h|void hv_setup_vmbus_irq(int irq, void (*handler)(void));|void hv_setup_vmbus_handler(void (*handler)(void));
+5.18|HK_TYPE|include/linux/sched/isolation.h|enum hk_flags {\n\tHK_FLAG_MANAGED_IRQ\t= (1 << 7),|enum hk_type {\n\tHK_TYPE_WQ,\n\tHK_TYPE_MANAGED_IRQ,
 5.15|BUS_REMOVE_VOID|$bus|int (*remove)(struct device *dev);|void (*remove)(struct device *dev);
 6.3|UEVENT_CONST|$bus|int (*uevent)(struct device *dev, struct kobj_uevent_env *env);|int (*uevent)(const struct device *dev, struct kobj_uevent_env *env);
 6.11|MATCH_CONST|$bus|int (*match)(struct device *dev, struct device_driver *drv);|int (*match)(struct device *dev, const struct device_driver *drv);

@@ -452,44 +452,16 @@ CASE(channels_move_to_another_cpu_as_the_host_allows)
 	cpus_read_lock();
 	mutex_lock(&kvmb.cpu_lock);
 	host_script.modify_status = 1;
-	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu, false), -EIO);
+	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), -EIO);
 	host_script.modify_status = 0;
 	host_script.mute = BIT(KVMB_MSG_MODIFY);
-	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu, false), -ETIMEDOUT);
+	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), -ETIMEDOUT);
 	CHECK_EQ(ch->cpu, !cpu);
 	host_script.mute = 0;
-	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu, false), 0);
+	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), 0);
 	CHECK_EQ(ch->cpu, cpu);
 	mutex_unlock(&kvmb.cpu_lock);
 	cpus_read_unlock();
-	kvmb_chan_close(ch);
-}
-
-static unsigned int asked_cpu;
-static bool moves_while_it_opens(u32 type, const u8 *msg, u32 len)
-{
-	struct kvmb_chan *ch;
-
-	if (type != KVMB_MSG_OPEN)
-		return false;
-	ch = chan_of(5);
-	asked_cpu = ch->cpu;
-	mutex_lock(&kvmb.cpu_lock); /* the opener has the hot-plug lock; sysfs shares it */
-	WRITE_ONCE(echoed, kvmb_chan_set_cpu(ch, !ch->cpu, false));
-	mutex_unlock(&kvmb.cpu_lock);
-	return false;
-}
-
-CASE(cpu_of_channel_that_opens_stays)
-{
-	struct kvmb_chan *ch = offered(5, 1);
-	atomic_t calls = ATOMIC_INIT(0);
-
-	NEED(ch);
-	host_script.says = moves_while_it_opens;
-	NEED(!kvmb_chan_open(ch, 3, NULL, 0, count, &calls));
-	CHECK_EQ((s64)echoed, -EBUSY);
-	CHECK_EQ(ch->cpu, asked_cpu); /* where the host sends its interrupts */
 	kvmb_chan_close(ch);
 }
 
@@ -507,10 +479,11 @@ CASE(channels_come_back_with_their_cpu)
 	closed = chan_of(7); /* in turn: of two CPUs the same as of 5 */
 	NEED(closed && closed->cpu == cpu);
 	cpus_read_lock();
-	CHECK_EQ(kvmb_chan_leave_cpu(cpu), 0);
+	kvmb.connect_cpu = !cpu;
+	CHECK_EQ(kvmb_cpu_goes(cpu), 0);
 	CHECK(open->cpu != cpu && closed->cpu != cpu);
 	CHECK_EQ(host_seen(KVMB_MSG_MODIFY), 1);
-	kvmb_chan_back_on_cpu(cpu);
+	kvmb_cpu_comes(cpu);
 	cpus_read_unlock();
 	CHECK_EQ(host_seen(KVMB_MSG_MODIFY), 2);
 	CHECK_EQ(open->cpu, cpu);
@@ -535,7 +508,7 @@ CASE(channel_is_looked_at_again_after_its_cpu_went)
 		ch = offered(5, 1);
 		NEED(ch && !kvmb_chan_open(ch, 3, NULL, 0, count, &calls));
 		atomic_set(&calls, 0);
-		kvmb_chan_cpu_gone();
+		kvmb_cpu_gone();
 		CHECK_EQ(atomic_read(&calls), 1);
 		/* the host may have signalled the old CPU meanwhile, if it does not answer */
 		flush_delayed_work(&kvmb.kick_work);
@@ -850,7 +823,6 @@ static struct kunit_case chan_cases[] = {
 	KUNIT_CASE(a_wild_ring_stops_its_channel_and_no_other),
 	KUNIT_CASE(a_long_page_list_arrives_whole),
 	KUNIT_CASE(channels_move_to_another_cpu_as_the_host_allows),
-	KUNIT_CASE(cpu_of_channel_that_opens_stays),
 	KUNIT_CASE(channels_come_back_with_their_cpu),
 	KUNIT_CASE(channel_is_looked_at_again_after_its_cpu_went),
 	KUNIT_CASE(sub_channel_watch_ends_before_its_owner),
