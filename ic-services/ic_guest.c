@@ -106,6 +106,10 @@ static int ic_probe(struct kvmb_device *dev)
 		if (kvmb_guid_equal(&services[i]->type, &dev->chan->type))
 			ic->svc = services[i];
 	}
+	if (!ic->svc) { /* new_id, driver_override: the user's mistake */
+		kfree(ic);
+		return -ENODEV;
+	}
 	ic->ch = dev->chan;
 	INIT_WORK(&ic->work, ic_work);
 	dev_set_drvdata(&dev->dev, ic);

@@ -123,6 +123,8 @@ struct kvmb_device {
 	struct device dev;
 	struct kvmb_chan *chan;		/* primary */
 	struct kobject *chans_kobj;	/* "channels" */
+	spinlock_t override_lock;
+	char *override; /* its only driver; NULL: any. Under override_lock */
 };
 #define to_kvmb_device(d) container_of(d, struct kvmb_device, dev)
 
@@ -136,7 +138,9 @@ struct kvmb_driver {
 	int (*suspend)(struct kvmb_device *dev); /* closes its channels: the connection ends */
 	/* opens them again: the host may be another, the device is the same */
 	int (*resume)(struct kvmb_device *dev);
-	struct device_driver driver;	/* the bus fills it */
+	struct device_driver driver; /* the bus fills it, and what follows */
+	struct list_head added;	     /* types that the user added, under added_lock */
+	spinlock_t added_lock;
 };
 
 /*

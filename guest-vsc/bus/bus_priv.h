@@ -154,6 +154,12 @@ int kvmb_gpadl_teardown(struct kvmb_chan *ch, u32 handle);
 void kvmb_debug_start(void);
 void kvmb_debug_stop(void);
 
+/* match_guest.c: which driver a device gets */
+bool kvmb_match(struct kvmb_device *dev, struct kvmb_driver *drv);
+void kvmb_match_init(struct kvmb_driver *drv);
+void kvmb_match_fini(struct kvmb_driver *drv);
+extern const struct attribute_group *kvmb_driver_groups[], kvmb_override_group;
+
 /* device.c: bus type, sysfs */
 int kvmb_bus_type_register(void);
 void kvmb_bus_type_unregister(void);

@@ -201,8 +201,8 @@ void kvmb_on_message(const void *msg, u32 len)
 		info = NULL;
 	trace_chanmsg_rx(type, len, info ? 0 : -EPROTO);
 	if (!info) {
-		pr_warn_ratelimited("kvmbus: message %u of %u bytes from the host ignored\n",
-				    type, len);
+		pr_warn_ratelimited("kvmbus: message %u of %u bytes from the host ignored\n", type,
+				    len);
 		return;
 	}
 	switch (type) {

@@ -16,15 +16,8 @@
 
 static int bus_match(struct device *d, KVMB_MATCH_DRIVER *driver)
 {
-	const struct kvmb_driver *drv = container_of(driver, struct kvmb_driver, driver);
-	const struct kvmb_device *dev = to_kvmb_device(d);
-	unsigned int i;
-
-	for (i = 0; i < drv->num_types; i++) {
-		if (kvmb_guid_equal(&drv->types[i], &dev->chan->type))
-			return 1;
-	}
-	return 0;
+	return kvmb_match(to_kvmb_device(d),
+			  container_of((struct device_driver *)driver, struct kvmb_driver, driver));
 }
 
 static int bus_uevent(KVMB_UEVENT_DEVICE *d, struct kobj_uevent_env *env)
@@ -97,7 +90,9 @@ static struct attribute *device_attrs[] = {
 	&dev_attr_class_id.attr, &dev_attr_device_id.attr, &dev_attr_modalias.attr,
 	&dev_attr_channel_vp_mapping.attr, NULL,
 };
-ATTRIBUTE_GROUPS(device);
+static const struct attribute_group device_group = { .attrs = device_attrs };
+static const struct attribute_group *device_groups[] = { &device_group, &kvmb_override_group,
+							 NULL };
 
 /* ---- sleep ---- */
 
@@ -185,6 +180,7 @@ static struct bus_type kvmbus_type = {
 	.shutdown = bus_shutdown,
 	.pm = &device_pm,
 	.dev_groups = device_groups,
+	.drv_groups = kvmb_driver_groups,
 };
 
 static ssize_t protocol_version_show(KVMB_BUS_ATTR_BUS *bus, char *buf)
@@ -324,8 +320,25 @@ static void device_release(struct device *d)
 	struct kvmb_device *dev = to_kvmb_device(d);
 
 	kvmb_chan_put(dev->chan);
+	kfree(dev->override);
 	kfree(dev);
 }
+
+/*
+ * The device is in sysfs, and nobody was told yet: who is told (udev) finds "channels" there, and
+ * so does the driver.
+ */
+static int on_device_added(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct kvmb_device *dev = to_kvmb_device((struct device *)data);
+
+	if (action == BUS_NOTIFY_ADD_DEVICE) {
+		dev->chans_kobj = kobject_create_and_add("channels", &dev->dev.kobj);
+		kvmb_sysfs_add_chan(dev->chan);
+	}
+	return NOTIFY_OK;
+}
+static struct notifier_block device_added = { .notifier_call = on_device_added };
 
 int kvmb_device_add(struct kvmb_chan *ch)
 {
@@ -336,6 +349,7 @@ int kvmb_device_add(struct kvmb_chan *ch)
 		return -ENOMEM;
 	kref_get(&ch->ref);
 	dev->chan = ch;
+	spin_lock_init(&dev->override_lock);
 	dev->dev.bus = &kvmbus_type;
 	dev->dev.parent = bus_device;
 	dev->dev.release = device_release;
@@ -352,8 +366,7 @@ int kvmb_device_add(struct kvmb_chan *ch)
 		put_device(&dev->dev);
 		return err;
 	}
-	dev->chans_kobj = kobject_create_and_add("channels", &dev->dev.kobj);
-	return kvmb_sysfs_add_chan(ch);
+	return 0;
 }
 
 void kvmb_device_del(struct kvmb_device *dev)
@@ -378,6 +391,7 @@ int kvmb_driver_register(struct kvmb_driver *drv, struct module *owner)
 	drv->driver.name = drv->name;
 	drv->driver.owner = owner;
 	drv->driver.bus = &kvmbus_type;
+	kvmb_match_init(drv);
 	return driver_register(&drv->driver);
 }
 EXPORT_SYMBOL_GPL(kvmb_driver_register);
@@ -385,6 +399,7 @@ EXPORT_SYMBOL_GPL(kvmb_driver_register);
 void kvmb_driver_unregister(struct kvmb_driver *drv)
 {
 	driver_unregister(&drv->driver);
+	kvmb_match_fini(drv);
 }
 EXPORT_SYMBOL_GPL(kvmb_driver_unregister);
 
@@ -394,15 +409,20 @@ int kvmb_bus_type_register(void)
 
 	if (err)
 		return err;
-	err = bus_create_file(&kvmbus_type, &bus_attr_protocol_version);
+	err = bus_register_notifier(&kvmbus_type, &device_added);
 	if (err)
 		goto err_type;
+	err = bus_create_file(&kvmbus_type, &bus_attr_protocol_version);
+	if (err)
+		goto err_notifier;
 	err = add_bus_device();
 	if (err)
 		goto err_file;
 	return 0;
 err_file:
 	bus_remove_file(&kvmbus_type, &bus_attr_protocol_version);
+err_notifier:
+	bus_unregister_notifier(&kvmbus_type, &device_added);
 err_type:
 	bus_unregister(&kvmbus_type);
 	return err;
@@ -412,5 +432,6 @@ void kvmb_bus_type_unregister(void)
 {
 	device_unregister(bus_device);
 	bus_remove_file(&kvmbus_type, &bus_attr_protocol_version);
+	bus_unregister_notifier(&kvmbus_type, &device_added);
 	bus_unregister(&kvmbus_type);
 }
