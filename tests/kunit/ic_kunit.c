@@ -9,11 +9,13 @@
 
 #include "tests/kunit/kunit_case.h"
 #include "tests/kunit/script_host.h"
+#include "tests/kunit/sysfs_kunit.h"
 #include "vmbus-core/hvdef.h"
 #include "vmbus-core/icmsg.h"
 #include "vmbus-core/proto/ic.h"
 
 #define RELID 4
+#define NAME "00000001-0000-0000-0000-000000000000" /* of its device */
 
 static struct {
 	u32 answers, len;
@@ -224,6 +226,18 @@ CASE(the_clock_is_set_when_the_host_says_so_and_only_then)
 	CHECK(!request(buf, kvmb_icmsg_build(buf, &m)));
 }
 
+CASE(device_of_another_type_is_refused)
+{
+	static const struct kvmb_guid no_service =
+		KVMB_GUID(0x6b766d65, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+
+	plug_in(&no_service);
+	/* the user may name any driver */
+	CHECK_EQ(sysfs_write(SYSFS_BUS "devices/" NAME "/driver_override", "kvmb_utils"), 0);
+	CHECK_EQ(sysfs_write(SYSFS_BUS "drivers/kvmb_utils/bind", NAME), -ENODEV);
+	CHECK(!host_chan_of(RELID)->open);
+}
+
 static struct kunit_case ic_cases[] = {
 	KUNIT_CASE(a_beat_comes_back_one_higher),
 	KUNIT_CASE(versions_that_nobody_speaks_are_said_so),
@@ -231,6 +245,7 @@ static struct kunit_case ic_cases[] = {
 	KUNIT_CASE(a_shutdown_that_is_none_is_refused),
 	KUNIT_CASE(hibernation_is_promised_where_it_can_be),
 	KUNIT_CASE(the_clock_is_set_when_the_host_says_so_and_only_then),
+	KUNIT_CASE(device_of_another_type_is_refused),
 	{}
 };
 

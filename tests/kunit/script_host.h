@@ -27,6 +27,7 @@ struct host_chan {
 	struct kvmb_ring rx, tx; /* guest to host; host to guest */
 	void *rx_map, *tx_map;
 	u32 gpadl;		 /* of the rings */
+	u32 vp;			 /* that it interrupts: the last it was told */
 	/* a packet of the guest, on the host's workqueue; may be NULL */
 	void (*on_packet)(struct host_chan *c, const struct kvmb_pkt *pkt, void *ctx);
 	void *ctx;
@@ -35,6 +36,9 @@ struct host_chan {
 struct host_script {
 	u32 max_version;  /* newest that it agrees to */
 	u32 mute;	  /* bit KVMB_MSG_*: has no answer */
+	u32 patience_s;	  /* how long the guest waits for what is not muted; 3 */
+	/* bit KVMB_MSG_*: messages that stay on their way, either way, until host_go_on() */
+	u32 hold;
 	u32 open_status, gpadl_status, modify_status;
 	u32 conn_id;	  /* that it tells for messages */
 	u16 post_status;  /* what HvPostMessage says ... */
@@ -62,6 +66,13 @@ void host_offer(u32 relid, const struct kvmb_guid *type, u8 instance, u16 index)
 void host_rescind(u32 relid);
 /** host_take_back() - Rescind, if it was offered and not rescinded since */
 void host_take_back(u32 relid);
+/**
+ * host_await_held() - Until a message of host_script.hold is on its way. Return: whether there is
+ * one
+ */
+bool host_await_held(void);
+/** host_go_on() - Nothing is held any more; what was held arrives, in its order */
+void host_go_on(void);
 /** host_kick() - Interrupt of a channel, on this CPU */
 void host_kick(u32 relid);
 /** host_settle() - Until nobody has anything to do for the moment */
@@ -76,6 +87,12 @@ u32 host_signals(void);
  * NULL: no more
  */
 void host_watch_full(void (*fn)(void *ctx, u32 relid));
+
+/**
+ * host_int_page() - The interrupt page that it was told of last, below 5.0. Its second half is for
+ * it
+ */
+void *host_int_page(void);
 
 struct host_chan *host_chan_of(u32 relid);
 /** host_put() - A packet for the guest, and its interrupt. Return: as kvmb_ring_put() */
