@@ -83,10 +83,11 @@ void open_sub(struct kvmb_chan *sub, void *ctx)
 }
 
 extern struct kunit_suite kvmb_conn_suite, kvmb_chan_suite, kvmb_recv_suite, kvmb_offer_suite,
-	kvmb_cpu_suite, kvmb_sleep_suite, kvmb_race_suite, kvmb_match_suite;
+	kvmb_cpu_suite, kvmb_sleep_suite, kvmb_race_suite, kvmb_match_suite, kvmb_steps_suite;
 
 kunit_test_suites(&kvmb_conn_suite, &kvmb_chan_suite, &kvmb_recv_suite, &kvmb_offer_suite,
-		  &kvmb_cpu_suite, &kvmb_sleep_suite, &kvmb_race_suite, &kvmb_match_suite);
+		  &kvmb_cpu_suite, &kvmb_sleep_suite, &kvmb_race_suite, &kvmb_match_suite,
+		  &kvmb_steps_suite);
 
 MODULE_DESCRIPTION("kvmbus: KUnit suites of the guest's bus, and the scripted host");
 MODULE_LICENSE("GPL");
