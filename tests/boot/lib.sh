@@ -19,7 +19,7 @@ vm() {
 	# where the in-tree bus is built in, ours needs it out of the way: docs/rooms/guest.md
 	[ "$kernel" != own-newest ] || append="$append initcall_blacklist=hv_acpi_init"
 	# a slow machine is no soft lockup, with all of that kernel's checkers
-	[ "$kernel" != own-debug ] || append="$append watchdog_thresh=60"
+	[ "$kernel" != own-debug ] || append="$append watchdog_thresh=60 kasan_multi_shot"
 	# in an L1 that says so, huge pages: a boot without its nested page faults takes a third less
 	local args=("$@") i
 	for i in "${!args[@]}"; do [ "${args[i]}" != --memory ] || args[i + 1]+=${LAB_HUGE:-}; done

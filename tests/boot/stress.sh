@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # stress.sh CPUS SECONDS: our modules in the debug kernel (KASAN, lockdep, kmemleak), fio --verify and streams, while CPUs,
-# MTU, channels, drivers and the NIC itself change.
+# MTU, channels, drivers, the bus and the NIC itself change, and channels are opened while their CPUs go.
 . "$(dirname "$0")/lib.sh"
 cpus=$1 secs=$2
 tap multi_queue
@@ -18,6 +18,6 @@ on_ask() {
 	*) fail "the guest asks for: $*" ;;
 	esac
 }
-wait_log s 'GUEST: ok stress' $((secs + 450))
+wait_log s 'GUEST: ok stress' $((secs + 600))
 grep -h -e 'GUEST: ok' -e 'GUEST: fio' "$W/s.log" | tr -d '\r' | sed "s/^GUEST:/#/"
 vm_end s 60 0
