@@ -33,7 +33,7 @@ struct survey {
 	uint64_t end;
 };
 
-static void find_vm(void *arg, const char *path, const char *name)
+static void note_socket(void *arg, const char *path, const char *name)
 {
 	struct survey *s = arg;
 	struct asked *more = reallocarray(s->all, s->num + 1, sizeof(*more)), *a;
@@ -47,7 +47,7 @@ static void find_vm(void *arg, const char *path, const char *name)
 		abort();
 }
 
-static void *ask(void *arg)
+static void *ask_vms(void *arg)
 {
 	struct survey *s = arg;
 	struct asked *a;
@@ -72,9 +72,9 @@ static void ask_all(struct survey *s)
 	size_t n = 0;
 
 	s->end = kvmb_now_ms() + TOTAL_MS - PATIENCE_S * 1000u;
-	while (n + 1 < s->num && n < MAX_THREADS && !pthread_create(&threads[n], NULL, ask, s))
+	while (n + 1 < s->num && n < MAX_THREADS && !pthread_create(&threads[n], NULL, ask_vms, s))
 		n++;
-	ask(s);
+	ask_vms(s);
 	while (n)
 		pthread_join(threads[--n], NULL);
 }
@@ -109,7 +109,7 @@ int cmd_list(struct cli_args *a)
 {
 	struct survey s = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	json_t *vms = json_array();
-	int code = client_each(find_vm, &s), other;
+	int code = client_each(note_socket, &s), other;
 	size_t i;
 
 	ask_all(&s);
