@@ -211,8 +211,8 @@ static void help_all(FILE *f)
 		free(words);
 	}
 	fprintf(f,
-		"\n`kvmbus help COMMAND` lists its options. --json works on every command that answers; "
-		"kvmbus(8) has it all.\n");
+		"\n`kvmbus help COMMAND` lists its options. Every command that prints something "
+		"takes --json. The manual is kvmbus(8).\n");
 }
 
 void cli_help(FILE *f, const char *verb, const char *action)

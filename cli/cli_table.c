@@ -26,7 +26,7 @@ static const struct opt_def run_options[] = {
 	{ "initrd", OPT_FILE, "F", .help = "initial RAM disk, or the multiboot module", .aka = "initramfs" },
 	{ "append", OPT_TEXT, "S", .help = "kernel command line", .aka = "cmdline extra-args kernel-args", .optional = true },
 	{ "disk", OPT_TEXT, "F[,OPTION]...", .help = "disk on a SCSI controller: image, block device or NBD URI; write a comma in F as ,,",
-	  .more = "Name a block device by its /dev/disk/by-id link, so that it is the same one next time. Images are locked "
+	  .more = "Name a block device by its /dev/disk/by-id link, which does not change. Images are locked "
 		  "while in use. See *DISKS*.",
 	  .aka = "drive hda hdb blockdev sda", .sub = opt_disk_options },
 	{ "dvd", OPT_TEXT, "F|empty[,OPTION]...", "empty", .help = "DVD drive with this image in it, or empty", .aka = "cdrom iso",
@@ -38,9 +38,9 @@ static const struct opt_def run_options[] = {
 	  .help = "integration service heartbeat, timesync or shutdown" },
 	{ "serial", OPT_TEXT, "stdio|file=F|unix=F|none", "stdio file= unix= none", .fallback = "stdio",
 	  .help = "where the guest's first serial port goes",
-	  .more = "On a terminal, Ctrl-A x ends the VM. A reader that falls behind does not stop the VM, but loses all except the last 64 KiB. A "
-		  "file is mode 0600, emptied when the VM starts, and holds the last 64 MiB at most; one that is in use, or a "
-		  "symbolic link, is refused. A socket is made at _F_ unless there is something else.",
+	  .more = "On a terminal, Ctrl-A x ends the VM. A slow reader does not stop the VM, but gets only the last 64 KiB. A file has "
+		  "mode 0600, is emptied when the VM starts, and keeps the last 64 MiB; a file in use, or a symbolic link, is "
+		  "refused. A socket is created at _F_, unless something else is there.",
 	  .aka = "console chardev" },
 	{ "control", OPT_FILE, "SOCKET", .otherwise = "by name in the runtime directory", .help = "control socket",
 	  .aka = "api-socket qmp monitor" },
@@ -72,7 +72,7 @@ static const struct opt_def add_options[] = {
 };
 
 static const struct opt_def resize_options[] = {
-	{ "force", OPT_FLAG, .help = "even beyond the size of the file system that holds the image" }, JSON, END
+	{ "force", OPT_FLAG, .help = "grow even beyond the file system that holds the image" }, JSON, END
 };
 
 static const struct opt_def eject_options[] = {
@@ -80,8 +80,8 @@ static const struct opt_def eject_options[] = {
 };
 
 static const struct opt_def limit_options[] = {
-	{ "iops", OPT_SIZE, "N", .max = 1000000000, .help = "requests a second; 0: no limit" },
-	{ "bps", OPT_SIZE, "SIZE", .help = "bytes a second; 0: no limit" }, JSON, END
+	{ "iops", OPT_SIZE, "N", .max = 1000000000, .help = "requests per second; 0: no limit" },
+	{ "bps", OPT_SIZE, "SIZE", .help = "bytes per second; 0: no limit" }, JSON, END
 };
 
 #define VM { "VM", OPT_VM }
@@ -99,7 +99,7 @@ const struct cli_command cli_commands[] = {
 	  "Asks the guest's shutdown service, and waits for the service while the guest boots.",
 	  cmd_stop, { VM }, stop_options },
 	{ "kill", NULL, "end a VM at once",
-	  "Like pulling the plug. A process that does not answer, or has not ended after a minute, is killed by the kernel.", cmd_kill, { VM }, json_only },
+	  "Like pulling the plug. A process that does not answer, or does not end within a minute, gets SIGKILL.", cmd_kill, { VM }, json_only },
 	{ "pause", NULL, "stop the VM's CPUs and its clock", NULL, cmd_pause, { VM }, json_only },
 	{ "resume", NULL, "continue after a pause", "The time sync service corrects the guest's clock.", cmd_resume, { VM }, json_only },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves", "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
@@ -113,7 +113,7 @@ const struct cli_command cli_commands[] = {
 	  { VM, DISK }, eject_options },
 	{ "disk", "insert", "load an image into a DVD drive", NULL, disk_insert,
 	  { VM, DISK, { "F[,OPTION]...", OPT_TEXT, .sub = opt_disk_options } }, json_only },
-	{ "disk", "limit", "limit a disk's requests or bytes a second", NULL, disk_limit, { VM, DISK }, limit_options },
+	{ "disk", "limit", "limit a disk's requests or bytes per second", NULL, disk_limit, { VM, DISK }, limit_options },
 	{ "nic", "list", "NICs of a running VM", NULL, nic_list, { VM }, json_only },
 	{ "nic", "add", "add a NIC", NULL, nic_add,
 	  { VM, { "KIND[,OPTION]...", OPT_TEXT, .first = opt_nic_kinds, .sub = opt_nic_options } }, json_only },

@@ -169,7 +169,7 @@ static int report_silence(const char *vm, int err)
 		return EXIT_TIMEOUT;
 	}
 	cli_error("VM \"%s\": %s", vm,
-		  err == -EMSGSIZE ? "its answer has no end" : "the connection was lost");
+		  err == -EMSGSIZE ? "its answer is too long" : "the connection was lost");
 	return EXIT_FAILED;
 }
 
@@ -240,7 +240,8 @@ int client_change(struct cli_args *a, const char *command, json_t *args, const c
 	int err;
 
 	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent");
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM to the "
+				       "VM");
 	err = client_ask(a->words[0], command, args, &o);
 	if (!err)
 		client_print_done(o, cli_flag(a, "json"), done);
@@ -339,7 +340,7 @@ static int find_name(const char *vm, int seconds, int *fd, char *path, size_t si
 			continue;
 		}
 		if (code == EXIT_OK) { /* two of that name */
-			cli_error("VM \"%s\" is running twice; name the socket: %s or %s", vm, path,
+			cli_error("VM \"%s\" is running twice; give the socket instead: %s or %s", vm, path,
 				  other);
 			close(one);
 			close(*fd);

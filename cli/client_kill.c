@@ -122,7 +122,7 @@ int client_end_process(int fd, const char *vm, const char *path)
 	if (peer.pid <= 0)
 		return failed(vm, "it cannot be found from here");
 	if (fd >= 0 && !owns(peer.uid, path))
-		return failed(vm, "it is another user's than the socket");
+		return failed(vm, "it belongs to another user than the socket");
 	p.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
 	if (p.fd < 0 && errno != ESRCH)
 		return failed(vm, strerror(errno));
@@ -139,7 +139,7 @@ int client_end_process(int fd, const char *vm, const char *path)
 	}
 	if (poll(&p, 1, client_patience() * 1000) <= 0) {
 		cli_error(
-			"VM \"%s\": process %d has been sent SIGKILL and has not ended: the kernel holds it",
+			"VM \"%s\": process %d got SIGKILL but has not ended: it hangs in the kernel",
 			vm, (int)peer.pid);
 		close(p.fd);
 		return EXIT_TIMEOUT;

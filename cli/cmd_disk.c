@@ -70,7 +70,7 @@ static int find_disk(struct cli_args *a, const char *name, char place[32], json_
 		if (*disk) {
 			err = cli_bad(
 				a->cmd,
-				"more than one disk is \"%s\"; use CONTROLLER:LUN of kvmbus disk %s list",
+				"\"%s\" names more than one disk; use CONTROLLER:LUN, see: kvmbus disk %s list",
 				name, a->words[0]);
 			break;
 		}
@@ -123,7 +123,7 @@ static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 	json_t *text = json_string(spec);
 
 	if (!text)
-		cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent");
+		cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM to the VM");
 	else if (copy && opt_disk(copy, dvd, &dc, why, sizeof(why)))
 		cli_bad(a->cmd, "%s", why);
 	else if (!(absolute = opt_disk_absolute(spec)))
@@ -193,12 +193,13 @@ static int resize(struct cli_args *a, const char *place, json_t *disk, u64 size)
 	int err;
 
 	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent");
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM to the "
+				       "VM");
 	if (disk && !cli_flag(a, "force") && too_large(disk, size, &most)) {
 		json_decref(args);
 		cli_error(
 			"VM \"%s\": disk %s: %s is larger than its whole file system (%s), and a disk cannot shrink "
-			"again; use --force if you mean it",
+			"again; use --force to do it anyway",
 			a->words[0], place, a->words[2],
 			client_size((long long)most, most_text, sizeof(most_text)));
 		return EXIT_FAILED;

@@ -275,13 +275,13 @@ static bool check_memory(const struct vm_config *c)
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		bits = eax & 0xff;
 	if (bits >= 32 && bits < 64 && c->machine.memory > (1ull << bits) - MMIO_BYTES)
-		return BAD("--memory %s: this CPU addresses %u bits, %s with what is not RAM",
+		return BAD("--memory %s: this CPU has %u address bits, %s including what is not RAM",
 			   opt_size_str(c->machine.memory, size, sizeof(size)), bits,
 			   opt_size_str(1ull << bits, host, sizeof(host)));
 	if (!sysinfo(&s) && c->machine.memory > (u64)s.totalram * s.mem_unit)
 		cli_error(
-			"warning: --memory %s is more than this host has, %s: it, or another process, may be killed when "
-			"the guest uses it",
+			"warning: --memory %s is more than this host has (%s); the VM or another process may "
+			"be killed when the guest uses it",
 			opt_size_str(c->machine.memory, size, sizeof(size)),
 			opt_size_str((u64)s.totalram * s.mem_unit >> 20 << 20, host, sizeof(host)));
 	return true;

@@ -257,7 +257,7 @@ void kvmb_child_why(const struct kvmb_child *c, const char *name, char *why, siz
 	if (c->words[0])
 		snprintf(why, size, "%s: %s", name, c->words);
 	else if (c->state != KVMB_CHILD_NONE)
-		snprintf(why, size, "%s does not say that it is ready", name);
+		snprintf(why, size, "%s does not get ready", name);
 	else if (WIFSIGNALED(c->status))
 		snprintf(why, size, "%s was ended by signal %d", name, WTERMSIG(c->status));
 	else

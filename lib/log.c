@@ -169,7 +169,7 @@ static void put_line(enum kvmb_log_level level, const char *who, const char *tex
 
 	pthread_mutex_lock(&lock);
 	if (lost) {
-		snprintf(note, sizeof(note), "%u lines of the log are lost: nobody read it", lost);
+		snprintf(note, sizeof(note), "%u lines of the log were lost: nobody read it", lost);
 		if (!put_one(KVMB_LOG_WARN, NULL, note))
 			lost = 0;
 	}

@@ -64,7 +64,7 @@ static int take_lock(struct lock *k, const char *path, char *why, size_t size)
 		if (!is_trusted(k)) {
 			close_lock(k);
 			return refuse(path,
-				      "a file of another user's is its .lock; choose another path",
+				      "its .lock file belongs to another user; choose another path",
 				      why, size);
 		}
 		if (!flock(k->fd, LOCK_EX | LOCK_NB) && is_current(k))
@@ -72,7 +72,8 @@ static int take_lock(struct lock *k, const char *path, char *why, size_t size)
 		close_lock(k);
 		nanosleep(&pause, NULL);
 	}
-	return refuse(path, "another start at this path does not get on; see its .lock", why, size);
+	return refuse(path, "another VM is starting at this path and hangs; see its "
+			    ".lock", why, size);
 }
 
 static void drop_lock(struct lock *k)
@@ -98,7 +99,7 @@ static int check_path(const char *path, struct sockaddr_un *a, char *why, size_t
 		return refuse(path, "the path is too long", why, size);
 	strcpy(a->sun_path, path);
 	if (!lstat(path, &st) && !S_ISSOCK(st.st_mode))
-		return refuse(path, "there is something else of that name, which is left alone",
+		return refuse(path, "something else has that name, and is left alone",
 			      why, size);
 	return 0;
 }

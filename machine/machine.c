@@ -84,7 +84,8 @@ int machine_reset(struct machine *m)
 	for (i = 0; i < m->cfg.cpus; i++) {
 		err = vcpu_reset(&m->vcpus[i]);
 		if (err) {
-			kvmb_err(m->name, "KVM does not take the power-on state of vCPU %u: %s", i,
+			kvmb_err(m->name, "KVM does not accept the power-on state of vCPU %u: "
+					  "%s", i,
 				 strerror(-err));
 			return err;
 		}

@@ -372,7 +372,7 @@ static void start_sink(struct console *c)
 	c->sink = sink_create(c->vm->machine.serial, fd, ours ? SINK_LIMIT : 0);
 	if (!c->sink)
 		kvmb_warn(c->vm->cfg.name,
-			  "no thread for the serial port's file: nothing is written");
+			  "no thread for the serial port's file; nothing will be written");
 }
 
 void console_start(struct console *c)

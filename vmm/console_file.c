@@ -40,12 +40,12 @@ static const char *other_use(const struct vm_config *cfg, const struct stat *fil
 	u32 i;
 
 	if (is_same_file(cfg->machine.kernel, file))
-		return "it is the VM's kernel";
+		return "it is this VM's kernel";
 	if (is_same_file(cfg->machine.initrd, file))
-		return "it is the VM's initrd";
+		return "it is this VM's initrd";
 	for (i = 0; i < cfg->num_disks; i++) {
 		if (disk_uses(&cfg->disks[i], file))
-			return "it is an image of the VM's";
+			return "it is an image of this VM";
 	}
 	return NULL;
 }
@@ -92,7 +92,7 @@ int console_open_file(const struct vm_config *cfg, char *why, size_t size)
 		fd = open(cfg->serial_path, flags | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return refuse_file(cfg->serial_path,
-			      errno == EEXIST ? "it is a symbolic link to nothing" :
+			      errno == EEXIST ? "it is a dangling symbolic link" :
 						strerror(errno),
 			      why, size);
 	if (!check_kind(fd, cfg, why, size))

@@ -115,7 +115,7 @@ static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *d
 		err = kvmb_storage_attach(vm->scsi[c], d, dc->spec.dvd, lun);
 	if (err) {
 		snprintf(why, size, "controller %u LUN %u is %s", c, lun, err == -EEXIST ? "taken" :
-			 err == -EBUSY ? "still being vacated; try again" : "beyond the last");
+			 err == -EBUSY ? "still being removed; try again" : "beyond the last");
 		return err;
 	}
 	dc->controller = (int)c;
@@ -255,7 +255,7 @@ static void medium_inserted(struct disk_job *j)
 	if (!kvmb_storage_set_medium(s, j->lun, j->disk, let_go, old))
 		return;
 	disk_job_free(old);
-	reply_refused(j->reply, "failed", "the drive %u:%u has gone", j->controller, j->lun);
+	reply_refused(j->reply, "failed", "drive %u:%u has been removed", j->controller, j->lun);
 	close_later(j->vm, j->disk);
 }
 
@@ -374,7 +374,7 @@ void disks_resize(struct vm *vm, const char *disk, u64 bytes, struct ctl_reply r
 	if (!need_unit(vm, disk, &c, &lun, &i, reply))
 		return;
 	if (i.dvd)
-		reply_refused(reply, "state", "a DVD has the size it has");
+		reply_refused(reply, "state", "cannot resize a DVD");
 	else if (vm->disks->resizing)
 		reply_refused(reply, "state", "another disk is being resized; try again");
 	else
@@ -404,7 +404,8 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 		kvmb_storage_ask_eject(vm->scsi[c], lun);
 		reply_refused(
 			reply, "state",
-			"the guest has locked drive %u:%u and was asked to let go; or use --force",
+			"the guest has locked drive %u:%u and was asked to release it; or use "
+			"--force",
 			c, lun);
 		return;
 	}
@@ -441,7 +442,7 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_
 	if (!need_unit(vm, disk, &c, &lun, &i, reply))
 		return;
 	if (!i.disk) {
-		reply_refused(reply, "state", "the drive %u:%u is empty", c, lun);
+		reply_refused(reply, "state", "drive %u:%u is empty", c, lun);
 		return;
 	}
 	kvmb_storage_set_limits(vm->scsi[c], lun, iops, bps);

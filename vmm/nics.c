@@ -128,7 +128,7 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 	err = settle_spec(b, nc, &spec, why);
 	if (!err && address_taken(vm, spec.mac)) {
 		snprintf(why, KVMB_NET_WHY,
-			 "another NIC of this VM has its address already; choose one with mac=");
+			 "another NIC of this VM has this address; choose one with mac=");
 		err = -EEXIST;
 	}
 	if (err) {
@@ -221,7 +221,7 @@ static struct vm_nic *find_nic(struct vm *vm, const char *name, u32 *index, stru
 		if (!vm->nics[k].removing)
 			return &vm->nics[k];
 		reply_refused(reply, "state",
-			      "net%u is being removed; the guest has not let go yet", k);
+			      "net%u is being removed; the guest has not released it yet", k);
 		return NULL;
 	}
 	reply_refused(reply, "failed", "no NIC \"%.60s\"; kvmbus nic %s list shows them", name,
@@ -272,7 +272,7 @@ void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply)
 		i++;
 	if (i == KVMB_MAX_NICS) {
 		reply_refused(reply, "failed",
-			      "there are %u NICs already, which is all that a VM can have", i);
+			      "the VM has %u NICs already, the maximum", i);
 		free(text);
 		return;
 	}

@@ -50,7 +50,7 @@ static const char *ask_guest(struct vm *vm)
 	if (vm->state != VM_RUNNING)
 		return "it is not running, so its guest cannot be asked to shut down";
 	if (kvmb_shutdown_request(&vm->shutdown, false, vm->cfg.term_timeout_s) == -ENOTCONN)
-		return "its guest has no shutdown service that could be asked";
+		return "its guest has no shutdown service";
 	return NULL; /* -EAGAIN: an earlier request is unanswered */
 }
 

@@ -55,7 +55,7 @@ struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
 	if (!u->monitor ||
 	    udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "block", NULL) < 0 ||
 	    udev_monitor_enable_receiving(u->monitor) < 0) {
-		kvmb_warn(who, "no device events: a disk that vanishes will not be noticed");
+		kvmb_warn(who, "no device events; disks that vanish will not be noticed");
 		return u;
 	}
 	u->watch = kvmb_loop_add(loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_udev_event, u);

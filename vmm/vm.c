@@ -142,7 +142,7 @@ static void guest_crashed(struct vm *vm)
 {
 	if (vm->cfg.on_crash == ON_CRASH_POWEROFF) {
 		kvmb_err(vm->cfg.name,
-			 "the guest crashed: the VM ends, as --on-crash=poweroff says");
+			 "the guest crashed; the VM ends because of --on-crash=poweroff");
 		end_vm(vm, VM_END_CRASHED, 1);
 	} else {
 		vm_stop(vm, "guest crashed");

@@ -59,10 +59,10 @@ static int open_file(const char *path, bool read_only, char *why, size_t size)
 	if (S_ISREG(st.st_mode))
 		return fd;
 	close(fd);
-	snprintf(why, size, "an image in a format is a file; this is %s",
+	snprintf(why, size, "an image format needs a regular file; this is %s",
 		 S_ISDIR(st.st_mode) ? "a directory" :
-		 S_ISBLK(st.st_mode) ? "a device: use it raw" :
-				       "none");
+		 S_ISBLK(st.st_mode) ? "a device; use it as raw" :
+				       "something else");
 	return -EINVAL;
 }
 
@@ -152,10 +152,10 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, ch
 	snprintf(d->path, sizeof(d->path), "%s", spec->path);
 	snprintf(d->format, sizeof(d->format), "%s", format);
 	if (!strcmp(format, "raw") && spec->num_backing) {
-		snprintf(why, why_size, "a raw image has no backing image; overlays are qcow2");
+		snprintf(why, why_size, "a raw image cannot have a parent; use a qcow2 overlay");
 		err = -EINVAL;
 	} else if (spec->format && is_uri(spec->path)) {
-		snprintf(why, why_size, "format= is for files; what a server has is used as it is");
+		snprintf(why, why_size, "format= is for files, not for what an NBD server exports");
 		err = -EINVAL;
 	} else if (!strcmp(format, "raw")) {
 		struct kvmb_disk_spec s = *spec;

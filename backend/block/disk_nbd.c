@@ -195,13 +195,13 @@ static int nbd_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t size)
 	int err;
 
 	if (bytes && !n->qsd) {
-		snprintf(why, size, "its server decides how large it is; give no size");
+		snprintf(why, size, "the NBD server decides the size; do not give one");
 		return -EINVAL;
 	}
 	if (!bytes && n->qsd)
 		return 0; /* an image in our own daemon changes by us alone */
 	if (bytes && bytes < old) {
-		snprintf(why, size, "it has %llu bytes; making it smaller would destroy data",
+		snprintf(why, size, "it has %llu bytes; shrinking would destroy data",
 			 (unsigned long long)old);
 		return -EINVAL;
 	}
@@ -296,7 +296,7 @@ int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct
 	d->priv = n;
 	err = n->kick_fd < 0 ? -errno : -pthread_create(&n->thread, NULL, thread_main, n);
 	if (err) {
-		snprintf(why, size, "no thread for it: %s", strerror(-err));
+		snprintf(why, size, "cannot start a thread for it: %s", strerror(-err));
 		kvmb_qsd_destroy(n->qsd);
 		free(n);
 		d->priv = NULL;

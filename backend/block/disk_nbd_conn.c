@@ -85,16 +85,16 @@ static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, si
 		return -EINVAL;
 	}
 	if (blocks < kvmb_disk_blocks(d)) {
-		snprintf(why, size, "it came back smaller than it was");
+		snprintf(why, size, "it is smaller than before the reconnect");
 		return -EINVAL;
 	}
 	if (libnbd.get_block_size(h, LIBNBD_SIZE_MINIMUM) > (int64_t)d->block) {
-		snprintf(why, size, "its server wants larger blocks than %u bytes; say block=4096",
+		snprintf(why, size, "its server needs larger blocks than %u bytes; use block=4096",
 			 d->block);
 		return -EINVAL;
 	}
 	if (!d->read_only && libnbd.is_read_only(h) > 0) {
-		snprintf(why, size, "the server has it read-only; try ,ro");
+		snprintf(why, size, "the server exports it read-only; add ,ro");
 		return -EROFS;
 	}
 	n->no_fua = libnbd.can_fua(h) <= 0;
@@ -179,7 +179,7 @@ static void back_off(struct nbd_disk *n, u64 now)
 static void came_up(struct nbd_disk *n, u64 now)
 {
 	if (n->failing_since_ms)
-		kvmb_info(n->who, "its server is back");
+		kvmb_info(n->who, "its server answers again");
 	n->failing_since_ms = 0;
 	n->progress_ms = now;
 	__atomic_store_n(&n->up_ms, now, __ATOMIC_RELAXED);
@@ -197,7 +197,8 @@ void nbdisk_start(struct nbd_disk *n)
 	if (!err && !was_open && n->no_flush && n->no_fua && !n->d->read_only)
 		kvmb_warn(
 			n->who,
-			"its server takes no flushes: what it acknowledged is lost if it or its host crashes");
+			"its server cannot flush: acknowledged writes are lost if it or its host "
+			"crashes");
 	report_opened(n, err, why);
 	if (!err) {
 		came_up(n, now);
@@ -212,7 +213,7 @@ void nbdisk_start(struct nbd_disk *n)
 		nbdisk_set_state(n, NBD_WAITING);
 		return;
 	}
-	kvmb_warn_ratelimited(n->who, "its server cannot be had: %s", why);
+	kvmb_warn_ratelimited(n->who, "its server cannot be reached: %s", why);
 	nbdisk_set_state(n, NBD_FAILED);
 	nbdisk_fail_waiting(n);
 }
@@ -244,7 +245,7 @@ void nbdisk_went_down(struct nbd_disk *n, const char *what, enum nbd_end how)
 		nbdisk_set_state(n, NBD_WAITING);
 		return;
 	}
-	kvmb_warn_ratelimited(n->who, "its server answers nothing any more: requests fail");
+	kvmb_warn_ratelimited(n->who, "its server no longer answers; requests fail");
 	nbdisk_set_state(n, NBD_FAILED);
 	nbdisk_fail_waiting(n);
 }

@@ -50,7 +50,8 @@ static void op_failed(struct nbd_disk *n, struct op *op, int err)
 	if (op->own) {
 		nbdisk_own_flush_failed(n, err);
 		kvmb_warn_ratelimited(
-			n->who, "its server cannot flush: %s; writes wait, and fail if it stays so",
+			n->who, "its server fails to flush: %s; writes wait, and fail if this goes "
+				"on",
 			strerror(err));
 	}
 	if (op->done_at && kvmb_ratelimit_ok(&rl))
@@ -205,7 +206,7 @@ static void give_up(struct nbd_disk *n, struct op *op)
 					     [KVMB_IO_FLUSH] = "flush", [KVMB_IO_ZERO] = "unmap" };
 
 	kvmb_warn_ratelimited(n->who,
-			      "its server ends each time at a %s at %llu: that request fails",
+			      "a %s at %llu ends its server each time; that request fails",
 			      names[op->io], (unsigned long long)op->offset);
 	nbdisk_tell(op, -EIO);
 	nbdisk_kill(n, op);

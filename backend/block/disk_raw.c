@@ -84,8 +84,8 @@ static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, siz
 			continue;
 		snprintf(
 			why, size,
-			"it begins like a %s image: say format=raw if a guest has used it as a raw disk, "
-			"because that guest may have written this; format=%s only if it was made as one",
+			"it looks like a %s image; use format=raw if a guest has used it as a raw "
+			"disk, because the guest may have written this, and format=%s only if it was made as one",
 			magics[i].format, magics[i].format);
 		return -EINVAL;
 	}
@@ -121,7 +121,8 @@ static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
 	if (fd >= 0)
 		return fd;
 	if (err == EINVAL && spec->cache == KVMB_CACHE_NONE)
-		snprintf(why, size, "its file system has no direct I/O; try cache=writeback");
+		snprintf(why, size, "its file system does not support direct I/O; try "
+				    "cache=writeback");
 	else if (err == EBUSY)
 		snprintf(why, size, "the device is mounted or in use");
 	else
@@ -162,7 +163,8 @@ static int fit_block(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, cha
 	}
 	snprintf(
 		why, size,
-		"its storage takes direct I/O in larger units than blocks of %u bytes: say %scache=writeback",
+		"its storage needs larger units for direct I/O than blocks of %u bytes; use "
+		"%scache=writeback",
 		d->block, large ? "block=4096 or " : "");
 	return -EINVAL;
 }
@@ -218,12 +220,12 @@ static int raw_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t size)
 		return err;
 	}
 	if (bytes && bytes < now && !d->rdev) {
-		snprintf(why, size, "it has %llu bytes; making it smaller would destroy data",
+		snprintf(why, size, "it has %llu bytes; shrinking would destroy data",
 			 (unsigned long long)now);
 		return -EINVAL;
 	}
 	if (bytes && bytes != now && d->rdev) {
-		snprintf(why, size, "a device is resized by whoever made it; then give no size");
+		snprintf(why, size, "resize the device itself first, then give no size");
 		return -EINVAL;
 	}
 	if (bytes && ftruncate(d->fd, (off_t)bytes)) {

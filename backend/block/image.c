@@ -70,20 +70,21 @@ int kvmb_image_overlay(const char *parent, bool can_name, char *why, size_t size
 	if (can_name)
 		snprintf(
 			why, size,
-			"it is an overlay of \"%s\", which is not opened unless you name the parent: "
+			"it is an overlay of \"%s\", which kvmbus opens only if you name it: "
 			"backing=FILE",
 			parent);
 	else
 		snprintf(
 			why, size,
-			"it is an overlay of \"%s\", which is not opened: overlays must be qcow2 or vmdk",
+			"it is an overlay of \"%s\", which kvmbus does not open: overlays must be "
+			"qcow2 or vmdk",
 			parent);
 	return -EINVAL;
 }
 
 static int not_a(const char *what, char *why, size_t size)
 {
-	snprintf(why, size, "it is no %s image, or its header is damaged", what);
+	snprintf(why, size, "it is not a %s image, or its header is damaged", what);
 	return -EINVAL;
 }
 
@@ -120,8 +121,8 @@ static int qcow2_names(const struct part *h, bool has_parent, char *why, size_t 
 	if (data_file_of(h, header_len, name) || features & QCOW2_DATA_FILE) {
 		snprintf(
 			why, size,
-			"it keeps its data in another file, \"%s\", which is not opened: the image must "
-			"be one file",
+			"it keeps its data in another file, \"%s\", which kvmbus does not open: the "
+			"image must be a single file",
 			name);
 		return -EINVAL;
 	}
@@ -201,8 +202,8 @@ static int names_extents(const char *descriptor, char *why, size_t size)
 	first_extent(descriptor, name);
 	snprintf(
 		why, size,
-		"it is a VMDK descriptor that keeps its data in other files, \"%s\", which are not "
-		"opened: the image must be one file",
+		"it is a VMDK descriptor that keeps its data in other files, \"%s\", which kvmbus "
+		"does not open: the image must be a single file",
 		name);
 	return -EINVAL;
 }
@@ -340,6 +341,6 @@ int kvmb_image_check(int fd, const char *format, bool has_parent, char *why, siz
 		return kvmb_image_vhdx(fd, why, size);
 	if (!strcmp(format, "vdi"))
 		return check_vdi(fd, why, size);
-	snprintf(why, size, "%.8s is no format of a file", format);
+	snprintf(why, size, "%.8s is not a file format", format);
 	return -EINVAL;
 }

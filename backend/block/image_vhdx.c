@@ -46,7 +46,8 @@ static bool fetch_vhdx(int fd, u64 at, u8 *buf, size_t len)
 static int damaged(const char *what, char *why, size_t size)
 {
 	snprintf(why, size,
-		 "it is damaged or cut short: %s; repair it with what made it, or take a copy",
+		 "it is damaged or truncated: %s; repair it with the program that made it, or use a "
+		 "copy",
 		 what);
 	return -EINVAL;
 }
@@ -121,7 +122,7 @@ static int check_regions(int fd, u8 *buf, char *why, size_t size)
 	u64 at;
 
 	if (!fetch_vhdx(fd, 0, buf, 8) || memcmp(buf, "vhdxfile", 8)) {
-		snprintf(why, size, "it is no VHDX image, or its header is damaged");
+		snprintf(why, size, "it is not a VHDX image, or its header is damaged");
 		return -EINVAL;
 	}
 	if (!fetch_vhdx(fd, REGIONS_AT, buf, TABLE) || memcmp(buf, "regi", 4) ||

@@ -316,7 +316,8 @@ static int check_node(struct kvmb_qsd *q, json_t *node, char *why, size_t size)
 	}
 	file = file ? file : "";
 	kvmb_image_quote(shown, (const u8 *)file, strlen(file), 1);
-	snprintf(why, size, "it names another file, \"%s\", as its data, which is not opened",
+	snprintf(why, size, "it names another file, \"%s\", as its data, which kvmbus does not "
+			    "open",
 		 shown);
 	return -EINVAL;
 }
@@ -426,7 +427,8 @@ static int former_is_gone(struct kvmb_qsd *q, char *why, size_t size)
 	if (poll(&p, 1, 0) <= 0) {
 		snprintf(
 			why, size,
-			"its former storage daemon has not ended: the host's storage does not answer");
+			"its previous storage daemon has not ended: the host's storage does not "
+			"answer");
 		return -EBUSY;
 	}
 	close(q->stuck_fd);
@@ -447,7 +449,7 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 	if (!strcmp(q->images[0].format, "vhdx") && !q->read_only &&
 	    kvmb_vhdx_drop_empty_log(q->images[0].fd, NULL) == 1)
 		kvmb_info("storage",
-			  "%s: dropped a log without entries that a killed storage daemon left",
+			  "%s: removed an empty log that a killed storage daemon had left",
 			  q->images[0].name);
 	err = start_once(q, why, size);
 	if (err && !q->threads && strstr(why, "io_uring")) {
@@ -517,8 +519,8 @@ void kvmb_qsd_kill(struct kvmb_qsd *q)
 	if (q->pid && kvmb_spawn_kill(q->pid, KILL_MS)) {
 		kvmb_warn(
 			"storage",
-			"%s: its storage daemon (process %d) does not end and is left behind: the host's storage "
-			"does not answer",
+			"%s: its storage daemon (process %d) cannot be killed and is left behind: "
+			"the host's storage does not answer",
 			q->images[0].name, (int)q->pid);
 		q->stuck_fd = q->pidfd;
 		q->pidfd = -1;

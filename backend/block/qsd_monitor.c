@@ -88,7 +88,7 @@ json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *a
 	if (err == -EMSGSIZE)
 		snprintf(
 			why, size,
-			"its storage daemon has too much to say of it: remove snapshots or bitmaps");
+			"it has too many snapshots or bitmaps for its storage daemon; remove some");
 	else
 		snprintf(why, size, "its storage daemon does not answer");
 	return NULL;

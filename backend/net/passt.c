@@ -115,11 +115,11 @@ static int check_forward(const char *f, char *why)
 	err = try_forward(f, type, &port);
 	if (err == -EACCES && port < 1024)
 		snprintf(why, KVMB_NET_WHY,
-			 "%s port %u of this host: %s; take one from 1024 on, or lower "
+			 "%s port %u of this host: %s; use 1024 or higher, or lower "
 			 "net.ipv4.ip_unprivileged_port_start",
 			 proto, port, strerror(-err));
 	else if (err == -EADDRINUSE)
-		snprintf(why, KVMB_NET_WHY, "%s port %u of this host is in use; take another",
+		snprintf(why, KVMB_NET_WHY, "%s port %u of this host is in use; choose another",
 			 proto, port);
 	else if (err)
 		snprintf(why, KVMB_NET_WHY, "%s port %u of this host (%.80s): %s", proto, port, f,

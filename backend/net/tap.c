@@ -189,7 +189,8 @@ static const char *reason(int err)
 		return "in use by another VM or program";
 	case EPERM:
 	case EACCES:
-		return "not permitted; it needs CAP_NET_ADMIN, or an interface that was given to this user";
+		return "not permitted; this needs CAP_NET_ADMIN, or an interface that belongs to "
+		       "this user";
 	default:
 		return strerror(err);
 	}
@@ -244,7 +245,7 @@ static struct kvmb_net_backend *opened(struct kvmb_net_backend *b, int err, cons
 		return b;
 	}
 	if (err == -ENOENT || err == -ENXIO)
-		snprintf(why, KVMB_NET_WHY, "%s is not there; try: modprobe tun", dev);
+		snprintf(why, KVMB_NET_WHY, "%s does not exist; try: modprobe tun", dev);
 	else
 		snprintf(why, KVMB_NET_WHY, "%s", reason(-err));
 	free(b);
@@ -271,7 +272,7 @@ struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_
 		num_queues = multi ? max : 1;
 	if (num_queues > 1 && !multi) {
 		snprintf(why, KVMB_NET_WHY,
-			 "it has one queue; make it with: ip tuntap add %.15s mode tap "
+			 "it has only one queue; create it with: ip tuntap add %.15s mode tap "
 			 "multi_queue",
 			 ifname);
 		return NULL;

@@ -299,9 +299,9 @@ static const char *check_open(struct kvmb_bus *bus, const struct kvmb_wire_open 
 	if (num > KVMB_RING_MAX_PAGES)
 		return "its ring is too large";
 	if (*down < 2 || num < 4 || *down > num - 2)
-		return "a ring has less than two pages";
+		return "a ring has fewer than two pages";
 	if (count_maps(ch, *down) > KVMB_RING_MAX_MAPS - bus->ring_maps)
-		return "all open rings together have too many pages that are no neighbours";
+		return "all open rings together have too many pages that are not contiguous";
 	return NULL;
 }
 

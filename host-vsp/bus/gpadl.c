@@ -93,7 +93,7 @@ static const char *begin(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_head
 	if (!id || find_gpadl(bus, id))
 		return "its handle is zero or in use";
 	if (le16_to_cpu(h->range_count) != 1)
-		return "it has not exactly one range";
+		return "it does not have exactly one range";
 	if (le32_to_cpu(r.byte_offset) || le32_to_cpu(r.byte_count) % KVMB_PAGE_SIZE ||
 	    kvmb_gparange_pages(le32_to_cpu(r.byte_count), 0, &pages))
 		return "its range is empty or not page-aligned";

@@ -46,7 +46,7 @@ static void revive_later(struct kvmb_net *n)
 static void refused(struct kvmb_net *n)
 {
 	revive_later(n);
-	kvmb_warn_ratelimited(n->name, "the %s network does not come back: %s; trying again",
+	kvmb_warn_ratelimited(n->name, "the %s network cannot be restarted: %s; trying again",
 			      n->backend->ops->kind, n->backend->problem);
 }
 
@@ -82,7 +82,7 @@ static void on_gone(void *arg)
 	kvmb_warn_ratelimited(n->name, "the %s network%s%s is gone%s%s; %s", n->backend->ops->kind,
 			      n->backend->detail[0] ? " " : "", n->backend->detail,
 			      n->backend->problem[0] ? ": " : "", n->backend->problem,
-			      again ? "starting it again" : "the guest sees an unplugged cable");
+			      again ? "starting it again" : "the guest's link is down");
 	kick_all(n);
 	if (!again)
 		return;

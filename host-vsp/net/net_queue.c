@@ -155,7 +155,7 @@ bool net_flush_held(struct net_queue *q)
 		return false; /* the guest signals when it has read that much */
 	}
 	if (err) {
-		net_fail(q, "its ring's read index is wild", err);
+		net_fail(q, "its ring's read index is out of range", err);
 		return false;
 	}
 	kvmb_ring_want(&q->io->tx, 0);

@@ -79,7 +79,7 @@ bool net_rx_flush(struct net_queue *q)
 	if (err == -EAGAIN)
 		return false; /* the guest signals when it has read that much */
 	if (err) {
-		net_fail(q, "its ring's read index is wild", err);
+		net_fail(q, "its ring's read index is out of range", err);
 		return false;
 	}
 	kvmb_ring_want(&q->io->tx, 0);

@@ -132,7 +132,7 @@ static void publish(struct net_queue *q)
 		return;
 	want = kvmb_ring_release(&q->io->rx);
 	if (want < 0) {
-		net_fail(q, "a ring index is wild", -EPROTO);
+		net_fail(q, "a ring index is out of range", -EPROTO);
 		return;
 	}
 	if (want)
@@ -150,7 +150,7 @@ static void publish(struct net_queue *q)
 	q->quiet = 0;
 	q->publish_ns = 0;
 	if (kvmb_chan_flush(q->ch))
-		net_fail(q, "a ring index is wild", -EPROTO);
+		net_fail(q, "a ring index is out of range", -EPROTO);
 }
 
 static void show_stats(struct net_queue *q)

@@ -84,7 +84,7 @@ void stor_answer(struct stor_chan *sc, struct stor_req *r)
 	}
 	stor_free_req(sc, r);
 	if (err)
-		stor_fail(sc, "its ring's read index is wild", err);
+		stor_fail(sc, "its ring's read index is out of range", err);
 }
 
 void stor_flush_answers(struct stor_chan *sc)
@@ -99,7 +99,7 @@ void stor_flush_answers(struct stor_chan *sc)
 		if (err == -EAGAIN)
 			return; /* the guest signals when it has read that much */
 		if (err) {
-			stor_fail(sc, "its ring's read index is wild", err);
+			stor_fail(sc, "its ring's read index is out of range", err);
 			return;
 		}
 		sc->answers = r->next;

@@ -262,7 +262,7 @@ static void publish(struct stor_chan *sc)
 	if (want > 0)
 		kvmb_chan_signal(sc->ch);
 	if (want < 0 || kvmb_chan_flush(sc->ch))
-		stor_fail(sc, "a ring index is wild", -EPROTO);
+		stor_fail(sc, "a ring index is out of range", -EPROTO);
 }
 
 /* Look for a while before sleeping. Return: true when something came. */

@@ -46,7 +46,8 @@ static int read_file(const struct boot_file *f, u64 offset, void *buf, u64 len, 
 			snprintf(
 				why, size, "%s %s: %s", f->what, f->path,
 				n ? strerror(errno) :
-				    "it was cut off while it was in use; replace such files by renaming");
+				    "it was truncated while it was in use; replace such files by "
+				    "renaming");
 			return -ESTALE;
 		}
 		p += n;

@@ -180,7 +180,7 @@ int boot_linux(struct machine *m, const struct boot_image *b)
 		goto out;
 	max = bp->hdr.cmdline_size ? bp->hdr.cmdline_size : 255;
 	if (len > max + 1) {
-		kvmb_err(m->name, "--append is %zu bytes, the kernel takes %zu", len - 1, max);
+		kvmb_err(m->name, "--append has %zu bytes, the kernel takes %zu", len - 1, max);
 		err = -E2BIG;
 		goto out;
 	}

@@ -35,6 +35,6 @@ vm_end stands 30 6
 
 start ends --on-crash poweroff; wait_log ends 'GUEST: about to panic' 120
 vm_end ends 60 1
-grep -q 'the guest crashed: the VM ends' "$W/ends.err.log" || fail "nothing says why it ended"
+grep -q 'the guest crashed; the VM ends' "$W/ends.err.log" || fail "nothing says why it ended"
 panics ends 2 && fail "it was started again"
 exit 0

@@ -29,7 +29,7 @@ refused() { # WORDS NIC: it is not added, and that is why
 	grep -qF "$1" "$W/out" || fail "nic add $2: $(cat "$W/out")"
 }
 refused "TCP port 2222 of this host is in use" user,forward=2222:23
-[ -z "$NOBODY" ] || refused "TCP port 80 of this host: Permission denied; take one from 1024 on" user,forward=80:80
+[ -z "$NOBODY" ] || refused "TCP port 80 of this host: Permission denied; use 1024 or higher" user,forward=80:80
 "$KVMBUS" nic u add user >"$W/out" 2>&1 || fail "nic add: $(cat "$W/out")"
 # what a guest asks of a channel that is gone already is worth a line of kvmbus's: let its driver come up
 end=$((SECONDS + 60 * SLOW)); until [ "$(info guest_mtu 1)" -gt 0 ]; do [ $SECONDS -lt $end ] || fail "the guest does not use net1"; nap 0.2; done

@@ -68,7 +68,7 @@ expect 2 'letters, digits' $K run --name --cpus --kernel x
 expect 3 'no VM "-x"' $K kill -- -x
 expect 2 'must be 16M to 8T' $K run --memory 16T --kernel x
 bits=$(sed -n 's/^address sizes.*: \([0-9]*\) bits physical.*/\1/p;T;q' /proc/cpuinfo)
-[ "${bits:-48}" -gt 43 ] || expect 2 "this CPU addresses $bits bits" $K run --memory "$((1 << bits - 30))G" --kernel x
+[ "${bits:-48}" -gt 43 ] || expect 2 "this CPU has $bits address bits" $K run --memory "$((1 << bits - 30))G" --kernel x
 expect 2 'whole number: 1536M' $K run --memory 1.5G --kernel x
 expect 2 'a comma in a file.s name is written ,,' $K run --disk with,comma.img --kernel x
 expect 2 'without file=' $K run --disk file=d.img --kernel x
@@ -136,12 +136,12 @@ if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	printf 'QFI\373\0\0\0\3' | dd of="$W/zero" conv=notrunc 2>/dev/null
 	expect 1 'begins like a qcow2 image: say format=raw' $K run --kernel build/guest/mb.elf --disk "$W/zero" --serial none
 	expect 1 'no connection to its NBD server' $K run --kernel build/guest/mb.elf --disk "nbd+unix:///?socket=$W/none" --serial none
-	expect 1 'which is left alone' $K run --kernel build/guest/mb.elf --control "$W/junk" --serial none
-	expect 1 'which is left alone' $K run --kernel build/guest/mb.elf --serial "unix=$W/junk"
+	expect 1 'and is left alone' $K run --kernel build/guest/mb.elf --control "$W/junk" --serial none
+	expect 1 'and is left alone' $K run --kernel build/guest/mb.elf --serial "unix=$W/junk"
 	expect 1 'open to every user' $K run --kernel build/guest/mb.elf --control @kvmbus --serial none
 	expect 1 'disk .*: No such file' $K run --kernel build/guest/mb.elf --disk "$W/none" --serial "file=$W/junk"
-	expect 1 "it is an image of the VM's" $K run --kernel build/guest/mb.elf --disk "$W/junk,ro" --serial "file=$W/junk"
-	expect 1 "it is the VM's initrd" $K run --kernel build/guest/mb.elf --initrd "$W/junk" --serial "file=$W/junk"
+	expect 1 "it is an image of this VM" $K run --kernel build/guest/mb.elf --disk "$W/junk,ro" --serial "file=$W/junk"
+	expect 1 "it is this VM's initrd" $K run --kernel build/guest/mb.elf --initrd "$W/junk" --serial "file=$W/junk"
 	mkfifo "$W/fifo"
 	expect 1 'not a regular file' timeout 30 $K run --kernel "$W/fifo" --serial none
 	expect 1 'neither a file nor a block device' timeout 30 $K run --kernel build/guest/mb.elf --disk "$W/fifo,ro" --serial none

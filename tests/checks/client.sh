@@ -32,7 +32,7 @@ expect 5 'mute": its process has not answered for 1 second.*kvmbus kill mute' $K
 expect 5 'not answered' $K console mute
 expect 5 'not answered' $K disk mute list
 expect 5 'not answered' $K info drip
-expect 1 'answer has no end' $K info flood
+expect 1 'answer is too long' $K info flood
 kill $PID_flood $PID_drip
 expect 0 '' $K disk lazy remove "$W/a"
 expect 0 '' $K nic lazy remove net0
@@ -45,7 +45,7 @@ expect 0 "process $PID_mute did not answer and was killed" $K kill mute
 gone $PID_mute
 if [ $EUID = 0 ]; then # a link to somebody else's service, for a moment
 	fake lent silent; chown -h 12345 "$W/kvmbus/lent.sock"
-	expect 1 "cannot be killed: it is another user's than the socket" $K kill lent
+	expect 1 "cannot be killed: it belongs to another user than the socket" $K kill lent
 	kill -0 $PID_lent || err "a process that is not the socket's owner's was killed"
 	kill $PID_lent
 fi
@@ -94,7 +94,7 @@ expect 0 '' $K disk v remove SER1; says 'disk 0:1'
 expect 0 '' $K disk v limit 0:2 --iops 5 --bps=1M; says 'disk 0:2'; asked v '"iops":5'
 expect 0 '' $K disk v add 'é,,x,backing=b'; asked v "$W/é,,x,backing=$W/b"
 fake w ok "$W/a" "$W/l"
-expect 2 'more than one disk is "a"' $K disk w remove a
+expect 2 '"a" names more than one disk' $K disk w remove a
 # sizes (U11)
 expect 0 '' $K disk v resize a 32M; says 'disk 0:0 resized from 16 MiB to 32 MiB'
 expect 0 '' $K disk v resize a; says 'disk 0:0 has 32 MiB, as before'
@@ -127,7 +127,7 @@ S
 export K FAKE
 rc=77; ! unshare -rm true 2>/dev/null || { OUT=$(timeout 120 unshare -rm bash "$W/places" 2>&1); rc=$?; n=$((n + 1)); } # a container may forbid it
 [ $rc = 77 ] || [ "$OUT" = "$(printf '%s\n' 'own own sys users' users own 'no trap' \
-	'kvmbus: VM "own" is running twice; name the socket: /run/user/0/kvmbus/own.sock or /run/kvmbus/own.sock' \
+	'kvmbus: VM "own" is running twice; give the socket instead: /run/user/0/kvmbus/own.sock or /run/kvmbus/own.sock' \
 	'kvmbus: VM "web": its process has not answered for 1 seconds; try: kvmbus kill web' 1)" ] || err "places: $OUT"
 [ $bad = 0 ] && echo "ok client ($n cases)"
 exit $bad

@@ -126,7 +126,7 @@ static void one_that_is_late_is_given_up(void **state)
 	assert_int_equal(news(1), KVMB_CHILD_FAILED);
 	assert_int_equal(child.state, KVMB_CHILD_ENDING);
 	kvmb_child_why(&child, "it", why, sizeof(why));
-	assert_string_equal(why, "it does not say that it is ready");
+	assert_string_equal(why, "it does not get ready");
 	assert_int_equal(news(2), KVMB_CHILD_ENDED);
 }
 

@@ -437,8 +437,8 @@ static void a_file_of_the_vm_is_not_emptied(void **state)
 		vm.cfg.disks[0].spec.backing[0] = i == 3 ? other : NULL;
 		vm.cfg.disks[0].spec.num_backing = i == 3;
 		vm.cfg.disks[0].spec.dvd = i == 4;
-		assert_non_null(strstr(refused(), "of the VM's") ?:
-					strstr(refused(), "it is the VM's"));
+		assert_non_null(strstr(refused(), "of this VM") ?:
+					strstr(refused(), "it is this VM's"));
 		assert_null(vm.console);
 		assert_file(path, "precious", 8);
 	}

@@ -74,7 +74,7 @@ static void a_late_step_and_who_hangs_are_named(void **state)
 	overdue_step(&o, "disks");
 	assert_non_null(wait_for(
 		"vm1: the end of the VM has taken 0 s and is not done: "
-			"waiting for disks; kill it"));
+			"waiting for disks; kill the process"));
 	assert_non_null(wait_for("thread scsi9/3 ("));
 	assert_null(strstr(logged(), "thread overdue"));
 	overdue_end(&o);

@@ -90,15 +90,15 @@ static void what_is_wrong_with_an_image_is_said(void **state)
 	refused("heads.vhdx", "header");
 	/* it ends within a sector: QEMU 7.2 hung */
 	in_dir("cp v.vhdx short.vhdx; truncate -s 300000 short.vhdx");
-	refused("short.vhdx", "cut short");
+	refused("short.vhdx", "truncated");
 	in_dir("cp v.vhdx short2.vhdx; truncate -s 199999 short2.vhdx");
-	refused("short2.vhdx", "cut short");
+	refused("short2.vhdx", "truncated");
 	in_dir("echo hello >text.qcow2; echo hello >text.vmdk; "
 		"echo hello >text.vhd; echo hello >text.vdi");
-	refused("text.qcow2", "no qcow2 image");
+	refused("text.qcow2", "not a qcow2 image");
 	refused("text.vmdk", "VMDK image");
-	refused("text.vhd", "no VHD image");
-	refused("text.vdi", "no VDI image");
+	refused("text.vhd", "not a VHD image");
+	refused("text.vdi", "not a VDI image");
 	in_dir("qemu-img create -q -f qcow2 --object secret,id=s,data=x "
 		"-o encrypt.format=aes,encrypt.key-secret=s e.qcow2 1M");
 	refused("e.qcow2", "encrypted");
@@ -123,7 +123,7 @@ static void only_files_have_a_format(void **state)
 	(void)state;
 	in_dir("mkdir dir.qcow2; mkfifo pipe.qcow2");
 	refused("dir.qcow2", "irectory");
-	refused("pipe.qcow2", "is a file");
+	refused("pipe.qcow2", "needs a regular file");
 	refused("nothing.qcow2", "No such file");
 }
 

@@ -127,7 +127,7 @@ static void one_that_never_answers_is_given_up(void **state)
 
 	(void)state;
 	assert_int_equal(kvmb_net_passt_wait(b, why), -ETIMEDOUT);
-	assert_string_equal(why, "passt does not say that it is ready");
+	assert_string_equal(why, "passt does not get ready");
 	b->ops->destroy(b);
 }
 
@@ -160,10 +160,10 @@ static void a_port_that_cannot_be_bound_is_told(void **state)
 	/* IPv6's is free, of which passt makes do */
 	snprintf(forward, sizeof(forward), "%u:22", ntohs(a.sin_port));
 	assert_null(open_as("good", forward, 0));
-	assert_non_null(strstr(why, "is in use; take another"));
+	assert_non_null(strstr(why, "is in use; choose another"));
 	snprintf(forward, sizeof(forward), "127.0.0.1/%u:22", ntohs(a.sin_port));
 	assert_null(open_as("good", forward, 0));
-	assert_non_null(strstr(why, "is in use; take another"));
+	assert_non_null(strstr(why, "is in use; choose another"));
 	close(fd);
 	assert_null(open_as("good", "udp:192.0.2.77/5000:5000", 0));
 	assert_non_null(
@@ -178,7 +178,7 @@ static void a_privileged_port_is_told_to_a_user(void **state)
 		skip();
 	if (!open_as("good", "80:80", 0))
 		assert_non_null(strstr(
-			why, "TCP port 80 of this host: Permission denied; take one from 1024 on"));
+			why, "TCP port 80 of this host: Permission denied; use 1024 or higher"));
 	else
 		print_message("here everybody may bind to port 80\n");
 	assert_int_equal(seteuid(getuid()), 0);
