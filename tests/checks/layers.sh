@@ -39,6 +39,10 @@ room='s#^(backend/[^/]*|[^/ ]*)/[^ ]* (backend/[^/]*|[^/ ]*)/.*#\1 \2#'
 rooms='vmbus-core lib backend host-vsp machine ic-services vmm cli'
 no_circle rooms < <(includes $rooms | grep -v "$guest_file" | sed -E "$room" | sort -u)
 no_circle 'files of vmm/' < <(includes vmm | grep ' vmm/' | sed -E 's#vmm/##g; s#(_priv)?\.[ch]##g' | sort -u)
+# a static function's name stands once in its folder: a backtrace then says which one it is
+twice=$(git grep -E '^static [^;=]*[ *][a-z_0-9]+\([^;]*$' -- $(printf '%s/*.c ' $rooms) ':!*_guest.c' |
+	sed -E 's#^(.*)/([^/]*):[^(]*[ *]([a-z_0-9]+)\(.*#\1 \3 \2#' | sort -u | awk '$1 " " $2 == last { print $2 " in " $1 "/" file ", " $3 } { last = $1 " " $2; file = $3 }')
+[ -z "$twice" ] || { sed 's/^/not ok layers: one name twice: /' <<<"$twice"; bad=1; }
 # private headers stay in their directory
 for h in $(git ls-files '*_priv.h'); do
 	d=$(dirname "$h")
