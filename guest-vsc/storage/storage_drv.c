@@ -45,30 +45,48 @@ struct lun_work {
 
 /* ---- names of commands ---- */
 
-static u64 id_of(struct scsi_cmnd *cmd, const struct stor_cmd *c)
+/* Return: NULL: no such tag. @tag: as blk_mq_unique_tag(); may be the host's word */
+static struct stor_slot *slot_of(struct stor_dev *sd, u32 tag)
 {
-	u32 tag = blk_mq_unique_tag(scsi_cmd_to_rq(cmd)) + 1;
+	u32 queue = blk_mq_unique_tag_to_hwq(tag), n = blk_mq_unique_tag_to_tag(tag);
 
-	/* bit 63 stays clear: above are INIT and RESET */
-	return (u64)(c->gen & 0x7fffffff) << 32 | tag;
+	if (queue >= sd->host->nr_hw_queues || n >= sd->host->can_queue)
+		return NULL;
+	return &sd->slots[queue * sd->host->can_queue + n];
+}
+
+static struct stor_slot *slot_of_cmd(struct stor_dev *sd, struct scsi_cmnd *cmd)
+{
+	return slot_of(sd, blk_mq_unique_tag(scsi_cmd_to_rq(cmd)));
+}
+
+/* The command's name from here on: its tag, and how often that was used. Bit 63 stays clear: above are INIT and RESET */
+static u64 give_to_host(struct stor_dev *sd, struct scsi_cmnd *cmd)
+{
+	struct stor_slot *slot = slot_of_cmd(sd, cmd);
+	u64 id;
+
+	slot->uses++;
+	id = (u64)(slot->uses & 0x7fffffff) << 32 | (blk_mq_unique_tag(scsi_cmd_to_rq(cmd)) + 1);
+	WRITE_ONCE(slot->out, id); /* seen before the packet is: kvmb_send() takes a lock */
+	return id;
+}
+
+/* Return: whether it was out, and is the caller's to complete */
+static bool take_back(struct stor_dev *sd, struct scsi_cmnd *cmd)
+{
+	return xchg(&slot_of_cmd(sd, cmd)->out, 0) != 0;
 }
 
 /* Only what is out, and only once. */
 static struct scsi_cmnd *take_command(struct stor_dev *sd, u64 id)
 {
 	u32 tag = (u32)id - 1;
-	struct scsi_cmnd *cmd;
-	struct stor_cmd *c;
+	struct stor_slot *slot = (u32)id ? slot_of(sd, tag) : NULL;
 
-	if (!(u32)id || blk_mq_unique_tag_to_tag(tag) >= sd->host->can_queue)
+	if (!slot || cmpxchg64(&slot->out, id, 0) != id)
 		return NULL;
-	cmd = scsi_host_find_tag(sd->host, tag);
-	if (!cmd)
-		return NULL;
-	c = scsi_cmd_priv(cmd);
-	if (!test_bit(0, &c->sent) || id_of(cmd, c) != id || !test_and_clear_bit(0, &c->sent))
-		return NULL;
-	return cmd;
+	return scsi_host_find_tag(sd->host, tag); /* it is out, so it is there */
 }
 
 /* ---- LUNs that change ---- */
@@ -166,7 +184,7 @@ static void set_result(struct scsi_cmnd *cmd, const struct kvmb_wire_srb *srb)
 
 void kvmb_stor_completed(struct stor_dev *sd, u64 id, const struct kvmb_wire_stor *answer)
 {
-	/* before it is live, the tags that an id is looked up in are not there yet */
+	/* before it is live nothing is out */
 	struct scsi_cmnd *cmd = smp_load_acquire(&sd->live) ? take_command(sd, id) : NULL;
 
 	if (!cmd || le32_to_cpu(answer->operation) != KVMB_STOR_COMPLETE_IO) {
@@ -263,6 +281,7 @@ static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 	struct stor_dev *sd = *(struct stor_dev **)shost_priv(host);
 	struct stor_cmd *c = scsi_cmd_priv(cmd);
 	u32 pages = 0;
+	u64 id;
 	int err;
 
 	if (cmd->cmd_len > KVMB_STOR_CDB_SIZE) {
@@ -275,16 +294,15 @@ static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 	fill_srb(sd, cmd, &c->pkt.u.srb);
 	if (scsi_bufflen(cmd))
 		pages = fill_pages(cmd, c);
-	c->gen++;
-	set_bit(0, &c->sent);
+	id = give_to_host(sd, cmd);
 	err = kvmb_send(chan_for(sd, cmd), pages ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND,
-			KVMB_PKT_FLAG_COMPLETE, id_of(cmd, c), pages ? &c->gpa : NULL,
+			KVMB_PKT_FLAG_COMPLETE, id, pages ? &c->gpa : NULL,
 			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0, &c->pkt,
 			sd->packet_size);
 	if (!err)
 		return 0;
-	/* who clears the bit owns the command: a rescind may have been quicker */
-	if (!test_and_clear_bit(0, &c->sent))
+	/* who takes it back owns the command: a rescind may have been quicker */
+	if (!take_back(sd, cmd))
 		return 0;
 	if (err == -EAGAIN)
 		return SCSI_MLQUEUE_DEVICE_BUSY;
@@ -324,10 +342,8 @@ static void abandon(struct stor_dev *sd)
  */
 KVMB_BUSY_ITER(forget)
 {
-	struct stor_cmd *c = scsi_cmd_priv(cmd);
-
 	if (test_bit(SCMD_STATE_COMPLETE, &cmd->state))
-		clear_bit(0, &c->sent);
+		take_back(data, cmd);
 	return true;
 }
 
@@ -344,19 +360,23 @@ static int reset_handler(struct scsi_cmnd *cmd)
 	mutex_unlock(&sd->step_lock);
 	if (err && READ_ONCE(sd->dev->chan->dead))
 		abandon(sd);
-	scsi_host_busy_iter(sd->host, forget, NULL);
+	scsi_host_busy_iter(sd->host, forget, sd);
 	return err ? FAILED : SUCCESS;
 }
 
 KVMB_BUSY_ITER(give_back)
 {
-	struct stor_cmd *c = scsi_cmd_priv(cmd);
-
-	if (test_and_clear_bit(0, &c->sent)) {
+	if (take_back(data, cmd)) {
 		cmd->result = DID_NO_CONNECT << 16;
 		scsi_done(cmd);
 	}
 	return true;
+}
+
+/* Without it the SCSI layer clears the private part, more than a kilobyte, each time that a command is sent. */
+static int init_cmd_priv(struct Scsi_Host *host, struct scsi_cmnd *cmd)
+{
+	return 0;
 }
 
 static int configure(KVMB_SDEV_CONFIGURE_ARGS)
@@ -374,6 +394,7 @@ static struct scsi_host_template stor_template = {
 	.queuecommand = queue_command,
 	.eh_timed_out = timed_out,
 	.eh_host_reset_handler = reset_handler,
+	.init_cmd_priv = init_cmd_priv,
 	.skip_settle_delay = 1, /* a reset that is answered is over */
 	KVMB_SDEV_CONFIGURE = configure,
 	.cmd_size = sizeof(struct stor_cmd),
@@ -432,7 +453,8 @@ static int stor_probe(struct kvmb_device *dev)
 	}
 	sd->host = host;
 	shape_host(sd);
-	err = scsi_add_host(host, &dev->dev);
+	sd->slots = kvcalloc(host->nr_hw_queues * host->can_queue, sizeof(*sd->slots), GFP_KERNEL);
+	err = sd->slots ? scsi_add_host(host, &dev->dev) : -ENOMEM;
 	if (err)
 		goto err_stop;
 	smp_store_release(&sd->live, true);
@@ -443,6 +465,7 @@ static int stor_probe(struct kvmb_device *dev)
 	return 0;
 err_stop:
 	kvmb_stor_stop(sd);
+	kvfree(sd->slots);
 err_wq:
 	destroy_workqueue(sd->wq);
 err_host:
@@ -457,12 +480,13 @@ static void stor_remove(struct kvmb_device *dev)
 	struct Scsi_Host *host = sd->host;
 
 	if (kvmb_chan_gone(dev->chan)) /* nobody will answer what is out */
-		scsi_host_busy_iter(host, give_back, NULL);
+		scsi_host_busy_iter(host, give_back, sd);
 	cancel_work_sync(&sd->scan_work);
 	scsi_remove_host(host);
 	kvmb_stor_stop(sd); /* nothing is queued any more */
 	destroy_workqueue(sd->wq);
 	scsi_host_put(host);
+	kvfree(sd->slots);
 	kfree(sd);
 }
 

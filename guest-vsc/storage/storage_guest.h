@@ -33,6 +33,15 @@ struct stor_chan {
 	u8 buf[256] __aligned(8); /* the tasklet's: one packet, 16 + 64 bytes */
 };
 
+/*
+ * A tag's place. Not in the command: the SCSI layer clears that at each use, and frees all of them when the last disk is
+ * removed, while a host may still answer.
+ */
+struct stor_slot {
+	u64 out;		/* id of the command that the host has, 0: none; who clears it completes it */
+	u32 uses;		/* of the tag: tells a late answer from the one that we wait for */
+};
+
 struct stor_dev {
 	struct kvmb_device *dev;
 	struct Scsi_Host *host;
@@ -42,6 +51,7 @@ struct stor_dev {
 	u32 packet_size;	/* 64, or 48 before 5.1 */
 	u32 max_transfer;
 	u16 max_subs;
+	struct stor_slot *slots; /* slots[nr_hw_queues * can_queue], from before live to the end of remove */
 	struct stor_chan *chans[STOR_MAX_CHANS]; /* by sub-channel index; NULL: not open */
 
 	/* one step of the start or reset at a time */
@@ -54,9 +64,7 @@ struct stor_dev {
 	u64 bad_answers;	/* of the host: unknown ids, wrong sizes */
 };
 
-struct stor_cmd { /* private part of a scsi_cmnd */
-	unsigned long sent;	/* bit 0: the host has it; who clears it completes it */
-	u32 gen;		/* grows with each use: tells a late answer from the one we wait for */
+struct stor_cmd { /* private part of a scsi_cmnd; queue_command() writes all that is sent */
 	struct kvmb_wire_stor pkt;
 	struct {
 		struct kvmb_wire_gpa_direct direct;

@@ -72,4 +72,6 @@ void disk_give_held(void);
 int disk_flood(void *unused);
 int disk_rescind_soon(void *unused);
 
+extern struct kunit_suite kvmb_storage_life_suite;
+
 #endif

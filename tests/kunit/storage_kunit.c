@@ -430,7 +430,7 @@ static struct kunit_case storage_cases[] = {
 static struct kunit_suite storage_suite = {
 	.name = "kvmb_storage", .test_cases = storage_cases, .init = disk_init, .exit = disk_exit,
 };
-kunit_test_suite(storage_suite);
+kunit_test_suites(&storage_suite, &kvmb_storage_life_suite);
 
 MODULE_DESCRIPTION("kvmbus: KUnit suite of kvmb_storage");
 MODULE_LICENSE("GPL");
