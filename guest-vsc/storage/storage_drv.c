@@ -4,7 +4,7 @@
  *
  * DOC: Theory of operation
  *
- * Each channel is a hardware queue. A command is one GPA-direct packet: an SRB, and the pages of
+ * A CPU sends on the channel that interrupts it (storage_map.h). A command is one GPA-direct packet: an SRB, and the pages of
  * its data as one range, which the block layer's page boundary makes possible. The answer names
  * the command by a number that holds its tag, and how often the tag was used: a late,
  * repeated or invented answer finds no command and is counted.
@@ -229,20 +229,40 @@ static bool usable(struct kvmb_chan *ch)
 	return !kvmb_chan_gone(ch) && !READ_ONCE(ch->dead);
 }
 
-/* The channel of the command's queue, the primary where it has none */
-static struct kvmb_chan *own_chan(struct stor_dev *sd, struct scsi_cmnd *cmd)
+/* Caller is in an RCU section. Return: NULL: closed */
+static struct kvmb_chan *open_chan(struct stor_dev *sd, unsigned int index)
 {
-	u16 q = blk_mq_unique_tag_to_hwq(blk_mq_unique_tag(scsi_cmd_to_rq(cmd)));
-	struct stor_chan *sc = q < STOR_MAX_CHANS ? smp_load_acquire(&sd->chans[q]) : NULL;
+	struct stor_chan *sc = rcu_dereference(sd->chans[index]);
 
-	return sc ? sc->ch : sd->dev->chan;
+	return sc ? sc->ch : NULL;
 }
 
-static struct kvmb_chan *chan_for(struct stor_dev *sd, struct scsi_cmnd *cmd)
+/* For the submitting CPU: storage_map.h. The primary where that channel is not open, or broken */
+static struct kvmb_chan *chan_for(struct stor_dev *sd, struct scsi_cmnd *cmd, struct stor_cmd *c)
 {
-	struct kvmb_chan *ch = own_chan(sd, cmd);
+	unsigned int index = READ_ONCE(sd->by_cpu[blk_mq_rq_cpu(scsi_cmd_to_rq(cmd))]);
+	struct kvmb_chan *ch = open_chan(sd, index);
 
-	return usable(ch) ? ch : sd->dev->chan;
+	if (!ch || !usable(ch)) {
+		index = 0;
+		ch = sd->dev->chan;
+	}
+	c->chan = index;
+	return ch;
+}
+
+static int send_command(struct stor_dev *sd, struct scsi_cmnd *cmd, struct stor_cmd *c, u32 pages)
+{
+	u64 id = give_to_host(sd, cmd);
+	int err;
+
+	rcu_read_lock(); /* a channel that closes stays until we are through */
+	err = kvmb_send(chan_for(sd, cmd, c), pages ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND,
+			KVMB_PKT_FLAG_COMPLETE, id, pages ? &c->gpa : NULL,
+			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0, &c->pkt,
+			sd->packet_size);
+	rcu_read_unlock();
+	return err;
 }
 
 static void fill_srb(struct stor_dev *sd, struct scsi_cmnd *cmd, struct kvmb_wire_srb *srb)
@@ -281,7 +301,6 @@ static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 	struct stor_dev *sd = *(struct stor_dev **)shost_priv(host);
 	struct stor_cmd *c = scsi_cmd_priv(cmd);
 	u32 pages = 0;
-	u64 id;
 	int err;
 
 	if (cmd->cmd_len > KVMB_STOR_CDB_SIZE) {
@@ -294,11 +313,7 @@ static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 	fill_srb(sd, cmd, &c->pkt.u.srb);
 	if (scsi_bufflen(cmd))
 		pages = fill_pages(cmd, c);
-	id = give_to_host(sd, cmd);
-	err = kvmb_send(chan_for(sd, cmd), pages ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND,
-			KVMB_PKT_FLAG_COMPLETE, id, pages ? &c->gpa : NULL,
-			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0, &c->pkt,
-			sd->packet_size);
+	err = send_command(sd, cmd, c, pages);
 	if (!err)
 		return 0;
 	/* who takes it back owns the command: a rescind may have been quicker */
@@ -319,8 +334,15 @@ done:
 static KVMB_EH_T timed_out(struct scsi_cmnd *cmd)
 {
 	struct stor_dev *sd = *(struct stor_dev **)shost_priv(cmd->device->host);
+	struct stor_cmd *c = scsi_cmd_priv(cmd);
+	struct kvmb_chan *ch;
+	bool answers;
 
-	return usable(own_chan(sd, cmd)) && usable(sd->dev->chan) ? KVMB_EH_WAIT : KVMB_EH_HANDLE;
+	rcu_read_lock();
+	ch = open_chan(sd, c->chan);
+	answers = ch && usable(ch) && usable(sd->dev->chan);
+	rcu_read_unlock();
+	return answers ? KVMB_EH_WAIT : KVMB_EH_HANDLE;
 }
 
 /*
@@ -440,10 +462,12 @@ static int stor_probe(struct kvmb_device *dev)
 	sd->dev = dev;
 	sd->ide = kvmb_guid_equal(&dev->chan->type, &ide);
 	INIT_WORK(&sd->scan_work, scan_work);
+	spin_lock_init(&sd->map_lock);
+	sd->by_cpu = kvzalloc(nr_cpu_ids, GFP_KERNEL);
 	sd->wq = alloc_ordered_workqueue("kvmbus_scsi%u", WQ_FREEZABLE, host->host_no);
-	if (!sd->wq) {
+	if (!sd->wq || !sd->by_cpu) {
 		err = -ENOMEM;
-		goto err_host;
+		goto err_wq;
 	}
 	dev_set_drvdata(&dev->dev, sd);
 	err = kvmb_stor_start(sd);
@@ -467,9 +491,10 @@ err_stop:
 	kvmb_stor_stop(sd);
 	kvfree(sd->slots);
 err_wq:
-	destroy_workqueue(sd->wq);
-err_host:
+	if (sd->wq)
+		destroy_workqueue(sd->wq);
 	scsi_host_put(host);
+	kvfree(sd->by_cpu);
 	kfree(sd);
 	return err;
 }
@@ -487,6 +512,7 @@ static void stor_remove(struct kvmb_device *dev)
 	destroy_workqueue(sd->wq);
 	scsi_host_put(host);
 	kvfree(sd->slots);
+	kvfree(sd->by_cpu);
 	kfree(sd);
 }
 

@@ -10,12 +10,12 @@
 #include <scsi/scsi_host.h>
 
 #include "guest-vsc/bus/bus.h"
+#include "guest-vsc/storage/storage_map.h"
 #include "vmbus-core/proto/storage.h"
 
 #define STOR_RING_PAGES 33	  /* control page and 128 KiB, as stock guests */
 #define STOR_MAX_TRANSFER (512u << 10)
 #define STOR_MAX_PAGES (STOR_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
-#define STOR_MAX_CHANS 64u
 #ifndef STOR_TIMEOUT_S
 #define STOR_TIMEOUT_S 180	  /* of one request, and of each step of the start */
 #endif
@@ -28,8 +28,10 @@ struct stor_dev;
 struct stor_chan {
 	struct stor_dev *sd;
 	struct kvmb_chan *ch;
+	unsigned int index;	  /* of the sub-channel, 0: primary */
 	struct tasklet_struct tasklet;
 	bool closing;		  /* set before the tasklet is killed: no turn asks for another */
+	struct rcu_head rcu;	  /* who sends may look at it until it has closed */
 	u8 buf[256] __aligned(8); /* the tasklet's: one packet, 16 + 64 bytes */
 };
 
@@ -52,7 +54,12 @@ struct stor_dev {
 	u32 max_transfer;
 	u16 max_subs;
 	struct stor_slot *slots; /* slots[nr_hw_queues * can_queue], from before live to the end of remove */
-	struct stor_chan *chans[STOR_MAX_CHANS]; /* by sub-channel index; NULL: not open */
+	struct stor_chan __rcu *chans[KVMB_STOR_MAX_CHANS]; /* by sub-channel index; NULL: not open */
+
+	spinlock_t map_lock;	/* the three below: storage_map.h */
+	u64 open;
+	unsigned int chan_cpu[KVMB_STOR_MAX_CHANS];
+	u8 *by_cpu;		/* by_cpu[nr_cpu_ids]; read without a lock */
 
 	/* one step of the start or reset at a time */
 	struct mutex step_lock;
@@ -65,6 +72,7 @@ struct stor_dev {
 };
 
 struct stor_cmd { /* private part of a scsi_cmnd; queue_command() writes all that is sent */
+	u8 chan;		/* index of the channel that it was sent on */
 	struct kvmb_wire_stor pkt;
 	struct {
 		struct kvmb_wire_gpa_direct direct;

@@ -17,6 +17,26 @@
 static const u16 versions[] = { KVMB_STOR_V6_2, KVMB_STOR_V6_0, KVMB_STOR_V5_1, KVMB_STOR_V4_2,
 				KVMB_STOR_V2_0 };
 
+/* ---- which CPU sends where ---- */
+
+static void map_chan(struct stor_dev *sd, unsigned int index, bool open, unsigned int cpu)
+{
+	spin_lock_bh(&sd->map_lock);
+	sd->chan_cpu[index] = cpu;
+	sd->open = open ? sd->open | BIT_ULL(index) : sd->open & ~BIT_ULL(index);
+	kvmb_stor_map_cpus(sd->by_cpu, nr_cpu_ids, sd->open, sd->chan_cpu);
+	spin_unlock_bh(&sd->map_lock);
+}
+
+/* It may have moved: its CPU went offline or came back, or somebody wrote to sysfs. */
+static void follow_chan(struct stor_chan *sc)
+{
+	unsigned int cpu = READ_ONCE(sc->ch->cpu);
+
+	if (READ_ONCE(sc->sd->chan_cpu[sc->index]) != cpu && !READ_ONCE(sc->closing))
+		map_chan(sc->sd, sc->index, true, cpu);
+}
+
 /* ---- what the host says ---- */
 
 static void one_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt)
@@ -58,6 +78,7 @@ static void stor_turn(struct tasklet_struct *t)
 	struct kvmb_pkt pkt;
 	u32 n = 0;
 
+	follow_chan(sc);
 	do {
 		while (!kvmb_recv(sc->ch, sc->buf, sizeof(sc->buf), &pkt)) {
 			one_packet(sc, &pkt);
@@ -128,6 +149,16 @@ static int agree_on_version(struct stor_dev *sd)
 	return -EOPNOTSUPP;
 }
 
+static u16 usable_subs(const struct kvmb_wire_stor_properties *p)
+{
+	u32 num = min_t(u32, le16_to_cpu(p->max_sub_channels), KVMB_STOR_MAX_CHANS - 1);
+
+	if (!(le32_to_cpu(p->flags) & KVMB_STOR_MULTI_CHANNEL) ||
+	    kvmb_bus_protocol() < KVMB_VERSION_WIN8)
+		return 0;
+	return min(num, num_online_cpus() - 1);
+}
+
 static int start_protocol(struct stor_dev *sd)
 {
 	struct kvmb_wire_stor_properties *p = &sd->step.u.properties;
@@ -146,8 +177,7 @@ static int start_protocol(struct stor_dev *sd)
 	if (err)
 		return err;
 	sd->max_transfer = min(le32_to_cpu(p->max_transfer), STOR_MAX_TRANSFER) & ~(KVMB_PAGE_SIZE - 1);
-	sd->max_subs = le32_to_cpu(p->flags) & KVMB_STOR_MULTI_CHANNEL ?
-			       min_t(u32, le16_to_cpu(p->max_sub_channels), STOR_MAX_CHANS - 1) : 0;
+	sd->max_subs = usable_subs(p);
 	if (!sd->max_transfer)
 		return -EPROTO;
 	memset(&sd->step, 0, sizeof(sd->step));
@@ -166,6 +196,7 @@ static int open_chan(struct stor_dev *sd, struct kvmb_chan *ch, unsigned int ind
 		return -ENOMEM;
 	sc->sd = sd;
 	sc->ch = ch;
+	sc->index = index;
 	tasklet_setup(&sc->tasklet, stor_turn);
 	memset(&zero, 0, sizeof(zero));
 	err = kvmb_chan_open(ch, STOR_RING_PAGES, &zero, sizeof(zero), stor_callback, sc);
@@ -173,7 +204,8 @@ static int open_chan(struct stor_dev *sd, struct kvmb_chan *ch, unsigned int ind
 		kfree(sc);
 		return err;
 	}
-	smp_store_release(&sd->chans[index], sc);
+	rcu_assign_pointer(sd->chans[index], sc);
+	map_chan(sd, index, true, READ_ONCE(ch->cpu));
 	return 0;
 }
 
@@ -181,7 +213,8 @@ static void sub_offered(struct kvmb_chan *sub, void *ctx)
 {
 	struct stor_dev *sd = ctx;
 
-	if (!sub->index || sub->index > sd->max_subs || sd->chans[sub->index])
+	if (!sub->index || sub->index > sd->max_subs ||
+	    rcu_access_pointer(sd->chans[sub->index]))
 		return;
 	if (open_chan(sd, sub, sub->index))
 		dev_warn(&sd->dev->dev, "sub-channel %u does not open\n", sub->index);
@@ -189,15 +222,13 @@ static void sub_offered(struct kvmb_chan *sub, void *ctx)
 
 static void want_subs(struct stor_dev *sd)
 {
-	u16 num = min_t(u32, sd->max_subs, num_online_cpus() - 1);
 	int err;
 
-	sd->max_subs = num;
-	if (!num || kvmb_bus_protocol() < KVMB_VERSION_WIN8)
+	if (!sd->max_subs)
 		return;
 	kvmb_chan_watch_subs(sd->dev->chan, sub_offered, sd);
 	memset(&sd->step, 0, sizeof(sd->step));
-	sd->step.u.sub_channels = cpu_to_le16(num);
+	sd->step.u.sub_channels = cpu_to_le16(sd->max_subs);
 	err = init_step(sd, KVMB_STOR_CREATE_SUB_CHANNELS);
 	if (err) /* fewer queues, nothing worse */
 		dev_warn(&sd->dev->dev, "no sub-channels: %d\n", err);
@@ -228,8 +259,9 @@ static int close_chan(struct stor_chan *sc)
 	kvmb_chan_stop(sc->ch);
 	WRITE_ONCE(sc->closing, true);
 	tasklet_kill(&sc->tasklet);
+	map_chan(sc->sd, sc->index, false, 0);
 	err = kvmb_chan_close(sc->ch);
-	kfree(sc);
+	kfree_rcu(sc, rcu);
 	return err;
 }
 
@@ -238,12 +270,12 @@ int kvmb_stor_stop(struct stor_dev *sd)
 	int i, err, first = 0;
 
 	kvmb_chan_unwatch_subs(sd->dev->chan);
-	for (i = STOR_MAX_CHANS - 1; i >= 0; i--) { /* the primary last */
-		struct stor_chan *sc = sd->chans[i];
+	for (i = KVMB_STOR_MAX_CHANS - 1; i >= 0; i--) { /* the primary last */
+		struct stor_chan *sc = rcu_dereference_protected(sd->chans[i], true);
 
 		if (!sc)
 			continue;
-		sd->chans[i] = NULL;
+		RCU_INIT_POINTER(sd->chans[i], NULL);
 		err = close_chan(sc);
 		first = first ? first : err;
 	}

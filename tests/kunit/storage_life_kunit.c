@@ -7,10 +7,57 @@
 #include <linux/kthread.h>
 #include <linux/umh.h>
 
+#include "guest-vsc/storage/storage_map.h"
 #include "tests/kunit/script_disk.h"
 
 #define NAME "00000001-0000-0000-0000-000000000000" /* of the device: its instance GUID */
 #define DRIVER "/sys/bus/kvmbus/drivers/kvmb_storage/"
+
+/* ---- which CPU sends where ---- */
+
+CASE(cpu_map_gives_each_cpu_its_channel)
+{
+	static const struct {
+		u32 cpus;
+		u64 open;
+		u32 chan_cpu[4]; /* of channels 0 to 3 */
+		u8 want[4];
+	} table[] = {
+		{ 1, 0x0, { 0 }, { 0 } }, /* none is open */
+		{ 1, 0x1, { 0 }, { 0 } },
+		{ 1, 0xf, { 0, 0, 0, 0 }, { 0 } }, /* more channels than CPUs */
+		{ 2, 0x1, { 1 }, { 0, 0 } },
+		{ 2, 0x3, { 0, 1 }, { 0, 1 } },
+		{ 2, 0x3, { 1, 0 }, { 1, 0 } },
+		{ 2, 0x3, { 1, 1 }, { 0, 0 } }, /* CPU 0 has none of its own */
+		{ 2, 0xf, { 1, 0, 1, 0 }, { 1, 0 } },
+		{ 4, 0x1, { 2 }, { 0, 0, 0, 0 } },
+		{ 4, 0x3, { 2, 3 }, { 0, 1, 0, 1 } }, /* fewer channels: the rest is shared */
+		{ 4, 0x3, { 0, 1 }, { 0, 1, 0, 1 } },
+		{ 4, 0xf, { 1, 2, 3, 0 }, { 3, 0, 1, 2 } },
+		{ 4, 0xd, { 1, 0, 3, 2 }, { 0, 0, 3, 2 } }, /* channel 1 is not open */
+		{ 4, 0x6, { 9, 1, 2, 9 }, { 1, 1, 2, 2 } }, /* nor the primary */
+		{ 4, 0x3, { 77, 1 }, { 0, 1, 1, 0 } }, /* a CPU that is not there */
+	};
+	unsigned int chan_cpu[KVMB_STOR_MAX_CHANS];
+	size_t i, cpu;
+	u8 by_cpu[5];
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		memset(chan_cpu, 0, sizeof(chan_cpu));
+		memcpy(chan_cpu, table[i].chan_cpu, sizeof(table[i].chan_cpu));
+		memset(by_cpu, 0xee, sizeof(by_cpu));
+		kvmb_stor_map_cpus(by_cpu, table[i].cpus, table[i].open, chan_cpu);
+		for (cpu = 0; cpu < table[i].cpus; cpu++)
+			CHECK_ROW(by_cpu[cpu], table[i].want[cpu], 10 * i + cpu);
+		CHECK_ROW(by_cpu[table[i].cpus], 0xee, i);
+	}
+}
+
+static struct kvmb_device *device_of(struct scsi_device *sdev)
+{
+	return to_kvmb_device(sdev->host->shost_gendev.parent);
+}
 
 static struct reader {
 	struct completion over;
@@ -38,6 +85,42 @@ static bool start_reader(struct scsi_device *sdev, int cpu)
 		kthread_bind(t, cpu);
 	wake_up_process(t);
 	return true;
+}
+
+/* Return: number of the channel that a read from @cpu came by; 0: it failed */
+static u32 read_from(struct scsi_device *sdev, int cpu)
+{
+	if (!start_reader(sdev, cpu) || !wait_for_completion_timeout(&reader.over, 10 * HZ))
+		return 0;
+	return reader.err || !reader.same ? 0 : disk.came_by;
+}
+
+CASE(command_goes_by_the_channel_of_its_cpu)
+{
+	struct kvmb_chan *primary, *sub;
+	struct scsi_device *sdev;
+	unsigned int cpu;
+	int turn;
+
+	NEED(num_online_cpus() == 2);
+	disk.subs = 1;
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	host_settle();
+	NEED(host_chan_of(RELID + 1)->open);
+	primary = device_of(sdev)->chan;
+	sub = list_first_entry(&primary->subs, struct kvmb_chan, sub_entry);
+	NEED(primary->cpu != sub->cpu);
+	for (turn = 0; turn < 3; turn++) {
+		for (cpu = 0; cpu < 2; cpu++)
+			CHECK_ROW(read_from(sdev, cpu), cpu == primary->cpu ? RELID : RELID + 1,
+				  10 * turn + cpu);
+		swap(primary->cpu, sub->cpu); /* as when somebody writes to sysfs */
+		for (cpu = 0; cpu < 2; cpu++)
+			read_from(sdev, cpu); /* each sees it with its next answer */
+	}
+	scsi_device_put(sdev);
 }
 
 /* ---- answers that nobody waits for ---- */
@@ -107,6 +190,8 @@ CASE(answers_while_the_controller_goes_complete_nothing)
 }
 
 static struct kunit_case life_cases[] = {
+	KUNIT_CASE(cpu_map_gives_each_cpu_its_channel),
+	KUNIT_CASE(command_goes_by_the_channel_of_its_cpu),
 	KUNIT_CASE(late_answer_of_an_earlier_use_completes_nothing),
 	KUNIT_CASE(answers_while_the_controller_goes_complete_nothing),
 	{}
