@@ -43,6 +43,11 @@ struct lun_work {
 	bool remove; /* else: look at its size again */
 };
 
+static struct stor_dev *stor_of(struct Scsi_Host *host)
+{
+	return shost_priv(host);
+}
+
 /* ---- names of commands ---- */
 
 /* Return: NULL: no such tag. @tag: as blk_mq_unique_tag(); may be the host's word */
@@ -110,7 +115,7 @@ static void lun_work(struct work_struct *work)
 static void lun_changed(struct scsi_cmnd *cmd, bool remove)
 {
 	struct scsi_device *sdev = cmd->device;
-	struct stor_dev *sd = *(struct stor_dev **)shost_priv(sdev->host);
+	struct stor_dev *sd = stor_of(sdev->host);
 	struct lun_work *w = kzalloc(sizeof(*w), GFP_ATOMIC);
 
 	if (!w || !scsi_host_get(sdev->host)) {
@@ -298,7 +303,7 @@ static void fill_srb(struct stor_dev *sd, struct scsi_cmnd *cmd, struct kvmb_wir
 
 static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 {
-	struct stor_dev *sd = *(struct stor_dev **)shost_priv(host);
+	struct stor_dev *sd = stor_of(host);
 	struct stor_cmd *c = scsi_cmd_priv(cmd);
 	u32 pages = 0;
 	int err;
@@ -333,7 +338,7 @@ done:
  */
 static KVMB_EH_T timed_out(struct scsi_cmnd *cmd)
 {
-	struct stor_dev *sd = *(struct stor_dev **)shost_priv(cmd->device->host);
+	struct stor_dev *sd = stor_of(cmd->device->host);
 	struct stor_cmd *c = scsi_cmd_priv(cmd);
 	struct kvmb_chan *ch;
 	bool answers;
@@ -346,8 +351,8 @@ static KVMB_EH_T timed_out(struct scsi_cmnd *cmd)
 }
 
 /*
- * The primary has broken: closed, the host is off our pages. If it does not even answer that, commands are not given
- * back before it takes the controller away.
+ * The host does not answer a reset, and commands wait for it in error handling. Closed, the host is off our pages. If it
+ * does not even answer that, commands are not given back before it takes the controller away.
  */
 static void abandon(struct stor_dev *sd)
 {
@@ -358,37 +363,48 @@ static void abandon(struct stor_dev *sd)
 		msleep(250);
 }
 
-/*
- * Error handling gives back, or sends again, what it has taken over; no late answer completes it. Others keep waiting:
- * a reset by hand (SG_SCSI_RESET) finds commands whose answers stand in the ring of another channel, or come yet.
- */
+/* Error handling gives back, or sends again, what it has taken over; no late answer completes it. */
 KVMB_BUSY_ITER(forget)
 {
 	if (test_bit(SCMD_STATE_COMPLETE, &cmd->state))
-		take_back(data, cmd);
+		take_back(stor_of(cmd->device->host), cmd);
 	return true;
 }
 
-static int reset_handler(struct scsi_cmnd *cmd)
+static int reset_bus(struct stor_dev *sd)
 {
-	struct stor_dev *sd = *(struct stor_dev **)shost_priv(cmd->device->host);
 	int err;
 
-	mutex_lock(&sd->step_lock);
 	do { /* the host answers what is out before it answers this, however long that takes */
 		memset(&sd->step, 0, sizeof(sd->step));
 		err = kvmb_stor_step(sd, KVMB_STOR_RESET_BUS, STOR_ID_RESET);
-	} while (err == -ETIMEDOUT);
+	} while (err == -ETIMEDOUT && !READ_ONCE(sd->leaving));
+	return err;
+}
+
+/*
+ * Error handling calls it, and then has all commands. A reset by hand (SG_SCSI_RESET) comes at any time until the last user
+ * of a disk is gone, also after remove; what it finds out keeps waiting for its answer.
+ */
+static int reset_handler(struct scsi_cmnd *cmd)
+{
+	struct stor_dev *sd = stor_of(cmd->device->host);
+	int err;
+
+	mutex_lock(&sd->step_lock);
+	err = sd->removed ? -ENODEV : reset_bus(sd);
+	if (current == sd->host->ehandler) {
+		if (err && !kvmb_chan_gone(sd->dev->chan))
+			abandon(sd);
+		scsi_host_busy_iter(sd->host, forget, NULL);
+	}
 	mutex_unlock(&sd->step_lock);
-	if (err && READ_ONCE(sd->dev->chan->dead))
-		abandon(sd);
-	scsi_host_busy_iter(sd->host, forget, sd);
 	return err ? FAILED : SUCCESS;
 }
 
 KVMB_BUSY_ITER(give_back)
 {
-	if (take_back(data, cmd)) {
+	if (take_back(stor_of(cmd->device->host), cmd)) {
 		cmd->result = DID_NO_CONNECT << 16;
 		scsi_done(cmd);
 	}
@@ -444,58 +460,84 @@ static void shape_host(struct stor_dev *sd)
 	host->sg_tablesize = sd->max_transfer / KVMB_PAGE_SIZE + 1;
 }
 
-static int stor_probe(struct kvmb_device *dev)
+static int start(struct stor_dev *sd)
+{
+	int err;
+
+	mutex_lock(&sd->step_lock);
+	err = kvmb_stor_start(sd);
+	mutex_unlock(&sd->step_lock);
+	return err;
+}
+
+static void stop(struct stor_dev *sd, bool for_good)
+{
+	mutex_lock(&sd->step_lock);
+	kvmb_stor_stop(sd);
+	sd->removed = for_good;
+	mutex_unlock(&sd->step_lock);
+}
+
+static void stor_free(struct stor_dev *sd)
+{
+	if (sd->wq)
+		destroy_workqueue(sd->wq);
+	kvfree(sd->slots);
+	kvfree(sd->by_cpu);
+	scsi_host_put(sd->host);
+}
+
+static struct stor_dev *stor_alloc(struct kvmb_device *dev)
 {
 	static const struct kvmb_guid ide = KVMB_IDE_TYPE_GUID;
-	struct stor_dev *sd = kzalloc(sizeof(*sd), GFP_KERNEL);
-	struct Scsi_Host *host;
+	struct Scsi_Host *host = scsi_host_alloc(&stor_template, sizeof(struct stor_dev));
+	struct stor_dev *sd;
+
+	if (!host)
+		return NULL;
+	sd = stor_of(host);
+	sd->host = host;
+	sd->dev = dev;
+	sd->ide = kvmb_guid_equal(&dev->chan->type, &ide);
+	mutex_init(&sd->step_lock);
+	spin_lock_init(&sd->map_lock);
+	INIT_WORK(&sd->scan_work, scan_work);
+	sd->by_cpu = kvzalloc(nr_cpu_ids, GFP_KERNEL);
+	sd->wq = alloc_ordered_workqueue("kvmbus_scsi%u", WQ_FREEZABLE, host->host_no);
+	if (sd->wq && sd->by_cpu)
+		return sd;
+	stor_free(sd);
+	return NULL;
+}
+
+static int stor_probe(struct kvmb_device *dev)
+{
+	struct stor_dev *sd = stor_alloc(dev);
 	int err;
 
 	if (!sd)
 		return -ENOMEM;
-	host = scsi_host_alloc(&stor_template, sizeof(sd));
-	if (!host) {
-		kfree(sd);
-		return -ENOMEM;
-	}
-	*(struct stor_dev **)shost_priv(host) = sd;
-	sd->dev = dev;
-	sd->ide = kvmb_guid_equal(&dev->chan->type, &ide);
-	INIT_WORK(&sd->scan_work, scan_work);
-	spin_lock_init(&sd->map_lock);
-	sd->by_cpu = kvzalloc(nr_cpu_ids, GFP_KERNEL);
-	sd->wq = alloc_ordered_workqueue("kvmbus_scsi%u", WQ_FREEZABLE, host->host_no);
-	if (!sd->wq || !sd->by_cpu) {
-		err = -ENOMEM;
-		goto err_wq;
-	}
 	dev_set_drvdata(&dev->dev, sd);
-	err = kvmb_stor_start(sd);
+	err = start(sd);
 	if (err) {
 		dev_err(&dev->dev, "the disk controller does not start: %d\n", err);
-		goto err_wq;
+		goto err_free;
 	}
-	sd->host = host;
 	shape_host(sd);
-	sd->slots = kvcalloc(host->nr_hw_queues * host->can_queue, sizeof(*sd->slots), GFP_KERNEL);
-	err = sd->slots ? scsi_add_host(host, &dev->dev) : -ENOMEM;
+	sd->slots = kvcalloc(sd->host->nr_hw_queues * sd->host->can_queue, sizeof(*sd->slots), GFP_KERNEL);
+	err = sd->slots ? scsi_add_host(sd->host, &dev->dev) : -ENOMEM;
 	if (err)
 		goto err_stop;
 	smp_store_release(&sd->live, true);
 	if (sd->ide) /* the instance GUID names the drive: docs/protocol.md#5.9 */
-		scsi_add_device(host, 0, dev->chan->instance.b[5] << 8 | dev->chan->instance.b[4], 0);
+		scsi_add_device(sd->host, 0, dev->chan->instance.b[5] << 8 | dev->chan->instance.b[4], 0);
 	else
-		scsi_scan_host(host);
+		scsi_scan_host(sd->host);
 	return 0;
 err_stop:
-	kvmb_stor_stop(sd);
-	kvfree(sd->slots);
-err_wq:
-	if (sd->wq)
-		destroy_workqueue(sd->wq);
-	scsi_host_put(host);
-	kvfree(sd->by_cpu);
-	kfree(sd);
+	stop(sd, true);
+err_free:
+	stor_free(sd);
 	return err;
 }
 
@@ -504,18 +546,16 @@ static void stor_remove(struct kvmb_device *dev)
 	struct stor_dev *sd = dev_get_drvdata(&dev->dev);
 	struct Scsi_Host *host = sd->host;
 
-	if (kvmb_chan_gone(dev->chan)) /* nobody will answer what is out */
-		scsi_host_busy_iter(host, give_back, sd);
+	WRITE_ONCE(sd->leaving, true);
+	if (kvmb_chan_gone(dev->chan)) { /* nobody will answer what is out */
+		synchronize_rcu(); /* what was being sent when it went is out, or has failed */
+		scsi_host_busy_iter(host, give_back, NULL);
+	}
 	cancel_work_sync(&sd->scan_work);
 	scsi_remove_host(host);
-	kvmb_stor_stop(sd); /* nothing is queued any more */
-	destroy_workqueue(sd->wq);
-	scsi_host_put(host);
-	kvfree(sd->slots);
-	kvfree(sd->by_cpu);
-	kfree(sd);
+	stop(sd, true); /* nothing is queued any more, and a reset by hand finds nothing to do */
+	stor_free(sd);
 }
-
 
 /* Disks sleep before their controller: nothing is out. */
 static int stor_suspend(struct kvmb_device *dev)
@@ -523,13 +563,13 @@ static int stor_suspend(struct kvmb_device *dev)
 	struct stor_dev *sd = dev_get_drvdata(&dev->dev);
 
 	cancel_work_sync(&sd->scan_work);
-	kvmb_stor_stop(sd);
+	stop(sd, false);
 	return 0;
 }
 
 static int stor_resume(struct kvmb_device *dev)
 {
-	return kvmb_stor_start(dev_get_drvdata(&dev->dev));
+	return start(dev_get_drvdata(&dev->dev));
 }
 
 static const struct kvmb_guid stor_types[] = { KVMB_SCSI_TYPE_GUID, KVMB_IDE_TYPE_GUID };

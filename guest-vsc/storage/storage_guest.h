@@ -44,15 +44,15 @@ struct stor_slot {
 	u32 uses;		/* of the tag: tells a late answer from the one that we wait for */
 };
 
-struct stor_dev {
+struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	struct kvmb_device *dev;
 	struct Scsi_Host *host;
 	bool live;		/* commands may be out: set last in probe, by store-release */
 	bool ide;		/* one disk: controller and drive stand in the instance GUID */
 	u16 version;		/* KVMB_STOR_V*, 0 before negotiation */
 	u32 packet_size;	/* 64, or 48 before 5.1 */
-	u32 max_transfer;
-	u16 max_subs;
+	u32 max_transfer;	/* bytes, multiple of 4096, <= STOR_MAX_TRANSFER */
+	u16 max_subs;		/* sub-channels that the host may give us */
 	struct stor_slot *slots; /* slots[nr_hw_queues * can_queue], from before live to the end of remove */
 	struct stor_chan __rcu *chans[KVMB_STOR_MAX_CHANS]; /* by sub-channel index; NULL: not open */
 
@@ -61,8 +61,9 @@ struct stor_dev {
 	unsigned int chan_cpu[KVMB_STOR_MAX_CHANS];
 	u8 *by_cpu;		/* by_cpu[nr_cpu_ids]; read without a lock */
 
-	/* one step of the start or reset at a time */
-	struct mutex step_lock;
+	struct mutex step_lock;	/* one of start, stop, reset at a time */
+	bool leaving;		/* remove has begun: a reset does not wait for ever */
+	bool removed;		/* the channels are closed for good; under step_lock */
 	struct completion step_done;
 	struct kvmb_wire_stor step; /* request, then answer */
 
@@ -86,19 +87,21 @@ struct stor_cmd { /* private part of a scsi_cmnd; queue_command() writes all tha
 /**
  * kvmb_stor_start() - Open the primary and speak the protocol until commands may come
  * @sd: dev, host and ide are set
- * Return: 0 or -errno, and the channel is closed. Context: may sleep.
+ * Return: 0 or -errno, and the channel is closed. Context: may sleep; step_lock is held.
  */
 int kvmb_stor_start(struct stor_dev *sd);
 
 /**
  * kvmb_stor_stop() - Close all channels; no callback and no tasklet runs any more
- * Return: 0; -ETIMEDOUT: the host did not answer, and may still write to what it was given. Context: may sleep.
+ * Return: 0; -ETIMEDOUT: the host did not answer, and may still write to what it was given.
+ * Context: may sleep; step_lock is held.
  */
 int kvmb_stor_stop(struct stor_dev *sd);
 
 /**
  * kvmb_stor_step() - One request that is no command, and its answer in sd->step
  * Return: 0; -EIO when the host's status is not 0; -ENODEV; -ETIMEDOUT.
+ * Context: may sleep; step_lock is held.
  */
 int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id);
 

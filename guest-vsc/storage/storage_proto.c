@@ -107,6 +107,7 @@ int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id)
 	struct kvmb_chan *ch = sd->dev->chan;
 	int err;
 
+	lockdep_assert_held(&sd->step_lock);
 	reinit_completion(&sd->step_done);
 	sd->step.operation = cpu_to_le32(op);
 	sd->step.flags = cpu_to_le32(1);
@@ -238,7 +239,7 @@ int kvmb_stor_start(struct stor_dev *sd)
 {
 	int err;
 
-	mutex_init(&sd->step_lock);
+	lockdep_assert_held(&sd->step_lock);
 	init_completion(&sd->step_done);
 	err = open_chan(sd, sd->dev->chan, 0);
 	if (err)
@@ -269,6 +270,7 @@ int kvmb_stor_stop(struct stor_dev *sd)
 {
 	int i, err, first = 0;
 
+	lockdep_assert_held(&sd->step_lock);
 	kvmb_chan_unwatch_subs(sd->dev->chan);
 	for (i = KVMB_STOR_MAX_CHANS - 1; i >= 0; i--) { /* the primary last */
 		struct stor_chan *sc = rcu_dereference_protected(sd->chans[i], true);

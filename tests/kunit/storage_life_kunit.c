@@ -189,11 +189,57 @@ CASE(answers_while_the_controller_goes_complete_nothing)
 	}
 }
 
+/* ---- resets by hand ---- */
+
+static int reset_by_hand(void *sdev)
+{
+	static struct scsi_cmnd cmd; /* as SG_SCSI_RESET makes one: of no request */
+
+	cmd.device = sdev;
+	reader.err = cmd.device->host->hostt->eh_host_reset_handler(&cmd);
+	complete(&reader.over);
+	return 0;
+}
+
+CASE(reset_by_hand_after_remove_fails)
+{
+	struct scsi_device *sdev;
+
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	CHECK_EQ(unbind(), 0);
+	init_completion(&reader.over);
+	reset_by_hand(sdev);
+	CHECK_EQ(reader.err, FAILED);
+	CHECK_EQ(disk.requests[KVMB_STOR_RESET_BUS], 0);
+	scsi_device_put(sdev);
+}
+
+CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on)
+{
+	struct scsi_device *sdev;
+
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	disk.mute_op = KVMB_STOR_RESET_BUS;
+	init_completion(&reader.over);
+	kthread_run(reset_by_hand, sdev, "kvmb_reset");
+	NEED(disk_wait(&disk.requests[KVMB_STOR_RESET_BUS], 1));
+	CHECK_EQ(unbind(), 0);
+	CHECK(wait_for_completion_timeout(&reader.over, 20 * HZ));
+	CHECK_EQ(reader.err, FAILED);
+	scsi_device_put(sdev);
+}
+
 static struct kunit_case life_cases[] = {
 	KUNIT_CASE(cpu_map_gives_each_cpu_its_channel),
 	KUNIT_CASE(command_goes_by_the_channel_of_its_cpu),
 	KUNIT_CASE(late_answer_of_an_earlier_use_completes_nothing),
 	KUNIT_CASE(answers_while_the_controller_goes_complete_nothing),
+	KUNIT_CASE(reset_by_hand_after_remove_fails),
+	KUNIT_CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on),
 	{}
 };
 
