@@ -36,13 +36,6 @@
 #define SRB_FLAG_OUT 0x80u
 #define PER_COMMAND 352u /* ring bytes that a usual command and its answer take */
 
-struct lun_work {
-	struct work_struct work;
-	struct Scsi_Host *host;
-	unsigned int channel, id, lun;
-	bool remove; /* else: look at its size again */
-};
-
 static struct stor_dev *stor_of(struct Scsi_Host *host)
 {
 	return shost_priv(host);
@@ -94,43 +87,62 @@ static struct scsi_cmnd *take_command(struct stor_dev *sd, u64 id)
 	return scsi_host_find_tag(sd->host, tag); /* it is out, so it is there */
 }
 
-/* ---- LUNs that change ---- */
+/* ---- units that change ---- */
 
-static void lun_work(struct work_struct *work)
+static u32 ide_drive(struct stor_dev *sd) /* the instance GUID names it: docs/protocol.md#5.9 */
 {
-	struct lun_work *w = container_of(work, struct lun_work, work);
-	struct scsi_device *sdev = scsi_device_lookup(w->host, w->channel, w->id, w->lun);
+	const u8 *b = sd->dev->chan->instance.b;
 
-	if (sdev) {
-		if (w->remove)
+	return b[5] << 8 | b[4];
+}
+
+static u32 unit_of(struct stor_dev *sd, const struct scsi_device *sdev)
+{
+	if (sd->ide)
+		return 0; /* there is one */
+	return (sdev->channel * STOR_MAX_IDS + sdev->id) * 256 + min_t(u64, sdev->lun, 255);
+}
+
+static struct scsi_device *unit_get(struct stor_dev *sd, u32 unit)
+{
+	if (sd->ide)
+		return scsi_device_lookup(sd->host, 0, ide_drive(sd), 0);
+	return scsi_device_lookup(sd->host, unit / 256 / STOR_MAX_IDS, unit / 256 % STOR_MAX_IDS, unit % 256);
+}
+
+/* However often the host says so, there is one look at a unit to come, and no memory that it costs. */
+static void unit_work(struct work_struct *work)
+{
+	struct stor_dev *sd = container_of(work, struct stor_dev, unit_work);
+	struct scsi_device *sdev;
+	bool gone;
+	u32 unit;
+
+	for (unit = 0; unit < STOR_UNITS; unit++) {
+		gone = test_and_clear_bit(unit, sd->units_gone);
+		if (!test_and_clear_bit(unit, sd->units_changed) && !gone)
+			continue;
+		sdev = unit_get(sd, unit);
+		if (!sdev)
+			continue;
+		if (gone)
 			scsi_remove_device(sdev);
 		else
 			kvmb_rescan_sdev(sdev);
 		scsi_device_put(sdev);
 	}
-	scsi_host_put(w->host);
-	kfree(w);
 }
 
-static void lun_changed(struct scsi_cmnd *cmd, bool remove)
+static void unit_changed(struct scsi_device *sdev, bool gone)
 {
-	struct scsi_device *sdev = cmd->device;
 	struct stor_dev *sd = stor_of(sdev->host);
-	struct lun_work *w = kzalloc(sizeof(*w), GFP_ATOMIC);
+	u32 unit = unit_of(sd, sdev);
 
-	if (!w || !scsi_host_get(sdev->host)) {
-		kfree(w);
-		return;
-	}
-	INIT_WORK(&w->work, lun_work);
-	w->host = sdev->host;
-	w->channel = sdev->channel;
-	w->id = sdev->id;
-	w->lun = sdev->lun;
-	w->remove = remove;
-	queue_work(sd->wq, &w->work);
+	set_bit(unit, gone ? sd->units_gone : sd->units_changed);
+	queue_work(sd->wq, &sd->unit_work);
 }
 
+/* The first look, too: the bus's workqueue does not wait for a host that does not answer INQUIRY. */
 static void scan_work(struct work_struct *work)
 {
 	struct stor_dev *sd = container_of(work, struct stor_dev, scan_work);
@@ -140,7 +152,9 @@ static void scan_work(struct work_struct *work)
 	/* the absent answer with an invalid LUN, and are removed for that; then look for new ones */
 	shost_for_each_device(sdev, sd->host)
 		scsi_test_unit_ready(sdev, 5 * HZ, 1, &sshdr);
-	if (!sd->ide)
+	if (sd->ide)
+		scsi_add_device(sd->host, 0, ide_drive(sd), 0);
+	else
 		scsi_scan_host(sd->host);
 }
 
@@ -165,7 +179,7 @@ static void set_result(struct scsi_cmnd *cmd, const struct kvmb_wire_srb *srb)
 		memcpy(cmd->sense_buffer, srb->u.sense, n);
 		if (n >= 8 && scsi_normalize_sense(cmd->sense_buffer, n, &sshdr) &&
 		    sshdr.sense_key == UNIT_ATTENTION && sshdr.asc == 0x2a && sshdr.ascq == 0x09) {
-			lun_changed(cmd, false); /* CAPACITY DATA HAS CHANGED */
+			unit_changed(cmd->device, false); /* CAPACITY DATA HAS CHANGED */
 			cmd->result = DID_REQUEUE << 16;
 		}
 	}
@@ -175,7 +189,7 @@ static void set_result(struct scsi_cmnd *cmd, const struct kvmb_wire_srb *srb)
 		break;
 	case KVMB_SRB_INVALID_LUN:
 		cmd->result = DID_NO_CONNECT << 16;
-		lun_changed(cmd, true);
+		unit_changed(cmd->device, true);
 		moved = 0;
 		break;
 	default:
@@ -452,9 +466,9 @@ static void shape_host(struct stor_dev *sd)
 
 	host->nr_hw_queues = 1 + sd->max_subs;
 	host->can_queue = ring / PER_COMMAND;
-	host->max_channel = sd->ide ? 0 : 7;
-	host->max_id = sd->ide ? 1 : 2;
-	host->max_lun = sd->ide ? 64 : 255;
+	host->max_channel = sd->ide ? 0 : STOR_MAX_CHANNEL;
+	host->max_id = sd->ide ? 1 : STOR_MAX_IDS;
+	host->max_lun = sd->ide ? 64 : STOR_MAX_LUNS;
 	host->max_cmd_len = KVMB_STOR_CDB_SIZE;
 	host->max_sectors = sd->max_transfer >> 9;
 	host->sg_tablesize = sd->max_transfer / KVMB_PAGE_SIZE + 1;
@@ -502,6 +516,7 @@ static struct stor_dev *stor_alloc(struct kvmb_device *dev)
 	mutex_init(&sd->step_lock);
 	spin_lock_init(&sd->map_lock);
 	INIT_WORK(&sd->scan_work, scan_work);
+	INIT_WORK(&sd->unit_work, unit_work);
 	sd->by_cpu = kvzalloc(nr_cpu_ids, GFP_KERNEL);
 	sd->wq = alloc_ordered_workqueue("kvmbus_scsi%u", WQ_FREEZABLE, host->host_no);
 	if (sd->wq && sd->by_cpu)
@@ -529,10 +544,7 @@ static int stor_probe(struct kvmb_device *dev)
 	if (err)
 		goto err_stop;
 	smp_store_release(&sd->live, true);
-	if (sd->ide) /* the instance GUID names the drive: docs/protocol.md#5.9 */
-		scsi_add_device(sd->host, 0, dev->chan->instance.b[5] << 8 | dev->chan->instance.b[4], 0);
-	else
-		scsi_scan_host(sd->host);
+	queue_work(sd->wq, &sd->scan_work);
 	return 0;
 err_stop:
 	stop(sd, true);
@@ -563,6 +575,7 @@ static int stor_suspend(struct kvmb_device *dev)
 	struct stor_dev *sd = dev_get_drvdata(&dev->dev);
 
 	cancel_work_sync(&sd->scan_work);
+	cancel_work_sync(&sd->unit_work);
 	stop(sd, false);
 	return 0;
 }

@@ -16,6 +16,10 @@
 #define STOR_RING_PAGES 33	  /* control page and 128 KiB, as stock guests */
 #define STOR_MAX_TRANSFER (512u << 10)
 #define STOR_MAX_PAGES (STOR_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
+#define STOR_MAX_CHANNEL 7u	  /* addresses of units: channel (path), id (target), LUN */
+#define STOR_MAX_IDS 2u
+#define STOR_MAX_LUNS 255u
+#define STOR_UNITS ((STOR_MAX_CHANNEL + 1) * STOR_MAX_IDS * 256)
 #ifndef STOR_TIMEOUT_S
 #define STOR_TIMEOUT_S 180	  /* of one request, and of each step of the start */
 #endif
@@ -67,8 +71,11 @@ struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	struct completion step_done;
 	struct kvmb_wire_stor step; /* request, then answer */
 
-	struct workqueue_struct *wq; /* scan_work and changes of units; gone before this is */
-	struct work_struct scan_work;
+	struct workqueue_struct *wq; /* scan_work and unit_work; gone before this is */
+	struct work_struct scan_work, unit_work;
+	/* for unit_work, by address: units that the host says are not there, that have another size */
+	DECLARE_BITMAP(units_gone, STOR_UNITS);
+	DECLARE_BITMAP(units_changed, STOR_UNITS);
 	u64 bad_answers;	/* of the host: unknown ids, wrong sizes */
 };
 

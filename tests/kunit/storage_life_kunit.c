@@ -189,6 +189,58 @@ CASE(answers_while_the_controller_goes_complete_nothing)
 	}
 }
 
+/* ---- units that change ---- */
+
+static u32 changes;
+static bool twist_changed(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, const u8 *cdb)
+{
+	static const u8 sense[14] = { 0x70, 0, UNIT_ATTENTION, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x2a, 9 };
+
+	if (op == KVMB_STOR_EXECUTE_SRB && cdb[0] == INQUIRY && !disk_held.id) { /* the look at it */
+		disk_held.p = *p;
+		disk_held.len = *len;
+		WRITE_ONCE(disk_held.id, *id);
+		return false;
+	}
+	if (!disk_is_read(cdb, op) || !changes)
+		return true;
+	changes--;
+	p->u.srb.srb_status = KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID;
+	p->u.srb.scsi_status = SAM_STAT_CHECK_CONDITION;
+	p->u.srb.sense_length = 18;
+	p->u.srb.transfer_length = 0;
+	memset(p->u.srb.u.sense, 0, sizeof(p->u.srb.u.sense));
+	memcpy(p->u.srb.u.sense, sense, sizeof(sense));
+	return true;
+}
+
+CASE(unit_that_changes_all_the_time_is_looked_at_once)
+{
+	struct scsi_device *sdev;
+	u32 looks, i;
+	bool same;
+
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	memset(&disk_held, 0, sizeof(disk_held));
+	looks = disk.cdbs[INQUIRY];
+	changes = 200;
+	disk.twist = twist_changed;
+	CHECK_EQ(disk_read(sdev, 3, &same), 0); /* sent again after each attention */
+	CHECK_EQ(changes, 0);
+	for (i = 0; i < 5000 && !READ_ONCE(disk_held.id); i++)
+		msleep(1);
+	NEED(disk_held.id);
+	disk_give_held();
+	msleep(1000);
+	looks = disk.cdbs[INQUIRY] - looks;
+	CHECK(looks >= 1);
+	CHECK(looks <= 10); /* one under way, one to come, some pages each */
+	CHECK_EQ(disk_read(sdev, 3, &same), 0);
+	scsi_device_put(sdev);
+}
+
 /* ---- resets by hand ---- */
 
 static int reset_by_hand(void *sdev)
@@ -233,13 +285,46 @@ CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on)
 	scsi_device_put(sdev);
 }
 
+static struct {
+	struct completion over;
+} other;
+
+static int rescue(void *unused)
+{
+	msleep(5000);
+	host_take_back(RELID);
+	complete(&other.over);
+	return 0;
+}
+
+CASE(silent_disk_does_not_hold_up_other_devices)
+{
+	struct Scsi_Host *host;
+
+	disk.mute_op = KVMB_STOR_EXECUTE_SRB;
+	init_completion(&other.over);
+	kthread_run(rescue, NULL, "kvmb_rescue");
+	disk_offer();
+	host_settle(); /* the bus has nothing to do any more */
+	CHECK(disk_wait(&disk.requests[KVMB_STOR_EXECUTE_SRB], 1));
+	host = disk_host();
+	CHECK(host);
+	if (host)
+		scsi_host_put(host);
+	wait_for_completion(&other.over);
+	host_settle();
+	CHECK(!disk_host());
+}
+
 static struct kunit_case life_cases[] = {
 	KUNIT_CASE(cpu_map_gives_each_cpu_its_channel),
 	KUNIT_CASE(command_goes_by_the_channel_of_its_cpu),
 	KUNIT_CASE(late_answer_of_an_earlier_use_completes_nothing),
 	KUNIT_CASE(answers_while_the_controller_goes_complete_nothing),
+	KUNIT_CASE(unit_that_changes_all_the_time_is_looked_at_once),
 	KUNIT_CASE(reset_by_hand_after_remove_fails),
 	KUNIT_CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on),
+	KUNIT_CASE(silent_disk_does_not_hold_up_other_devices),
 	{}
 };
 
