@@ -181,6 +181,25 @@ static inline void netif_set_tso_max_size(struct net_device *dev, unsigned int s
 /* queuecommand() returns an enum since 7.0, of the same values: ask the template's type */
 #define KVMB_QC_T typeof(((struct scsi_host_template *)0)->queuecommand(NULL, NULL))
 
+/* limits of a queue change in a transaction, which stops the queue itself where that is known */
+static inline void kvmb_limit_queue(struct request_queue *q, unsigned int sectors)
+{
+#if KVMB_HAVE_QUEUE_MAX_HW_SECTORS
+	blk_queue_max_hw_sectors(q, sectors);
+#else
+	struct queue_limits lim = queue_limits_start_update(q);
+
+	lim.max_hw_sectors = sectors;
+#if KVMB_HAVE_QUEUE_LIMITS_FROZEN
+	queue_limits_commit_update_frozen(q, &lim);
+#else
+	blk_mq_freeze_queue(q);
+	queue_limits_commit_update(q, &lim);
+	blk_mq_unfreeze_queue(q);
+#endif
+#endif
+}
+
 /* a workqueue whose work stays on its CPU says so; 7.x warns of one that does not */
 #if !KVMB_HAVE_WQ_PERCPU
 #define KVMB_WQ_PERCPU 0

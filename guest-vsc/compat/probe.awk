@@ -61,6 +61,11 @@ BEGIN {
 	# sdev_configure(), which is given the queue's limits: 6.14, 0f98212d96a2 ("scsi: core: Remove the .slave_configure() method")
 	have("SDEV_CONFIGURE", host, "[(][*] ?sdev_configure[)][(]struct scsi_device [*][a-z]*, struct queue_limits [*]")
 
+	# the limit of a transfer by a function of its own: until 6.11 ("block: remove unused queue limits API")
+	have("QUEUE_MAX_HW_SECTORS", "include/linux/blkdev.h", "void blk_queue_max_hw_sectors[(]")
+	# a transaction that stops the queue: 6.14 ("block: add a queue_limits_commit_update_frozen helper"); stable 6.12 too
+	have("QUEUE_LIMITS_FROZEN", "include/linux/blkdev.h", "int queue_limits_commit_update_frozen[(]")
+
 	# an address is set by a function: 5.15, 48eab831ae8b ("net: create netdev->dev_addr assignment helpers"); stable 5.10 too
 	have("ETH_HW_ADDR_SET", "include/linux/etherdevice.h", "void eth_hw_addr_set[(]")
 	netdevice = "include/linux/netdevice.h"

@@ -569,7 +569,10 @@ static void stor_remove(struct kvmb_device *dev)
 	stor_free(sd);
 }
 
-/* Disks sleep before their controller: nothing is out. */
+/*
+ * Disks sleep before their controller: nothing is out. What was to be looked at is looked at afterwards, when tasks run
+ * again; and all else too, since the host may be another.
+ */
 static int stor_suspend(struct kvmb_device *dev)
 {
 	struct stor_dev *sd = dev_get_drvdata(&dev->dev);
@@ -580,9 +583,29 @@ static int stor_suspend(struct kvmb_device *dev)
 	return 0;
 }
 
+/* Queues of the disks take no more than this host does. A larger transfer than before is not made use of. */
+static void limit_transfer(struct stor_dev *sd)
+{
+	unsigned int sectors = sd->max_transfer >> 9;
+	struct scsi_device *sdev;
+
+	if (sectors >= sd->host->max_sectors)
+		return;
+	sd->host->max_sectors = sectors;
+	shost_for_each_device(sdev, sd->host)
+		kvmb_limit_queue(sdev->request_queue, sectors);
+}
+
 static int stor_resume(struct kvmb_device *dev)
 {
-	return start(dev_get_drvdata(&dev->dev));
+	struct stor_dev *sd = dev_get_drvdata(&dev->dev);
+	int err = start(sd);
+
+	if (!err)
+		limit_transfer(sd);
+	queue_work(sd->wq, &sd->unit_work);
+	queue_work(sd->wq, &sd->scan_work);
+	return err;
 }
 
 static const struct kvmb_guid stor_types[] = { KVMB_SCSI_TYPE_GUID, KVMB_IDE_TYPE_GUID };

@@ -21,6 +21,8 @@ table="5.14|PANIC_NOTIFIER_H|include/linux/panic_notifier.h|-|extern struct atom
 6.2|SCSI_TIMEOUT_ACTION|$host|enum blk_eh_timer_return (*eh_timed_out)(struct scsi_cmnd *);|enum scsi_timeout_action (*eh_timed_out)(struct scsi_cmnd *);
 6.0|!BUSY_ITER_RESERVED|$host|void scsi_host_busy_iter(struct Scsi_Host *,\n\t\t\t bool (*fn)(struct scsi_cmnd *, void *, bool), void *priv);|void scsi_host_busy_iter(struct Scsi_Host *,\n\t\t\t bool (*fn)(struct scsi_cmnd *, void *), void *priv);
 6.14|SDEV_CONFIGURE|$host|int (* slave_configure)(struct scsi_device *);\nint (*device_configure)(struct scsi_device *, struct queue_limits *lim);|int (* sdev_configure)(struct scsi_device *, struct queue_limits *lim);
+6.11|!QUEUE_MAX_HW_SECTORS|include/linux/blkdev.h|extern void blk_queue_max_hw_sectors(struct request_queue *, unsigned int);|struct queue_limits queue_limits_start_update(struct request_queue *q)
+6.14|QUEUE_LIMITS_FROZEN|include/linux/blkdev.h|/* queue_limits_commit_update_frozen() is not there */|int queue_limits_commit_update_frozen(struct request_queue *q,\n\t\tstruct queue_limits *lim);
 5.15|ETH_HW_ADDR_SET|include/linux/etherdevice.h|/* eth_hw_addr_set(dev, addr) is not there yet */|static inline void eth_hw_addr_set(struct net_device *dev, const u8 *addr)
 5.11|NOTIFY_PEERS_LOCKED|$nd|void netdev_notify_peers(struct net_device *dev);|void __netdev_notify_peers(struct net_device *dev);
 6.1|!NAPI_ADD_WEIGHT|$nd|void netif_napi_add(struct net_device *dev, struct napi_struct *napi,\n\t\t    int (*poll)(struct napi_struct *, int), int weight);|static inline void\nnetif_napi_add(struct net_device *dev, struct napi_struct *napi,\n\t       int (*poll)(struct napi_struct *, int))\n{\n\tnetif_napi_add_weight(dev, napi, poll, NAPI_POLL_WEIGHT);

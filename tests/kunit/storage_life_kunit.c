@@ -3,6 +3,7 @@
  * kvmb_storage while something else happens: unbinding, unloading, CPUs, sleep, resets by hand, in each step of the start and
  * under answers that nobody waits for. docs/threat-model.md#G03.
  */
+#include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/umh.h>
@@ -173,6 +174,11 @@ static int unbind(void)
 	return shell("echo " NAME " >" DRIVER "unbind");
 }
 
+static int bind(void)
+{
+	return shell("echo " NAME " >" DRIVER "bind");
+}
+
 CASE(answers_while_the_controller_goes_complete_nothing)
 {
 	struct task_struct *t;
@@ -285,9 +291,215 @@ CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on)
 	scsi_device_put(sdev);
 }
 
+/* ---- sleep ---- */
+
+static struct kvmb_driver *driver_of(struct kvmb_device *dev)
+{
+	return container_of(dev->dev.driver, struct kvmb_driver, driver);
+}
+
+static int fall_asleep(void *dev)
+{
+	driver_of(dev)->suspend(dev);
+	complete(&reader.over);
+	return 0;
+}
+
+CASE(look_at_the_bus_is_not_lost_in_sleep)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_ENUMERATE_BUS) };
+	struct scsi_device *sdev;
+	bool same;
+	u32 asked;
+	int i;
+
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	/* a look at the disk is under way, and one at the bus waits behind it */
+	memset(&disk_held, 0, sizeof(disk_held));
+	changes = 1;
+	disk.twist = twist_changed;
+	CHECK_EQ(disk_read(sdev, 3, &same), 0);
+	for (i = 0; i < 5000 && !READ_ONCE(disk_held.id); i++)
+		msleep(1);
+	NEED(disk_held.id);
+	host_put(host_chan_of(RELID), KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, sizeof(p));
+	msleep(100);
+	init_completion(&reader.over);
+	kthread_run(fall_asleep, device_of(sdev), "kvmb_sleep");
+	msleep(100);
+	disk_give_held();
+	NEED(wait_for_completion_timeout(&reader.over, 20 * HZ));
+	asked = disk.cdbs[TEST_UNIT_READY];
+	CHECK_EQ(driver_of(device_of(sdev))->resume(device_of(sdev)), 0);
+	CHECK(disk_wait(&disk.cdbs[TEST_UNIT_READY], asked + 1));
+	CHECK_EQ(disk_read(sdev, 3, &same), 0);
+	scsi_device_put(sdev);
+}
+
+CASE(transfers_fit_the_host_after_sleep)
+{
+	static const struct { u32 host, sectors; } table[] = {
+		{ 64 << 10, 128 }, { 32 << 10, 64 }, { 128 << 10, 64 },
+	};
+	struct scsi_device *sdev;
+	struct kvmb_device *dev;
+	bool same;
+	size_t i;
+
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	dev = device_of(sdev);
+	CHECK_EQ(queue_max_hw_sectors(sdev->request_queue), 256);
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		CHECK_EQ(driver_of(dev)->suspend(dev), 0);
+		disk.max_transfer = table[i].host;
+		CHECK_EQ(driver_of(dev)->resume(dev), 0);
+		CHECK_ROW(queue_max_hw_sectors(sdev->request_queue), table[i].sectors, i);
+		CHECK(queue_max_sectors(sdev->request_queue) <= table[i].sectors);
+		CHECK_EQ(disk_read(sdev, 3, &same), 0);
+	}
+	scsi_device_put(sdev);
+}
+
+/* ---- in each step of the start ---- */
+
+/* Operations, and what is none: a channel that opens */
+#define OPENS_PRIMARY 100u
+#define OPENS_SUB 101u
+static const u32 steps[] = { OPENS_PRIMARY, KVMB_STOR_BEGIN_INIT, KVMB_STOR_QUERY_VERSION,
+			     KVMB_STOR_QUERY_PROPERTIES, KVMB_STOR_END_INIT,
+			     KVMB_STOR_CREATE_SUB_CHANNELS, OPENS_SUB, KVMB_STOR_EXECUTE_SRB };
+static u32 slow_open; /* relid of the channel that opens slowly */
+
+static void opened(struct host_chan *c)
+{
+	if (c->relid != slow_open)
+		return;
+	complete(&disk.slow);
+	msleep(300);
+}
+
 static struct {
+	int (*act)(void);
+	int err;
 	struct completion over;
 } other;
+
+static int do_other(void *unused)
+{
+	other.err = -ETIME;
+	if (wait_for_completion_timeout(&disk.slow, 20 * HZ)) {
+		msleep(50); /* not before the guest waits for the answer */
+		other.err = other.act();
+	}
+	complete(&other.over);
+	return 0;
+}
+
+/* Plug in; @act runs while the host takes its time for @step */
+static bool while_it_does(u32 step, int (*act)(void))
+{
+	disk.subs = 1;
+	disk.slow_op = step < OPENS_PRIMARY ? step : 0;
+	slow_open = step == OPENS_PRIMARY ? RELID : step == OPENS_SUB ? RELID + 1 : 0;
+	host_script.opened = opened;
+	reinit_completion(&disk.slow);
+	init_completion(&other.over);
+	other.act = act;
+	kthread_run(do_other, NULL, "kvmb_other");
+	disk_plug_in();
+	if (!wait_for_completion_timeout(&other.over, 60 * HZ))
+		return false;
+	slow_open = 0;
+	disk.slow_op = 0;
+	host_settle();
+	return !other.err;
+}
+
+static bool disk_works(void)
+{
+	struct scsi_device *sdev;
+	bool same = false;
+	int err = -1, i;
+
+	for (i = 0; i < 500 && !(sdev = disk_find()); i++)
+		msleep(20);
+	if (sdev) {
+		err = disk_read(sdev, 3, &same);
+		scsi_device_put(sdev);
+	}
+	return !err && same;
+}
+
+static int rescind(void)
+{
+	host_rescind(RELID);
+	return 0;
+}
+
+CASE(rescind_in_each_step_of_the_start)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		CHECK_ROW(while_it_does(steps[i], rescind), true, i);
+		CHECK_ROW(!disk_host(), true, i);
+		host_reset();
+	}
+}
+
+CASE(unbind_in_each_step_of_the_start)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		CHECK_ROW(while_it_does(steps[i], unbind), true, i);
+		CHECK_ROW(!disk_host(), true, i);
+		CHECK_ROW(bind(), 0, i);
+		CHECK_ROW(disk_works(), true, i);
+		host_reset();
+	}
+}
+
+static int unload(void)
+{
+	/* a scan holds the module for as long as it lasts */
+	return shell("n=0; until rmmod kvmb_storage || [ $n = 100 ]; do n=$((n + 1)); sleep 0.1; done; [ $n != 100 ]");
+}
+
+CASE(rmmod_in_each_step_of_the_start)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		CHECK_ROW(while_it_does(steps[i], unload), true, i);
+		CHECK_ROW(!disk_host(), true, i);
+		NEED(!shell("insmod /mods/kvmb_storage.ko"));
+		CHECK_ROW(disk_works(), true, i);
+		host_reset();
+	}
+}
+
+static int cpu_off(void)
+{
+	return remove_cpu(1);
+}
+
+CASE(cpu_goes_in_each_step_of_the_start)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		CHECK_ROW(while_it_does(steps[i], cpu_off), true, i);
+		CHECK_ROW(disk_works(), true, i);
+		CHECK_ROW(add_cpu(1), 0, i);
+		CHECK_ROW(disk_works(), true, i);
+		host_reset();
+	}
+}
 
 static int rescue(void *unused)
 {
@@ -324,6 +536,12 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE(unit_that_changes_all_the_time_is_looked_at_once),
 	KUNIT_CASE(reset_by_hand_after_remove_fails),
 	KUNIT_CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on),
+	KUNIT_CASE(look_at_the_bus_is_not_lost_in_sleep),
+	KUNIT_CASE(transfers_fit_the_host_after_sleep),
+	KUNIT_CASE(rescind_in_each_step_of_the_start),
+	KUNIT_CASE(unbind_in_each_step_of_the_start),
+	KUNIT_CASE(rmmod_in_each_step_of_the_start),
+	KUNIT_CASE(cpu_goes_in_each_step_of_the_start),
 	KUNIT_CASE(silent_disk_does_not_hold_up_other_devices),
 	{}
 };
