@@ -4,15 +4,15 @@
  *
  * DOC: Theory of operation
  *
- * A CPU sends on the channel that interrupts it (storage_map.h). A command is one GPA-direct packet: an SRB, and the pages of
- * its data as one range, which the block layer's page boundary makes possible. The answer names
- * the command by a number that holds its tag, and how often the tag was used: a late,
- * repeated or invented answer finds no command and is counted.
+ * A CPU sends on the channel that interrupts it (storage_map.h). A command is one GPA-direct
+ * packet: an SRB, and the pages of its data as one range, which the block layer's page boundary
+ * makes possible. The answer names the command by a number that holds its tag, and how often the
+ * tag was used: a late, repeated or invented answer finds no command and is counted.
  *
- * What the host has is never given back before the host has let go of it: it may still write there. So a command has
- * no limit of time, and error handling begins only when its channel is broken or gone. What it has taken over no answer
- * completes any more once the bus is reset. When the host rescinds the controller everything that is out is given back at once with
- * DID_NO_CONNECT.
+ * What the host has is never given back before the host has let go of it: it may still write there.
+ * So a command has no limit of time, and error handling begins only when its channel is broken or
+ * gone. What it has taken over no answer completes any more once the bus is reset. When the host
+ * rescinds the controller everything that is out is given back at once with DID_NO_CONNECT.
  *
  * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.
  */
@@ -58,7 +58,10 @@ static struct stor_slot *slot_of_cmd(struct stor_dev *sd, struct scsi_cmnd *cmd)
 	return slot_of(sd, blk_mq_unique_tag(scsi_cmd_to_rq(cmd)));
 }
 
-/* The command's name from here on: its tag, and how often that was used. Bit 63 stays clear: above are INIT and RESET */
+/*
+ * The command's name from here on: its tag, and how often that was used. Bit 63 stays clear: above
+ * are INIT and RESET.
+ */
 static u64 give_to_host(struct stor_dev *sd, struct scsi_cmnd *cmd)
 {
 	struct stor_slot *slot = slot_of_cmd(sd, cmd);
@@ -107,10 +110,11 @@ static struct scsi_device *unit_get(struct stor_dev *sd, u32 unit)
 {
 	if (sd->ide)
 		return scsi_device_lookup(sd->host, 0, ide_drive(sd), 0);
-	return scsi_device_lookup(sd->host, unit / 256 / STOR_MAX_IDS, unit / 256 % STOR_MAX_IDS, unit % 256);
+	return scsi_device_lookup(sd->host, unit / 256 / STOR_MAX_IDS, unit / 256 % STOR_MAX_IDS,
+				  unit % 256);
 }
 
-/* However often the host says so, there is one look at a unit to come, and no memory that it costs. */
+/* However often the host says so, one look at a unit is to come, and it costs no memory. */
 static void unit_work(struct work_struct *work)
 {
 	struct stor_dev *sd = container_of(work, struct stor_dev, unit_work);
@@ -142,14 +146,16 @@ static void unit_changed(struct scsi_device *sdev, bool gone)
 	queue_work(sd->wq, &sd->unit_work);
 }
 
-/* The first look, too: the bus's workqueue does not wait for a host that does not answer INQUIRY. */
+/*
+ * The first look, too: the bus's workqueue does not wait for a host that does not answer INQUIRY.
+ */
 static void scan_work(struct work_struct *work)
 {
 	struct stor_dev *sd = container_of(work, struct stor_dev, scan_work);
 	struct scsi_device *sdev;
 	struct scsi_sense_hdr sshdr;
 
-	/* the absent answer with an invalid LUN, and are removed for that; then look for new ones */
+	/* the absent answer with an invalid LUN, and are removed for that; then look for others */
 	shost_for_each_device(sdev, sd->host)
 		scsi_test_unit_ready(sdev, 5 * HZ, 1, &sshdr);
 	if (sd->ide)
@@ -209,7 +215,8 @@ void kvmb_stor_completed(struct stor_dev *sd, u64 id, const struct kvmb_wire_sto
 	if (!cmd || le32_to_cpu(answer->operation) != KVMB_STOR_COMPLETE_IO) {
 		sd->bad_answers++;
 		if (!cmd) {
-			pr_warn_ratelimited("kvmbus: an answer to no request from the disk controller\n");
+			pr_warn_ratelimited(
+				"kvmbus: an answer to no request from the disk controller\n");
 			return;
 		}
 		cmd->result = DID_ERROR << 16;
@@ -278,8 +285,8 @@ static int send_command(struct stor_dev *sd, struct scsi_cmnd *cmd, struct stor_
 	rcu_read_lock(); /* a channel that closes stays until we are through */
 	err = kvmb_send(chan_for(sd, cmd, c), pages ? KVMB_PKT_GPA_DIRECT : KVMB_PKT_INBAND,
 			KVMB_PKT_FLAG_COMPLETE, id, pages ? &c->gpa : NULL,
-			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0, &c->pkt,
-			sd->packet_size);
+			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0,
+			&c->pkt, sd->packet_size);
 	rcu_read_unlock();
 	return err;
 }
@@ -347,8 +354,9 @@ done:
 }
 
 /*
- * A command that takes long is no error: storage may stall for as long as it likes, and until it answers the host may
- * write to the command's pages. So a command's time is prolonged for as long as its channel can answer.
+ * A command that takes long is no error: storage may stall for as long as it likes, and until it
+ * answers the host may write to the command's pages. So a command's time is prolonged for as long
+ * as its channel can answer.
  */
 static KVMB_EH_T timed_out(struct scsi_cmnd *cmd)
 {
@@ -365,19 +373,21 @@ static KVMB_EH_T timed_out(struct scsi_cmnd *cmd)
 }
 
 /*
- * The host does not answer a reset, and commands wait for it in error handling. Closed, the host is off our pages. If it
- * does not even answer that, commands are not given back before it takes the controller away.
+ * The host does not answer a reset, and commands wait for it in error handling. Closed, the host is
+ * off our pages. If it does not even answer that, commands are not given back before it takes the
+ * controller away.
  */
 static void abandon(struct stor_dev *sd)
 {
 	if (!kvmb_stor_stop(sd))
 		return;
-	shost_printk(KERN_ERR, sd->host, "the host does not let go of this controller; its commands wait\n");
+	shost_printk(KERN_ERR, sd->host,
+		     "the host does not let go of this controller; its commands wait\n");
 	while (!kvmb_chan_gone(sd->dev->chan))
 		msleep(250);
 }
 
-/* Error handling gives back, or sends again, what it has taken over; no late answer completes it. */
+/* What error handling has taken over it gives back or sends again; no late answer completes it. */
 KVMB_BUSY_ITER(forget)
 {
 	if (test_bit(SCMD_STATE_COMPLETE, &cmd->state))
@@ -397,8 +407,9 @@ static int reset_bus(struct stor_dev *sd)
 }
 
 /*
- * Error handling calls it, and then has all commands. A reset by hand (SG_SCSI_RESET) comes at any time until the last user
- * of a disk is gone, also after remove; what it finds out keeps waiting for its answer.
+ * Error handling calls it, and then has all commands. A reset by hand (SG_SCSI_RESET) comes at any
+ * time until the last user of a disk is gone, also after remove; what it finds out keeps waiting
+ * for its answer.
  */
 static int reset_handler(struct scsi_cmnd *cmd)
 {
@@ -425,7 +436,7 @@ KVMB_BUSY_ITER(give_back)
 	return true;
 }
 
-/* Without it the SCSI layer clears the private part, more than a kilobyte, each time that a command is sent. */
+/* Without it the SCSI layer clears the private part, over a kilobyte, for each command. */
 static int init_cmd_priv(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 {
 	return 0;
@@ -539,7 +550,8 @@ static int stor_probe(struct kvmb_device *dev)
 		goto err_free;
 	}
 	shape_host(sd);
-	sd->slots = kvcalloc(sd->host->nr_hw_queues * sd->host->can_queue, sizeof(*sd->slots), GFP_KERNEL);
+	sd->slots = kvcalloc(sd->host->nr_hw_queues * sd->host->can_queue, sizeof(*sd->slots),
+			     GFP_KERNEL);
 	err = sd->slots ? scsi_add_host(sd->host, &dev->dev) : -ENOMEM;
 	if (err)
 		goto err_stop;
@@ -570,8 +582,8 @@ static void stor_remove(struct kvmb_device *dev)
 }
 
 /*
- * Disks sleep before their controller: nothing is out. What was to be looked at is looked at afterwards, when tasks run
- * again; and all else too, since the host may be another.
+ * Disks sleep before their controller: nothing is out. What was to be looked at is looked at
+ * afterwards, when tasks run again; and all else too, since the host may be another.
  */
 static int stor_suspend(struct kvmb_device *dev)
 {
@@ -583,7 +595,7 @@ static int stor_suspend(struct kvmb_device *dev)
 	return 0;
 }
 
-/* Queues of the disks take no more than this host does. A larger transfer than before is not made use of. */
+/* Queues of the disks take no more than this host does. They never take more than before. */
 static void limit_transfer(struct stor_dev *sd)
 {
 	unsigned int sectors = sd->max_transfer >> 9;

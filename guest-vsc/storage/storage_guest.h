@@ -34,18 +34,18 @@ struct stor_chan {
 	struct kvmb_chan *ch;
 	unsigned int index;	  /* of the sub-channel, 0: primary */
 	struct tasklet_struct tasklet;
-	bool closing;		  /* set before the tasklet is killed: no turn asks for another */
+	bool closing;		  /* set before the tasklet is killed: no turn asks for one */
 	struct rcu_head rcu;	  /* who sends may look at it until it has closed */
 	u8 buf[256] __aligned(8); /* the tasklet's: one packet, 16 + 64 bytes */
 };
 
 /*
- * A tag's place. Not in the command: the SCSI layer clears that at each use, and frees all of them when the last disk is
- * removed, while a host may still answer.
+ * A tag's place. Not in the command: the SCSI layer clears that at each use, and frees all of them
+ * when the last disk is removed, while a host may still answer.
  */
 struct stor_slot {
-	u64 out;		/* id of the command that the host has, 0: none; who clears it completes it */
-	u32 uses;		/* of the tag: tells a late answer from the one that we wait for */
+	u64 out;  /* id of the command that the host has, 0: none; who clears it completes it */
+	u32 uses; /* of the tag: tells a late answer from the one that we wait for */
 };
 
 struct stor_dev { /* private part of a Scsi_Host, and lives as long */
@@ -57,8 +57,10 @@ struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	u32 packet_size;	/* 64, or 48 before 5.1 */
 	u32 max_transfer;	/* bytes, multiple of 4096, <= STOR_MAX_TRANSFER */
 	u16 max_subs;		/* sub-channels that the host may give us */
-	struct stor_slot *slots; /* slots[nr_hw_queues * can_queue], from before live to the end of remove */
-	struct stor_chan __rcu *chans[KVMB_STOR_MAX_CHANS]; /* by sub-channel index; NULL: not open */
+	/* slots[nr_hw_queues * can_queue], from before live to the end of remove */
+	struct stor_slot *slots;
+	/* by sub-channel index; NULL: not open */
+	struct stor_chan __rcu *chans[KVMB_STOR_MAX_CHANS];
 
 	spinlock_t map_lock;	/* the three below: storage_map.h */
 	u64 open;
@@ -73,7 +75,7 @@ struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 
 	struct workqueue_struct *wq; /* scan_work and unit_work; gone before this is */
 	struct work_struct scan_work, unit_work;
-	/* for unit_work, by address: units that the host says are not there, that have another size */
+	/* for unit_work, by address: what is not there, says the host; what has another size */
 	DECLARE_BITMAP(units_gone, STOR_UNITS);
 	DECLARE_BITMAP(units_changed, STOR_UNITS);
 	u64 bad_answers;	/* of the host: unknown ids, wrong sizes */

@@ -69,8 +69,9 @@ static void one_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt)
 }
 
 /*
- * Softirq, one at a time for each channel. Not in the interrupt: completing a command takes locks and memory that a
- * kernel with PREEMPT_RT does not have there. The ring stays masked between two turns.
+ * Softirq, one at a time for each channel. Not in the interrupt: completing a command takes locks
+ * and memory that a kernel with PREEMPT_RT does not have there. The ring stays masked between two
+ * turns.
  */
 static void stor_turn(struct tasklet_struct *t)
 {
@@ -89,7 +90,8 @@ static void stor_turn(struct tasklet_struct *t)
 				tasklet_schedule(&sc->tasklet);
 			return;
 		}
-	} while (!READ_ONCE(sc->ch->dead) && !READ_ONCE(sc->closing) && kvmb_ring_unmask(&sc->ch->rx));
+	} while (!READ_ONCE(sc->ch->dead) && !READ_ONCE(sc->closing) &&
+		 kvmb_ring_unmask(&sc->ch->rx));
 }
 
 static void stor_callback(void *ctx)
@@ -177,7 +179,8 @@ static int start_protocol(struct stor_dev *sd)
 	err = init_step(sd, KVMB_STOR_QUERY_PROPERTIES);
 	if (err)
 		return err;
-	sd->max_transfer = min(le32_to_cpu(p->max_transfer), STOR_MAX_TRANSFER) & ~(KVMB_PAGE_SIZE - 1);
+	sd->max_transfer =
+		min(le32_to_cpu(p->max_transfer), STOR_MAX_TRANSFER) & ~(KVMB_PAGE_SIZE - 1);
 	sd->max_subs = usable_subs(p);
 	if (!sd->max_transfer)
 		return -EPROTO;

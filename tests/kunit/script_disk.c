@@ -15,6 +15,7 @@ struct held_answer disk_held;
 static u32 scsi_answer(const struct kvmb_pkt *pkt, struct kvmb_wire_srb *srb)
 {
 	u32 want = le32_to_cpu(srb->transfer_length), len = 0, lba, n, i;
+	static const u8 sense[14] = { 0x70, 0, ILLEGAL_REQUEST, [7] = 10, [12] = 0x20 };
 	u8 cdb[KVMB_STOR_CDB_SIZE];
 
 	memcpy(cdb, srb->u.cdb, sizeof(cdb));
@@ -62,7 +63,7 @@ refuse:
 		srb->srb_status = KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID;
 		srb->scsi_status = SAM_STAT_CHECK_CONDITION;
 		srb->sense_length = 18;
-		memcpy(srb->u.sense, (const u8[]){ 0x70, 0, ILLEGAL_REQUEST, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x20, 0 }, 14);
+		memcpy(srb->u.sense, sense, sizeof(sense));
 		srb->transfer_length = 0;
 		return 0;
 	}

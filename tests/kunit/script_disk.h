@@ -3,8 +3,8 @@
  * A scripted host's disk controller, and what the tests of kvmb_storage do with it and with the
  * guest's disk.
  *
- * By itself it behaves: one disk of 256 blocks, each filled with its number. struct script_disk says
- * what it does otherwise.
+ * By itself it behaves: one disk of 256 blocks, each filled with its number. struct script_disk
+ * says what it does otherwise.
  */
 #ifndef KVMB_SCRIPT_DISK_H
 #define KVMB_SCRIPT_DISK_H
@@ -57,7 +57,11 @@ void disk_plug_in(void);
 struct Scsi_Host *disk_host(void);
 /** disk_find() - LUN 0 of it */
 struct scsi_device *disk_find(void);
-/** disk_read() - Block @lba. *@same: whether the data is that of the block. Return: as scsi_execute_req() */
+/**
+ * disk_read() - Read block @lba
+ * @same: whether the data is that of the block
+ * Return: as scsi_execute_req()
+ */
 int disk_read(struct scsi_device *sdev, u8 lba, bool *same);
 /** disk_is_read() - Is it READ(10)? */
 bool disk_is_read(const u8 *cdb, u32 op);

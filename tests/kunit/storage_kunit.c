@@ -29,7 +29,8 @@ CASE(a_disk_appears_and_is_read)
 
 CASE(every_version_of_the_protocol_is_spoken)
 {
-	static const u16 versions[] = { KVMB_STOR_V2_0, KVMB_STOR_V4_2, KVMB_STOR_V5_1, KVMB_STOR_V6_0, KVMB_STOR_V6_2 };
+	static const u16 versions[] = { KVMB_STOR_V2_0, KVMB_STOR_V4_2, KVMB_STOR_V5_1,
+					KVMB_STOR_V6_0, KVMB_STOR_V6_2 };
 	struct scsi_device *sdev;
 	bool same;
 	size_t i;
@@ -77,11 +78,11 @@ static bool twist_start(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, con
 
 CASE(a_start_that_is_lied_to_ends_well_or_not_at_all)
 {
-	/* rows: an error, no completion, zeroes, ones, two answers; true: a disk comes all the same */
+	/* an error, no completion, zeroes, ones, two answers; true: a disk comes all the same */
 	static const struct { u32 op; bool comes[5]; } table[] = {
 		{ KVMB_STOR_BEGIN_INIT, { false, false, true, true, true } },
 		{ KVMB_STOR_QUERY_VERSION, { false, false, true, true, true } },
-		{ KVMB_STOR_QUERY_PROPERTIES, { false, false, false, true, true } }, /* no byte a transfer is none */
+		{ KVMB_STOR_QUERY_PROPERTIES, { false, false, false, true, true } }, /* 0 bytes */
 		{ KVMB_STOR_END_INIT, { false, false, true, true, true } },
 	};
 	struct Scsi_Host *host;
@@ -257,10 +258,11 @@ CASE(unasked_packets_are_counted_and_no_more)
 	for (i = 0; i < 500; i++) {
 		host_put(host_chan_of(RELID), i % 12, 0, i & 1 ? 0 : i, NULL, 0, junk, i % 200);
 		if (i % 50 == 0)
-			host_put(host_chan_of(RELID), KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, sizeof(p));
+			host_put(host_chan_of(RELID), KVMB_PKT_INBAND, 0, 0, NULL, 0, &p,
+				 sizeof(p));
 	}
 	CHECK_EQ(disk_read(sdev, 3, &same), 0);
-	/* longer than any answer: the channel stops, the command is ended by its time and the host's removal */
+	/* longer than any answer: the channel stops */
 	host_put(host_chan_of(RELID), KVMB_PKT_COMPLETION, 0, 1, NULL, 0, junk, sizeof(junk));
 	scsi_device_put(sdev);
 }
@@ -392,8 +394,9 @@ CASE(a_rescind_gives_back_what_is_out)
 
 CASE(a_rescind_in_each_step_of_the_start_ends_it)
 {
-	static const u32 ops[] = { KVMB_STOR_BEGIN_INIT, KVMB_STOR_QUERY_VERSION, KVMB_STOR_QUERY_PROPERTIES,
-				   KVMB_STOR_END_INIT, KVMB_STOR_EXECUTE_SRB };
+	static const u32 ops[] = { KVMB_STOR_BEGIN_INIT, KVMB_STOR_QUERY_VERSION,
+				   KVMB_STOR_QUERY_PROPERTIES, KVMB_STOR_END_INIT,
+				   KVMB_STOR_EXECUTE_SRB };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ops); i++) {

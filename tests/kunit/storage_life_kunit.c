@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvmb_storage while something else happens: unbinding, unloading, CPUs, sleep, resets by hand, in each step of the start and
- * under answers that nobody waits for. docs/threat-model.md#G03.
+ * kvmb_storage while something else happens: unbinding, unloading, CPUs, sleep, resets by hand, in
+ * each step of the start and under answers that nobody waits for. docs/threat-model.md#G03.
  */
 #include <linux/cpu.h>
 #include <linux/delay.h>
@@ -30,7 +30,7 @@ CASE(cpu_map_gives_each_cpu_its_channel)
 		{ 2, 0x1, { 1 }, { 0, 0 } },
 		{ 2, 0x3, { 0, 1 }, { 0, 1 } },
 		{ 2, 0x3, { 1, 0 }, { 1, 0 } },
-		{ 2, 0x3, { 1, 1 }, { 0, 0 } }, /* CPU 0 has none of its own */
+		{ 2, 0x3, { 1, 1 }, { 1, 0 } }, /* CPU 0 has none of its own */
 		{ 2, 0xf, { 1, 0, 1, 0 }, { 1, 0 } },
 		{ 4, 0x1, { 2 }, { 0, 0, 0, 0 } },
 		{ 4, 0x3, { 2, 3 }, { 0, 1, 0, 1 } }, /* fewer channels: the rest is shared */
@@ -38,7 +38,8 @@ CASE(cpu_map_gives_each_cpu_its_channel)
 		{ 4, 0xf, { 1, 2, 3, 0 }, { 3, 0, 1, 2 } },
 		{ 4, 0xd, { 1, 0, 3, 2 }, { 0, 0, 3, 2 } }, /* channel 1 is not open */
 		{ 4, 0x6, { 9, 1, 2, 9 }, { 1, 1, 2, 2 } }, /* nor the primary */
-		{ 4, 0x3, { 77, 1 }, { 0, 1, 1, 0 } }, /* a CPU that is not there */
+		{ 4, 0x3, { 77, 1 }, { 0, 1, 0, 1 } }, /* a CPU that is not there */
+		{ 4, 0xf, { 3, 3, 3, 0 }, { 3, 1, 2, 0 } }, /* what no CPU has is used first */
 	};
 	unsigned int chan_cpu[KVMB_STOR_MAX_CHANS];
 	size_t i, cpu;
@@ -200,9 +201,10 @@ CASE(answers_while_the_controller_goes_complete_nothing)
 static u32 changes;
 static bool twist_changed(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, const u8 *cdb)
 {
-	static const u8 sense[14] = { 0x70, 0, UNIT_ATTENTION, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x2a, 9 };
+	static const u8 sense[14] = { 0x70, 0, UNIT_ATTENTION, [7] = 10, [12] = 0x2a, 9 };
 
-	if (op == KVMB_STOR_EXECUTE_SRB && cdb[0] == INQUIRY && !disk_held.id) { /* the look at it */
+	/* the first look at it is held up */
+	if (op == KVMB_STOR_EXECUTE_SRB && cdb[0] == INQUIRY && !disk_held.id) {
 		disk_held.p = *p;
 		disk_held.len = *len;
 		WRITE_ONCE(disk_held.id, *id);
@@ -467,7 +469,8 @@ CASE(unbind_in_each_step_of_the_start)
 static int unload(void)
 {
 	/* a scan holds the module for as long as it lasts */
-	return shell("n=0; until rmmod kvmb_storage || [ $n = 100 ]; do n=$((n + 1)); sleep 0.1; done; [ $n != 100 ]");
+	return shell("n=0; until rmmod kvmb_storage || [ $n = 100 ]; do "
+		     "n=$((n + 1)); sleep 0.1; done; [ $n != 100 ]");
 }
 
 CASE(rmmod_in_each_step_of_the_start)
