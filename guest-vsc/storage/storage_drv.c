@@ -373,17 +373,14 @@ static KVMB_EH_T timed_out(struct scsi_cmnd *cmd)
 }
 
 /*
- * The host does not answer a reset, and commands wait for it in error handling. Closed, the host is
- * off our pages. If it does not even answer that, commands are not given back before it takes the
- * controller away.
+ * The host did not let go of a channel whose commands wait in error handling. They are not given
+ * back before it takes the controller away, or before we have slept, which ends the connection.
  */
-static void abandon(struct stor_dev *sd)
+static void wait_for_end(struct stor_dev *sd)
 {
-	if (!kvmb_stor_stop(sd))
-		return;
 	shost_printk(KERN_ERR, sd->host,
 		     "the host does not let go of this controller; its commands wait\n");
-	while (!kvmb_chan_gone(sd->dev->chan))
+	while (!kvmb_chan_gone(sd->dev->chan) && !rcu_access_pointer(sd->chans[0]))
 		msleep(250);
 }
 
@@ -414,16 +411,18 @@ static int reset_bus(struct stor_dev *sd)
 static int reset_handler(struct scsi_cmnd *cmd)
 {
 	struct stor_dev *sd = stor_of(cmd->device->host);
-	int err;
+	bool eh = current == sd->host->ehandler;
+	int err, stopped = 0;
 
 	mutex_lock(&sd->step_lock);
 	err = sd->removed ? -ENODEV : reset_bus(sd);
-	if (current == sd->host->ehandler) {
-		if (err && !kvmb_chan_gone(sd->dev->chan))
-			abandon(sd);
-		scsi_host_busy_iter(sd->host, forget, NULL);
-	}
+	if (eh && err && !kvmb_chan_gone(sd->dev->chan))
+		stopped = kvmb_stor_stop(sd); /* closed, the host is off our pages */
 	mutex_unlock(&sd->step_lock);
+	if (stopped)
+		wait_for_end(sd);
+	if (eh)
+		scsi_host_busy_iter(sd->host, forget, NULL);
 	return err ? FAILED : SUCCESS;
 }
 
@@ -591,7 +590,9 @@ static int stor_suspend(struct kvmb_device *dev)
 
 	cancel_work_sync(&sd->scan_work);
 	cancel_work_sync(&sd->unit_work);
+	WRITE_ONCE(sd->leaving, true);
 	stop(sd, false);
+	WRITE_ONCE(sd->leaving, false);
 	return 0;
 }
 

@@ -68,7 +68,7 @@ struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	u8 *by_cpu;		/* by_cpu[nr_cpu_ids]; read without a lock */
 
 	struct mutex step_lock;	/* one of start, stop, reset at a time */
-	bool leaving;		/* remove has begun: a reset does not wait for ever */
+	bool leaving;		/* remove or sleep has begun: a reset does not wait for ever */
 	bool removed;		/* the channels are closed for good; under step_lock */
 	struct completion step_done;
 	struct kvmb_wire_stor step; /* request, then answer */
