@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a VSC sees of the guest's VMBus: devices, drivers, channels.
+ * The guest's VMBus as a driver (VSC) sees it: devices, drivers, channels.
  *
  * DOC: Theory of operation
  *
- * The host offers channels. A primary channel is a device on the bus type "kvmbus"; the driver
- * that knows its type GUID opens the channel, speaks the device's protocol over its two rings,
- * and may be given sub-channels of the same device later.
+ * The host offers channels. A primary channel is a device on the bus type "kvmbus". The driver for
+ * its type GUID opens the channel, speaks the device's protocol over the two rings, and may get
+ * sub-channels of the same device later.
  *
- * The host is not trusted. Rings are read through kvmb_ring_peek(), which copies a packet once
- * and checks the copy; a broken ring is marked dead (kvmb_chan_fail()) and its channel does no
- * more I/O. Nothing waits for the host without a time limit.
+ * The host is not trusted. kvmb_ring_peek() copies a packet out of the ring once and checks the
+ * copy. A broken ring is marked dead (kvmb_chan_fail()), and its channel does no more I/O. Every
+ * wait for the host has a time limit.
  *
- * The host may rescind a channel at any time: kvmb_chan_gone() is true from then on, waits
- * end, and the device is unregistered, which calls the driver's remove().
+ * The host may rescind a channel at any time. From then on kvmb_chan_gone() is true, waits end, and
+ * the device is unregistered, which calls the driver's remove().
  *
- * When the system sleeps, drivers close their channels, and the bus takes leave of the host. When
- * it wakes, the bus makes a new connection, finds its devices among the new offers by type and
+ * When the system hibernates, drivers close their channels, and the bus disconnects from the host.
+ * When it wakes, the bus connects again, finds its devices among the new offers by type and
  * instance (conn.c, kvmb_bus_wake()), and drivers open their channels again.
  *
  * Context: open, close, gpadl calls sleep. kvmb_send*() may be called anywhere. A channel's
@@ -39,7 +39,7 @@
 #ifndef KVMB_WAIT_S
 #define KVMB_WAIT_S 60 /* for an answer of the host on the control path */
 #endif
-#define KVMB_WAIT_SLICES 4 /* of a second: how often a wait looks whether it goes on */
+#define KVMB_WAIT_SLICES 4 /* per second: how often a wait checks whether to go on */
 
 struct kvmb_chan;
 struct kvmb_device;
@@ -155,17 +155,21 @@ struct kvmb_driver {
 #define kvmb_driver_register __PASTE(kvmb_driver_register_, KVMB_ABI)
 
 /**
- * kvmb_driver_register() - Announce a driver; probes the devices that it fits
+ * kvmb_driver_register() - Register a driver and probe the devices that it fits
  * @drv:   static
  * @owner: THIS_MODULE
+ *
  * Return: 0 or -errno. Context: may sleep.
  */
 int kvmb_driver_register(struct kvmb_driver *drv, struct module *owner);
+
+/** kvmb_driver_unregister() - Remove a driver; calls remove() for its devices. May sleep. */
 void kvmb_driver_unregister(struct kvmb_driver *drv);
 
 /**
- * kvmb_ref_time() - The host's reference counter, 100 ns since the VM started; where it has none,
- * since boot. Context: any.
+ * kvmb_ref_time() - The host's reference counter, 100 ns since the VM's start
+ *
+ * If the host has none: since boot. Context: any.
  */
 u64 kvmb_ref_time(void);
 
@@ -181,8 +185,8 @@ u32 kvmb_bus_protocol(void);
  * @callback: called in interrupt context when the host signals
  * @ctx:      its argument
  *
- * The callback may run before this returns, but only when the host has agreed: never when this
- * fails.
+ * The callback may run before this returns, but only if the host has agreed: never if this fails.
+ *
  * Return: 0; -EBUSY when it is open; -ENODEV rescinded; -ETIMEDOUT; -EIO when the host refused;
  * -ENOMEM. Context: may sleep.
  */
@@ -190,23 +194,23 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
 		   void (*callback)(void *), void *ctx);
 
 /**
- * kvmb_chan_stop() - No callback of @ch runs after this returns
+ * kvmb_chan_stop() - Stop callbacks: none runs any more when this returns
  *
- * The rings stay. Closing calls it; a driver whose callback must not see it half torn down
- * calls it earlier. Context: may sleep.
+ * The rings stay. kvmb_chan_close() calls this. A driver whose callback must not see it partly torn
+ * down calls it earlier. Context: may sleep.
  */
 void kvmb_chan_stop(struct kvmb_chan *ch);
 
 /**
- * kvmb_chan_close() - Stop, take the pages back. Sub-channels first.
- * Return: 0; -ETIMEDOUT: the host does not answer, and may still use what it was given; the rings
- * are leaked.
- * Context: may sleep.
+ * kvmb_chan_close() - Close a channel and take its pages back; sub-channels first
+ *
+ * Return: 0; -ETIMEDOUT when the host does not answer: it may still use the rings, so they are
+ * leaked. Context: may sleep.
  */
 int kvmb_chan_close(struct kvmb_chan *ch);
 
 /**
- * kvmb_chan_watch_subs() - Be told of the sub-channels that the host offers from now on
+ * kvmb_chan_watch_subs() - Get a call for each sub-channel that the host offers from now on
  * @primary: channel of the caller's device
  * @fn:      called one at a time, on a workqueue of the bus; may open the sub-channel
  * @ctx:     its argument
@@ -227,8 +231,9 @@ static inline bool kvmb_chan_gone(const struct kvmb_chan *ch)
 }
 
 /**
- * kvmb_chan_fail() - The host broke the protocol: no more I/O here, one line in the log. Any
- * context.
+ * kvmb_chan_fail() - The host broke the protocol: stop I/O on this channel, log one line
+ *
+ * Context: any.
  */
 void kvmb_chan_fail(struct kvmb_chan *ch, const char *why);
 
@@ -236,7 +241,7 @@ void kvmb_chan_fail(struct kvmb_chan *ch, const char *why);
 void kvmb_chan_signal(struct kvmb_chan *ch);
 
 /**
- * kvmb_send() - One packet into the ring, and a signal if the host wants one
+ * kvmb_send() - Write one packet, publish it, and signal if the host wants it
  * @ch:       open channel
  * @type:     KVMB_PKT_*
  * @flags:    KVMB_PKT_FLAG_*
@@ -247,36 +252,39 @@ void kvmb_chan_signal(struct kvmb_chan *ch);
  * @len:      bytes
  *
  * Return: 0; -EAGAIN when the ring is full; -ENODEV when closed, rescinded or dead; -EPROTO when
- * the host's index is wild (the channel is then dead). Context: any.
+ * the host's index is out of range (then the channel is dead). Context: any.
  */
 int kvmb_send(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
 	      const void *payload, u32 len);
 
 /**
- * kvmb_put() - As kvmb_send(), but the host is not shown it yet
+ * kvmb_put() - kvmb_send() without publishing
  *
- * kvmb_flush() shows it, and so does whatever else is sent on @ch meanwhile. When the ring is full,
- * what was put before is shown.
- * Return, Context: as kvmb_send().
+ * kvmb_flush() publishes the packet, and so does anything else that is sent on @ch. When the ring
+ * is full, earlier packets are published.
+ *
+ * Return: as kvmb_send(). Context: any.
  */
 int kvmb_put(struct kvmb_chan *ch, u16 type, u16 flags, u64 trans_id, const void *hdr, u32 hdr_len,
 	     const void *payload, u32 len);
 
 /**
- * kvmb_flush() - Show what was put, and signal if the host wants it. Return: 0 or as kvmb_send().
- * Context: any.
+ * kvmb_flush() - Publish what was put, and signal if the host wants it
+ *
+ * Return: 0, or as kvmb_send(). Context: any.
  */
 int kvmb_flush(struct kvmb_chan *ch);
 
 /**
- * kvmb_complete() - Completions of several packets, all of the same payload, shown together
+ * kvmb_complete() - Complete several packets with the same payload, and publish them together
  * @ch:      open channel
  * @ids:     ids[@num], of the packets
  * @num:     how many
  * @payload: of each
  * @len:     bytes
  *
- * Return: how many the ring had room for; -ENODEV, -EPROTO as kvmb_send(). Context: any.
+ * Return: the number of completions that the ring had room for; -ENODEV, -EPROTO as kvmb_send().
+ * Context: any.
  */
 int kvmb_complete(struct kvmb_chan *ch, const u64 *ids, u32 num, const void *payload, u32 len);
 
@@ -287,9 +295,9 @@ int kvmb_complete(struct kvmb_chan *ch, const u64 *ids, u32 num, const void *pay
  * @size: of @buf
  * @pkt: describes the copy
  *
- * The space goes back to the host a batch at a time: when the ring is empty, when a good part of
- * it was read, or by kvmb_recv_done(). Who calls until -EAGAIN has given all back, and has looked
- * once more after that.
+ * The space goes back to the host in batches: when the ring is empty, when a good part of it was
+ * read, or by kvmb_recv_done(). A caller that reads until -EAGAIN has given everything back, and
+ * the ring was checked once more after that.
  *
  * Return: 0; -EAGAIN when empty; -ENODEV when closed; -EPROTO or -EMSGSIZE and the channel is dead.
  * Context: any.
@@ -297,10 +305,10 @@ int kvmb_complete(struct kvmb_chan *ch, const u64 *ids, u32 num, const void *pay
 int kvmb_recv(struct kvmb_chan *ch, void *buf, u32 size, struct kvmb_pkt *pkt);
 
 /**
- * kvmb_recv_done() - Give back what was read, for who stops before the ring is empty
+ * kvmb_recv_done() - Give space back, for a reader that stops before the ring is empty
  * @ch: as for kvmb_recv()
  *
- * Return: whether there was anything to give back. Context: as kvmb_recv().
+ * Return: true if there was space to give back. Context: as kvmb_recv().
  */
 bool kvmb_recv_done(struct kvmb_chan *ch);
 
@@ -311,35 +319,47 @@ bool kvmb_recv_done(struct kvmb_chan *ch);
  * @size: bytes, multiple of 4096
  * @g:    filled on success; the buffer must live until kvmb_gpadl_destroy() returns 0
  *
- * Return: 0; -EIO refused; -ENODEV; -ETIMEDOUT (the host may still use the buffer: leak it).
+ * Return: 0; -EIO when the host refuses; -ENODEV when @ch is rescinded; -ENOMEM; -ETIMEDOUT: the
+ * host may still use the buffer, so leak it. Context: may sleep.
  */
 int kvmb_gpadl_create(struct kvmb_chan *ch, void *addr, u32 size, struct kvmb_gpadl *g);
 
 /**
- * kvmb_gpadl_destroy() - Take it back. Return: 0, or -errno: the host may still use it, leak it.
+ * kvmb_gpadl_destroy() - Take a buffer back from the host
+ *
+ * Return: 0; -errno: the host may still use the buffer, so leak it. Context: may sleep.
  */
 int kvmb_gpadl_destroy(struct kvmb_chan *ch, struct kvmb_gpadl *g);
 
 /**
- * kvmb_chan_wait() - Wait for an answer over the ring, not longer than the channel lasts
- * Return: 0; -ENODEV rescinded or dead; -ETIMEDOUT. Context: may sleep.
+ * kvmb_chan_wait() - Wait for an answer over the ring, at most as long as the channel lives
+ * @ch:      open channel
+ * @done:    completed by the driver when the answer comes
+ * @seconds: longest wait
+ *
+ * Return: 0; -ENODEV when rescinded or dead; -ETIMEDOUT. Context: may sleep.
  */
 int kvmb_chan_wait(struct kvmb_chan *ch, struct completion *done, unsigned int seconds);
 
 /**
- * kvmb_chan_wait_slices() - The same, and several waits may share a limit
- * @slices: that are left, KVMB_WAIT_SLICES a second; counted down
+ * kvmb_chan_wait_slices() - kvmb_chan_wait() with a limit that several waits share
+ * @ch:     open channel
+ * @done:   completed by the driver when the answer comes
+ * @slices: what is left of the limit, KVMB_WAIT_SLICES per second; counted down
+ *
+ * Return: as kvmb_chan_wait(). Context: may sleep.
  */
 int kvmb_chan_wait_slices(struct kvmb_chan *ch, struct completion *done, unsigned int *slices);
 
 /**
- * kvmb_chan_limit() - From now on all waits for this channel and its sub-channels have one limit
- * together
+ * kvmb_chan_limit() - Limit all waits for a channel and its sub-channels together
  * @primary: channel of the caller's device
- * @seconds: that they may take; 0: no such limit any more, each wait has its own
+ * @seconds: for all waits from now on; 0: no such limit any more, each wait has its own
  *
- * Waits that go on are shortened too. What is not answered in time counts as never answered: see
- * kvmb_gpadl_destroy(), kvmb_chan_close(). Context: any; who sets limits is one at a time.
+ * Waits under way are shortened too. A request that is not answered in time counts as never
+ * answered: see kvmb_gpadl_destroy(), kvmb_chan_close().
+ *
+ * Context: any; one caller at a time.
  */
 void kvmb_chan_limit(struct kvmb_chan *primary, unsigned int seconds);
 

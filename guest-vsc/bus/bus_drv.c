@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvmb_bus: the guest's VMBus driver, module life.
+ * kvmb_bus, the guest's VMBus driver: loading and unloading.
  *
- * It refuses to load where there is no Hyper-V interface, and where somebody drives the SynIC
- * already (hv_vmbus loaded or built in): two drivers on one SINT would lose each other's
- * interrupts.
+ * The module refuses to load without a Hyper-V interface, and when another driver uses the SynIC
+ * (hv_vmbus, loaded or built in): two drivers on one SINT would lose each other's interrupts.
  *
- * The kernel's hooks for kexec and crash bring us to unload, so that the next kernel finds a
+ * On kexec and crash, hooks of the kernel call us to send UNLOAD, so that the next kernel finds a
  * host that has forgotten us.
  */
 #include <linux/acpi.h>

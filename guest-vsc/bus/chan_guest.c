@@ -4,9 +4,9 @@
  *
  * DOC: Theory of operation
  *
- * A ring is mapped as its control page and then its data twice, so that vmbus-core sees a packet
- * in one piece. Pages of a ring whose page list could not be taken back are leaked. The table of
- * channels by number is what the interrupt looks into, under RCU.
+ * A ring is mapped as its control page and then its data twice, so that vmbus-core sees each packet
+ * in one piece. If the host does not give a ring's page list back, the pages are leaked. The
+ * interrupt looks channels up in a table by number, under RCU.
  *
  * Sources: Linux 6.1 drivers/hv/channel.c; docs/protocol.md#3, #4.
  */

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The connection: version, messages, who waits for which answer, unload.
+ * The connection: version, messages, waiting for answers, unload.
  *
  * DOC: Theory of operation
  *
- * Messages arrive one after the other on msg_wq and are only sorted there: an answer wakes its
- * waiter, an offer or rescind changes the channel table and leaves the slow part (devices) to
- * dev_wq. So msg_wq never waits for the host, and whoever waits for an answer gets it.
+ * Messages arrive one at a time on msg_wq and are only dispatched there: an answer wakes its
+ * waiter; an offer or rescind changes the channel table and leaves the slow part (devices) to
+ * dev_wq. So msg_wq never waits for the host, and every waiter gets its answer.
  *
- * An answer wakes a waiter that asked for this kind and names its key. One that nobody waits
- * for is dropped: the host cannot make us act by sending answers unasked.
+ * An answer wakes the waiter that asked for this kind of message with this key. An answer that
+ * nobody waits for is dropped: the host cannot make us act by sending unsolicited answers.
  *
  * Sources: Linux 6.1 drivers/hv/connection.c, channel_mgmt.c; docs/protocol.md#3.
  */

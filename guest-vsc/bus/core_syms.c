@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the VSCs use of vmbus-core, which has no word for exporting. */
+/* Exports the functions of vmbus-core that our drivers use; vmbus-core itself cannot export. */
 #include <linux/module.h>
 
 #include "vmbus-core/icmsg.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What there is to look at: the tracepoints' bodies, and /sys/kernel/debug/kvmbus/channels. */
+/* Debugging: the bodies of tracepoints, and /sys/kernel/debug/kvmbus/channels. */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 

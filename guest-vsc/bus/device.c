@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The bus type "kvmbus": devices, drivers, what sysfs shows.
+ * The bus type "kvmbus": devices, drivers, sysfs.
  *
- * Names and attributes are those that people know from /sys/bus/vmbus, so that scripts find
- * them: id, state, class_id, device_id, channels/<number>/{cpu,...}. The module alias is
- * "kvmbus:<type GUID>", never "vmbus:": the in-tree drivers are not loaded by our devices.
+ * Names and attributes are those of /sys/bus/vmbus, so that scripts find them: id, state, class_id,
+ * device_id, channels/<number>/{cpu,...}. The module alias is "kvmbus:<type GUID>" and never
+ * "vmbus:", so that our devices do not load the in-tree drivers.
  */
 #include <linux/cpu.h>
 #include <linux/module.h>

@@ -2,9 +2,9 @@
 /*
  * Page lists: telling the host which pages it may use, and taking them back.
  *
- * A list is one range of whole pages. It travels in a header message and as many bodies as it
- * needs; the host answers once. When the host does not answer, nobody knows whether it uses
- * the pages: the caller leaks them rather than give them to somebody else.
+ * A list is one range of whole pages. It is sent as a header and as many bodies as it needs; the
+ * host answers once. If the host does not answer, it may use the pages or not, so the caller leaks
+ * them.
  *
  * Sources: Linux 6.1 drivers/hv/channel.c vmbus_establish_gpadl(); docs/protocol.md#3.11.
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which driver a device gets.
+ * Matching devices and drivers.
  *
  * A driver has a table of types. The user may add types to it (new_id) and take his own back
- * (remove_id), and may name the one driver that a device is for (driver_override): names, formats
+ * (remove_id), and may reserve a device for one driver (driver_override). Names, formats
  * and errors are those of the in-tree bus, for the scripts that bind devices to uio or to nothing.
  *
  * Sources: Linux 6.1 drivers/hv/vmbus_drv.c, Documentation/ABI/stable/sysfs-bus-vmbus.

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How channels of the guest come and go: offers, rescinds, sleep, the module's end.
+ * Offers and rescinds of channels, system sleep, unloading.
  *
  * DOC: Theory of operation
  *
  * A channel lives from its offer until it is both rescinded and closed; then the host gets its
  * number back (RELID_RELEASED).
  *
- * A rescind marks the channel at once (msg_wq) and wakes whoever waits for an answer about it;
- * taking the device away is work for dev_wq, in the order in which the host spoke. dev_wq is
- * ordered, and the only place where channels are added to devices and taken out of the list, but
- * for the sleep of the system, when it rests.
+ * A rescind marks the channel at once (on msg_wq) and wakes everyone who waits for an answer about
+ * it. Removing the device is work for dev_wq, in the order of the host's messages. dev_wq is
+ * ordered, and the only place where channels are added to devices and removed from the list,
+ * except for system sleep, when dev_wq is frozen.
  *
- * Until the host has made all its offers they are only listed (kvmb.holding): one of a class that
- * we do not drive sends us away, and then no device of ours was ever there.
+ * Until the host has made all its offers, they are only listed (kvmb.holding). If one is of a class
+ * that we do not drive, we unload, and none of our devices has ever existed.
  *
  * Sources: Linux 6.1 drivers/hv/channel_mgmt.c; docs/protocol.md#3.8, #3.17 to #3.19.
  */

@@ -5,14 +5,13 @@
  *
  * DOC: Theory of operation
  *
- * Each CPU has a message page and an event page of its own. VMBus uses SINT 2, which raises
- * the vector that the kernel has set aside for it. In that interrupt, set event flags name
- * channels, whose callbacks run at once; a message is left in its slot for a work item, since
- * what it leads to sleeps. The slot is freed when the message was copied, and the host is told
- * (EOM) if it has more.
+ * Each CPU has its own message page and event page. VMBus uses SINT 2, which raises the vector that
+ * the kernel reserves for it. In that interrupt, event flags name channels, whose callbacks run at
+ * once. A message stays in its slot for a work item, because its handler sleeps. The slot is freed
+ * when the message has been copied, and then EOM tells the host if it has more messages.
  *
- * A CPU that goes offline gives its channels to others first, and gets them back when it is there
- * again; the CPU that gets the control messages stays.
+ * A CPU that goes offline first moves its channels to other CPUs, and gets them back when it comes
+ * online. The CPU that receives the control messages cannot go offline.
  *
  * Sources: TLFS 6.0b chapter 11; Linux 6.1 drivers/hv/hv.c, vmbus_drv.c.
  */

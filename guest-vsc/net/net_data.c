@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames: out through sections or by their pages, in out of the receive buffer.
+ * Frames: sent through sections or by their pages, received from the receive buffer.
  *
  * Sources: Linux 6.1 drivers/net/hyperv/{netvsc_drv.c,netvsc.c};
  * docs/protocol.md#6.3, #6.5 to #6.7.

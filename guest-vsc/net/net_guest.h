@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * kvmb_net: shared by its files.
+ * kvmb_net: the header that its files share.
  *
  * DOC: Theory of operation
  *
- * A NIC has a queue a channel. A queue's interrupt only masks its ring and schedules NAPI, and
- * everything that the host sends is read there, by one reader: frames, completions of ours,
- * answers on the control path. Control requests are made by process context, one at a time, and
- * wait for their answer with a limit.
+ * A NIC has one queue per channel. A queue's interrupt only masks its ring and schedules NAPI. NAPI
+ * is the only reader of everything that the host sends: frames, completions of our frames, answers
+ * on the control path. Control requests come from process context, one at a time, and wait for
+ * their answer with a limit.
  *
- * Two large buffers are shared with the host. The receive buffer is the host's to write: a frame
- * is copied out of it once and the copy is checked; then the section is given back. The send
- * buffer is cut into sections: a small frame is copied there, so that nothing of the guest's
- * memory but the frame is shown; a large one is named by its pages.
+ * Two large buffers are shared with the host. The host writes to the receive buffer: we copy a
+ * frame out of it once, check the copy, and give the section back. The send buffer consists of
+ * sections: a small frame is copied there, so that the host sees nothing of the guest's memory but
+ * the frame; a large frame is named by its pages.
  *
- * What changes the shape (MTU, queues, buffer sizes) takes the device down to its closed channel
- * and brings it up again; settings that the host knew are told again.
+ * A change of MTU, queues or buffer sizes takes the device down to its closed channel and brings it
+ * up again; then the host gets all settings again.
  *
- * A transaction id is a slot of the queue's table and a count of its uses: a completion that
- * names another is dropped and counted.
+ * A transaction id consists of a slot of the queue's table and a count of its uses. A completion
+ * with any other id is dropped and counted.
  */
 #ifndef KVMB_NET_GUEST_H
 #define KVMB_NET_GUEST_H
@@ -35,7 +35,7 @@
 #define NET_RING_PAGES 129u	     /* control page and 512 KiB, as stock guests */
 #define NET_RECV_SIZE_DEFAULT (16u << 20)
 #define NET_SEND_SIZE_DEFAULT (1u << 20)
-#define NET_SLOTS 1024u		     /* frames that the host has, a queue */
+#define NET_SLOTS 1024u		     /* frames of a queue that the host may have */
 #define NET_RX_BUF 4640u	     /* the longest packet: 562 ranges */
 #define NET_MAX_RANGES 562u
 #define NET_HELD 32768u		     /* bytes of packets that wait for a poll with a budget */
@@ -64,8 +64,8 @@
 struct net_nic;
 
 /*
- * A queue's. Who sends and who polls are often on two CPUs, so each has its own cache lines to
- * write
+ * Counters of a queue. Sender and poller are often on two CPUs, so each writes its own cache
+ * lines.
  */
 struct net_stats {
 	struct { /* xmit */
@@ -80,16 +80,16 @@ struct net_stats {
 	} ____cacheline_aligned_in_smp;
 };
 
-struct net_slot { /* a frame that the host has */
+struct net_slot { /* a frame that the host has, or may have */
 	struct sk_buff *skb;	/* NULL: it was copied to a section */
 	u32 section;		/* of the send buffer, KVMB_NVSP_NO_SECTION: none */
-	u32 use;		/* NET_SENT, a count of uses; who clears NET_SENT owns the rest */
+	u32 use;		/* NET_SENT, a count of uses; clearing NET_SENT takes ownership */
 };
 #define NET_SENT 1u /* the host has it, or is about to */
 
 /*
- * Fields that xmit writes, those that NAPI writes and those that nobody writes are on cache lines
- * of their own. What both write is the hand-over itself: a slot, and its number in `free`.
+ * Fields that xmit writes, fields that NAPI writes and constant fields are on separate cache lines.
+ * Both write only what they hand over: a slot, and its number in `free`.
  */
 struct net_queue {
 	struct net_nic *nic;
@@ -164,7 +164,7 @@ struct net_nic {
 	u32 response_len;
 	u8 response[NET_RESPONSE_MAX];
 
-	/* what the host told */
+	/* as reported by the host */
 	struct kvmb_wire_ndis_offload caps;
 	bool rsc_able;
 	u32 speed_mbps;		/* 0: not told */
@@ -179,7 +179,7 @@ struct net_nic {
 	struct work_struct filter_work;
 	struct delayed_work sub_work;
 
-	/* what the user set */
+	/* as set by the user */
 	u8 rss_key[NET_KEY];
 	u16 rss_table[NET_TABLE];
 	bool up;		/* ndo_open was called; RTNL */
@@ -190,35 +190,132 @@ struct net_nic {
 };
 
 /* net_nvsp.c */
-int kvmb_net_start(struct net_nic *nic);
-void kvmb_net_stop(struct net_nic *nic);
-u32 kvmb_net_num_queues(const struct net_nic *nic);
-void kvmb_net_sub_work(struct work_struct *work);
-int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len); /* a control message; ctl_lock */
 
-/* net_rndis.c */
+/**
+ * kvmb_net_start() - Open the primary, agree on versions, share the buffers, start RNDIS
+ * @nic: stopped
+ *
+ * Further queues follow later (kvmb_net_sub_work()).
+ *
+ * Return: 0; or -errno, and the NIC is stopped again. Context: RTNL, may sleep.
+ */
+int kvmb_net_start(struct net_nic *nic);
+
+/**
+ * kvmb_net_stop() - Take everything back from the host and close all channels
+ * @nic: started or not
+ *
+ * All steps together take NET_STOP_S; what the host has not released by then is leaked.
+ *
+ * Context: RTNL, may sleep.
+ */
+void kvmb_net_stop(struct net_nic *nic);
+
+/** kvmb_net_num_queues() - Queues that are open, or will be when all of them open. RTNL. */
+u32 kvmb_net_num_queues(const struct net_nic *nic);
+
+/** kvmb_net_sub_work() - The work sub_work: ask for sub-channels and use them. Takes RTNL. */
+void kvmb_net_sub_work(struct work_struct *work);
+
+/**
+ * kvmb_net_send_rndis() - Send a control message by its pages
+ * @nic: started
+ * @msg: msg[len], on at most two pages; the host may read it until it completes the packet
+ * @len: bytes
+ *
+ * Return: 0; -EMSGSIZE; else as kvmb_send(). Context: ctl_lock.
+ */
+int kvmb_net_send_rndis(struct net_nic *nic, void *msg, u32 len);
+
+/* net_rndis.c; requests sleep, at most as long as nic->patience says */
+
+/**
+ * kvmb_rndis_start() - Start the RNDIS device and read its properties
+ * @nic: has its buffers
+ *
+ * Return: 0; -EPROTO when the host's answers make no sense; -ETIMEDOUT. Context: RTNL.
+ */
 int kvmb_rndis_start(struct net_nic *nic);
+
+/** kvmb_rndis_query_speed() - Ask for the link's speed; 0 when the host does not say. RTNL. */
 void kvmb_rndis_query_speed(struct net_nic *nic);
+
+/** kvmb_rndis_halt() - Stop frames and the RNDIS device, if it was started. RTNL. */
 void kvmb_rndis_halt(struct net_nic *nic);
+
+/** kvmb_rndis_set_filter() - Set KVMB_FILTER_*. Return: 0 or -errno. May sleep. */
 int kvmb_rndis_set_filter(struct net_nic *nic, u32 filter);
+
+/** kvmb_rndis_set_offload() - Enable what the host offers; RSC as @rsc. Return: 0 or -errno. */
 int kvmb_rndis_set_offload(struct net_nic *nic, bool rsc);
+
+/** kvmb_rndis_set_rss() - Send the RSS table and key. Return: 0 or -errno. RTNL. */
 int kvmb_rndis_set_rss(struct net_nic *nic);
+
+/** kvmb_rndis_set_mac() - Ask the host to use mac[6]. Return: 0 or -errno. RTNL. */
 int kvmb_rndis_set_mac(struct net_nic *nic, const u8 *mac);
+
+/**
+ * kvmb_rndis_received() - Serve a control message: an answer, or an indication
+ * @nic: the NIC
+ * @msg: msg[len], private copy
+ * @len: bytes
+ *
+ * Context: NAPI of the primary. Trust: @msg is host-controlled.
+ */
 void kvmb_rndis_received(struct net_nic *nic, const u8 *msg, u32 len);
 
 /* net_data.c */
+
+/** kvmb_net_xmit() - ndo_start_xmit. Context: the queue's transmit lock. */
 netdev_tx_t kvmb_net_xmit(struct sk_buff *skb, struct net_device *ndev);
+
+/**
+ * kvmb_net_tx_done() - The host has completed a frame
+ * @q:      its queue
+ * @id:     transaction id, hostile
+ * @m:      private copy of the completion
+ * @len:    its bytes, hostile
+ * @budget: of NAPI; 0 in netpoll
+ *
+ * Context: NAPI of the queue, or a poll without budget.
+ */
 void kvmb_net_tx_done(struct net_queue *q, u64 id, const struct kvmb_wire_nvsp *m, u32 len,
 		      int budget);
+
+/** kvmb_net_tx_wake() - Wake the queue if completions have made room. Context: NAPI. */
 void kvmb_net_tx_wake(struct net_queue *q);
+
+/** kvmb_net_tx_abort() - Free all frames of a closed channel: the host has none of them. */
 void kvmb_net_tx_abort(struct net_queue *q);
+
+/**
+ * kvmb_net_receive() - Deliver the frames of one packet to the stack
+ * @q:   the queue
+ * @pkt: private copy
+ *
+ * Return: number of frames. Context: NAPI. Trust: @pkt and the receive buffer are host-controlled.
+ */
 u32 kvmb_net_receive(struct net_queue *q, const struct kvmb_pkt *pkt);
+
+/** kvmb_net_flush_done() - Give sections back to the host. Return: true if none is left. NAPI. */
 bool kvmb_net_flush_done(struct net_queue *q);
 
 /* net_ethtool.c */
 extern const struct ethtool_ops kvmb_net_ethtool_ops;
 
 /* net_drv.c */
+
+/**
+ * kvmb_net_restart() - Change MTU, queues or buffer sizes: stop and start
+ * @nic: the NIC
+ * @cfg: new configuration
+ * @mtu: new MTU
+ *
+ * If the host refuses, the NIC starts again with the old values.
+ *
+ * Return: 0; -errno of the host's refusal. Context: RTNL, may sleep.
+ */
 int kvmb_net_restart(struct net_nic *nic, const struct net_config *cfg, u32 mtu);
 
 #endif

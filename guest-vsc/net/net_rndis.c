@@ -2,9 +2,9 @@
 /*
  * RNDIS control: requests to the host, its answers, its indications.
  *
- * One request at a time. It lies in a page of its own, which is freed when the host has
- * completed the packet that names it; if it never does, the page is leaked. An answer counts
- * only if it names the request's number.
+ * There is one request at a time. It has its own page, which is freed when the host has completed
+ * the packet that names it; if the host never does, the page is leaked. An answer is accepted only
+ * if it has the request's number.
  *
  * Sources: Linux 6.1 drivers/net/hyperv/rndis_filter.c; docs/protocol.md#6.4.
  */
