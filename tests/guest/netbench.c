@@ -236,7 +236,7 @@ static int many(int n, const char *host, struct order o, int warm, int ms)
 	cpu_set_t set;
 	int i;
 
-	o.ms = warm + ms + 200;
+	o.ms = warm + ms + 60;
 	for (i = 0; i < n; i++) {
 		if (fork())
 			continue;

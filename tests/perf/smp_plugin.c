@@ -81,10 +81,14 @@ extern __thread void *current_cpu;
 struct tcg_bytes *g_byte_array_new(void);
 struct tcg_bytes *g_byte_array_set_size(struct tcg_bytes *array, unsigned int length);
 
+/*
+ * By CPU; vcpu -1: it is in the host. Not by the number that a callback gets: where one thread runs
+ * all CPUs, QEMU 10.0 passes the number of the CPU for which it translated.
+ */
 static struct {
 	void *cpu;
 	int vcpu;
-} in_guest[MAX_CPUS]; /* vcpu -1: CPU is in the host */
+} in_guest[MAX_CPUS];
 static uint64_t vmcbs[MAX_VCPUS];
 static unsigned int num_vmcbs;
 static struct {
@@ -108,6 +112,21 @@ static uint64_t reg(struct qemu_plugin_register *r)
 		abort();
 	memcpy(&v, regbuf->data, 8);
 	return v;
+}
+
+static int *vcpu_here(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_CPUS && in_guest[i].cpu; i++) {
+		if (in_guest[i].cpu == current_cpu)
+			return &in_guest[i].vcpu;
+	}
+	if (i == MAX_CPUS)
+		abort();
+	in_guest[i].cpu = current_cpu;
+	in_guest[i].vcpu = -1;
+	return &in_guest[i].vcpu;
 }
 
 /* A site outlives its blocks: the same address and kind is the same site. */
@@ -212,16 +231,15 @@ static void touch(struct line *l, struct site *s, int vcpu, bool store)
 
 static void on_mem(unsigned int cpu, uint32_t info, uint64_t vaddr, void *arg)
 {
+	struct qemu_plugin_hwaddr *h = active ? qemu_plugin_get_hwaddr(info, vaddr) : NULL;
 	bool store = qemu_plugin_mem_is_store(info);
-	struct qemu_plugin_hwaddr *h;
+	int vcpu = h ? *vcpu_here() : -1;
 
-	if (!active || in_guest[cpu].vcpu < 0)
-		return;
-	h = qemu_plugin_get_hwaddr(info, vaddr);
-	if (!h)
+	(void)cpu;
+	if (vcpu < 0)
 		return;
 	if (!qemu_plugin_hwaddr_is_io(h))
-		touch(line_of(qemu_plugin_hwaddr_phys_addr(h)), arg, in_guest[cpu].vcpu, store);
+		touch(line_of(qemu_plugin_hwaddr_phys_addr(h)), arg, vcpu, store);
 	else if (store && (vaddr & 0xfff) == APIC_ICR)
 		count_event(APIC_ICR, 0);
 }
@@ -334,32 +352,20 @@ static void on_vmrun(unsigned int cpu, void *arg)
 	uint64_t vmcb = reg(rax);
 	unsigned int i;
 
-	(void)arg;
+	(void)cpu, (void)arg;
 	for (i = 0; i < num_vmcbs && vmcbs[i] != vmcb; i++)
 		;
 	if (i == MAX_VCPUS)
 		abort();
 	if (i == num_vmcbs)
 		vmcbs[num_vmcbs++] = vmcb;
-	in_guest[cpu].cpu = current_cpu;
-	in_guest[cpu].vcpu = (int)i;
+	*vcpu_here() = (int)i;
 }
 
 static void on_vmexit(unsigned int cpu, void *arg)
 {
-	(void)arg;
-	in_guest[cpu].vcpu = -1;
-}
-
-static bool translates_for_guest(void)
-{
-	int i;
-
-	for (i = 0; i < MAX_CPUS; i++) {
-		if (in_guest[i].cpu == current_cpu)
-			return in_guest[i].vcpu >= 0;
-	}
-	return false;
+	(void)cpu, (void)arg;
+	*vcpu_here() = -1;
 }
 
 static bool is_behind_vmrun(uint64_t vaddr, const uint8_t *haddr)
@@ -459,7 +465,7 @@ static void on_translation(uint64_t id, struct qemu_plugin_tb *tb)
 	size_t n = qemu_plugin_tb_n_insns(tb), i;
 	struct qemu_plugin_insn *first = qemu_plugin_tb_get_insn(tb, 0);
 	bool back = is_behind_vmrun(qemu_plugin_insn_vaddr(first), qemu_plugin_insn_haddr(first));
-	bool guest = !back && translates_for_guest();
+	bool guest = !back && *vcpu_here() >= 0;
 	bool kernel = qemu_plugin_tb_vaddr(tb) >> 63;
 
 	(void)id;
@@ -487,10 +493,7 @@ static void on_init(uint64_t id, unsigned int cpu)
 	const qemu_plugin_reg_descriptor *d = (void *)r->data;
 	unsigned int i;
 
-	(void)id;
-	if (cpu >= MAX_CPUS)
-		abort();
-	in_guest[cpu].vcpu = -1;
+	(void)id, (void)cpu;
 	for (i = 0; i < r->len; i++) {
 		rax = !strcmp(d[i].name, "rax") ? d[i].handle : rax;
 		rcx = !strcmp(d[i].name, "rcx") ? d[i].handle : rcx;
