@@ -4,15 +4,16 @@
  *
  * DOC: Theory of operation
  *
- * A CPU sends on the channel that interrupts it (storage_map.h). A command is one GPA-direct
- * packet: an SRB, and the pages of its data as one range, which the block layer's page boundary
- * makes possible. The answer names the command by a number that holds its tag, and how often the
- * tag was used: a late, repeated or invented answer finds no command and is counted.
+ * Each CPU sends on the channel that interrupts it (storage_map.h). A command is one GPA-direct
+ * packet: an SRB, and the pages of its data as one range. One range is enough because the block
+ * layer splits requests at our page boundary. The transaction id holds the command's tag and how
+ * often the tag was used, so a late, repeated or invented answer finds no command; it is counted.
  *
- * What the host has is never given back before the host has let go of it: it may still write there.
- * So a command has no limit of time, and error handling begins only when its channel is broken or
- * gone. What it has taken over no answer completes any more once the bus is reset. When the host
- * rescinds the controller everything that is out is given back at once with DID_NO_CONNECT.
+ * A command's pages stay with the host until the host answers, because it may write to them until
+ * then. So a command has no time limit, and error handling begins only when its channel is broken
+ * or gone. After the reset of the bus, answers no longer complete commands that error handling has
+ * taken over. When the host rescinds the controller, all commands at the host are completed at
+ * once with DID_NO_CONNECT.
  *
  * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* kvmb_storage: shared by its two files. */
+/* The disk driver, module kvmb_storage: what storage_drv.c and storage_proto.c share. */
 #ifndef KVMB_STORAGE_GUEST_H
 #define KVMB_STORAGE_GUEST_H
 
@@ -16,14 +16,14 @@
 #define STOR_RING_PAGES 33	  /* control page and 128 KiB, as stock guests */
 #define STOR_MAX_TRANSFER (512u << 10)
 #define STOR_MAX_PAGES (STOR_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
-#define STOR_MAX_CHANNEL 7u	  /* addresses of units: channel (path), id (target), LUN */
+#define STOR_MAX_CHANNEL 7u	  /* a unit's address: channel (path), id (target), LUN */
 #define STOR_MAX_IDS 2u
 #define STOR_MAX_LUNS 255u
 #define STOR_UNITS ((STOR_MAX_CHANNEL + 1) * STOR_MAX_IDS * 256)
 #ifndef STOR_TIMEOUT_S
-#define STOR_TIMEOUT_S 180	  /* of one request, and of each step of the start */
+#define STOR_TIMEOUT_S 180	  /* limit of one request, and of each step of the start */
 #endif
-/* Transaction ids of requests that are no commands: above what commands have (see id_of()) */
+/* Transaction ids of requests other than commands; id_of() never makes one as high. */
 #define STOR_ID_INIT 0xfffffffffffffffdull
 #define STOR_ID_RESET 0xfffffffffffffffcull
 
@@ -34,55 +34,55 @@ struct stor_chan {
 	struct kvmb_chan *ch;
 	unsigned int index;	  /* of the sub-channel, 0: primary */
 	struct tasklet_struct tasklet;
-	bool closing;		  /* set before the tasklet is killed: no turn asks for one */
-	struct rcu_head rcu;	  /* who sends may look at it until it has closed */
-	u8 buf[256] __aligned(8); /* the tasklet's: one packet, 16 + 64 bytes */
+	bool closing;		  /* set before the tasklet is killed: it is not scheduled again */
+	struct rcu_head rcu;	  /* a sender may hold a pointer to it while it closes */
+	u8 buf[256] __aligned(8); /* used by the tasklet: one packet, 16 + 64 bytes */
 };
 
 /*
- * A tag's place. Not in the command: the SCSI layer clears that at each use, and frees all of them
- * when the last disk is removed, while a host may still answer.
+ * One per tag. It is not part of the command, because the SCSI layer clears a command at each use,
+ * and frees all commands when the last disk is removed, while the host may still answer.
  */
 struct stor_slot {
-	u64 out;  /* id of the command that the host has, 0: none; who clears it completes it */
-	u32 uses; /* of the tag: tells a late answer from the one that we wait for */
+	u64 out;  /* id of the command at the host, 0: none. Whoever clears it completes the command */
+	u32 uses; /* how often the tag was used: tells a late answer from the current one */
 };
 
 struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	struct kvmb_device *dev;
 	struct Scsi_Host *host;
 	bool live;		/* commands may be out: set last in probe, by store-release */
-	bool ide;		/* one disk: controller and drive stand in the instance GUID */
+	bool ide;		/* one disk; the instance GUID names controller and drive */
 	u16 version;		/* KVMB_STOR_V*, 0 before negotiation */
 	u32 packet_size;	/* 64, or 48 before 5.1 */
 	u32 max_transfer;	/* bytes, multiple of 4096, <= STOR_MAX_TRANSFER */
-	u16 max_subs;		/* sub-channels that the host may give us */
-	/* slots[nr_hw_queues * can_queue], from before live to the end of remove */
+	u16 max_subs;		/* most sub-channels that the host gives us */
+	/* slots[nr_hw_queues * can_queue]; allocated before live is set, freed when remove ends */
 	struct stor_slot *slots;
-	/* by sub-channel index; NULL: not open */
+	/* indexed by sub-channel; NULL: not open */
 	struct stor_chan __rcu *chans[KVMB_STOR_MAX_CHANS];
 
-	spinlock_t map_lock;	/* the three below: storage_map.h */
+	spinlock_t map_lock;	/* protects the next three, see storage_map.h */
 	u64 open;
 	unsigned int chan_cpu[KVMB_STOR_MAX_CHANS];
 	u8 *by_cpu;		/* by_cpu[nr_cpu_ids]; read without a lock */
 
-	struct mutex step_lock;	/* one of start, stop, reset at a time */
-	bool leaving;		/* remove or sleep has begun: a reset does not wait for ever */
-	bool removed;		/* the channels are closed for good; under step_lock */
+	struct mutex step_lock;	/* held by start, stop and reset */
+	bool leaving;		/* remove or sleep has begun: a reset no longer waits without limit */
+	bool removed;		/* the channels are closed and never reopened; under step_lock */
 	struct completion step_done;
 	struct kvmb_wire_stor step; /* request, then answer */
 
-	struct workqueue_struct *wq; /* scan_work and unit_work; gone before this is */
+	struct workqueue_struct *wq; /* runs scan_work and unit_work; destroyed before this */
 	struct work_struct scan_work, unit_work;
-	/* for unit_work, by address: what is not there, says the host; what has another size */
+	/* for unit_work, by address: units that the host says are gone, or have another size */
 	DECLARE_BITMAP(units_gone, STOR_UNITS);
 	DECLARE_BITMAP(units_changed, STOR_UNITS);
-	u64 bad_answers;	/* of the host: unknown ids, wrong sizes */
+	u64 bad_answers;	/* answers with an unknown id or another operation */
 };
 
-struct stor_cmd { /* private part of a scsi_cmnd; queue_command() writes all that is sent */
-	u8 chan;		/* index of the channel that it was sent on */
+struct stor_cmd { /* private part of a scsi_cmnd; queue_command() writes every byte sent */
+	u8 chan;		/* index of the channel that carried it */
 	struct kvmb_wire_stor pkt;
 	struct {
 		struct kvmb_wire_gpa_direct direct;
@@ -94,28 +94,54 @@ struct stor_cmd { /* private part of a scsi_cmnd; queue_command() writes all tha
 /* storage_proto.c */
 
 /**
- * kvmb_stor_start() - Open the primary and speak the protocol until commands may come
+ * kvmb_stor_start() - Open the primary channel and negotiate until commands may be sent
  * @sd: dev, host and ide are set
- * Return: 0 or -errno, and the channel is closed. Context: may sleep; step_lock is held.
+ *
+ * Return: 0, or -errno with the channel closed. Context: may sleep; step_lock is held.
  */
 int kvmb_stor_start(struct stor_dev *sd);
 
 /**
- * kvmb_stor_stop() - Close all channels; no callback and no tasklet runs any more
- * Return: 0; -ETIMEDOUT: the host did not answer, and may still write to what it was given.
+ * kvmb_stor_stop() - Close all channels; afterwards no callback and no tasklet runs
+ * @sd: started, or stopped already
+ *
+ * Return: 0; -ETIMEDOUT: the host did not answer, and may still write to the pages it was given.
  * Context: may sleep; step_lock is held.
  */
 int kvmb_stor_stop(struct stor_dev *sd);
 
 /**
- * kvmb_stor_step() - One request that is no command, and its answer in sd->step
- * Return: 0; -EIO when the host's status is not 0; -ENODEV; -ETIMEDOUT.
- * Context: may sleep; step_lock is held.
- */
+ * kvmb_stor_step() - Send one request that is not a command, and wait for its answer
+ * @sd: sd->step holds the payload of the request, and afterwards the answer
+ * @op: the request
+ * @id: STOR_ID_*, the transaction id
+ *
+ * Return: 0; -EIO when the host's status is not 0; -ENODEV: the device is gone or closed;
+ * -ETIMEDOUT: no answer in STOR_TIMEOUT_S; or another -errno of kvmb_send().
+ * Context: may sleep; step_lock is held. */
 int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id);
 
 /* storage_drv.c */
+
+/**
+ * kvmb_stor_completed() - The host answered a command
+ * @sd:     any state; before sd->live no command is out and every answer is a bad one
+ * @id:     transaction id of the answer
+ * @answer: a private copy of the packet
+ *
+ * Completes the command, or counts the answer in bad_answers.
+ * Context: tasklet of a channel. Trust: @id and @answer are the host's, neither is trusted; an id
+ * that belongs to no command at the host is ignored.
+ */
 void kvmb_stor_completed(struct stor_dev *sd, u64 id, const struct kvmb_wire_stor *answer);
+
+/**
+ * kvmb_stor_rescan() - The host says that the units of the controller have changed
+ * @sd: any state; ignored before sd->live, because the first scan is still to come
+ *
+ * Queues one scan of all units, however often the host says it.
+ * Context: tasklet of a channel; does not sleep.
+ */
 void kvmb_stor_rescan(struct stor_dev *sd);
 
 #endif

@@ -4,9 +4,9 @@
  *
  * DOC: Theory of operation
  *
- * A command that is answered on the CPU that sent it needs no interprocessor interrupt. So each CPU
- * sends on the channel that interrupts it. Which that is the bus decides, and whoever writes a
- * channel's "cpu" in sysfs; CPUs that no channel interrupts share the channels evenly.
+ * An answer that arrives on the CPU that sent the command needs no interprocessor interrupt. So
+ * each CPU sends on the channel that interrupts it. The bus chooses a channel's CPU, and a user may
+ * change it in sysfs ("cpu"). CPUs that no channel interrupts share the channels evenly.
  */
 #ifndef KVMB_STORAGE_MAP_H
 #define KVMB_STORAGE_MAP_H
@@ -17,7 +17,7 @@
 
 #define KVMB_STOR_MAX_CHANS 64u
 
-/* Return: the first open channel that interrupts @cpu, KVMB_STOR_MAX_CHANS: none */
+/* Return: the first open channel that interrupts @cpu; KVMB_STOR_MAX_CHANS: none */
 static inline unsigned int kvmb_stor_own_chan(unsigned int cpu, u64 open,
 					      const unsigned int *chan_cpu)
 {
@@ -30,7 +30,7 @@ static inline unsigned int kvmb_stor_own_chan(unsigned int cpu, u64 open,
 	return i;
 }
 
-/* Return: the first open channel of those that the fewest CPUs send on, 0: none is open */
+/* Return: the open channel with the fewest sending CPUs, the first of several; 0: none is open */
 static inline unsigned int kvmb_stor_least_used(const u16 *users, u64 open)
 {
 	unsigned int i, best = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The storvsc protocol: versions, properties, sub-channels, and sorting of what comes back.
+ * The storvsc protocol: versions, properties, sub-channels, and dispatch of the host's packets.
  *
- * The order of the start is fixed: BEGIN, version (newest first, the host refuses until one
- * fits), properties, END, then sub-channels, which need no start of their own.
+ * The order of the start is fixed: BEGIN, version (newest first, until the host accepts one),
+ * properties, END, then sub-channels, which need no negotiation of their own.
  *
  * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.2.
  */
