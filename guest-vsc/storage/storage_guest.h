@@ -16,12 +16,12 @@
 #define STOR_RING_PAGES 33	  /* control page and 128 KiB, as stock guests */
 #define STOR_MAX_TRANSFER (512u << 10)
 #define STOR_MAX_PAGES (STOR_MAX_TRANSFER / KVMB_PAGE_SIZE + 1)
-#define STOR_MAX_CHANNEL 7u	  /* a unit's address: channel (path), id (target), LUN */
+#define STOR_MAX_CHANNEL 7u /* a unit's address: channel (path), id (target), LUN */
 #define STOR_MAX_IDS 2u
 #define STOR_MAX_LUNS 255u
 #define STOR_UNITS ((STOR_MAX_CHANNEL + 1) * STOR_MAX_IDS * 256)
 #ifndef STOR_TIMEOUT_S
-#define STOR_TIMEOUT_S 180	  /* limit of one request, and of each step of the start */
+#define STOR_TIMEOUT_S 180 /* limit of one request, and of each step of the start */
 #endif
 /* Transaction ids of requests other than commands; id_of() never makes one as high. */
 #define STOR_ID_INIT 0xfffffffffffffffdull
@@ -44,7 +44,7 @@ struct stor_chan {
  * and frees all commands when the last disk is removed, while the host may still answer.
  */
 struct stor_slot {
-	u64 out;  /* id of the command at the host, 0: none. Whoever clears it completes the command */
+	u64 out; /* id of the command at the host, 0: none. Whoever clears it completes the command */
 	u32 uses; /* how often the tag was used: tells a late answer from the current one */
 };
 
@@ -62,14 +62,14 @@ struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	/* indexed by sub-channel; NULL: not open */
 	struct stor_chan __rcu *chans[KVMB_STOR_MAX_CHANS];
 
-	spinlock_t map_lock;	/* protects the next three, see storage_map.h */
+	spinlock_t map_lock; /* protects the next three, see storage_map.h */
 	u64 open;
 	unsigned int chan_cpu[KVMB_STOR_MAX_CHANS];
 	u8 *by_cpu;		/* by_cpu[nr_cpu_ids]; read without a lock */
 
-	struct mutex step_lock;	/* held by start, stop and reset */
-	bool leaving;		/* remove or sleep has begun: a reset no longer waits without limit */
-	bool removed;		/* the channels are closed and never reopened; under step_lock */
+	struct mutex step_lock; /* held by start, stop and reset */
+	bool leaving; /* remove or sleep has begun: a reset no longer waits without limit */
+	bool removed; /* the channels are closed and never reopened; under step_lock */
 	struct completion step_done;
 	struct kvmb_wire_stor step; /* request, then answer */
 
@@ -78,11 +78,11 @@ struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	/* for unit_work, by address: units that the host says are gone, or have another size */
 	DECLARE_BITMAP(units_gone, STOR_UNITS);
 	DECLARE_BITMAP(units_changed, STOR_UNITS);
-	u64 bad_answers;	/* answers with an unknown id or another operation */
+	u64 bad_answers; /* answers with an unknown id or another operation */
 };
 
 struct stor_cmd { /* private part of a scsi_cmnd; queue_command() writes every byte sent */
-	u8 chan;		/* index of the channel that carried it */
+	u8 chan;  /* index of the channel that carried it */
 	struct kvmb_wire_stor pkt;
 	struct {
 		struct kvmb_wire_gpa_direct direct;
