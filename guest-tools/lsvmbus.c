@@ -60,7 +60,8 @@ static const char *class_name(const char *id)
 
 static json_t *describe(struct udev_device *d, const char *action)
 {
-	const char *num = udev_device_get_sysattr_value(d, "id"), *driver = udev_device_get_driver(d);
+	const char *num = udev_device_get_sysattr_value(d, "id");
+	const char *driver = udev_device_get_driver(d);
 	const char *map = udev_device_get_sysattr_value(d, "channel_vp_mapping");
 	char class_id[37], device_id[37];
 	json_t *o = json_object(), *chans = json_array();
@@ -71,7 +72,9 @@ static json_t *describe(struct udev_device *d, const char *action)
 	if (action)
 		json_object_set_new(o, "action", json_string(action));
 	json_object_set_new(o, "bus", json_string(udev_device_get_subsystem(d)));
-	json_object_set_new(o, "device", json_string(strcmp(device_id, "?") ? device_id : udev_device_get_sysname(d)));
+	json_object_set_new(o, "device",
+			    json_string(strcmp(device_id, "?") ? device_id :
+								 udev_device_get_sysname(d)));
 	json_object_set_new(o, "class", json_string(class_id));
 	json_object_set_new(o, "name", json_string(class_name(class_id)));
 	json_object_set_new(o, "channel", json_integer(num ? atoi(num) : 0));
@@ -80,7 +83,8 @@ static json_t *describe(struct udev_device *d, const char *action)
 		unsigned int relid, cpu;
 
 		if (sscanf(line, "%u:%u", &relid, &cpu) == 2)
-			json_array_append_new(chans, json_pack("{s:i,s:i}", "channel", relid, "cpu", cpu));
+			json_array_append_new(chans,
+					      json_pack("{s:i,s:i}", "channel", relid, "cpu", cpu));
 	}
 	json_object_set_new(o, "channels", chans);
 	free(copy);
@@ -94,8 +98,10 @@ static void print_text(const json_t *o)
 
 	if (action)
 		printf("%-7s", action);
-	printf("%-4d %-36s %-28s driver %-12s channels %zu\n", (int)json_integer_value(json_object_get(o, "channel")),
-	       json_string_value(json_object_get(o, "device")), json_string_value(json_object_get(o, "name")),
+	printf("%-4d %-36s %-28s driver %-12s channels %zu\n",
+	       (int)json_integer_value(json_object_get(o, "channel")),
+	       json_string_value(json_object_get(o, "device")),
+	       json_string_value(json_object_get(o, "name")),
 	       json_is_string(driver) ? json_string_value(driver) : "none",
 	       json_array_size(json_object_get(o, "channels")));
 }
@@ -131,9 +137,11 @@ static int list(struct udev *udev, bool json)
 		udev_enumerate_add_match_subsystem(e, buses[i]);
 	udev_enumerate_scan_devices(e);
 	udev_list_entry_foreach(entry, udev_enumerate_get_list_entry(e)) {
-		struct udev_device *d = udev_device_new_from_syspath(udev, udev_list_entry_get_name(entry));
+		struct udev_device *d =
+			udev_device_new_from_syspath(udev, udev_list_entry_get_name(entry));
 
-		if (d && num < sizeof(found) / sizeof(found[0]) && udev_device_get_sysattr_value(d, "class_id"))
+		if (d && num < sizeof(found) / sizeof(found[0]) &&
+		    udev_device_get_sysattr_value(d, "class_id"))
 			found[num++] = describe(d, NULL);
 		udev_device_unref(d);
 	}
@@ -151,7 +159,9 @@ static int list(struct udev *udev, bool json)
 	for (i = 0; i < num; i++)
 		print_one(found[i], false);
 	if (!num) {
-		fprintf(stderr, "lsvmbus: no VMBus devices: this is no guest of Hyper-V or kvmbus, or no bus driver is loaded (modprobe kvmb_bus)\n");
+		fprintf(stderr,
+			"lsvmbus: no VMBus devices: this is no guest of Hyper-V or kvmbus, or "
+			"no bus driver is loaded (modprobe kvmb_bus)\n");
 		return 1;
 	}
 	return 0;
