@@ -35,9 +35,10 @@ check-tsan: ## the same under TSan: our own races; what the guest does to its me
 	@[ -e build-tsan/build.ninja ] || meson setup build-tsan -Db_sanitize=thread -Dbuildtype=debugoptimized -Dc_args=-Wno-tsan >/dev/null
 	@ALL=$(ALL) tests/unit/run build-tsan "$(T)"
 
-check-layers: ## the arrows between the rooms; names of disks
+check-layers: ## the arrows between the rooms; names of disks; columns and functions
 	@tests/checks/layers.sh
 	@tests/checks/disk-names.sh
+	@tests/checks/style.py rules
 
 check-docs: ## names that the documents quote exist
 	@tests/checks/docs.sh

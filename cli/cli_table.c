@@ -11,59 +11,85 @@ static const struct opt_def json_only[] = { JSON, END };
 static const struct opt_def nothing[] = { END };
 
 static const struct opt_def run_options[] = {
-	{ "name", OPT_TEXT, "N", .max = 32, .otherwise = "vm-PID", .help = "name of the VM: letters, digits, - _ ." },
-	{ "cpus", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS, .fallback = "1", .help = "virtual CPUs, 1 to 64",
+	{ "name", OPT_TEXT, "N", .max = 32, .otherwise = "vm-PID",
+	  .help = "name of the VM: letters, digits, - _ ." },
+	{ "cpus", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS, .fallback = "1",
+	  .help = "virtual CPUs, 1 to 64",
 	  .aka = "smp vcpus cpu-count" },
-	{ "memory", OPT_TEXT, "SIZE[,huge=on|off]", .fallback = "1G", .help = "for example 512M or 4G; a plain number is MiB",
+	{ "memory", OPT_TEXT, "SIZE[,huge=on|off]", .fallback = "1G",
+	  .help = "for example 512M or 4G; a plain number is MiB",
 	  .aka = "m ram mem", .sub = opt_memory_options },
-	{ "cpu", OPT_TEXT, "MODEL", "host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4", .fallback = "host",
+	{ "cpu", OPT_TEXT, "MODEL", "host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4",
+	  .fallback = "host",
 	  .help = "host or x86-64-v1 ... x86-64-v4, then ,-FEATURE or ,+FEATURE",
-	  .more = "A level of the x86-64 psABI is the same on every host that has it. On an emulated CPU *host* leaves xsave out "
+	  .more = "A level of the x86-64 psABI is the same on every host that has it. "
+		  "On an emulated CPU *host* leaves xsave out "
 		  "unless *,+xsave* is given." },
-	{ "vmbus-max", OPT_WORD, "VER", "0.13 1.1 2.4 3.0 4.0 4.1 5.0 5.1 5.2 5.3", .fallback = "5.3",
+	{ "vmbus-max", OPT_WORD, "VER", "0.13 1.1 2.4 3.0 4.0 4.1 5.0 5.1 5.2 5.3",
+	  .fallback = "5.3",
 	  .help = "newest VMBus version offered, 0.13 to 5.3" },
-	{ "kernel", OPT_FILE, "F", .help = "Linux as bzImage or ELF vmlinux, or a multiboot-1 ELF32 image", .needed = true },
-	{ "initrd", OPT_FILE, "F", .help = "initial RAM disk, or the multiboot module", .aka = "initramfs" },
-	{ "append", OPT_TEXT, "S", .help = "kernel command line", .aka = "cmdline extra-args kernel-args", .optional = true },
-	{ "disk", OPT_TEXT, "F[,OPTION]...", .help = "disk on a SCSI controller: image, block device or NBD URI; write a comma in F as ,,",
-	  .more = "Name a block device by its /dev/disk/by-id link, which does not change. Images are locked "
+	{ "kernel", OPT_FILE, "F",
+	  .help = "Linux as bzImage or ELF vmlinux, or a multiboot-1 ELF32 image", .needed = true },
+	{ "initrd", OPT_FILE, "F", .help = "initial RAM disk, or the multiboot module",
+	  .aka = "initramfs" },
+	{ "append", OPT_TEXT, "S", .help = "kernel command line",
+	  .aka = "cmdline extra-args kernel-args", .optional = true },
+	{ "disk", OPT_TEXT, "F[,OPTION]...",
+	  .help = "disk on a SCSI controller: image, block device or NBD URI; "
+		  "write a comma in F as ,,",
+	  .more = "Name a block device by its /dev/disk/by-id link, which does not change. "
+		  "Images are locked "
 		  "while in use. See *DISKS*.",
 	  .aka = "drive hda hdb blockdev sda", .sub = opt_disk_options },
-	{ "dvd", OPT_TEXT, "F|empty[,OPTION]...", "empty", .help = "DVD drive with this image in it, or empty", .aka = "cdrom iso",
+	{ "dvd", OPT_TEXT, "F|empty[,OPTION]...", "empty",
+	  .help = "DVD drive with this image in it, or empty", .aka = "cdrom iso",
 	  .sub = opt_disk_options },
-	{ "nic", OPT_TEXT, "KIND[,OPTION]...", .help = "network card: user, tap=IF, macvtap=IF, bridge=BR or none",
-	  .more = "See *NICS*.", .aka = "net netdev network network-interface", .first = opt_nic_kinds,
+	{ "nic", OPT_TEXT, "KIND[,OPTION]...",
+	  .help = "network card: user, tap=IF, macvtap=IF, bridge=BR or none",
+	  .more = "See *NICS*.", .aka = "net netdev network network-interface",
+	  .first = opt_nic_kinds,
 	  .sub = opt_nic_options },
 	{ "ic", OPT_TEXT, "NAME=on|off", "heartbeat= timesync= shutdown=", .otherwise = "all on",
 	  .help = "integration service heartbeat, timesync or shutdown" },
-	{ "serial", OPT_TEXT, "stdio|file=F|unix=F|none", "stdio file= unix= none", .fallback = "stdio",
+	{ "serial", OPT_TEXT, "stdio|file=F|unix=F|none", "stdio file= unix= none",
+	  .fallback = "stdio",
 	  .help = "where the guest's first serial port goes",
-	  .more = "On a terminal, Ctrl-A x ends the VM. A slow reader does not stop the VM, but gets only the last 64 KiB. A file has "
-		  "mode 0600, is emptied when the VM starts, and keeps the last 64 MiB; a file in use, or a symbolic link, is "
+	  .more = "On a terminal, Ctrl-A x ends the VM. A slow reader does not stop the VM, "
+		  "but gets only the last 64 KiB. A file has "
+		  "mode 0600, is emptied when the VM starts, and keeps the last 64 MiB; "
+		  "a file in use, or a symbolic link, is "
 		  "refused. A socket is created at _F_, unless something else is there.",
 	  .aka = "console chardev" },
-	{ "control", OPT_FILE, "SOCKET", .otherwise = "by name in the runtime directory", .help = "control socket",
+	{ "control", OPT_FILE, "SOCKET", .otherwise = "by name in the runtime directory",
+	  .help = "control socket",
 	  .aka = "api-socket qmp monitor" },
-	{ "on-term", OPT_TEXT, "shutdown|kill[,timeout=S]", "shutdown kill", .fallback = "shutdown,timeout=90",
+	{ "on-term", OPT_TEXT, "shutdown|kill[,timeout=S]", "shutdown kill",
+	  .fallback = "shutdown,timeout=90",
 	  .help = "what SIGTERM, SIGHUP and SIGINT do",
-	  .more = "*shutdown* asks the guest to shut down, and kills the VM after _S_ seconds or at a second signal. *kill* kills it "
+	  .more = "*shutdown* asks the guest to shut down, and kills the VM after _S_ seconds or "
+		  "at a second signal. *kill* kills it "
 		  "at once." },
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
-	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff", .aka = "on_crash" },
+	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
+	  .aka = "on_crash" },
 	{ "no-reboot", OPT_FLAG, .help = "a reset of the guest ends the VM" },
-	{ "json", OPT_FLAG, .help = "print name and process id as one JSON line on standard error when it starts" },
+	{ "json", OPT_FLAG,
+	  .help = "print name and process id as one JSON line on standard error when it starts" },
 	{ "verbose", OPT_FLAG, .help = "log what happens; twice: everything", .aka = "v debug" },
 	{ "test-devices", OPT_FLAG, .help = "test ports for VMM unit tests" },
 	END
 };
 
 static const struct opt_def stats_options[] = {
-	{ "watch", OPT_FLAG, .help = "repeat every second; with --json, one line each time" }, JSON, END
+	{ "watch", OPT_FLAG, .help = "repeat every second; with --json, one line each time" },
+	  JSON, END
 };
 
 static const struct opt_def stop_options[] = {
-	{ "reboot", OPT_FLAG, .help = "restart the guest instead of powering it off", .aka = "restart r" },
-	{ "timeout", OPT_U32, "S", .max = 86400, .fallback = "60", .help = "give up after S seconds", .aka = "wait t" },
+	{ "reboot", OPT_FLAG, .help = "restart the guest instead of powering it off",
+	  .aka = "restart r" },
+	{ "timeout", OPT_U32, "S", .max = 86400, .fallback = "60",
+	  .help = "give up after S seconds", .aka = "wait t" },
 	JSON, END
 };
 
@@ -72,7 +98,8 @@ static const struct opt_def add_options[] = {
 };
 
 static const struct opt_def resize_options[] = {
-	{ "force", OPT_FLAG, .help = "grow even beyond the file system that holds the image" }, JSON, END
+	{ "force", OPT_FLAG, .help = "grow even beyond the file system that holds the image" },
+	  JSON, END
 };
 
 static const struct opt_def eject_options[] = {
@@ -92,39 +119,53 @@ const struct cli_command cli_commands[] = {
 	{ "run", NULL, "start a VM in this process",
 	  "The process ends when the guest powers off.", cmd_run, { END }, run_options },
 	{ "list", NULL, "the running VMs",
-	  "Those in _$XDG_RUNTIME_DIR/kvmbus_ and _/run/kvmbus_; for root those of every user.", cmd_list, { END }, json_only },
-	{ "info", NULL, "state, channels, disks, NICs, services", NULL, cmd_info, { VM }, json_only },
-	{ "stats", NULL, "counters of exits, rings, disks, NICs", NULL, cmd_stats, { VM }, stats_options },
+	  "Those in _$XDG_RUNTIME_DIR/kvmbus_ and _/run/kvmbus_; for root those of every user.",
+	  cmd_list, { END }, json_only },
+	{ "info", NULL, "state, channels, disks, NICs, services", NULL, cmd_info, { VM },
+	  json_only },
+	{ "stats", NULL, "counters of exits, rings, disks, NICs", NULL, cmd_stats, { VM },
+	  stats_options },
 	{ "stop", NULL, "shut the guest down cleanly",
 	  "Asks the guest's shutdown service, and waits for the service while the guest boots.",
 	  cmd_stop, { VM }, stop_options },
 	{ "kill", NULL, "end a VM at once",
-	  "Like pulling the plug. A process that does not answer, or does not end within a minute, gets SIGKILL.", cmd_kill, { VM }, json_only },
+	  "Like pulling the plug. A process that does not answer, or does not end within a minute, "
+	  "gets SIGKILL.", cmd_kill, { VM }, json_only },
 	{ "pause", NULL, "stop the VM's CPUs and its clock", NULL, cmd_pause, { VM }, json_only },
-	{ "resume", NULL, "continue after a pause", "The time sync service corrects the guest's clock.", cmd_resume, { VM }, json_only },
-	{ "console", NULL, "connect to the serial port; Ctrl-] leaves", "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
+	{ "resume", NULL, "continue after a pause",
+	  "The time sync service corrects the guest's clock.", cmd_resume, { VM }, json_only },
+	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
+	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },
 	{ "disk", "add", "add a disk or a DVD drive", NULL, disk_add,
 	  { VM, { "F[,OPTION]...", OPT_TEXT, .sub = opt_disk_options } }, add_options },
-	{ "disk", "remove", "remove a disk; returns when its image is closed", NULL, disk_remove, { VM, DISK }, json_only },
-	{ "disk", "resize", "grow a disk; without SIZE, pick up its device's new size", "Images only grow.", disk_resize,
+	{ "disk", "remove", "remove a disk; returns when its image is closed", NULL, disk_remove,
+	  { VM, DISK }, json_only },
+	{ "disk", "resize", "grow a disk; without SIZE, pick up its device's new size",
+	  "Images only grow.", disk_resize,
 	  { VM, DISK, { "SIZE", OPT_SIZE, .min = 1, .optional = true } }, resize_options },
-	{ "disk", "eject", "eject a DVD", "If the guest has locked the drive, it is asked to release it.", disk_eject,
+	{ "disk", "eject", "eject a DVD",
+	  "If the guest has locked the drive, it is asked to release it.", disk_eject,
 	  { VM, DISK }, eject_options },
 	{ "disk", "insert", "load an image into a DVD drive", NULL, disk_insert,
 	  { VM, DISK, { "F[,OPTION]...", OPT_TEXT, .sub = opt_disk_options } }, json_only },
-	{ "disk", "limit", "limit a disk's requests or bytes per second", NULL, disk_limit, { VM, DISK }, limit_options },
+	{ "disk", "limit", "limit a disk's requests or bytes per second", NULL, disk_limit,
+	  { VM, DISK }, limit_options },
 	{ "nic", "list", "NICs of a running VM", NULL, nic_list, { VM }, json_only },
 	{ "nic", "add", "add a NIC", NULL, nic_add,
-	  { VM, { "KIND[,OPTION]...", OPT_TEXT, .first = opt_nic_kinds, .sub = opt_nic_options } }, json_only },
+	  { VM, { "KIND[,OPTION]...", OPT_TEXT, .first = opt_nic_kinds, .sub = opt_nic_options } },
+	  json_only },
 	{ "nic", "remove", "remove a NIC; returns when the guest has released it",
-	  "The link goes down first, so that the guest stops sending.", nic_remove, { VM, NIC }, json_only },
+	  "The link goes down first, so that the guest stops sending.", nic_remove, { VM, NIC },
+	  json_only },
 	{ "nic", "link", "set the link up or down", NULL, nic_link,
 	  { VM, { "up|down", OPT_TEXT, .values = "up down" }, NIC }, json_only },
-	{ "nic", "mtu", "set the largest MTU; the guest sees it when it next starts the NIC", NULL, nic_mtu,
+	{ "nic", "mtu", "set the largest MTU; the guest sees it when it next starts the NIC", NULL,
+	  nic_mtu,
 	  { VM, NIC, { "N", OPT_U32, .min = 1, .max = 65535 } }, json_only },
 	{ "help", NULL, "list all commands, or explain one", NULL, cmd_help,
-	  { { "COMMAND", OPT_TEXT, .optional = true }, { "ACTION", OPT_TEXT, .optional = true } }, nothing },
+	  { { "COMMAND", OPT_TEXT, .optional = true }, { "ACTION", OPT_TEXT, .optional = true } },
+	  nothing },
 	{ NULL }
 };
 /* clang-format on */

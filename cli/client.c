@@ -164,7 +164,8 @@ static int report_silence(const char *vm, int err)
 {
 	if (err == -ETIMEDOUT) {
 		cli_error(
-			"VM \"%s\": its process has not answered for %d seconds; try: kvmbus kill %s",
+			"VM \"%s\": its process has not answered for %d seconds; try: "
+			"kvmbus kill %s",
 			vm, client_patience(), vm);
 		return EXIT_TIMEOUT;
 	}
@@ -340,7 +341,8 @@ static int find_name(const char *vm, int seconds, int *fd, char *path, size_t si
 			continue;
 		}
 		if (code == EXIT_OK) { /* two of that name */
-			cli_error("VM \"%s\" is running twice; give the socket instead: %s or %s", vm, path,
+			cli_error("VM \"%s\" is running twice; give the socket instead: "
+				  "%s or %s", vm, path,
 				  other);
 			close(one);
 			close(*fd);
@@ -442,9 +444,12 @@ int client_kill(const char *vm, json_t **out)
 		code = take_answer(vm, &a, out);
 	} else {
 		free(a.line);
-		code = err == -ETIMEDOUT			 ? client_end_process(fd, vm, path) :
-		       err == -ECONNRESET && has_ended(path) ? EXIT_OK : /* it was ending anyway */
-							       report_silence(vm, err);
+		if (err == -ETIMEDOUT)
+			code = client_end_process(fd, vm, path);
+		else if (err == -ECONNRESET && has_ended(path))
+			code = EXIT_OK; /* it was ending anyway */
+		else
+			code = report_silence(vm, err);
 		*out = code ? NULL : json_pack("{s:s}", "state", "killed");
 	}
 	if (fd >= 0)

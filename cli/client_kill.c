@@ -139,7 +139,8 @@ int client_end_process(int fd, const char *vm, const char *path)
 	}
 	if (poll(&p, 1, client_patience() * 1000) <= 0) {
 		cli_error(
-			"VM \"%s\": process %d got SIGKILL but has not ended: it hangs in the kernel",
+			"VM \"%s\": process %d got SIGKILL but has not ended: "
+			"it hangs in the kernel",
 			vm, (int)peer.pid);
 		close(p.fd);
 		return EXIT_TIMEOUT;

@@ -174,7 +174,8 @@ void client_print_info(json_t *o)
 	size_t i;
 
 	printf("Name:        %s\nState:       %s\nProcess:     %lld\nCPUs:        %lld (%s)\n"
-	       "Memory:      %lld MiB\nUptime:      %lld s, boot %lld\nVMBus:       %s, version %s (at most %s)\n",
+	       "Memory:      %lld MiB\nUptime:      %lld s, boot %lld\nVMBus:       %s, "
+	       "version %s (at most %s)\n",
 	       str(o, "name"), str(o, "state"), num(o, "pid"), num(o, "cpus"), str(o, "cpu_model"),
 	       num(o, "memory") >> 20, num(o, "uptime_ms") / 1000, num(o, "boots"), str(v, "state"),
 	       str(v, "version"), str(v, "max_version"));

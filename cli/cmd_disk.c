@@ -70,7 +70,8 @@ static int find_disk(struct cli_args *a, const char *name, char place[32], json_
 		if (*disk) {
 			err = cli_bad(
 				a->cmd,
-				"\"%s\" names more than one disk; use CONTROLLER:LUN, see: kvmbus disk %s list",
+				"\"%s\" names more than one disk; use CONTROLLER:LUN, see: "
+				"kvmbus disk %s list",
 				name, a->words[0]);
 			break;
 		}
@@ -198,7 +199,8 @@ static int resize(struct cli_args *a, const char *place, json_t *disk, u64 size)
 	if (disk && !cli_flag(a, "force") && too_large(disk, size, &most)) {
 		json_decref(args);
 		cli_error(
-			"VM \"%s\": disk %s: %s is larger than its whole file system (%s), and a disk cannot shrink "
+			"VM \"%s\": disk %s: %s is larger than its whole file system (%s), "
+			"and a disk cannot shrink "
 			"again; use --force to do it anyway",
 			a->words[0], place, a->words[2],
 			client_size((long long)most, most_text, sizeof(most_text)));

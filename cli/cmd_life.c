@@ -54,7 +54,8 @@ static int await_service(const char *vm, uint64_t end)
 		usleep(BOOT_POLL_US);
 	}
 	cli_error(
-		"VM \"%s\": the guest's shutdown service did not start in time; try: kvmbus kill %s",
+		"VM \"%s\": the guest's shutdown service did not start in time; try: "
+		"kvmbus kill %s",
 		vm, vm);
 	return EXIT_TIMEOUT;
 }

@@ -38,7 +38,8 @@ static bool set_name(char *s, struct vm_config *c)
 {
 	c->name = s;
 	return good_name(s) ||
-	       BAD("--name \"%s\": use up to 32 letters, digits, - _ . and begin with a letter or digit",
+	       BAD("--name \"%s\": use up to 32 letters, digits, - _ . "
+		   "and begin with a letter or digit",
 		   s);
 }
 
@@ -139,7 +140,8 @@ static bool add_nic(char *s, struct vm_config *c)
 	for (i = 0; nc->has_mac && i < c->num_nics; i++) {
 		if (c->nics[i].has_mac && !memcmp(c->nics[i].mac, nc->mac, sizeof(nc->mac)))
 			return BAD(
-				"--nic: two NICs cannot have the same address %02x:%02x:%02x:%02x:%02x:%02x",
+				"--nic: two NICs cannot have the same address "
+				"%02x:%02x:%02x:%02x:%02x:%02x",
 				nc->mac[0], nc->mac[1], nc->mac[2], nc->mac[3], nc->mac[4],
 				nc->mac[5]);
 	}
@@ -275,12 +277,14 @@ static bool check_memory(const struct vm_config *c)
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		bits = eax & 0xff;
 	if (bits >= 32 && bits < 64 && c->machine.memory > (1ull << bits) - MMIO_BYTES)
-		return BAD("--memory %s: this CPU has %u address bits, %s including what is not RAM",
+		return BAD("--memory %s: this CPU has %u address bits, "
+			   "%s including what is not RAM",
 			   opt_size_str(c->machine.memory, size, sizeof(size)), bits,
 			   opt_size_str(1ull << bits, host, sizeof(host)));
 	if (!sysinfo(&s) && c->machine.memory > (u64)s.totalram * s.mem_unit)
 		cli_error(
-			"warning: --memory %s is more than this host has (%s); the VM or another process may "
+			"warning: --memory %s is more than this host has (%s); "
+			"the VM or another process may "
 			"be killed when the guest uses it",
 			opt_size_str(c->machine.memory, size, sizeof(size)),
 			opt_size_str((u64)s.totalram * s.mem_unit >> 20 << 20, host, sizeof(host)));
@@ -290,7 +294,9 @@ static bool check_memory(const struct vm_config *c)
 int cmd_run(struct cli_args *a)
 {
 	char default_name[32];
-	struct vm_config cfg = { .machine = { .cpus = 1, .memory = 1ull << 30, .cpu_model = "host" },
+	struct vm_config cfg = { .machine = { .cpus = 1,
+					      .memory = 1ull << 30,
+					      .cpu_model = "host" },
 				 .vmbus_max = KVMB_VERSION_NEWEST,
 				 .ic_heartbeat = true,
 				 .ic_timesync = true,
@@ -310,7 +316,8 @@ int cmd_run(struct cli_args *a)
 	if (!cfg.machine.kernel)
 		return cli_bad(
 			a->cmd,
-			"--kernel is missing (booting a disk by firmware comes in a later version)");
+			"--kernel is missing (booting a disk by firmware comes in a later "
+			"version)");
 	if (!check_memory(&cfg))
 		return EXIT_USAGE;
 	kvmb_log_set_level(verbose > 1 ? KVMB_LOG_DBG : verbose ? KVMB_LOG_INFO : KVMB_LOG_WARN);

@@ -160,7 +160,9 @@ static void on_timer(void *arg)
 void kvmb_child_init(struct kvmb_child *c, struct kvmb_loop *loop,
 		     void (*news)(void *arg, enum kvmb_child_news news), void *arg)
 {
-	*c = (struct kvmb_child){ .pidfd = -1, .err_fd = -1, .loop = loop, .news = news, .arg = arg };
+	*c = (struct kvmb_child){
+		.pidfd = -1, .err_fd = -1, .loop = loop, .news = news, .arg = arg
+	};
 	kvmb_timer_init(&c->timer, loop, on_timer, c);
 }
 

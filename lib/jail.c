@@ -153,7 +153,8 @@ int kvmb_jail_create(const char *program)
 		if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
 			kvmb_info(
 				NULL,
-				"helper programs are not confined: this kernel has no Landlock (%s)",
+				"helper programs are not confined: "
+				"this kernel has no Landlock (%s)",
 				strerror(-abi));
 		return -EOPNOTSUPP;
 	}

@@ -93,7 +93,8 @@ static int check_path(const char *path, struct sockaddr_un *a, char *why, size_t
 	if (*path == '@')
 		return refuse(
 			path,
-			"an abstract socket would be open to every user; write ./ before a file's name",
+			"an abstract socket would be open to every user; "
+			"write ./ before a file's name",
 			why, size);
 	if (strlen(path) >= sizeof(a->sun_path))
 		return refuse(path, "the path is too long", why, size);

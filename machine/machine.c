@@ -143,7 +143,9 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 {
 	int err;
 
-	*m = (struct machine){ .name = name, .cfg = *cfg, .loop = loop, .ops = ops, .ops_arg = arg };
+	*m = (struct machine){
+		.name = name, .cfg = *cfg, .loop = loop, .ops = ops, .ops_arg = arg
+	};
 	m->kvm_fd = m->vm_fd = m->gm.memfd = -1;
 	park_init(&m->park);
 	crash_init(&m->crash);

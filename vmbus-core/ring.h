@@ -24,9 +24,9 @@
  *   A  payload before write_index (publish)      with A' write_index before payload (peek)
  *   B  payload reads before read_index (release) with B' read_index before payload writes (put)
  *   C  write_index before interrupt_mask load (publish)
- *                                                with C' mask clear before write_index load (unmask)
+ *                                            with C' mask clear before write_index load (unmask)
  *   D  read_index before pending_send_sz load (release)
- *                                                with D' pending_send_sz before read_index load (want)
+ *                                            with D' pending_send_sz before read_index load (want)
  *
  * Sources: Linux 6.12 include/linux/hyperv.h struct hv_ring_buffer,
  * drivers/hv/ring_buffer.c; OpenVMM vmbus_ring.

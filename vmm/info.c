@@ -80,7 +80,8 @@ json_t *info_vm(struct vm *vm)
 	VERSION_STR(max, vm->cfg.vmbus_max);
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
-		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
+		"s:o, s:o}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,

@@ -376,7 +376,8 @@ json_t *nics_list(struct vm *vm)
 		json_array_append_new(
 			a,
 			json_pack(
-				"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, s:o, s:b, s:b, s:o}",
+				"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, "
+				"s:o, s:b, s:b, s:o}",
 				"index", k, "kind", i.kind, "interface", json_text(i.detail), "mac",
 				mac, "link",
 				vm->nics[k].removing ? "removing" :

@@ -20,42 +20,55 @@ const struct opt_def opt_disk_options[] = {
 	  .help = "SCSI controller, 0 to 3", .aka = "bus" },
 	{ "lun", OPT_U32, "N", .max = KVMB_STORAGE_MAX_LUNS - 1, .otherwise = "the first free one",
 	  .help = "place on the controller, 0 to 63", .aka = "unit index location" },
-	{ "format", OPT_WORD, "F", "raw vhd vhdx qcow2 vmdk vdi", .otherwise = "by the suffix of the name, else raw",
+	{ "format", OPT_WORD, "F", "raw vhd vhdx qcow2 vmdk vdi",
+	  .otherwise = "by the suffix of the name, else raw",
 	  .help = "raw, vhd, vhdx, qcow2, vmdk or vdi",
-	  .more = "The guest of a raw disk can write data that looks like an image; give a format only for a file that was made in it.",
+	  .more = "The guest of a raw disk can write data that looks like an image; "
+		  "give a format only for a file that was made in it.",
 	  .aka = "driver type image_type fmt" },
-	{ "backing", OPT_FILE, "F", .help = "parent of an overlay image, then that one's parent, and so on",
-	  .more = "A parent that only the image's header names is not opened; an image that keeps its data in other files "
+	{ "backing", OPT_FILE, "F",
+	  .help = "parent of an overlay image, then that one's parent, and so on",
+	  .more = "A parent that only the image's header names is not opened; "
+		  "an image that keeps its data in other files "
 		  "(a qcow2 with a data file, a VMDK descriptor with extents) is refused.",
 	  .aka = "backing_files parent backing-file" },
 	{ "cache", OPT_WORD, "C", "writeback none writethrough", .fallback = "writeback",
 	  .help = "writeback, none or writethrough",
-	  .more = "The host's page cache and flushes; direct I/O; or every write on stable storage before it is answered.",
+	  .more = "The host's page cache and flushes; direct I/O; "
+		  "or every write on stable storage before it is answered.",
 	  .aka = "direct" },
-	{ "on-error", OPT_WORD, "E", "default stop report", .otherwise = "stop when the host has no space, else report",
+	{ "on-error", OPT_WORD, "E", "default stop report",
+	  .otherwise = "stop when the host has no space, else report",
 	  .help = "stop (pause the VM) or report (to the guest)",
 	  .more = "A paused VM waits for *kvmbus resume*.",
 	  .aka = "werror rerror error_policy" },
-	{ "iops", OPT_SIZE, "N", .max = 1000000000, .otherwise = "no limit", .help = "at most N requests per second",
+	{ "iops", OPT_SIZE, "N", .max = 1000000000, .otherwise = "no limit",
+	  .help = "at most N requests per second",
 	  .aka = "throttling.iops-total total_iops_sec" },
 	{ "bps", OPT_SIZE, "SIZE", .otherwise = "no limit", .help = "at most N bytes per second",
 	  .aka = "throttling.bps-total total_bytes_sec" },
 	{ "timeout", OPT_U32, "S", .min = 1, .max = 3600, .fallback = "30",
-	  .help = "restart the image's server, or reconnect to the NBD server, after S seconds without an answer" },
-	{ "serial", OPT_TEXT, "S", .max = 20, .help = "serial number that the guest sees, up to 20 characters",
+	  .help = "restart the image's server, or reconnect to the NBD server, "
+		  "after S seconds without an answer" },
+	{ "serial", OPT_TEXT, "S", .max = 20,
+	  .help = "serial number that the guest sees, up to 20 characters",
 	  .aka = "id" },
 	{ "block", OPT_WORD, "B", "512 4096", .otherwise = "512, or 4096 where direct I/O needs it",
 	  .help = "size of a logical block, 512 or 4096",
-	  .more = "With *cache=none* on storage that needs larger blocks it is 4096.", .aka = "logical_block_size blocksize" },
+	  .more = "With *cache=none* on storage that needs larger blocks it is 4096.",
+	  .aka = "logical_block_size blocksize" },
 	{ NULL }
 };
 
 const struct opt_def opt_nic_kinds[] = {
-	{ "user", OPT_FLAG, .help = "through passt(1): no privileges needed, the guest has this host's addresses",
-	  .more = "passt is restarted if it dies; the guest sees the link go down and up and keeps its address." },
+	{ "user", OPT_FLAG,
+	  .help = "through passt(1): no privileges needed, the guest has this host's addresses",
+	  .more = "passt is restarted if it dies; the guest sees the link go down and up and keeps "
+		  "its address." },
 	{ "tap", OPT_TEXT, "IF", .max = 15, .help = "an existing tap interface" },
 	{ "macvtap", OPT_TEXT, "IF", .max = 15, .help = "an existing macvtap interface" },
-	{ "bridge", OPT_TEXT, "BR", .max = 15, .help = "a tap on that bridge, created for the VM and removed with it" },
+	{ "bridge", OPT_TEXT, "BR", .max = 15,
+	  .help = "a tap on that bridge, created for the VM and removed with it" },
 	{ "none", OPT_FLAG, .help = "not connected" },
 	{ NULL }
 };
@@ -63,14 +76,20 @@ const struct opt_def opt_nic_kinds[] = {
 const struct opt_def opt_nic_options[] = {
 	{ "mac", OPT_TEXT, "M", .otherwise = "00:15:5d and the VM's name; a macvtap: its own",
 	  .help = "address", .aka = "macaddr mac_address hwaddr address" },
-	{ "queues", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS, .otherwise = "one per CPU, if the interface has several",
-	  .help = "at most N queues", .more = "An interface has several after ip tuntap add ... multi_queue.",
+	{ "queues", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS,
+	  .otherwise = "one per CPU, if the interface has several",
+	  .help = "at most N queues",
+	  .more = "An interface has several after ip tuntap add ... multi_queue.",
 	  .aka = "num_queues" },
-	{ "mtu", OPT_U32, "N", .min = KVMB_NET_MTU_MIN, .max = KVMB_NET_MTU_MAX, .otherwise = "the interface's; 1500 for user and none",
+	{ "mtu", OPT_U32, "N", .min = KVMB_NET_MTU_MIN, .max = KVMB_NET_MTU_MAX,
+	  .otherwise = "the interface's; 1500 for user and none",
 	  .help = "largest MTU that the guest may set, 68 to 9000", .aka = "host_mtu" },
-	{ "vlan", OPT_U32, "N", .min = 1, .max = 4094, .otherwise = "tags pass", .aka = "vlanid tag",
-	  .help = "access VLAN 1 to 4094: tagged outside, untagged in the guest, which may not tag" },
-	{ "rate", OPT_SIZE, "SIZE", .min = 1, .otherwise = "no limit", .help = "bytes per second in each direction" },
+	{ "vlan", OPT_U32, "N", .min = 1, .max = 4094, .otherwise = "tags pass",
+	  .aka = "vlanid tag",
+	  .help = "access VLAN 1 to 4094: tagged outside, untagged in the guest, "
+		  "which may not tag" },
+	{ "rate", OPT_SIZE, "SIZE", .min = 1, .otherwise = "no limit",
+	  .help = "bytes per second in each direction" },
 	{ "mac-spoof", OPT_WORD, "on|off", "off on", .fallback = "off",
 	  .help = "may the guest send from other addresses, and change its own?" },
 	{ "forward", OPT_TEXT, "[tcp:|udp:][ADDRESS/]PORT:PORT", .aka = "hostfwd",
@@ -79,7 +98,8 @@ const struct opt_def opt_nic_options[] = {
 };
 
 const struct opt_def opt_memory_options[] = {
-	{ "huge", OPT_WORD, "on|off", "off on", .otherwise = "on for root, except on an emulated CPU",
+	{ "huge", OPT_WORD, "on|off", "off on",
+	  .otherwise = "on for root, except on an emulated CPU",
 	  .help = "guest RAM in huge pages", .aka = "hugepages" },
 	{ NULL }
 };

@@ -53,7 +53,8 @@ static void report(const struct overdue *o, uint64_t now)
 	struct dirent *e;
 
 	kvmb_warn(o->who,
-		  "%s has taken %llu s and is not done: waiting for %s; kill the process to end it. "
+		  "%s has taken %llu s and is not done: waiting for %s; "
+		  "kill the process to end it. "
 		  "Its threads:",
 		  o->what, (unsigned long long)(now - o->begun_ms) / 1000, o->step);
 	while (d && (e = readdir(d))) {

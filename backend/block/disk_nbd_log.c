@@ -81,7 +81,8 @@ void nbdisk_tell(struct op *op, int result)
 	if (!r)
 		return;
 	op->r = NULL;
-	if (op->aborted) /* whatever became of it: what follows it in a larger request must not be sent */
+	/* whatever became of it: what follows it in a larger request must not be sent */
+	if (op->aborted)
 		result = -ECANCELED;
 	op->aborted = false;
 	if (op->io == KVMB_IO_READ && !result)

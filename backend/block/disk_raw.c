@@ -85,7 +85,8 @@ static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, siz
 		snprintf(
 			why, size,
 			"it looks like a %s image; use format=raw if a guest has used it as a raw "
-			"disk, because the guest may have written this, and format=%s only if it was made as one",
+			"disk, because the guest may have written this, "
+			"and format=%s only if it was made as one",
 			magics[i].format, magics[i].format);
 		return -EINVAL;
 	}

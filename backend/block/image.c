@@ -119,11 +119,10 @@ static int qcow2_names(const struct part *h, bool has_parent, char *why, size_t 
 	char name[KVMB_IMAGE_NAME] = "";
 
 	if (data_file_of(h, header_len, name) || features & QCOW2_DATA_FILE) {
-		snprintf(
-			why, size,
-			"it keeps its data in another file, \"%s\", which kvmbus does not open: the "
-			"image must be a single file",
-			name);
+		snprintf(why, size,
+			 "it keeps its data in another file, \"%s\", which kvmbus does not open: "
+			 "the image must be a single file",
+			 name);
 		return -EINVAL;
 	}
 	if (get_be32(h->p + 32)) {

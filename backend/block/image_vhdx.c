@@ -46,7 +46,8 @@ static bool fetch_vhdx(int fd, u64 at, u8 *buf, size_t len)
 static int damaged(const char *what, char *why, size_t size)
 {
 	snprintf(why, size,
-		 "it is damaged or truncated: %s; repair it with the program that made it, or use a "
+		 "it is damaged or truncated: %s; repair it with the program that made it, "
+		 "or use a "
 		 "copy",
 		 what);
 	return -EINVAL;

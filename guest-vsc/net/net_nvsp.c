@@ -171,7 +171,10 @@ static int net_poll(struct napi_struct *napi, int budget)
 	int work = 0, seen = 0;
 
 	if (!budget) {
-		/* it comes unasked; while a channel is being opened, its rings may be gone the next moment */
+		/*
+		 * it comes unasked; while a channel is being opened, its rings may be gone the next
+		 * moment
+		 */
 		if (smp_load_acquire(&q->ch->callback))
 			poll_sent(q);
 		return 0;

@@ -5,9 +5,9 @@
  * DOC: Theory of operation
  *
  * The host sends its time, with the reference counter of that moment (4.0) or an upper bound for
- * the message's delay (1.0, 3.0). SYNC sets the clock, after boot and after a pause. SAMPLEs feed the
- * PTP clock "hyperv", which a time daemon may follow: it returns the last sample, extrapolated by
- * the reference counter, or an error when the sample is older than ten minutes.
+ * the message's delay (1.0, 3.0). SYNC sets the clock, after boot and after a pause. SAMPLEs feed
+ * the PTP clock "hyperv", which a time daemon may follow: it returns the last sample, extrapolated
+ * by the reference counter, or an error when the sample is older than ten minutes.
  */
 #include <linux/ptp_clock_kernel.h>
 #include <linux/slab.h>

@@ -11,7 +11,6 @@ import os, re, subprocess, sys
 
 COLUMNS, TAB = 100, 8
 LINES, LINES_P90 = 80, 30   # of a function, between its braces
-ALLOW = 'tests/checks/style.allow'
 
 
 def git(*args):
@@ -35,30 +34,6 @@ def functions(lines):
             name = m.group(1)
 
 
-def allowances():
-    with open(ALLOW) as f:
-        return dict((w[0], int(w[1])) for w in map(str.split, f) if w and w[0] != '#')
-
-
-def check_columns(wide):
-    allowed, by_group, bad = allowances(), {}, 0
-    for f, n, width in wide:
-        group = next((g for g in sorted(allowed, key=len, reverse=True) if f.startswith(g + '/')), 'rest')
-        by_group.setdefault(group, []).append((f, n, width))
-    for group in sorted({*allowed, *by_group}):
-        found, most = by_group.get(group, []), allowed.get(group, 0)
-        print(f'# {len(found)} lines above {COLUMNS} columns in {group}, {most} allowed')
-        if len(found) > most:
-            bad = 1
-            # an allowance does not say which lines it is for: the most recent are likely to be the first that one looks at
-            for f, n, width in found[:20] if most == 0 else []:
-                print(f'not ok style: {f}:{n}: {width} columns')
-            print(f'not ok style: {len(found)} lines above {COLUMNS} columns in {group}, {most} allowed ({ALLOW})')
-        elif len(found) < most:
-            print(f'# fewer than allowed: {ALLOW} can say {len(found)}')
-    return bad
-
-
 def rules():
     wide, sizes = [], []
     for f in sources():
@@ -70,7 +45,10 @@ def rules():
     p90 = sizes[len(sizes) * 9 // 10][0]
     print(f'# {len(sizes)} functions: half of them up to {sizes[len(sizes) // 2][0]} lines, nine in ten up to {p90}, '
           f'the longest {sizes[-1][0]} ({sizes[-1][1]}:{sizes[-1][2]})')
-    bad = check_columns(wide)
+    print(f'# {len(wide)} lines above {COLUMNS} columns')
+    bad = bool(wide)
+    for f, n, width in wide:
+        print(f'not ok style: {f}:{n}: {width} columns')
     if p90 > LINES_P90:
         print(f'not ok style: nine functions in ten have up to {p90} lines, {LINES_P90} allowed')
         bad = 1

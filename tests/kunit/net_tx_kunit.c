@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* kvmb_net: frames that the guest sends, and what the host says of them (docs/threat-model.md#G02). */
+/*
+ * kvmb_net: frames that the guest sends, and what the host says of them (docs/threat-model.md#G02).
+ */
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/rtnetlink.h>
