@@ -44,7 +44,8 @@ struct stor_chan {
  * and frees all commands when the last disk is removed, while the host may still answer.
  */
 struct stor_slot {
-	u64 out; /* id of the command at the host, 0: none. Whoever clears it completes the command */
+	/* id of the command at the host, 0: none. Whoever clears it completes the command */
+	u64 out;
 	u32 uses; /* how often the tag was used: tells a late answer from the current one */
 };
 
