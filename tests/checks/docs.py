@@ -305,7 +305,7 @@ def rule_missing(t):
         t.fault(f"{f}:{line}", f"{name}() has no kernel-doc")
 
 
-RULES = [rule_paths, rule_facts, rule_sources, rule_names, rule_kernel_doc]
+RULES = [rule_paths, rule_facts, rule_sources, rule_names, rule_kernel_doc, rule_rooms, rule_missing]
 
 
 def check(root, rules=None):
