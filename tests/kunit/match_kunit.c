@@ -18,11 +18,11 @@ static bool saw_channels;
 
 static int match_probe(struct kvmb_device *dev)
 {
-	char cpu[8];
+	struct kobject *kobj = dev->chan->kobj;
 
 	probes++;
-	saw_channels = dev->chan->kobj && !sysfs_read(DEVICE "channels/5/cpu", cpu, sizeof(cpu)) &&
-		       !strcmp(cpu, "0\n");
+	/* not read here, as a user would: the user's write to "bind" may be what calls us */
+	saw_channels = kobj && kobj->parent == dev->chans_kobj && kobj->state_in_sysfs;
 	return 0;
 }
 
@@ -73,9 +73,13 @@ static const char *driver_of(struct kvmb_chan *ch)
 
 CASE(device_has_its_channels_in_sysfs_when_a_driver_gets_it)
 {
+	char cpu[8];
+
 	CHECK_DRIVER(offered(5, 1), "kvmb_some");
 	CHECK_EQ(probes, 1);
 	CHECK(saw_channels);
+	CHECK_EQ(sysfs_read(DEVICE "channels/5/cpu", cpu, sizeof(cpu)), 0);
+	KUNIT_EXPECT_STREQ(test, cpu, "0\n");
 }
 
 CASE(new_id_gives_a_driver_one_more_type)
