@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The disk controller of script_disk.h. Wire facts: docs/protocol.md#5. */
+#include <linux/async.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 
@@ -184,6 +185,7 @@ static void wait_for_scan(void)
 		if (sdev) {
 			mutex_lock(&host->scan_mutex);
 			mutex_unlock(&host->scan_mutex);
+			async_synchronize_full(); /* and sd, which attaches by itself */
 			scsi_device_put(sdev);
 		} else {
 			msleep(20);
@@ -268,6 +270,8 @@ int disk_flood(void *unused)
 		if (host_put(host_chan_of(RELID), KVMB_PKT_COMPLETION, 0, 1 + n++ % 8, NULL, 0, &p,
 			     sizeof(p)))
 			cond_resched();
+		if (n % 256 == 0) /* others have a word with the host, too */
+			usleep_range(100, 200);
 	}
 	return 0;
 }

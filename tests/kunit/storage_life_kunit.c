@@ -198,53 +198,85 @@ CASE(answers_while_the_controller_goes_complete_nothing)
 
 /* ---- units that change ---- */
 
-static u32 changes;
+static u32 changes, looks;
+static bool hold_disk; /* an INQUIRY of the disk; else of what the scan tries beside it */
+
+static bool hold_back(const struct kvmb_wire_stor *p, u64 id, u32 len)
+{
+	disk_held.p = *p;
+	disk_held.len = len;
+	WRITE_ONCE(disk_held.id, id);
+	return false;
+}
+
 static bool twist_changed(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, const u8 *cdb)
 {
 	static const u8 sense[14] = { 0x70, 0, UNIT_ATTENTION, [7] = 10, [12] = 0x2a, 9 };
+	struct kvmb_wire_srb *srb = &p->u.srb;
 
-	/* the first look at it is held up */
-	if (op == KVMB_STOR_EXECUTE_SRB && cdb[0] == INQUIRY && !disk_held.id) {
-		disk_held.p = *p;
-		disk_held.len = *len;
-		WRITE_ONCE(disk_held.id, *id);
-		return false;
+	if (op == KVMB_STOR_EXECUTE_SRB && cdb[0] == INQUIRY) {
+		bool of_disk = !srb->path && !srb->target && !srb->lun;
+
+		if (of_disk == hold_disk && !disk_held.id)
+			return hold_back(p, *id, *len);
+		looks += of_disk;
 	}
 	if (!disk_is_read(cdb, op) || !changes)
 		return true;
 	changes--;
-	p->u.srb.srb_status = KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID;
-	p->u.srb.scsi_status = SAM_STAT_CHECK_CONDITION;
-	p->u.srb.sense_length = 18;
-	p->u.srb.transfer_length = 0;
-	memset(p->u.srb.u.sense, 0, sizeof(p->u.srb.u.sense));
-	memcpy(p->u.srb.u.sense, sense, sizeof(sense));
+	srb->srb_status = KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID;
+	srb->scsi_status = SAM_STAT_CHECK_CONDITION;
+	srb->sense_length = 18;
+	srb->transfer_length = 0;
+	memset(srb->u.sense, 0, sizeof(srb->u.sense));
+	memcpy(srb->u.sense, sense, sizeof(sense));
 	return true;
+}
+
+static void twist_with(u32 num, bool of_disk)
+{
+	memset(&disk_held, 0, sizeof(disk_held));
+	hold_disk = of_disk;
+	changes = num;
+	disk.twist = twist_changed;
+}
+
+static bool something_is_held(void)
+{
+	int i;
+
+	for (i = 0; i < 5000 && !READ_ONCE(disk_held.id); i++)
+		msleep(1);
+	return READ_ONCE(disk_held.id);
+}
+
+static void ask_to_look(void)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_ENUMERATE_BUS) };
+
+	host_put(host_chan_of(RELID), KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, sizeof(p));
 }
 
 CASE(unit_that_changes_all_the_time_is_looked_at_once)
 {
 	struct scsi_device *sdev;
-	u32 looks, i;
 	bool same;
 
 	disk_plug_in();
 	sdev = disk_find();
 	NEED(sdev);
-	memset(&disk_held, 0, sizeof(disk_held));
-	looks = disk.cdbs[INQUIRY];
-	changes = 200;
-	disk.twist = twist_changed;
+	twist_with(0, false);
+	ask_to_look(); /* what comes meanwhile waits behind this */
+	NEED(something_is_held());
+	changes = 100;
+	looks = 0;
 	CHECK_EQ(disk_read(sdev, 3, &same), 0); /* sent again after each attention */
 	CHECK_EQ(changes, 0);
-	for (i = 0; i < 5000 && !READ_ONCE(disk_held.id); i++)
-		msleep(1);
-	NEED(disk_held.id);
+	CHECK_EQ(looks, 0);
 	disk_give_held();
+	CHECK(disk_wait(&looks, 1));
 	msleep(1000);
-	looks = disk.cdbs[INQUIRY] - looks;
-	CHECK(looks >= 1);
-	CHECK(looks <= 10); /* one under way, one to come, some pages each */
+	CHECK(looks < 10); /* a look asks for a few pages */
 	CHECK_EQ(disk_read(sdev, 3, &same), 0);
 	scsi_device_put(sdev);
 }
@@ -300,42 +332,40 @@ static struct kvmb_driver *driver_of(struct kvmb_device *dev)
 	return container_of(dev->dev.driver, struct kvmb_driver, driver);
 }
 
+static struct completion asleep;
+
 static int fall_asleep(void *dev)
 {
 	driver_of(dev)->suspend(dev);
-	complete(&reader.over);
+	complete(&asleep);
 	return 0;
 }
 
 CASE(look_at_the_bus_is_not_lost_in_sleep)
 {
-	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_ENUMERATE_BUS) };
 	struct scsi_device *sdev;
+	struct kvmb_device *dev;
 	bool same;
 	u32 asked;
-	int i;
 
 	disk_plug_in();
 	sdev = disk_find();
 	NEED(sdev);
-	/* a look at the disk is under way, and one at the bus waits behind it */
-	memset(&disk_held, 0, sizeof(disk_held));
-	changes = 1;
-	disk.twist = twist_changed;
-	CHECK_EQ(disk_read(sdev, 3, &same), 0);
-	for (i = 0; i < 5000 && !READ_ONCE(disk_held.id); i++)
-		msleep(1);
-	NEED(disk_held.id);
-	host_put(host_chan_of(RELID), KVMB_PKT_INBAND, 0, 0, NULL, 0, &p, sizeof(p));
+	dev = device_of(sdev);
+	twist_with(1, true);
+	NEED(start_reader(sdev, -1));
+	NEED(something_is_held()); /* a look at the disk is under way */
+	ask_to_look(); /* and one at the bus waits behind it */
 	msleep(100);
-	init_completion(&reader.over);
-	kthread_run(fall_asleep, device_of(sdev), "kvmb_sleep");
+	init_completion(&asleep);
+	kthread_run(fall_asleep, dev, "kvmb_sleep");
 	msleep(100);
 	disk_give_held();
-	NEED(wait_for_completion_timeout(&reader.over, 20 * HZ));
+	NEED(wait_for_completion_timeout(&asleep, 20 * HZ));
 	asked = disk.cdbs[TEST_UNIT_READY];
-	CHECK_EQ(driver_of(device_of(sdev))->resume(device_of(sdev)), 0);
+	CHECK_EQ(driver_of(dev)->resume(dev), 0);
 	CHECK(disk_wait(&disk.cdbs[TEST_UNIT_READY], asked + 1));
+	CHECK(wait_for_completion_timeout(&reader.over, 20 * HZ));
 	CHECK_EQ(disk_read(sdev, 3, &same), 0);
 	scsi_device_put(sdev);
 }
