@@ -40,7 +40,7 @@ u64 kvmb_throttle_charge(struct kvmb_throttle *t, u64 bytes, u64 now,
 	return KVMB_MAX(a, b);
 }
 
-/* The limits may have been set anew since it was charged: then there is less than its cost. */
+/* If the limits were changed since it was charged, there may be less than its cost. */
 static void give(u64 *empty, u64 cost)
 {
 	u64 old = __atomic_load_n(empty, __ATOMIC_RELAXED);

@@ -40,7 +40,7 @@
 #define HV_FEAT_D_CRASH (1u << 10)
 #define HV_FEAT_D_EXT_GVA_RANGES (1u << 14)
 #define HV_FEAT_D_STIMER_DIRECT (1u << 19)
-/* 0x40000004 EAX: what the guest is told to prefer */
+/* 0x40000004 EAX: recommendations to the guest */
 #define HV_HINT_REMOTE_TLB_FLUSH (1u << 2)
 #define HV_HINT_APIC_MSRS (1u << 3)
 #define HV_HINT_RELAXED_TIMING (1u << 5)

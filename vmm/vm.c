@@ -84,7 +84,7 @@ static void finish_reset(void *arg)
 	/* another vCPU's wish of the last life */
 	__atomic_store_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST);
-	if (vm->reset_paused) { /* the administrator was told that it is paused: so it stays */
+	if (vm->reset_paused) { /* the administrator knows it as paused, so it stays paused */
 		set_vm_state(vm, VM_PAUSED);
 	} else {
 		set_vm_state(vm, VM_RUNNING);

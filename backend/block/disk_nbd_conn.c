@@ -122,7 +122,7 @@ static int try_connect(struct nbd_disk *n, char *why, size_t size)
 	}
 	if (!err)
 		err = wait_connected(n, h);
-	nbdisk_kick(n); /* what was asked meanwhile has had its kick, and was not all looked at */
+	nbdisk_kick(n); /* the kicks of requests that came meanwhile may have been used up */
 	if (err) {
 		snprintf(why, size, "no connection to its NBD server: %s",
 			 libnbd.get_error() ? libnbd.get_error() : "it does not answer");

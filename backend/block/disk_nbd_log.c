@@ -73,7 +73,7 @@ static void bury(struct nbd_disk *n)
 	}
 }
 
-/* Whoever waits is told, now; the operation itself may stay. */
+/* Answer whoever waits, now; the operation itself may stay. */
 void nbdisk_tell(struct op *op, int result)
 {
 	struct kvmb_disk_req *r = op->r;

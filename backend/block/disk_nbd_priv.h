@@ -172,7 +172,7 @@ static inline void nbdisk_finish(struct kvmb_disk_req *r, int result)
 }
 
 /* disk_nbd.c */
-void nbdisk_kick(struct nbd_disk *n); /* the thread looks at what is asked of it; any thread */
+void nbdisk_kick(struct nbd_disk *n); /* the thread looks for requests; any thread */
 
 /* disk_nbd_log.c; all on the disk's thread */
 void nbdisk_take_submits(struct nbd_disk *n);

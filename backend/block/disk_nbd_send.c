@@ -126,7 +126,7 @@ static void send_op(struct nbd_disk *n, struct op *op)
 	n->flushes += op->io == KVMB_IO_FLUSH;
 	n->alone = op->suspect;
 	op->covers = n->acks;
-	/* it was asked for when the server was another */
+	/* it was requested from an earlier server */
 	if (op->io == KVMB_IO_FLUSH && n->no_flush) {
 		left_server(n, op);
 		op_succeeded(n, op);

@@ -260,7 +260,7 @@ struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_
 	bool multi;
 
 	if (strlen(ifname) >= IFNAMSIZ || !read_sysfs(ifname, "tun_flags", flags, sizeof(flags))) {
-		/* TUNSETIFF would make a new, unconnected one: not what was asked for */
+		/* TUNSETIFF would create a new, unconnected one, which the user did not ask for */
 		snprintf(why, KVMB_NET_WHY,
 			 "no such tap interface; try: ip tuntap add %.15s mode tap "
 			 "multi_queue, or --nic bridge=BRIDGE",

@@ -61,7 +61,7 @@ enum kvmb_chan_state {
 	KVMB_CHAN_NUM
 };
 
-/* Pages that the host may use: it was told of them and has not answered that it let go. */
+/* Pages that the host may use: it knows them and has not confirmed their teardown. */
 struct kvmb_gpadl {
 	u32 handle;	/* 0: none */
 	void *addr;	/* page-aligned, vmalloc */

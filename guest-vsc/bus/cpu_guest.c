@@ -157,7 +157,7 @@ int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
 	err = kvmb_chan_tell_cpu(ch, cpu);
 	if (err)
 		return err;
-	mutex_lock(&kvmb.lock); /* it may be opened anew meanwhile */
+	mutex_lock(&kvmb.lock); /* it may be opened again meanwhile */
 	ch->cpu = cpu;
 	mutex_unlock(&kvmb.lock);
 	return 0;

@@ -126,7 +126,7 @@ static inline void kvmb_set_hw_addr(struct net_device *dev, const u8 *addr)
 }
 #endif
 
-/* peers are told under RTNL too */
+/* peers are notified under RTNL too */
 #if !KVMB_HAVE_NOTIFY_PEERS_LOCKED
 static inline void __netdev_notify_peers(struct net_device *dev)
 {

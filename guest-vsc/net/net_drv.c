@@ -132,7 +132,7 @@ static int net_stop(struct net_device *ndev)
 	netif_carrier_off(ndev);
 	if (kvmb_chan_gone(nic->dev->chan))
 		return 0;
-	/* when it is taken away for good, nothing more is asked of who does not answer this */
+	/* a device that is removed sends nothing more to a host that does not answer this */
 	if (kvmb_rndis_set_filter(nic, 0) == -ETIMEDOUT && kvmb_chan_limited(nic->dev->chan))
 		kvmb_chan_fail(nic->dev->chan, "its host does not answer");
 	return 0;

@@ -423,7 +423,7 @@ void kvmb_bus_revoke(struct kvmb_chan *ch)
 		break; /* its page lists stay: the guest may be waiting for a TORNDOWN */
 	case KVMB_CHAN_OPEN:
 		set_chan_state(ch, KVMB_CHAN_REVOKING);
-		/* the guest is told when nobody touches its memory any more */
+		/* the guest gets its answer when nobody touches its memory any more */
 		ch->offer.ops->close(ch);
 		break;
 	case KVMB_CHAN_CLOSING:

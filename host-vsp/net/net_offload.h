@@ -62,7 +62,7 @@ int kvmb_offload_tx(u8 *head, u32 head_len, u32 frame_len, const struct kvmb_tx_
 		    struct virtio_net_hdr *vnet);
 
 /**
- * kvmb_offload_rx() - Decide what the guest is told about a frame's checksum
+ * kvmb_offload_rx() - Decide what to tell the guest about a frame's checksum
  * @vnet:      the kernel's marks
  * @iov:       iov[num], the frame; the checksum field may be written
  * @skip:      bytes of the frame that come before @iov: its Ethernet header

@@ -96,7 +96,7 @@ bool net_rx_flush(struct net_queue *q)
 	return true;
 }
 
-/* A backend that was begun anew is another network: the guest must see its cable out and in. */
+/* A restarted backend is another network: the guest must see its cable unplugged and plugged. */
 static void tell_link(struct net_queue *q)
 {
 	bool up = net_link_up(q->n), same = q->told_epoch == q->backend_epoch;

@@ -244,7 +244,7 @@ int net_tx(struct net_queue *q, const struct kvmb_pkt *pkt, const struct kvmb_wi
 	while (off < len) {
 		n = KVMB_MIN(len - off, (u32)sizeof(hdr));
 		kvmb_iov_read(iov, num, off, hdr, n);
-		/* more than it was told to send would keep this queue's lock from the others */
+		/* sending more would keep this queue's lock from the others */
 		if (num_messages++ == KVMB_RNDIS_PACKETS_MAX ||
 		    kvmb_rndis_packet(hdr, n, len - off, &f)) {
 			drop_sent(q, KVMB_DROP_MALFORMED);

@@ -307,9 +307,9 @@ int net_handle_packet(struct net_queue *q, const struct kvmb_pkt *pkt)
 	return 0;
 }
 
-/* ---- afresh ---- */
+/* ---- restart of the guest's driver ---- */
 
-/* The guest's driver starts afresh. Every lock held. */
+/* The guest's driver starts again from the beginning. Every lock held. */
 void net_forget_guest(struct kvmb_net *n)
 {
 	drop_recv_buffer(n);

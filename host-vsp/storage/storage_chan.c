@@ -89,7 +89,7 @@ static void stor_closed(struct kvmb_chan *ch)
 		free(sc->all[i]);
 	}
 	if (!kvmb_chan_index(ch) && stor_state(sc->s) != STOR_CLOSED)
-		stor_set_state(sc->s, STOR_CLOSED); /* a re-open starts the protocol afresh */
+		stor_set_state(sc->s, STOR_CLOSED); /* a re-open starts the protocol again */
 	free(sc);
 }
 

@@ -426,7 +426,7 @@ static void zeroed(struct stor_chan *sc, struct stor_req *r)
 	e->blocks -= bytes / r->disk->block;
 	if (!e->blocks && ++r->extent == r->num_extents) {
 		/*
-		 * a disk that is handed requests was told to keep each piece; a file is synced once
+		 * a disk with requests of its own had the flag on each piece; a file is synced once
 		 */
 		if (!r->fua || !kvmb_disk_is_raw(r->disk)) {
 			finish(sc, r, false);

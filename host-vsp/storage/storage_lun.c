@@ -391,7 +391,7 @@ void kvmb_storage_ask_eject(struct kvmb_storage *s, unsigned int lun)
 }
 
 /*
- * The next command of the guest meets the news. If there is none, it is asked to look; not at once,
+ * The guest's next command reports the news. If none comes, we ask the guest to scan; not at once,
  * because Linux then asks every unit with a timeout of a jiffy, and an answer that makes it
  * repeat that question is an error in its log ("timing out command, waited 0s") on a busy machine.
  * Source: Linux 6.12 storvsc_drv.c storvsc_host_scan(), scsi_lib.c scsi_cmd_runtime_exceeced().

@@ -85,7 +85,7 @@ static bool drain(struct stor_chan *sc)
 	return n;
 }
 
-/* Poll @fd for good; again in a while when the kernel does not take it now. */
+/* Poll @fd until the end; try again later if the kernel does not take it now. */
 static void arm_poll(struct stor_chan *sc, int fd, u64 tag)
 {
 	struct io_uring_sqe *sqe = stor_sqe(sc);

@@ -134,7 +134,7 @@ if tests/lab/has-hyperv 2>/dev/null || [ -n "${LAB_IN_L1:-}" ]; then
 	expect 1 'disk .*zero.vhdx: ' $K run --kernel build/guest/mb.elf --disk "$W/zero.vhdx" --serial none
 	expect 1 'disk .*zero.qcow2: ' $K run --kernel build/guest/mb.elf --disk "$W/zero.qcow2" --serial none
 	printf 'QFI\373\0\0\0\3' | dd of="$W/zero" conv=notrunc 2>/dev/null
-	expect 1 'begins like a qcow2 image: say format=raw' $K run --kernel build/guest/mb.elf --disk "$W/zero" --serial none
+	expect 1 'it looks like a qcow2 image; use format=raw' $K run --kernel build/guest/mb.elf --disk "$W/zero" --serial none
 	expect 1 'no connection to its NBD server' $K run --kernel build/guest/mb.elf --disk "nbd+unix:///?socket=$W/none" --serial none
 	expect 1 'and is left alone' $K run --kernel build/guest/mb.elf --control "$W/junk" --serial none
 	expect 1 'and is left alone' $K run --kernel build/guest/mb.elf --serial "unix=$W/junk"
