@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Sourced by every boot test. Runs where KVM is (L1 or this machine); $W is the test's own directory.
 . "$(dirname "${BASH_SOURCE[0]}")/../lab/env.sh"
+. "$LAB_DIR/clock.sh"
 set -u
 W=$(mktemp -d /dev/shm/kvmbus-test.XXXXXX)
 export XDG_RUNTIME_DIR=$W
-SLOW=${KVMBUS_SLOW:-2} # every limit is that much longer: a busy machine is no reason to fail
+SLOW=${KVMBUS_SLOW:-2}
 NET_BITS=10.77.0
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; [ -z "${TAP:-}" ] || ip link del "$TAP" 2>/dev/null; rm -rf "$W"' EXIT
 fail() { echo "# $*"; for s in "$W"/kvmbus/*.sock; do [ -e "$s" ] && { timeout 5 "$KVMBUS" info "$s"; timeout 5 "$KVMBUS" stats "$s"; } 2>&1 | sed 's/^/# /'; done
 	for f in "$W"/*.log; do [ -e "$f" ] && { echo "# --- $(basename "$f")"; tail -25 "$f" | tr -d '\r' | sed 's/^/# /'; }; done
 	[ -z "${LAB_OUT:-}" ] || { mkdir -p "$LAB_OUT/failed"; cp "$W"/*.log "$LAB_OUT/failed/"; } 2>/dev/null # whole, in build/boot/failed
 	exit 1; }
+trap 'fail "not done in the time that the list gives it; it was at: $BASH_COMMAND"' TERM
 skip() { echo "# SKIP $*"; exit 77; }
 
 # vm NAME KERNEL "KERNEL ARGUMENTS" [kvmbus options]: start a guest in the background
@@ -28,14 +30,43 @@ vm() {
 		</dev/null 2>"$W/$name.err.log" &
 	eval "PID_$name=$!"
 }
-# nap SECONDS: sleep without a process; in the lab those that wait would take a good part of the CPU from the guest
-exec {NAP_FD}<> <(:)
-nap() { read -rt "$1" -u "$NAP_FD"; true; }
+# until_true SECONDS WHAT-FAILED COMMAND...: again and again until it succeeds
+until_true() {
+	local seconds=$1 what=$2 until_ms; shift 2
+	limit "$seconds"; until_ms=$LIMIT
+	until "$@"; do
+		now; [ $NOW -lt $until_ms ] || fail "$what (within $seconds s)"
+		nap 0.2
+	done
+}
+# pick EXPRESSION: of the JSON that comes in, in Python, with the object's members as names: state == "paused", disks[0].lun.
+# A truth is the exit status, all else is printed. `it` is the whole.
+pick() {
+	python3 -ISc '
+import json, sys
+class Object(dict):
+    __getattr__ = dict.__getitem__
+try:
+    it = json.load(sys.stdin, object_hook=Object)
+except ValueError:
+    sys.exit(1) # the command has said why
+result = eval("(" + sys.argv[1] + ")", dict(it if isinstance(it, dict) else {}, it=it, json=json))
+if isinstance(result, bool):
+    sys.exit(not result)
+print(result)' "$1"
+}
+info() { "$KVMBUS" info "$1" --json | pick "$2"; }       # VM EXPRESSION
+stats() { "$KVMBUS" stats "$1" --json | pick "$2"; }     # VM EXPRESSION
+nics() { "$KVMBUS" nic "$1" list --json | pick "$2"; }   # VM EXPRESSION
+runs() { "$KVMBUS" info "$1" >/dev/null 2>&1; }          # VM
+# stop VM [OPTION...]: ask the guest to shut down. It has as long as its test has
+stop() { local name=$1; shift; "$KVMBUS" stop "$name" --timeout 36000 "$@" || fail "kvmbus stop $name $*"; }
 # wait_log NAME PATTERN SECONDS: until a line of the console says so; a FAIL verdict or the VM's end stops the wait.
 # Meanwhile whatever the guest asks of its host ("GUEST: ask NUMBER WHAT...") is done by on_ask WHAT..., which a test defines.
 ASKED=0
 wait_log() {
-	local end=$((SECONDS + $3 * SLOW)) pid ended= i=0 lines; eval "pid=\$PID_$1"
+	local until_ms pid ended= i=0 lines; eval "pid=\$PID_$1"
+	limit "$3"; until_ms=$LIMIT
 	while :; do
 		kill -0 "$pid" 2>/dev/null || ended=1 # what it has said is there before we look
 		lines=(); [ ! -e "$W/$1.log" ] || mapfile -t lines <"$W/$1.log"
@@ -47,7 +78,7 @@ wait_log() {
 			[[ ${lines[i]} != *'GUEST: FAIL'* ]] || fail "$1: ${lines[i]}"
 		done
 		[ -z "$ended" ] || fail "$1: the VM ended before \"$2\""
-		[ $SECONDS -lt $end ] || fail "$1: no \"$2\" in $(($3 * SLOW)) s"
+		now; [ $NOW -lt $until_ms ] || fail "$1: no \"$2\" within $3 s"
 		[ $i = 0 ] || i=$((i - 1)) # the last line may not have been whole
 		nap 0.1
 	done
@@ -63,9 +94,10 @@ where_it_stands() {
 } 2>/dev/null
 # vm_end NAME SECONDS STATUS: the VM must end by itself with that status
 vm_end() {
-	local pid rc end=$((SECONDS + $2 * SLOW)); eval "pid=\$PID_$1"
+	local pid rc until_ms; eval "pid=\$PID_$1"
+	limit "$2"; until_ms=$LIMIT
 	while kill -0 "$pid" 2>/dev/null; do
-		[ $SECONDS -lt $end ] || { where_it_stands "$pid"; fail "$1: still there after $(($2 * SLOW)) s"; }
+		now; [ $NOW -lt $until_ms ] || { where_it_stands "$pid"; fail "$1: still there after $2 s"; }
 		nap 0.1
 	done
 	wait "$pid"; rc=$?
@@ -75,11 +107,7 @@ vm_end() {
 	return 0
 }
 # all_open NAME SECONDS: until every channel that is offered is open (drivers open sub-channels late)
-all_open() {
-	local end=$((SECONDS + $2 * SLOW))
-	until "$KVMBUS" info "$1" --json | python3 -c 'import json,sys; c=json.load(sys.stdin)["channels"]; sys.exit(not c or any(x["state"] != "open" for x in c))'; do
-		[ $SECONDS -lt $end ] || fail "$1: a channel is not open after $2 s"; nap 0.2; done
-}
+all_open() { until_true "$2" "$1: a channel is not open" info "$1" 'bool(channels) and all(c.state == "open" for c in channels)'; }
 disk() { dd if=/dev/urandom of="$W/$1" bs=1M count="$2" 2>/dev/null; DISK_SUM=$(head -c 4194304 "$W/$1" | sha256sum | cut -c1-64); }
 image() { # FORMAT PATH SIZE
 	case $1 in raw) truncate -s "$3" "$2" ;; vhd) qemu-img create -q -f vpc -o force_size=on "$2" "$3" ;; *) qemu-img create -q -f "$1" "$2" "$3" ;; esac || fail "no $1 image"
