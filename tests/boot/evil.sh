@@ -18,9 +18,10 @@ while os.read(fd, 4096):
     print("touched", file=log)
 P
 lines() { [ -e opens ] && wc -l <opens || echo 0; }
-await() { local end=$((SECONDS + 20)); until [ "$(lines)" -ge "$1" ]; do [ $SECONDS -lt $end ] || fail "$2"; nap 0.1; done; }
-await 1 "no watch"
-head -c 1 victim >/dev/null; await 2 "the watch sees nothing"
+has_lines() { [ "$(lines)" -ge "$1" ]; }
+until_true 30 "no watch" has_lines 1
+head -c 1 victim >/dev/null
+until_true 30 "the watch sees nothing" has_lines 2
 nap 0.5; seen=$(lines)
 refused() { # STATUS WORDS WHAT: the last command's output is in "out"
 	[ "$1" = 1 ] || fail "$3: status $1, not 1: $(cat out)"
@@ -30,7 +31,7 @@ refused() { # STATUS WORDS WHAT: the last command's output is in "out"
 # of each kind one at the start of a VM: a qcow2's data file, parents, extents, what a guest wrote
 for spec in abs.qcow2 backjson.qcow2 nbd.qcow2 flat.vmdk zero.vmdk diff.vhd diff.vhdx c1.qcow2,backing=abs.qcow2 link.qcow2 abs-qcow2.img; do
 	words=$(grep -F "$spec"$'\t' cases | cut -f2); [ -n "$words" ] || fail "no case $spec"
-	timeout 60 "$KVMBUS" run --name s --kernel "$LAB_KERNELS/cloud/vmlinux" --append quiet --memory 128M --serial none --disk "$spec" </dev/null >out 2>&1
+	"$KVMBUS" run --name s --kernel "$LAB_KERNELS/cloud/vmlinux" --append quiet --memory 128M --serial none --disk "$spec" </dev/null >out 2>&1
 	refused $? "$words" "run --disk $spec"
 done
 vm e "${GUEST:-storage}" "kvmb.job=hot" --cpus 2 --memory 512M --disk "$W/root"
@@ -55,5 +56,5 @@ D=$(pgrep -P $PID_e qemu-storage-d) || fail "no storage daemon"
 grep -q '^NoNewPrivs:.1' /proc/$D/status && grep -q '^Seccomp:.2' /proc/$D/status || fail "the storage daemon is not confined: $(cat /proc/$D/status)"
 tr '\0' '\n' </proc/$D/cmdline | grep -q "$W" && fail "the storage daemon was told a name: $(tr '\0' ' ' </proc/$D/cmdline)"
 [ "$(lines)" = "$seen" ] || fail "the victim was opened"
-"$KVMBUS" stop e --timeout 60 || fail stop
+stop e
 vm_end e 60 0

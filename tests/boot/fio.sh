@@ -12,9 +12,11 @@ count() { grep -c "$1" "$log"; }
 step() { # COMMAND... : then the guest must say PATTERN once more
 	local pattern=$1 n; shift; n=$(count "$pattern")
 	"$KVMBUS" disk f "$@" >"$W/out" 2>&1 || fail "disk $*: $(cat "$W/out")"
-	local end=$((SECONDS + 60)); until [ "$(count "$pattern")" -gt "$n" ]; do
-		grep -q 'GUEST: FAIL' "$log" && fail "$(grep -m1 'GUEST: FAIL' "$log")"
-		[ $SECONDS -lt $end ] || fail "the guest did not notice: disk $*"; nap 0.1; done
+	until_true 60 "the guest did not notice: disk $*" said_again "$pattern" "$n"
+}
+said_again() { # PATTERN TIMES: more often than that
+	! grep 'GUEST: FAIL' "$log" || fail "the guest failed"
+	[ "$(count "$1")" -gt "$2" ]
 }
 while [ $cycles -lt 1 ] || [ $SECONDS -lt $stop ]; do
 	truncate -s 16M "$W/extra"
@@ -27,7 +29,7 @@ done
 "$KVMBUS" disk f add "$W/extra,lun=7" || fail "disk add"
 wait_log f 'GUEST: ok fio' $((secs + 240))
 grep 'GUEST: fio read' "$log" | sed "s/^/# $format: /; s/\r//; s/\$/, $cycles disks came and went/"
-"$KVMBUS" stop f --timeout 60 || fail stop
+stop f
 vm_end f 60 0
 case $format in qcow2|vhdx) qemu-img check -q "$I" || fail "qemu-img check finds faults" ;; esac
 exit 0

@@ -9,5 +9,6 @@ qemu-system-x86_64 -machine q35,kernel_irqchip=split -enable-kvm -m 256 -smp 2 -
 PID_q=$!
 wait_log q 'GUEST: ok foreign' 120
 grep 'GUEST: vmbus' "$W/q.log" | tail -1 | sed 's/^GUEST:/#/; s/\r//'
-end=$((SECONDS + 30)); while kill -0 $PID_q 2>/dev/null; do [ $SECONDS -lt $end ] || fail "the guest did not power off"; nap 0.2; done
+ended() { ! kill -0 $PID_q 2>/dev/null; }
+until_true 30 "the guest did not power off" ended
 exit 0

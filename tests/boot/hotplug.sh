@@ -34,15 +34,15 @@ does 'seen 0:2 size 49152' add o.qcow2,backing=p.vhdx
 does 'seen 0:2 size 65536' resize 0:2 32M
 does 'lost 0:2' remove o.qcow2
 truncate -s 20M n.raw; qemu-nbd -t -f raw -k "$W/nbd.sock" n.raw &
-end=$((SECONDS + 20 * SLOW)); until [ -S "$W/nbd.sock" ]; do [ $SECONDS -lt $end ] || fail "qemu-nbd does not start"; nap 0.2; done
+until_true 20 "qemu-nbd does not start" test -S "$W/nbd.sock"
 does 'seen 0:2 size 40960' add "nbd+unix:///?socket=$W/nbd.sock"
 does 'lost 0:2' remove 0:2
 # limits: what is not allowed cannot have happened
 does '' limit 0:1 --iops 20
-t0=$(date +%s%N); reads() { "$KVMBUS" stats h --json | python3 -c 'import json,sys; print([d["reads"] for d in json.load(sys.stdin)["disks"] if d["lun"] == 1][0])'; }
+t0=$(date +%s%N)
 does 'lost 0:1' remove 0:1
 does 'seen 0:1 size 65536' add a,iops=20
-n=$(reads); ms=$((($(date +%s%N) - t0) / 1000000))
+n=$(stats h '[d.reads for d in disks if d.lun == 1][0]'); ms=$((($(date +%s%N) - t0) / 1000000))
 [ "$n" -le $((ms * 20 / 1000 + 4)) ] || fail "$n reads in $ms ms at 20 a second"
 # drives
 does 'seen 0:2 size' add --dvd empty
@@ -53,7 +53,8 @@ does 'lost 0:2' remove 0:2
 # a device of the host: mounted ones are refused; one that vanishes is told of and goes
 modprobe -r -d "$LAB_KERNELS/generic" scsi_debug 2>/dev/null # an earlier run in this L1 has deleted its disk
 if modprobe -d "$LAB_KERNELS/generic" scsi_debug dev_size_mb=16 2>/dev/null && modprobe -d "$LAB_KERNELS/generic" sd_mod; then
-	end=$((SECONDS + 20)); until S=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) && [ -b /dev/$S ]; do [ $SECONDS -lt $end ] || fail "no scsi_debug disk"; nap 0.2; done
+	has_disk() { S=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) && [ -b /dev/$S ]; }
+	until_true 20 "no scsi_debug disk" has_disk
 	mkdir -p /dev/disk/by-id; ln -sf ../../$S /dev/disk/by-id/test-disk
 	mkfs.ext4 -q /dev/$S; mkdir m; if mount /dev/$S m 2>/dev/null; then refuses 1 'mounted' add /dev/disk/by-id/test-disk; umount m; fi
 	does 'seen 0:7 size 32768' add /dev/disk/by-id/test-disk,lun=7
@@ -62,6 +63,6 @@ if modprobe -d "$LAB_KERNELS/generic" scsi_debug dev_size_mb=16 2>/dev/null && m
 	grep -q "test-disk): the device has vanished; removed from the guest" h.err.log || fail "nobody said that the device vanished: $(cat h.err.log)"
 else echo "# no scsi_debug: a device that vanishes was not tried"; fi
 grep 'GUEST: cannot read' h.log && fail "a disk could not be read"
-"$KVMBUS" stop h --timeout 60 || fail stop
+stop h
 QUIET=1; vm_end h 60 0
 [ "$(grep -vc -e 'has vanished' -e 'failed: ' h.err.log)" = 0 ] || fail "kvmbus complained"

@@ -5,7 +5,6 @@
 set -u
 W=$(mktemp -d /dev/shm/kvmbus-test.XXXXXX)
 export XDG_RUNTIME_DIR=$W
-SLOW=${KVMBUS_SLOW:-2}
 NET_BITS=10.77.0
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; [ -z "${TAP:-}" ] || ip link del "$TAP" 2>/dev/null; rm -rf "$W"' EXIT
 fail() { echo "# $*"; for s in "$W"/kvmbus/*.sock; do [ -e "$s" ] && { timeout 5 "$KVMBUS" info "$s"; timeout 5 "$KVMBUS" stats "$s"; } 2>&1 | sed 's/^/# /'; done
@@ -121,4 +120,3 @@ uplink() { # user-mode networking needs somewhere to go
 	ip link add kvmbup type bridge && ip addr add 192.0.2.2/24 dev kvmbup && ip link set kvmbup up &&
 		ip route add default via 192.0.2.1 dev kvmbup
 }
-stat_sum() { "$KVMBUS" stats "$1" --json | python3 -c "import json,sys; d=json.load(sys.stdin); print($2)"; }

@@ -18,7 +18,7 @@ ip link add "${B}v" type veth peer name "${B}p" && ip addr add $NET_BITS.1/24 de
 	mknod "/dev/tap$(cat /sys/class/net/${B}m/ifindex)" c $(tr : ' ' <"$(ls -d /sys/class/net/${B}m/tap*/dev)")
 vm m "$1" "kvmb.job=net kvmb.addr=$NET_BITS.2 kvmb.peer=$NET_BITS.1 kvmb.blocks=64" --cpus 2 --memory 256M --nic "macvtap=${B}m,queues=2"
 wait_log m 'GUEST: address' 200
-[ "$("$KVMBUS" nic m list --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["mac"])')" = "$(cat /sys/class/net/${B}m/address)" ] ||
+[ "$(nics m 'it[0].mac')" = "$(cat /sys/class/net/${B}m/address)" ] ||
 	fail "the NIC has another address than the macvtap"
 wait_log m 'GUEST: ok net' 200
 vm_end m 30 0

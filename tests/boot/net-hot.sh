@@ -10,7 +10,7 @@ iperf3 -s >/dev/null 2>&1 &
 nic="tap=$TAP,mac=00:15:5d:00:00:07"
 vm h "${GUEST:-net}" "kvmb.job=nethot kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.secs=$secs" --cpus "$cpus" --memory 384M --nic "$nic"
 flaps=0 removals=0
-do_nic() { timeout 60 "$KVMBUS" nic h "$@" >"$W/out" 2>&1 || fail "nic $*: $(cat "$W/out")"; }
+do_nic() { "$KVMBUS" nic h "$@" >"$W/out" 2>&1 || fail "nic $*: $(cat "$W/out")"; }
 on_ask() {
 	case $1 in
 	unplug) do_nic link down net0; flaps=$((flaps + 1)) ;;
@@ -24,10 +24,8 @@ on_ask() {
 }
 wait_log h 'GUEST: ok nethot' $((secs + 300))
 grep -h '^GUEST: steps' "$W/h.log" | tail -1 | tr -d '\r' | sed "s/^GUEST:/#/; s/\$/, $flaps flaps, $removals removals/"
-"$KVMBUS" stats h --json | python3 -c '
-import json, sys
-for n in json.load(sys.stdin)["nics"]:
-    bad = {k: v for k, v in n["drops"].items() if v and k not in ("tx_link", "rx_filtered")}
-    if bad: sys.exit("# dropped: %s" % bad)' || fail "frames were dropped that should not be"
-"$KVMBUS" stop h --timeout 60 || fail stop
+# a frame may meet a pulled cable, or a filter; nothing else is a reason
+bad=$(stats h '{k: v for n in nics for k, v in n.drops.items() if v and k not in ("tx_link", "rx_filtered")}')
+[ "$bad" = "{}" ] || fail "frames were dropped that should not be: $bad"
+stop h
 vm_end h 60 0

@@ -20,20 +20,25 @@ wait_log n 'GUEST: streaming' 300
 wait_log n 'GUEST: streamed' 300
 kill $catcher; wait $catcher; read -r _ _ in _ out <"$W/longest"
 [ "$in" -gt 1518 ] || fail "no uncut frame reached the tap: $(cat "$W/longest")"
-s=$("$KVMBUS" stats n --json)
-q() { python3 -c "import json,sys; n=json.load(sys.stdin)['nics'][0]; print($1)" <<<"$s"; }
-[ "$(q 'n["tx_segmented"] > 0')" = True ] || fail "no frame was left to be cut"
-[ "$(q 'n["rx_coalesced"] > 0')" = True ] || fail "no coalesced frame went in"
-[ "$(q 'sum(x["open"] for x in n["queues"])')" = "$cpus" ] || fail "queues open: $(q '[x["open"] for x in n["queues"]]')"
+look() { s=$("$KVMBUS" stats n --json | pick 'json.dumps(nics[0])'); } # all figures of one moment
+q() { pick "$1" <<<"$s"; }
+look
+q 'tx_segmented > 0' || fail "no frame was left to be cut"
+q 'rx_coalesced > 0' || fail "no coalesced frame went in"
+q "sum(x.open for x in queues) == $cpus" || fail "queues open: $(q '[x.open for x in queues]')"
 # a saturated queue: far fewer interrupts than frames' worth of data; frames of 64 KiB count as the 1448 bytes they stand for
-echo "# $cpus queues: $(q '"tx %d frames of %d bytes, %d uncut; rx %d frames of %d bytes, %d coalesced, in %d packets; %d interrupts" % (n["tx_frames"], n["tx_bytes"] // n["tx_frames"], n["tx_segmented"], n["rx_frames"], n["rx_bytes"] // n["rx_frames"], n["rx_coalesced"], n["rx_packets"], n["signals"])')"
-[ "$(q 'n["signals"] * 4 < (n["tx_bytes"] + n["rx_bytes"]) / 1448')" = True ] || fail "an interrupt for every few segments"
-if [ "$cpus" -gt 1 ]; then [ "$(q 'sum(x["tx_frames"] > 0 for x in n["queues"]) > 1 and sum(x["rx_frames"] > 0 for x in n["queues"]) > 1')" = True ] || fail "only one queue carries frames"; fi
+echo "# $cpus queues: $(q 'f"tx {tx_frames} frames of {tx_bytes // tx_frames} bytes, {tx_segmented} uncut; " +
+	f"rx {rx_frames} frames of {rx_bytes // rx_frames} bytes, {rx_coalesced} coalesced, in {rx_packets} packets; {signals} interrupts"')"
+q 'signals * 4 < (tx_bytes + rx_bytes) / 1448' || fail "an interrupt for every few segments"
+if [ "$cpus" -gt 1 ]; then
+	q 'sum(x.tx_frames > 0 for x in queues) > 1' || fail "only one queue sends"
+	q 'sum(x.rx_frames > 0 for x in queues) > 1' || fail "only one queue receives"
+fi
 wait_log n 'GUEST: ok net' 600
-s=$("$KVMBUS" stats n --json)
-[ "$(q 'n["drops"]["tx_malformed"] + n["drops"]["rx_malformed"] + n["drops"]["rx_size"] + n["drops"]["tx_size"]')" = 0 ] || fail "dropped: $(q 'n["drops"]')"
-[ "$(q 'n["drops"]["tx_spoofed"] > 0')" = True ] || fail "a frame with a stranger's address got out"
+look
+q 'drops.tx_malformed + drops.rx_malformed + drops.rx_size + drops.tx_size == 0' || fail "dropped: $(q drops)"
+q 'drops.tx_spoofed > 0' || fail "a frame with a stranger's address got out"
 echo "# on the tap, longest from the guest $in, to it $out"
 grep -h '^GUEST: \(iperf\|longest\|mtu\)' "$W/n.log" | tr -d '\r' | sed 's/^GUEST:/#/'
-"$KVMBUS" stop n --timeout 60 || fail stop
+stop n
 vm_end n 60 0

@@ -20,9 +20,8 @@ if [ "$(id -u)" = 0 ]; then # as somebody who may use KVM and nothing else
 	LAB_KERNELS=$W GUEST_BIN=$W
 fi
 vm u "$1" "kvmb.job=netuser ${LAB_IN_L1:+kvmb.dns=1}" --cpus 1 --memory 256M --nic user,forward=2222:22
-info() { "$KVMBUS" nic u list --json | python3 -c "import json,sys; print(json.load(sys.stdin)[${2:-0}]['$1'])"; }
 wait_log u "GUEST: listening" 120
-page=$(python3 -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:2222/hello", timeout=30).read().decode())') || fail "the forwarded port leads nowhere"
+page=$(python3 -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:2222/hello", timeout=600).read().decode())') || fail "the forwarded port leads nowhere"
 [ "$page" = "hello from the guest" ] || fail "the forwarded port gave: $page"
 refused() { # WORDS NIC: it is not added, and that is why
 	if "$KVMBUS" nic u add "$2" >"$W/out" 2>&1; then fail "added: $2"; fi
@@ -32,12 +31,12 @@ refused "TCP port 2222 of this host is in use" user,forward=2222:23
 [ -z "$NOBODY" ] || refused "TCP port 80 of this host: Permission denied; use 1024 or higher" user,forward=80:80
 "$KVMBUS" nic u add user >"$W/out" 2>&1 || fail "nic add: $(cat "$W/out")"
 # what a guest asks of a channel that is gone already is worth a line of kvmbus's: let its driver come up
-end=$((SECONDS + 60 * SLOW)); until [ "$(info guest_mtu 1)" -gt 0 ]; do [ $SECONDS -lt $end ] || fail "the guest does not use net1"; nap 0.2; done
+until_true 60 "the guest does not use net1" nics u 'it[1].guest_mtu > 0'
 "$KVMBUS" nic u remove net1 >"$W/out" 2>&1 || fail "nic remove: $(cat "$W/out")"
 QUIET=1
 before=$(grep -m1 'GUEST: address' "$W/u.log")
 kill -9 $(pgrep -P $PID_u passt) || fail "no passt"
-end=$((SECONDS + 30)); until [ "$(info restarts)" = 1 ] && [ "$(info link)" = up ]; do [ $SECONDS -lt $end ] || fail "passt was not restarted"; nap 0.2; done
+until_true 30 "passt was not restarted" nics u 'it[0].restarts == 1 and it[0].link == "up"'
 wait_log u "GUEST: ok net" 120
 [ "$(grep -c "$before" "$W/u.log")" = 2 ] || fail "the lease changed: $(grep 'GUEST: address' "$W/u.log")"
 vm_end u 30 0

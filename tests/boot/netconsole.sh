@@ -10,8 +10,8 @@ tap multi_queue
 vm s own-debug "printk.devkmsg=on kvmb.job=netconsole kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.lines=$lines kvmb.mac=$(cat "/sys/class/net/$TAP/address")" \
 	--cpus "$cpus" --memory 1G --nic "tap=$TAP,mac=00:15:5d:00:00:07"
 wait_log s 'GUEST: written' 600
-end=$((SECONDS + 30 * SLOW))
-while kill -0 $sink 2>/dev/null && [ $SECONDS -lt $end ]; do nap 0.2; done
+limit 30
+while kill -0 $sink 2>/dev/null && now && [ $NOW -lt $LIMIT ]; do nap 0.2; done
 kill $sink 2>/dev/null
 wait $sink || fail "lines are missing: $(cat "$W/sink")"
 echo "# $(cat "$W/sink")"

@@ -6,8 +6,7 @@ image raw "$W/image" 256M
 vm r "${GUEST:-storage}" "kvmb.job=fio kvmb.secs=30 loglevel=7" --cpus 2 --memory 512M --disk "$W/image"
 wait_log r 'GUEST: fio begins' 90
 # an idle guest on a slow machine may log one: docs/rooms/storage.md
-end=$((SECONDS + 60)); until [ "$(stat_sum r 'sum(x["writes"] for x in d["disks"])')" -gt 50 ]; do
-	[ $SECONDS -lt $end ] || fail "fio writes nothing"; nap 0.2; done
+until_true 60 "fio writes nothing" stats r 'sum(d.writes for d in disks) > 50'
 for i in 1 2 3 4 5 6 7 8; do
 	"$KVMBUS" disk r resize 0:0 $((256 + 16 * i))M || fail "resize to $((256 + 16 * i))M"
 	wait_log r "detected capacity change from .* to $((2048 * (256 + 16 * i)))" 30
@@ -17,5 +16,5 @@ truncate -s 16M "$W/extra"
 "$KVMBUS" disk r add "$W/extra,lun=7" || fail "disk add"
 wait_log r 'GUEST: ok fio' 240
 grep -q 'timing out command' "$W/r.log" && fail "the guest logged: $(grep -m1 'timing out command' "$W/r.log")"
-"$KVMBUS" stop r --timeout 60 || fail stop
+stop r
 vm_end r 60 0

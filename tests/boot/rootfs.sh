@@ -11,9 +11,9 @@ cp "$(dirname "$0")/../guest/rootfs-init" "$W/root/sbin/init"; chmod +x "$W/root
 truncate -s 128M "$W/root.img"; mkfs.ext4 -q -d "$W/root" "$W/root.img" || fail mkfs
 vm r "$kernel" "kvmb.job=rootfs" --cpus 2 --memory 512M --disk "$W/root.img"
 wait_log r 'GUEST: written 40 files' 90
-"$KVMBUS" stop r --reboot --timeout 60 || fail "stop --reboot"
+stop r --reboot
 wait_log r 'GUEST: ok rootfs 40 files equal' 90
-[ "$("$KVMBUS" info r --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["boots"])')" = 2 ] || fail "not the second boot"
-"$KVMBUS" stop r --timeout 60 || fail "stop"
+info r 'boots == 2' || fail "not the second boot"
+stop r
 vm_end r 30 0
 e2fsck -fn "$W/root.img" >"$W/fsck.log" 2>&1 || { [ $? -le 1 ] || fail "fsck"; }

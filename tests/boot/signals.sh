@@ -5,12 +5,12 @@
 tap; disk d 32
 vm s "$1" "kvmb.job=load kvmb.addr=$NET_BITS.2 kvmb.peer=$NET_BITS.1" --cpus 2 --memory 512M --disk "$W/d" --nic "tap=$TAP"
 wait_log s 'GUEST: load begins' 90
-io="sum(v['user_exits'] - v['io'] - v['mmio'] for v in d['vcpus'])" sig="sum(v['signal_event'] for v in d['vcpus'])"
-req="sum(c['requests'] for c in d['controllers']) + sum(n['tx_frames'] for n in d['nics'])"
-a=$(stat_sum s "$io, $sig, $req")
+io='sum(v.user_exits - v.io - v.mmio for v in vcpus)' sig='sum(v.signal_event for v in vcpus)'
+req='sum(c.requests for c in controllers) + sum(n.tx_frames for n in nics)'
+a=$(stats s "$io, $sig, $req")
 wait_log s 'GUEST: load ends' 200
-b=$(stat_sum s "$io, $sig, $req")
-stat_sum s "'# ' + str({c['name'] + '.' + str(c['index']): (c['wakes'], c['signals'], c['packets_in']) for c in d['channels']})"
+b=$(stats s "$io, $sig, $req")
+stats s '"# " + str({f"{c.name}.{c.index}": (c.wakes, c.signals, c.packets_in) for c in channels})'
 echo "# before: exits, signal exits, requests $a"; echo "# after:  exits, signal exits, requests $b"
 python3 - $(echo "$a $b" | tr -d '(),') <<'P' || fail "signals cost exits to user space"
 import sys

@@ -19,7 +19,7 @@ under() { # NAME SIZE: $W/NAME.dev, a device on a file of that size
 	maps+=("$map")
 	ln -s "/dev/$(dmsetup info -c --noheadings -o blkdevname "$map")" "$W/$1.dev"
 }
-finished() { stat_sum "$1" 'sum(x["reads"] + x["writes"] for x in d["disks"])'; }
+finished() { stats "$1" 'sum(d.reads + d.writes for d in disks)'; }
 vms=()
 for g; do
 	v=v${#vms[@]}; vms+=($v)
@@ -37,7 +37,7 @@ before=(); for v in "${vms[@]}"; do before+=("$(finished $v)"); done
 while [ $((SECONDS - begin)) -lt "$secs" ]; do
 	nap 5
 	for v in "${vms[@]}"; do
-		"$KVMBUS" info $v --json | grep -q '"state": *"running"' || fail "$v does not run any more"
+		info $v 'state == "running"' || fail "$v does not run any more"
 		! grep 'GUEST: FAIL' "$W/$v.log" || fail "$v did not wait"
 	done
 done
@@ -47,8 +47,7 @@ done
 for m in "${maps[@]}"; do dmsetup resume --noudevsync "$m" || fail "resume"; done
 waited=$((SECONDS - begin))
 for i in "${!vms[@]}"; do
-	end=$((SECONDS + 60 * SLOW)); until [ "$(finished ${vms[i]})" -gt $((before[i] + 200)) ]; do
-		[ $SECONDS -lt $end ] || fail "${vms[i]}: the disks do not go on"; nap 0.5; done
+	until_true 60 "${vms[i]}: the disks do not go on" stats ${vms[i]} "sum(d.reads + d.writes for d in disks) > ${before[i]} + 200"
 	truncate -s 16M "$W/end${vms[i]}"; "$KVMBUS" disk ${vms[i]} add "$W/end${vms[i]},lun=7" || fail "disk add"
 done
 for v in "${vms[@]}"; do
@@ -57,7 +56,7 @@ for v in "${vms[@]}"; do
 	seq "$lines" | sed 's/^/line /' >"$W/want"
 	debugfs -R 'cat /log' "$W/log$v.dev" 2>/dev/null >"$W/have"
 	cmp "$W/have" "$W/want" || fail "$v: the log is not on the disk"
-	"$KVMBUS" stop $v --timeout 60 || fail stop
+	stop $v
 	vm_end $v 60 0
 	echo "# $1: stood still for $waited s; $(sed -n 's/\r//; s/^GUEST: \(fio read.*\)/\1/p' "$W/$v.log"), a log of $lines lines"
 	shift

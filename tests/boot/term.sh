@@ -6,14 +6,7 @@
 QUIET=1 kernel=$1
 start() { local n=$1 a=$2; shift 2; vm "$n" "$kernel" "kvmb.job=term $a" --memory 256M --nic none --on-term shutdown "$@"; }
 signal() { local pid; eval "pid=\$PID_$1"; kill -"$2" "$pid" || fail "$1 is gone"; }
-said() { # NAME PATTERN SECONDS
-	local end=$((SECONDS + $3 * SLOW))
-	until grep -q "$2" "$W/$1.err.log"; do [ $SECONDS -lt $end ] || fail "$1 did not say \"$2\""; nap 0.1; done
-}
-runs() { # NAME: it has begun
-	local end=$((SECONDS + 20 * SLOW))
-	until "$KVMBUS" info "$1" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || fail "$1 does not start"; nap 0.1; done
-}
+said() { until_true "$3" "$1 did not say \"$2\"" grep -q "$2" "$W/$1.err.log"; } # NAME PATTERN SECONDS
 start good ""; wait_log good 'GUEST: up' 120
 signal good TERM; said good 'SIGTERM: asking the guest to shut down, up to 90 s; again to kill it' 5
 vm_end good 60 0
@@ -30,10 +23,10 @@ signal twice HUP; nap 1; "$KVMBUS" info twice >/dev/null || fail "a second SIGHU
 signal twice TERM; vm_end twice 15 6
 said twice 'SIGTERM: killing the VM: the second signal' 0
 
-start early ""; runs early # no service yet
+start early ""; until_true 20 "it does not start" runs early # no service yet
 signal early TERM; vm_end early 15 6
 said early 'its guest has no shutdown service' 0
 
-start paused ""; runs paused; "$KVMBUS" pause paused || fail pause
+start paused ""; until_true 20 "it does not start" runs paused; "$KVMBUS" pause paused || fail pause
 signal paused TERM; vm_end paused 15 6
 said paused 'it is not running' 0
