@@ -79,6 +79,7 @@ static void be_slow(u32 op)
 {
 	if (op != disk.slow_op)
 		return;
+	disk.slow_op = 0;
 	complete(&disk.slow);
 	msleep(300);
 }

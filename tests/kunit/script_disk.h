@@ -26,7 +26,7 @@ struct script_disk {
 	u16 subs;		/* sub-channels that it has; offered when asked for */
 	u32 max_transfer;	/* bytes; 0: 128 KiB */
 	u32 mute_op;		/* enum kvmb_stor_op that has no answer, 0: none */
-	u32 slow_op;		/* one that has it after 300 ms, 0: none */
+	u32 slow_op;		/* the next has it after 300 ms, 0: none */
 	struct completion slow;	/* it has begun with slow_op */
 	/* before an answer goes out; false: it does not */
 	bool (*twist)(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, const u8 *cdb);
