@@ -8,6 +8,7 @@ FUZZ_SECS ?= 10
 
 all: build/build.ninja
 	@ninja -C build --quiet
+	@ln -sfn build/compile_commands.json . # where editors look
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,7 +18,6 @@ deps: ## install the Debian packages that building and testing need
 
 build/build.ninja: | deps
 	@meson setup build >/dev/null
-	@ln -sfn build/compile_commands.json . # where editors look
 
 build-asan/build.ninja: | deps
 	@meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
