@@ -139,7 +139,10 @@ void kvmb_chan_kick_work(struct work_struct *work);
 /* offer_guest.c: channels come and go */
 void kvmb_chan_on_offer(const struct kvmb_wire_offer *m);
 void kvmb_chan_on_rescind(u32 relid);
-/* A rescinded sub-channel that nobody has open is over; a primary when its device is gone */
+/*
+ * A rescinded sub-channel that nobody has open is over; a primary when its device is gone. Caller
+ * holds kvmb.lock
+ */
 void kvmb_chan_release_if_over(struct kvmb_chan *ch);
 void kvmb_chan_remove_all(void);
 void kvmb_chan_take_held(void);

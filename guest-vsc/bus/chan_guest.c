@@ -395,10 +395,15 @@ static int ask_open(struct kvmb_chan *ch, unsigned int cpu, const void *user, u3
 	return le32_to_cpu(r.status) ? -EIO : 0;
 }
 
-static void to_state(struct kvmb_chan *ch, enum kvmb_chan_state to)
+/*
+ * Once the state is OFFERED, the work of a rescind may free a sub-channel. It takes this lock
+ * first, and after the lock nobody here touches @ch.
+ */
+static void to_offered(struct kvmb_chan *ch)
 {
 	mutex_lock(&kvmb.lock);
-	set_state(ch, to);
+	set_state(ch, KVMB_CHAN_OFFERED);
+	kvmb_chan_release_if_over(ch);
 	mutex_unlock(&kvmb.lock);
 }
 
@@ -509,8 +514,7 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
 err_free:
 	free_rings(ch, kvmb_gpadl_teardown(ch, ch->ring_gpadl) || err == -ETIMEDOUT);
 err_state:
-	to_state(ch, KVMB_CHAN_OFFERED);
-	kvmb_chan_release_if_over(ch); /* rescinded meanwhile */
+	to_offered(ch);
 	return err;
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_open);
@@ -542,8 +546,7 @@ int kvmb_chan_close(struct kvmb_chan *ch)
 	err = kvmb_gpadl_teardown(ch, ch->ring_gpadl);
 	free_rings(ch, err != 0);
 	ch->ring_gpadl = 0;
-	to_state(ch, KVMB_CHAN_OFFERED);
-	kvmb_chan_release_if_over(ch);
+	to_offered(ch);
 	return err ? -ETIMEDOUT : 0;
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_close);

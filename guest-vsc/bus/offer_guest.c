@@ -251,6 +251,7 @@ static void release(struct kvmb_chan *ch)
 
 void kvmb_chan_release_if_over(struct kvmb_chan *ch)
 {
+	lockdep_assert_held(&kvmb.lock);
 	if (ch->primary && kvmb_chan_gone(ch))
 		queue_dev_work(ch, &ch->over_work);
 }
