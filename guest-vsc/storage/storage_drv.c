@@ -63,9 +63,8 @@ static struct stor_slot *slot_of_cmd(struct stor_dev *sd, struct scsi_cmnd *cmd)
  * The command's name from here on: its tag, and how often that was used. Bit 63 stays clear: above
  * are INIT and RESET.
  */
-static u64 give_to_host(struct stor_dev *sd, struct scsi_cmnd *cmd)
+static u64 give_to_host(struct stor_slot *slot, struct scsi_cmnd *cmd)
 {
-	struct stor_slot *slot = slot_of_cmd(sd, cmd);
 	u64 id;
 
 	slot->uses++;
@@ -278,9 +277,11 @@ static struct kvmb_chan *chan_for(struct stor_dev *sd, struct scsi_cmnd *cmd, st
 	return ch;
 }
 
+/* Return: 0: nothing of the command may be touched any more; -errno: it is still the caller's */
 static int send_command(struct stor_dev *sd, struct scsi_cmnd *cmd, struct stor_cmd *c, u32 pages)
 {
-	u64 id = give_to_host(sd, cmd);
+	struct stor_slot *slot = slot_of_cmd(sd, cmd);
+	u64 id = give_to_host(slot, cmd);
 	int err;
 
 	rcu_read_lock(); /* a channel that closes stays until we are through */
@@ -288,6 +289,12 @@ static int send_command(struct stor_dev *sd, struct scsi_cmnd *cmd, struct stor_
 			KVMB_PKT_FLAG_COMPLETE, id, pages ? &c->gpa : NULL,
 			pages ? sizeof(c->gpa.direct) + sizeof(c->gpa.range) + pages * 8 : 0,
 			&c->pkt, sd->packet_size);
+	/*
+	 * It did not go out, but a rescind or a host that lies may have completed it meanwhile.
+	 * Then its request is free, or another command: only the slot tells, and only by this id.
+	 */
+	if (err && cmpxchg64(&slot->out, id, 0) != id)
+		err = 0;
 	rcu_read_unlock();
 	return err;
 }
@@ -342,9 +349,6 @@ static KVMB_QC_T queue_command(struct Scsi_Host *host, struct scsi_cmnd *cmd)
 		pages = fill_pages(cmd, c);
 	err = send_command(sd, cmd, c, pages);
 	if (!err)
-		return 0;
-	/* who takes it back owns the command: a rescind may have been quicker */
-	if (!take_back(sd, cmd))
 		return 0;
 	if (err == -EAGAIN)
 		return SCSI_MLQUEUE_DEVICE_BUSY;
