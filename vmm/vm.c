@@ -158,6 +158,8 @@ static void serve_requests(void *arg)
 		return;
 	if (__atomic_exchange_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST))
 		guest_crashed(vm); /* before a reset that another of its CPUs may want */
+	if (vm->state == VM_ENDED)
+		return; /* --on-crash=poweroff: an ended VM does not reset */
 	if (__atomic_load_n(&vm->want_test_exit, __ATOMIC_SEQ_CST))
 		end_vm(vm, VM_END_TEST_EXIT, vm->test_exit_code);
 	else if (__atomic_load_n(&vm->want_error, __ATOMIC_SEQ_CST))
