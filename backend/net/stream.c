@@ -161,6 +161,7 @@ ssize_t kvmb_stream_recv(struct kvmb_net_backend *b, unsigned int q, struct virt
 			if (len > iov_bytes(iov, num)) {
 				s->in_off += sizeof(word);
 				s->skip = len;
+				s->b.more = s->in_len > s->in_off;
 				return -EMSGSIZE;
 			}
 			if (have - sizeof(word) >= len)
@@ -192,6 +193,7 @@ void kvmb_stream_drop(struct kvmb_stream *s)
 	s->rest = NULL;
 	s->rest_off = s->rest_len = s->in_off = s->in_len = s->skip = s->batch_len = 0;
 	s->num_iov = s->num_frames = 0;
+	s->b.more = false;
 }
 
 static void stream_destroy(struct kvmb_net_backend *b)

@@ -453,6 +453,7 @@ bool net_rx(struct net_queue *q)
 	q->rx_epoch = epoch;
 	if (q->stale && !q->stopping && net_link_up(q->n) && !throw_away(q))
 		return q->readable = true;
+	q->readable |= q->n->backend->more; /* frames in its buffer: the descriptor tells nothing */
 	if (!q->readable || !net_can_receive(q))
 		return false;
 	for (i = 0; !err && i < RX_BUDGET && net_can_receive(q) && !(i && net_is_awaited(q)); i++) {

@@ -302,6 +302,22 @@ static void frames_read_in_one_piece_are_all_delivered(void **state)
 	assert_int_equal(n, 3);
 }
 
+/* The first is larger than any section; the one behind it came with the same read. */
+static void stream_frame_behind_one_too_large_is_delivered(void **state)
+{
+	static u8 buf[4 + 3000 + 64];
+	struct kvmb_pkt pkt;
+
+	(void)state;
+	bring_up();
+	buf[2] = 3000 >> 8;
+	buf[3] = 3000 & 0xff;
+	buf[4 + 3000 + 3] = 60;
+	assert_int_equal(send(wire, buf, sizeof(buf), 0), sizeof(buf));
+	assert_int_equal(recv_pkt(&pkt), 0);
+	assert_int_equal(ranges(&pkt), 1);
+}
+
 static void withheld_and_doubled_completions_cost_nobody_else(void **state)
 {
 	struct kvmb_net_stats st;
@@ -368,6 +384,7 @@ int main(void)
 		T(sections_out_of_range_are_refused),
 		T(frames_come_in_and_sections_return),
 		T(frames_read_in_one_piece_are_all_delivered),
+		T(stream_frame_behind_one_too_large_is_delivered),
 		T(withheld_and_doubled_completions_cost_nobody_else),
 		T(a_frame_of_gigabytes_ends_the_backend),
 	};
