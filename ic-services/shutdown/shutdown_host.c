@@ -14,6 +14,9 @@ static void reply(struct kvmb_ic *ic, const struct kvmb_icmsg *msg)
 {
 	struct kvmb_shutdown *s = container_of(ic, struct kvmb_shutdown, ic);
 
+	if (!s->asked)
+		return;
+	s->asked = false;
 	s->answered(s->arg, msg->status);
 }
 
@@ -47,7 +50,11 @@ int kvmb_shutdown_request(struct kvmb_shutdown *s, bool reboot, u32 timeout_s)
 		.timeout_s = cpu_to_le32(timeout_s),
 		.flags = cpu_to_le32(reboot ? KVMB_SHUTDOWN_RESTART : 0),
 	};
+	int err;
 
 	memcpy(m.message, text, sizeof(text));
-	return kvmb_ic_request(&s->ic, &m, sizeof(m), true);
+	err = kvmb_ic_request(&s->ic, &m, sizeof(m), true);
+	if (!err)
+		s->asked = true;
+	return err;
 }

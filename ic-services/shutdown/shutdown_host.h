@@ -9,6 +9,7 @@ struct kvmb_shutdown { /* bus thread */
 	struct kvmb_ic ic;
 	void (*answered)(void *arg, u32 status); /* the guest's status, KVMB_IC_STATUS_* */
 	void *arg;
+	bool asked; /* an answer is due; others are not believed */
 };
 
 /**

@@ -142,6 +142,10 @@ static void shutdown_sends_the_whole_message_and_hears_the_answer(void **state)
 	(void)state;
 	assert_int_equal(kvmb_shutdown_request(&sd, false, 5), -ENOTCONN);
 	negotiate(1, KVMB_IC_VERSION(3, 2));
+	m = (struct kvmb_icmsg){ .type = KVMB_IC_SHUTDOWN, .flags = 5,
+				 .status = KVMB_IC_STATUS_FAIL };
+	reply(&m);
+	assert_int_equal(answered, 0); /* nobody asked */
 	assert_int_equal(kvmb_shutdown_request(&sd, true, 5), 0);
 	assert_int_equal(kvmb_shutdown_request(&sd, true, 5), -EAGAIN);
 	next(&m, &id);
@@ -152,6 +156,9 @@ static void shutdown_sends_the_whole_message_and_hears_the_answer(void **state)
 	m.status = KVMB_IC_STATUS_FAIL;
 	reply(&m);
 	assert_int_equal(answered, KVMB_IC_STATUS_FAIL + 1);
+	answered = 0;
+	reply(&m);
+	assert_int_equal(answered, 0); /* one answer a request */
 	assert_int_equal(kvmb_shutdown_request(&sd, false, 5), 0);
 }
 
