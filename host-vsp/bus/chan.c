@@ -419,7 +419,8 @@ void kvmb_bus_revoke(struct kvmb_chan *ch)
 		break;
 	case KVMB_CHAN_OFFERED:
 		set_chan_state(ch, KVMB_CHAN_REVOKED);
-		send_rescind(ch);
+		if (bus->state != KVMB_CONN_DISCONNECTING) /* the guest has no channels then */
+			send_rescind(ch);
 		break; /* its page lists stay: the guest may be waiting for a TORNDOWN */
 	case KVMB_CHAN_OPEN:
 		set_chan_state(ch, KVMB_CHAN_REVOKING);

@@ -11,7 +11,7 @@ static int start_uring(struct stor_chan *sc)
 
 	err = io_uring_queue_init(64, &sc->uring, IORING_SETUP_CLAMP);
 	if (err) {
-		kvmb_err(kvmb_chan_name(sc->ch), "no io_uring: %s", strerror(-err));
+		kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "no io_uring: %s", strerror(-err));
 		return err;
 	}
 	/* saves looking descriptors up; where the kernel refuses, plain ones do */
