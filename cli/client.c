@@ -241,8 +241,7 @@ int client_change(struct cli_args *a, const char *command, json_t *args, const c
 	int err;
 
 	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM to the "
-				       "VM");
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM");
 	err = client_ask(a->words[0], command, args, &o);
 	if (!err)
 		client_print_done(o, cli_flag(a, "json"), done);

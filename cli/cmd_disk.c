@@ -124,7 +124,7 @@ static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 	json_t *text = json_string(spec);
 
 	if (!text)
-		cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM to the VM");
+		cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM");
 	else if (copy && opt_disk(copy, dvd, &dc, why, sizeof(why)))
 		cli_bad(a->cmd, "%s", why);
 	else if (!(absolute = opt_disk_absolute(spec)))
@@ -194,8 +194,7 @@ static int resize(struct cli_args *a, const char *place, json_t *disk, u64 size)
 	int err;
 
 	if (!args)
-		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM to the "
-				       "VM");
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM");
 	if (disk && !cli_flag(a, "force") && too_large(disk, size, &most)) {
 		json_decref(args);
 		cli_error(
