@@ -59,7 +59,8 @@ stats() { "$KVMBUS" stats "$1" --json | pick "$2"; }     # VM EXPRESSION
 nics() { "$KVMBUS" nic "$1" list --json | pick "$2"; }   # VM EXPRESSION
 runs() { "$KVMBUS" info "$1" >/dev/null 2>&1; }          # VM
 # stop VM [OPTION...]: ask the guest to shut down. It has as long as its test has
-stop() { local name=$1; shift; "$KVMBUS" stop "$name" --timeout 36000 "$@" || fail "kvmbus stop $name $*"; }
+# In the background: bash runs a TERM trap, and with it the report of what hangs, at once in `wait` only.
+stop() { local name=$1; shift; "$KVMBUS" stop "$name" --timeout 36000 "$@" & wait $! || fail "kvmbus stop $name $*"; }
 # wait_log NAME PATTERN SECONDS: until a line of the console says so; a FAIL verdict or the VM's end stops the wait.
 # Meanwhile whatever the guest asks of its host ("GUEST: ask NUMBER WHAT...") is done by on_ask WHAT..., which a test defines.
 ASKED=0

@@ -10,7 +10,7 @@ rule() {
 		while read -r inc; do
 			ok=; for a in $2; do [[ $inc == $a* ]] && ok=1; done
 			[ -n "$ok" ] || { echo "not ok layers: $f includes $inc"; bad=1; }
-		done < <(sed -n 's/^#include "\(.*\)"/\1/p' "$f")
+		done < <(sed -n 's/^#[ \t]*include[ \t]*"\(.*\)"/\1/p' "$f")
 	done
 }
 rule vmbus-core "vmbus-core/"
