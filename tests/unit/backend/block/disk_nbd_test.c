@@ -174,7 +174,6 @@ static void a_cancelled_request_comes_back_soon(void **state)
 	assert_int_equal(do_io(&io[0], KVMB_IO_READ, 1), 0);
 }
 
-/* Who kills it has the machine to himself otherwise: a start costs far more than a kill. */
 /* The storage daemon that comes after @last. Waits until there is one. */
 static pid_t next_daemon(pid_t last)
 {
