@@ -27,6 +27,25 @@ const char *vm_state_name(const struct vm *vm)
 	return state_names[vm->state];
 }
 
+/*
+ * While a request waits, serve_requests() is posted. The CPU that asked must not execute anything
+ * before that, for example when a pause and a resume arrive in one piece.
+ */
+static bool request_waits(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->want_reset, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&vm->want_crash, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&vm->want_poweroff, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&vm->want_error, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&vm->want_test_exit, __ATOMIC_SEQ_CST);
+}
+
+static void let_cpus_go(struct vm *vm)
+{
+	if (!request_waits(vm))
+		machine_go(&vm->machine);
+}
+
 /* ---- pause ---- */
 
 int vm_pause(struct vm *vm)
@@ -57,7 +76,7 @@ int vm_resume(struct vm *vm)
 	set_vm_state(vm, VM_RUNNING);
 	kvmb_heartbeat_pause(&vm->heartbeat, false);
 	kvmb_timesync_pause(&vm->timesync, false);
-	machine_go(&vm->machine);
+	let_cpus_go(vm);
 	if (vm->stop_reason[0]) {
 		vm->stop_reason[0] = 0;
 		vm->listener->resumed(vm);
@@ -90,7 +109,7 @@ static void finish_reset(void *arg)
 		set_vm_state(vm, VM_RUNNING);
 		kvmb_heartbeat_pause(&vm->heartbeat, false);
 		kvmb_timesync_pause(&vm->timesync, false);
-		machine_go(&vm->machine);
+		let_cpus_go(vm);
 	}
 	vm->listener->rebooted(vm);
 }

@@ -10,11 +10,29 @@
 
 static struct vm vm;
 static u32 bus_resets; /* also one at the VM's end */
+static bool cpus_run;
+/* What a CPU asks for while machine_stand() waits for it, once; NULL = nothing. */
+static void (*last_word)(void);
 
 /* ---- what stands below and beside vm.c ---- */
 
-void machine_stand(struct machine *m) { (void)m; }
-void machine_go(struct machine *m) { (void)m; }
+void machine_stand(struct machine *m)
+{
+	void (*ask)(void) = last_word;
+
+	(void)m;
+	last_word = NULL;
+	if (ask)
+		ask();
+	cpus_run = false;
+}
+
+void machine_go(struct machine *m)
+{
+	(void)m;
+	cpus_run = true;
+}
+
 void machine_hold(struct machine *m) { (void)m; }
 void machine_stop_clock(struct machine *m) { (void)m; }
 void machine_start_clock(struct machine *m) { (void)m; }
@@ -83,6 +101,7 @@ static void start(enum on_crash on_crash)
 	cfg.on_crash = on_crash;
 	kvmb_log_set_level(KVMB_LOG_ERR);
 	bus_resets = 0;
+	last_word = NULL;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
 	assert_int_equal(vm_start(&vm), 0);
 }
@@ -94,7 +113,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void crash_and_reset_at_once_end_the_vm(void **state)
+static void vm_crash_and_reset_at_once_end_it(void **state)
 {
 	(void)state;
 	start(ON_CRASH_POWEROFF);
@@ -105,7 +124,7 @@ static void crash_and_reset_at_once_end_the_vm(void **state)
 	assert_int_equal(bus_resets, 1);
 }
 
-static void reset_alone_resets(void **state)
+static void vm_reset_alone_resets(void **state)
 {
 	(void)state;
 	start(ON_CRASH_POWEROFF);
@@ -115,11 +134,72 @@ static void reset_alone_resets(void **state)
 	assert_int_equal(bus_resets, 1);
 }
 
+static void ask_reset(void) { vm_machine_ops.request(&vm, MACHINE_RESET); }
+static void ask_poweroff(void) { vm_machine_ops.request(&vm, MACHINE_POWEROFF); }
+static void ask_error(void) { vm_machine_ops.request(&vm, MACHINE_ERROR); }
+static void ask_crash(void) { vm_machine_ops.request(&vm, MACHINE_CRASH); }
+static void ask_exit(void) { vm_machine_ops.exit(&vm, 3); }
+
+/* Both commands came in one write: the loop serves no request between them. */
+static void pause_and_resume(void (*ask)(void))
+{
+	start(ON_CRASH_PAUSE);
+	last_word = ask;
+	assert_int_equal(vm_pause(&vm), 0);
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_int_equal(cpus_run, ask == NULL);
+	kvmb_loop_once(vm.loop, 0);
+}
+
+static void vm_resume_keeps_a_cpu_that_asked_for_reset(void **state)
+{
+	(void)state;
+	pause_and_resume(ask_reset);
+	assert_int_equal(vm.state, VM_RESETTING);
+	assert_false(cpus_run);
+}
+
+static void vm_resume_keeps_a_cpu_that_asked_for_an_end(void **state)
+{
+	void (*const asks[])(void) = { ask_poweroff, ask_error, ask_exit };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(asks); i++) {
+		if (i)
+			teardown(state);
+		pause_and_resume(asks[i]);
+		assert_int_equal(vm.state, VM_ENDED);
+		assert_false(cpus_run);
+	}
+}
+
+static void vm_resume_keeps_a_cpu_that_crashed(void **state)
+{
+	(void)state;
+	pause_and_resume(ask_crash);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_string_equal(vm.stop_reason, "guest crashed");
+	assert_int_equal(vm_resume(&vm), 0); /* the crash has been served: now it goes on */
+	assert_true(cpus_run);
+}
+
+static void vm_resume_without_request_runs(void **state)
+{
+	(void)state;
+	pause_and_resume(NULL);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_true(cpus_run);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(crash_and_reset_at_once_end_the_vm, teardown),
-		cmocka_unit_test_teardown(reset_alone_resets, teardown),
+		cmocka_unit_test_teardown(vm_crash_and_reset_at_once_end_it, teardown),
+		cmocka_unit_test_teardown(vm_reset_alone_resets, teardown),
+		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_reset, teardown),
+		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_an_end, teardown),
+		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_crashed, teardown),
+		cmocka_unit_test_teardown(vm_resume_without_request_runs, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
