@@ -16,6 +16,7 @@ static void *thread_main(void *arg)
 {
 	struct kvmb_worker *w = arg;
 
+	kvmb_thread_enter(w->class, w->name);
 	w->run(w->arg);
 	return NULL;
 }
@@ -28,15 +29,17 @@ int kvmb_worker_init(struct kvmb_worker *w)
 	return w->stop_fd < 0 ? -errno : 0;
 }
 
-int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void *arg), void *arg)
+int kvmb_worker_start(struct kvmb_worker *w, enum kvmb_thread_class class, const char *name,
+		      void (*run)(void *arg), void *arg)
 {
 	sigset_t all, old;
 	pthread_attr_t attr;
-	char short_name[16];
 	int err;
 
 	w->run = run;
 	w->arg = arg;
+	w->class = class;
+	snprintf(w->name, sizeof(w->name), "%s", name);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WORKER_STACK);
 	sigfillset(&all);
@@ -47,8 +50,6 @@ int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void 
 	if (err)
 		return -err;
 	w->started = true;
-	snprintf(short_name, sizeof(short_name), "%s", name);
-	pthread_setname_np(w->thread, short_name);
 	return 0;
 }
 

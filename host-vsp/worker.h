@@ -6,12 +6,16 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "lib/thread.h"
+
 struct kvmb_worker { /* embed it; all but stop and kick on one thread */
 	pthread_t thread;
 	int stop_fd;  /* eventfd: readable when stopped or kicked; valid from init to fini */
 	int stopping; /* atomic: set by kvmb_worker_stop() */
 	void (*run)(void *arg);
 	void *arg;
+	enum kvmb_thread_class class;
+	char name[16];
 	bool started;
 };
 
@@ -20,11 +24,13 @@ int kvmb_worker_init(struct kvmb_worker *w);
 
 /**
  * kvmb_worker_start() - Run @run(@arg) on a thread of its own
- * @name: at most 15 characters, shown by ps
+ * @class: of the thread
+ * @name:  at most 15 characters, shown by ps
  *
  * Signals are blocked in the thread. Return: 0 or -errno.
  */
-int kvmb_worker_start(struct kvmb_worker *w, const char *name, void (*run)(void *arg), void *arg);
+int kvmb_worker_start(struct kvmb_worker *w, enum kvmb_thread_class class, const char *name,
+		      void (*run)(void *arg), void *arg);
 
 /** kvmb_worker_stop() - Set stopping and make stop_fd readable; does not wait. Any thread. */
 void kvmb_worker_stop(struct kvmb_worker *w);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/thread.h"
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "machine/hyperv.h"
@@ -196,7 +197,10 @@ static void settle_vcpu(void *arg)
 static void *thread_main(void *arg)
 {
 	struct vcpu *v = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", v->index);
+	kvmb_thread_enter(KVMB_THREAD_VCPU, name);
 	while (park_here(&v->machine->park, settle_vcpu, v))
 		run_once(v);
 	return NULL;
@@ -207,7 +211,6 @@ int vcpu_start_thread(struct vcpu *v)
 	struct sigaction sa = { .sa_handler = on_kick };
 	sigset_t all, old;
 	pthread_attr_t attr;
-	char name[16];
 	int err;
 
 	sigaction(KICK_SIGNAL, &sa, NULL);
@@ -221,8 +224,6 @@ int vcpu_start_thread(struct vcpu *v)
 	pthread_attr_destroy(&attr);
 	if (err)
 		return -err;
-	snprintf(name, sizeof(name), "vcpu%u", v->index);
-	pthread_setname_np(v->thread, name);
 	v->started = true;
 	return 0;
 }

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "lib/loop.h"
+#include "lib/thread.h"
 #include "lib/util.h"
 
 static void *job_thread(void *arg)
 {
 	struct disk_job *j = arg;
 
+	kvmb_thread_enter(KVMB_THREAD_JOB, "disk-job");
 	j->kind->run(j);
 	kvmb_loop_post(j->loop, &j->work);
 	return NULL;

@@ -11,6 +11,7 @@
 
 #include "lib/exits.h"
 #include "lib/log.h"
+#include "lib/thread.h"
 #include "lib/util.h"
 #include "vmm/console.h"
 
@@ -28,6 +29,7 @@ static void *watch_signals(void *arg)
 			      { .fd = g->sig_fd, .events = POLLIN } };
 	struct signalfd_siginfo si;
 
+	kvmb_thread_enter(KVMB_THREAD_GUARD, "guard");
 	for (;;) {
 		poll(p, 2, -1);
 		if (p[0].revents)

@@ -10,6 +10,7 @@
 
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/thread.h"
 
 #define AGAIN 6u /* times the limit until it is said again */
 #define STACK (128 * 1024)
@@ -71,6 +72,7 @@ static void *thread_main(void *arg)
 	struct timespec until;
 	uint64_t now;
 
+	kvmb_thread_enter(KVMB_THREAD_OVERDUE, "overdue");
 	pthread_mutex_lock(&o->lock);
 	while (!o->done) {
 		now = kvmb_now_ms();
@@ -105,8 +107,6 @@ static void start_thread(struct overdue *o)
 	o->running = !pthread_create(&o->thread, &attr, thread_main, o);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
-	if (o->running)
-		pthread_setname_np(o->thread, "overdue");
 }
 
 void overdue_begin(struct overdue *o, const char *who, const char *what, uint32_t limit_ms)

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/thread.h"
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 
@@ -104,6 +105,7 @@ static void *sink_main(void *arg)
 	struct sink *s = arg;
 	bool last = false, abandoned;
 
+	kvmb_thread_enter(KVMB_THREAD_SINK, "serial-file");
 	while (!last) {
 		pthread_mutex_lock(&s->lock);
 		while (s->state == SINK_IDLE)

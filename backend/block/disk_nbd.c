@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/loop.h"
+#include "lib/thread.h"
 #include "lib/util.h"
 
 #define STALL_S 30u
@@ -115,6 +116,7 @@ static void *thread_main(void *arg)
 	struct nbd_disk *n = arg;
 	bool quit = false, resize, retry;
 
+	kvmb_thread_enter(KVMB_THREAD_DISK, "disk");
 	nbdisk_start(n);
 	while (!quit) {
 		pthread_mutex_lock(&n->lock);

@@ -108,7 +108,7 @@ static int net_open(struct kvmb_chan *ch)
 	if (n->backend->ops->set_queue && i)
 		n->backend->ops->set_queue(n->backend, i, true);
 	snprintf(name, sizeof(name), "%.8s/%u", n->name, i);
-	err = kvmb_worker_start(&q->worker, name, net_worker_run, q);
+	err = kvmb_worker_start(&q->worker, KVMB_THREAD_NET, name, net_worker_run, q);
 	if (err) {
 		detach_queue(q);
 		free_queue(q);

@@ -47,7 +47,7 @@ static int stor_open(struct kvmb_chan *ch)
 	sc->io->priv = sc;
 	stor_chan_opened(sc);
 	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
-	err = kvmb_worker_start(&sc->worker, name, stor_worker_run, sc);
+	err = kvmb_worker_start(&sc->worker, KVMB_THREAD_STORAGE, name, stor_worker_run, sc);
 	if (err)
 		goto err_chan;
 	return 0;
