@@ -20,13 +20,14 @@ static u64 recv_gfn, send_gfn, ctl_gfn, next_id;
 static u32 recv_gpadl, send_gpadl;
 static u32 guest_filter = 0x2d; /* everything */
 static u32 guest_caps, guest_mtu = 1500, recv_pages = RECV_PAGES;
+static u32 ring_pages = 16; /* each way, with the page of the indices */
 
 /* The NIC is offered, its channel open, the page lists are made; no word spoken yet. */
 static void open_box(void)
 {
 	kvmb_net_offer(nic, f.bus);
 	assert_int_equal(fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1), 1);
-	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), 16), 0);
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(offer.relid), ring_pages), 0);
 	recv_gfn = fake_alloc(&f, recv_pages);
 	send_gfn = fake_alloc(&f, SEND_PAGES);
 	ctl_gfn = fake_alloc(&f, 20);
