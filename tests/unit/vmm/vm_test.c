@@ -134,11 +134,30 @@ static void vm_reset_alone_resets(void **state)
 	assert_int_equal(bus_resets, 1);
 }
 
-static void ask_reset(void) { vm_machine_ops.request(&vm, MACHINE_RESET); }
-static void ask_poweroff(void) { vm_machine_ops.request(&vm, MACHINE_POWEROFF); }
-static void ask_error(void) { vm_machine_ops.request(&vm, MACHINE_ERROR); }
-static void ask_crash(void) { vm_machine_ops.request(&vm, MACHINE_CRASH); }
-static void ask_exit(void) { vm_machine_ops.exit(&vm, 3); }
+static void ask_reset(void)
+{
+	vm_machine_ops.request(&vm, MACHINE_RESET);
+}
+
+static void ask_poweroff(void)
+{
+	vm_machine_ops.request(&vm, MACHINE_POWEROFF);
+}
+
+static void ask_error(void)
+{
+	vm_machine_ops.request(&vm, MACHINE_ERROR);
+}
+
+static void ask_crash(void)
+{
+	vm_machine_ops.request(&vm, MACHINE_CRASH);
+}
+
+static void ask_exit(void)
+{
+	vm_machine_ops.exit(&vm, 3);
+}
 
 /* Both commands came in one write: the loop serves no request between them. */
 static void pause_and_resume(void (*ask)(void))
