@@ -128,36 +128,38 @@ static bool is_missing(int err)
 	return err == -ENOSYS || err == -EOPNOTSUPP || err == -EPERM;
 }
 
+/* A jail without rules. Return: a descriptor, -EOPNOTSUPP on a kernel without Landlock, -errno. */
+int kvmb_jail_create_empty(void)
+{
+	struct ll_ruleset r = { 0 };
+	int abi = landlock_abi(), jail;
+	size_t size = offsetof(struct ll_ruleset, net);
+
+	if (abi >= 0) {
+		r.files = known_rights(abi);
+		r.net = abi >= 4 ? LL_TCP : 0;
+		r.scoped = abi >= 6 ? LL_SCOPES : 0;
+		size = abi >= 6 ? sizeof(r) : abi >= 4 ? offsetof(struct ll_ruleset, scoped) : size;
+		jail = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
+		if (jail >= 0)
+			return jail;
+		abi = -errno;
+	}
+	return is_missing(abi) ? -EOPNOTSUPP : abi;
+}
+
 int kvmb_jail_create(const char *program)
 {
 	static const char *const trees[] = { "/usr", "/lib", "/lib64", "/nix/store", "/gnu/store" };
 	static const char *const files[] = { "/etc/ld.so.cache", "/etc/ld.so.preload" };
 	static bool said;
-	struct ll_ruleset r = { 0 };
-	int abi = landlock_abi(), jail;
+	int jail = kvmb_jail_create_empty();
 	size_t i;
 
-	r.files = known_rights(abi);
-	r.net = abi >= 4 ? LL_TCP : 0;
-	r.scoped = abi >= 6 ? LL_SCOPES : 0;
-	jail = abi < 0 ? abi :
-			 (int)syscall(SYS_landlock_create_ruleset, &r,
-				      abi >= 6 ? sizeof(r) :
-						 offsetof(struct ll_ruleset, scoped) -
-							 (abi >= 4 ? 0 : sizeof(r.net)),
-				      0);
-	if (jail < 0) {
-		abi = abi < 0 ? abi : -errno;
-		if (!is_missing(abi))
-			return abi;
-		if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-			kvmb_info(
-				NULL,
-				"helper programs are not confined: "
-				"this kernel has no Landlock (%s)",
-				strerror(-abi));
-		return -EOPNOTSUPP;
-	}
+	if (jail == -EOPNOTSUPP && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		kvmb_info(NULL, "helper programs are not confined: this kernel has no Landlock");
+	if (jail < 0)
+		return jail;
 	for (i = 0; i < ARRAY_SIZE(trees); i++)
 		allow_path(jail, trees[i], LL_EXECUTE | LL_READ_FILE | LL_READ_DIR);
 	for (i = 0; i < ARRAY_SIZE(files); i++)

@@ -31,6 +31,13 @@
 int kvmb_jail_create(const char *program);
 
 /**
+ * kvmb_jail_create_empty() - Make a jail in which nothing can be opened and no TCP port be reached
+ *
+ * Return: as kvmb_jail_create(); nothing is logged. Context: any thread.
+ */
+int kvmb_jail_create_empty(void);
+
+/**
  * kvmb_jail_allow() - Allow opening a file that the program also gets as a descriptor
  * @jail:  of kvmb_jail_create(); negative: does nothing
  * @fd:    the file or device
