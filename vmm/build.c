@@ -53,7 +53,11 @@ static void shutdown_answered(void *arg, u32 status)
 	term_refused(vm->term, status);
 }
 
-/* ---- construction; each step says what went wrong and cleans up in vm_destroy() ---- */
+/*
+ * ---- construction; each step says what went wrong and cleans up in vm_destroy() ----
+ *
+ * What the user can get wrong comes first, so that nothing has been touched yet.
+ */
 
 static int open_machine(struct vm *vm)
 {
@@ -116,16 +120,26 @@ static int build_machine(struct vm *vm)
 	return testdev_offer(vm->machine.testdev, vm->bus);
 }
 
-struct vm *vm_create(const struct vm_config *cfg)
+/* Everything that has a name; no step may start a thread or read what a guest can write. */
+static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console };
+
+static int (*const build_steps[])(struct vm *) = { create_bus, disks_create, nics_create,
+						   build_machine };
+
+static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {
-	/* what the user can get wrong comes first, so that nothing has been touched yet */
-	static int (*const steps[])(struct vm *) = {
-		open_machine, open_ctl,	   open_console,  create_bus,
-		disks_create, nics_create, build_machine,
-	};
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < num && !err; i++)
+		err = steps[i](vm);
+	return err;
+}
+
+struct vm *vm_open(const struct vm_config *cfg)
+{
 	struct kvmb_loop *loop = kvmb_loop_create();
 	struct vm *vm;
-	size_t i;
 
 	if (!loop) {
 		kvmb_err(cfg->name, "no event loop: %s", strerror(errno));
@@ -134,13 +148,15 @@ struct vm *vm_create(const struct vm_config *cfg)
 	vm = kvmb_xzalloc(sizeof(*vm));
 	vm_init(vm, cfg, loop, &listener);
 	vm->term = term_create(vm);
-	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (steps[i](vm)) {
-			vm_destroy(vm);
-			return NULL;
-		}
-	}
-	return vm;
+	if (!take_steps(vm, open_steps, ARRAY_SIZE(open_steps)))
+		return vm;
+	vm_destroy(vm);
+	return NULL;
+}
+
+int vm_build(struct vm *vm)
+{
+	return take_steps(vm, build_steps, ARRAY_SIZE(build_steps));
 }
 
 void vm_destroy(struct vm *vm)

@@ -4,11 +4,11 @@
  *
  * DOC: Theory of operation
  *
- * Building a VM and taking it apart are plain calls that may wait, for a file on a dead server or
- * for a storage daemon. The signals that end a VM are blocked in all threads and arrive through a
- * descriptor, which the loop does not read during that time. The guard is a thread that reads it:
- * a signal then ends the process at once. No guest has to be asked, because none has run yet or it
- * has already ended.
+ * Building a VM and taking it apart are plain calls that may wait, for a storage daemon or for a
+ * disk to be flushed. (While files are opened, signals are not blocked yet: run.c.) The signals
+ * that end a VM are blocked in all threads and arrive through a descriptor, which the loop does not
+ * read during that time. The guard is a thread that reads it: a signal then ends the process at
+ * once. No guest has to be asked, because none has run yet or it has already ended.
  */
 #ifndef KVMB_GUARD_H
 #define KVMB_GUARD_H

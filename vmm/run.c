@@ -66,9 +66,6 @@ static int take_signals(void)
 	if (!outlives_terminal())
 		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	/* a limit of the user's is an error of a write, as a full disk is */
-	signal(SIGXFSZ, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -76,6 +73,13 @@ static int no_guard(const struct run *r, int err)
 {
 	kvmb_err(r->cfg->name, "cannot start a thread: %s", strerror(-err));
 	return EXIT_FAILED;
+}
+
+static void ignore_signals(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	/* a limit of the user's is an error of a write, as a full disk is */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 /* Return: EXIT_OK: it runs. */
@@ -86,8 +90,9 @@ static int build_vm(struct run *r)
 
 	if (err)
 		return no_guard(r, err);
-	r->vm = vm_create(r->cfg);
-	err = r->vm ? vm_start(r->vm) : -1;
+	err = vm_build(r->vm);
+	if (!err)
+		err = vm_start(r->vm);
 	guard_stop(&guard);
 	return err ? EXIT_FAILED : EXIT_OK;
 }
@@ -115,11 +120,17 @@ static void take_apart(struct run *r)
 
 int run_vm(const struct vm_config *cfg, bool json)
 {
-	struct run r = { .cfg = cfg, .sig_fd = take_signals() };
+	struct run r = { .cfg = cfg, .sig_fd = -1 };
 	int code;
 
+	ignore_signals();
 	kvmb_log_open_journal(KVMB_JOURNAL);
 	allow_many_fds();
+	/* in there a signal has its usual effect, which also ends a wait for a dead server */
+	r.vm = vm_open(cfg);
+	if (!r.vm)
+		return EXIT_FAILED;
+	r.sig_fd = take_signals();
 	code = build_vm(&r);
 	if (code == EXIT_OK) {
 		if (json)
@@ -127,8 +138,7 @@ int run_vm(const struct vm_config *cfg, bool json)
 				(int)getpid());
 		code = serve_vm(&r);
 	}
-	if (r.vm)
-		take_apart(&r);
+	take_apart(&r);
 	close(r.sig_fd);
 	return code;
 }

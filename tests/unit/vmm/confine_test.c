@@ -39,8 +39,7 @@ struct around { /* what the process could have reached before */
 struct attempt {
 	const char *what;
 	bool (*works)(const struct around *a);
-	unsigned int unless; /* enum confine_lack: any other protection is enough; all of them missing
-			      * leaves it open */
+	unsigned int unless; /* enum confine_lack: left open where all of these are missing */
 };
 
 static bool opens(const struct around *a)
@@ -143,7 +142,8 @@ static void look_around(struct around *a)
 	a->unix_addr.sun_family = AF_UNIX;
 	snprintf(a->unix_addr.sun_path, sizeof(a->unix_addr.sun_path), "%s/s", a->dir);
 	a->unix_fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	assert_int_equal(bind(a->unix_fd, (struct sockaddr *)&a->unix_addr, sizeof(a->unix_addr)), 0);
+	assert_int_equal(bind(a->unix_fd, (struct sockaddr *)&a->unix_addr, sizeof(a->unix_addr)),
+			 0);
 	chmod(a->unix_addr.sun_path, 0666);
 	assert_int_equal(listen(a->unix_fd, 8), 0);
 	a->tcp_addr = (struct sockaddr_in){ .sin_family = AF_INET,
@@ -162,19 +162,17 @@ static void go_away(struct around *a)
 	rmdir(a->dir);
 }
 
-/* In the child. Exit status: 0 denied, 1 it worked, 2 not expected on this host, 3 no confinement. */
+/* In the child. Exit status: 0 denied, 1 it worked, 2 the host lacks it, 3 no confinement. */
 static void try_one(const struct around *a, const struct attempt *t, bool confined, bool root)
 {
-	unsigned int lacks = 0;
+	unsigned int own = root ? CONFINE_UID_BASE + (unsigned int)getpid() : -1u, lacks = 0;
 	char why[200];
-	uid_t own = CONFINE_UID_BASE + (uid_t)getpid();
 
 	/* a program of the user's is dumpable: its files in /proc are his */
 	if (!root && (setresgid(USER, USER, USER) || setresuid(USER, USER, USER) ||
 		      prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)))
 		_exit(3);
-	if (confined && confine_process(root ? own : (uid_t)-1, root ? own : (gid_t)-1, &lacks, why,
-					sizeof(why))) {
+	if (confined && confine_process(own, own, &lacks, why, sizeof(why))) {
 		fprintf(stderr, "%s\n", why);
 		_exit(3);
 	}

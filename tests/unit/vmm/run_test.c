@@ -2,6 +2,7 @@
 /* Which signals a process that becomes a VM takes, from its first moment on. */
 #include "vmm/run.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -19,13 +20,29 @@ void console_restore_tty(void)
 {
 }
 
-/* One that cannot be built, and takes its time. */
-struct vm *vm_create(const struct vm_config *cfg)
+static struct vm one;
+static bool in_open; /* when it is sent */
+
+static void take_time(void)
 {
-	(void)cfg;
 	kill(getpid(), sent);
 	usleep(takes_ms * 1000);
-	return NULL;
+}
+
+struct vm *vm_open(const struct vm_config *cfg)
+{
+	(void)cfg;
+	if (in_open)
+		take_time();
+	return in_open ? NULL : &one;
+}
+
+/* One that cannot be built, and takes its time. */
+int vm_build(struct vm *vm)
+{
+	(void)vm;
+	take_time();
+	return -EIO;
 }
 
 int vm_start(struct vm *vm)
@@ -36,8 +53,7 @@ int vm_start(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
-	(void)vm;
-	abort();
+	assert_ptr_equal(vm, &one);
 }
 
 bool term_signal(struct term *t, int sig)
@@ -70,6 +86,18 @@ static void signals_end_it(void **state)
 	assert_int_equal(status_after(SIGTERM, false), EXIT_KILLED);
 }
 
+/* A file that does not open: only the default action ends a wait for a dead server. */
+static void signals_end_it_while_it_opens(void **state)
+{
+	(void)state;
+	in_open = true;
+	assert_int_equal(status_after(SIGHUP, false), -SIGHUP);
+	assert_int_equal(status_after(SIGINT, false), -SIGINT);
+	assert_int_equal(status_after(SIGTERM, false), -SIGTERM);
+	assert_int_equal(status_after(SIGHUP, true), EXIT_FAILED);
+	in_open = false;
+}
+
 /* nohup(1) */
 static void a_terminal_that_closes_may_be_ignored(void **state)
 {
@@ -81,6 +109,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals_end_it),
+		cmocka_unit_test(signals_end_it_while_it_opens),
 		cmocka_unit_test(a_terminal_that_closes_may_be_ignored),
 	};
 
