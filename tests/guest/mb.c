@@ -3,7 +3,7 @@
  * A multiboot image that exercises the loader and every test port, then leaves by the
  * debug exit: 0 = all well, else the number of the check that failed.
  *
- * Ports: shared lab notes, "Test devices". SynIC: TLFS chapter 11.
+ * Ports: machine/dev/testdev.c. SynIC: TLFS chapter 11.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;
