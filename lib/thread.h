@@ -12,7 +12,7 @@
 enum kvmb_thread_class {
 	KVMB_THREAD_MAIN,    /* the event loop */
 	KVMB_THREAD_VCPU,    /* KVM_RUN and its exits */
-	KVMB_THREAD_STORAGE, /* one open channel of a SCSI controller */
+	KVMB_THREAD_STORAGE, /* a channel of a SCSI controller; a raw disk's I/O without a ring */
 	KVMB_THREAD_NET,     /* one open channel of a NIC */
 	KVMB_THREAD_DISK,    /* the connection of one disk that has a server */
 	KVMB_THREAD_JOB,     /* opens, resizes or closes one disk */

@@ -5,7 +5,8 @@
  * DOC: Theory of operation
  *
  * There are two kinds. A raw file or block device is a descriptor, which the channel workers
- * read and write themselves through their io_urings. Any other disk (an image format, an NBD
+ * read and write themselves through their io_urings; where the host has no io_uring, the disk's
+ * own threads do (disk_pool.h). Any other disk (an image format, an NBD
  * server) is a set of operations: a worker submits requests, which the disk's own thread runs
  * (disk_nbd.c) and completes by a callback.
  *
@@ -71,7 +72,7 @@ struct kvmb_disk_req { /* a request to a disk with operations; embed it */
 	u64 offset, length;	    /* bytes */
 	const struct iovec *iov;    /* READ and WRITE: iov[num_iov], @length bytes in all */
 	int num_iov;
-	int result;		    /* set before done(): 0 or -errno */
+	int result; /* set before done(): 0, -errno, or bytes of a raw disk */
 	void (*done)(struct kvmb_disk_req *r); /* on the disk's thread */
 	bool cancelled;		    /* the disk's own */
 };
@@ -100,7 +101,7 @@ struct kvmb_disk_ops {
 struct kvmb_disk {
 	int fd;		 /* raw: for the workers' io_urings; else -1 */
 	const struct kvmb_disk_ops *ops;
-	void *priv;	 /* of the ops */
+	void *priv;	 /* of the ops; atomic of a raw disk */
 	int lock_fd;	 /* not raw: holds our lock on the image, -1 = a URI */
 	bool read_only;
 	bool direct;	 /* O_DIRECT: buffers must be aligned */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "backend/block/disk_file.h"
+#include "backend/block/disk_pool.h"
 #include "lib/util.h"
 
 /* What a format's first bytes are: to warn, never to decide. */
@@ -243,18 +244,7 @@ static int raw_resize(struct kvmb_disk *d, u64 bytes, char *why, size_t size)
 	return 0;
 }
 
-/* Workers have its descriptor, so nothing is ever handed over, nor held back here. */
-static void raw_submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
-{
-	(void)d, (void)r;
-	kvmb_assert(false);
-}
-
-static void raw_cancel(struct kvmb_disk *d, struct kvmb_disk_req *r)
-{
-	(void)d, (void)r;
-}
-
+/* Nothing is ever held back here. */
 static void raw_retry(struct kvmb_disk *d)
 {
 	(void)d;
@@ -276,14 +266,15 @@ static void raw_close(struct kvmb_disk *d)
 {
 	if (d->fd < 0)
 		return;
+	kvmb_disk_pool_destroy(d);
 	/* an io_uring that had it registered may let go of it later; the lock must not wait */
 	fcntl(d->fd, F_OFD_SETLK, &(struct flock){ .l_type = F_UNLCK, .l_whence = SEEK_SET });
 	close(d->fd);
 }
 
 const struct kvmb_disk_ops kvmb_disk_raw_ops = {
-	.submit = raw_submit,
-	.cancel = raw_cancel,
+	.submit = kvmb_disk_pool_submit, /* from channels without an io_uring */
+	.cancel = kvmb_disk_pool_cancel,
 	.retry = raw_retry,
 	.resize = raw_resize,
 	.health = raw_health,
