@@ -42,6 +42,12 @@ void kvmb_storage_destroy(struct kvmb_storage *s);
 /** kvmb_storage_index() - The index that it was created with. Any thread. */
 unsigned int kvmb_storage_index(const struct kvmb_storage *s);
 
+/**
+ * kvmb_storage_uring() - Can its raw disks use an io_uring?
+ * Return: 0, or -errno: why the host allows none, so that threads do their I/O. Any thread.
+ */
+int kvmb_storage_uring(const struct kvmb_storage *s);
+
 /*
  * Disks can be attached and detached while the guest runs, on the bus thread. A change that
  * takes something away is complete when no channel uses it any more. Then done() is called on
@@ -131,8 +137,8 @@ u64 kvmb_latency_us(const u64 *h, unsigned int permille);
 
 struct kvmb_storage_stats {
 	u64 requests;	/* SRBs taken from the guest */
-	u64 io_submits; /* io_uring_enter() calls */
-	u64 inline_ios; /* reads and writes done without the io_uring */
+	u64 io_submits; /* io_uring_enter() calls; 0 without io_uring */
+	u64 inline_ios; /* reads and writes done on the spot */
 	u32 channels;	/* open now */
 };
 /** kvmb_storage_get_stats() - Copy the controller's counters, over all channels. Bus thread. */

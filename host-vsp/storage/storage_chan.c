@@ -5,19 +5,39 @@
 #include "lib/log.h"
 #include "lib/util.h"
 
-static int start_uring(struct stor_chan *sc)
+int stor_probe_uring(void)
+{
+	struct io_uring ring;
+	int err = io_uring_queue_init(1, &ring, 0);
+
+	if (!err)
+		io_uring_queue_exit(&ring);
+	return err;
+}
+
+/* Without one the channel works all the same, only slower. */
+static void start_uring(struct stor_chan *sc)
 {
 	int none[KVMB_STORAGE_MAX_LUNS], err;
 
+	if (sc->s->uring_err)
+		return;
 	err = io_uring_queue_init(64, &sc->uring, IORING_SETUP_CLAMP);
 	if (err) {
-		kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "no io_uring: %s", strerror(-err));
-		return err;
+		kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "no io_uring (%s): it uses threads",
+				      strerror(-err));
+		return;
 	}
+	sc->uring_ok = true;
 	/* saves looking descriptors up; where the kernel refuses, plain ones do */
 	memset(none, 0xff, sizeof(none));
 	sc->slots_ok = !io_uring_register_files(&sc->uring, none, ARRAY_SIZE(none));
-	return 0;
+}
+
+static void end_uring(struct stor_chan *sc)
+{
+	if (sc->uring_ok)
+		io_uring_queue_exit(&sc->uring);
 }
 
 static int stor_open(struct kvmb_chan *ch)
@@ -41,9 +61,7 @@ static int stor_open(struct kvmb_chan *ch)
 	err = kvmb_worker_init(&sc->worker);
 	if (err)
 		goto err_free;
-	err = start_uring(sc);
-	if (err)
-		goto err_worker;
+	start_uring(sc);
 	sc->io->priv = sc;
 	stor_chan_opened(sc);
 	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
@@ -54,8 +72,7 @@ static int stor_open(struct kvmb_chan *ch)
 
 err_chan:
 	stor_chan_closed(sc);
-	io_uring_queue_exit(&sc->uring);
-err_worker:
+	end_uring(sc);
 	kvmb_worker_fini(&sc->worker);
 err_free:
 	pthread_mutex_destroy(&sc->lock);
@@ -82,7 +99,7 @@ static void stor_closed(struct kvmb_chan *ch)
 	kvmb_worker_fini(&sc->worker);
 	pthread_mutex_destroy(&sc->lock);
 	stor_chan_closed(sc);
-	io_uring_queue_exit(&sc->uring);
+	end_uring(sc);
 	for (i = 0; i < sc->allocated; i++) {
 		free(sc->all[i]->extents);
 		free(sc->all[i]->bounce);

@@ -13,7 +13,8 @@
  * more than it saves. A single read that may be in the page cache is tried with RWF_NOWAIT. A
  * write that only has to be copied into the page cache is done at once, as long as that is
  * quick. When it was not (because the kernel throttles writers, or a journal commits), writes go
- * through the io_uring for a while, because its threads may wait.
+ * through the io_uring for a while, because its threads may wait. On a host without io_uring,
+ * threads of the disk take its place (disk_pool.h).
  *
  * A failed request is answered with sense data, or it is held back and the VM stopped; the disk's
  * on_error decides. A short transfer is continued where it stopped, so there is never a short
@@ -215,29 +216,7 @@ static void make_ready(struct stor_chan *sc, struct stor_req *r)
 	sc->num_ready++;
 }
 
-void stor_issue_ready(struct stor_chan *sc)
-{
-	struct stor_req *r = sc->ready;
-	bool single = sc->num_ready == 1 && !sc->inflight, full = false;
-
-	sc->ready = NULL;
-	sc->num_ready = 0;
-	if (single && r->io == KVMB_IO_READ && !r->disk->direct && read_now(sc, r)) {
-		r = sc->ready; /* a short read left the rest */
-		sc->ready = NULL;
-		sc->num_ready = 0;
-	}
-	while (r) {
-		struct stor_req *next = r->next;
-
-		full = full || !queue_uring(sc, r);
-		if (full)
-			stor_delay(sc, r, STOR_RETRY_NS);
-		r = next;
-	}
-}
-
-/* ---- the disk's thread ---- */
+/* ---- threads of the disk ---- */
 
 static void disk_done(struct kvmb_disk_req *d)
 {
@@ -247,7 +226,7 @@ static void disk_done(struct kvmb_disk_req *d)
 	/* kicked under the lock: once it is free, the channel may be gone */
 	pthread_mutex_lock(&sc->lock);
 	d->next = sc->done_list;
-	sc->done_list = d;
+	__atomic_store_n(&sc->done_list, d, __ATOMIC_RELEASE);
 	if (!d->next)
 		kvmb_worker_kick(&sc->worker);
 	pthread_mutex_unlock(&sc->lock);
@@ -309,6 +288,47 @@ void stor_cancel_at_disks(struct stor_chan *sc, u64 luns)
 }
 
 /* ---- a request's way ---- */
+
+/*
+ * Without a ring. What the page cache has is read here: to wake a thread would cost more than the
+ * copy.
+ */
+static void issue_to_threads(struct stor_chan *sc, struct stor_req *r)
+{
+	struct stor_req *next;
+
+	for (; r; r = next) {
+		next = r->next;
+		if (r->io != KVMB_IO_READ || r->disk->direct || !read_now(sc, r))
+			submit_to_disk(sc, r);
+	}
+}
+
+void stor_issue_ready(struct stor_chan *sc)
+{
+	struct stor_req *r = sc->ready;
+	bool single = sc->num_ready == 1 && !sc->inflight, full = false;
+
+	sc->ready = NULL;
+	sc->num_ready = 0;
+	if (!sc->uring_ok) {
+		issue_to_threads(sc, r);
+		return;
+	}
+	if (single && r->io == KVMB_IO_READ && !r->disk->direct && read_now(sc, r)) {
+		r = sc->ready; /* a short read left the rest */
+		sc->ready = NULL;
+		sc->num_ready = 0;
+	}
+	while (r) {
+		struct stor_req *next = r->next;
+
+		full = full || !queue_uring(sc, r);
+		if (full)
+			stor_delay(sc, r, STOR_RETRY_NS);
+		r = next;
+	}
+}
 
 void stor_issue(struct stor_chan *sc, struct stor_req *r)
 {

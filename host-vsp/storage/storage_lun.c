@@ -472,6 +472,11 @@ unsigned int kvmb_storage_index(const struct kvmb_storage *s)
 	return s->index;
 }
 
+int kvmb_storage_uring(const struct kvmb_storage *s)
+{
+	return s->uring_err;
+}
+
 struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
 					 struct kvmb_loop *loop,
 					 const struct kvmb_storage_events *ev, void *arg)
@@ -485,6 +490,7 @@ struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
 	s->ev = ev;
 	s->ev_arg = arg;
 	s->q_tail = &s->q_head;
+	s->uring_err = stor_probe_uring();
 	kvmb_work_init(&s->work, stor_work, s);
 	kvmb_timer_init(&s->look, loop, look_when_idle, s);
 	snprintf(s->name, sizeof(s->name), "scsi%u", index);

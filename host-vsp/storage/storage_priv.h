@@ -9,6 +9,9 @@
  * atomic pointer) when it takes a request, and counts the request in busy[] until it is
  * answered.
  *
+ * Where the host has no io_uring, what would go into the ring goes to threads of the disk
+ * (disk_pool.h), so those requests are REQ_DISK, and the worker sleeps in ppoll().
+ *
  * Removing a unit is a quiesce. The bus thread publishes the set of units and a new generation,
  * and kicks every worker. A worker that sees the generation takes no new requests; answers the
  * requests that it only holds (delayed, held back after an error, waiting at the disk's thread);
@@ -92,6 +95,7 @@ struct kvmb_storage {
 	struct stor_lun *luns[KVMB_STORAGE_MAX_LUNS]; /* atomic pointers */
 	int state;	/* atomic, enum stor_state */
 	u32 version;	/* negotiated, valid from STOR_VERSIONED; read as state */
+	int uring_err;	/* 0, or why the host has no io_uring; immutable */
 	u64 requests, io_submits, inline_ios; /* of closed channels; bus thread */
 
 	/* bus thread */
@@ -157,6 +161,7 @@ struct stor_chan {
 	struct kvmb_chan_io *io;
 	struct kvmb_worker worker;
 	struct io_uring uring;
+	bool uring_ok; /* there is one; else threads and ppoll(): storage_chan.c */
 	struct kvmb_tuner tuner;
 	struct stor_req *all[STOR_MAX_REQUESTS]; /* all[allocated] */
 	u32 allocated;
@@ -172,6 +177,7 @@ struct stor_chan {
 	bool slots_ok;
 	bool stopping, failed;
 	bool starved;		  /* no memory for a request: none is taken until wake_ns */
+	u64 heard;		  /* bit STOR_UD_*: without a ring, what ppoll() has reported */
 	u64 to_arm;		  /* bit STOR_UD_*: polls that the kernel did not take */
 	u64 one_shot;		  /* likewise: polls that end with one event, before Linux 5.13 */
 	u64 wake_ns;		  /* when something that waits for a time is due; STOR_NEVER */
@@ -186,7 +192,7 @@ struct stor_chan {
 	int enumerate;		  /* atomic: tell the guest to look at the bus */
 
 	pthread_mutex_t lock;	  /* guards the next: answers of disks' threads */
-	struct kvmb_disk_req *done_list;
+	struct kvmb_disk_req *done_list; /* atomic; read without the lock to see if there is any */
 
 	u64 requests, io_submits, inline_ios; /* atomic stores; read by the bus thread */
 	/* atomic pointers, made when needed */
@@ -270,6 +276,9 @@ void stor_answer_gone(struct stor_chan *sc, struct stor_req *r);
 void stor_set_state(struct kvmb_storage *s, enum stor_state to);
 void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r);
 void stor_send_enumerate(struct stor_chan *sc);
+
+/* storage_chan.c */
+int stor_probe_uring(void); /* 0, or -errno: why there is no io_uring */
 
 /* storage_worker.c */
 void stor_worker_run(void *sc);

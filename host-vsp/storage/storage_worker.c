@@ -13,6 +13,9 @@
  * The worker sleeps only after a turn that did nothing. The tuner decides how it waits, and it
  * sleeps at most until the first waiting request is due (storage_wait.c). Requests that the
  * kernel refuses, for lack of memory for instance, wait as well, so the worker never spins.
+ *
+ * On a host without io_uring the worker sleeps in ppoll() on the same two descriptors, and
+ * threads of the disk complete requests with a kick.
  */
 #include <poll.h>
 #include <unistd.h>
@@ -141,12 +144,41 @@ static void on_kick(struct stor_chan *sc)
 	stor_disks_done(sc);
 }
 
+static bool any_done(struct stor_chan *sc)
+{
+	return __atomic_load_n(&sc->done_list, __ATOMIC_RELAXED);
+}
+
+/*
+ * Without a ring: what has come? A turn that follows no sleep asks the kernel for nothing; what
+ * the bus thread wants is seen by its generations.
+ */
+static bool look_around(struct stor_chan *sc)
+{
+	bool stop = __atomic_load_n(&sc->worker.stopping, __ATOMIC_RELAXED) && !sc->stopping;
+	bool kicked = sc->heard & 1ull << STOR_UD_KICK || stop || any_done(sc);
+	bool signalled = sc->heard & 1ull << STOR_UD_SIGNAL;
+	u64 n;
+
+	sc->heard = 0;
+	if (signalled) {
+		sc->io->stats.wakes++;
+		if (read(sc->io->signal_fd, &n, sizeof(n)) < 0)
+			n = 0; /* it was read already */
+	}
+	if (kicked)
+		on_kick(sc);
+	return kicked || signalled;
+}
+
 static bool reap(struct stor_chan *sc)
 {
 	struct io_uring_cqe *cqe;
 	unsigned int head, n = 0;
 	bool kicked = false;
 
+	if (!sc->uring_ok)
+		return look_around(sc);
 	io_uring_for_each_cqe(&sc->uring, head, cqe) {
 		n++;
 		switch (cqe->user_data) {
@@ -271,7 +303,8 @@ static bool poll_a_while(struct stor_chan *sc)
 	u64 until = kvmb_mono_ns() + KVMB_POLL_NS;
 
 	do {
-		if (kvmb_ring_readable(&sc->io->rx) || io_uring_cq_ready(&sc->uring))
+		if (kvmb_ring_readable(&sc->io->rx) ||
+		    (sc->uring_ok ? io_uring_cq_ready(&sc->uring) : any_done(sc)))
 			return true;
 		__builtin_ia32_pause();
 	} while (kvmb_mono_ns() < until);
@@ -318,6 +351,29 @@ static void sleep_in_uring(struct stor_chan *sc)
 	pause_after(sc, err);
 }
 
+/* The same without a ring. */
+static void sleep_in_poll(struct stor_chan *sc)
+{
+	struct pollfd p[2] = { { .fd = sc->worker.stop_fd, .events = POLLIN },
+			       { .fd = sc->io->signal_fd, .events = POLLIN } };
+	struct timespec ts;
+	u64 now, ns;
+
+	if (sc->wake_ns == STOR_NEVER) {
+		ppoll(p, ARRAY_SIZE(p), NULL, NULL);
+	} else {
+		now = kvmb_mono_ns();
+		if (now >= sc->wake_ns)
+			return;
+		ns = sc->wake_ns - now;
+		ts = (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u),
+					.tv_nsec = (long)(ns % 1000000000u) };
+		ppoll(p, ARRAY_SIZE(p), &ts, NULL);
+	}
+	sc->heard = (p[0].revents ? 1ull << STOR_UD_KICK : 0) |
+		    (p[1].revents ? 1ull << STOR_UD_SIGNAL : 0);
+}
+
 static void sleep_until_news(struct stor_chan *sc)
 {
 	kvmb_tuner_note(&sc->tuner, sc->taken);
@@ -331,7 +387,10 @@ static void sleep_until_news(struct stor_chan *sc)
 			return;
 		}
 	}
-	sleep_in_uring(sc);
+	if (sc->uring_ok)
+		sleep_in_uring(sc);
+	else
+		sleep_in_poll(sc);
 	if (accepting(sc))
 		kvmb_ring_mask(&sc->io->rx);
 }
@@ -342,8 +401,10 @@ void stor_worker_run(void *arg)
 	bool progress;
 
 	kvmb_tuner_init(&sc->tuner);
-	arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
-	arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
+	if (sc->uring_ok) {
+		arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
+		arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
+	}
 	kvmb_ring_mask(&sc->io->rx);
 	while (!sc->stopping || sc->inflight) {
 		sc->now = 0;
@@ -358,7 +419,7 @@ void stor_worker_run(void *arg)
 		publish(sc);
 		if (sc->ready)
 			continue; /* what an answer on the spot left over */
-		if (io_uring_sq_ready(&sc->uring))
+		if (sc->uring_ok && io_uring_sq_ready(&sc->uring))
 			submit(sc);
 		else if (!progress)
 			sleep_until_news(sc);
