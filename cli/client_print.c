@@ -127,6 +127,8 @@ static void print_disk(const char *prefix, json_t *x)
 		printf(", at most %lld/s", num(x, "iops"));
 	if (num(x, "bps"))
 		printf(", at most %lld bytes/s", num(x, "bps"));
+	if (!strcmp(str(x, "io"), "threads"))
+		printf(", without io_uring");
 	if (json_object_get(x, "health") && strcmp(str(x, "health"), "ok"))
 		printf(", %s", str(x, "health"));
 	putchar('\n');

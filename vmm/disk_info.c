@@ -5,6 +5,14 @@
 #include "vmm/disks_priv.h"
 #include "vmm/json_text.h"
 
+/* Who does its I/O. */
+static const char *io_by(const struct vm *vm, u32 c, const struct kvmb_disk *d)
+{
+	if (!kvmb_disk_is_raw(d))
+		return "server";
+	return kvmb_storage_uring(vm->scsi[c]) ? "threads" : "io_uring";
+}
+
 json_t *disks_list(struct vm *vm)
 {
 	static const char *const caches[] = { "writeback", "none", "writethrough" };
@@ -24,14 +32,14 @@ json_t *disks_list(struct vm *vm)
 			json_object_set_new(o, "locked", json_boolean(i.locked));
 		if (d)
 			json_object_update_new(
-				o,
-				json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:i}", "format",
-					  d->format, "cache", caches[d->cache], "on_error",
-					  errors[d->on_error], "serial", d->serial, "block",
-					  d->block, "iops", (json_int_t)d->throttle.iops, "bps",
-					  (json_int_t)d->throttle.bps, "health",
-					  kvmb_disk_health(d), "restarts",
-					  (int)d->ops->restarts(d)));
+				o, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:i}",
+					     "format", d->format, "io", io_by(vm, c, d), "cache",
+					     caches[d->cache], "on_error", errors[d->on_error],
+					     "serial", d->serial, "block", d->block, "iops",
+					     (json_int_t)d->throttle.iops, "bps",
+					     (json_int_t)d->throttle.bps, "health",
+					     kvmb_disk_health(d), "restarts",
+					     (int)d->ops->restarts(d)));
 		json_array_append_new(a, o);
 	}
 	return a;

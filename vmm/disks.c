@@ -87,12 +87,30 @@ static void guest_ejected(void *arg, struct kvmb_storage *s, unsigned int lun)
 static const struct kvmb_storage_events events = { .stopped = io_stopped,
 						   .ejected = guest_ejected };
 
+/* Said once a VM, by its first controller. */
+static void warn_without_uring(const struct vm *vm, int err)
+{
+	kvmb_warn(vm->cfg.name,
+		  "no io_uring on this host (%s): disks use threads, which is slower; see "
+		  "kernel.io_uring_disabled, or the container's seccomp filter",
+		  strerror(-err));
+}
+
 static int need_controller(struct vm *vm, u32 c, bool offer)
 {
+	bool first = true;
+	int err;
+	u32 i;
+
 	if (vm->scsi[c])
 		return 0;
+	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
+		first = first && !vm->scsi[i];
 	vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.machine.cpus - 1, 15u), vm->loop,
 					  &events, vm);
+	err = kvmb_storage_uring(vm->scsi[c]);
+	if (err && first)
+		warn_without_uring(vm, err);
 	return offer ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
 

@@ -4,8 +4,10 @@
 
 #include <semaphore.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/util.h"
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
@@ -73,6 +75,25 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(
 	return no_threads ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
 }
 
+/* ---- what is said about io_uring ---- */
+
+static u32 uring_warnings;
+
+void __wrap_kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...);
+void __wrap_kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	if (level <= KVMB_LOG_WARN)
+		print_message("%s: %s\n", who, line);
+	uring_warnings += level == KVMB_LOG_WARN &&
+			  strstr(line, "no io_uring on this host (Operation not permitted)");
+}
+
 /* ---- what controllers tell ---- */
 
 static const struct kvmb_storage_events *told;
@@ -123,6 +144,7 @@ static int setup(void **state)
 	(void)state;
 	fake_init(&f, KVMB_VERSION_NEWEST);
 	slow = no_threads = false;
+	uring_warnings = 0;
 	pause_err = 0;
 	make_file(path);
 	memset(&vm, 0, sizeof(vm));
@@ -183,6 +205,30 @@ static void a_disk_comes_and_goes(void **state)
 	assert_int_equal(results, 2);
 	assert_int_equal(units(), 1);
 	unlink(second);
+}
+
+/* Where io_uring is forbidden an administrator is told: once by the log, always by `info`. */
+static void a_disk_says_who_does_its_io(void **state)
+{
+	bool forbidden = syscall(SYS_io_uring_setup, 1, NULL) && errno == EPERM;
+	const char *io = forbidden ? "threads" : "io_uring";
+	char second[sizeof(path)], spec[64];
+	json_t *a, *o;
+	size_t i;
+
+	(void)state;
+	make_file(second);
+	snprintf(spec, sizeof(spec), "%s,controller=1", second);
+	disks_add(&vm, spec, false, answer);
+	run_until_replied();
+	assert_int_equal(results, 1);
+	a = disks_list(&vm);
+	assert_int_equal(json_array_size(a), 2);
+	json_array_foreach(a, i, o)
+		assert_string_equal(json_string_value(json_object_get(o, "io")), io);
+	json_decref(a);
+	unlink(second);
+	assert_int_equal(uring_warnings, forbidden);
 }
 
 /* The guest powers off while an administrator resizes. */
@@ -267,6 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_disk_comes_and_goes),
+		T(a_disk_says_who_does_its_io),
 		T(a_resize_ends_before_its_disk),
 		T(a_removal_under_way_ends_too),
 		T(a_disk_that_was_opened_for_nothing_is_closed),
