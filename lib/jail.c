@@ -81,7 +81,7 @@ static void allow_path(int jail, const char *path, uint64_t rights)
 	close(fd);
 }
 
-static bool find_program(const char *program, char *path)
+bool kvmb_jail_find_program(const char *program, char *path)
 {
 	const char *dirs = getenv("PATH"), *end;
 	char name[PATH_MAX];
@@ -107,7 +107,7 @@ static void allow_program(int jail, const char *program)
 	char *slash;
 	int up;
 
-	if (!find_program(program, path))
+	if (!kvmb_jail_find_program(program, path))
 		return;
 	allow_path(jail, path, LL_EXECUTE | LL_READ_FILE);
 	for (up = 0; up < 2; up++) {

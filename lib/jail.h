@@ -38,6 +38,15 @@ int kvmb_jail_create(const char *program);
 int kvmb_jail_create_empty(void);
 
 /**
+ * kvmb_jail_find_program() - Where is a program?
+ * @program: looked up in PATH if it has no slash
+ * @path:    path[PATH_MAX], absolute, without symbolic links
+ *
+ * Return: false when there is none.
+ */
+bool kvmb_jail_find_program(const char *program, char *path);
+
+/**
  * kvmb_jail_allow() - Allow opening a file that the program also gets as a descriptor
  * @jail:  of kvmb_jail_create(); negative: does nothing
  * @fd:    the file or device

@@ -106,9 +106,9 @@ static int check_path(const char *path, struct sockaddr_un *a, char *why, size_t
 }
 
 /* 0: nobody serves it. */
-static int check_unused(const struct sockaddr_un *a, char *why, size_t size)
+static int check_unused(const struct sockaddr_un *a, int type, char *why, size_t size)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int err = connect(fd, (const struct sockaddr *)a, sizeof(*a)) ? errno : 0;
 
 	close(fd);
@@ -130,14 +130,15 @@ static int bind_private(int fd, const struct sockaddr_un *a)
 }
 
 /* Under the lock. */
-static int replace(struct kvmb_listener *l, const struct sockaddr_un *a, char *why, size_t size)
+static int replace(struct kvmb_listener *l, int type, const struct sockaddr_un *a, char *why,
+		   size_t size)
 {
 	struct stat st;
 
-	if (check_unused(a, why, size))
+	if (check_unused(a, type, why, size))
 		return -1;
 	unlink(a->sun_path); /* nobody listens: a crash left it */
-	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	l->fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd < 0 || bind_private(l->fd, a) || lstat(a->sun_path, &st)) {
 		refuse(a->sun_path, strerror(errno), why, size);
 		if (l->fd >= 0)
@@ -152,7 +153,7 @@ static int replace(struct kvmb_listener *l, const struct sockaddr_un *a, char *w
 	return 0;
 }
 
-int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_t size)
+int kvmb_listen_unix_as(struct kvmb_listener *l, int type, const char *path, char *why, size_t size)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct lock lock;
@@ -161,7 +162,32 @@ int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_
 	l->fd = -1;
 	if (check_path(path, &a, why, size) || take_lock(&lock, path, why, size))
 		return -1;
-	err = replace(l, &a, why, size);
+	err = replace(l, type, &a, why, size);
+	drop_lock(&lock);
+	return err;
+}
+
+int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_t size)
+{
+	return kvmb_listen_unix_as(l, SOCK_STREAM, path, why, size);
+}
+
+int kvmb_remove_unix(const char *path, dev_t dev, ino_t ino)
+{
+	char why[256];
+	struct lock lock;
+	struct stat st;
+	int err = 0;
+
+	/* under the lock nobody replaces it between our look and our act */
+	if (lstat(path, &st) || st.st_dev != dev || st.st_ino != ino)
+		return -ENOENT;
+	if (take_lock(&lock, path, why, sizeof(why)))
+		return -EBUSY;
+	if (lstat(path, &st) || st.st_dev != dev || st.st_ino != ino)
+		err = -ENOENT;
+	else if (unlink(path))
+		err = -errno;
 	drop_lock(&lock);
 	return err;
 }

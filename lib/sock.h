@@ -30,6 +30,19 @@ struct kvmb_listener {
  */
 int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_t size);
 
+/** kvmb_listen_unix_as() - kvmb_listen_unix() for SOCK_STREAM or SOCK_SEQPACKET. */
+int kvmb_listen_unix_as(struct kvmb_listener *l, int type, const char *path, char *why,
+			size_t size);
+
+/**
+ * kvmb_remove_unix() - Remove the path of a socket that another process made
+ * @dev: of the socket, like @ino; somebody holds it open, so that the number is not used again
+ *
+ * Return: 0; -ENOENT: the path is not that socket any more; -EBUSY or another -errno.
+ * Context: as kvmb_listen_unix().
+ */
+int kvmb_remove_unix(const char *path, dev_t dev, ino_t ino);
+
 /**
  * kvmb_accept_unix() - Accept the next client
  * @flags: SOCK_NONBLOCK or 0; SOCK_CLOEXEC is always set

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The keeper: a small process beside each VM, which starts and ends its helper programs.
+ *
+ * DOC: Theory of operation
+ *
+ * The process that runs a guest gives up its rights (a sandbox), so it can start no program. The
+ * launcher forks the keeper before that, and before the first thread. The keeper has the rights
+ * of who started the VM, reads nothing that a guest writes, and ends when the VM's process does.
+ *
+ * It holds recipes. A recipe is a program of a fixed list, its arguments, its files and its jail
+ * (lib/jail.h), all fixed when it is registered. Only who knows the user's wishes may register:
+ * the launcher, and later a `kvmbus` command of the same user, over a socket beside the VM's
+ * control socket. For each recipe the keeper makes a channel. Who holds the channel's other end
+ * may say KVMB_KEEPER_START, _CONNECT and _KILL and nothing more: there are no strings and no
+ * numbers that a VM which was taken over could choose. The keeper reports on the channel what
+ * becomes of the helper. Closing the channel kills the helper and forgets the recipe.
+ *
+ * A channel is a non-blocking SOCK_SEQPACKET socket; poll it, and call kvmb_keeper_read().
+ *
+ * When the VM's process ends, however that happens, the keeper kills the helpers and removes the
+ * VM's sockets.
+ */
+#ifndef KVMB_KEEPER_H
+#define KVMB_KEEPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct kvmb_listener;
+
+enum kvmb_recipe_kind {
+	/*
+	 * qemu-storage-daemon in a jail. START gives its monitor (a stream socket); CONNECT a
+	 * new connection to its listening socket.
+	 */
+	KVMB_RECIPE_DAEMON,
+	/* passt. START gives the stream of frames; READY follows when it has confined itself. */
+	KVMB_RECIPE_PASST,
+	/*
+	 * No program: CONNECT connects to an address. argv is { "tcp", HOST, PORT } or
+	 * { "unix", PATH }.
+	 */
+	KVMB_RECIPE_DIAL,
+	KVMB_RECIPE_KINDS
+};
+
+/* Descriptors of the program, which its arguments name. */
+#define KVMB_RECIPE_SOCKET 10  /* DAEMON: it listens; PASST: the stream of frames */
+#define KVMB_RECIPE_MONITOR 11 /* DAEMON */
+#define KVMB_RECIPE_FILES 20   /* files[i] is KVMB_RECIPE_FILES + i */
+#define KVMB_RECIPE_MAX_FILES 16
+
+/* What passt takes for the file of its process id: the keeper reads it as "I am ready". */
+#define KVMB_RECIPE_PID_FILE "/proc/self/fd/2"
+
+struct kvmb_recipe { /* all borrowed during kvmb_keeper_register() */
+	enum kvmb_recipe_kind kind;
+	const char *const *argv; /* ends with NULL; argv[0] is the program's name by @kind */
+	const int *files;	 /* files[num_files] */
+	int num_files;
+	uint64_t writable;     /* bit i: files[i] may be opened for writing, too */
+	const char *run_dir;   /* DAEMON: for its socket, which has a name for a moment only */
+	unsigned int ready_ms; /* PASST: it is killed if it is not READY by then; 0 = 10 s */
+};
+
+enum kvmb_keeper_op { KVMB_KEEPER_START = 1, KVMB_KEEPER_CONNECT, KVMB_KEEPER_KILL };
+
+enum kvmb_keeper_what {
+	KVMB_KEEPER_STARTED = 1, /* answers START: fd, or err; -EBUSY: the last one has not ended */
+	KVMB_KEEPER_READY,	 /* PASST */
+	/* it ended by itself: status, words; err = -ETIME: it was not ready in time, or -EPERM:
+	 * it does not confine itself; then it was killed */
+	KVMB_KEEPER_ENDED,
+	KVMB_KEEPER_CONNECTED, /* answers CONNECT: fd, or err */
+	KVMB_KEEPER_KILLED,    /* answers KILL: status, words; -ETIMEDOUT: it does not end */
+};
+
+#define KVMB_KEEPER_WORDS 1024
+
+struct kvmb_keeper_news {
+	enum kvmb_keeper_what what;
+	int err;    /* 0 or -errno */
+	int fd;	    /* -1 = none; owned by the reader */
+	int status; /* of wait(), when it has ended; 127: not installed, 126: no jail */
+	/* DAEMON: its first line on standard error, PASST: its last; printable ASCII. DIAL: why */
+	char words[KVMB_KEEPER_WORDS];
+};
+
+/* ---- launcher and commands ---- */
+
+/**
+ * kvmb_keeper_start() - Fork the keeper of this process
+ * @name: of the VM, for the keeper's title
+ * @why:  why[size], on failure one phrase for the user
+ *
+ * Return: 0 or -errno. Context: before the first thread.
+ */
+int kvmb_keeper_start(const char *name, char *why, size_t size);
+
+/**
+ * kvmb_keeper_adopt() - Have a socket's path removed when this process ends
+ * @l: listening; its path is removed only while it is still the socket that @l made
+ *
+ * Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
+ */
+int kvmb_keeper_adopt(const struct kvmb_listener *l);
+
+/**
+ * kvmb_keeper_path() - Path of the keeper's socket beside a control socket
+ * @control: path of the control socket; an ending .sock is replaced by .keeper
+ * @path:    path[size]
+ *
+ * Return: 0, -ENAMETOOLONG.
+ */
+int kvmb_keeper_path(const char *control, char *path, size_t size);
+
+/**
+ * kvmb_keeper_listen() - Let the keeper take recipes from commands of the same user
+ * @path: of kvmb_keeper_path(); a socket of mode 0600 is made there, and removed at the end
+ *
+ * Return: 0, or -errno with @why. Context: launcher, before kvmb_keeper_seal().
+ */
+int kvmb_keeper_listen(const char *path, char *why, size_t size);
+
+/** kvmb_keeper_seal() - Register nothing from now on: before a guest runs. */
+void kvmb_keeper_seal(void);
+
+/**
+ * kvmb_keeper_connect() - Reach the keeper of a running VM, as a command
+ * @path: of kvmb_keeper_path()
+ *
+ * Return: 0, or -errno with @why. Context: a process without a keeper of its own.
+ */
+int kvmb_keeper_connect(const char *path, char *why, size_t size);
+
+/**
+ * kvmb_keeper_register() - Give a recipe to the keeper
+ * @r:   copied
+ * @why: why[size], on failure one phrase for the user
+ *
+ * Return: its channel, a descriptor owned by the caller, who may pass it on; or -errno. Context:
+ * any thread; waits for the keeper, which answers at once.
+ */
+int kvmb_keeper_register(const struct kvmb_recipe *r, char *why, size_t size);
+
+/**
+ * kvmb_keeper_release() - Have the adopted sockets' paths removed now
+ * @ms: longest wait
+ *
+ * For an orderly end, before clients are told. Return: 0 or -errno.
+ */
+int kvmb_keeper_release(unsigned int ms);
+
+/**
+ * kvmb_keeper_end() - Let the keeper end, and wait for that
+ * @ms: longest wait; fine when there is no keeper
+ */
+void kvmb_keeper_end(unsigned int ms);
+
+/* ---- channels ---- */
+
+/**
+ * kvmb_keeper_ask() - Say one word
+ * @channel: of kvmb_keeper_register()
+ *
+ * Return: 0; -EPIPE when the keeper is gone; -EAGAIN when it does not read. Never waits.
+ */
+int kvmb_keeper_ask(int channel, enum kvmb_keeper_op op);
+
+/**
+ * kvmb_keeper_read() - Read one report
+ * @news: filled on success
+ *
+ * Return: 0; -EAGAIN: there is none; -EPIPE: the keeper is gone, and with it the helper. Never
+ * waits.
+ */
+int kvmb_keeper_read(int channel, struct kvmb_keeper_news *news);
+
+/**
+ * kvmb_keeper_wait() - Wait for one kind of report; others are dropped
+ * @what: of an answer, or KVMB_KEEPER_ENDED
+ * @ms:   longest wait
+ *
+ * A helper that ends cannot become READY: waiting for that returns its ENDED.
+ *
+ * Return: 0 with @news; -ETIMEDOUT, -EPIPE. Context: a thread that may wait.
+ */
+int kvmb_keeper_wait(int channel, enum kvmb_keeper_what what, struct kvmb_keeper_news *news,
+		     unsigned int ms);
+
+#endif

@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The keeper's process: recipes and their channels, paths to remove, the end.
+ *
+ * One thread and an event loop. Who may register is decided by who holds a socket: the launcher's
+ * ends with kvmb_keeper_seal(), a command must have our user id or root's. The VM's process holds
+ * the main socket and channels; of these a byte is read, and any other than a known word, or a VM
+ * that does not read its reports, costs the recipe.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/fdpass.h"
+#include "lib/keeper_priv.h"
+#include "lib/log.h"
+#include "lib/sock.h"
+#include "lib/util.h"
+
+#define END_MS KEEPER_KILL_MS /* for helpers to end when the VM has */
+
+/* ---- recipes ---- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void free_recipe(struct recipe *r)
+{
+	struct recipe **p;
+	int i;
+
+	for (p = &r->keeper->recipes; *p != r; p = &(*p)->next)
+		;
+	*p = r->next;
+	for (i = 0; i < r->num_files; i++)
+		close(r->files[i]);
+	close_fd(&r->listen_fd);
+	close_fd(&r->listen_path_fd);
+	free(r->text);
+	free(r);
+}
+
+static void forget_recipe(struct recipe *r)
+{
+	kvmb_loop_del(r->watch);
+	r->watch = NULL;
+	close_fd(&r->channel);
+	if (r->helper.state == HELPER_NONE)
+		free_recipe(r);
+	else
+		helper_kill(r); /* keeper_helper_gone() follows */
+}
+
+void keeper_helper_gone(struct recipe *r)
+{
+	struct keeper *k = r->keeper;
+
+	if (r->channel < 0)
+		free_recipe(r);
+	if (k->ending && !k->recipes)
+		kvmb_loop_stop(k->loop);
+}
+
+void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd)
+{
+	struct keeper_wire w = { .what = what, .err = err, .status = r->helper.status };
+	size_t len = strlen(r->helper.words);
+
+	if (r->channel < 0)
+		return;
+	memcpy(w.words, r->helper.words, len);
+	/* one who does not read has asked for its end by that; on_channel() sees it */
+	if (kvmb_send_fds(r->channel, &w, offsetof(struct keeper_wire, words) + len, &fd, fd >= 0) <
+	    0)
+		shutdown(r->channel, SHUT_RDWR);
+}
+
+static void on_channel(void *arg, uint32_t events)
+{
+	struct recipe *r = arg;
+	uint8_t op = 0;
+	ssize_t n = recv(r->channel, &op, sizeof(op), MSG_DONTWAIT | MSG_TRUNC);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == 1 && op == KVMB_KEEPER_START)
+		helper_start(r);
+	else if (n == 1 && op == KVMB_KEEPER_CONNECT)
+		helper_connect(r);
+	else if (n == 1 && op == KVMB_KEEPER_KILL)
+		helper_kill(r);
+	else
+		forget_recipe(r);
+}
+
+/*
+ * A listening socket whose name is gone at once: whoever could connect to it later would reach
+ * the guest's disk. We connect by its inode.
+ */
+static int make_listener(struct recipe *r)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	static unsigned int number;
+	mode_t old = umask(0177);
+	int err = 0;
+
+	r->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* a VM with a control socket elsewhere has had no use for this directory so far */
+	umask(022);
+	mkdir(r->run_dir, 0755);
+	umask(0177);
+	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s/nbd-%d-%u", r->run_dir, (int)getpid(),
+		     number++) >= (int)sizeof(a.sun_path))
+		err = -ENAMETOOLONG;
+	if (!err) {
+		unlink(a.sun_path); /* of a keeper that had our process id and was killed */
+		if (r->listen_fd < 0 || bind(r->listen_fd, (struct sockaddr *)&a, sizeof(a)) ||
+		    listen(r->listen_fd, 16))
+			err = -errno;
+	}
+	if (!err) {
+		r->listen_path_fd = open(a.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		err = r->listen_path_fd < 0 ? -errno : 0;
+		unlink(a.sun_path);
+	}
+	umask(old);
+	return err;
+}
+
+/* The strings of a request. Return: how many, or -EPROTO. */
+static int split(struct keeper_request *q, const char **strings, int max)
+{
+	char *p = q->text, *end = q->text + q->text_len;
+	int n = 0;
+
+	while (p < end && n < max) {
+		strings[n++] = p;
+		p += strnlen(p, (size_t)(end - p)) + 1;
+	}
+	return p == end && n == (int)q->num_strings ? n : -EPROTO;
+}
+
+static struct recipe *make_recipe(struct keeper *k, const struct keeper_request *q)
+{
+	struct recipe *r = kvmb_xzalloc(sizeof(*r));
+
+	r->keeper = k;
+	r->kind = (enum kvmb_recipe_kind)q->kind;
+	r->text = kvmb_xzalloc(q->text_len);
+	memcpy(r->text, q->text, q->text_len);
+	r->writable = q->writable;
+	r->ready_ms = q->ready_ms;
+	r->channel = r->listen_fd = r->listen_path_fd = -1;
+	r->next = k->recipes;
+	k->recipes = r;
+	helper_init(r);
+	return r;
+}
+
+/* Takes over @files, also after a failure. Return: the channel's other end, or -errno. */
+static int register_recipe(struct keeper *k, struct keeper_request *q, const int *files, char *why,
+			   size_t size)
+{
+	const char *strings[KEEPER_MAX_ARGS + 1];
+	int n = split(q, strings, KEEPER_MAX_ARGS + 1), sv[2] = { -1, -1 }, err = 0, i;
+	struct recipe *r = make_recipe(k, q);
+
+	for (i = 0; i < (int)q->num_files; i++)
+		r->files[r->num_files++] = files[i];
+	for (i = 0; i < n; i++) {
+		const char *s = r->text + (strings[i] - q->text);
+
+		if (i)
+			r->argv[i - 1] = s;
+		else
+			r->run_dir = s;
+	}
+	if (n < 2 || q->kind >= KVMB_RECIPE_KINDS)
+		err = -EPROTO;
+	if (!err && r->kind == KVMB_RECIPE_DAEMON)
+		err = make_listener(r);
+	if (!err && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv))
+		err = -errno;
+	if (!err) {
+		r->channel = sv[0];
+		r->watch = kvmb_loop_add(k->loop, sv[0], EPOLLIN, on_channel, r);
+		err = r->watch ? 0 : -errno;
+	}
+	if (!err)
+		return sv[1];
+	close_fd(&sv[1]);
+	snprintf(why, size, "no socket for a helper program in %s: %s", n > 0 ? r->run_dir : "",
+		 strerror(-err));
+	close_fd(&r->channel);
+	free_recipe(r);
+	return err;
+}
+
+/* ---- paths ---- */
+
+static void add_owned(struct keeper *k, const char *path, int path_fd)
+{
+	struct owned *o = kvmb_xzalloc(sizeof(*o));
+
+	snprintf(o->path, sizeof(o->path), "%s", path);
+	o->path_fd = path_fd;
+	o->next = k->owned;
+	k->owned = o;
+}
+
+static void remove_owned(struct keeper *k)
+{
+	struct owned *o;
+	struct stat st;
+
+	kvmb_loop_del(k->listen_watch);
+	k->listen_watch = NULL;
+	close_fd(&k->listen_fd);
+	while ((o = k->owned)) {
+		k->owned = o->next;
+		if (!fstat(o->path_fd, &st))
+			kvmb_remove_unix(o->path, st.st_dev, st.st_ino);
+		close(o->path_fd);
+		free(o);
+	}
+}
+
+/* ---- requests ---- */
+
+static void on_connect(void *arg, uint32_t events);
+
+/* Takes over @files, also after a failure. Return: 0, -errno, or the channel of a recipe. */
+static int serve(struct keeper *k, struct keeper_request *q, int *files, char *why, size_t size)
+{
+	const char *path;
+
+	if (q->what == KEEPER_REGISTER)
+		return register_recipe(k, q, files, why, size);
+	if (split(q, &path, 1) == 1 && q->what == KEEPER_ADOPT && q->num_files == 1) {
+		add_owned(k, path, files[0]);
+		return 0;
+	}
+	if (split(q, &path, 1) == 1 && q->what == KEEPER_LISTEN && q->num_files == 2 &&
+	    k->listen_fd < 0) {
+		add_owned(k, path, files[0]);
+		k->listen_fd = files[1];
+		k->listen_watch = kvmb_loop_add(k->loop, files[1], EPOLLIN, on_connect, k);
+		return k->listen_watch ? 0 : -errno;
+	}
+	while (q->num_files)
+		close(files[--q->num_files]);
+	return -EPROTO;
+}
+
+/* Read one request. Return: bytes, 0 at the end, -errno; -EPROTO when it is none. */
+static ssize_t read_request(int fd, struct keeper_request *q, int *files)
+{
+	int num = KVMB_RECIPE_MAX_FILES;
+	ssize_t n = kvmb_recv_fds(fd, q, sizeof(*q), files, &num, MSG_DONTWAIT);
+	size_t head = offsetof(struct keeper_request, text);
+
+	if (n <= 0)
+		return n;
+	if ((size_t)n >= head && q->text_len == (size_t)n - head && q->num_files == (uint32_t)num &&
+	    (!q->text_len || !q->text[q->text_len - 1]))
+		return n;
+	while (num)
+		close(files[--num]);
+	return -EPROTO;
+}
+
+static void answer(int fd, int result, const char *why)
+{
+	struct keeper_answer a = { .err = result < 0 ? result : 0 };
+
+	snprintf(a.why, sizeof(a.why), "%s", why);
+	kvmb_send_fds(fd, &a, sizeof(a), &result, result > 0);
+	if (result > 0)
+		close(result);
+}
+
+/* Return: false when @fd is of no more use. */
+static bool serve_registrar(struct keeper *k, int fd)
+{
+	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
+	int files[KVMB_RECIPE_MAX_FILES], result;
+	char why[252] = "";
+	ssize_t n = read_request(fd, q, files);
+
+	if (n > 0) {
+		result = serve(k, q, files, why, sizeof(why));
+		if (result < 0 && !why[0])
+			snprintf(why, sizeof(why), "%s", strerror(-result));
+		answer(fd, result, why);
+	}
+	free(q);
+	return n > 0 || n == -EAGAIN;
+}
+
+struct registrar { /* a launcher or a command */
+	struct keeper *keeper;
+	struct kvmb_watch *watch;
+	int fd;
+};
+
+static void on_registrar(void *arg, uint32_t events)
+{
+	struct registrar *g = arg;
+
+	(void)events;
+	if (serve_registrar(g->keeper, g->fd))
+		return;
+	kvmb_loop_del(g->watch);
+	close(g->fd);
+	free(g);
+}
+
+static void add_registrar(struct keeper *k, int fd)
+{
+	struct registrar *g = kvmb_xzalloc(sizeof(*g));
+
+	g->keeper = k;
+	g->fd = fd;
+	g->watch = kvmb_loop_add(k->loop, fd, EPOLLIN, on_registrar, g);
+	kvmb_assert(g->watch);
+}
+
+static void on_connect(void *arg, uint32_t events)
+{
+	struct keeper *k = arg;
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+	int fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	    (!peer.uid || peer.uid == geteuid()))
+		add_registrar(k, fd);
+	else
+		close(fd);
+}
+
+/* ---- the VM, and the end ---- */
+
+static void give_up_waiting(void *arg)
+{
+	struct keeper *k = arg;
+
+	kvmb_loop_stop(k->loop);
+}
+
+static void end_helpers(struct keeper *k)
+{
+	static struct kvmb_timer limit;
+	struct recipe *r, *next;
+
+	k->ending = true;
+	for (r = k->recipes; r; r = next) {
+		next = r->next;
+		if (r->channel >= 0)
+			forget_recipe(r);
+	}
+	kvmb_timer_init(&limit, k->loop, give_up_waiting, k);
+	kvmb_timer_set(&limit, END_MS);
+	if (!k->recipes)
+		kvmb_loop_stop(k->loop);
+}
+
+static struct kvmb_watch *main_watch;
+
+static void on_main(void *arg, uint32_t events)
+{
+	struct keeper *k = arg;
+	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
+	int files[KVMB_RECIPE_MAX_FILES];
+	ssize_t n = read_request(k->main_fd, q, files);
+
+	(void)events;
+	if (n > 0) {
+		while (q->num_files)
+			close(files[--q->num_files]);
+		if (q->what == KEEPER_RELEASE)
+			remove_owned(k);
+		answer(k->main_fd, q->what == KEEPER_RELEASE ? 0 : -EPROTO, "");
+	} else if (n != -EAGAIN) {
+		kvmb_loop_del(main_watch);
+		end_helpers(k);
+	}
+	free(q);
+}
+
+/* ---- its beginning ---- */
+
+/* "kvmbus-keeper NAME" for ps(1), in the place of the launcher's arguments. */
+static void take_title(const char *name)
+{
+	char args[4096];
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, args, sizeof(args));
+
+	if (fd >= 0)
+		close(fd);
+	prctl(PR_SET_NAME, "kvmbus-keeper");
+	/* glibc's name points at argv[0], and all arguments follow it without a gap */
+	if (n > 0 && !strcmp(args, program_invocation_name)) {
+		memset(program_invocation_name, 0, (size_t)n);
+		snprintf(program_invocation_name, (size_t)n, "kvmbus-keeper %s", name);
+	}
+}
+
+/* What the launcher has open is not ours to keep open, nor are its signals for us. */
+static void leave_launcher(int *main_fd, int *reg_fd)
+{
+	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ };
+	int null = open("/dev/null", O_RDWR), a = fcntl(*main_fd, F_DUPFD, 10),
+	    b = fcntl(*reg_fd, F_DUPFD, 10);
+	size_t i;
+
+	setsid();
+	for (i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	dup2(null, 0);
+	dup2(null, 1);
+	dup2(a, 3);
+	dup2(b, 4);
+	syscall(SYS_close_range, 5, ~0u, 0);
+	*main_fd = 3;
+	*reg_fd = 4;
+	fcntl(3, F_SETFD, FD_CLOEXEC);
+	fcntl(4, F_SETFD, FD_CLOEXEC);
+	fcntl(4, F_SETFL, O_NONBLOCK);
+	prctl(PR_SET_DUMPABLE, 0); /* a helper of the same user cannot look into us */
+}
+
+void keeper_main(const char *name, int main_fd, int reg_fd)
+{
+	struct keeper k = { .name = strdup(name), .listen_fd = -1 };
+
+	leave_launcher(&main_fd, &reg_fd);
+	take_title(k.name);
+	kvmb_log_open_journal(KVMB_JOURNAL);
+	k.main_fd = main_fd;
+	k.loop = kvmb_loop_create();
+	if (!k.loop)
+		_exit(1);
+	main_watch = kvmb_loop_add(k.loop, main_fd, EPOLLIN, on_main, &k);
+	add_registrar(&k, reg_fd);
+	kvmb_loop_run(k.loop);
+	remove_owned(&k);
+	_exit(0);
+}

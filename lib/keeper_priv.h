@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Private to keeper*.c: messages, and what the keeper's process is made of. */
+#ifndef KVMB_KEEPER_PRIV_H
+#define KVMB_KEEPER_PRIV_H
+
+#include <sys/un.h>
+
+#include "lib/keeper.h"
+#include "lib/loop.h"
+
+#define KEEPER_TEXT (48u << 10) /* bytes of a recipe's strings at most */
+#define KEEPER_MAX_ARGS 128
+#define KEEPER_KILL_MS 3000u
+
+/* Launcher and commands; RELEASE is the VM's. */
+enum keeper_request_what {
+	KEEPER_REGISTER = 1, /* strings: run_dir, argv...; files */
+	KEEPER_ADOPT,	     /* string: path; file: O_PATH of the socket */
+	KEEPER_LISTEN,	     /* string: path; files: the listener, O_PATH of the socket */
+	KEEPER_RELEASE,
+};
+
+struct keeper_request {
+	uint32_t what, kind, num_strings, num_files, ready_ms, text_len;
+	uint64_t writable;
+	char text[KEEPER_TEXT]; /* text[text_len]: strings, each with its 0 */
+};
+
+struct keeper_answer { /* with a channel after KEEPER_REGISTER */
+	int32_t err;
+	char why[252];
+};
+
+struct keeper_wire { /* a report; words[] is sent as far as it is used */
+	uint32_t what;
+	int32_t err, status;
+	char words[KVMB_KEEPER_WORDS];
+};
+
+/*
+ * NONE: start() -> STARTING. STARTING: what is between fork() and being of use; a daemon leaves
+ * it when it runs its program, passt when it has confined itself -> RUNNING. KILLING: SIGKILL was
+ * sent, and the VM waits. STUCK: it has not ended, and the VM was told. All but NONE: ends -> NONE.
+ */
+enum helper_state { HELPER_NONE, HELPER_STARTING, HELPER_RUNNING, HELPER_KILLING, HELPER_STUCK };
+
+struct recipe;
+
+struct helper { /* a running program of a recipe's, or a child that connects */
+	enum helper_state state;
+	pid_t pid;
+	int pidfd, err_fd, setup_fd, notify_fd; /* -1 = none */
+	struct kvmb_watch *pid_watch, *err_watch, *setup_watch, *notify_watch;
+	struct kvmb_timer timer; /* STARTING: until READY, or to look again; KILLING: until STUCK */
+	uint64_t ready_by_ms;
+	int status; /* of wait(), of the last one */
+	int cause;  /* why it was killed, for ENDED: 0, -ETIME, -EPERM */
+	bool said_ready;
+	char line[KVMB_KEEPER_WORDS]; /* line[line_len]: not complete yet */
+	size_t line_len;
+	char words[KVMB_KEEPER_WORDS];
+};
+
+struct recipe {
+	struct keeper *keeper;
+	struct recipe *next;
+	enum kvmb_recipe_kind kind;
+	char *text; /* what argv and run_dir point into */
+	const char *run_dir, *argv[KEEPER_MAX_ARGS + 1];
+	int files[KVMB_RECIPE_MAX_FILES], num_files;
+	uint64_t writable;
+	unsigned int ready_ms;
+	int channel; /* our end; -1: forgotten, once the helper has ended */
+	struct kvmb_watch *watch;
+	int listen_fd, listen_path_fd; /* DAEMON: its socket, and the name that is left of it */
+	struct helper helper;
+};
+
+struct owned { /* a path to remove at the end */
+	struct owned *next;
+	int path_fd; /* O_PATH of the socket: its inode is not used again meanwhile */
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+struct keeper {
+	struct kvmb_loop *loop;
+	const char *name;
+	int main_fd, reg_fd, listen_fd;
+	struct kvmb_watch *listen_watch;
+	struct recipe *recipes;
+	struct owned *owned;
+	bool ending;
+};
+
+/* keeper_main.c */
+
+/** keeper_main() - Be the keeper, until @main_fd ends. */
+void keeper_main(const char *name, int main_fd, int reg_fd) __attribute__((noreturn));
+
+/** keeper_report() - Tell the recipe's channel; @fd is borrowed, -1 = none. */
+void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd);
+
+/** keeper_helper_gone() - The helper has been reaped: for keeper_main.c to let go of the recipe. */
+void keeper_helper_gone(struct recipe *r);
+
+/* keeper_helper.c; all on the keeper's loop */
+
+/** helper_init() - No program yet. */
+void helper_init(struct recipe *r);
+
+/** helper_start() - Carry out START: reports STARTED. */
+void helper_start(struct recipe *r);
+
+/** helper_connect() - Carry out CONNECT: reports CONNECTED, at once or later. */
+void helper_connect(struct recipe *r);
+
+/** helper_kill() - Carry out KILL: reports KILLED, at once or later. */
+void helper_kill(struct recipe *r);
+
+/* keeper_child.c */
+
+/* What a new process is given; all close-on-exec. */
+struct child_fds {
+	int socket, monitor, err, setup; /* -1 = none */
+	pid_t keeper;
+};
+
+/**
+ * keeper_child_run() - Become the recipe's program; after fork(), never returns
+ * @ns: CLONE_NEW* of this process, which it may use to confine itself
+ */
+void keeper_child_run(const struct recipe *r, const struct child_fds *fds, const char *program,
+		      int jail, unsigned int ns) __attribute__((noreturn));
+
+/** keeper_child_dial() - Connect to the recipe's address, send the socket to @setup, end. */
+void keeper_child_dial(const struct recipe *r, int setup) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The keeper of a test's process, and programs of the tests' own under the names that it starts. */
+#ifndef KVMB_TEST_KEEPER_H
+#define KVMB_TEST_KEEPER_H
+
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/keeper.h"
+#include "tests/harness/patience.h"
+#include "tests/unit/test.h"
+
+/* Before the first thread. Programs are looked up in the PATH of now. */
+static inline void start_keeper(void)
+{
+	char why[256] = "";
+
+	if (kvmb_keeper_start("test", why, sizeof(why)))
+		fail_msg("%s", why);
+}
+
+static inline void end_keeper(void)
+{
+	kvmb_keeper_end(PATIENCE_MS);
+}
+
+/* From now on @name is the program @as of the build, which stands beside this test. */
+static inline void stand_in(const char *dir, const char *name, const char *as)
+{
+	char self[PATH_MAX], target[2 * PATH_MAX], link[2 * PATH_MAX], path[3 * PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n > 0 ? n : 0] = 0;
+	snprintf(target, sizeof(target), "%s/%s", dirname(self), as);
+	snprintf(link, sizeof(link), "%s/%s", dir, name);
+	assert_int_equal(symlink(target, link), 0);
+	snprintf(path, sizeof(path), "%s:%s", dir, getenv("PATH"));
+	setenv("PATH", path, 1);
+}
+
+#endif

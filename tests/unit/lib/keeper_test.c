@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The keeper: what channels can ask for, who may register, and that nothing outlives the VM. */
+#include "lib/keeper.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "lib/fdpass.h"
+#include "lib/sock.h"
+#include "tests/harness/keeper.h"
+
+static char dir[64], why[256];
+static struct kvmb_keeper_news news;
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/kvmbus-keeper-XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	stand_in(dir, "qemu-storage-daemon", "fake-helper");
+	stand_in(dir, "passt", "fake-helper");
+	start_keeper();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[96];
+
+	(void)state;
+	end_keeper();
+	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	return system(cmd);
+}
+
+/* Return: a channel for the fake helper. */
+static int recipe(enum kvmb_recipe_kind kind, const char *mode, unsigned int ready_ms)
+{
+	static const char *const names[] = { "qemu-storage-daemon", "passt" };
+	const char *argv[] = { names[kind], mode, NULL };
+	char path[96];
+	int fd, channel;
+	struct kvmb_recipe r = { .kind = kind,
+				 .argv = argv,
+				 .files = &fd,
+				 .num_files = 1,
+				 .run_dir = dir,
+				 .ready_ms = ready_ms };
+
+	snprintf(path, sizeof(path), "%s/file", dir);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(pwrite(fd, "content", 7, 0), 7);
+	channel = kvmb_keeper_register(&r, why, sizeof(why));
+	close(fd);
+	if (channel < 0)
+		fail_msg("%s", why);
+	return channel;
+}
+
+static void get(int channel, enum kvmb_keeper_what what)
+{
+	assert_int_equal(kvmb_keeper_wait(channel, what, &news, PATIENCE_MS), 0);
+	assert_int_equal(news.what, what);
+}
+
+static int start(int channel)
+{
+	assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_START), 0);
+	get(channel, KVMB_KEEPER_STARTED);
+	return news.fd;
+}
+
+static void kill_it(int channel)
+{
+	assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_KILL), 0);
+	get(channel, KVMB_KEEPER_KILLED);
+	assert_int_equal(news.err, 0);
+}
+
+static bool has_hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c[16];
+
+	while (poll(&p, 1, PATIENCE_MS) == 1) {
+		if (read(fd, c, sizeof(c)) <= 0)
+			return true;
+	}
+	return false;
+}
+
+static void a_daemon_starts_serves_and_is_killed(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0), monitor, fd, i;
+	struct pollfd p = { .events = POLLIN };
+	char buf[16] = "";
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		monitor = start(channel);
+		assert_int_equal(news.err, 0);
+		assert_int_equal(read(monitor, buf, sizeof(buf)), 7);
+		assert_memory_equal(buf, "content", 7);
+		assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_START), 0);
+		get(channel, KVMB_KEEPER_STARTED);
+		assert_int_equal(news.err, -EBUSY); /* one at a time */
+		assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_CONNECT), 0);
+		get(channel, KVMB_KEEPER_CONNECTED);
+		p.fd = fd = news.fd;
+		assert_int_equal(write(fd, "ping", 4), 4);
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		assert_int_equal(read(fd, buf, sizeof(buf)), 4);
+		kill_it(channel);
+		assert_true(WIFSIGNALED(news.status) && WTERMSIG(news.status) == SIGKILL);
+		assert_true(has_hung_up(monitor) && has_hung_up(fd));
+		close(monitor);
+		close(fd);
+		kill_it(channel); /* none is there, and that is answered too */
+	}
+	close(channel);
+	assert_int_equal(rmdir(dir), -1); /* the files of setup() and recipe(), and no socket: */
+	unlink(strcat(strcpy(why, dir), "/file"));
+	unlink(strcat(strcpy(why, dir), "/passt"));
+	unlink(strcat(strcpy(why, dir), "/qemu-storage-daemon"));
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(mkdir(dir, 0700), 0);
+}
+
+static void one_that_ends_says_why(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "fail", 0);
+
+	(void)state;
+	close(start(channel));
+	get(channel, KVMB_KEEPER_ENDED);
+	assert_true(WIFEXITED(news.status) && WEXITSTATUS(news.status) == 7);
+	assert_string_equal(news.words, "first");
+	close(channel);
+	channel = recipe(KVMB_RECIPE_PASST, "fail", 0);
+	close(start(channel));
+	get(channel, KVMB_KEEPER_ENDED);
+	assert_string_equal(news.words, "las?t"); /* nothing for a terminal to obey */
+	close(channel);
+}
+
+static void one_that_is_not_there_is_told(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_PASST, "confined", 0);
+
+	(void)state;
+	strcat(strcpy(why, dir), "/passt");
+	assert_int_equal(unlink(why), 0);
+	assert_int_equal(symlink("/nonexistent", why), 0);
+	start(channel);
+	if (news.err) /* this machine may have a passt of its own */
+		assert_int_equal(news.err, -ENOENT);
+	close(channel);
+}
+
+static void passt_is_ready_when_it_is_confined(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_PASST, "confined", 0), fd = start(channel);
+
+	(void)state;
+	get(channel, KVMB_KEEPER_READY);
+	assert_string_equal(news.words, "");
+	close(channel);
+	assert_true(has_hung_up(fd)); /* with the channel went the helper */
+	close(fd);
+}
+
+static void passt_that_does_not_confine_itself_is_killed(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_PASST, "bare", 0), fd = start(channel);
+
+	(void)state;
+	assert_int_equal(kvmb_keeper_wait(channel, KVMB_KEEPER_READY, &news, PATIENCE_MS), 0);
+	assert_int_equal(news.what, KVMB_KEEPER_ENDED);
+	assert_int_equal(news.err, -EPERM);
+	assert_true(has_hung_up(fd));
+	close(fd);
+	close(channel);
+}
+
+static void passt_that_is_late_is_killed(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_PASST, "deaf", 100), fd = start(channel);
+
+	(void)state;
+	get(channel, KVMB_KEEPER_ENDED);
+	assert_int_equal(news.err, -ETIME);
+	close(fd);
+	close(channel);
+}
+
+static void an_unknown_word_costs_the_recipe(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0), monitor = start(channel);
+
+	(void)state;
+	assert_int_equal(send(channel, "\x77", 1, 0), 1);
+	assert_true(has_hung_up(monitor));
+	assert_true(has_hung_up(channel));
+	assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_START), -EPIPE);
+	close(monitor);
+	close(channel);
+}
+
+static void one_who_does_not_read_loses_the_recipe(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0), i;
+
+	(void)state;
+	for (i = 0; i < 100000 && kvmb_keeper_ask(channel, KVMB_KEEPER_KILL) != -EPIPE; i++)
+		;
+	assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_KILL), -EPIPE);
+	close(channel);
+	close(recipe(KVMB_RECIPE_DAEMON, "serve", 0)); /* and the keeper lives */
+}
+
+static void after_the_seal_nothing_is_registered(void **state)
+{
+	const char *argv[] = { "passt", NULL };
+	struct kvmb_recipe r = { .kind = KVMB_RECIPE_PASST, .argv = argv };
+	int channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0), monitor;
+
+	(void)state;
+	kvmb_keeper_seal();
+	assert_true(kvmb_keeper_register(&r, why, sizeof(why)) < 0);
+	monitor = start(channel); /* what is known stays */
+	assert_int_equal(news.err, 0);
+	close(monitor);
+	close(channel);
+}
+
+/* ---- commands ---- */
+
+/* In a process of its own: a command. Return: its exit status. */
+static int command(const char *path, uid_t uid)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		const char *argv[] = { "qemu-storage-daemon", "serve", NULL };
+		struct kvmb_recipe r = { .argv = argv, .run_dir = dir };
+		int channel;
+
+		if (uid && setuid(uid))
+			_exit(9);
+		if (kvmb_keeper_connect(path, why, sizeof(why)))
+			_exit(2);
+		channel = kvmb_keeper_register(&r, why, sizeof(why));
+		if (channel < 0)
+			_exit(3);
+		if (kvmb_keeper_ask(channel, KVMB_KEEPER_START) ||
+		    kvmb_keeper_wait(channel, KVMB_KEEPER_STARTED, &news, PATIENCE_MS) || news.err)
+			_exit(4);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+static void a_command_of_the_same_user_may_register(void **state)
+{
+	char path[96], control[96];
+	struct stat st;
+
+	(void)state;
+	snprintf(control, sizeof(control), "%s/vm.sock", dir);
+	assert_int_equal(kvmb_keeper_path(control, path, sizeof(path)), 0);
+	assert_int_equal(kvmb_keeper_listen(path, why, sizeof(why)), 0);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	kvmb_keeper_seal();
+	assert_int_equal(command(path, 0), 0);
+	if (!geteuid()) {
+		chmod(dir, 0755);
+		chmod(path, 0666); /* even then */
+		assert_int_equal(command(path, 65534), 3);
+	}
+	assert_int_equal(kvmb_keeper_release(PATIENCE_MS), 0);
+	assert_int_equal(lstat(path, &st), -1);
+}
+
+/* ---- the end ---- */
+
+static void a_killed_vm_leaves_nothing_behind(void **state)
+{
+	char path[96], other[96], keeper[96];
+	struct kvmb_listener l, l2;
+	struct stat st;
+	int p[2], monitor, num = 1, i;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	end_keeper(); /* setup()'s */
+	snprintf(path, sizeof(path), "%s/vm.sock", dir);
+	snprintf(other, sizeof(other), "%s/serial", dir);
+	snprintf(keeper, sizeof(keeper), "%s/vm.keeper", dir);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	pid = fork();
+	if (!pid) {
+		close(p[0]);
+		start_keeper();
+		if (kvmb_listen_unix(&l, path, why, sizeof(why)) || kvmb_keeper_adopt(&l) ||
+		    kvmb_listen_unix(&l2, other, why, sizeof(why)) || kvmb_keeper_adopt(&l2) ||
+		    kvmb_keeper_listen(keeper, why, sizeof(why)))
+			_exit(1);
+		monitor = start(recipe(KVMB_RECIPE_DAEMON, "serve", 0));
+		if (read(monitor, &c, 1) != 1)
+			_exit(1);
+		if (kvmb_send_fds(p[1], "x", 1, &monitor, 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(p[1]);
+	assert_int_equal(kvmb_recv_fds(p[0], &c, 1, &monitor, &num, 0), 1);
+	assert_int_equal(lstat(path, &st), 0);
+	unlink(other); /* somebody else's by now */
+	assert_int_equal(open(other, O_CREAT | O_CLOEXEC, 0600) >= 0, 1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_true(has_hung_up(monitor));
+	close(monitor);
+	for (i = 0; i < 6000 && (!lstat(path, &st) || !lstat(keeper, &st)); i++)
+		usleep(10000);
+	assert_int_equal(lstat(path, &st), -1);
+	assert_int_equal(lstat(keeper, &st), -1);
+	assert_int_equal(lstat(other, &st), 0);
+	close(p[0]);
+}
+
+static void the_orderly_end_waits_for_helpers(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0), monitor = start(channel);
+	char c[16];
+
+	(void)state;
+	assert_int_equal(read(monitor, c, sizeof(c)), 7);
+	kvmb_keeper_end(PATIENCE_MS);
+	assert_int_equal(recv(monitor, c, sizeof(c), MSG_DONTWAIT), 0); /* gone, not going */
+	close(monitor);
+	close(channel);
+}
+
+/* ---- addresses ---- */
+
+static int dial(const char *const *argv)
+{
+	struct kvmb_recipe r = { .kind = KVMB_RECIPE_DIAL, .argv = argv };
+	int channel = kvmb_keeper_register(&r, why, sizeof(why));
+
+	assert_true(channel >= 0);
+	assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_CONNECT), 0);
+	get(channel, KVMB_KEEPER_CONNECTED);
+	return channel;
+}
+
+static void addresses_are_dialled(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	char path[96], port[16];
+	const char *tcp[] = { "tcp", "127.0.0.1", port, NULL };
+	const char *local[] = { "unix", path, NULL };
+	socklen_t len = sizeof(a);
+	struct kvmb_listener l;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), channel, i;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/server", dir);
+	assert_int_equal(kvmb_listen_unix(&l, path, why, sizeof(why)), 0);
+	channel = dial(local);
+	assert_int_equal(news.err, 0);
+	close(news.fd);
+	for (i = 0; i < 20; i++) { /* again and again, at once */
+		assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_CONNECT), 0);
+		get(channel, KVMB_KEEPER_CONNECTED);
+		if (!news.err)
+			close(news.fd);
+		else
+			assert_int_equal(news.err, -EBUSY);
+		close(kvmb_accept_unix(&l, 0));
+	}
+	close(channel);
+	kvmb_unlisten_unix(&l);
+	channel = dial(local);
+	assert_int_equal(news.err, -ENOENT);
+	close(channel);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
+	getsockname(fd, (struct sockaddr *)&a, &len);
+	snprintf(port, sizeof(port), "%u", ntohs(a.sin_port));
+	channel = dial(tcp);
+	assert_int_equal(news.err, -ECONNREFUSED);
+	assert_string_equal(news.words, "Connection refused");
+	close(channel);
+	assert_int_equal(listen(fd, 1), 0);
+	channel = dial(tcp);
+	assert_int_equal(news.err, 0);
+	close(news.fd);
+	close(channel);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_daemon_starts_serves_and_is_killed),
+		T(one_that_ends_says_why),
+		T(one_that_is_not_there_is_told),
+		T(passt_is_ready_when_it_is_confined),
+		T(passt_that_does_not_confine_itself_is_killed),
+		T(passt_that_is_late_is_killed),
+		T(an_unknown_word_costs_the_recipe),
+		T(one_who_does_not_read_loses_the_recipe),
+		T(after_the_seal_nothing_is_registered),
+		T(a_command_of_the_same_user_may_register),
+		T(a_killed_vm_leaves_nothing_behind),
+		T(the_orderly_end_waits_for_helpers),
+		T(addresses_are_dialled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
