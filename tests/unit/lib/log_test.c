@@ -51,7 +51,7 @@ static const char *said(void)
 	return buf;
 }
 
-static void a_line_has_a_prefix_and_one_end(void **state)
+static void log_line_has_prefix_and_one_end(void **state)
 {
 	char longer[2000];
 
@@ -68,7 +68,7 @@ static void a_line_has_a_prefix_and_one_end(void **state)
 }
 
 /* A file's name or a server's words: they pretend to be no line of ours, and move no terminal. */
-static void a_line_stays_one_line(void **state)
+static void log_line_with_newlines_stays_one(void **state)
 {
 	(void)state;
 	kvmb_err("vm", "disk a\nkvmbus: all is well\r\033[2J\177\302\233m\303\251: gone\n");
@@ -76,7 +76,7 @@ static void a_line_stays_one_line(void **state)
 			    "kvmbus: vm: disk a?kvmbus: all is well??[2J???m\303\251: gone?\n");
 }
 
-static void nobody_waits_for_a_reader(void **state)
+static void log_to_a_stuck_reader_does_not_wait(void **state)
 {
 	const char *s;
 	int i;
@@ -96,7 +96,7 @@ static void nobody_waits_for_a_reader(void **state)
 	assert_string_equal(said(), "kvmbus: vm: and again\n");
 }
 
-static void what_a_peer_can_cause_is_said_a_few_times(void **state)
+static void log_ratelimited_stops_after_a_few(void **state)
 {
 	const char *p;
 	int i, n = 0;
@@ -173,7 +173,7 @@ static const char *field(const char *d, ssize_t n, const char *key)
 	return NULL;
 }
 
-static void the_journal_gets_fields(void **state)
+static void log_to_journal_has_fields(void **state)
 {
 	char d[4096];
 	int fd = make_journal(true);
@@ -201,7 +201,7 @@ static void the_journal_gets_fields(void **state)
 	no_journal(fd);
 }
 
-static void without_a_journal_the_stream_gets_the_priority(void **state)
+static void log_without_journal_prints_priority(void **state)
 {
 	int fd = make_journal(false);
 
@@ -213,7 +213,7 @@ static void without_a_journal_the_stream_gets_the_priority(void **state)
 }
 
 /* The variable is inherited by what has its error output elsewhere. */
-static void a_stream_of_somebody_elses_is_no_journal(void **state)
+static void log_foreign_stream_is_no_journal(void **state)
 {
 	int fd = make_journal(true);
 	char d[64];
@@ -227,7 +227,7 @@ static void a_stream_of_somebody_elses_is_no_journal(void **state)
 	no_journal(fd);
 }
 
-static void nobody_waits_for_journald(void **state)
+static void log_to_a_stuck_journald_does_not_wait(void **state)
 {
 	char d[4096], last[4096] = "";
 	int fd = make_journal(true), i;
@@ -253,14 +253,10 @@ static void nobody_waits_for_journald(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_line_has_a_prefix_and_one_end),
-		T(a_line_stays_one_line),
-		T(nobody_waits_for_a_reader),
-		T(what_a_peer_can_cause_is_said_a_few_times),
-		T(the_journal_gets_fields),
-		T(without_a_journal_the_stream_gets_the_priority),
-		T(a_stream_of_somebody_elses_is_no_journal),
-		T(nobody_waits_for_journald),
+		T(log_line_has_prefix_and_one_end),	T(log_line_with_newlines_stays_one),
+		T(log_to_a_stuck_reader_does_not_wait), T(log_ratelimited_stops_after_a_few),
+		T(log_to_journal_has_fields),		T(log_without_journal_prints_priority),
+		T(log_foreign_stream_is_no_journal),	T(log_to_a_stuck_journald_does_not_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

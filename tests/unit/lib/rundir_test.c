@@ -82,7 +82,7 @@ static const char *choice(bool user)
 	return dir;
 }
 
-static void a_session_has_its_own(void **state)
+static void rundir_of_a_session_is_its_own(void **state)
 {
 	struct kvmb_rundirs d;
 
@@ -95,7 +95,7 @@ static void a_session_has_its_own(void **state)
 	assert_string_equal(choice(true), "/tmp/session/kvmbus");
 }
 
-static void without_a_session_logind_is_asked(void **state)
+static void rundir_without_session_asks_logind(void **state)
 {
 	(void)state;
 	logind_made(getuid());
@@ -105,7 +105,7 @@ static void without_a_session_logind_is_asked(void **state)
 	assert_string_equal(choice(true), "/run/kvmbus");
 }
 
-static void a_list_has_all_three_and_none_twice(void **state)
+static void rundir_list_has_three_and_none_twice(void **state)
 {
 	struct kvmb_rundirs d;
 	char own[64];
@@ -123,7 +123,7 @@ static void a_list_has_all_three_and_none_twice(void **state)
 	assert_string_equal(d.dir[0], own);
 }
 
-static void another_users_directory_is_not_taken(void **state)
+static void rundir_of_another_user_is_refused(void **state)
 {
 	struct kvmb_rundirs d;
 
@@ -134,7 +134,7 @@ static void another_users_directory_is_not_taken(void **state)
 	assert_int_equal(d.num, 1);
 }
 
-static void a_service_of_roots_uses_run(void **state)
+static void rundir_of_a_root_service_is_run(void **state)
 {
 	(void)state;
 	if (getuid())
@@ -143,7 +143,7 @@ static void a_service_of_roots_uses_run(void **state)
 	assert_string_equal(choice(false), "/run/kvmbus");
 }
 
-static void a_relative_or_endless_variable_is_ignored(void **state)
+static void rundir_relative_or_endless_variable_is_ignored(void **state)
 {
 	static char endless[PATH_MAX + 10];
 	struct kvmb_rundirs d;
@@ -159,7 +159,7 @@ static void a_relative_or_endless_variable_is_ignored(void **state)
 	assert_int_equal(d.num, 1);
 }
 
-static void a_directory_that_cannot_be_made_has_a_remedy(void **state)
+static void rundir_make_failure_names_a_remedy(void **state)
 {
 	char why[256] = "";
 	int status;
@@ -175,7 +175,7 @@ static void a_directory_that_cannot_be_made_has_a_remedy(void **state)
 	assert_int_equal(status, 0);
 }
 
-static void a_name_that_is_too_long_for_a_socket_is_refused(void **state)
+static void rundir_socket_name_too_long_is_refused(void **state)
 {
 	char path[20];
 
@@ -189,14 +189,14 @@ static void a_name_that_is_too_long_for_a_socket_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_session_has_its_own),
-		T(without_a_session_logind_is_asked),
-		T(a_list_has_all_three_and_none_twice),
-		T(another_users_directory_is_not_taken),
-		T(a_service_of_roots_uses_run),
-		T(a_relative_or_endless_variable_is_ignored),
-		T(a_directory_that_cannot_be_made_has_a_remedy),
-		T(a_name_that_is_too_long_for_a_socket_is_refused),
+		T(rundir_of_a_session_is_its_own),
+		T(rundir_without_session_asks_logind),
+		T(rundir_list_has_three_and_none_twice),
+		T(rundir_of_another_user_is_refused),
+		T(rundir_of_a_root_service_is_run),
+		T(rundir_relative_or_endless_variable_is_ignored),
+		T(rundir_make_failure_names_a_remedy),
+		T(rundir_socket_name_too_long_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

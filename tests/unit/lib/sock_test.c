@@ -40,7 +40,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void a_new_one_is_its_owners_alone(void **state)
+static void sock_new_is_its_owners_alone(void **state)
 {
 	struct stat st;
 
@@ -61,7 +61,7 @@ static void crash(struct kvmb_listener *l)
 	l->fd = -1;
 }
 
-static void what_a_crash_left_is_replaced(void **state)
+static void sock_left_by_a_crash_is_replaced(void **state)
 {
 	(void)state;
 	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
@@ -70,7 +70,7 @@ static void what_a_crash_left_is_replaced(void **state)
 	assert_int_equal(kvmb_listen_unix(&second, path, why, sizeof(why)), 0);
 }
 
-static void one_that_answers_is_not(void **state)
+static void sock_that_answers_is_kept(void **state)
 {
 	(void)state;
 	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
@@ -79,7 +79,7 @@ static void one_that_answers_is_not(void **state)
 }
 
 /* It answers nobody, but it is there: its queue of callers is full. */
-static void one_that_is_too_busy_to_answer_is_not_either(void **state)
+static void sock_too_busy_to_answer_is_kept(void **state)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int callers[64], i, n = 0;
@@ -98,7 +98,7 @@ static void one_that_is_too_busy_to_answer_is_not_either(void **state)
 		close(callers[i]);
 }
 
-static void a_file_is_left_alone(void **state)
+static void sock_over_a_file_is_refused(void **state)
 {
 	int fd = open(path, O_WRONLY | O_CREAT, 0644);
 	struct stat st;
@@ -113,7 +113,7 @@ static void a_file_is_left_alone(void **state)
 	assert_int_equal(st.st_size, 8);
 }
 
-static void a_path_that_cannot_be_is_said(void **state)
+static void sock_impossible_path_is_refused(void **state)
 {
 	char longer[200];
 
@@ -127,7 +127,7 @@ static void a_path_that_cannot_be_is_said(void **state)
 }
 
 /* An abstract socket has no mode: everybody on the machine could connect. */
-static void an_abstract_socket_is_refused(void **state)
+static void sock_abstract_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(kvmb_listen_unix(&first, "", why, sizeof(why)), -1);
@@ -136,7 +136,7 @@ static void an_abstract_socket_is_refused(void **state)
 	assert_non_null(strstr(why, "abstract"));
 }
 
-static void a_successor_at_the_same_path_stays(void **state)
+static void sock_unlisten_keeps_a_successor(void **state)
 {
 	(void)state;
 	assert_int_equal(kvmb_listen_unix(&first, path, why, sizeof(why)), 0);
@@ -178,7 +178,7 @@ static bool is_reached(void)
 	return reached;
 }
 
-static void of_many_starts_at_once_one_succeeds(void **state)
+static void sock_many_starts_one_succeeds(void **state)
 {
 	int go[2], said[2], end[2], i, round, winners, reached = 0;
 	char c;
@@ -211,7 +211,7 @@ static void of_many_starts_at_once_one_succeeds(void **state)
 	}
 }
 
-static void without_a_descriptor_a_client_is_hung_up_on(void **state)
+static void sock_accept_without_descriptor_hangs_up(void **state)
 {
 	struct pollfd p = { .events = POLLIN };
 	struct rlimit old, r;
@@ -245,7 +245,7 @@ static int is_of_test(const struct dirent *e)
 	return !strncmp(e->d_name, path + strlen("/tmp/"), strlen(path + strlen("/tmp/")));
 }
 
-static void nothing_else_is_left_behind(void **state)
+static void sock_tests_leave_no_file(void **state)
 {
 	struct dirent **names;
 	int n;
@@ -261,17 +261,17 @@ static void nothing_else_is_left_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_new_one_is_its_owners_alone),
-		T(what_a_crash_left_is_replaced),
-		T(one_that_answers_is_not),
-		T(one_that_is_too_busy_to_answer_is_not_either),
-		T(a_file_is_left_alone),
-		T(a_path_that_cannot_be_is_said),
-		T(an_abstract_socket_is_refused),
-		T(a_successor_at_the_same_path_stays),
-		T(of_many_starts_at_once_one_succeeds),
-		T(nothing_else_is_left_behind),
-		T(without_a_descriptor_a_client_is_hung_up_on),
+		T(sock_new_is_its_owners_alone),
+		T(sock_left_by_a_crash_is_replaced),
+		T(sock_that_answers_is_kept),
+		T(sock_too_busy_to_answer_is_kept),
+		T(sock_over_a_file_is_refused),
+		T(sock_impossible_path_is_refused),
+		T(sock_abstract_is_refused),
+		T(sock_unlisten_keeps_a_successor),
+		T(sock_many_starts_one_succeeds),
+		T(sock_tests_leave_no_file),
+		T(sock_accept_without_descriptor_hangs_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

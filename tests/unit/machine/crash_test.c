@@ -24,7 +24,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void no_crash_is_null(void **state)
+static void crash_none_is_null(void **state)
 {
 	json_t *o = crash_json(&c);
 
@@ -33,7 +33,7 @@ static void no_crash_is_null(void **state)
 	json_decref(o);
 }
 
-static void the_last_one_is_told_whole(void **state)
+static void crash_last_is_told_whole(void **state)
 {
 	static const u64 old[CRASH_PARAMS] = { 1, 2, 3, 4, 5 };
 	static const u64 last[CRASH_PARAMS] = { 0, 0x8000000000060100ull, 0xffffffff81000000ull,
@@ -67,8 +67,8 @@ static void the_last_one_is_told_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(no_crash_is_null),
-		T(the_last_one_is_told_whole),
+		T(crash_none_is_null),
+		T(crash_last_is_told_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

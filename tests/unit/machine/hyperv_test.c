@@ -136,7 +136,7 @@ static void all_zero(const u32 *p, size_t bytes)
 		assert_int_equal(p[i], 0);
 }
 
-static void a_page_that_is_off_is_the_guests_alone(void **state)
+static void hyperv_page_off_is_never_written(void **state)
 {
 	static u32 flags[2] = { 3, 70 };
 	u32 *msg = host_page(gpa_msg) + SINT_OFFSET / 4,
@@ -162,7 +162,7 @@ static void a_page_that_is_off_is_the_guests_alone(void **state)
 	}
 }
 
-static void a_flag_raised_while_the_page_is_off_comes_late(void **state)
+static void hyperv_flag_raised_while_off_comes_late(void **state)
 {
 	u64 n = 0;
 
@@ -177,7 +177,7 @@ static void a_flag_raised_while_the_page_is_off_comes_late(void **state)
 	assert_int_equal(read(vcpu.event_fd, &n, sizeof(n)), -1);
 }
 
-static void a_busy_slot_is_marked(void **state)
+static void hyperv_busy_slot_is_marked_pending(void **state)
 {
 	struct kvmb_hv_message *slot = (void *)(host_page(gpa_msg) + SINT_OFFSET / 4);
 
@@ -193,9 +193,9 @@ static void a_busy_slot_is_marked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_page_that_is_off_is_the_guests_alone),
-		T(a_flag_raised_while_the_page_is_off_comes_late),
-		T(a_busy_slot_is_marked),
+		T(hyperv_page_off_is_never_written),
+		T(hyperv_flag_raised_while_off_comes_late),
+		T(hyperv_busy_slot_is_marked_pending),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

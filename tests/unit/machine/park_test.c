@@ -87,7 +87,7 @@ static uint64_t load(uint32_t i)
 	return __atomic_load_n(&steps[i], __ATOMIC_SEQ_CST);
 }
 
-static void all_stand_and_all_go_on(void **state)
+static void park_all_stand_then_go_on(void **state)
 {
 	uint64_t before[THREADS];
 	uint32_t i, k;
@@ -111,7 +111,7 @@ static void all_stand_and_all_go_on(void **state)
 	finish(THREADS);
 }
 
-static void one_that_stops_all_again_at_once(void **state)
+static void park_again_by_the_first_to_go(void **state)
 {
 	uint64_t before = 0;
 	uint32_t i;
@@ -127,7 +127,7 @@ static void one_that_stops_all_again_at_once(void **state)
 	finish(1);
 }
 
-static void others_that_have_not_woken_yet_still_stand(void **state)
+static void park_again_before_others_woke(void **state)
 {
 	uint32_t i;
 
@@ -141,7 +141,7 @@ static void others_that_have_not_woken_yet_still_stand(void **state)
 	finish(THREADS);
 }
 
-static void a_sleeper_is_kicked_until_it_stands(void **state)
+static void park_kicks_a_sleeper_until_it_stands(void **state)
 {
 	(void)state;
 	sem_init(&asleep, 0, 0);
@@ -171,7 +171,7 @@ static void *opener(void *arg)
 	return NULL;
 }
 
-static void nothing_is_open_in_one_that_stands(void **state)
+static void park_settles_before_standing(void **state)
 {
 	uint32_t i;
 
@@ -185,7 +185,7 @@ static void nothing_is_open_in_one_that_stands(void **state)
 	finish(1);
 }
 
-static void those_who_stand_end_too(void **state)
+static void park_quit_ends_those_who_stand(void **state)
 {
 	uint64_t before;
 
@@ -200,12 +200,12 @@ static void those_who_stand_end_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_stand_and_all_go_on),
-		cmocka_unit_test(one_that_stops_all_again_at_once),
-		cmocka_unit_test(others_that_have_not_woken_yet_still_stand),
-		cmocka_unit_test(a_sleeper_is_kicked_until_it_stands),
-		cmocka_unit_test(nothing_is_open_in_one_that_stands),
-		cmocka_unit_test(those_who_stand_end_too),
+		cmocka_unit_test(park_all_stand_then_go_on),
+		cmocka_unit_test(park_again_by_the_first_to_go),
+		cmocka_unit_test(park_again_before_others_woke),
+		cmocka_unit_test(park_kicks_a_sleeper_until_it_stands),
+		cmocka_unit_test(park_settles_before_standing),
+		cmocka_unit_test(park_quit_ends_those_who_stand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

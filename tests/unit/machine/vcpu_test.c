@@ -302,7 +302,7 @@ static void kick(void *arg)
 }
 
 /* One CPU resets the machine while another posts messages. */
-static void an_exit_is_completed_before_a_reset(void **state)
+static void vcpu_reset_completes_an_open_exit_first(void **state)
 {
 	u64 begun = 0;
 	u32 i;
@@ -335,7 +335,7 @@ static void live(struct kvm *k)
 		k->msrs[i].value = ~0ull;
 }
 
-static void a_reset_brings_every_register_back(void **state)
+static void vcpu_reset_restores_every_register(void **state)
 {
 	struct kvm before;
 	u32 i, n;
@@ -372,7 +372,7 @@ static void a_reset_brings_every_register_back(void **state)
  * What a pause takes from the TSC is not given back by a reset: it would go backwards for nobody's
  * good.
  */
-static void a_reset_keeps_what_pauses_took(void **state)
+static void vcpu_reset_keeps_the_tsc_shift(void **state)
 {
 	u32 i;
 
@@ -399,7 +399,7 @@ static int teardown_odd(void **state)
 }
 
 /* No VM fails to start for one register; the others are brought back all the same. */
-static void a_cpu_without_a_register_of_the_first_s_starts(void **state)
+static void vcpu_reset_without_a_register_works(void **state)
 {
 	u64 before = *msr(&kvm[1], 0x174), mtrr = *msr(&kvm[1], 0x200);
 
@@ -414,11 +414,11 @@ static void a_cpu_without_a_register_of_the_first_s_starts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(an_exit_is_completed_before_a_reset),
-		T(a_reset_brings_every_register_back),
-		T(a_reset_keeps_what_pauses_took),
-		cmocka_unit_test_setup_teardown(a_cpu_without_a_register_of_the_first_s_starts,
-						setup_odd, teardown_odd),
+		T(vcpu_reset_completes_an_open_exit_first),
+		T(vcpu_reset_restores_every_register),
+		T(vcpu_reset_keeps_the_tsc_shift),
+		cmocka_unit_test_setup_teardown(vcpu_reset_without_a_register_works, setup_odd,
+						teardown_odd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

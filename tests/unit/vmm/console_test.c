@@ -161,7 +161,7 @@ static u32 read_all(int fd, u8 *buf, u32 size)
 	}
 }
 
-static void a_reader_that_stops_holds_nobody_up(void **state)
+static void console_stuck_reader_holds_nobody_up(void **state)
 {
 	u8 *got = malloc(LONG_OUTPUT);
 	u32 i, len, kept;
@@ -185,7 +185,7 @@ static void a_reader_that_stops_holds_nobody_up(void **state)
 	free(got);
 }
 
-static void the_next_reader_gets_what_its_predecessor_left(void **state)
+static void console_next_reader_gets_what_is_left(void **state)
 {
 	static u8 got[SERIAL_BACKLOG + 1];
 	int fd, next;
@@ -222,7 +222,7 @@ static void *slow_reader(void *arg)
 	return (void *)(uintptr_t)i;
 }
 
-static void standard_output_does_not_block_and_its_reader_gets_the_end(void **state)
+static void console_stdout_does_not_block_and_gets_the_end(void **state)
 {
 	int p[2], old = dup(STDOUT_FILENO), in = dup(STDIN_FILENO),
 		  null = open("/dev/null", O_RDONLY);
@@ -254,7 +254,7 @@ static void standard_output_does_not_block_and_its_reader_gets_the_end(void **st
 }
 
 /* A terminal of another user's, after su or sudo: we cannot have it opened for ourselves. */
-static void standard_output_that_we_may_not_open_does_not_block_either(void **state)
+static void console_stdout_without_reopen_does_not_block(void **state)
 {
 	int p[2], old = dup(STDOUT_FILENO), in = dup(STDIN_FILENO),
 		  null = open("/dev/null", O_RDONLY);
@@ -292,7 +292,7 @@ static void standard_output_that_we_may_not_open_does_not_block_either(void **st
 	close(null);
 }
 
-static void what_is_typed_waits_for_the_guest(void **state)
+static void console_input_waits_for_the_guest(void **state)
 {
 	u32 i, v, len = 0;
 	u8 typed[1000];
@@ -317,7 +317,7 @@ static void what_is_typed_waits_for_the_guest(void **state)
 	close(fd);
 }
 
-static void who_shares_our_input_does_not_hold_us_up(void **state)
+static void console_shared_input_does_not_block(void **state)
 {
 	int p[2], out = dup(STDOUT_FILENO), in = dup(STDIN_FILENO),
 		  null = open("/dev/null", O_WRONLY);
@@ -384,7 +384,7 @@ static void assert_file(const char *file, const void *text, size_t len)
 	close(fd);
 }
 
-static void a_file_gets_all_and_is_its_owners_alone(void **state)
+static void console_file_gets_all_and_is_its_owners_alone(void **state)
 {
 	u8 want[50000];
 	struct stat st;
@@ -403,7 +403,7 @@ static void a_file_gets_all_and_is_its_owners_alone(void **state)
 	assert_file(path, want, sizeof(want));
 }
 
-static void what_an_earlier_vm_left_goes_when_it_starts(void **state)
+static void console_file_is_emptied_at_start(void **state)
 {
 	(void)state;
 	write_file(path, "old");
@@ -413,7 +413,7 @@ static void what_an_earlier_vm_left_goes_when_it_starts(void **state)
 	assert_file(path, "", 0);
 }
 
-static void a_file_of_the_vm_is_not_emptied(void **state)
+static void console_file_of_a_disk_is_refused(void **state)
 {
 	static const char *const uses[] = { "kernel", "initrd", "disk", "parent", "dvd" };
 	char image[80], other[100];
@@ -446,7 +446,7 @@ static void a_file_of_the_vm_is_not_emptied(void **state)
 }
 
 /* By a lock: this is what an image that is added later meets, and another VM's disk or console. */
-static void a_locked_file_is_refused_and_ours_is_locked(void **state)
+static void console_locked_file_is_refused_ours_is_locked(void **state)
 {
 	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 100 };
 	int fd;
@@ -465,7 +465,7 @@ static void a_locked_file_is_refused_and_ours_is_locked(void **state)
 	close(fd);
 }
 
-static void a_link_is_not_followed(void **state)
+static void console_link_is_refused(void **state)
 {
 	char target[80];
 
@@ -480,7 +480,7 @@ static void a_link_is_not_followed(void **state)
 	assert_int_equal(access(target, F_OK), -1); /* nor made */
 }
 
-static void a_pipe_does_not_hold_up_the_start(void **state)
+static void console_pipe_does_not_block_the_start(void **state)
 {
 	u8 got[10], want[10];
 	int fd, i;
@@ -498,7 +498,7 @@ static void a_pipe_does_not_hold_up_the_start(void **state)
 }
 
 /* Neither the guest nor the main thread, nor the end of the VM. */
-static void a_stuck_disk_holds_nobody_up(void **state)
+static void console_stuck_disk_holds_nobody_up(void **state)
 {
 	struct stat st;
 
@@ -523,19 +523,19 @@ static void a_stuck_disk_holds_nobody_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_reader_that_stops_holds_nobody_up),
-		T(the_next_reader_gets_what_its_predecessor_left),
-		T(standard_output_does_not_block_and_its_reader_gets_the_end),
-		T(standard_output_that_we_may_not_open_does_not_block_either),
-		T(what_is_typed_waits_for_the_guest),
-		T(who_shares_our_input_does_not_hold_us_up),
-		T(a_file_gets_all_and_is_its_owners_alone),
-		T(what_an_earlier_vm_left_goes_when_it_starts),
-		T(a_file_of_the_vm_is_not_emptied),
-		T(a_locked_file_is_refused_and_ours_is_locked),
-		T(a_link_is_not_followed),
-		T(a_pipe_does_not_hold_up_the_start),
-		T(a_stuck_disk_holds_nobody_up),
+		T(console_stuck_reader_holds_nobody_up),
+		T(console_next_reader_gets_what_is_left),
+		T(console_stdout_does_not_block_and_gets_the_end),
+		T(console_stdout_without_reopen_does_not_block),
+		T(console_input_waits_for_the_guest),
+		T(console_shared_input_does_not_block),
+		T(console_file_gets_all_and_is_its_owners_alone),
+		T(console_file_is_emptied_at_start),
+		T(console_file_of_a_disk_is_refused),
+		T(console_locked_file_is_refused_ours_is_locked),
+		T(console_link_is_refused),
+		T(console_pipe_does_not_block_the_start),
+		T(console_stuck_disk_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

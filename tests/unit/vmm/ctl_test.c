@@ -194,7 +194,7 @@ static const char *heard(int fd)
 #define STATS "{\"return\":{\"stats\":1}}\n"
 #define DONE "{\"return\":{}}\n"
 
-static void commands_are_answered_in_their_order(void **state)
+static void ctl_commands_are_answered_in_order(void **state)
 {
 	int fd = reach();
 
@@ -209,7 +209,7 @@ static void commands_are_answered_in_their_order(void **state)
 }
 
 /* A large VM has more to say than a socket's buffer holds, to a client that takes its time. */
-static void a_long_answer_comes_whole(void **state)
+static void ctl_long_answer_comes_whole(void **state)
 {
 	static char buf[1 << 21];
 	int fd = reach(), other = reach();
@@ -237,7 +237,7 @@ static void a_long_answer_comes_whole(void **state)
 	close(other);
 }
 
-static void what_comes_before_an_answer_waits_for_it(void **state)
+static void ctl_command_waits_for_the_answer_before_it(void **state)
 {
 	int fd = reach(), other = reach();
 
@@ -266,7 +266,7 @@ static void what_comes_before_an_answer_waits_for_it(void **state)
 	close(other);
 }
 
-static void who_hangs_up_is_forgotten_with_what_he_asked(void **state)
+static void ctl_hangup_drops_commands_not_begun(void **state)
 {
 	int fd = reach();
 
@@ -283,7 +283,7 @@ static void who_hangs_up_is_forgotten_with_what_he_asked(void **state)
 	close(fd);
 }
 
-static void who_only_closes_his_half_is_answered(void **state)
+static void ctl_half_closed_client_is_answered(void **state)
 {
 	int fd = reach(), gone = reach();
 
@@ -305,7 +305,7 @@ static void who_only_closes_his_half_is_answered(void **state)
 	close(fd);
 }
 
-static void what_is_no_command_is_refused(void **state)
+static void ctl_no_command_is_refused(void **state)
 {
 	int fd = reach();
 
@@ -326,7 +326,7 @@ static void what_is_no_command_is_refused(void **state)
 	close(fd);
 }
 
-static void too_long_a_line_or_too_many_commands_end_the_talk(void **state)
+static void ctl_long_line_or_flood_hangs_up(void **state)
 {
 	static char line[20000];
 	int fd = reach(), flood = reach();
@@ -350,7 +350,7 @@ static void too_long_a_line_or_too_many_commands_end_the_talk(void **state)
 	close(flood);
 }
 
-static void stop_without_a_guest_that_can_is_refused_and_kill_ends(void **state)
+static void ctl_stop_without_service_is_refused_kill_ends(void **state)
 {
 	int fd = reach();
 
@@ -362,7 +362,7 @@ static void stop_without_a_guest_that_can_is_refused_and_kill_ends(void **state)
 	close(fd);
 }
 
-static void a_console_is_raw_from_its_answer_on(void **state)
+static void ctl_console_is_raw_after_its_answer(void **state)
 {
 	int fd = reach();
 	u32 v = 'h';
@@ -381,7 +381,7 @@ static void a_console_is_raw_from_its_answer_on(void **state)
 }
 
 /* None of these is to become the socket of somebody else, or of everybody. */
-static void a_path_that_names_no_file_is_refused_whole(void **state)
+static void ctl_create_impossible_path_is_refused(void **state)
 {
 	static char longer[200];
 	struct vm other = { .loop = vm.loop };
@@ -401,16 +401,16 @@ static void a_path_that_names_no_file_is_refused_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(commands_are_answered_in_their_order),
-		T(a_long_answer_comes_whole),
-		T(what_comes_before_an_answer_waits_for_it),
-		T(who_hangs_up_is_forgotten_with_what_he_asked),
-		T(who_only_closes_his_half_is_answered),
-		T(what_is_no_command_is_refused),
-		T(too_long_a_line_or_too_many_commands_end_the_talk),
-		T(stop_without_a_guest_that_can_is_refused_and_kill_ends),
-		T(a_console_is_raw_from_its_answer_on),
-		T(a_path_that_names_no_file_is_refused_whole),
+		T(ctl_commands_are_answered_in_order),
+		T(ctl_long_answer_comes_whole),
+		T(ctl_command_waits_for_the_answer_before_it),
+		T(ctl_hangup_drops_commands_not_begun),
+		T(ctl_half_closed_client_is_answered),
+		T(ctl_no_command_is_refused),
+		T(ctl_long_line_or_flood_hangs_up),
+		T(ctl_stop_without_service_is_refused_kill_ends),
+		T(ctl_console_is_raw_after_its_answer),
+		T(ctl_create_impossible_path_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

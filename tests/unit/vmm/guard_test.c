@@ -80,7 +80,7 @@ static const char *hear_until(const char *what)
 	return buf;
 }
 
-static void a_signal_ends_it(void **state)
+static void guard_signal_ends_the_process(void **state)
 {
 	int status;
 	char c;
@@ -98,7 +98,7 @@ static void a_signal_ends_it(void **state)
 	assert_int_equal(read(restored[0], &c, 1), 1);
 }
 
-static void it_leaves_signals_to_the_loop(void **state)
+static void guard_stop_leaves_signals_to_the_loop(void **state)
 {
 	int status;
 	pid_t pid = fork();
@@ -113,8 +113,8 @@ static void it_leaves_signals_to_the_loop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_signal_ends_it),
-		T(it_leaves_signals_to_the_loop),
+		T(guard_signal_ends_the_process),
+		T(guard_stop_leaves_signals_to_the_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

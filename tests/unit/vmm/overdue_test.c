@@ -61,7 +61,7 @@ static void *sleeper(void *arg)
 	return NULL;
 }
 
-static void a_late_step_and_who_hangs_are_named(void **state)
+static void overdue_names_step_and_threads(void **state)
 {
 	pthread_t t;
 	sem_t s;
@@ -83,7 +83,7 @@ static void a_late_step_and_who_hangs_are_named(void **state)
 	sem_destroy(&s);
 }
 
-static void it_is_said_again_with_the_step_of_then(void **state)
+static void overdue_repeats_with_the_new_step(void **state)
 {
 	(void)state;
 	overdue_begin(&o, "vm1", "the reset", 20);
@@ -93,7 +93,7 @@ static void it_is_said_again_with_the_step_of_then(void **state)
 	assert_non_null(wait_for("waiting for devices"));
 }
 
-static void what_is_in_time_is_not_said(void **state)
+static void overdue_in_time_says_nothing(void **state)
 {
 	int i;
 
@@ -113,8 +113,9 @@ static void what_is_in_time_is_not_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_late_step_and_who_hangs_are_named), T(it_is_said_again_with_the_step_of_then),
-		T(what_is_in_time_is_not_said),
+		T(overdue_names_step_and_threads),
+		T(overdue_repeats_with_the_new_step),
+		T(overdue_in_time_says_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

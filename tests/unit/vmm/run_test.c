@@ -78,7 +78,7 @@ static int status_after(int sig, bool ignored)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static void signals_end_it(void **state)
+static void run_signals_end_the_vm(void **state)
 {
 	(void)state;
 	assert_int_equal(status_after(SIGHUP, false), EXIT_KILLED);
@@ -87,7 +87,7 @@ static void signals_end_it(void **state)
 }
 
 /* A file that does not open: only the default action ends a wait for a dead server. */
-static void signals_end_it_while_it_opens(void **state)
+static void run_signals_end_an_open(void **state)
 {
 	(void)state;
 	in_open = true;
@@ -99,7 +99,7 @@ static void signals_end_it_while_it_opens(void **state)
 }
 
 /* nohup(1) */
-static void a_terminal_that_closes_may_be_ignored(void **state)
+static void run_ignored_hangup_ends_nothing(void **state)
 {
 	(void)state;
 	assert_int_equal(status_after(SIGHUP, true), EXIT_FAILED);
@@ -108,9 +108,9 @@ static void a_terminal_that_closes_may_be_ignored(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(signals_end_it),
-		cmocka_unit_test(signals_end_it_while_it_opens),
-		cmocka_unit_test(a_terminal_that_closes_may_be_ignored),
+		cmocka_unit_test(run_signals_end_the_vm),
+		cmocka_unit_test(run_signals_end_an_open),
+		cmocka_unit_test(run_ignored_hangup_ends_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,7 @@ static void wait_newest(bool must)
 	assert_true(!must || !memcmp(got, want, 16));
 }
 
-static void what_is_printed_is_written_and_the_rest_at_the_end(void **state)
+static void sink_destroy_writes_the_rest(void **state)
 {
 	(void)state;
 	s = sink_create(serial, fd, LIMIT);
@@ -113,7 +113,7 @@ static void what_is_printed_is_written_and_the_rest_at_the_end(void **state)
 	assert_int_equal(length(), 3100 * 16);
 }
 
-static void a_file_at_its_limit_keeps_the_newest(void **state)
+static void sink_at_its_limit_keeps_the_newest(void **state)
 {
 	static char got[LIMIT + 1];
 	char last[32], *p, *line;
@@ -145,7 +145,7 @@ static void a_file_at_its_limit_keeps_the_newest(void **state)
 }
 
 /* A full disk: what finds no room now does when there is some. */
-static void a_full_disk_is_tried_again(void **state)
+static void sink_full_disk_is_tried_again(void **state)
 {
 	struct rlimit old, r;
 
@@ -163,7 +163,7 @@ static void a_full_disk_is_tried_again(void **state)
 	assert_int_equal(length(), 1600);
 }
 
-static void a_truncated_file_goes_on_at_its_end(void **state)
+static void sink_truncated_file_goes_on_at_its_end(void **state)
 {
 	(void)state;
 	s = sink_create(serial, fd, LIMIT);
@@ -178,10 +178,10 @@ static void a_truncated_file_goes_on_at_its_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(what_is_printed_is_written_and_the_rest_at_the_end),
-		T(a_file_at_its_limit_keeps_the_newest),
-		T(a_full_disk_is_tried_again),
-		T(a_truncated_file_goes_on_at_its_end),
+		T(sink_destroy_writes_the_rest),
+		T(sink_at_its_limit_keeps_the_newest),
+		T(sink_full_disk_is_tried_again),
+		T(sink_truncated_file_goes_on_at_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

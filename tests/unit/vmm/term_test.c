@@ -54,7 +54,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void the_first_asks_the_second_kills(void **state)
+static void term_first_signal_asks_second_kills(void **state)
 {
 	static const int sigs[] = { SIGTERM, SIGINT };
 	size_t i;
@@ -75,7 +75,7 @@ static void the_first_asks_the_second_kills(void **state)
 }
 
 /* A terminal that closes sends it from the kernel and from the shell. */
-static void a_hang_up_only_ever_asks(void **state)
+static void term_hangup_only_asks(void **state)
 {
 	(void)state;
 	assert_true(term_signal(vm.term, SIGHUP));
@@ -87,7 +87,7 @@ static void a_hang_up_only_ever_asks(void **state)
 	assert_true(term_signal(vm.term, SIGHUP));
 }
 
-static void a_guest_that_takes_too_long_is_killed(void **state)
+static void term_timeout_kills(void **state)
 {
 	u64 begin = kvmb_now_ms();
 
@@ -101,7 +101,7 @@ static void a_guest_that_takes_too_long_is_killed(void **state)
 	assert_true(kvmb_now_ms() - begin >= 1000);
 }
 
-static void a_guest_that_refuses_keeps_its_time(void **state)
+static void term_refusal_keeps_the_timeout(void **state)
 {
 	(void)state;
 	term_refused(vm.term, 0x80004005); /* the answer to a `kvmbus stop` */
@@ -112,7 +112,7 @@ static void a_guest_that_refuses_keeps_its_time(void **state)
 	assert_true(vm.no_reboot);
 }
 
-static void one_that_is_being_stopped_is_waited_for(void **state)
+static void term_during_a_stop_waits(void **state)
 {
 	(void)state;
 	answer = -EAGAIN;
@@ -121,7 +121,7 @@ static void one_that_is_being_stopped_is_waited_for(void **state)
 	assert_true(vm.no_reboot);
 }
 
-static void nobody_to_ask_is_killed_at_once(void **state)
+static void term_nobody_to_ask_kills_at_once(void **state)
 {
 	static const struct {
 		enum vm_state state;
@@ -151,7 +151,7 @@ static void nobody_to_ask_is_killed_at_once(void **state)
 /*
  * A VM that is ending, whatever ends it, is not killed once more; who insists may end the process.
  */
-static void one_that_is_ending_has_time_for_it(void **state)
+static void term_during_the_end_waits(void **state)
 {
 	vm.state = VM_ENDED;
 	assert_true(term_signal(vm.term, SIGTERM)); /* may have crossed the end */
@@ -173,13 +173,13 @@ static void one_that_is_ending_has_time_for_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(the_first_asks_the_second_kills),
-		T(a_hang_up_only_ever_asks),
-		T(a_guest_that_takes_too_long_is_killed),
-		T(a_guest_that_refuses_keeps_its_time),
-		T(one_that_is_being_stopped_is_waited_for),
-		T(nobody_to_ask_is_killed_at_once),
-		T(one_that_is_ending_has_time_for_it),
+		T(term_first_signal_asks_second_kills),
+		T(term_hangup_only_asks),
+		T(term_timeout_kills),
+		T(term_refusal_keeps_the_timeout),
+		T(term_during_a_stop_waits),
+		T(term_nobody_to_ask_kills_at_once),
+		T(term_during_the_end_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,7 @@ static void give_back(u64 id)
 }
 
 /* The answer to an OID may be longer than a small frame; every section must hold it. */
-static void answers_fit_their_sections(void **state)
+static void net_answers_fit_their_sections(void **state)
 {
 	u8 list[32 * 6] = { 1 };
 	u32 off, len, n = 0, before = 0;
@@ -109,7 +109,7 @@ static void answers_fit_their_sections(void **state)
  * Every section is with the guest, an answer waits for one, a frame stands behind it in the ring,
  * and only then come the completions that would free some.
  */
-static void completions_are_found_behind_what_has_to_wait(void **state)
+static void net_completions_behind_a_waiting_packet_count(void **state)
 {
 	u64 ids[16];
 	u8 frame[200];
@@ -137,7 +137,7 @@ static void completions_are_found_behind_what_has_to_wait(void **state)
 }
 
 /* The same, and what stands before the completions waits for the rate limit. */
-static void a_rate_limit_does_not_hold_completions_back(void **state)
+static void net_rate_does_not_hold_completions_back(void **state)
 {
 	u64 ids[16];
 	u8 frame[1200];
@@ -162,7 +162,7 @@ static void a_rate_limit_does_not_hold_completions_back(void **state)
 /*
  * A completion that was asked for comes, whatever the message; one that was not asked for does not.
  */
-static void a_completion_that_is_asked_for_comes(void **state)
+static void net_completion_asked_for_comes(void **state)
 {
 	static const u32 types[] = { KVMB_NVSP_SEND_NDIS_VER,
 				     KVMB_NVSP_SEND_NDIS_CONFIG,
@@ -207,7 +207,7 @@ static void was_reset(void *arg)
 	*(bool *)arg = true;
 }
 
-static void an_address_of_the_guest_s_ends_with_the_guest(void **state)
+static void net_guest_address_ends_with_a_reset(void **state)
 {
 	struct kvmb_net_info info;
 	bool done = false;
@@ -230,7 +230,7 @@ static void an_address_of_the_guest_s_ends_with_the_guest(void **state)
  * `ethtool -X` of a guest with one CPU sets a table of one queue (observed with stock 5.10):
  * net_rndis.c set_rss().
  */
-static void one_queue_has_an_rss_table_too(void **state)
+static void net_rss_with_one_queue_is_accepted(void **state)
 {
 	struct { struct kvmb_wire_ndis_rss_params p; u32 table[8]; u8 key[40];
 	} r = { .p = { .h = { KVMB_NDIS_RSS_PARAMS, 2,
@@ -257,7 +257,7 @@ static void one_queue_has_an_rss_table_too(void **state)
 }
 
 /* A channel that opens works; one for which there is no descriptor does not open. */
-static void without_descriptors_the_open_fails(void **state)
+static void net_open_without_descriptors_fails(void **state)
 {
 	struct rlimit old, few;
 	u32 i, err = 1;
@@ -285,7 +285,7 @@ static void without_descriptors_the_open_fails(void **state)
  * While the primary's worker deals with requests that change what its others look at, and tells
  * them, they end, and their descriptors' numbers go to others. For TSan: close() against write().
  */
-static void sub_channels_close_under_control_traffic(void **state)
+static void net_subs_close_under_control_traffic(void **state)
 {
 	struct { struct kvmb_wire_gpa_direct g; struct kvmb_wire_gparange r; __le64 pfn; } h = {
 		{ 0, cpu_to_le32(1) }, { cpu_to_le32(32), 0 }, cpu_to_le64(ctl_gfn + 18) };
@@ -356,7 +356,7 @@ static u64 now_us(void)
  * We said how many messages a packet may hold; more would keep the queue's lock from the main
  * thread.
  */
-static void a_packet_of_countless_messages_is_refused(void **state)
+static void net_tx_countless_messages_are_refused(void **state)
 {
 	u8 *p = fake_ptr(&f, ctl_gfn << 12);
 	struct kvmb_net_info info;
@@ -402,7 +402,7 @@ static u32 fill_ring(u32 room)
 }
 
 /* There is room for the packet's completion, but not for the answer: that comes when there is. */
-static void an_answer_waits_for_room_in_the_ring(void **state)
+static void net_answer_waits_for_room_in_the_ring(void **state)
 {
 	u8 frame[200];
 	u32 off, len, n;
@@ -423,7 +423,7 @@ static void an_answer_waits_for_room_in_the_ring(void **state)
 }
 
 /* The same with a frame, when no other comes after it. */
-static void a_frame_waits_for_room_in_the_ring(void **state)
+static void net_rx_frame_waits_for_room_in_the_ring(void **state)
 {
 	u8 frame[200];
 	struct got g;
@@ -444,7 +444,7 @@ static void a_frame_waits_for_room_in_the_ring(void **state)
  * What cannot be answered yet, for lack of a receive buffer, does not keep the guest from giving
  * one.
  */
-static void a_buffer_comes_after_the_first_question(void **state)
+static void net_buffer_may_come_after_the_first_question(void **state)
 {
 	struct kvmb_wire_nvsp m;
 	u32 off, len;
@@ -458,7 +458,7 @@ static void a_buffer_comes_after_the_first_question(void **state)
 }
 
 /* Nor does news of the link while there is none, between two buffers. */
-static void a_link_may_change_between_two_buffers(void **state)
+static void net_link_may_change_between_two_buffers(void **state)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_REVOKE_RECV_BUF) };
 	struct kvmb_pkt pkt;
@@ -515,7 +515,7 @@ static void both_are_completed(void)
  * A backend that takes no more ends, and nobody hangs up (a child of passt's may have its socket):
  * nothing waits for it.
  */
-static void what_waits_for_a_backend_ends_with_it(void **state)
+static void net_backend_gone_completes_what_waits(void **state)
 {
 	(void)state;
 	bring_up();
@@ -527,7 +527,7 @@ static void what_waits_for_a_backend_ends_with_it(void **state)
 }
 
 /* One that hangs: frames are lost, and questions answered. When it goes on, so do frames. */
-static void a_backend_that_hangs_does_not_hang_the_guest(void **state)
+static void net_backend_hang_does_not_hang_the_guest(void **state)
 {
 	struct virtio_net_hdr vnet;
 	u8 buf[2048];
@@ -551,21 +551,21 @@ static void a_backend_that_hangs_does_not_hang_the_guest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH(answers_fit_their_sections, setup_13_pages),
-		WITH(completions_are_found_behind_what_has_to_wait, setup_small),
-		WITH(a_rate_limit_does_not_hold_completions_back, setup_slow),
-		T(a_completion_that_is_asked_for_comes),
-		WITH(an_address_of_the_guest_s_ends_with_the_guest, setup_spoof),
-		WITH(one_queue_has_an_rss_table_too, setup_spoof),
-		T(without_descriptors_the_open_fails),
-		T(sub_channels_close_under_control_traffic),
-		T(a_packet_of_countless_messages_is_refused),
-		T(an_answer_waits_for_room_in_the_ring),
-		T(a_frame_waits_for_room_in_the_ring),
-		T(a_buffer_comes_after_the_first_question),
-		T(a_link_may_change_between_two_buffers),
-		T(what_waits_for_a_backend_ends_with_it),
-		T(a_backend_that_hangs_does_not_hang_the_guest),
+		WITH(net_answers_fit_their_sections, setup_13_pages),
+		WITH(net_completions_behind_a_waiting_packet_count, setup_small),
+		WITH(net_rate_does_not_hold_completions_back, setup_slow),
+		T(net_completion_asked_for_comes),
+		WITH(net_guest_address_ends_with_a_reset, setup_spoof),
+		WITH(net_rss_with_one_queue_is_accepted, setup_spoof),
+		T(net_open_without_descriptors_fails),
+		T(net_subs_close_under_control_traffic),
+		T(net_tx_countless_messages_are_refused),
+		T(net_answer_waits_for_room_in_the_ring),
+		T(net_rx_frame_waits_for_room_in_the_ring),
+		T(net_buffer_may_come_after_the_first_question),
+		T(net_link_may_change_between_two_buffers),
+		T(net_backend_gone_completes_what_waits),
+		T(net_backend_hang_does_not_hang_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

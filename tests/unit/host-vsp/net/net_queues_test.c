@@ -18,7 +18,7 @@ static int setup_spoof(void **state)
 	return 0;
 }
 
-static void sub_channels_carry_frames_of_their_own_queue(void **state)
+static void net_subs_carry_frames_of_their_queue(void **state)
 {
 	struct virtio_net_hdr vnet;
 	static struct got g;
@@ -46,7 +46,7 @@ static void sub_channels_carry_frames_of_their_own_queue(void **state)
 	}
 }
 
-static void sub_channels_are_granted_once_and_take_no_requests(void **state)
+static void net_subs_are_granted_once_and_take_no_requests(void **state)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_REVOKE_RECV_BUF) };
 	u8 frame[200];
@@ -65,7 +65,7 @@ static void sub_channels_are_granted_once_and_take_no_requests(void **state)
 	assert_true(frame_on(&sub[2], &g));
 }
 
-static void a_frame_to_be_cut_leaves_uncut(void **state)
+static void net_tx_lso_frame_leaves_uncut(void **state)
 {
 	struct virtio_net_hdr vnet;
 	static u8 frame[70000], buf[70000];
@@ -88,7 +88,7 @@ static void a_frame_to_be_cut_leaves_uncut(void **state)
 	assert_int_equal(counts().tx_segmented, 1);
 }
 
-static void lies_about_offloads_are_dropped(void **state)
+static void net_tx_offload_lies_are_dropped(void **state)
 {
 	static const struct { u32 ppi, value; } lies[] = {
 		{ KVMB_PPI_LSO, 0 | 34 << 20 | KVMB_LSO_V2 },		       /* MSS 0 */
@@ -115,7 +115,7 @@ static void lies_about_offloads_are_dropped(void **state)
 	assert_int_equal(counts().tx_frames, 0);
 }
 
-static void a_stranger_s_frames_do_not_get_out_and_do_not_come_in(void **state)
+static void net_foreign_address_is_dropped_both_ways(void **state)
 {
 	struct virtio_net_hdr vnet;
 	u8 frame[200], buf[200];
@@ -150,7 +150,7 @@ static u32 indicated(void)
 	return p[2];
 }
 
-static void the_guest_is_told_of_its_cable(void **state)
+static void net_link_change_is_told(void **state)
 {
 	static struct got g;
 	struct kvmb_net_info i;
@@ -178,7 +178,7 @@ static void the_guest_is_told_of_its_cable(void **state)
 	assert_true(i.link && i.connected);
 }
 
-static void a_network_that_goes_away_is_a_cable_pulled(void **state)
+static void net_backend_gone_pulls_the_cable(void **state)
 {
 	struct kvmb_net_info i;
 
@@ -196,7 +196,7 @@ static void a_network_that_goes_away_is_a_cable_pulled(void **state)
 		    1);
 }
 
-static void the_guest_may_change_its_address_where_that_is_allowed(void **state)
+static void net_mac_spoof_lets_the_guest_change_it(void **state)
 {
 	static const char digits[] = "0a0b0c0d0e0f";
 	u8 cfg[20 + 28 + 24] = { 0 };
@@ -235,7 +235,7 @@ static u32 set_rss(const struct rss *r)
 	return ((u32 *)(void *)received(KVMB_NVSP_CHANNEL_CONTROL, &n))[3];
 }
 
-static void rss_tables_are_checked(void **state)
+static void net_rss_tables_are_checked(void **state)
 {
 	const struct rss good = {
 		.p = { .h = { KVMB_NDIS_RSS_PARAMS, 2,
@@ -279,7 +279,7 @@ static void rss_tables_are_checked(void **state)
 	assert_true(info.rss); /* the good one stays */
 }
 
-static void sub_channel_requests_out_of_order_are_refused(void **state)
+static void net_subs_out_of_order_are_refused(void **state)
 {
 	struct kvmb_wire_nvsp m = { 0 };
 
@@ -297,7 +297,7 @@ static void sub_channel_requests_out_of_order_are_refused(void **state)
 	assert_int_equal(open_subs(1000000), QUEUES - 1);
 }
 
-static void frames_of_impossible_size_are_dropped(void **state)
+static void net_tx_impossible_size_is_dropped(void **state)
 {
 	static const u32 sizes[] = { 0, 1, 13, 1519, 5000, 60000 };
 	static u8 frame[60000];
@@ -314,7 +314,7 @@ static void frames_of_impossible_size_are_dropped(void **state)
 	assert_int_equal(counts().tx_frames, 0);
 }
 
-static void before_init_nothing_goes(void **state)
+static void net_before_init_nothing_goes(void **state)
 {
 	u8 frame[200];
 	u32 len = tcp4(frame, other, mac, 40);
@@ -329,7 +329,7 @@ static void before_init_nothing_goes(void **state)
 	fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, NULL, 0);
 }
 
-static void a_rate_limit_holds_frames_back(void **state)
+static void net_rate_holds_frames_back(void **state)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
 	static u8 frame[1200];
@@ -386,7 +386,7 @@ static bool status_of_last(struct fake_chan *ch)
 	return false;
 }
 
-static void it_can_be_taken_away_under_traffic(void **state)
+static void net_remove_under_traffic(void **state)
 {
 	struct kvmb_wire_relid m;
 	u8 frame[2000];
@@ -434,7 +434,7 @@ static void it_can_be_taken_away_under_traffic(void **state)
 	assert_int_equal(removals, 1);
 }
 
-static void completions_of_copied_frames_share_a_signal(void **state)
+static void net_tx_completions_share_a_signal(void **state)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
 	u8 frame[200];
@@ -516,7 +516,7 @@ static void push_traffic(const u8 *in, u32 len, u32 msg)
 }
 
 /* CVE-2017-0075 was a buffer replaced while another channel used it. Also run under TSan. */
-static void buffers_come_and_go_under_every_queue(void **state)
+static void net_buffers_change_under_traffic(void **state)
 {
 	u8 out[200], in[1400];
 	static struct got g;
@@ -557,25 +557,23 @@ static void buffers_come_and_go_under_every_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(sub_channels_carry_frames_of_their_own_queue),
-		T(sub_channels_are_granted_once_and_take_no_requests),
-		T(a_frame_to_be_cut_leaves_uncut),
-		T(lies_about_offloads_are_dropped),
-		T(a_stranger_s_frames_do_not_get_out_and_do_not_come_in),
-		T(the_guest_is_told_of_its_cable),
-		T(a_network_that_goes_away_is_a_cable_pulled),
-		cmocka_unit_test_setup_teardown(
-			the_guest_may_change_its_address_where_that_is_allowed, setup_spoof,
-			teardown),
-		T(rss_tables_are_checked),
-		T(sub_channel_requests_out_of_order_are_refused),
-		T(frames_of_impossible_size_are_dropped),
-		T(before_init_nothing_goes),
-		cmocka_unit_test_setup_teardown(a_rate_limit_holds_frames_back, setup_rate,
+		T(net_subs_carry_frames_of_their_queue),
+		T(net_subs_are_granted_once_and_take_no_requests),
+		T(net_tx_lso_frame_leaves_uncut),
+		T(net_tx_offload_lies_are_dropped),
+		T(net_foreign_address_is_dropped_both_ways),
+		T(net_link_change_is_told),
+		T(net_backend_gone_pulls_the_cable),
+		cmocka_unit_test_setup_teardown(net_mac_spoof_lets_the_guest_change_it, setup_spoof,
 						teardown),
-		T(it_can_be_taken_away_under_traffic),
-		T(completions_of_copied_frames_share_a_signal),
-		T(buffers_come_and_go_under_every_queue),
+		T(net_rss_tables_are_checked),
+		T(net_subs_out_of_order_are_refused),
+		T(net_tx_impossible_size_is_dropped),
+		T(net_before_init_nothing_goes),
+		cmocka_unit_test_setup_teardown(net_rate_holds_frames_back, setup_rate, teardown),
+		T(net_remove_under_traffic),
+		T(net_tx_completions_share_a_signal),
+		T(net_buffers_change_under_traffic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

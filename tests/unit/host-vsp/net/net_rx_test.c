@@ -17,7 +17,7 @@ static int setup_vlan_large(void **state)
 	return setup_vlan(state);
 }
 
-static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
+static void net_rx_coalesced_is_one_rsc_packet(void **state)
 {
 	static u8 frame[70000];
 	static struct got g;
@@ -50,7 +50,7 @@ static void a_coalesced_frame_comes_as_one_rsc_packet(void **state)
  * A small receive buffer is cut into small sections: 44 of them a frame, 161 in all, for four
  * queues.
  */
-static void no_coalesced_frames_for_a_small_buffer(void **state)
+static void net_rx_small_buffer_gets_no_coalesced(void **state)
 {
 	static u8 frame[70000];
 	static struct got g;
@@ -147,7 +147,7 @@ static void comes_in_two(const u8 *frame, u32 len, u32 l4, u32 hdr, u32 mss)
 	}
 }
 
-static void a_frame_that_would_take_128_kib_comes_as_two(void **state)
+static void net_rx_long_frame_comes_as_two(void **state)
 {
 	struct virtio_net_hdr gso = coalesced;
 	static u8 frame[70000];
@@ -185,7 +185,7 @@ static void a_frame_that_would_take_128_kib_comes_as_two(void **state)
 	}
 }
 
-static void a_checksum_left_blank_by_the_host_is_filled_in(void **state)
+static void net_rx_blank_checksum_is_filled_in(void **state)
 {
 	struct virtio_net_hdr partial = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 					  .csum_start = 34,
@@ -208,7 +208,7 @@ static void a_checksum_left_blank_by_the_host_is_filled_in(void **state)
 	}
 }
 
-static void filters_and_multicast(void **state)
+static void net_rx_filters_are_applied(void **state)
 {
 	static const u8 group[12] = { 1, 0, 0x5e, 0, 0, 1, 1, 0, 0x5e, 0, 0, 2 };
 	static const u8 unknown[6] = { 1, 0, 0x5e, 0, 0, 3 };
@@ -248,7 +248,7 @@ static u32 tag(u8 *to, const u8 *frame, u32 len, u8 vid)
 	return len + 4;
 }
 
-static void an_access_port_hides_its_vlan(void **state)
+static void net_access_port_hides_its_vlan(void **state)
 {
 	struct virtio_net_hdr vnet;
 	u8 frame[300], tagged[300], buf[300];
@@ -279,7 +279,7 @@ static void an_access_port_hides_its_vlan(void **state)
 	assert_int_equal(counts().rx_dropped[KVMB_DROP_VLAN], 2);
 }
 
-static void a_trunk_gives_the_tag_in_per_packet_info(void **state)
+static void net_rx_trunk_puts_the_tag_into_ppi(void **state)
 {
 	u8 frame[300], tagged[300];
 	static struct got g;
@@ -322,19 +322,19 @@ static void tagged_come_in_two(u8 vid)
 	}
 }
 
-static void a_tagged_frame_is_cut_on_a_trunk(void **state)
+static void net_rx_tagged_is_cut_on_a_trunk(void **state)
 {
 	(void)state;
 	tagged_come_in_two(42);
 }
 
-static void a_tagged_frame_is_cut_on_an_access_port(void **state)
+static void net_rx_tagged_is_cut_on_an_access_port(void **state)
 {
 	(void)state;
 	tagged_come_in_two(0);
 }
 
-static void a_frame_beyond_all_bounds_is_dropped(void **state)
+static void net_rx_frame_too_large_is_dropped(void **state)
 {
 	static u8 frame[90000];
 	static struct got g;
@@ -359,16 +359,16 @@ static void a_frame_beyond_all_bounds_is_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		LARGE(a_coalesced_frame_comes_as_one_rsc_packet),
-		LARGE(a_frame_that_would_take_128_kib_comes_as_two),
-		T(no_coalesced_frames_for_a_small_buffer),
-		T(a_checksum_left_blank_by_the_host_is_filled_in),
-		T(filters_and_multicast),
-		VLAN(an_access_port_hides_its_vlan, setup_vlan),
-		T(a_trunk_gives_the_tag_in_per_packet_info),
-		LARGE(a_tagged_frame_is_cut_on_a_trunk),
-		VLAN(a_tagged_frame_is_cut_on_an_access_port, setup_vlan_large),
-		VLAN(a_frame_beyond_all_bounds_is_dropped, setup_vlan_large),
+		LARGE(net_rx_coalesced_is_one_rsc_packet),
+		LARGE(net_rx_long_frame_comes_as_two),
+		T(net_rx_small_buffer_gets_no_coalesced),
+		T(net_rx_blank_checksum_is_filled_in),
+		T(net_rx_filters_are_applied),
+		VLAN(net_access_port_hides_its_vlan, setup_vlan),
+		T(net_rx_trunk_puts_the_tag_into_ppi),
+		LARGE(net_rx_tagged_is_cut_on_a_trunk),
+		VLAN(net_rx_tagged_is_cut_on_an_access_port, setup_vlan_large),
+		VLAN(net_rx_frame_too_large_is_dropped, setup_vlan_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

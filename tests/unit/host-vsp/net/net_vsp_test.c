@@ -41,7 +41,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void init_accepts_what_stock_guests_offer(void **state)
+static void net_init_accepts_stock_versions(void **state)
 {
 	(void)state;
 	assert_int_equal(ask_init(0x70000), KVMB_NVSP_STAT_TOO_NEW);
@@ -50,7 +50,7 @@ static void init_accepts_what_stock_guests_offer(void **state)
 	assert_int_equal(ask_init(KVMB_NVSP_V5), KVMB_NVSP_STAT_FAIL); /* twice */
 }
 
-static void buffers_are_taken_once_and_can_be_torn_down_after_use(void **state)
+static void net_buffers_are_taken_once_and_returned(void **state)
 {
 	struct kvmb_wire_nvsp m;
 
@@ -70,7 +70,7 @@ static void buffers_are_taken_once_and_can_be_torn_down_after_use(void **state)
 	assert_non_null(fake_wait(&f, KVMB_MSG_GPADL_TORNDOWN));
 }
 
-static void oids_that_linux_needs(void **state)
+static void net_oids_of_linux_are_answered(void **state)
 {
 	u32 status, len;
 	u8 *r;
@@ -93,7 +93,7 @@ static void oids_that_linux_needs(void **state)
 	assert_int_equal(len, 0);
 }
 
-static void set_checks_its_buffer(void **state)
+static void net_set_checks_its_buffer(void **state)
 {
 	static const struct { u32 len, off, status;
 	} c2[] = {
@@ -142,7 +142,7 @@ static u32 wire_frame(u8 *buf)
 	return word;
 }
 
-static void frames_go_out_by_pages_and_by_section(void **state)
+static void net_tx_by_pages_and_by_section(void **state)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
 	u8 buf[4096], *sec;
@@ -165,7 +165,7 @@ static void frames_go_out_by_pages_and_by_section(void **state)
 	assert_int_equal(wire_frame(buf), 64);
 }
 
-static void a_vlan_tag_is_put_into_the_frame(void **state)
+static void net_tx_vlan_tag_is_put_into_the_frame(void **state)
 {
 	u32 *p;
 	u8 buf[4096];
@@ -189,7 +189,7 @@ static void a_vlan_tag_is_put_into_the_frame(void **state)
 	assert_int_equal(buf[16], 0x11);
 }
 
-static void rndis_lies_are_dropped_with_a_status(void **state)
+static void net_tx_rndis_lies_are_dropped(void **state)
 {
 	/* word index, value: each breaks one good message of 60 bytes */
 	static const struct { u32 at, v;
@@ -213,7 +213,7 @@ static void rndis_lies_are_dropped_with_a_status(void **state)
 	send(wire, "\0\0\0\0", 0, 0);
 }
 
-static void ppi_lies_do_not_loop(void **state)
+static void net_tx_ppi_lies_do_not_loop(void **state)
 {
 	static const u32 sizes[] = { 0, 4, 11, 17, 0xffffffff };
 	u32 *p;
@@ -234,7 +234,7 @@ static void ppi_lies_do_not_loop(void **state)
 	}
 }
 
-static void sections_out_of_range_are_refused(void **state)
+static void net_tx_section_out_of_range_is_refused(void **state)
 {
 	static const struct {
 		u32 index, size;
@@ -266,7 +266,7 @@ static void put_on_wire(u8 fill, u32 len)
 	assert_int_equal(send(wire, buf, len + 4, 0), len + 4);
 }
 
-static void frames_come_in_and_sections_return(void **state)
+static void net_rx_sections_return(void **state)
 {
 	u32 i, len, *r;
 
@@ -296,7 +296,7 @@ static u32 ranges(const struct kvmb_pkt *pkt)
  * The host reads them with one call, and its descriptor does not tell of the second and third any
  * more.
  */
-static void frames_read_in_one_piece_are_all_delivered(void **state)
+static void net_rx_frames_read_at_once_all_arrive(void **state)
 {
 	u8 buf[3 * 64] = { 0 };
 	struct kvmb_pkt pkt;
@@ -313,7 +313,7 @@ static void frames_read_in_one_piece_are_all_delivered(void **state)
 }
 
 /* The first is larger than any section; the one behind it came with the same read. */
-static void stream_frame_behind_one_too_large_is_delivered(void **state)
+static void net_rx_frame_behind_one_too_large_arrives(void **state)
 {
 	static u8 buf[4 + 3000 + 64];
 	struct kvmb_pkt pkt;
@@ -389,7 +389,7 @@ static void net_rx_frames_behind_a_full_ring_arrive(void **state)
 	assert_int_equal(n, MANY);
 }
 
-static void withheld_and_doubled_completions_cost_nobody_else(void **state)
+static void net_rx_false_completions_harm_only_the_guest(void **state)
 {
 	struct kvmb_net_stats st;
 	struct kvmb_pkt pkt;
@@ -425,7 +425,7 @@ static void withheld_and_doubled_completions_cost_nobody_else(void **state)
  * What says that it is longer than any frame is no stream of frames; thrown away, it would keep the
  * queue's lock.
  */
-static void a_frame_of_gigabytes_ends_the_backend(void **state)
+static void net_rx_endless_frame_ends_the_backend(void **state)
 {
 	static const u8 endless[65536] = { 0xff, 0xff, 0xff, 0xff };
 	struct kvmb_net_info info = { .connected = true };
@@ -444,22 +444,22 @@ static void a_frame_of_gigabytes_ends_the_backend(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(init_accepts_what_stock_guests_offer),
-		T(buffers_are_taken_once_and_can_be_torn_down_after_use),
-		T(oids_that_linux_needs),
-		T(set_checks_its_buffer),
-		T(frames_go_out_by_pages_and_by_section),
-		T(a_vlan_tag_is_put_into_the_frame),
-		T(rndis_lies_are_dropped_with_a_status),
-		T(ppi_lies_do_not_loop),
-		T(sections_out_of_range_are_refused),
-		T(frames_come_in_and_sections_return),
-		T(frames_read_in_one_piece_are_all_delivered),
-		T(stream_frame_behind_one_too_large_is_delivered),
+		T(net_init_accepts_stock_versions),
+		T(net_buffers_are_taken_once_and_returned),
+		T(net_oids_of_linux_are_answered),
+		T(net_set_checks_its_buffer),
+		T(net_tx_by_pages_and_by_section),
+		T(net_tx_vlan_tag_is_put_into_the_frame),
+		T(net_tx_rndis_lies_are_dropped),
+		T(net_tx_ppi_lies_do_not_loop),
+		T(net_tx_section_out_of_range_is_refused),
+		T(net_rx_sections_return),
+		T(net_rx_frames_read_at_once_all_arrive),
+		T(net_rx_frame_behind_one_too_large_arrives),
 		cmocka_unit_test_setup_teardown(net_rx_frames_behind_a_full_ring_arrive,
 						setup_small_ring, teardown),
-		T(withheld_and_doubled_completions_cost_nobody_else),
-		T(a_frame_of_gigabytes_ends_the_backend),
+		T(net_rx_false_completions_harm_only_the_guest),
+		T(net_rx_endless_frame_ends_the_backend),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static void open_image(void)
 		fail_msg("%s", why);
 }
 
-CASE(vmlinux_is_loaded)
+CASE(boot_vmlinux_is_loaded)
 {
 	const struct boot_params *bp = (const void *)ram(BOOT_ZERO_PAGE);
 
@@ -153,7 +153,7 @@ CASE(vmlinux_is_loaded)
 	assert_string_equal((const char *)ram(bp->hdr.cmd_line_ptr), "quiet");
 }
 
-CASE(bzimage_is_loaded)
+CASE(boot_bzimage_is_loaded)
 {
 	const struct boot_params *bp = (const void *)ram(BOOT_ZERO_PAGE);
 
@@ -175,7 +175,7 @@ static void refused(const char *want)
 		fail_msg("\"%s\" does not say \"%s\"", why, want);
 }
 
-CASE(what_is_no_kernel_is_refused)
+CASE(boot_no_kernel_is_refused)
 {
 	write_file(kernel, "", 0);
 	refused("it is empty");
@@ -189,7 +189,7 @@ CASE(what_is_no_kernel_is_refused)
 	refused("initrd /nonexistent: No such file");
 }
 
-CASE(a_segment_must_lie_in_the_file_and_in_ram)
+CASE(boot_segment_outside_file_or_ram_is_refused)
 {
 	open_image();
 	assert_int_equal(boot_elf_load(&machine, machine.boot, VMLINUX_AT,
@@ -203,7 +203,7 @@ CASE(a_segment_must_lie_in_the_file_and_in_ram)
 	assert_int_equal(boot_load(&machine, &machine.boot->initrd, RAM - 6), 0);
 }
 
-CASE(a_kernel_cut_off_between_two_starts)
+CASE(boot_kernel_cut_between_starts_is_refused)
 {
 	open_image();
 	assert_int_equal(boot_enter(&machine), 0);
@@ -215,7 +215,7 @@ CASE(a_kernel_cut_off_between_two_starts)
 	assert_int_equal(boot_enter(&machine), -ESTALE);
 }
 
-CASE(an_initrd_cut_off_between_two_starts)
+CASE(boot_initrd_cut_between_starts_is_refused)
 {
 	open_image();
 	assert_int_equal(truncate(initrd, 3), 0);
@@ -223,7 +223,7 @@ CASE(an_initrd_cut_off_between_two_starts)
 }
 
 /* The headers must be those of the data: both are read anew. */
-CASE(a_kernel_rewritten_between_two_starts)
+CASE(boot_kernel_rewritten_between_starts_works)
 {
 	open_image();
 	assert_int_equal(boot_enter(&machine), 0);
@@ -235,7 +235,7 @@ CASE(a_kernel_rewritten_between_two_starts)
 }
 
 /* A pipe that nobody writes to would hold up whoever opens it. */
-CASE(a_pipe_is_refused_at_once)
+CASE(boot_pipe_is_refused_at_once)
 {
 	struct machine_config cfg = { .kernel = kernel };
 
@@ -258,14 +258,14 @@ CASE(a_pipe_is_refused_at_once)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(vmlinux_is_loaded),
-		T(bzimage_is_loaded),
-		T(what_is_no_kernel_is_refused),
-		T(a_segment_must_lie_in_the_file_and_in_ram),
-		T(a_kernel_cut_off_between_two_starts),
-		T(an_initrd_cut_off_between_two_starts),
-		T(a_kernel_rewritten_between_two_starts),
-		T(a_pipe_is_refused_at_once),
+		T(boot_vmlinux_is_loaded),
+		T(boot_bzimage_is_loaded),
+		T(boot_no_kernel_is_refused),
+		T(boot_segment_outside_file_or_ram_is_refused),
+		T(boot_kernel_cut_between_starts_is_refused),
+		T(boot_initrd_cut_between_starts_is_refused),
+		T(boot_kernel_rewritten_between_starts_works),
+		T(boot_pipe_is_refused_at_once),
 	};
 	int failed;
 

@@ -67,7 +67,7 @@ static void out(u16 reg, u8 v)
 }
 
 /* autoconfig(): what a chip must do to be taken for a 16550A */
-static void linux_finds_a_16550a(void **state)
+static void serial_is_found_as_16550a(void **state)
 {
 	(void)state;
 	out(IER, 0);
@@ -93,7 +93,7 @@ static void linux_finds_a_16550a(void **state)
 	assert_int_equal(outputs, 0);
 }
 
-static void output_goes_out_and_is_kept(void **state)
+static void serial_output_goes_out_and_is_kept(void **state)
 {
 	static u8 buf[SERIAL_BACKLOG + 1];
 	u64 cursor = 0;
@@ -115,7 +115,7 @@ static void output_goes_out_and_is_kept(void **state)
 	assert_int_equal(buf[0], 100);
 }
 
-static void loop_back_stays_inside(void **state)
+static void serial_loopback_stays_inside(void **state)
 {
 	u64 cursor = 0;
 	u8 c;
@@ -130,7 +130,7 @@ static void loop_back_stays_inside(void **state)
 	assert_int_equal(outputs, 0);
 }
 
-static void interrupts_are_raised_and_named(void **state)
+static void serial_interrupts_are_raised_and_named(void **state)
 {
 	(void)state;
 	out(IER, 0x02);
@@ -155,7 +155,7 @@ static void interrupts_are_raised_and_named(void **state)
 	assert_int_equal(in(LSR) & 1, 0);
 }
 
-static void no_input_is_lost(void **state)
+static void serial_input_is_not_lost(void **state)
 {
 	u8 data[5000], got[5000];
 	size_t i, sent = 0, n;
@@ -191,8 +191,9 @@ static void no_input_is_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(linux_finds_a_16550a), T(output_goes_out_and_is_kept), T(loop_back_stays_inside),
-		T(interrupts_are_raised_and_named), T(no_input_is_lost),
+		T(serial_is_found_as_16550a),	 T(serial_output_goes_out_and_is_kept),
+		T(serial_loopback_stays_inside), T(serial_interrupts_are_raised_and_named),
+		T(serial_input_is_not_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
