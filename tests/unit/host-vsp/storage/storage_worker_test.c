@@ -493,6 +493,34 @@ static void a_reset_waits_for_a_write_that_the_kernel_has(void **state)
 	close(pipe_fds[0]);
 }
 
+/* Without an io_uring four threads hang, and what waits for a thread is not at the kernel yet. */
+static void a_reset_drops_what_no_thread_has_taken(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, last, reset;
+	struct kvmb_wire_stor a;
+	u32 i;
+
+	(void)state;
+	if (!kvmb_storage_uring(s))
+		skip();
+	make_full_pipe();
+	kvmb_storage_attach(s, pipe_disk(pipe_fds[1]), false, 3);
+	init();
+	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
+	for (i = 0; i < 6; i++)
+		send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa,
+			 4096);
+	assert_int_equal(collect(1, 100, &last), 0);
+	reset = send_reset();
+	assert_int_equal(collect(2, PATIENCE_MS, &last), 2);
+	assert_int_equal(collect(1, 300, &last), 0);
+	for (i = 0; i < 5; i++)
+		drain_pipe(); /* what was in it, and four writes */
+	assert_int_equal(collect(5, PATIENCE_MS, &last), 5);
+	assert_int_equal(last, reset);
+	close(pipe_fds[0]);
+}
+
 static void a_close_waits_for_a_write_that_the_kernel_has(void **state)
 {
 	struct kvmb_wire_relid m = { .relid = cpu_to_le32(c.relid) };
@@ -588,6 +616,7 @@ int main(void)
 		T(without_memory_for_requests_nothing_spins),
 		T(zeroes_without_a_write_cache_are_synced),
 		T(a_reset_waits_for_a_write_that_the_kernel_has),
+		T(a_reset_drops_what_no_thread_has_taken),
 		T(a_close_waits_for_a_write_that_the_kernel_has),
 		T(ejecting_in_a_loop_takes_away_once),
 	};
