@@ -27,11 +27,19 @@ u64 kvmb_mono_ns(void)
 	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
 }
 
+/* Is there one CPU for us? Not sysconf(), which opens a file. */
+static bool is_alone(void)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) == 1;
+}
+
 void kvmb_tuner_init(struct kvmb_tuner *t)
 {
 	*t = (struct kvmb_tuner){ .num_ways = KVMB_WAIT_POLL, .wait = MIN_BACKOFF,
 				  .backoff = MIN_BACKOFF };
-	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+	if (!is_alone())
 		t->num_ways = KVMB_WAIT_NUM;
 }
 

@@ -30,7 +30,6 @@ static pthread_mutex_t ratelimit_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Set by kvmb_log_open_journal() before other threads exist */
 static bool is_stream; /* standard error leads to journald, which reads "<N>" at a line's begin */
 static int journal_fd = -1;
-static struct sockaddr_un journal_address;
 
 /* syslog's, by level */
 static const int priorities[] = {
@@ -60,14 +59,20 @@ static bool stderr_is_journal(void)
 
 bool kvmb_log_open_journal(const char *path)
 {
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
 	is_stream = stderr_is_journal();
 	if (journal_fd >= 0)
 		close(journal_fd);
 	journal_fd = -1;
-	if (is_stream && strlen(path) < sizeof(journal_address.sun_path)) {
-		journal_address.sun_family = AF_UNIX;
-		strcpy(journal_address.sun_path, path);
-		journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (!is_stream || strlen(path) >= sizeof(a.sun_path))
+		return false;
+	strcpy(a.sun_path, path);
+	journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	/* later its name may be out of reach; journald may restart, systemd holds its socket */
+	if (journal_fd >= 0 && connect(journal_fd, (struct sockaddr *)&a, sizeof(a))) {
+		close(journal_fd);
+		journal_fd = -1;
 	}
 	return journal_fd >= 0;
 }
@@ -109,8 +114,7 @@ static int send_journal(enum kvmb_log_level level, const char *who, const char *
 		n += put_field(d + n, sizeof(d) - n, "KVMBUS_DEVICE", who + vm + 1,
 			       strlen(who + vm + 1));
 	n += put_field(d + n, sizeof(d) - n, "MESSAGE", text, strlen(text));
-	if (sendto(journal_fd, d, n, MSG_DONTWAIT | MSG_NOSIGNAL,
-		   (struct sockaddr *)&journal_address, sizeof(journal_address)) >= 0)
+	if (send(journal_fd, d, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 		return 0;
 	return -errno;
 }
@@ -193,6 +197,25 @@ void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
 		vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
 	va_end(ap);
 	put_line(level, who, text);
+}
+
+void kvmb_log_in_signal(const char *who, const char *text)
+{
+	const char *const parts[] = { is_stream ? "<3>" : "", "kvmbus: ", who, ": ", text };
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	char line[LINE_MAX_BYTES];
+	size_t n = 0, i, len;
+
+	if (journal_fd >= 0 && !send_journal(KVMB_LOG_ERR, who, text))
+		return;
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		len = strnlen(parts[i], sizeof(line) - 1 - n);
+		memcpy(line + n, parts[i], len);
+		n += len;
+	}
+	line[n++] = '\n';
+	if (poll(&p, 1, 0) == 1 && write(STDERR_FILENO, line, n) < 0)
+		return; /* there is nobody else to tell */
 }
 
 bool kvmb_ratelimit_ok(struct kvmb_ratelimit *rl)

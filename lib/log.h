@@ -38,7 +38,7 @@ void kvmb_log_set_level(enum kvmb_log_level level);
  * KVMBUS_DEVICE. If journald does not answer at @path, lines go to standard error with the
  * priority in front, "<4>".
  *
- * Return: whether the journal will be tried. Context: before other threads exist.
+ * Return: whether the journal is there. Context: before other threads exist.
  */
 bool kvmb_log_open_journal(const char *path);
 
@@ -53,6 +53,16 @@ bool kvmb_log_open_journal(const char *path);
  */
 void kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/**
+ * kvmb_log_in_signal() - The same for a signal handler, as an error
+ * @who:  "VM" or "VM/DEVICE"
+ * @text: printable
+ *
+ * It takes no lock and no memory: the thread that was interrupted may hold the log's lock, so this
+ * line may come within another. Context: any, one to three system calls.
+ */
+void kvmb_log_in_signal(const char *who, const char *text);
 
 /**
  * kvmb_ratelimit_ok() - May this call site print now?

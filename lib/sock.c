@@ -146,7 +146,7 @@ static int replace(struct kvmb_listener *l, int type, const struct sockaddr_un *
 		l->fd = -1;
 		return -1;
 	}
-	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	l->spare_fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 	strcpy(l->path, a->sun_path);
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
@@ -202,7 +202,7 @@ static void hang_up_on_one(struct kvmb_listener *l)
 	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	l->spare_fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 }
 
 int kvmb_accept_unix(struct kvmb_listener *l, int flags)

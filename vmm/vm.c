@@ -3,6 +3,7 @@
 #include "vmm/vm.h"
 
 #include "lib/log.h"
+#include "lib/thread.h"
 #include "lib/util.h"
 
 static const char *const state_names[] = { "created", "running", "paused", "resetting", "ended" };
@@ -272,6 +273,8 @@ int vm_start(struct vm *vm)
 	err = machine_start(&vm->machine);
 	if (err)
 		return err;
+	/* from here on the guest may have us do things */
+	kvmb_thread_enter(KVMB_THREAD_MAIN, NULL);
 	set_vm_state(vm, VM_RUNNING);
 	machine_go(&vm->machine);
 	return 0;

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What threads of each class may not do, and what happens to one that does it. */
+#include "vmm/policy.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/seccomp.h"
+#include "lib/util.h"
+#include "tests/unit/test.h"
+
+#define DENIED EXDEV
+#define MAX_CALLS 64
+
+struct call {
+	const char *what;
+	long nr, args[6];
+};
+
+static int *results; /* shared with children: [MAX_CALLS] */
+
+static int setup(void **state)
+{
+	(void)state;
+	results = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return results == MAP_FAILED;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return munmap(results, 4096);
+}
+
+/* In a process of its own, confined as a thread of @class, which denies with DENIED. */
+static void make_calls(enum kvmb_thread_class class, const struct call *calls, size_t num)
+{
+	static struct kvmb_sys_program p;
+	const long *a;
+	int status;
+	size_t i;
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (policy_program(class, SECCOMP_RET_ERRNO | DENIED, &p) ||
+		    kvmb_seccomp_install(&p))
+			_exit(1);
+		for (i = 0; i < num; i++) {
+			a = calls[i].args;
+			results[i] = syscall(calls[i].nr, a[0], a[1], a[2], a[3], a[4], a[5]) < 0 ?
+					     errno :
+					     0;
+		}
+		syscall(SYS_exit, 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void no_class_reaches_anything_else(void **state)
+{
+	const struct call calls[] = {
+		{ "open", SYS_open, { (long)"/" } },
+		{ "openat", SYS_openat, { AT_FDCWD, (long)"/" } },
+		{ "openat2", SYS_openat2, { AT_FDCWD, (long)"/" } },
+		{ "open_by_handle_at", SYS_open_by_handle_at, { AT_FDCWD } },
+		{ "creat", SYS_creat, { (long)"/" } },
+		{ "unlink", SYS_unlink, { (long)"/" } },
+		{ "rename", SYS_rename, { (long)"/", (long)"/" } },
+		{ "symlink", SYS_symlink, { (long)"/", (long)"/" } },
+		{ "chmod", SYS_chmod, { (long)"/" } },
+		{ "execve", SYS_execve, { (long)"/bin/true" } },
+		{ "execveat", SYS_execveat, { AT_FDCWD, (long)"/bin/true" } },
+		{ "fork", SYS_fork },
+		{ "vfork", SYS_vfork },
+		{ "clone of a process", SYS_clone, { SIGCHLD } },
+		{ "clone of a namespace", SYS_clone, { CLONE_NEWUSER | SIGCHLD } },
+		{ "socket", SYS_socket, { 1, 1 } },
+		{ "connect", SYS_connect, { 0 } },
+		{ "bind", SYS_bind, { 0 } },
+		{ "listen", SYS_listen, { 0 } },
+		{ "sendto an address", SYS_sendto, { 0, 0, 0, 0, (long)"/", 2 } },
+		{ "ptrace", SYS_ptrace, { 0 } },
+		{ "process_vm_readv", SYS_process_vm_readv, { getpid() } },
+		{ "process_vm_writev", SYS_process_vm_writev, { getpid() } },
+		{ "pidfd_open", SYS_pidfd_open, { getpid() } },
+		{ "pidfd_getfd", SYS_pidfd_getfd, { 0 } },
+		{ "kill", SYS_kill, { getpid() } },
+		{ "tkill", SYS_tkill, { getpid() } },
+		{ "tgkill of another process", SYS_tgkill, { getpid(), getpid(), SIGABRT } },
+		{ "mount", SYS_mount, { 0 } },
+		{ "umount2", SYS_umount2, { 0 } },
+		{ "fsopen", SYS_fsopen, { 0 } },
+		{ "chroot", SYS_chroot, { (long)"/" } },
+		{ "pivot_root", SYS_pivot_root, { (long)"/", (long)"/" } },
+		{ "unshare", SYS_unshare, { CLONE_NEWUSER } },
+		{ "setns", SYS_setns, { 0 } },
+		{ "setuid", SYS_setuid, { 0 } },
+		{ "capset", SYS_capset, { 0 } },
+		{ "keyctl", SYS_keyctl, { 0 } },
+		{ "bpf", SYS_bpf, { 0 } },
+		{ "perf_event_open", SYS_perf_event_open, { 0 } },
+		{ "userfaultfd", SYS_userfaultfd, { 0 } },
+		{ "io_uring_setup", SYS_io_uring_setup, { 1 } },
+		{ "io_uring_register", SYS_io_uring_register, { 0, IORING_REGISTER_RESTRICTIONS } },
+		{ "memfd_create", SYS_memfd_create, { (long)"x" } },
+		{ "personality", SYS_personality, { 0x0400000 } },
+		{ "mmap of code", SYS_mmap, { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, -1 } },
+		{ "mprotect of code", SYS_mprotect, { 0, 0, PROT_READ | PROT_EXEC } },
+		{ "pkey_mprotect", SYS_pkey_mprotect, { 0, 0, PROT_EXEC, -1 } },
+		{ "shmat", SYS_shmat, { 0 } },
+		{ "sigaction", SYS_rt_sigaction, { SIGSYS, 0, 0, 8 } },
+		{ "prctl", SYS_prctl, { PR_SET_DUMPABLE, 1 } },
+		{ "seccomp", SYS_seccomp, { SECCOMP_GET_NOTIF_SIZES } },
+		{ "prlimit", SYS_prlimit64, { 0 } },
+		{ "KVM_CREATE_VM", SYS_ioctl, { -1, KVM_CREATE_VM } },
+		{ "KVM memory", SYS_ioctl, { -1, (long)KVM_SET_USER_MEMORY_REGION } },
+		{ "KVM_CREATE_VCPU", SYS_ioctl, { -1, KVM_CREATE_VCPU } },
+		{ "KVM_CREATE_DEVICE", SYS_ioctl, { -1, (long)KVM_CREATE_DEVICE } },
+		{ "TIOCSTI", SYS_ioctl, { -1, 0x5412 } },
+	};
+	enum kvmb_thread_class class;
+	size_t i;
+
+	(void)state;
+	static_assert(ARRAY_SIZE(calls) <= MAX_CALLS, "room for the results");
+	for (class = 0; class < KVMB_THREAD_NUM; class ++) {
+		make_calls(class, calls, ARRAY_SIZE(calls));
+		for (i = 0; i < ARRAY_SIZE(calls); i++) {
+			if (results[i] != DENIED)
+				fail_msg("%s: %s gives %d", kvmb_thread_class_name(class),
+					 calls[i].what, results[i]);
+		}
+	}
+}
+
+static void classes_have_what_they_live_on(void **state)
+{
+	const struct call calls[] = {
+		{ "KVM_RUN", SYS_ioctl, { -1, KVM_RUN } },
+		{ "io_uring_enter", SYS_io_uring_enter, { -1 } },
+		{ "readv", SYS_readv, { -1 } },
+		{ "clone3", SYS_clone3, { 0 } },
+		{ "mmap", SYS_mmap, { 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
+		{ "own tgkill", SYS_tgkill, { 0, 0, SIGABRT } },
+	};
+	static const struct {
+		enum kvmb_thread_class class;
+		int results[ARRAY_SIZE(calls)];
+	} expected[] = {
+		{ KVMB_THREAD_VCPU, { EBADF, DENIED, DENIED, DENIED, 0, DENIED } },
+		{ KVMB_THREAD_STORAGE, { DENIED, EBADF, DENIED, ENOSYS, 0, DENIED } },
+		{ KVMB_THREAD_NET, { DENIED, DENIED, EBADF, DENIED, 0, DENIED } },
+		{ KVMB_THREAD_MAIN, { DENIED, EBADF, EBADF, ENOSYS, 0, DENIED } },
+	};
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(expected); i++) {
+		make_calls(expected[i].class, calls, ARRAY_SIZE(calls));
+		for (j = 0; j < ARRAY_SIZE(calls); j++) {
+			if (results[j] != expected[i].results[j])
+				fail_msg("%s: %s gives %d",
+					 kvmb_thread_class_name(expected[i].class), calls[j].what,
+					 results[j]);
+		}
+	}
+}
+
+static void who_makes_threads_has_their_rows(void **state)
+{
+	static const struct {
+		enum kvmb_thread_class maker, made;
+	} pairs[] = {
+		{ KVMB_THREAD_MAIN, KVMB_THREAD_STORAGE }, { KVMB_THREAD_MAIN, KVMB_THREAD_NET },
+		{ KVMB_THREAD_MAIN, KVMB_THREAD_DISK },	   { KVMB_THREAD_MAIN, KVMB_THREAD_JOB },
+		{ KVMB_THREAD_MAIN, KVMB_THREAD_SINK },	   { KVMB_THREAD_MAIN, KVMB_THREAD_GUARD },
+		{ KVMB_THREAD_MAIN, KVMB_THREAD_OVERDUE }, { KVMB_THREAD_JOB, KVMB_THREAD_DISK },
+	};
+	const struct kvmb_sys_rule *rules;
+	size_t num, i, j;
+
+	(void)state;
+	rules = policy_rules(&num);
+	assert_true(num > 50);
+	for (i = 0; i < num; i++) {
+		for (j = 0; j < ARRAY_SIZE(pairs); j++) {
+			if (rules[i].classes >> pairs[j].made & 1 &&
+			    !(rules[i].classes >> pairs[j].maker & 1))
+				fail_msg("%s has row %zu (%s), its maker %s has not",
+					 kvmb_thread_class_name(pairs[j].made), i,
+					 kvmb_syscall_name((int)rules[i].nr),
+					 kvmb_thread_class_name(pairs[j].maker));
+		}
+	}
+}
+
+/* ---- a violation ---- */
+
+static void *violate(void *arg)
+{
+	kvmb_thread_enter(KVMB_THREAD_STORAGE, "scsi0/1");
+	syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY, 0);
+	return arg;
+}
+
+/* Return: status of a process in which a thread does what it may not; text[size]: its log. */
+static int run_violation(enum policy_mode mode, bool blocked, char *text, size_t size)
+{
+	sigset_t all;
+	pthread_t t;
+	char why[80];
+	int log[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	assert_int_equal(pipe(log), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(log[1], STDERR_FILENO);
+		if (policy_install(mode, "web", why, sizeof(why)))
+			_exit(1);
+		sigfillset(&all);
+		if (blocked)
+			pthread_sigmask(SIG_SETMASK, &all, NULL);
+		if (pthread_create(&t, NULL, violate, NULL))
+			_exit(2);
+		if (mode == POLICY_STRICT)
+			pause();
+		pthread_join(t, NULL);
+		_exit(0);
+	}
+	close(log[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	n = read(log[0], text, size - 1);
+	text[n > 0 ? n : 0] = 0;
+	close(log[0]);
+	return status;
+}
+
+static void a_violation_ends_the_process_with_one_line(void **state)
+{
+	char text[400];
+	int i, status;
+
+	(void)state;
+	for (i = 0; i < 2; i++) { /* also in a thread that blocks all signals */
+		status = run_violation(POLICY_STRICT, i, text, sizeof(text));
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGSYS);
+		assert_string_equal(text,
+				    "kvmbus: web: sandbox: thread scsi0/1 (storage) made "
+				    "system call openat (257), which it may not; the VM ends\n");
+	}
+}
+
+static void without_a_policy_nothing_happens(void **state)
+{
+	char text[400];
+
+	(void)state;
+	assert_int_equal(run_violation(POLICY_OFF, false, text, sizeof(text)), 0);
+	assert_string_equal(text, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(no_class_reaches_anything_else),   T(classes_have_what_they_live_on),
+		T(who_makes_threads_has_their_rows), T(a_violation_ends_the_process_with_one_line),
+		T(without_a_policy_nothing_happens),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

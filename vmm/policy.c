@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table of system calls, and what happens to one that is not in it; policy.h explains. */
+#include "vmm/policy.h"
+
+#include <asm/termbits.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/io_uring.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/seccomp.h"
+#include "lib/util.h"
+
+/* ---- the table ---- */
+
+#define MAIN (1u << KVMB_THREAD_MAIN)
+#define VCPU (1u << KVMB_THREAD_VCPU)
+#define STORAGE (1u << KVMB_THREAD_STORAGE)
+#define NET (1u << KVMB_THREAD_NET)
+#define DISK (1u << KVMB_THREAD_DISK)
+#define JOB (1u << KVMB_THREAD_JOB)
+#define SINK (1u << KVMB_THREAD_SINK)
+#define GUARD (1u << KVMB_THREAD_GUARD)
+#define ALL ((1u << KVMB_THREAD_NUM) - 1)
+#define MAKERS (MAIN | JOB | STORAGE) /* of threads */
+
+/* clang-format off */
+#define ROW(call, who, ...) { .nr = __NR_##call, .classes = (who), __VA_ARGS__ }
+#define WHEN(...) .when = { __VA_ARGS__ }
+#define IS(n, v) { KVMB_SYS_IS, n, v }
+#define IS32(n, v) { KVMB_SYS_IS32, n, (uint32_t)(v) }
+#define WITHOUT(n, v) { KVMB_SYS_WITHOUT, n, v }
+#define OWN(n) { KVMB_SYS_OWN_PID, n, 0 }
+#define REQUEST(name, who, ...) ROW(ioctl, who, WHEN(IS32(1, name)), __VA_ARGS__)
+
+#define THREAD_FLAGS                                                                            \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |     \
+	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+
+static const struct kvmb_sys_rule rules[] = {
+	/* what is called often comes first: only these rows are looked at each time */
+	REQUEST(KVM_RUN, VCPU),
+	REQUEST(KVM_IRQ_LINE, VCPU | MAIN, .why = "serial port, power button"),
+	REQUEST(KVM_GET_CLOCK, VCPU | MAIN),
+	ROW(sendto, ALL, WHEN(IS(4, 0)), .why = "to who is connected, no address"),
+	ROW(mmap, ALL, WHEN(WITHOUT(2, PROT_EXEC)), .why = "malloc; main: rings of channels"),
+	ROW(tgkill, VCPU | MAIN, WHEN(OWN(0), IS32(2, SIGUSR1)), .why = "ends KVM_RUN"),
+
+	/* a vCPU looks at itself when it stops or the guest reports a crash; main resets it */
+	REQUEST(KVM_GET_MSRS, VCPU | MAIN),
+	REQUEST(KVM_GET_REGS, VCPU | MAIN),
+	REQUEST(KVM_GET_SREGS, VCPU | MAIN),
+	REQUEST(KVM_SET_MSRS, MAIN),
+	REQUEST(KVM_SET_REGS, MAIN),
+	REQUEST(KVM_SET_SREGS, MAIN),
+	REQUEST(KVM_SET_FPU, MAIN),
+	REQUEST(KVM_SET_XSAVE, MAIN),
+	REQUEST(KVM_SET_XCRS, MAIN),
+	REQUEST(KVM_SET_LAPIC, MAIN),
+	REQUEST(KVM_SET_DEBUGREGS, MAIN),
+	REQUEST(KVM_SET_VCPU_EVENTS, MAIN),
+	REQUEST(KVM_SET_MP_STATE, MAIN),
+	REQUEST(KVM_SET_NESTED_STATE, MAIN),
+	/* the VM's; neither memory slots nor new VMs */
+	REQUEST(KVM_CHECK_EXTENSION, MAIN),
+	REQUEST(KVM_SET_CLOCK, MAIN),
+	REQUEST(KVM_SET_IRQCHIP, MAIN),
+	REQUEST(KVM_SET_PIT2, MAIN),
+	REQUEST(KVM_IRQFD, MAIN),
+	REQUEST(KVM_SET_GSI_ROUTING, MAIN),
+	REQUEST(KVM_HYPERV_EVENTFD, MAIN),
+	/* devices */
+	REQUEST(TUNSETOFFLOAD, NET | MAIN),
+	REQUEST(TUNSETQUEUE, MAIN),
+	REQUEST(BLKGETSIZE64, JOB | MAIN, .why = "a disk may have grown"),
+	REQUEST(TCGETS, MAIN, .why = "isatty"),
+	REQUEST(TCSETS, MAIN | GUARD, .why = "the terminal gets its modes back"),
+
+	/* every thread: memory, locks, the log, its own end and a failed assertion */
+	ROW(futex, ALL),
+	ROW(munmap, ALL),
+	ROW(brk, ALL),
+	ROW(madvise, ALL, .why = "a thread that ends frees its stack"),
+	ROW(mremap, ALL),
+	ROW(read, ALL, .why = "eventfds"),
+	ROW(write, ALL, .why = "eventfds, the log"),
+	ROW(poll, ALL, .why = "the log"),
+	ROW(clock_gettime, ALL, .why = "where the vDSO does not know the clock"),
+	ROW(clock_nanosleep, ALL & ~GUARD),
+	ROW(restart_syscall, ALL, .why = "after SIGSTOP and SIGCONT"),
+	ROW(rt_sigreturn, ALL),
+	ROW(rt_sigprocmask, ALL),
+	ROW(getpid, ALL, .why = "raise, pthread_kill"),
+	ROW(gettid, ALL),
+	ROW(tgkill, ALL, WHEN(OWN(0), IS32(2, SIGABRT))),
+	ROW(tgkill, ALL, WHEN(OWN(0), IS32(2, SIGSYS)), .why = "ends a violation"),
+	ROW(prctl, ALL, WHEN(IS32(0, PR_GET_NAME)), .why = "for the line of a violation"),
+	ROW(exit, ALL),
+	ROW(exit_group, MAIN | GUARD),
+
+	/* making threads, which name themselves and install their filters */
+	ROW(clone, MAKERS, WHEN(IS(0, THREAD_FLAGS))),
+	ROW(clone3, MAKERS, .error = ENOSYS, .why = "flags in memory; glibc then takes clone"),
+	ROW(mprotect, MAKERS, WHEN(WITHOUT(2, PROT_EXEC)), .why = "below its stack"),
+	ROW(set_robust_list, MAKERS),
+	ROW(rseq, MAKERS),
+	ROW(prctl, MAKERS, WHEN(IS32(0, PR_SET_NAME))),
+	ROW(seccomp, MAKERS, WHEN(IS32(0, SECCOMP_SET_MODE_FILTER)), .why = "only narrows"),
+
+	/* descriptors */
+	ROW(close, MAKERS | DISK | NET | SINK),
+	ROW(eventfd2, MAKERS),
+	ROW(epoll_create1, MAIN),
+	ROW(epoll_ctl, NET | MAIN),
+	ROW(epoll_wait, MAIN),
+	ROW(epoll_pwait2, NET | MAIN),
+	ROW(epoll_pwait, NET | MAIN, .why = "before Linux 5.11"),
+	ROW(fstat, MAKERS | DISK),
+	ROW(newfstatat, MAKERS | DISK, WHEN(IS32(3, AT_EMPTY_PATH)), .why = "fstat of glibc 2.33"),
+	ROW(fcntl, MAKERS | DISK, WHEN(IS32(1, F_GETFL))),
+	ROW(fcntl, MAKERS | DISK, WHEN(IS32(1, F_SETFL))),
+	ROW(fcntl, MAKERS | DISK, WHEN(IS32(1, F_GETFD))),
+	ROW(fcntl, MAKERS | DISK, WHEN(IS32(1, F_SETFD))),
+	ROW(fcntl, MAKERS, WHEN(IS32(1, F_DUPFD_CLOEXEC))),
+	ROW(fcntl, MAKERS, WHEN(IS32(1, F_OFD_SETLK)), .why = "a disk that is closed"),
+
+	/* files: disks and their workers, serial output, KVM's statistics */
+	ROW(lseek, SINK | MAKERS | DISK),
+	ROW(pread64, SINK | MAKERS | DISK),
+	ROW(pwrite64, SINK | MAKERS | DISK),
+	ROW(preadv2, DISK | MAKERS),
+	ROW(pwritev2, DISK | MAKERS),
+	ROW(fdatasync, DISK | MAKERS),
+	ROW(fallocate, DISK | MAKERS),
+	ROW(ftruncate, SINK | MAKERS),
+	ROW(io_uring_enter, STORAGE | MAIN),
+	ROW(io_uring_register, STORAGE | MAIN, WHEN(IS32(1, IORING_REGISTER_FILES_UPDATE))),
+
+	/* sockets: the control socket, the console, passt, servers of disks, the keeper */
+	ROW(recvfrom, NET | DISK | MAKERS),
+	ROW(recvmsg, DISK | MAKERS, .why = "descriptors from commands and the keeper; udev"),
+	ROW(sendmsg, NET | MAIN, .why = "a batch of frames"),
+	ROW(accept4, MAIN),
+	ROW(shutdown, DISK | MAKERS, .why = "libnbd says good-bye"),
+	ROW(getsockopt, DISK | MAKERS),
+	ROW(setsockopt, DISK | MAKERS),
+	ROW(getrandom, DISK | MAKERS, .why = "TLS"),
+	ROW(readv, NET | MAIN),
+	ROW(writev, NET | MAIN),
+
+	/* host-vsp/tuner.c */
+	ROW(sched_setscheduler, STORAGE | NET | MAIN, WHEN(IS32(0, 0))),
+	ROW(sched_getaffinity, STORAGE | NET | MAIN),
+};
+/* clang-format on */
+
+const struct kvmb_sys_rule *policy_rules(size_t *num)
+{
+	*num = ARRAY_SIZE(rules);
+	return rules;
+}
+
+int policy_program(enum kvmb_thread_class class, uint32_t otherwise, struct kvmb_sys_program *p)
+{
+	return kvmb_seccomp_build(rules, ARRAY_SIZE(rules), class, otherwise, p);
+}
+
+/* ---- a violation ---- */
+
+static const char *vm_name;
+static __thread const char *class_name; /* of a thread with a filter */
+
+static char *put_text(char *at, const char *end, const char *text)
+{
+	while (*text && at < end)
+		*at++ = *text++;
+	return at;
+}
+
+static char *put_number(char *at, const char *end, unsigned int n)
+{
+	char digits[12], *d = digits + sizeof(digits) - 1;
+
+	*d = 0;
+	do
+		*--d = (char)('0' + n % 10);
+	while (n /= 10);
+	return put_text(at, end, d);
+}
+
+/* In whatever the thread was doing: no locks, no memory. SA_RESETHAND has restored the default. */
+static void on_violation(int sig, siginfo_t *si, void *context)
+{
+	char line[200], thread[16] = "?", *at = line;
+	const char *end = line + sizeof(line) - 1;
+	int saved = errno;
+
+	(void)context;
+	if (si->si_code == 1) { /* SYS_SECCOMP: not one that somebody sent */
+		prctl(PR_GET_NAME, thread);
+		at = put_text(at, end, "sandbox: thread ");
+		at = put_text(at, end, thread);
+		at = put_text(at, end, " (");
+		at = put_text(at, end, class_name ? class_name : "?");
+		at = put_text(at, end, ") made system call ");
+		at = put_text(at, end, kvmb_syscall_name(si->si_syscall));
+		at = put_text(at, end, " (");
+		at = put_number(at, end, (unsigned int)si->si_syscall);
+		at = put_text(at, end, "), which it may not; the VM ends");
+		*at = 0;
+		kvmb_log_in_signal(vm_name, line);
+	}
+	errno = saved;
+	syscall(SYS_tgkill, getpid(), gettid(), sig);
+}
+
+static void catch_violations(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_violation,
+				.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESETHAND };
+
+	sigaction(SIGSYS, &sa, NULL);
+}
+
+/* ---- installing ---- */
+
+static struct kvmb_sys_program programs[KVMB_THREAD_NUM];
+
+static void confine_thread(enum kvmb_thread_class class)
+{
+	sigset_t sys;
+	int err;
+
+	class_name = kvmb_thread_class_name(class);
+	sigemptyset(&sys);
+	sigaddset(&sys, SIGSYS); /* where it is blocked, the kernel kills and nobody says why */
+	pthread_sigmask(SIG_UNBLOCK, &sys, NULL);
+	err = kvmb_seccomp_install(&programs[class]);
+	if (err) {
+		kvmb_err(vm_name, "sandbox: no filter for a %s thread: %s", class_name,
+			 strerror(-err));
+		abort();
+	}
+}
+
+/* What libraries would read from files when they first need it. */
+static void read_now(void)
+{
+	tzset();
+	json_object_seed(0);
+}
+
+int policy_install(enum policy_mode mode, const char *vm, char *why, size_t size)
+{
+	uint32_t otherwise = mode == POLICY_LOG ? SECCOMP_RET_LOG : SECCOMP_RET_TRAP;
+	unsigned int c;
+	int err = 0;
+
+	if (mode == POLICY_OFF)
+		return 0;
+	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &otherwise) && errno != EINVAL) {
+		snprintf(why, size, "this kernel cannot filter system calls (seccomp): %s",
+			 strerror(errno));
+		return -ENOSYS;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
+		err = -errno;
+		snprintf(why, size, "no_new_privs: %s", strerror(-err));
+		return err;
+	}
+	for (c = 0; c < KVMB_THREAD_NUM && !err; c++)
+		err = policy_program(c, otherwise, &programs[c]);
+	kvmb_assert(!err);
+	vm_name = vm;
+	read_now();
+	catch_violations();
+	kvmb_thread_on_enter(confine_thread);
+	return 0;
+}
