@@ -187,7 +187,7 @@ static void timesync_sends_host_time_with_the_reference(void **state)
 	assert_int_equal(w.flags, KVMB_TIMESYNC_SYNC);
 }
 
-static void a_sync_that_finds_no_room_is_made_up_for(void **state)
+static void timesync_without_room_is_made_up_for(void **state)
 {
 	struct kvmb_wire_timesync_v4 w;
 	struct kvmb_icmsg m;
@@ -226,7 +226,7 @@ static void timesync_of_old_guests_uses_the_old_layout(void **state)
 	assert_int_equal(m.payload[24], KVMB_TIMESYNC_SYNC);
 }
 
-static void malformed_answers_stop_the_service_alone(void **state)
+static void ic_malformed_answer_stops_the_service_alone(void **state)
 {
 	u8 junk[40] = { 9 };
 
@@ -240,7 +240,7 @@ static void malformed_answers_stop_the_service_alone(void **state)
 	assert_int_equal(sd.ic.state, KVMB_IC_READY);
 }
 
-static void no_common_version_is_refused(void **state)
+static void ic_without_common_version_is_refused(void **state)
 {
 	struct kvmb_wire_ic_negotiate none = { 0 };
 	struct kvmb_icmsg m;
@@ -282,7 +282,7 @@ static void answer_in_between(int sig)
  * writes its read index to is write-protected, so that the guest's turn comes at exactly that
  * moment.
  */
-static void an_answer_while_we_fall_asleep_is_seen(void **state)
+static void ic_answer_while_falling_asleep_is_seen(void **state)
 {
 	struct sigaction act = { .sa_handler = answer_in_between }, old;
 	struct kvmb_icmsg m;
@@ -303,11 +303,11 @@ int main(void)
 		T(heartbeat_counts_right_answers_only),
 		T(shutdown_sends_the_whole_message_and_hears_the_answer),
 		T(timesync_sends_host_time_with_the_reference),
-		T(a_sync_that_finds_no_room_is_made_up_for),
+		T(timesync_without_room_is_made_up_for),
 		T(timesync_of_old_guests_uses_the_old_layout),
-		T(malformed_answers_stop_the_service_alone),
-		T(no_common_version_is_refused),
-		T(an_answer_while_we_fall_asleep_is_seen),
+		T(ic_malformed_answer_stops_the_service_alone),
+		T(ic_without_common_version_is_refused),
+		T(ic_answer_while_falling_asleep_is_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@ static void note(void *arg)
 	order[n++] = *(char *)arg;
 }
 
-static void timers_fire_in_order_of_time(void **state)
+static void loop_timers_fire_in_order(void **state)
 {
 	struct kvmb_loop *l = kvmb_loop_create();
 	struct kvmb_timer a, b, c;
@@ -47,7 +47,7 @@ static void *post_thread(void *arg)
 	return NULL;
 }
 
-static void work_from_another_thread_runs_once(void **state)
+static void loop_posted_work_runs_once(void **state)
 {
 	struct kvmb_loop *l = kvmb_loop_create();
 	struct kvmb_work w;
@@ -78,7 +78,7 @@ static void delete_self(void *arg, uint32_t events)
 	kvmb_loop_del(self);
 }
 
-static void a_watch_may_delete_itself(void **state)
+static void loop_watch_may_delete_itself(void **state)
 {
 	struct kvmb_loop *l = kvmb_loop_create();
 	int fd = eventfd(1, EFD_NONBLOCK);
@@ -96,9 +96,9 @@ static void a_watch_may_delete_itself(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(timers_fire_in_order_of_time),
-		cmocka_unit_test(work_from_another_thread_runs_once),
-		cmocka_unit_test(a_watch_may_delete_itself),
+		cmocka_unit_test(loop_timers_fire_in_order),
+		cmocka_unit_test(loop_posted_work_runs_once),
+		cmocka_unit_test(loop_watch_may_delete_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

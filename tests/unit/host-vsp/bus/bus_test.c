@@ -6,7 +6,7 @@
 
 #include "tests/harness/bus_fixture.h"
 
-static void contact_accepts_listed_versions_up_to_the_cap(void **state)
+static void bus_contact_accepts_listed_versions_up_to_the_cap(void **state)
 {
 	static const struct { u32 v; bool ok;
 	} c[] = {
@@ -23,7 +23,7 @@ static void contact_accepts_listed_versions_up_to_the_cap(void **state)
 		assert_int_equal(fake_contact(&f, c[i].v), c[i].ok);
 }
 
-static void contact_honours_vmbus_max(void **state)
+static void bus_contact_honours_vmbus_max(void **state)
 {
 	struct fake_vmm old;
 
@@ -34,7 +34,7 @@ static void contact_honours_vmbus_max(void **state)
 	fake_fini(&old);
 }
 
-static void version_response_tells_the_message_connection(void **state)
+static void bus_version_response_tells_the_message_connection(void **state)
 {
 	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(KVMB_VERSION_NEWEST) };
 	const struct kvmb_wire_version_response *r;
@@ -47,7 +47,7 @@ static void version_response_tells_the_message_connection(void **state)
 	assert_int_equal(f.log[(f.num_msgs - 1) % FAKE_LOG].len, 16);
 }
 
-static void contact_before_5_0_needs_an_interrupt_page_only_below_2_4(void **state)
+static void bus_contact_below_2_4_needs_an_interrupt_page(void **state)
 {
 	struct kvmb_wire_initiate_contact m = { .interrupt_page = cpu_to_le64(0xdead000000ull) };
 	const struct kvmb_wire_version_response *r;
@@ -63,7 +63,7 @@ static void contact_before_5_0_needs_an_interrupt_page_only_below_2_4(void **sta
 	assert_true(r && r->supported);
 }
 
-static void contact_to_a_vp_that_does_not_exist_is_ignored(void **state)
+static void bus_contact_to_no_vp_is_ignored(void **state)
 {
 	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(KVMB_VERSION_NEWEST),
 						.target_vp = cpu_to_le32(FAKE_VPS) };
@@ -73,7 +73,7 @@ static void contact_to_a_vp_that_does_not_exist_is_ignored(void **state)
 	assert_null(fake_next(&f, KVMB_MSG_VERSION_RESPONSE));
 }
 
-static void offers_come_once_with_unique_relids(void **state)
+static void bus_offers_come_once_with_unique_relids(void **state)
 {
 	u8 m[8] = { 0 };
 
@@ -89,7 +89,7 @@ static void offers_come_once_with_unique_relids(void **state)
 	assert_null(fake_next(&f, KVMB_MSG_OFFER));
 }
 
-static void messages_before_contact_are_ignored(void **state)
+static void bus_messages_before_contact_are_ignored(void **state)
 {
 	u8 buf[240];
 	u32 t;
@@ -104,7 +104,7 @@ static void messages_before_contact_are_ignored(void **state)
 	assert_int_equal(f.num_msgs, 0);
 }
 
-static void posts_are_refused_by_connection_type_and_length(void **state)
+static void bus_post_of_wrong_connection_type_length_is_refused(void **state)
 {
 	u8 buf[256] = { 0 };
 
@@ -118,7 +118,7 @@ static void posts_are_refused_by_connection_type_and_length(void **state)
 			 KVMB_HV_STATUS_SUCCESS);
 }
 
-static void flood_without_reading_is_bounded(void **state)
+static void bus_flood_without_reading_is_bounded(void **state)
 {
 	struct kvmb_wire_gpadl_header h = { 0 };
 	u8 buf[240] __attribute__((aligned(8))) = { 0 };
@@ -150,7 +150,7 @@ static void flood_without_reading_is_bounded(void **state)
 	assert_true(connect_all() == 2);
 }
 
-static void gpadl_of_every_size_is_assembled(void **state)
+static void bus_gpadl_of_every_size_is_assembled(void **state)
 {
 	static const u32 sizes[] = { 1, 2, 25, 26, 27, 53, 54, 55, 82, 83, 512, 1024 };
 	const u64 *gfns;
@@ -196,7 +196,7 @@ static u32 post_header(u32 r, u32 id, u32 count, u32 bytes, u32 offset, u64 gfn)
 	return c ? le32_to_cpu(c->status) : 1; /* 1: no answer, unfinished */
 }
 
-static void gpadl_lies_are_refused(void **state)
+static void bus_gpadl_lies_are_refused(void **state)
 {
 	struct kvmb_bus_stats st;
 	u32 r, id;
@@ -225,7 +225,7 @@ static void gpadl_lies_are_refused(void **state)
 	assert_int_equal(st.gpadl_pages, 1 + 2 + 4);
 }
 
-static void a_hundred_thousand_unfinished_gpadls_meet_a_cap(void **state)
+static void bus_unfinished_gpadls_meet_a_cap(void **state)
 {
 	struct kvmb_bus_stats st;
 	u32 i, refused = 0;
@@ -243,7 +243,7 @@ static void a_hundred_thousand_unfinished_gpadls_meet_a_cap(void **state)
 	assert_int_equal(st.gpadl_pages, 0);
 }
 
-static void unload_answers_last(void **state)
+static void bus_unload_is_answered_last(void **state)
 {
 	struct kvmb_wire_initiate_contact contact = { .version = cpu_to_le32(KVMB_VERSION_NEWEST) };
 	struct fake_chan c;
@@ -266,7 +266,7 @@ static void unload_answers_last(void **state)
 	fake_unmap(&c);
 }
 
-static void contact_while_open_resets_everything(void **state)
+static void bus_contact_while_open_resets_everything(void **state)
 {
 	struct fake_chan c;
 	u32 first;
@@ -303,7 +303,7 @@ static void on_time(void *arg)
 	++*(u32 *)arg;
 }
 
-static void questions_without_end_leave_time_for_others(void **state)
+static void bus_endless_requests_leave_time_for_others(void **state)
 {
 	struct kvmb_timer timer;
 	u32 i, fired = 0;
@@ -327,7 +327,7 @@ static void questions_without_end_leave_time_for_others(void **state)
 	assert_int_equal(connect_all(), 2);
 }
 
-static void every_message_in_every_state_is_survived(void **state)
+static void bus_every_message_in_every_state_is_survived(void **state)
 {
 	u8 buf[240] __attribute__((aligned(8)));
 	struct fake_chan c;
@@ -365,7 +365,7 @@ static void every_message_in_every_state_is_survived(void **state)
 	fake_close(&f, &c);
 }
 
-static void old_guests_are_signalled_through_the_interrupt_page(void **state)
+static void bus_old_guest_is_signalled_by_interrupt_page(void **state)
 {
 	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(KVMB_VERSION_WS2008) };
 	u64 gpa = fake_alloc(&f, 1) << 12, one = 1, n = 0;
@@ -402,7 +402,7 @@ static void fill_conns(bool used)
 }
 
 /* What could not be bound is tried again by the next contact, and not taken for bound. */
-static void event_connection_bind_fails_next_contact_binds(void **state)
+static void bus_bind_failure_next_contact_binds(void **state)
 {
 	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(KVMB_VERSION_WS2008) };
 	const struct kvmb_wire_version_response *r;
@@ -429,7 +429,7 @@ static void note_reset(void *arg)
 }
 
 /* The machine is reset while a second contact waits for a channel to close: that guest is gone. */
-static void reset_overtakes_contact_no_answer(void **state)
+static void bus_reset_overtakes_contact_no_answer(void **state)
 {
 	struct kvmb_wire_initiate_contact m = { .version = cpu_to_le32(KVMB_VERSION_NEWEST) };
 	struct fake_chan c;
@@ -455,25 +455,25 @@ static void reset_overtakes_contact_no_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(contact_accepts_listed_versions_up_to_the_cap),
-		T(contact_honours_vmbus_max),
-		T(version_response_tells_the_message_connection),
-		T(contact_before_5_0_needs_an_interrupt_page_only_below_2_4),
-		T(contact_to_a_vp_that_does_not_exist_is_ignored),
-		T(offers_come_once_with_unique_relids),
-		T(messages_before_contact_are_ignored),
-		T(posts_are_refused_by_connection_type_and_length),
-		T(flood_without_reading_is_bounded),
-		T(gpadl_of_every_size_is_assembled),
-		T(gpadl_lies_are_refused),
-		T(a_hundred_thousand_unfinished_gpadls_meet_a_cap),
-		T(unload_answers_last),
-		T(contact_while_open_resets_everything),
-		T(every_message_in_every_state_is_survived),
-		T(questions_without_end_leave_time_for_others),
-		T(old_guests_are_signalled_through_the_interrupt_page),
-		T(event_connection_bind_fails_next_contact_binds),
-		T(reset_overtakes_contact_no_answer),
+		T(bus_contact_accepts_listed_versions_up_to_the_cap),
+		T(bus_contact_honours_vmbus_max),
+		T(bus_version_response_tells_the_message_connection),
+		T(bus_contact_below_2_4_needs_an_interrupt_page),
+		T(bus_contact_to_no_vp_is_ignored),
+		T(bus_offers_come_once_with_unique_relids),
+		T(bus_messages_before_contact_are_ignored),
+		T(bus_post_of_wrong_connection_type_length_is_refused),
+		T(bus_flood_without_reading_is_bounded),
+		T(bus_gpadl_of_every_size_is_assembled),
+		T(bus_gpadl_lies_are_refused),
+		T(bus_unfinished_gpadls_meet_a_cap),
+		T(bus_unload_is_answered_last),
+		T(bus_contact_while_open_resets_everything),
+		T(bus_every_message_in_every_state_is_survived),
+		T(bus_endless_requests_leave_time_for_others),
+		T(bus_old_guest_is_signalled_by_interrupt_page),
+		T(bus_bind_failure_next_contact_binds),
+		T(bus_reset_overtakes_contact_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

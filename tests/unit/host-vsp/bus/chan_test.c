@@ -21,7 +21,7 @@ static int count_fds(void)
 	return n;
 }
 
-static void open_close_and_reopen(void **state)
+static void chan_open_close_and_reopen(void **state)
 {
 	struct fake_chan c;
 	int i, fds;
@@ -58,7 +58,7 @@ static u32 try_open(u32 r, u32 gpadl, u32 down, u32 vp)
 	return res ? le32_to_cpu(res->status) : 1;
 }
 
-static void open_lies_are_refused_and_leak_nothing(void **state)
+static void chan_open_lies_are_refused_and_leak_nothing(void **state)
 {
 	u32 id, small, other;
 	int i, fds = 0;
@@ -92,7 +92,7 @@ static void open_lies_are_refused_and_leak_nothing(void **state)
 	assert_int_equal(dev[0].opens, 1);
 }
 
-static void open_refuses_wild_ring_indices(void **state)
+static void chan_open_refuses_wild_ring_indices(void **state)
 {
 	u32 id;
 
@@ -153,7 +153,7 @@ static u32 count_maps(void)
 }
 
 /* The kernel gives a process 65530 mappings, and a page that stands alone takes one, twice. */
-static void rings_of_scattered_pages_leave_the_process_its_mappings(void **state)
+static void chan_scattered_rings_leave_mappings_for_others(void **state)
 {
 	u32 before, opened = 0, i, id, sub[40] = { 0 };
 	const struct kvmb_wire_offer *o;
@@ -220,7 +220,7 @@ static void use_up_all_numbers(void)
 	}
 }
 
-static void a_guest_that_hoards_numbers_does_not_fill_the_log(void **state)
+static void chan_hoarded_relids_do_not_fill_the_log(void **state)
 {
 	(void)state;
 	connect_all();
@@ -231,7 +231,7 @@ static void a_guest_that_hoards_numbers_does_not_fill_the_log(void **state)
  * The guest asks for sub-channels and closes; its provider sees the one after the bus has seen the
  * other.
  */
-static void a_wish_for_sub_channels_ends_with_its_channel(void **state)
+static void chan_wish_for_subs_ends_with_its_channel(void **state)
 {
 	struct kvmb_wire_relid m;
 	struct fake_chan c;
@@ -254,7 +254,7 @@ static void a_wish_for_sub_channels_ends_with_its_channel(void **state)
 	fake_unmap(&c);
 }
 
-static void teardown_waits_for_the_provider(void **state)
+static void chan_gpadl_teardown_waits_for_the_provider(void **state)
 {
 	struct kvmb_wire_relid m;
 	struct fake_chan c;
@@ -274,7 +274,7 @@ static void teardown_waits_for_the_provider(void **state)
 	fake_unmap(&c);
 }
 
-static void modify_moves_the_signal(void **state)
+static void chan_modify_moves_the_signal(void **state)
 {
 	struct kvmb_wire_modify m = { .target_vp = cpu_to_le32(2) };
 	const struct kvmb_wire_modify_response *r;
@@ -301,7 +301,7 @@ static void modify_moves_the_signal(void **state)
 	assert_true(r && r->status); /* not open any more */
 }
 
-static void rescind_closes_and_frees_after_release(void **state)
+static void chan_rescind_closes_and_frees_after_release(void **state)
 {
 	struct kvmb_wire_relid m = { 0 };
 	struct kvmb_chan *ch = add_dev(2);
@@ -329,7 +329,7 @@ static void rescind_closes_and_frees_after_release(void **state)
 	fake_unmap(&c);
 }
 
-static void rescind_while_the_provider_is_slow(void **state)
+static void chan_rescind_waits_for_a_slow_provider(void **state)
 {
 	struct kvmb_wire_relid m = { 0 };
 	struct kvmb_chan *ch = add_dev(2);
@@ -349,7 +349,7 @@ static void rescind_while_the_provider_is_slow(void **state)
 	fake_unmap(&c);
 }
 
-static void sub_channels_are_offered_once_and_go_with_the_primary(void **state)
+static void chan_subs_are_offered_once_and_go_with_the_primary(void **state)
 {
 	struct kvmb_wire_offer sub[4];
 	struct fake_chan c, s;
@@ -380,13 +380,17 @@ static void sub_channels_are_offered_once_and_go_with_the_primary(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(open_close_and_reopen), T(open_lies_are_refused_and_leak_nothing),
-		T(rings_of_scattered_pages_leave_the_process_its_mappings),
-		T(a_guest_that_hoards_numbers_does_not_fill_the_log),
-		T(a_wish_for_sub_channels_ends_with_its_channel), T(open_refuses_wild_ring_indices),
-		T(teardown_waits_for_the_provider), T(modify_moves_the_signal),
-		T(rescind_closes_and_frees_after_release), T(rescind_while_the_provider_is_slow),
-		T(sub_channels_are_offered_once_and_go_with_the_primary),
+		T(chan_open_close_and_reopen),
+		T(chan_open_lies_are_refused_and_leak_nothing),
+		T(chan_scattered_rings_leave_mappings_for_others),
+		T(chan_hoarded_relids_do_not_fill_the_log),
+		T(chan_wish_for_subs_ends_with_its_channel),
+		T(chan_open_refuses_wild_ring_indices),
+		T(chan_gpadl_teardown_waits_for_the_provider),
+		T(chan_modify_moves_the_signal),
+		T(chan_rescind_closes_and_frees_after_release),
+		T(chan_rescind_waits_for_a_slow_provider),
+		T(chan_subs_are_offered_once_and_go_with_the_primary),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
