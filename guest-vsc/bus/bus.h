@@ -89,6 +89,10 @@ struct kvmb_chan {
 	bool dead;			/* the host broke the protocol of this channel */
 	unsigned int cpu;		/* where we want interrupts; written under bus lock */
 	unsigned int home_cpu;		/* ... again when it comes back online; under cpu_lock */
+	/* MODIFY to moving_to has no answer yet: the host interrupts @cpu or that. Bus lock */
+	bool moving;
+	unsigned int moving_to;
+	u32 opens;	     /* how often it was opened, bus lock */
 	unsigned int slices; /* of a primary: 1 + those left to all its waits; 0: no limit */
 
 	struct page **pages;		/* pages[num_pages]: tx ring, then rx ring */

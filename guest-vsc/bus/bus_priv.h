@@ -125,10 +125,15 @@ void kvmb_cpu_table_fini(struct kvmb_cpu_table *t);
 unsigned int kvmb_cpu_choose(struct kvmb_cpu_table *t);
 /* The same for @ch as things are, @except excepted (nr_cpu_ids: none). Caller holds kvmb.lock */
 unsigned int kvmb_chan_choose_cpu(const struct kvmb_chan *ch, unsigned int except);
-/* Caller holds cpu_lock, and keeps @cpu online. While it is being opened, the opener moves it */
+/*
+ * Caller holds cpu_lock, and keeps @cpu online. While it is being opened, the opener moves it.
+ * Return: 0; -EBUSY: an earlier MODIFY has no answer yet; -EOPNOTSUPP; or as kvmb_ask()
+ */
 int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu);
 /* Tell the host. For the opener, and kvmb_chan_set_cpu() */
 int kvmb_chan_tell_cpu(struct kvmb_chan *ch, unsigned int cpu);
+/* The host's answer to a MODIFY for which nobody waits any more. On msg_wq */
+void kvmb_chan_on_late_modified(const struct kvmb_wire_modify_response *m);
 int kvmb_cpu_goes(unsigned int cpu); /* 0, or -EBUSY: it has to stay */
 void kvmb_cpu_gone(void);	     /* its SynIC is off */
 void kvmb_cpu_comes(unsigned int cpu);

@@ -491,8 +491,11 @@ int kvmb_chan_open(struct kvmb_chan *ch, u32 pages, const void *user, u32 user_l
 		return -EINVAL;
 	mutex_lock(&kvmb.lock);
 	err = kvmb_chan_gone(ch) ? -ENODEV : ch->state != KVMB_CHAN_OFFERED ? -EBUSY : 0;
-	if (!err)
+	if (!err) {
 		set_state(ch, KVMB_CHAN_OPENING);
+		ch->opens++;
+		ch->moving = false;
+	}
 	mutex_unlock(&kvmb.lock);
 	if (err)
 		return err;

@@ -9,7 +9,8 @@
  * dev_wq. So msg_wq never waits for the host, and every waiter gets its answer.
  *
  * An answer wakes the waiter that asked for this kind of message with this key. An answer that
- * nobody waits for is dropped: the host cannot make us act by sending unsolicited answers.
+ * nobody waits for is dropped: the host cannot make us act by sending unsolicited answers. A late
+ * MODIFY_RESPONSE alone counts: it says where a channel's interrupts go (cpu_guest.c).
  *
  * Sources: Linux 6.1 drivers/hv/connection.c, channel_mgmt.c; docs/protocol.md#3.
  */
@@ -159,10 +160,12 @@ void kvmb_wake_rescinded(struct kvmb_chan *ch)
 	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
 }
 
-static void answer(enum kvmb_msg type, u32 key, const void *msg, u32 len)
+/* Return: whether somebody waited for it */
+static bool answer(enum kvmb_msg type, u32 key, const void *msg, u32 len)
 {
 	struct kvmb_wait *w;
 	unsigned long flags;
+	bool found = false;
 
 	spin_lock_irqsave(&kvmb.wait_lock, flags);
 	list_for_each_entry(w, &kvmb.waits, entry) {
@@ -171,9 +174,11 @@ static void answer(enum kvmb_msg type, u32 key, const void *msg, u32 len)
 		w->len = min_t(u32, len, sizeof(w->buf));
 		memcpy(w->buf, msg, w->len);
 		complete(&w->done);
+		found = true;
 		break;
 	}
 	spin_unlock_irqrestore(&kvmb.wait_lock, flags);
+	return found;
 }
 
 /* ---- what the host says ---- */
@@ -222,7 +227,8 @@ void kvmb_on_message(const void *msg, u32 len)
 		answer(type, le32_to_cpu(m->torndown.gpadl), msg, len);
 		break;
 	case KVMB_MSG_MODIFY_RESPONSE:
-		answer(type, le32_to_cpu(m->modified.relid), msg, len);
+		if (!answer(type, le32_to_cpu(m->modified.relid), msg, len))
+			kvmb_chan_on_late_modified(&m->modified);
 		break;
 	case KVMB_MSG_UNLOAD_RESPONSE:
 		WRITE_ONCE(kvmb.unload_answered, true);

@@ -11,7 +11,9 @@
  * hot-plug lock while it waits.
  *
  * A CPU that goes does wait for the MODIFYs of its open channels: the interrupts have to come
- * somewhere else before it may switch its SynIC off.
+ * somewhere else before it may switch its SynIC off. A MODIFY that is not answered in time leaves
+ * the channel between two CPUs: both stay online, and the channel takes no other MODIFY, until the
+ * answer comes (which names its channel, but not its question) or the channel is opened again.
  *
  * Sources: Linux 6.1 drivers/hv/channel_mgmt.c init_vp_index(), vmbus_drv.c; docs/protocol.md#3.19.
  */
@@ -128,39 +130,79 @@ int kvmb_chan_tell_cpu(struct kvmb_chan *ch, unsigned int cpu)
 }
 
 /*
- * Return: whether that was all. A closed channel will be opened there, and who is opening this one
- * looks at it when the host has answered.
+ * Return: 0: the host is to be asked; -EBUSY; 1: that was all. A closed channel will be opened
+ * there, and who is opening this one looks at it when the host has answered.
  */
-static bool set_cpu_unless_open(struct kvmb_chan *ch, unsigned int cpu)
+static int begin_move(struct kvmb_chan *ch, unsigned int cpu, u32 *opens)
 {
-	bool open;
+	int err = 0;
 
 	mutex_lock(&kvmb.lock);
-	open = ch->state == KVMB_CHAN_OPEN;
-	if (!open)
+	if (ch->state != KVMB_CHAN_OPEN) {
+		ch->moving = false;
 		ch->cpu = cpu;
+		err = 1;
+	} else if (ch->moving) {
+		err = -EBUSY;
+	} else {
+		ch->moving = true;
+		ch->moving_to = cpu;
+		*opens = ch->opens;
+	}
 	mutex_unlock(&kvmb.lock);
-	return !open;
+	return err;
+}
+
+/* Return: whether it is not opened again meanwhile: the answer is to be believed */
+static bool end_move(struct kvmb_chan *ch, unsigned int cpu, u32 opens, int err)
+{
+	bool same;
+
+	mutex_lock(&kvmb.lock);
+	same = ch->opens == opens;
+	if (same && !err)
+		ch->cpu = cpu;
+	if (same && err != -ETIMEDOUT)
+		ch->moving = false;
+	mutex_unlock(&kvmb.lock);
+	return same;
+}
+
+void kvmb_chan_on_late_modified(const struct kvmb_wire_modify_response *m)
+{
+	u32 relid = le32_to_cpu(m->relid);
+	struct kvmb_chan *ch = NULL;
+
+	mutex_lock(&kvmb.lock);
+	if (relid && relid <= KVMB_MAX_RELID)
+		ch = rcu_dereference_protected(kvmb.by_relid[relid], lockdep_is_held(&kvmb.lock));
+	if (ch && ch->moving) {
+		if (!m->status)
+			ch->cpu = ch->moving_to;
+		ch->moving = false;
+	}
+	mutex_unlock(&kvmb.lock);
 }
 
 int kvmb_chan_set_cpu(struct kvmb_chan *ch, unsigned int cpu)
 {
+	u32 opens;
 	int err;
 
 	lockdep_assert_held(&kvmb.cpu_lock);
-	if (ch->cpu == cpu)
-		return 0;
-	if (kvmb.version < KVMB_VERSION_WIN10_RS3)
-		return -EOPNOTSUPP;
-	if (set_cpu_unless_open(ch, cpu))
-		return 0;
-	err = kvmb_chan_tell_cpu(ch, cpu);
-	if (err)
-		return err;
-	mutex_lock(&kvmb.lock); /* it may be opened again meanwhile */
-	ch->cpu = cpu;
-	mutex_unlock(&kvmb.lock);
-	return 0;
+	for (;;) {
+		if (READ_ONCE(ch->cpu) == cpu && !READ_ONCE(ch->moving))
+			return 0;
+		if (kvmb.version < KVMB_VERSION_WIN10_RS3)
+			return -EOPNOTSUPP;
+		err = begin_move(ch, cpu, &opens);
+		if (err)
+			return min(err, 0);
+		err = kvmb_chan_tell_cpu(ch, cpu);
+		/* opened again meanwhile, it interrupts the CPU that the new OPEN named */
+		if (end_move(ch, cpu, opens, err))
+			return err;
+	}
 }
 
 /* ---- CPUs go and come ---- */
@@ -171,7 +213,8 @@ static struct kvmb_chan *first_on_cpu(unsigned int cpu, unsigned int *to)
 
 	mutex_lock(&kvmb.lock);
 	list_for_each_entry(ch, &kvmb.chans, entry) {
-		if (ch->cpu == cpu && !kvmb_chan_gone(ch)) {
+		if ((ch->cpu == cpu || (ch->moving && ch->moving_to == cpu)) &&
+		    !kvmb_chan_gone(ch)) {
 			kref_get(&ch->ref);
 			*to = kvmb_chan_choose_cpu(ch, cpu);
 			found = ch;
@@ -221,7 +264,9 @@ void kvmb_cpu_comes(unsigned int cpu)
 
 	if (!kvmb.version || kvmb.unloading)
 		return;
-	for (relid = 1; relid < KVMB_NUM_RELIDS && (!err || err == -ENODEV); relid++) {
+	/* a host that does not answer costs one wait, not one a channel */
+	for (relid = 1; relid < KVMB_NUM_RELIDS && (!err || err == -ENODEV || err == -EBUSY);
+	     relid++) {
 		mutex_lock(&kvmb.lock);
 		ch = rcu_dereference_protected(kvmb.by_relid[relid], lockdep_is_held(&kvmb.lock));
 		if (ch && (ch->home_cpu != cpu || ch->cpu == cpu || kvmb_chan_gone(ch)))

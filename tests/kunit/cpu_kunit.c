@@ -2,6 +2,7 @@
 /* Which CPU a channel interrupts, and CPUs that go offline. */
 #include <linux/cpu.h>
 #include <linux/delay.h>
+#include <linux/kthread.h>
 
 #include "guest-vsc/bus/bus_priv.h"
 #include "tests/kunit/bus_kunit.h"
@@ -141,17 +142,152 @@ CASE(channels_move_to_another_cpu_as_the_host_allows)
 	mutex_lock(&kvmb.cpu_lock);
 	host_script.modify_status = 1;
 	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), -EIO);
-	host_script.modify_status = 0;
-	host_script.mute = BIT(KVMB_MSG_MODIFY);
-	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), -ETIMEDOUT);
 	CHECK_EQ(ch->cpu, !cpu);
-	host_script.mute = 0;
+	host_script.modify_status = 0;
 	CHECK_EQ(kvmb_chan_set_cpu(ch, cpu), 0);
 	CHECK_EQ(ch->cpu, cpu);
 	mutex_unlock(&kvmb.cpu_lock);
 	cpus_read_unlock();
 	kvmb_chan_close(ch);
 }
+
+/* ---- an answer to MODIFY that is late ---- */
+
+static int move(struct kvmb_chan *ch, unsigned int cpu)
+{
+	int err;
+
+	cpus_read_lock(); /* as sysfs does */
+	mutex_lock(&kvmb.cpu_lock);
+	err = kvmb_chan_set_cpu(ch, cpu);
+	mutex_unlock(&kvmb.cpu_lock);
+	cpus_read_unlock();
+	return err;
+}
+
+static int goes(unsigned int cpu)
+{
+	unsigned int connect_cpu = kvmb.connect_cpu;
+	int err;
+
+	cpus_read_lock();
+	kvmb.connect_cpu = !cpu; /* only one that gets no messages may go */
+	err = kvmb_cpu_goes(cpu);
+	kvmb.connect_cpu = connect_cpu;
+	cpus_read_unlock();
+	return err;
+}
+
+static bool late_answer_comes(u32 type, const u8 *msg, u32 len)
+{
+	if (type == KVMB_MSG_MODIFY)
+		host_go_on(); /* the answer to the one before, and then that to this one */
+	return false;
+}
+
+CASE(late_answer_to_a_modify_answers_no_other)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	atomic_t calls = ATOMIC_INIT(0);
+	unsigned int cpu;
+
+	NEED(ch && !kvmb_chan_open(ch, 3, NULL, 0, count_call, &calls));
+	cpu = !ch->cpu;
+	host_script.patience_s = 1;
+	host_script.hold = BIT(KVMB_MSG_MODIFY_RESPONSE);
+	CHECK_EQ(move(ch, cpu), -ETIMEDOUT);
+	host_script.modify_status = 1;
+	host_script.says = late_answer_comes;
+	CHECK(move(ch, cpu) < 0); /* refused, and not what the late answer says */
+	host_script.says = NULL;
+	host_go_on();
+	host_settle();
+	CHECK_EQ(host_chan_of(5)->vp, cpu);
+	CHECK_EQ(ch->cpu, cpu); /* the first was granted in the end */
+	host_script.modify_status = 0;
+	CHECK_EQ(move(ch, !cpu), 0);
+	CHECK_EQ(host_chan_of(5)->vp, !cpu);
+	kvmb_chan_close(ch);
+}
+
+CASE(both_cpus_stay_while_a_modify_is_unanswered)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	atomic_t calls = ATOMIC_INIT(0);
+	unsigned int cpu;
+
+	NEED(ch && !kvmb_chan_open(ch, 3, NULL, 0, count_call, &calls));
+	cpu = !ch->cpu;
+	host_script.patience_s = 1;
+	host_script.hold = BIT(KVMB_MSG_MODIFY_RESPONSE);
+	CHECK_EQ(move(ch, cpu), -ETIMEDOUT);
+	CHECK_EQ(goes(cpu), -EBUSY); /* where the interrupts already are */
+	CHECK_EQ(goes(!cpu), -EBUSY);
+	host_go_on();
+	host_settle();
+	CHECK_EQ(goes(!cpu), 0);
+	CHECK_EQ(ch->cpu, cpu);
+	CHECK_EQ(goes(cpu), 0); /* it moves again */
+	CHECK_EQ(host_chan_of(5)->vp, !cpu);
+	kvmb_chan_close(ch);
+}
+
+CASE(modify_without_an_answer_is_over_when_the_channel_is_opened_again)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	atomic_t calls = ATOMIC_INIT(0);
+	unsigned int cpu;
+
+	NEED(ch && !kvmb_chan_open(ch, 3, NULL, 0, count_call, &calls));
+	cpu = !ch->cpu;
+	host_script.mute = BIT(KVMB_MSG_MODIFY);
+	CHECK_EQ(move(ch, cpu), -ETIMEDOUT);
+	host_script.mute = 0;
+	kvmb_chan_close(ch);
+	NEED(!kvmb_chan_open(ch, 3, NULL, 0, count_call, &calls));
+	CHECK_EQ(move(ch, cpu), 0);
+	CHECK_EQ(host_chan_of(5)->vp, cpu);
+	kvmb_chan_close(ch);
+}
+
+static struct {
+	struct kvmb_chan *ch;
+	struct completion over;
+	int err;
+} mover;
+
+static int move_it(void *unused)
+{
+	mover.err = move(mover.ch, !mover.ch->cpu);
+	complete(&mover.over);
+	return 0;
+}
+
+CASE(move_of_a_channel_that_is_opened_again_tells_the_host_again)
+{
+	struct kvmb_chan *ch = offered(5, 1);
+	atomic_t calls = ATOMIC_INIT(0);
+	unsigned int cpu;
+
+	NEED(ch && !kvmb_chan_open(ch, 3, NULL, 0, count_call, &calls));
+	cpu = !ch->cpu;
+	host_script.patience_s = 30;
+	host_script.hold = BIT(KVMB_MSG_MODIFY_RESPONSE);
+	mover.ch = ch;
+	init_completion(&mover.over);
+	NEED(!IS_ERR(kthread_run(move_it, NULL, "kvmb_mover")));
+	CHECK(host_await_held());
+	kvmb_chan_close(ch);
+	NEED(!kvmb_chan_open(ch, 3, NULL, 0, count_call, &calls)); /* names the old CPU */
+	host_go_on();
+	wait_for_completion(&mover.over);
+	CHECK_EQ(mover.err, 0);
+	CHECK_EQ(ch->cpu, cpu);
+	CHECK_EQ(host_chan_of(5)->vp, cpu);
+	kvmb_chan_close(ch);
+}
+
+/* ---- moves while it opens ---- */
 
 static int moved;
 static bool moves_while_it_opens(u32 type, const u8 *msg, u32 len)
@@ -161,11 +297,7 @@ static bool moves_while_it_opens(u32 type, const u8 *msg, u32 len)
 	if (type != KVMB_MSG_OPEN)
 		return false;
 	ch = chan_of(5);
-	cpus_read_lock(); /* as sysfs does */
-	mutex_lock(&kvmb.cpu_lock);
-	WRITE_ONCE(moved, kvmb_chan_set_cpu(ch, !ch->cpu));
-	mutex_unlock(&kvmb.cpu_lock);
-	cpus_read_unlock();
+	WRITE_ONCE(moved, move(ch, !ch->cpu));
 	return false;
 }
 
@@ -325,6 +457,10 @@ static struct kunit_case cpu_cases[] = {
 	KUNIT_CASE(cpu_that_is_offline_gets_no_channel),
 	KUNIT_CASE(sub_channel_goes_where_its_device_has_none),
 	KUNIT_CASE(channels_move_to_another_cpu_as_the_host_allows),
+	KUNIT_CASE(late_answer_to_a_modify_answers_no_other),
+	KUNIT_CASE(both_cpus_stay_while_a_modify_is_unanswered),
+	KUNIT_CASE(modify_without_an_answer_is_over_when_the_channel_is_opened_again),
+	KUNIT_CASE(move_of_a_channel_that_is_opened_again_tells_the_host_again),
 	KUNIT_CASE(cpu_set_while_channel_opens_is_told_after),
 	KUNIT_CASE(open_fails_when_its_cpu_went_and_the_host_does_not_move_it),
 	KUNIT_CASE(cpu_goes_offline_while_an_open_is_unanswered),
