@@ -61,7 +61,7 @@ static struct stor_slot *slot_of_cmd(struct stor_dev *sd, struct scsi_cmnd *cmd)
 
 /*
  * The command's name from here on: its tag, and how often that was used. Bit 63 stays clear: above
- * are INIT and RESET.
+ * are steps (STOR_ID_STEP).
  */
 static u64 give_to_host(struct stor_slot *slot, struct scsi_cmnd *cmd)
 {
@@ -403,7 +403,7 @@ static int reset_bus(struct stor_dev *sd)
 
 	do { /* the host answers what is out before it answers this, however long that takes */
 		memset(&sd->step, 0, sizeof(sd->step));
-		err = kvmb_stor_step(sd, KVMB_STOR_RESET_BUS, STOR_ID_RESET);
+		err = kvmb_stor_step(sd, KVMB_STOR_RESET_BUS);
 	} while (err == -ETIMEDOUT && !READ_ONCE(sd->leaving));
 	return err;
 }
@@ -530,6 +530,7 @@ static struct stor_dev *stor_alloc(struct kvmb_device *dev)
 	sd->ide = kvmb_guid_equal(&dev->chan->type, &ide);
 	mutex_init(&sd->step_lock);
 	spin_lock_init(&sd->map_lock);
+	spin_lock_init(&sd->answer_lock);
 	INIT_WORK(&sd->scan_work, scan_work);
 	INIT_WORK(&sd->unit_work, unit_work);
 	sd->by_cpu = kvzalloc(nr_cpu_ids, GFP_KERNEL);

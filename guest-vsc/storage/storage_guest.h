@@ -23,9 +23,8 @@
 #ifndef STOR_TIMEOUT_S
 #define STOR_TIMEOUT_S 180 /* limit of one request, and of each step of the start */
 #endif
-/* Transaction ids of requests other than commands; id_of() never makes one as high. */
-#define STOR_ID_INIT 0xfffffffffffffffdull
-#define STOR_ID_RESET 0xfffffffffffffffcull
+/* Set in the transaction ids of steps, clear in those of commands (give_to_host()) */
+#define STOR_ID_STEP (1ull << 63)
 
 struct stor_dev;
 
@@ -72,7 +71,11 @@ struct stor_dev { /* private part of a Scsi_Host, and lives as long */
 	bool leaving; /* remove or sleep has begun: a reset no longer waits without limit */
 	bool removed; /* the channels are closed and never reopened; under step_lock */
 	struct completion step_done;
-	struct kvmb_wire_stor step; /* request, then answer */
+	struct kvmb_wire_stor step; /* request; then answer, under answer_lock */
+	spinlock_t answer_lock;
+	/* of the step that waits, 0: none. No two have the same: an answer may be late */
+	u64 step_id; /* under answer_lock */
+	u64 steps;   /* how many there were; under step_lock */
 
 	struct workqueue_struct *wq; /* runs scan_work and unit_work; destroyed before this */
 	struct work_struct scan_work, unit_work;
@@ -115,12 +118,11 @@ int kvmb_stor_stop(struct stor_dev *sd);
  * kvmb_stor_step() - Send one request that is not a command, and wait for its answer
  * @sd: sd->step holds the payload of the request, and afterwards the answer
  * @op: the request
- * @id: STOR_ID_*, the transaction id
  *
  * Return: 0; -EIO when the host's status is not 0; -ENODEV: the device is gone or closed;
  * -ETIMEDOUT: no answer in STOR_TIMEOUT_S; or another -errno of kvmb_send().
  * Context: may sleep; step_lock is held. */
-int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id);
+int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op);
 
 /* storage_drv.c */
 

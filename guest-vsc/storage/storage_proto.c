@@ -39,6 +39,19 @@ static void follow_chan(struct stor_chan *sc)
 
 /* ---- what the host says ---- */
 
+static void step_answered(struct stor_dev *sd, u64 id, const struct kvmb_wire_stor *p)
+{
+	spin_lock(&sd->answer_lock);
+	if (id == sd->step_id) {
+		sd->step_id = 0;
+		sd->step = *p;
+		complete(&sd->step_done);
+	} else {
+		sd->bad_answers++;
+	}
+	spin_unlock(&sd->answer_lock);
+}
+
 static void one_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt)
 {
 	struct stor_dev *sd = sc->sd;
@@ -60,12 +73,10 @@ static void one_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt)
 		sd->bad_answers++;
 		return;
 	}
-	if (pkt->trans_id == STOR_ID_INIT || pkt->trans_id == STOR_ID_RESET) {
-		sd->step = p;
-		complete(&sd->step_done);
-		return;
-	}
-	kvmb_stor_completed(sd, pkt->trans_id, &p);
+	if (pkt->trans_id & STOR_ID_STEP)
+		step_answered(sd, pkt->trans_id, &p);
+	else
+		kvmb_stor_completed(sd, pkt->trans_id, &p);
 }
 
 /*
@@ -104,9 +115,17 @@ static void stor_callback(void *ctx)
 
 /* ---- steps ---- */
 
-int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id)
+static void expect_answer(struct stor_dev *sd, u64 id)
+{
+	spin_lock_bh(&sd->answer_lock);
+	sd->step_id = id;
+	spin_unlock_bh(&sd->answer_lock);
+}
+
+int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op)
 {
 	struct kvmb_chan *ch = sd->dev->chan;
+	u64 id = STOR_ID_STEP | ++sd->steps;
 	int err;
 
 	lockdep_assert_held(&sd->step_lock);
@@ -114,21 +133,17 @@ int kvmb_stor_step(struct stor_dev *sd, enum kvmb_stor_op op, u64 id)
 	sd->step.operation = cpu_to_le32(op);
 	sd->step.flags = cpu_to_le32(1);
 	sd->step.status = 0;
+	expect_answer(sd, id);
 	err = kvmb_send(ch, KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, id, NULL, 0, &sd->step,
 			sd->packet_size);
-	if (err)
-		return err;
-	err = kvmb_chan_wait(ch, &sd->step_done, STOR_TIMEOUT_S);
+	if (!err)
+		err = kvmb_chan_wait(ch, &sd->step_done, STOR_TIMEOUT_S);
+	expect_answer(sd, 0); /* a late one does not write into the next request */
 	if (err)
 		return err;
 	if (le32_to_cpu(sd->step.operation) != KVMB_STOR_COMPLETE_IO || sd->step.status)
 		return -EIO;
 	return 0;
-}
-
-static int init_step(struct stor_dev *sd, enum kvmb_stor_op op)
-{
-	return kvmb_stor_step(sd, op, STOR_ID_INIT);
 }
 
 static int agree_on_version(struct stor_dev *sd)
@@ -141,7 +156,7 @@ static int agree_on_version(struct stor_dev *sd)
 								  KVMB_STOR_SIZE_OLD;
 		memset(&sd->step, 0, sizeof(sd->step));
 		sd->step.u.version.major_minor = cpu_to_le16(versions[i]);
-		err = init_step(sd, KVMB_STOR_QUERY_VERSION);
+		err = kvmb_stor_step(sd, KVMB_STOR_QUERY_VERSION);
 		if (!err) {
 			sd->version = versions[i];
 			return 0;
@@ -170,13 +185,13 @@ static int start_protocol(struct stor_dev *sd)
 	sd->version = 0;
 	sd->packet_size = sizeof(struct kvmb_wire_stor);
 	memset(&sd->step, 0, sizeof(sd->step));
-	err = init_step(sd, KVMB_STOR_BEGIN_INIT);
+	err = kvmb_stor_step(sd, KVMB_STOR_BEGIN_INIT);
 	if (!err)
 		err = agree_on_version(sd);
 	if (err)
 		return err;
 	memset(&sd->step, 0, sizeof(sd->step));
-	err = init_step(sd, KVMB_STOR_QUERY_PROPERTIES);
+	err = kvmb_stor_step(sd, KVMB_STOR_QUERY_PROPERTIES);
 	if (err)
 		return err;
 	sd->max_transfer =
@@ -185,7 +200,7 @@ static int start_protocol(struct stor_dev *sd)
 	if (!sd->max_transfer)
 		return -EPROTO;
 	memset(&sd->step, 0, sizeof(sd->step));
-	return init_step(sd, KVMB_STOR_END_INIT);
+	return kvmb_stor_step(sd, KVMB_STOR_END_INIT);
 }
 
 /* ---- channels ---- */
@@ -233,7 +248,7 @@ static void want_subs(struct stor_dev *sd)
 	kvmb_chan_watch_subs(sd->dev->chan, sub_offered, sd);
 	memset(&sd->step, 0, sizeof(sd->step));
 	sd->step.u.sub_channels = cpu_to_le16(sd->max_subs);
-	err = init_step(sd, KVMB_STOR_CREATE_SUB_CHANNELS);
+	err = kvmb_stor_step(sd, KVMB_STOR_CREATE_SUB_CHANNELS);
 	if (err) /* fewer queues, nothing worse */
 		dev_warn(&sd->dev->dev, "no sub-channels: %d\n", err);
 }

@@ -3,12 +3,13 @@
  * kvmb_storage while something else happens: unbinding, unloading, CPUs, sleep, resets by hand, in
  * each step of the start and under answers that nobody waits for. docs/threat-model.md#G03.
  */
+#include <linux/blk-mq.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/umh.h>
 
-#include "guest-vsc/storage/storage_map.h"
+#include "guest-vsc/storage/storage_guest.h"
 #include "tests/kunit/script_disk.h"
 
 #define NAME "00000001-0000-0000-0000-000000000000" /* of the device: its instance GUID */
@@ -196,6 +197,97 @@ CASE(answers_while_the_controller_goes_complete_nothing)
 	}
 }
 
+/* ---- an answer that is quicker than the sender ---- */
+
+static struct {
+	struct stor_dev *sd;
+	struct scsi_device *sdev;
+	u64 id;
+	u32 asked, answered, ended;
+} early;
+
+/* In queue_command(), which is not through with a command that found no room */
+static void no_room(void *ctx, u32 relid)
+{
+	u32 num = early.sd->host->nr_hw_queues * early.sd->host->can_queue, i;
+
+	if (early.asked)
+		return;
+	for (i = 0; i < num && !early.id; i++)
+		early.id = READ_ONCE(early.sd->slots[i].out);
+	WRITE_ONCE(early.asked, 1);
+	for (i = 0; i < 5000000 && !READ_ONCE(early.answered); i++)
+		udelay(1);
+}
+
+static enum rq_end_io_ret ended(struct request *rq, blk_status_t error)
+{
+	WRITE_ONCE(early.ended, early.ended + 1);
+	return RQ_END_IO_FREE; /* so the sender, when it goes on, has no request any more */
+}
+
+static int send_one(void *unused)
+{
+	struct request *rq = scsi_alloc_request(early.sdev->request_queue, REQ_OP_DRV_IN, 0);
+
+	if (IS_ERR(rq))
+		return 0;
+	((struct scsi_cmnd *)blk_mq_rq_to_pdu(rq))->cmd_len = 6; /* TEST UNIT READY */
+	rq->timeout = 10 * HZ;
+	rq->end_io = ended;
+	blk_execute_rq_nowait(rq, false);
+	return 0;
+}
+
+CASE(answer_to_a_command_that_finds_no_room_completes_it_once)
+{
+	struct kvmb_wire_stor p = { .operation = cpu_to_le32(KVMB_STOR_COMPLETE_IO) };
+	struct host_chan *c = host_chan_of(RELID);
+	struct task_struct *t;
+	unsigned long flags;
+	struct kvmb_chan *ch;
+	bool same;
+	u32 full;
+	int i;
+
+	disk_plug_in();
+	memset(&early, 0, sizeof(early));
+	early.sdev = disk_find();
+	NEED(early.sdev);
+	early.sd = shost_priv(early.sdev->host);
+	ch = early.sd->dev->chan;
+	host_settle();
+	/* the host says that it has read next to nothing of a full ring, as it may */
+	spin_lock_irqsave(&ch->tx_lock, flags);
+	full = (ch->tx.index + 8) % ch->tx.size;
+	ch->tx.peer = full;
+	WRITE_ONCE(c->rx.ctrl->read_index, cpu_to_le32(full));
+	spin_unlock_irqrestore(&ch->tx_lock, flags);
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	host_watch_full(no_room);
+	t = kthread_create(send_one, NULL, "kvmb_sender");
+	NEED(!IS_ERR(t));
+	kthread_bind(t, 1);
+	wake_up_process(t);
+	CHECK(disk_wait(&early.asked, 1));
+	CHECK(early.id);
+	p.u.srb.srb_status = KVMB_SRB_SUCCESS;
+	/* its interrupt, and so the tasklet, is on this CPU */
+	host_put(c, KVMB_PKT_COMPLETION, 0, early.id, NULL, 0, &p, sizeof(p));
+	CHECK(disk_wait(&early.ended, 1));
+	msleep(50); /* its request is freed after that */
+	WRITE_ONCE(c->rx.ctrl->read_index, cpu_to_le32(c->rx.index));
+	WRITE_ONCE(early.answered, 1);
+	host_watch_full(NULL); /* waits for the sender */
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+	for (i = 1; i < 50; i++) {
+		CHECK_EQ(disk_read(early.sdev, i, &same), 0);
+		CHECK(same);
+	}
+	CHECK_EQ(early.ended, 1);
+	scsi_device_put(early.sdev);
+}
+
 /* ---- units that change ---- */
 
 static u32 changes, looks;
@@ -322,6 +414,41 @@ CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on)
 	CHECK_EQ(unbind(), 0);
 	CHECK(wait_for_completion_timeout(&reader.over, 20 * HZ));
 	CHECK_EQ(reader.err, FAILED);
+	scsi_device_put(sdev);
+}
+
+static u64 reset_ids[4];
+static u32 resets;
+
+static bool twist_resets(struct kvmb_wire_stor *p, u64 *id, u32 *len, u32 op, const u8 *cdb)
+{
+	if (op != KVMB_STOR_RESET_BUS)
+		return true;
+	if (resets < ARRAY_SIZE(reset_ids))
+		reset_ids[resets] = *id;
+	if (++resets == 2) /* the first is answered now, the second never */
+		host_put(host_chan_of(RELID), KVMB_PKT_COMPLETION, 0, reset_ids[0], NULL, 0, p,
+			 *len);
+	return resets > 2;
+}
+
+CASE(late_answer_to_a_reset_answers_no_other)
+{
+	struct scsi_device *sdev;
+	bool same;
+
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	resets = 0;
+	disk.twist = twist_resets;
+	init_completion(&reader.over);
+	reset_by_hand(sdev);
+	CHECK_EQ(reader.err, SUCCESS);
+	CHECK_EQ(resets, 3);
+	CHECK(reset_ids[0] != reset_ids[1] && reset_ids[1] != reset_ids[2]);
+	CHECK_EQ(disk_read(sdev, 3, &same), 0);
+	CHECK(same);
 	scsi_device_put(sdev);
 }
 
@@ -566,9 +693,11 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE(command_goes_by_the_channel_of_its_cpu),
 	KUNIT_CASE(late_answer_of_an_earlier_use_completes_nothing),
 	KUNIT_CASE(answers_while_the_controller_goes_complete_nothing),
+	KUNIT_CASE(answer_to_a_command_that_finds_no_room_completes_it_once),
 	KUNIT_CASE(unit_that_changes_all_the_time_is_looked_at_once),
 	KUNIT_CASE(reset_by_hand_after_remove_fails),
 	KUNIT_CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on),
+	KUNIT_CASE(late_answer_to_a_reset_answers_no_other),
 	KUNIT_CASE(look_at_the_bus_is_not_lost_in_sleep),
 	KUNIT_CASE(transfers_fit_the_host_after_sleep),
 	KUNIT_CASE(rescind_in_each_step_of_the_start),
