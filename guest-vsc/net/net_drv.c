@@ -358,6 +358,7 @@ static int net_probe(struct kvmb_device *dev)
 	init_completion(&nic->nvsp_done);
 	init_completion(&nic->rndis_sent);
 	init_completion(&nic->rndis_done);
+	spin_lock_init(&nic->answer_lock);
 	init_waitqueue_head(&nic->subs_wait);
 	INIT_DELAYED_WORK(&nic->link_work, link_work);
 	INIT_DELAYED_WORK(&nic->speed_work, speed_work);

@@ -159,7 +159,12 @@ struct net_nic {
 	struct kvmb_wire_nvsp nvsp_answer;
 	u32 nvsp_answer_len;
 	unsigned int patience;	/* for the answer to a request, slices of a wait; RTNL */
-	u32 rndis_id;		/* of the request that waits, 0: none */
+	/*
+	 * held by NAPI from the look at an id to its completion: no answer to one request is taken
+	 * for the next that begins meanwhile
+	 */
+	spinlock_t answer_lock;
+	u32 rndis_id;		/* of the last request, 0: none; under answer_lock */
 	bool rndis_up;		/* the host has agreed to RNDIS: there is something to halt */
 	u32 response_len;
 	u8 response[NET_RESPONSE_MAX];

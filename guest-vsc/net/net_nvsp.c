@@ -85,8 +85,13 @@ static void completion(struct net_queue *q, const struct kvmb_pkt *pkt, int budg
 		nic->nvsp_answer = m;
 		nic->nvsp_answer_len = len;
 		complete(&nic->nvsp_done);
-	} else if (pkt->trans_id == NET_RNDIS_ID(READ_ONCE(nic->rndis_id)) && !q->index) {
-		complete(&nic->rndis_sent);
+	} else if (pkt->trans_id >> 63 && !q->index) {
+		spin_lock(&nic->answer_lock);
+		if (pkt->trans_id == NET_RNDIS_ID(nic->rndis_id))
+			complete(&nic->rndis_sent);
+		else
+			q->stats.bad_ids++;
+		spin_unlock(&nic->answer_lock);
 	} else {
 		kvmb_net_tx_done(q, pkt->trans_id, &m, len, budget);
 	}

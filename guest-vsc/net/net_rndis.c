@@ -23,6 +23,16 @@ struct ctl_request { /* one page, shared with the host */
 	u8 data[];
 };
 
+static void expect_answer(struct net_nic *nic, u32 id)
+{
+	spin_lock_bh(&nic->answer_lock);
+	reinit_completion(&nic->rndis_sent);
+	reinit_completion(&nic->rndis_done);
+	nic->response_len = 0;
+	nic->rndis_id = id;
+	spin_unlock_bh(&nic->answer_lock);
+}
+
 /*
  * Send @r, of @len bytes, and wait for the answer in nic->response, in all not longer than
  * nic->patience. Consumes @r. Caller holds ctl_lock.
@@ -40,10 +50,7 @@ static int converse(struct net_nic *nic, struct ctl_request *r, u32 type, u32 le
 	r->h.type = cpu_to_le32(type);
 	r->h.len = cpu_to_le32(len);
 	r->q.id = cpu_to_le32(id);
-	reinit_completion(&nic->rndis_sent);
-	reinit_completion(&nic->rndis_done);
-	nic->response_len = 0;
-	WRITE_ONCE(nic->rndis_id, id);
+	expect_answer(nic, id);
 	err = kvmb_net_send_rndis(nic, r, len);
 	if (err) {
 		free_page((unsigned long)r);
@@ -185,6 +192,17 @@ static void indicated(struct net_nic *nic, const u8 *msg, u32 len)
 	schedule_delayed_work(&nic->link_work, 0);
 }
 
+static void answered(struct net_nic *nic, u32 id, const u8 *msg, u32 len)
+{
+	spin_lock(&nic->answer_lock);
+	if (id == nic->rndis_id && !nic->response_len && len <= sizeof(nic->response)) {
+		memcpy(nic->response, msg, len);
+		nic->response_len = len;
+		complete(&nic->rndis_done);
+	}
+	spin_unlock(&nic->answer_lock);
+}
+
 void kvmb_rndis_received(struct net_nic *nic, const u8 *msg, u32 len)
 {
 	struct kvmb_wire_rndis h;
@@ -199,12 +217,8 @@ void kvmb_rndis_received(struct net_nic *nic, const u8 *msg, u32 len)
 	len = le32_to_cpu(h.len);
 	if (le32_to_cpu(h.type) == KVMB_RNDIS_INDICATE) {
 		indicated(nic, msg, len);
-	} else if (le32_to_cpu(h.type) & KVMB_RNDIS_COMPLETE &&
-		   le32_to_cpu(id) == READ_ONCE(nic->rndis_id) && !nic->response_len &&
-		   len <= sizeof(nic->response)) {
-		memcpy(nic->response, msg, len);
-		nic->response_len = len;
-		complete(&nic->rndis_done);
+	} else if (le32_to_cpu(h.type) & KVMB_RNDIS_COMPLETE) {
+		answered(nic, le32_to_cpu(id), msg, len);
 	}
 }
 
