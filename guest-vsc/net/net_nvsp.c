@@ -184,8 +184,12 @@ static int net_poll(struct napi_struct *napi, int budget)
 			poll_sent(q);
 		return 0;
 	}
-	if (!kvmb_net_flush_done(q))
-		return budget; /* the host has not taken what we gave back: look again soon */
+	/*
+	 * a host that does not take what we give back may itself wait for room in its ring: that is
+	 * read on, as long as there is a place to note what is to be given back
+	 */
+	if (!kvmb_net_flush_done(q) && q->done_num > q->done_size / 2)
+		return budget;
 	/*
 	 * completions are no work, but a host that never stops sending them does not get this CPU
 	 */

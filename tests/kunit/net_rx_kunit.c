@@ -277,7 +277,42 @@ CASE(coalesced_frame_gets_its_ip_checksum)
 	dev_put(ndev);
 }
 
+CASE(frames_arrive_while_their_completions_find_no_room)
+{
+	struct net_device *ndev = nic_up();
+	struct host_chan *c = nic_chan();
+	static u8 frame[200];
+	unsigned long flags;
+	struct kvmb_chan *ch;
+	int before, i;
+	u32 full;
+
+	NEED(ndev);
+	ch = (*(struct net_nic **)netdev_priv(ndev))->dev->chan;
+	nic_make_frame(frame, sizeof(frame), ndev->dev_addr, host_mac, 9);
+	host_settle();
+	/* the host says that it has read next to nothing of a full ring, as it may */
+	spin_lock_irqsave(&ch->tx_lock, flags);
+	full = (ch->tx.index + 8) % ch->tx.size;
+	ch->tx.peer = full;
+	WRITE_ONCE(c->rx.ctrl->read_index, cpu_to_le32(full));
+	spin_unlock_irqrestore(&ch->tx_lock, flags);
+	for (i = 0; i < 3; i++) {
+		before = atomic_read(&nic_heard.num);
+		nic_frame(c, frame, sizeof(frame), NULL);
+		CHECK_ROW(nic_heard_more(before), true, i);
+	}
+	WRITE_ONCE(c->rx.ctrl->read_index, cpu_to_le32(c->rx.index));
+	CHECK(nic_still_hears(ndev));
+	for (i = 0;
+	     i < 5000 && atomic_read(&script_nic.given_back) < atomic_read(&script_nic.given); i++)
+		msleep(2);
+	CHECK_EQ(atomic_read(&script_nic.given_back), atomic_read(&script_nic.given));
+	dev_put(ndev);
+}
+
 static struct kunit_case rx_cases[] = {
+	KUNIT_CASE(frames_arrive_while_their_completions_find_no_room),
 	KUNIT_CASE(ranges_outside_the_buffer_are_not_read),
 	KUNIT_CASE(messages_that_lie_are_counted),
 	KUNIT_CASE(parts_of_coalesced_frames_that_do_not_fit_are_dropped),
