@@ -190,7 +190,7 @@ struct net_nic {
 	bool up;		/* ndo_open was called; RTNL */
 	bool closing;		/* under chan_lock */
 	bool sending;		/* frames may go out; cleared before the queues' locks are taken */
-	u32 epoch;		/* of the start; RTNL */
+	u32 epoch;		/* of the start; written under RTNL */
 	struct mutex chan_lock;	/* sub-channels that open against a stop */
 };
 

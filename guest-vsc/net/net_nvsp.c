@@ -508,7 +508,10 @@ void kvmb_net_sub_work(struct work_struct *work)
 	}
 	nic->want_queues = ask_subs(nic);
 	rtnl_unlock();
-	wait_event_timeout(nic->subs_wait, nic->closing || queues_open(nic) >= nic->want_queues,
+	/* a stop and the next start may both be over before this looks */
+	wait_event_timeout(nic->subs_wait,
+			   smp_load_acquire(&nic->closing) || READ_ONCE(nic->epoch) != epoch ||
+				   queues_open(nic) >= nic->want_queues,
 			   10 * HZ);
 	rtnl_lock();
 	if (!nic->closing && epoch == nic->epoch) {
@@ -527,9 +530,9 @@ int kvmb_net_start(struct net_nic *nic)
 	int err;
 
 	ASSERT_RTNL();
-	nic->closing = false;
+	WRITE_ONCE(nic->epoch, nic->epoch + 1); /* before `closing`: kvmb_net_sub_work() */
+	smp_store_release(&nic->closing, false);
 	nic->rndis_up = false;
-	nic->epoch++;
 	nic->link = true;
 	nic->num_queues = 1;
 	nic->want_queues = 1;
