@@ -103,8 +103,8 @@ struct kvmb_chan {
 
 	void (*callback)(void *ctx);	/* NULL: not open */
 	void *callback_ctx;
-	struct mutex sub_lock;		/* of a primary: held around sub_offered() */
-	void (*sub_offered)(struct kvmb_chan *sub, void *ctx); /* under sub_lock; may open @sub */
+	struct mutex sub_lock; /* of a primary: held around sub_changed() */
+	void (*sub_changed)(struct kvmb_chan *sub, void *ctx); /* kvmb_chan_watch_subs() */
 	void *sub_ctx;			/* under sub_lock */
 
 	/* on dev_wq; each holds a reference while it is queued */
@@ -214,9 +214,10 @@ void kvmb_chan_stop(struct kvmb_chan *ch);
 int kvmb_chan_close(struct kvmb_chan *ch);
 
 /**
- * kvmb_chan_watch_subs() - Get a call for each sub-channel that the host offers from now on
+ * kvmb_chan_watch_subs() - Get a call for each sub-channel that the host offers from now on, and
+ * another when it is rescinded while open (kvmb_chan_gone() tells which)
  * @primary: channel of the caller's device
- * @fn:      called one at a time, on a workqueue of the bus; may open the sub-channel
+ * @fn:      called one at a time, on a workqueue of the bus; may open the sub-channel, or close it
  * @ctx:     its argument
  */
 void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan *sub, void *ctx),
@@ -232,6 +233,12 @@ void kvmb_chan_unwatch_subs(struct kvmb_chan *primary);
 static inline bool kvmb_chan_gone(const struct kvmb_chan *ch)
 {
 	return READ_ONCE(ch->gone);
+}
+
+/** kvmb_chan_usable() - Is it open, and its host behaved? As far as one knows without a lock */
+static inline bool kvmb_chan_usable(const struct kvmb_chan *ch)
+{
+	return READ_ONCE(ch->callback) && !READ_ONCE(ch->dead) && !kvmb_chan_gone(ch);
 }
 
 /**

@@ -76,7 +76,7 @@ void kvmb_chan_watch_subs(struct kvmb_chan *primary, void (*fn)(struct kvmb_chan
 			  void *ctx)
 {
 	mutex_lock(&primary->sub_lock);
-	primary->sub_offered = fn;
+	primary->sub_changed = fn;
 	primary->sub_ctx = ctx;
 	mutex_unlock(&primary->sub_lock);
 }
@@ -87,6 +87,16 @@ void kvmb_chan_unwatch_subs(struct kvmb_chan *primary)
 	kvmb_chan_watch_subs(primary, NULL, NULL);
 }
 EXPORT_SYMBOL_GPL(kvmb_chan_unwatch_subs);
+
+static void tell_driver(struct kvmb_chan *sub)
+{
+	struct kvmb_chan *primary = sub->primary;
+
+	mutex_lock(&primary->sub_lock);
+	if (primary->sub_changed)
+		primary->sub_changed(sub, primary->sub_ctx);
+	mutex_unlock(&primary->sub_lock);
+}
 
 static void add_work(struct work_struct *work)
 {
@@ -99,10 +109,7 @@ static void add_work(struct work_struct *work)
 		} else {
 			ch->dev = primary->dev;
 			kvmb_sysfs_add_chan(ch);
-			mutex_lock(&primary->sub_lock);
-			if (primary->sub_offered)
-				primary->sub_offered(ch, primary->sub_ctx);
-			mutex_unlock(&primary->sub_lock);
+			tell_driver(ch);
 		}
 	}
 	kvmb_chan_put(ch);
@@ -271,7 +278,9 @@ static void over_work(struct work_struct *work)
 		release(ch);
 	} else if (known && ch->state == KVMB_CHAN_OFFERED) {
 		release(ch);
-	} /* else its driver closes it when the primary goes, or by itself */
+	} else if (known) { /* its driver closes it now, or when the primary goes */
+		tell_driver(ch);
+	}
 	kvmb_chan_put(ch);
 }
 

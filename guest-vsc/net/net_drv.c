@@ -205,12 +205,16 @@ static int set_mac(struct net_device *ndev, void *p)
 static u16 select_queue(struct net_device *ndev, struct sk_buff *skb, struct net_device *sb_dev)
 {
 	struct net_nic *nic = nic_of(ndev);
+	const struct net_queue *q;
 	u32 hash;
+	u16 n;
 
 	if (ndev->real_num_tx_queues < 2)
 		return 0;
 	hash = skb_get_hash(skb);
-	return READ_ONCE(nic->send_table[hash % KVMB_NVSP_TABLE_SIZE]) % ndev->real_num_tx_queues;
+	n = READ_ONCE(nic->send_table[hash % KVMB_NVSP_TABLE_SIZE]) % ndev->real_num_tx_queues;
+	q = READ_ONCE(nic->queues[n]); /* under RCU; the host may have taken its channel back */
+	return q && kvmb_chan_usable(q->ch) ? n : 0;
 }
 
 static void get_stats(struct net_device *ndev, struct rtnl_link_stats64 *st)
@@ -354,11 +358,11 @@ static int net_probe(struct kvmb_device *dev)
 	nic->cfg.send_size = NET_SEND_SIZE_DEFAULT;
 	nic->cfg.num_queues = min(num_online_cpus(), NET_MAX_QUEUES);
 	mutex_init(&nic->ctl_lock);
+	spin_lock_init(&nic->answer_lock);
 	mutex_init(&nic->chan_lock);
 	init_completion(&nic->nvsp_done);
 	init_completion(&nic->rndis_sent);
 	init_completion(&nic->rndis_done);
-	spin_lock_init(&nic->answer_lock);
 	init_waitqueue_head(&nic->subs_wait);
 	INIT_DELAYED_WORK(&nic->link_work, link_work);
 	INIT_DELAYED_WORK(&nic->speed_work, speed_work);

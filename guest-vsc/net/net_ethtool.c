@@ -54,12 +54,14 @@ static void get_stats(struct net_device *ndev, struct ethtool_stats *st, u64 *da
 	struct net_nic *nic = nic_of(ndev);
 	unsigned int i, j;
 
+	rcu_read_lock(); /* a queue that the host takes back waits for us */
 	for (i = 0; i < nic->num_queues; i++) {
-		const struct net_queue *q = nic->queues[i];
+		const struct net_queue *q = READ_ONCE(nic->queues[i]);
 
 		for (j = 0; j < ARRAY_SIZE(counters); j++)
 			*data++ = q ? *(u64 *)((u8 *)&q->stats + counters[j].off) : 0;
 	}
+	rcu_read_unlock();
 }
 
 static void get_channels(struct net_device *ndev, struct ethtool_channels *c)

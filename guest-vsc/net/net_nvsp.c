@@ -279,11 +279,12 @@ static void close_queue(struct net_nic *nic, unsigned int index)
 
 	if (!q)
 		return;
+	WRITE_ONCE(nic->queues[index], NULL);
+	synchronize_net(); /* select_queue(), xmit and statistics look at it and its channel */
 	kvmb_chan_stop(q->ch);
 	napi_disable(&q->napi);
 	kvmb_chan_close(q->ch);
 	kvmb_net_tx_abort(q);
-	nic->queues[index] = NULL;
 	netif_napi_del(&q->napi);
 	synchronize_net();
 	free_queue(q);
@@ -441,16 +442,35 @@ static void free_buffer(struct net_nic *nic, void **buf, struct kvmb_gpadl *g)
 
 /* ---- sub-channels ---- */
 
-static void sub_offered(struct kvmb_chan *sub, void *ctx)
+/* Frames that wait for a queue that went are dropped; those that follow take the primary */
+static void drop_queue(struct net_nic *nic, unsigned int index)
+{
+	struct netdev_queue *txq = netdev_get_tx_queue(nic->ndev, index);
+
+	close_queue(nic, index);
+	netdev_info(nic->ndev, "the host has taken queue %u back\n", index);
+	if (READ_ONCE(nic->sending) && netif_carrier_ok(nic->ndev))
+		netif_tx_wake_queue(txq);
+}
+
+/* Offered, or rescinded while it is open */
+static void sub_changed(struct kvmb_chan *sub, void *ctx)
 {
 	struct net_nic *nic = ctx;
+	struct net_queue *q;
 
 	mutex_lock(&nic->chan_lock);
-	if (!nic->closing && sub->index && sub->index < nic->want_queues &&
-	    !nic->queues[sub->index]) {
+	q = sub->index < NET_MAX_QUEUES ? nic->queues[sub->index] : NULL;
+	if (nic->closing || !sub->index)
+		goto out; /* the stop closes it */
+	if (kvmb_chan_gone(sub)) {
+		if (q && q->ch == sub)
+			drop_queue(nic, sub->index);
+	} else if (sub->index < nic->want_queues && !q) {
 		if (open_queue(nic, sub, sub->index))
 			netdev_warn(nic->ndev, "queue %u does not open\n", sub->index);
 	}
+out:
 	mutex_unlock(&nic->chan_lock);
 	wake_up(&nic->subs_wait);
 }
@@ -474,7 +494,7 @@ static u32 ask_subs(struct net_nic *nic)
 	if (nic->version < KVMB_NVSP_V5 || want < 2)
 		return 1;
 	nic->want_queues = want; /* offers may come before the answer */
-	kvmb_chan_watch_subs(nic->dev->chan, sub_offered, nic);
+	kvmb_chan_watch_subs(nic->dev->chan, sub_changed, nic);
 	m.u.subchannel.op = cpu_to_le32(KVMB_NVSP_SUBCHANNEL_ALLOCATE);
 	m.u.subchannel.num = cpu_to_le32(want - 1);
 	if (ask(nic, &m, KVMB_NVSP_SUBCHANNEL, 12) ||

@@ -228,11 +228,12 @@ static int open_chan(struct stor_dev *sd, struct kvmb_chan *ch, unsigned int ind
 	return 0;
 }
 
-static void sub_offered(struct kvmb_chan *sub, void *ctx)
+static void sub_changed(struct kvmb_chan *sub, void *ctx)
 {
 	struct stor_dev *sd = ctx;
 
-	if (!sub->index || sub->index > sd->max_subs ||
+	/* one that was taken back stays here until the stop: what is out on it has its pages */
+	if (kvmb_chan_gone(sub) || !sub->index || sub->index > sd->max_subs ||
 	    rcu_access_pointer(sd->chans[sub->index]))
 		return;
 	if (open_chan(sd, sub, sub->index))
@@ -245,7 +246,7 @@ static void want_subs(struct stor_dev *sd)
 
 	if (!sd->max_subs)
 		return;
-	kvmb_chan_watch_subs(sd->dev->chan, sub_offered, sd);
+	kvmb_chan_watch_subs(sd->dev->chan, sub_changed, sd);
 	memset(&sd->step, 0, sizeof(sd->step));
 	sd->step.u.sub_channels = cpu_to_le16(sd->max_subs);
 	err = kvmb_stor_step(sd, KVMB_STOR_CREATE_SUB_CHANNELS);

@@ -47,6 +47,93 @@ CASE(queues_are_opened_as_far_as_the_host_offers_them)
 	dev_put(ndev);
 }
 
+static int send_on(void *arg)
+{
+	struct net_device *ndev = arg;
+	u32 n = 0;
+
+	while (!kthread_should_stop()) {
+		nic_transmit(ndev, 60 + n % 1400, n);
+		if (n++ % 32 == 0)
+			usleep_range(20, 200);
+	}
+	return 0;
+}
+
+/* Return: whether @num frames reach the host, the last by channel @relid */
+static bool frames_come_by(struct net_device *ndev, u32 num, u32 relid)
+{
+	int before = atomic_read(&script_nic.frames), i;
+	u32 n;
+
+	for (n = 0; n < num; n++)
+		nic_transmit(ndev, 200, n);
+	for (i = 0; i < 1000 && atomic_read(&script_nic.frames) < before + (int)num; i++)
+		msleep(2);
+	return atomic_read(&script_nic.frames) == before + (int)num && script_nic.came_by == relid;
+}
+
+CASE(queue_that_is_taken_back_alone_is_made_up_for)
+{
+	struct net_device *ndev;
+	struct net_nic *nic;
+	u32 i;
+
+	script_nic.queues = 2;
+	script_nic.subs = 1;
+	ndev = nic_up();
+	NEED(ndev);
+	NEED(queues_become(ndev, 2));
+	nic = *(struct net_nic **)netdev_priv(ndev);
+	for (i = 0; i < KVMB_NVSP_TABLE_SIZE; i++)
+		WRITE_ONCE(nic->send_table[i], 1);
+	CHECK(frames_come_by(ndev, 20, RELID + 1));
+	host_take_back(RELID + 1);
+	host_settle();
+	CHECK(frames_come_by(ndev, 20, RELID));
+	CHECK_EQ(host_seen(KVMB_MSG_RELID_RELEASED), 1); /* the host may use the number again */
+	nic_offer_sub(RELID + 2, 1);
+	host_settle();
+	CHECK(host_chan_of(RELID + 2)->open);
+	CHECK(frames_come_by(ndev, 20, RELID + 2));
+	CHECK_EQ(ndev->real_num_tx_queues, 2);
+	CHECK(nic_still_hears(ndev));
+	dev_put(ndev);
+}
+
+CASE(queue_comes_and_goes_under_traffic)
+{
+	struct task_struct *t;
+	struct net_device *ndev;
+	struct net_nic *nic;
+	u32 i;
+
+	script_nic.queues = 2;
+	script_nic.subs = 1;
+	script_nic.echo = true;
+	ndev = nic_up();
+	NEED(ndev);
+	NEED(queues_become(ndev, 2));
+	nic = *(struct net_nic **)netdev_priv(ndev);
+	for (i = 0; i < KVMB_NVSP_TABLE_SIZE; i++)
+		WRITE_ONCE(nic->send_table[i], i % 2);
+	t = kthread_run(send_on, ndev, "kvmb_send");
+	NEED(!IS_ERR(t));
+	for (i = 0; i < 3; i++) {
+		host_take_back(RELID + 1 + i);
+		msleep(20);
+		nic_offer_sub(RELID + 2 + i, 1);
+		msleep(20);
+	}
+	kthread_stop(t);
+	script_nic.echo = false;
+	host_settle();
+	CHECK(host_chan_of(RELID + 1 + i)->open);
+	msleep(100); /* what is still on its way */
+	CHECK(nic_still_hears(ndev));
+	dev_put(ndev);
+}
+
 static bool twist_subs(struct kvmb_wire_nvsp *m, u32 *len, u32 type)
 {
 	if (type == KVMB_NVSP_SUBCHANNEL)
@@ -65,19 +152,6 @@ CASE(a_grant_of_more_queues_than_asked_is_none)
 	CHECK(nic_still_hears(ndev));
 	CHECK_EQ(ndev->real_num_tx_queues, 1);
 	dev_put(ndev);
-}
-
-static int send_on(void *arg)
-{
-	struct net_device *ndev = arg;
-	u32 n = 0;
-
-	while (!kthread_should_stop()) {
-		nic_transmit(ndev, 60 + n % 1400, n);
-		if (n++ % 32 == 0)
-			usleep_range(20, 200);
-	}
-	return 0;
 }
 
 CASE(the_shape_changes_under_traffic)
@@ -390,6 +464,8 @@ CASE(channels_told_are_those_that_were_set)
 
 static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(queues_are_opened_as_far_as_the_host_offers_them),
+	KUNIT_CASE(queue_that_is_taken_back_alone_is_made_up_for),
+	KUNIT_CASE(queue_comes_and_goes_under_traffic),
 	KUNIT_CASE(a_grant_of_more_queues_than_asked_is_none),
 	KUNIT_CASE(the_shape_changes_under_traffic),
 	KUNIT_CASE(a_change_that_the_host_refuses_leaves_the_old_shape),

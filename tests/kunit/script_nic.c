@@ -199,6 +199,7 @@ static void on_rndis(struct host_chan *c, const struct kvmb_pkt *pkt,
 	} else if (!kvmb_rndis_packet(script_nic.msg, min(len, KVMB_RNDIS_HDR_COPY), len, &f) &&
 		   script_nic.msg[f.data_offset + 12] == TEST_PROTO >> 8) {
 		/* not what the network stack sends by itself */
+		script_nic.came_by = c->relid;
 		atomic_inc(&script_nic.frames);
 		if (script_nic.echo)
 			put_frame(c, script_nic.msg + f.data_offset, f.data_len, NULL);
@@ -261,10 +262,8 @@ static void on_nvsp(struct host_chan *c, const struct kvmb_pkt *pkt)
 	}
 	if (!script_nic.twist || script_nic.twist(&a, &len, type))
 		host_put(c, KVMB_PKT_COMPLETION, 0, pkt->trans_id, NULL, 0, &a, len);
-	for (i = 1; type == KVMB_NVSP_SUBCHANNEL && i <= script_nic.subs; i++) {
-		host_chan_of(RELID + i)->on_packet = on_packet;
-		host_offer(RELID + i, &net_type, 1, i);
-	}
+	for (i = 1; type == KVMB_NVSP_SUBCHANNEL && i <= script_nic.subs; i++)
+		nic_offer_sub(RELID + i, i);
 }
 
 static void forget_buffers(void)
@@ -314,6 +313,12 @@ void nic_plug_in(void)
 	nic_chan()->on_packet = on_packet;
 	host_offer(RELID, &net_type, 1, 0);
 	host_settle();
+}
+
+void nic_offer_sub(u32 relid, u16 index)
+{
+	host_chan_of(relid)->on_packet = on_packet;
+	host_offer(relid, &net_type, 1, index);
 }
 
 void nic_rescind(void)

@@ -43,6 +43,7 @@ struct script_nic {
 	u8 *recv, *send;	/* the guest's buffers, mapped */
 	u32 recv_size, send_size, num, next;
 	atomic_t frames, given, given_back; /* from the guest; packets to it; their completions */
+	u32 came_by;			    /* relid of the last frame from the guest */
 	u32 requests[8];	/* RNDIS, by type */
 	u8 msg[66000];		/* the last message, of the host's worker */
 };
@@ -88,6 +89,8 @@ void nic_frame(struct host_chan *c, const u8 *frame, u32 len, const struct kvmb_
 /* ---- the NIC in the guest ---- */
 
 void nic_plug_in(void);
+/** nic_offer_sub() - One more sub-channel, @relid, for queue @index */
+void nic_offer_sub(u32 relid, u16 index);
 /** nic_up() - Plugged in and running. Return: held; NULL: it did not come */
 struct net_device *nic_up(void);
 /** nic_find() - Return: held; NULL: there is none */
