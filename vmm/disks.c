@@ -2,6 +2,7 @@
 /* The VM's disks. */
 #include "vmm/disks.h"
 
+#include "host-vsp/storage/storage_ring.h"
 #include "lib/log.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
@@ -96,6 +97,12 @@ static void warn_without_uring(const struct vm *vm, int err)
 		  strerror(-err));
 }
 
+/* Of one controller. */
+static u32 max_channels(const struct vm *vm)
+{
+	return KVMB_MIN(vm->cfg.machine.cpus, 16u);
+}
+
 static int need_controller(struct vm *vm, u32 c, bool offer)
 {
 	bool first = true;
@@ -106,7 +113,7 @@ static int need_controller(struct vm *vm, u32 c, bool offer)
 		return 0;
 	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
 		first = first && !vm->scsi[i];
-	vm->scsi[c] = kvmb_storage_create(c, (u16)KVMB_MIN(vm->cfg.machine.cpus - 1, 15u), vm->loop,
+	vm->scsi[c] = kvmb_storage_create(c, (u16)(max_channels(vm) - 1), vm->rings, vm->loop,
 					  &events, vm);
 	err = kvmb_storage_uring(vm->scsi[c]);
 	if (err && first)
@@ -151,6 +158,10 @@ int disks_create(struct vm *vm)
 	int err;
 
 	vm->disks = kvmb_xzalloc(sizeof(*vm->disks));
+	/* also for controllers that come later, when no more can be made */
+	vm->rings = kvmb_rings_create(KVMB_STORAGE_MAX_CONTROLLERS * max_channels(vm));
+	if (!kvmb_rings_restricted(vm->rings))
+		kvmb_warn(vm->cfg.name, "this kernel cannot restrict an io_uring (Linux 5.10 can)");
 	for (i = 0; i < vm->cfg.num_disks; i++) {
 		struct disk_config *dc = &vm->cfg.disks[i];
 		const char *name = dc->spec.path ? dc->spec.path : "empty";
@@ -316,6 +327,8 @@ void disks_destroy(struct vm *vm)
 		kvmb_storage_destroy(vm->scsi[c]);
 		vm->scsi[c] = NULL;
 	}
+	kvmb_rings_destroy(vm->rings);
+	vm->rings = NULL;
 	disk_jobs_end(&vm->disks->jobs);
 	free(vm->disks);
 	vm->disks = NULL;

@@ -130,6 +130,7 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(epoll_wait, MAIN),
 	ROW(epoll_pwait2, NET | MAIN),
 	ROW(epoll_pwait, NET | MAIN, .why = "before Linux 5.11"),
+	ROW(ppoll, STORAGE | MAIN, .why = "a channel without an io_uring"),
 	ROW(fstat, MAKERS | DISK),
 	ROW(newfstatat, MAKERS | DISK, WHEN(IS32(3, AT_EMPTY_PATH)), .why = "fstat of glibc 2.33"),
 	ROW(fcntl, MAKERS | DISK, WHEN(IS32(1, F_GETFL))),

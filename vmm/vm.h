@@ -80,6 +80,7 @@ struct vm {
 	struct ctl *ctl;
 	struct console *console;
 	struct vm_disks *disks;
+	struct kvmb_rings *rings; /* of all controllers */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];
 	struct vm_nic *nics; /* nics[KVMB_MAX_NICS], nics.c */
 	struct kvmb_heartbeat heartbeat;

@@ -10,6 +10,7 @@
 #define KVMB_STORAGE_MAX_LUNS 64u
 #define KVMB_LATENCY_BUCKETS 96u
 
+struct kvmb_rings;
 struct kvmb_storage;
 
 struct kvmb_storage_events { /* called on the bus thread */
@@ -23,6 +24,7 @@ struct kvmb_storage_events { /* called on the bus thread */
  * kvmb_storage_create() - Make a controller without disks
  * @index:        0 .. KVMB_STORAGE_MAX_CONTROLLERS - 1; determines the instance GUID
  * @max_channels: most sub-channels that the guest may ask for
+ * @rings:        storage_ring.h, outlives the controller; NULL = threads do its I/O
  * @loop:         the bus thread's
  * @ev:           must outlive the controller
  * @arg:          passed to @ev
@@ -30,7 +32,7 @@ struct kvmb_storage_events { /* called on the bus thread */
  * Return: never NULL. Context: bus thread.
  */
 struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
-					 struct kvmb_loop *loop,
+					 struct kvmb_rings *rings, struct kvmb_loop *loop,
 					 const struct kvmb_storage_events *ev, void *arg);
 
 /** kvmb_storage_offer() - kvmb_bus_offer() the controller on @bus. Return: as that. Bus thread. */

@@ -2,42 +2,25 @@
 /* The life of a storage channel, and the offer; its worker is storage_worker.c. */
 #include "host-vsp/storage/storage_priv.h"
 
+#include "host-vsp/storage/storage_ring.h"
 #include "lib/log.h"
 #include "lib/util.h"
-
-int stor_probe_uring(void)
-{
-	struct io_uring ring;
-	int err = io_uring_queue_init(1, &ring, 0);
-
-	if (!err)
-		io_uring_queue_exit(&ring);
-	return err;
-}
 
 /* Without one the channel works all the same, only slower. */
 static void start_uring(struct stor_chan *sc)
 {
-	int none[KVMB_STORAGE_MAX_LUNS], err;
-
-	if (sc->s->uring_err)
+	if (kvmb_storage_uring(sc->s))
 		return;
-	err = io_uring_queue_init(64, &sc->uring, IORING_SETUP_CLAMP);
-	if (err) {
-		kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "no io_uring (%s): it uses threads",
-				      strerror(-err));
-		return;
-	}
-	sc->uring_ok = true;
-	/* saves looking descriptors up; where the kernel refuses, plain ones do */
-	memset(none, 0xff, sizeof(none));
-	sc->slots_ok = !io_uring_register_files(&sc->uring, none, ARRAY_SIZE(none));
+	sc->uring_ok = kvmb_rings_take(sc->s->rings, &sc->uring, &sc->slots_ok);
+	if (!sc->uring_ok)
+		kvmb_warn_ratelimited(kvmb_chan_name(sc->ch),
+				      "no io_uring is left for it: it uses threads");
 }
 
 static void end_uring(struct stor_chan *sc)
 {
 	if (sc->uring_ok)
-		io_uring_queue_exit(&sc->uring);
+		kvmb_rings_give(sc->s->rings, &sc->uring);
 }
 
 static int stor_open(struct kvmb_chan *ch)

@@ -4,6 +4,7 @@
  * what workers ask for. storage_priv.h describes how a unit is removed.
  */
 #include "host-vsp/storage/storage_priv.h"
+#include "host-vsp/storage/storage_ring.h"
 
 #include "lib/log.h"
 #include "lib/util.h"
@@ -474,11 +475,11 @@ unsigned int kvmb_storage_index(const struct kvmb_storage *s)
 
 int kvmb_storage_uring(const struct kvmb_storage *s)
 {
-	return s->uring_err;
+	return s->rings ? kvmb_rings_error(s->rings) : -ENODEV;
 }
 
 struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
-					 struct kvmb_loop *loop,
+					 struct kvmb_rings *rings, struct kvmb_loop *loop,
 					 const struct kvmb_storage_events *ev, void *arg)
 {
 	struct kvmb_storage *s = kvmb_xzalloc(sizeof(*s));
@@ -490,7 +491,7 @@ struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
 	s->ev = ev;
 	s->ev_arg = arg;
 	s->q_tail = &s->q_head;
-	s->uring_err = stor_probe_uring();
+	s->rings = rings;
 	kvmb_work_init(&s->work, stor_work, s);
 	kvmb_timer_init(&s->look, loop, look_when_idle, s);
 	snprintf(s->name, sizeof(s->name), "scsi%u", index);

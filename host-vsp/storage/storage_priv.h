@@ -95,7 +95,7 @@ struct kvmb_storage {
 	struct stor_lun *luns[KVMB_STORAGE_MAX_LUNS]; /* atomic pointers */
 	int state;	/* atomic, enum stor_state */
 	u32 version;	/* negotiated, valid from STOR_VERSIONED; read as state */
-	int uring_err;	/* 0, or why the host has no io_uring; immutable */
+	struct kvmb_rings *rings;	      /* borrowed; NULL = there are none */
 	u64 requests, io_submits, inline_ios; /* of closed channels; bus thread */
 
 	/* bus thread */
@@ -178,6 +178,7 @@ struct stor_chan {
 	bool stopping, failed;
 	bool starved;		  /* no memory for a request: none is taken until wake_ns */
 	u64 heard;		  /* bit STOR_UD_*: without a ring, what ppoll() has reported */
+	u64 armed;		  /* bit STOR_UD_*: polls that the kernel has */
 	u64 to_arm;		  /* bit STOR_UD_*: polls that the kernel did not take */
 	u64 one_shot;		  /* likewise: polls that end with one event, before Linux 5.13 */
 	u64 wake_ns;		  /* when something that waits for a time is due; STOR_NEVER */
@@ -206,6 +207,7 @@ enum stor_reset { STOR_RESET_NONE, STOR_RESET_WANTED, STOR_RESET_RUNNING, STOR_R
 
 #define STOR_UD_SIGNAL 1 /* user_data of the polls; requests use their address */
 #define STOR_UD_KICK 2
+#define STOR_UD_REMOVE 4 /* or one of these: it is taken back */
 
 /* One writer, many readers: no locked instruction needed. */
 static inline void stor_count(u64 *counter, u64 n)
@@ -278,7 +280,6 @@ void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 void stor_send_enumerate(struct stor_chan *sc);
 
 /* storage_chan.c */
-int stor_probe_uring(void); /* 0, or -errno: why there is no io_uring */
 
 /* storage_worker.c */
 void stor_worker_run(void *sc);

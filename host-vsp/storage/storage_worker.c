@@ -99,11 +99,18 @@ static void arm_poll(struct stor_chan *sc, int fd, u64 tag)
 		return;
 	}
 	sc->to_arm &= ~(1ull << tag);
+	sc->armed |= 1ull << tag;
 	if (sc->one_shot & 1ull << tag)
 		io_uring_prep_poll_add(sqe, fd, POLLIN);
 	else
 		io_uring_prep_poll_multishot(sqe, fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, tag);
+}
+
+static void note_poll(struct stor_chan *sc, const struct io_uring_cqe *cqe)
+{
+	if (cqe->user_data <= STOR_UD_KICK && !(cqe->flags & IORING_CQE_F_MORE))
+		sc->armed &= ~(1ull << cqe->user_data);
 }
 
 /*
@@ -115,8 +122,8 @@ static void rearm(struct stor_chan *sc, const struct io_uring_cqe *cqe, int fd)
 	u64 bit = 1ull << cqe->user_data, n;
 	bool try_one_shot = cqe->res == -EINVAL && !(sc->one_shot & bit);
 
-	if (cqe->flags & IORING_CQE_F_MORE)
-		return;
+	if (sc->armed & bit)
+		return; /* it goes on */
 	if (try_one_shot)
 		sc->one_shot |= bit;
 	else if (sc->one_shot & bit && read(fd, &n, sizeof(n)) < 0)
@@ -181,6 +188,7 @@ static bool reap(struct stor_chan *sc)
 		return look_around(sc);
 	io_uring_for_each_cqe(&sc->uring, head, cqe) {
 		n++;
+		note_poll(sc, cqe);
 		switch (cqe->user_data) {
 		case STOR_UD_SIGNAL:
 			sc->io->stats.wakes++;
@@ -395,6 +403,49 @@ static void sleep_until_news(struct stor_chan *sc)
 		kvmb_ring_mask(&sc->io->rx);
 }
 
+static void remove_poll(struct stor_chan *sc, u64 tag, u64 *asked)
+{
+	u64 bit = 1ull << tag;
+	struct io_uring_sqe *sqe = sc->armed & bit & ~*asked ? stor_sqe(sc) : NULL;
+
+	if (!sqe)
+		return;
+	io_uring_prep_poll_remove(sqe, tag);
+	io_uring_sqe_set_data64(sqe, STOR_UD_REMOVE | tag);
+	*asked |= bit;
+}
+
+static void note_removal(struct stor_chan *sc, const struct io_uring_cqe *cqe, u64 *asked)
+{
+	u64 bit;
+
+	if ((cqe->user_data & ~3ull) != STOR_UD_REMOVE)
+		return;
+	bit = 1ull << (cqe->user_data & 3);
+	*asked &= ~bit;
+	if (cqe->res == -ENOENT) /* it has ended by itself */
+		sc->armed &= ~bit;
+}
+
+/* The ring will be another channel's: its polls must have ended, its slots be empty. */
+static void leave_ring(struct stor_chan *sc)
+{
+	struct io_uring_cqe *cqe;
+	u64 asked = 0;
+
+	while (sc->armed || asked) {
+		remove_poll(sc, STOR_UD_SIGNAL, &asked);
+		remove_poll(sc, STOR_UD_KICK, &asked);
+		pause_after(sc, io_uring_submit_and_wait(&sc->uring, 1));
+		while (!io_uring_peek_cqe(&sc->uring, &cqe)) {
+			note_poll(sc, cqe);
+			note_removal(sc, cqe, &asked);
+			io_uring_cqe_seen(&sc->uring, cqe);
+		}
+	}
+	stor_forget_slots(sc, ~0ull);
+}
+
 void stor_worker_run(void *arg)
 {
 	struct stor_chan *sc = arg;
@@ -424,5 +475,7 @@ void stor_worker_run(void *arg)
 		else if (!progress)
 			sleep_until_news(sc);
 	}
+	if (sc->uring_ok)
+		leave_ring(sc);
 	kvmb_chan_closed(sc->ch);
 }

@@ -10,6 +10,7 @@
 
 #include "host-vsp/storage/storage.h"
 #include "host-vsp/storage/scsi.h"
+#include "host-vsp/storage/storage_ring.h"
 #include "lib/util.h"
 #include "tests/fuzz/fuzz_bus.h"
 #include "vmbus-core/proto/storage.h"
@@ -45,7 +46,7 @@ static void bring_up(void)
 		if (kvmb_disk_open(&spec, &d, why, sizeof(why)))
 			abort();
 		fake_init(&f, KVMB_VERSION_NEWEST);
-		s = kvmb_storage_create(0, 3, f.loop, NULL, NULL);
+		s = kvmb_storage_create(0, 3, kvmb_rings_create(4), f.loop, NULL, NULL);
 		kvmb_storage_attach(s, d, false, 0);
 		kvmb_storage_attach(s, NULL, true, 1);
 		kvmb_storage_offer(s, f.bus);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host-vsp/storage/storage_ring.h"
 #include "host-vsp/worker.h"
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
@@ -21,6 +22,7 @@
 #define BLOCKS 2048u
 
 static struct fake_vmm f;
+static struct kvmb_rings *rings;
 static struct kvmb_storage *s;
 static struct kvmb_wire_offer offer;
 static struct fake_chan c;
@@ -47,7 +49,8 @@ static inline void make_disk(bool read_only)
 	fd = mkstemp(path);
 	assert_int_equal(ftruncate(fd, BLOCKS * 512), 0);
 	close(fd);
-	s = kvmb_storage_create(0, 3, f.loop, NULL, NULL);
+	rings = kvmb_rings_create(4);
+	s = kvmb_storage_create(0, 3, rings, f.loop, NULL, NULL);
 	assert_int_equal(kvmb_storage_attach(s, open_path(path, read_only, 0), false, 0), 0);
 }
 
@@ -68,6 +71,7 @@ static inline int teardown(void **state)
 	fake_unmap(&c);
 	fake_rest(&f);
 	kvmb_storage_destroy(s);
+	kvmb_rings_destroy(rings);
 	fake_fini(&f);
 	unlink(path);
 	return 0;

@@ -99,17 +99,17 @@ void __wrap_kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt
 static const struct kvmb_storage_events *told;
 
 struct kvmb_storage *__real_kvmb_storage_create(unsigned int index, u16 subs,
-						struct kvmb_loop *loop,
+						struct kvmb_rings *rings, struct kvmb_loop *loop,
 						const struct kvmb_storage_events *ev, void *arg);
 struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs,
-						struct kvmb_loop *loop,
+						struct kvmb_rings *rings, struct kvmb_loop *loop,
 						const struct kvmb_storage_events *ev, void *arg);
 struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs,
-						struct kvmb_loop *loop,
+						struct kvmb_rings *rings, struct kvmb_loop *loop,
 						const struct kvmb_storage_events *ev, void *arg)
 {
 	told = ev;
-	return __real_kvmb_storage_create(index, subs, loop, ev, arg);
+	return __real_kvmb_storage_create(index, subs, rings, loop, ev, arg);
 }
 
 static struct fake_vmm f;

@@ -31,7 +31,7 @@ static void an_error_holds_the_request_until_a_retry(void **state)
 	kvmb_storage_destroy(s);
 	fake_fini(&f);
 	fake_init(&f, KVMB_VERSION_NEWEST);
-	s = kvmb_storage_create(0, 3, f.loop, &stop_events, NULL);
+	s = kvmb_storage_create(0, 3, rings, f.loop, &stop_events, NULL);
 	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_DEFAULT), false, 3);
 	kvmb_storage_offer(s, f.bus);
 	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);

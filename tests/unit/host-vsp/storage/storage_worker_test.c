@@ -570,7 +570,7 @@ static void ejecting_in_a_loop_takes_away_once(void **state)
 	fake_fini(&f);
 	fake_init(&f, KVMB_VERSION_NEWEST);
 	assert_int_equal(pipe(pipe_fds), 0);
-	s = kvmb_storage_create(0, 3, f.loop, &events, NULL);
+	s = kvmb_storage_create(0, 3, rings, f.loop, &events, NULL);
 	kvmb_storage_attach(s, pipe_disk(pipe_fds[0]), true, 3);
 	kvmb_storage_offer(s, f.bus);
 	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
