@@ -24,7 +24,7 @@
  * @program: looked up in PATH if it has no slash. It and the libraries beside it (../lib of its
  *           directory) may be read and executed wherever they are. NULL = none
  *
- * Return: a descriptor for kvmb_spawn_in(), owned by the caller; -EOPNOTSUPP on a kernel without
+ * Return: a descriptor for kvmb_jail_enter(), owned by the caller; -EOPNOTSUPP on a kernel without
  * Landlock, which is logged once per process; another -errno when the kernel has Landlock but no
  * jail could be made: then the program must not run. Context: any thread.
  */

@@ -321,3 +321,14 @@ int kvmb_keeper_wait(int channel, enum kvmb_keeper_what what, struct kvmb_keeper
 			poll(&p, 1, (int)(until - now));
 	}
 }
+
+int kvmb_keeper_close(int channel, unsigned int ms)
+{
+	struct kvmb_keeper_news news;
+	int err;
+
+	shutdown(channel, SHUT_WR);
+	err = kvmb_keeper_wait(channel, 0, &news, ms); /* of no kind: until the channel ends */
+	close(channel);
+	return err == -EPIPE ? 0 : err;
+}

@@ -14,7 +14,8 @@
  * control socket. For each recipe the keeper makes a channel. Who holds the channel's other end
  * may say KVMB_KEEPER_START, _CONNECT and _KILL and nothing more: there are no strings and no
  * numbers that a VM which was taken over could choose. The keeper reports on the channel what
- * becomes of the helper. Closing the channel kills the helper and forgets the recipe.
+ * becomes of the helper. Closing the channel kills the helper and forgets the recipe, with its
+ * files and their locks.
  *
  * A channel is a non-blocking SOCK_SEQPACKET socket; poll it, and call kvmb_keeper_read().
  *
@@ -190,5 +191,14 @@ int kvmb_keeper_read(int channel, struct kvmb_keeper_news *news);
  */
 int kvmb_keeper_wait(int channel, enum kvmb_keeper_what what, struct kvmb_keeper_news *news,
 		     unsigned int ms);
+
+/**
+ * kvmb_keeper_close() - Close a channel; wait until its helper has ended and its files are closed
+ * @channel: closed in any case
+ * @ms:      longest wait
+ *
+ * Return: 0; -ETIMEDOUT when the helper has not ended yet. Context: as kvmb_keeper_wait().
+ */
+int kvmb_keeper_close(int channel, unsigned int ms);
 
 #endif

@@ -35,6 +35,7 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+/* Its files first, and the channel last: whose end tells that they are free. */
 static void free_recipe(struct recipe *r)
 {
 	struct recipe **p;
@@ -47,6 +48,7 @@ static void free_recipe(struct recipe *r)
 		close(r->files[i]);
 	close_fd(&r->listen_fd);
 	close_fd(&r->listen_path_fd);
+	close_fd(&r->channel);
 	free(r->text);
 	free(r);
 }
@@ -55,7 +57,7 @@ static void forget_recipe(struct recipe *r)
 {
 	kvmb_loop_del(r->watch);
 	r->watch = NULL;
-	close_fd(&r->channel);
+	r->forgotten = true;
 	if (r->helper.state == HELPER_NONE)
 		free_recipe(r);
 	else
@@ -66,7 +68,7 @@ void keeper_helper_gone(struct recipe *r)
 {
 	struct keeper *k = r->keeper;
 
-	if (r->channel < 0)
+	if (r->forgotten)
 		free_recipe(r);
 	if (k->ending && !k->recipes)
 		kvmb_loop_stop(k->loop);
@@ -77,7 +79,7 @@ void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd
 	struct keeper_wire w = { .what = what, .err = err, .status = r->helper.status };
 	size_t len = strlen(r->helper.words);
 
-	if (r->channel < 0)
+	if (r->forgotten)
 		return;
 	memcpy(w.words, r->helper.words, len);
 	/* one who does not read has asked for its end by that; on_channel() sees it */
@@ -203,7 +205,6 @@ static int register_recipe(struct keeper *k, struct keeper_request *q, const int
 	close_fd(&sv[1]);
 	snprintf(why, size, "no socket for a helper program in %s: %s", n > 0 ? r->run_dir : "",
 		 strerror(-err));
-	close_fd(&r->channel);
 	free_recipe(r);
 	return err;
 }
@@ -371,7 +372,7 @@ static void end_helpers(struct keeper *k)
 	k->ending = true;
 	for (r = k->recipes; r; r = next) {
 		next = r->next;
-		if (r->channel >= 0)
+		if (!r->forgotten)
 			forget_recipe(r);
 	}
 	kvmb_timer_init(&limit, k->loop, give_up_waiting, k);

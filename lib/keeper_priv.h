@@ -70,7 +70,8 @@ struct recipe {
 	int files[KVMB_RECIPE_MAX_FILES], num_files;
 	uint64_t writable;
 	unsigned int ready_ms;
-	int channel; /* our end; -1: forgotten, once the helper has ended */
+	int channel;	/* our end */
+	bool forgotten; /* the other end is closed: it goes when the helper has ended */
 	struct kvmb_watch *watch;
 	int listen_fd, listen_path_fd; /* DAEMON: its socket, and the name that is left of it */
 	struct helper helper;

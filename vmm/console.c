@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "lib/keeper.h"
 #include "lib/log.h"
 #include "lib/sock.h"
 #include "lib/util.h"
@@ -327,6 +328,8 @@ static int open_far_end(struct console *c, char *why, size_t size)
 	case SERIAL_UNIX:
 		if (kvmb_listen_unix(&c->listener, cfg->serial_path, why, size))
 			return -1;
+		/* where there is no keeper we remove it ourselves */
+		kvmb_keeper_adopt(&c->listener);
 		c->listen_watch =
 			kvmb_loop_add(c->vm->loop, c->listener.fd, EPOLLIN, on_console_connect, c);
 		break;

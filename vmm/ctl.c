@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "lib/keeper.h"
 #include "lib/log.h"
 #include "lib/rundir.h"
 #include "lib/sock.h"
@@ -27,6 +28,7 @@
 #include "vmm/ctl_cmds.h"
 
 #define MAX_CLIENTS 32u
+#define RELEASE_MS 2000u
 
 struct ctl {
 	struct vm *vm;
@@ -98,7 +100,7 @@ void ctl_notify(struct ctl *ctl, enum ctl_event e)
 	}
 }
 
-/* The runtime directory is wanted in any case: sockets of storage daemons live there, too. */
+/* The runtime directory is wanted in any case: sockets of storage daemons are made there, too. */
 static int listen_for(struct ctl *ctl, char *why, size_t size)
 {
 	const struct vm_config *cfg = &ctl->vm->cfg;
@@ -116,6 +118,21 @@ static int listen_for(struct ctl *ctl, char *why, size_t size)
 	return kvmb_listen_unix(&ctl->listener, path, why, size);
 }
 
+/* The keeper takes recipes of commands beside our socket, and removes both at the end. */
+static int tell_keeper(const struct kvmb_listener *l, char *why, size_t size)
+{
+	char path[PATH_MAX];
+	int err = kvmb_keeper_adopt(l);
+
+	if (err == -ENOTCONN)
+		return 0; /* a process without a keeper: it removes its socket itself */
+	if (err || kvmb_keeper_path(l->path, path, sizeof(path))) {
+		snprintf(why, size, "the keeper does not take care of socket %s", l->path);
+		return err ? err : -ENAMETOOLONG;
+	}
+	return kvmb_keeper_listen(path, why, size);
+}
+
 struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 {
 	struct ctl *ctl = kvmb_xzalloc(sizeof(*ctl));
@@ -123,7 +140,7 @@ struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 	ctl->vm = vm;
 	ctl->clients = (struct ctl_clients){ .vm = vm, .run_line = ctl_run_line };
 	ctl->listener.fd = -1;
-	if (listen_for(ctl, why, size)) {
+	if (listen_for(ctl, why, size) || tell_keeper(&ctl->listener, why, size)) {
 		ctl_destroy(ctl);
 		return NULL;
 	}
@@ -135,9 +152,11 @@ void ctl_destroy(struct ctl *ctl)
 {
 	if (!ctl)
 		return;
-	while (ctl->clients.first)
-		ctl_client_drop(ctl->clients.first);
 	kvmb_loop_del(ctl->watch);
 	kvmb_unlisten_unix(&ctl->listener);
+	/* one who waits for our end finds the name free */
+	kvmb_keeper_release(RELEASE_MS);
+	while (ctl->clients.first)
+		ctl_client_drop(ctl->clients.first);
 	free(ctl);
 }

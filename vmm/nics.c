@@ -42,15 +42,23 @@ static void mac_str(const u8 *m, char *s, size_t size)
 
 /* ---- opening ---- */
 
+static struct kvmb_net_backend *open_passt(const struct vm *vm, const struct nic_config *nc,
+					   char *why)
+{
+	struct kvmb_passt_spec spec = { .forwards = nc->forwards,
+					.num_forwards = nc->num_forwards,
+					.mtu = nc->mtu ? nc->mtu : KVMB_NET_MTU_DEFAULT };
+	int channel = kvmb_net_passt_recipe(&spec, why);
+
+	return channel < 0 ? NULL : kvmb_net_passt_create(channel, spec.mtu, vm->loop, why);
+}
+
 static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct nic_config *nc,
 					     char *why)
 {
-	struct kvmb_passt_spec passt = { .forwards = nc->forwards, .num_forwards = nc->num_forwards,
-					 .mtu = nc->mtu ? nc->mtu : KVMB_NET_MTU_DEFAULT };
-
 	switch (nc->kind) {
 	case NIC_USER:
-		return kvmb_net_passt_open(&passt, vm->loop, why);
+		return open_passt(vm, nc, why);
 	case NIC_TAP:
 		return kvmb_net_tap_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, why);
 	case NIC_MACVTAP:

@@ -11,12 +11,15 @@
 #include <unistd.h>
 
 #include "lib/exits.h"
+#include "lib/keeper.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/build.h"
 #include "vmm/guard.h"
 #include "vmm/term.h"
 #include "vmm/vm.h"
+
+#define KEEPER_END_MS 5000u /* it needs three seconds at most */
 
 struct run {
 	const struct vm_config *cfg;
@@ -118,6 +121,16 @@ static void take_apart(struct run *r)
 		guard_stop(&guard);
 }
 
+static bool start_keeper(const struct vm_config *cfg)
+{
+	char why[128];
+	int err = kvmb_keeper_start(cfg->name, why, sizeof(why));
+
+	if (err)
+		kvmb_err(cfg->name, "%s", why);
+	return !err;
+}
+
 int run_vm(const struct vm_config *cfg, bool json)
 {
 	struct run r = { .cfg = cfg, .sig_fd = -1 };
@@ -126,10 +139,14 @@ int run_vm(const struct vm_config *cfg, bool json)
 	ignore_signals();
 	kvmb_log_open_journal(KVMB_JOURNAL);
 	allow_many_fds();
+	if (!start_keeper(cfg))
+		return EXIT_FAILED;
 	/* in there a signal has its usual effect, which also ends a wait for a dead server */
 	r.vm = vm_open(cfg);
-	if (!r.vm)
+	if (!r.vm) {
+		kvmb_keeper_end(KEEPER_END_MS);
 		return EXIT_FAILED;
+	}
 	r.sig_fd = take_signals();
 	code = build_vm(&r);
 	if (code == EXIT_OK) {
@@ -139,6 +156,7 @@ int run_vm(const struct vm_config *cfg, bool json)
 		code = serve_vm(&r);
 	}
 	take_apart(&r);
+	kvmb_keeper_end(KEEPER_END_MS);
 	close(r.sig_fd);
 	return code;
 }

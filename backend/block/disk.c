@@ -87,8 +87,8 @@ static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_s
 	struct kvmb_qsd_conf conf = { .read_only = d->read_only,
 				      .direct = d->cache == KVMB_CACHE_NONE,
 				      .run_dir = spec->run_dir };
+	int channel = -1, fd = fcntl(d->lock_fd, F_DUPFD_CLOEXEC, 3);
 	u32 i;
-	int fd = fcntl(d->lock_fd, F_DUPFD_CLOEXEC, 3);
 
 	*err = fd < 0 ? kvmb_disk_not_opened(errno, true, why, size) : 0;
 	if (!*err)
@@ -103,7 +103,10 @@ static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_s
 							 spec->backing[i] };
 	}
 	if (!*err)
-		return kvmb_qsd_create(&conf);
+		channel = kvmb_qsd_recipe(&conf, why, size);
+	if (!*err && channel >= 0)
+		return kvmb_qsd_create(&conf, channel);
+	*err = *err ? *err : channel;
 	while (conf.num)
 		close(conf.images[--conf.num].fd);
 	return NULL;

@@ -88,7 +88,7 @@ static void wait_for_news(struct nbd_disk *n)
 				      (dir & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 	}
 	if (n->state == NBD_UP && n->qsd)
-		p[2] = (struct pollfd){ .fd = kvmb_qsd_pidfd(n->qsd), .events = POLLIN };
+		p[2] = (struct pollfd){ .fd = kvmb_qsd_channel(n->qsd), .events = POLLIN };
 	poll(p, 3, patience(n, now));
 	if (p[0].revents && read(n->kick_fd, &k, sizeof(k)) < 0)
 		k = 0;
@@ -102,7 +102,7 @@ static void wait_for_news(struct nbd_disk *n)
 		n->lost = true;
 	if (libnbd.aio_is_dead(n->h) || libnbd.aio_is_closed(n->h))
 		n->lost = true;
-	if (p[2].revents)
+	if (p[2].revents && kvmb_qsd_has_ended(n->qsd))
 		nbdisk_went_down(n, "its storage daemon ended", NBD_DIED);
 	else if (n->lost)
 		hung_up(n);

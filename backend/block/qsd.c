@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Starting, questioning and ending a qemu-storage-daemon.
+ * A qemu-storage-daemon by way of the keeper (lib/keeper.h): its recipe, its monitor, its end.
  *
- * We make and bind the NBD socket and pass it to the daemon when it already listens, so that
- * connecting cannot race with the daemon's start. The monitor is one end of a socket pair. In
- * JSON the images are called /proc/self/fd/N: QEMU opens and locks them again under that name,
- * with its own flags, and the jail has a rule for each of these files and for no other.
+ * The keeper makes the listening NBD socket and passes it to the daemon when it already listens,
+ * so that connecting cannot race with the daemon's start. All descriptors have fixed numbers, so
+ * the arguments are the same at each start. In JSON the images are called /proc/self/fd/N: QEMU
+ * opens and locks them again under that name, with its own flags, and the jail has a rule for
+ * each of these files and for no other.
  *
  * Before each start we check the headers (image.h). After it we ask the daemon which files it
  * has open; each must be one of ours.
@@ -21,29 +22,31 @@
 #include "backend/block/qsd.h"
 
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/block/image.h"
 #include "backend/block/qsd_monitor.h"
 #include "backend/block/vhdx_log.h"
-#include "lib/jail.h"
+#include "lib/keeper.h"
 #include "lib/log.h"
-#include "lib/spawn.h"
 #include "lib/util.h"
 
 #define DAEMON "qemu-storage-daemon"
 #define START_MS 10000u
 #define QUIT_MS 10000u
-#define KILL_MS 3000u
+#define CLOSE_MS 1000u
+#define ANSWER_MS 10000u    /* of the keeper, which kills for three seconds at most */
 #define NAME_MAX_BYTES 200u /* of an image's name in a message */
 #define FD_NAME "/proc/self/fd/"
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+#define SOCKET_FD TEXT(KVMB_RECIPE_SOCKET)
+#define MONITOR_FD TEXT(KVMB_RECIPE_MONITOR)
 
 struct image {
 	int fd;
@@ -54,17 +57,10 @@ struct image {
 struct kvmb_qsd {
 	struct image images[KVMB_QSD_MAX_IMAGES]; /* images[num]: the disk and its parents */
 	u32 num;
-	char *nodes[2 * KVMB_QSD_MAX_IMAGES]; /* --blockdev arguments, parents first */
-	u32 num_nodes;
-	bool read_only, threads;
-	char *run_dir;
-	char dir[sizeof(((struct sockaddr_un *)0)->sun_path) - 8]; /* made in there */
-	struct sockaddr_un addr;
-	pid_t pid;		/* 0 = none */
-	int pidfd, listen_fd, err_fd; /* -1 = none */
-	int stuck_fd;		/* of one that was left behind, -1 = none */
+	bool read_only, running;
+	int channel; /* to the keeper */
 	struct kvmb_qsd_monitor mon;
-	u32 exports;		/* how many were made, for their names */
+	u32 exports; /* how many the daemon has made, for their names */
 };
 
 /* ---- configuration ---- */
@@ -79,29 +75,34 @@ static bool takes_backing(const char *format)
 	return !strcmp(format, "qcow2") || !strcmp(format, "vmdk");
 }
 
-static void add_node(struct kvmb_qsd *q, json_t *o)
+struct nodes { /* --blockdev arguments, parents first */
+	char *text[2 * KVMB_QSD_MAX_IMAGES];
+	u32 num;
+};
+
+static void add_node(struct nodes *n, json_t *o)
 {
-	kvmb_assert(q->num_nodes < ARRAY_SIZE(q->nodes));
-	q->nodes[q->num_nodes++] = json_dumps(o, JSON_COMPACT);
+	kvmb_assert(n->num < ARRAY_SIZE(n->text));
+	n->text[n->num++] = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 }
 
 /* Image @i of the chain, 0 = the disk: its file and its format node. */
-static void add_image(struct kvmb_qsd *q, u32 i, bool direct)
+static void add_image(struct nodes *n, const struct kvmb_qsd_conf *conf, u32 i, bool threads)
 {
-	bool ro = q->read_only || i, parent = i + 1 < q->num;
-	const char *format = q->images[i].format;
+	bool ro = conf->read_only || i, parent = i + 1 < conf->num;
+	const char *format = conf->images[i].format;
 	char file[16], node[16], below[16], path[32];
 	json_t *o;
 
 	snprintf(file, sizeof(file), "file%u", i);
 	snprintf(node, sizeof(node), "image%u", i);
 	snprintf(below, sizeof(below), "image%u", i + 1);
-	snprintf(path, sizeof(path), FD_NAME "%d", q->images[i].fd);
-	add_node(q,
-		 json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:b}}", "driver", "file", "node-name",
-			   file, "filename", path, "aio", q->threads ? "threads" : "io_uring",
-			   "read-only", ro, "discard", "unmap", "cache", "direct", direct && !i));
+	snprintf(path, sizeof(path), FD_NAME "%u", KVMB_RECIPE_FILES + i);
+	add_node(n, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:b}}", "driver", "file",
+			      "node-name", file, "filename", path, "aio",
+			      threads ? "threads" : "io_uring", "read-only", ro, "discard", "unmap",
+			      "cache", "direct", conf->direct && !i));
 	o = json_pack("{s:s, s:s, s:s, s:b}", "driver", driver_of(format), "node-name", node,
 		      "file", file, "read-only", ro);
 	if (strcmp(format, "raw"))
@@ -110,13 +111,7 @@ static void add_image(struct kvmb_qsd *q, u32 i, bool direct)
 		json_object_set_new(o, "backing", json_string(below));
 	else if (takes_backing(format))
 		json_object_set_new(o, "backing", json_null());
-	add_node(q, o);
-}
-
-static void free_nodes(struct kvmb_qsd *q)
-{
-	while (q->num_nodes)
-		free(q->nodes[--q->num_nodes]);
+	add_node(n, o);
 }
 
 /* Where io_uring may wait for ever: see above. Direct I/O may read pages. */
@@ -132,25 +127,91 @@ static bool ends_within_a_sector(const struct kvmb_qsd_conf *conf)
 	return false;
 }
 
-struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf)
+/*
+ * A kernel or a container may be without it; everything else is the same. Restricted to some
+ * groups or to administrators, it is not the daemon's either, which has no privileges.
+ */
+static bool have_io_uring(void)
+{
+	struct io_uring_params p = { 0 };
+	int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+	char restricted = '0';
+
+	if (fd >= 0) {
+		if (read(fd, &restricted, 1) != 1)
+			restricted = '0';
+		close(fd);
+	}
+	fd = restricted == '0' ? (int)syscall(SYS_io_uring_setup, 1, &p) : -1;
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void fill_argv(const char **argv, const struct nodes *nodes, const char *export)
+{
+	static const char *const rest[] = { "--nbd-server", "addr.type=fd,addr.str=" SOCKET_FD,
+					    "--chardev",    "socket,id=q,fd=" MONITOR_FD,
+					    "--monitor",    "chardev=q",
+					    "--export" };
+	u32 n = 0, i;
+
+	argv[n++] = DAEMON;
+	for (i = 0; i < nodes->num; i++) {
+		argv[n++] = "--blockdev";
+		argv[n++] = nodes->text[i];
+	}
+	for (i = 0; i < ARRAY_SIZE(rest); i++)
+		argv[n++] = rest[i];
+	argv[n++] = export;
+	argv[n] = NULL;
+}
+
+int kvmb_qsd_recipe(const struct kvmb_qsd_conf *conf, char *why, size_t size)
+{
+	bool threads = ends_within_a_sector(conf) || !have_io_uring();
+	const char *argv[16 + 4 * KVMB_QSD_MAX_IMAGES];
+	struct nodes nodes = { .num = 0 };
+	struct kvmb_recipe r = { .kind = KVMB_RECIPE_DAEMON,
+				 .argv = argv,
+				 .num_files = (int)conf->num,
+				 .writable = !conf->read_only,
+				 .run_dir = conf->run_dir };
+	int files[KVMB_QSD_MAX_IMAGES], channel;
+	char export[96];
+	u32 i;
+
+	kvmb_assert(conf->num && conf->num <= ARRAY_SIZE(files));
+	for (i = conf->num; i > 0; i--)
+		add_image(&nodes, conf, i - 1, threads);
+	for (i = 0; i < conf->num; i++)
+		files[i] = conf->images[i].fd;
+	snprintf(export, sizeof(export), "type=nbd,id=e0,node-name=image0,name=disk,writable=%s",
+		 conf->read_only ? "off" : "on");
+	fill_argv(argv, &nodes, export);
+	r.files = files;
+	channel = kvmb_keeper_register(&r, why, size);
+	while (nodes.num)
+		free(nodes.text[--nodes.num]);
+	return channel;
+}
+
+struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf, int channel)
 {
 	struct kvmb_qsd *q = kvmb_xzalloc(sizeof(*q));
 	u32 i;
 
 	kvmb_assert(conf->num && conf->num <= ARRAY_SIZE(q->images));
-	q->pidfd = q->listen_fd = q->err_fd = q->stuck_fd = q->mon.fd = -1;
+	q->mon.fd = -1;
+	q->channel = channel;
 	q->read_only = conf->read_only;
 	q->num = conf->num;
-	q->threads = ends_within_a_sector(conf);
 	for (i = 0; i < q->num; i++) {
 		q->images[i].fd = conf->images[i].fd;
 		snprintf(q->images[i].format, sizeof(q->images[i].format), "%s",
 			 conf->images[i].format);
 		snprintf(q->images[i].name, sizeof(q->images[i].name), "%s", conf->images[i].name);
 	}
-	for (i = q->num; i > 0; i--)
-		add_image(q, i - 1, conf->direct);
-	q->run_dir = strdup(conf->run_dir ? conf->run_dir : "/tmp");
 	return q;
 }
 
@@ -180,8 +241,7 @@ static void name_images(const struct kvmb_qsd *q, char *why, size_t size)
 	}
 	while ((p = strstr(what, FD_NAME))) {
 		fd = strtoul(p + strlen(FD_NAME), &end, 10);
-		for (i = 0; i < q->num && q->images[i].fd != (int)fd; i++)
-			;
+		i = (u32)fd - KVMB_RECIPE_FILES;
 		*p = 0;
 		snprintf(why, size, "%s%s%s", what, i < q->num ? q->images[i].name : "a file", end);
 		snprintf(what, sizeof(what), "%s", why);
@@ -191,102 +251,41 @@ static void name_images(const struct kvmb_qsd *q, char *why, size_t size)
 
 /* ---- start ---- */
 
-static int make_dir(struct kvmb_qsd *q)
+/* What the daemon said before it ended, without its name and the options around it. */
+static void say_words(const char *words, char *why, size_t size)
 {
-	if (q->addr.sun_family)
-		return 0;
-	if (!q->run_dir ||
-	    snprintf(q->dir, sizeof(q->dir), "%s/qsd-XXXXXX", q->run_dir) >= (int)sizeof(q->dir))
-		return -ENAMETOOLONG;
-	/* a VM with a control socket elsewhere has had no use for it so far */
-	mkdir(q->run_dir, 0755);
-	if (!mkdtemp(q->dir))
-		return -errno;
-	q->addr.sun_family = AF_UNIX;
-	snprintf(q->addr.sun_path, sizeof(q->addr.sun_path), "%s/nbd", q->dir);
-	return 0;
-}
+	const char *p, *line = words;
 
-static int make_listener(struct kvmb_qsd *q)
-{
-	unlink(q->addr.sun_path);
-	q->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (q->listen_fd < 0 || bind(q->listen_fd, (struct sockaddr *)&q->addr, sizeof(q->addr)) ||
-	    listen(q->listen_fd, 16))
-		return -errno;
-	return 0;
-}
-
-static pid_t spawn_daemon(struct kvmb_qsd *q, const char *const *argv, int qmp_child, int err_child)
-{
-	int keep[KVMB_QSD_MAX_IMAGES + 2], n = 0, jail = kvmb_jail_create(DAEMON);
-	pid_t pid;
-	u32 i;
-
-	for (i = 0; i < q->num; i++) {
-		keep[n++] = q->images[i].fd;
-		kvmb_jail_allow(jail, q->images[i].fd, !i && !q->read_only);
-	}
-	keep[n++] = q->listen_fd;
-	keep[n++] = qmp_child;
-	pid = kvmb_spawn_in(jail, argv, keep, n, err_child);
-	if (jail >= 0)
-		close(jail);
-	return pid;
-}
-
-static pid_t run_daemon(struct kvmb_qsd *q, int qmp_child, int err_child)
-{
-	const char *argv[8 + 2 * ARRAY_SIZE(q->nodes) + 8];
-	char server[64], chardev[64], export[128];
-	u32 n = 0, i;
-
-	snprintf(server, sizeof(server), "addr.type=fd,addr.str=%d", q->listen_fd);
-	snprintf(chardev, sizeof(chardev), "socket,id=q,fd=%d", qmp_child);
-	snprintf(export, sizeof(export), "type=nbd,id=e%u,node-name=image0,name=disk,writable=%s",
-		 q->exports, q->read_only ? "off" : "on");
-	argv[n++] = DAEMON;
-	for (i = 0; i < q->num_nodes; i++) {
-		argv[n++] = "--blockdev";
-		argv[n++] = q->nodes[i];
-	}
-	argv[n++] = "--nbd-server";
-	argv[n++] = server;
-	argv[n++] = "--export";
-	argv[n++] = export;
-	argv[n++] = "--chardev";
-	argv[n++] = chardev;
-	argv[n++] = "--monitor";
-	argv[n++] = "chardev=q";
-	argv[n] = NULL;
-	return spawn_daemon(q, argv, qmp_child, err_child);
-}
-
-/* What the daemon said last before it ended, without its name and the options around it. */
-static void last_words(struct kvmb_qsd *q, char *why, size_t size)
-{
-	struct pollfd ended = { .fd = q->pidfd, .events = POLLIN };
-	char buf[2048], *p, *line = buf;
-	ssize_t n = read(q->err_fd, buf, sizeof(buf) - 1);
-	int status = 0;
-
-	poll(&ended, 1, n < 0 ? 0 : 1000); /* its descriptors are closed a moment before */
-	if (q->pid && waitpid(q->pid, &status, WNOHANG) == q->pid)
-		q->pid = 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
-		snprintf(why, size,
-			 DAEMON " is not installed; try: apt install qemu-system-common");
-		return;
-	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 126) {
-		snprintf(why, size, "its storage daemon cannot be confined");
-		return;
-	}
-	buf[n > 0 ? n : 0] = 0;
-	buf[strcspn(buf, "\n")] = 0;
 	while ((p = strstr(line, "}: ")) || (p = strstr(line, "daemon: ")))
 		line = p + (p[0] == '}' ? 3 : 8);
 	snprintf(why, size, "%s", *line ? line : "its storage daemon does not start");
+}
+
+/* It does not answer: because it has ended, a moment ago? */
+static void last_words(struct kvmb_qsd *q, char *why, size_t size)
+{
+	struct kvmb_keeper_news news = { .status = 0 };
+
+	if (kvmb_keeper_wait(q->channel, KVMB_KEEPER_ENDED, &news, 1000))
+		news.words[0] = 0;
+	if (WIFEXITED(news.status) && WEXITSTATUS(news.status) == 126)
+		snprintf(why, size, "its storage daemon cannot be confined");
+	else
+		say_words(news.words, why, size);
+}
+
+static int no_daemon(int err, char *why, size_t size)
+{
+	if (err == -ENOENT)
+		snprintf(why, size,
+			 DAEMON " is not installed; try: apt install qemu-system-common");
+	else if (err == -EBUSY) /* it may still write, long after */
+		snprintf(why, size,
+			 "its previous storage daemon has not ended: the host's storage does not "
+			 "answer");
+	else
+		snprintf(why, size, "no storage daemon: %s", strerror(-err));
+	return err;
 }
 
 /*
@@ -350,52 +349,28 @@ static int check_images(struct kvmb_qsd *q, char *why, size_t size)
 	return err;
 }
 
-static void close_fds(struct kvmb_qsd *q)
+/* Return: 0 or -errno; the descriptor that came is in @fd. */
+static int ask(const struct kvmb_qsd *q, enum kvmb_keeper_op op, enum kvmb_keeper_what answer,
+	       int *fd)
 {
-	int *fds[] = { &q->pidfd, &q->listen_fd, &q->mon.fd, &q->err_fd };
-	size_t i;
+	struct kvmb_keeper_news news;
+	int err = kvmb_keeper_ask(q->channel, op);
 
-	for (i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (*fds[i] >= 0)
-			close(*fds[i]);
-		*fds[i] = -1;
-	}
+	if (!err)
+		err = kvmb_keeper_wait(q->channel, answer, &news, ANSWER_MS);
+	*fd = err ? -1 : news.fd;
+	return err ? err : news.err;
 }
 
 static int start_once(struct kvmb_qsd *q, char *why, size_t size)
 {
-	int qmp[2] = { -1, -1 }, err_pipe[2] = { -1, -1 }, err;
+	int err = ask(q, KVMB_KEEPER_START, KVMB_KEEPER_STARTED, &q->mon.fd);
 
-	err = make_dir(q);
-	if (!err)
-		err = make_listener(q);
-	if (err) {
-		snprintf(why, size, "no socket for its storage daemon in %s: %s",
-			 q->run_dir ? q->run_dir : "", strerror(-err));
-		return err;
-	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) ||
-	    pipe2(err_pipe, O_CLOEXEC | O_NONBLOCK))
-		err = -errno;
-	q->mon.fd = qmp[0];
+	if (err)
+		return no_daemon(err, why, size);
+	q->running = true;
 	q->mon.in_len = 0;
-	q->err_fd = err_pipe[0];
-	if (!err) {
-		q->pid = run_daemon(q, qmp[1], err_pipe[1]);
-		if (q->pid < 0) {
-			err = q->pid;
-			q->pid = 0;
-		}
-	}
-	if (qmp[1] >= 0)
-		close(qmp[1]);
-	if (err_pipe[1] >= 0)
-		close(err_pipe[1]);
-	if (err) {
-		snprintf(why, size, "no storage daemon: %s", strerror(-err));
-		return err;
-	}
-	q->pidfd = (int)syscall(SYS_pidfd_open, q->pid, 0);
+	q->exports = 0;
 	err = kvmb_qsd_greeting(&q->mon, START_MS, why, size);
 	if (err == -ETIMEDOUT || err == -EPIPE) {
 		last_words(q, why, size);
@@ -404,46 +379,12 @@ static int start_once(struct kvmb_qsd *q, char *why, size_t size)
 	return err ? err : check_nodes(q, why, size);
 }
 
-static void use_threads(struct kvmb_qsd *q)
-{
-	u32 i;
-
-	q->threads = true;
-	for (i = 0; i < q->num_nodes; i++) {
-		char *p = strstr(q->nodes[i], "\"aio\":\"io_uring\"");
-
-		if (p)
-			memcpy(p, "\"aio\":\"threads\" ", 16);
-	}
-}
-
-/* One that could not be killed may still write, long after. */
-static int former_is_gone(struct kvmb_qsd *q, char *why, size_t size)
-{
-	struct pollfd p = { .fd = q->stuck_fd, .events = POLLIN };
-
-	if (q->stuck_fd < 0)
-		return 0;
-	if (poll(&p, 1, 0) <= 0) {
-		snprintf(
-			why, size,
-			"its previous storage daemon has not ended: the host's storage does not "
-			"answer");
-		return -EBUSY;
-	}
-	close(q->stuck_fd);
-	q->stuck_fd = -1;
-	return 0;
-}
-
 int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 {
 	int err;
 
 	kvmb_qsd_kill(q);
-	err = former_is_gone(q, why, size);
-	if (!err)
-		err = check_images(q, why, size);
+	err = check_images(q, why, size);
 	if (err)
 		return err;
 	if (!strcmp(q->images[0].format, "vhdx") && !q->read_only &&
@@ -452,12 +393,6 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 			  "%s: removed an empty log that a killed storage daemon had left",
 			  q->images[0].name);
 	err = start_once(q, why, size);
-	if (err && !q->threads && strstr(why, "io_uring")) {
-		/* a kernel or a container without it: everything else is the same */
-		kvmb_qsd_kill(q);
-		use_threads(q);
-		err = start_once(q, why, size);
-	}
 	if (err) {
 		name_images(q, why, size);
 		kvmb_qsd_kill(q);
@@ -467,20 +402,33 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 
 int kvmb_qsd_connect(struct kvmb_qsd *q)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
+	int fd, err = ask(q, KVMB_KEEPER_CONNECT, KVMB_KEEPER_CONNECTED, &fd);
 
-	if (fd < 0)
-		return -errno;
-	if (!connect(fd, (struct sockaddr *)&q->addr, sizeof(q->addr)))
-		return fd;
-	err = -errno;
-	close(fd);
-	return err;
+	return err ? err : fd;
 }
 
-int kvmb_qsd_pidfd(const struct kvmb_qsd *q)
+bool kvmb_qsd_is_running(const struct kvmb_qsd *q)
 {
-	return q->pidfd;
+	return q->running;
+}
+
+int kvmb_qsd_channel(const struct kvmb_qsd *q)
+{
+	return q->channel;
+}
+
+bool kvmb_qsd_has_ended(struct kvmb_qsd *q)
+{
+	struct kvmb_keeper_news news;
+	int err;
+
+	while (!(err = kvmb_keeper_read(q->channel, &news))) {
+		if (news.fd >= 0)
+			close(news.fd); /* an answer that came too late */
+		if (news.what == KVMB_KEEPER_ENDED)
+			return true;
+	}
+	return err == -EPIPE;
 }
 
 int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
@@ -516,43 +464,34 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
 
 void kvmb_qsd_kill(struct kvmb_qsd *q)
 {
-	if (q->pid && kvmb_spawn_kill(q->pid, KILL_MS)) {
-		kvmb_warn(
-			"storage",
-			"%s: its storage daemon (process %d) cannot be killed and is left behind: "
-			"the host's storage does not answer",
-			q->images[0].name, (int)q->pid);
-		q->stuck_fd = q->pidfd;
-		q->pidfd = -1;
-	}
-	q->pid = 0;
-	close_fds(q);
+	int fd;
+
+	if (q->running && ask(q, KVMB_KEEPER_KILL, KVMB_KEEPER_KILLED, &fd) == -ETIMEDOUT)
+		kvmb_warn("storage",
+			  "%s: its storage daemon cannot be killed and is left behind: "
+			  "the host's storage does not answer",
+			  q->images[0].name);
+	q->running = false;
+	if (q->mon.fd >= 0)
+		close(q->mon.fd);
+	q->mon.fd = -1;
 }
 
 void kvmb_qsd_destroy(struct kvmb_qsd *q)
 {
-	struct pollfd p = { .events = POLLIN };
+	struct kvmb_keeper_news news;
 	char why[128];
 	u32 i;
 
 	if (!q)
 		return;
-	if (q->pid && q->mon.fd >= 0) {
-		p.fd = q->pidfd;
-		if (!kvmb_qsd_simple(&q->mon, "quit", NULL, why, sizeof(why)))
-			poll(&p, 1, QUIT_MS);
-	}
-	kvmb_qsd_kill(q);
-	if (q->addr.sun_family) {
-		unlink(q->addr.sun_path);
-		rmdir(q->dir);
-	}
+	if (q->running && q->mon.fd >= 0 &&
+	    !kvmb_qsd_simple(&q->mon, "quit", NULL, why, sizeof(why)))
+		kvmb_keeper_wait(q->channel, KVMB_KEEPER_ENDED, &news, QUIT_MS);
+	kvmb_qsd_kill(q); /* says what cannot be killed: that keeps its files, and their locks */
+	kvmb_keeper_close(q->channel, CLOSE_MS);
 	for (i = 0; i < q->num; i++)
 		close(q->images[i].fd);
-	if (q->stuck_fd >= 0)
-		close(q->stuck_fd);
-	free_nodes(q);
 	free(q->mon.in);
-	free(q->run_dir);
 	free(q);
 }

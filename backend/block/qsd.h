@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A qemu-storage-daemon: one process that opens one image (with its parents) and serves it
- * over NBD, on a socket in our directory.
+ * over NBD. The keeper (lib/keeper.h) starts and ends it.
  *
  * The daemon gets the images as descriptors and may open no other file (lib/jail.h). So the image
  * is the file that we opened, even if it is renamed, and never a file that a header names.
@@ -19,7 +19,7 @@ struct kvmb_qsd;
 
 struct kvmb_qsd_image {
 	int fd;		    /* a regular file; the disk itself writable, unless read-only */
-	const char *format; /* borrowed during kvmb_qsd_create(), as is the name */
+	const char *format; /* borrowed during a call, as is the name */
 	const char *name;   /* for messages alone */
 };
 
@@ -28,14 +28,26 @@ struct kvmb_qsd_conf {
 	u32 num;
 	bool read_only;
 	bool direct;	     /* bypass the host's page cache for the disk itself */
-	const char *run_dir; /* for the socket's directory, made if it is not there; NULL = /tmp */
+	const char *run_dir; /* for its socket, which has a name for a moment; NULL = /tmp */
 };
 
 /**
- * kvmb_qsd_create() - Prepare a daemon; nothing is started yet
- * @conf: copied; owns its descriptors from now on
+ * kvmb_qsd_recipe() - Tell the keeper how the daemon of an image is started
+ * @conf: borrowed
+ * @why:  why[size], on failure one phrase for the user
+ * @size: bytes
+ *
+ * Return: the channel for kvmb_qsd_create(), or -errno. Context: with the rights of the user who
+ * named the image; any thread.
  */
-struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf);
+int kvmb_qsd_recipe(const struct kvmb_qsd_conf *conf, char *why, size_t size);
+
+/**
+ * kvmb_qsd_create() - Prepare a daemon; nothing is started yet, and nothing opened
+ * @conf:    copied; owns its descriptors from now on. No run_dir is needed
+ * @channel: of kvmb_qsd_recipe(); owned from now on
+ */
+struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf, int channel);
 
 /**
  * kvmb_qsd_start() - Start the daemon and wait until it has opened the image
@@ -54,8 +66,14 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size);
 /** kvmb_qsd_connect() - Connect to its NBD server. Return: a descriptor, or -errno. */
 int kvmb_qsd_connect(struct kvmb_qsd *q);
 
-/** kvmb_qsd_pidfd() - A descriptor that gets readable when the daemon ends; -1 = no daemon. */
-int kvmb_qsd_pidfd(const struct kvmb_qsd *q);
+/** kvmb_qsd_is_running() - Was one started, and not killed since? */
+bool kvmb_qsd_is_running(const struct kvmb_qsd *q);
+
+/** kvmb_qsd_channel() - A descriptor to poll: when it is readable ask kvmb_qsd_has_ended(). */
+int kvmb_qsd_channel(const struct kvmb_qsd *q);
+
+/** kvmb_qsd_has_ended() - Has the daemon ended by itself, or the keeper? Never waits. */
+bool kvmb_qsd_has_ended(struct kvmb_qsd *q);
 
 /** kvmb_qsd_resize() - Grow the image; nobody is connected. Return: 0, or -errno with @why. */
 int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size);

@@ -133,22 +133,33 @@ struct kvmb_passt_spec {
 };
 
 /**
- * kvmb_net_passt_open() - Start passt, unprivileged user-mode networking
- * @spec: copied
- * @loop: of the bus thread, which is the caller
+ * kvmb_net_passt_recipe() - Tell the keeper how passt is started
+ * @spec: borrowed
  * @why:  why[KVMB_NET_WHY], on failure one phrase for the user
+ *
+ * Return: the channel for kvmb_net_passt_create(), or -errno: also when a port cannot be bound.
+ * Context: with the rights of the user who asked for the NIC; any thread.
+ */
+int kvmb_net_passt_recipe(const struct kvmb_passt_spec *spec, char *why);
+
+/**
+ * kvmb_net_passt_create() - Start passt, unprivileged user-mode networking
+ * @channel: of kvmb_net_passt_recipe(); owned from now on, also after a failure
+ * @mtu:     of its recipe
+ * @loop:    of the bus thread, which is the caller
+ * @why:     why[KVMB_NET_WHY], on failure one phrase for the user
  *
  * passt is not ready when this returns: attach() and wait for the news, or call
  * kvmb_net_passt_wait().
  *
  * Return: the backend; NULL on failure.
  */
-struct kvmb_net_backend *kvmb_net_passt_open(const struct kvmb_passt_spec *spec,
-					     struct kvmb_loop *loop, char *why);
+struct kvmb_net_backend *kvmb_net_passt_create(int channel, uint32_t mtu, struct kvmb_loop *loop,
+					       char *why);
 
 /**
  * kvmb_net_passt_wait() - Wait until passt is ready
- * @b:   of kvmb_net_passt_open()
+ * @b:   of kvmb_net_passt_create()
  * @why: why[KVMB_NET_WHY], on failure one phrase for the user
  *
  * Return: 0 or -errno. Context: before the loop runs.

@@ -52,7 +52,7 @@ wait_log e 'seen 0:3 size 2048' 60
 "$KVMBUS" disk e add abs-qcow2.img,format=raw,lun=4 >out 2>&1 || fail "format=raw: $(cat out)"
 wait_log e 'seen 0:4 size 2048' 60
 # the daemon that serves it opens nothing by name; where the kernel has Landlock even what it is allowed to is by descriptor
-D=$(pgrep -P $PID_e qemu-storage-d) || fail "no storage daemon"
+D=$(helper_pid e qemu-storage-d) || fail "no storage daemon"
 grep -q '^NoNewPrivs:.1' /proc/$D/status && grep -q '^Seccomp:.2' /proc/$D/status || fail "the storage daemon is not confined: $(cat /proc/$D/status)"
 tr '\0' '\n' </proc/$D/cmdline | grep -q "$W" && fail "the storage daemon was told a name: $(tr '\0' ' ' </proc/$D/cmdline)"
 [ "$(lines)" = "$seen" ] || fail "the victim was opened"

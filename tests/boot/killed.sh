@@ -8,7 +8,7 @@ I=$W/image.$format
 image "$format" "$I" 256M
 vm k "${GUEST:-storage}" "kvmb.job=fio kvmb.secs=$secs kvmb.fsync=16" --cpus "$cpus" --memory 512M --disk "$I,on-error=stop"
 wait_log k 'GUEST: fio begins' 90
-daemon() { pgrep -P $PID_k qemu-storage-d; }
+daemon() { helper_pid k qemu-storage-d; }
 serves() { daemon >/dev/null && info k 'disks[0].health == "ok"'; }
 waits() { # in vain: the VM is paused, and the guest has not been told
 	! grep -qE 'GUEST: (FAIL|fio read)' "$W/k.log" || fail "the guest did not wait: $(tail -1 "$W/k.log")"

@@ -58,6 +58,7 @@ info() { "$KVMBUS" info "$1" --json | pick "$2"; }       # VM EXPRESSION
 stats() { "$KVMBUS" stats "$1" --json | pick "$2"; }     # VM EXPRESSION
 nics() { "$KVMBUS" nic "$1" list --json | pick "$2"; }   # VM EXPRESSION
 runs() { "$KVMBUS" info "$1" >/dev/null 2>&1; }          # VM
+helper_pid() { local pid; eval "pid=\$PID_$1"; pgrep -P "$(pgrep -P "$pid" kvmbus-keeper)" "$2"; } # VM PROGRAM: which its keeper runs
 # stop VM [OPTION...]: ask the guest to shut down. It has as long as its test has
 # In the background: bash runs a TERM trap, and with it the report of what hangs, at once in `wait` only.
 stop() { local name=$1; shift; "$KVMBUS" stop "$name" --timeout 36000 "$@" & wait $! || fail "kvmbus stop $name $*"; }

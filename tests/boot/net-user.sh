@@ -35,7 +35,7 @@ until_true 60 "the guest does not use net1" nics u 'it[1].guest_mtu > 0'
 "$KVMBUS" nic u remove net1 >"$W/out" 2>&1 || fail "nic remove: $(cat "$W/out")"
 QUIET=1
 before=$(grep -m1 'GUEST: address' "$W/u.log")
-kill -9 $(pgrep -P $PID_u passt) || fail "no passt"
+kill -9 $(helper_pid u passt) || fail "no passt"
 until_true 30 "passt was not restarted" nics u 'it[0].restarts == 1 and it[0].link == "up"'
 wait_log u "GUEST: ok net" 120
 [ "$(grep -c "$before" "$W/u.log")" = 2 ] || fail "the lease changed: $(grep 'GUEST: address' "$W/u.log")"

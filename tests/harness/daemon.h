@@ -12,13 +12,14 @@
 
 #include "tests/unit/test.h"
 
-/* The process id of our (last) storage daemon, 0 = none. */
+/* The process id of our (last) storage daemon, 0 = none. It is a child of our keeper's. */
 static inline pid_t daemon_pid(void)
 {
-	char cmd[128], line[32] = "";
+	char cmd[160], line[32] = "";
 	FILE *f;
 
-	snprintf(cmd, sizeof(cmd), "pgrep -P %d qemu-storage-d | tail -1", (int)getpid());
+	snprintf(cmd, sizeof(cmd), "pgrep -P $(pgrep -P %d kvmbus-keeper) qemu-storage-d | tail -1",
+		 (int)getpid());
 	f = popen(cmd, "r");
 	if (!fgets(line, sizeof(line), f))
 		line[0] = 0;

@@ -28,16 +28,16 @@ static inline void end_keeper(void)
 }
 
 /* From now on @name is the program @as of the build, which stands beside this test. */
-static inline void stand_in(const char *dir, const char *name, const char *as)
+static inline void stand_in(const char *where, const char *name, const char *as)
 {
 	char self[PATH_MAX], target[2 * PATH_MAX], link[2 * PATH_MAX], path[3 * PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	self[n > 0 ? n : 0] = 0;
 	snprintf(target, sizeof(target), "%s/%s", dirname(self), as);
-	snprintf(link, sizeof(link), "%s/%s", dir, name);
+	snprintf(link, sizeof(link), "%s/%s", where, name);
 	assert_int_equal(symlink(target, link), 0);
-	snprintf(path, sizeof(path), "%s:%s", dir, getenv("PATH"));
+	snprintf(path, sizeof(path), "%s:%s", where, getenv("PATH"));
 	setenv("PATH", path, 1);
 }
 

@@ -11,6 +11,7 @@
 #include "backend/block/qsd_monitor.h"
 #include "tests/harness/daemon.h"
 #include "tests/harness/disk_io.h"
+#include "tests/harness/keeper.h"
 
 static void every_format_reads_back(void **state)
 {
@@ -639,5 +640,6 @@ int main(void)
 	if (system("command -v qemu-storage-daemon qemu-img qemu-nbd pgrep >/dev/null"))
 		return 77; /* meson's word for "skipped" */
 	kvmb_log_set_level(KVMB_LOG_ERR);
+	start_keeper();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "backend/block/vhdx_log.h"
 #include "tests/harness/daemon.h"
 #include "tests/harness/disk_io.h"
+#include "tests/harness/keeper.h"
 
 #define SECTOR 4096u
 #define LOG_GUID "KVMBUS-TEST-GUID"
@@ -325,5 +326,6 @@ int main(void)
 	if (system("command -v qemu-storage-daemon qemu-img pgrep >/dev/null"))
 		return 77; /* meson's word for "skipped" */
 	kvmb_log_set_level(KVMB_LOG_ERR);
+	start_keeper();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

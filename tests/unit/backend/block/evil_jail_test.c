@@ -4,9 +4,12 @@
  * after it: the storage daemon gets them. Then its jail is what keeps it from other files; and
  * where there is none, what it opened is at least not served.
  */
+#include <sys/mman.h>
+
 #include "lib/jail.h"
 #include "lib/log.h"
 #include "tests/harness/evil.h"
+#include "tests/harness/keeper.h"
 
 int __wrap_kvmb_image_check(int fd, const char *format, bool has_parent, char *why, size_t size);
 int __wrap_kvmb_image_check(int fd, const char *format, bool has_parent, char *why, size_t size)
@@ -15,12 +18,12 @@ int __wrap_kvmb_image_check(int fd, const char *format, bool has_parent, char *w
 	return 0;
 }
 
-static bool no_landlock;
+static bool *no_landlock; /* shared with the keeper, which makes jails */
 int __real_kvmb_jail_create(const char *program);
 int __wrap_kvmb_jail_create(const char *program);
 int __wrap_kvmb_jail_create(const char *program)
 {
-	return no_landlock ? -EOPNOTSUPP : __real_kvmb_jail_create(program);
+	return *no_landlock ? -EOPNOTSUPP : __real_kvmb_jail_create(program);
 }
 
 static int bad, refused, touched;
@@ -68,7 +71,7 @@ static void in_its_jail_a_daemon_opens_nothing_else(void **state)
 static void without_a_jail_what_it_opened_is_not_served(void **state)
 {
 	(void)state;
-	no_landlock = true;
+	*no_landlock = true;
 	bad = refused = 0;
 	for_each_case(is_not_served);
 	assert_int_equal(bad, 0);
@@ -87,5 +90,8 @@ int main(void)
 	if (system("qemu-storage-daemon --version >/dev/null 2>&1 && "
 		"qemu-img --version >/dev/null 2>&1"))
 		return 77;
+	no_landlock = mmap(NULL, sizeof(*no_landlock), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	start_keeper();
 	return cmocka_run_group_tests(tests, make_images, remove_images);
 }

@@ -5,6 +5,7 @@
  * open it, nor connect to it.
  */
 #include "tests/harness/evil.h"
+#include "tests/harness/keeper.h"
 #include "tests/harness/fast_clock.h"
 #include "tests/harness/patience.h"
 
@@ -99,5 +100,6 @@ int main(void)
 	if (system("qemu-storage-daemon --version >/dev/null 2>&1 && "
 		"qemu-img --version >/dev/null 2>&1"))
 		return 77;
+	start_keeper();
 	return cmocka_run_group_tests(tests, make_images, remove_images);
 }

@@ -7,43 +7,65 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
+#include "tests/harness/keeper.h"
 #include "tests/harness/net_guest.h"
 
 /*
- * A round of the loop that waited for passt takes KVMB_CHILD_GRACE_MS, 500; a busy machine takes
+ * A round of the loop that waited for passt to end took 500 ms once; a busy machine takes
  * some of it.
  */
 #define BLOCKED_MS 400u
 
-static char starts_file[64], why[KVMB_NET_WHY];
+static char dir[32], starts_file[64], mode_file[64], why[KVMB_NET_WHY];
 static struct kvmb_loop *loop;
 
+/* The keeper finds our passt, and no other. */
 static int group_setup(void **state)
 {
-	char self[4096], path[8192];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *path = strdup(getenv("PATH"));
 
 	(void)state;
-	self[n > 0 ? n : 0] = 0;
-	snprintf(path, sizeof(path), "%s:%s", dirname(self), getenv("PATH"));
-	setenv("PATH", path, 1);
-	snprintf(starts_file, sizeof(starts_file), "/tmp/kvmb-passt-%d", (int)getpid());
+	strcpy(dir, "/tmp/kvmb-passt-XXXXXX");
+	if (!mkdtemp(dir) || chmod(dir, 0755)) /* one of them is nobody for a while */
+		return -1;
+	snprintf(starts_file, sizeof(starts_file), "%s/starts", dir);
+	snprintf(mode_file, sizeof(mode_file), "%s/mode", dir);
 	setenv("FAKE_PASST_STARTS", starts_file, 1);
+	setenv("FAKE_PASST", mode_file, 1);
+	stand_in(dir, "passt", "passt");
+	setenv("PATH", dir, 1);
+	close(open(mode_file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	chmod(mode_file, 0666);
+	start_keeper();
+	setenv("PATH", path, 1);
+	free(path);
 	kvmb_log_set_level(KVMB_LOG_ERR);
 	return 0;
 }
 
 static int group_teardown(void **state)
 {
+	char cmd[64];
+
 	(void)state;
-	return unlink(starts_file);
+	end_keeper();
+	snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	return system(cmd);
+}
+
+/* What the next passt does. */
+static void behave_as(const char *mode)
+{
+	FILE *file = fopen(mode_file, "w");
+
+	assert_true(file && fputs(mode, file) >= 0 && !fclose(file));
 }
 
 static int setup(void **state)
@@ -69,9 +91,12 @@ static struct kvmb_net_backend *open_as(const char *mode, const char *forward,
 					.mtu = 1500,
 					.ready_ms = ready_ms };
 
-	setenv("FAKE_PASST", mode, 1);
+	int channel;
+
+	behave_as(mode);
 	why[0] = 0;
-	return kvmb_net_passt_open(&spec, loop, why);
+	channel = kvmb_net_passt_recipe(&spec, why);
+	return channel < 0 ? NULL : kvmb_net_passt_create(channel, 1500, loop, why);
 }
 
 /* Process ids of those that were started. Return: how many. */
@@ -133,15 +158,16 @@ static void one_that_never_answers_is_given_up(void **state)
 
 static void one_that_is_not_there_is_named(void **state)
 {
-	char *path = strdup(getenv("PATH"));
+	char link[64], away[64];
 	struct kvmb_net_backend *b;
 
 	(void)state;
-	setenv("PATH", "/nonexistent", 1);
+	snprintf(link, sizeof(link), "%s/passt", dir);
+	snprintf(away, sizeof(away), "%s/away", dir);
+	assert_int_equal(rename(link, away), 0);
 	b = open_as("good", NULL, 0);
-	setenv("PATH", path, 1);
-	free(path);
 	assert_int_not_equal(kvmb_net_passt_wait(b, why), 0);
+	assert_int_equal(rename(away, link), 0);
 	assert_string_equal(why, "passt is not installed; try: apt install passt, or --nic none");
 	b->ops->destroy(b);
 }
@@ -184,6 +210,19 @@ static void a_privileged_port_is_told_to_a_user(void **state)
 	assert_int_equal(seteuid(getuid()), 0);
 }
 
+static void one_that_is_not_confined_is_not_used(void **state)
+{
+	struct kvmb_net_backend *b = open_as("naked", NULL, 0);
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(kvmb_net_passt_wait(b, why), -ECHILD);
+	assert_non_null(strstr(why, "does not confine itself"));
+	assert_int_equal(started(&pid, 1), 1);
+	assert_int_equal(kill(pid, 0), -1);
+	b->ops->destroy(b);
+}
+
 static void it_ends_in_bounded_time(void **state)
 {
 	struct kvmb_net_backend *b = open_as("deaf", NULL, 0);
@@ -208,13 +247,15 @@ static int setup_box(void **state)
 	static struct kvmb_net_spec spec = { .mtu = 1500, .max_queues = 1 };
 	struct kvmb_passt_spec passt = { .mtu = 1500 };
 	struct kvmb_net_backend *b;
+	int channel;
 
 	setup(state);
 	kvmb_loop_destroy(loop);
-	setenv("FAKE_PASST", "good", 1);
+	behave_as("good");
 	memcpy(spec.mac, mac, sizeof(mac));
 	fake_init(&f, KVMB_VERSION_NEWEST);
-	b = kvmb_net_passt_open(&passt, f.loop, why);
+	channel = kvmb_net_passt_recipe(&passt, why);
+	b = kvmb_net_passt_create(channel, passt.mtu, f.loop, why);
 	assert_int_equal(kvmb_net_passt_wait(b, why), 0);
 	nic = kvmb_net_create(&spec, b, f.loop);
 	open_box();
@@ -301,7 +342,7 @@ static void one_that_ignores_sigterm_holds_nobody_up(void **state)
 
 	(void)state;
 	bring_up();
-	setenv("FAKE_PASST", "stubborn", 1);
+	behave_as("stubborn");
 	started(pids, 1);
 	kill(pids[0], SIGKILL);
 	ms = starts_by(4); /* the second at once, then after one second and after two */
@@ -312,7 +353,7 @@ static void one_that_ignores_sigterm_holds_nobody_up(void **state)
 	assert_true(longest < BLOCKED_MS);
 	assert_int_equal(kill(pids[1], 0), -1);
 	until_lost(3);
-	setenv("FAKE_PASST", "good", 1);
+	behave_as("good");
 	n = info_now().restarts;
 	assert_true(comes_back(n + 1));
 	assert_true(longest < BLOCKED_MS);
@@ -325,7 +366,7 @@ static void one_that_dies_in_a_loop_is_started_more_and_more_slowly(void **state
 
 	(void)state;
 	bring_up();
-	setenv("FAKE_PASST", "loop", 1);
+	behave_as("loop");
 	started(&pid, 1);
 	kill(pid, SIGKILL);
 	ms = starts_by(4); /* the second at once, then after one second and after two */
@@ -344,7 +385,7 @@ static void what_keeps_it_from_coming_back_is_told(void **state)
 
 	(void)state;
 	bring_up();
-	setenv("FAKE_PASST", "loud", 1);
+	behave_as("loud");
 	started(&pid, 1);
 	kill(pid, SIGKILL);
 	end = kvmb_now_ms() + PATIENCE_MS;
@@ -367,6 +408,7 @@ int main(void)
 		T(one_that_is_not_there_is_named),
 		T(a_port_that_cannot_be_bound_is_told),
 		T(a_privileged_port_is_told_to_a_user),
+		T(one_that_is_not_confined_is_not_used),
 		T(it_ends_in_bounded_time),
 		BOX(one_that_dies_is_back_at_once),
 		BOX(one_that_ignores_sigterm_holds_nobody_up),
