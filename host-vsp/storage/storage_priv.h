@@ -279,8 +279,6 @@ void stor_set_state(struct kvmb_storage *s, enum stor_state to);
 void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r);
 void stor_send_enumerate(struct stor_chan *sc);
 
-/* storage_chan.c */
-
 /* storage_worker.c */
 void stor_worker_run(void *sc);
 
