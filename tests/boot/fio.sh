@@ -7,6 +7,7 @@ I=$W/image.$format
 image "$format" "$I" 256M
 vm f "${GUEST:-storage}" "kvmb.job=fio kvmb.secs=$secs" --cpus "$cpus" --memory 512M --disk "$I$options"
 wait_log f 'GUEST: fio begins' 90
+[ -z "${NO_URING:-}" ] || { info f 'all(d.io == "threads" for d in disks)' || fail "info does not say that threads do it"; QUIET=1; }
 cycles=0 stop=$((SECONDS + secs - 2)) log=$W/f.log
 count() { grep -c "$1" "$log"; }
 step() { # COMMAND... : then the guest must say PATTERN once more
@@ -31,5 +32,7 @@ wait_log f 'GUEST: ok fio' $((secs + 240))
 grep 'GUEST: fio read' "$log" | sed "s/^/# $format: /; s/\r//; s/\$/, $cycles disks came and went/"
 stop f
 vm_end f 60 0
+[ -z "${NO_URING:-}" ] || [ "$(grep -c 'no io_uring on this host' "$W/f.err.log") $(wc -l <"$W/f.err.log")" = '1 1' ] ||
+	fail "not one line about io_uring: $(cat "$W/f.err.log")"
 case $format in qcow2|vhdx) qemu-img check -q "$I" || fail "qemu-img check finds faults" ;; esac
 exit 0

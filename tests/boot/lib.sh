@@ -14,7 +14,7 @@ fail() { echo "# $*"; for s in "$W"/kvmbus/*.sock; do [ -e "$s" ] && { timeout 5
 trap 'fail "not done in the time that the list gives it; it was at: $BASH_COMMAND"' TERM
 skip() { echo "# SKIP $*"; exit 77; }
 
-# vm NAME KERNEL "KERNEL ARGUMENTS" [kvmbus options]: start a guest in the background
+# vm NAME KERNEL "KERNEL ARGUMENTS" [kvmbus options]: start a guest in the background. NO_URING=1: where io_uring is forbidden
 vm() {
 	local name=$1 kernel=$2 append=$3; shift 3
 	# where the in-tree bus is built in, ours needs it out of the way: docs/rooms/guest.md
@@ -24,7 +24,7 @@ vm() {
 	# in an L1 that says so, huge pages: a boot without its nested page faults takes a third less
 	local args=("$@") i
 	for i in "${!args[@]}"; do [ "${args[i]}" != --memory ] || args[i + 1]+=${LAB_HUGE:-}; done
-	"$KVMBUS" run --name "$name" --kernel "$LAB_KERNELS/$kernel/vmlinux" --initrd "$GUEST_BIN/$kernel.cpio" \
+	${NO_URING:+"$KVMBUS_TOP/build/tests/no-uring"} "$KVMBUS" run --name "$name" --kernel "$LAB_KERNELS/$kernel/vmlinux" --initrd "$GUEST_BIN/$kernel.cpio" \
 		--append "console=ttyS0 quiet panic=-1 $append" --serial "file=$W/$name.log" --on-term kill "${args[@]}" \
 		</dev/null 2>"$W/$name.err.log" &
 	eval "PID_$name=$!"
