@@ -8,12 +8,14 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vmm import *
 
 program, kernel, initrd, scale = sys.argv[1:5]
-program, kernel, initrd = stage(program, kernel, initrd)
+no_uring = os.path.dirname(program) + '/tests/no-uring'
+program, kernel, initrd, no_uring = stage(program, kernel, initrd, no_uring)
 img = f'{DIR}/disk.raw'
 drive = f'file={img},format=raw,if=none,id=d,cache=writeback,aio='
 iothread = ['-object', 'iothread,id=io0']
 PEERS = {
     'kvmbus': ('sda', 'hv_storvsc,sd_mod', None),
+    'kvmbus, no io_uring': ('sda', 'hv_storvsc,sd_mod', None),
     'virtio-blk, threads': ('vda', 'virtio_pci,virtio_blk', ['-drive', drive + 'threads', '-device', 'virtio-blk-pci,drive=d']),
     'virtio-blk, io_uring + iothread': ('vda', 'virtio_pci,virtio_blk',
         [*iothread, '-drive', drive + 'io_uring', '-device', 'virtio-blk-pci,drive=d,iothread=io0']),
@@ -26,7 +28,8 @@ JOBS = ['rr4k-qd1', 'rr4k-qd32', 'sr128k', 'sw128k']
 def run(name):
     dev, mods, more = PEERS[name]
     append = f'console=ttyS0 quiet panic=-1 kvmb.job=blkbench kvmb.dev={dev} kvmb.mods={mods} kvmb.scale={scale}'
-    vm = Vm(kvmbus(program, kernel, initrd, append, ['--disk', img]) if more is None else
+    before = [no_uring] if name.endswith('no io_uring') else []
+    vm = Vm([*before, *kvmbus(program, kernel, initrd, append, ['--disk', img])] if more is None else
             qemu(kernel, initrd, append, more))
     res, short, c0 = {}, None, None
     try:
