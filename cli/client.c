@@ -8,8 +8,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <glob.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,9 +20,11 @@
 
 #include "cli/cli.h"
 #include "lib/exits.h"
+#include "lib/fdpass.h"
 #include "lib/loop.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
+#include "vmm/handover.h"
 
 #define PATIENCE_S 10
 #define KILL_TRIES 6 /* times so long a VM may take to end that answers otherwise */
@@ -58,7 +62,8 @@ static int connect_path(const char *path, int seconds)
 	return -1;
 }
 
-static void send_command(int fd, const char *name, json_t *arguments)
+static void send_command(int fd, const char *name, json_t *arguments,
+			 const struct handover_fds *fds)
 {
 	json_t *o = json_pack("{s:s}", "execute", name);
 	char *s;
@@ -70,7 +75,7 @@ static void send_command(int fd, const char *name, json_t *arguments)
 	if (!s)
 		return;
 	/* what cannot be sent will not be answered */
-	if (send(fd, s, strlen(s), MSG_NOSIGNAL) > 0)
+	if (kvmb_send_fds(fd, s, strlen(s), fds ? fds->fd : NULL, fds ? (int)fds->num : 0) > 0)
 		send(fd, "\n", 1, MSG_NOSIGNAL);
 	free(s);
 }
@@ -134,7 +139,7 @@ json_t *client_try(const char *path, const char *name, int seconds)
 
 	if (fd < 0)
 		return NULL;
-	send_command(fd, name, NULL);
+	send_command(fd, name, NULL, NULL);
 	err = read_line(fd, &a, seconds);
 	if (!err)
 		o = json_loadb(a.line, a.len, 0, NULL);
@@ -206,12 +211,13 @@ static int take_answer(const char *vm, struct answer *a, json_t **out)
 	return code;
 }
 
-int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments, json_t **out)
+int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
+		  const struct handover_fds *fds, json_t **out)
 {
 	struct answer a = { 0 };
 	int err;
 
-	send_command(fd, name, arguments);
+	send_command(fd, name, arguments, fds);
 	do {
 		err = read_line(fd, &a, client_patience());
 	} while (err == -ETIMEDOUT && is_alive(fd));
@@ -230,7 +236,7 @@ int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out
 		json_decref(arguments);
 		return code;
 	}
-	code = client_ask_on(fd, vm, name, arguments, out);
+	code = client_ask_on(fd, vm, name, arguments, NULL, out);
 	close(fd);
 	return code;
 }
@@ -399,6 +405,29 @@ int client_connect(const char *vm, int *fd)
 	return code ? report_not_found(vm, code) : EXIT_OK;
 }
 
+static int drop_rights(uid_t uid, gid_t gid)
+{
+	struct passwd *pw = getpwuid(uid);
+
+	if (pw ? initgroups(pw->pw_name, gid) : setgroups(0, NULL))
+		return -errno;
+	return setresgid(gid, gid, gid) || setresuid(uid, uid, uid) ? -errno : 0;
+}
+
+int client_as_owner(int fd, const char *vm)
+{
+	struct ucred owner;
+	socklen_t len = sizeof(owner);
+	int err = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &len) ? -errno : 0;
+
+	if (!err && !geteuid() && owner.uid)
+		err = drop_rights(owner.uid, owner.gid);
+	if (!err)
+		return EXIT_OK;
+	cli_error("VM \"%s\": cannot act as its owner: %s", vm, strerror(-err));
+	return EXIT_FAILED;
+}
+
 /*
  * The end takes a while when a disk is slow: a process that answers others meanwhile gets more
  * time.
@@ -436,7 +465,7 @@ int client_kill(const char *vm, json_t **out)
 	if (code && code != EXIT_TIMEOUT)
 		return report_not_found(vm, code);
 	if (!code) {
-		send_command(fd, "kill", NULL);
+		send_command(fd, "kill", NULL, NULL);
 		err = await_end(fd, &a);
 	}
 	if (!err) {

@@ -18,6 +18,8 @@
 
 #define CLIENT_MAX_ANSWER (16u << 20) /* bytes */
 
+struct handover_fds;
+
 /** client_patience() - Seconds that a VM's process may take to answer: 10, or $KVMBUS_PATIENCE. */
 int client_patience(void);
 
@@ -47,11 +49,25 @@ int client_connect(const char *vm, int *fd);
  * @vm:        for messages
  * @name:      of the command
  * @arguments: reference is taken; NULL = none
+ * @fds:       go with it, and stay the caller's; NULL = none
  * @out:       on success the result, a new reference
  *
  * Return: EXIT_OK; else another EXIT_*, with one line already printed.
  */
-int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments, json_t **out);
+int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
+		  const struct handover_fds *fds, json_t **out);
+
+/**
+ * client_as_owner() - Give up rights that the VM's owner does not have
+ * @fd: of client_connect()
+ * @vm: for messages
+ *
+ * What a command opens for a VM, the VM gets. Root may ask for a change of any user's VM, but a
+ * user's VM gets only what that user may open: a socket in a user's directory may be anybody's.
+ *
+ * Return: EXIT_OK; else EXIT_FAILED, with one line already printed.
+ */
+int client_as_owner(int fd, const char *vm);
 
 /**
  * client_try() - Send a command without arguments; print nothing

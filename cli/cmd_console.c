@@ -117,7 +117,7 @@ int cmd_console(struct cli_args *a)
 
 	if (err)
 		return err;
-	err = client_ask_on(fd, a->words[0], "console", NULL, &o);
+	err = client_ask_on(fd, a->words[0], "console", NULL, NULL, &o);
 	json_decref(o);
 	if (!err) {
 		if (tty) {

@@ -12,6 +12,7 @@
 #include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/util.h"
+#include "vmm/handover.h"
 
 /* ---- which disk ---- */
 
@@ -134,6 +135,54 @@ static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 	return absolute;
 }
 
+/* Open what a spec names; the descriptors go with the command. Return: EXIT_*. */
+static int open_names(struct cli_args *a, const char *spec, bool dvd, json_t *args,
+		      struct handover_fds *fds)
+{
+	char why[KVMB_DISK_WHY], *text = strdup(spec);
+	struct kvmb_disk_files files = { 0 };
+	struct disk_config dc;
+	int err;
+
+	if (!text || opt_disk(text, dvd, &dc, why, sizeof(why))) {
+		free(text);
+		return EXIT_FAILED; /* good_spec() has seen to it */
+	}
+	err = dc.spec.path ? kvmb_disk_resolve(&dc.spec, &files, why, sizeof(why)) : 0;
+	if (err)
+		cli_error("VM \"%s\": disk %s: %s", a->words[0], dc.spec.path, why);
+	else
+		handover_put_disk(args, &files, fds);
+	free(text);
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+/* A change that brings a disk's files. Takes the reference to @args. */
+static int bring_disk(struct cli_args *a, const char *command, json_t *args, const char *spec,
+		      bool dvd, const char *done)
+{
+	struct handover_fds fds = { 0 };
+	json_t *o = NULL;
+	int fd, err = client_connect(a->words[0], &fd);
+
+	if (err) {
+		json_decref(args);
+		return err;
+	}
+	err = client_as_owner(fd, a->words[0]);
+	if (!err)
+		err = open_names(a, spec, dvd, args, &fds);
+	if (!err)
+		err = client_ask_on(fd, a->words[0], command, json_incref(args), &fds, &o);
+	if (!err)
+		client_print_done(o, cli_flag(a, "json"), done);
+	json_decref(o);
+	json_decref(args);
+	handover_close(&fds);
+	close(fd);
+	return err;
+}
+
 int disk_add(struct cli_args *a)
 {
 	bool dvd = cli_flag(a, "dvd");
@@ -142,8 +191,8 @@ int disk_add(struct cli_args *a)
 
 	if (!spec)
 		return EXIT_USAGE;
-	err = client_change(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd),
-			    "added");
+	err = bring_disk(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd), spec,
+			 dvd, "added");
 	free(spec);
 	return err;
 }
@@ -250,8 +299,9 @@ int disk_insert(struct cli_args *a)
 		return EXIT_USAGE;
 	err = disk_argument(a, &disk);
 	if (!err)
-		err = client_change(a, "disk-insert",
-				    json_pack("{s:o, s:s}", "disk", disk, "spec", spec), "loaded");
+		err = bring_disk(a, "disk-insert",
+				 json_pack("{s:o, s:s}", "disk", disk, "spec", spec), spec, true,
+				 "loaded");
 	free(spec);
 	return err;
 }

@@ -9,6 +9,7 @@
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
+#include "vmm/names.h"
 #include "vmm/nics.h"
 #include "vmm/term.h"
 #include "vmm/vm.h"
@@ -90,6 +91,20 @@ static int open_console(struct vm *vm)
 	return vm->console ? 0 : -EIO;
 }
 
+static int open_disks_and_nics(struct vm *vm)
+{
+	vm->names = kvmb_xzalloc(sizeof(*vm->names));
+	return names_open(&vm->cfg, vm->names);
+}
+
+static void forget_names(struct vm *vm)
+{
+	if (vm->names)
+		names_close(vm->names);
+	free(vm->names);
+	vm->names = NULL;
+}
+
 static int create_bus(struct vm *vm)
 {
 	struct kvmb_bus_config cfg = { .loop = vm->loop, .vmm = &vm->machine.vmm,
@@ -121,7 +136,8 @@ static int build_machine(struct vm *vm)
 }
 
 /* Everything that has a name; no step may start a thread or read what a guest can write. */
-static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console };
+static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console,
+						  open_disks_and_nics };
 
 static int (*const build_steps[])(struct vm *) = { create_bus, disks_create, nics_create,
 						   build_machine };
@@ -156,7 +172,10 @@ struct vm *vm_open(const struct vm_config *cfg)
 
 int vm_build(struct vm *vm)
 {
-	return take_steps(vm, build_steps, ARRAY_SIZE(build_steps));
+	int err = take_steps(vm, build_steps, ARRAY_SIZE(build_steps));
+
+	forget_names(vm);
+	return err;
 }
 
 void vm_destroy(struct vm *vm)
@@ -174,6 +193,7 @@ void vm_destroy(struct vm *vm)
 	disks_destroy(vm);
 	overdue_step(&vm->overdue, "backends of NICs to end");
 	nics_destroy(vm);
+	forget_names(vm);
 	overdue_step(&vm->overdue, "KVM");
 	machine_close(&vm->machine);
 	overdue_end(&vm->overdue);

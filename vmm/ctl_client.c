@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/fdpass.h"
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "vmm/console.h"
@@ -51,6 +52,7 @@ void ctl_client_drop(struct ctl_client *c)
 	kvmb_timer_cancel(&c->timer);
 	kvmb_loop_unpost(c->all->vm->loop, &c->lines);
 	kvmb_loop_del(c->watch);
+	handover_close(&c->fds);
 	close(c->fd);
 	free(c->out);
 	free(c);
@@ -188,6 +190,7 @@ void ctl_client_output(struct ctl_client *c)
 void ctl_client_console(struct ctl_client *c)
 {
 	ctl_client_to(c, CLIENT_CONSOLE);
+	handover_close(&c->fds); /* what comes now is typed */
 	ctl_client_output(c); /* begins with the last 64 KiB */
 }
 
@@ -213,6 +216,19 @@ void ctl_client_room(struct ctl_client *c)
 
 /* ---- what it sends ---- */
 
+static void run_line(struct ctl_client *c, size_t len)
+{
+	struct handover_fds fds = { 0 };
+
+	if (c->fds_at <= len) {
+		fds = c->fds;
+		c->fds.num = 0;
+	}
+	c->fds_at -= KVMB_MIN(c->fds_at, len + 1);
+	c->all->run_line(c, c->line, len, &fds);
+	handover_close(&fds);
+}
+
 /* Commands that have come whole, up to one whose answer takes time. May free @c. */
 static void run_lines(void *arg)
 {
@@ -222,7 +238,7 @@ static void run_lines(void *arg)
 
 	while (is_free(c) && (nl = memchr(c->line, '\n', c->len))) {
 		len = (size_t)(nl - c->line);
-		c->all->run_line(c, c->line, len);
+		run_line(c, len);
 		c->len -= len + 1;
 		memmove(c->line, nl + 1, c->len);
 	}
@@ -247,12 +263,40 @@ static void input_ended(struct ctl_client *c, bool half)
 	}
 }
 
+/* Bytes, and descriptors if it may send some now. Return: as kvmb_recv_fds(). */
+static ssize_t receive(struct ctl_client *c)
+{
+	bool may = c->state != CLIENT_CONSOLE && !c->fds.num;
+	int none[1], num = may ? KVMB_FDPASS_MAX : 0;
+	ssize_t n = kvmb_recv_fds(c->fd, c->line + c->len, sizeof(c->line) - c->len,
+				  may ? c->fds.fd : none, &num, MSG_DONTWAIT);
+
+	if (num) {
+		c->fds.num = (u32)num;
+		c->fds_at = c->len;
+	}
+	return n;
+}
+
+/* More descriptors than we take, or than this process has room for: it may have them back. */
+static void refuse_fds(struct ctl_client *c)
+{
+	if (is_free(c))
+		ctl_client_error(c, "usage",
+				 "more descriptors came than the VM takes, or has room for");
+	ctl_client_drop(c);
+}
+
 static void on_client_input(struct ctl_client *c, bool hung_up)
 {
-	ssize_t n = recv(c->fd, c->line + c->len, sizeof(c->line) - c->len, MSG_DONTWAIT);
+	ssize_t n = receive(c);
 
-	if (n < 0 && errno == EAGAIN)
+	if (n == -EAGAIN)
 		return;
+	if (n == -EMSGSIZE) {
+		refuse_fds(c);
+		return;
+	}
 	if (n <= 0) {
 		input_ended(c, !n && !hung_up);
 		return;

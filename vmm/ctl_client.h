@@ -8,6 +8,12 @@
  * answered and its answer is sent. We never wait for a client: output that its socket does not
  * take stays in @out, and input that arrives meanwhile stays in @line and then in the socket.
  *
+ * Descriptors may come with a command's bytes (SCM_RIGHTS). They belong to the command in whose
+ * line the first byte of their message is. We hold one message of them for a client, at most
+ * KVMB_FDPASS_MAX; who sends more, or a second one before that command was served, is dropped. A
+ * command takes those that it wants; the rest are closed when it has been served, as are all when
+ * the client goes.
+ *
  * A console starts as a command. After the command's answer, @line holds typed bytes that the guest
  * has not taken. While @line is full the client is not watched, because epoll would report its end
  * again and again.
@@ -16,6 +22,7 @@
 #define KVMB_CTL_CLIENT_H
 
 #include "lib/loop.h"
+#include "vmm/handover.h"
 #include "vmm/reply.h"
 #include "vmm/vm.h"
 
@@ -48,8 +55,12 @@ struct ctl_clients { /* main thread */
 	struct vm *vm;
 	struct ctl_client *first;
 	u32 num;
-	/* One line: answers it, or moves the client to where the answer will come from. */
-	void (*run_line)(struct ctl_client *c, const char *line, size_t len);
+	/*
+	 * One line: answers it, or moves the client to where the answer will come from. @fds came
+	 * with it; those that are left are closed afterwards.
+	 */
+	void (*run_line)(struct ctl_client *c, const char *line, size_t len,
+			 struct handover_fds *fds);
 };
 
 struct ctl_client { /* main thread */
@@ -66,6 +77,8 @@ struct ctl_client { /* main thread */
 	u64 cursor;		 /* CONSOLE: what it has seen of the output */
 	bool blocked;		 /* CONSOLE: there is more, and its socket is full */
 	bool half_closed;	 /* it sends no more commands, but still reads */
+	struct handover_fds fds;	 /* of the command that has the byte at @fds_at */
+	size_t fds_at;
 	size_t len;
 	char line[CTL_LINE_MAX]; /* line[len] */
 };

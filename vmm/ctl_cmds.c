@@ -5,10 +5,11 @@
 #include "lib/util.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
+#include "vmm/handover.h"
 #include "vmm/info.h"
 #include "vmm/nics.h"
 
-static void cmd_stop(struct ctl_client *c, json_t *args)
+static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	struct vm *vm = c->all->vm;
 	bool reboot = json_is_true(json_object_get(args, "reboot"));
@@ -16,6 +17,7 @@ static void cmd_stop(struct ctl_client *c, json_t *args)
 	json_int_t timeout = json_is_integer(t) ? json_integer_value(t) : 60;
 	int err;
 
+	(void)fds;
 	if (vm->state != VM_RUNNING) {
 		ctl_client_error(c, "state",
 				 "the VM is not running; try: kvmbus resume, or kvmbus kill");
@@ -32,46 +34,46 @@ static void cmd_stop(struct ctl_client *c, json_t *args)
 	ctl_client_stop(c, reboot ? CLIENT_REBOOTING : CLIENT_STOPPING, (u64)timeout * 1000);
 }
 
-static void cmd_pause(struct ctl_client *c, json_t *args)
+static void cmd_pause(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	if (vm_pause(c->all->vm))
 		ctl_client_error(c, "state", "the VM is not running");
 	else
 		ctl_client_return(c, json_object());
 }
 
-static void cmd_resume(struct ctl_client *c, json_t *args)
+static void cmd_resume(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	if (vm_resume(c->all->vm))
 		ctl_client_error(c, "state", "the VM is not paused");
 	else
 		ctl_client_return(c, json_object());
 }
 
-static void cmd_kill(struct ctl_client *c, json_t *args)
+static void cmd_kill(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	ctl_client_to(c, CLIENT_STOPPING);
 	vm_kill(c->all->vm);
 }
 
-static void cmd_info(struct ctl_client *c, json_t *args)
+static void cmd_info(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	ctl_client_return(c, info_vm(c->all->vm));
 }
 
-static void cmd_stats(struct ctl_client *c, json_t *args)
+static void cmd_stats(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	ctl_client_return(c, info_stats(c->all->vm));
 }
 
-static void cmd_console(struct ctl_client *c, json_t *args)
+static void cmd_console(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	ctl_client_return(c, json_object());
 	ctl_client_console(c);
 }
@@ -90,77 +92,108 @@ static s64 arg_num(json_t *args, const char *key, s64 otherwise)
 	return json_is_integer(n) && json_integer_value(n) >= 0 ? json_integer_value(n) : otherwise;
 }
 
-static void cmd_disk_list(struct ctl_client *c, json_t *args)
+static void cmd_disk_list(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	ctl_client_return(c, disks_list(c->all->vm));
 }
 
-static void cmd_disk_add(struct ctl_client *c, json_t *args)
+/* What came with the command for a disk. Return: false: it was refused. */
+static bool take_disk(struct ctl_client *c, json_t *args, struct handover_fds *fds,
+		      struct kvmb_disk_files *files)
 {
-	disks_add(c->all->vm, arg_str(args, "spec"), json_is_true(json_object_get(args, "dvd")),
-		  ctl_client_reply(c));
+	char why[120];
+
+	if (!handover_take_disk(args, fds, files, why, sizeof(why)))
+		return true;
+	ctl_client_error(c, "usage", why);
+	return false;
 }
 
-static void cmd_disk_remove(struct ctl_client *c, json_t *args)
+static void cmd_disk_add(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	struct kvmb_disk_files files;
+
+	if (!take_disk(c, args, fds, &files))
+		return;
+	disks_add(c->all->vm, arg_str(args, "spec"), json_is_true(json_object_get(args, "dvd")),
+		  &files, ctl_client_reply(c));
+	kvmb_disk_files_close(&files);
+}
+
+static void cmd_disk_remove(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
 	disks_remove(c->all->vm, arg_str(args, "disk"), ctl_client_reply(c));
 }
 
-static void cmd_disk_resize(struct ctl_client *c, json_t *args)
+static void cmd_disk_resize(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	(void)fds;
 	disks_resize(c->all->vm, arg_str(args, "disk"), (u64)arg_num(args, "size", 0),
 		     ctl_client_reply(c));
 }
 
-static void cmd_disk_eject(struct ctl_client *c, json_t *args)
+static void cmd_disk_eject(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	(void)fds;
 	disks_eject(c->all->vm, arg_str(args, "disk"), json_is_true(json_object_get(args, "force")),
 		    ctl_client_reply(c));
 }
 
-static void cmd_disk_insert(struct ctl_client *c, json_t *args)
+static void cmd_disk_insert(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	disks_insert(c->all->vm, arg_str(args, "disk"), arg_str(args, "spec"), ctl_client_reply(c));
+	struct kvmb_disk_files files;
+
+	if (!take_disk(c, args, fds, &files))
+		return;
+	disks_insert(c->all->vm, arg_str(args, "disk"), arg_str(args, "spec"), &files,
+		     ctl_client_reply(c));
+	kvmb_disk_files_close(&files);
 }
 
-static void cmd_disk_limit(struct ctl_client *c, json_t *args)
+static void cmd_disk_limit(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	(void)fds;
 	disks_limit(c->all->vm, arg_str(args, "disk"), arg_num(args, "iops", -1),
 		    arg_num(args, "bps", -1), ctl_client_reply(c));
 }
 
-static void cmd_nic_list(struct ctl_client *c, json_t *args)
+static void cmd_nic_list(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args;
+	(void)args, (void)fds;
 	ctl_client_return(c, nics_list(c->all->vm));
 }
 
-static void cmd_nic_add(struct ctl_client *c, json_t *args)
+static void cmd_nic_add(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	(void)fds;
 	nics_add(c->all->vm, arg_str(args, "spec"), ctl_client_reply(c));
 }
 
-static void cmd_nic_remove(struct ctl_client *c, json_t *args)
+static void cmd_nic_remove(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	(void)fds;
 	nics_remove(c->all->vm, arg_str(args, "nic"), ctl_client_reply(c));
 }
 
-static void cmd_nic_link(struct ctl_client *c, json_t *args)
+static void cmd_nic_link(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	(void)fds;
 	nics_link(c->all->vm, arg_str(args, "nic"), json_is_true(json_object_get(args, "up")),
 		  ctl_client_reply(c));
 }
 
-static void cmd_nic_mtu(struct ctl_client *c, json_t *args)
+static void cmd_nic_mtu(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	(void)fds;
 	nics_mtu(c->all->vm, arg_str(args, "nic"), (u32)KVMB_MIN(arg_num(args, "mtu", 0), 65535),
 		 ctl_client_reply(c));
 }
 
 static const struct {
 	const char *name;
-	void (*fn)(struct ctl_client *c, json_t *args);
+	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
 } commands[] = {
 	{ "info", cmd_info },
 	{ "stats", cmd_stats },
@@ -183,7 +216,7 @@ static const struct {
 	{ "nic-mtu", cmd_nic_mtu },
 };
 
-void ctl_run_line(struct ctl_client *c, const char *line, size_t len)
+void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct handover_fds *fds)
 {
 	json_t *o = json_loadb(line, len, 0, NULL);
 	const char *name = json_string_value(json_object_get(o, "execute"));
@@ -191,7 +224,7 @@ void ctl_run_line(struct ctl_client *c, const char *line, size_t len)
 
 	for (i = 0; name && i < ARRAY_SIZE(commands); i++) {
 		if (!strcmp(name, commands[i].name)) {
-			commands[i].fn(c, json_object_get(o, "arguments"));
+			commands[i].fn(c, json_object_get(o, "arguments"), fds);
 			json_decref(o);
 			return;
 		}

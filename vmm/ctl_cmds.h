@@ -10,9 +10,10 @@
  * @c:    in state COMMANDS
  * @line: line[len], without the newline
  * @len:  bytes
+ * @fds:  came with it; hostile, too. What the command takes it owns
  *
  * Context: main thread. Trust: whoever may connect controls the VM, but @line may be anything.
  */
-void ctl_run_line(struct ctl_client *c, const char *line, size_t len);
+void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct handover_fds *fds);
 
 #endif

@@ -57,6 +57,7 @@ struct disk_job *disk_job_create(struct disk_job **list, struct kvmb_loop *loop,
 
 void disk_job_free(struct disk_job *j)
 {
+	kvmb_disk_files_close(&j->files);
 	free(j->text);
 	free(j);
 }

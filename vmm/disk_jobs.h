@@ -41,6 +41,7 @@ struct disk_job { /* belongs to the main thread; during run() to its own thread 
 	struct vm *vm;		/* what the job is about: disks.c */
 	char *text;		/* conf points into it; owned */
 	struct disk_config conf;
+	struct kvmb_disk_files files; /* of conf, until the disk is open */
 	struct kvmb_disk *disk;	/* opened, resized, or to be closed */
 	u32 controller, lun;
 	u64 bytes;

@@ -8,6 +8,7 @@
 #include "lib/util.h"
 #include "vmm/disk_jobs.h"
 #include "vmm/disks_priv.h"
+#include "vmm/names.h"
 #include "vmm/opt.h"
 #include "vmm/udev.h"
 
@@ -168,7 +169,10 @@ int disks_create(struct vm *vm)
 
 		dc->spec.run_dir = kvmb_rundir();
 		d = NULL;
-		err = dc->spec.path ? kvmb_disk_open(&dc->spec, &d, why, sizeof(why)) : 0;
+		err = dc->spec.path ?
+			      kvmb_disk_open(&dc->spec, &vm->names->disks[i], &d, why,
+					     sizeof(why)) :
+			      0;
 		if (!err)
 			err = attach_disk(vm, d, dc, false, why, sizeof(why));
 		if (err) {
@@ -189,7 +193,7 @@ int disks_create(struct vm *vm)
 static void run_open(struct disk_job *j)
 {
 	if (j->conf.spec.path)
-		j->err = kvmb_disk_open(&j->conf.spec, &j->disk, j->why, sizeof(j->why));
+		j->err = kvmb_disk_open(&j->conf.spec, &j->files, &j->disk, j->why, sizeof(j->why));
 }
 
 static void undo_open(struct disk_job *j)
@@ -337,10 +341,12 @@ void disks_destroy(struct vm *vm)
 /* ---- changes ---- */
 
 static struct disk_job *open_job(struct vm *vm, const struct disk_job_kind *kind, const char *spec,
-				 bool dvd, struct ctl_reply reply)
+				 bool dvd, struct kvmb_disk_files *files, struct ctl_reply reply)
 {
 	struct disk_job *j = new_job(vm, kind, reply);
 
+	j->files = *files;
+	files->num = 0;
 	j->text = strdup(spec);
 	if (!j->text || opt_disk(j->text, dvd, &j->conf, j->why, sizeof(j->why))) {
 		reply_refused(reply, "usage", "%s", j->text ? j->why : "no memory");
@@ -352,9 +358,10 @@ static struct disk_job *open_job(struct vm *vm, const struct disk_job_kind *kind
 	return j;
 }
 
-void disks_add(struct vm *vm, const char *spec, bool dvd, struct ctl_reply reply)
+void disks_add(struct vm *vm, const char *spec, bool dvd, struct kvmb_disk_files *files,
+	       struct ctl_reply reply)
 {
-	struct disk_job *j = open_job(vm, &adding, spec, dvd, reply);
+	struct disk_job *j = open_job(vm, &adding, spec, dvd, files, reply);
 
 	if (j)
 		disk_job_start(j);
@@ -443,7 +450,8 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply));
 }
 
-void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_reply reply)
+void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb_disk_files *files,
+		  struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
 	struct disk_job *j;
@@ -457,7 +465,7 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_
 			      c, lun, vm->cfg.name, c, lun);
 		return;
 	}
-	j = open_job(vm, &inserting, spec, true, reply);
+	j = open_job(vm, &inserting, spec, true, files, reply);
 	if (!j)
 		return;
 	j->controller = c;

@@ -31,11 +31,13 @@ void disks_destroy(struct vm *vm);
 
 /*
  * Changes, on the main thread. @disk names a disk: "CONTROLLER:LUN", its path, or its serial
- * number. The answer comes exactly once, perhaps before the function returns.
+ * number. The answer comes exactly once, perhaps before the function returns. @files: what the
+ * names of @spec stand for, hostile; it is taken over if it is used.
  */
 
 /** disks_add() - Open and attach a disk, or a DVD drive; @spec as for opt_disk(). */
-void disks_add(struct vm *vm, const char *spec, bool dvd, struct ctl_reply reply);
+void disks_add(struct vm *vm, const char *spec, bool dvd, struct kvmb_disk_files *files,
+	       struct ctl_reply reply);
 
 /** disks_remove() - Detach a disk; answered when its image is closed. */
 void disks_remove(struct vm *vm, const char *disk, struct ctl_reply reply);
@@ -47,7 +49,8 @@ void disks_resize(struct vm *vm, const char *disk, u64 bytes, struct ctl_reply r
 void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply reply);
 
 /** disks_insert() - Put an image into a DVD drive; @spec as for opt_disk(). */
-void disks_insert(struct vm *vm, const char *disk, const char *spec, struct ctl_reply reply);
+void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb_disk_files *files,
+		  struct ctl_reply reply);
 
 /** disks_limit() - Limit operations and bytes per second; 0 = no limit, -1 = unchanged. */
 void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_reply reply);

@@ -79,6 +79,7 @@ struct vm {
 	struct term *term; /* signals that ask for its end */
 	struct ctl *ctl;
 	struct console *console;
+	struct vm_names *names; /* of cfg, opened; NULL once everything is built */
 	struct vm_disks *disks;
 	struct kvmb_rings *rings; /* of all controllers */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];

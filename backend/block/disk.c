@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opening disks: which kind it is, and an image in a format.
+ * Opening disks from descriptors: which kind it is, and an image in a format.
  *
- * An image in a format is opened here, with the parents that the user named, and a storage daemon
- * gets the descriptors (qsd.h). Nothing that an image names is opened (image.h). Raw ones are
- * disk_raw.c, what both have in common is disk_file.c.
+ * For an image in a format a storage daemon gets the descriptors, with those of the parents that
+ * the user named (qsd.h). Nothing that an image names is opened (image.h). Names become descriptors
+ * in disk_names.c; raw images are disk_raw.c, what both have in common is disk_file.c.
  */
 #include "backend/block/disk.h"
 
@@ -28,7 +28,7 @@ static const struct {
 	{ ".qcow2", "qcow2" }, { ".qcow", "qcow2" },  { ".vmdk", "vmdk" },  { ".vdi", "vdi" },
 };
 
-static bool is_uri(const char *path)
+bool kvmb_disk_is_uri(const char *path)
 {
 	return !strncmp(path, "nbd://", 6) || !strncmp(path, "nbd+unix://", 11) ||
 	       !strncmp(path, "nbds://", 7) || !strncmp(path, "nbds+unix://", 12);
@@ -38,7 +38,7 @@ const char *kvmb_disk_format_of(const char *path)
 {
 	size_t len = strlen(path), i, n;
 
-	if (is_uri(path))
+	if (kvmb_disk_is_uri(path))
 		return "nbd";
 	for (i = 0; i < ARRAY_SIZE(endings); i++) {
 		n = strlen(endings[i].ending);
@@ -48,41 +48,62 @@ const char *kvmb_disk_format_of(const char *path)
 	return "raw";
 }
 
-/* A file that a storage daemon will be given. It may not stop us by being a pipe. */
-static int open_file(const char *path, bool read_only, char *why, size_t size)
+const char *kvmb_disk_spec_format(const struct kvmb_disk_spec *spec)
 {
-	int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
+	return spec->format ? spec->format : kvmb_disk_format_of(spec->path);
+}
 
-	if (fd < 0 || fstat(fd, &st))
-		return kvmb_disk_not_opened(errno, read_only, why, size);
-	if (S_ISREG(st.st_mode))
-		return fd;
-	close(fd);
-	snprintf(why, size, "an image format needs a regular file; this is %s",
-		 S_ISDIR(st.st_mode) ? "a directory" :
-		 S_ISBLK(st.st_mode) ? "a device; use it as raw" :
-				       "something else");
+int kvmb_disk_spec_check(const struct kvmb_disk_spec *spec, char *why, size_t size)
+{
+	if (!strcmp(kvmb_disk_spec_format(spec), "raw") && spec->num_backing)
+		snprintf(why, size, "a raw image cannot have a parent; use a qcow2 overlay");
+	else if (spec->format && kvmb_disk_is_uri(spec->path))
+		snprintf(why, size, "format= is for files, not for what an NBD server exports");
+	else
+		return 0;
 	return -EINVAL;
 }
 
-static int open_parent(const char *path, char *why, size_t size)
-{
-	char what[128];
-	int fd = -EINVAL;
+/* ---- descriptors, which any client of the control socket may have sent ---- */
 
-	if (is_uri(path))
-		snprintf(what, sizeof(what), "a parent is a file, not a server");
-	else
-		fd = open_file(path, true, what, sizeof(what));
-	if (fd < 0)
-		snprintf(why, size, "backing=%.200s: %s", path, what);
-	return fd;
+/* A parent is only read; a raw image is used as it was opened, others are opened again. */
+static bool is_open_for(int fd, bool write, bool raw, bool direct)
+{
+	int f = fcntl(fd, F_GETFL), mode = f & O_ACCMODE;
+
+	if (f < 0 || f & O_PATH || mode == O_WRONLY || (write && mode != O_RDWR))
+		return false;
+	/* O_APPEND would write elsewhere, O_NONBLOCK means something to io_uring */
+	return !raw || (f & (O_APPEND | O_NONBLOCK | O_DIRECT)) == (direct ? O_DIRECT : 0);
 }
 
-/* The daemon to be, with what it may open. Return: NULL with *@err and @why. */
-static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, int *err,
-				   char *why, size_t size)
+static int check_files(const struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+		       const struct kvmb_disk_files *files, char *why, size_t size)
+{
+	bool raw = !strcmp(d->format, "raw"), direct = raw && d->cache == KVMB_CACHE_NONE;
+	u32 i, num = kvmb_disk_is_uri(d->path) ? 0 : 1 + spec->num_backing;
+	struct stat st;
+
+	if (files->num != num) {
+		snprintf(why, size, "%u descriptors must come with its names, and %u did", num,
+			 files->num);
+		return -EBADF;
+	}
+	for (i = 0; i < num; i++) {
+		if (fstat(files->fd[i], &st) ||
+		    !(S_ISREG(st.st_mode) || (raw && S_ISBLK(st.st_mode))) ||
+		    !is_open_for(files->fd[i], !i && !d->read_only, raw, direct))
+			break;
+	}
+	if (i == num)
+		return 0;
+	snprintf(why, size, "descriptor %u that came with it is not what its name needs", i);
+	return -EBADF;
+}
+
+/* The daemon to be, with what it may open; the disk keeps its image, for its lock. */
+static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+				   struct kvmb_disk_files *files, int *err, char *why, size_t size)
 {
 	struct kvmb_qsd_conf conf = { .read_only = d->read_only,
 				      .direct = d->cache == KVMB_CACHE_NONE,
@@ -91,41 +112,38 @@ static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_s
 	u32 i;
 
 	*err = fd < 0 ? kvmb_disk_not_opened(errno, true, why, size) : 0;
-	if (!*err)
-		conf.images[conf.num++] = (struct kvmb_qsd_image){ fd, d->format, d->path };
-	for (i = 0; i < spec->num_backing && !*err; i++) {
-		fd = open_parent(spec->backing[i], why, size);
-		if (fd < 0)
-			*err = fd;
-		else
-			conf.images[conf.num++] =
-				(struct kvmb_qsd_image){ fd, kvmb_disk_format_of(spec->backing[i]),
-							 spec->backing[i] };
+	if (*err)
+		return NULL;
+	conf.images[conf.num++] = (struct kvmb_qsd_image){ fd, d->format, d->path };
+	for (i = 0; i < spec->num_backing; i++) {
+		conf.images[conf.num++] =
+			(struct kvmb_qsd_image){ files->fd[i + 1],
+						 kvmb_disk_format_of(spec->backing[i]),
+						 spec->backing[i] };
+		files->fd[i + 1] = -1;
 	}
-	if (!*err)
-		channel = kvmb_qsd_recipe(&conf, why, size);
-	if (!*err && channel >= 0)
+	channel = kvmb_qsd_recipe(&conf, why, size);
+	if (channel >= 0)
 		return kvmb_qsd_create(&conf, channel);
-	*err = *err ? *err : channel;
+	*err = channel;
 	while (conf.num)
 		close(conf.images[--conf.num].fd);
 	return NULL;
 }
 
-static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why,
-		       size_t size)
+static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+		       struct kvmb_disk_files *files, char *why, size_t size)
 {
 	struct kvmb_qsd *qsd = NULL;
 	struct stat st;
 	int err;
 
-	if (is_uri(spec->path)) {
+	if (kvmb_disk_is_uri(d->path)) {
 		kvmb_disk_identify(d, spec, NULL);
 		return kvmb_nbd_open(d, spec, NULL, why, size);
 	}
-	d->lock_fd = open_file(spec->path, d->read_only, why, size);
-	if (d->lock_fd < 0)
-		return d->lock_fd;
+	d->lock_fd = files->fd[0];
+	files->fd[0] = -1;
 	err = kvmb_disk_lock(d->lock_fd, d->read_only, LOCK_BYTES_OURS);
 	if (err) {
 		snprintf(why, size, "%s", err == -EBUSY ?
@@ -133,16 +151,13 @@ static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, c
 		return err;
 	}
 	kvmb_disk_identify(d, spec, fstat(d->lock_fd, &st) ? NULL : &st);
-	qsd = daemon_for(d, spec, &err, why, size);
+	qsd = daemon_for(d, spec, files, &err, why, size);
 	return err ? err : kvmb_nbd_open(d, spec, qsd, why, size);
 }
 
-int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, char *why,
-		   size_t why_size)
+static struct kvmb_disk *new_disk(const struct kvmb_disk_spec *spec)
 {
-	const char *format = spec->format ? spec->format : kvmb_disk_format_of(spec->path);
 	struct kvmb_disk *d = kvmb_xzalloc(sizeof(*d));
-	int err;
 
 	d->ops = &kvmb_disk_raw_ops; /* until it is another kind */
 	d->fd = d->lock_fd = -1;
@@ -153,21 +168,23 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, ch
 	d->throttle.iops = spec->iops;
 	d->throttle.bps = spec->bps;
 	snprintf(d->path, sizeof(d->path), "%s", spec->path);
-	snprintf(d->format, sizeof(d->format), "%s", format);
-	if (!strcmp(format, "raw") && spec->num_backing) {
-		snprintf(why, why_size, "a raw image cannot have a parent; use a qcow2 overlay");
-		err = -EINVAL;
-	} else if (spec->format && is_uri(spec->path)) {
-		snprintf(why, why_size, "format= is for files, not for what an NBD server exports");
-		err = -EINVAL;
-	} else if (!strcmp(format, "raw")) {
-		struct kvmb_disk_spec s = *spec;
+	snprintf(d->format, sizeof(d->format), "%s", kvmb_disk_spec_format(spec));
+	return d;
+}
 
-		s.read_only = d->read_only;
-		err = kvmb_disk_raw_open(d, &s, why, why_size);
-	} else {
-		err = open_daemon(d, spec, why, why_size);
-	}
+int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *files,
+		   struct kvmb_disk **out, char *why, size_t why_size)
+{
+	struct kvmb_disk *d = new_disk(spec);
+	int err = kvmb_disk_spec_check(spec, why, why_size);
+
+	if (!err)
+		err = check_files(d, spec, files, why, why_size);
+	if (!err)
+		err = !strcmp(d->format, "raw") ?
+			      kvmb_disk_raw_open(d, spec, files, why, why_size) :
+			      open_daemon(d, spec, files, why, why_size);
+	kvmb_disk_files_close(files);
 	if (err) {
 		kvmb_disk_close(d);
 		return err;
@@ -181,8 +198,10 @@ void kvmb_disk_close(struct kvmb_disk *d)
 	if (!d)
 		return;
 	d->ops->close(d);
-	if (d->lock_fd >= 0)
+	if (d->lock_fd >= 0) {
+		kvmb_disk_unlock(d->lock_fd);
 		close(d->lock_fd);
+	}
 	free(d);
 }
 

@@ -12,6 +12,10 @@
  *
  * An open image is locked against a second start, and against QEMU's tools, which lock the same
  * bytes.
+ *
+ * Names are opened apart from use. kvmb_disk_resolve() opens whatever a disk's names stand for, in
+ * a process that may open files: the launcher of a VM, or the command that changes one.
+ * kvmb_disk_open() uses the descriptors and opens nothing, so it works in a process that cannot.
  */
 #ifndef KVMB_DISK_H
 #define KVMB_DISK_H
@@ -25,6 +29,7 @@
 #define KVMB_DISK_BLOCK 512u
 #define KVMB_DVD_BLOCK 2048u
 #define KVMB_DISK_MAX_BACKING 8u
+#define KVMB_DISK_MAX_FILES (KVMB_DISK_MAX_BACKING + 1)
 #define KVMB_DISK_WHY 400u /* room that kvmb_disk_open() wants for its one line */
 
 enum kvmb_disk_cache {
@@ -53,6 +58,12 @@ struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
 	u32 block;	    /* 512 or 4096; 0 = 512, or 4096 where direct I/O needs it */
 	u64 iops, bps;	    /* 0 = no limit */
 	u32 timeout_s;	    /* give up a server that is silent for this long; 0 = 30 */
+};
+
+struct kvmb_disk_files { /* what the names of a spec stand for; of kvmb_disk_resolve() */
+	int fd[KVMB_DISK_MAX_FILES]; /* fd[num], owned: the image, its parent, that one's parent */
+	u32 num;		     /* 0: an NBD server */
+	bool can_zero;		     /* a device that writes zeroes by itself, as its driver says */
 };
 
 enum kvmb_io { /* operation of a request */
@@ -120,22 +131,40 @@ struct kvmb_disk {
 };
 
 /**
- * kvmb_disk_open() - Open and lock an image
+ * kvmb_disk_resolve() - Open the files that a disk's names stand for, with the caller's rights
  * @spec:     the disk
- * @out:      result
+ * @out:      filled on success
  * @why:      why[why_size], on failure one phrase for the user that names the cause
  * @why_size: bytes, KVMB_DISK_WHY
  *
  * A name that ends in .vhd, .vhdx, .avhdx, .qcow2, .vmdk or .vdi has that format, any other is
- * raw. The content never decides, because a guest may write any content. An image that looks
- * like a format without being named as one is refused with a hint. Nothing in an image makes us
- * open another file (image.h).
+ * raw. The content never decides, because a guest may write any content. Nothing in an image makes
+ * us open another file (image.h).
+ *
+ * Return: 0 or -errno. Context: may block on file I/O.
+ */
+int kvmb_disk_resolve(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *out, char *why,
+		      size_t why_size);
+
+/** kvmb_disk_files_close() - Close what nobody took; then there is none. */
+void kvmb_disk_files_close(struct kvmb_disk_files *files);
+
+/**
+ * kvmb_disk_open() - Lock and open an image whose files are open
+ * @spec:     the disk; its names are for messages and for its format, none is opened
+ * @files:    of kvmb_disk_resolve() for the same @spec; taken over, also on failure
+ * @out:      result
+ * @why:      why[why_size], on failure one phrase for the user that names the cause
+ * @why_size: bytes, KVMB_DISK_WHY
+ *
+ * An image that looks like a format without being named as one is refused with a hint.
  *
  * Return: 0 or -errno. Context: may block for seconds, while a storage daemon starts; not on a
- * thread that guests wait for.
+ * thread that guests wait for. Trust: @files may have come from any client of the control socket:
+ * one of another type, or not open as @spec needs it, is refused.
  */
-int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk **out, char *why,
-		   size_t why_size);
+int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *files,
+		   struct kvmb_disk **out, char *why, size_t why_size);
 
 /** kvmb_disk_close() - Close without flushing; NULL is fine. May block for seconds. */
 void kvmb_disk_close(struct kvmb_disk *d);

@@ -27,6 +27,11 @@ int kvmb_disk_lock(int fd, bool read_only, off_t len)
 	return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
 }
 
+void kvmb_disk_unlock(int fd)
+{
+	fcntl(fd, F_OFD_SETLK, &(struct flock){ .l_type = F_UNLCK, .l_whence = SEEK_SET });
+}
+
 const char *kvmb_disk_not_a_file(const struct stat *st)
 {
 	return S_ISDIR(st->st_mode) ? "it is a directory" :

@@ -7,7 +7,6 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "backend/block/disk_file.h"
@@ -48,27 +47,6 @@ static bool file_can_zero(int fd, u64 bytes)
 			  (off_t)KVMB_ALIGN_UP(bytes, 4096u), 4096);
 }
 
-static bool device_can_zero(dev_t dev)
-{
-	char path[96], line[32] = "";
-	FILE *f;
-
-	/* of a partition the queue is the whole disk's */
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/write_zeroes_max_bytes",
-		 major(dev), minor(dev));
-	f = fopen(path, "re");
-	if (!f) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../queue/write_zeroes_max_bytes",
-			 major(dev), minor(dev));
-		f = fopen(path, "re");
-	}
-	if (f && !fgets(line, sizeof(line), f))
-		line[0] = 0;
-	if (f)
-		fclose(f);
-	return strtoull(line, NULL, 10) > 0;
-}
-
 /*
  * A raw image that begins like a format was named badly, or its guest has written that: to say "use
  * format=" alone would be to say "do what the guest wants".
@@ -92,44 +70,6 @@ static int check_magic(int fd, const struct kvmb_disk_spec *spec, char *why, siz
 		return -EINVAL;
 	}
 	return 0;
-}
-
-static int open_flags(const struct kvmb_disk_spec *spec, bool device)
-{
-	int flags = (spec->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
-
-	if (spec->cache == KVMB_CACHE_NONE)
-		flags |= O_DIRECT;
-	if (device)
-		flags |= O_EXCL; /* refused while it is mounted or held by another driver */
-	return flags;
-}
-
-static int open_image(const struct kvmb_disk_spec *spec, char *why, size_t size)
-{
-	struct stat st;
-	bool there = !stat(spec->path, &st), device = there && S_ISBLK(st.st_mode);
-	int fd, err;
-
-	/*
-	 * before it is opened: a pipe would not return, and O_NONBLOCK means something to io_uring
-	 */
-	if (there && !device && !S_ISREG(st.st_mode)) {
-		snprintf(why, size, "%s", kvmb_disk_not_a_file(&st));
-		return -EINVAL;
-	}
-	fd = open(spec->path, open_flags(spec, device));
-	err = errno;
-	if (fd >= 0)
-		return fd;
-	if (err == EINVAL && spec->cache == KVMB_CACHE_NONE)
-		snprintf(why, size, "its file system does not support direct I/O; try "
-				    "cache=writeback");
-	else if (err == EBUSY)
-		snprintf(why, size, "the device is mounted or in use");
-	else
-		return kvmb_disk_not_opened(err, spec->read_only, why, size);
-	return -err;
 }
 
 /*
@@ -171,17 +111,16 @@ static int fit_block(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, cha
 	return -EINVAL;
 }
 
-int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why,
-		       size_t size)
+int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+		       struct kvmb_disk_files *files, char *why, size_t size)
 {
 	const char *kind = NULL;
 	u64 bytes = 0;
 	struct stat st;
 	int err;
 
-	d->fd = open_image(spec, why, size);
-	if (d->fd < 0)
-		return d->fd;
+	d->fd = files->fd[0];
+	files->fd[0] = -1;
 	err = measure(d->fd, &bytes, &d->rdev, &kind);
 	if (err) {
 		snprintf(why, size, "%s", kind ? kind : strerror(-err));
@@ -205,7 +144,7 @@ int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, c
 	}
 	d->direct = spec->cache == KVMB_CACHE_NONE;
 	if (!d->read_only)
-		d->can_zero = d->rdev ? device_can_zero(d->rdev) : file_can_zero(d->fd, bytes);
+		d->can_zero = d->rdev ? files->can_zero : file_can_zero(d->fd, bytes);
 	kvmb_disk_identify(d, spec, fstat(d->fd, &st) ? NULL : &st);
 	return 0;
 }
@@ -267,8 +206,7 @@ static void raw_close(struct kvmb_disk *d)
 	if (d->fd < 0)
 		return;
 	kvmb_disk_pool_destroy(d);
-	/* an io_uring that had it registered may let go of it later; the lock must not wait */
-	fcntl(d->fd, F_OFD_SETLK, &(struct flock){ .l_type = F_UNLCK, .l_whence = SEEK_SET });
+	kvmb_disk_unlock(d->fd);
 	close(d->fd);
 }
 

@@ -9,13 +9,13 @@
 extern const struct kvmb_disk_ops kvmb_disk_raw_ops;
 
 /**
- * kvmb_disk_raw_open() - Open, measure and lock
- * @d:    has kvmb_disk_raw_ops
- * @spec: read_only says what is asked for, also of a DVD
+ * kvmb_disk_raw_open() - Measure and lock
+ * @d:     has kvmb_disk_raw_ops
+ * @files: checked; the image is taken over
  * Return: 0, or -errno with one phrase in why[size]; what is open then is closed by
  * kvmb_disk_raw_ops.
  */
-int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, char *why,
-		       size_t size);
+int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+		       struct kvmb_disk_files *files, char *why, size_t size);
 
 #endif

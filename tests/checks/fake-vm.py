@@ -7,7 +7,7 @@ endless (an answer without end); drip (a byte now and then); evil (control chara
 console (says a line now and then, and takes none);
 ends (is gone when it is asked to be killed).
 """
-import json, os, socket, sys, threading, time
+import fcntl, json, os, socket, sys, threading, time
 
 mode, path, disks = sys.argv[1], sys.argv[2], sys.argv[3:]
 boots, ready_at = float(os.environ.get('BOOTS', 2)), None
@@ -54,12 +54,32 @@ def answer(what, args):
     return {'return': info() if what == 'info' else {'state': 'ended'} if what == 'kill' else {}}
 
 
+def commands(c):
+    """Each line, with what came with it."""
+    text, files = b'', []
+    while True:
+        data, fds, _, _ = socket.recv_fds(c, 65536, 64)
+        for fd in fds:
+            mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+            files += [os.readlink(f'/proc/self/fd/{fd}'), 'r' if mode == os.O_RDONLY else 'rw']
+            os.close(fd)
+        if not data:
+            return
+        text += data
+        while b'\n' in text:
+            line, text = text.split(b'\n', 1)
+            yield line.decode(), files
+            files = []
+
+
 def serve(c):
-    f = c.makefile('rw')
-    for line in f:
+    f = c.makefile('w')
+    for line, files in commands(c):
         q = json.loads(line)
         if q['execute'] not in ('info', 'disk-list'):
             say(line.strip())
+        if files:
+            say(' '.join(['descriptors', *files]))
         if mode == 'ends' and q['execute'] == 'kill':
             os.unlink(path)
             os._exit(0)

@@ -13,6 +13,7 @@
 #include "host-vsp/storage/storage_ring.h"
 #include "lib/util.h"
 #include "tests/fuzz/fuzz_bus.h"
+#include "tests/harness/open_named.h"
 #include "vmbus-core/proto/storage.h"
 
 static struct fake_vmm f;
@@ -43,7 +44,7 @@ static void bring_up(void)
 			abort();
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		spec.path = path;
-		if (kvmb_disk_open(&spec, &d, why, sizeof(why)))
+		if (open_named(&spec, &d, why, sizeof(why)))
 			abort();
 		fake_init(&f, KVMB_VERSION_NEWEST);
 		s = kvmb_storage_create(0, 3, kvmb_rings_create(4), f.loop, NULL, NULL);

@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "tests/harness/fast_clock.h"
+#include "tests/harness/open_named.h"
 #include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
@@ -104,7 +105,7 @@ static inline int open_as(const char *name, struct kvmb_disk_spec *spec, char *w
 	spec->path = path;
 	spec->run_dir = dir;
 	why[0] = 0;
-	return kvmb_disk_open(spec, &d, why, KVMB_DISK_WHY);
+	return open_named(spec, &d, why, KVMB_DISK_WHY);
 }
 
 static inline void wait_health(const char *want)

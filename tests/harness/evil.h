@@ -18,6 +18,7 @@
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "tests/harness/daemon.h"
+#include "tests/harness/open_named.h"
 
 static char dir[64];
 static int watch_fd = -1, sock_fd = -1;
@@ -91,7 +92,7 @@ static int open_spec(const char *text, struct kvmb_disk **d, char *why)
 	}
 	why[0] = 0;
 	*d = NULL;
-	return kvmb_disk_open(&spec, d, why, KVMB_DISK_WHY);
+	return open_named(&spec, d, why, KVMB_DISK_WHY);
 }
 
 /* For each line of "cases": what to say after --disk, and words of the refusal. */

@@ -28,7 +28,7 @@ static inline int open_srv(u16 flags, u32 timeout_s, u32 min_block)
 	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", path);
 	spec.path = uri;
 	srv_why[0] = 0;
-	return kvmb_disk_open(&spec, &d, srv_why, sizeof(srv_why));
+	return open_named(&spec, &d, srv_why, sizeof(srv_why));
 }
 
 static inline int srv_teardown(void **state)

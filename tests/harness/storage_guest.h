@@ -16,6 +16,7 @@
 #include "host-vsp/storage/storage_ring.h"
 #include "host-vsp/worker.h"
 #include "tests/harness/fake_vmm.h"
+#include "tests/harness/open_named.h"
 #include "tests/unit/test.h"
 #include "vmbus-core/proto/storage.h"
 
@@ -35,7 +36,7 @@ static inline struct kvmb_disk *open_path(const char *file, bool read_only, int 
 	char why[KVMB_DISK_WHY] = "";
 	struct kvmb_disk *d = NULL;
 
-	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), expect);
+	assert_int_equal(open_named(&spec, &d, why, sizeof(why)), expect);
 	assert_int_equal(!d, expect != 0);
 	assert_int_equal(!why[0], !expect); /* a failure says why */
 	return d;

@@ -4,9 +4,13 @@
  */
 #include "vmm/ctl.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "lib/fdpass.h"
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
@@ -74,11 +78,25 @@ json_t *disks_list(struct vm *v)
 	return json_array();
 }
 
-void disks_add(struct vm *v, const char *spec, bool dvd, struct ctl_reply reply)
+static struct kvmb_disk_files got; /* with the last disk-add, while @keeping */
+static bool keeping;
+
+void disks_add(struct vm *v, const char *spec, bool dvd, struct kvmb_disk_files *files,
+	       struct ctl_reply reply)
 {
 	(void)v, (void)spec, (void)dvd;
 	changes++;
 	later = reply;
+	if (!keeping)
+		return;
+	got = *files;
+	files->num = 0;
+}
+
+void kvmb_disk_files_close(struct kvmb_disk_files *files)
+{
+	while (files->num)
+		close(files->fd[--files->num]);
 }
 
 /* this one refuses on the spot */
@@ -92,7 +110,7 @@ void disks_remove(struct vm *v, const char *disk, struct ctl_reply reply)
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 STUB(disks_resize, const char *d, u64 bytes, struct ctl_reply r)
 STUB(disks_eject, const char *d, bool force, struct ctl_reply r)
-STUB(disks_insert, const char *d, const char *spec, struct ctl_reply r)
+STUB(disks_insert, const char *d, const char *spec, struct kvmb_disk_files *f, struct ctl_reply r)
 STUB(disks_limit, const char *d, s64 iops, s64 bps, struct ctl_reply r)
 STUB(nics_add, const char *spec, struct ctl_reply r)
 STUB(nics_remove, const char *nic, struct ctl_reply r)
@@ -141,6 +159,8 @@ static int setup(void **state)
 	vm.ctl = ctl_create(&vm, why, sizeof(why));
 	changes = 0;
 	later.fn = NULL;
+	keeping = false;
+	got.num = 0;
 	return vm.ctl ? 0 : -1;
 }
 
@@ -398,6 +418,171 @@ static void ctl_create_impossible_path_is_refused(void **state)
 	assert_non_null(strstr(why, "empty"));
 }
 
+/* ---- descriptors ---- */
+
+static int open_fds(void) /* of this process */
+{
+	struct dirent *e;
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while ((e = readdir(d)))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* @num descriptors with the first byte of @text. */
+static void send_with(int fd, const char *text, int num)
+{
+	int fds[KVMB_FDPASS_MAX] = { 0 }, i;
+
+	for (i = 0; i < num; i++)
+		fds[i] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(kvmb_send_fds(fd, text, strlen(text), fds, num), strlen(text));
+	for (i = 0; i < num; i++)
+		close(fds[i]);
+	turn();
+}
+
+#define ADD(list) "{\"execute\": \"disk-add\", \"arguments\": {\"descriptors\": [" list "]}}\n"
+
+static void ctl_descriptors_go_to_their_command(void **state)
+{
+	int fd = reach(), before = open_fds();
+
+	(void)state;
+	keeping = true;
+	/* the first command takes none, and the line comes in two parts */
+	ask(fd, CMD("info") "{\"execute\": \"disk-add\", \"arguments\"");
+	assert_string_equal(heard(fd), INFO);
+	send_with(fd, ": {\"can_zero\": true, \"descriptors\": [\"image\", \"parent\"]}}\n"
+		  CMD("info"), 2);
+	assert_int_equal(got.num, 2);
+	assert_true(got.can_zero);
+	assert_int_equal(open_fds(), before + 2);
+	assert_int_equal(fcntl(got.fd[1], F_GETFD), FD_CLOEXEC);
+	kvmb_disk_files_close(&got);
+	later.fn(later.arg, json_object(), NULL, NULL);
+	turn();
+	assert_string_equal(heard(fd), DONE INFO);
+	/* those of a command that waits for another's answer wait with it */
+	ask(fd, ADD(""));
+	send_with(fd, CMD("info") ADD("\"image\""), 0);
+	send_with(fd, ADD("\"image\""), 1);
+	assert_int_equal(got.num, 0);
+	later.fn(later.arg, json_object(), NULL, NULL);
+	turn();
+	assert_non_null(strstr(heard(fd), DONE INFO "{\"error\":{\"class\":\"usage\",\"desc\":\"0 "
+				     "descriptors came with the command, and it lists 1\"}}\n"));
+	assert_int_equal(got.num, 1);
+	kvmb_disk_files_close(&got);
+	later.fn(later.arg, json_object(), NULL, NULL);
+	close(fd);
+}
+
+static void ctl_unwanted_descriptors_are_closed(void **state)
+{
+	int fd = reach(), before = open_fds();
+
+	(void)state;
+	send_with(fd, CMD("info"), 3);
+	assert_string_equal(heard(fd), INFO);
+	assert_int_equal(open_fds(), before);
+	send_with(fd, "no command\n", 3);
+	assert_int_equal(open_fds(), before);
+	send_with(fd, ADD("\"image\""), 2); /* as many as it lists, or none */
+	send_with(fd, ADD("\"parent\""), 1);
+	send_with(fd, ADD("\"image\", \"nbd\""), 2);
+	send_with(fd, ADD("7"), 1);
+	assert_int_equal(changes, 0);
+	assert_int_equal(open_fds(), before);
+	send_with(fd, CMD("disk-add"), 0); /* without any it is the disk's turn to refuse */
+	assert_int_equal(changes, 1);
+	later.fn(later.arg, json_object(), NULL, NULL);
+	turn();
+	send_with(fd, CMD("console"), 4);
+	assert_int_equal(open_fds(), before);
+	close(fd);
+}
+
+/* Each of these leaves us with what we had before. */
+static void ctl_flood_of_descriptors_hangs_up(void **state)
+{
+	int before = open_fds(), fd = reach(), i;
+
+	(void)state;
+	send_with(fd, "{", KVMB_FDPASS_MAX); /* held for the line to come: once */
+	assert_int_equal(open_fds(), before + 2 + KVMB_FDPASS_MAX);
+	send_with(fd, " ", 1);
+	assert_non_null(strstr(heard(fd), "EOF"));
+	close(fd);
+	assert_int_equal(open_fds(), before);
+
+	fd = reach();
+	send_with(fd, "{", KVMB_FDPASS_MAX); /* or until it goes */
+	close(fd);
+	turn();
+	assert_int_equal(open_fds(), before);
+
+	fd = reach();
+	ask(fd, CMD("console"));
+	send_with(fd, "typed", 1);
+	assert_non_null(strstr(heard(fd), DONE "EOF"));
+	close(fd);
+	for (i = 0; i < 3; i++) { /* an answer is under way, which does not make room for more */
+		fd = reach();
+		ask(fd, CMD("disk-add"));
+		send_with(fd, CMD("info"), 5);
+		send_with(fd, CMD("info"), 5);
+		assert_string_equal(heard(fd), "EOF");
+		later.fn(later.arg, json_object(), NULL, NULL);
+		close(fd);
+	}
+	assert_int_equal(open_fds(), before);
+}
+
+/* More than a message of ours has room for; or a process that can have no more. */
+static void ctl_cut_descriptors_are_refused(void **state)
+{
+	int before = open_fds(), fd = reach(), many[200], i;
+	struct iovec iov = { "x", 1 };
+	char room[CMSG_SPACE(sizeof(many))] = { 0 };
+	struct cmsghdr *h = (void *)room;
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
+			    .msg_controllen = sizeof(room) };
+	struct rlimit r, few;
+
+	(void)state;
+	for (i = 0; i < 200; i++)
+		many[i] = fd;
+	*h = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+			       .cmsg_len = CMSG_LEN(sizeof(many)) };
+	memcpy(CMSG_DATA(h), many, sizeof(many));
+	assert_int_equal(sendmsg(fd, &m, 0), 1);
+	turn();
+	assert_non_null(strstr(heard(fd), "more descriptors came than the VM takes"));
+	close(fd);
+	turn();
+	assert_int_equal(open_fds(), before);
+
+	fd = reach();
+	getrlimit(RLIMIT_NOFILE, &r);
+	few = r;
+	i = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	few.rlim_cur = (rlim_t)i + 1;
+	assert_int_equal(kvmb_send_fds(fd, CMD("info"), strlen(CMD("info")), &i, 1),
+			 strlen(CMD("info")));
+	setrlimit(RLIMIT_NOFILE, &few);
+	turn();
+	setrlimit(RLIMIT_NOFILE, &r);
+	close(i);
+	assert_non_null(strstr(heard(fd), "has room for"));
+	close(fd);
+	turn();
+	assert_int_equal(open_fds(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +596,10 @@ int main(void)
 		T(ctl_stop_without_service_is_refused_kill_ends),
 		T(ctl_console_is_raw_after_its_answer),
 		T(ctl_create_impossible_path_is_refused),
+		T(ctl_descriptors_go_to_their_command),
+		T(ctl_unwanted_descriptors_are_closed),
+		T(ctl_flood_of_descriptors_hangs_up),
+		T(ctl_cut_descriptors_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

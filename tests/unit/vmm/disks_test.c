@@ -14,6 +14,7 @@
 #include "vmm/disk_info.h"
 #include "vmm/disks_priv.h"
 #include "vmm/json_text.h"
+#include "vmm/names.h"
 #include "vmm/udev.h"
 
 #define SIZE (1u << 20)
@@ -114,13 +115,15 @@ struct kvmb_storage *__wrap_kvmb_storage_create(unsigned int index, u16 subs,
 
 static struct fake_vmm f;
 static struct vm vm;
+static struct vm_names names;
 static char path[32];
 static u32 replies, results;
-static char class_said[32];
+static char class_said[32], why_said[200];
 
 static void reply(void *arg, json_t *result, const char *class, const char *why)
 {
-	(void)arg, (void)why;
+	(void)arg;
+	snprintf(why_said, sizeof(why_said), "%s", why ? why : "");
 	replies++;
 	results += result != NULL;
 	snprintf(class_said, sizeof(class_said), "%s", class ? class : "");
@@ -154,6 +157,8 @@ static int setup(void **state)
 	vm.cfg.disks[0] = (struct disk_config){ .spec.path = path, .controller = -1, .lun = -1 };
 	vm.loop = f.loop;
 	vm.bus = f.bus;
+	vm.names = &names;
+	assert_int_equal(names_open(&vm.cfg, &names), 0);
 	assert_int_equal(disks_create(&vm), 0);
 	sem_init(&begun, 0, 0);
 	replies = results = 0;
@@ -189,13 +194,25 @@ static void run_until_replied(void)
 	fake_run(&f);
 }
 
+/* A client that opens @file and says that it is @name. */
+static void add_disk(const char *name, const char *file)
+{
+	struct kvmb_disk_spec spec = { .path = file };
+	struct kvmb_disk_files files;
+	char why[KVMB_DISK_WHY];
+
+	assert_int_equal(kvmb_disk_resolve(&spec, &files, why, sizeof(why)), 0);
+	disks_add(&vm, name, false, &files, answer);
+	kvmb_disk_files_close(&files);
+}
+
 static void a_disk_comes_and_goes(void **state)
 {
 	char second[sizeof(path)];
 
 	(void)state;
 	make_file(second);
-	disks_add(&vm, second, false, answer);
+	add_disk(second, second);
 	run_until_replied();
 	assert_int_equal(results, 1);
 	assert_int_equal(units(), 2);
@@ -219,7 +236,7 @@ static void a_disk_says_who_does_its_io(void **state)
 	(void)state;
 	make_file(second);
 	snprintf(spec, sizeof(spec), "%s,controller=1", second);
-	disks_add(&vm, spec, false, answer);
+	add_disk(spec, second);
 	run_until_replied();
 	assert_int_equal(results, 1);
 	a = disks_list(&vm);
@@ -229,6 +246,27 @@ static void a_disk_says_who_does_its_io(void **state)
 	json_decref(a);
 	unlink(second);
 	assert_int_equal(uring_warnings, forbidden);
+}
+
+/* Where the VM cannot open a name; and nothing tells it whether the name still is that file. */
+static void disks_add_uses_what_came_not_its_name(void **state)
+{
+	struct kvmb_disk_files none = { 0 };
+	char second[sizeof(path)];
+
+	(void)state;
+	make_file(second);
+	disks_add(&vm, second, false, &none, answer);
+	run_until_replied();
+	assert_int_equal(results, 0);
+	assert_non_null(strstr(why_said, "descriptor"));
+	assert_int_equal(units(), 1);
+	replies = 0;
+	add_disk("/nowhere", second);
+	unlink(second);
+	run_until_replied();
+	assert_int_equal(results, 1);
+	assert_int_equal(units(), 2);
 }
 
 /* The guest powers off while an administrator resizes. */
@@ -262,7 +300,7 @@ static void a_disk_that_was_opened_for_nothing_is_closed(void **state)
 
 	(void)state;
 	make_file(second);
-	disks_add(&vm, second, false, answer);
+	add_disk(second, second);
 	fake_rest(&f);
 	disks_destroy(&vm); /* the leak checker watches */
 	assert_int_equal(replies, 1);
@@ -314,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_disk_comes_and_goes),
 		T(a_disk_says_who_does_its_io),
+		T(disks_add_uses_what_came_not_its_name),
 		T(a_resize_ends_before_its_disk),
 		T(a_removal_under_way_ends_too),
 		T(a_disk_that_was_opened_for_nothing_is_closed),

@@ -36,7 +36,7 @@ static void every_format_reads_back(void **state)
 		spec = (struct kvmb_disk_spec){ 0 };
 		assert_int_equal(open_as(formats[i].name, &spec, why), 0);
 		assert_int_equal(kvmb_disk_blocks(d), BLOCKS * 8);
-		assert_int_equal(kvmb_disk_open(&spec, &second, why, sizeof(why)), -EBUSY);
+		assert_int_equal(open_named(&spec, &second, why, sizeof(why)), -EBUSY);
 		fill(io.buf, 77, 1);
 		assert_int_equal(do_io(&io, KVMB_IO_WRITE, 77), 0);
 		assert_int_equal(do_io(&io, KVMB_IO_FLUSH, 0), 0);
@@ -546,14 +546,14 @@ static void a_server_of_somebody_else(void **state)
 	(void)state;
 	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s/sock", dir);
 	spec.path = uri;
-	assert_true(kvmb_disk_open(&spec, &d, why, sizeof(why)) < 0);
+	assert_true(open_named(&spec, &d, why, sizeof(why)) < 0);
 	assert_non_null(strstr(why, "no connection"));
 	snprintf(cmd, sizeof(cmd),
 		 "truncate -s 16M %s/u.raw && qemu-nbd -t -f raw -k %s/sock --fork "
 		 "--pid-file=%s/pid %s/u.raw",
 		 dir, dir, dir, dir);
 	assert_int_equal(system(cmd), 0);
-	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
+	assert_int_equal(open_named(&spec, &d, why, sizeof(why)), 0);
 	assert_string_equal(d->format, "nbd");
 	fill(io.buf, 8, 2);
 	assert_int_equal(do_io(&io, KVMB_IO_WRITE, 8), 0);

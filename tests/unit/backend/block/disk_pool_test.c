@@ -13,6 +13,7 @@
 
 #include "lib/loop.h"
 #include "lib/util.h"
+#include "tests/harness/open_named.h"
 #include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
@@ -119,7 +120,7 @@ static int setup(void **state)
 	fd = mkstemp(path);
 	assert_int_equal(ftruncate(fd, BYTES), 0);
 	close(fd);
-	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
+	assert_int_equal(open_named(&spec, &d, why, sizeof(why)), 0);
 	assert_null(d->priv); /* who submits nothing has no pool */
 	memset(a, 0, sizeof(a));
 	let_read(UINT32_MAX);

@@ -67,11 +67,11 @@ static void the_directory_of_the_sockets_is_made(void **state)
 	snprintf(path, sizeof(path), "%s/a.qcow2", dir);
 	spec.path = path;
 	spec.run_dir = run;
-	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
+	assert_int_equal(open_named(&spec, &d, why, sizeof(why)), 0);
 	kvmb_disk_close(d);
 	d = NULL;
 	snprintf(run, sizeof(run), "%s/not/there", dir); /* but no more than one */
-	assert_true(kvmb_disk_open(&spec, &d, why, sizeof(why)) < 0);
+	assert_true(open_named(&spec, &d, why, sizeof(why)) < 0);
 	assert_non_null(strstr(why, "No such file"));
 	assert_non_null(strstr(why, run));
 }
@@ -309,6 +309,74 @@ static void a_raw_disk_that_looks_like_an_image_is_asked_about(void **state)
 		assert_non_null(strstr(why, "format=raw"));
 }
 
+/* ---- descriptors that somebody else opened ---- */
+
+static int open_given(const char *name, int flags, const struct kvmb_disk_spec *how)
+{
+	struct kvmb_disk_spec spec = *how;
+	struct kvmb_disk_files files = { .num = 1 };
+	char path[96];
+
+	kvmb_disk_close(d);
+	d = NULL;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	spec.path = spec.path ? spec.path : path;
+	files.fd[0] = open(path, flags | O_CLOEXEC);
+	assert_true(files.fd[0] >= 0);
+	return kvmb_disk_open(&spec, &files, &d, why, sizeof(why));
+}
+
+/* What a name would have been opened with, and nothing else: a guest's data depends on it. */
+static void disk_open_wrong_descriptor_is_refused(void **state)
+{
+	const struct kvmb_disk_spec rw = { 0 }, ro = { .read_only = true },
+				    parent = { .path = "a.qcow2", .backing = { "b.qcow2" },
+					       .num_backing = 1 },
+				    server = { .path = "nbd://h/e" }, qcow2 = { .format = "qcow2" };
+
+	(void)state;
+	in_dir("truncate -s 1M a.img; mkfifo pipe; mkdir -p sub");
+	assert_int_equal(open_given("a.img", O_RDWR, &rw), 0);
+	assert_int_equal(open_given("a.img", O_RDONLY, &ro), 0);
+	assert_int_equal(open_given("a.img", O_RDONLY, &rw), -EBADF);
+	assert_string_equal(why, "descriptor 0 that came with it is not what its name needs");
+	assert_int_equal(open_given("a.img", O_WRONLY, &ro), -EBADF);
+	assert_int_equal(open_given("a.img", O_PATH, &ro), -EBADF);
+	assert_int_equal(open_given("a.img", O_RDWR | O_APPEND, &rw), -EBADF);
+	assert_int_equal(open_given("a.img", O_RDWR | O_NONBLOCK, &rw), -EBADF);
+	assert_int_equal(open_given("pipe", O_RDWR, &rw), -EBADF);
+	assert_int_equal(open_given("sub", O_RDONLY, &ro), -EBADF);
+	assert_int_equal(open_given("sub", O_RDONLY, &qcow2), -EBADF);
+	assert_int_equal(open_given("a.img", O_RDONLY, &qcow2), -EBADF);
+	assert_int_equal(open_given("a.img", O_RDWR, &parent), -EBADF); /* one is missing */
+	assert_non_null(strstr(why, "2 descriptors must come with its names"));
+	assert_int_equal(open_given("a.img", O_RDWR, &server), -EBADF); /* one too many */
+	in_dir("rm pipe; rmdir sub");
+}
+
+/* Who sent it to us may have it still. */
+static void disk_close_gives_the_lock_up(void **state)
+{
+	struct kvmb_disk_spec spec = { 0 };
+	struct kvmb_disk_files files;
+	char path[96];
+	int i, other;
+
+	(void)state;
+	in_dir("truncate -s 1M l.img; qemu-img create -q -f qcow2 l.qcow2 1M");
+	for (i = 0; i < 2; i++) {
+		kvmb_disk_close(d);
+		d = NULL;
+		snprintf(path, sizeof(path), "%s/%s", dir, i ? "l.qcow2" : "l.img");
+		spec.path = path;
+		assert_int_equal(kvmb_disk_resolve(&spec, &files, why, sizeof(why)), 0);
+		other = dup(files.fd[0]);
+		assert_int_equal(kvmb_disk_open(&spec, &files, &d, why, sizeof(why)), 0);
+		assert_int_equal(open_again(i ? "l.qcow2" : "l.img", &spec), 0);
+		close(other);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +389,8 @@ int main(void)
 		T(only_a_log_without_a_whole_entry_is_dropped),
 		T(direct_io_takes_the_blocks_of_the_storage),
 		T(a_raw_disk_that_looks_like_an_image_is_asked_about),
+		T(disk_open_wrong_descriptor_is_refused),
+		T(disk_close_gives_the_lock_up),
 	};
 
 	if (system("command -v qemu-storage-daemon qemu-img pgrep >/dev/null"))

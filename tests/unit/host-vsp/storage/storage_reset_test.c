@@ -35,7 +35,7 @@ static u64 start_write(u32 timeout_s)
 	nbd_srv_plan(&srv, hold_letter_a);
 	snprintf(uri, sizeof(uri), "nbd+unix:///?socket=%s", name);
 	spec.path = uri;
-	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
+	assert_int_equal(open_named(&spec, &d, why, sizeof(why)), 0);
 	assert_int_equal(kvmb_storage_attach(s, d, false, 3), 0);
 	init();
 	/* and with it comes "look at the bus" */

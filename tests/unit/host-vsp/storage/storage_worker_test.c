@@ -198,7 +198,7 @@ static struct kvmb_disk *spare_disk(enum kvmb_disk_cache cache)
 	fd = mkstemp(spare_path);
 	assert_int_equal(ftruncate(fd, BLOCKS * 512), 0);
 	close(fd);
-	assert_int_equal(kvmb_disk_open(&spec, &d, why, sizeof(why)), 0);
+	assert_int_equal(open_named(&spec, &d, why, sizeof(why)), 0);
 	unlink(spare_path);
 	return d;
 }
