@@ -167,8 +167,15 @@ static void cmd_nic_list(struct ctl_client *c, json_t *args, struct handover_fds
 
 static void cmd_nic_add(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)fds;
-	nics_add(c->all->vm, arg_str(args, "spec"), ctl_client_reply(c));
+	struct kvmb_net_files files;
+	char why[120];
+
+	if (handover_take_nic(args, fds, &files, why, sizeof(why))) {
+		ctl_client_error(c, "usage", why);
+		return;
+	}
+	nics_add(c->all->vm, arg_str(args, "spec"), &files, ctl_client_reply(c));
+	kvmb_net_files_close(&files);
 }
 
 static void cmd_nic_remove(struct ctl_client *c, json_t *args, struct handover_fds *fds)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "vmm/opt.h"
 
 void handover_close(struct handover_fds *fds)
 {
@@ -38,6 +39,23 @@ void handover_put_disk(json_t *args, struct kvmb_disk_files *files, struct hando
 	json_object_set_new(args, "can_zero", json_boolean(files->can_zero));
 }
 
+void handover_put_nic(json_t *args, struct kvmb_net_files *files, struct handover_fds *fds)
+{
+	const u8 *m = files->mac;
+	json_t *list = json_array();
+	u32 i;
+
+	for (i = 0; i < files->num; i++)
+		put_one(list, "queue", files->fd[i], fds);
+	files->num = 0;
+	json_object_set_new(args, "descriptors", list);
+	json_object_set_new(args, "interface_mtu", json_integer(files->mtu));
+	if (files->has_mac)
+		json_object_set_new(args, "interface_mac",
+				    json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
+						 m[3], m[4], m[5]));
+}
+
 /* ---- the VM's side ---- */
 
 /* Is the list as long as what came? */
@@ -60,6 +78,12 @@ static bool take_file(struct kvmb_disk_files *files, const char *role, struct ha
 	return true;
 }
 
+static int not_there(size_t i, const char *what, char *why, size_t size)
+{
+	snprintf(why, size, "descriptor %zu is listed as what no %s has there", i, what);
+	return -EINVAL;
+}
+
 int handover_take_disk(json_t *args, struct handover_fds *fds, struct kvmb_disk_files *files,
 		       char *why, size_t size)
 {
@@ -75,9 +99,34 @@ int handover_take_disk(json_t *args, struct handover_fds *fds, struct kvmb_disk_
 		if (json_is_string(role) &&
 		    take_file(files, json_string_value(role), fds, (u32)i))
 			continue;
-		snprintf(why, size, "descriptor %zu is listed as what no disk has there", i);
 		kvmb_disk_files_close(files);
+		return not_there(i, "disk", why, size);
+	}
+	return 0;
+}
+
+int handover_take_nic(json_t *args, struct handover_fds *fds, struct kvmb_net_files *files,
+		      char *why, size_t size)
+{
+	json_t *list = json_object_get(args, "descriptors"), *role;
+	json_t *mtu = json_object_get(args, "interface_mtu");
+	const char *mac = json_string_value(json_object_get(args, "interface_mac"));
+	size_t i;
+
+	*files = (struct kvmb_net_files){ 0 };
+	files->has_mac = mac && opt_mac(mac, files->mac);
+	if (json_is_integer(mtu) && json_integer_value(mtu) > 0)
+		files->mtu = (u32)KVMB_MIN(json_integer_value(mtu), 65535);
+	if (!fits(list, fds, why, size))
 		return -EINVAL;
+	json_array_foreach(list, i, role) {
+		if (!json_is_string(role) || strcmp(json_string_value(role), "queue") ||
+		    files->num == KVMB_NET_MAX_QUEUES) {
+			kvmb_net_files_close(files);
+			return not_there(i, "NIC", why, size);
+		}
+		files->fd[files->num++] = fds->fd[i];
+		fds->fd[i] = -1;
 	}
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <jansson.h>
 
 #include "backend/block/disk.h"
+#include "backend/net/backend.h"
 #include "lib/fdpass.h"
 
 struct handover_fds { /* of one command, owned */
@@ -33,6 +34,9 @@ void handover_close(struct handover_fds *fds);
  */
 void handover_put_disk(json_t *args, struct kvmb_disk_files *files, struct handover_fds *fds);
 
+/** handover_put_nic() - Client: add a NIC's files to a command; as handover_put_disk(). */
+void handover_put_nic(json_t *args, struct kvmb_net_files *files, struct handover_fds *fds);
+
 /**
  * handover_take_disk() - VM: take a disk's files from a command
  * @args:  the command's arguments
@@ -45,5 +49,9 @@ void handover_put_disk(json_t *args, struct kvmb_disk_files *files, struct hando
  */
 int handover_take_disk(json_t *args, struct handover_fds *fds, struct kvmb_disk_files *files,
 		       char *why, size_t size);
+
+/** handover_take_nic() - VM: take a NIC's files from a command; as handover_take_disk(). */
+int handover_take_nic(json_t *args, struct handover_fds *fds, struct kvmb_net_files *files,
+		      char *why, size_t size);
 
 #endif

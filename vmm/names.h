@@ -8,10 +8,12 @@
 #ifndef KVMB_NAMES_H
 #define KVMB_NAMES_H
 
+#include "backend/net/backend.h"
 #include "vmm/config.h"
 
 struct vm_names { /* owned; each is taken over by the part that uses it */
 	struct kvmb_disk_files disks[KVMB_MAX_DISKS]; /* disks[cfg->num_disks] */
+	struct kvmb_net_files nics[KVMB_MAX_NICS];    /* nics[cfg->num_nics] */
 };
 
 /**
@@ -23,6 +25,20 @@ struct vm_names { /* owned; each is taken over by the part that uses it */
  * block on file I/O.
  */
 int names_open(const struct vm_config *cfg, struct vm_names *out);
+
+/**
+ * names_open_nic() - Open what one NIC names, also for a command that adds it
+ * @nc:   the NIC
+ * @cpus: of the VM
+ * @out:  filled on success
+ * @why:  why[KVMB_NET_WHY], on failure one phrase for the user
+ *
+ * Return: 0 or -errno. Context: as names_open().
+ */
+int names_open_nic(const struct nic_config *nc, u32 cpus, struct kvmb_net_files *out, char *why);
+
+/** nic_word() - A NIC of the configuration in a message. */
+const char *nic_word(const struct nic_config *nc);
 
 /** names_close() - Close what nobody took. */
 void names_close(struct vm_names *n);

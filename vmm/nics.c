@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/json_text.h"
+#include "vmm/names.h"
 #include "vmm/opt.h"
 
 struct vm_nic { /* vm->nics[KVMB_MAX_NICS]; free when it has neither net nor opening */
@@ -54,49 +55,31 @@ static struct kvmb_net_backend *open_passt(const struct vm *vm, const struct nic
 }
 
 static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct nic_config *nc,
-					     char *why)
+					     struct kvmb_net_files *files, char *why)
 {
 	switch (nc->kind) {
 	case NIC_USER:
 		return open_passt(vm, nc, why);
 	case NIC_TAP:
-		return kvmb_net_tap_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, why);
+		return kvmb_net_tap_open(KVMB_NET_TAP, files, why);
 	case NIC_MACVTAP:
-		return kvmb_net_macvtap_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, why);
+		return kvmb_net_tap_open(KVMB_NET_MACVTAP, files, why);
 	case NIC_BRIDGE:
-		return kvmb_net_bridge_open(nc->ifname, nc->queues, vm->cfg.machine.cpus, nc->mtu,
-					    why);
+		return kvmb_net_tap_open(KVMB_NET_BRIDGE, files, why);
 	case NIC_NONE:
 		break;
 	}
 	return kvmb_net_none_open();
 }
 
-/* What the host's side must know, or knows better. Return: 0 or -errno with @why. */
-static int settle_spec(struct kvmb_net_backend *b, const struct nic_config *nc,
-		  struct kvmb_net_spec *spec, char *why)
+/* What the host's side knows better. */
+static void settle_spec(const struct kvmb_net_backend *b, const struct nic_config *nc,
+			struct kvmb_net_spec *spec)
 {
-	int err = 0;
-
-	if (nc->has_mac && b->has_mac && memcmp(b->mac, nc->mac, sizeof(b->mac)))
-		err = b->ops->set_mac(b, nc->mac);
-	else if (b->has_mac)
+	if (b->has_mac && !nc->has_mac)
 		memcpy(spec->mac, b->mac, sizeof(spec->mac));
-	if (err) {
-		snprintf(why, KVMB_NET_WHY, "cannot give it the address: %s", strerror(-err));
-		return err;
-	}
-	/* frames of the host are as large as its interface lets them */
-	if (nc->mtu && b->mtu && b->mtu < nc->mtu && b->ops->set_mtu)
-		err = b->ops->set_mtu(b, nc->mtu);
-	if (err) {
-		snprintf(why, KVMB_NET_WHY, "its MTU is %u and cannot be %u: %s", b->mtu, nc->mtu,
-			 strerror(-err));
-		return err;
-	}
 	spec->mtu = nc->mtu ? nc->mtu : b->mtu ? b->mtu : KVMB_NET_MTU_DEFAULT;
 	spec->mtu = KVMB_MAX(KVMB_MIN(spec->mtu, KVMB_NET_MTU_MAX), KVMB_NET_MTU_MIN);
-	return 0;
 }
 
 /*
@@ -128,13 +111,13 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 				      .vlan = nc->vlan,
 				      .mac_spoof = nc->mac_spoof,
 				      .rate = nc->rate };
-	int err;
+	int err = 0;
 
 	default_mac(vm, index, spec.mac);
 	if (nc->has_mac)
 		memcpy(spec.mac, nc->mac, sizeof(spec.mac));
-	err = settle_spec(b, nc, &spec, why);
-	if (!err && address_taken(vm, spec.mac)) {
+	settle_spec(b, nc, &spec);
+	if (address_taken(vm, spec.mac)) {
 		snprintf(why, KVMB_NET_WHY,
 			 "another NIC of this VM has this address; choose one with mac=");
 		err = -EEXIST;
@@ -156,17 +139,12 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 /* Before the VM runs: waits for passt. */
 static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char *why)
 {
-	struct kvmb_net_backend *b = open_backend(vm, nc, why);
+	struct kvmb_net_backend *b = open_backend(vm, nc, &vm->names->nics[index], why);
 	int err = b && nc->kind == NIC_USER ? kvmb_net_passt_wait(b, why) : 0;
 
 	if (err)
 		b->ops->destroy(b);
 	return !b ? -ENODEV : err ? err : offer_nic(vm, index, nc, b, why);
-}
-
-static const char *nic_word(const struct nic_config *nc)
-{
-	return nc->ifname ? nc->ifname : nc->kind == NIC_USER ? "user" : "none";
 }
 
 int nics_create(struct vm *vm)
@@ -264,7 +242,8 @@ static void nic_opened(void *arg, enum kvmb_net_backend_news news)
 	free(was.text);
 }
 
-void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply)
+void nics_add(struct vm *vm, const char *spec, struct kvmb_net_files *files,
+	      struct ctl_reply reply)
 {
 	char why[KVMB_NET_WHY], *text = strdup(spec);
 	struct kvmb_net_backend *b;
@@ -284,7 +263,7 @@ void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply)
 		free(text);
 		return;
 	}
-	b = open_backend(vm, &nc, why);
+	b = open_backend(vm, &nc, files, why);
 	if (!b) {
 		reply_refused(reply, "failed", "nic %s: %s", nic_word(&nc), why);
 		free(text);
@@ -338,18 +317,12 @@ void nics_mtu(struct vm *vm, const char *name, u32 mtu, struct ctl_reply reply)
 	u32 index;
 	struct vm_nic *nic = find_nic(vm, name, &index, reply);
 	json_t *o;
-	int err;
 
 	if (!nic)
 		return;
-	err = kvmb_net_set_mtu(nic->net, mtu);
-	if (err == -EINVAL) {
+	if (kvmb_net_set_mtu(nic->net, mtu)) {
 		reply_refused(reply, "usage", "MTU %u is not within %u to %u", mtu,
 			      KVMB_NET_MTU_MIN, KVMB_NET_MTU_MAX);
-	} else if (err) {
-		reply_refused(reply, "failed",
-			      "net%u: the host's interface does not take that MTU: %s", index,
-			      strerror(-err));
 	} else {
 		o = name_of(index);
 		json_object_set_new(o, "mtu", json_integer(mtu));

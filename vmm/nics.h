@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "backend/net/backend.h"
 #include "vmm/reply.h"
 #include "vmm/vm.h"
 
@@ -29,8 +30,13 @@ json_t *nics_stats(struct vm *vm);
  * comes exactly once, perhaps before the function returns.
  */
 
-/** nics_add() - Add a NIC; for kind user answered when passt is ready. @spec as for opt_nic(). */
-void nics_add(struct vm *vm, const char *spec, struct ctl_reply reply);
+/**
+ * nics_add() - Add a NIC; for kind user answered when passt is ready
+ * @spec:  as for opt_nic()
+ * @files: what its names stand for, hostile; taken over if it is used
+ */
+void nics_add(struct vm *vm, const char *spec, struct kvmb_net_files *files,
+	      struct ctl_reply reply);
 
 /** nics_remove() - Remove a NIC; answered when the guest has released it. */
 void nics_remove(struct vm *vm, const char *nic, struct ctl_reply reply);
@@ -38,7 +44,11 @@ void nics_remove(struct vm *vm, const char *nic, struct ctl_reply reply);
 /** nics_link() - Set the link up or down. */
 void nics_link(struct vm *vm, const char *nic, bool up, struct ctl_reply reply);
 
-/** nics_mtu() - Set the largest MTU; the guest sees it when it next starts the NIC. */
+/**
+ * nics_mtu() - Set the largest MTU; the guest sees it when it next starts the NIC
+ *
+ * The host's interface has got it from the client.
+ */
 void nics_mtu(struct vm *vm, const char *nic, u32 mtu, struct ctl_reply reply);
 
 #endif

@@ -58,7 +58,6 @@ struct kvmb_net_backend_ops {
 	void (*set_queue)(struct kvmb_net_backend *b, unsigned int q, bool on); /* in use or not */
 	void (*set_offload)(struct kvmb_net_backend *b, bool csum, bool tso4, bool tso6);
 	int (*set_mac)(struct kvmb_net_backend *b, const uint8_t *mac);
-	int (*set_mtu)(struct kvmb_net_backend *b, uint32_t mtu);
 	/*
 	 * After -EPIPE: start again, without waiting. Return: 0: there are new descriptors;
 	 * -EINPROGRESS: there will be news; another -errno: try again later. Bus thread, with every
@@ -85,17 +84,59 @@ struct kvmb_net_backend { /* embed it */
 	int fd[KVMB_NET_MAX_QUEUES];   /* fd[num_queues], readable when a frame waits; -1 = never */
 };
 
+/* Kinds of taps: an existing one, a macvtap, a new one on a bridge. */
+enum kvmb_net_tap { KVMB_NET_TAP, KVMB_NET_MACVTAP, KVMB_NET_BRIDGE };
+
+struct kvmb_net_want { /* what a user asks for; strings are borrowed */
+	enum kvmb_net_tap kind;
+	const char *ifname;	 /* of the interface, or of the bridge */
+	unsigned int num_queues; /* 0 = @max, where the interface has several */
+	unsigned int max;	 /* the most that the NIC can use */
+	uint32_t mtu;		 /* of the interface at least; 0 = what it has, or the bridge has */
+	const uint8_t *mac;	 /* of a macvtap; NULL = what it has */
+};
+
+struct kvmb_net_files { /* what a NIC's names stand for; of kvmb_net_tap_resolve() */
+	int fd[KVMB_NET_MAX_QUEUES]; /* fd[num], owned: one a queue, non-blocking */
+	unsigned int num;
+	uint32_t mtu;		     /* of the interface, 0 = unknown */
+	bool has_mac;		     /* a macvtap: the NIC should have the same */
+	uint8_t mac[6];
+};
+
 /**
- * kvmb_net_tap_open() - Attach to an existing tap interface
- * @ifname:     its name
- * @num_queues: wanted, 0 = as many as @max if the interface is multi-queue, else 1
- * @max:        most queues that the NIC can use
- * @why:        why[KVMB_NET_WHY], on failure one phrase for the user
+ * kvmb_net_tap_resolve() - Open an interface, and give it MTU and address; or make one on a bridge
+ * @w:   what is asked for
+ * @out: filled on success. A tap on a bridge exists as long as its queues are open
+ * @why: why[KVMB_NET_WHY], on failure one phrase for the user
  *
- * Return: the backend; NULL on failure. Context: any thread, may sleep.
+ * Return: 0 or -errno. Context: with the rights of the user; any thread, may sleep.
  */
-struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_queues,
-					   unsigned int max, char *why);
+int kvmb_net_tap_resolve(const struct kvmb_net_want *w, struct kvmb_net_files *out, char *why);
+
+/** kvmb_net_files_close() - Close what nobody took; then there is none. */
+void kvmb_net_files_close(struct kvmb_net_files *files);
+
+/**
+ * kvmb_net_host_mtu() - Change the MTU of a host's interface
+ * @ifname: what a VM says that its interface is
+ *
+ * Return: 0; -ENODEV: it is no tap or macvtap, and a VM that was taken over may say anything;
+ * another -errno. Context: with the rights of the user.
+ */
+int kvmb_net_host_mtu(const char *ifname, uint32_t mtu);
+
+/**
+ * kvmb_net_tap_open() - Use an interface that is open
+ * @kind:  of it
+ * @files: of kvmb_net_tap_resolve(); taken over on success
+ * @why:   why[KVMB_NET_WHY], on failure one phrase for the user
+ *
+ * Return: the backend; NULL: what is open is no tap. Context: opens nothing. Trust: @files may have
+ * come from any client of the control socket.
+ */
+struct kvmb_net_backend *kvmb_net_tap_open(enum kvmb_net_tap kind, struct kvmb_net_files *files,
+					   char *why);
 
 /**
  * kvmb_net_tap_fds() - Use queues that the caller has opened
@@ -106,23 +147,6 @@ struct kvmb_net_backend *kvmb_net_tap_open(const char *ifname, unsigned int num_
  * Return: never NULL.
  */
 struct kvmb_net_backend *kvmb_net_tap_fds(const int *fds, unsigned int num);
-
-/** kvmb_net_macvtap_open() - Attach to an existing macvtap interface; as kvmb_net_tap_open(). */
-struct kvmb_net_backend *kvmb_net_macvtap_open(const char *ifname, unsigned int num_queues,
-					       unsigned int max, char *why);
-
-/**
- * kvmb_net_bridge_open() - Make a tap and attach it to a bridge; destroy() undoes both
- * @bridge:     existing bridge
- * @num_queues: as kvmb_net_tap_open()
- * @max:        likewise
- * @mtu:        of the tap, 0 = the bridge's
- * @why:        why[KVMB_NET_WHY], on failure one phrase for the user
- *
- * Return: the backend; NULL on failure.
- */
-struct kvmb_net_backend *kvmb_net_bridge_open(const char *bridge, unsigned int num_queues,
-					      unsigned int max, uint32_t mtu, char *why);
 
 struct kvmb_passt_spec {
 	/* forwards[num_forwards]: "[tcp:|udp:][ADDRESS/]HOST_PORT:GUEST_PORT", checked */

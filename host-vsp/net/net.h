@@ -97,7 +97,9 @@ void kvmb_net_set_link(struct kvmb_net *n, bool up);
  * @n:   the NIC
  * @mtu: KVMB_NET_MTU_MIN .. KVMB_NET_MTU_MAX
  *
- * Return: 0; -errno when the host's interface refuses it.
+ * The host's interface is not touched: that is for who may.
+ *
+ * Return: 0; -EINVAL.
  */
 int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu);
 

@@ -227,14 +227,8 @@ void kvmb_net_set_link(struct kvmb_net *n, bool up)
 
 int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu)
 {
-	int err = 0;
-
 	if (mtu < KVMB_NET_MTU_MIN || mtu > KVMB_NET_MTU_MAX)
 		return -EINVAL;
-	if (n->backend->ops->set_mtu)
-		err = n->backend->ops->set_mtu(n->backend, mtu);
-	if (err)
-		return err;
 	net_slot_lock(&n->slots[0]); /* only the primary's worker looks */
 	__atomic_store_n(&n->spec.mtu, mtu, __ATOMIC_RELAXED);
 	n->rndis.caps.max_mtu = mtu;

@@ -25,7 +25,7 @@ rule ic-services "vmbus-core/ lib/ host-vsp/ ic-services/" . "$guest"
 rule ic-services "vmbus-core/ guest-vsc/ ic-services/ic_guest.h" "$guest"
 rule machine "vmbus-core/ lib/ host-vsp/ machine/"
 rule vmm "vmbus-core/ lib/ backend/ host-vsp/ ic-services/ machine/ vmm/"
-rule cli "lib/ cli/ vmm/opt.h vmm/config.h vmm/handover.h" . "cli/cmd_run.c"
+rule cli "lib/ cli/ vmm/opt.h vmm/config.h vmm/handover.h vmm/names.h" . "cli/cmd_run.c"
 rule cli/cmd_run.c "lib/ cli/ vmm/opt.h vmm/run.h machine/cpuid.h vmbus-core/version.h"
 rule guest-vsc "vmbus-core/ guest-vsc/"
 # Nobody stands on who stands on him: neither rooms nor the files of vmm/. Reads "FROM TO" lines.

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From names of interfaces to descriptors: the only file of this folder that opens a tap by name or
+ * changes an interface of the host. It runs in the launcher of a VM, or in the command that changes
+ * one, with the rights of whoever started that.
+ *
+ * Sources: Linux 6.1 drivers/net/tun.c, tap.c, net/bridge/br_ioctl.c.
+ */
+#include "backend/net/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+
+#define TUN "/dev/net/tun"
+
+static int if_ioctl(const char *ifname, unsigned long request, struct ifreq *ifr)
+{
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+	if (s < 0)
+		return -errno;
+	strncpy(ifr->ifr_name, ifname, IFNAMSIZ - 1);
+	if (ioctl(s, request, ifr))
+		err = -errno;
+	close(s);
+	return err;
+}
+
+static uint32_t get_mtu(const char *ifname)
+{
+	struct ifreq ifr = { 0 };
+
+	return if_ioctl(ifname, SIOCGIFMTU, &ifr) ? 0 : (uint32_t)ifr.ifr_mtu;
+}
+
+static int set_mtu(const char *ifname, uint32_t mtu)
+{
+	struct ifreq ifr = { .ifr_mtu = (int)mtu };
+
+	return get_mtu(ifname) == mtu ? 0 : if_ioctl(ifname, SIOCSIFMTU, &ifr);
+}
+
+static bool read_sysfs(const char *ifname, const char *what, char *buf, size_t size)
+{
+	char path[128];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%.15s/%s", ifname, what);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, buf, size - 1);
+	close(fd);
+	buf[n > 0 ? n : 0] = 0;
+	return n > 0;
+}
+
+static const char *reason(int err)
+{
+	switch (err) {
+	case EBUSY:
+		return "in use by another VM or program";
+	case EPERM:
+	case EACCES:
+		return "not permitted; this needs CAP_NET_ADMIN, or an interface that belongs to "
+		       "this user";
+	default:
+		return strerror(err);
+	}
+}
+
+/*
+ * One descriptor a queue, all of interface @name, which is completed when it has a %d. Return: 0 or
+ * -errno, and nothing is open.
+ */
+static int open_queues(struct kvmb_net_files *f, const char *dev, char *name, unsigned int num,
+		       bool multi)
+{
+	struct ifreq ifr = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
+						  (multi ? IFF_MULTI_QUEUE : 0)) };
+	int err, fd;
+
+	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
+	for (f->num = 0; f->num < num; f->fd[f->num++] = fd) {
+		fd = open(dev, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr)) {
+			err = -errno;
+			if (fd >= 0)
+				close(fd);
+			kvmb_net_files_close(f);
+			return err;
+		}
+	}
+	memcpy(name, ifr.ifr_name, IFNAMSIZ);
+	return 0;
+}
+
+/* Return: @err, with @why said. */
+static int opened(int err, const char *dev, char *why)
+{
+	if (err == -ENOENT || err == -ENXIO)
+		snprintf(why, KVMB_NET_WHY, "%s does not exist; try: modprobe tun", dev);
+	else if (err)
+		snprintf(why, KVMB_NET_WHY, "%s", reason(-err));
+	return err;
+}
+
+static int resolve_tap(const struct kvmb_net_want *w, char *name, struct kvmb_net_files *f,
+		       char *why)
+{
+	unsigned int num = w->num_queues;
+	char flags[32];
+	bool multi;
+
+	if (strlen(w->ifname) >= IFNAMSIZ ||
+	    !read_sysfs(w->ifname, "tun_flags", flags, sizeof(flags))) {
+		/* TUNSETIFF would create a new, unconnected one, which the user did not ask for */
+		snprintf(why, KVMB_NET_WHY,
+			 "no such tap interface; try: ip tuntap add %.15s mode tap "
+			 "multi_queue, or --nic bridge=BRIDGE",
+			 w->ifname);
+		return -ENODEV;
+	}
+	multi = strtoul(flags, NULL, 16) & IFF_MULTI_QUEUE;
+	if (!num)
+		num = multi ? w->max : 1;
+	if (num > 1 && !multi) {
+		snprintf(why, KVMB_NET_WHY,
+			 "it has only one queue; create it with: ip tuntap add %.15s mode tap "
+			 "multi_queue",
+			 w->ifname);
+		return -EINVAL;
+	}
+	memcpy(name, w->ifname, strlen(w->ifname));
+	return opened(open_queues(f, TUN, name, num, multi), TUN, why);
+}
+
+/* ---- macvtap ---- */
+
+static int set_mac(const char *ifname, const uint8_t *mac)
+{
+	struct ifreq ifr = { .ifr_hwaddr.sa_family = ARPHRD_ETHER };
+
+	memcpy(ifr.ifr_hwaddr.sa_data, mac, 6);
+	return if_ioctl(ifname, SIOCSIFHWADDR, &ifr);
+}
+
+static bool parse_mac(const char *s, uint8_t *mac)
+{
+	return sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3],
+		      &mac[4], &mac[5]) == 6;
+}
+
+/* The NIC has its address, or it gets the NIC's. */
+static int settle_mac(const struct kvmb_net_want *w, const char *name, struct kvmb_net_files *f,
+		      char *why)
+{
+	int err;
+
+	if (!w->mac || !f->has_mac || !memcmp(f->mac, w->mac, sizeof(f->mac)))
+		return 0;
+	err = set_mac(name, w->mac);
+	if (err)
+		snprintf(why, KVMB_NET_WHY, "cannot give it the address: %s", strerror(-err));
+	else
+		memcpy(f->mac, w->mac, sizeof(f->mac));
+	return err;
+}
+
+static int resolve_macvtap(const struct kvmb_net_want *w, char *name, struct kvmb_net_files *f,
+			   char *why)
+{
+	unsigned int index = strlen(w->ifname) < IFNAMSIZ ? if_nametoindex(w->ifname) : 0;
+	char dev[32], mac[32], queue[IFNAMSIZ];
+	int err;
+
+	snprintf(dev, sizeof(dev), "/dev/tap%u", index);
+	if (!index || access(dev, F_OK) || !read_sysfs(w->ifname, "address", mac, sizeof(mac))) {
+		snprintf(why, KVMB_NET_WHY,
+			 "no such macvtap interface; try: ip link add link eth0 name "
+			 "%.15s type macvtap mode bridge",
+			 w->ifname);
+		return -ENODEV;
+	}
+	memcpy(name, w->ifname, strlen(w->ifname));
+	memcpy(queue, name, sizeof(queue));
+	err = opened(open_queues(f, dev, queue, w->num_queues ? w->num_queues : w->max, true), dev,
+		     why);
+	if (err)
+		return err;
+	f->has_mac = parse_mac(mac, f->mac);
+	return settle_mac(w, name, f, why);
+}
+
+/* ---- bridge ---- */
+
+/* Put our new tap on the bridge. Return: 0 or -errno. */
+static int plug_in(const char *tap, const char *bridge, uint32_t mtu)
+{
+	struct ifreq ifr = { 0 };
+	int err = set_mtu(tap, mtu);
+
+	if (err)
+		return err;
+	ifr.ifr_ifindex = (int)if_nametoindex(tap);
+	err = if_ioctl(bridge, SIOCBRADDIF, &ifr);
+	if (err)
+		return err;
+	memset(&ifr, 0, sizeof(ifr));
+	err = if_ioctl(tap, SIOCGIFFLAGS, &ifr);
+	if (err)
+		return err;
+	ifr.ifr_flags |= IFF_UP;
+	return if_ioctl(tap, SIOCSIFFLAGS, &ifr);
+}
+
+static int resolve_bridge(const struct kvmb_net_want *w, char *name, struct kvmb_net_files *f,
+			  char *why)
+{
+	unsigned int num = w->num_queues ? w->num_queues : w->max;
+	char id[32];
+	int err;
+
+	if (strlen(w->ifname) >= IFNAMSIZ ||
+	    !read_sysfs(w->ifname, "bridge/bridge_id", id, sizeof(id))) {
+		snprintf(why, KVMB_NET_WHY, "no such bridge; try: ip link add %.15s type bridge",
+			 w->ifname);
+		return -ENODEV;
+	}
+	strcpy(name, "kvmb%d");
+	err = opened(open_queues(f, TUN, name, num, true), TUN, why);
+	if (err)
+		return err;
+	err = plug_in(name, w->ifname, w->mtu ? w->mtu : get_mtu(w->ifname));
+	if (err)
+		snprintf(why, KVMB_NET_WHY, "cannot join the bridge: %s", reason(-err));
+	return err;
+}
+
+/* ---- all ---- */
+
+/* Frames of the host are as large as its interface lets them. */
+static int settle_mtu(const struct kvmb_net_want *w, const char *name, struct kvmb_net_files *f,
+		      char *why)
+{
+	int err = 0;
+
+	f->mtu = get_mtu(name);
+	if (w->mtu && f->mtu && f->mtu < w->mtu)
+		err = set_mtu(name, w->mtu);
+	if (err)
+		snprintf(why, KVMB_NET_WHY, "its MTU is %u and cannot be %u: %s", f->mtu, w->mtu,
+			 strerror(-err));
+	else if (f->mtu)
+		f->mtu = KVMB_MAX(f->mtu, w->mtu);
+	return err;
+}
+
+int kvmb_net_tap_resolve(const struct kvmb_net_want *w, struct kvmb_net_files *out, char *why)
+{
+	static int (*const resolve[])(const struct kvmb_net_want *w, char *name,
+				      struct kvmb_net_files *f, char *why) = {
+		[KVMB_NET_TAP] = resolve_tap,
+		[KVMB_NET_MACVTAP] = resolve_macvtap,
+		[KVMB_NET_BRIDGE] = resolve_bridge,
+	};
+	struct kvmb_net_files f = { 0 };
+	char name[IFNAMSIZ] = "";
+	int err = resolve[w->kind](w, name, &f, why);
+
+	if (!err)
+		err = settle_mtu(w, name, &f, why);
+	if (err)
+		kvmb_net_files_close(&f);
+	else
+		*out = f;
+	return err;
+}
+
+void kvmb_net_files_close(struct kvmb_net_files *files)
+{
+	while (files->num)
+		close(files->fd[--files->num]);
+}
+
+int kvmb_net_host_mtu(const char *ifname, uint32_t mtu)
+{
+	char dev[32], flags[32];
+
+	snprintf(dev, sizeof(dev), "/dev/tap%u", if_nametoindex(ifname));
+	if (!read_sysfs(ifname, "tun_flags", flags, sizeof(flags)) && access(dev, F_OK))
+		return -ENODEV;
+	return set_mtu(ifname, mtu);
+}
