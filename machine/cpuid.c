@@ -347,8 +347,7 @@ static void set_topology(struct kvm_cpuid2 *c, u32 id, u32 cpus)
 	add_leaf(c, 0xb, 2, true, 0, 0, 2, id);
 }
 
-/* Does the CPU deliver and end interrupts without exits? Only KVM's module parameters tell. */
-static bool apic_is_virtualised(void)
+bool cpuid_apic_is_virtual(void)
 {
 	static const char *const params[] = { "/sys/module/kvm_intel/parameters/enable_apicv",
 					      "/sys/module/kvm_amd/parameters/avic" };
@@ -366,7 +365,8 @@ static bool apic_is_virtualised(void)
 	return c != 'N' && c != '0';
 }
 
-static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered, u32 cpus)
+static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered,
+		       const struct machine *m)
 {
 	struct kvm_cpuid_entry2 *f = find_leaf((struct kvm_cpuid2 *)offered, HV_CPUID_FEATURES, 0);
 	struct kvm_cpuid_entry2 *h = find_leaf((struct kvm_cpuid2 *)offered, HV_CPUID_HINTS, 0);
@@ -381,9 +381,9 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered, u
 	 * Where every EOI would exit, let the guest use the VP assist page: a bit there says that
 	 * none is needed. With APICv or AVIC this would cost exits instead of saving them.
 	 */
-	if (!apic_is_virtualised())
+	if (!m->apic_virtual)
 		hints |= HV_HINT_APIC_MSRS;
-	if (cpus > 1)
+	if (m->cfg.cpus > 1)
 		hints |= HV_HINT_REMOTE_TLB_FLUSH | HV_HINT_CLUSTER_IPI | HV_HINT_EX_MASKS;
 	drop_leaf(c, 0x40000000, 0x4fffffff);
 	add_leaf(c, HV_CPUID_VENDOR, 0, false, HV_CPUID_LIMITS, 0x7263694d, 0x666f736f, 0x76482074);
@@ -436,7 +436,7 @@ int cpuid_apply(struct vcpu *v)
 	apply_model(c, &model, host);
 	fix_dependencies(c);
 	set_topology(c, v->index, m->cfg.cpus);
-	set_hyperv(c, hv, m->cfg.cpus);
+	set_hyperv(c, hv, m);
 	err = ioctl(v->fd, KVM_SET_CPUID2, c) ? -errno : 0;
 out:
 	free(c);

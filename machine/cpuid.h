@@ -26,6 +26,13 @@ int cpuid_apply(struct vcpu *v);
  */
 int cpuid_check_model(const char *model, char *why, size_t size);
 
+/**
+ * cpuid_apic_is_virtual() - Does the CPU deliver and end interrupts without exits?
+ *
+ * Only parameters of KVM's modules tell, which are files. Context: before the VM is built.
+ */
+bool cpuid_apic_is_virtual(void);
+
 /** cpuid_host_is_tcg() - Does this host run under QEMU's TCG, as the lab does? */
 bool cpuid_host_is_tcg(void);
 

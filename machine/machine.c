@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
+#include "machine/cpuid.h"
 #include "machine/dev/pm.h"
 #include "machine/dev/rtc.h"
 #include "machine/dev/serial.h"
@@ -150,6 +151,7 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 	park_init(&m->park);
 	crash_init(&m->crash);
 	hyperv_fill_seam(m);
+	m->apic_virtual = cpuid_apic_is_virtual();
 	err = open_kvm(m);
 	return err ? err : open_boot(m);
 }

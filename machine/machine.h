@@ -57,6 +57,7 @@ struct machine {
 	struct kvmb_vmm vmm; /* the seam to host-vsp */
 	struct vcpu *vcpus;  /* vcpus[cfg.cpus] */
 	struct park park;    /* where vCPU threads stand */
+	bool apic_virtual;   /* of the host's CPU and KVM */
 	u32 boots;	     /* times the guest was started */
 	struct crash_log crash;
 

@@ -122,9 +122,6 @@ static int need_controller(struct vm *vm, u32 c, bool offer)
 	return offer ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
 
-static const struct udev_events device_events = { .gone = disks_device_gone,
-						  .changed = disks_device_changed };
-
 /* Give an opened disk its place. Return: 0 with @dc completed, or -errno with @why. */
 static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running,
 		  char *why, size_t size)
@@ -146,8 +143,8 @@ static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *d
 	}
 	dc->controller = (int)c;
 	dc->lun = (int)lun;
-	if (d && d->rdev && !vm->disks->udev)
-		vm->disks->udev = udev_watch_create(vm->loop, vm->cfg.name, &device_events, vm);
+	if (d && d->rdev)
+		udev_watch_listen(vm->udev);
 	return made && running ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
 
@@ -325,7 +322,8 @@ void disks_destroy(struct vm *vm)
 
 	if (!vm->disks)
 		return;
-	udev_watch_destroy(vm->disks->udev);
+	udev_watch_destroy(vm->udev);
+	vm->udev = NULL;
 	disk_jobs_end(&vm->disks->jobs);
 	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
 		kvmb_storage_destroy(vm->scsi[c]);

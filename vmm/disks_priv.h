@@ -8,7 +8,6 @@
 struct vm_disks { /* main thread */
 	struct disk_job *jobs;	    /* those with a thread */
 	struct kvmb_disk *resizing; /* by a job, NULL = none: it must not be removed meanwhile */
-	struct udev_watch *udev;    /* once there is a block device */
 };
 
 /* The unit at *c:*lun, or the next after it. Return: false: there is none. */

@@ -17,8 +17,11 @@
 #include "lib/util.h"
 
 struct udev_watch {
+	struct kvmb_loop *loop;
+	const char *who;
 	const struct udev_events *events;
 	void *arg;
+	bool listening;
 	struct udev *udev;
 	struct udev_monitor *monitor;
 	struct kvmb_watch *watch;
@@ -47,19 +50,28 @@ struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
 	const char *source = access("/run/udev/control", F_OK) ? "kernel" : "udev";
 	struct udev_watch *u = kvmb_xzalloc(sizeof(*u));
 
+	u->loop = loop;
+	u->who = who;
 	u->events = events;
 	u->arg = arg;
 	u->udev = udev_new();
 	if (u->udev)
 		u->monitor = udev_monitor_new_from_netlink(u->udev, source);
+	return u;
+}
+
+void udev_watch_listen(struct udev_watch *u)
+{
+	if (!u || u->listening)
+		return;
+	u->listening = true;
 	if (!u->monitor ||
 	    udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "block", NULL) < 0 ||
-	    udev_monitor_enable_receiving(u->monitor) < 0) {
-		kvmb_warn(who, "no device events; disks that vanish will not be noticed");
-		return u;
-	}
-	u->watch = kvmb_loop_add(loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_udev_event, u);
-	return u;
+	    udev_monitor_enable_receiving(u->monitor) < 0)
+		kvmb_warn(u->who, "no device events; disks that vanish will not be noticed");
+	else
+		u->watch = kvmb_loop_add(u->loop, udev_monitor_get_fd(u->monitor), EPOLLIN,
+					 on_udev_event, u);
 }
 
 void udev_watch_destroy(struct udev_watch *u)

@@ -14,16 +14,26 @@ struct udev_events { /* main thread */
 };
 
 /**
- * udev_watch_create() - Start listening
+ * udev_watch_create() - Open a connection, which reports nothing yet
  * @loop:   of the main thread
  * @who:    for log lines
  * @events: called with @arg
  * @arg:    of @events
  *
- * Return: never NULL. Without udev, which is logged, no events come. Context: main thread.
+ * Looks for udevd by name. A VM without block devices costs nothing more than this.
+ *
+ * Return: never NULL. Context: main thread.
  */
 struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
 				     const struct udev_events *events, void *arg);
+
+/**
+ * udev_watch_listen() - Events come from now on; nothing happens if they do already
+ * @u: NULL is fine
+ *
+ * If no connection could be made, that is logged. Context: main thread; opens nothing.
+ */
+void udev_watch_listen(struct udev_watch *u);
 
 /** udev_watch_destroy() - NULL is fine. Context: main thread. */
 void udev_watch_destroy(struct udev_watch *u);

@@ -35,11 +35,9 @@ bool vm_stop(struct vm *v, const char *reason)
 	return !pause_err;
 }
 
-struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
-				     const struct udev_events *events, void *arg)
+void udev_watch_listen(struct udev_watch *u)
 {
-	(void)loop, (void)who, (void)events, (void)arg;
-	return NULL;
+	(void)u;
 }
 
 void udev_watch_destroy(struct udev_watch *u)
