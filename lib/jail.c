@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Confinement for helper programs; jail.h says what it covers and why. */
+/* Landlock rules for helper programs; jail.h says what they cover and why. */
 #include "lib/jail.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "lib/log.h"
 #include "lib/util.h"
 
 /* ---- Landlock: the ABI, of which the headers that we are built with may know less ---- */
@@ -152,12 +147,9 @@ int kvmb_jail_create(const char *program)
 {
 	static const char *const trees[] = { "/usr", "/lib", "/lib64", "/nix/store", "/gnu/store" };
 	static const char *const files[] = { "/etc/ld.so.cache", "/etc/ld.so.preload" };
-	static bool said;
 	int jail = kvmb_jail_create_empty();
 	size_t i;
 
-	if (jail == -EOPNOTSUPP && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-		kvmb_info(NULL, "helper programs are not confined: this kernel has no Landlock");
 	if (jail < 0)
 		return jail;
 	for (i = 0; i < ARRAY_SIZE(trees); i++)
@@ -174,53 +166,4 @@ int kvmb_jail_allow(int jail, int fd, bool write)
 {
 	return jail < 0 ? 0 : add_rule(jail, fd, LL_READ_FILE | LL_IOCTL_DEV |
 				       (write ? LL_WRITE_FILE | LL_TRUNCATE : 0));
-}
-
-/* ---- seccomp ---- */
-
-#define DENY(name)                                                  \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), \
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
-
-static const struct sock_filter filter[] = {
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1), /* x32 */
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	DENY(socket),
-	DENY(connect),
-	DENY(bind),
-	DENY(ptrace),
-	DENY(process_vm_readv),
-	DENY(process_vm_writev),
-	DENY(pidfd_getfd),
-	DENY(open_by_handle_at),
-	DENY(mount),
-	DENY(umount2),
-	DENY(pivot_root),
-	DENY(chroot),
-	DENY(unshare),
-	DENY(setns),
-	DENY(bpf),
-	DENY(perf_event_open),
-	DENY(userfaultfd),
-	DENY(keyctl),
-	DENY(add_key),
-	DENY(request_key),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-};
-
-int kvmb_jail_enter(int jail)
-{
-	struct sock_fprog prog = { ARRAY_SIZE(filter), (struct sock_filter *)filter };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -errno;
-	if (jail >= 0 && syscall(SYS_landlock_restrict_self, jail, 0))
-		return -errno;
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) && errno != EINVAL && errno != ENOSYS)
-		return -errno; /* those two: a kernel without it */
-	return 0;
 }

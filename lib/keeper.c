@@ -293,7 +293,8 @@ int kvmb_keeper_read(int channel, struct kvmb_keeper_news *news)
 	*news = (struct kvmb_keeper_news){ .what = (enum kvmb_keeper_what)w.what,
 					   .err = w.err,
 					   .fd = num ? fd : -1,
-					   .status = w.status };
+					   .status = w.status,
+					   .lacks = w.lacks };
 	snprintf(news->words, sizeof(news->words), "%.*s", (int)((size_t)n - head), w.words);
 	return 0;
 }

@@ -70,8 +70,10 @@ struct kvmb_recipe { /* all borrowed during kvmb_keeper_register() */
 enum kvmb_keeper_op { KVMB_KEEPER_START = 1, KVMB_KEEPER_CONNECT, KVMB_KEEPER_KILL };
 
 enum kvmb_keeper_what {
-	KVMB_KEEPER_STARTED = 1, /* answers START: fd, or err; -EBUSY: the last one has not ended */
-	KVMB_KEEPER_READY,	 /* PASST */
+	/* answers START: fd, or err; -EBUSY: the last one has not ended; -ENOENT: it is not
+	 * installed; -EPERM: it could not be confined */
+	KVMB_KEEPER_STARTED = 1,
+	KVMB_KEEPER_READY, /* PASST */
 	/* it ended by itself: status, words; err = -ETIME: it was not ready in time, or -EPERM:
 	 * it does not confine itself; then it was killed */
 	KVMB_KEEPER_ENDED,
@@ -85,7 +87,8 @@ struct kvmb_keeper_news {
 	enum kvmb_keeper_what what;
 	int err;    /* 0 or -errno */
 	int fd;	    /* -1 = none; owned by the reader */
-	int status; /* of wait(), when it has ended; 127: not installed, 126: no jail */
+	int status; /* of wait(), when it has ended; 127: it could not be executed */
+	unsigned int lacks; /* STARTED, DAEMON: what its jail is without, enum kvmb_jail_lack */
 	/* DAEMON: its first line on standard error, PASST: its last; printable ASCII. DIAL: why */
 	char words[KVMB_KEEPER_WORDS];
 };

@@ -51,20 +51,39 @@ static void give_fds(const struct recipe *r, const struct child_fds *fds)
 		dup2(files[i], KVMB_RECIPE_FILES + i);
 }
 
-void keeper_child_run(const struct recipe *r, const struct child_fds *fds, const char *program,
-		      int jail, unsigned int ns)
+/* The keeper gets the word on what is missing, and lets the program be executed. */
+static void lock_in(int jail, int setup, unsigned int lacks)
 {
-	(void)ns;
+	int listener;
+
+	if (kvmb_jail_enter(jail, &listener, &lacks))
+		_exit(126);
+	/* this fails if the keeper ended before it could be our reason to end */
+	if (kvmb_send_fds(setup, &lacks, sizeof(lacks), &listener, listener >= 0) < 0)
+		_exit(127);
+	if (listener >= 0)
+		close(listener);
+}
+
+void keeper_child_run(const struct recipe *r, const struct child_fds *fds, const char *program,
+		      int jail, unsigned int lacks)
+{
+	char *no_env[] = { NULL }; /* who reads strangers' images has no business with it */
+	int setup;
+
 	reset_signals();
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != fds->keeper)
+	if (r->kind != KVMB_RECIPE_DAEMON && getppid() != fds->keeper)
 		_exit(127); /* the keeper ended before the line above */
+	if (r->kind == KVMB_RECIPE_DAEMON)
+		kvmb_jail_enter_root(program, &lacks);
 	jail = jail < 0 ? jail : move_up(jail);
+	setup = move_up(fds->setup);
 	give_fds(r, fds);
-	if (r->kind == KVMB_RECIPE_DAEMON && kvmb_jail_enter(jail))
-		_exit(126);
-	execv(program, (char *const *)r->argv);
+	if (r->kind == KVMB_RECIPE_DAEMON)
+		lock_in(jail, setup, lacks);
+	execve(program, (char *const *)r->argv, r->kind == KVMB_RECIPE_DAEMON ? no_env : environ);
 	_exit(127);
 }
 

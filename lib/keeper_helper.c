@@ -102,6 +102,9 @@ static void release_helper(struct helper *h)
 	stop_watching(&h->err_watch, &h->err_fd);
 	stop_watching(&h->setup_watch, &h->setup_fd);
 	stop_watching(&h->notify_watch, &h->notify_fd);
+	if (h->start_fd >= 0)
+		close(h->start_fd);
+	h->start_fd = -1;
 	h->pid = 0;
 }
 
@@ -122,6 +125,7 @@ static void on_helper_end(void *arg, uint32_t events)
 	struct helper *h = arg;
 	struct recipe *r = recipe_of(h);
 	enum helper_state was = h->state;
+	bool started = h->start_fd < 0;
 
 	(void)events;
 	if (waitpid(h->pid, &h->status, WNOHANG) != h->pid)
@@ -131,6 +135,8 @@ static void on_helper_end(void *arg, uint32_t events)
 	set_helper_state(h, HELPER_NONE);
 	if (was == HELPER_KILLING && !h->cause)
 		keeper_report(r, KVMB_KEEPER_KILLED, 0, -1);
+	else if (was == HELPER_STARTING && !started)
+		keeper_report(r, KVMB_KEEPER_STARTED, -EPERM, -1);
 	else if (was != HELPER_STUCK && r->kind != KVMB_RECIPE_DIAL)
 		keeper_report(r, KVMB_KEEPER_ENDED, h->cause, -1);
 	keeper_helper_gone(r);
@@ -222,13 +228,65 @@ static void on_helper_timer(void *arg)
 	}
 }
 
+/* ---- in its jail ---- */
+
+static void daemon_started(struct helper *h)
+{
+	set_helper_state(h, HELPER_RUNNING);
+	keeper_report(recipe_of(h), KVMB_KEEPER_STARTED, 0, h->start_fd);
+	close(h->start_fd);
+	h->start_fd = -1;
+}
+
+/* It wants to execute its program: once. */
+static void on_execute(void *arg, uint32_t events)
+{
+	struct helper *h = arg;
+	int err = kvmb_jail_let_execute(h->notify_fd);
+
+	(void)events;
+	stop_watching(&h->notify_watch, &h->notify_fd);
+	if (h->state != HELPER_STARTING)
+		return;
+	if (err)
+		kill(h->pid, SIGKILL); /* on_helper_end() follows */
+	else
+		daemon_started(h);
+}
+
+/* It is confined, and says what its jail is without. */
+static void on_setup(void *arg, uint32_t events)
+{
+	struct helper *h = arg;
+	unsigned int lacks = 0;
+	int fd = -1, num = 1;
+	ssize_t n = kvmb_recv_fds(h->setup_fd, &lacks, sizeof(lacks), &fd, &num, MSG_DONTWAIT);
+
+	(void)events;
+	if (n == -EAGAIN)
+		return;
+	stop_watching(&h->setup_watch, &h->setup_fd);
+	if (n == sizeof(lacks) && h->state == HELPER_STARTING) {
+		h->lacks = lacks;
+		if (num) {
+			h->notify_fd = fd;
+			h->notify_watch = kvmb_loop_add(recipe_of(h)->keeper->loop, fd, EPOLLIN,
+							on_execute, h);
+		} else {
+			daemon_started(h);
+		}
+	} else if (num && fd >= 0) {
+		close(fd);
+	}
+}
+
 /* ---- start ---- */
 
 void helper_init(struct recipe *r)
 {
 	struct helper *h = &r->helper;
 
-	h->pidfd = h->err_fd = h->setup_fd = h->notify_fd = -1;
+	h->pidfd = h->err_fd = h->setup_fd = h->notify_fd = h->start_fd = -1;
 	kvmb_timer_init(&h->timer, r->keeper->loop, on_helper_timer, h);
 }
 
@@ -243,6 +301,10 @@ static int watch_helper(struct recipe *r)
 	h->pid_watch = kvmb_loop_add(loop, h->pidfd, EPOLLIN, on_helper_end, h);
 	if (h->err_fd >= 0)
 		h->err_watch = kvmb_loop_add(loop, h->err_fd, EPOLLIN, on_helper_words, h);
+	if (h->setup_fd >= 0)
+		h->setup_watch = kvmb_loop_add(
+			loop, h->setup_fd, EPOLLIN,
+			recipe_of(h)->kind == KVMB_RECIPE_DIAL ? on_dialled : on_setup, h);
 	return h->pid_watch && (h->err_fd < 0 || h->err_watch) ? 0 : -ENOMEM;
 }
 
@@ -267,6 +329,12 @@ static int make_fds(struct recipe *r, struct child_fds *c, int *ours)
 	fchmod(p[1], 0622);
 	r->helper.err_fd = p[0];
 	c->err = p[1];
+	if (r->kind != KVMB_RECIPE_DAEMON)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv))
+		return -errno;
+	r->helper.setup_fd = sv[0];
+	c->setup = sv[1];
 	return 0;
 }
 
@@ -292,9 +360,10 @@ static int fork_helper(struct recipe *r, const struct child_fds *c)
 	jail = make_jail(r, program);
 	if (jail < 0 && jail != -EOPNOTSUPP)
 		return jail;
-	h->pid = fork();
+	h->lacks = 0;
+	h->pid = r->kind == KVMB_RECIPE_DAEMON ? kvmb_jail_fork(&h->lacks) : fork();
 	if (!h->pid)
-		keeper_child_run(r, c, program, jail, 0);
+		keeper_child_run(r, c, program, jail, h->lacks);
 	if (h->pid < 0)
 		err = -errno;
 	if (jail >= 0)
@@ -337,14 +406,19 @@ void helper_start(struct recipe *r)
 	if (!err) {
 		set_helper_state(h, HELPER_STARTING);
 		h->ready_by_ms = kvmb_now_ms() + (r->ready_ms ? r->ready_ms : READY_MS);
-		if (r->kind == KVMB_RECIPE_DAEMON)
-			set_helper_state(h, HELPER_RUNNING);
-		else
+		if (r->kind == KVMB_RECIPE_PASST)
 			look(h);
 	} else {
 		release_helper(h);
 	}
-	keeper_report(r, KVMB_KEEPER_STARTED, err, err ? -1 : ours);
+	if (!err && r->kind == KVMB_RECIPE_DAEMON) {
+		h->start_fd = ours; /* on_setup() and on_execute() follow */
+		ours = -1;
+	} else {
+		keeper_report(r, KVMB_KEEPER_STARTED, err, err ? -1 : ours);
+	}
+	if (c.setup >= 0)
+		close(c.setup);
 	if (c.monitor >= 0)
 		close(c.monitor);
 	else if (c.socket >= 0)
@@ -412,9 +486,6 @@ static int dial(struct recipe *r)
 	close(sv[1]);
 	h->setup_fd = sv[0];
 	err = h->pid < 0 ? -errno : watch_or_kill(r);
-	if (!err)
-		h->setup_watch =
-			kvmb_loop_add(r->keeper->loop, h->setup_fd, EPOLLIN, on_dialled, h);
 	if (err)
 		release_helper(h);
 	else

@@ -76,7 +76,9 @@ void keeper_helper_gone(struct recipe *r)
 
 void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd)
 {
-	struct keeper_wire w = { .what = what, .err = err, .status = r->helper.status };
+	struct keeper_wire w = {
+		.what = what, .err = err, .status = r->helper.status, .lacks = r->helper.lacks
+	};
 	size_t len = strlen(r->helper.words);
 
 	if (r->forgotten)

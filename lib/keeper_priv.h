@@ -32,7 +32,7 @@ struct keeper_answer { /* with a channel after KEEPER_REGISTER */
 };
 
 struct keeper_wire { /* a report; words[] is sent as far as it is used */
-	uint32_t what;
+	uint32_t what, lacks;
 	int32_t err, status;
 	char words[KVMB_KEEPER_WORDS];
 };
@@ -50,6 +50,8 @@ struct helper { /* a running program of a recipe's, or a child that connects */
 	enum helper_state state;
 	pid_t pid;
 	int pidfd, err_fd, setup_fd, notify_fd; /* -1 = none */
+	int start_fd; /* for STARTED, which a daemon's is when it may execute its program; -1 */
+	unsigned int lacks; /* enum kvmb_jail_lack */
 	struct kvmb_watch *pid_watch, *err_watch, *setup_watch, *notify_watch;
 	struct kvmb_timer timer; /* STARTING: until READY, or to look again; KILLING: until STUCK */
 	uint64_t ready_by_ms;
@@ -128,10 +130,12 @@ struct child_fds {
 
 /**
  * keeper_child_run() - Become the recipe's program; after fork(), never returns
- * @ns: CLONE_NEW* of this process, which it may use to confine itself
+ * @program: absolute path
+ * @jail:    Landlock rules, or negative
+ * @lacks:   enum kvmb_jail_lack, as far as it is known
  */
 void keeper_child_run(const struct recipe *r, const struct child_fds *fds, const char *program,
-		      int jail, unsigned int ns) __attribute__((noreturn));
+		      int jail, unsigned int lacks) __attribute__((noreturn));
 
 /** keeper_child_dial() - Connect to the recipe's address, send the socket to @setup, end. */
 void keeper_child_dial(const struct recipe *r, int setup) __attribute__((noreturn));

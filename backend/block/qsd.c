@@ -26,12 +26,12 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/block/image.h"
 #include "backend/block/qsd_monitor.h"
 #include "backend/block/vhdx_log.h"
+#include "lib/jail.h"
 #include "lib/keeper.h"
 #include "lib/log.h"
 #include "lib/util.h"
@@ -264,14 +264,11 @@ static void say_words(const char *words, char *why, size_t size)
 /* It does not answer: because it has ended, a moment ago? */
 static void last_words(struct kvmb_qsd *q, char *why, size_t size)
 {
-	struct kvmb_keeper_news news = { .status = 0 };
+	struct kvmb_keeper_news news;
 
 	if (kvmb_keeper_wait(q->channel, KVMB_KEEPER_ENDED, &news, 1000))
 		news.words[0] = 0;
-	if (WIFEXITED(news.status) && WEXITSTATUS(news.status) == 126)
-		snprintf(why, size, "its storage daemon cannot be confined");
-	else
-		say_words(news.words, why, size);
+	say_words(news.words, why, size);
 }
 
 static int no_daemon(int err, char *why, size_t size)
@@ -279,6 +276,8 @@ static int no_daemon(int err, char *why, size_t size)
 	if (err == -ENOENT)
 		snprintf(why, size,
 			 DAEMON " is not installed; try: apt install qemu-system-common");
+	else if (err == -EPERM)
+		snprintf(why, size, "its storage daemon cannot be confined");
 	else if (err == -EBUSY) /* it may still write, long after */
 		snprintf(why, size,
 			 "its previous storage daemon has not ended: the host's storage does not "
@@ -349,25 +348,52 @@ static int check_images(struct kvmb_qsd *q, char *why, size_t size)
 	return err;
 }
 
-/* Return: 0 or -errno; the descriptor that came is in @fd. */
+/* Return: 0 or -errno; @news has a descriptor, or -1. */
 static int ask(const struct kvmb_qsd *q, enum kvmb_keeper_op op, enum kvmb_keeper_what answer,
-	       int *fd)
+	       struct kvmb_keeper_news *news)
 {
-	struct kvmb_keeper_news news;
 	int err = kvmb_keeper_ask(q->channel, op);
 
+	news->fd = -1;
 	if (!err)
-		err = kvmb_keeper_wait(q->channel, answer, &news, ANSWER_MS);
-	*fd = err ? -1 : news.fd;
-	return err ? err : news.err;
+		err = kvmb_keeper_wait(q->channel, answer, news, ANSWER_MS);
+	return err ? err : news->err;
+}
+
+static unsigned int jail_lacks; /* atomic: of the last daemon that was started */
+
+unsigned int kvmb_qsd_lacks(void)
+{
+	return __atomic_load_n(&jail_lacks, __ATOMIC_RELAXED);
+}
+
+/* One line when it is known, not one a daemon. */
+static void tell_lacks(unsigned int lacks)
+{
+	char list[96] = "";
+	unsigned int i;
+
+	if (__atomic_exchange_n(&jail_lacks, lacks, __ATOMIC_RELAXED) == lacks)
+		return;
+	for (i = 0; kvmb_jail_lack_name(i); i++) {
+		if (lacks >> i & 1)
+			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
+				 list[0] ? ", " : "", kvmb_jail_lack_name(i));
+	}
+	if (list[0])
+		kvmb_info("storage", "storage daemons are confined without: %s; this host lacks it",
+			  list);
 }
 
 static int start_once(struct kvmb_qsd *q, char *why, size_t size)
 {
-	int err = ask(q, KVMB_KEEPER_START, KVMB_KEEPER_STARTED, &q->mon.fd);
+	struct kvmb_keeper_news news;
+	int err = ask(q, KVMB_KEEPER_START, KVMB_KEEPER_STARTED, &news);
 
+	q->mon.fd = news.fd;
 	if (err)
 		return no_daemon(err, why, size);
+	tell_lacks(news.lacks);
 	q->running = true;
 	q->mon.in_len = 0;
 	q->exports = 0;
@@ -402,9 +428,10 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 
 int kvmb_qsd_connect(struct kvmb_qsd *q)
 {
-	int fd, err = ask(q, KVMB_KEEPER_CONNECT, KVMB_KEEPER_CONNECTED, &fd);
+	struct kvmb_keeper_news news;
+	int err = ask(q, KVMB_KEEPER_CONNECT, KVMB_KEEPER_CONNECTED, &news);
 
-	return err ? err : fd;
+	return err ? err : news.fd;
 }
 
 bool kvmb_qsd_is_running(const struct kvmb_qsd *q)
@@ -464,9 +491,9 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
 
 void kvmb_qsd_kill(struct kvmb_qsd *q)
 {
-	int fd;
+	struct kvmb_keeper_news news;
 
-	if (q->running && ask(q, KVMB_KEEPER_KILL, KVMB_KEEPER_KILLED, &fd) == -ETIMEDOUT)
+	if (q->running && ask(q, KVMB_KEEPER_KILL, KVMB_KEEPER_KILLED, &news) == -ETIMEDOUT)
 		kvmb_warn("storage",
 			  "%s: its storage daemon cannot be killed and is left behind: "
 			  "the host's storage does not answer",

@@ -18,12 +18,22 @@ int __wrap_kvmb_image_check(int fd, const char *format, bool has_parent, char *w
 	return 0;
 }
 
-static bool *no_landlock; /* shared with the keeper, which makes jails */
+static bool *no_jail; /* shared with the keeper, which makes jails */
 int __real_kvmb_jail_create(const char *program);
 int __wrap_kvmb_jail_create(const char *program);
 int __wrap_kvmb_jail_create(const char *program)
 {
-	return *no_landlock ? -EOPNOTSUPP : __real_kvmb_jail_create(program);
+	return *no_jail ? -EOPNOTSUPP : __real_kvmb_jail_create(program);
+}
+
+void __real_kvmb_jail_enter_root(const char *program, unsigned int *lacks);
+void __wrap_kvmb_jail_enter_root(const char *program, unsigned int *lacks);
+void __wrap_kvmb_jail_enter_root(const char *program, unsigned int *lacks)
+{
+	if (!*no_jail)
+		__real_kvmb_jail_enter_root(program, lacks);
+	else
+		*lacks |= KVMB_JAIL_NO_ROOT;
 }
 
 static int bad, refused, touched;
@@ -71,7 +81,7 @@ static void in_its_jail_a_daemon_opens_nothing_else(void **state)
 static void without_a_jail_what_it_opened_is_not_served(void **state)
 {
 	(void)state;
-	*no_landlock = true;
+	*no_jail = true;
 	bad = refused = 0;
 	for_each_case(is_not_served);
 	assert_int_equal(bad, 0);
@@ -90,8 +100,8 @@ int main(void)
 	if (system("qemu-storage-daemon --version >/dev/null 2>&1 && "
 		"qemu-img --version >/dev/null 2>&1"))
 		return 77;
-	no_landlock = mmap(NULL, sizeof(*no_landlock), PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	no_jail = mmap(NULL, sizeof(*no_jail), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
 	start_keeper();
 	return cmocka_run_group_tests(tests, make_images, remove_images);
 }
