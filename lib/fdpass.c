@@ -23,15 +23,17 @@ ssize_t kvmb_send_fds(int sock, const void *buf, size_t len, const int *fds, int
 	ssize_t n;
 
 	kvmb_assert(num >= 0 && num <= KVMB_FDPASS_MAX);
-	if (num) {
-		m.msg_control = c.room;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)num);
-		h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)num);
-		memcpy(CMSG_DATA(h), fds, sizeof(int) * (size_t)num);
+	if (!num) { /* all threads of a VM may do this, and few the other */
+		n = send(sock, buf, len, MSG_NOSIGNAL);
+		return n < 0 ? -errno : n;
 	}
+	m.msg_control = c.room;
+	m.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)num);
+	h = CMSG_FIRSTHDR(&m);
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)num);
+	memcpy(CMSG_DATA(h), fds, sizeof(int) * (size_t)num);
 	do
 		n = sendmsg(sock, &m, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);

@@ -137,8 +137,12 @@ static void add_program(struct places *all, const char *program)
 
 static void list_places(struct places *all, const char *program)
 {
-	static const char *const trees[] = { "/usr",	   "/lib",	 "/lib64",
-					     "/nix/store", "/gnu/store", "/etc/ld.so.cache",
+	static const char *const trees[] = { "/usr",
+					     "/lib",
+					     "/lib64",
+					     "/nix/store",
+					     "/gnu/store",
+					     "/etc/ld.so.cache",
 					     "/etc/ld.so.preload" };
 	size_t i;
 

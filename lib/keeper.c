@@ -71,9 +71,10 @@ static int request(int fd, const struct keeper_request *q, const int *files, int
 	err = n < 0 ? (int)n : await(fd, ms);
 	if (err)
 		return no_keeper(err, why, size);
-	n = kvmb_recv_fds(fd, &a, sizeof(a), channel, channel ? &num : NULL, 0);
+	/* what a VM's threads may all do, when no descriptor comes */
+	n = channel ? kvmb_recv_fds(fd, &a, sizeof(a), channel, &num, 0) : read(fd, &a, sizeof(a));
 	if (n != sizeof(a))
-		return no_keeper(n < 0 ? (int)n : -EPIPE, why, size);
+		return no_keeper(-EPIPE, why, size);
 	if (a.err)
 		snprintf(why, size, "%.*s", (int)sizeof(a.why), a.why);
 	return a.err ? a.err : num == (channel ? 1 : 0) ? 0 : no_keeper(-EPIPE, why, size);
@@ -178,18 +179,29 @@ int kvmb_keeper_listen(const char *path, char *why, size_t size)
 	return err;
 }
 
-int kvmb_keeper_release(unsigned int ms)
+/* A request of the VM's process. */
+static int vm_request(uint32_t what, unsigned int ms)
 {
 	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
 	char why[256];
 	int err;
 
-	q->what = KEEPER_RELEASE;
+	q->what = what;
 	pthread_mutex_lock(&lock);
 	err = request(main_fd, q, NULL, NULL, (int)ms, why, sizeof(why));
 	pthread_mutex_unlock(&lock);
 	free(q);
 	return err;
+}
+
+int kvmb_keeper_release(unsigned int ms)
+{
+	return vm_request(KEEPER_RELEASE, ms);
+}
+
+int kvmb_keeper_log_threads(unsigned int ms)
+{
+	return vm_request(KEEPER_LOG_THREADS, ms);
 }
 
 /* ---- its life ---- */

@@ -159,6 +159,14 @@ int kvmb_keeper_register(const struct kvmb_recipe *r, char *why, size_t size);
 int kvmb_keeper_release(unsigned int ms);
 
 /**
+ * kvmb_keeper_log_threads() - Have the keeper log where each thread of this process stands
+ * @ms: longest wait
+ *
+ * Return: 0 or -errno. Context: any thread.
+ */
+int kvmb_keeper_log_threads(unsigned int ms);
+
+/**
  * kvmb_keeper_end() - Let the keeper end, and wait for that
  * @ms: longest wait; fine when there is no keeper
  */

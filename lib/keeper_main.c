@@ -383,6 +383,19 @@ static void end_helpers(struct keeper *k)
 		kvmb_loop_stop(k->loop);
 }
 
+static int serve_vm(struct keeper *k, uint32_t what)
+{
+	static struct kvmb_ratelimit limit; /* its guest may have taken it over */
+
+	if (what == KEEPER_RELEASE)
+		remove_owned(k);
+	else if (what == KEEPER_LOG_THREADS && kvmb_ratelimit_ok(&limit))
+		kvmb_log_threads(k->name, getppid());
+	else
+		return -EPROTO;
+	return 0;
+}
+
 static struct kvmb_watch *main_watch;
 
 static void on_main(void *arg, uint32_t events)
@@ -396,9 +409,7 @@ static void on_main(void *arg, uint32_t events)
 	if (n > 0) {
 		while (q->num_files)
 			close(files[--q->num_files]);
-		if (q->what == KEEPER_RELEASE)
-			remove_owned(k);
-		answer(k->main_fd, q->what == KEEPER_RELEASE ? 0 : -EPROTO, "");
+		answer(k->main_fd, serve_vm(k, q->what), "");
 	} else if (n != -EAGAIN) {
 		kvmb_loop_del(main_watch);
 		end_helpers(k);

@@ -12,12 +12,13 @@
 #define KEEPER_MAX_ARGS 128
 #define KEEPER_KILL_MS 3000u
 
-/* Launcher and commands; RELEASE is the VM's. */
+/* Launcher and commands; RELEASE and LOG_THREADS are the VM's. */
 enum keeper_request_what {
 	KEEPER_REGISTER = 1, /* strings: run_dir, argv...; files */
 	KEEPER_ADOPT,	     /* string: path; file: O_PATH of the socket */
 	KEEPER_LISTEN,	     /* string: path; files: the listener, O_PATH of the socket */
 	KEEPER_RELEASE,
+	KEEPER_LOG_THREADS, /* of the VM's process, which cannot read its own /proc */
 };
 
 struct keeper_request {

@@ -72,6 +72,15 @@ void kvmb_log_in_signal(const char *who, const char *text);
  */
 bool kvmb_ratelimit_ok(struct kvmb_ratelimit *rl);
 
+/**
+ * kvmb_log_threads() - One warning a thread of a process: its name, its state, where it waits
+ * @who: as of kvmb_log()
+ * @pid: the process; what of it we may not read is "?"
+ *
+ * A thread called "overdue" is left out.
+ */
+void kvmb_log_threads(const char *who, int pid);
+
 #define kvmb_err(who, ...) kvmb_log(KVMB_LOG_ERR, who, __VA_ARGS__)
 #define kvmb_warn(who, ...) kvmb_log(KVMB_LOG_WARN, who, __VA_ARGS__)
 #define kvmb_info(who, ...) kvmb_log(KVMB_LOG_INFO, who, __VA_ARGS__)

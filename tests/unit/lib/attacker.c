@@ -52,13 +52,13 @@ static bool reads_a_file(void)
 
 static bool makes_a_file(void)
 {
-	return opens("/made-in-jail", O_CREAT | O_RDWR) || opens("/tmp/made-in-jail", O_CREAT | O_RDWR);
+	return opens("/made-in-jail", O_CREAT | O_RDWR) ||
+	       opens("/tmp/made-in-jail", O_CREAT | O_RDWR);
 }
 
 static bool writes_the_hosts_programs(void)
 {
-	return opens("/usr/made-in-jail", O_CREAT | O_RDWR) ||
-	       opens("/usr/bin/true", O_RDWR);
+	return opens("/usr/made-in-jail", O_CREAT | O_RDWR) || opens("/usr/bin/true", O_RDWR);
 }
 
 static bool writes_what_it_may_read(void)
@@ -187,7 +187,8 @@ static bool uring_connects(bool abstract)
 	struct sockaddr_un a;
 	socklen_t len = address(&a, abstract);
 	struct io_uring_sqe make = { .opcode = OP_SOCKET, .fd = AF_UNIX, .off = SOCK_STREAM };
-	struct io_uring_sqe connect = { .opcode = IORING_OP_CONNECT, .addr = (uintptr_t)&a,
+	struct io_uring_sqe connect = { .opcode = IORING_OP_CONNECT,
+					.addr = (uintptr_t)&a,
 					.off = len };
 	struct uring u;
 	int fd;
@@ -211,7 +212,8 @@ static bool connects_to_a_name_by_io_uring(void)
 
 static bool opens_by_io_uring(void)
 {
-	struct io_uring_sqe sqe = { .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD,
+	struct io_uring_sqe sqe = { .opcode = IORING_OP_OPENAT,
+				    .fd = AT_FDCWD,
 				    .addr = (uintptr_t)victim_file };
 	struct uring u;
 
@@ -222,7 +224,8 @@ static bool opens_by_io_uring(void)
 
 static bool kills(void)
 {
-	return !kill(victim, SIGKILL) || !kill(-1, SIGKILL) || !kill(getppid() ? getppid() : victim, SIGKILL) ||
+	return !kill(victim, SIGKILL) || !kill(-1, 0) ||
+	       !kill(getppid() ? getppid() : victim, SIGKILL) ||
 	       !syscall(SYS_tgkill, victim, victim, SIGKILL) ||
 	       !syscall(SYS_tkill, victim, SIGKILL);
 }
@@ -335,15 +338,36 @@ static const struct {
 	const char *name;
 	bool (*try)(void);
 } attacks[] = {
-#define A(name) { #name, name }
+#define A(name)             \
+	{                   \
+#name, name \
+	}
 	A(has_more_descriptors), /* before some are made here */
-	A(works), A(reads_passwd), A(reads_a_file), A(makes_a_file), A(writes_the_hosts_programs),
-	A(writes_what_it_may_read), A(reads_memory_of_another), A(looks_at_processes),
-	A(executes), A(executes_memory), A(makes_a_socket), A(connects_by_io_uring),
-	A(connects_to_a_name_by_io_uring), A(opens_by_io_uring), A(kills), A(kills_by_pidfd),
-	A(traces), A(reads_another), A(mounts), A(unshares), A(clones_into_namespaces),
-	A(enters_namespaces), A(has_capabilities),
-	A(has_an_environment), A(raises_limits_of_another),
+	A(works),
+	A(reads_passwd),
+	A(reads_a_file),
+	A(makes_a_file),
+	A(writes_the_hosts_programs),
+	A(writes_what_it_may_read),
+	A(reads_memory_of_another),
+	A(looks_at_processes),
+	A(executes),
+	A(executes_memory),
+	A(makes_a_socket),
+	A(connects_by_io_uring),
+	A(connects_to_a_name_by_io_uring),
+	A(opens_by_io_uring),
+	A(kills),
+	A(kills_by_pidfd),
+	A(traces),
+	A(reads_another),
+	A(mounts),
+	A(unshares),
+	A(clones_into_namespaces),
+	A(enters_namespaces),
+	A(has_capabilities),
+	A(has_an_environment),
+	A(raises_limits_of_another),
 };
 
 int main(int argc, char **argv)

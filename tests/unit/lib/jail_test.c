@@ -149,6 +149,27 @@ static void a_jail_that_could_not_be_made_lets_nobody_out(void **state)
 		close(jail);
 }
 
+/* ---- hosts that lack something, as far as the keeper can tell ---- */
+
+static bool no_namespaces, no_landlock; /* set before the keeper is forked */
+
+int __real_kvmb_jail_fork(unsigned int *lacks);
+int __wrap_kvmb_jail_fork(unsigned int *lacks);
+int __wrap_kvmb_jail_fork(unsigned int *lacks)
+{
+	if (!no_namespaces)
+		return __real_kvmb_jail_fork(lacks);
+	*lacks |= KVMB_JAIL_NO_NAMESPACES;
+	return fork();
+}
+
+int __real_kvmb_jail_create(const char *program);
+int __wrap_kvmb_jail_create(const char *program);
+int __wrap_kvmb_jail_create(const char *program)
+{
+	return no_landlock ? -EOPNOTSUPP : __real_kvmb_jail_create(program);
+}
+
 /* ---- a daemon that was taken over ---- */
 
 /* What it may do only where all of these protections are missing. 0: never. */
@@ -195,6 +216,8 @@ static int listen_at(const char *path, bool abstract)
 	assert_int_equal(listen(fd, 1), 0);
 	return fd;
 }
+
+static unsigned int last_lacks;
 
 /* Return: all that the attacker says; *@lacks is what its jail is without. */
 static void attack(const char *const *argv, const int *files, char *said, size_t size,
@@ -273,6 +296,7 @@ static void run_attacks(void)
 	snprintf(pid, sizeof(pid), "%d", (int)victim);
 	attack(argv, files, said, sizeof(said), &lacks);
 	check_attacks(said, lacks);
+	last_lacks = lacks;
 	assert_int_equal(waitpid(victim, &status, WNOHANG), 0); /* alive */
 	kill(victim, SIGKILL);
 	waitpid(victim, NULL, 0);
@@ -280,6 +304,7 @@ static void run_attacks(void)
 	close(files[1]);
 	close(by_path);
 	close(by_name);
+	unlink(path);
 }
 
 static void one_that_was_taken_over_reaches_nothing(void **state)
@@ -289,6 +314,28 @@ static void one_that_was_taken_over_reaches_nothing(void **state)
 	start_keeper();
 	run_attacks();
 	end_keeper();
+}
+
+/* What is left of the jail still does its part. */
+static void what_a_host_lacks_is_told_and_the_rest_holds(void **state)
+{
+	unsigned int lacks;
+
+	(void)state;
+	stand_in(dir, "qemu-storage-daemon", "attacker");
+	no_namespaces = true;
+	start_keeper();
+	run_attacks();
+	end_keeper();
+	lacks = KVMB_JAIL_NO_NAMESPACES | KVMB_JAIL_NO_ROOT;
+	assert_int_equal(last_lacks & lacks, lacks);
+	no_namespaces = false;
+	no_landlock = true;
+	start_keeper();
+	run_attacks();
+	end_keeper();
+	no_landlock = false;
+	assert_true(last_lacks & KVMB_JAIL_NO_LANDLOCK);
 }
 
 /* The same for a user without privileges, in a process of his own. */
@@ -324,6 +371,7 @@ int main(void)
 		T(a_jail_that_could_not_be_made_lets_nobody_out),
 		T(one_that_was_taken_over_reaches_nothing),
 		T(nor_does_one_of_an_ordinary_user),
+		T(what_a_host_lacks_is_told_and_the_rest_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include "lib/loop.h"
-#include "tests/harness/patience.h"
-#include "tests/unit/test.h"
+#include "tests/harness/keeper.h"
 
 static struct overdue o;
 static FILE *log_file;
@@ -110,12 +109,27 @@ static void overdue_in_time_says_nothing(void **state)
 	assert_string_equal(logged(), "");
 }
 
+/* In its sandbox a VM's process cannot read its own /proc. */
+static void overdue_asks_the_keeper(void **state)
+{
+	(void)state;
+	start_keeper();
+	assert_int_equal(kvmb_keeper_log_threads(PATIENCE_MS), 0);
+	assert_non_null(strstr(logged(), "test:   thread vmm-overdue_tes ("));
+	overdue_begin(&o, "vm1", "the end of the VM", 30);
+	assert_non_null(wait_for("vm1: the end of the VM has taken"));
+	overdue_end(&o);
+	assert_null(strstr(logged(), "vm1:   thread")); /* by the keeper, not by itself */
+	end_keeper();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(overdue_names_step_and_threads),
 		T(overdue_repeats_with_the_new_step),
 		T(overdue_in_time_says_nothing),
+		T(overdue_asks_the_keeper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
