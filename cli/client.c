@@ -21,6 +21,7 @@
 #include "cli/cli.h"
 #include "lib/exits.h"
 #include "lib/fdpass.h"
+#include "lib/keeper.h"
 #include "lib/loop.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
@@ -179,20 +180,44 @@ static int report_silence(const char *vm, int err)
 	return EXIT_FAILED;
 }
 
-/* Has only this command's answer not come yet, or does the process serve nobody? */
-static bool is_alive(int fd)
+/* Where the VM's socket is, absolute or as it was given. Return: false: it has no name. */
+static bool socket_path(int fd, char *path, size_t size)
 {
 	struct sockaddr_un sa = { 0 };
 	socklen_t len = sizeof(sa);
-	char path[sizeof(sa.sun_path) + 1];
+
+	if (getpeername(fd, (struct sockaddr *)&sa, &len))
+		return false;
+	snprintf(path, size, "%.*s", (int)sizeof(sa.sun_path), sa.sun_path);
+	return *path;
+}
+
+/* Has only this command's answer not come yet, or does the process serve nobody? */
+static bool is_alive(int fd)
+{
+	char path[PATH_MAX];
 	json_t *o = NULL;
 
-	if (!getpeername(fd, (struct sockaddr *)&sa, &len)) {
-		snprintf(path, sizeof(path), "%.*s", (int)sizeof(sa.sun_path), sa.sun_path);
+	if (socket_path(fd, path, sizeof(path)))
 		o = client_try(path, "info", client_patience());
-	}
 	json_decref(o);
 	return o;
+}
+
+int client_reach_keeper(int fd, const char *vm, char *dir, size_t size)
+{
+	char path[PATH_MAX], keeper[PATH_MAX], why[200] = "it has none";
+	char *slash;
+
+	if (!socket_path(fd, path, sizeof(path)) ||
+	    kvmb_keeper_path(path, keeper, sizeof(keeper)) ||
+	    kvmb_keeper_connect(keeper, why, sizeof(why))) {
+		cli_error("VM \"%s\": its keeper cannot be reached: %s", vm, why);
+		return EXIT_FAILED;
+	}
+	slash = strrchr(path, '/');
+	snprintf(dir, size, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+	return EXIT_OK;
 }
 
 /* Return: EXIT_*, with one line already printed. */

@@ -35,6 +35,16 @@ int client_patience(void);
 int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out);
 
 /**
+ * client_reach_keeper() - Register with a VM's keeper from now on (lib/keeper.h)
+ * @fd:  of client_connect()
+ * @vm:  for messages
+ * @dir: dir[size], set to where the VM's sockets are
+ *
+ * Return: EXIT_OK; else EXIT_FAILED, with one line already printed.
+ */
+int client_reach_keeper(int fd, const char *vm, char *dir, size_t size);
+
+/**
  * client_connect() - First step of client_ask(): connect
  * @vm: name, or path of a socket
  * @fd: set on success, closed by the caller

@@ -136,25 +136,29 @@ static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 }
 
 /* Open what a spec names; the descriptors go with the command. Return: EXIT_*. */
-static int open_names(struct cli_args *a, const char *spec, bool dvd, json_t *args,
+static int open_names(struct cli_args *a, int fd, const char *spec, bool dvd, json_t *args,
 		      struct handover_fds *fds)
 {
-	char why[KVMB_DISK_WHY], *text = strdup(spec);
+	char why[KVMB_DISK_WHY], dir[PATH_MAX] = "", *text = strdup(spec);
 	struct kvmb_disk_files files = { 0 };
 	struct disk_config dc;
-	int err;
+	int err = EXIT_OK;
 
 	if (!text || opt_disk(text, dvd, &dc, why, sizeof(why))) {
 		free(text);
 		return EXIT_FAILED; /* good_spec() has seen to it */
 	}
-	err = dc.spec.path ? kvmb_disk_resolve(&dc.spec, &files, why, sizeof(why)) : 0;
-	if (err)
+	if (dc.spec.path && kvmb_disk_needs_keeper(&dc.spec))
+		err = client_reach_keeper(fd, a->words[0], dir, sizeof(dir));
+	dc.spec.run_dir = dir;
+	if (!err && dc.spec.path && kvmb_disk_resolve(&dc.spec, &files, why, sizeof(why))) {
 		cli_error("VM \"%s\": disk %s: %s", a->words[0], dc.spec.path, why);
-	else
+		err = EXIT_FAILED;
+	}
+	if (!err)
 		handover_put_disk(args, &files, fds);
 	free(text);
-	return err ? EXIT_FAILED : EXIT_OK;
+	return err;
 }
 
 /* A change that brings a disk's files. Takes the reference to @args. */
@@ -171,7 +175,7 @@ static int bring_disk(struct cli_args *a, const char *command, json_t *args, con
 	}
 	err = client_as_owner(fd, a->words[0]);
 	if (!err)
-		err = open_names(a, spec, dvd, args, &fds);
+		err = open_names(a, fd, spec, dvd, args, &fds);
 	if (!err)
 		err = client_ask_on(fd, a->words[0], command, json_incref(args), &fds, &o);
 	if (!err)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `kvmbus nic VM ...`: NICs of a running VM. */
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,12 +32,14 @@ static u32 cpus_of(json_t *info)
 }
 
 /* Open what a NIC names; the descriptors go with the command. Return: EXIT_*. */
-static int open_nic_names(struct cli_args *a, const struct nic_config *nc, u32 cpus, json_t *args,
-			  struct handover_fds *fds)
+static int open_nic_names(struct cli_args *a, int fd, const struct nic_config *nc, u32 cpus,
+			  json_t *args, struct handover_fds *fds)
 {
 	struct kvmb_net_files files;
-	char why[KVMB_NET_WHY];
+	char why[KVMB_NET_WHY], dir[PATH_MAX];
 
+	if (nc->kind == NIC_USER && client_reach_keeper(fd, a->words[0], dir, sizeof(dir)))
+		return EXIT_FAILED;
 	if (names_open_nic(nc, cpus, &files, why)) {
 		cli_error("VM \"%s\": nic %s: %s", a->words[0], nic_word(nc), why);
 		return EXIT_FAILED;
@@ -58,7 +61,7 @@ static int bring_nic(struct cli_args *a, const struct nic_config *nc, json_t *ar
 	if (!err)
 		err = client_as_owner(fd, a->words[0]);
 	if (!err)
-		err = open_nic_names(a, nc, cpus_of(info), args, &fds);
+		err = open_nic_names(a, fd, nc, cpus_of(info), args, &fds);
 	if (!err)
 		err = client_ask_on(fd, a->words[0], "nic-add", json_incref(args), &fds, &o);
 	if (!err)

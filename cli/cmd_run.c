@@ -217,6 +217,12 @@ static bool set_on_crash(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_hotplug_images(char *s, struct vm_config *c)
+{
+	c->hotplug_images = !opt_index(opt_find(cli_rows("run")->options, "hotplug-images"), s);
+	return true;
+}
+
 static bool set_no_reboot(char *s, struct vm_config *c)
 {
 	(void)s;
@@ -252,6 +258,7 @@ static const struct {
 	{ "control", set_control },
 	{ "on-term", set_on_term },
 	{ "on-crash", set_on_crash },
+	{ "hotplug-images", set_hotplug_images },
 	{ "no-reboot", set_no_reboot },
 	{ "test-devices", set_test_devices },
 };
@@ -298,6 +305,7 @@ int cmd_run(struct cli_args *a)
 					      .memory = 1ull << 30,
 					      .cpu_model = "host" },
 				 .vmbus_max = KVMB_VERSION_NEWEST,
+				 .hotplug_images = true,
 				 .ic_heartbeat = true,
 				 .ic_timesync = true,
 				 .ic_shutdown = true,

@@ -4,7 +4,6 @@
 
 #include "host-vsp/storage/storage_ring.h"
 #include "lib/log.h"
-#include "lib/rundir.h"
 #include "lib/util.h"
 #include "vmm/disk_jobs.h"
 #include "vmm/disks_priv.h"
@@ -164,7 +163,6 @@ int disks_create(struct vm *vm)
 		struct disk_config *dc = &vm->cfg.disks[i];
 		const char *name = dc->spec.path ? dc->spec.path : "empty";
 
-		dc->spec.run_dir = kvmb_rundir();
 		d = NULL;
 		err = dc->spec.path ?
 			      kvmb_disk_open(&dc->spec, &vm->names->disks[i], &d, why,
@@ -344,14 +342,13 @@ static struct disk_job *open_job(struct vm *vm, const struct disk_job_kind *kind
 	struct disk_job *j = new_job(vm, kind, reply);
 
 	j->files = *files;
-	files->num = 0;
+	*files = (struct kvmb_disk_files){ 0 };
 	j->text = strdup(spec);
 	if (!j->text || opt_disk(j->text, dvd, &j->conf, j->why, sizeof(j->why))) {
 		reply_refused(reply, "usage", "%s", j->text ? j->why : "no memory");
 		disk_job_free(j);
 		return NULL;
 	}
-	j->conf.spec.run_dir = kvmb_rundir();
 	j->what = j->conf.spec.path;
 	return j;
 }

@@ -27,6 +27,13 @@ static void put_one(json_t *list, const char *role, int fd, struct handover_fds 
 	json_array_append_new(list, json_string(role));
 }
 
+static void put_channel(json_t *list, int *channel, struct handover_fds *fds)
+{
+	if (*channel)
+		put_one(list, "keeper", *channel, fds);
+	*channel = 0;
+}
+
 void handover_put_disk(json_t *args, struct kvmb_disk_files *files, struct handover_fds *fds)
 {
 	json_t *list = json_array();
@@ -34,6 +41,7 @@ void handover_put_disk(json_t *args, struct kvmb_disk_files *files, struct hando
 
 	for (i = 0; i < files->num; i++)
 		put_one(list, i ? "parent" : "image", files->fd[i], fds);
+	put_channel(list, &files->channel, fds);
 	files->num = 0;
 	json_object_set_new(args, "descriptors", list);
 	json_object_set_new(args, "can_zero", json_boolean(files->can_zero));
@@ -47,6 +55,7 @@ void handover_put_nic(json_t *args, struct kvmb_net_files *files, struct handove
 
 	for (i = 0; i < files->num; i++)
 		put_one(list, "queue", files->fd[i], fds);
+	put_channel(list, &files->channel, fds);
 	files->num = 0;
 	json_object_set_new(args, "descriptors", list);
 	json_object_set_new(args, "interface_mtu", json_integer(files->mtu));
@@ -68,10 +77,34 @@ static bool fits(json_t *list, const struct handover_fds *fds, char *why, size_t
 	return false;
 }
 
+/* Is descriptor @i a channel, and the first? Then it is taken. */
+static bool take_channel(int *channel, const char *role, struct handover_fds *fds, u32 i)
+{
+	if (strcmp(role, "keeper") || *channel)
+		return false;
+	*channel = fds->fd[i];
+	fds->fd[i] = -1;
+	return true;
+}
+
 static bool take_file(struct kvmb_disk_files *files, const char *role, struct handover_fds *fds,
 		      u32 i)
 {
+	if (take_channel(&files->channel, role, fds, i))
+		return true;
 	if (strcmp(role, files->num ? "parent" : "image") || files->num == KVMB_DISK_MAX_FILES)
+		return false;
+	files->fd[files->num++] = fds->fd[i];
+	fds->fd[i] = -1;
+	return true;
+}
+
+static bool take_queue(struct kvmb_net_files *files, const char *role, struct handover_fds *fds,
+		       u32 i)
+{
+	if (take_channel(&files->channel, role, fds, i))
+		return true;
+	if (strcmp(role, "queue") || files->num == KVMB_NET_MAX_QUEUES)
 		return false;
 	files->fd[files->num++] = fds->fd[i];
 	fds->fd[i] = -1;
@@ -120,13 +153,11 @@ int handover_take_nic(json_t *args, struct handover_fds *fds, struct kvmb_net_fi
 	if (!fits(list, fds, why, size))
 		return -EINVAL;
 	json_array_foreach(list, i, role) {
-		if (!json_is_string(role) || strcmp(json_string_value(role), "queue") ||
-		    files->num == KVMB_NET_MAX_QUEUES) {
-			kvmb_net_files_close(files);
-			return not_there(i, "NIC", why, size);
-		}
-		files->fd[files->num++] = fds->fd[i];
-		fds->fd[i] = -1;
+		if (json_is_string(role) &&
+		    take_queue(files, json_string_value(role), fds, (u32)i))
+			continue;
+		kvmb_net_files_close(files);
+		return not_there(i, "NIC", why, size);
 	}
 	return 0;
 }

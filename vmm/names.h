@@ -37,8 +37,19 @@ int names_open(const struct vm_config *cfg, struct vm_names *out);
  */
 int names_open_nic(const struct nic_config *nc, u32 cpus, struct kvmb_net_files *out, char *why);
 
+/** nic_passt_mtu() - What passt announces to the guest of a NIC of kind user. */
+u32 nic_passt_mtu(const struct nic_config *nc);
+
 /** nic_word() - A NIC of the configuration in a message. */
 const char *nic_word(const struct nic_config *nc);
+
+/**
+ * names_seal() - The process gives up its files: load what is needed of libraries
+ * @cfg: the configuration
+ *
+ * Context: after names_open(), before the first thread.
+ */
+void names_seal(const struct vm_config *cfg);
 
 /** names_close() - Close what nobody took. */
 void names_close(struct vm_names *n);

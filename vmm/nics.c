@@ -44,14 +44,15 @@ static void mac_str(const u8 *m, char *s, size_t size)
 /* ---- opening ---- */
 
 static struct kvmb_net_backend *open_passt(const struct vm *vm, const struct nic_config *nc,
-					   char *why)
+					   struct kvmb_net_files *files, char *why)
 {
-	struct kvmb_passt_spec spec = { .forwards = nc->forwards,
-					.num_forwards = nc->num_forwards,
-					.mtu = nc->mtu ? nc->mtu : KVMB_NET_MTU_DEFAULT };
-	int channel = kvmb_net_passt_recipe(&spec, why);
+	int channel = files->channel;
 
-	return channel < 0 ? NULL : kvmb_net_passt_create(channel, spec.mtu, vm->loop, why);
+	files->channel = 0;
+	if (channel)
+		return kvmb_net_passt_create(channel, nic_passt_mtu(nc), vm->loop, why);
+	snprintf(why, KVMB_NET_WHY, "a channel to the keeper must come with it");
+	return NULL;
 }
 
 static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct nic_config *nc,
@@ -59,7 +60,7 @@ static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct n
 {
 	switch (nc->kind) {
 	case NIC_USER:
-		return open_passt(vm, nc, why);
+		return open_passt(vm, nc, files, why);
 	case NIC_TAP:
 		return kvmb_net_tap_open(KVMB_NET_TAP, files, why);
 	case NIC_MACVTAP:

@@ -16,6 +16,8 @@
 #include "backend/block/disk_file.h"
 #include "backend/block/disk_nbd.h"
 #include "backend/block/disk_raw.h"
+#include "backend/block/nbd_lib.h"
+#include "backend/block/nbd_uri.h"
 #include "backend/block/qsd.h"
 #include "lib/util.h"
 
@@ -64,6 +66,15 @@ int kvmb_disk_spec_check(const struct kvmb_disk_spec *spec, char *why, size_t si
 	return -EINVAL;
 }
 
+bool kvmb_disk_needs_keeper(const struct kvmb_disk_spec *spec)
+{
+	struct kvmb_nbd_uri u;
+
+	if (kvmb_disk_is_uri(spec->path))
+		return !kvmb_nbd_uri_parse(spec->path, &u) || !u.tls;
+	return strcmp(kvmb_disk_spec_format(spec), "raw");
+}
+
 /* ---- descriptors, which any client of the control socket may have sent ---- */
 
 /* A parent is only read; a raw image is used as it was opened, others are opened again. */
@@ -95,40 +106,53 @@ static int check_files(const struct kvmb_disk *d, const struct kvmb_disk_spec *s
 		    !is_open_for(files->fd[i], !i && !d->read_only, raw, direct))
 			break;
 	}
-	if (i == num)
+	if (kvmb_disk_is_uri(d->path) && !kvmb_disk_needs_keeper(spec) &&
+	    kvmb_libnbd_is_sealed()) {
+		snprintf(why, size, "a server with TLS needs a VM with --sandbox off");
+		return -EPERM;
+	}
+	if (i == num && (files->channel || !kvmb_disk_needs_keeper(spec)))
 		return 0;
-	snprintf(why, size, "descriptor %u that came with it is not what its name needs", i);
+	if (i == num)
+		snprintf(why, size, "a channel to the keeper must come with it");
+	else
+		snprintf(why, size, "descriptor %u that came with it is not what its name needs",
+			 i);
 	return -EBADF;
 }
 
-/* The daemon to be, with what it may open; the disk keeps its image, for its lock. */
-static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
-				   struct kvmb_disk_files *files, int *err, char *why, size_t size)
+void kvmb_disk_daemon_conf(const struct kvmb_disk_spec *spec, const struct kvmb_disk_files *files,
+			   struct kvmb_qsd_conf *conf)
 {
-	struct kvmb_qsd_conf conf = { .read_only = d->read_only,
-				      .direct = d->cache == KVMB_CACHE_NONE,
-				      .run_dir = spec->run_dir };
-	int channel = -1, fd = fcntl(d->lock_fd, F_DUPFD_CLOEXEC, 3);
 	u32 i;
 
-	*err = fd < 0 ? kvmb_disk_not_opened(errno, true, why, size) : 0;
-	if (*err)
+	*conf = (struct kvmb_qsd_conf){ .read_only = spec->read_only || spec->dvd,
+					.direct = spec->cache == KVMB_CACHE_NONE,
+					.run_dir = spec->run_dir,
+					.num = files->num };
+	for (i = 0; i < files->num; i++)
+		conf->images[i] = (struct kvmb_qsd_image){
+			files->fd[i],
+			i ? kvmb_disk_format_of(spec->backing[i - 1]) : kvmb_disk_spec_format(spec),
+			i ? spec->backing[i - 1] : spec->path,
+		};
+}
+
+/* The daemon to be gets the files; the disk keeps its image, too, for its lock. */
+static struct kvmb_qsd *daemon_for(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
+				   struct kvmb_disk_files *files)
+{
+	struct kvmb_qsd_conf conf;
+	struct kvmb_qsd *q;
+
+	kvmb_disk_daemon_conf(spec, files, &conf);
+	conf.images[0].fd = fcntl(d->lock_fd, F_DUPFD_CLOEXEC, 3);
+	if (conf.images[0].fd < 0)
 		return NULL;
-	conf.images[conf.num++] = (struct kvmb_qsd_image){ fd, d->format, d->path };
-	for (i = 0; i < spec->num_backing; i++) {
-		conf.images[conf.num++] =
-			(struct kvmb_qsd_image){ files->fd[i + 1],
-						 kvmb_disk_format_of(spec->backing[i]),
-						 spec->backing[i] };
-		files->fd[i + 1] = -1;
-	}
-	channel = kvmb_qsd_recipe(&conf, why, size);
-	if (channel >= 0)
-		return kvmb_qsd_create(&conf, channel);
-	*err = channel;
-	while (conf.num)
-		close(conf.images[--conf.num].fd);
-	return NULL;
+	q = kvmb_qsd_create(&conf, files->channel);
+	files->num = 0;
+	files->channel = 0;
+	return q;
 }
 
 static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
@@ -136,11 +160,13 @@ static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
 {
 	struct kvmb_qsd *qsd = NULL;
 	struct stat st;
-	int err;
+	int err, channel;
 
 	if (kvmb_disk_is_uri(d->path)) {
 		kvmb_disk_identify(d, spec, NULL);
-		return kvmb_nbd_open(d, spec, NULL, why, size);
+		channel = files->channel;
+		files->channel = 0;
+		return kvmb_nbd_open(d, spec, NULL, channel, why, size);
 	}
 	d->lock_fd = files->fd[0];
 	files->fd[0] = -1;
@@ -151,8 +177,9 @@ static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
 		return err;
 	}
 	kvmb_disk_identify(d, spec, fstat(d->lock_fd, &st) ? NULL : &st);
-	qsd = daemon_for(d, spec, files, &err, why, size);
-	return err ? err : kvmb_nbd_open(d, spec, qsd, why, size);
+	qsd = daemon_for(d, spec, files);
+	return qsd ? kvmb_nbd_open(d, spec, qsd, 0, why, size) :
+		     kvmb_disk_not_opened(errno, true, why, size);
 }
 
 static struct kvmb_disk *new_disk(const struct kvmb_disk_spec *spec)
@@ -191,6 +218,15 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *fi
 	}
 	*out = d;
 	return 0;
+}
+
+void kvmb_disk_seal(bool load)
+{
+	char why[KVMB_DISK_WHY];
+
+	if (load)
+		kvmb_libnbd_load(why, sizeof(why)); /* without it a disk says what it lacks */
+	kvmb_libnbd_seal();
 }
 
 void kvmb_disk_close(struct kvmb_disk *d)

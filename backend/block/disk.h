@@ -63,6 +63,8 @@ struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
 struct kvmb_disk_files { /* what the names of a spec stand for; of kvmb_disk_resolve() */
 	int fd[KVMB_DISK_MAX_FILES]; /* fd[num], owned: the image, its parent, that one's parent */
 	u32 num;		     /* 0: an NBD server */
+	/* owned, to the keeper, who starts a storage daemon or connects to a server; 0 = none */
+	int channel;
 	bool can_zero;		     /* a device that writes zeroes by itself, as its driver says */
 };
 
@@ -146,6 +148,9 @@ struct kvmb_disk {
 int kvmb_disk_resolve(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *out, char *why,
 		      size_t why_size);
 
+/** kvmb_disk_needs_keeper() - Will kvmb_disk_resolve() register something with the keeper? */
+bool kvmb_disk_needs_keeper(const struct kvmb_disk_spec *spec);
+
 /** kvmb_disk_files_close() - Close what nobody took; then there is none. */
 void kvmb_disk_files_close(struct kvmb_disk_files *files);
 
@@ -165,6 +170,17 @@ void kvmb_disk_files_close(struct kvmb_disk_files *files);
  */
 int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *files,
 		   struct kvmb_disk **out, char *why, size_t why_size);
+
+/**
+ * kvmb_disk_seal() - This process will open nothing from now on
+ * @load: load the library that images and NBD servers need, for disks to come
+ *
+ * A disk at a server with TLS is refused afterwards, because its thread opens keys and connects by
+ * itself; and any image or server if the library is not loaded.
+ *
+ * Context: before the first thread.
+ */
+void kvmb_disk_seal(bool load);
 
 /** kvmb_disk_close() - Close without flushing; NULL is fine. May block for seconds. */
 void kvmb_disk_close(struct kvmb_disk *d);

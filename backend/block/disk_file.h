@@ -41,6 +41,12 @@ const char *kvmb_disk_spec_format(const struct kvmb_disk_spec *spec);
 /** kvmb_disk_spec_check() - Do the options fit each other? Return: 0, or -EINVAL with @why. */
 int kvmb_disk_spec_check(const struct kvmb_disk_spec *spec, char *why, size_t size);
 
+struct kvmb_qsd_conf;
+
+/** kvmb_disk_daemon_conf() - What the storage daemon of a disk is started with; all borrowed. */
+void kvmb_disk_daemon_conf(const struct kvmb_disk_spec *spec, const struct kvmb_disk_files *files,
+			   struct kvmb_qsd_conf *conf);
+
 /**
  * kvmb_disk_identify() - Serial number and designator, the same for the same file each time
  * @st: of the file, NULL: its path stands for it

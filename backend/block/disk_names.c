@@ -4,12 +4,16 @@
  * that are chosen here are checked again where the descriptors are used (disk.c).
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "backend/block/disk_file.h"
+#include "backend/block/nbd_uri.h"
+#include "backend/block/qsd.h"
+#include "lib/keeper.h"
 #include "lib/util.h"
 
 /* ---- a raw image or a device ---- */
@@ -110,6 +114,23 @@ static int open_parent(const char *path, char *why, size_t size)
 	return fd;
 }
 
+/* Return: 0, or -errno with @why. */
+static int keep_channel(struct kvmb_disk_files *out, int channel)
+{
+	if (channel > 0)
+		out->channel = channel;
+	return KVMB_MIN(channel, 0);
+}
+
+static int register_daemon(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *out,
+			   char *why, size_t size)
+{
+	struct kvmb_qsd_conf conf;
+
+	kvmb_disk_daemon_conf(spec, out, &conf);
+	return keep_channel(out, kvmb_qsd_recipe(&conf, why, size));
+}
+
 static int open_image(const struct kvmb_disk_spec *spec, bool read_only,
 		      struct kvmb_disk_files *out, char *why, size_t size)
 {
@@ -119,10 +140,45 @@ static int open_image(const struct kvmb_disk_spec *spec, bool read_only,
 	for (i = 0; fd >= 0; i++) {
 		out->fd[out->num++] = fd;
 		if (i == spec->num_backing)
-			return 0;
+			return register_daemon(spec, out, why, size);
 		fd = open_parent(spec->backing[i], why, size);
 	}
 	return fd;
+}
+
+/* ---- an NBD server ---- */
+
+/* The keeper may be elsewhere. Return: false: it is too long. */
+static bool make_absolute(struct kvmb_nbd_uri *u)
+{
+	char cwd[PATH_MAX], path[sizeof(u->path)];
+
+	if (*u->path == '/')
+		return true;
+	if (!getcwd(cwd, sizeof(cwd)) ||
+	    snprintf(path, sizeof(path), "%s/%s", cwd, u->path) >= (int)sizeof(path))
+		return false;
+	memcpy(u->path, path, sizeof(path));
+	return true;
+}
+
+/* The server is connected to by the keeper, also after its connection was lost. */
+static int open_server(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *out, char *why,
+		       size_t size)
+{
+	struct kvmb_nbd_uri u;
+	const char *tcp[] = { "tcp", u.host, u.port, NULL }, *local[] = { "unix", u.path, NULL };
+	struct kvmb_recipe r = { .kind = KVMB_RECIPE_DIAL };
+
+	if (!kvmb_nbd_uri_parse(spec->path, &u) || (u.local && !make_absolute(&u))) {
+		snprintf(why, size,
+			 "write nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=FILE");
+		return -EINVAL;
+	}
+	if (u.tls) /* keys are files, and libnbd opens them */
+		return 0;
+	r.argv = u.local ? local : tcp;
+	return keep_channel(out, kvmb_keeper_register(&r, why, size));
 }
 
 int kvmb_disk_resolve(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *out, char *why,
@@ -138,7 +194,9 @@ int kvmb_disk_resolve(const struct kvmb_disk_spec *spec, struct kvmb_disk_files 
 		f.can_zero = !err && device_can_zero(fd);
 		if (!err)
 			f.fd[f.num++] = fd;
-	} else if (!err && !kvmb_disk_is_uri(spec->path)) {
+	} else if (!err && kvmb_disk_is_uri(spec->path)) {
+		err = open_server(spec, &f, why, why_size);
+	} else if (!err) {
 		err = open_image(spec, read_only, &f, why, why_size);
 	}
 	if (err)
@@ -154,4 +212,7 @@ void kvmb_disk_files_close(struct kvmb_disk_files *files)
 		if (files->fd[--files->num] >= 0)
 			close(files->fd[files->num]);
 	}
+	if (files->channel > 0)
+		close(files->channel);
+	files->channel = 0;
 }

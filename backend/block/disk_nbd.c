@@ -242,6 +242,12 @@ static u32 nbd_restarts(struct kvmb_disk *d)
 	return __atomic_load_n(&n->restarts, __ATOMIC_RELAXED);
 }
 
+static void close_channel(int channel)
+{
+	if (channel > 0)
+		close(channel);
+}
+
 static void nbd_disk_close(struct kvmb_disk *d)
 {
 	struct nbd_disk *n = d->priv;
@@ -257,6 +263,7 @@ static void nbd_disk_close(struct kvmb_disk *d)
 	nbdisk_disconnect(n);
 	nbdisk_drop_all(n);
 	kvmb_qsd_destroy(n->qsd);
+	close_channel(n->channel);
 	close(n->kick_fd);
 	pthread_mutex_destroy(&n->lock);
 	pthread_cond_destroy(&n->cond);
@@ -275,7 +282,7 @@ static const struct kvmb_disk_ops nbd_ops = {
 };
 
 int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct kvmb_qsd *qsd,
-		  char *why, size_t size)
+		  int channel, char *why, size_t size)
 {
 	int err = kvmb_libnbd_load(why, size);
 	const char *base = strrchr(d->path, '/');
@@ -283,9 +290,11 @@ int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct
 
 	if (err) {
 		kvmb_qsd_destroy(qsd);
+		close_channel(channel);
 		return err;
 	}
 	n = kvmb_xzalloc(sizeof(*n));
+	n->channel = channel;
 	n->d = d;
 	n->submits_tail = &n->submits;
 	n->waiting_tail = &n->waiting;
@@ -300,6 +309,7 @@ int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct
 	if (err) {
 		snprintf(why, size, "cannot start a thread for it: %s", strerror(-err));
 		kvmb_qsd_destroy(n->qsd);
+		close_channel(channel);
 		free(n);
 		d->priv = NULL;
 		return err;

@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "backend/block/nbd_uri.h"
+#include "lib/keeper.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/util.h"
@@ -33,14 +35,86 @@ void nbdisk_disconnect(struct nbd_disk *n)
 	nbdisk_requeue(n);
 }
 
+/* Somebody kicked the thread while it connects. Return: 0; -ECANCELED: the disk is closed. */
+static int serve_kick(struct nbd_disk *n)
+{
+	bool quit;
+	u64 k;
+
+	if (read(n->kick_fd, &k, sizeof(k)) < 0)
+		return 0;
+	pthread_mutex_lock(&n->lock);
+	quit = n->quit;
+	pthread_mutex_unlock(&n->lock);
+	if (quit)
+		return -ECANCELED;
+	/* nobody need wait for a server that does not answer */
+	nbdisk_serve_cancels(n);
+	if (n->state == NBD_FAILED)
+		nbdisk_take_submits(n);
+	return 0;
+}
+
+/* ---- by way of the keeper ---- */
+
+/* What the keeper says, if it does. Return: 0; -EAGAIN: nothing yet. */
+static int hear_keeper(struct nbd_disk *n, struct kvmb_keeper_news *news)
+{
+	int err = kvmb_keeper_read(n->channel, news);
+
+	if (err || news->what == KVMB_KEEPER_CONNECTED)
+		return err;
+	if (news->fd >= 0)
+		close(news->fd);
+	return -EAGAIN;
+}
+
+/* An answer that comes too late would be taken for the next one's. */
+static int forget_answers(struct nbd_disk *n)
+{
+	struct kvmb_keeper_news news;
+	int err;
+
+	while (!(err = hear_keeper(n, &news))) {
+		if (news.fd >= 0)
+			close(news.fd);
+	}
+	return err == -EAGAIN ? 0 : err;
+}
+
+/* Return: a connected socket; -errno with @why. */
+static int dial_server(struct nbd_disk *n, char *why, size_t size)
+{
+	struct pollfd p[2] = { { .fd = n->channel, .events = POLLIN },
+			       { .fd = n->kick_fd, .events = POLLIN } };
+	u64 until = kvmb_now_ms() + CONNECT_MS, now;
+	struct kvmb_keeper_news news = { .words = "" };
+	int err = forget_answers(n);
+
+	if (!err)
+		err = kvmb_keeper_ask(n->channel, KVMB_KEEPER_CONNECT);
+	while (!err && (err = hear_keeper(n, &news)) == -EAGAIN) {
+		now = kvmb_now_ms();
+		if (now >= until)
+			return -ETIMEDOUT;
+		poll(p, 2, (int)(until - now));
+		err = p[1].revents ? serve_kick(n) : 0;
+	}
+	err = err ? err : news.err;
+	if (err)
+		snprintf(why, size, "%.150s", news.words[0] ? news.words : strerror(-err));
+	return err ? err : news.fd;
+}
+
+/* ---- the connection ---- */
+
 /* Let libnbd work until @ready, the deadline, or the end of the disk. */
 static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
 {
 	u64 until = kvmb_now_ms() + CONNECT_MS, now;
 	struct pollfd p[2] = { { .fd = -1 }, { .fd = n->kick_fd, .events = POLLIN } };
 	unsigned int dir;
-	bool quit;
-	u64 k;
+	int err;
 
 	while (!libnbd.aio_is_ready(h)) {
 		now = kvmb_now_ms();
@@ -53,17 +127,9 @@ static int wait_connected(struct nbd_disk *n, struct nbd_handle *h)
 		p[0].events = (short)((dir & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
 				      (dir & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 		poll(p, 2, (int)(until - now));
-		if (p[1].revents && read(n->kick_fd, &k, sizeof(k)) > 0) {
-			pthread_mutex_lock(&n->lock);
-			quit = n->quit;
-			pthread_mutex_unlock(&n->lock);
-			if (quit)
-				return -ECANCELED;
-			/* nobody need wait for a server that does not answer */
-			nbdisk_serve_cancels(n);
-			if (n->state == NBD_FAILED)
-				nbdisk_take_submits(n);
-		}
+		err = p[1].revents ? serve_kick(n) : 0;
+		if (err)
+			return err;
 		if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && dir & LIBNBD_AIO_DIRECTION_READ)
 			libnbd.aio_notify_read(h);
 		else if (p[0].revents & (POLLOUT | POLLHUP | POLLERR) &&
@@ -105,26 +171,41 @@ static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, si
 	return 0;
 }
 
-static int try_connect(struct nbd_disk *n, char *why, size_t size)
+/* Begin to talk to the server. Return: 0; another: with @why, or libnbd has one. */
+static int reach_server(struct nbd_disk *n, struct nbd_handle *h, char *why, size_t size)
 {
-	struct nbd_handle *h = libnbd.create();
-	int fd, err;
+	struct kvmb_nbd_uri u;
+	int fd;
 
-	if (!h)
-		return -ENOMEM;
+	if (!n->qsd && !n->channel) {
+		libnbd.set_uri_allow_local_file(h, true); /* a file of keys that the user named */
+		return libnbd.aio_connect_uri(h, n->d->path);
+	}
 	if (n->qsd) {
 		fd = kvmb_qsd_connect(n->qsd);
 		libnbd.set_export_name(h, "disk");
-		err = fd < 0 ? -1 : libnbd.aio_connect_socket(h, fd);
 	} else {
-		libnbd.set_uri_allow_local_file(h, true); /* a file of keys that the user named */
-		err = libnbd.aio_connect_uri(h, n->d->path);
+		fd = dial_server(n, why, size);
+		kvmb_nbd_uri_parse(n->d->path, &u);
+		libnbd.set_export_name(h, u.export);
 	}
+	return fd < 0 ? fd : libnbd.aio_connect_socket(h, fd);
+}
+
+static int try_connect(struct nbd_disk *n, char *why, size_t size)
+{
+	struct nbd_handle *h = libnbd.create();
+	char words[KVMB_DISK_WHY / 2] = "";
+	int err;
+
+	if (!h)
+		return -ENOMEM;
+	err = reach_server(n, h, words, sizeof(words));
 	if (!err)
 		err = wait_connected(n, h);
 	nbdisk_kick(n); /* the kicks of requests that came meanwhile may have been used up */
 	if (err) {
-		snprintf(why, size, "no connection to its NBD server: %s",
+		snprintf(why, size, "no connection to its NBD server: %s", words[0] ? words :
 			 libnbd.get_error() ? libnbd.get_error() : "it does not answer");
 		err = err == -ECANCELED ? err : -EIO;
 	} else {

@@ -109,6 +109,7 @@ struct op { /* the disk's thread only */
 struct nbd_disk {
 	struct kvmb_disk *d;
 	struct kvmb_qsd *qsd;	/* NULL: the URI is somebody else's server */
+	int channel;		/* then: the keeper connects to it; 0 = libnbd does, with TLS */
 	char who[64];		/* for the log */
 	u32 stall_ms;
 	pthread_t thread;

@@ -20,6 +20,7 @@ static const struct {
 };
 
 struct kvmb_libnbd libnbd;
+static bool sealed; /* before the first thread */
 
 static int load(char *why, size_t size)
 {
@@ -51,7 +52,22 @@ int kvmb_libnbd_load(char *why, size_t size)
 	int err;
 
 	pthread_mutex_lock(&lock);
-	err = libnbd.create ? 0 : load(why, size);
+	if (sealed && !libnbd.create)
+		snprintf(why, size,
+			 "it needs libnbd, which was not loaded when the VM was started: by "
+			 "--hotplug-images=off, or because it is not installed; on Debian: apt "
+			 "install libnbd0");
+	err = libnbd.create ? 0 : sealed ? -ENOENT : load(why, size);
 	pthread_mutex_unlock(&lock);
 	return err;
+}
+
+void kvmb_libnbd_seal(void)
+{
+	sealed = true;
+}
+
+bool kvmb_libnbd_is_sealed(void)
+{
+	return sealed;
 }

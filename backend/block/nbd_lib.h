@@ -11,6 +11,7 @@
 #define KVMB_NBD_LIB_H
 
 #include <libnbd.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The functions of libnbd that we call; `libnbd.create()` is nbd_create(3). */
@@ -39,5 +40,11 @@ extern struct kvmb_libnbd libnbd; /* filled once, by kvmb_libnbd_load() */
  * Return: 0; -ENOENT.
  */
 int kvmb_libnbd_load(char *why, size_t size);
+
+/** kvmb_libnbd_seal() - Load it no more: the process gives up its files. One thread. */
+void kvmb_libnbd_seal(void);
+
+/** kvmb_libnbd_is_sealed() - Has the process given up its files? Any thread. */
+bool kvmb_libnbd_is_sealed(void);
 
 #endif

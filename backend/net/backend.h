@@ -99,6 +99,7 @@ struct kvmb_net_want { /* what a user asks for; strings are borrowed */
 struct kvmb_net_files { /* what a NIC's names stand for; of kvmb_net_tap_resolve() */
 	int fd[KVMB_NET_MAX_QUEUES]; /* fd[num], owned: one a queue, non-blocking */
 	unsigned int num;
+	int channel;		     /* owned, to the keeper, who starts passt; 0 = none */
 	uint32_t mtu;		     /* of the interface, 0 = unknown */
 	bool has_mac;		     /* a macvtap: the NIC should have the same */
 	uint8_t mac[6];

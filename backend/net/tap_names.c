@@ -292,6 +292,9 @@ void kvmb_net_files_close(struct kvmb_net_files *files)
 {
 	while (files->num)
 		close(files->fd[--files->num]);
+	if (files->channel > 0)
+		close(files->channel);
+	files->channel = 0;
 }
 
 int kvmb_net_host_mtu(const char *ifname, uint32_t mtu)

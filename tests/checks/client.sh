@@ -92,10 +92,10 @@ cd d; expect 0 '' $K disk v remove ../b; says 'disk 0:1'; cd ..
 expect 0 '' $K disk v remove nbd://host/x; says 'disk 0:2'
 expect 0 '' $K disk v remove SER1; says 'disk 0:1'
 expect 0 '' $K disk v limit 0:2 --iops 5 --bps=1M; says 'disk 0:2'; asked v '"iops":5'
-expect 0 '' $K disk v add 'é,,x,format=qcow2,backing=b'; asked v "$W/é,,x,format=qcow2,backing=$W/b"
-asked v "descriptors $W/é,x rw $W/b r"
+expect 0 '' $K disk v add 'é,,x,serial=b'; asked v "$W/é,,x,serial=b"; asked v "descriptors $W/é,x rw"
 expect 0 '' $K disk v insert 0:1 a; asked v "descriptors $W/a r"
-expect 0 '' $K disk v add nbd://host/x; asked v '"spec":"nbd://host/x","dvd":false,"descriptors":[]'
+expect 0 '' $K disk v add nbds://host/x; asked v '"spec":"nbds://host/x","dvd":false,"descriptors":[]'
+expect 1 'its keeper cannot be reached' $K disk v add nbd://host/x # a VM that is none has none
 expect 1 "disk $W/none: No such file" $K disk v add none; expect 1 "disk $W/d: it is a directory" $K disk v insert 0:1 d
 grep -q none "$W/v.said" && err "the VM was asked for a file that is not there"
 fake w ok "$W/a" "$W/l"

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "tests/harness/disk_io.h"
+#include "tests/harness/keeper.h"
 #include "tests/harness/nbd_server.h"
 
 #define S(name) cmocka_unit_test_setup_teardown(name, setup, srv_teardown)

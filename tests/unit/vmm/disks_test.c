@@ -200,8 +200,10 @@ static void add_disk(const char *name, const char *file)
 	char why[KVMB_DISK_WHY];
 
 	assert_int_equal(kvmb_disk_resolve(&spec, &files, why, sizeof(why)), 0);
+	files.channel = dup(files.fd[0]); /* to nobody: a raw disk has no use for it */
 	disks_add(&vm, name, false, &files, answer);
-	kvmb_disk_files_close(&files);
+	assert_int_equal(files.num, 0);
+	assert_int_equal(files.channel, 0); /* both were taken over */
 }
 
 static void a_disk_comes_and_goes(void **state)

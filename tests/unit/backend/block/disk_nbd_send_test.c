@@ -197,5 +197,6 @@ int main(void)
 		return 77; /* meson's word for "skipped" */
 	set_clock(5);
 	kvmb_log_set_level(KVMB_LOG_INFO); /* all that there may be */
+	start_keeper();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -348,6 +348,9 @@ static void disk_open_wrong_descriptor_is_refused(void **state)
 	assert_int_equal(open_given("sub", O_RDONLY, &ro), -EBADF);
 	assert_int_equal(open_given("sub", O_RDONLY, &qcow2), -EBADF);
 	assert_int_equal(open_given("a.img", O_RDONLY, &qcow2), -EBADF);
+	assert_non_null(strstr(why, "descriptor 0"));
+	assert_int_equal(open_given("a.img", O_RDWR, &qcow2), -EBADF);
+	assert_non_null(strstr(why, "a channel to the keeper must come"));
 	assert_int_equal(open_given("a.img", O_RDWR, &parent), -EBADF); /* one is missing */
 	assert_non_null(strstr(why, "2 descriptors must come with its names"));
 	assert_int_equal(open_given("a.img", O_RDWR, &server), -EBADF); /* one too many */

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 
 #include "lib/util.h"
+#include "tests/harness/keeper.h"
 #include "tests/harness/nbd_server.h"
 #include "tests/harness/storage_guest.h"
 
@@ -176,5 +177,6 @@ int main(void)
 
 	if (!dlopen("libnbd.so.0", RTLD_NOW | RTLD_LOCAL))
 		return 77; /* meson's word for "skipped" */
+	start_keeper();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
