@@ -185,7 +185,8 @@ static bool set_serial(char *s, struct vm_config *c)
 
 static bool set_control(char *s, struct vm_config *c)
 {
-	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	/* the keeper's socket is beside it */
+	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof(".keeper");
 
 	c->control = s;
 	return strlen(s) <= most ||

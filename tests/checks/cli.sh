@@ -83,7 +83,7 @@ expect 2 'at most 15 characters' $K run --nic tap=averyveryverylonginterfacename
 expect 2 'not zero' $K run --nic none,mac=00:00:00:00:00:00 --kernel x
 expect 2 'same address' $K run --nic none,mac=00:15:5d:00:00:01 --nic user,mac=00:15:5D:00:00:01 --kernel x
 expect 2 'not UTF-8' $K nic ghost add $'\377'
-expect 2 'at most 107 bytes' $K run --control "/tmp/$(printf '%0200d' 0)" --kernel x
+expect 2 'at most 100 bytes' $K run --control "/tmp/$(printf '%0200d' 0)" --kernel x
 expect 3 'at most 107 bytes' $K info "/tmp/$(printf '%0200d' 0)"
 expect 2 'must not be empty' $K run --control '' --kernel x
 expect 2 'shutdown,timeout=S or kill' $K run --on-term halt --kernel x
