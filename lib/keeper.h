@@ -14,13 +14,13 @@
  * control socket. For each recipe the keeper makes a channel. Who holds the channel's other end
  * may say KVMB_KEEPER_START, _CONNECT and _KILL and nothing more: there are no strings and no
  * numbers that a VM which was taken over could choose. The keeper reports on the channel what
- * becomes of the helper. Closing the channel kills the helper and forgets the recipe, with its
- * files and their locks.
+ * becomes of the helper. Closing the channel ends the helper (a daemon has two seconds to write
+ * back what it has) and forgets the recipe, with its files and their locks.
  *
  * A channel is a non-blocking SOCK_SEQPACKET socket; poll it, and call kvmb_keeper_read().
  *
- * When the VM's process ends, however that happens, the keeper kills the helpers and removes the
- * VM's sockets.
+ * When the VM's process ends, however that happens, the keeper ends the helpers likewise and
+ * removes the VM's sockets.
  */
 #ifndef KVMB_KEEPER_H
 #define KVMB_KEEPER_H

@@ -150,6 +150,21 @@ static void begin_kill(struct helper *h, int cause)
 	kvmb_timer_set(&h->timer, KEEPER_KILL_MS);
 }
 
+void helper_end(struct recipe *r)
+{
+	struct helper *h = &r->helper;
+
+	if (h->state != HELPER_RUNNING || r->kind != KVMB_RECIPE_DAEMON) {
+		helper_kill(r);
+		return;
+	}
+	h->cause = 0;
+	h->asked = true;
+	set_helper_state(h, HELPER_KILLING);
+	kill(h->pid, SIGTERM);
+	kvmb_timer_set(&h->timer, KEEPER_FLUSH_MS);
+}
+
 void helper_kill(struct recipe *r)
 {
 	struct helper *h = &r->helper;
@@ -219,6 +234,10 @@ static void on_helper_timer(void *arg)
 
 	if (h->state == HELPER_STARTING) {
 		look(h);
+	} else if (h->state == HELPER_KILLING && h->asked) {
+		h->asked = false;
+		kill(h->pid, SIGKILL);
+		kvmb_timer_set(&h->timer, KEEPER_KILL_MS);
 	} else if (h->state == HELPER_KILLING) {
 		set_helper_state(h, HELPER_STUCK);
 		if (h->cause)
@@ -397,7 +416,7 @@ void helper_start(struct recipe *r)
 	h->words[0] = 0;
 	h->line_len = 0;
 	h->status = h->cause = 0;
-	h->said_ready = false;
+	h->said_ready = h->asked = false;
 	err = make_fds(r, &c, &ours);
 	if (!err)
 		err = fork_helper(r, &c);

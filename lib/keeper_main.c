@@ -24,7 +24,7 @@
 #include "lib/sock.h"
 #include "lib/util.h"
 
-#define END_MS KEEPER_KILL_MS /* for helpers to end when the VM has */
+#define END_MS (KEEPER_FLUSH_MS + KEEPER_KILL_MS) /* for helpers to end when the VM has */
 
 /* ---- recipes ---- */
 
@@ -61,7 +61,7 @@ static void forget_recipe(struct recipe *r)
 	if (r->helper.state == HELPER_NONE)
 		free_recipe(r);
 	else
-		helper_kill(r); /* keeper_helper_gone() follows */
+		helper_end(r); /* keeper_helper_gone() follows */
 }
 
 void keeper_helper_gone(struct recipe *r)

@@ -11,6 +11,7 @@
 #define KEEPER_TEXT (48u << 10) /* bytes of a recipe's strings at most */
 #define KEEPER_MAX_ARGS 128
 #define KEEPER_KILL_MS 3000u
+#define KEEPER_FLUSH_MS 2000u /* for a daemon to end by itself when nobody needs it any more */
 
 /* Launcher and commands; RELEASE and LOG_THREADS are the VM's. */
 enum keeper_request_what {
@@ -59,6 +60,7 @@ struct helper { /* a running program of a recipe's, or a child that connects */
 	int status; /* of wait(), of the last one */
 	int cause;  /* why it was killed, for ENDED: 0, -ETIME, -EPERM */
 	bool said_ready;
+	bool asked;		      /* KILLING: by SIGTERM so far */
 	char line[KVMB_KEEPER_WORDS]; /* line[line_len]: not complete yet */
 	size_t line_len;
 	char words[KVMB_KEEPER_WORDS];
@@ -117,6 +119,9 @@ void helper_start(struct recipe *r);
 
 /** helper_connect() - Carry out CONNECT: reports CONNECTED, at once or later. */
 void helper_connect(struct recipe *r);
+
+/** helper_end() - Nobody needs it any more: a daemon may write back what it has. */
+void helper_end(struct recipe *r);
 
 /** helper_kill() - Carry out KILL: reports KILLED, at once or later. */
 void helper_kill(struct recipe *r);

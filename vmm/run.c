@@ -19,7 +19,7 @@
 #include "vmm/term.h"
 #include "vmm/vm.h"
 
-#define KEEPER_END_MS 5000u /* it needs three seconds at most */
+#define KEEPER_END_MS 6000u /* it needs five seconds at most */
 
 struct run {
 	const struct vm_config *cfg;

@@ -34,6 +34,13 @@ static int serve(void)
 	return 1;
 }
 
+/* Write back, and end. */
+static void on_term(int sig)
+{
+	(void)sig;
+	_exit(pwrite(KVMB_RECIPE_FILES, "flushed", 7, 0) != 7);
+}
+
 static void confine(void)
 {
 	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -47,6 +54,7 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
 
+	signal(SIGTERM, on_term);
 	if (!strcmp(mode, "serve"))
 		return serve();
 	if (!strcmp(mode, "fail")) {

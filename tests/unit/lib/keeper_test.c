@@ -357,6 +357,32 @@ static void the_orderly_end_waits_for_helpers(void **state)
 	close(channel);
 }
 
+static void a_daemon_may_write_back_when_nobody_needs_it(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0), monitor = start(channel), fd;
+	char path[96], buf[16];
+
+	(void)state;
+	assert_int_equal(read(monitor, buf, sizeof(buf)), 7);
+	assert_int_equal(kvmb_keeper_close(channel, PATIENCE_MS), 0);
+	snprintf(path, sizeof(path), "%s/file", dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 7);
+	assert_memory_equal(buf, "flushed", 7);
+	close(fd);
+	close(monitor);
+}
+
+static void one_that_does_not_end_is_killed(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "deaf", 0), monitor = start(channel);
+
+	(void)state;
+	assert_int_equal(kvmb_keeper_close(channel, PATIENCE_MS), 0);
+	assert_true(has_hung_up(monitor));
+	close(monitor);
+}
+
 /* ---- addresses ---- */
 
 static int dial(const char *const *argv)
@@ -430,6 +456,8 @@ int main(void)
 		T(a_command_of_the_same_user_may_register),
 		T(a_killed_vm_leaves_nothing_behind),
 		T(the_orderly_end_waits_for_helpers),
+		T(a_daemon_may_write_back_when_nobody_needs_it),
+		T(one_that_does_not_end_is_killed),
 		T(addresses_are_dialled),
 	};
 
