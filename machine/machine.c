@@ -153,7 +153,12 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 	hyperv_fill_seam(m);
 	m->apic_virtual = cpuid_apic_is_virtual();
 	err = open_kvm(m);
-	return err ? err : open_boot(m);
+	if (!err)
+		err = open_boot(m);
+	if (err)
+		return err;
+	err = mem_open(m);
+	return err ? step_failed(m, "guest memory", err) : 0;
 }
 
 static int create_irqchip(struct machine *m)
@@ -218,7 +223,7 @@ static void create_platform(struct machine *m, const struct serial_ops *far_end)
 
 int machine_build(struct machine *m, const struct serial_ops *far_end)
 {
-	int err = mem_create(m);
+	int err = mem_map(m);
 
 	if (err)
 		return step_failed(m, "guest memory", err);

@@ -58,21 +58,27 @@ static int huge_tmpfs_file(void)
 	return fd;
 }
 
-int mem_create(struct machine *m)
+int mem_open(struct machine *m)
 {
-	u64 size = m->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX);
 	bool huge = m->cfg.huge == HUGE_ON || (m->cfg.huge == HUGE_AUTO && !cpuid_host_is_tcg());
-	u8 *hva;
-	int err;
 
 	m->gm.memfd = huge ? huge_tmpfs_file() : -1;
 	if (m->gm.memfd < 0)
 		m->gm.memfd = memfd_create("kvmbus-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (m->gm.memfd < 0 || ftruncate(m->gm.memfd, (off_t)size))
+	if (m->gm.memfd < 0 || ftruncate(m->gm.memfd, (off_t)m->cfg.memory))
 		return -errno;
 	/* a memfd nobody, not even a later process that gets it, may shrink under us */
 	fcntl(m->gm.memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->gm.memfd, 0);
+	return 0;
+}
+
+int mem_map(struct machine *m)
+{
+	u64 size = m->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX);
+	u8 *hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->gm.memfd,
+		       0);
+	int err;
+
 	if (hva == MAP_FAILED)
 		return -errno;
 	madvise(hva, size, MADV_HUGEPAGE);

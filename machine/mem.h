@@ -9,14 +9,19 @@
 struct machine;
 
 /**
- * mem_create() - Map cfg.memory bytes, register them with KVM, fill @m->gm
- * @m: has its vm_fd
+ * mem_open() - Make the file of cfg.memory bytes that holds the RAM
+ * @m: configured
+ *
+ * Apart from mem_map(), because a file with huge pages needs a right that is given up between them.
  *
  * Return: 0 or -errno; mem_destroy() is due also after a failure. Context: main thread.
  */
-int mem_create(struct machine *m);
+int mem_open(struct machine *m);
 
-/** mem_destroy() - Undo mem_create(). Context: main thread; no vCPU exists any more. */
+/** mem_map() - Map it, register it with KVM, fill @m->gm. Return: 0 or -errno. Main thread. */
+int mem_map(struct machine *m);
+
+/** mem_destroy() - Undo both. Context: main thread; no vCPU exists any more. */
 void mem_destroy(struct machine *m);
 
 #endif
