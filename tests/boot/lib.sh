@@ -24,7 +24,7 @@ vm() {
 	# in an L1 that says so, huge pages: a boot without its nested page faults takes a third less
 	local args=("$@") i
 	for i in "${!args[@]}"; do [ "${args[i]}" != --memory ] || args[i + 1]+=${LAB_HUGE:-}; done
-	${NO_URING:+"$KVMBUS_TOP/build/tests/no-uring"} "$KVMBUS" run --name "$name" --kernel "$LAB_KERNELS/$kernel/vmlinux" --initrd "$GUEST_BIN/$kernel.cpio" \
+	${NO_URING:+"$KVMBUS_TOP/build/tests/lack" io_uring} "$KVMBUS" run --name "$name" --kernel "$LAB_KERNELS/$kernel/vmlinux" --initrd "$GUEST_BIN/$kernel.cpio" \
 		--append "console=ttyS0 quiet panic=-1 $append" --serial "file=$W/$name.log" --on-term kill "${args[@]}" \
 		</dev/null 2>"$W/$name.err.log" &
 	eval "PID_$name=$!"
@@ -95,10 +95,15 @@ where_it_stands() {
 } 2>/dev/null
 # vm_end NAME SECONDS STATUS: the VM must end by itself with that status
 vm_end() {
-	local pid rc until_ms; eval "pid=\$PID_$1"
+	local pid rc until_ms where; eval "pid=\$PID_$1"
 	limit "$2"; until_ms=$LIMIT
 	while kill -0 "$pid" 2>/dev/null; do
-		now; [ $NOW -lt $until_ms ] || { where_it_stands "$pid"; fail "$1: still there after $2 s"; }
+		now; [ $NOW -lt $until_ms ] || {
+			where=$(where_it_stands "$pid")
+			# a starved machine: it ended while we looked
+			kill -0 "$pid" 2>/dev/null || break
+			echo "$where"; fail "$1: still there after $2 s"
+		}
 		nap 0.1
 	done
 	wait "$pid"; rc=$?
