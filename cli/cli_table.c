@@ -75,6 +75,18 @@ static const struct opt_def run_options[] = {
 	{ "hotplug-images", OPT_WORD, "H", "on off", .fallback = "on",
 	  .help = "on or off: can images that are not raw, and NBD servers, be added later",
 	  .more = "With *off* a VM in a sandbox that starts without any does not load libnbd." },
+	{ "sandbox", OPT_WORD, "MODE", "strict log off", .fallback = "strict",
+	  .help = "how the process is confined: strict, log or off",
+	  .more = "*strict*: the process can reach its guest, its disks and its NICs and nothing "
+		  "else, and ends when it tries. *log*: system calls that are not allowed are "
+		  "logged by the kernel instead. *off*: not confined, for debuggers. "
+		  "See *SANDBOX*.",
+	  .aka = "seccomp seccomp-policy" },
+	{ "user", OPT_TEXT, "USER[:GROUP]", .otherwise = "a number that nobody else has",
+	  .help = "user that the process becomes when root starts it",
+	  .more = "Only root can choose one. Everything is opened before, so that the user needs "
+		  "no access to the images.",
+	  .aka = "uid runas" },
 	{ "no-reboot", OPT_FLAG, .help = "a reset of the guest ends the VM" },
 	{ "json", OPT_FLAG,
 	  .help = "print name and process id as one JSON line on standard error when it starts" },

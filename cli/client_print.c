@@ -169,6 +169,17 @@ static void print_crash(json_t *crash)
 	putchar('\n');
 }
 
+static void print_sandbox(json_t *sandbox)
+{
+	json_t *lack;
+	size_t i;
+
+	printf("Sandbox:     %s, user %lld", str(sandbox, "mode"), num(sandbox, "uid"));
+	json_array_foreach(json_object_get(sandbox, "lacks"), i, lack)
+		printf("%s %s", i ? "," : "; this host lacks", json_string_value(lack) ?: "");
+	putchar('\n');
+}
+
 void client_print_info(json_t *o)
 {
 	json_t *v = json_object_get(o, "vmbus"), *ics = json_object_get(o, "integration"), *x;
@@ -184,6 +195,7 @@ void client_print_info(json_t *o)
 	if (json_is_string(json_object_get(o, "stop_reason")))
 		printf("Stopped by:  %s\n", str(o, "stop_reason"));
 	print_crash(json_object_get(o, "crash"));
+	print_sandbox(json_object_get(o, "sandbox"));
 	json_object_foreach(ics, key, x) {
 		printf("Service:     %-10s %s", key,
 		       json_is_true(json_object_get(x, "enabled")) ? str(x, "state") : "off");

@@ -2,7 +2,9 @@
 /* `kvmbus run`: turns options into a configuration; run_vm() makes this process the VM. */
 #include <cpuid.h>
 #include <ctype.h>
+#include <grp.h>
 #include <malloc.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
@@ -224,6 +226,43 @@ static bool set_hotplug_images(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_sandbox(char *s, struct vm_config *c)
+{
+	c->sandbox = (enum sandbox_mode)opt_index(opt_find(cli_rows("run")->options, "sandbox"), s);
+	return true;
+}
+
+static bool set_group(const char *s, struct vm_config *c)
+{
+	const struct group *g = getgrnam(s);
+	u32 gid;
+
+	if (!g && !opt_u32(s, 1, UINT32_MAX - 1, &gid))
+		return BAD("--user: there is no group \"%s\"", s);
+	c->gid = g ? g->gr_gid : gid;
+	return true;
+}
+
+static bool set_user(char *s, struct vm_config *c)
+{
+	char *group = strchr(s, ':');
+	const struct passwd *p;
+	u32 uid;
+
+	if (geteuid())
+		return BAD("--user: only root can start a VM as another user");
+	if (group)
+		*group++ = 0;
+	p = getpwnam(s);
+	if (!p && !opt_u32(s, 1, UINT32_MAX - 1, &uid))
+		return BAD("--user: there is no user \"%s\"", s);
+	c->uid = p ? p->pw_uid : uid;
+	c->gid = p ? p->pw_gid : uid;
+	if (!c->uid)
+		return BAD("--user: the VM cannot run as root; --sandbox off leaves it root");
+	return !group || set_group(group, c);
+}
+
 static bool set_no_reboot(char *s, struct vm_config *c)
 {
 	(void)s;
@@ -260,6 +299,8 @@ static const struct {
 	{ "on-term", set_on_term },
 	{ "on-crash", set_on_crash },
 	{ "hotplug-images", set_hotplug_images },
+	{ "sandbox", set_sandbox },
+	{ "user", set_user },
 	{ "no-reboot", set_no_reboot },
 	{ "test-devices", set_test_devices },
 };
@@ -302,21 +343,23 @@ static bool check_memory(const struct vm_config *c)
 int cmd_run(struct cli_args *a)
 {
 	char default_name[32];
-	struct vm_config cfg = { .machine = { .cpus = 1,
-					      .memory = 1ull << 30,
-					      .cpu_model = "host" },
-				 .vmbus_max = KVMB_VERSION_NEWEST,
+	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
 				 .hotplug_images = true,
 				 .ic_heartbeat = true,
 				 .ic_timesync = true,
 				 .ic_shutdown = true,
 				 .on_term = ON_TERM_SHUTDOWN,
 				 .term_timeout_s = 90,
-				 .on_crash = ON_CRASH_RESET };
+				 .on_crash = ON_CRASH_RESET,
+				 .uid = (uid_t)-1,
+				 .gid = (gid_t)-1 };
 	int i, verbose = 0;
 
 	snprintf(default_name, sizeof(default_name), "vm-%d", (int)getpid());
 	cfg.name = default_name;
+	cfg.machine.cpus = 1;
+	cfg.machine.memory = 1ull << 30;
+	cfg.machine.cpu_model = "host";
 	for (i = 0; i < a->num_given; i++) {
 		if (!set_option(&a->given[i], &cfg))
 			return EXIT_USAGE;

@@ -145,11 +145,13 @@ static int own(uint32_t what, const char *path, int listener, char *why, size_t 
 	return err;
 }
 
-int kvmb_keeper_adopt(const struct kvmb_listener *l)
+int kvmb_keeper_adopt(struct kvmb_listener *l)
 {
 	char why[256];
+	int err = own(KEEPER_ADOPT, l->path, -1, why, sizeof(why));
 
-	return own(KEEPER_ADOPT, l->path, -1, why, sizeof(why));
+	l->kept = !err;
+	return err;
 }
 
 int kvmb_keeper_path(const char *control, char *path, size_t size)

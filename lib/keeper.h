@@ -106,11 +106,12 @@ int kvmb_keeper_start(const char *name, char *why, size_t size);
 
 /**
  * kvmb_keeper_adopt() - Have a socket's path removed when this process ends
- * @l: listening; its path is removed only while it is still the socket that @l made
+ * @l: listening; its path is removed only while it is still the socket that @l made, and by
+ *     kvmb_unlisten_unix() no more
  *
  * Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
  */
-int kvmb_keeper_adopt(const struct kvmb_listener *l);
+int kvmb_keeper_adopt(struct kvmb_listener *l);
 
 /**
  * kvmb_keeper_path() - Path of the keeper's socket beside a control socket

@@ -13,8 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/thread.h"
-
 #define RETRY_MS 10
 
 struct lock {
@@ -152,6 +150,7 @@ static int replace(struct kvmb_listener *l, int type, const struct sockaddr_un *
 	strcpy(l->path, a->sun_path);
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
+	l->kept = false;
 	return 0;
 }
 
@@ -222,12 +221,8 @@ void kvmb_unlisten_unix(struct kvmb_listener *l)
 
 	if (l->fd < 0)
 		return;
-	/*
-	 * Before it is closed: a successor takes a path that nobody serves. In a sandbox the keeper
-	 * removes it (kvmb_keeper_adopt()).
-	 */
-	if (!kvmb_thread_is_confined() && !lstat(l->path, &st) && st.st_dev == l->dev &&
-	    st.st_ino == l->ino)
+	/* before it is closed: a successor takes a path that nobody serves */
+	if (!l->kept && !lstat(l->path, &st) && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->path);
 	close(l->fd);
 	close(l->spare_fd);

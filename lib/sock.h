@@ -3,6 +3,7 @@
 #ifndef KVMB_SOCK_H
 #define KVMB_SOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/un.h>
@@ -13,6 +14,7 @@ struct kvmb_listener {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	dev_t dev; /* identity of the socket that we made; @path may have been replaced since */
 	ino_t ino;
+	bool kept; /* somebody else removes @path: it may be out of our reach by then */
 };
 
 /**

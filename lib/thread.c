@@ -24,11 +24,6 @@ void kvmb_thread_on_enter(void (*hook)(enum kvmb_thread_class class))
 	on_enter = hook;
 }
 
-bool kvmb_thread_is_confined(void)
-{
-	return on_enter;
-}
-
 void kvmb_thread_enter(enum kvmb_thread_class class, const char *name)
 {
 	if (name)

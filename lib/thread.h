@@ -9,8 +9,6 @@
 #ifndef KVMB_THREAD_H
 #define KVMB_THREAD_H
 
-#include <stdbool.h>
-
 enum kvmb_thread_class {
 	KVMB_THREAD_MAIN,    /* the event loop */
 	KVMB_THREAD_VCPU,    /* KVM_RUN and its exits */
@@ -40,9 +38,6 @@ void kvmb_thread_enter(enum kvmb_thread_class class, const char *name);
  * Context: while there is one thread.
  */
 void kvmb_thread_on_enter(void (*hook)(enum kvmb_thread_class class));
-
-/** kvmb_thread_is_confined() - Is there a hook, so that threads may not do everything? */
-bool kvmb_thread_is_confined(void);
 
 /** kvmb_thread_class_name() - "vcpu" for KVMB_THREAD_VCPU. */
 const char *kvmb_thread_class_name(enum kvmb_thread_class class);

@@ -3,6 +3,8 @@
 #ifndef KVMB_CONFIG_H
 #define KVMB_CONFIG_H
 
+#include <sys/types.h>
+
 #include "host-vsp/storage/storage.h"
 #include "machine/machine_config.h"
 
@@ -41,6 +43,13 @@ enum on_term { ON_TERM_SHUTDOWN, ON_TERM_KILL };
 /* What happens when the guest reports that its kernel crashed. */
 enum on_crash { ON_CRASH_RESET, ON_CRASH_PAUSE, ON_CRASH_POWEROFF };
 
+/* How the process of a VM is confined: docs/sandbox.md. */
+enum sandbox_mode {
+	SANDBOX_STRICT, /* a system call that no thread of its kind makes ends the process */
+	SANDBOX_LOG,	/* the kernel logs it */
+	SANDBOX_OFF,	/* not at all */
+};
+
 struct vm_config {
 	const char *name;
 	struct machine_config machine;
@@ -58,6 +67,10 @@ struct vm_config {
 	enum on_term on_term;
 	u32 term_timeout_s; /* seconds the guest has to shut down before it is killed */
 	enum on_crash on_crash;
+	enum sandbox_mode sandbox;
+	/* what the process becomes when root starts it; -1: CONFINE_UID_BASE + its process id */
+	uid_t uid;
+	gid_t gid;
 };
 
 #endif

@@ -20,7 +20,7 @@
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
-static const char *const lack_names[] = { "namespaces", "empty root", "landlock" };
+static const char *const lack_names[] = { "namespaces", "empty root", "landlock", "seccomp" };
 
 const char *confine_lack_name(unsigned int bit)
 {
@@ -53,14 +53,27 @@ static int map_ids(uid_t uid, gid_t gid)
 	return err ? err : write_file("/proc/self/uid_map", map);
 }
 
-/* /dev is on every host where KVM is. The old root goes with its last reference. */
+/*
+ * Make the current directory, a mount, the root. The old one goes with its last reference; an
+ * initramfs cannot go and is covered, as switch_root(8) does it.
+ */
+static int swap_root(void)
+{
+	if (!syscall(SYS_pivot_root, ".", "."))
+		return umount2(".", MNT_DETACH) ? -errno : 0;
+	if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) || chroot("."))
+		return -errno;
+	return 0;
+}
+
+/* /dev is on every host where KVM is. */
 static int empty_root(void)
 {
+	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("none", "/dev", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=0555") ||
-	    chdir("/dev") || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) ||
-	    mount(NULL, "/", NULL,
-		  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
+	    mount("none", "/dev", "tmpfs", flags, "size=4k,mode=0555") || chdir("/dev") ||
+	    swap_root() || mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL))
 		return -errno;
 	return chdir("/") ? -errno : 0;
 }
@@ -133,7 +146,7 @@ int confine_process(uid_t user, gid_t group, unsigned int *lacks, char *why, siz
 {
 	int err;
 
-	*lacks = leave_namespaces();
+	*lacks |= leave_namespaces();
 	if (user != (uid_t)-1) {
 		err = become(user, group);
 		if (err)

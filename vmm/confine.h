@@ -34,6 +34,7 @@ enum confine_lack {
 	CONFINE_NO_NAMESPACES = 1 << 0, /* users may not make namespaces */
 	CONFINE_NO_ROOT = 1 << 1,	/* an empty root could not be mounted */
 	CONFINE_NO_LANDLOCK = 1 << 2,
+	CONFINE_NO_SECCOMP = 1 << 3, /* of policy_install() */
 };
 
 /* Base of the users that VMs of root run as; nobody else's on any usual system. */
@@ -44,7 +45,7 @@ enum confine_lack {
  * @user: of a VM that root starts: CONFINE_UID_BASE + process id is the default; (uid_t)-1 when not
  *        root
  * @group: the same of groups
- * @lacks: on success, enum confine_lack
+ * @lacks: enum confine_lack, more bits of it are set
  * @why:  why[size], on failure one phrase for the user
  * @size: bytes
  *

@@ -119,7 +119,7 @@ static int listen_for(struct ctl *ctl, char *why, size_t size)
 }
 
 /* The keeper takes recipes of commands beside our socket, and removes both at the end. */
-static int tell_keeper(const struct kvmb_listener *l, char *why, size_t size)
+static int tell_keeper(struct kvmb_listener *l, char *why, size_t size)
 {
 	char path[PATH_MAX];
 	int err = kvmb_keeper_adopt(l);
@@ -153,9 +153,9 @@ void ctl_destroy(struct ctl *ctl)
 	if (!ctl)
 		return;
 	kvmb_loop_del(ctl->watch);
-	kvmb_unlisten_unix(&ctl->listener);
-	/* one who waits for our end finds the name free */
+	/* one who waits for our end finds the name free; before it is closed, as in sock.c */
 	kvmb_keeper_release(RELEASE_MS);
+	kvmb_unlisten_unix(&ctl->listener);
 	while (ctl->clients.first)
 		ctl_client_drop(ctl->clients.first);
 	free(ctl);

@@ -6,6 +6,7 @@
 
 #include "lib/util.h"
 #include "machine/vcpu.h"
+#include "vmm/confine.h"
 #include "vmm/disk_info.h"
 #include "vmm/nics.h"
 
@@ -70,6 +71,20 @@ static json_t *ics_info(struct vm *vm)
 	return json_pack("{s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd);
 }
 
+static json_t *sandbox_info(const struct vm *vm)
+{
+	static const char *const modes[] = { "strict", "log", "off" };
+	json_t *lacks = json_array();
+	unsigned int bit;
+
+	for (bit = 0; confine_lack_name(bit); bit++) {
+		if (vm->lacks >> bit & 1)
+			json_array_append_new(lacks, json_string(confine_lack_name(bit)));
+	}
+	return json_pack("{s:s, s:o, s:I}", "mode", modes[vm->cfg.sandbox], "lacks", lacks, "uid",
+			 (json_int_t)vm->uid);
+}
+
 json_t *info_vm(struct vm *vm)
 {
 	json_t *chans = json_array();
@@ -81,7 +96,7 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o}",
+		"s:o, s:o, s:o}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -89,7 +104,8 @@ json_t *info_vm(struct vm *vm)
 		kvmb_bus_state_name(vm->bus), "version", v ? json_string(version) : json_null(),
 		"max_version", max, "channels", chans, "disks", disks_list(vm), "nics",
 		nics_list(vm), "integration", ics_info(vm), "crash", crash_json(&vm->machine.crash),
-		"stop_reason", vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null());
+		"sandbox", sandbox_info(vm), "stop_reason",
+		vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null());
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

@@ -106,7 +106,6 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(rt_sigprocmask, ALL, .why = "abort; around the start of a thread, and its end"),
 	ROW(getpid, ALL, .why = "raise, pthread_kill"),
 	ROW(gettid, ALL, .why = "raise"),
-	ROW(geteuid, MAIN, .why = "info: of which user it is"),
 	ROW(tgkill, ALL, WHEN(OWN(0), IS32(2, SIGABRT)), .why = "abort"),
 	ROW(tgkill, ALL, WHEN(OWN(0), IS32(2, SIGSYS)), .why = "ends a violation"),
 	ROW(prctl, ALL, WHEN(IS32(0, PR_GET_NAME)), .why = "for the line of a violation"),

@@ -15,7 +15,10 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "vmm/build.h"
+#include "vmm/confine.h"
 #include "vmm/guard.h"
+#include "vmm/names.h"
+#include "vmm/policy.h"
 #include "vmm/term.h"
 #include "vmm/vm.h"
 
@@ -85,6 +88,60 @@ static void ignore_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
+static void say_lacks(const struct run *r)
+{
+	char list[128] = "";
+	unsigned int bit;
+	size_t n = 0;
+
+	for (bit = 0; confine_lack_name(bit); bit++) {
+		if (r->vm->lacks >> bit & 1)
+			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "",
+					      confine_lack_name(bit));
+	}
+	if (n)
+		kvmb_warn(r->cfg->name, "sandbox: this host lacks: %s; the rest protects", list);
+}
+
+static int install_policy(struct run *r, char *why, size_t size)
+{
+	enum policy_mode mode = r->cfg->sandbox == SANDBOX_LOG ? POLICY_LOG : POLICY_STRICT;
+	int err = policy_install(mode, r->cfg->name, why, size);
+
+	if (err != -ENOSYS)
+		return err;
+	r->vm->lacks |= CONFINE_NO_SECCOMP;
+	return 0;
+}
+
+/* From here on nothing is opened by a name. Return: EXIT_OK, or not with one line printed. */
+static int confine(struct run *r)
+{
+	const struct vm_config *cfg = r->cfg;
+	uid_t uid = cfg->uid;
+	gid_t gid = cfg->gid;
+	char why[200];
+	int err;
+
+	kvmb_keeper_seal();
+	r->vm->uid = geteuid();
+	if (cfg->sandbox == SANDBOX_OFF)
+		return EXIT_OK;
+	names_seal(cfg);
+	if (!geteuid() && uid == (uid_t)-1)
+		uid = gid = CONFINE_UID_BASE + (uid_t)getpid();
+	err = install_policy(r, why, sizeof(why)); /* for threads to come; it reads files */
+	if (!err)
+		err = confine_process(uid, gid, &r->vm->lacks, why, sizeof(why));
+	if (err) {
+		kvmb_err(cfg->name, "%s; --sandbox off goes without", why);
+		return EXIT_FAILED;
+	}
+	r->vm->uid = geteuid();
+	say_lacks(r);
+	return EXIT_OK;
+}
+
 /* Return: EXIT_OK: it runs. */
 static int build_vm(struct run *r)
 {
@@ -147,8 +204,10 @@ int run_vm(const struct vm_config *cfg, bool json)
 		kvmb_keeper_end(KEEPER_END_MS);
 		return EXIT_FAILED;
 	}
+	code = confine(&r);
 	r.sig_fd = take_signals();
-	code = build_vm(&r);
+	if (code == EXIT_OK)
+		code = build_vm(&r);
 	if (code == EXIT_OK) {
 		if (json)
 			dprintf(STDERR_FILENO, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name,

@@ -69,6 +69,8 @@ struct vm {
 	bool reset_paused;   /* RESETTING started from PAUSED and returns there */
 	char stop_reason[160]; /* of PAUSED: an I/O error, a crash; "" = administrator. vm_stop() */
 	u64 started_ms;
+	unsigned int lacks;	/* of the sandbox: enum confine_lack */
+	uid_t uid;		/* whom the process runs as */
 	struct overdue overdue; /* of a reset and of the end */
 	const struct vm_listener *listener;
 
