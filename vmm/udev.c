@@ -21,7 +21,7 @@ struct udev_watch {
 	const char *who;
 	const struct udev_events *events;
 	void *arg;
-	bool listening;
+	bool receiving, listening;
 	struct udev *udev;
 	struct udev_monitor *monitor;
 	struct kvmb_watch *watch;
@@ -57,7 +57,21 @@ struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
 	u->udev = udev_new();
 	if (u->udev)
 		u->monitor = udev_monitor_new_from_netlink(u->udev, source);
+	/* a confined process could not bind the socket later */
+	u->receiving =
+		u->monitor &&
+		udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "block", NULL) >= 0 &&
+		udev_monitor_enable_receiving(u->monitor) >= 0;
 	return u;
+}
+
+/* What came before the first device is about others. */
+static void forget_events(struct udev_watch *u)
+{
+	struct udev_device *dev;
+
+	while ((dev = udev_monitor_receive_device(u->monitor)))
+		udev_device_unref(dev);
 }
 
 void udev_watch_listen(struct udev_watch *u)
@@ -65,13 +79,13 @@ void udev_watch_listen(struct udev_watch *u)
 	if (!u || u->listening)
 		return;
 	u->listening = true;
-	if (!u->monitor ||
-	    udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "block", NULL) < 0 ||
-	    udev_monitor_enable_receiving(u->monitor) < 0)
+	if (!u->receiving) {
 		kvmb_warn(u->who, "no device events; disks that vanish will not be noticed");
-	else
-		u->watch = kvmb_loop_add(u->loop, udev_monitor_get_fd(u->monitor), EPOLLIN,
-					 on_udev_event, u);
+		return;
+	}
+	forget_events(u);
+	u->watch = kvmb_loop_add(u->loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_udev_event,
+				 u);
 }
 
 void udev_watch_destroy(struct udev_watch *u)
