@@ -77,6 +77,7 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(KVM_SET_VCPU_EVENTS, MAIN),
 	REQUEST(KVM_SET_MP_STATE, MAIN),
 	REQUEST(KVM_SET_NESTED_STATE, MAIN),
+	REQUEST(KVM_GET_DEVICE_ATTR, MAIN, .why = "of a vCPU: its time stamp counter"),
 	REQUEST(KVM_SET_DEVICE_ATTR, MAIN, .why = "of a vCPU: its time stamp counter"),
 	/* the VM's; neither memory slots nor new VMs */
 	REQUEST(KVM_CHECK_EXTENSION, MAIN),
@@ -89,6 +90,8 @@ static const struct kvmb_sys_rule rules[] = {
 	/* devices */
 	REQUEST(TUNSETOFFLOAD, NET | MAIN),
 	REQUEST(TUNSETQUEUE, MAIN),
+	REQUEST(TUNGETIFF, MAIN, .why = "a tap that a command hands over"),
+	REQUEST(SIOCSIFHWADDR, NET | MAIN, .why = "of a macvtap whose guest changes its address"),
 	REQUEST(BLKGETSIZE64, JOB | MAIN, .why = "a disk may have grown"),
 	REQUEST(TCGETS, MAIN, .why = "isatty"),
 	REQUEST(TCSETS, MAIN | GUARD, .why = "the terminal gets its modes back"),
