@@ -93,17 +93,18 @@ where_it_stands() {
 		sed 's/^/#    /' "$t/stack"
 	done
 } 2>/dev/null
+# gone PID: it has ended. A zombie has, though kill -0 finds it: in a starved L1 bash was seen not to reap its child for minutes
+gone() {
+	local s
+	{ read -r s </proc/$1/stat; } 2>/dev/null || return 0
+	[[ ${s##*) } == [ZX]* ]]
+}
 # vm_end NAME SECONDS STATUS: the VM must end by itself with that status
 vm_end() {
-	local pid rc until_ms where; eval "pid=\$PID_$1"
+	local pid rc until_ms; eval "pid=\$PID_$1"
 	limit "$2"; until_ms=$LIMIT
-	while kill -0 "$pid" 2>/dev/null; do
-		now; [ $NOW -lt $until_ms ] || {
-			where=$(where_it_stands "$pid")
-			# a starved machine: it ended while we looked
-			kill -0 "$pid" 2>/dev/null || break
-			echo "$where"; fail "$1: still there after $2 s"
-		}
+	until gone "$pid"; do
+		now; [ $NOW -lt $until_ms ] || { where_it_stands "$pid"; fail "$1: still there after $2 s"; }
 		nap 0.1
 	done
 	wait "$pid"; rc=$?
