@@ -440,7 +440,7 @@ void helper_start(struct recipe *r)
 		close(c.setup);
 	if (c.monitor >= 0)
 		close(c.monitor);
-	else if (c.socket >= 0)
+	else if (c.socket >= 0 && c.socket != r->listen_fd) /* that is the recipe's */
 		close(c.socket);
 	if (c.err >= 0)
 		close(c.err);
