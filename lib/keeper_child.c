@@ -16,7 +16,7 @@
 #include "lib/util.h"
 
 #define FIRST_FREE 64 /* above all numbers that a program is given */
-#define DIAL_S 20     /* to resolve a name and to connect */
+#define DIAL_S 9      /* to resolve a name and to connect; who asks waits for ten */
 
 /* As a login would have them. */
 static void reset_signals(void)

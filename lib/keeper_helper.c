@@ -139,12 +139,18 @@ static void on_helper_end(void *arg, uint32_t events)
 		keeper_report(r, KVMB_KEEPER_STARTED, -EPERM, -1);
 	else if (was != HELPER_STUCK && r->kind != KVMB_RECIPE_DIAL)
 		keeper_report(r, KVMB_KEEPER_ENDED, h->cause, -1);
-	keeper_helper_gone(r);
+	if (h->again && !r->forgotten) {
+		h->again = false;
+		helper_connect(r);
+	} else {
+		keeper_helper_gone(r);
+	}
 }
 
 static void begin_kill(struct helper *h, int cause)
 {
 	h->cause = cause;
+	h->again = false;
 	set_helper_state(h, HELPER_KILLING);
 	kill(h->pid, SIGKILL);
 	kvmb_timer_set(&h->timer, KEEPER_KILL_MS);
@@ -478,7 +484,7 @@ static void on_dialled(void *arg, uint32_t events)
 	if (n == -EAGAIN)
 		return;
 	if (n != sizeof(w) || (!num && !w.err))
-		w.err = -ECONNABORTED;
+		w.err = -ETIMEDOUT; /* its alarm ended it */
 	snprintf(h->words, sizeof(h->words), "%.*s", (int)sizeof(w.words) - 1, w.words);
 	stop_watching(&h->setup_watch, &h->setup_fd);
 	kill(h->pid, SIGKILL); /* on_helper_end() follows */
@@ -492,8 +498,10 @@ static int dial(struct recipe *r)
 	struct helper *h = &r->helper;
 	int sv[2], err;
 
-	if (h->state != HELPER_NONE && !h->setup_watch)
-		on_helper_end(h, 0); /* the last one has answered, and is about to end */
+	if (h->state == HELPER_STARTING && !h->setup_watch) {
+		h->again = true; /* the last one has answered, and is about to end */
+		return 0;
+	}
 	if (h->state != HELPER_NONE)
 		return -EBUSY;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv))
@@ -519,7 +527,7 @@ void helper_connect(struct recipe *r)
 						 -EINVAL;
 
 	if (r->kind == KVMB_RECIPE_DIAL && !fd)
-		return; /* on_dialled() follows */
+		return; /* on_dialled() follows, or on_helper_end() calls again */
 	keeper_report(r, KVMB_KEEPER_CONNECTED, fd < 0 ? fd : 0, fd);
 	if (fd >= 0)
 		close(fd);

@@ -60,6 +60,7 @@ struct helper { /* a running program of a recipe's, or a child that connects */
 	int status; /* of wait(), of the last one */
 	int cause;  /* why it was killed, for ENDED: 0, -ETIME, -EPERM */
 	bool said_ready;
+	bool again; /* DIAL: CONNECT came between the answer to the last one and its end */
 	bool asked;		      /* KILLING: by SIGTERM so far */
 	char line[KVMB_KEEPER_WORDS]; /* line[line_len]: not complete yet */
 	size_t line_len;

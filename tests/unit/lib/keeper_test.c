@@ -412,13 +412,11 @@ static void addresses_are_dialled(void **state)
 	channel = dial(local);
 	assert_int_equal(news.err, 0);
 	close(news.fd);
-	for (i = 0; i < 20; i++) { /* again and again, at once */
+	for (i = 0; i < 50; i++) { /* again and again, at once */
 		assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_CONNECT), 0);
 		get(channel, KVMB_KEEPER_CONNECTED);
-		if (!news.err)
-			close(news.fd);
-		else
-			assert_int_equal(news.err, -EBUSY);
+		assert_int_equal(news.err, 0);
+		close(news.fd);
 		close(kvmb_accept_unix(&l, 0));
 	}
 	close(channel);
