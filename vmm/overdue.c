@@ -2,6 +2,7 @@
 /* Logging where a VM hangs; theory of operation: overdue.h. */
 #include "vmm/overdue.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,14 +20,19 @@
 
 static void report(const struct overdue *o, uint64_t now)
 {
+	int err;
+
 	kvmb_warn(o->who,
 		  "%s has taken %llu s and is not done: waiting for %s; "
 		  "kill the process to end it. "
 		  "Its threads:",
 		  o->what, (unsigned long long)(now - o->begun_ms) / 1000, o->step);
-	/* we see no /proc in our sandbox; the keeper does */
-	if (kvmb_keeper_log_threads(KEEPER_MS))
+	/* in our sandbox we may not even look for /proc; the keeper may */
+	err = kvmb_keeper_log_threads(KEEPER_MS);
+	if (err == -ENOTCONN)
 		kvmb_log_threads(o->who, getpid());
+	else if (err)
+		kvmb_warn(o->who, "  the keeper does not tell them");
 }
 
 static void *thread_main(void *arg)

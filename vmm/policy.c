@@ -36,6 +36,7 @@
 #define JOB (1u << KVMB_THREAD_JOB)
 #define SINK (1u << KVMB_THREAD_SINK)
 #define GUARD (1u << KVMB_THREAD_GUARD)
+#define OVERDUE (1u << KVMB_THREAD_OVERDUE)
 #define ALL ((1u << KVMB_THREAD_NUM) - 1)
 #define MAKERS (MAIN | JOB | STORAGE) /* of threads */
 #define DISKS (MAIN | JOB | DISK)     /* of these each makes the next */
@@ -127,7 +128,7 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(seccomp, MAKERS, WHEN(IS32(0, SECCOMP_SET_MODE_FILTER)), .why = "only narrows"),
 
 	/* descriptors */
-	ROW(read, VCPU | STORAGE | NET | GUARD | DISKS, .why = "eventfds"),
+	ROW(read, VCPU | STORAGE | NET | GUARD | OVERDUE | DISKS, .why = "eventfds; the keeper"),
 	ROW(close, SINK | NET | DISKS, .why = "of a worker's own"),
 	ROW(eventfd2, MAIN | JOB),
 	ROW(epoll_create1, MAIN),

@@ -3,12 +3,16 @@
 #include "vmm/overdue.h"
 
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/loop.h"
 #include "tests/harness/keeper.h"
+#include "vmm/policy.h"
 
 static struct overdue o;
 static FILE *log_file;
@@ -123,6 +127,48 @@ static void overdue_asks_the_keeper(void **state)
 	end_keeper();
 }
 
+/* It is the only child. */
+static void kill_keeper(void)
+{
+	char path[64], pids[256] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(pids, sizeof(pids), f));
+	fclose(f);
+	assert_int_equal(kill((pid_t)atol(pids), SIGKILL), 0);
+	assert_int_equal(waitpid((pid_t)atol(pids), NULL, 0), atol(pids));
+}
+
+/* The process lives, whether its keeper answers or has died. */
+static void overdue_makes_no_call_that_is_not_allowed(void **state)
+{
+	int dead, status;
+	char why[80];
+	pid_t pid;
+
+	(void)state;
+	for (dead = 0; dead < 2; dead++) {
+		pid = fork();
+		if (!pid) {
+			start_keeper();
+			if (dead)
+				kill_keeper();
+			if (policy_install(POLICY_STRICT, "vm1", why, sizeof(why)))
+				_exit(1);
+			overdue_begin(&o, "vm1", "the end of the VM", 30);
+			if (!wait_for(dead ? "the keeper does not" : "test:   thread "))
+				_exit(2);
+			overdue_step(&o, "disks"); /* and once more: it is still there */
+			_exit(wait_for("waiting for disks") ? 0 : 3);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +176,7 @@ int main(void)
 		T(overdue_repeats_with_the_new_step),
 		T(overdue_in_time_says_nothing),
 		T(overdue_asks_the_keeper),
+		T(overdue_makes_no_call_that_is_not_allowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
