@@ -372,6 +372,8 @@ int cmd_run(struct cli_args *a)
 			"version)");
 	if (!check_memory(&cfg))
 		return EXIT_USAGE;
+	if (cfg.uid != (uid_t)-1 && cfg.sandbox == SANDBOX_OFF)
+		return cli_bad(a->cmd, "--user goes with a sandbox; without one the VM is root's");
 	kvmb_log_set_level(verbose > 1 ? KVMB_LOG_DBG : verbose ? KVMB_LOG_INFO : KVMB_LOG_WARN);
 	/* one heap for all threads: the workers allocate little and rarely */
 	mallopt(M_ARENA_MAX, 1);

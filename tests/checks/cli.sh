@@ -33,6 +33,9 @@ expect 2 'bad option "vlan=5000": must be 1 to 4094' $K run --nic none,vlan=5000
 expect 2 'bad option "forward=22"' $K run --nic user,forward=22 --kernel x
 expect 2 'bad option "forward=2222:22"' $K run --nic none,forward=2222:22 --kernel x
 expect 2 'bad option "mtu=9001"' $K run --nic user,mtu=9001 --kernel x
+[ "$(id -u)" != 0 ] || expect 2 'user goes with a sandbox' $K run --user nobody --sandbox off --kernel x
+[ "$(id -u)" != 0 ] || expect 2 'no user "nosuch"' $K run --user nosuch --kernel x
+[ "$(id -u)" != 0 ] || expect 2 'cannot run as root' $K run --user root --kernel x
 expect 2 'which VM' $K nic
 expect 2 'unknown action' $K nic vm frobnicate
 expect 2 'up or down' $K nic vm link net0 sideways
