@@ -43,7 +43,7 @@ enum on_term { ON_TERM_SHUTDOWN, ON_TERM_KILL };
 /* What happens when the guest reports that its kernel crashed. */
 enum on_crash { ON_CRASH_RESET, ON_CRASH_PAUSE, ON_CRASH_POWEROFF };
 
-/* How the process of a VM is confined: docs/sandbox.md. */
+/* How the process of a VM is confined: vmm/confine.h, vmm/policy.h. */
 enum sandbox_mode {
 	SANDBOX_STRICT, /* a system call that no thread of its kind makes ends the process */
 	SANDBOX_LOG,	/* the kernel logs it */

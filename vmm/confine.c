@@ -20,7 +20,8 @@
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
-static const char *const lack_names[] = { "namespaces", "empty root", "landlock", "seccomp" };
+static const char *const lack_names[] = { "namespaces", "empty root", "landlock", "seccomp",
+					  "own user" };
 
 const char *confine_lack_name(unsigned int bit)
 {
@@ -149,8 +150,9 @@ int confine_process(uid_t user, gid_t group, unsigned int *lacks, char *why, siz
 	*lacks |= leave_namespaces();
 	if (user != (uid_t)-1) {
 		err = become(user, group);
-		if (err)
+		if (err && user != CONFINE_UID_BASE + (uid_t)getpid())
 			return failed("the VM's own user", err, why, size);
+		*lacks |= err ? CONFINE_NO_USER : 0;
 	}
 	err = drop_capabilities();
 	if (err)

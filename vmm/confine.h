@@ -11,7 +11,7 @@
  *
  * - a mount namespace whose root is empty, and its own network, IPC and host name;
  * - Landlock without any rule: no path may be opened, no TCP port be connected to;
- * - root becomes a user of the VM's own, which owns no file;
+ * - root becomes a user of the VM's own, which owns no file, or the one that --user names;
  * - no capabilities, and no way to get new ones (no_new_privs);
  * - not dumpable: processes of the same user can neither trace it nor read its memory, and a crash
  *   leaves no core file, which would hold the guest's memory;
@@ -35,6 +35,8 @@ enum confine_lack {
 	CONFINE_NO_ROOT = 1 << 1,	/* an empty root could not be mounted */
 	CONFINE_NO_LANDLOCK = 1 << 2,
 	CONFINE_NO_SECCOMP = 1 << 3, /* of policy_install() */
+	/* root of a container, which has no other users or may not become one */
+	CONFINE_NO_USER = 1 << 4,
 };
 
 /* Base of the users that VMs of root run as; nobody else's on any usual system. */
@@ -42,8 +44,8 @@ enum confine_lack {
 
 /**
  * confine_process() - Give up everything that is reached by a name
- * @user: of a VM that root starts: CONFINE_UID_BASE + process id is the default; (uid_t)-1 when not
- *        root
+ * @user: of a VM that root starts: CONFINE_UID_BASE + process id is the default, and left out where
+ *        it cannot be; another one must be; (uid_t)-1 when not root
  * @group: the same of groups
  * @lacks: enum confine_lack, more bits of it are set
  * @why:  why[size], on failure one phrase for the user

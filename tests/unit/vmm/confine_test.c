@@ -227,6 +227,73 @@ static void confine_as_root_denies_the_same_and_is_another_user(void **state)
 	try_all(true);
 }
 
+static bool write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
+
+	close(fd);
+	return ok;
+}
+
+static bool enter_container(void)
+{
+	return !unshare(CLONE_NEWUSER) && write_text("/proc/self/setgroups", "deny") &&
+	       write_text("/proc/self/uid_map", "0 0 1") &&
+	       write_text("/proc/self/gid_map", "0 0 1");
+}
+
+/* Root of a container that has no other user: unshare -r, podman without root. */
+static void confine_as_root_of_a_container_goes_without_a_user(void **state)
+{
+	unsigned int lacks = 0;
+	char why[200] = "";
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	pid = fork();
+	if (!pid) {
+		uid_t own = CONFINE_UID_BASE + (uid_t)getpid();
+
+		if (!enter_container())
+			_exit(77);
+		if (confine_process(own, own, &lacks, why, sizeof(why))) {
+			fprintf(stderr, "%s\n", why);
+			_exit(1);
+		}
+		_exit(!(lacks & CONFINE_NO_USER) || has_capabilities(NULL) || geteuid() ? 2 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+static void confine_as_a_chosen_user_that_cannot_be_fails(void **state)
+{
+	unsigned int lacks = 0;
+	char why[200] = "";
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	pid = fork();
+	if (!pid) {
+		if (!enter_container())
+			_exit(77);
+		_exit(confine_process(USER, USER, &lacks, why, sizeof(why)) == -EPERM ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 /* Without it the attempts work: they can fail. */
 static void without_confinement_the_attempts_work(void **state)
 {
@@ -247,6 +314,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(confine_as_a_user_denies_everything_with_a_name),
 		cmocka_unit_test(confine_as_root_denies_the_same_and_is_another_user),
+		cmocka_unit_test(confine_as_root_of_a_container_goes_without_a_user),
+		cmocka_unit_test(confine_as_a_chosen_user_that_cannot_be_fails),
 		cmocka_unit_test(without_confinement_the_attempts_work),
 	};
 
