@@ -5,9 +5,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -160,15 +162,18 @@ static void classes_have_what_they_live_on(void **state)
 		{ "clone3", SYS_clone3, { 0 } },
 		{ "mmap", SYS_mmap, { 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1 } },
 		{ "own tgkill", SYS_tgkill, { 0, 0, SIGABRT } },
+		{ "TUNGETIFF", SYS_ioctl, { -1, TUNGETIFF } },
+		{ "SIOCSIFHWADDR", SYS_ioctl, { -1, SIOCSIFHWADDR } },
 	};
 	static const struct {
 		enum kvmb_thread_class class;
 		int results[ARRAY_SIZE(calls)];
 	} expected[] = {
-		{ KVMB_THREAD_VCPU, { EBADF, DENIED, DENIED, DENIED, 0, DENIED } },
-		{ KVMB_THREAD_STORAGE, { DENIED, EBADF, DENIED, ENOSYS, 0, DENIED } },
-		{ KVMB_THREAD_NET, { DENIED, DENIED, EBADF, DENIED, 0, DENIED } },
-		{ KVMB_THREAD_MAIN, { DENIED, EBADF, EBADF, ENOSYS, 0, DENIED } },
+		{ KVMB_THREAD_VCPU, { EBADF, DENIED, DENIED, DENIED, 0, DENIED, DENIED, DENIED } },
+		{ KVMB_THREAD_STORAGE,
+		  { DENIED, EBADF, DENIED, ENOSYS, 0, DENIED, DENIED, DENIED } },
+		{ KVMB_THREAD_NET, { DENIED, DENIED, EBADF, DENIED, 0, DENIED, DENIED, EBADF } },
+		{ KVMB_THREAD_MAIN, { DENIED, EBADF, EBADF, ENOSYS, 0, DENIED, EBADF, EBADF } },
 	};
 	size_t i, j;
 
