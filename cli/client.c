@@ -209,8 +209,9 @@ int client_reach_keeper(int fd, const char *vm, char *dir, size_t size)
 	char path[PATH_MAX], keeper[PATH_MAX], why[200] = "it has none";
 	char *slash;
 
+	/* the socket's own name may be relative to where the VM, and with it the keeper, started */
 	if (!socket_path(fd, path, sizeof(path)) ||
-	    kvmb_keeper_path(path, keeper, sizeof(keeper)) ||
+	    kvmb_keeper_path(strchr(vm, '/') ? vm : path, keeper, sizeof(keeper)) ||
 	    kvmb_keeper_connect(keeper, why, sizeof(why))) {
 		cli_error("VM \"%s\": its keeper cannot be reached: %s", vm, why);
 		return EXIT_FAILED;

@@ -37,8 +37,8 @@ int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out
 /**
  * client_reach_keeper() - Register with a VM's keeper from now on (lib/keeper.h)
  * @fd:  of client_connect()
- * @vm:  for messages
- * @dir: dir[size], set to where the VM's sockets are
+ * @vm:  as for client_connect()
+ * @dir: dir[size], set to where the VM's sockets are, as the keeper sees it
  *
  * Return: EXIT_OK; else EXIT_FAILED, with one line already printed.
  */

@@ -96,6 +96,9 @@ expect 0 '' $K disk v add 'é,,x,serial=b'; asked v "$W/é,,x,serial=b"; asked v
 expect 0 '' $K disk v insert 0:1 a; asked v "descriptors $W/a r"
 expect 0 '' $K disk v add nbds://host/x; asked v '"spec":"nbds://host/x","dvd":false,"descriptors":[]'
 expect 1 'its keeper cannot be reached' $K disk v add nbd://host/x # a VM that is none has none
+(cd d; python3 "$FAKE" ok rel.sock >"$W/rel.said" 2>&1 & echo $! >"$W/pid"); PIDS+=("$(<"$W/pid")") # --control rel.sock
+until grep -qs up "$W/rel.said" || ! kill -0 "$(<"$W/pid")"; do sleep 0.05; done
+expect 1 "its keeper cannot be reached: socket $W/d/rel.keeper" $K disk "$W/d/rel.sock" add nbd://host/x
 expect 1 "disk $W/none: No such file" $K disk v add none; expect 1 "disk $W/d: it is a directory" $K disk v insert 0:1 d
 grep -q none "$W/v.said" && err "the VM was asked for a file that is not there"
 fake w ok "$W/a" "$W/l"
