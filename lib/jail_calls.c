@@ -3,6 +3,7 @@
 #include "lib/jail.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -21,6 +22,7 @@
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 	 CLONE_NEWPID | CLONE_NEWNET)
 #define NR_open_tree_attr 467 /* newer than our headers */
+#define NR_fchmodat2 452
 
 static const char *const lack_names[] = { "namespaces", "empty root", "landlock", "exec once",
 					  "seccomp" };
@@ -69,6 +71,21 @@ static const int denied[] = {
 	__NR_mount_setattr,
 	__NR_unshare,
 	__NR_setns,
+	/* who may do what with its files: a set-user-ID image of root's would be anybody's way in */
+	__NR_chmod,
+	__NR_fchmod,
+	__NR_fchmodat,
+	NR_fchmodat2,
+	__NR_chown,
+	__NR_fchown,
+	__NR_lchown,
+	__NR_fchownat,
+	__NR_setxattr,
+	__NR_lsetxattr,
+	__NR_fsetxattr,
+	/* processes of its own, which would outlive it where there are no namespaces */
+	__NR_fork,
+	__NR_vfork,
 	/* the kernel itself */
 	__NR_bpf,
 	__NR_userfaultfd,
@@ -87,7 +104,7 @@ static const int denied[] = {
 	__NR_reboot,
 };
 
-#define MAX_CODE (16 + 2 * ARRAY_SIZE(denied) + 32)
+#define MAX_CODE (16 + 2 * ARRAY_SIZE(denied) + 48)
 
 struct code {
 	struct sock_filter at[MAX_CODE];
@@ -139,10 +156,24 @@ static void emit_self(struct code *c, unsigned int nr, bool zero)
 static void emit_clone(struct code *c)
 {
 	emit_call(c, __NR_clone3, SECCOMP_RET_ERRNO | ENOSYS); /* its flags cannot be seen */
-	emit_if(c, __NR_clone, 4);
+	emit_if(c, __NR_clone, 5);
 	emit_load(c, offsetof(struct seccomp_data, args[0]));
-	add_code(c, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 0, 1));
+	add_code(c, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NEW_NAMESPACES, 1, 0));
+	add_code(c, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
 	emit_return(c, SECCOMP_RET_ERRNO | EPERM);
+	emit_return(c, SECCOMP_RET_ALLOW);
+}
+
+/* SIGIO, or any other signal, to any process: F_SETOWN and F_SETSIG are a kill() of their own. */
+static void emit_fcntl(struct code *c)
+{
+	static const unsigned int signals[] = { F_SETOWN, F_SETSIG, F_SETOWN_EX };
+	unsigned int i;
+
+	emit_if(c, __NR_fcntl, 2 + 2 * ARRAY_SIZE(signals));
+	emit_load(c, offsetof(struct seccomp_data, args[1]));
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		emit_call(c, signals[i], SECCOMP_RET_ERRNO | EPERM);
 	emit_return(c, SECCOMP_RET_ALLOW);
 }
 
@@ -164,6 +195,7 @@ static void write_filter(struct code *c, unsigned int on_execute)
 	emit_call(c, __NR_execve, on_execute);
 	emit_call(c, __NR_execveat, on_execute);
 	emit_clone(c);
+	emit_fcntl(c);
 	emit_self(c, __NR_kill, false);
 	emit_self(c, __NR_tgkill, false);
 	emit_self(c, __NR_prlimit64, true);

@@ -242,6 +242,8 @@ int kvmb_keeper_start(const char *name, char *why, size_t size)
 int kvmb_keeper_connect(const char *path, char *why, size_t size)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
 
 	if (strlen(path) >= sizeof(a.sun_path)) {
 		snprintf(why, size, "socket %s: the path is too long", path);
@@ -250,8 +252,12 @@ int kvmb_keeper_connect(const char *path, char *why, size_t size)
 	strcpy(a.sun_path, path);
 	shut(&reg_fd);
 	reg_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (reg_fd >= 0 && !connect(reg_fd, (struct sockaddr *)&a, sizeof(a)))
-		return 0;
+	if (reg_fd >= 0 && !connect(reg_fd, (struct sockaddr *)&a, sizeof(a))) {
+		if (!getsockopt(reg_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+		    peer.uid == geteuid())
+			return 0; /* what we register comes with the descriptors of images */
+		errno = EACCES;
+	}
 	snprintf(why, size, "socket %s: %s", path, strerror(errno));
 	shut(&reg_fd);
 	return -ECONNREFUSED;

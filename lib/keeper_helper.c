@@ -187,21 +187,30 @@ void helper_kill(struct recipe *r)
 
 /* ---- ready, and confined ---- */
 
-/* Has the program a seccomp filter? Source: proc(5), /proc/PID/status. */
-static bool is_confined(pid_t pid)
+/* How many seccomp filters has a process, 0 = us? Source: proc(5), /proc/PID/status. */
+static long count_filters(pid_t pid)
 {
 	char path[48], buf[4096], *p;
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", pid ? (int)pid : (int)getpid());
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? 0 : read(fd, buf, sizeof(buf) - 1);
 	if (fd >= 0)
 		close(fd);
 	buf[KVMB_MAX(n, 0)] = 0;
+	p = strstr(buf, "\nSeccomp_filters:\t"); /* Linux 5.9 */
+	if (p)
+		return strtol(p + 18, NULL, 10);
 	p = strstr(buf, "\nSeccomp:\t");
 	return p && p[10] == '2';
+}
+
+/* A container's filter, or a unit's, is ours, too, and does not count. */
+static bool is_confined(pid_t pid)
+{
+	return count_filters(pid) > count_filters(0);
 }
 
 /* passt has bound its ports when it says so, and confines itself directly after that. */
@@ -347,6 +356,8 @@ static int make_fds(struct recipe *r, struct child_fds *c, int *ours)
 		c->monitor = sv[1];
 	else
 		c->socket = sv[1];
+	if (r->kind == KVMB_RECIPE_PASST)
+		fcntl(sv[0], F_SETFL, O_NONBLOCK); /* the VM writes with writev() */
 	if (pipe2(p, O_CLOEXEC))
 		return -errno;
 	fcntl(p[0], F_SETFL, O_NONBLOCK);

@@ -456,6 +456,7 @@ static void leave_launcher(int *main_fd, int *reg_fd)
 	*reg_fd = 4;
 	fcntl(3, F_SETFD, FD_CLOEXEC);
 	fcntl(4, F_SETFD, FD_CLOEXEC);
+	fcntl(3, F_SETFL, O_NONBLOCK); /* a VM that does not read its answers */
 	fcntl(4, F_SETFL, O_NONBLOCK);
 	prctl(PR_SET_DUMPABLE, 0); /* a helper of the same user cannot look into us */
 }

@@ -11,6 +11,7 @@
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -162,7 +163,6 @@ static const struct kvmb_sys_rule rules[] = {
 	/* sockets: the control socket, the console, passt, servers of disks, the keeper */
 	ROW(recvfrom, NET | DISKS),
 	ROW(recvmsg, DISKS, .why = "descriptors from commands and the keeper; udev"),
-	ROW(sendmsg, NET | MAIN, .why = "a batch of frames"),
 	ROW(accept4, MAIN),
 	ROW(shutdown, DISKS, .why = "libnbd says good-bye, and main to the keeper"),
 	ROW(wait4, MAIN, .why = "the keeper's end"),

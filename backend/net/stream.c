@@ -63,13 +63,12 @@ static int keep_rest(struct kvmb_stream *s, size_t sent)
 int kvmb_stream_commit(struct kvmb_net_backend *b, unsigned int q)
 {
 	struct kvmb_stream *s = container_of(b, struct kvmb_stream, b);
-	struct msghdr msg = { .msg_iov = s->batch, .msg_iovlen = s->num_iov };
 	int err = send_rest(s);
 	ssize_t n = 0;
 
 	(void)q;
 	if (!err && s->num_iov) {
-		n = sendmsg(b->fd[0], &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = writev(b->fd[0], s->batch, (int)s->num_iov);
 		if (n < 0 && errno != EAGAIN)
 			err = -EPIPE;
 		else if (n < 0 || (size_t)n < s->batch_len)

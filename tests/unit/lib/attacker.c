@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -324,6 +325,27 @@ static bool raises_limits_of_another(void)
 	return !syscall(SYS_prlimit64, victim, 7, limit, NULL);
 }
 
+static bool makes_its_file_set_user_id(void)
+{
+	return !fchmod(KVMB_RECIPE_FILES, 04755) || !chmod("/proc/self/fd/20", 04755);
+}
+
+static bool kills_by_an_owners_signal(void)
+{
+	return !fcntl(KVMB_RECIPE_SOCKET, F_SETSIG, SIGKILL) ||
+	       !fcntl(KVMB_RECIPE_SOCKET, F_SETOWN, victim);
+}
+
+static int nothing(void)
+{
+	return 0;
+}
+
+static bool makes_a_process(void)
+{
+	return child_says(nothing);
+}
+
 /* What it needs: its own file again, libraries, a pair of sockets, threads. */
 static bool works(void)
 {
@@ -368,6 +390,9 @@ static const struct {
 	A(has_capabilities),
 	A(has_an_environment),
 	A(raises_limits_of_another),
+	A(makes_its_file_set_user_id),
+	A(kills_by_an_owners_signal),
+	A(makes_a_process),
 };
 
 int main(int argc, char **argv)

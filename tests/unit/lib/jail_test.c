@@ -202,6 +202,9 @@ static const struct {
 	{ "has_more_descriptors", 0 },
 	{ "has_an_environment", 0 },
 	{ "raises_limits_of_another", KVMB_JAIL_NO_SECCOMP | KVMB_JAIL_NO_NAMESPACES },
+	{ "makes_its_file_set_user_id", 0 },
+	{ "kills_by_an_owners_signal", 0 },
+	{ "makes_a_process", 0 },
 };
 
 static int listen_at(const char *path, bool abstract)
