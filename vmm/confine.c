@@ -145,14 +145,20 @@ static int failed(const char *what, int err, char *why, size_t size)
 
 int confine_process(uid_t user, gid_t group, unsigned int *lacks, char *why, size_t size)
 {
+	/* the most that a VM can have: 64 vCPUs, their queues on 8 NICs and 4 controllers, disks */
+	const struct rlimit threads = { 4096, 4096 };
+	bool own;
 	int err;
 
 	*lacks |= leave_namespaces();
 	if (user != (uid_t)-1) {
+		own = user == CONFINE_UID_BASE + (uid_t)getpid();
 		err = become(user, group);
-		if (err && user != CONFINE_UID_BASE + (uid_t)getpid())
+		if (err && !own)
 			return failed("the VM's own user", err, why, size);
 		*lacks |= err ? CONFINE_NO_USER : 0;
+		if (!err && own)
+			setrlimit(RLIMIT_NPROC, &threads);
 	}
 	err = drop_capabilities();
 	if (err)

@@ -1,77 +1,117 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events of block devices from udev. Where no udevd runs (containers, small systems), we listen to
- * the kernel's own events, which report devices that come and go in the same way.
+ * Events of block devices, from the kernel itself.
  *
- * Source: libudev(3), udev_monitor_new_from_netlink(3).
+ * libudev is no help here: it asks who the sender is in a user namespace, and reads files for that,
+ * which a confined process cannot. What we want to know is in the kernel's own message, and does not
+ * depend on the rules of udevd.
+ *
+ * Source: Linux lib/kobject_uevent.c: "ACTION@PATH", then KEY=VALUE strings, each with a NUL.
  */
 #include "vmm/udev.h"
 
-#include <libudev.h>
+#include <linux/netlink.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/util.h"
 
+#define GROUP_KERNEL 1u
+#define EVENT_MAX 8192u /* the kernel's UEVENT_BUFFER_SIZE is 2048 */
+
 struct udev_watch {
 	struct kvmb_loop *loop;
 	const char *who;
 	const struct udev_events *events;
 	void *arg;
-	bool receiving, listening;
-	struct udev *udev;
-	struct udev_monitor *monitor;
+	bool listening;
+	int fd; /* -1 = none */
 	struct kvmb_watch *watch;
+	char event[EVENT_MAX + 1];
 };
+
+/* Return: the value of @key in @event[@len], or NULL. */
+static const char *value_of(const char *event, size_t len, const char *key)
+{
+	size_t n = strlen(key), at = 0;
+
+	for (; at < len; at += strlen(event + at) + 1) {
+		if (!strncmp(event + at, key, n) && event[at + n] == '=')
+			return event + at + n + 1;
+	}
+	return NULL;
+}
+
+/* Return: bytes of one event of the kernel's, with a NUL behind; 0: there is none. */
+static size_t receive(struct udev_watch *u)
+{
+	struct sockaddr_nl from = { 0 };
+	struct iovec iov = { u->event, EVENT_MAX };
+	struct msghdr m = {
+		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1
+	};
+	ssize_t n;
+
+	do /* ENOBUFS: some were lost; what is here is still good */
+		n = recvmsg(u->fd, &m, MSG_DONTWAIT);
+	while ((n < 0 && (errno == EINTR || errno == ENOBUFS)) ||
+	       (n >= 0 && (from.nl_pid || m.msg_flags & MSG_TRUNC)));
+	if (n <= 0)
+		return 0;
+	u->event[n] = 0;
+	return (size_t)n;
+}
+
+static void tell(struct udev_watch *u, size_t len)
+{
+	const char *subsystem = value_of(u->event, len, "SUBSYSTEM");
+	const char *action = value_of(u->event, len, "ACTION");
+	const char *major = value_of(u->event, len, "MAJOR");
+	const char *minor = value_of(u->event, len, "MINOR");
+	dev_t dev;
+
+	if (!subsystem || strcmp(subsystem, "block") || !action || !major || !minor)
+		return;
+	dev = makedev((unsigned int)strtoul(major, NULL, 10),
+		      (unsigned int)strtoul(minor, NULL, 10));
+	if (!strcmp(action, "remove"))
+		u->events->gone(u->arg, dev);
+	else if (!strcmp(action, "change"))
+		u->events->changed(u->arg, dev);
+}
 
 static void on_udev_event(void *arg, uint32_t events)
 {
 	struct udev_watch *u = arg;
-	struct udev_device *dev;
-	const char *action;
+	size_t n;
 
 	(void)events;
-	while ((dev = udev_monitor_receive_device(u->monitor))) {
-		action = udev_device_get_action(dev);
-		if (action && !strcmp(action, "remove"))
-			u->events->gone(u->arg, udev_device_get_devnum(dev));
-		else if (action && !strcmp(action, "change"))
-			u->events->changed(u->arg, udev_device_get_devnum(dev));
-		udev_device_unref(dev);
-	}
+	while ((n = receive(u)))
+		tell(u, n);
 }
 
 struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
 				     const struct udev_events *events, void *arg)
 {
-	const char *source = access("/run/udev/control", F_OK) ? "kernel" : "udev";
+	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK, .nl_groups = GROUP_KERNEL };
 	struct udev_watch *u = kvmb_xzalloc(sizeof(*u));
 
 	u->loop = loop;
 	u->who = who;
 	u->events = events;
 	u->arg = arg;
-	u->udev = udev_new();
-	if (u->udev)
-		u->monitor = udev_monitor_new_from_netlink(u->udev, source);
-	/* a confined process could not bind the socket later */
-	u->receiving =
-		u->monitor &&
-		udev_monitor_filter_add_match_subsystem_devtype(u->monitor, "block", NULL) >= 0 &&
-		udev_monitor_enable_receiving(u->monitor) >= 0;
+	u->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+	if (u->fd >= 0 && bind(u->fd, (const struct sockaddr *)&kernel, sizeof(kernel))) {
+		close(u->fd);
+		u->fd = -1;
+	}
 	return u;
-}
-
-/* What came before the first device is about others. */
-static void forget_events(struct udev_watch *u)
-{
-	struct udev_device *dev;
-
-	while ((dev = udev_monitor_receive_device(u->monitor)))
-		udev_device_unref(dev);
 }
 
 void udev_watch_listen(struct udev_watch *u)
@@ -79,13 +119,13 @@ void udev_watch_listen(struct udev_watch *u)
 	if (!u || u->listening)
 		return;
 	u->listening = true;
-	if (!u->receiving) {
+	if (u->fd < 0) {
 		kvmb_warn(u->who, "no device events; disks that vanish will not be noticed");
 		return;
 	}
-	forget_events(u);
-	u->watch = kvmb_loop_add(u->loop, udev_monitor_get_fd(u->monitor), EPOLLIN, on_udev_event,
-				 u);
+	while (receive(u)) /* what came before the first device is about others */
+		;
+	u->watch = kvmb_loop_add(u->loop, u->fd, EPOLLIN, on_udev_event, u);
 }
 
 void udev_watch_destroy(struct udev_watch *u)
@@ -93,7 +133,7 @@ void udev_watch_destroy(struct udev_watch *u)
 	if (!u)
 		return;
 	kvmb_loop_del(u->watch);
-	udev_monitor_unref(u->monitor);
-	udev_unref(u->udev);
+	if (u->fd >= 0)
+		close(u->fd);
 	free(u);
 }

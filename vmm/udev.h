@@ -20,7 +20,7 @@ struct udev_events { /* main thread */
  * @events: called with @arg
  * @arg:    of @events
  *
- * Looks for udevd by name. A VM without block devices costs nothing more than this.
+ * A VM without block devices costs nothing more than this.
  *
  * Return: never NULL. Context: main thread.
  */
