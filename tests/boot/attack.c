@@ -339,10 +339,13 @@ static void note(const char *class, const char *what, int result, bool denied)
 	       denied ? "" : " <- not denied");
 }
 
-/* An error is a denial where there is no SIGSYS, but not one that says that it was not there. */
+/* attack.sh has seen that what is tried is there. */
 static bool is_denial(int result)
 {
-	return result == SIGNALLED || (is_daemon && (result == -EPERM || result == -EACCES));
+	/* a daemon sees none of these files, and has had the one exec that it gets */
+	return result == SIGNALLED ||
+	       (is_daemon && (result == -EPERM || result == -EACCES || result == -ENOENT ||
+			      result == -ENOSYS));
 }
 
 static void try_list(const char *class, struct thread *t)

@@ -5,6 +5,9 @@
 . "$(dirname "$0")/lib.sh"
 ATTACK=$KVMBUS_TOP/build/tests/attack
 [ "$(id -u)" = 0 ] || skip "it traces other processes, as root"
+# what is tried is there to be had: a daemon answers "no such file" because it sees none
+[ -e /etc/shadow ] || echo 'root:*:::::::' >/etc/shadow
+[ -r /etc/shadow ] && [ -x /bin/sh ] && [ -r /proc/self/mem ] || fail "nothing to attack"
 disk d 16
 truncate -s 16M "$W/more"
 image vhdx "$W/i.vhdx" 16M
