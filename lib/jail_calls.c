@@ -71,7 +71,7 @@ static const int denied[] = {
 	__NR_mount_setattr,
 	__NR_unshare,
 	__NR_setns,
-	/* who may do what with its files: a set-user-ID image of root's would be anybody's way in */
+	/* the modes of its files: a set-user-ID image of root would be anybody's way in */
 	__NR_chmod,
 	__NR_fchmod,
 	__NR_fchmodat,

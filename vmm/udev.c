@@ -3,8 +3,8 @@
  * Events of block devices, from the kernel itself.
  *
  * libudev is no help here: it asks who the sender is in a user namespace, and reads files for that,
- * which a confined process cannot. What we want to know is in the kernel's own message, and does not
- * depend on the rules of udevd.
+ * which a confined process cannot. What we want to know is in the kernel's own message, and does
+ * not depend on the rules of udevd.
  *
  * Source: Linux lib/kobject_uevent.c: "ACTION@PATH", then KEY=VALUE strings, each with a NUL.
  */
@@ -49,7 +49,7 @@ static const char *value_of(const char *event, size_t len, const char *key)
 }
 
 /* Return: bytes of one event of the kernel's, with a NUL behind; 0: there is none. */
-static size_t receive(struct udev_watch *u)
+static size_t next_event(struct udev_watch *u)
 {
 	struct sockaddr_nl from = { 0 };
 	struct iovec iov = { u->event, EVENT_MAX };
@@ -92,7 +92,7 @@ static void on_udev_event(void *arg, uint32_t events)
 	size_t n;
 
 	(void)events;
-	while ((n = receive(u)))
+	while ((n = next_event(u)))
 		tell(u, n);
 }
 
@@ -123,7 +123,7 @@ void udev_watch_listen(struct udev_watch *u)
 		kvmb_warn(u->who, "no device events; disks that vanish will not be noticed");
 		return;
 	}
-	while (receive(u)) /* what came before the first device is about others */
+	while (next_event(u)) /* what came before the first device is about others */
 		;
 	u->watch = kvmb_loop_add(u->loop, u->fd, EPOLLIN, on_udev_event, u);
 }

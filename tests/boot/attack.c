@@ -343,9 +343,8 @@ static void note(const char *class, const char *what, int result, bool denied)
 static bool is_denial(int result)
 {
 	/* a daemon sees none of these files, and has had the one exec that it gets */
-	return result == SIGNALLED ||
-	       (is_daemon && (result == -EPERM || result == -EACCES || result == -ENOENT ||
-			      result == -ENOSYS));
+	return result == SIGNALLED || (is_daemon && (result == -EPERM || result == -EACCES ||
+						     result == -ENOENT || result == -ENOSYS));
 }
 
 static void try_list(const char *class, struct thread *t)

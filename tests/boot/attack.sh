@@ -32,7 +32,7 @@ beats=$(info v integration.heartbeat.beats) before=$(requests)
 more_beats() { info v "integration.heartbeat.beats > $beats"; }
 more_requests() { [ "$(requests)" -gt "$before" ]; }
 until_true 30 "no heartbeat after the attack" more_beats
-ping -c 3 -W 5 $NET_BITS.2 >"$W/ping.log" || fail "its NIC does not work after the attack"
+/bin/busybox ping -c 3 -W 30 $NET_BITS.2 >"$W/ping.log" 2>&1 || fail "its NIC does not work after the attack"
 "$KVMBUS" disk v add "$W/more,lun=9" || fail "no disk can be added after the attack"
 until_true 30 "its guest does not look at the disk" more_requests
 stop v
