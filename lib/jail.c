@@ -93,28 +93,35 @@ bool kvmb_jail_find_program(const char *program, char *path)
 	return false;
 }
 
-/* /opt/x/bin/program has its libraries in /opt/x/lib, or lib64, or below. */
-static void allow_program(int jail, const char *program)
+bool kvmb_jail_lib_dir(const char *program, unsigned int i, char *dir, size_t size)
 {
 	static const char *const libs[] = { "lib", "lib64" };
-	char path[PATH_MAX], dir[PATH_MAX + 8];
-	size_t i;
-	char *slash;
+	char path[PATH_MAX], *slash;
 	int up;
+
+	if (i >= ARRAY_SIZE(libs))
+		return false;
+	snprintf(path, sizeof(path), "%s", program);
+	for (up = 0; up < 2; up++) {
+		slash = strrchr(path, '/');
+		if (!slash || slash == path)
+			return false;
+		*slash = 0;
+	}
+	snprintf(dir, size, "%s/%s", path, libs[i]);
+	return true;
+}
+
+static void allow_program(int jail, const char *program)
+{
+	char path[PATH_MAX], dir[PATH_MAX + 8];
+	unsigned int i;
 
 	if (!kvmb_jail_find_program(program, path))
 		return;
 	allow_path(jail, path, LL_EXECUTE | LL_READ_FILE);
-	for (up = 0; up < 2; up++) {
-		slash = strrchr(path, '/');
-		if (!slash || slash == path)
-			return;
-		*slash = 0;
-	}
-	for (i = 0; i < ARRAY_SIZE(libs); i++) {
-		snprintf(dir, sizeof(dir), "%s/%s", path, libs[i]);
+	for (i = 0; kvmb_jail_lib_dir(path, i, dir, sizeof(dir)); i++)
 		allow_path(jail, dir, LL_EXECUTE | LL_READ_FILE | LL_READ_DIR);
-	}
 }
 
 /* Not compiled in, not enabled, or behind a container's filter: it will not come. */

@@ -32,6 +32,7 @@
 #define KVMB_JAIL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum kvmb_jail_lack { /* what is left out, as bits */
 		      KVMB_JAIL_NO_NAMESPACES = 1 << 0,
@@ -73,6 +74,17 @@ int kvmb_jail_create_empty(void);
  * Return: false when there is none.
  */
 bool kvmb_jail_find_program(const char *program, char *path);
+
+/**
+ * kvmb_jail_lib_dir() - Where a program has its libraries, if not where all have
+ * @program: absolute. /opt/x/bin/program has them in /opt/x/lib, or lib64, or below
+ * @i:       0, 1 ...
+ * @dir:     dir[size], may not exist
+ * @size:    bytes
+ *
+ * Return: false when there is no such directory of number @i.
+ */
+bool kvmb_jail_lib_dir(const char *program, unsigned int i, char *dir, size_t size);
 
 /**
  * kvmb_jail_allow() - Allow opening a file that the program also gets as a descriptor

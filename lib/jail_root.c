@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/ns.h"
 #include "lib/util.h"
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -23,29 +24,6 @@
 #define OLD_ROOT_FLAGS "size=64k,nr_inodes=256,mode=0555"
 
 /* ---- namespaces ---- */
-
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-/* We stay who we are: the files that are given belong to the same user as before. */
-static void map_ids(uid_t uid, gid_t gid)
-{
-	char map[48];
-
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* or the files below belong to root */
-	write_text("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof(map), "%u %u 1", gid, gid);
-	write_text("/proc/self/gid_map", map);
-	snprintf(map, sizeof(map), "%u %u 1", uid, uid);
-	write_text("/proc/self/uid_map", map);
-}
 
 static int fork_into(unsigned long flags)
 {
@@ -61,8 +39,10 @@ int kvmb_jail_fork(unsigned int *lacks)
 	if (pid >= 0)
 		return pid;
 	pid = fork_into(NAMESPACES | CLONE_NEWUSER);
-	if (!pid)
-		map_ids(uid, gid);
+	if (!pid) {
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* or its files in /proc belong to root */
+		kvmb_ns_map_ids(uid, gid);
+	}
 	if (pid >= 0)
 		return pid;
 	*lacks |= KVMB_JAIL_NO_NAMESPACES;
@@ -112,27 +92,16 @@ static void add_place(struct places *all, const char *path, unsigned int flags)
 	all->num++;
 }
 
-/* /opt/x/bin/program has its libraries in /opt/x/lib, or lib64, or below. */
 static void add_program(struct places *all, const char *program)
 {
-	char path[PATH_MAX], dir[PATH_MAX + 8];
-	char *slash;
-	int up;
+	char dir[PATH_MAX + 8];
+	unsigned int i;
 
 	if (!strncmp(program, "/usr/", 5))
 		return;
 	add_place(all, program, MOUNT_ATTR_NODEV);
-	snprintf(path, sizeof(path), "%s", program);
-	for (up = 0; up < 2; up++) {
-		slash = strrchr(path, '/');
-		if (!slash || slash == path)
-			return;
-		*slash = 0;
-	}
-	snprintf(dir, sizeof(dir), "%s/lib", path);
-	add_place(all, dir, MOUNT_ATTR_NODEV);
-	snprintf(dir, sizeof(dir), "%s/lib64", path);
-	add_place(all, dir, MOUNT_ATTR_NODEV);
+	for (i = 0; kvmb_jail_lib_dir(program, i, dir, sizeof(dir)); i++)
+		add_place(all, dir, MOUNT_ATTR_NODEV);
 }
 
 static void list_places(struct places *all, const char *program)
@@ -217,25 +186,13 @@ static bool build_root(const char *program)
 	return false;
 }
 
-/*
- * pivot_root() refuses to leave an initramfs; there the new root covers the old one, and leaving
- * it would need a capability.
- */
-static bool change_root(void)
-{
-	if (chdir(ROOT))
-		return false;
-	if (!syscall(SYS_pivot_root, ".", "."))
-		return !umount2(".", MNT_DETACH) && !chdir("/");
-	return !mount(".", "/", NULL, MS_MOVE, NULL) && !chroot(".") && !chdir("/");
-}
-
 void kvmb_jail_enter_root(const char *program, unsigned int *lacks)
 {
 	struct mount_attr a = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC };
 
 	if (*lacks & KVMB_JAIL_NO_NAMESPACES || !build_root(program))
 		*lacks |= KVMB_JAIL_NO_ROOT;
-	else if (!change_root() || syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &a, sizeof(a)))
+	else if (chdir(ROOT) || kvmb_ns_take_root() ||
+		 syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &a, sizeof(a)))
 		_exit(126); /* between two roots there is no way back */
 }

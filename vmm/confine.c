@@ -3,7 +3,6 @@
 #include "vmm/confine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/jail.h"
+#include "lib/ns.h"
 #include "lib/util.h"
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
@@ -28,45 +28,6 @@ const char *confine_lack_name(unsigned int bit)
 	return bit < ARRAY_SIZE(lack_names) ? lack_names[bit] : NULL;
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-/* We stay who we are: files that are open belong to the same user as before. */
-static int map_ids(uid_t uid, gid_t gid)
-{
-	char map[48];
-	int err;
-
-	err = write_file("/proc/self/setgroups", "deny");
-	snprintf(map, sizeof(map), "%u %u 1", gid, gid);
-	if (!err)
-		err = write_file("/proc/self/gid_map", map);
-	snprintf(map, sizeof(map), "%u %u 1", uid, uid);
-	return err ? err : write_file("/proc/self/uid_map", map);
-}
-
-/*
- * Make the current directory, a mount, the root. The old one goes with its last reference; an
- * initramfs cannot go and is covered, as switch_root(8) does it.
- */
-static int swap_root(void)
-{
-	if (!syscall(SYS_pivot_root, ".", "."))
-		return umount2(".", MNT_DETACH) ? -errno : 0;
-	if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) || chroot("."))
-		return -errno;
-	return 0;
-}
-
 /* /dev is on every host where KVM is. */
 static int empty_root(void)
 {
@@ -74,9 +35,10 @@ static int empty_root(void)
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", "/dev", "tmpfs", flags, "size=4k,mode=0555") || chdir("/dev") ||
-	    swap_root() || mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL))
+	    kvmb_ns_take_root() ||
+	    mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL))
 		return -errno;
-	return chdir("/") ? -errno : 0;
+	return 0;
 }
 
 /*
@@ -90,7 +52,7 @@ static unsigned int leave_namespaces(void)
 
 	if (unshare(uid ? CLONE_NEWUSER : 0))
 		return CONFINE_NO_NAMESPACES | CONFINE_NO_ROOT;
-	if (uid && map_ids(uid, gid))
+	if (uid && kvmb_ns_map_ids(uid, gid))
 		return CONFINE_NO_NAMESPACES | CONFINE_NO_ROOT;
 	if (unshare(NAMESPACES))
 		return CONFINE_NO_NAMESPACES | CONFINE_NO_ROOT;

@@ -243,55 +243,54 @@ static bool enter_container(void)
 	       write_text("/proc/self/gid_map", "0 0 1");
 }
 
-/* Root of a container that has no other user: unshare -r, podman without root. */
-static void confine_as_root_of_a_container_goes_without_a_user(void **state)
+/* As root of a container without other users (unshare -r, podman): @body must return 0. */
+static void in_container(int (*body)(void))
 {
-	unsigned int lacks = 0;
-	char why[200] = "";
 	int status;
 	pid_t pid;
 
-	(void)state;
 	if (geteuid())
 		skip();
 	pid = fork();
-	if (!pid) {
-		uid_t own = CONFINE_UID_BASE + (uid_t)getpid();
-
-		if (!enter_container())
-			_exit(77);
-		if (confine_process(own, own, &lacks, why, sizeof(why))) {
-			fprintf(stderr, "%s\n", why);
-			_exit(1);
-		}
-		_exit(!(lacks & CONFINE_NO_USER) || has_capabilities(NULL) || geteuid() ? 2 : 0);
-	}
+	if (!pid)
+		_exit(enter_container() ? body() : 77);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
 		skip();
 	assert_int_equal(status, 0);
 }
 
-static void confine_as_a_chosen_user_that_cannot_be_fails(void **state)
+static int become_own_user(void)
+{
+	uid_t own = CONFINE_UID_BASE + (uid_t)getpid();
+	unsigned int lacks = 0;
+	char why[200] = "";
+
+	if (confine_process(own, own, &lacks, why, sizeof(why))) {
+		fprintf(stderr, "%s\n", why);
+		return 1;
+	}
+	return !(lacks & CONFINE_NO_USER) || has_capabilities(NULL) || geteuid() ? 2 : 0;
+}
+
+static void confine_as_root_of_a_container_goes_without_a_user(void **state)
+{
+	(void)state;
+	in_container(become_own_user);
+}
+
+static int become_chosen_user(void)
 {
 	unsigned int lacks = 0;
 	char why[200] = "";
-	int status;
-	pid_t pid;
 
+	return confine_process(USER, USER, &lacks, why, sizeof(why)) == -EPERM ? 0 : 1;
+}
+
+static void confine_as_a_chosen_user_that_cannot_be_fails(void **state)
+{
 	(void)state;
-	if (geteuid())
-		skip();
-	pid = fork();
-	if (!pid) {
-		if (!enter_container())
-			_exit(77);
-		_exit(confine_process(USER, USER, &lacks, why, sizeof(why)) == -EPERM ? 0 : 1);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip();
-	assert_int_equal(status, 0);
+	in_container(become_chosen_user);
 }
 
 /* Without it the attempts work: they can fail. */
