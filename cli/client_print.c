@@ -169,14 +169,20 @@ static void print_crash(json_t *crash)
 	putchar('\n');
 }
 
-static void print_sandbox(json_t *sandbox)
+static void print_list(const char *before, json_t *list)
 {
-	json_t *lack;
+	json_t *word;
 	size_t i;
 
+	json_array_foreach(list, i, word)
+		printf("%s %s", i ? "," : before, json_string_value(word) ?: "");
+}
+
+static void print_sandbox(json_t *sandbox)
+{
 	printf("Sandbox:     %s, user %lld", str(sandbox, "mode"), num(sandbox, "uid"));
-	json_array_foreach(json_object_get(sandbox, "lacks"), i, lack)
-		printf("%s %s", i ? "," : "; this host lacks", json_string_value(lack) ?: "");
+	print_list("; this host lacks", json_object_get(sandbox, "lacks"));
+	print_list("; storage daemons are without", json_object_get(sandbox, "daemons_lack"));
 	putchar('\n');
 }
 

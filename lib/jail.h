@@ -46,6 +46,12 @@ enum kvmb_jail_lack { /* what is left out, as bits */
 /** kvmb_jail_lack_name() - "namespaces", ... of bit number @bit; NULL = there is no such bit. */
 const char *kvmb_jail_lack_name(unsigned int bit);
 
+/**
+ * kvmb_jail_opens_files() - May a program in this jail open other files of its user?
+ * @lacks: enum kvmb_jail_lack
+ */
+bool kvmb_jail_opens_files(unsigned int lacks);
+
 /* ---- Landlock rules, made by who starts the program ---- */
 
 /**

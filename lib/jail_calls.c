@@ -32,6 +32,11 @@ const char *kvmb_jail_lack_name(unsigned int bit)
 	return bit < ARRAY_SIZE(lack_names) ? lack_names[bit] : NULL;
 }
 
+bool kvmb_jail_opens_files(unsigned int lacks)
+{
+	return lacks & KVMB_JAIL_NO_ROOT && lacks & KVMB_JAIL_NO_LANDLOCK;
+}
+
 /* ---- the filter ---- */
 
 static const int denied[] = {

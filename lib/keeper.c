@@ -208,7 +208,7 @@ int kvmb_keeper_log_threads(unsigned int ms)
 
 /* ---- its life ---- */
 
-int kvmb_keeper_start(const char *name, char *why, size_t size)
+int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size)
 {
 	int life[2] = { -1, -1 }, reg[2] = { -1, -1 };
 	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
@@ -223,7 +223,7 @@ int kvmb_keeper_start(const char *name, char *why, size_t size)
 	if (!keeper_pid) {
 		close(life[0]);
 		close(reg[0]);
-		keeper_main(name, life[1], reg[1]);
+		keeper_main(name, strict, life[1], reg[1]);
 	}
 	shut(&life[1]);
 	shut(&reg[1]);

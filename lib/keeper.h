@@ -71,7 +71,8 @@ enum kvmb_keeper_op { KVMB_KEEPER_START = 1, KVMB_KEEPER_CONNECT, KVMB_KEEPER_KI
 
 enum kvmb_keeper_what {
 	/* answers START: fd, or err; -EBUSY: the last one has not ended; -ENOENT: it is not
-	 * installed; -EPERM: it could not be confined */
+	 * installed; -EPERM: it could not be confined; -EACCES: by lacks it could open any file,
+	 * and the keeper is strict */
 	KVMB_KEEPER_STARTED = 1,
 	KVMB_KEEPER_READY, /* PASST */
 	/* it ended by itself: status, words; err = -ETIME: it was not ready in time, or -EPERM:
@@ -97,12 +98,14 @@ struct kvmb_keeper_news {
 
 /**
  * kvmb_keeper_start() - Fork the keeper of this process
- * @name: of the VM, for the keeper's title
- * @why:  why[size], on failure one phrase for the user
+ * @name:   of the VM, for the keeper's title
+ * @strict: start no daemon that could open other files of its user. Whoever has its monitor tells
+ *          it which, and a VM that was taken over has
+ * @why:    why[size], on failure one phrase for the user
  *
  * Return: 0 or -errno. Context: before the first thread.
  */
-int kvmb_keeper_start(const char *name, char *why, size_t size);
+int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size);
 
 /**
  * kvmb_keeper_adopt() - Have a socket's path removed when this process ends

@@ -136,7 +136,7 @@ static void on_helper_end(void *arg, uint32_t events)
 	if (was == HELPER_KILLING && !h->cause)
 		keeper_report(r, KVMB_KEEPER_KILLED, 0, -1);
 	else if (was == HELPER_STARTING && !started)
-		keeper_report(r, KVMB_KEEPER_STARTED, -EPERM, -1);
+		keeper_report(r, KVMB_KEEPER_STARTED, h->cause ? h->cause : -EPERM, -1);
 	else if (was != HELPER_STUCK && r->kind != KVMB_RECIPE_DIAL)
 		keeper_report(r, KVMB_KEEPER_ENDED, h->cause, -1);
 	if (h->again && !r->forgotten) {
@@ -288,6 +288,13 @@ static void on_execute(void *arg, uint32_t events)
 		daemon_started(h);
 }
 
+/* Nobody has its monitor yet. on_helper_end() follows. */
+static void refuse_daemon(struct helper *h)
+{
+	h->cause = -EACCES;
+	kill(h->pid, SIGKILL);
+}
+
 /* It is confined, and says what its jail is without. */
 static void on_setup(void *arg, uint32_t events)
 {
@@ -302,7 +309,11 @@ static void on_setup(void *arg, uint32_t events)
 	stop_watching(&h->setup_watch, &h->setup_fd);
 	if (n == sizeof(lacks) && h->state == HELPER_STARTING) {
 		h->lacks = lacks;
-		if (num) {
+		if (recipe_of(h)->keeper->strict && kvmb_jail_opens_files(lacks)) {
+			refuse_daemon(h);
+			if (num)
+				close(fd);
+		} else if (num) {
 			h->notify_fd = fd;
 			h->notify_watch = kvmb_loop_add(recipe_of(h)->keeper->loop, fd, EPOLLIN,
 							on_execute, h);

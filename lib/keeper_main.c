@@ -461,9 +461,9 @@ static void leave_launcher(int *main_fd, int *reg_fd)
 	prctl(PR_SET_DUMPABLE, 0); /* a helper of the same user cannot look into us */
 }
 
-void keeper_main(const char *name, int main_fd, int reg_fd)
+void keeper_main(const char *name, bool strict, int main_fd, int reg_fd)
 {
-	struct keeper k = { .name = strdup(name), .listen_fd = -1 };
+	struct keeper k = { .name = strdup(name), .strict = strict, .listen_fd = -1 };
 
 	leave_launcher(&main_fd, &reg_fd);
 	take_title(k.name);

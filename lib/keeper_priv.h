@@ -58,7 +58,7 @@ struct helper { /* a running program of a recipe's, or a child that connects */
 	struct kvmb_timer timer; /* STARTING: until READY, or to look again; KILLING: until STUCK */
 	uint64_t ready_by_ms;
 	int status; /* of wait(), of the last one */
-	int cause;  /* why it was killed, for ENDED: 0, -ETIME, -EPERM */
+	int cause;  /* why it was killed, for ENDED: 0, -ETIME, -EPERM; for STARTED: -EACCES */
 	bool said_ready;
 	bool again; /* DIAL: CONNECT came between the answer to the last one and its end */
 	bool asked;		      /* KILLING: by SIGTERM so far */
@@ -92,6 +92,7 @@ struct owned { /* a path to remove at the end */
 struct keeper {
 	struct kvmb_loop *loop;
 	const char *name;
+	bool strict;
 	int main_fd, reg_fd, listen_fd;
 	struct kvmb_watch *listen_watch;
 	struct recipe *recipes;
@@ -102,7 +103,7 @@ struct keeper {
 /* keeper_main.c */
 
 /** keeper_main() - Be the keeper, until @main_fd ends. */
-void keeper_main(const char *name, int main_fd, int reg_fd) __attribute__((noreturn));
+void keeper_main(const char *name, bool strict, int main_fd, int reg_fd) __attribute__((noreturn));
 
 /** keeper_report() - Tell the recipe's channel; @fd is borrowed, -1 = none. */
 void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd);

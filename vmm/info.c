@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "backend/block/qsd.h"
+#include "lib/jail.h"
 #include "lib/util.h"
 #include "machine/vcpu.h"
 #include "vmm/confine.h"
@@ -71,17 +73,27 @@ static json_t *ics_info(struct vm *vm)
 	return json_pack("{s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd);
 }
 
+static json_t *bits_json(unsigned int bits, const char *(*name)(unsigned int))
+{
+	json_t *a = json_array();
+	unsigned int bit;
+
+	for (bit = 0; name(bit); bit++) {
+		if (bits >> bit & 1)
+			json_array_append_new(a, json_string(name(bit)));
+	}
+	return a;
+}
+
 static json_t *sandbox_info(const struct vm *vm)
 {
 	static const char *const modes[] = { "strict", "log", "off" };
-	json_t *lacks = json_array();
-	unsigned int bit;
+	unsigned int daemons;
+	bool known = kvmb_qsd_lacks(&daemons);
 
-	for (bit = 0; confine_lack_name(bit); bit++) {
-		if (vm->lacks >> bit & 1)
-			json_array_append_new(lacks, json_string(confine_lack_name(bit)));
-	}
-	return json_pack("{s:s, s:o, s:I}", "mode", modes[vm->cfg.sandbox], "lacks", lacks, "uid",
+	return json_pack("{s:s, s:o, s:o, s:I}", "mode", modes[vm->cfg.sandbox], "lacks",
+			 bits_json(vm->lacks, confine_lack_name), "daemons_lack",
+			 known ? bits_json(daemons, kvmb_jail_lack_name) : json_null(), "uid",
 			 (json_int_t)vm->uid);
 }
 

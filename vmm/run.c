@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "lib/bits.h"
 #include "lib/exits.h"
 #include "lib/keeper.h"
 #include "lib/log.h"
@@ -90,16 +91,9 @@ static void ignore_signals(void)
 
 static void say_lacks(const struct run *r)
 {
-	char list[128] = "";
-	unsigned int bit;
-	size_t n = 0;
+	char list[128];
 
-	for (bit = 0; confine_lack_name(bit); bit++) {
-		if (r->vm->lacks >> bit & 1)
-			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "",
-					      confine_lack_name(bit));
-	}
-	if (n)
+	if (kvmb_bit_names(list, sizeof(list), r->vm->lacks, confine_lack_name)[0])
 		kvmb_warn(r->cfg->name, "sandbox: this host lacks: %s; the rest protects", list);
 }
 
@@ -181,7 +175,7 @@ static void take_apart(struct run *r)
 static bool start_keeper(const struct vm_config *cfg)
 {
 	char why[128];
-	int err = kvmb_keeper_start(cfg->name, why, sizeof(why));
+	int err = kvmb_keeper_start(cfg->name, cfg->sandbox == SANDBOX_STRICT, why, sizeof(why));
 
 	if (err)
 		kvmb_err(cfg->name, "%s", why);

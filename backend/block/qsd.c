@@ -31,6 +31,7 @@
 #include "backend/block/image.h"
 #include "backend/block/qsd_monitor.h"
 #include "backend/block/vhdx_log.h"
+#include "lib/bits.h"
 #include "lib/jail.h"
 #include "lib/keeper.h"
 #include "lib/log.h"
@@ -273,7 +274,12 @@ static void last_words(struct kvmb_qsd *q, char *why, size_t size)
 
 static int no_daemon(int err, char *why, size_t size)
 {
-	if (err == -ENOENT)
+	if (err == -EACCES) /* a VM that was taken over tells it by its monitor what to open */
+		snprintf(why, size,
+			 "no storage daemon: it could open any file of its user, because this "
+			 "host has neither namespaces for it nor Landlock; allow one of them, use "
+			 "a raw image, or start the VM with --sandbox log");
+	else if (err == -ENOENT)
 		snprintf(why, size,
 			 DAEMON " is not installed; try: apt install qemu-system-common");
 	else if (err == -EPERM)
@@ -360,28 +366,24 @@ static int ask(const struct kvmb_qsd *q, enum kvmb_keeper_op op, enum kvmb_keepe
 	return err ? err : news->err;
 }
 
-static unsigned int jail_lacks; /* atomic: of the last daemon that was started */
+#define NO_DAEMON_YET ~0u
+static unsigned int jail_lacks = NO_DAEMON_YET; /* atomic: of the last one that was started */
 
-unsigned int kvmb_qsd_lacks(void)
+bool kvmb_qsd_lacks(unsigned int *lacks)
 {
-	return __atomic_load_n(&jail_lacks, __ATOMIC_RELAXED);
+	*lacks = __atomic_load_n(&jail_lacks, __ATOMIC_RELAXED);
+	return *lacks != NO_DAEMON_YET;
 }
 
 /* One line when it is known, not one a daemon. */
 static void tell_lacks(unsigned int lacks)
 {
-	char list[96] = "";
-	unsigned int i;
+	char list[96];
 
 	if (__atomic_exchange_n(&jail_lacks, lacks, __ATOMIC_RELAXED) == lacks)
 		return;
-	for (i = 0; kvmb_jail_lack_name(i); i++) {
-		if (lacks >> i & 1)
-			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
-				 list[0] ? ", " : "", kvmb_jail_lack_name(i));
-	}
-	if (list[0])
-		kvmb_info("storage", "storage daemons are confined without: %s; this host lacks it",
+	if (kvmb_bit_names(list, sizeof(list), lacks, kvmb_jail_lack_name)[0])
+		kvmb_warn("storage", "sandbox: storage daemons are without: %s; this host lacks it",
 			  list);
 }
 

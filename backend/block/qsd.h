@@ -75,8 +75,13 @@ int kvmb_qsd_channel(const struct kvmb_qsd *q);
 /** kvmb_qsd_has_ended() - Has the daemon ended by itself, or the keeper? Never waits. */
 bool kvmb_qsd_has_ended(struct kvmb_qsd *q);
 
-/** kvmb_qsd_lacks() - What the jail of daemons is without: enum kvmb_jail_lack. Any thread. */
-unsigned int kvmb_qsd_lacks(void);
+/**
+ * kvmb_qsd_lacks() - What is the jail of daemons without?
+ * @lacks: enum kvmb_jail_lack, of the last one that was started
+ *
+ * Return: false when none was started yet. Context: any thread.
+ */
+bool kvmb_qsd_lacks(unsigned int *lacks);
 
 /** kvmb_qsd_resize() - Grow the image; nobody is connected. Return: 0, or -errno with @why. */
 int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size);

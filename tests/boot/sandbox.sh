@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # sandbox.sh KERNEL root|named|user|bare: what the process of a running VM is left with, as /proc tells; the guest works all the same.
 # root: started by root. named: with --user. user: by a user. bare: by a user on a host without user namespaces, Landlock and
-# io_uring: the VM runs, and says what is missing.
+# io_uring: the VM runs, and says what is missing; an image that a daemon would serve is refused.
 . "$(dirname "$0")/lib.sh"
 kernel=$1 case=$2 user=1234
 as=() # in front of the command
@@ -58,6 +58,9 @@ info p "sandbox.mode == 'strict' and sandbox.uid == $uid" || fail "info says oth
 if [ "$case" = bare ]; then
 	info p 'sandbox.lacks == ["namespaces", "empty root", "landlock"]' || fail "info: $(info p sandbox)"
 	grep -q 'sandbox: this host lacks: namespaces, empty root, landlock' "$W/p.err.log" || fail "no line says what is missing"
+	qemu-img create -q -f qcow2 "$W/q.qcow2" 16M && chown $user "$W/q.qcow2" || fail "no image"
+	refused=$("${as[@]}" "$W/bin-kvmbus" disk p add "$W/q.qcow2" 2>&1) && fail "a daemon without a jail serves an image"
+	[[ $refused == *"could open any file of its user"*"--sandbox log" ]] || fail "refused with: $refused"
 	grep -q 'io_uring' "$W/p.err.log" || fail "no line says that io_uring is missing"
 	QUIET=1
 else

@@ -18,7 +18,7 @@ static inline void start_keeper(void)
 {
 	char why[256] = "";
 
-	if (kvmb_keeper_start("test", why, sizeof(why)))
+	if (kvmb_keeper_start("test", false, why, sizeof(why)))
 		fail_msg("%s", why);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "lib/fdpass.h"
+#include "lib/jail.h"
 #include "lib/sock.h"
 #include "tests/harness/keeper.h"
 
@@ -150,6 +151,59 @@ static void one_that_ends_says_why(void **state)
 	get(channel, KVMB_KEEPER_ENDED);
 	assert_string_equal(news.words, "las?t"); /* nothing for a terminal to obey */
 	close(channel);
+}
+
+/* ---- a host that lacks something ---- */
+
+static unsigned int jail_lacks; /* of the keeper that is forked next */
+int __real_kvmb_jail_create(const char *program);
+int __wrap_kvmb_jail_create(const char *program);
+int __wrap_kvmb_jail_create(const char *program)
+{
+	return jail_lacks & KVMB_JAIL_NO_LANDLOCK ? -EOPNOTSUPP : __real_kvmb_jail_create(program);
+}
+
+void __real_kvmb_jail_enter_root(const char *program, unsigned int *lacks);
+void __wrap_kvmb_jail_enter_root(const char *program, unsigned int *lacks);
+void __wrap_kvmb_jail_enter_root(const char *program, unsigned int *lacks)
+{
+	if (jail_lacks & KVMB_JAIL_NO_ROOT)
+		*lacks |= KVMB_JAIL_NO_ROOT;
+	else
+		__real_kvmb_jail_enter_root(program, lacks);
+}
+
+/* Return: what START is answered with. */
+static int start_without(unsigned int lacks, bool strict)
+{
+	int channel, monitor, err;
+
+	end_keeper();
+	jail_lacks = lacks;
+	assert_int_equal(kvmb_keeper_start("test", strict, why, sizeof(why)), 0);
+	channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0);
+	monitor = start(channel);
+	err = news.err;
+	assert_true(err ? monitor < 0 : monitor >= 0);
+	if (monitor >= 0)
+		close(monitor);
+	kill_it(channel); /* in any case that is answered */
+	close(channel);
+	return err;
+}
+
+static void a_strict_keeper_starts_no_daemon_that_could_open_files(void **state)
+{
+	const unsigned int both = KVMB_JAIL_NO_ROOT | KVMB_JAIL_NO_LANDLOCK;
+
+	(void)state;
+	assert_int_equal(start_without(both, false), 0);
+	assert_true(kvmb_jail_opens_files(news.lacks));
+	assert_int_equal(start_without(both, true), -EACCES);
+	assert_int_equal(start_without(KVMB_JAIL_NO_LANDLOCK, true), 0);
+	if (!start_without(KVMB_JAIL_NO_ROOT, false) && !kvmb_jail_opens_files(news.lacks))
+		assert_int_equal(start_without(KVMB_JAIL_NO_ROOT, true), 0);
+	jail_lacks = 0;
 }
 
 static void one_that_is_not_there_is_told(void **state)
@@ -457,6 +511,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_daemon_starts_serves_and_is_killed),
 		T(one_that_ends_says_why),
+		T(a_strict_keeper_starts_no_daemon_that_could_open_files),
 		T(one_that_is_not_there_is_told),
 		T(passt_is_ready_when_it_is_confined),
 		T(passt_that_does_not_confine_itself_is_killed),
