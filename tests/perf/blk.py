@@ -8,8 +8,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vmm import *
 
 program, kernel, initrd, scale = sys.argv[1:5]
-no_uring = os.path.dirname(program) + '/tests/no-uring'
-program, kernel, initrd, no_uring = stage(program, kernel, initrd, no_uring)
+lack = os.path.dirname(program) + '/tests/lack'
+program, kernel, initrd, lack = stage(program, kernel, initrd, lack)
 img = f'{DIR}/disk.raw'
 drive = f'file={img},format=raw,if=none,id=d,cache=writeback,aio='
 iothread = ['-object', 'iothread,id=io0']
@@ -28,7 +28,7 @@ JOBS = ['rr4k-qd1', 'rr4k-qd32', 'sr128k', 'sw128k']
 def run(name):
     dev, mods, more = PEERS[name]
     append = f'console=ttyS0 quiet panic=-1 kvmb.job=blkbench kvmb.dev={dev} kvmb.mods={mods} kvmb.scale={scale}'
-    before = [no_uring] if name.endswith('no io_uring') else []
+    before = [lack, 'io_uring'] if name.endswith('no io_uring') else []
     vm = Vm([*before, *kvmbus(program, kernel, initrd, append, ['--disk', img])] if more is None else
             qemu(kernel, initrd, append, more))
     res, short, c0 = {}, None, None
