@@ -10,8 +10,16 @@
  * asks for that: the provider first finishes the requests in flight, and only then does the
  * guest get its pages back.
  *
- * Thread rules: open(), close(), closed(), forgotten() and released() run on the bus thread and
- * must not block on I/O. Functions marked [any] may be called from a provider's own thread.
+ * Between open() and close() a channel may be paused: to save its state, or while the VM is
+ * paused. pause() asks for it; the provider finishes what backends have in hand, publishes what it
+ * has put into the rings, and says kvmb_chan_paused(). From then on it touches no guest memory and
+ * no ring, and keeps what waits (a failed write that is held back, an answer without room).
+ * resume() lets it go on: it looks at its rings at once, as after a signal. A channel that is
+ * opened while the bus is paused begins paused: kvmb_chan_starts_paused().
+ *
+ * Thread rules: open(), close(), closed(), pause(), resume(), forgotten() and released() run on
+ * the bus thread and must not block on I/O. Functions marked [any] may be called from a provider's
+ * own thread.
  */
 #ifndef KVMB_VSP_H
 #define KVMB_VSP_H
@@ -33,6 +41,14 @@ struct kvmb_vsp_ops { /* const, one per kind of device */
 	void (*close)(struct kvmb_chan *ch);
 	/* After kvmb_chan_closed(): join threads, free what open() made. May be NULL. */
 	void (*closed)(struct kvmb_chan *ch);
+	/*
+	 * Stand still: kvmb_chan_paused() when it does. Not twice without resume(); a resume() or a
+	 * close() may come before it stands. NULL: a provider without a thread, which reads its
+	 * ring on the bus thread and looks at kvmb_bus_paused() before it touches it.
+	 */
+	void (*pause)(struct kvmb_chan *ch);
+	/* Go on. For a provider without a thread: look at the ring. May be NULL. */
+	void (*resume)(struct kvmb_chan *ch);
 	/* The guest has released a revoked primary; @ch is freed after return. May be NULL. */
 	void (*released)(struct kvmb_chan *ch);
 	/* The guest was reset or unloaded its bus; the primary is at rest. May be NULL. */
@@ -135,6 +151,15 @@ void kvmb_chan_fail(struct kvmb_chan *ch, const char *why, int err);
 
 /** kvmb_chan_closed() - The provider no longer touches the rings. Before or after close(). [any] */
 void kvmb_chan_closed(struct kvmb_chan *ch);
+
+/** kvmb_chan_paused() - The provider stands still, as pause() has asked. [any] */
+void kvmb_chan_paused(struct kvmb_chan *ch);
+
+/** kvmb_chan_starts_paused() - In open(): begin as if pause() had been called and answered. */
+bool kvmb_chan_starts_paused(const struct kvmb_chan *ch);
+
+/** kvmb_bus_paused() - Is the bus paused, or about to be? Bus thread. */
+bool kvmb_bus_paused(const struct kvmb_bus *bus);
 
 /**
  * kvmb_chan_offer_subs() - Offer sub-channels of an open primary [any]

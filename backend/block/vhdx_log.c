@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/crc32c.h"
+
 #define HEADER_1 65536
 #define HEADER_2 131072
 #define SECTOR 4096u
@@ -32,30 +34,13 @@ struct entry {
 } __attribute__((packed));
 static_assert(sizeof(struct entry) == 48, "MS-VHDX 2.3.1.1, its first bytes");
 
-/* CRC-32C, reflected, four bits at a time */
-static u32 crc32c(u32 crc, const u8 *p, size_t len)
-{
-	static const u32 nibble[16] = {
-		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
-		0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-	};
-
-	while (len--) {
-		crc ^= *p++;
-		crc = crc >> 4 ^ nibble[crc & 15];
-		crc = crc >> 4 ^ nibble[crc & 15];
-	}
-	return crc;
-}
-
 u32 kvmb_vhdx_checksum(const u8 *p, size_t len)
 {
 	static const u8 zero[4];
-	u32 crc = crc32c(~0u, p, 4);
+	u32 crc = kvmb_crc32c(~0u, p, 4);
 
-	crc = crc32c(crc, zero, 4);
-	return ~crc32c(crc, p + 8, len - 8);
+	crc = kvmb_crc32c(crc, zero, 4);
+	return ~kvmb_crc32c(crc, p + 8, len - 8);
 }
 
 static bool read_header(int fd, off_t at, u8 *buf)
