@@ -454,6 +454,14 @@ int client_as_owner(int fd, const char *vm)
 	return EXIT_FAILED;
 }
 
+pid_t client_pid(int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? 0 : peer.pid;
+}
+
 /*
  * The end takes a while when a disk is slow: a process that answers others meanwhile gets more
  * time.

@@ -79,6 +79,9 @@ int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
  */
 int client_as_owner(int fd, const char *vm);
 
+/** client_pid() - Process id of the VM behind a connection. Return: 0 when it cannot be told. */
+pid_t client_pid(int fd);
+
 /**
  * client_try() - Send a command without arguments; print nothing
  * @path:    of a socket

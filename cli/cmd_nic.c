@@ -135,7 +135,7 @@ static bool has_interface(json_t *nic)
  * Here and not in the VM's process, which may not change an interface of the host. What the VM has
  * not got or would refuse is left to it: it says so better. Return: EXIT_*.
  */
-static int set_host_mtu(struct cli_args *a, json_t *nics, u32 mtu)
+static int set_host_mtu(struct cli_args *a, pid_t vm, json_t *nics, u32 mtu)
 {
 	char why[80];
 	json_t *nic;
@@ -149,12 +149,14 @@ static int set_host_mtu(struct cli_args *a, json_t *nics, u32 mtu)
 
 		if (!is_nic(nic, a->words[1]) || !has_interface(nic) || !name)
 			continue;
-		err = kvmb_net_host_mtu(name, mtu);
+		err = kvmb_net_host_mtu(vm, name, mtu);
 		if (err)
 			cli_error("VM \"%s\": net%lld: the host's interface does not take that "
-				  "MTU: %s", a->words[0],
+				  "MTU: %s",
+				  a->words[0],
 				  (long long)json_integer_value(json_object_get(nic, "index")),
-				  strerror(-err));
+				  err == -ENODEV ? "it is no tap that the VM has open" :
+						   strerror(-err));
 		break;
 	}
 	return err ? EXIT_FAILED : EXIT_OK;
@@ -179,7 +181,7 @@ int nic_mtu(struct cli_args *a)
 	if (!err)
 		err = client_as_owner(fd, a->words[0]);
 	if (!err)
-		err = set_host_mtu(a, nics, mtu);
+		err = set_host_mtu(a, client_pid(fd), nics, mtu);
 	if (!err)
 		err = client_ask_on(fd, a->words[0], "nic-mtu", json_incref(args), NULL, &o);
 	if (!err)

@@ -120,12 +120,15 @@ void kvmb_net_files_close(struct kvmb_net_files *files);
 
 /**
  * kvmb_net_host_mtu() - Change the MTU of a host's interface
+ * @vm:     process id of the VM
  * @ifname: what a VM says that its interface is
  *
- * Return: 0; -ENODEV: it is no tap or macvtap, and a VM that was taken over may say anything;
- * another -errno. Context: with the rights of the user.
+ * A VM that was taken over may say anything, so its descriptors are looked at (Linux 5.6).
+ *
+ * Return: 0; -ENODEV: it is no tap or macvtap that this process has open; another -errno.
+ * Context: with the rights of the user.
  */
-int kvmb_net_host_mtu(const char *ifname, uint32_t mtu);
+int kvmb_net_host_mtu(pid_t vm, const char *ifname, uint32_t mtu);
 
 /**
  * kvmb_net_tap_open() - Use an interface that is open

@@ -8,6 +8,7 @@
  */
 #include "backend/net/backend.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -17,6 +18,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/util.h"
@@ -297,12 +300,80 @@ void kvmb_net_files_close(struct kvmb_net_files *files)
 	files->channel = 0;
 }
 
-int kvmb_net_host_mtu(const char *ifname, uint32_t mtu)
+/* ---- whose is it? ---- */
+
+/* An interface of another network namespace may have the same name. */
+static bool is_in_our_net(int queue)
+{
+	int ns = ioctl(queue, TUNGETDEVNETNS);
+	struct stat its, ours;
+	bool same;
+
+	if (ns < 0)
+		return errno == ENOTTY || errno == EINVAL; /* an older kernel */
+	same = !fstat(ns, &its) && !stat("/proc/self/ns/net", &ours) && its.st_ino == ours.st_ino;
+	close(ns);
+	return same;
+}
+
+/* @macvtap: its device in /dev, which stands for one interface of all namespaces, or NULL */
+static bool is_queue_of(int fd, const char *ifname, const struct stat *macvtap)
+{
+	struct ifreq ifr = { 0 };
+	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISCHR(st.st_mode) || ioctl(fd, TUNGETIFF, &ifr) ||
+	    strncmp(ifr.ifr_name, ifname, IFNAMSIZ))
+		return false;
+	return macvtap ? st.st_rdev == macvtap->st_rdev : is_in_our_net(fd);
+}
+
+/* By a copy of its descriptor. Return: 0; -ENODEV; another -errno when we cannot see that. */
+static int look_at(int pidfd, int number, const char *ifname, const struct stat *macvtap)
+{
+	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0), err;
+
+	if (fd < 0)
+		return errno == EBADF ? -ENODEV : -errno; /* closed meanwhile */
+	err = is_queue_of(fd, ifname, macvtap) ? 0 : -ENODEV;
+	close(fd);
+	return err;
+}
+
+static int has_queue(pid_t vm, const char *ifname, const struct stat *macvtap)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, vm, 0), err = pidfd < 0 ? -errno : -ENODEV;
+	struct dirent *e;
+	char path[32];
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)vm);
+	d = pidfd < 0 ? NULL : opendir(path);
+	if (pidfd >= 0 && !d)
+		err = -errno;
+	while (d && err == -ENODEV && (e = readdir(d))) {
+		if (e->d_name[0] != '.')
+			err = look_at(pidfd, atoi(e->d_name), ifname, macvtap);
+	}
+	if (d)
+		closedir(d);
+	if (pidfd >= 0)
+		close(pidfd);
+	return err;
+}
+
+int kvmb_net_host_mtu(pid_t vm, const char *ifname, uint32_t mtu)
 {
 	char dev[32], flags[32];
+	bool tap = read_sysfs(ifname, "tun_flags", flags, sizeof(flags));
+	struct stat macvtap;
+	int err;
 
 	snprintf(dev, sizeof(dev), "/dev/tap%u", if_nametoindex(ifname));
-	if (!read_sysfs(ifname, "tun_flags", flags, sizeof(flags)) && access(dev, F_OK))
+	if (!tap && stat(dev, &macvtap))
 		return -ENODEV;
-	return set_mtu(ifname, mtu);
+	if (get_mtu(ifname) == mtu)
+		return 0;
+	err = has_queue(vm, ifname, tap ? NULL : &macvtap);
+	return err ? err : set_mtu(ifname, mtu);
 }

@@ -2,11 +2,20 @@
 /* Taps from descriptors that anybody may have sent. Real ones are for tests/boot/net-*.sh. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/net/backend.h"
+#include "lib/ns.h"
 #include "tests/unit/test.h"
 
 static void tap_open_other_descriptor_is_refused(void **state)
@@ -40,9 +49,93 @@ static void tap_open_other_descriptor_is_refused(void **state)
 static void host_mtu_other_interface_is_left_alone(void **state)
 {
 	(void)state;
-	assert_int_equal(kvmb_net_host_mtu("lo", 1400), -ENODEV);
-	assert_int_equal(kvmb_net_host_mtu("../lo", 1400), -ENODEV);
-	assert_int_equal(kvmb_net_host_mtu("", 1400), -ENODEV);
+	assert_int_equal(kvmb_net_host_mtu(getpid(), "lo", 1400), -ENODEV);
+	assert_int_equal(kvmb_net_host_mtu(getpid(), "../lo", 1400), -ENODEV);
+	assert_int_equal(kvmb_net_host_mtu(getpid(), "", 1400), -ENODEV);
+}
+
+/* ---- taps of a network of the test's own ---- */
+
+static bool own_net(void)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+
+	if (unshare((uid ? CLONE_NEWUSER : 0) | CLONE_NEWNS | CLONE_NEWNET))
+		return false;
+	if (uid && kvmb_ns_map_ids(uid, gid))
+		return false;
+	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount("sysfs", "/sys", "sysfs", 0, NULL);
+}
+
+static int make_tap(const char *name)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+
+	strcpy(ifr.ifr_name, name);
+	return fd >= 0 && !ioctl(fd, TUNSETIFF, &ifr) ? fd : -1;
+}
+
+/* Return: process id of a "VM" with a tap of that name; it waits. */
+static pid_t start_vm(const char *name, bool elsewhere)
+{
+	int p[2];
+	char c;
+	pid_t pid;
+
+	if (pipe(p))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if ((elsewhere && !own_net()) || make_tap(name) < 0 || prctl(PR_SET_DUMPABLE, 0) ||
+		    write(p[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(p[1]);
+	return read(p[0], &c, 1) == 1 ? pid : -1;
+}
+
+enum { MTU_FINE, MTU_NOT_ITS_OWN, MTU_OF_ANOTHER, MTU_OF_ANOTHER_NET, MTU_NO_TAPS = 77 };
+
+static int try_mtus(void)
+{
+	pid_t vm, other, far;
+
+	if (!own_net())
+		return MTU_NO_TAPS;
+	vm = start_vm("kvmbt0", false);
+	other = start_vm("kvmbt1", false);
+	far = start_vm("kvmbt1", true);
+	if (vm < 0 || other < 0 || far < 0)
+		return MTU_NO_TAPS;
+	if (kvmb_net_host_mtu(vm, "kvmbt0", 1400))
+		return MTU_NOT_ITS_OWN;
+	if (kvmb_net_host_mtu(vm, "kvmbt1", 1400) != -ENODEV)
+		return MTU_OF_ANOTHER;
+	if (kvmb_net_host_mtu(far, "kvmbt1", 1400) != -ENODEV)
+		return MTU_OF_ANOTHER_NET;
+	return kvmb_net_host_mtu(other, "kvmbt1", 1400) ? MTU_NOT_ITS_OWN : MTU_FINE;
+}
+
+static void host_mtu_is_changed_of_a_tap_that_the_vm_has(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(try_mtus());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == MTU_NO_TAPS)
+		skip(); /* no taps for us here */
+	assert_int_equal(status, 0);
 }
 
 static void tap_resolve_unknown_name_is_refused(void **state)
@@ -70,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tap_open_other_descriptor_is_refused),
 		cmocka_unit_test(host_mtu_other_interface_is_left_alone),
+		cmocka_unit_test(host_mtu_is_changed_of_a_tap_that_the_vm_has),
 		cmocka_unit_test(tap_resolve_unknown_name_is_refused),
 	};
 
