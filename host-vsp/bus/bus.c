@@ -77,6 +77,8 @@ static void tx_pump(void *arg)
 	struct kvmb_out_msg *m;
 
 	while ((m = bus->tx_head)) {
+		if (bus->pause == KVMB_PAUSE_DONE)
+			return;
 		if (v->ops->post_message(v, bus->target_vp, HV_MSG_TYPE_CHANNEL, m->buf, m->len))
 			return; /* kvmb_bus_message_acked() brings us back */
 		bus->tx_head = m->next;
@@ -124,16 +126,14 @@ void kvmb_bus_message_acked(struct kvmb_bus *bus)
 
 /* ---- version 0.13: one event connection, channels named in the interrupt page ---- */
 
-static void old_event(void *arg, uint32_t events)
+void kvmb_bus_old_events(struct kvmb_bus *bus)
 {
-	struct kvmb_bus *bus = arg;
 	struct kvmb_chan *ch;
 	u64 n = 1;
 	u32 *word;
 
-	(void)events;
-	if (read(bus->old_event_fd, &n, sizeof(n)) < 0 || !bus->int_page)
-		return;
+	if (bus->old_event_fd < 0 || !bus->int_page || bus->pause != KVMB_PAUSE_NONE)
+		return; /* the bits stay until kvmb_bus_resume() */
 	for (ch = bus->chans; ch; ch = ch->next) {
 		if (ch->state != KVMB_CHAN_OPEN || ch->relid >= 2048 * 8)
 			continue;
@@ -146,6 +146,16 @@ static void old_event(void *arg, uint32_t events)
 		if (write(ch->io.signal_fd, &n, sizeof(n)) < 0)
 			continue; /* counter full: already readable */
 	}
+}
+
+static void old_event(void *arg, uint32_t events)
+{
+	struct kvmb_bus *bus = arg;
+	u64 n;
+
+	(void)events;
+	if (read(bus->old_event_fd, &n, sizeof(n)) >= 0)
+		kvmb_bus_old_events(bus);
 }
 
 static int old_event_start(struct kvmb_bus *bus)
@@ -276,6 +286,7 @@ void kvmb_bus_progress(struct kvmb_bus *bus)
 {
 	if (bus->state == KVMB_CONN_DISCONNECTING && kvmb_chan_all_at_rest(bus))
 		finish_disconnect(bus);
+	kvmb_bus_pause_progress(bus);
 }
 
 void kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg)
@@ -409,7 +420,8 @@ static void rx_pump(void *arg)
 	u32 n;
 	bool got;
 
-	for (n = 0; bus->state != KVMB_CONN_DISCONNECTING && bus->tx_len < KVMB_TX_SOFT_LIMIT;
+	for (n = 0; bus->state != KVMB_CONN_DISCONNECTING && bus->pause == KVMB_PAUSE_NONE &&
+		    bus->tx_len < KVMB_TX_SOFT_LIMIT;
 	     n++) {
 		if (n == KVMB_RX_BUDGET) {
 			kvmb_loop_post(bus->cfg.loop, &bus->rx_work);

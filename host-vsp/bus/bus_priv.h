@@ -76,6 +76,8 @@ struct kvmb_chan {
 	u32 maps;		/* of bus->ring_maps: what these two cost */
 	struct kvmb_chan_io io;	/* the provider's from open() to kvmb_chan_closed() */
 	int io_done;		/* atomic: kvmb_chan_closed() was called */
+	int io_paused;		/* atomic: kvmb_chan_paused() was called */
+	bool paused;		/* pause() was called, or it was opened so; resume() was not */
 	int failed;		/* atomic: the guest broke the protocol */
 	u16 subs_wanted;	/* by the provider, since the open; under bus->lock */
 	bool going;		/* revoked: freed when the guest has released it */
@@ -84,6 +86,16 @@ struct kvmb_chan {
 	u32 target_vp;
 	u32 __shared *int_page; /* versions below 2.4: the guest's interrupt page, else NULL */
 };
+
+/*
+ * Whether the bus stands still: bus_state.h.
+ *
+ * NONE: it runs. Operations: kvmb_bus_pause() -> ASKED.
+ * ASKED: providers finish. Caveats: no message of the guest is taken.
+ * DONE: all stand. Caveats: and no message is sent to the guest.
+ * From both, kvmb_bus_resume() -> NONE.
+ */
+enum kvmb_pause_state { KVMB_PAUSE_NONE, KVMB_PAUSE_ASKED, KVMB_PAUSE_DONE };
 
 enum kvmb_gpadl_state {
 	KVMB_GPADL_ASSEMBLING, /* bodies are missing */
@@ -136,6 +148,9 @@ struct kvmb_bus {
 	void (*reset_done)(void *arg);
 	void *reset_arg;
 	bool reset_pending;
+	enum kvmb_pause_state pause;
+	void (*pause_done)(void *arg);
+	void *pause_arg;
 	u32 version;   /* negotiated, 0 = none */
 	u32 target_vp; /* of control messages */
 	u32 __shared *int_page; /* versions below 5.0: 4096 bytes, else NULL */
@@ -164,6 +179,11 @@ struct kvmb_bus {
 void kvmb_bus_send(struct kvmb_bus *bus, enum kvmb_msg type, void *msg, u32 len);
 void kvmb_bus_refuse(struct kvmb_bus *bus, const char *what, const char *why);
 void kvmb_bus_progress(struct kvmb_bus *bus); /* a channel may have come to rest */
+
+void kvmb_bus_old_events(struct kvmb_bus *bus); /* look for signals of a 0.13 guest */
+
+/* bus_pause.c */
+void kvmb_bus_pause_progress(struct kvmb_bus *bus); /* a provider may stand by now */
 
 /* chan.c */
 struct kvmb_chan *kvmb_chan_by_relid(struct kvmb_bus *bus, u32 relid);

@@ -265,6 +265,8 @@ static int start_chan(struct kvmb_chan *ch, const struct kvmb_wire_open *m, u32 
 	memset(&ch->io, 0, sizeof(ch->io));
 	memcpy(ch->io.user, m->user, sizeof(ch->io.user));
 	ch->io_done = 0;
+	ch->io_paused = 0;
+	ch->paused = kvmb_bus_paused(ch->bus);
 	ch->failed = 0;
 	want_no_subs(ch);
 	ch->io.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -477,7 +479,7 @@ static void offer_missing_subs(struct kvmb_chan *primary)
 	struct kvmb_chan *ch;
 	u16 have = 0, want;
 
-	if (bus->state != KVMB_CONN_OFFERED)
+	if (bus->state != KVMB_CONN_OFFERED || bus->pause != KVMB_PAUSE_NONE)
 		return;
 	pthread_mutex_lock(&bus->lock);
 	want = primary->subs_wanted;

@@ -85,6 +85,12 @@ void kvmb_chan_closed(struct kvmb_chan *ch)
 	kvmb_loop_post(ch->bus->cfg.loop, &ch->bus->chan_work);
 }
 
+void kvmb_chan_paused(struct kvmb_chan *ch)
+{
+	__atomic_store_n(&ch->io_paused, 1, __ATOMIC_SEQ_CST);
+	kvmb_loop_post(ch->bus->cfg.loop, &ch->bus->chan_work);
+}
+
 void kvmb_chan_offer_subs(struct kvmb_chan *primary, u16 num)
 {
 	pthread_mutex_lock(&primary->bus->lock);
