@@ -17,9 +17,12 @@
  * resume() lets it go on: it looks at its rings at once, as after a signal. A channel that is
  * opened while the bus is paused begins paused: kvmb_chan_starts_paused().
  *
- * Thread rules: open(), close(), closed(), pause(), resume(), forgotten() and released() run on
- * the bus thread and must not block on I/O. Functions marked [any] may be called from a provider's
- * own thread.
+ * save() writes what a channel that stands has in hand: what cannot be had again from guest memory
+ * or from the device's own section. load() gets it in another process, after an open() that began
+ * paused and found the rings as the guest left them.
+ *
+ * Thread rules: all operations run on the bus thread and must not block on I/O. Functions marked
+ * [any] may be called from a provider's own thread.
  */
 #ifndef KVMB_VSP_H
 #define KVMB_VSP_H
@@ -32,6 +35,8 @@
 struct kvmb_bus;
 struct kvmb_chan;
 struct kvmb_gpadl;
+struct kvmb_tlv;
+struct kvmb_tlv_out;
 
 struct kvmb_vsp_ops { /* const, one per kind of device */
 	const char *name;
@@ -49,6 +54,13 @@ struct kvmb_vsp_ops { /* const, one per kind of device */
 	void (*pause)(struct kvmb_chan *ch);
 	/* Go on. For a provider without a thread: look at the ring. May be NULL. */
 	void (*resume)(struct kvmb_chan *ch);
+	/* The channel stands: put its fields into the open group. NULL: there are none. */
+	void (*save)(struct kvmb_chan *ch, struct kvmb_tlv_out *o);
+	/*
+	 * After open(), standing: take what save() has put into @group, all of it hostile.
+	 * Return: 0; -errno, and kvmb_tlv_refuse() has said why. NULL if save() is.
+	 */
+	int (*load)(struct kvmb_chan *ch, struct kvmb_tlv *group);
 	/* The guest has released a revoked primary; @ch is freed after return. May be NULL. */
 	void (*released)(struct kvmb_chan *ch);
 	/* The guest was reset or unloaded its bus; the primary is at rest. May be NULL. */
