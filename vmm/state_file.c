@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Reading and writing the file of a saved VM: state_file.h. */
+#include "vmm/state_file.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/crc32c.h"
+#include "lib/tlv.h"
+#include "lib/util.h"
+
+#define MEMORY_AT (1ull << 20)
+#define CHUNK (1u << 20) /* bytes between two reports, and of one write at most */
+#define RAM_MAX (1ull << 46)
+
+enum { STATUS_WRITING = 1, STATUS_COMPLETE = 2, STATUS_USED = 3 };
+
+struct header { /* little-endian */
+	char magic[16];
+	__le32 version;
+	__le32 status; /* not in the CRC: written by itself */
+	__le64 ram_bytes;
+	__le64 sections_at, sections_len;
+	__le32 sections_crc; /* CRC-32C */
+	__le32 crc;	     /* CRC-32C of what is above with status and this field zero */
+};
+static_assert(sizeof(struct header) == 56, "docs/migration.md");
+
+static const char magic[16] = "kvmbus state\n\x1a\n";
+
+static __le32 header_crc(const struct header *h)
+{
+	struct header copy = *h;
+
+	copy.status = 0;
+	copy.crc = 0;
+	return cpu_to_le32(~kvmb_crc32c(~0u, &copy, sizeof(copy)));
+}
+
+static int file_failed(char *why, const char *what, int err)
+{
+	snprintf(why, STATE_FILE_WHY, "%s: %s", what, strerror(-err));
+	return err;
+}
+
+/* ---- writing ---- */
+
+static int write_at(int fd, const void *buf, size_t len, u64 at)
+{
+	const u8 *p = buf;
+	ssize_t n;
+
+	for (; len; len -= (size_t)n, p += n, at += (u64)n) {
+		n = pwrite(fd, p, len, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n <= 0)
+			return n ? -errno : -EIO;
+	}
+	return 0;
+}
+
+static bool is_zero(const u8 *p)
+{
+	const u64 *w = (const u64 *)p;
+	size_t i;
+
+	for (i = 0; i < KVMB_PAGE_SIZE / sizeof(*w); i++) {
+		if (w[i])
+			return false;
+	}
+	return true;
+}
+
+/* Pages at the front that are all zero, or all not. Return: bytes. */
+static u64 alike(const u8 *p, u64 len, bool *zero)
+{
+	u64 n;
+
+	*zero = is_zero(p);
+	for (n = KVMB_PAGE_SIZE; n < len && is_zero(p + n) == *zero; n += KVMB_PAGE_SIZE)
+		;
+	return n;
+}
+
+static int write_chunk(int fd, const u8 *p, u64 len, u64 at)
+{
+	bool zero;
+	u64 n;
+	int err = 0;
+
+	for (; len && !err; len -= n, p += n, at += n) {
+		n = alike(p, len, &zero);
+		if (!zero)
+			err = write_at(fd, p, n, at);
+	}
+	return err;
+}
+
+/* The next part of memory that was ever touched, from @at. Return: false: there is none. */
+static bool next_extent(int fd, u64 at, u64 end, u64 *from, u64 *to)
+{
+	off_t data = at < end ? lseek(fd, (off_t)at, SEEK_DATA) : -1, hole;
+
+	if (data < 0 || (u64)data >= end)
+		return false;
+	hole = lseek(fd, data, SEEK_HOLE);
+	*from = (u64)data & ~(u64)(KVMB_PAGE_SIZE - 1);
+	*to = hole < 0 || (u64)hole > end ? end : KVMB_ALIGN_UP((u64)hole, KVMB_PAGE_SIZE);
+	return true;
+}
+
+static u64 ram_size(const struct kvmb_gm *gm)
+{
+	u64 size = 0;
+	unsigned int i;
+
+	for (i = 0; i < gm->num_regions; i++)
+		size += gm->regions[i].size;
+	return size;
+}
+
+/* The regions follow each other in the file, and in this process (machine/mem.c). */
+static int write_memory(int fd, const struct kvmb_gm *gm, const struct state_file_progress *p)
+{
+	u64 size = ram_size(gm), at, from, to, n;
+	const u8 *ram = gm->regions[0].hva;
+	int err;
+
+	for (at = 0; next_extent(gm->memfd, at, size, &from, &to); at = to) {
+		for (; from < to; from += n) {
+			n = KVMB_MIN(to - from, CHUNK);
+			err = write_chunk(fd, ram + from, n, MEMORY_AT + from);
+			if (err)
+				return err;
+			if (!p->fn(p->arg, from + n, size))
+				return -ECANCELED;
+		}
+	}
+	return 0;
+}
+
+int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, size_t len,
+		     const struct state_file_progress *p, char *why)
+{
+	struct header h = {
+		.version = cpu_to_le32(1),
+		.status = cpu_to_le32(STATUS_WRITING),
+		.ram_bytes = cpu_to_le64(ram_size(gm)),
+		.sections_at = cpu_to_le64(MEMORY_AT + ram_size(gm)),
+		.sections_len = cpu_to_le64(len),
+		.sections_crc = cpu_to_le32(~kvmb_crc32c(~0u, sections, len)),
+	};
+	int err;
+
+	memcpy(h.magic, magic, sizeof(magic));
+	h.crc = header_crc(&h);
+	err = write_at(fd, &h, sizeof(h), 0);
+	if (!err)
+		err = write_memory(fd, gm, p);
+	if (!err)
+		err = write_at(fd, sections, len, MEMORY_AT + ram_size(gm));
+	if (!err && fdatasync(fd))
+		err = -errno;
+	return err ? file_failed(why, "cannot write the state", err) : 0;
+}
+
+static int set_status(int fd, u32 status)
+{
+	__le32 s = cpu_to_le32(status);
+	int err = write_at(fd, &s, sizeof(s), offsetof(struct header, status));
+
+	return err ? err : fdatasync(fd) ? -errno : 0;
+}
+
+int state_file_complete(int fd)
+{
+	return set_status(fd, STATUS_COMPLETE);
+}
+
+void state_file_void(int fd)
+{
+	set_status(fd, STATUS_USED);
+	if (ftruncate(fd, KVMB_PAGE_SIZE))
+		return; /* it is not used all the same */
+}
+
+/* ---- reading ---- */
+
+static int read_all(int fd, void *buf, size_t len, u64 at)
+{
+	u8 *p = buf;
+	ssize_t n;
+
+	for (; len; len -= (size_t)n, p += n, at += (u64)n) {
+		n = pread(fd, p, len, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n <= 0)
+			return n ? -errno : -EPROTO;
+	}
+	return 0;
+}
+
+static int check_header(const struct header *h, char *why)
+{
+	const char *what = NULL;
+
+	if (memcmp(h->magic, magic, sizeof(magic)))
+		what = "this is not the state of a VM";
+	else if (le32_to_cpu(h->version) != 1)
+		what = "this state is of a newer kvmbus";
+	else if (h->crc != header_crc(h))
+		what = "its header is damaged";
+	else if (le32_to_cpu(h->status) == STATUS_WRITING)
+		what = "the save was not finished";
+	else if (le32_to_cpu(h->status) != STATUS_COMPLETE)
+		what = "it was used before; its VM has gone on since";
+	else if (!h->ram_bytes || le64_to_cpu(h->ram_bytes) > RAM_MAX ||
+		 le64_to_cpu(h->sections_at) != MEMORY_AT + le64_to_cpu(h->ram_bytes) ||
+		 le64_to_cpu(h->sections_len) > KVMB_TLV_MAX_SECTION)
+		what = "its header makes no sense";
+	if (!what)
+		return 0;
+	snprintf(why, STATE_FILE_WHY, "%s", what);
+	return le32_to_cpu(h->status) == STATUS_USED ? -ESTALE : -EPROTO;
+}
+
+static int read_sections(struct state_file *f, const struct header *h, char *why)
+{
+	int err;
+
+	f->len = le64_to_cpu(h->sections_len);
+	f->sections = malloc(f->len + 1);
+	if (!f->sections)
+		return file_failed(why, "its sections", -ENOMEM);
+	err = read_all(f->fd, f->sections, f->len, le64_to_cpu(h->sections_at));
+	if (!err && le32_to_cpu(h->sections_crc) == ~kvmb_crc32c(~0u, f->sections, f->len))
+		return 0;
+	free(f->sections);
+	f->sections = NULL;
+	if (err && err != -EPROTO)
+		return file_failed(why, "its sections", err);
+	snprintf(why, STATE_FILE_WHY, "it is %s", err ? "cut off" : "damaged");
+	return -EPROTO;
+}
+
+int state_file_open(struct state_file *f, int fd, char *why)
+{
+	struct header h;
+	int err = read_all(fd, &h, sizeof(h), 0);
+
+	*f = (struct state_file){ .fd = fd };
+	if (err == -EPROTO)
+		snprintf(why, STATE_FILE_WHY, "this is not the state of a VM");
+	else if (err)
+		file_failed(why, "cannot read it", err);
+	if (!err)
+		err = check_header(&h, why);
+	if (!err)
+		err = read_sections(f, &h, why);
+	f->ram_bytes = err ? 0 : le64_to_cpu(h.ram_bytes);
+	if (err)
+		f->fd = -1;
+	return err;
+}
+
+int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why)
+{
+	u64 size = ram_size(gm), at, from, to, n;
+	u8 *ram = gm->regions[0].hva;
+	int err = 0;
+
+	if (size != f->ram_bytes) {
+		snprintf(why, STATE_FILE_WHY, "it has %llu bytes of memory, the VM %llu",
+			 (unsigned long long)f->ram_bytes, (unsigned long long)size);
+		return -EPROTO;
+	}
+	for (at = MEMORY_AT; !err && next_extent(f->fd, at, MEMORY_AT + size, &from, &to);
+	     at = to) {
+		for (; from < to && !err; from += n) {
+			n = KVMB_MIN(to - from, CHUNK);
+			err = read_all(f->fd, ram + (from - MEMORY_AT), n, from);
+		}
+	}
+	return err ? file_failed(why, "its memory", err) : 0;
+}
+
+int state_file_use(struct state_file *f)
+{
+	return set_status(f->fd, STATUS_USED);
+}
+
+void state_file_close(struct state_file *f)
+{
+	free(f->sections);
+	f->sections = NULL;
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+}

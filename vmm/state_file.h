@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The file that a VM is saved in: where its memory and its state lie.
+ *
+ * DOC: Theory of operation
+ *
+ * A header of one page, guest memory with holes where it was never touched or is zero, then the
+ * sections of lib/tlv.h. Memory lies in the file as it lies in the VM's own (docs/migration.md), so
+ * that a page is found without a table.
+ *
+ * The header has a status, which is written last and alone. WRITING: the file is not complete, and
+ * means nothing. COMPLETE: it may be restored, once. USED: a VM was started from it, or the save
+ * was given up after all; its memory goes at the same time. So however a save or a restore is
+ * killed, a state is never used twice, and one of a VM that went on is never used.
+ *
+ * The bytes are hostile when they are read: whoever can write the file decides what is restored.
+ */
+#ifndef KVMB_STATE_FILE_H
+#define KVMB_STATE_FILE_H
+
+#include "host-vsp/gm.h"
+
+#define STATE_FILE_WHY 200
+
+/* How far it is. @done of @total bytes. Return: false: give up. */
+struct state_file_progress {
+	bool (*fn)(void *arg, u64 done, u64 total);
+	void *arg;
+};
+
+/**
+ * state_file_write() - Write memory and sections; the status stays WRITING
+ * @fd:       empty, seekable
+ * @gm:       nobody writes to it meanwhile
+ * @sections: sections[len]
+ * @len:      bytes
+ * @p:        called now and then
+ * @why:      why[STATE_FILE_WHY], on failure one phrase
+ *
+ * Return: 0; -ECANCELED when @p gave up; -errno. Context: a thread that may wait.
+ */
+int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, size_t len,
+		     const struct state_file_progress *p, char *why);
+
+/** state_file_complete() - It may be restored from here on. Return: 0 or -errno. May wait. */
+int state_file_complete(int fd);
+
+/** state_file_void() - It may not be restored any more; best effort. May wait. */
+void state_file_void(int fd);
+
+struct state_file {
+	int fd;
+	u64 ram_bytes;
+	u8 *sections; /* sections[len], malloc()ed; hostile */
+	size_t len;
+};
+
+/**
+ * state_file_open() - Read header and sections
+ * @f:   filled on success; close with state_file_close()
+ * @fd:  open for reading and writing; taken over on success
+ * @why: why[STATE_FILE_WHY], on failure one phrase
+ *
+ * Return: 0; -EPROTO: no state, or not complete; -ESTALE: used before; -errno.
+ */
+int state_file_open(struct state_file *f, int fd, char *why);
+
+/** state_file_read_memory() - Fill guest memory, which is zero. Return: 0 or -errno with @why. */
+int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why);
+
+/** state_file_use() - The guest is about to run: nobody else may start it. Return: 0 or -errno. */
+int state_file_use(struct state_file *f);
+
+/** state_file_close() - Free it; zeroed is fine when its fd is -1. */
+void state_file_close(struct state_file *f);
+
+#endif
