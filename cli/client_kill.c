@@ -5,7 +5,8 @@
  * We look for the process that listens on the socket: by SO_PEERCRED of a connection, or, if it
  * accepts no more connections, by its socket's inode in /proc. The kernel may give a process id to
  * another process at any time. So we first open a pidfd, and then check that the socket is still
- * served.
+ * served. Only root may look into a VM in its sandbox; its own user asks its keeper, who has a
+ * pidfd.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -22,6 +23,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "lib/exits.h"
+#include "lib/keeper.h"
 #include "lib/util.h"
 
 /*
@@ -107,30 +109,80 @@ static int failed(const char *vm, const char *why)
 	return EXIT_FAILED;
 }
 
-int client_end_process(int fd, const char *vm, const char *path)
+/* Process id of a pidfd, 0 = unknown. Source: pidfd_open(2). */
+static pid_t pid_of(int pidfd)
 {
+	char path[48], line[128];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "Pid: %d", &pid) != 1)
+		;
+	if (f)
+		fclose(f);
+	return pid > 0 ? pid : 0;
+}
+
+/* The keeper beside a socket of ours, and of our user, tells whose it is. */
+static int ask_keeper(const char *path, pid_t *pid)
+{
+	char keeper[PATH_MAX], why[200];
+	int pidfd;
+
+	if (!owns(geteuid(), path) || kvmb_keeper_path(path, keeper, sizeof(keeper)) ||
+	    kvmb_keeper_connect(keeper, why, sizeof(why)))
+		return -ENOENT;
+	pidfd = kvmb_keeper_vm(why, sizeof(why));
+	kvmb_keeper_seal(); /* we ask no more */
+	if (pidfd < 0)
+		return -ENOENT;
+	*pid = pid_of(pidfd);
+	return pidfd;
+}
+
+/*
+ * Return: a pidfd; -ESRCH: it has ended meanwhile; -ENOENT: we do not find it; -EACCES: it is not
+ * of the socket's owner; another -errno.
+ */
+static int find_process(int fd, const char *path, pid_t *pid)
+{
+	unsigned long inode = fd < 0 ? listening_inode(path) : 0;
 	struct ucred peer = { 0 };
 	socklen_t len = sizeof(peer);
-	unsigned long inode = fd < 0 ? listening_inode(path) : 0;
-	struct pollfd p = { .events = POLLIN };
-	bool sent;
+	int pidfd;
 
 	if (fd < 0)
 		peer.pid = find_listener(inode);
 	else
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
 	if (peer.pid <= 0)
-		return failed(vm, "it cannot be found from here");
+		return fd < 0 ? ask_keeper(path, pid) : -ENOENT;
 	if (fd >= 0 && !owns(peer.uid, path))
-		return failed(vm, "it belongs to another user than the socket");
-	p.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
-	if (p.fd < 0 && errno != ESRCH)
-		return failed(vm, strerror(errno));
-	if (p.fd < 0 || !still_serves(fd, peer.pid, inode)) {
-		if (p.fd >= 0)
-			close(p.fd);
-		return EXIT_OK; /* it has ended meanwhile */
-	}
+		return -EACCES;
+	*pid = peer.pid;
+	pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+	if (pidfd < 0)
+		return -errno;
+	if (still_serves(fd, peer.pid, inode))
+		return pidfd;
+	close(pidfd);
+	return -ESRCH;
+}
+
+int client_end_process(int fd, const char *vm, const char *path)
+{
+	pid_t pid = 0;
+	struct pollfd p = { .fd = find_process(fd, path, &pid), .events = POLLIN };
+	bool sent;
+
+	if (p.fd == -ESRCH)
+		return EXIT_OK;
+	if (p.fd < 0)
+		return failed(vm, p.fd == -ENOENT ? "it cannot be found from here" :
+				  p.fd == -EACCES ? "it belongs to another user than the socket" :
+						    strerror(-p.fd));
 	sent = !syscall(SYS_pidfd_send_signal, p.fd, SIGKILL, NULL, 0);
 	if (!sent) {
 		failed(vm, strerror(errno));
@@ -138,14 +190,13 @@ int client_end_process(int fd, const char *vm, const char *path)
 		return EXIT_FAILED;
 	}
 	if (poll(&p, 1, client_patience() * 1000) <= 0) {
-		cli_error(
-			"VM \"%s\": process %d got SIGKILL but has not ended: "
-			"it hangs in the kernel",
-			vm, (int)peer.pid);
+		cli_error("VM \"%s\": process %d got SIGKILL but has not ended: "
+			  "it hangs in the kernel",
+			  vm, (int)pid);
 		close(p.fd);
 		return EXIT_TIMEOUT;
 	}
 	close(p.fd);
-	cli_error("VM \"%s\": process %d did not answer and was killed", vm, (int)peer.pid);
+	cli_error("VM \"%s\": process %d did not answer and was killed", vm, (int)pid);
 	return EXIT_OK;
 }

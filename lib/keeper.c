@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +26,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one request at a tim
 static int main_fd = -1;				 /* until the end */
 static int reg_fd = -1; /* until the guest runs; of a command: the connection */
 static pid_t keeper_pid;
+static uint32_t last_seq; /* under the lock */
+/* atomic: it did not answer when this VM began to end; nothing waits for it any more */
+static bool deaf;
 
 static void shut(int *fd)
 {
@@ -56,28 +61,55 @@ static size_t request_len(const struct keeper_request *q)
 	return offsetof(struct keeper_request, text) + q->text_len;
 }
 
-/* Return: 0 or -errno with @why; *@channel is the descriptor that came, -1 = none. */
-static int request(int fd, const struct keeper_request *q, const int *files, int *channel, int ms,
+/* Return: 0; -ETIMEDOUT, -EPIPE; *@channel is the descriptor that came, -1 = none. */
+static int read_answer(int fd, struct keeper_answer *a, int *channel, int ms)
+{
+	int num = channel ? 1 : 0, err = await(fd, ms);
+	ssize_t n;
+
+	if (err)
+		return err;
+	if (channel)
+		*channel = -1;
+	/* what a VM's threads may all do, when no descriptor comes */
+	n = channel ? kvmb_recv_fds(fd, a, sizeof(*a), channel, &num, 0) : read(fd, a, sizeof(*a));
+	return n == sizeof(*a) ? 0 : -EPIPE;
+}
+
+/* The same of request number @seq; what comes for an earlier one comes too late. */
+static int read_answer_to(int fd, uint32_t seq, struct keeper_answer *a, int *channel, int ms)
+{
+	uint64_t until = kvmb_now_ms() + (uint64_t)ms, now = until - (uint64_t)ms;
+	int err;
+
+	for (;;) {
+		err = read_answer(fd, a, channel, now < until ? (int)(until - now) : 0);
+		if (err || a->seq == seq)
+			return err;
+		if (channel)
+			shut(channel);
+		now = kvmb_now_ms();
+	}
+}
+
+/* Return: 0 or -errno with @why; *@channel is the descriptor that came. */
+static int request(int fd, struct keeper_request *q, const int *files, int *channel, int ms,
 		   char *why, size_t size)
 {
 	struct keeper_answer a;
-	int num = channel ? 1 : 0;
 	ssize_t n;
 	int err;
 
 	if (fd < 0)
 		return no_keeper(-ENOTCONN, why, size);
+	q->seq = ++last_seq;
 	n = kvmb_send_fds(fd, q, request_len(q), files, (int)q->num_files);
-	err = n < 0 ? (int)n : await(fd, ms);
+	err = n < 0 ? (int)n : read_answer_to(fd, q->seq, &a, channel, ms);
 	if (err)
 		return no_keeper(err, why, size);
-	/* what a VM's threads may all do, when no descriptor comes */
-	n = channel ? kvmb_recv_fds(fd, &a, sizeof(a), channel, &num, 0) : read(fd, &a, sizeof(a));
-	if (n != sizeof(a))
-		return no_keeper(-EPIPE, why, size);
 	if (a.err)
 		snprintf(why, size, "%.*s", (int)sizeof(a.why), a.why);
-	return a.err ? a.err : num == (channel ? 1 : 0) ? 0 : no_keeper(-EPIPE, why, size);
+	return a.err ? a.err : channel && *channel < 0 ? no_keeper(-EPIPE, why, size) : 0;
 }
 
 static int add_text(struct keeper_request *q, const char *s)
@@ -181,6 +213,19 @@ int kvmb_keeper_listen(const char *path, char *why, size_t size)
 	return err;
 }
 
+int kvmb_keeper_vm(char *why, size_t size)
+{
+	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
+	int pidfd = -1, err;
+
+	q->what = KEEPER_VM;
+	pthread_mutex_lock(&lock);
+	err = request(reg_fd, q, NULL, &pidfd, ANSWER_MS, why, size);
+	pthread_mutex_unlock(&lock);
+	free(q);
+	return err ? err : pidfd;
+}
+
 /* A request of the VM's process. */
 static int vm_request(uint32_t what, unsigned int ms)
 {
@@ -198,7 +243,17 @@ static int vm_request(uint32_t what, unsigned int ms)
 
 int kvmb_keeper_release(unsigned int ms)
 {
-	return vm_request(KEEPER_RELEASE, ms);
+	int err = vm_request(KEEPER_RELEASE, ms);
+
+	if (err == -ETIMEDOUT)
+		__atomic_store_n(&deaf, true, __ATOMIC_RELAXED);
+	return err;
+}
+
+/* It ends its helpers when it goes on. */
+static unsigned int patience(unsigned int ms)
+{
+	return __atomic_load_n(&deaf, __ATOMIC_RELAXED) ? 0 : ms;
 }
 
 int kvmb_keeper_log_threads(unsigned int ms)
@@ -211,6 +266,7 @@ int kvmb_keeper_log_threads(unsigned int ms)
 int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size)
 {
 	int life[2] = { -1, -1 }, reg[2] = { -1, -1 };
+	int vm = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
 	int err = 0;
 
@@ -223,8 +279,9 @@ int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size)
 	if (!keeper_pid) {
 		close(life[0]);
 		close(reg[0]);
-		keeper_main(name, strict, life[1], reg[1]);
+		keeper_main(name, strict, &(struct keeper_ends){ life[1], reg[1], vm });
 	}
+	shut(&vm);
 	shut(&life[1]);
 	shut(&reg[1]);
 	if (err) {
@@ -234,6 +291,8 @@ int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size)
 			 strerror(-err));
 		return err;
 	}
+	fcntl(life[0], F_SETFL, O_NONBLOCK); /* one that does not read is not waited for */
+	deaf = false;
 	main_fd = life[0];
 	reg_fd = reg[0];
 	return 0;
@@ -242,6 +301,7 @@ int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size)
 int kvmb_keeper_connect(const char *path, char *why, size_t size)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const struct timeval limit = { .tv_sec = ANSWER_MS / 1000 };
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(peer);
 
@@ -252,6 +312,7 @@ int kvmb_keeper_connect(const char *path, char *why, size_t size)
 	strcpy(a.sun_path, path);
 	shut(&reg_fd);
 	reg_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	setsockopt(reg_fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (reg_fd >= 0 && !connect(reg_fd, (struct sockaddr *)&a, sizeof(a))) {
 		if (!getsockopt(reg_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
 		    peer.uid == geteuid())
@@ -273,13 +334,16 @@ void kvmb_keeper_seal(void)
 void kvmb_keeper_end(unsigned int ms)
 {
 	char c;
+	int err;
 
 	kvmb_keeper_seal();
 	if (main_fd < 0)
 		return;
 	shutdown(main_fd, SHUT_WR);
 	/* it ends its half when everything is done; then it has hardly anything left to do */
-	if (!await(main_fd, (int)ms) && read(main_fd, &c, 1) <= 0)
+	while (!(err = await(main_fd, (int)patience(ms))) && read(main_fd, &c, 1) > 0)
+		; /* a late answer */
+	if (!err)
 		waitpid(keeper_pid, NULL, 0);
 	shut(&main_fd);
 }
@@ -323,7 +387,7 @@ int kvmb_keeper_wait(int channel, enum kvmb_keeper_what what, struct kvmb_keeper
 		     unsigned int ms)
 {
 	struct pollfd p = { .fd = channel, .events = POLLIN };
-	uint64_t until = kvmb_now_ms() + ms, now;
+	uint64_t until = kvmb_now_ms() + patience(ms), now;
 	int err;
 
 	for (;;) {

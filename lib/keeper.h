@@ -155,10 +155,19 @@ int kvmb_keeper_connect(const char *path, char *why, size_t size);
 int kvmb_keeper_register(const struct kvmb_recipe *r, char *why, size_t size);
 
 /**
- * kvmb_keeper_release() - Have the adopted sockets' paths removed now
- * @ms: longest wait
+ * kvmb_keeper_vm() - The process of a running VM, after kvmb_keeper_connect()
+ * @why: why[size], on failure one phrase for the user
  *
- * For an orderly end, before clients are told. Return: 0 or -errno.
+ * Return: a pidfd, owned by the caller, or -errno. Context: a command.
+ */
+int kvmb_keeper_vm(char *why, size_t size);
+
+/**
+ * kvmb_keeper_release() - Have the adopted sockets' paths removed now
+ * @ms: longest wait. A keeper that does not answer in time is waited for no more, here or anywhere
+ *
+ * For an orderly end, before clients are told. The keeper kills a process that has not ended five
+ * minutes later: nobody can reach it any more. Return: 0 or -errno.
  */
 int kvmb_keeper_release(unsigned int ms);
 

@@ -230,7 +230,8 @@ static void remove_owned(struct keeper *k)
 
 	kvmb_loop_del(k->listen_watch);
 	k->listen_watch = NULL;
-	close_fd(&k->listen_fd);
+	close_fd(&k->listener.fd);
+	close_fd(&k->listener.spare_fd);
 	while ((o = k->owned)) {
 		k->owned = o->next;
 		if (!fstat(o->path_fd, &st))
@@ -244,6 +245,14 @@ static void remove_owned(struct keeper *k)
 
 static void on_connect(void *arg, uint32_t events);
 
+/* Return: above 0, or -errno. */
+static int give_vm(const struct keeper *k)
+{
+	int fd = fcntl(k->vm_fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -ESRCH : fd;
+}
+
 /* Takes over @files, also after a failure. Return: 0, -errno, or the channel of a recipe. */
 static int serve(struct keeper *k, struct keeper_request *q, int *files, char *why, size_t size)
 {
@@ -251,14 +260,17 @@ static int serve(struct keeper *k, struct keeper_request *q, int *files, char *w
 
 	if (q->what == KEEPER_REGISTER)
 		return register_recipe(k, q, files, why, size);
+	if (q->what == KEEPER_VM && !q->num_files)
+		return give_vm(k);
 	if (split(q, &path, 1) == 1 && q->what == KEEPER_ADOPT && q->num_files == 1) {
 		add_owned(k, path, files[0]);
 		return 0;
 	}
 	if (split(q, &path, 1) == 1 && q->what == KEEPER_LISTEN && q->num_files == 2 &&
-	    k->listen_fd < 0) {
+	    k->listener.fd < 0) {
 		add_owned(k, path, files[0]);
-		k->listen_fd = files[1];
+		k->listener.fd = files[1];
+		k->listener.spare_fd = fcntl(files[1], F_DUPFD_CLOEXEC, 0);
 		k->listen_watch = kvmb_loop_add(k->loop, files[1], EPOLLIN, on_connect, k);
 		return k->listen_watch ? 0 : -errno;
 	}
@@ -284,9 +296,9 @@ static ssize_t read_request(int fd, struct keeper_request *q, int *files)
 	return -EPROTO;
 }
 
-static void answer(int fd, int result, const char *why)
+static void answer(int fd, uint32_t seq, int result, const char *why)
 {
-	struct keeper_answer a = { .err = result < 0 ? result : 0 };
+	struct keeper_answer a = { .seq = seq, .err = result < 0 ? result : 0 };
 
 	snprintf(a.why, sizeof(a.why), "%s", why);
 	kvmb_send_fds(fd, &a, sizeof(a), &result, result > 0);
@@ -299,14 +311,14 @@ static bool serve_registrar(struct keeper *k, int fd)
 {
 	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
 	int files[KVMB_RECIPE_MAX_FILES], result;
-	char why[252] = "";
+	char why[sizeof(((struct keeper_answer *)0)->why)] = "";
 	ssize_t n = read_request(fd, q, files);
 
 	if (n > 0) {
 		result = serve(k, q, files, why, sizeof(why));
 		if (result < 0 && !why[0])
 			snprintf(why, sizeof(why), "%s", strerror(-result));
-		answer(fd, result, why);
+		answer(fd, q->seq, result, why);
 	}
 	free(q);
 	return n > 0 || n == -EAGAIN;
@@ -345,7 +357,7 @@ static void on_connect(void *arg, uint32_t events)
 	struct keeper *k = arg;
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(peer);
-	int fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = kvmb_accept_unix(&k->listener, SOCK_NONBLOCK);
 
 	(void)events;
 	if (fd < 0)
@@ -371,6 +383,10 @@ static void end_helpers(struct keeper *k)
 	static struct kvmb_timer limit;
 	struct recipe *r, *next;
 
+	kvmb_loop_del(k->main_watch);
+	kvmb_loop_del(k->vm_watch);
+	k->main_watch = k->vm_watch = NULL;
+	kvmb_timer_cancel(&k->released);
 	k->ending = true;
 	for (r = k->recipes; r; r = next) {
 		next = r->next;
@@ -387,16 +403,33 @@ static int serve_vm(struct keeper *k, uint32_t what)
 {
 	static struct kvmb_ratelimit limit; /* its guest may have taken it over */
 
-	if (what == KEEPER_RELEASE)
+	if (what == KEEPER_RELEASE) {
 		remove_owned(k);
-	else if (what == KEEPER_LOG_THREADS && kvmb_ratelimit_ok(&limit))
+		if (!k->released.due_ms)
+			kvmb_timer_set(&k->released, KEEPER_RELEASED_MS);
+	} else if (what == KEEPER_LOG_THREADS && kvmb_ratelimit_ok(&limit)) {
 		kvmb_log_threads(k->name, getppid());
-	else
+	} else {
 		return -EPROTO;
+	}
 	return 0;
 }
 
-static struct kvmb_watch *main_watch;
+/* It can be reached by nobody, and may be a VM that was taken over and wants to go on unseen. */
+static void on_not_ended(void *arg)
+{
+	struct keeper *k = arg;
+
+	kvmb_warn(k->name, "it began to end %u s ago and has not ended: killed",
+		  KEEPER_RELEASED_MS / 1000);
+	syscall(SYS_pidfd_send_signal, k->vm_fd, SIGKILL, NULL, 0);
+}
+
+static void on_vm_end(void *arg, uint32_t events)
+{
+	(void)events;
+	end_helpers(arg);
+}
 
 static void on_main(void *arg, uint32_t events)
 {
@@ -409,9 +442,8 @@ static void on_main(void *arg, uint32_t events)
 	if (n > 0) {
 		while (q->num_files)
 			close(files[--q->num_files]);
-		answer(k->main_fd, serve_vm(k, q->what), "");
+		answer(k->main_fd, q->seq, serve_vm(k, q->what), "");
 	} else if (n != -EAGAIN) {
-		kvmb_loop_del(main_watch);
 		end_helpers(k);
 	}
 	free(q);
@@ -437,11 +469,11 @@ static void take_title(const char *name)
 }
 
 /* What the launcher has open is not ours to keep open, nor are its signals for us. */
-static void leave_launcher(int *main_fd, int *reg_fd)
+static void leave_launcher(struct keeper_ends *e)
 {
 	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ };
-	int null = open("/dev/null", O_RDWR), a = fcntl(*main_fd, F_DUPFD, 10),
-	    b = fcntl(*reg_fd, F_DUPFD, 10);
+	int null = open("/dev/null", O_RDWR), a = fcntl(e->main_fd, F_DUPFD, 10),
+	    b = fcntl(e->reg_fd, F_DUPFD, 10), c = fcntl(e->vm_fd, F_DUPFD, 10), fd;
 	size_t i;
 
 	setsid();
@@ -451,29 +483,36 @@ static void leave_launcher(int *main_fd, int *reg_fd)
 	dup2(null, 1);
 	dup2(a, 3);
 	dup2(b, 4);
-	syscall(SYS_close_range, 5, ~0u, 0);
-	*main_fd = 3;
-	*reg_fd = 4;
-	fcntl(3, F_SETFD, FD_CLOEXEC);
-	fcntl(4, F_SETFD, FD_CLOEXEC);
+	e->vm_fd = dup2(c, 5); /* or -1 */
+	syscall(SYS_close_range, e->vm_fd < 0 ? 5 : 6, ~0u, 0);
+	e->main_fd = 3;
+	e->reg_fd = 4;
+	for (fd = 3; fd < 6; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(3, F_SETFL, O_NONBLOCK); /* a VM that does not read its answers */
 	fcntl(4, F_SETFL, O_NONBLOCK);
 	prctl(PR_SET_DUMPABLE, 0); /* a helper of the same user cannot look into us */
 }
 
-void keeper_main(const char *name, bool strict, int main_fd, int reg_fd)
+void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 {
-	struct keeper k = { .name = strdup(name), .strict = strict, .listen_fd = -1 };
+	struct keeper k = { .name = strdup(name),
+			    .strict = strict,
+			    .listener = { .fd = -1, .spare_fd = -1 } };
+	struct keeper_ends e = *ends;
 
-	leave_launcher(&main_fd, &reg_fd);
+	leave_launcher(&e);
 	take_title(k.name);
 	kvmb_log_open_journal(KVMB_JOURNAL);
-	k.main_fd = main_fd;
+	k.main_fd = e.main_fd;
+	k.vm_fd = e.vm_fd;
 	k.loop = kvmb_loop_create();
 	if (!k.loop)
 		_exit(1);
-	main_watch = kvmb_loop_add(k.loop, main_fd, EPOLLIN, on_main, &k);
-	add_registrar(&k, reg_fd);
+	kvmb_timer_init(&k.released, k.loop, on_not_ended, &k);
+	k.main_watch = kvmb_loop_add(k.loop, k.main_fd, EPOLLIN, on_main, &k);
+	k.vm_watch = k.vm_fd < 0 ? NULL : kvmb_loop_add(k.loop, k.vm_fd, EPOLLIN, on_vm_end, &k);
+	add_registrar(&k, e.reg_fd);
 	kvmb_loop_run(k.loop);
 	remove_owned(&k);
 	_exit(0);

@@ -7,11 +7,14 @@
 
 #include "lib/keeper.h"
 #include "lib/loop.h"
+#include "lib/sock.h"
 
 #define KEEPER_TEXT (48u << 10) /* bytes of a recipe's strings at most */
 #define KEEPER_MAX_ARGS 128
 #define KEEPER_KILL_MS 3000u
 #define KEEPER_FLUSH_MS 2000u /* for a daemon to end by itself when nobody needs it any more */
+/* for a VM to end when it has no sockets any more; each of its steps has a shorter limit */
+#define KEEPER_RELEASED_MS 300000u
 
 /* Launcher and commands; RELEASE and LOG_THREADS are the VM's. */
 enum keeper_request_what {
@@ -20,17 +23,19 @@ enum keeper_request_what {
 	KEEPER_LISTEN,	     /* string: path; files: the listener, O_PATH of the socket */
 	KEEPER_RELEASE,
 	KEEPER_LOG_THREADS, /* of the VM's process, which cannot read its own /proc */
+	KEEPER_VM,	    /* of a command: a pidfd of the VM's process */
 };
 
 struct keeper_request {
-	uint32_t what, kind, num_strings, num_files, ready_ms, text_len;
+	uint32_t what, seq, kind, num_strings, num_files, ready_ms, text_len;
 	uint64_t writable;
 	char text[KEEPER_TEXT]; /* text[text_len]: strings, each with its 0 */
 };
 
-struct keeper_answer { /* with a channel after KEEPER_REGISTER */
+struct keeper_answer { /* with a channel after KEEPER_REGISTER, a pidfd after KEEPER_VM */
+	uint32_t seq;  /* of the request: one that was given up may be answered yet */
 	int32_t err;
-	char why[252];
+	char why[248];
 };
 
 struct keeper_wire { /* a report; words[] is sent as far as it is used */
@@ -93,8 +98,10 @@ struct keeper {
 	struct kvmb_loop *loop;
 	const char *name;
 	bool strict;
-	int main_fd, reg_fd, listen_fd;
-	struct kvmb_watch *listen_watch;
+	int main_fd, vm_fd; /* vm_fd: a pidfd, -1 = none */
+	struct kvmb_listener listener;
+	struct kvmb_watch *listen_watch, *main_watch, *vm_watch;
+	struct kvmb_timer released;
 	struct recipe *recipes;
 	struct owned *owned;
 	bool ending;
@@ -102,8 +109,13 @@ struct keeper {
 
 /* keeper_main.c */
 
-/** keeper_main() - Be the keeper, until @main_fd ends. */
-void keeper_main(const char *name, bool strict, int main_fd, int reg_fd) __attribute__((noreturn));
+struct keeper_ends {		    /* what the launcher gives its keeper */
+	int main_fd, reg_fd, vm_fd; /* vm_fd: a pidfd of the launcher, -1 = none */
+};
+
+/** keeper_main() - Be the keeper, until the main socket or the VM's process ends. */
+void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
+	__attribute__((noreturn));
 
 /** keeper_report() - Tell the recipe's channel; @fd is borrowed, -1 = none. */
 void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd);

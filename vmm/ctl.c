@@ -28,7 +28,7 @@
 #include "vmm/ctl_cmds.h"
 
 #define MAX_CLIENTS 32u
-#define RELEASE_MS 2000u
+#define RELEASE_MS 1000u
 
 struct ctl {
 	struct vm *vm;

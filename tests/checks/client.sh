@@ -58,6 +58,15 @@ expect 5 'not answered' $K info full # it takes no more connections
 KVMBUS_PATIENCE=3 expect 0 '' $K list; grep -qE '^full +busy' <<<"$OUT" || err "full is not busy: $OUT"
 expect 0 "process $PID_full did not answer and was killed" $K kill full
 gone $PID_full
+if [ $EUID = 0 ]; then # a user's, which only its keeper knows; not another user's
+	mkdir -m 777 "$W/user"; chmod 755 "$W"; cp "$K" "${K%/*}/tests/hung-vm" "$W/user"
+	(setpriv --reuid 12345 --regid 12345 --clear-groups "$W/user/hung-vm" "$W/user/hung.sock" >/dev/null & echo $! >"$W/pid"); HUNG=$(<"$W/pid")
+	until grep -qs '^State:[[:space:]]*T' /proc/$HUNG/status; do kill -0 $HUNG || { err "no hung VM"; break; }; sleep 0.05; done
+	PIDS+=($HUNG)
+	expect 3 'belongs to another user' setpriv --reuid 12346 --regid 12346 --clear-groups "$W/user/kvmbus" kill "$W/user/hung.sock"
+	expect 0 "process $HUNG did not answer and was killed" setpriv --reuid 12345 --regid 12345 --clear-groups "$W/user/kvmbus" kill "$W/user/hung.sock"
+	gone $HUNG
+fi
 fake ends ends; expect 0 '' $K kill ends
 fake good ok; expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
 fake long-name-of-32-characters.12345 ok; expect 0 '' $K list

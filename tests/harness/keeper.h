@@ -27,6 +27,20 @@ static inline void end_keeper(void)
 	kvmb_keeper_end(PATIENCE_MS);
 }
 
+/* It is the only child. */
+static inline pid_t find_keeper(void)
+{
+	char path[64], pids[256] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(pids, sizeof(pids), f));
+	fclose(f);
+	return (pid_t)atol(pids);
+}
+
 /* From now on @name is the program @as of the build, which stands beside this test. */
 static inline void stand_in(const char *where, const char *name, const char *as)
 {

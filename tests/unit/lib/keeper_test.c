@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +16,7 @@
 
 #include "lib/fdpass.h"
 #include "lib/jail.h"
+#include "lib/keeper_priv.h"
 #include "lib/sock.h"
 #include "tests/harness/keeper.h"
 
@@ -311,6 +313,20 @@ static bool is_refused(const char *path)
 	return !connect(fd, (struct sockaddr *)&a, sizeof(a)) && recv(fd, &c, 1, 0) <= 0;
 }
 
+/* Our parent is the VM. */
+static bool is_vm(int pidfd)
+{
+	char path[48], line[128];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "Pid: %d", &pid) != 1)
+		;
+	return pid == (int)getppid();
+}
+
 /* In a process of its own: a command. Return: its exit status. */
 static int command(const char *path, uid_t uid)
 {
@@ -331,6 +347,8 @@ static int command(const char *path, uid_t uid)
 		channel = kvmb_keeper_register(&r, why, sizeof(why));
 		if (channel < 0)
 			_exit(3);
+		if (!is_vm(kvmb_keeper_vm(why, sizeof(why))))
+			_exit(5);
 		if (kvmb_keeper_ask(channel, KVMB_KEEPER_START) ||
 		    kvmb_keeper_wait(channel, KVMB_KEEPER_STARTED, &news, PATIENCE_MS) || news.err)
 			_exit(4);
@@ -450,6 +468,141 @@ static void one_that_does_not_end_is_killed(void **state)
 	close(monitor);
 }
 
+/* ---- a keeper, or a VM, that does not do its part ---- */
+
+static void an_answer_that_comes_late_is_not_the_next_one(void **state)
+{
+	pid_t keeper = find_keeper();
+	int i;
+
+	(void)state;
+	for (i = 0; !kvmb_keeper_log_threads(PATIENCE_MS); i++)
+		assert_true(i < 1000); /* until it is asked too often */
+	kill(keeper, SIGSTOP);
+	assert_int_equal(kvmb_keeper_log_threads(50), -ETIMEDOUT);
+	kill(keeper, SIGCONT);
+	assert_int_equal(kvmb_keeper_release(PATIENCE_MS), 0);
+}
+
+static void a_keeper_that_is_stopped_is_not_waited_for(void **state)
+{
+	int channel = recipe(KVMB_RECIPE_DAEMON, "serve", 0), monitor = start(channel);
+	pid_t keeper = find_keeper();
+	uint64_t begun;
+
+	(void)state;
+	kill(keeper, SIGSTOP);
+	begun = kvmb_now_ms();
+	assert_int_equal(kvmb_keeper_release(100), -ETIMEDOUT);
+	assert_int_equal(kvmb_keeper_close(channel, PATIENCE_MS), -ETIMEDOUT);
+	kvmb_keeper_end(PATIENCE_MS);
+	assert_true(kvmb_now_ms() - begun < PATIENCE_MS / 2);
+	kill(keeper, SIGCONT); /* it does then what it has to */
+	assert_true(has_hung_up(monitor));
+	assert_int_equal(waitpid(keeper, NULL, 0), keeper);
+	close(monitor);
+}
+
+/* Return: 0: it cannot be seen. */
+static unsigned int first_free_fd(pid_t pid)
+{
+	char path[48], target[64];
+	unsigned int fd = 0;
+
+	do
+		snprintf(path, sizeof(path), "/proc/%d/fd/%u", (int)pid, fd);
+	while (readlink(path, target, sizeof(target)) >= 0 && ++fd);
+	return fd;
+}
+
+static void a_keeper_without_descriptors_hangs_up(void **state)
+{
+	struct rlimit none, many;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	pid_t keeper = find_keeper();
+
+	(void)state;
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/vm.keeper", dir);
+	assert_int_equal(kvmb_keeper_listen(a.sun_path, why, sizeof(why)), 0);
+	none.rlim_cur = first_free_fd(keeper);
+	if (!none.rlim_cur)
+		skip(); /* only root may look into a keeper */
+	assert_int_equal(prlimit(keeper, RLIMIT_NOFILE, NULL, &many), 0);
+	none.rlim_max = many.rlim_max;
+	assert_int_equal(prlimit(keeper, RLIMIT_NOFILE, &none, NULL), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_true(has_hung_up(fd));
+	close(fd);
+	assert_int_equal(prlimit(keeper, RLIMIT_NOFILE, &many, NULL), 0);
+	kvmb_keeper_seal();
+	assert_int_equal(command(a.sun_path, 0), 0);
+}
+
+static bool hurry; /* in keepers that are forked from now on */
+void __real_kvmb_timer_set(struct kvmb_timer *t, uint64_t ms);
+void __wrap_kvmb_timer_set(struct kvmb_timer *t, uint64_t ms);
+void __wrap_kvmb_timer_set(struct kvmb_timer *t, uint64_t ms)
+{
+	__real_kvmb_timer_set(t, hurry && ms == KEEPER_RELEASED_MS ? 100 : ms);
+}
+
+static void a_vm_without_sockets_is_killed_when_it_does_not_end(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	end_keeper(); /* setup()'s */
+	pid = fork();
+	if (!pid) {
+		hurry = true;
+		start_keeper();
+		if (kvmb_keeper_release(PATIENCE_MS))
+			_exit(1);
+		alarm(PATIENCE_MS / 1000);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void a_vm_that_left_its_socket_to_another_has_ended(void **state)
+{
+	char path[96], c;
+	unsigned int i;
+	int p[2];
+	pid_t pid, child = 0;
+	struct stat st;
+
+	(void)state;
+	end_keeper(); /* setup()'s */
+	snprintf(path, sizeof(path), "%s/vm.keeper", dir);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		start_keeper();
+		if (kvmb_keeper_listen(path, why, sizeof(why)))
+			_exit(1);
+		child = fork(); /* with all descriptors */
+		if (child && write(p[1], &child, sizeof(child)) != sizeof(child))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(p[0], &child, sizeof(child)), sizeof(child));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	for (i = 0; i < PATIENCE_MS / 10 && !lstat(path, &st); i++)
+		usleep(10000);
+	kill(child, SIGKILL);
+	close(p[1]);
+	assert_int_equal(read(p[0], &c, 1), 0);
+	close(p[0]);
+	assert_true(i < PATIENCE_MS / 10);
+}
+
 /* ---- addresses ---- */
 
 static int dial(const char *const *argv)
@@ -524,6 +677,11 @@ int main(void)
 		T(the_orderly_end_waits_for_helpers),
 		T(a_daemon_may_write_back_when_nobody_needs_it),
 		T(one_that_does_not_end_is_killed),
+		T(an_answer_that_comes_late_is_not_the_next_one),
+		T(a_keeper_that_is_stopped_is_not_waited_for),
+		T(a_keeper_without_descriptors_hangs_up),
+		T(a_vm_without_sockets_is_killed_when_it_does_not_end),
+		T(a_vm_that_left_its_socket_to_another_has_ended),
 		T(addresses_are_dialled),
 	};
 
