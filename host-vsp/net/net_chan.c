@@ -61,6 +61,7 @@ static struct net_queue *new_queue(struct kvmb_net *n, struct kvmb_chan *ch)
 	q->ch = ch;
 	q->io = kvmb_chan_io(ch);
 	q->gm = kvmb_bus_vmm(kvmb_chan_bus(ch))->gm;
+	q->pace = kvmb_chan_starts_paused(ch) ? NET_STANDS : NET_GOES;
 	q->free = NET_NO_SECTION;
 	q->backend_fd = -1;
 	if (n->spec.vlan)
@@ -125,6 +126,24 @@ static void net_close(struct kvmb_chan *ch)
 	kvmb_worker_stop(&q->worker);
 }
 
+static void set_pace(struct net_queue *q, enum net_pace pace)
+{
+	net_slot_lock(q->slot);
+	q->pace = pace;
+	net_slot_unlock(q->slot);
+	kvmb_worker_kick(&q->worker);
+}
+
+static void net_pause(struct kvmb_chan *ch)
+{
+	set_pace(kvmb_chan_io(ch)->priv, NET_TO_STAND);
+}
+
+static void net_resume(struct kvmb_chan *ch)
+{
+	set_pace(kvmb_chan_io(ch)->priv, NET_GOES);
+}
+
 static void net_closed(struct kvmb_chan *ch)
 {
 	struct net_queue *q = kvmb_chan_io(ch)->priv;
@@ -162,6 +181,8 @@ const struct kvmb_vsp_ops net_vsp_ops = {
 	.open = net_open,
 	.close = net_close,
 	.closed = net_closed,
+	.pause = net_pause,
+	.resume = net_resume,
 	.released = net_released,
 	.forgotten = net_forgotten,
 };

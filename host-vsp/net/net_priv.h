@@ -200,6 +200,18 @@ struct net_tx_head { /* the corrected front of a frame, until commit() */
 	u8 bytes[KVMB_OFFLOAD_HEAD_MAX + NET_VLAN_LEN];
 };
 
+/*
+ * Whether a queue's worker stands still: vsp.h. Written under the queue's lock, so that the worker
+ * can only report that it stands while it is asked to.
+ *
+ * GOES: it takes turns. Operations: net_pause() -> TO_STAND; a channel that is opened while the bus
+ * is paused begins as STANDS.
+ * TO_STAND: Operations: the worker, when nothing of its own is left in the rings -> STANDS.
+ * STANDS: Caveats: it touches no ring, no guest memory, no backend, until it goes or is stopped.
+ * From both, net_resume() -> GOES.
+ */
+enum net_pace { NET_GOES, NET_TO_STAND, NET_STANDS };
+
 struct net_queue { /* an open channel; its worker, unless said otherwise */
 	struct kvmb_net *n;
 	struct net_slot *slot;
@@ -210,6 +222,7 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	struct kvmb_worker worker;
 	struct kvmb_tuner tuner;
 	int epoll_fd;
+	enum net_pace pace;
 	bool joined;		/* bus thread: the worker has been waited for */
 	bool stopping, failed;
 	/* our second look at io->rx, behind a packet that has to wait; never released */

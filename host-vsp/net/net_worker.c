@@ -21,6 +21,10 @@
  * a second reader runs ahead and handles only completions; the first reader skips them when it
  * gets there. A guest that writes behind a waiting packet sends no signal (ring.h), so while
  * sections are short the ring is polled by a timer.
+ *
+ * A pause comes with a kick. Between two turns the worker then makes everything visible that it
+ * has put into the rings, and sleeps on the kick alone. What waits (a packet in the ring, an answer
+ * without a section, a completion without room) waits on; a turn looks at all of it.
  */
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -197,6 +201,15 @@ static void watch_backend(struct net_queue *q)
 		net_backend_lost(q);
 }
 
+/* Until the next turn watches it again. */
+static void ignore_backend(struct net_queue *q)
+{
+	if (q->backend_fd >= 0)
+		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->backend_fd, NULL);
+	q->backend_fd = -1;
+	q->backend_events = 0;
+}
+
 static void on_backend(struct net_queue *q, u32 events)
 {
 	struct kvmb_net_backend *b = q->n->backend;
@@ -229,6 +242,41 @@ static void judge_backend(struct net_queue *q)
 	q->deaf = q->deaf_ns && kvmb_mono_ns() >= q->deaf_ns;
 }
 
+/* ---- standing still ---- */
+
+/* What the worker has done is done for the guest, too: nothing stays behind the rings' indices. */
+static void settle(struct net_queue *q)
+{
+	net_tx_commit(q);
+	net_rx_flush(q);
+	q->loud |= q->quiet;
+	publish(q);
+	show_stats(q);
+}
+
+/* Sleep as long as the bus thread wants it. Called, and returns, with the lock held. */
+static void stand(struct net_queue *q)
+{
+	struct epoll_event ev[3];
+	u64 kicks;
+
+	ignore_backend(q);
+	while (q->pace != NET_GOES && !q->stopping) {
+		if (q->pace == NET_TO_STAND) {
+			settle(q);
+			q->pace = NET_STANDS;
+			kvmb_chan_paused(q->ch);
+		}
+		net_slot_unlock(q->slot);
+		epoll_pwait2(q->epoll_fd, ev, ARRAY_SIZE(ev), NULL, NULL);
+		net_slot_enter(q->slot);
+		if (read(q->worker.stop_fd, &kicks, sizeof(kicks)) < 0)
+			continue; /* the guest's signal: a turn will look */
+		q->stopping = __atomic_load_n(&q->worker.stopping, __ATOMIC_ACQUIRE);
+	}
+	q->deaf_ns = 0; /* a backend that was full had no chance to say more */
+}
+
 /* ---- waiting ---- */
 
 /* Serve what the descriptors say; wait up to @ns for something, -1 = for ever. Return: any? */
@@ -251,6 +299,8 @@ static bool wait_for_news(struct net_queue *q, s64 ns)
 	}
 	if (__atomic_load_n(&q->worker.stopping, __ATOMIC_ACQUIRE))
 		q->stopping = true;
+	if (q->pace != NET_GOES)
+		stand(q);
 	net_slot_unlock(q->slot);
 	return n > 0;
 }
@@ -413,6 +463,10 @@ void net_worker_run(void *arg)
 	u32 work;
 
 	kvmb_tuner_init(&q->tuner);
+	net_slot_enter(q->slot);
+	if (q->pace != NET_GOES) /* opened so */
+		stand(q);
+	net_slot_unlock(q->slot);
 	kvmb_ring_mask(&q->io->rx);
 	while (!q->stopping) {
 		ring = turn(q, &work);
