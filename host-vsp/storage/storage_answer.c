@@ -6,7 +6,7 @@
  *
  * When the guest's ring has no room for an answer, the answer waits in a list, no new
  * requests are taken, and pending_send_sz asks the guest for a signal: nothing that was
- * executed is ever dropped.
+ * executed is ever dropped. An answer waits likewise while the channel stands still.
  *
  * Everything else of a channel may end a request, so this file calls nobody of them.
  */
@@ -73,7 +73,7 @@ void stor_answer(struct stor_chan *sc, struct stor_req *r)
 		sc->busy[r->lun]--;
 	r->lun = KVMB_STORAGE_MAX_LUNS;
 	r->packet.operation = cpu_to_le32(KVMB_STOR_COMPLETE_IO);
-	if (!sc->answers)
+	if (!sc->answers && !sc->standing)
 		err = put_answer(sc, r);
 	if (err == -EAGAIN) {
 		stor_req_to(r, REQ_ANSWER);

@@ -46,6 +46,8 @@ static int stor_open(struct kvmb_chan *ch)
 		goto err_free;
 	start_uring(sc);
 	sc->io->priv = sc;
+	sc->pausing = sc->standing = kvmb_chan_starts_paused(ch);
+	sc->pause_gen = sc->pause_seen = sc->pausing;
 	stor_chan_opened(sc);
 	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
 	err = kvmb_worker_start(&sc->worker, KVMB_THREAD_STORAGE, name, stor_worker_run, sc);
@@ -93,11 +95,22 @@ static void stor_closed(struct kvmb_chan *ch)
 	free(sc);
 }
 
+/* Odd: stand; even: go on. The bus alternates. */
+static void next_pause_gen(struct kvmb_chan *ch)
+{
+	struct stor_chan *sc = kvmb_chan_io(ch)->priv;
+
+	__atomic_fetch_add(&sc->pause_gen, 1, __ATOMIC_RELEASE);
+	kvmb_worker_kick(&sc->worker);
+}
+
 static const struct kvmb_vsp_ops stor_ops = {
 	.name = "scsi",
 	.open = stor_open,
 	.close = stor_close,
 	.closed = stor_closed,
+	.pause = next_pause_gen,
+	.resume = next_pause_gen,
 };
 
 int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)

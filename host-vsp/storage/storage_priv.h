@@ -25,6 +25,12 @@
  * the same: after cancel() of a write that its server has seen, done() comes only when the
  * server has answered or can no longer do the write. A request of several pieces stops between
  * two of them.
+ *
+ * A pause (vsp.h) is told by a generation, too, one per channel. A worker that sees it takes no
+ * packet and begins nothing that waits. When the kernel and disks have nothing of it any more, and
+ * no reset or quiesce is under way, it publishes and stands: from then on it touches no guest
+ * memory. A quiesce, a stop and kicks are served all the same; what they answer waits as if the
+ * guest's ring were full.
  */
 #ifndef KVMB_STORAGE_PRIV_H
 #define KVMB_STORAGE_PRIV_H
@@ -190,6 +196,10 @@ struct stor_chan {
 	u32 q_seen;		  /* generation being worked on */
 	u32 q_acked;		  /* atomic */
 	u32 retry_seen, limit_seen;
+	u32 pause_gen; /* atomic, from the bus thread: odd = stand still */
+	u32 pause_seen;
+	bool pausing;		  /* pause_seen is odd */
+	bool standing;		  /* and it was acknowledged: no guest memory is touched */
 	int enumerate;		  /* atomic: tell the guest to look at the bus */
 
 	pthread_mutex_t lock;	  /* guards the next: answers of disks' threads */

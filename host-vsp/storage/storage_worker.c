@@ -14,6 +14,8 @@
  * sleeps at most until the first waiting request is due (storage_wait.c). Requests that the
  * kernel refuses, for lack of memory for instance, wait as well, so the worker never spins.
  *
+ * While it stands (storage_priv.h, about a pause), a turn serves kicks and sleeps again.
+ *
  * On a host without io_uring the worker sleeps in ppoll() on the same two descriptors, and
  * threads of the disk complete requests with a kick.
  */
@@ -58,7 +60,7 @@ static bool quiescing(const struct stor_chan *sc)
 static bool accepting(const struct stor_chan *sc)
 {
 	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
-	       sc->bounced < STOR_BOUNCE_MAX &&
+	       !sc->pausing && sc->bounced < STOR_BOUNCE_MAX &&
 	       (sc->free || (sc->allocated < STOR_MAX_REQUESTS && !sc->starved));
 }
 
@@ -223,7 +225,8 @@ static void on_time(struct stor_chan *sc)
 		arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
 	if (sc->to_arm & 1ull << STOR_UD_KICK)
 		arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
-	stor_run_delayed(sc, stor_issue_due);
+	if (!sc->pausing)
+		stor_run_delayed(sc, stor_issue_due);
 }
 
 static bool busy_with(const struct stor_chan *sc, u64 luns)
@@ -273,7 +276,7 @@ static void serve_retry(struct stor_chan *sc)
 {
 	u32 gen = __atomic_load_n(&sc->s->retry_gen, __ATOMIC_ACQUIRE);
 
-	if (gen == sc->retry_seen)
+	if (gen == sc->retry_seen || sc->pausing)
 		return;
 	sc->retry_seen = gen;
 	stor_retry_held(sc, stor_issue);
@@ -283,7 +286,7 @@ static void serve_limits(struct stor_chan *sc)
 {
 	u32 gen = __atomic_load_n(&sc->s->limit_gen, __ATOMIC_ACQUIRE);
 
-	if (gen == sc->limit_seen)
+	if (gen == sc->limit_seen || sc->pausing)
 		return;
 	sc->limit_seen = gen;
 	stor_charge_again(sc, stor_issue_due);
@@ -294,7 +297,7 @@ static void publish(struct stor_chan *sc)
 {
 	int want;
 
-	if (sc->failed)
+	if (sc->failed || sc->standing)
 		return;
 	stor_flush_answers(sc);
 	stor_send_enumerate(sc);
@@ -303,6 +306,35 @@ static void publish(struct stor_chan *sc)
 		kvmb_chan_signal(sc->ch);
 	if (want < 0 || kvmb_chan_flush(sc->ch))
 		stor_fail(sc, "a ring index is out of range", -EPROTO);
+}
+
+/* Does the bus thread want us to stand still, or to go on? */
+static void look_at_pause(struct stor_chan *sc)
+{
+	u32 gen = __atomic_load_n(&sc->pause_gen, __ATOMIC_ACQUIRE);
+
+	if (gen == sc->pause_seen)
+		return;
+	sc->pause_seen = gen;
+	sc->pausing = gen & 1;
+	if (sc->pausing) {
+		if (sc->standing) /* we never noticed that we might have gone on */
+			kvmb_chan_paused(sc->ch);
+		return;
+	}
+	if (sc->standing)
+		kvmb_ring_mask(&sc->io->rx);
+	sc->standing = false;
+	stor_wake_at(sc, 0); /* some of what is delayed is due */
+}
+
+/* The end of a turn: is there nothing left that we would touch? What waits may wait. */
+static void stand_still(struct stor_chan *sc)
+{
+	if (!sc->pausing || sc->standing || sc->inflight || sc->reset || quiescing(sc))
+		return;
+	sc->standing = true;
+	kvmb_chan_paused(sc->ch);
 }
 
 /* Look for a while before sleeping. Return: true when something came. */
@@ -456,10 +488,12 @@ void stor_worker_run(void *arg)
 		arm_poll(sc, sc->io->signal_fd, STOR_UD_SIGNAL);
 		arm_poll(sc, sc->worker.stop_fd, STOR_UD_KICK);
 	}
-	kvmb_ring_mask(&sc->io->rx);
+	if (!sc->standing)
+		kvmb_ring_mask(&sc->io->rx);
 	while (!sc->stopping || sc->inflight) {
 		sc->now = 0;
 		progress = reap(sc);
+		look_at_pause(sc);
 		on_time(sc);
 		serve_retry(sc);
 		serve_limits(sc);
@@ -470,6 +504,7 @@ void stor_worker_run(void *arg)
 		publish(sc);
 		if (sc->ready)
 			continue; /* what an answer on the spot left over */
+		stand_still(sc);
 		if (sc->uring_ok && io_uring_sq_ready(&sc->uring))
 			submit(sc);
 		else if (!progress)
