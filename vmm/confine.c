@@ -20,8 +20,8 @@
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
-static const char *const lack_names[] = { "namespaces", "empty root", "landlock", "seccomp",
-					  "own user" };
+static const char *const lack_names[] = { "namespaces", "empty root", "landlock",
+					  "seccomp",	"own user",   "io_uring restrictions" };
 
 const char *confine_lack_name(unsigned int bit)
 {

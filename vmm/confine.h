@@ -37,6 +37,8 @@ enum confine_lack {
 	CONFINE_NO_SECCOMP = 1 << 3, /* of policy_install() */
 	/* root of a container, which has no other users or may not become one */
 	CONFINE_NO_USER = 1 << 4,
+	/* io_urings that do no more than disks need: --sandbox strict has none then */
+	CONFINE_NO_RING_LIMITS = 1 << 5,
 };
 
 /* Base of the users that VMs of root run as; nobody else's on any usual system. */

@@ -5,6 +5,7 @@
 #include "host-vsp/storage/storage_ring.h"
 #include "lib/log.h"
 #include "lib/util.h"
+#include "vmm/confine.h"
 #include "vmm/disk_jobs.h"
 #include "vmm/disks_priv.h"
 #include "vmm/names.h"
@@ -116,7 +117,7 @@ static int need_controller(struct vm *vm, u32 c, bool offer)
 	vm->scsi[c] = kvmb_storage_create(c, (u16)(max_channels(vm) - 1), vm->rings, vm->loop,
 					  &events, vm);
 	err = kvmb_storage_uring(vm->scsi[c]);
-	if (err && first)
+	if (err && err != -EOPNOTSUPP && first) /* disks_create() has said that */
 		warn_without_uring(vm, err);
 	return offer ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
@@ -156,9 +157,15 @@ int disks_create(struct vm *vm)
 
 	vm->disks = kvmb_xzalloc(sizeof(*vm->disks));
 	/* also for controllers that come later, when no more can be made */
-	vm->rings = kvmb_rings_create(KVMB_STORAGE_MAX_CONTROLLERS * max_channels(vm));
-	if (!kvmb_rings_restricted(vm->rings))
-		kvmb_warn(vm->cfg.name, "this kernel cannot restrict an io_uring (Linux 5.10 can)");
+	vm->rings = kvmb_rings_create(KVMB_STORAGE_MAX_CONTROLLERS * max_channels(vm),
+				      vm->cfg.sandbox == SANDBOX_STRICT);
+	if (!kvmb_rings_restricted(vm->rings) && vm->cfg.sandbox != SANDBOX_OFF) {
+		vm->lacks |= CONFINE_NO_RING_LIMITS;
+		kvmb_warn(vm->cfg.name,
+			  "sandbox: this kernel cannot restrict an io_uring (Linux 5.10 can)%s",
+			  kvmb_rings_error(vm->rings) ? ": disks use threads, which is slower" :
+							"");
+	}
 	for (i = 0; i < vm->cfg.num_disks; i++) {
 		struct disk_config *dc = &vm->cfg.disks[i];
 		const char *name = dc->spec.path ? dc->spec.path : "empty";

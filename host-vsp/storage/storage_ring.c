@@ -71,7 +71,7 @@ static int make_ring(struct pooled_ring *p, bool restricted)
 	return err;
 }
 
-struct kvmb_rings *kvmb_rings_create(unsigned int num)
+struct kvmb_rings *kvmb_rings_create(unsigned int num, bool strict)
 {
 	struct kvmb_rings *r = kvmb_xzalloc(sizeof(*r) + num * sizeof(r->rings[0]));
 
@@ -80,7 +80,7 @@ struct kvmb_rings *kvmb_rings_create(unsigned int num)
 		r->err = make_ring(&r->rings[r->num], r->restricted);
 		if (r->err == -EINVAL && r->restricted) { /* Linux before 5.10 */
 			r->restricted = false;
-			r->err = 0;
+			r->err = strict ? -EOPNOTSUPP : 0;
 		} else if (!r->err) {
 			r->num++;
 		}

@@ -24,22 +24,23 @@ struct kvmb_rings;
 
 /**
  * kvmb_rings_create() - Make io_urings
- * @num: how many; as many channels as may be open at once
+ * @num:    how many; as many channels as may be open at once
+ * @strict: rather none than some that this kernel cannot restrict
  *
  * There may be fewer, or none: the channels that get none use threads. Return: never NULL.
  */
-struct kvmb_rings *kvmb_rings_create(unsigned int num);
+struct kvmb_rings *kvmb_rings_create(unsigned int num, bool strict);
 
 /** kvmb_rings_destroy() - When all have been given back. NULL is fine. */
 void kvmb_rings_destroy(struct kvmb_rings *r);
 
 /**
  * kvmb_rings_error() - Why is there none?
- * Return: 0 when there is one, else -errno. Any thread.
+ * Return: 0 when there is one; -EOPNOTSUPP: it could not be restricted; another -errno. Any thread.
  */
 int kvmb_rings_error(const struct kvmb_rings *r);
 
-/** kvmb_rings_restricted() - Can they do no more than they are for? Any thread. */
+/** kvmb_rings_restricted() - Can this kernel restrict them to what they are for? Any thread. */
 bool kvmb_rings_restricted(const struct kvmb_rings *r);
 
 /**

@@ -47,7 +47,7 @@ static void bring_up(void)
 		if (open_named(&spec, &d, why, sizeof(why)))
 			abort();
 		fake_init(&f, KVMB_VERSION_NEWEST);
-		s = kvmb_storage_create(0, 3, kvmb_rings_create(4), f.loop, NULL, NULL);
+		s = kvmb_storage_create(0, 3, kvmb_rings_create(4, false), f.loop, NULL, NULL);
 		kvmb_storage_attach(s, d, false, 0);
 		kvmb_storage_attach(s, NULL, true, 1);
 		kvmb_storage_offer(s, f.bus);

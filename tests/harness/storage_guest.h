@@ -50,7 +50,7 @@ static inline void make_disk(bool read_only)
 	fd = mkstemp(path);
 	assert_int_equal(ftruncate(fd, BLOCKS * 512), 0);
 	close(fd);
-	rings = kvmb_rings_create(4);
+	rings = kvmb_rings_create(4, false);
 	s = kvmb_storage_create(0, 3, rings, f.loop, NULL, NULL);
 	assert_int_equal(kvmb_storage_attach(s, open_path(path, read_only, 0), false, 0), 0);
 }

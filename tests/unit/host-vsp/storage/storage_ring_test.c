@@ -3,6 +3,11 @@
 #include "host-vsp/storage/storage_ring.h"
 
 #include <liburing.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "tests/harness/storage_guest.h"
 
@@ -27,7 +32,7 @@ static int result_of(struct io_uring *ring)
 
 static void rings_do_a_disks_work_and_nothing_else(void **state)
 {
-	struct kvmb_rings *r = kvmb_rings_create(1);
+	struct kvmb_rings *r = kvmb_rings_create(1, true);
 	struct sockaddr a = { .sa_family = AF_UNIX };
 	struct io_uring_probe *probe;
 	struct iovec iov = { path, 4 };
@@ -72,6 +77,61 @@ static void rings_do_a_disks_work_and_nothing_else(void **state)
 	assert_int_equal(other.ring_fd, ring.ring_fd);
 	kvmb_rings_give(r, &other);
 	kvmb_rings_destroy(r);
+}
+
+/* From now on as a kernel before 5.10. */
+static bool forget_restrictions(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IORING_REGISTER_RESTRICTIONS, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+}
+
+static int try_old_kernel(void)
+{
+	struct kvmb_rings *r;
+	struct io_uring ring;
+	bool slots;
+
+	if (!forget_restrictions())
+		return 77;
+	r = kvmb_rings_create(1, true);
+	if (kvmb_rings_restricted(r) || kvmb_rings_error(r) != -EOPNOTSUPP ||
+	    kvmb_rings_take(r, &ring, &slots))
+		return 1;
+	kvmb_rings_destroy(r);
+	r = kvmb_rings_create(1, false);
+	return kvmb_rings_restricted(r) || kvmb_rings_error(r) ||
+			       !kvmb_rings_take(r, &ring, &slots) ?
+		       2 :
+		       0;
+}
+
+static void a_ring_that_cannot_be_restricted_is_not_used(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (no_uring())
+		return;
+	pid = fork();
+	if (!pid)
+		_exit(try_old_kernel());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* How many polls the kernel holds in the ring of the one channel. */
@@ -147,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(rings_do_a_disks_work_and_nothing_else),
+		T(a_ring_that_cannot_be_restricted_is_not_used),
 		T(a_channel_leaves_its_ring_as_it_was),
 		T(a_channel_without_a_ring_works),
 	};
