@@ -16,6 +16,9 @@
 
 #define CRASH_PARAMS 5u
 
+struct kvmb_tlv;
+struct kvmb_tlv_out;
+
 struct crash_log { /* of one VM */
 	pthread_mutex_t lock; /* guards all below */
 	u32 count;	      /* since the VM was started, over all its boots */
@@ -42,5 +45,11 @@ void crash_report(struct crash_log *c, const char *who, u32 boot, const u64 *par
 
 /** crash_json() - The last crash, as docs/json.md says; null when there was none. Any thread. */
 json_t *crash_json(struct crash_log *c);
+
+/** crash_save() - All of it, as a group's fields. Context: main thread. */
+void crash_save(struct crash_log *c, struct kvmb_tlv_out *o);
+
+/** crash_load() - What crash_save() wrote. Return: 0; -errno with one line in @group->error. */
+int crash_load(struct crash_log *c, struct kvmb_tlv *group);
 
 #endif

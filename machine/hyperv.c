@@ -285,25 +285,29 @@ static const struct kvmb_vmm_ops vmm_ops = {
 
 /* ---- exits ---- */
 
-static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
+/* What the guest has set, for those who write to its pages. */
+static void use_synic(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page)
 {
 	struct kvmb_gm *gm = &v->machine->gm;
 	void __shared *msg = NULL, *evt = NULL;
 
 	/* a page outside RAM is as good as none: nothing is delivered */
-	if (e->u.synic.msg_page & KVMB_MSR_ENABLE)
-		msg = kvmb_gm_ptr(gm, e->u.synic.msg_page & ~(u64)(KVMB_PAGE_SIZE - 1),
-				  KVMB_PAGE_SIZE);
-	if (e->u.synic.evt_page & KVMB_MSR_ENABLE)
-		evt = kvmb_gm_ptr(gm, e->u.synic.evt_page & ~(u64)(KVMB_PAGE_SIZE - 1),
-				  KVMB_PAGE_SIZE);
-	if (!(e->u.synic.control & KVMB_MSR_ENABLE))
+	if (msg_page & KVMB_MSR_ENABLE)
+		msg = kvmb_gm_ptr(gm, msg_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
+	if (evt_page & KVMB_MSR_ENABLE)
+		evt = kvmb_gm_ptr(gm, evt_page & ~(u64)(KVMB_PAGE_SIZE - 1), KVMB_PAGE_SIZE);
+	if (!(control & KVMB_MSR_ENABLE))
 		evt = NULL;
-	__atomic_store_n(&v->synic_control, e->u.synic.control, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->synic_control, control, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->simp, (struct kvmb_hv_message __shared *)msg, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->siefp, (u8 __shared *)evt, __ATOMIC_SEQ_CST);
 	wait_for_users(v);
 	flush_late_flags(v);
+}
+
+static void synic_changed(struct vcpu *v, const struct kvm_hyperv_exit *e)
+{
+	use_synic(v, e->u.synic.control, e->u.synic.msg_page, e->u.synic.evt_page);
 	acked(v);
 }
 
@@ -371,6 +375,36 @@ void hyperv_exit(struct vcpu *v)
 		v->stats.hv_other++;
 		e->u.hcall.result = KVMB_HV_STATUS_INVALID_HYPERCALL_CODE;
 	}
+}
+
+/* ---- a saved VM goes on ---- */
+
+static bool has_flags(struct vcpu *v)
+{
+	u32 *flags = (u32 *)__unshare(v->siefp + HV_VMBUS_SINT * 256), i;
+
+	for (i = 0; i < HV_EVENT_FLAGS_PER_SINT / 32; i++) {
+		if (__atomic_load_n(&flags[i], __ATOMIC_SEQ_CST))
+			return true;
+	}
+	return false;
+}
+
+void hyperv_vcpu_loaded(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page)
+{
+	struct kvmb_hv_message __shared *slot;
+	bool raise;
+
+	use_synic(v, control, msg_page, evt_page);
+	raise = v->siefp && has_flags(v);
+	slot = v->simp ? v->simp + HV_VMBUS_SINT : NULL;
+	if (slot && shared_load_acquire(&slot->type)) {
+		raise = true;
+		if (__atomic_load_n(&slot->flags, __ATOMIC_SEQ_CST) & HV_MSG_FLAG_PENDING)
+			want_ack(v);
+	}
+	if (raise)
+		raise_sint(v);
 }
 
 /* ---- set-up and reset ---- */

@@ -34,6 +34,20 @@ int hyperv_vcpu_init(struct vcpu *v);
  */
 int hyperv_vcpu_reset(struct vcpu *v);
 
+/**
+ * hyperv_vcpu_loaded() - Go on with the SynIC of a saved VM
+ * @v:        stands; its registers are loaded
+ * @control:  MSR SCONTROL
+ * @msg_page: MSR SIMP
+ * @evt_page: MSR SIEFP
+ *
+ * KVM says nothing when we set these registers ourselves. An interrupt that was on its way when the
+ * VM was saved may be lost, so VMBus's is raised again if anything lies there for the guest.
+ *
+ * Context: main thread. Trust: the values and the pages are hostile.
+ */
+void hyperv_vcpu_loaded(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page);
+
 /** hyperv_vcpu_fini() - Undo hyperv_vcpu_init(). Context: main thread; its thread has ended. */
 void hyperv_vcpu_fini(struct vcpu *v);
 

@@ -9,8 +9,10 @@
 #include "machine/dev/rtc.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <time.h>
 
+#include "lib/tlv.h"
 #include "lib/util.h"
 
 #define REG_B_24H 0x02
@@ -100,6 +102,47 @@ void rtc_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 			r->cmos[0x0a] &= 0x7f; /* update in progress: never */
 	}
 	pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- saved VMs ---- */
+
+/* Fields of the clock. Numbers are never used again. */
+enum {
+	RTC_INDEX = 1,
+	RTC_CMOS = 2,	/* 128 bytes */
+	RTC_OFFSET = 3, /* seconds that the guest is ahead of the host, and OFFSET_ZERO */
+};
+
+#define OFFSET_ZERO (1ll << 40) /* two digits of a century and a year stay far below */
+
+void rtc_save(struct rtc *r, struct kvmb_tlv_out *o)
+{
+	pthread_mutex_lock(&r->lock);
+	kvmb_tlv_put(o, RTC_INDEX, r->index);
+	kvmb_tlv_put_bytes(o, RTC_CMOS, r->cmos, sizeof(r->cmos));
+	kvmb_tlv_put(o, RTC_OFFSET, (u64)(r->offset_s + OFFSET_ZERO));
+	pthread_mutex_unlock(&r->lock);
+}
+
+int rtc_load(struct rtc *r, struct kvmb_tlv *group)
+{
+	u8 index = (u8)kvmb_tlv_get(group, RTC_INDEX, 0x7f), cmos[sizeof(r->cmos)];
+	s64 offset = (s64)kvmb_tlv_get(group, RTC_OFFSET, 2 * OFFSET_ZERO) - OFFSET_ZERO;
+	int err;
+
+	kvmb_tlv_copy(group, RTC_CMOS, cmos, sizeof(cmos));
+	/* as in rtc_access() */
+	if (cmos[0x0a] & ~0x7f || cmos[0x0b] & ~0x87 || cmos[0x0c] || cmos[0x0d] != 0x80)
+		kvmb_tlv_refuse(group, RTC_CMOS, "no guest can set that");
+	err = kvmb_tlv_done(group);
+	if (err)
+		return err;
+	pthread_mutex_lock(&r->lock);
+	r->index = index;
+	memcpy(r->cmos, cmos, sizeof(cmos));
+	r->offset_s = offset;
+	pthread_mutex_unlock(&r->lock);
+	return 0;
 }
 
 struct rtc *rtc_create(void)

@@ -5,6 +5,8 @@
 
 #include "vmbus-core/env.h"
 
+struct kvmb_tlv;
+struct kvmb_tlv_out;
 struct rtc;
 
 /** rtc_create() - Make a clock that shows the host's UTC. Return: never NULL. */
@@ -15,5 +17,17 @@ void rtc_destroy(struct rtc *r);
 
 /** rtc_access() - Port access, for iobus_add(). Any vCPU's thread. */
 void rtc_access(void *dev, u16 offset, u32 size, bool write, u32 *val);
+
+/** rtc_save() - Registers, memory and how far it is from the host's time: a group. Main thread. */
+void rtc_save(struct rtc *r, struct kvmb_tlv_out *o);
+
+/**
+ * rtc_load() - What rtc_save() wrote
+ * @r:     new
+ * @group: hostile
+ *
+ * Return: 0; -errno with one line in @group->error: @r is as before. Context: main thread.
+ */
+int rtc_load(struct rtc *r, struct kvmb_tlv *group);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "lib/tlv.h"
 #include "lib/util.h"
 
 #define FIFO_SIZE 256u
@@ -225,6 +226,82 @@ void serial_reset(struct serial *s)
 	s->fifo_len = 0;
 	update_irq(s);
 	tell_room(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- saved VMs ---- */
+
+/*
+ * Fields of the port. Numbers are never used again. Its past output is not saved: a new process
+ * would write it once more to wherever output goes.
+ */
+enum {
+	SERIAL_IER = 1,
+	SERIAL_LCR = 2,
+	SERIAL_MCR = 3,
+	SERIAL_SCR = 4,
+	SERIAL_FCR = 5,
+	SERIAL_DIVISOR = 6,
+	SERIAL_TX_PENDING = 7, /* 1: "transmitter empty" not yet reported */
+	SERIAL_FIFO = 8,       /* bytes that the guest has not read, oldest first */
+};
+
+void serial_save(struct serial *s, struct kvmb_tlv_out *o)
+{
+	u8 fifo[FIFO_SIZE];
+	u32 i;
+
+	pthread_mutex_lock(&s->lock);
+	kvmb_tlv_put(o, SERIAL_IER, s->ier);
+	kvmb_tlv_put(o, SERIAL_LCR, s->lcr);
+	kvmb_tlv_put(o, SERIAL_MCR, s->mcr);
+	kvmb_tlv_put(o, SERIAL_SCR, s->scr);
+	kvmb_tlv_put(o, SERIAL_FCR, s->fcr);
+	kvmb_tlv_put(o, SERIAL_DIVISOR, s->divisor);
+	kvmb_tlv_put(o, SERIAL_TX_PENDING, s->tx_pending);
+	for (i = 0; i < s->fifo_len; i++)
+		fifo[i] = s->fifo[(s->fifo_head + i) % FIFO_SIZE];
+	kvmb_tlv_put_bytes(o, SERIAL_FIFO, fifo, s->fifo_len);
+	pthread_mutex_unlock(&s->lock);
+}
+
+int serial_load(struct serial *s, struct kvmb_tlv *group)
+{
+	u8 ier = (u8)kvmb_tlv_get(group, SERIAL_IER, 0x0f);
+	u8 lcr = (u8)kvmb_tlv_get(group, SERIAL_LCR, 0xff);
+	u8 mcr = (u8)kvmb_tlv_get(group, SERIAL_MCR, 0x1f);
+	u8 scr = (u8)kvmb_tlv_get(group, SERIAL_SCR, 0xff);
+	u8 fcr = (u8)kvmb_tlv_get(group, SERIAL_FCR, 0xff);
+	u16 divisor = (u16)kvmb_tlv_get(group, SERIAL_DIVISOR, 0xffff);
+	bool tx_pending = kvmb_tlv_get(group, SERIAL_TX_PENDING, 1);
+	size_t len, i;
+	const u8 *fifo = kvmb_tlv_get_bytes(group, SERIAL_FIFO, &len);
+	int err;
+
+	if (len > FIFO_SIZE)
+		kvmb_tlv_refuse(group, SERIAL_FIFO, "so much was never taken");
+	err = kvmb_tlv_done(group);
+	if (err)
+		return err;
+	pthread_mutex_lock(&s->lock);
+	s->ier = ier;
+	s->lcr = lcr;
+	s->mcr = mcr;
+	s->scr = scr;
+	s->fcr = fcr;
+	s->divisor = divisor;
+	s->tx_pending = tx_pending;
+	s->fifo_head = s->fifo_len = 0;
+	for (i = 0; i < len; i++)
+		put_fifo(s, fifo[i]);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+void serial_loaded(struct serial *s)
+{
+	pthread_mutex_lock(&s->lock);
+	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -5,6 +5,8 @@
 
 #include "vmbus-core/env.h"
 
+struct kvmb_tlv;
+struct kvmb_tlv_out;
 struct serial;
 
 #define SERIAL_BACKLOG 65536u
@@ -61,5 +63,22 @@ void serial_type(struct serial *s, u8 *buf, size_t *len);
  * Return: bytes in @buf, at most @size. Context: any thread.
  */
 size_t serial_read(struct serial *s, u64 *cursor, u8 *buf, size_t size);
+
+/** serial_save() - Registers and input that the guest has not read: a group. Main thread. */
+void serial_save(struct serial *s, struct kvmb_tlv_out *o);
+
+/**
+ * serial_load() - What serial_save() wrote
+ * @s:     new
+ * @group: hostile
+ *
+ * The interrupt line stays down until serial_loaded().
+ *
+ * Return: 0; -errno with one line in @group->error: @s is as before. Context: main thread.
+ */
+int serial_load(struct serial *s, struct kvmb_tlv *group);
+
+/** serial_loaded() - Interrupt controllers are there: raise the line if it is due. Main thread. */
+void serial_loaded(struct serial *s);
 
 #endif

@@ -27,9 +27,12 @@ u32 irq_message_gsi(struct machine *m, u32 vp)
 	return vp;
 }
 
+static u32 acks_wanted;
+
 int irq_assign(struct machine *m, u32 gsi, int fd, int resample_fd)
 {
-	(void)m, (void)gsi, (void)fd, (void)resample_fd;
+	(void)m, (void)gsi, (void)fd;
+	acks_wanted += resample_fd >= 0;
 	return 0;
 }
 
@@ -190,12 +193,77 @@ static void hyperv_busy_slot_is_marked_pending(void **state)
 	assert_memory_equal(slot->payload, "abcd", 4);
 }
 
+static void no_ack(void *arg)
+{
+	(void)arg;
+}
+
+static u64 interrupts(void)
+{
+	u64 n = 0;
+
+	return read(vcpu.event_fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void load(u64 control)
+{
+	acks_wanted = 0;
+	vcpu.ack_assigned = false;
+	hyperv_vcpu_loaded(&vcpu, control, gpa_msg | 1, gpa_evt | 1);
+}
+
+/* What was on its way to the guest when the VM was saved is raised once more, and nothing else. */
+static void hyperv_loaded_raises_what_waits(void **state)
+{
+	struct kvmb_hv_message *slot = (void *)(host_page(gpa_msg) + SINT_OFFSET / 4);
+
+	(void)state;
+	kvmb_timer_init(&vcpu.ack_timer, f.loop, no_ack, NULL);
+	load(1);
+	assert_int_equal(interrupts(), 0);
+	host_page(gpa_evt)[SINT_OFFSET / 4 + 63] = 1u << 31; /* the last flag */
+	load(1);
+	assert_int_equal(interrupts(), 1);
+	load(0); /* its SynIC is off */
+	assert_int_equal(interrupts(), 0);
+	host_page(gpa_evt)[SINT_OFFSET / 4 + 63] = 0;
+	slot->type = 1;
+	load(1);
+	assert_int_equal(interrupts(), 1);
+	assert_int_equal(acks_wanted, 0);
+	slot->flags = HV_MSG_FLAG_PENDING; /* more wait for this one to be taken */
+	load(1);
+	assert_int_equal(interrupts(), 1);
+	assert_int_equal(acks_wanted, 1);
+	slot->type = 0;
+	vcpu.late_flags[1] = 8; /* raised while the page was off, which it is no more */
+	load(1);
+	assert_int_equal(host_page(gpa_evt)[SINT_OFFSET / 4 + 1], 8);
+	assert_true(interrupts() > 0);
+	kvmb_timer_cancel(&vcpu.ack_timer);
+}
+
+static void hyperv_loaded_takes_no_page_outside_ram(void **state)
+{
+	(void)state;
+	hyperv_vcpu_loaded(&vcpu, 1, ~0ull, 1ull << 50 | 1);
+	assert_null(vcpu.simp);
+	assert_null(vcpu.siefp);
+	machine.vmm.ops->raise_event(&machine.vmm, 0, 35);
+	assert_int_equal(vcpu.late_flags[1], 1u << 3);
+	hyperv_vcpu_loaded(&vcpu, 1, gpa_msg, gpa_evt); /* not enabled */
+	assert_null(vcpu.simp);
+	assert_null(vcpu.siefp);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(hyperv_page_off_is_never_written),
 		T(hyperv_flag_raised_while_off_comes_late),
 		T(hyperv_busy_slot_is_marked_pending),
+		T(hyperv_loaded_raises_what_waits),
+		T(hyperv_loaded_takes_no_page_outside_ram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,10 @@
  */
 #include "machine/dev/serial.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "lib/tlv.h"
 #include "tests/unit/test.h"
 
 enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR };
@@ -188,12 +190,88 @@ static void serial_input_is_not_lost(void **state)
 	assert_int_equal(rooms, 2);
 }
 
+/* A port in @o's only section as a saved VM has it, and into another one. */
+static int load_into(struct serial *other, const struct kvmb_tlv_out *o)
+{
+	struct kvmb_tlv_error e = { 0 };
+	struct kvmb_tlv t;
+	size_t pos = 0;
+
+	assert_int_equal(kvmb_tlv_next(o->buf, o->len, &pos, &t, &e), 0);
+	return serial_load(other, &t);
+}
+
+static void serial_goes_on_after_it_was_saved(void **state)
+{
+	struct serial_ops ops = { .set_irq = set_irq, .output = output, .room = room };
+	struct serial *first = s;
+	struct kvmb_tlv_out o = { 0 };
+	u8 data[300];
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = (u8)(i * 3);
+	out(LCR, 0x83);
+	out(RBR, 0x34);
+	out(IER, 0x12);
+	out(LCR, 0x03);
+	serial_input(s, data, 200);
+	for (i = 0; i < 200; i++) /* its ring is not at its beginning any more */
+		in(RBR);
+	n = serial_input(s, data, sizeof(data)); /* full */
+	out(IER, 0x01);
+	out(MCR, 0x08);
+	assert_int_equal(line, 1);
+	kvmb_tlv_begin(&o, KVMB_SEC_MACHINE, 0, 0);
+	serial_save(s, &o);
+	kvmb_tlv_end(&o);
+	s = serial_create(&ops);
+	line = 0;
+	assert_int_equal(load_into(s, &o), 0);
+	assert_int_equal(line, 0); /* not before there is somebody who listens */
+	serial_loaded(s);
+	assert_int_equal(line, 1);
+	assert_int_equal(serial_input(s, data, 1), 0);
+	for (i = 0; i < n; i++)
+		assert_int_equal(in(RBR), data[i]);
+	assert_int_equal(in(LSR)&1, 0);
+	assert_int_equal(line, 0);
+	out(LCR, 0x83);
+	assert_int_equal(in(RBR), 0x34);
+	assert_int_equal(in(IER), 0x12);
+	serial_destroy(first);
+	kvmb_tlv_out_fini(&o);
+}
+
+static void serial_refuses_more_input_than_fits(void **state)
+{
+	struct kvmb_tlv_out o = { 0 };
+	u8 data[257] = { 0 };
+	unsigned int field;
+
+	(void)state;
+	kvmb_tlv_begin(&o, KVMB_SEC_MACHINE, 0, 0);
+	for (field = 1; field <= 7; field++)
+		kvmb_tlv_put(&o, field, 1);
+	kvmb_tlv_put_bytes(&o, 8, data, sizeof(data));
+	kvmb_tlv_end(&o);
+	assert_int_equal(load_into(s, &o), -EPROTO);
+	assert_int_equal(in(LSR)&1, 0);
+	assert_int_equal(in(IER), 0);
+	kvmb_tlv_out_fini(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(serial_is_found_as_16550a),	 T(serial_output_goes_out_and_is_kept),
-		T(serial_loopback_stays_inside), T(serial_interrupts_are_raised_and_named),
+		T(serial_is_found_as_16550a),
+		T(serial_output_goes_out_and_is_kept),
+		T(serial_loopback_stays_inside),
+		T(serial_interrupts_are_raised_and_named),
 		T(serial_input_is_not_lost),
+		T(serial_goes_on_after_it_was_saved),
+		T(serial_refuses_more_input_than_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
