@@ -438,6 +438,10 @@ int cpuid_apply(struct vcpu *v)
 	set_topology(c, v->index, m->cfg.cpus);
 	set_hyperv(c, hv, m);
 	err = ioctl(v->fd, KVM_SET_CPUID2, c) ? -errno : 0;
+	if (!err) {
+		v->cpuid = c;
+		c = NULL;
+	}
 out:
 	free(c);
 	free(host);

@@ -10,7 +10,7 @@ struct vcpu;
 
 /**
  * cpuid_apply() - Set the CPUID of a vCPU: CPU model, topology, Hyper-V leaves
- * @v: has its descriptor; its thread has not started
+ * @v: has its descriptor; its thread has not started. Its cpuid is what was set
  *
  * Return: 0, or -errno with the reason logged. Context: main thread.
  */

@@ -17,6 +17,7 @@
 #include "machine/dev/testdev.h"
 #include "machine/hyperv.h"
 #include "machine/irq.h"
+#include "machine/machine_state.h"
 #include "machine/mem.h"
 #include "machine/vcpu.h"
 
@@ -275,6 +276,7 @@ void machine_close(struct machine *m)
 			vcpu_destroy(&m->vcpus[i]);
 	}
 	free(m->vcpus);
+	machine_free_image(m);
 	irq_fini(m);
 	serial_destroy(m->serial);
 	rtc_destroy(m->rtc);

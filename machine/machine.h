@@ -76,6 +76,7 @@ struct machine {
 	struct kvm_clock_data paused_clock;
 	struct kvm_irqchip irqchip0[3]; /* at power-on */
 	struct kvm_pit_state2 pit0;
+	struct machine_image *image; /* of a saved VM, until machine_load_done() */
 };
 
 /**

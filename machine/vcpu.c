@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "machine/hyperv.h"
+#include "machine/vcpu_save.h"
 
 #define KICK_SIGNAL SIGUSR1
 #define VCPU_STACK (128 * 1024)
@@ -241,6 +242,8 @@ void vcpu_destroy(struct vcpu *v)
 {
 	hyperv_vcpu_fini(v);
 	vcpu_free_power_on(v);
+	vcpu_free_image(v);
+	free(v->cpuid);
 	if (v->run)
 		munmap(v->run, v->machine->run_size);
 	if (v->stats_fd > 0)

@@ -40,6 +40,8 @@ struct vcpu {
 
 	bool exit_open;	 /* KVM completes the last exit on the next run; vCPU's thread */
 	struct vcpu_power_on *on; /* for reset; vcpu_state.c */
+	struct kvm_cpuid2 *cpuid; /* as set: KVM's own copy changes with CR4 and XCR0 */
+	struct vcpu_image *image; /* of a saved VM, until vcpu_apply(); vcpu_save.c */
 };
 
 /**

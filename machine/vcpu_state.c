@@ -24,24 +24,9 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/hyperv.h"
+#include "machine/vcpu_priv.h"
 
 #define XSAVE_MIN 4096u /* struct kvm_xsave as it once was */
-#define IO_MSRS 128u	/* at once; KVM takes less than 256 (MAX_IO_MSRS) */
-
-struct vcpu_power_on {
-	struct kvm_sregs sregs;
-	struct kvm_lapic_state lapic;
-	struct kvm_fpu fpu;
-	struct kvm_vcpu_events events;
-	struct kvm_debugregs debugregs;
-	struct kvm_xcrs xcrs;
-	bool has_xcrs;
-	void *xsave;			 /* NULL: a CPU without; fpu is all then */
-	struct kvm_nested_state *nested; /* NULL: no nested virtualisation */
-	struct kvm_msrs *msrs;
-	u64 tsc_offset;			 /* from the host's TSC; pauses move it */
-	bool has_tsc_offset;
-};
 
 static const struct { u32 first, last; } skipped[] = {
 	{ 0x10, 0x10 },		    /* TSC: time goes on */
@@ -122,23 +107,18 @@ static int find_msrs(struct vcpu *v)
 	return 0;
 }
 
-/*
- * Read or write those from all[from] on, as many as KVM takes at once. It stops at the first that
- * it refuses.
- * Return: how many it did, with what it read in @some; *@asked: of so many.
- */
-static u32 some_msrs(struct vcpu *v, unsigned long request, const struct kvm_msrs *all, u32 from,
-		     struct kvm_msrs *some, u32 *asked)
+u32 vcpu_some_msrs(struct vcpu *v, unsigned long request, const struct kvm_msrs *all, u32 from,
+		   struct kvm_msrs *some, u32 *asked)
 {
 	int n;
 
-	*asked = some->nmsrs = KVMB_MIN(all->nmsrs - from, IO_MSRS);
+	*asked = some->nmsrs = KVMB_MIN(all->nmsrs - from, VCPU_IO_MSRS);
 	memcpy(some->entries, all->entries + from, some->nmsrs * sizeof(some->entries[0]));
 	n = ioctl(v->fd, request, some);
 	return (u32)KVMB_MAX(n, 0);
 }
 
-static struct kvm_msrs *new_msrs(u32 max)
+struct kvm_msrs *vcpu_new_msrs(u32 max)
 {
 	return kvmb_xzalloc(sizeof(struct kvm_msrs) + max * sizeof(struct kvm_msr_entry));
 }
@@ -149,11 +129,12 @@ static struct kvm_msrs *new_msrs(u32 max)
  */
 static void copy_msrs(struct vcpu *v, const struct kvm_msrs *first)
 {
-	struct kvm_msrs *m = v->on->msrs = new_msrs(first->nmsrs), *some = new_msrs(IO_MSRS);
+	struct kvm_msrs *m = vcpu_new_msrs(first->nmsrs), *some = vcpu_new_msrs(VCPU_IO_MSRS);
 	u32 i = 0, n, asked;
 
+	v->on->msrs = m;
 	while (i < first->nmsrs) {
-		n = some_msrs(v, KVM_GET_MSRS, first, i, some, &asked);
+		n = vcpu_some_msrs(v, KVM_GET_MSRS, first, i, some, &asked);
 		memcpy(m->entries + m->nmsrs, some->entries, n * sizeof(m->entries[0]));
 		m->nmsrs += n;
 		i += n + (n < asked);
@@ -165,11 +146,11 @@ static void copy_msrs(struct vcpu *v, const struct kvm_msrs *first)
 static void write_msrs(struct vcpu *v)
 {
 	const struct kvm_msrs *all = v->on->msrs;
-	struct kvm_msrs *some = new_msrs(IO_MSRS);
+	struct kvm_msrs *some = vcpu_new_msrs(VCPU_IO_MSRS);
 	u32 i = 0, n, asked;
 
 	while (i < all->nmsrs) {
-		n = some_msrs(v, KVM_SET_MSRS, all, i, some, &asked);
+		n = vcpu_some_msrs(v, KVM_SET_MSRS, all, i, some, &asked);
 		i += n;
 		if (n == asked)
 			continue;
@@ -183,7 +164,7 @@ static void write_msrs(struct vcpu *v)
 
 /* ---- time ---- */
 
-static int tsc_offset(struct vcpu *v, unsigned long request, u64 *offset)
+int vcpu_tsc_offset(struct vcpu *v, unsigned long request, u64 *offset)
 {
 	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
 					.addr = (u64)(uintptr_t)offset };
@@ -194,13 +175,13 @@ static int tsc_offset(struct vcpu *v, unsigned long request, u64 *offset)
 int vcpu_shift_tsc(struct vcpu *v, u64 ticks)
 {
 	u64 offset;
-	int err = tsc_offset(v, KVM_GET_DEVICE_ATTR, &offset);
+	int err = vcpu_tsc_offset(v, KVM_GET_DEVICE_ATTR, &offset);
 
 	if (err)
 		return err;
 	offset -= ticks;
 	v->on->tsc_offset -= ticks;
-	return tsc_offset(v, KVM_SET_DEVICE_ATTR, &offset);
+	return vcpu_tsc_offset(v, KVM_SET_DEVICE_ATTR, &offset);
 }
 
 /* ---- the rest ---- */
@@ -208,10 +189,12 @@ int vcpu_shift_tsc(struct vcpu *v, u64 ticks)
 static void save_xsave(struct vcpu *v)
 {
 	int size = ioctl(v->machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
-	unsigned long request = size > 0 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
 
-	v->on->xsave = kvmb_xzalloc((size_t)KVMB_MAX(size, (int)XSAVE_MIN));
-	if (ioctl(v->fd, request, v->on->xsave) || ioctl(v->fd, KVM_SET_XSAVE, v->on->xsave)) {
+	v->on->get_xsave = size > 0 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+	v->on->xsave_size = (u32)KVMB_MAX(size, (int)XSAVE_MIN);
+	v->on->xsave = kvmb_xzalloc(v->on->xsave_size);
+	if (ioctl(v->fd, v->on->get_xsave, v->on->xsave) ||
+	    ioctl(v->fd, KVM_SET_XSAVE, v->on->xsave)) {
 		free(v->on->xsave);
 		v->on->xsave = NULL;
 	}
@@ -225,6 +208,7 @@ static void save_nested(struct vcpu *v)
 
 	if (size <= 0)
 		return;
+	v->on->nested_room = (u32)size;
 	v->on->nested = kvmb_xzalloc((size_t)size);
 	v->on->nested->size = (u32)size;
 	if (ioctl(v->fd, KVM_GET_NESTED_STATE, v->on->nested) ||
@@ -245,7 +229,7 @@ int vcpu_save_power_on(struct vcpu *v)
 		return -errno;
 	save_xsave(v);
 	save_nested(v);
-	on->has_tsc_offset = !tsc_offset(v, KVM_GET_DEVICE_ATTR, &on->tsc_offset);
+	on->has_tsc_offset = !vcpu_tsc_offset(v, KVM_GET_DEVICE_ATTR, &on->tsc_offset);
 	if (!v->index)
 		return find_msrs(v);
 	copy_msrs(v, v->machine->vcpus[0].on->msrs);
@@ -283,7 +267,7 @@ int vcpu_reset(struct vcpu *v)
 	    (on->has_xcrs && ioctl(v->fd, KVM_SET_XCRS, &on->xcrs)))
 		return -errno;
 	write_msrs(v);
-	if (on->has_tsc_offset && tsc_offset(v, KVM_SET_DEVICE_ATTR, &first->tsc_offset))
+	if (on->has_tsc_offset && vcpu_tsc_offset(v, KVM_SET_DEVICE_ATTR, &first->tsc_offset))
 		return -errno;
 	if (ioctl(v->fd, KVM_SET_REGS, &regs) || ioctl(v->fd, KVM_SET_DEBUGREGS, &on->debugregs) ||
 	    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &on->events) || ioctl(v->fd, KVM_SET_MP_STATE, &mp))

@@ -219,6 +219,11 @@ int cpuid_apply(struct vcpu *v)
 	return 0;
 }
 
+void hyperv_vcpu_loaded(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page)
+{
+	(void)v, (void)control, (void)msg_page, (void)evt_page;
+}
+
 int hyperv_vcpu_init(struct vcpu *v)
 {
 	(void)v;

@@ -1,0 +1,678 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vCPU into a saved VM's file and back.
+ *
+ * DOC: Theory of operation
+ *
+ * As in vcpu_state.c, KVM's own structures are saved as they are, and those model-specific
+ * registers that it can read and takes back. Loading has two steps. vcpu_load() reads a section,
+ * which is hostile, and keeps it. vcpu_apply() gives it to KVM when everything has been read. What
+ * KVM does with registers depends on others, so it goes by our order and never by that of the file:
+ *
+ *   SREGS (APIC base, EFER)   before LAPIC, whose layout they decide, and before nested state
+ *   TSC                       before LAPIC and deadline, which are compared with it
+ *   LAPIC                     before the deadline, which is ignored unless the timer wants one
+ *   GUEST_OS_ID               before HYPERCALL, which KVM ignores without
+ *   SCONTROL, SIMP, SIEFP     before SINTs, and these before synthetic timers, which use them
+ *   a timer's count           before its config: some kernels start it by itself
+ *   events, MP state          last: writing registers drops what is pending
+ *
+ * Reading has an order, too. KVM_GET_MP_STATE serves a pending INIT, which changes registers.
+ * The deadline is read before the LAPIC: if it passes in between, it is there twice and not never.
+ *
+ * A TSC is saved as the value that the guest saw last, so no host's offset is in the file.
+ *
+ * The CPUID is compared, all of it: a VM goes on only on the CPU that it was started on, and on
+ * others that look the same to its model.
+ *
+ * Sources: Linux Documentation/virt/kvm/api.rst and devices/vcpu.rst (KVM_VCPU_TSC_OFFSET); Linux
+ * arch/x86/kvm/hyperv.c kvm_hv_set_msr_pw(), stimer_set_count(); lapic.c
+ * kvm_set_lapic_tscdeadline_msr(); QEMU target/i386/kvm/kvm.c kvm_arch_get_registers(),
+ * kvm_arch_put_registers().
+ */
+#include "machine/vcpu_save.h"
+
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "lib/util.h"
+#include "machine/hyperv.h"
+#include "machine/vcpu_priv.h"
+
+/* Fields of a section KVMB_SEC_VCPU. Numbers are never used again. */
+enum {
+	VCPU_CPUID = 1,	    /* struct kvm_cpuid_entry2[], as it was set */
+	VCPU_MP_STATE = 2,  /* struct kvm_mp_state */
+	VCPU_EVENTS = 3,    /* struct kvm_vcpu_events */
+	VCPU_REGS = 4,	    /* struct kvm_regs */
+	VCPU_SREGS = 5,	    /* struct kvm_sregs */
+	VCPU_SREGS2 = 6,    /* struct kvm_sregs2; optional, taken instead of the former */
+	VCPU_FPU = 7,	    /* struct kvm_fpu */
+	VCPU_XCRS = 8,	    /* struct kvm_xcrs; if the CPU has them */
+	VCPU_DEBUGREGS = 9, /* struct kvm_debugregs */
+	VCPU_LAPIC = 10,    /* struct kvm_lapic_state */
+	VCPU_XSAVE = 11,    /* as KVM_GET_XSAVE2 has it; if the CPU has it */
+	VCPU_NESTED = 12,   /* struct kvm_nested_state and its data; if the CPU has it */
+	VCPU_MSRS = 13,	    /* list: index, value, index, value ... */
+	VCPU_TSC = 14,	    /* what the guest saw last */
+	VCPU_TSC_RESET =
+		15, /* the same, if the guest had never written it: it goes on at a reset */
+	VCPU_LATE_FLAGS = 16, /* list: event flags that were raised while the page was off */
+};
+
+#define MAX_MSRS 2048u /* in a section; KVM knows about 500 */
+#define MAX_CPUID 256u /* entries */
+#define TSC 0x10u
+#define TSC_DEADLINE 0x6e0u
+#define FEATURE_CONTROL 0x3au
+
+struct vcpu_image {
+	struct kvm_mp_state mp;
+	struct kvm_vcpu_events events;
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_sregs2 sregs2;
+	struct kvm_fpu fpu;
+	struct kvm_xcrs xcrs;
+	struct kvm_debugregs debugregs;
+	struct kvm_lapic_state lapic;
+	u32 has;	      /* bit n: field n was there */
+	void *xsave, *nested; /* NULL: none */
+	struct kvm_msrs *msrs;
+	u64 tsc, tsc_reset;
+	u32 late_flags[HV_EVENT_FLAGS_PER_SINT / 32];
+};
+
+/* What KVM reads and writes as one structure of fixed size, in the order of reading. */
+static const struct part {
+	unsigned int field;
+	unsigned long get, set;
+	size_t offset, size;
+	const char *name;
+} parts[] = {
+#define PART(field, request, member)                                                              \
+	{                                                                                         \
+		field, KVM_GET_##request, KVM_SET_##request, offsetof(struct vcpu_image, member), \
+			sizeof(((struct vcpu_image *)0)->member), #request                        \
+	}
+	PART(VCPU_MP_STATE, MP_STATE, mp), PART(VCPU_EVENTS, VCPU_EVENTS, events),
+	PART(VCPU_REGS, REGS, regs),	   PART(VCPU_SREGS, SREGS, sregs),
+	PART(VCPU_SREGS2, SREGS2, sregs2), PART(VCPU_FPU, FPU, fpu),
+	PART(VCPU_XCRS, XCRS, xcrs),	   PART(VCPU_DEBUGREGS, DEBUGREGS, debugregs),
+#undef PART
+};
+static const struct part lapic = { VCPU_LAPIC,
+				   KVM_GET_LAPIC,
+				   KVM_SET_LAPIC,
+				   offsetof(struct vcpu_image, lapic),
+				   sizeof(struct kvm_lapic_state),
+				   "LAPIC" };
+
+/* ---- model-specific registers: which, and in what order ---- */
+
+/* KVM has these, and neither lists them nor would a reset bring them back by itself. */
+static const struct {
+	u32 first, last;
+} synic_msrs[] = {
+	{ KVMB_MSR_SCONTROL, KVMB_MSR_SCONTROL },
+	{ KVMB_MSR_SIEFP, KVMB_MSR_SIMP },
+	{ KVMB_MSR_SINT0, KVMB_MSR_SINT0 + HV_NUM_SINTS - 1 },
+	{ KVMB_MSR_STIMER0_CONFIG, KVMB_MSR_STIMER0_CONFIG + 2 * HV_NUM_STIMERS - 1 },
+	{ KVMB_MSR_VP_ASSIST_PAGE, KVMB_MSR_VP_ASSIST_PAGE },
+};
+
+/* Of the whole VM, and so with vCPU 0. */
+static const struct {
+	u32 first, last;
+} shared_msrs[] = {
+	{ KVMB_MSR_GUEST_OS_ID, KVMB_MSR_HYPERCALL },
+	{ KVMB_MSR_REFERENCE_TSC, KVMB_MSR_REFERENCE_TSC },
+	{ KVMB_MSR_CRASH_P0, KVMB_MSR_CRASH_P0 + 4 },
+	{ 0x40000106, 0x40000108 }, /* reenlightenment, TSC emulation */
+	{ 0x40000118, 0x40000118 }, /* TSC_INVARIANT_CONTROL */
+};
+
+enum order {
+	FIRST,
+	PLAIN,
+	OS_ID,
+	HYPERCALL,
+	HYPERV,
+	SCONTROL,
+	PAGES,
+	SINTS,
+	COUNTS,
+	TIMERS,
+	DEADLINE,
+	LAST = DEADLINE
+};
+
+static enum order order_of(u32 index)
+{
+	switch (index) {
+	case FEATURE_CONTROL: /* before nested state */
+		return FIRST;
+	case TSC_DEADLINE:
+		return DEADLINE;
+	case KVMB_MSR_GUEST_OS_ID:
+		return OS_ID;
+	case KVMB_MSR_HYPERCALL:
+		return HYPERCALL;
+	case KVMB_MSR_SCONTROL:
+		return SCONTROL;
+	case KVMB_MSR_SIMP:
+	case KVMB_MSR_SIEFP:
+		return PAGES;
+	case KVMB_MSR_SINT0 ... KVMB_MSR_SINT0 + HV_NUM_SINTS - 1:
+		return SINTS;
+	case KVMB_MSR_STIMER0_CONFIG ... KVMB_MSR_STIMER0_CONFIG + 2 * HV_NUM_STIMERS - 1:
+		return (index - KVMB_MSR_STIMER0_CONFIG) % 2 ? COUNTS : TIMERS;
+	default:
+		return index >= 0x40000000 && index < 0x40000200 ? HYPERV : PLAIN;
+	}
+}
+
+static struct kvm_msr_entry *msr_in(const struct kvm_msrs *m, u32 index)
+{
+	u32 i;
+
+	for (i = 0; i < m->nmsrs; i++) {
+		if (m->entries[i].index == index)
+			return (struct kvm_msr_entry *)&m->entries[i];
+	}
+	return NULL;
+}
+
+static bool is_shared(u32 index)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(shared_msrs); i++) {
+		if (index >= shared_msrs[i].first && index <= shared_msrs[i].last)
+			return true;
+	}
+	return false;
+}
+
+/* Those that are saved of this vCPU, without values: what a reset brings back, and the SynIC's. */
+static struct kvm_msrs *saved_msrs(const struct vcpu *v)
+{
+	const struct kvm_msrs *on = v->on->msrs;
+	struct kvm_msrs *m = vcpu_new_msrs(on->nmsrs + 64);
+	u32 i, index;
+
+	for (i = 0; i < on->nmsrs; i++) {
+		index = on->entries[i].index;
+		/* the VP index is the vCPU's, and no guest can change it */
+		if (index != KVMB_MSR_VP_INDEX && !(v->index && is_shared(index)))
+			m->entries[m->nmsrs++].index = index;
+	}
+	for (i = 0; i < ARRAY_SIZE(synic_msrs); i++) {
+		for (index = synic_msrs[i].first; index <= synic_msrs[i].last; index++) {
+			if (!msr_in(m, index))
+				m->entries[m->nmsrs++].index = index;
+		}
+	}
+	return m;
+}
+
+/* ---- saving ---- */
+
+/* A register that this vCPU does not have any more is left out. */
+static void save_msrs(struct vcpu *v, struct kvmb_tlv_out *o)
+{
+	struct kvm_msrs *all = saved_msrs(v), *some = vcpu_new_msrs(VCPU_IO_MSRS);
+	u64 *list = kvmb_xzalloc(2 * all->nmsrs * sizeof(*list));
+	u32 i = 0, j, n, asked;
+	size_t num = 0;
+
+	while (i < all->nmsrs) {
+		n = vcpu_some_msrs(v, KVM_GET_MSRS, all, i, some, &asked);
+		for (j = 0; j < n; j++) {
+			list[num++] = some->entries[j].index;
+			list[num++] = some->entries[j].data;
+		}
+		i += n + (n < asked);
+	}
+	kvmb_tlv_put_list(o, VCPU_MSRS, list, num);
+	free(all);
+	free(some);
+	free(list);
+}
+
+static bool has_part(const struct vcpu *v, const struct part *p)
+{
+	if (p->field == VCPU_SREGS2)
+		return ioctl(v->machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SREGS2) > 0;
+	return p->field != VCPU_XCRS || v->on->has_xcrs;
+}
+
+static int save_part(struct vcpu *v, const struct part *p, struct kvmb_tlv_out *o,
+		     const char **failed)
+{
+	struct vcpu_image im = { 0 };
+	u8 *at = (u8 *)&im + p->offset;
+
+	if (!has_part(v, p))
+		return 0;
+	*failed = p->name;
+	if (ioctl(v->fd, p->get, at))
+		return -errno;
+	kvmb_tlv_put_bytes(o, p->field, at, p->size);
+	return 0;
+}
+
+static int put_xsave(struct vcpu *v, struct kvmb_tlv_out *o)
+{
+	u8 *buf = kvmb_xzalloc(v->on->xsave_size);
+	int err = ioctl(v->fd, v->on->get_xsave, buf) ? -errno : 0;
+
+	if (!err)
+		kvmb_tlv_put_bytes(o, VCPU_XSAVE, buf, v->on->xsave_size);
+	free(buf);
+	return err;
+}
+
+static int put_nested(struct vcpu *v, struct kvmb_tlv_out *o)
+{
+	struct kvm_nested_state *n = kvmb_xzalloc(v->on->nested_room);
+	int err;
+
+	n->size = v->on->nested_room;
+	err = ioctl(v->fd, KVM_GET_NESTED_STATE, n) ? -errno : 0;
+	if (!err && n->size <= v->on->nested_room) {
+		kvmb_tlv_put_bytes(o, VCPU_NESTED, n, n->size);
+		kvmb_tlv_critical(o);
+	}
+	free(n);
+	return err;
+}
+
+/* What the guest would have read when the clock was stopped. */
+static int save_tsc(struct vcpu *v, struct kvmb_tlv_out *o)
+{
+	struct {
+		struct kvm_msrs h;
+		struct kvm_msr_entry e;
+	} one = { .h.nmsrs = 1, .e.index = TSC };
+	u64 offset, tsc;
+
+	if (!vcpu_tsc_offset(v, KVM_GET_DEVICE_ATTR, &offset)) {
+		tsc = v->machine->paused_at_tsc + offset;
+	} else { /* an old kernel: it goes on while the VM is paused */
+		if (ioctl(v->fd, KVM_GET_MSRS, &one) != 1)
+			return -EIO;
+		tsc = one.e.data;
+	}
+	kvmb_tlv_put(o, VCPU_TSC, tsc);
+	kvmb_tlv_put(o, VCPU_TSC_RESET,
+		     v->on->has_tsc_offset ? v->machine->paused_at_tsc + v->on->tsc_offset : tsc);
+	return 0;
+}
+
+static void save_late_flags(struct vcpu *v, struct kvmb_tlv_out *o)
+{
+	u64 list[HV_EVENT_FLAGS_PER_SINT];
+	u32 flag, word;
+	size_t num = 0;
+
+	for (flag = 0; flag < HV_EVENT_FLAGS_PER_SINT; flag++) {
+		word = __atomic_load_n(&v->late_flags[flag / 32], __ATOMIC_SEQ_CST);
+		if (word & 1u << flag % 32)
+			list[num++] = flag;
+	}
+	kvmb_tlv_put_list(o, VCPU_LATE_FLAGS, list, num);
+}
+
+int vcpu_save(struct vcpu *v, struct kvmb_tlv_out *o, const char **failed)
+{
+	size_t i;
+	int err = 0;
+
+	kvmb_tlv_begin(o, KVMB_SEC_VCPU, v->index, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put_bytes(o, VCPU_CPUID, v->cpuid->entries,
+			   v->cpuid->nent * sizeof(v->cpuid->entries[0]));
+	for (i = 0; i < ARRAY_SIZE(parts) && !err; i++)
+		err = save_part(v, &parts[i], o, failed);
+	if (!err && v->on->xsave) {
+		*failed = "XSAVE";
+		err = put_xsave(v, o);
+	}
+	if (!err) {
+		save_msrs(v, o); /* before the LAPIC */
+		err = save_part(v, &lapic, o, failed);
+	}
+	if (!err && v->on->nested) {
+		*failed = "NESTED_STATE";
+		err = put_nested(v, o);
+	}
+	if (!err) {
+		*failed = "the time stamp counter";
+		err = save_tsc(v, o);
+	}
+	save_late_flags(v, o);
+	kvmb_tlv_end(o);
+	return err;
+}
+
+/* ---- reading a section ---- */
+
+static const struct kvm_cpuid_entry2 *leaf_in(const struct kvm_cpuid_entry2 *e, u32 num,
+					      const struct kvm_cpuid_entry2 *like)
+{
+	u32 i;
+
+	for (i = 0; i < num; i++) {
+		if (e[i].function == like->function && e[i].index == like->index)
+			return &e[i];
+	}
+	return NULL;
+}
+
+/* Is each leaf of a[] in b[], the same? Return: the first that is not; NULL: all are. */
+static const struct kvm_cpuid_entry2 *first_other(const struct kvm_cpuid_entry2 *a, u32 num_a,
+						  const struct kvm_cpuid_entry2 *b, u32 num_b)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 i;
+
+	for (i = 0; i < num_a; i++) {
+		e = leaf_in(b, num_b, &a[i]);
+		if (!e || e->eax != a[i].eax || e->ebx != a[i].ebx || e->ecx != a[i].ecx ||
+		    e->edx != a[i].edx)
+			return &a[i];
+	}
+	return NULL;
+}
+
+static void compare_cpuid(struct vcpu *v, struct kvmb_tlv *t)
+{
+	struct kvm_cpuid_entry2 theirs[MAX_CPUID];
+	const struct kvm_cpuid_entry2 *other;
+	char why[80];
+	size_t len;
+	const u8 *p = kvmb_tlv_get_bytes(t, VCPU_CPUID, &len);
+	u32 num = (u32)(len / sizeof(theirs[0]));
+
+	if (!p)
+		return;
+	if (len % sizeof(theirs[0]) || num > MAX_CPUID) {
+		kvmb_tlv_refuse(t, VCPU_CPUID, "this is no list of leaves");
+		return;
+	}
+	memcpy(theirs, p, len);
+	other = first_other(theirs, num, v->cpuid->entries, v->cpuid->nent);
+	if (!other)
+		other = first_other(v->cpuid->entries, v->cpuid->nent, theirs, num);
+	if (!other)
+		return;
+	snprintf(why, sizeof(why), "it was saved on another CPU: leaf %#x.%u is not the same",
+		 other->function, other->index);
+	kvmb_tlv_refuse(t, VCPU_CPUID, why);
+}
+
+static void load_part(struct vcpu *v, const struct part *p, struct kvmb_tlv *t)
+{
+	bool there = kvmb_tlv_has(t, p->field);
+
+	if (!has_part(v, p) || (p->field == VCPU_SREGS2 && !there))
+		return;
+	kvmb_tlv_copy(t, p->field, (u8 *)v->image + p->offset, p->size);
+	v->image->has |= 1u << p->field;
+}
+
+static void load_xsave(struct vcpu *v, struct kvmb_tlv *t)
+{
+	u32 size = v->on->xsave_size;
+
+	if (!v->on->xsave) {
+		if (kvmb_tlv_has(t, VCPU_XSAVE))
+			kvmb_tlv_refuse(t, VCPU_XSAVE, "this CPU has none");
+		return;
+	}
+	v->image->xsave = kvmb_xzalloc(size);
+	kvmb_tlv_copy(t, VCPU_XSAVE, v->image->xsave, size);
+}
+
+static void load_nested(struct vcpu *v, struct kvmb_tlv *t)
+{
+	struct kvm_nested_state n;
+	const u8 *p;
+	size_t len;
+
+	if (!v->on->nested) {
+		if (kvmb_tlv_has(t, VCPU_NESTED))
+			kvmb_tlv_refuse(t, VCPU_NESTED, "this KVM has none");
+		return;
+	}
+	p = kvmb_tlv_get_bytes(t, VCPU_NESTED, &len);
+	if (!p)
+		return;
+	if (len >= sizeof(n))
+		memcpy(&n, p, sizeof(n));
+	if (len < sizeof(n) || len > v->on->nested_room || n.size != len) {
+		kvmb_tlv_refuse(t, VCPU_NESTED, "its size is wrong");
+		return;
+	}
+	v->image->nested = kvmb_xzalloc(len);
+	memcpy(v->image->nested, p, len);
+}
+
+/*
+ * A register that this KVM does not have is left out as long as it is zero: it was never used. All
+ * others are wanted.
+ */
+static void load_msr(struct vcpu *v, struct kvmb_tlv *t, u64 index, u64 value,
+		     const struct kvm_msrs *known)
+{
+	struct kvm_msrs *m = v->image->msrs;
+	char why[80];
+
+	if (index > UINT32_MAX || msr_in(m, (u32)index)) {
+		kvmb_tlv_refuse(t, VCPU_MSRS, "a register is there twice, or is none");
+	} else if (msr_in(known, (u32)index)) {
+		m->entries[m->nmsrs++] =
+			(struct kvm_msr_entry){ .index = (u32)index, .data = value };
+	} else if (value) {
+		snprintf(why, sizeof(why), "there is no register %#x here", (u32)index);
+		kvmb_tlv_refuse(t, VCPU_MSRS, why);
+	}
+}
+
+static void load_msrs(struct vcpu *v, struct kvmb_tlv *t)
+{
+	struct kvm_msrs *known = saved_msrs(v);
+	size_t num, i;
+	u64 *list = kvmb_tlv_get_list(t, VCPU_MSRS, (size_t)2 * MAX_MSRS, &num);
+
+	if (num % 2)
+		kvmb_tlv_refuse(t, VCPU_MSRS, "a register has no value");
+	v->image->msrs = vcpu_new_msrs(known->nmsrs);
+	for (i = 0; i + 1 < num && !t->error->err; i += 2)
+		load_msr(v, t, list[i], list[i + 1], known);
+	free(list);
+	free(known);
+}
+
+static void load_late_flags(struct vcpu *v, struct kvmb_tlv *t)
+{
+	size_t num, i;
+	u64 *list = kvmb_tlv_get_list(t, VCPU_LATE_FLAGS, HV_EVENT_FLAGS_PER_SINT, &num);
+
+	for (i = 0; i < num; i++) {
+		if (list[i] < HV_EVENT_FLAGS_PER_SINT)
+			v->image->late_flags[list[i] / 32] |= 1u << list[i] % 32;
+		else
+			kvmb_tlv_refuse(t, VCPU_LATE_FLAGS, "there is no such flag");
+	}
+	free(list);
+}
+
+int vcpu_load(struct vcpu *v, struct kvmb_tlv *t)
+{
+	size_t i;
+
+	if (v->image) {
+		kvmb_tlv_refuse(t, VCPU_CPUID, "this vCPU is there twice");
+		return t->error->err;
+	}
+	v->image = kvmb_xzalloc(sizeof(*v->image));
+	compare_cpuid(v, t);
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		load_part(v, &parts[i], t);
+	load_part(v, &lapic, t);
+	load_xsave(v, t);
+	load_nested(v, t);
+	load_msrs(v, t);
+	v->image->tsc = kvmb_tlv_get(t, VCPU_TSC, UINT64_MAX);
+	v->image->tsc_reset = kvmb_tlv_get(t, VCPU_TSC_RESET, UINT64_MAX);
+	load_late_flags(v, t);
+	return kvmb_tlv_done(t);
+}
+
+void vcpu_free_image(struct vcpu *v)
+{
+	if (!v->image)
+		return;
+	free(v->image->xsave);
+	free(v->image->nested);
+	free(v->image->msrs);
+	free(v->image);
+	v->image = NULL;
+}
+
+/* ---- giving it to KVM; the first failure is kept, and nothing is tried after it ---- */
+
+static void refused(struct vcpu *v, const char *what, int err, struct kvmb_tlv_error *e)
+{
+	e->err = err;
+	snprintf(e->text, sizeof(e->text), "KVM does not take %s of vCPU %u: %s", what, v->index,
+		 strerror(-err));
+}
+
+static void apply(struct vcpu *v, unsigned long request, void *p, const char *what,
+		  struct kvmb_tlv_error *e)
+{
+	if (!e->err && p && ioctl(v->fd, request, p))
+		refused(v, what, -errno, e);
+}
+
+static void apply_part(struct vcpu *v, unsigned int field, struct kvmb_tlv_error *e)
+{
+	const struct part *p = field == VCPU_LAPIC ? &lapic : parts;
+
+	if (!(v->image->has & 1u << field))
+		return;
+	while (p->field != field)
+		p++;
+	apply(v, p->set, (u8 *)v->image + p->offset, p->name, e);
+}
+
+/* Does the register have this value, although KVM refuses to write it? */
+static bool has_value(struct vcpu *v, const struct kvm_msr_entry *e)
+{
+	struct {
+		struct kvm_msrs h;
+		struct kvm_msr_entry e;
+	} one = { .h.nmsrs = 1, .e.index = e->index };
+
+	return ioctl(v->fd, KVM_GET_MSRS, &one) == 1 && one.e.data == e->data;
+}
+
+static void write_all(struct vcpu *v, const struct kvm_msrs *all, struct kvmb_tlv_error *e)
+{
+	struct kvm_msrs *some = vcpu_new_msrs(VCPU_IO_MSRS);
+	u32 i = 0, n, asked;
+	char what[32];
+
+	while (i < all->nmsrs && !e->err) {
+		n = vcpu_some_msrs(v, KVM_SET_MSRS, all, i, some, &asked);
+		i += n;
+		if (n == asked)
+			continue;
+		snprintf(what, sizeof(what), "register %#x", all->entries[i].index);
+		if (!has_value(v, &all->entries[i]))
+			refused(v, what, -EINVAL, e);
+		i++;
+	}
+	free(some);
+}
+
+static void apply_msrs(struct vcpu *v, enum order from, enum order to, struct kvmb_tlv_error *e)
+{
+	const struct kvm_msrs *m = v->image->msrs;
+	struct kvm_msrs *sorted = vcpu_new_msrs(m->nmsrs);
+	u32 i, now;
+
+	for (now = from; now <= to; now++) {
+		for (i = 0; i < m->nmsrs; i++) {
+			if (order_of(m->entries[i].index) == now)
+				sorted->entries[sorted->nmsrs++] = m->entries[i];
+		}
+	}
+	write_all(v, sorted, e);
+	free(sorted);
+}
+
+static void apply_tsc(struct vcpu *v, struct kvmb_tlv_error *e)
+{
+	struct {
+		struct kvm_msrs h;
+		struct kvm_msr_entry e;
+	} one = { .h.nmsrs = 1, .e = { .index = TSC, .data = v->image->tsc } };
+	u64 offset = v->image->tsc - v->machine->paused_at_tsc;
+
+	if (e->err)
+		return;
+	if (v->on->has_tsc_offset) {
+		v->on->tsc_offset = v->image->tsc_reset - v->machine->paused_at_tsc;
+		if (vcpu_tsc_offset(v, KVM_SET_DEVICE_ATTR, &offset))
+			refused(v, "the time stamp counter", -EINVAL, e);
+	} else if (ioctl(v->fd, KVM_SET_MSRS, &one) != 1) {
+		refused(v, "the time stamp counter", -EINVAL, e);
+	}
+}
+
+int vcpu_apply(struct vcpu *v, struct kvmb_tlv_error *e)
+{
+	struct vcpu_image *im = v->image;
+	int err;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(im->late_flags); i++) /* some may have been raised meanwhile */
+		im->late_flags[i] |= __atomic_load_n(&v->late_flags[i], __ATOMIC_SEQ_CST);
+	err = hyperv_vcpu_reset(v); /* says also what we offer */
+	if (err)
+		refused(v, "the SynIC", err, e);
+	apply_msrs(v, FIRST, FIRST, e);
+	apply_part(v, im->has & 1u << VCPU_SREGS2 ? VCPU_SREGS2 : VCPU_SREGS, e);
+	apply(v, KVM_SET_NESTED_STATE, im->nested, "NESTED_STATE", e);
+	apply_tsc(v, e);
+	apply_part(v, VCPU_LAPIC, e);
+	apply_part(v, VCPU_REGS, e);
+	apply_part(v, VCPU_FPU, e);
+	apply(v, KVM_SET_XSAVE, im->xsave, "XSAVE", e);
+	apply_part(v, VCPU_XCRS, e);
+	apply_msrs(v, PLAIN, LAST, e);
+	apply_part(v, VCPU_DEBUGREGS, e);
+	apply_part(v, VCPU_EVENTS, e);
+	apply_part(v, VCPU_MP_STATE, e);
+	for (i = 0; i < ARRAY_SIZE(im->late_flags); i++)
+		__atomic_fetch_or(&v->late_flags[i], im->late_flags[i], __ATOMIC_SEQ_CST);
+	return e->err;
+}
+
+static u64 msr_value(const struct kvm_msrs *m, u32 index)
+{
+	const struct kvm_msr_entry *e = msr_in(m, index);
+
+	return e ? e->data : 0;
+}
+
+void vcpu_use_synic(struct vcpu *v)
+{
+	const struct kvm_msrs *m = v->image->msrs;
+
+	hyperv_vcpu_loaded(v, msr_value(m, KVMB_MSR_SCONTROL), msr_value(m, KVMB_MSR_SIMP),
+			   msr_value(m, KVMB_MSR_SIEFP));
+}
