@@ -140,10 +140,23 @@ static int next_packet(struct net_queue *q, struct kvmb_pkt *pkt)
 	return kvmb_pkt_parse(d, len, pkt); /* as it was found good before */
 }
 
+static void net_callback(void *ctx)
+{
+	struct net_queue *q = ctx;
+
+	if (napi_schedule_prep(&q->napi)) {
+		kvmb_ring_mask(&q->ch->rx);
+		__napi_schedule_irqoff(&q->napi);
+	}
+}
+
 /*
  * netpoll calls with interrupts off, to send the messages of the kernel: frames that came cannot be
  * delivered then, and nobody may be woken. But what we sent is taken back, or a burst would fill
  * the ring. The rest is kept for the next poll, in the order in which it came.
+ *
+ * That poll is scheduled here: a host that finds our read index behind what it has just written
+ * takes us for awake, and does not signal.
  */
 static void poll_sent(struct net_queue *q)
 {
@@ -161,6 +174,8 @@ static void poll_sent(struct net_queue *q)
 	}
 	kvmb_recv_done(q->ch);
 	kvmb_net_tx_wake(q);
+	if (q->held_len || (!READ_ONCE(q->ch->dead) && kvmb_ring_readable(&q->ch->rx)))
+		net_callback(q);
 }
 
 /* Nothing is left. Return: whether something came since the last look */
@@ -212,16 +227,6 @@ static int net_poll(struct napi_struct *napi, int budget)
 		__napi_schedule(napi);
 	}
 	return work;
-}
-
-static void net_callback(void *ctx)
-{
-	struct net_queue *q = ctx;
-
-	if (napi_schedule_prep(&q->napi)) {
-		kvmb_ring_mask(&q->ch->rx);
-		__napi_schedule_irqoff(&q->napi);
-	}
 }
 
 static void free_queue(struct net_queue *q)
