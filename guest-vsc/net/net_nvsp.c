@@ -527,7 +527,11 @@ void kvmb_net_sub_work(struct work_struct *work)
 
 	rtnl_lock();
 	epoch = nic->epoch;
-	if (nic->closing) {
+	/*
+	 * not opening: while an earlier run waited for RTNL there was another start, which queued
+	 * this one, and that run did it all; a host grants sub-channels once
+	 */
+	if (nic->closing || !nic->opening) {
 		rtnl_unlock();
 		return;
 	}

@@ -422,6 +422,47 @@ CASE(stop_of_many_queues_waits_once_for_a_silent_bus)
 	put_device(dev);
 }
 
+static u32 grants;
+
+/* Sub-channels are granted once between two starts, as hosts do */
+static bool grant_once(struct kvmb_wire_nvsp *m, u32 *len, u32 type)
+{
+	if (type == KVMB_NVSP_INIT)
+		grants = 0;
+	if (type == KVMB_NVSP_SUBCHANNEL && grants++)
+		m->u.subchannel_complete.status = cpu_to_le32(KVMB_NVSP_STAT_FAIL);
+	return true;
+}
+
+CASE(two_changes_in_a_row_keep_the_queues)
+{
+	struct ethtool_channels two = { .combined_count = 2 };
+	struct net_device *ndev;
+	struct net_nic *nic;
+	u32 i;
+
+	script_nic.queues = 2;
+	script_nic.subs = 1;
+	script_nic.twist = grant_once;
+	ndev = nic_up();
+	NEED(ndev);
+	NEED(queues_become(ndev, 2));
+	nic = *(struct net_nic **)netdev_priv(ndev);
+	rtnl_lock();
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(ndev->ethtool_ops->set_channels(ndev, &two), 0);
+		msleep(200); /* its work begins, and waits for RTNL */
+	}
+	rtnl_unlock();
+	CHECK(queues_become(ndev, 2));
+	flush_delayed_work(&nic->sub_work); /* the second change's comes after the first one's */
+	CHECK_EQ(grants, 1);
+	CHECK_EQ(ndev->real_num_tx_queues, 2);
+	CHECK_EQ(nic->num_queues, 2);
+	CHECK(nic_still_hears(ndev));
+	dev_put(ndev);
+}
+
 static u32 told_channels(struct net_device *ndev)
 {
 	struct ethtool_channels c = { 0 };
@@ -477,6 +518,7 @@ static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(removal_asks_a_silent_host_once),
 	KUNIT_CASE(stop_of_many_queues_waits_once_for_a_silent_bus),
 	KUNIT_CASE(channels_told_are_those_that_were_set),
+	KUNIT_CASE(two_changes_in_a_row_keep_the_queues),
 	{}
 };
 
