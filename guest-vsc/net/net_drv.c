@@ -108,6 +108,49 @@ static void speed_work(struct work_struct *work)
 	rtnl_unlock();
 }
 
+/* ---- what the host can do ---- */
+
+/* What depends on the host, which may be another after sleep */
+#define OFFLOADS (NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO | NETIF_F_TSO6 | \
+		  NETIF_F_RXCSUM | NETIF_F_LRO)
+
+static void set_capabilities(struct net_nic *nic)
+{
+	const struct kvmb_wire_ndis_offload *o = &nic->caps;
+	const u32 tcp = KVMB_NDIS_CSUM_TCP | KVMB_NDIS_CSUM_TCP_OPTIONS;
+	u32 ip4 = le32_to_cpu(o->csum.ip4_tx), ip6 = le32_to_cpu(o->csum.ip6_tx);
+	struct net_device *ndev = nic->ndev;
+	netdev_features_t f = NETIF_F_SG | NETIF_F_RXHASH;
+	u32 lso = 0;
+
+	/* one flag of Linux stands for TCP and UDP: both or none */
+	if ((ip4 & (tcp | KVMB_NDIS_CSUM_UDP)) == (tcp | KVMB_NDIS_CSUM_UDP)) {
+		f |= NETIF_F_IP_CSUM;
+		if (le32_to_cpu(o->lsov2.ip4_encap) & KVMB_NDIS_ENCAP_802_3) {
+			f |= NETIF_F_TSO;
+			lso = le32_to_cpu(o->lsov2.ip4_max);
+		}
+	}
+	if ((ip6 & (tcp | KVMB_NDIS_CSUM_UDP)) == (tcp | KVMB_NDIS_CSUM_UDP)) {
+		f |= NETIF_F_IPV6_CSUM;
+		if (le32_to_cpu(o->lsov2.ip6_encap) & KVMB_NDIS_ENCAP_802_3 &&
+		    (le32_to_cpu(o->lsov2.ip6_options) & 5) == 5) {
+			f |= NETIF_F_TSO6;
+			lso = lso ? min(lso, le32_to_cpu(o->lsov2.ip6_max)) :
+				    le32_to_cpu(o->lsov2.ip6_max);
+		}
+	}
+	if (le32_to_cpu(o->csum.ip4_rx) & KVMB_NDIS_CSUM_TCP)
+		f |= NETIF_F_RXCSUM;
+	if (lso < 2 * ETH_DATA_LEN) /* not worth it, and 64 KiB would be too much */
+		f &= ~NETIF_F_ALL_TSO;
+	else
+		netif_set_tso_max_size(ndev, min(lso, 65536u - ETH_HLEN - 20));
+	ndev->vlan_features = (ndev->vlan_features & ~OFFLOADS) | f;
+	ndev->hw_features = (ndev->hw_features & ~OFFLOADS) | f |
+			    (nic->rsc_able ? NETIF_F_LRO : 0);
+}
+
 /* ---- up, down, another shape ---- */
 
 static int net_open(struct net_device *ndev)
@@ -144,6 +187,8 @@ static int bring_up(struct net_nic *nic)
 
 	if (err)
 		return err;
+	set_capabilities(nic);
+	netdev_update_features(nic->ndev);
 	netif_set_real_num_tx_queues(nic->ndev, nic->num_queues);
 	netif_set_real_num_rx_queues(nic->ndev, nic->num_queues);
 	if (nic->ndev->addr_assign_type == NET_ADDR_SET)
@@ -262,7 +307,8 @@ static int set_features(struct net_device *ndev, netdev_features_t features)
 
 static netdev_features_t fix_features(struct net_device *ndev, netdev_features_t features)
 {
-	return nic_of(ndev)->rsc_able ? features : features & ~NETIF_F_LRO;
+	/* what a host before this could do is still wanted by the user, and is off meanwhile */
+	return features & (ndev->hw_features | ~OFFLOADS);
 }
 
 static netdev_features_t features_check(struct sk_buff *skb, struct net_device *ndev,
@@ -288,50 +334,6 @@ static const struct net_device_ops net_ops = {
 	.ndo_fix_features = fix_features,
 	.ndo_features_check = features_check,
 };
-
-/* ---- what the host can do ---- */
-
-static void set_capabilities(struct net_nic *nic)
-{
-	const struct kvmb_wire_ndis_offload *o = &nic->caps;
-	const u32 tcp = KVMB_NDIS_CSUM_TCP | KVMB_NDIS_CSUM_TCP_OPTIONS;
-	u32 ip4 = le32_to_cpu(o->csum.ip4_tx), ip6 = le32_to_cpu(o->csum.ip6_tx);
-	struct net_device *ndev = nic->ndev;
-	netdev_features_t f = NETIF_F_SG | NETIF_F_RXHASH;
-	u32 lso = 0;
-
-	/* one flag of Linux stands for TCP and UDP: both or none */
-	if ((ip4 & (tcp | KVMB_NDIS_CSUM_UDP)) == (tcp | KVMB_NDIS_CSUM_UDP)) {
-		f |= NETIF_F_IP_CSUM;
-		if (le32_to_cpu(o->lsov2.ip4_encap) & KVMB_NDIS_ENCAP_802_3) {
-			f |= NETIF_F_TSO;
-			lso = le32_to_cpu(o->lsov2.ip4_max);
-		}
-	}
-	if ((ip6 & (tcp | KVMB_NDIS_CSUM_UDP)) == (tcp | KVMB_NDIS_CSUM_UDP)) {
-		f |= NETIF_F_IPV6_CSUM;
-		if (le32_to_cpu(o->lsov2.ip6_encap) & KVMB_NDIS_ENCAP_802_3 &&
-		    (le32_to_cpu(o->lsov2.ip6_options) & 5) == 5) {
-			f |= NETIF_F_TSO6;
-			lso = lso ? min(lso, le32_to_cpu(o->lsov2.ip6_max)) :
-				    le32_to_cpu(o->lsov2.ip6_max);
-		}
-	}
-	if (le32_to_cpu(o->csum.ip4_rx) & KVMB_NDIS_CSUM_TCP)
-		f |= NETIF_F_RXCSUM;
-	ndev->hw_features = f;
-	ndev->vlan_features = f;
-	if (nic->rsc_able)
-		ndev->hw_features |= NETIF_F_LRO;
-	ndev->features |= f | NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX;
-	if (lso < 2 * ETH_DATA_LEN) { /* not worth it, and 64 KiB would be too much */
-		ndev->hw_features &= ~NETIF_F_ALL_TSO;
-		ndev->vlan_features &= ~NETIF_F_ALL_TSO;
-		ndev->features &= ~NETIF_F_ALL_TSO;
-	} else {
-		netif_set_tso_max_size(ndev, min(lso, 65536u - ETH_HLEN - 20));
-	}
-}
 
 /* ---- devices ---- */
 
@@ -383,6 +385,8 @@ static int net_probe(struct kvmb_device *dev)
 	err = kvmb_net_start(nic);
 	if (!err) {
 		set_capabilities(nic);
+		ndev->features |= (ndev->hw_features & ~NETIF_F_LRO) | NETIF_F_HW_VLAN_CTAG_TX |
+				  NETIF_F_HW_VLAN_CTAG_RX;
 		netif_set_real_num_tx_queues(ndev, 1);
 		netif_set_real_num_rx_queues(ndev, 1);
 		err = register_netdevice(ndev);

@@ -503,6 +503,49 @@ CASE(channels_told_are_those_that_were_set)
 	dev_put(ndev);
 }
 
+static bool no_offloads(u8 *msg, u32 *len, u32 type, u32 oid)
+{
+	const u32 from = HDR + sizeof(struct kvmb_wire_rndis_query_complete) +
+			 sizeof(struct kvmb_wire_ndis_object);
+
+	if (type == KVMB_RNDIS_QUERY && oid == KVMB_OID_TCP_OFFLOAD_HW_CAPS)
+		memset(msg + from, 0, *len - from);
+	return true;
+}
+
+CASE(offloads_are_those_of_the_host_after_sleep)
+{
+	const netdev_features_t of_host = NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO |
+					  NETIF_F_TSO6 | NETIF_F_RXCSUM;
+	struct net_device *ndev = nic_up();
+	struct kvmb_driver *drv;
+	struct kvmb_device *dev;
+
+	NEED(ndev);
+	dev = to_kvmb_device(ndev->dev.parent);
+	drv = container_of(dev->dev.driver, struct kvmb_driver, driver);
+	CHECK_EQ(ndev->features & of_host, of_host);
+	CHECK(ndev->hw_features & NETIF_F_LRO);
+	CHECK_EQ(drv->suspend(dev), 0);
+	script_nic.twist_rndis = no_offloads; /* it wakes on another */
+	CHECK_EQ(drv->resume(dev), 0);
+	CHECK_EQ(ndev->features & (of_host | NETIF_F_LRO), 0);
+	CHECK_EQ(ndev->hw_features & (of_host | NETIF_F_LRO), 0);
+	CHECK_EQ(ndev->vlan_features & of_host, 0);
+	CHECK(ndev->features & NETIF_F_SG);
+	CHECK(nic_still_hears(ndev));
+	rtnl_lock();
+	netdev_update_features(ndev); /* as after any other change: they stay off */
+	rtnl_unlock();
+	CHECK_EQ(ndev->features & of_host, 0);
+	CHECK_EQ(drv->suspend(dev), 0);
+	script_nic.twist_rndis = NULL;
+	CHECK_EQ(drv->resume(dev), 0);
+	CHECK_EQ(ndev->features & of_host, of_host); /* nobody switched them off */
+	CHECK(nic_still_hears(ndev));
+	dev_put(ndev);
+}
+
 static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(queues_are_opened_as_far_as_the_host_offers_them),
 	KUNIT_CASE(queue_that_is_taken_back_alone_is_made_up_for),
@@ -519,6 +562,7 @@ static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(stop_of_many_queues_waits_once_for_a_silent_bus),
 	KUNIT_CASE(channels_told_are_those_that_were_set),
 	KUNIT_CASE(two_changes_in_a_row_keep_the_queues),
+	KUNIT_CASE(offloads_are_those_of_the_host_after_sleep),
 	{}
 };
 
