@@ -12,8 +12,8 @@
  * A command's pages stay with the host until the host answers, because it may write to them until
  * then. So a command has no time limit, and error handling begins only when its channel is broken
  * or gone. After the reset of the bus, answers no longer complete commands that error handling has
- * taken over. When the host rescinds the controller, all commands at the host are completed at
- * once with DID_NO_CONNECT.
+ * taken over. When the host rescinds the controller, its sub-channels are closed, and then all
+ * commands at the host are completed with DID_NO_CONNECT.
  *
  * Sources: Linux 6.1 drivers/scsi/storvsc_drv.c; docs/protocol.md#5.
  */
@@ -421,10 +421,10 @@ static int reset_handler(struct scsi_cmnd *cmd)
 
 	mutex_lock(&sd->step_lock);
 	err = sd->removed ? -ENODEV : reset_bus(sd);
-	if (eh && err && !kvmb_chan_gone(sd->dev->chan))
+	if (eh && err)
 		stopped = kvmb_stor_stop(sd); /* closed, the host is off our pages */
 	mutex_unlock(&sd->step_lock);
-	if (stopped)
+	if (stopped && !kvmb_chan_gone(sd->dev->chan))
 		wait_for_end(sd);
 	if (eh)
 		scsi_host_busy_iter(sd->host, forget, NULL);
@@ -577,7 +577,13 @@ static void stor_remove(struct kvmb_device *dev)
 
 	WRITE_ONCE(sd->leaving, true);
 	if (kvmb_chan_gone(dev->chan)) { /* nobody will answer what is out */
-		synchronize_rcu(); /* what was being sent when it went is out, or has failed */
+		/*
+		 * sub-channels are rescinded one by one, perhaps later: until they are closed, the
+		 * host may write for their commands, and others would still be sent on them
+		 */
+		kvmb_chan_limit(dev->chan, KVMB_WAIT_S);
+		stop(sd, true);
+		kvmb_chan_limit(dev->chan, 0);
 		scsi_host_busy_iter(host, give_back, NULL);
 	}
 	cancel_work_sync(&sd->scan_work);

@@ -288,6 +288,38 @@ CASE(answer_to_a_command_that_finds_no_room_completes_it_once)
 	scsi_device_put(early.sdev);
 }
 
+/* ---- a rescind of the primary comes before those of its sub-channels ---- */
+
+CASE(command_of_a_sub_channel_is_kept_until_that_is_closed)
+{
+	struct scsi_device *sdev;
+	struct kvmb_chan *sub;
+
+	NEED(num_online_cpus() == 2);
+	disk.subs = 1;
+	disk_plug_in();
+	sdev = disk_find();
+	NEED(sdev);
+	host_settle();
+	NEED(host_chan_of(RELID + 1)->open);
+	sub = list_first_entry(&device_of(sdev)->chan->subs, struct kvmb_chan, sub_entry);
+	disk_hold_next_read();
+	NEED(start_reader(sdev, sub->cpu));
+	NEED(disk_wait((u32 *)&disk_held.id, 1));
+	CHECK_EQ(disk.came_by, RELID + 1);
+	host_script.hold = BIT(KVMB_MSG_GPADL_TEARDOWN);
+	host_rescind(RELID);
+	CHECK(host_await_held()); /* of the sub-channel's rings */
+	msleep(100);
+	CHECK(!completion_done(&reader.over)); /* the host may still write to its buffer */
+	host_go_on();
+	CHECK(wait_for_completion_timeout(&reader.over, 20 * HZ));
+	CHECK_EQ(host_byte(reader.err), DID_NO_CONNECT);
+	scsi_device_put(sdev);
+	host_settle();
+	CHECK(!disk_host());
+}
+
 /* ---- units that change ---- */
 
 static u32 changes, looks;
@@ -694,6 +726,7 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE(late_answer_of_an_earlier_use_completes_nothing),
 	KUNIT_CASE(answers_while_the_controller_goes_complete_nothing),
 	KUNIT_CASE(answer_to_a_command_that_finds_no_room_completes_it_once),
+	KUNIT_CASE(command_of_a_sub_channel_is_kept_until_that_is_closed),
 	KUNIT_CASE(unit_that_changes_all_the_time_is_looked_at_once),
 	KUNIT_CASE(reset_by_hand_after_remove_fails),
 	KUNIT_CASE(reset_by_hand_that_has_no_answer_lets_remove_go_on),
