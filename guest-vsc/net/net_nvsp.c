@@ -263,14 +263,13 @@ static int open_queue(struct net_nic *nic, struct kvmb_chan *ch, unsigned int in
 		goto err_free;
 	kvmb_napi_add(nic->ndev, &q->napi, net_poll);
 	napi_enable(&q->napi);
-	/* readers find it as soon as the host may signal */
-	smp_store_release(&nic->queues[index], q);
 	err = kvmb_chan_open(ch, NET_RING_PAGES, NULL, 0, net_callback, q);
 	if (err)
 		goto err_napi;
+	/* not earlier: who sends looks into the rings, which are unmapped where the host refuses */
+	smp_store_release(&nic->queues[index], q);
 	return 0;
 err_napi:
-	nic->queues[index] = NULL;
 	napi_disable(&q->napi);
 	netif_napi_del(&q->napi);
 err_free:

@@ -353,6 +353,69 @@ CASE(frame_that_is_dropped_shows_those_before_it)
 	dev_put(ndev);
 }
 
+/* ---- a queue that does not open ---- */
+
+static struct {
+	struct net_device *ndev;
+	struct sk_buff *skb;
+	u32 freed;
+	netdev_tx_t rc;
+} waiting;
+
+static void count_freed(struct sk_buff *skb)
+{
+	waiting.freed++;
+}
+
+/* As when a frame that waited for the queue (pacing) is sent while that is opened again */
+static bool refuses_after_a_frame(u32 type, const u8 *msg, u32 len)
+{
+	const struct kvmb_wire_open *m = (const void *)msg;
+	struct kvmb_wire_open_result r = { .h.type = cpu_to_le32(KVMB_MSG_OPEN_RESULT) };
+	struct netdev_queue *txq = netdev_get_tx_queue(waiting.ndev, 1);
+
+	if (type != KVMB_MSG_OPEN || le32_to_cpu(m->relid) != RELID + 2)
+		return false;
+	__netif_tx_lock_bh(txq);
+	waiting.rc = netdev_start_xmit(waiting.skb, waiting.ndev, txq, false);
+	__netif_tx_unlock_bh(txq);
+	r.relid = m->relid;
+	r.open_id = m->open_id;
+	r.status = cpu_to_le32(KVMB_STATUS_FAILED);
+	host_say(&r, sizeof(r));
+	return true;
+}
+
+CASE(frame_on_a_queue_that_does_not_open_is_freed)
+{
+	struct net_device *ndev;
+	u32 i;
+
+	script_nic.queues = 2;
+	script_nic.subs = 1;
+	ndev = nic_up();
+	NEED(ndev);
+	for (i = 0; i < 10000 && ndev->real_num_tx_queues != 2; i++)
+		msleep(2);
+	NEED(ndev->real_num_tx_queues == 2);
+	host_take_back(RELID + 1);
+	host_settle();
+	memset(&waiting, 0, sizeof(waiting));
+	waiting.rc = NETDEV_TX_BUSY;
+	waiting.ndev = ndev;
+	waiting.skb = frame_of(ndev, 5000, GFP_KERNEL); /* more than a section: it waits itself */
+	NEED(waiting.skb);
+	skb_set_queue_mapping(waiting.skb, 1);
+	waiting.skb->destructor = count_freed;
+	host_script.says = refuses_after_a_frame;
+	nic_offer_sub(RELID + 2, 1);
+	host_settle();
+	CHECK_EQ(waiting.rc, NETDEV_TX_OK);
+	CHECK_EQ(waiting.freed, 1);
+	CHECK(nic_still_hears(ndev));
+	dev_put(ndev);
+}
+
 /* ---- netpoll ---- */
 
 CASE(poll_without_budget_takes_what_was_sent_and_no_more)
@@ -416,12 +479,15 @@ static struct {
 /* The host has the rings and has not said yet that it takes them: what it refuses is unmapped */
 static void poll_too_early(struct host_chan *c)
 {
-	struct net_queue *q = opening.nic->queues[0];
+	struct napi_struct *napi; /* as netpoll finds it */
 	static const u64 payload = 1;
+	struct net_queue *q;
 	unsigned long flags;
 
-	if (c->relid != RELID || !q)
+	if (c->relid != RELID || list_empty(&opening.nic->ndev->napi_list))
 		return;
+	napi = list_first_entry(&opening.nic->ndev->napi_list, struct napi_struct, dev_list);
+	q = container_of(napi, struct net_queue, napi);
 	kvmb_ring_put(&c->tx, KVMB_PKT_COMPLETION, 0, 1, NULL, 0, &payload, 8);
 	kvmb_ring_publish(&c->tx);
 	local_irq_save(flags);
@@ -462,6 +528,7 @@ static struct kunit_case tx_cases[] = {
 	KUNIT_CASE(frames_that_come_together_cost_one_signal),
 	KUNIT_CASE(queue_that_stops_leaves_no_frame_unshown),
 	KUNIT_CASE(frame_that_is_dropped_shows_those_before_it),
+	KUNIT_CASE(frame_on_a_queue_that_does_not_open_is_freed),
 	KUNIT_CASE(poll_without_budget_takes_what_was_sent_and_no_more),
 	KUNIT_CASE(poll_without_budget_leaves_a_queue_that_is_not_open),
 	{}
