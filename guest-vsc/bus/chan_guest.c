@@ -248,8 +248,9 @@ bool kvmb_chan_take_slice(struct kvmb_chan *ch)
 	struct kvmb_chan *primary = ch && ch->primary ? ch->primary : ch;
 	unsigned int n = primary ? READ_ONCE(primary->slices) : 0;
 
-	if (n > 1) /* two that wait at once may count one for two */
-		WRITE_ONCE(primary->slices, n - 1);
+	/* two that wait at once may count one for two; a limit set or ended meanwhile stays so */
+	if (n > 1)
+		cmpxchg(&primary->slices, n, n - 1);
 	return n != 1;
 }
 
