@@ -181,6 +181,16 @@ static int net_stop(struct net_device *ndev)
 	return 0;
 }
 
+/* The host may be another, or take less than before: it would drop what is longer */
+static void fit_mtu(struct net_device *ndev)
+{
+	if (ndev->mtu <= ndev->max_mtu)
+		return;
+	netdev_warn(ndev, "the host takes an MTU of %u at most\n", ndev->max_mtu);
+	WRITE_ONCE(ndev->mtu, ndev->max_mtu);
+	call_netdevice_notifiers(NETDEV_CHANGEMTU, ndev);
+}
+
 static int bring_up(struct net_nic *nic)
 {
 	int err = kvmb_net_start(nic);
@@ -189,6 +199,7 @@ static int bring_up(struct net_nic *nic)
 		return err;
 	set_capabilities(nic);
 	netdev_update_features(nic->ndev);
+	fit_mtu(nic->ndev);
 	netif_set_real_num_tx_queues(nic->ndev, nic->num_queues);
 	netif_set_real_num_rx_queues(nic->ndev, nic->num_queues);
 	if (nic->ndev->addr_assign_type == NET_ADDR_SET)
@@ -230,7 +241,11 @@ static int change_mtu(struct net_device *ndev, int mtu)
 {
 	struct net_nic *nic = nic_of(ndev);
 
-	return kvmb_net_restart(nic, &nic->cfg, mtu);
+	int err = kvmb_net_restart(nic, &nic->cfg, mtu);
+
+	if (!err && ndev->mtu < (unsigned int)mtu)
+		err = -EINVAL; /* what it took when it was asked before */
+	return err;
 }
 
 static int set_mac(struct net_device *ndev, void *p)

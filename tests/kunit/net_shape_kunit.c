@@ -546,6 +546,41 @@ CASE(offloads_are_those_of_the_host_after_sleep)
 	dev_put(ndev);
 }
 
+CASE(mtu_is_no_more_than_the_host_takes_after_sleep)
+{
+	struct kvmb_driver *drv;
+	struct kvmb_device *dev;
+	struct net_device *ndev;
+
+	script_nic.mtu = 9000;
+	ndev = nic_up();
+	NEED(ndev);
+	dev = to_kvmb_device(ndev->dev.parent);
+	drv = container_of(dev->dev.driver, struct kvmb_driver, driver);
+	rtnl_lock();
+	CHECK_EQ(dev_set_mtu(ndev, 9000), 0);
+	rtnl_unlock();
+	CHECK_EQ(ndev->mtu, 9000);
+	CHECK_EQ(drv->suspend(dev), 0);
+	script_nic.mtu = 1500; /* it wakes on another */
+	CHECK_EQ(drv->resume(dev), 0);
+	CHECK_EQ(ndev->mtu, 1500);
+	CHECK_EQ(ndev->max_mtu, 1500);
+	CHECK(nic_still_hears(ndev));
+	CHECK_EQ(drv->suspend(dev), 0);
+	script_nic.mtu = 9000;
+	CHECK_EQ(drv->resume(dev), 0);
+	CHECK_EQ(ndev->mtu, 1500);
+	script_nic.mtu = 4000; /* less than it said before */
+	rtnl_lock();
+	CHECK_EQ(dev_set_mtu(ndev, 8000), -EINVAL);
+	CHECK_EQ(ndev->mtu, 4000);
+	CHECK_EQ(dev_set_mtu(ndev, 3000), 0);
+	rtnl_unlock();
+	CHECK(nic_still_hears(ndev));
+	dev_put(ndev);
+}
+
 static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(queues_are_opened_as_far_as_the_host_offers_them),
 	KUNIT_CASE(queue_that_is_taken_back_alone_is_made_up_for),
@@ -563,6 +598,7 @@ static struct kunit_case shape_cases[] = {
 	KUNIT_CASE(channels_told_are_those_that_were_set),
 	KUNIT_CASE(two_changes_in_a_row_keep_the_queues),
 	KUNIT_CASE(offloads_are_those_of_the_host_after_sleep),
+	KUNIT_CASE(mtu_is_no_more_than_the_host_takes_after_sleep),
 	{}
 };
 
