@@ -240,7 +240,6 @@ int kvmb_net_restart(struct net_nic *nic, const struct net_config *cfg, u32 mtu)
 static int change_mtu(struct net_device *ndev, int mtu)
 {
 	struct net_nic *nic = nic_of(ndev);
-
 	int err = kvmb_net_restart(nic, &nic->cfg, mtu);
 
 	if (!err && ndev->mtu < (unsigned int)mtu)
