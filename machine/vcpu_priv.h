@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What vcpu_state.c and vcpu_save.c share: a vCPU's registers as KVM has them. */
+/* What vcpu_state.c, vcpu_save.c and vcpu_msrs.c share: a vCPU's registers as KVM has them. */
 #ifndef KVMB_VCPU_PRIV_H
 #define KVMB_VCPU_PRIV_H
 
+#include "lib/tlv.h"
 #include "machine/vcpu.h"
 
 #define VCPU_IO_MSRS 128u /* at once; KVM takes less than 256 (MAX_IO_MSRS) */
@@ -51,5 +52,46 @@ u32 vcpu_some_msrs(struct vcpu *v, unsigned long request, const struct kvm_msrs 
  * Return: 0; -errno: a kernel before 5.16.
  */
 int vcpu_tsc_offset(struct vcpu *v, unsigned long request, u64 *offset);
+
+/** vcpu_refused() - "KVM does not take @what of vCPU ..." into @e, with @err, which is negative */
+void vcpu_refused(struct vcpu *v, const char *what, int err, struct kvmb_tlv_error *e);
+
+/* ---- vcpu_msrs.c ---- */
+
+/* The order in which registers of a saved VM are written. */
+enum msr_order {
+	MSRS_FIRST, /* before all else: what nested state needs */
+	MSRS_PLAIN,
+	MSRS_OS_ID,
+	MSRS_HYPERCALL,
+	MSRS_HYPERV,
+	MSRS_SCONTROL,
+	MSRS_PAGES,
+	MSRS_SINTS,
+	MSRS_COUNTS,
+	MSRS_TIMERS,
+	MSRS_DEADLINE,
+	MSRS_LAST = MSRS_DEADLINE
+};
+
+/** vcpu_save_msrs() - All that are state, as a list; one that @v lacks by now is left out */
+void vcpu_save_msrs(struct vcpu *v, struct kvmb_tlv_out *o, unsigned int field);
+
+/** vcpu_load_msrs() - Such a list, hostile. Return: never NULL, also after an error; free() it. */
+struct kvm_msrs *vcpu_load_msrs(struct vcpu *v, struct kvmb_tlv *t, unsigned int field);
+
+/** vcpu_msr() - The value of a register in a list; 0 if it is not there */
+u64 vcpu_msr(const struct kvm_msrs *m, u32 index);
+
+/**
+ * vcpu_apply_msrs() - Write those of @m that are due between two points of the order
+ * @v:    stands
+ * @m:    of vcpu_load_msrs()
+ * @from: first
+ * @to:   last
+ * @e:    nothing is done if there is an error already; names the first register that is refused
+ */
+void vcpu_apply_msrs(struct vcpu *v, const struct kvm_msrs *m, enum msr_order from,
+		     enum msr_order to, struct kvmb_tlv_error *e);
 
 #endif

@@ -12,9 +12,7 @@
  *   SREGS (APIC base, EFER)   before LAPIC, whose layout they decide, and before nested state
  *   TSC                       before LAPIC and deadline, which are compared with it
  *   LAPIC                     before the deadline, which is ignored unless the timer wants one
- *   GUEST_OS_ID               before HYPERCALL, which KVM ignores without
- *   SCONTROL, SIMP, SIEFP     before SINTs, and these before synthetic timers, which use them
- *   a timer's count           before its config: some kernels start it by itself
+ *   registers of vcpu_msrs.c  in their own order
  *   events, MP state          last: writing registers drops what is pending
  *
  * Reading has an order, too. KVM_GET_MP_STATE serves a pending INIT, which changes registers.
@@ -22,13 +20,11 @@
  *
  * A TSC is saved as the value that the guest saw last, so no host's offset is in the file.
  *
- * The CPUID is compared, all of it: a VM goes on only on the CPU that it was started on, and on
- * others that look the same to its model.
+ * The CPUID is compared: a VM goes on only where all leaves are the same, as its model makes them.
  *
  * Sources: Linux Documentation/virt/kvm/api.rst and devices/vcpu.rst (KVM_VCPU_TSC_OFFSET); Linux
- * arch/x86/kvm/hyperv.c kvm_hv_set_msr_pw(), stimer_set_count(); lapic.c
- * kvm_set_lapic_tscdeadline_msr(); QEMU target/i386/kvm/kvm.c kvm_arch_get_registers(),
- * kvm_arch_put_registers().
+ * arch/x86/kvm/lapic.c kvm_set_lapic_tscdeadline_msr(); QEMU target/i386/kvm/kvm.c
+ * kvm_arch_get_registers(), kvm_arch_put_registers().
  */
 #include "machine/vcpu_save.h"
 
@@ -60,11 +56,8 @@ enum {
 	VCPU_LATE_FLAGS = 16, /* list: event flags that were raised while the page was off */
 };
 
-#define MAX_MSRS 2048u /* in a section; KVM knows about 500 */
 #define MAX_CPUID 256u /* entries */
 #define TSC 0x10u
-#define TSC_DEADLINE 0x6e0u
-#define FEATURE_CONTROL 0x3au
 
 struct vcpu_image {
 	struct kvm_mp_state mp;
@@ -108,137 +101,7 @@ static const struct part lapic = { VCPU_LAPIC,
 				   sizeof(struct kvm_lapic_state),
 				   "LAPIC" };
 
-/* ---- model-specific registers: which, and in what order ---- */
-
-/* KVM has these, and neither lists them nor would a reset bring them back by itself. */
-static const struct {
-	u32 first, last;
-} synic_msrs[] = {
-	{ KVMB_MSR_SCONTROL, KVMB_MSR_SCONTROL },
-	{ KVMB_MSR_SIEFP, KVMB_MSR_SIMP },
-	{ KVMB_MSR_SINT0, KVMB_MSR_SINT0 + HV_NUM_SINTS - 1 },
-	{ KVMB_MSR_STIMER0_CONFIG, KVMB_MSR_STIMER0_CONFIG + 2 * HV_NUM_STIMERS - 1 },
-	{ KVMB_MSR_VP_ASSIST_PAGE, KVMB_MSR_VP_ASSIST_PAGE },
-};
-
-/* Of the whole VM, and so with vCPU 0. */
-static const struct {
-	u32 first, last;
-} shared_msrs[] = {
-	{ KVMB_MSR_GUEST_OS_ID, KVMB_MSR_HYPERCALL },
-	{ KVMB_MSR_REFERENCE_TSC, KVMB_MSR_REFERENCE_TSC },
-	{ KVMB_MSR_CRASH_P0, KVMB_MSR_CRASH_P0 + 4 },
-	{ 0x40000106, 0x40000108 }, /* reenlightenment, TSC emulation */
-	{ 0x40000118, 0x40000118 }, /* TSC_INVARIANT_CONTROL */
-};
-
-enum order {
-	FIRST,
-	PLAIN,
-	OS_ID,
-	HYPERCALL,
-	HYPERV,
-	SCONTROL,
-	PAGES,
-	SINTS,
-	COUNTS,
-	TIMERS,
-	DEADLINE,
-	LAST = DEADLINE
-};
-
-static enum order order_of(u32 index)
-{
-	switch (index) {
-	case FEATURE_CONTROL: /* before nested state */
-		return FIRST;
-	case TSC_DEADLINE:
-		return DEADLINE;
-	case KVMB_MSR_GUEST_OS_ID:
-		return OS_ID;
-	case KVMB_MSR_HYPERCALL:
-		return HYPERCALL;
-	case KVMB_MSR_SCONTROL:
-		return SCONTROL;
-	case KVMB_MSR_SIMP:
-	case KVMB_MSR_SIEFP:
-		return PAGES;
-	case KVMB_MSR_SINT0 ... KVMB_MSR_SINT0 + HV_NUM_SINTS - 1:
-		return SINTS;
-	case KVMB_MSR_STIMER0_CONFIG ... KVMB_MSR_STIMER0_CONFIG + 2 * HV_NUM_STIMERS - 1:
-		return (index - KVMB_MSR_STIMER0_CONFIG) % 2 ? COUNTS : TIMERS;
-	default:
-		return index >= 0x40000000 && index < 0x40000200 ? HYPERV : PLAIN;
-	}
-}
-
-static struct kvm_msr_entry *msr_in(const struct kvm_msrs *m, u32 index)
-{
-	u32 i;
-
-	for (i = 0; i < m->nmsrs; i++) {
-		if (m->entries[i].index == index)
-			return (struct kvm_msr_entry *)&m->entries[i];
-	}
-	return NULL;
-}
-
-static bool is_shared(u32 index)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(shared_msrs); i++) {
-		if (index >= shared_msrs[i].first && index <= shared_msrs[i].last)
-			return true;
-	}
-	return false;
-}
-
-/* Those that are saved of this vCPU, without values: what a reset brings back, and the SynIC's. */
-static struct kvm_msrs *saved_msrs(const struct vcpu *v)
-{
-	const struct kvm_msrs *on = v->on->msrs;
-	struct kvm_msrs *m = vcpu_new_msrs(on->nmsrs + 64);
-	u32 i, index;
-
-	for (i = 0; i < on->nmsrs; i++) {
-		index = on->entries[i].index;
-		/* the VP index is the vCPU's, and no guest can change it */
-		if (index != KVMB_MSR_VP_INDEX && !(v->index && is_shared(index)))
-			m->entries[m->nmsrs++].index = index;
-	}
-	for (i = 0; i < ARRAY_SIZE(synic_msrs); i++) {
-		for (index = synic_msrs[i].first; index <= synic_msrs[i].last; index++) {
-			if (!msr_in(m, index))
-				m->entries[m->nmsrs++].index = index;
-		}
-	}
-	return m;
-}
-
 /* ---- saving ---- */
-
-/* A register that this vCPU does not have any more is left out. */
-static void save_msrs(struct vcpu *v, struct kvmb_tlv_out *o)
-{
-	struct kvm_msrs *all = saved_msrs(v), *some = vcpu_new_msrs(VCPU_IO_MSRS);
-	u64 *list = kvmb_xzalloc(2 * all->nmsrs * sizeof(*list));
-	u32 i = 0, j, n, asked;
-	size_t num = 0;
-
-	while (i < all->nmsrs) {
-		n = vcpu_some_msrs(v, KVM_GET_MSRS, all, i, some, &asked);
-		for (j = 0; j < n; j++) {
-			list[num++] = some->entries[j].index;
-			list[num++] = some->entries[j].data;
-		}
-		i += n + (n < asked);
-	}
-	kvmb_tlv_put_list(o, VCPU_MSRS, list, num);
-	free(all);
-	free(some);
-	free(list);
-}
 
 static bool has_part(const struct vcpu *v, const struct part *p)
 {
@@ -339,7 +202,7 @@ int vcpu_save(struct vcpu *v, struct kvmb_tlv_out *o, const char **failed)
 		err = put_xsave(v, o);
 	}
 	if (!err) {
-		save_msrs(v, o); /* before the LAPIC */
+		vcpu_save_msrs(v, o, VCPU_MSRS); /* before the LAPIC */
 		err = save_part(v, &lapic, o, failed);
 	}
 	if (!err && v->on->nested) {
@@ -458,42 +321,6 @@ static void load_nested(struct vcpu *v, struct kvmb_tlv *t)
 	memcpy(v->image->nested, p, len);
 }
 
-/*
- * A register that this KVM does not have is left out as long as it is zero: it was never used. All
- * others are wanted.
- */
-static void load_msr(struct vcpu *v, struct kvmb_tlv *t, u64 index, u64 value,
-		     const struct kvm_msrs *known)
-{
-	struct kvm_msrs *m = v->image->msrs;
-	char why[80];
-
-	if (index > UINT32_MAX || msr_in(m, (u32)index)) {
-		kvmb_tlv_refuse(t, VCPU_MSRS, "a register is there twice, or is none");
-	} else if (msr_in(known, (u32)index)) {
-		m->entries[m->nmsrs++] =
-			(struct kvm_msr_entry){ .index = (u32)index, .data = value };
-	} else if (value) {
-		snprintf(why, sizeof(why), "there is no register %#x here", (u32)index);
-		kvmb_tlv_refuse(t, VCPU_MSRS, why);
-	}
-}
-
-static void load_msrs(struct vcpu *v, struct kvmb_tlv *t)
-{
-	struct kvm_msrs *known = saved_msrs(v);
-	size_t num, i;
-	u64 *list = kvmb_tlv_get_list(t, VCPU_MSRS, (size_t)2 * MAX_MSRS, &num);
-
-	if (num % 2)
-		kvmb_tlv_refuse(t, VCPU_MSRS, "a register has no value");
-	v->image->msrs = vcpu_new_msrs(known->nmsrs);
-	for (i = 0; i + 1 < num && !t->error->err; i += 2)
-		load_msr(v, t, list[i], list[i + 1], known);
-	free(list);
-	free(known);
-}
-
 static void load_late_flags(struct vcpu *v, struct kvmb_tlv *t)
 {
 	size_t num, i;
@@ -523,7 +350,7 @@ int vcpu_load(struct vcpu *v, struct kvmb_tlv *t)
 	load_part(v, &lapic, t);
 	load_xsave(v, t);
 	load_nested(v, t);
-	load_msrs(v, t);
+	v->image->msrs = vcpu_load_msrs(v, t, VCPU_MSRS);
 	v->image->tsc = kvmb_tlv_get(t, VCPU_TSC, UINT64_MAX);
 	v->image->tsc_reset = kvmb_tlv_get(t, VCPU_TSC_RESET, UINT64_MAX);
 	load_late_flags(v, t);
@@ -543,7 +370,7 @@ void vcpu_free_image(struct vcpu *v)
 
 /* ---- giving it to KVM; the first failure is kept, and nothing is tried after it ---- */
 
-static void refused(struct vcpu *v, const char *what, int err, struct kvmb_tlv_error *e)
+void vcpu_refused(struct vcpu *v, const char *what, int err, struct kvmb_tlv_error *e)
 {
 	e->err = err;
 	snprintf(e->text, sizeof(e->text), "KVM does not take %s of vCPU %u: %s", what, v->index,
@@ -554,7 +381,7 @@ static void apply(struct vcpu *v, unsigned long request, void *p, const char *wh
 		  struct kvmb_tlv_error *e)
 {
 	if (!e->err && p && ioctl(v->fd, request, p))
-		refused(v, what, -errno, e);
+		vcpu_refused(v, what, -errno, e);
 }
 
 static void apply_part(struct vcpu *v, unsigned int field, struct kvmb_tlv_error *e)
@@ -566,52 +393,6 @@ static void apply_part(struct vcpu *v, unsigned int field, struct kvmb_tlv_error
 	while (p->field != field)
 		p++;
 	apply(v, p->set, (u8 *)v->image + p->offset, p->name, e);
-}
-
-/* Does the register have this value, although KVM refuses to write it? */
-static bool has_value(struct vcpu *v, const struct kvm_msr_entry *e)
-{
-	struct {
-		struct kvm_msrs h;
-		struct kvm_msr_entry e;
-	} one = { .h.nmsrs = 1, .e.index = e->index };
-
-	return ioctl(v->fd, KVM_GET_MSRS, &one) == 1 && one.e.data == e->data;
-}
-
-static void write_all(struct vcpu *v, const struct kvm_msrs *all, struct kvmb_tlv_error *e)
-{
-	struct kvm_msrs *some = vcpu_new_msrs(VCPU_IO_MSRS);
-	u32 i = 0, n, asked;
-	char what[32];
-
-	while (i < all->nmsrs && !e->err) {
-		n = vcpu_some_msrs(v, KVM_SET_MSRS, all, i, some, &asked);
-		i += n;
-		if (n == asked)
-			continue;
-		snprintf(what, sizeof(what), "register %#x", all->entries[i].index);
-		if (!has_value(v, &all->entries[i]))
-			refused(v, what, -EINVAL, e);
-		i++;
-	}
-	free(some);
-}
-
-static void apply_msrs(struct vcpu *v, enum order from, enum order to, struct kvmb_tlv_error *e)
-{
-	const struct kvm_msrs *m = v->image->msrs;
-	struct kvm_msrs *sorted = vcpu_new_msrs(m->nmsrs);
-	u32 i, now;
-
-	for (now = from; now <= to; now++) {
-		for (i = 0; i < m->nmsrs; i++) {
-			if (order_of(m->entries[i].index) == now)
-				sorted->entries[sorted->nmsrs++] = m->entries[i];
-		}
-	}
-	write_all(v, sorted, e);
-	free(sorted);
 }
 
 static void apply_tsc(struct vcpu *v, struct kvmb_tlv_error *e)
@@ -627,9 +408,9 @@ static void apply_tsc(struct vcpu *v, struct kvmb_tlv_error *e)
 	if (v->on->has_tsc_offset) {
 		v->on->tsc_offset = v->image->tsc_reset - v->machine->paused_at_tsc;
 		if (vcpu_tsc_offset(v, KVM_SET_DEVICE_ATTR, &offset))
-			refused(v, "the time stamp counter", -EINVAL, e);
+			vcpu_refused(v, "the time stamp counter", -EINVAL, e);
 	} else if (ioctl(v->fd, KVM_SET_MSRS, &one) != 1) {
-		refused(v, "the time stamp counter", -EINVAL, e);
+		vcpu_refused(v, "the time stamp counter", -EINVAL, e);
 	}
 }
 
@@ -643,8 +424,8 @@ int vcpu_apply(struct vcpu *v, struct kvmb_tlv_error *e)
 		im->late_flags[i] |= __atomic_load_n(&v->late_flags[i], __ATOMIC_SEQ_CST);
 	err = hyperv_vcpu_reset(v); /* says also what we offer */
 	if (err)
-		refused(v, "the SynIC", err, e);
-	apply_msrs(v, FIRST, FIRST, e);
+		vcpu_refused(v, "the SynIC", err, e);
+	vcpu_apply_msrs(v, im->msrs, MSRS_FIRST, MSRS_FIRST, e);
 	apply_part(v, im->has & 1u << VCPU_SREGS2 ? VCPU_SREGS2 : VCPU_SREGS, e);
 	apply(v, KVM_SET_NESTED_STATE, im->nested, "NESTED_STATE", e);
 	apply_tsc(v, e);
@@ -653,7 +434,7 @@ int vcpu_apply(struct vcpu *v, struct kvmb_tlv_error *e)
 	apply_part(v, VCPU_FPU, e);
 	apply(v, KVM_SET_XSAVE, im->xsave, "XSAVE", e);
 	apply_part(v, VCPU_XCRS, e);
-	apply_msrs(v, PLAIN, LAST, e);
+	vcpu_apply_msrs(v, im->msrs, MSRS_PLAIN, MSRS_LAST, e);
 	apply_part(v, VCPU_DEBUGREGS, e);
 	apply_part(v, VCPU_EVENTS, e);
 	apply_part(v, VCPU_MP_STATE, e);
@@ -662,17 +443,10 @@ int vcpu_apply(struct vcpu *v, struct kvmb_tlv_error *e)
 	return e->err;
 }
 
-static u64 msr_value(const struct kvm_msrs *m, u32 index)
-{
-	const struct kvm_msr_entry *e = msr_in(m, index);
-
-	return e ? e->data : 0;
-}
-
 void vcpu_use_synic(struct vcpu *v)
 {
 	const struct kvm_msrs *m = v->image->msrs;
 
-	hyperv_vcpu_loaded(v, msr_value(m, KVMB_MSR_SCONTROL), msr_value(m, KVMB_MSR_SIMP),
-			   msr_value(m, KVMB_MSR_SIEFP));
+	hyperv_vcpu_loaded(v, vcpu_msr(m, KVMB_MSR_SCONTROL), vcpu_msr(m, KVMB_MSR_SIMP),
+			   vcpu_msr(m, KVMB_MSR_SIEFP));
 }
