@@ -189,6 +189,34 @@ static void classes_have_what_they_live_on(void **state)
 	}
 }
 
+/* What machine_save() asks KVM; whoever runs a guest need not know it. */
+static void main_may_read_what_is_saved(void **state)
+{
+	static const unsigned long requests[] = {
+		KVM_GET_MP_STATE, KVM_GET_VCPU_EVENTS, KVM_GET_REGS,	KVM_GET_SREGS,
+		KVM_GET_SREGS2,	  KVM_GET_FPU,	       KVM_GET_XCRS,	KVM_GET_DEBUGREGS,
+		KVM_GET_LAPIC,	  KVM_GET_XSAVE,       KVM_GET_XSAVE2,	KVM_GET_NESTED_STATE,
+		KVM_GET_MSRS,	  KVM_GET_DEVICE_ATTR, KVM_GET_TSC_KHZ, KVM_CHECK_EXTENSION,
+		KVM_GET_IRQCHIP,  KVM_GET_PIT2,
+	};
+	static const char *const vcpus_too = "KVM_GET_MSRS, KVM_GET_REGS, KVM_GET_SREGS";
+	struct call calls[ARRAY_SIZE(requests)];
+	unsigned int allowed = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		calls[i] = (struct call){ "", SYS_ioctl, { -1, (long)requests[i] } };
+	make_calls(KVMB_THREAD_MAIN, calls, ARRAY_SIZE(calls));
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		CHECK_ROW(results[i], EBADF, i);
+	make_calls(KVMB_THREAD_VCPU, calls, ARRAY_SIZE(calls));
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		allowed += results[i] != DENIED;
+	if (allowed != 3)
+		fail_msg("a vCPU may make %u of them, not %s", allowed, vcpus_too);
+}
+
 static void who_makes_threads_has_their_rows(void **state)
 {
 	static const struct {
@@ -288,8 +316,11 @@ static void without_a_policy_nothing_happens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(no_class_reaches_anything_else),   T(classes_have_what_they_live_on),
-		T(who_makes_threads_has_their_rows), T(a_violation_ends_the_process_with_one_line),
+		T(no_class_reaches_anything_else),
+		T(classes_have_what_they_live_on),
+		T(main_may_read_what_is_saved),
+		T(who_makes_threads_has_their_rows),
+		T(a_violation_ends_the_process_with_one_line),
 		T(without_a_policy_nothing_happens),
 	};
 
