@@ -72,6 +72,7 @@ struct kvmb_chan {
 	u32 relid;		/* 1..2047, 0 = none */
 	u32 conn_id;		/* event connection */
 	struct kvmb_gpadl *ring_gpadl;
+	u32 down; /* first page of it that is host to guest */
 	struct kvmb_gm_ring map_rx, map_tx;
 	u32 maps;		/* of bus->ring_maps: what these two cost */
 	struct kvmb_chan_io io;	/* the provider's from open() to kvmb_chan_closed() */
@@ -188,7 +189,6 @@ void kvmb_bus_pause_progress(struct kvmb_bus *bus); /* a provider may stand by n
 /* chan.c */
 struct kvmb_chan *kvmb_chan_by_relid(struct kvmb_bus *bus, u32 relid);
 void kvmb_chan_send_offer(struct kvmb_chan *ch);
-void kvmb_chan_on_open(struct kvmb_bus *bus, const struct kvmb_wire_open *m);
 void kvmb_chan_on_close(struct kvmb_bus *bus, u32 relid);
 void kvmb_chan_on_released(struct kvmb_bus *bus, u32 relid);
 void kvmb_chan_on_modify(struct kvmb_bus *bus, const struct kvmb_wire_modify *m);
@@ -197,7 +197,18 @@ bool kvmb_chan_all_at_rest(struct kvmb_bus *bus);
 void kvmb_chan_hide_all(struct kvmb_bus *bus);
 void kvmb_chan_work(void *arg);
 void kvmb_chan_free(struct kvmb_chan *ch);
+void kvmb_chan_set_state(struct kvmb_chan *ch, enum kvmb_chan_state to);
+/* Behind all others, hidden; @primary is NULL if @index is 0. */
+struct kvmb_chan *kvmb_chan_add(struct kvmb_bus *bus, const struct kvmb_offer *offer,
+				struct kvmb_chan *primary, u16 index);
+bool kvmb_chan_take_relid(struct kvmb_chan *ch, u32 relid); /* false: it is in use */
 const char *kvmb_chan_state_name(enum kvmb_chan_state s);
+
+/* chan_open.c */
+void kvmb_chan_on_open(struct kvmb_bus *bus, const struct kvmb_wire_open *m);
+/* Of an offered channel; its relid in @m does not count. Return: NULL, or why not. */
+const char *kvmb_chan_open_as(struct kvmb_chan *ch, const struct kvmb_wire_open *m);
+void kvmb_chan_release_rings(struct kvmb_chan *ch);
 
 /* gpadl.c */
 void kvmb_gpadl_on_header(struct kvmb_bus *bus, const void *buf, u32 len);
