@@ -103,18 +103,24 @@ static void tx_drop(struct kvmb_bus *bus)
 	bus->tx_len = 0;
 }
 
-void kvmb_bus_send(struct kvmb_bus *bus, enum kvmb_msg type, void *msg, u32 len)
+void kvmb_bus_queue(struct kvmb_bus *bus, const void *msg, u32 len)
 {
-	struct kvmb_wire_msg h = { .type = cpu_to_le32(type) };
 	struct kvmb_out_msg *m = kvmb_xzalloc(sizeof(*m) + len);
 
-	kvmb_assert(len >= sizeof(h) && len <= HV_MESSAGE_PAYLOAD_MAX);
 	memcpy(m->buf, msg, len);
-	memcpy(m->buf, &h, sizeof(h));
 	m->len = len;
 	*bus->tx_tail = m;
 	bus->tx_tail = &m->next;
 	bus->tx_len++;
+}
+
+void kvmb_bus_send(struct kvmb_bus *bus, enum kvmb_msg type, void *msg, u32 len)
+{
+	struct kvmb_wire_msg h = { .type = cpu_to_le32(type) };
+
+	kvmb_assert(len >= sizeof(h) && len <= HV_MESSAGE_PAYLOAD_MAX);
+	memcpy(msg, &h, sizeof(h));
+	kvmb_bus_queue(bus, msg, len);
 	kvmb_dbg(bus->cfg.who, "message to guest: %s", kvmb_msg_info(type)->name);
 	tx_pump(bus);
 }
@@ -201,6 +207,14 @@ static void send_version_response(struct kvmb_bus *bus, u32 version, bool ok)
 	kvmb_bus_send(bus, KVMB_MSG_VERSION_RESPONSE, &m, sizeof(m));
 }
 
+static void find_int_page(struct kvmb_bus *bus, gpa_t page)
+{
+	bus->int_gpa = page;
+	bus->int_page = page % KVMB_PAGE_SIZE ?
+				NULL :
+				(u32 __shared *)kvmb_gm_ptr(bus->cfg.vmm->gm, page, KVMB_PAGE_SIZE);
+}
+
 static void do_contact(struct kvmb_bus *bus, const struct kvmb_wire_initiate_contact *m)
 {
 	u32 version = le32_to_cpu(m->version), vp = le32_to_cpu(m->target_vp);
@@ -217,8 +231,7 @@ static void do_contact(struct kvmb_bus *bus, const struct kvmb_wire_initiate_con
 	bus->int_page = NULL;
 	ok = kvmb_version_known(version) && version <= bus->cfg.max_version;
 	if (ok && version < KVMB_VERSION_WIN10_V5) {
-		bus->int_page = page % KVMB_PAGE_SIZE ? NULL :
-				(u32 __shared *)kvmb_gm_ptr(bus->cfg.vmm->gm, page, KVMB_PAGE_SIZE);
+		find_int_page(bus, page);
 		/* from 2.4 on the page is never used: a bad one harms nobody */
 		if (!bus->int_page && version < KVMB_VERSION_WIN8) {
 			kvmb_bus_refuse(bus, "INITIATE_CONTACT", "interrupt page outside RAM");
@@ -236,6 +249,27 @@ static void do_contact(struct kvmb_bus *bus, const struct kvmb_wire_initiate_con
 			  version & 0xffff);
 	}
 	send_version_response(bus, version, ok);
+}
+
+const char *kvmb_bus_load_conn(struct kvmb_bus *bus, enum kvmb_conn_state state, u32 version,
+			       gpa_t int_gpa)
+{
+	kvmb_assert(bus->state == KVMB_CONN_DISCONNECTED && state < KVMB_CONN_DISCONNECTING);
+	if (state == KVMB_CONN_DISCONNECTED)
+		return NULL;
+	if (!kvmb_version_known(version) || version > bus->cfg.max_version)
+		return "this version of VMBus is not offered";
+	if (version < KVMB_VERSION_WIN10_V5)
+		find_int_page(bus, int_gpa);
+	if (version < KVMB_VERSION_WIN8 && !bus->int_page)
+		return "the interrupt page is outside RAM";
+	if (version == KVMB_VERSION_WS2008 && old_event_start(bus))
+		return "no event connection for a 0.13 guest";
+	bus->version = version;
+	set_conn_state(bus, KVMB_CONN_CONNECTED);
+	if (state == KVMB_CONN_OFFERED)
+		set_conn_state(bus, KVMB_CONN_OFFERED);
+	return NULL;
 }
 
 /* ---- disconnecting ---- */

@@ -2,6 +2,8 @@
 /* Standing still and going on: bus_state.h explains. */
 #include "host-vsp/bus/bus_state.h"
 
+#include <unistd.h>
+
 #include "host-vsp/bus/bus_priv.h"
 
 static bool stands(const struct kvmb_chan *ch)
@@ -61,6 +63,28 @@ void kvmb_bus_pause(struct kvmb_bus *bus, void (*done)(void *arg), void *arg)
 	kvmb_bus_pause_progress(bus);
 }
 
+/* Signals that nobody remembers are given again, to both sides of each open channel. */
+static void signal_all(struct kvmb_bus *bus)
+{
+	struct kvmb_chan *ch;
+	u64 one = 1;
+
+	for (ch = bus->chans; ch; ch = ch->next) {
+		if (ch->state != KVMB_CHAN_OPEN)
+			continue;
+		kvmb_chan_signal(ch);
+		if (write(ch->io.signal_fd, &one, sizeof(one)) < 0)
+			continue; /* counter full: already readable */
+	}
+}
+
+void kvmb_bus_begin_load(struct kvmb_bus *bus)
+{
+	kvmb_assert(bus->pause == KVMB_PAUSE_NONE && bus->state == KVMB_CONN_DISCONNECTED);
+	bus->pause = KVMB_PAUSE_DONE;
+	bus->loading = true;
+}
+
 void kvmb_bus_resume(struct kvmb_bus *bus)
 {
 	struct kvmb_chan *ch;
@@ -72,6 +96,9 @@ void kvmb_bus_resume(struct kvmb_bus *bus)
 			ch->offer.ops->resume(ch);
 		ch->paused = false;
 	}
+	if (bus->loading)
+		signal_all(bus);
+	bus->loading = false;
 	kvmb_bus_old_events(bus);
 	/* answers, messages and sub-channels that waited */
 	kvmb_loop_post(bus->cfg.loop, &bus->tx_work);

@@ -152,9 +152,11 @@ struct kvmb_bus {
 	enum kvmb_pause_state pause;
 	void (*pause_done)(void *arg);
 	void *pause_arg;
+	bool loading;  /* nobody has been signalled yet: kvmb_bus_resume() does */
 	u32 version;   /* negotiated, 0 = none */
 	u32 target_vp; /* of control messages */
 	u32 __shared *int_page; /* versions below 5.0: 4096 bytes, else NULL */
+	gpa_t int_gpa;		/* of int_page */
 	struct kvmb_chan *chans;
 	u8 relids[KVMB_MAX_RELID / 8 + 1]; /* bitmap of those in use */
 	u32 ring_maps;	/* mappings of all rings, at most KVMB_RING_MAX_MAPS */
@@ -181,6 +183,12 @@ void kvmb_bus_send(struct kvmb_bus *bus, enum kvmb_msg type, void *msg, u32 len)
 void kvmb_bus_refuse(struct kvmb_bus *bus, const char *what, const char *why);
 void kvmb_bus_progress(struct kvmb_bus *bus); /* a channel may have come to rest */
 
+/*
+ * The connection that a saved guest has. Return: NULL, or why there cannot be such a one.
+ */
+const char *kvmb_bus_load_conn(struct kvmb_bus *bus, enum kvmb_conn_state state, u32 version,
+			       gpa_t int_gpa);
+void kvmb_bus_queue(struct kvmb_bus *bus, const void *msg, u32 len); /* an answer, unsent */
 void kvmb_bus_old_events(struct kvmb_bus *bus); /* look for signals of a 0.13 guest */
 
 /* bus_pause.c */
@@ -217,5 +225,10 @@ void kvmb_gpadl_on_teardown(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_t
 void kvmb_gpadl_finish_teardowns(struct kvmb_bus *bus);
 void kvmb_gpadl_drop_relid(struct kvmb_bus *bus, u32 relid); /* half-made lists of a channel */
 void kvmb_gpadl_drop_all(struct kvmb_bus *bus);
+/* A saved list, of gfns[filled]; complete if that is @pages. Return: NULL, or why not. */
+const char *kvmb_gpadl_load(struct kvmb_bus *bus, u32 id, u32 relid, u32 pages, const u64 *gfns,
+			    u32 filled);
+/* It was to be torn down. Those who used it have their references again, or it goes. */
+void kvmb_gpadl_load_teardown(struct kvmb_bus *bus, u32 id);
 
 #endif

@@ -77,26 +77,14 @@ static const char *fill(struct kvmb_bus *bus, struct kvmb_gpadl *g, const void *
 	return NULL;
 }
 
-/* Checks a header and makes the list. Return: NULL and *out, or why not. */
-static const char *begin(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_header *h, u32 len,
-			 struct kvmb_gpadl **out)
+/* An empty list. Return: NULL and *out, or why not. */
+static const char *make_list(struct kvmb_bus *bus, u32 id, u32 relid, u32 pages,
+			     struct kvmb_gpadl **out)
 {
-	struct kvmb_wire_gparange r;
-	u32 relid = le32_to_cpu(h->relid), id = le32_to_cpu(h->gpadl);
-	struct kvmb_chan *ch = kvmb_chan_by_relid(bus, relid);
 	struct kvmb_gpadl *g;
-	u32 pages;
 
-	memcpy(&r, h + 1, sizeof(r));
-	if (!ch || ch->state == KVMB_CHAN_REVOKED || ch->state == KVMB_CHAN_REVOKING)
-		return "its channel is not offered";
 	if (!id || find_gpadl(bus, id))
 		return "its handle is zero or in use";
-	if (le16_to_cpu(h->range_count) != 1)
-		return "it does not have exactly one range";
-	if (le32_to_cpu(r.byte_offset) || le32_to_cpu(r.byte_count) % KVMB_PAGE_SIZE ||
-	    kvmb_gparange_pages(le32_to_cpu(r.byte_count), 0, &pages))
-		return "its range is empty or not page-aligned";
 	if (bus->gpadl_count >= KVMB_GPADL_MAX_COUNT ||
 	    bus->gpadl_pages + pages > KVMB_GPADL_MAX_TOTAL_PAGES)
 		return "too many pages are listed already";
@@ -111,8 +99,31 @@ static const char *begin(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_head
 	bus->gpadl_count++;
 	bus->gpadl_pages += pages;
 	*out = g;
-	return fill(bus, g, (const u8 *)(h + 1) + sizeof(r),
-		    (u32)((len - sizeof(*h) - sizeof(r)) / sizeof(u64)));
+	return NULL;
+}
+
+/* Checks a header and makes the list. Return: NULL and *out, or why not. */
+static const char *begin(struct kvmb_bus *bus, const struct kvmb_wire_gpadl_header *h, u32 len,
+			 struct kvmb_gpadl **out)
+{
+	struct kvmb_wire_gparange r;
+	u32 relid = le32_to_cpu(h->relid), id = le32_to_cpu(h->gpadl);
+	struct kvmb_chan *ch = kvmb_chan_by_relid(bus, relid);
+	const char *why;
+	u32 pages;
+
+	memcpy(&r, h + 1, sizeof(r));
+	if (!ch || ch->state == KVMB_CHAN_REVOKED || ch->state == KVMB_CHAN_REVOKING)
+		return "its channel is not offered";
+	if (le16_to_cpu(h->range_count) != 1)
+		return "it does not have exactly one range";
+	if (le32_to_cpu(r.byte_offset) || le32_to_cpu(r.byte_count) % KVMB_PAGE_SIZE ||
+	    kvmb_gparange_pages(le32_to_cpu(r.byte_count), 0, &pages))
+		return "its range is empty or not page-aligned";
+	why = make_list(bus, id, relid, pages, out);
+	return why ? why :
+		     fill(bus, *out, (const u8 *)(h + 1) + sizeof(r),
+			  (u32)((len - sizeof(*h) - sizeof(r)) / sizeof(u64)));
 }
 
 void kvmb_gpadl_on_header(struct kvmb_bus *bus, const void *buf, u32 len)
@@ -135,6 +146,37 @@ void kvmb_gpadl_on_header(struct kvmb_bus *bus, const void *buf, u32 len)
 		kvmb_bus_refuse(bus, "GPADL_HEADER", why);
 	if (why || complete)
 		send_created(bus, relid, id, why ? KVMB_STATUS_FAILED : KVMB_STATUS_OK);
+}
+
+const char *kvmb_gpadl_load(struct kvmb_bus *bus, u32 id, u32 relid, u32 pages, const u64 *gfns,
+			    u32 filled)
+{
+	struct kvmb_gpadl *g;
+	const char *why;
+
+	kvmb_assert(filled <= pages);
+	pthread_mutex_lock(&bus->lock);
+	why = make_list(bus, id, relid, pages, &g);
+	for (; !why && g->filled < filled; g->filled++) {
+		g->gfns[g->filled] = gfns[g->filled];
+		if (!kvmb_gm_gfn_valid(bus->cfg.vmm->gm, gfns[g->filled]))
+			why = "a page is outside RAM";
+	}
+	if (!why && filled == pages)
+		g->state = KVMB_GPADL_CREATED;
+	pthread_mutex_unlock(&bus->lock);
+	return why;
+}
+
+void kvmb_gpadl_load_teardown(struct kvmb_bus *bus, u32 id)
+{
+	struct kvmb_gpadl *g;
+
+	pthread_mutex_lock(&bus->lock);
+	g = find_gpadl(bus, id);
+	kvmb_assert(g && g->state == KVMB_GPADL_CREATED);
+	g->state = KVMB_GPADL_TEARING;
+	pthread_mutex_unlock(&bus->lock);
 }
 
 void kvmb_gpadl_on_body(struct kvmb_bus *bus, const void *buf, u32 len)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A saved section in the hands of somebody who means harm: finds its fields and changes them. */
+#ifndef KVMB_TLV_MUTATE_H
+#define KVMB_TLV_MUTATE_H
+
+#include <endian.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/crc32c.h"
+#include "lib/tlv.h"
+#include "tests/unit/test.h"
+
+#define TLV_HEADER 24u /* of a section: docs/migration.md */
+#define TLV_FIELD 8u   /* header of a field */
+#define TLV_MAX_SPOTS 512u
+
+struct tlv_spot {
+	size_t at;     /* of its header */
+	uint32_t len;  /* bytes behind that */
+	uint32_t path; /* tags from the outermost group to it, a byte each */
+	bool group;
+};
+
+struct tlv_spots {
+	struct tlv_spot spot[TLV_MAX_SPOTS];
+	uint32_t num;
+};
+
+/* The fields of buf[from, to). is_group() knows which are groups. */
+static inline void tlv_find_spots(const uint8_t *buf, size_t from, size_t to, uint32_t path,
+				  bool (*is_group)(uint32_t path), struct tlv_spots *out)
+{
+	struct tlv_spot *s;
+	uint16_t tag;
+	uint32_t len;
+
+	while (from < to) {
+		memcpy(&tag, buf + from, sizeof(tag));
+		memcpy(&len, buf + from + 4, sizeof(len));
+		assert_in_range(out->num, 0, TLV_MAX_SPOTS - 1);
+		s = &out->spot[out->num++];
+		*s = (struct tlv_spot){ from, le32toh(len), path << 8 | le16toh(tag), false };
+		s->group = is_group(s->path);
+		from += TLV_FIELD + s->len;
+		if (s->group)
+			tlv_find_spots(buf, from - s->len, from, s->path, is_group, out);
+	}
+	assert_int_equal(from, to);
+}
+
+/* The @nth field of this path. */
+static inline const struct tlv_spot *tlv_spot(const struct tlv_spots *all, uint32_t path,
+					      uint32_t nth)
+{
+	uint32_t i;
+
+	for (i = 0; i < all->num; i++) {
+		if (all->spot[i].path == path && !nth--)
+			return &all->spot[i];
+	}
+	fail_msg("no field %x", path);
+	return NULL;
+}
+
+/* After a change: the checksum of a section that begins at @buf is right again. */
+static inline void tlv_fix_crc(uint8_t *buf, size_t len)
+{
+	uint32_t crc = 0;
+
+	memcpy(buf + 12, &crc, sizeof(crc));
+	crc = htole32(~kvmb_crc32c(~0u, buf, len));
+	memcpy(buf + 12, &crc, sizeof(crc));
+}
+
+static inline void tlv_set(uint8_t *buf, const struct tlv_spot *s, uint64_t v)
+{
+	v = htole64(v);
+	assert_true(s->len >= sizeof(v));
+	memcpy(buf + s->at + TLV_FIELD, &v, sizeof(v));
+}
+
+/* The field is not there: it has a tag that nobody knows. */
+static inline void tlv_lose(uint8_t *buf, const struct tlv_spot *s)
+{
+	buf[s->at] = 254;
+	buf[s->at + 1] = 0;
+}
+
+enum { TLV_LOST, TLV_ONES, TLV_ZEROES, TLV_MORE, TLV_LESS, TLV_SHORT, TLV_WAYS };
+
+/* One of the ways to spoil a field without moving the others. */
+static inline void tlv_spoil(uint8_t *buf, const struct tlv_spot *s, int way)
+{
+	uint8_t *p = buf + s->at + TLV_FIELD;
+	uint32_t len;
+
+	switch (way) {
+	case TLV_LOST:
+		tlv_lose(buf, s);
+		break;
+	case TLV_ONES:
+	case TLV_ZEROES:
+		memset(p, way == TLV_ONES ? 0xff : 0, s->len);
+		break;
+	case TLV_MORE:
+	case TLV_LESS:
+		if (s->len)
+			*p = (uint8_t)(*p + (way == TLV_MORE ? 1 : -1));
+		break;
+	case TLV_SHORT: /* what follows is torn */
+		len = htole32(s->len ? s->len - 1 : 1);
+		memcpy(buf + s->at + 4, &len, sizeof(len));
+		break;
+	}
+}
+
+#endif
