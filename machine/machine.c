@@ -233,6 +233,9 @@ int machine_build(struct machine *m, const struct serial_ops *far_end)
 		err = create_vcpus(m);
 	if (!err)
 		create_platform(m, far_end);
+	/* of use for making VMs, and for questions that all are answered */
+	close(m->kvm_fd);
+	m->kvm_fd = -1;
 	return err;
 }
 

@@ -51,7 +51,7 @@ struct machine {
 	void *ops_arg;
 	struct kvmb_loop *loop; /* the main thread's, borrowed */
 
-	int kvm_fd, vm_fd;
+	int kvm_fd, vm_fd;   /* kvm_fd: -1 when built */
 	size_t run_size;     /* bytes of a vCPU's struct kvm_run */
 	struct kvmb_gm gm;
 	struct kvmb_vmm vmm; /* the seam to host-vsp */
