@@ -393,7 +393,7 @@ int kvmb_net_passt_wait(struct kvmb_net_backend *b, char *why)
 	struct pollfd w = { .fd = p->channel, .events = POLLIN };
 	uint64_t until = kvmb_now_ms() + START_MS;
 	enum kvmb_net_backend_news tell;
-	struct kvmb_keeper_news k = { .err = -ETIME };
+	struct kvmb_keeper_news k = { 0 };
 	int err = 0;
 
 	while (p->state == PASST_STARTING && kvmb_now_ms() < until && err != -EPIPE) {
@@ -405,8 +405,13 @@ int kvmb_net_passt_wait(struct kvmb_net_backend *b, char *why)
 	}
 	if (p->state == PASST_READY)
 		return 0;
-	if (p->state == PASST_STARTING)
+	if (p->state == PASST_STARTING) { /* what it said last was no reason */
+		k = (struct kvmb_keeper_news){ .what = KVMB_KEEPER_ENDED,
+					       .err = err == -EPIPE ? -EPIPE : -ETIME };
+		if (err == -EPIPE)
+			strcpy(k.words, "its keeper has ended");
 		say_why(p, &k);
+	}
 	snprintf(why, KVMB_NET_WHY, "%s", b->problem);
 	return k.err == -ETIME ? -ETIMEDOUT : -ECHILD;
 }

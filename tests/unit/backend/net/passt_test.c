@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -27,6 +28,16 @@ static char dir[32], starts_file[64], mode_file[64], why[KVMB_NET_WHY];
 static struct kvmb_loop *loop;
 
 /* The keeper finds our passt, and no other. */
+static void start_passt_keeper(void)
+{
+	char *path = strdup(getenv("PATH"));
+
+	setenv("PATH", dir, 1);
+	start_keeper();
+	setenv("PATH", path, 1);
+	free(path);
+}
+
 static int group_setup(void **state)
 {
 	char *path = strdup(getenv("PATH"));
@@ -40,12 +51,11 @@ static int group_setup(void **state)
 	setenv("FAKE_PASST_STARTS", starts_file, 1);
 	setenv("FAKE_PASST", mode_file, 1);
 	stand_in(dir, "passt", "passt");
-	setenv("PATH", dir, 1);
-	close(open(mode_file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-	chmod(mode_file, 0666);
-	start_keeper();
 	setenv("PATH", path, 1);
 	free(path);
+	close(open(mode_file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	chmod(mode_file, 0666);
+	start_passt_keeper();
 	kvmb_log_set_level(KVMB_LOG_ERR);
 	return 0;
 }
@@ -154,6 +164,24 @@ static void one_that_never_answers_is_given_up(void **state)
 	assert_int_equal(kvmb_net_passt_wait(b, why), -ETIMEDOUT);
 	assert_string_equal(why, "passt does not get ready");
 	b->ops->destroy(b);
+}
+
+static void a_keeper_that_ends_meanwhile_is_the_reason(void **state)
+{
+	struct kvmb_net_backend *b = open_as("silent", NULL, 0);
+	pid_t keeper = find_keeper();
+	int i;
+
+	(void)state;
+	for (i = 0; i < 1000 && !started(NULL, 0); i++)
+		usleep(10000);
+	kill(keeper, SIGKILL); /* after "started", before "ready" */
+	assert_int_equal(waitpid(keeper, NULL, 0), keeper);
+	assert_int_equal(kvmb_net_passt_wait(b, why), -ECHILD);
+	assert_string_equal(why, "passt: its keeper has ended");
+	b->ops->destroy(b);
+	end_keeper();
+	start_passt_keeper();
 }
 
 static void one_that_is_not_there_is_named(void **state)
@@ -405,6 +433,7 @@ int main(void)
 		T(its_last_words_are_the_reason),
 		T(one_that_talks_does_not_stand_still),
 		T(one_that_never_answers_is_given_up),
+		T(a_keeper_that_ends_meanwhile_is_the_reason),
 		T(one_that_is_not_there_is_named),
 		T(a_port_that_cannot_be_bound_is_told),
 		T(a_privileged_port_is_told_to_a_user),
