@@ -2,6 +2,7 @@
 /* Running a VM in this process: signals, descriptors, the loop, the exit status. */
 #include "vmm/run.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,8 @@ struct run {
 	const struct vm_config *cfg;
 	struct vm *vm;
 	int sig_fd;
+	int *inherited; /* inherited[num_inherited], descriptors above 2 that were open before us */
+	size_t num_inherited;
 };
 
 static void on_signal(void *arg, uint32_t events)
@@ -108,6 +111,36 @@ static int install_policy(struct run *r, char *why, size_t size)
 	return 0;
 }
 
+/*
+ * What a shell left open is not the VM's. An option may name one (/dev/fd/3), so they are closed
+ * when all names are opened.
+ */
+static void note_inherited(struct run *r)
+{
+	DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+	int fd;
+
+	while (d && (e = readdir(d))) {
+		fd = atoi(e->d_name);
+		if (fd <= STDERR_FILENO || fd == dirfd(d))
+			continue;
+		r->inherited = realloc(r->inherited, (r->num_inherited + 1) * sizeof(int));
+		kvmb_assert(r->inherited);
+		r->inherited[r->num_inherited++] = fd;
+	}
+	if (d)
+		closedir(d);
+}
+
+static void close_inherited(struct run *r)
+{
+	while (r->num_inherited)
+		close(r->inherited[--r->num_inherited]);
+	free(r->inherited);
+	r->inherited = NULL;
+}
+
 /* From here on nothing is opened by a name. Return: EXIT_OK, or not with one line printed. */
 static int confine(struct run *r)
 {
@@ -118,6 +151,7 @@ static int confine(struct run *r)
 	int err;
 
 	kvmb_keeper_seal();
+	close_inherited(r);
 	r->vm->uid = geteuid();
 	if (cfg->sandbox == SANDBOX_OFF)
 		return EXIT_OK;
@@ -187,15 +221,15 @@ int run_vm(const struct vm_config *cfg, bool json)
 	struct run r = { .cfg = cfg, .sig_fd = -1 };
 	int code;
 
+	note_inherited(&r);
 	ignore_signals();
 	kvmb_log_open_journal(KVMB_JOURNAL);
 	allow_many_fds();
-	if (!start_keeper(cfg))
-		return EXIT_FAILED;
 	/* in there a signal has its usual effect, which also ends a wait for a dead server */
-	r.vm = vm_open(cfg);
+	r.vm = start_keeper(cfg) ? vm_open(cfg) : NULL;
 	if (!r.vm) {
 		kvmb_keeper_end(KEEPER_END_MS);
+		close_inherited(&r);
 		return EXIT_FAILED;
 	}
 	code = confine(&r);

@@ -3,6 +3,7 @@
 #include "vmm/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -30,9 +31,25 @@ static void take_time(void)
 	usleep(takes_ms * 1000);
 }
 
+static int inherited; /* a descriptor that was open before; 0: not looked at */
+enum { IT_WAS_CLOSED = 40, IT_STAYED, IT_WENT_EARLY };
+
+static void is_still_open(void)
+{
+	if (inherited && fcntl(inherited, F_GETFD) < 0)
+		_exit(IT_WENT_EARLY);
+}
+
+static void is_closed(void)
+{
+	if (inherited)
+		_exit(fcntl(inherited, F_GETFD) < 0 ? IT_WAS_CLOSED : IT_STAYED);
+}
+
 struct vm *vm_open(const struct vm_config *cfg)
 {
 	(void)cfg;
+	is_still_open();
 	if (in_open)
 		take_time();
 	return in_open ? NULL : &one;
@@ -42,6 +59,7 @@ struct vm *vm_open(const struct vm_config *cfg)
 int vm_build(struct vm *vm)
 {
 	(void)vm;
+	is_closed();
 	take_time();
 	return -EIO;
 }
@@ -112,12 +130,24 @@ static void run_ignored_hangup_ends_nothing(void **state)
 	assert_int_equal(status_after(SIGHUP, true), EXIT_FAILED);
 }
 
+/* An option may name it, and when all names are opened it is not the VM's. */
+static void run_closes_what_a_shell_left_open(void **state)
+{
+	(void)state;
+	inherited = fcntl(STDERR_FILENO, F_DUPFD, 77);
+	assert_true(inherited >= 77);
+	assert_int_equal(status_after(SIGHUP, true), IT_WAS_CLOSED);
+	close(inherited);
+	inherited = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(run_signals_end_the_vm),
 		cmocka_unit_test(run_signals_end_an_open),
 		cmocka_unit_test(run_ignored_hangup_ends_nothing),
+		cmocka_unit_test(run_closes_what_a_shell_left_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
