@@ -58,9 +58,16 @@ void ctl_client_drop(struct ctl_client *c)
 	free(c);
 }
 
+/* One line at a time, so that what comes with the next one is not taken for this one's. */
+static bool may_read(const struct ctl_client *c)
+{
+	return c->state == CLIENT_CONSOLE || !c->len || c->line[c->len - 1] != '\n';
+}
+
 static uint32_t wanted_events(const struct ctl_client *c)
 {
-	return (c->half_closed ? 0 : EPOLLIN) | (c->blocked || c->out ? EPOLLOUT : 0);
+	return (c->half_closed || !may_read(c) ? 0 : EPOLLIN) |
+	       (c->blocked || c->out ? EPOLLOUT : 0);
 }
 
 static void rewatch(struct ctl_client *c)
@@ -105,7 +112,7 @@ static void send_out(struct ctl_client *c)
 	rewatch(c);
 }
 
-/* Only one answer at a time: the next command waits until it is out, see run_lines(). */
+/* Only one answer at a time: the next command waits until it is out, see run_line(). */
 static void send_json(struct ctl_client *c, json_t *o)
 {
 	kvmb_assert(!c->out);
@@ -216,37 +223,25 @@ void ctl_client_room(struct ctl_client *c)
 
 /* ---- what it sends ---- */
 
-static void run_line(struct ctl_client *c, size_t len)
-{
-	struct handover_fds fds = { 0 };
-
-	if (c->fds_at <= len) {
-		fds = c->fds;
-		c->fds.num = 0;
-	}
-	c->fds_at -= KVMB_MIN(c->fds_at, len + 1);
-	c->all->run_line(c, c->line, len, &fds);
-	handover_close(&fds);
-}
-
-/* Commands that have come whole, up to one whose answer takes time. May free @c. */
-static void run_lines(void *arg)
+/* The command, when it has come whole and the last one is answered. May free @c. */
+static void run_line(void *arg)
 {
 	struct ctl_client *c = arg;
-	size_t len;
-	char *nl;
+	struct handover_fds fds = c->fds;
+	size_t len = c->len;
 
-	while (is_free(c) && (nl = memchr(c->line, '\n', c->len))) {
-		len = (size_t)(nl - c->line);
-		run_line(c, len);
-		c->len -= len + 1;
-		memmove(c->line, nl + 1, c->len);
+	if (is_free(c) && len && !may_read(c)) {
+		c->fds.num = 0;
+		c->len = 0;
+		c->all->run_line(c, c->line, len - 1, &fds);
+		handover_close(&fds);
 	}
 	if (c->state == CLIENT_CONSOLE || c->state == CLIENT_GONE)
 		pass_typed(c);
-	else if (c->len == sizeof(c->line) || (c->half_closed && is_free(c)))
-		/* no command is that long, nor so much to be asked before an answer */
-		ctl_client_drop(c);
+	else if ((may_read(c) && c->len == sizeof(c->line)) || (c->half_closed && is_free(c)))
+		ctl_client_drop(c); /* no command is that long */
+	else
+		rewatch(c);
 }
 
 /* It sends no more. @half: it still listens. */
@@ -263,18 +258,32 @@ static void input_ended(struct ctl_client *c, bool half)
 	}
 }
 
+/* Up to the end of a line. Return: bytes, 0 at the end, -errno. */
+static ssize_t next_bytes(struct ctl_client *c)
+{
+	char *at = c->line + c->len, *nl;
+	ssize_t n = recv(c->fd, at, sizeof(c->line) - c->len, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n <= 0)
+		return n < 0 ? -errno : 0;
+	nl = c->state == CLIENT_CONSOLE ? NULL : memchr(at, '\n', (size_t)n);
+	return nl ? nl + 1 - at : n;
+}
+
 /* Bytes, and descriptors if it may send some now. Return: as kvmb_recv_fds(). */
 static ssize_t receive(struct ctl_client *c)
 {
 	bool may = c->state != CLIENT_CONSOLE && !c->fds.num;
 	int none[1], num = may ? KVMB_FDPASS_MAX : 0;
-	ssize_t n = kvmb_recv_fds(c->fd, c->line + c->len, sizeof(c->line) - c->len,
-				  may ? c->fds.fd : none, &num, MSG_DONTWAIT);
+	ssize_t n = next_bytes(c);
 
-	if (num) {
+	if (n > 0)
+		n = kvmb_recv_fds(c->fd, c->line + c->len, (size_t)n, may ? c->fds.fd : none, &num,
+				  MSG_DONTWAIT);
+	else
+		num = 0;
+	if (may)
 		c->fds.num = (u32)num;
-		c->fds_at = c->len;
-	}
 	return n;
 }
 
@@ -289,9 +298,9 @@ static void refuse_fds(struct ctl_client *c)
 
 static void on_client_input(struct ctl_client *c, bool hung_up)
 {
-	ssize_t n = receive(c);
+	ssize_t n = may_read(c) ? receive(c) : 0;
 
-	if (n == -EAGAIN)
+	if (n == -EAGAIN || n == -EINTR)
 		return;
 	if (n == -EMSGSIZE) {
 		refuse_fds(c);
@@ -302,7 +311,7 @@ static void on_client_input(struct ctl_client *c, bool hung_up)
 		return;
 	}
 	c->len += (size_t)n;
-	run_lines(c);
+	run_line(c);
 }
 
 static void on_client_room(struct ctl_client *c)
@@ -335,7 +344,7 @@ void ctl_client_add(struct ctl_clients *all, int fd)
 	c->all = all;
 	c->fd = fd;
 	kvmb_timer_init(&c->timer, all->vm->loop, timed_out, c);
-	kvmb_work_init(&c->lines, run_lines, c);
+	kvmb_work_init(&c->lines, run_line, c);
 	watch_client(c);
 	c->next = all->first;
 	all->first = c;

@@ -6,13 +6,13 @@
  *
  * Commands are served one at a time and in order: the next one when the previous one has been
  * answered and its answer is sent. We never wait for a client: output that its socket does not
- * take stays in @out, and input that arrives meanwhile stays in @line and then in the socket.
+ * take stays in @out, and input that arrives meanwhile stays in the socket, but for one line.
  *
  * Descriptors may come with a command's bytes (SCM_RIGHTS). They belong to the command in whose
- * line the first byte of their message is. We hold one message of them for a client, at most
- * KVMB_FDPASS_MAX; who sends more, or a second one before that command was served, is dropped. A
- * command takes those that it wants; the rest are closed when it has been served, as are all when
- * the client goes.
+ * line the first byte of their message is. The kernel joins a message with descriptors to what was
+ * sent before, so we never read beyond the end of a line. We hold one message of them for a line,
+ * at most KVMB_FDPASS_MAX; who sends more is dropped. A command takes those that it wants; the rest
+ * are closed when it has been served, as are all when the client goes.
  *
  * A console starts as a command. After the command's answer, @line holds typed bytes that the guest
  * has not taken. While @line is full the client is not watched, because epoll would report its end
@@ -77,10 +77,9 @@ struct ctl_client { /* main thread */
 	u64 cursor;		 /* CONSOLE: what it has seen of the output */
 	bool blocked;		 /* CONSOLE: there is more, and its socket is full */
 	bool half_closed;	 /* it sends no more commands, but still reads */
-	struct handover_fds fds;	 /* of the command that has the byte at @fds_at */
-	size_t fds_at;
+	struct handover_fds fds; /* of the command in @line */
 	size_t len;
-	char line[CTL_LINE_MAX]; /* line[len] */
+	char line[CTL_LINE_MAX]; /* line[len]: one line, or less; CONSOLE: typed */
 };
 
 /** ctl_client_add() - A new connection; owns @fd. */
