@@ -12,7 +12,7 @@
 #include "vmm/names.h"
 #include "vmm/nics.h"
 #include "vmm/term.h"
-#include "vmm/udev.h"
+#include "vmm/uevent.h"
 #include "vmm/vm.h"
 
 /* ---- who is told what ---- */
@@ -92,14 +92,14 @@ static int open_console(struct vm *vm)
 	return vm->console ? 0 : -EIO;
 }
 
-static const struct udev_events device_events = {
+static const struct uevent_listener device_events = {
 	.gone = disks_device_gone,
 	.changed = disks_device_changed,
 };
 
 static int open_disks_and_nics(struct vm *vm)
 {
-	vm->udev = udev_watch_create(vm->loop, vm->cfg.name, &device_events, vm);
+	vm->uevents = uevent_watch_create(vm->loop, vm->cfg.name, &device_events, vm);
 	vm->names = kvmb_xzalloc(sizeof(*vm->names));
 	return names_open(&vm->cfg, vm->names);
 }
@@ -201,7 +201,7 @@ void vm_destroy(struct vm *vm)
 	overdue_step(&vm->overdue, "backends of NICs to end");
 	nics_destroy(vm);
 	forget_names(vm);
-	udev_watch_destroy(vm->udev);
+	uevent_watch_destroy(vm->uevents);
 	overdue_step(&vm->overdue, "KVM");
 	machine_close(&vm->machine);
 	overdue_end(&vm->overdue);

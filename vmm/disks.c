@@ -10,7 +10,7 @@
 #include "vmm/disks_priv.h"
 #include "vmm/names.h"
 #include "vmm/opt.h"
-#include "vmm/udev.h"
+#include "vmm/uevent.h"
 
 static const struct ctl_reply nobody;
 
@@ -144,7 +144,7 @@ static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *d
 	dc->controller = (int)c;
 	dc->lun = (int)lun;
 	if (d && d->rdev)
-		udev_watch_listen(vm->udev);
+		uevent_watch_listen(vm->uevents);
 	return made && running ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
 }
 
@@ -327,8 +327,8 @@ void disks_destroy(struct vm *vm)
 
 	if (!vm->disks)
 		return;
-	udev_watch_destroy(vm->udev);
-	vm->udev = NULL;
+	uevent_watch_destroy(vm->uevents);
+	vm->uevents = NULL;
 	disk_jobs_end(&vm->disks->jobs);
 	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
 		kvmb_storage_destroy(vm->scsi[c]);

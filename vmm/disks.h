@@ -59,7 +59,7 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_
 void disks_retry(struct vm *vm);
 
 /**
- * disks_device_gone() - udev_events.gone: a block device has vanished; remove its disk
+ * disks_device_gone() - uevent_listener.gone: a block device has vanished; remove its disk
  * @vm:  a struct vm
  * @dev: the device
  *
@@ -67,7 +67,7 @@ void disks_retry(struct vm *vm);
  */
 void disks_device_gone(void *vm, dev_t dev);
 
-/** disks_device_changed() - udev_events.changed: a device may have a new size. Main thread. */
+/** disks_device_changed() - uevent_listener.changed: a device may have a new size. Main thread. */
 void disks_device_changed(void *vm, dev_t dev);
 
 #endif

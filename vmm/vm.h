@@ -82,7 +82,7 @@ struct vm {
 	struct ctl *ctl;
 	struct console *console;
 	struct vm_names *names; /* of cfg, opened; NULL once everything is built */
-	struct udev_watch *udev;
+	struct uevent_watch *uevents;
 	struct vm_disks *disks;
 	struct kvmb_rings *rings; /* of all controllers */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];

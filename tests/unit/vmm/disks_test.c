@@ -15,7 +15,7 @@
 #include "vmm/disks_priv.h"
 #include "vmm/json_text.h"
 #include "vmm/names.h"
-#include "vmm/udev.h"
+#include "vmm/uevent.h"
 
 #define SIZE (1u << 20)
 
@@ -35,12 +35,12 @@ bool vm_stop(struct vm *v, const char *reason)
 	return !pause_err;
 }
 
-void udev_watch_listen(struct udev_watch *u)
+void uevent_watch_listen(struct uevent_watch *u)
 {
 	(void)u;
 }
 
-void udev_watch_destroy(struct udev_watch *u)
+void uevent_watch_destroy(struct uevent_watch *u)
 {
 	(void)u;
 }

@@ -8,7 +8,7 @@
  *
  * Source: Linux lib/kobject_uevent.c: "ACTION@PATH", then KEY=VALUE strings, each with a NUL.
  */
-#include "vmm/udev.h"
+#include "vmm/uevent.h"
 
 #include <linux/netlink.h>
 #include <stdlib.h>
@@ -25,10 +25,10 @@
 #define GROUP_KERNEL 1u
 #define EVENT_MAX 8192u /* the kernel's UEVENT_BUFFER_SIZE is 2048 */
 
-struct udev_watch {
+struct uevent_watch {
 	struct kvmb_loop *loop;
 	const char *who;
-	const struct udev_events *events;
+	const struct uevent_listener *events;
 	void *arg;
 	bool listening;
 	int fd; /* -1 = none */
@@ -49,7 +49,7 @@ static const char *value_of(const char *event, size_t len, const char *key)
 }
 
 /* Return: bytes of one event of the kernel's, with a NUL behind; 0: there is none. */
-static size_t next_event(struct udev_watch *u)
+static size_t next_event(struct uevent_watch *u)
 {
 	struct sockaddr_nl from = { 0 };
 	struct iovec iov = { u->event, EVENT_MAX };
@@ -68,7 +68,7 @@ static size_t next_event(struct udev_watch *u)
 	return (size_t)n;
 }
 
-static void tell(struct udev_watch *u, size_t len)
+static void tell(struct uevent_watch *u, size_t len)
 {
 	const char *subsystem = value_of(u->event, len, "SUBSYSTEM");
 	const char *action = value_of(u->event, len, "ACTION");
@@ -86,9 +86,9 @@ static void tell(struct udev_watch *u, size_t len)
 		u->events->changed(u->arg, dev);
 }
 
-static void on_udev_event(void *arg, uint32_t events)
+static void on_uevent(void *arg, uint32_t events)
 {
-	struct udev_watch *u = arg;
+	struct uevent_watch *u = arg;
 	size_t n;
 
 	(void)events;
@@ -96,11 +96,11 @@ static void on_udev_event(void *arg, uint32_t events)
 		tell(u, n);
 }
 
-struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
-				     const struct udev_events *events, void *arg)
+struct uevent_watch *uevent_watch_create(struct kvmb_loop *loop, const char *who,
+					 const struct uevent_listener *events, void *arg)
 {
 	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK, .nl_groups = GROUP_KERNEL };
-	struct udev_watch *u = kvmb_xzalloc(sizeof(*u));
+	struct uevent_watch *u = kvmb_xzalloc(sizeof(*u));
 
 	u->loop = loop;
 	u->who = who;
@@ -114,7 +114,7 @@ struct udev_watch *udev_watch_create(struct kvmb_loop *loop, const char *who,
 	return u;
 }
 
-void udev_watch_listen(struct udev_watch *u)
+void uevent_watch_listen(struct uevent_watch *u)
 {
 	if (!u || u->listening)
 		return;
@@ -125,10 +125,10 @@ void udev_watch_listen(struct udev_watch *u)
 	}
 	while (next_event(u)) /* what came before the first device is about others */
 		;
-	u->watch = kvmb_loop_add(u->loop, u->fd, EPOLLIN, on_udev_event, u);
+	u->watch = kvmb_loop_add(u->loop, u->fd, EPOLLIN, on_uevent, u);
 }
 
-void udev_watch_destroy(struct udev_watch *u)
+void uevent_watch_destroy(struct uevent_watch *u)
 {
 	if (!u)
 		return;
