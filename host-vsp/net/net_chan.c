@@ -7,18 +7,6 @@
 #include "host-vsp/net/net_priv.h"
 #include "lib/util.h"
 
-static void lock_all(struct kvmb_net *n)
-{
-	net_slot_lock(&n->slots[0]);
-	net_lock_others(n);
-}
-
-static void unlock_all(struct kvmb_net *n)
-{
-	net_unlock_others(n, false);
-	net_slot_unlock(&n->slots[0]);
-}
-
 /*
  * Wait for a queue's worker and empty its place. Until that is empty the primary's worker may kick
  * this one.
@@ -32,14 +20,14 @@ static void detach_queue(struct net_queue *q)
 	kvmb_worker_stop(&q->worker);
 	kvmb_worker_join(&q->worker);
 	q->joined = true;
-	lock_all(n);
+	net_lock_all(n);
 	q->slot->q = NULL;
 	q->slot->stats.open = false;
 	if (q->index)
 		net_sections_return(q);
 	else
 		net_forget_guest(n);
-	unlock_all(n);
+	net_unlock_all(n);
 	net_worker_fini(q);
 	if (n->backend->ops->set_queue && q->index)
 		n->backend->ops->set_queue(n->backend, q->index, false);
@@ -88,9 +76,9 @@ static int net_open(struct kvmb_chan *ch)
 		free_queue(q);
 		return err;
 	}
-	lock_all(n);
+	net_lock_all(n);
 	if (i > n->num_subs) {
-		unlock_all(n);
+		net_unlock_all(n);
 		net_worker_fini(q);
 		free_queue(q);
 		return -EPROTO;
@@ -105,7 +93,7 @@ static int net_open(struct kvmb_chan *ch)
 	}
 	q->rx_epoch = __atomic_load_n(&n->rx_epoch, __ATOMIC_ACQUIRE);
 	q->backend_epoch = q->told_epoch = __atomic_load_n(&n->backend_epoch, __ATOMIC_ACQUIRE);
-	unlock_all(n);
+	net_unlock_all(n);
 	if (n->backend->ops->set_queue && i)
 		n->backend->ops->set_queue(n->backend, i, true);
 	snprintf(name, sizeof(name), "%.8s/%u", n->name, i);
@@ -183,6 +171,8 @@ const struct kvmb_vsp_ops net_vsp_ops = {
 	.closed = net_closed,
 	.pause = net_pause,
 	.resume = net_resume,
+	.save = net_save_chan,
+	.load = net_load_chan,
 	.released = net_released,
 	.forgotten = net_forgotten,
 };

@@ -207,6 +207,7 @@ void kvmb_net_destroy(struct kvmb_net *n)
 	kvmb_timer_cancel(&n->revive_timer);
 	kvmb_timer_cancel(&n->remove_timer);
 	n->backend->ops->destroy(n->backend);
+	net_sections_destroy(n); /* loaded, and no channel was opened */
 	for (i = 0; i < n->num_queues; i++) {
 		pthread_mutex_destroy(&n->slots[i].lock);
 		pthread_mutex_destroy(&n->slots[i].gate);

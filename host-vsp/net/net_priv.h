@@ -50,6 +50,7 @@
 #define NET_RX_RANGES 64u	     /* of a transfer-page packet; Linux takes 562 */
 #define NET_RX_PARTS 40u	     /* iovecs of one received frame */
 #define NET_NO_SECTION 0xffffu
+#define NET_NO_OWNER 0xffu /* of a section, while a saved NIC is loaded */
 #define NET_SECTION_MAX \
 	16384u /* bytes of a section: coalesced frames in 4 to 5 parts instead of 17 */
 #define NET_BOUNCE_SIZE (NET_FRAME_MAX + NET_SECTION_MAX) /* a frame and the rest of a section */
@@ -126,6 +127,8 @@ enum net_state {
 
 struct net_buf { /* a guest's send or receive buffer; under every queue's lock */
 	struct kvmb_gpadl *gpadl; /* NULL = none */
+	u32 id;			  /* the guest's handle of it */
+	bool owed;		  /* loaded: there is only the handle yet */
 	u8 **pages;		  /* pages[num_pages], host addresses; owned */
 	u32 num_pages;
 };
@@ -182,6 +185,7 @@ struct kvmb_net {
 	bool there;
 	u64 born_ms;		  /* when the backend was last begun */
 	u32 revive_ms;		  /* next pause before it is begun again */
+	bool leaving;		  /* loaded: it was being removed */
 	void (*removed)(void *arg, struct kvmb_net *n);
 	void *removed_arg;
 };
@@ -298,6 +302,8 @@ void net_slot_lock(struct net_slot *s);	 /* anybody else */
 void net_slot_unlock(struct net_slot *s);
 void net_lock_others(struct kvmb_net *n); /* primary's worker, which holds its own */
 void net_unlock_others(struct kvmb_net *n, bool news);
+void net_lock_all(struct kvmb_net *n); /* bus thread */
+void net_unlock_all(struct kvmb_net *n);
 void net_fail(struct net_queue *q, const char *why, int err);
 void net_state_to(struct kvmb_net *n, enum net_state to); /* every lock held, or no channel open */
 void net_backend_lost(struct net_queue *q); /* any worker */
@@ -325,10 +331,13 @@ void net_tx_commit(struct net_queue *q);
 
 /* net_sections.c: the receive buffer */
 int net_sections_create(struct kvmb_net *n);
+int net_sections_alloc(struct net_sections *s); /* of s->num; nobody's */
 void net_sections_destroy(struct kvmb_net *n);
 void net_sections_take(struct net_queue *q, u32 num_queues);
 void net_sections_return(struct net_queue *q);
+bool net_sections_claim(struct net_sections *sec, u32 owner, const u64 *list, size_t num);
 bool net_coalesced_fit(const struct kvmb_net *n);
+u32 net_section_least(const struct kvmb_net *n);
 u16 net_section_pop(struct net_queue *q);
 u32 net_section_room(const struct kvmb_net *n);
 int net_section_iov(const struct kvmb_net *n, u16 s, u32 off, u32 len, struct iovec *iov, int max);
@@ -345,5 +354,10 @@ bool net_hungry(const struct net_queue *q);
 int net_worker_init(struct net_queue *q); /* its descriptors: 0 or -errno */
 void net_worker_fini(struct net_queue *q);
 void net_worker_run(void *arg);
+void net_skip_ahead(struct net_queue *q, u32 bytes); /* completions there are dealt with */
+
+/* net_state_queue.c: what a channel has in hand */
+void net_save_chan(struct kvmb_chan *ch, struct kvmb_tlv_out *o);
+int net_load_chan(struct kvmb_chan *ch, struct kvmb_tlv *t);
 
 #endif

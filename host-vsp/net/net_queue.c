@@ -78,6 +78,18 @@ void net_unlock_others(struct kvmb_net *n, bool news)
 	}
 }
 
+void net_lock_all(struct kvmb_net *n)
+{
+	net_slot_lock(&n->slots[0]);
+	net_lock_others(n);
+}
+
+void net_unlock_all(struct kvmb_net *n)
+{
+	net_unlock_others(n, false);
+	net_slot_unlock(&n->slots[0]);
+}
+
 /* ---- buffers ---- */
 
 int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
@@ -90,6 +102,8 @@ int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id)
 	b->gpadl = kvmb_gpadl_get(q->ch, id);
 	if (!b->gpadl)
 		return -ENOENT;
+	b->id = id;
+	b->owed = false;
 	gfns = kvmb_gpadl_gfns(b->gpadl, &b->num_pages);
 	b->pages = calloc(b->num_pages, sizeof(*b->pages));
 	for (i = 0; b->pages && i < b->num_pages; i++) {

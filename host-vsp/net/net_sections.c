@@ -18,14 +18,19 @@
 
 static_assert(KVMB_NET_MAX_QUEUES <= 256, "a section's owner is a byte");
 
+/* What a section must hold: a frame, or an answer to a control message. */
+u32 net_section_least(const struct kvmb_net *n)
+{
+	return KVMB_MAX(NET_RX_HEAD + NET_HEAD_ROOM + n->guest_mtu + 2, KVMB_RNDIS_REPLY_MAX);
+}
+
 /*
  * The buffer's page size is best: a frame is then one iovec. A small buffer is cut more finely, a
  * large one of a guest that takes coalesced frames more coarsely: each part costs both sides.
  */
 static u32 section_size(const struct kvmb_net *n)
 {
-	/* a frame, or an answer to a control message, which is not shorter for a small MTU */
-	u32 least = KVMB_MAX(NET_RX_HEAD + NET_HEAD_ROOM + n->guest_mtu + 2, KVMB_RNDIS_REPLY_MAX);
+	u32 least = net_section_least(n);
 	u32 paged = (least + KVMB_PAGE_SIZE - 1) / KVMB_PAGE_SIZE * KVMB_PAGE_SIZE;
 	u64 large = (u64)n->recv.num_pages * KVMB_PAGE_SIZE / NET_SECTION_MAX;
 
@@ -35,6 +40,16 @@ static u32 section_size(const struct kvmb_net *n)
 	return (u64)n->recv.num_pages * KVMB_PAGE_SIZE / paged >= PAGE_SECTIONS_MIN ?
 		       paged :
 		       (least + 15) & ~15u;
+}
+
+int net_sections_alloc(struct net_sections *s)
+{
+	s->next = calloc(s->num, sizeof(*s->next));
+	s->id = calloc(s->num, sizeof(*s->id));
+	s->owner = malloc(s->num);
+	if (s->owner)
+		memset(s->owner, NET_NO_OWNER, s->num);
+	return s->next && s->id && s->owner ? 0 : -ENOMEM;
 }
 
 int net_sections_create(struct kvmb_net *n)
@@ -48,13 +63,11 @@ int net_sections_create(struct kvmb_net *n)
 			       NET_NO_SECTION - 1);
 	if (s->num < 2) /* one frame, one control message */
 		return -ENOSPC;
-	s->next = calloc(s->num, sizeof(*s->next));
-	s->id = calloc(s->num, sizeof(*s->id));
-	s->owner = calloc(s->num, sizeof(*s->owner));
-	if (!s->next || !s->id || !s->owner) {
+	if (net_sections_alloc(s)) {
 		net_sections_destroy(n);
 		return -ENOMEM;
 	}
+	memset(s->owner, 0, s->num);
 	for (i = 0; i < s->num; i++)
 		s->next[i] = (u16)(i + 1 < s->num ? i + 1 : NET_NO_SECTION);
 	return 0;

@@ -85,6 +85,23 @@ static bool look_ahead(struct net_queue *q)
 }
 
 /*
+ * Another process has dealt with the completions in the next @bytes. What cannot be read there is
+ * left to the first reader: a completion that is seen twice is unknown the second time.
+ */
+void net_skip_ahead(struct net_queue *q, u32 bytes)
+{
+	struct kvmb_pkt pkt;
+
+	q->ahead = q->io->rx;
+	q->ahead_bytes = 0;
+	while (q->ahead_bytes < bytes &&
+	       !kvmb_ring_peek(&q->ahead, q->scratch, sizeof(q->scratch), &pkt)) {
+		kvmb_ring_skip(&q->ahead, &pkt);
+		q->ahead_bytes += size_in_ring(&pkt);
+	}
+}
+
+/*
  * Go past a packet. A guest that changed it since it was looked at ahead of time harms itself
  * alone.
  */
