@@ -108,18 +108,17 @@ static int drain(struct kvmb_ic *ic, struct kvmb_chan_io *io)
 	return err < 0 ? err : n;
 }
 
-static void on_signal(void *arg, uint32_t events)
+static bool bus_stands(const struct kvmb_ic *ic)
 {
-	struct kvmb_ic *ic = arg;
-	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
-	u64 n, one = 1;
-	int taken;
+	return kvmb_bus_paused(kvmb_chan_bus(ic->ch));
+}
 
-	(void)events;
-	if (read(io->signal_fd, &n, sizeof(n)) < 0)
-		return;
-	io->stats.wakes++;
-	taken = drain(ic, io);
+static void look_at_ring(struct kvmb_ic *ic)
+{
+	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
+	u64 one = 1;
+	int taken = drain(ic, io);
+
 	if (!ic->watch)
 		return;
 	if (taken < 0) {
@@ -134,12 +133,33 @@ static void on_signal(void *arg, uint32_t events)
 		return; /* it is readable anyway */
 }
 
-static int ic_open(struct kvmb_chan *ch)
+static void on_signal(void *arg, uint32_t events)
+{
+	struct kvmb_ic *ic = arg;
+	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
+	u64 n;
+
+	(void)events;
+	if (read(io->signal_fd, &n, sizeof(n)) < 0)
+		return;
+	io->stats.wakes++;
+	if (!bus_stands(ic)) /* else ic_resume() looks */
+		look_at_ring(ic);
+}
+
+static int send_versions(struct kvmb_ic *ic)
 {
 	static const u32 frameworks[] = { KVMB_IC_FW_1, KVMB_IC_FW_3 };
-	struct kvmb_ic *ic = kvmb_chan_dev(ch);
 	u8 buf[256];
-	u32 len;
+	u32 len = kvmb_icmsg_build_negotiate(buf, frameworks, ARRAY_SIZE(frameworks),
+					     ic->ops->versions, ic->ops->num_versions);
+
+	return send_packet(ic, buf, len);
+}
+
+static int ic_open(struct kvmb_chan *ch)
+{
+	struct kvmb_ic *ic = kvmb_chan_dev(ch);
 	int err;
 
 	ic->ch = ch;
@@ -149,9 +169,8 @@ static int ic_open(struct kvmb_chan *ch)
 	if (!ic->watch)
 		return -ENOMEM;
 	set_state(ic, KVMB_IC_NEGOTIATING);
-	len = kvmb_icmsg_build_negotiate(buf, frameworks, ARRAY_SIZE(frameworks),
-					 ic->ops->versions, ic->ops->num_versions);
-	err = send_packet(ic, buf, len);
+	ic->unasked = kvmb_chan_starts_paused(ch);
+	err = ic->unasked ? 0 : send_versions(ic);
 	if (err) {
 		kvmb_loop_del(ic->watch);
 		ic->watch = NULL;
@@ -172,10 +191,43 @@ static void ic_close(struct kvmb_chan *ch)
 	kvmb_chan_closed(ch);
 }
 
+static void ic_resume(struct kvmb_chan *ch)
+{
+	struct kvmb_ic *ic = kvmb_chan_dev(ch);
+	int err;
+
+	if (!ic->watch)
+		return; /* given up */
+	if (ic->unasked) {
+		ic->unasked = false;
+		err = send_versions(ic);
+		if (err) {
+			give_up(ic, "its ring is corrupt", err);
+			return;
+		}
+	}
+	look_at_ring(ic);
+	if (ic->state == KVMB_IC_READY && ic->ops->resumed)
+		ic->ops->resumed(ic);
+}
+
+void kvmb_ic_go_on(struct kvmb_ic *ic, enum kvmb_ic_state state)
+{
+	ic->unasked = false;
+	if (state == ic->state)
+		return;
+	set_state(ic, state);
+	if (state != KVMB_IC_REFUSED)
+		return;
+	kvmb_loop_del(ic->watch);
+	ic->watch = NULL;
+}
+
 static const struct kvmb_vsp_ops ic_vsp_ops = {
 	.name = "ic",
 	.open = ic_open,
 	.close = ic_close,
+	.resume = ic_resume,
 };
 
 void kvmb_ic_init(struct kvmb_ic *ic, const struct kvmb_ic_ops *ops)
@@ -214,7 +266,7 @@ int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply
 
 	if (ic->state != KVMB_IC_READY)
 		return -ENOTCONN;
-	if (ic->waiting && reply)
+	if ((ic->waiting && reply) || bus_stands(ic))
 		return -EAGAIN;
 	kvmb_assert(len <= sizeof(buf) - sizeof(struct kvmb_wire_icmsg));
 	msg.transaction = ++ic->transaction;

@@ -8,6 +8,9 @@
  * our list of versions; the guest's choice starts the service (ready()). From then on the service
  * sends one request at a time and gets the guest's answer (reply()). Guests read one packet per
  * interrupt here, so we signal every packet, even if the ring was not empty (docs/protocol.md#7.4).
+ *
+ * While the bus is paused nobody here touches a ring: requests find no room, and answers wait until
+ * the bus goes on.
  */
 #ifndef KVMB_IC_HOST_H
 #define KVMB_IC_HOST_H
@@ -28,6 +31,7 @@ struct kvmb_ic_ops { /* const, one per service */
 	void (*ready)(struct kvmb_ic *ic);
 	void (*reply)(struct kvmb_ic *ic, const struct kvmb_icmsg *msg);
 	void (*stopped)(struct kvmb_ic *ic); /* the guest closed the channel */
+	void (*resumed)(struct kvmb_ic *ic); /* ready, and the bus goes on; may be NULL */
 };
 
 enum kvmb_ic_state {
@@ -46,6 +50,7 @@ struct kvmb_ic { /* embed it; bus thread only */
 	u32 framework, message; /* negotiated */
 	u8 transaction;
 	bool waiting;		/* a request is not answered yet */
+	bool unasked;		/* opened while the bus was paused: our list is to be sent */
 };
 
 /** kvmb_ic_init() - Prepare @ic; @ops must outlive it. Nothing is offered yet. */
@@ -61,10 +66,17 @@ int kvmb_ic_offer(struct kvmb_ic *ic, struct kvmb_bus *bus);
  * @len:     bytes, at most KVMB_IC_PACKET_MAX with the header
  * @reply:   the guest will answer, and reply() will be called
  *
- * Return: 0; -EAGAIN when the ring is full or an answer is outstanding; -EPROTO when the guest's
- * ring is corrupt; -ENOTCONN when the service is not ready. Context: bus thread.
+ * Return: 0; -EAGAIN when the ring is full, an answer is outstanding or the bus is paused; -EPROTO
+ * when the guest's ring is corrupt; -ENOTCONN when the service is not ready. Context: bus thread.
  */
 int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply);
+
+/**
+ * kvmb_ic_go_on() - A service that was just opened, on a paused bus, goes on where it was saved
+ * @ic:    the service
+ * @state: reached there; CLOSED only if it is closed here
+ */
+void kvmb_ic_go_on(struct kvmb_ic *ic, enum kvmb_ic_state state);
 
 /** kvmb_ic_state_name() - "no guest driver", "negotiating", "ready", "refused". */
 const char *kvmb_ic_state_name(const struct kvmb_ic *ic);

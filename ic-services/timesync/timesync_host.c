@@ -2,7 +2,7 @@
 /*
  * Time sync, host half. After boot and after each resume we send SYNC, and the guest steps its
  * clock; then we send a SAMPLE every five seconds, which it only records. If the ring is full, a
- * SYNC is sent later.
+ * SYNC is sent later; if the bus was paused, at once when it goes on.
  */
 #include "ic-services/timesync/timesync_host.h"
 
@@ -83,6 +83,14 @@ static void ready(struct kvmb_ic *ic)
 	sync_now(container_of(ic, struct kvmb_timesync, ic));
 }
 
+static void resumed(struct kvmb_ic *ic)
+{
+	struct kvmb_timesync *t = container_of(ic, struct kvmb_timesync, ic);
+
+	if (t->owed && !t->paused)
+		sync_now(t);
+}
+
 static void reply(struct kvmb_ic *ic, const struct kvmb_icmsg *msg)
 {
 	(void)ic, (void)msg; /* the guest returns the packet; it says nothing new */
@@ -109,6 +117,7 @@ static const struct kvmb_ic_ops timesync_ops = {
 	.ready = ready,
 	.reply = reply,
 	.stopped = stopped,
+	.resumed = resumed,
 };
 
 void kvmb_timesync_init(struct kvmb_timesync *t, struct kvmb_loop *loop, struct kvmb_vmm *vmm)

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Saving and loading the integration services: ic_state.h. */
+#include "ic-services/ic_state.h"
+
+#include "lib/tlv.h"
+#include "lib/util.h"
+
+/* Numbers are never used again: docs/migration.md. */
+enum {			  /* of all services */
+       F_STATE = 1,	  /* enum kvmb_ic_state */
+       F_FRAMEWORK = 2,	  /* version agreed, 0 = none yet */
+       F_MESSAGE = 3,	  /* the same of the service's messages */
+       F_TRANSACTION = 4, /* number of the last request, a byte */
+       F_WAITING = 5,	  /* that is not answered yet */
+       /* of heartbeat */
+       F_SEQUENCE = 16, /* the number that the next one carries */
+       F_BEATS = 17,	/* answers so far in this boot */
+       F_PAUSED = 18,	/* the VM was paused, as it is to be saved; of time sync, too */
+       /* of shutdown */
+       F_ASKED = 19, /* an answer is due */
+};
+
+static void begin(enum kvmb_ic_instance instance, const struct kvmb_ic *ic, struct kvmb_tlv_out *o)
+{
+	kvmb_tlv_begin(o, KVMB_SEC_IC, instance, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(o, F_STATE, ic->state);
+	kvmb_tlv_put(o, F_FRAMEWORK, ic->framework);
+	kvmb_tlv_put(o, F_MESSAGE, ic->message);
+	kvmb_tlv_put(o, F_TRANSACTION, ic->transaction);
+	kvmb_tlv_put(o, F_WAITING, ic->waiting);
+}
+
+void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
+{
+	begin(KVMB_IC_IS_HEARTBEAT, &s->heartbeat->ic, o);
+	kvmb_tlv_put(o, F_SEQUENCE, s->heartbeat->sequence);
+	kvmb_tlv_put(o, F_BEATS, s->heartbeat->beats);
+	kvmb_tlv_put(o, F_PAUSED, s->heartbeat->paused);
+	kvmb_tlv_end(o);
+	begin(KVMB_IC_IS_SHUTDOWN, &s->shutdown->ic, o);
+	kvmb_tlv_put(o, F_ASKED, s->shutdown->asked);
+	kvmb_tlv_end(o);
+	begin(KVMB_IC_IS_TIMESYNC, &s->timesync->ic, o);
+	kvmb_tlv_put(o, F_PAUSED, s->timesync->paused);
+	kvmb_tlv_end(o);
+}
+
+/* ---- loading ---- */
+
+static bool offered(const struct kvmb_ic *ic, u32 message)
+{
+	u32 i;
+
+	for (i = 0; i < ic->ops->num_versions; i++) {
+		if (ic->ops->versions[i] == message)
+			return true;
+	}
+	return false;
+}
+
+static void load_common(struct kvmb_ic *ic, struct kvmb_tlv *t)
+{
+	enum kvmb_ic_state state =
+		(enum kvmb_ic_state)kvmb_tlv_get(t, F_STATE, KVMB_IC_NUM_STATES - 1);
+
+	ic->framework = (u32)kvmb_tlv_get(t, F_FRAMEWORK, UINT32_MAX);
+	ic->message = (u32)kvmb_tlv_get(t, F_MESSAGE, UINT32_MAX);
+	ic->transaction = (u8)kvmb_tlv_get(t, F_TRANSACTION, UINT8_MAX);
+	ic->waiting = kvmb_tlv_get(t, F_WAITING, 1);
+	if ((state == KVMB_IC_CLOSED) != !ic->ch)
+		kvmb_tlv_refuse(t, F_STATE, "it does not fit to that of the channel");
+	if (state == KVMB_IC_READY && !offered(ic, ic->message))
+		kvmb_tlv_refuse(t, F_MESSAGE, "no such version");
+	if (ic->ch && !ic->unasked)
+		kvmb_tlv_refuse(t, F_STATE, "it comes too late, or twice");
+	if (!t->error->err)
+		kvmb_ic_go_on(ic, state);
+}
+
+static void load_heartbeat(struct kvmb_heartbeat *h, struct kvmb_tlv *t)
+{
+	load_common(&h->ic, t);
+	h->sequence = kvmb_tlv_get(t, F_SEQUENCE, UINT64_MAX);
+	h->beats = kvmb_tlv_get(t, F_BEATS, UINT64_MAX);
+	h->paused = kvmb_tlv_get(t, F_PAUSED, 1);
+	if (h->ic.state != KVMB_IC_READY)
+		return;
+	h->last_ms = kvmb_now_ms();
+	kvmb_timer_set(&h->timer, KVMB_HEARTBEAT_PERIOD_MS);
+}
+
+static void load_timesync(struct kvmb_timesync *ts, struct kvmb_tlv *t)
+{
+	load_common(&ts->ic, t);
+	ts->paused = kvmb_tlv_get(t, F_PAUSED, 1);
+	if (ts->ic.state != KVMB_IC_READY)
+		return;
+	ts->owed = true; /* the guest has not noticed how long it was a file */
+	kvmb_timer_set(&ts->timer, KVMB_TIMESYNC_PERIOD_MS);
+}
+
+int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
+{
+	if (t->instance == KVMB_IC_IS_HEARTBEAT) {
+		load_heartbeat(s->heartbeat, t);
+	} else if (t->instance == KVMB_IC_IS_TIMESYNC) {
+		load_timesync(s->timesync, t);
+	} else if (t->instance == KVMB_IC_IS_SHUTDOWN) {
+		load_common(&s->shutdown->ic, t);
+		s->shutdown->asked = kvmb_tlv_get(t, F_ASKED, 1);
+	} else {
+		kvmb_tlv_refuse(t, F_STATE, "no such service");
+	}
+	return kvmb_tlv_done(t);
+}
