@@ -101,6 +101,9 @@ struct kvmb_scsi_cmd {
 	u8 data[KVMB_SCSI_DATA_MAX];
 };
 
+/** kvmb_reservation_valid() - Can commands have led to it? For one that somebody else wrote. */
+bool kvmb_reservation_valid(const struct kvmb_reservation *pr);
+
 /**
  * kvmb_unit_init() - Prepare a unit
  * @u:   zeroed or garbage

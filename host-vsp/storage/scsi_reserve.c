@@ -25,6 +25,13 @@ static bool all_registrants(u8 type)
 	return type == 7 || type == 8;
 }
 
+bool kvmb_reservation_valid(const struct kvmb_reservation *pr)
+{
+	if (pr->registered && !pr->key)
+		return false;
+	return !pr->held || (pr->registered && type_known(pr->type));
+}
+
 void kvmb_scsi_reserve_in(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
 	u32 alloc = get_be16(cmd->cdb + 7), len = 8;

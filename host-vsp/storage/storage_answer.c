@@ -51,6 +51,21 @@ static int put_answer(struct stor_chan *sc, const struct stor_req *r)
 	return err;
 }
 
+struct stor_req *stor_new_req(struct stor_chan *sc)
+{
+	struct stor_req *r = malloc(sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->sc = sc;
+	r->state = REQ_FREE;
+	r->lun = KVMB_STORAGE_MAX_LUNS;
+	r->extents = NULL;
+	r->bounce = NULL;
+	r->bounce_len = 0;
+	return r;
+}
+
 void stor_free_req(struct stor_chan *sc, struct stor_req *r)
 {
 	free(r->extents);
@@ -62,6 +77,13 @@ void stor_free_req(struct stor_chan *sc, struct stor_req *r)
 	stor_req_to(r, REQ_FREE);
 	r->next = sc->free;
 	sc->free = r;
+}
+
+void stor_queue_answer(struct stor_chan *sc, struct stor_req *r)
+{
+	r->next = NULL;
+	*sc->answers_tail = r;
+	sc->answers_tail = &r->next;
 }
 
 /* The request is finished: its unit may go now, whether or not the guest has the answer yet. */
@@ -77,9 +99,7 @@ void stor_answer(struct stor_chan *sc, struct stor_req *r)
 		err = put_answer(sc, r);
 	if (err == -EAGAIN) {
 		stor_req_to(r, REQ_ANSWER);
-		r->next = NULL;
-		*sc->answers_tail = r;
-		sc->answers_tail = &r->next;
+		stor_queue_answer(sc, r);
 		return;
 	}
 	stor_free_req(sc, r);

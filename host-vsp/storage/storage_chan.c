@@ -85,6 +85,7 @@ static void stor_closed(struct kvmb_chan *ch)
 	pthread_mutex_destroy(&sc->lock);
 	stor_chan_closed(sc);
 	end_uring(sc);
+	stor_drop_loaded(sc);
 	for (i = 0; i < sc->allocated; i++) {
 		free(sc->all[i]->extents);
 		free(sc->all[i]->bounce);
@@ -111,6 +112,8 @@ static const struct kvmb_vsp_ops stor_ops = {
 	.closed = stor_closed,
 	.pause = next_pause_gen,
 	.resume = next_pause_gen,
+	.save = stor_save_chan,
+	.load = stor_load_chan,
 };
 
 int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)

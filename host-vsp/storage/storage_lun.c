@@ -148,6 +148,11 @@ static bool all_acked(const struct kvmb_storage *s)
 	return true;
 }
 
+bool stor_quiesce_served(const struct kvmb_storage *s)
+{
+	return !s->q_active || all_acked(s);
+}
+
 static void drop_counts(struct kvmb_storage *s, u32 lun)
 {
 	struct stor_chan *sc;

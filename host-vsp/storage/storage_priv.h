@@ -141,6 +141,9 @@ struct stor_req { /* its worker's; only dreq goes to another thread */
 	u64 trans_id;
 	u32 packet_len;		  /* bytes of the request, and so of the answer: 48 .. 64 */
 	struct kvmb_wire_stor packet; /* private copy of the request, becomes the answer */
+	u32 byte_count, byte_offset;  /* the guest's buffer, as it was sent; 0 bytes: none */
+	u32 num_gfns;
+	u64 gfns[STOR_MAX_PAGES];
 	u32 lun;
 	struct kvmb_disk *disk;
 	enum kvmb_io io;
@@ -200,6 +203,9 @@ struct stor_chan {
 	u32 pause_seen;
 	bool pausing;		  /* pause_seen is odd */
 	bool standing;		  /* and it was acknowledged: no guest memory is touched */
+	/* from load() to the first resume the bus thread's: storage_state.c */
+	struct stor_req *loaded;
+	bool loaded_failed;
 	int enumerate;		  /* atomic: tell the guest to look at the bus */
 
 	pthread_mutex_t lock;	  /* guards the next: answers of disks' threads */
@@ -273,8 +279,10 @@ void stor_drop_waiting(struct stor_chan *sc, u64 luns);
 
 /* storage_answer.c */
 void stor_req_to(struct stor_req *r, enum stor_req_state to); /* the one writer of r->state */
+struct stor_req *stor_new_req(struct stor_chan *sc);	      /* FREE; NULL without memory */
 void stor_free_req(struct stor_chan *sc, struct stor_req *r);
 void stor_fail(struct stor_chan *sc, const char *why, int err);
+void stor_queue_answer(struct stor_chan *sc, struct stor_req *r); /* behind the others */
 void stor_flush_answers(struct stor_chan *sc);
 void stor_answer(struct stor_chan *sc, struct stor_req *r);
 void stor_answer_good(struct stor_chan *sc, struct stor_req *r, u64 moved);
@@ -287,12 +295,23 @@ void stor_answer_gone(struct stor_chan *sc, struct stor_req *r);
 /* storage_vsp.c */
 void stor_set_state(struct kvmb_storage *s, enum stor_state to);
 void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r);
+/* A request that is known from its packet and gfns[], and in the state TAKEN. */
+void stor_execute_again(struct stor_chan *sc, struct stor_req *r);
+/* At once where a saved controller was. Return: false: no such version. */
+bool stor_load_state(struct kvmb_storage *s, enum stor_state state, u16 version);
 void stor_send_enumerate(struct stor_chan *sc);
 
 /* storage_worker.c */
 void stor_worker_run(void *sc);
 
+/* storage_state.c */
+void stor_save_chan(struct kvmb_chan *ch, struct kvmb_tlv_out *o);
+int stor_load_chan(struct kvmb_chan *ch, struct kvmb_tlv *t);
+void stor_adopt_loaded(struct stor_chan *sc);
+void stor_drop_loaded(struct stor_chan *sc); /* nobody will adopt it */
+
 /* storage_lun.c */
+bool stor_quiesce_served(const struct kvmb_storage *s); /* by all workers, or there is none */
 void stor_chan_opened(struct stor_chan *sc);
 void stor_chan_closed(struct stor_chan *sc);
 struct kvmb_unit_stats *stor_counts(struct stor_chan *sc, u32 lun);

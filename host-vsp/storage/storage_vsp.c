@@ -59,17 +59,14 @@ void stor_send_enumerate(struct stor_chan *sc)
 
 /* ---- EXECUTE_SRB ---- */
 
-/* The data buffer of a request as iovecs. Return: bytes, or -EPROTO / -EFAULT. */
-static int map_buffer(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
+/* The data buffer of a request, as the guest names it. Return: 0 or -EPROTO. */
+static int note_buffer(const struct kvmb_pkt *pkt, struct stor_req *r)
 {
-	struct kvmb_gm *gm = kvmb_bus_vmm(kvmb_chan_bus(sc->ch))->gm;
 	struct kvmb_gparange_iter it;
 	struct kvmb_gparange range;
-	u64 gfns[STOR_MAX_PAGES];
 	u32 i;
-	int n;
 
-	r->num_iov = 0;
+	r->byte_count = 0;
 	if (pkt->type == KVMB_PKT_INBAND)
 		return 0;
 	if (kvmb_pkt_gpa_ranges(pkt, 1, &it) || kvmb_gparange_next(&it, &range))
@@ -77,12 +74,27 @@ static int map_buffer(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct s
 	if (range.byte_count > KVMB_SCSI_MAX_TRANSFER || range.num_pages > STOR_MAX_PAGES)
 		return -EPROTO;
 	for (i = 0; i < range.num_pages; i++)
-		gfns[i] = le64_to_cpu(range.pfns[i]);
-	n = kvmb_gm_iov(gm, gfns, range.byte_offset, range.byte_count, r->iov, STOR_MAX_PAGES);
+		r->gfns[i] = le64_to_cpu(range.pfns[i]);
+	r->num_gfns = range.num_pages;
+	r->byte_offset = range.byte_offset;
+	r->byte_count = range.byte_count;
+	return 0;
+}
+
+/* The same as iovecs. Return: bytes, or -EFAULT. */
+static int map_buffer(struct stor_chan *sc, struct stor_req *r)
+{
+	struct kvmb_gm *gm = kvmb_bus_vmm(kvmb_chan_bus(sc->ch))->gm;
+	int n;
+
+	r->num_iov = 0;
+	if (!r->byte_count)
+		return 0;
+	n = kvmb_gm_iov(gm, r->gfns, r->byte_offset, r->byte_count, r->iov, STOR_MAX_PAGES);
 	if (n < 0)
 		return n;
 	r->num_iov = n;
-	return (int)range.byte_count;
+	return (int)r->byte_count;
 }
 
 static void report_luns(struct stor_chan *sc, const struct kvmb_wire_srb *srb,
@@ -141,10 +153,10 @@ static void run_scsi(struct stor_chan *sc, struct stor_req *r, struct stor_lun *
 	}
 }
 
-static void execute_srb(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
+/* @buffer: its bytes, or -errno */
+static void execute_srb(struct stor_chan *sc, struct stor_req *r, int buffer)
 {
 	struct kvmb_wire_srb *srb = &r->packet.u.srb;
-	int buffer = map_buffer(sc, pkt, r);
 	struct stor_lun *l = NULL;
 	bool inquiry_like;
 
@@ -173,23 +185,44 @@ static void execute_srb(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 	run_scsi(sc, r, l, (u32)buffer);
 }
 
+void stor_execute_again(struct stor_chan *sc, struct stor_req *r)
+{
+	execute_srb(sc, r, map_buffer(sc, r));
+}
+
 /* ---- initialisation ---- */
 
-static u32 query_version(struct stor_chan *sc, const struct kvmb_wire_stor *p)
+static bool version_known(u16 v)
 {
 	static const u16 known[] = { KVMB_STOR_V2_0, KVMB_STOR_V4_2, KVMB_STOR_V5_1,
 				     KVMB_STOR_V6_0, KVMB_STOR_V6_2 };
-	u16 v = le16_to_cpu(p->u.version.major_minor);
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(known); i++) {
-		if (known[i] == v) {
-			sc->s->version = v;
-			stor_set_state(sc->s, STOR_VERSIONED);
-			return KVMB_STOR_STATUS_OK;
-		}
+		if (known[i] == v)
+			return true;
 	}
-	return KVMB_STOR_STATUS_REVISION_MISMATCH;
+	return false;
+}
+
+static u32 query_version(struct stor_chan *sc, const struct kvmb_wire_stor *p)
+{
+	u16 v = le16_to_cpu(p->u.version.major_minor);
+
+	if (!version_known(v))
+		return KVMB_STOR_STATUS_REVISION_MISMATCH;
+	sc->s->version = v;
+	stor_set_state(sc->s, STOR_VERSIONED);
+	return KVMB_STOR_STATUS_OK;
+}
+
+bool stor_load_state(struct kvmb_storage *s, enum stor_state state, u16 version)
+{
+	if (state >= STOR_VERSIONED && !version_known(version))
+		return false;
+	s->version = version;
+	__atomic_store_n(&s->state, (int)state, __ATOMIC_RELEASE);
+	return true;
 }
 
 static void fill_properties(struct stor_chan *sc, struct kvmb_wire_stor *p)
@@ -239,6 +272,7 @@ static u32 initialise(struct stor_chan *sc, enum kvmb_stor_op op, struct kvmb_wi
 
 void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct stor_req *r)
 {
+	int err;
 	u32 op;
 
 	r->trans_id = pkt->trans_id;
@@ -257,7 +291,8 @@ void stor_handle_packet(struct stor_chan *sc, const struct kvmb_pkt *pkt, struct
 	switch (op) {
 	case KVMB_STOR_EXECUTE_SRB:
 		if (stor_state(sc->s) == STOR_READY) {
-			execute_srb(sc, pkt, r);
+			err = note_buffer(pkt, r);
+			execute_srb(sc, r, err ? err : map_buffer(sc, r));
 			return;
 		}
 		r->packet.status = cpu_to_le32(KVMB_STOR_STATUS_INVALID_STATE);

@@ -34,21 +34,15 @@ static struct stor_req *take_req(struct stor_chan *sc)
 	} else {
 		if (sc->allocated == STOR_MAX_REQUESTS)
 			return NULL;
-		r = malloc(sizeof(*r));
+		r = stor_new_req(sc);
 		if (!r) {
 			sc->starved = true;
 			stor_wake_at(sc, stor_now(sc) + STOR_RETRY_NS);
 			return NULL;
 		}
-		r->sc = sc;
-		r->state = REQ_FREE;
-		r->extents = NULL;
-		r->bounce = NULL;
-		r->bounce_len = 0;
 		sc->all[sc->allocated++] = r;
 	}
 	stor_req_to(r, REQ_TAKEN);
-	r->lun = KVMB_STORAGE_MAX_LUNS;
 	return r;
 }
 
@@ -325,6 +319,7 @@ static void look_at_pause(struct stor_chan *sc)
 	if (sc->standing)
 		kvmb_ring_mask(&sc->io->rx);
 	sc->standing = false;
+	stor_adopt_loaded(sc);
 	stor_wake_at(sc, 0); /* some of what is delayed is due */
 }
 

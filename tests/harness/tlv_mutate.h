@@ -28,10 +28,10 @@ struct tlv_spots {
 };
 
 /* The fields of buf[from, to). is_group() knows which are groups. */
-static inline void tlv_find_spots(const uint8_t *buf, size_t from, size_t to, uint32_t path,
-				  bool (*is_group)(uint32_t path), struct tlv_spots *out)
+static inline void tlv_find_spots(const uint8_t *buf, size_t from, size_t to, uint32_t above,
+				  bool (*is_group)(uint32_t), struct tlv_spots *out)
 {
-	struct tlv_spot *s;
+	struct tlv_spot *spot;
 	uint16_t tag;
 	uint32_t len;
 
@@ -39,27 +39,27 @@ static inline void tlv_find_spots(const uint8_t *buf, size_t from, size_t to, ui
 		memcpy(&tag, buf + from, sizeof(tag));
 		memcpy(&len, buf + from + 4, sizeof(len));
 		assert_in_range(out->num, 0, TLV_MAX_SPOTS - 1);
-		s = &out->spot[out->num++];
-		*s = (struct tlv_spot){ from, le32toh(len), path << 8 | le16toh(tag), false };
-		s->group = is_group(s->path);
-		from += TLV_FIELD + s->len;
-		if (s->group)
-			tlv_find_spots(buf, from - s->len, from, s->path, is_group, out);
+		spot = &out->spot[out->num++];
+		*spot = (struct tlv_spot){ from, le32toh(len), above << 8 | le16toh(tag), false };
+		spot->group = is_group(spot->path);
+		from += TLV_FIELD + spot->len;
+		if (spot->group)
+			tlv_find_spots(buf, from - spot->len, from, spot->path, is_group, out);
 	}
 	assert_int_equal(from, to);
 }
 
 /* The @nth field of this path. */
-static inline const struct tlv_spot *tlv_spot(const struct tlv_spots *all, uint32_t path,
+static inline const struct tlv_spot *tlv_spot(const struct tlv_spots *all, uint32_t tags,
 					      uint32_t nth)
 {
 	uint32_t i;
 
 	for (i = 0; i < all->num; i++) {
-		if (all->spot[i].path == path && !nth--)
+		if (all->spot[i].path == tags && !nth--)
 			return &all->spot[i];
 	}
-	fail_msg("no field %x", path);
+	fail_msg("no field %x", tags);
 	return NULL;
 }
 
@@ -73,44 +73,44 @@ static inline void tlv_fix_crc(uint8_t *buf, size_t len)
 	memcpy(buf + 12, &crc, sizeof(crc));
 }
 
-static inline void tlv_set(uint8_t *buf, const struct tlv_spot *s, uint64_t v)
+static inline void tlv_set(uint8_t *buf, const struct tlv_spot *spot, uint64_t v)
 {
 	v = htole64(v);
-	assert_true(s->len >= sizeof(v));
-	memcpy(buf + s->at + TLV_FIELD, &v, sizeof(v));
+	assert_true(spot->len >= sizeof(v));
+	memcpy(buf + spot->at + TLV_FIELD, &v, sizeof(v));
 }
 
 /* The field is not there: it has a tag that nobody knows. */
-static inline void tlv_lose(uint8_t *buf, const struct tlv_spot *s)
+static inline void tlv_lose(uint8_t *buf, const struct tlv_spot *spot)
 {
-	buf[s->at] = 254;
-	buf[s->at + 1] = 0;
+	buf[spot->at] = 254;
+	buf[spot->at + 1] = 0;
 }
 
 enum { TLV_LOST, TLV_ONES, TLV_ZEROES, TLV_MORE, TLV_LESS, TLV_SHORT, TLV_WAYS };
 
 /* One of the ways to spoil a field without moving the others. */
-static inline void tlv_spoil(uint8_t *buf, const struct tlv_spot *s, int way)
+static inline void tlv_spoil(uint8_t *buf, const struct tlv_spot *spot, int way)
 {
-	uint8_t *p = buf + s->at + TLV_FIELD;
+	uint8_t *p = buf + spot->at + TLV_FIELD;
 	uint32_t len;
 
 	switch (way) {
 	case TLV_LOST:
-		tlv_lose(buf, s);
+		tlv_lose(buf, spot);
 		break;
 	case TLV_ONES:
 	case TLV_ZEROES:
-		memset(p, way == TLV_ONES ? 0xff : 0, s->len);
+		memset(p, way == TLV_ONES ? 0xff : 0, spot->len);
 		break;
 	case TLV_MORE:
 	case TLV_LESS:
-		if (s->len)
+		if (spot->len)
 			*p = (uint8_t)(*p + (way == TLV_MORE ? 1 : -1));
 		break;
 	case TLV_SHORT: /* what follows is torn */
-		len = htole32(s->len ? s->len - 1 : 1);
-		memcpy(buf + s->at + 4, &len, sizeof(len));
+		len = htole32(spot->len ? spot->len - 1 : 1);
+		memcpy(buf + spot->at + 4, &len, sizeof(len));
 		break;
 	}
 }
