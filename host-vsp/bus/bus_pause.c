@@ -91,14 +91,14 @@ void kvmb_bus_resume(struct kvmb_bus *bus)
 
 	kvmb_assert(bus->pause != KVMB_PAUSE_NONE);
 	bus->pause = KVMB_PAUSE_NONE;
+	if (bus->loading) /* first: counters of signals are the providers' once they go on */
+		signal_all(bus);
+	bus->loading = false;
 	for (ch = bus->chans; ch; ch = ch->next) {
 		if (ch->paused && ch->state == KVMB_CHAN_OPEN && ch->offer.ops->resume)
 			ch->offer.ops->resume(ch);
 		ch->paused = false;
 	}
-	if (bus->loading)
-		signal_all(bus);
-	bus->loading = false;
 	kvmb_bus_old_events(bus);
 	/* answers, messages and sub-channels that waited */
 	kvmb_loop_post(bus->cfg.loop, &bus->tx_work);
