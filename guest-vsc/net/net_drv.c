@@ -108,6 +108,23 @@ static void speed_work(struct work_struct *work)
 	rtnl_unlock();
 }
 
+/*
+ * The host may be another, or take less than before: it would drop what is longer. Routes and others
+ * learn of it by a proper change of the MTU, which starts the NIC once more.
+ */
+static void mtu_work(struct work_struct *work)
+{
+	struct net_nic *nic = container_of(work, struct net_nic, mtu_work);
+	struct net_device *ndev = nic->ndev;
+
+	rtnl_lock();
+	if (!nic->closing && ndev->mtu > ndev->max_mtu) {
+		netdev_warn(ndev, "the host takes an MTU of %u at most\n", ndev->max_mtu);
+		dev_set_mtu(ndev, ndev->max_mtu);
+	}
+	rtnl_unlock();
+}
+
 /* ---- what the host can do ---- */
 
 /* What depends on the host, which may be another after sleep */
@@ -181,16 +198,6 @@ static int net_stop(struct net_device *ndev)
 	return 0;
 }
 
-/* The host may be another, or take less than before: it would drop what is longer */
-static void fit_mtu(struct net_device *ndev)
-{
-	if (ndev->mtu <= ndev->max_mtu)
-		return;
-	netdev_warn(ndev, "the host takes an MTU of %u at most\n", ndev->max_mtu);
-	WRITE_ONCE(ndev->mtu, ndev->max_mtu);
-	call_netdevice_notifiers(NETDEV_CHANGEMTU, ndev);
-}
-
 static int bring_up(struct net_nic *nic)
 {
 	int err = kvmb_net_start(nic);
@@ -199,7 +206,8 @@ static int bring_up(struct net_nic *nic)
 		return err;
 	set_capabilities(nic);
 	netdev_update_features(nic->ndev);
-	fit_mtu(nic->ndev);
+	if (nic->ndev->mtu > nic->ndev->max_mtu)
+		schedule_work(&nic->mtu_work);
 	netif_set_real_num_tx_queues(nic->ndev, nic->num_queues);
 	netif_set_real_num_rx_queues(nic->ndev, nic->num_queues);
 	if (nic->ndev->addr_assign_type == NET_ADDR_SET)
@@ -240,11 +248,8 @@ int kvmb_net_restart(struct net_nic *nic, const struct net_config *cfg, u32 mtu)
 static int change_mtu(struct net_device *ndev, int mtu)
 {
 	struct net_nic *nic = nic_of(ndev);
-	int err = kvmb_net_restart(nic, &nic->cfg, mtu);
 
-	if (!err && ndev->mtu < (unsigned int)mtu)
-		err = -EINVAL; /* what it took when it was asked before */
-	return err;
+	return kvmb_net_restart(nic, &nic->cfg, mtu);
 }
 
 static int set_mac(struct net_device *ndev, void *p)
@@ -382,6 +387,7 @@ static int net_probe(struct kvmb_device *dev)
 	init_waitqueue_head(&nic->subs_wait);
 	INIT_DELAYED_WORK(&nic->link_work, link_work);
 	INIT_DELAYED_WORK(&nic->speed_work, speed_work);
+	INIT_WORK(&nic->mtu_work, mtu_work);
 	nic->link_shown = jiffies - NET_LINK_INTERVAL;
 	INIT_WORK(&nic->filter_work, filter_work);
 	INIT_DELAYED_WORK(&nic->sub_work, kvmb_net_sub_work);
@@ -414,6 +420,7 @@ static int net_probe(struct kvmb_device *dev)
 	cancel_delayed_work_sync(&nic->sub_work);
 	cancel_delayed_work_sync(&nic->link_work);
 	cancel_delayed_work_sync(&nic->speed_work);
+	cancel_work_sync(&nic->mtu_work);
 	free_netdev(ndev);
 	kvfree(nic);
 	return err;
@@ -435,6 +442,7 @@ static void net_remove(struct kvmb_device *dev)
 	cancel_delayed_work_sync(&nic->sub_work);
 	cancel_delayed_work_sync(&nic->link_work);
 	cancel_delayed_work_sync(&nic->speed_work);
+	cancel_work_sync(&nic->mtu_work);
 	cancel_work_sync(&nic->filter_work);
 	free_netdev(ndev);
 	kvfree(nic);

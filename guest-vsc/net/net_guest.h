@@ -181,7 +181,7 @@ struct net_nic {
 	unsigned long speed_next; /* jiffies: not asked before */
 	unsigned long link_shown; /* when a change was last, jiffies: one in NET_LINK_INTERVAL */
 	struct delayed_work link_work, speed_work;
-	struct work_struct filter_work;
+	struct work_struct filter_work, mtu_work;
 	struct delayed_work sub_work;
 
 	/* as set by the user */
