@@ -149,6 +149,14 @@ const struct cli_command cli_commands[] = {
 	{ "pause", NULL, "stop the VM's CPUs and its clock", NULL, cmd_pause, { VM }, json_only },
 	{ "resume", NULL, "continue after a pause",
 	  "The time sync service corrects the guest's clock.", cmd_resume, { VM }, json_only },
+	{ "save", NULL, "save a VM into a file and end it; restore continues it",
+	  "FILE appears when everything is on disk; until then the VM can go on, and does when the "
+	  "command is interrupted. Connections of a NIC of kind *user* are lost.",
+	  cmd_save, { VM, { "FILE", OPT_FILE } }, json_only },
+	{ "restore", NULL, "continue a saved VM in this process",
+	  "With the options that it was started with; its images must be where they were. A file "
+	  "can be restored once: afterwards the VM has gone on, and its disks with it.",
+	  cmd_restore, { { "FILE", OPT_FILE } }, json_only },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
 	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },

@@ -11,6 +11,9 @@ struct cli_args;
 /** cmd_run() - `kvmbus run`: make this process a VM; returns when it has ended. */
 int cmd_run(struct cli_args *a);
 
+/** cmd_run_state() - The same, continuing from a state; @fd is taken over. */
+int cmd_run_state(struct cli_args *a, int fd);
+
 /** cmd_list() - `kvmbus list`: the running VMs. */
 int cmd_list(struct cli_args *a);
 
@@ -31,6 +34,12 @@ int cmd_pause(struct cli_args *a);
 
 /** cmd_resume() - `kvmbus resume VM`. */
 int cmd_resume(struct cli_args *a);
+
+/** cmd_save() - `kvmbus save VM FILE`: returns when FILE is there and the VM has ended. */
+int cmd_save(struct cli_args *a);
+
+/** cmd_restore() - `kvmbus restore FILE`: make this process the VM; returns when it has ended. */
+int cmd_restore(struct cli_args *a);
 
 /** cmd_console() - `kvmbus console VM`: until Ctrl-] or the end of the VM. */
 int cmd_console(struct cli_args *a);

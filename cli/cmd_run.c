@@ -340,7 +340,34 @@ static bool check_memory(const struct vm_config *c)
 	return true;
 }
 
-int cmd_run(struct cli_args *a)
+/* What a saved VM is made from again: as typed, but with the name that it got. */
+static void keep_args(const struct cli_args *a, struct vm_config *c)
+{
+	const char **args = kvmb_xzalloc((2 * (size_t)a->num_given + 2) * sizeof(*args));
+	u32 n = 0;
+	int i;
+
+	for (i = 0; i < a->num_given; i++) {
+		const struct cli_given *g = &a->given[i];
+		char *word = kvmb_xzalloc(strlen(g->opt->name) + 3);
+
+		sprintf(word, "--%s", g->opt->name);
+		args[n++] = word;
+		if (g->value)
+			args[n++] = g->value;
+	}
+	if (!cli_text(a, "name")) {
+		args[n++] = "--name";
+		args[n++] = c->name;
+	}
+	c->args = args;
+	c->num_args = n;
+	c->dir = getcwd(NULL, 0);
+	if (!c->dir)
+		c->dir = "/";
+}
+
+int cmd_run_state(struct cli_args *a, int fd)
 {
 	char default_name[32];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
@@ -351,6 +378,7 @@ int cmd_run(struct cli_args *a)
 				 .on_term = ON_TERM_SHUTDOWN,
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,
+				 .state_fd = fd,
 				 .uid = (uid_t)-1,
 				 .gid = (gid_t)-1 };
 	int i, verbose = 0;
@@ -374,8 +402,14 @@ int cmd_run(struct cli_args *a)
 		return EXIT_USAGE;
 	if (cfg.uid != (uid_t)-1 && cfg.sandbox == SANDBOX_OFF)
 		return cli_bad(a->cmd, "--user goes with a sandbox; without one the VM is root's");
+	keep_args(a, &cfg);
 	kvmb_log_set_level(verbose > 1 ? KVMB_LOG_DBG : verbose ? KVMB_LOG_INFO : KVMB_LOG_WARN);
 	/* one heap for all threads: the workers allocate little and rarely */
 	mallopt(M_ARENA_MAX, 1);
 	return run_vm(&cfg, cli_flag(a, "json"));
+}
+
+int cmd_run(struct cli_args *a)
+{
+	return cmd_run_state(a, -1);
 }

@@ -11,6 +11,7 @@
 #include "vmm/disks.h"
 #include "vmm/names.h"
 #include "vmm/nics.h"
+#include "vmm/save.h"
 #include "vmm/term.h"
 #include "vmm/uevent.h"
 #include "vmm/vm.h"
@@ -189,6 +190,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm->overdue.running)
 		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
+	save_destroy(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);
 	overdue_step(&vm->overdue, "the reader of the console");

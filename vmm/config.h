@@ -68,6 +68,11 @@ struct vm_config {
 	u32 term_timeout_s; /* seconds the guest has to shut down before it is killed */
 	enum on_crash on_crash;
 	enum sandbox_mode sandbox;
+	int state_fd; /* of a saved VM that is restored; -1 = none */
+	/* args[num_args], options that make such a VM again; @dir is where relative names begin */
+	const char *const *args;
+	u32 num_args;
+	const char *dir;
 	/* what the process becomes when root starts it; -1: CONFINE_UID_BASE + its process id */
 	uid_t uid;
 	gid_t gid;

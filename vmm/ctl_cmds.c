@@ -8,6 +8,7 @@
 #include "vmm/handover.h"
 #include "vmm/info.h"
 #include "vmm/nics.h"
+#include "vmm/save.h"
 
 static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
@@ -198,29 +199,47 @@ static void cmd_nic_mtu(struct ctl_client *c, json_t *args, struct handover_fds 
 		 ctl_client_reply(c));
 }
 
+/* Two descriptors: the file, the pipe (vmm/save.h). */
+static void cmd_save(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	int file, pipe;
+
+	(void)args;
+	if (fds->num != 2) {
+		ctl_client_error(c, "usage", "a file and a pipe must come with the command");
+		return;
+	}
+	file = fds->fd[0];
+	pipe = fds->fd[1];
+	fds->num = 0;
+	save_begin(c->all->vm, file, pipe, ctl_client_reply(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
+	bool any_time; /* also while the VM is being saved */
 } commands[] = {
-	{ "info", cmd_info },
-	{ "stats", cmd_stats },
+	{ "info", cmd_info, true },
+	{ "stats", cmd_stats, true },
 	{ "stop", cmd_stop },
-	{ "kill", cmd_kill },
+	{ "kill", cmd_kill, true },
 	{ "pause", cmd_pause },
 	{ "resume", cmd_resume },
 	{ "console", cmd_console },
-	{ "disk-list", cmd_disk_list },
+	{ "disk-list", cmd_disk_list, true },
 	{ "disk-add", cmd_disk_add },
 	{ "disk-remove", cmd_disk_remove },
 	{ "disk-resize", cmd_disk_resize },
 	{ "disk-eject", cmd_disk_eject },
 	{ "disk-insert", cmd_disk_insert },
 	{ "disk-limit", cmd_disk_limit },
-	{ "nic-list", cmd_nic_list },
+	{ "nic-list", cmd_nic_list, true },
 	{ "nic-add", cmd_nic_add },
 	{ "nic-remove", cmd_nic_remove },
 	{ "nic-link", cmd_nic_link },
 	{ "nic-mtu", cmd_nic_mtu },
+	{ "save", cmd_save },
 };
 
 void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct handover_fds *fds)
@@ -230,11 +249,14 @@ void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct han
 	size_t i;
 
 	for (i = 0; name && i < ARRAY_SIZE(commands); i++) {
-		if (!strcmp(name, commands[i].name)) {
+		if (strcmp(name, commands[i].name))
+			continue;
+		if (c->all->vm->save && !commands[i].any_time)
+			ctl_client_error(c, "state", "the VM is being saved");
+		else
 			commands[i].fn(c, json_object_get(o, "arguments"), fds);
-			json_decref(o);
-			return;
-		}
+		json_decref(o);
+		return;
 	}
 	ctl_client_error(c, "usage",
 			 name ? "unknown command" : "not a command: one JSON object a line");

@@ -81,8 +81,15 @@ static void io_stopped(void *arg, struct kvmb_storage *s, unsigned int lun, int 
 
 static kvmb_storage_done close_later;
 
+/* What is saved is how the VM was started (vmm/vm_state.h). */
+static void note_change(struct vm *vm)
+{
+	vm->changed = "a disk was added, removed or limited since it was started";
+}
+
 static void guest_ejected(void *arg, struct kvmb_storage *s, unsigned int lun)
 {
+	note_change(arg);
 	kvmb_storage_set_medium(s, lun, NULL, close_later, arg);
 }
 
@@ -366,11 +373,14 @@ void disks_add(struct vm *vm, const char *spec, bool dvd, struct kvmb_disk_files
 	struct disk_job *j = open_job(vm, &adding, spec, dvd, files, reply);
 
 	if (j)
+		note_change(vm);
+	if (j)
 		disk_job_start(j);
 }
 
 static void remove_unit(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
 {
+	note_change(vm);
 	kvmb_info(vm->cfg.name, "disk %u:%u removed", c, lun);
 	kvmb_storage_detach(vm->scsi[c], lun, let_go, closing_job(vm, c, lun, reply));
 }
@@ -449,6 +459,7 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 			c, lun);
 		return;
 	}
+	note_change(vm);
 	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply));
 }
 
@@ -470,6 +481,7 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb
 	j = open_job(vm, &inserting, spec, true, files, reply);
 	if (!j)
 		return;
+	note_change(vm);
 	j->controller = c;
 	j->lun = lun;
 	disk_job_start(j);
@@ -486,8 +498,14 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_
 		reply_refused(reply, "state", "drive %u:%u is empty", c, lun);
 		return;
 	}
+	note_change(vm);
 	kvmb_storage_set_limits(vm->scsi[c], lun, iops, bps);
 	reply_result(reply, address(c, lun));
+}
+
+bool disks_busy(const struct vm *vm)
+{
+	return vm->disks->jobs;
 }
 
 void disks_retry(struct vm *vm)
@@ -520,6 +538,7 @@ void disks_device_gone(void *arg, dev_t dev)
 		kvmb_warn(vm->cfg.name,
 			  "disk %u:%u (%s): the device has vanished; removed from the guest", c,
 			  lun, i.disk->path);
+		note_change(vm);
 		if (i.dvd)
 			kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);
 		else

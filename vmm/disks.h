@@ -55,6 +55,9 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb
 /** disks_limit() - Limit operations and bytes per second; 0 = no limit, -1 = unchanged. */
 void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_reply reply);
 
+/** disks_busy() - Is a disk being opened, resized or closed? Main thread. */
+bool disks_busy(const struct vm *vm);
+
 /** disks_retry() - The VM was resumed: retry the requests that failed. Main thread. */
 void disks_retry(struct vm *vm);
 

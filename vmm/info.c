@@ -11,6 +11,7 @@
 #include "vmm/confine.h"
 #include "vmm/disk_info.h"
 #include "vmm/nics.h"
+#include "vmm/save.h"
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
 
@@ -108,7 +109,7 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:o}",
+		"s:o, s:o, s:o, s:o}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -117,7 +118,8 @@ json_t *info_vm(struct vm *vm)
 		"max_version", max, "channels", chans, "disks", disks_list(vm), "nics",
 		nics_list(vm), "integration", ics_info(vm), "crash", crash_json(&vm->machine.crash),
 		"sandbox", sandbox_info(vm), "stop_reason",
-		vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null());
+		vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null(), "save",
+		save_info(vm));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

@@ -270,6 +270,7 @@ void nics_add(struct vm *vm, const char *spec, struct kvmb_net_files *files,
 		free(text);
 		return;
 	}
+	vm->changed = "a NIC was added or removed since it was started";
 	vm->nics[i] =
 		(struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply };
 	if (b->ops->attach)
@@ -298,6 +299,7 @@ void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 	if (!nic)
 		return;
 	nic->removing = true;
+	vm->changed = "a NIC was added or removed since it was started";
 	nic->reply = reply;
 	kvmb_net_remove(nic->net, nic_removed, nic);
 }
@@ -341,6 +343,11 @@ static json_t *version(u32 v)
 	       v == 0x30002 ? json_string("2") :
 	       v & 0xffff   ? json_sprintf("%u.%u", v >> 16, v & 0xffff) :
 			      json_sprintf("%u", v >> 16);
+}
+
+struct kvmb_net *nics_net(const struct vm *vm, u32 index)
+{
+	return vm->nics[index].net;
 }
 
 json_t *nics_list(struct vm *vm)

@@ -19,6 +19,9 @@ int nics_create(struct vm *vm);
 /** nics_destroy() - Free them. Context: main thread, after the bus. */
 void nics_destroy(struct vm *vm);
 
+/** nics_net() - The NIC of this index, for its state. Return: NULL = there is none. */
+struct kvmb_net *nics_net(const struct vm *vm, u32 index);
+
 /** nics_list() - The VM's NICs, for info and list. Return: a new reference. Main thread. */
 json_t *nics_list(struct vm *vm);
 

@@ -167,7 +167,7 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(pwritev2, STORAGE | MAIN),
 	ROW(fdatasync, STORAGE | DISKS, .why = "disk_pool.c, vhdx_log.c"),
 	ROW(fallocate, STORAGE | MAIN | JOB, .why = "disk_pool.c; can a disk that is opened zero?"),
-	ROW(lseek, SINK | MAIN),
+	ROW(lseek, SINK | MAIN | JOB, .why = "save: memory that was never touched"),
 	ROW(ftruncate, SINK | MAIN | JOB, .why = "disk resize; a file of output that is full"),
 	/* rings were made and restricted before (host-vsp/storage/storage_ring.c) */
 	ROW(io_uring_enter, STORAGE | MAIN),

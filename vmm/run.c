@@ -21,6 +21,7 @@
 #include "vmm/guard.h"
 #include "vmm/names.h"
 #include "vmm/policy.h"
+#include "vmm/restore.h"
 #include "vmm/term.h"
 #include "vmm/vm.h"
 
@@ -123,7 +124,7 @@ static void note_inherited(struct run *r)
 
 	while (d && (e = readdir(d))) {
 		fd = atoi(e->d_name);
-		if (fd <= STDERR_FILENO || fd == dirfd(d))
+		if (fd <= STDERR_FILENO || fd == dirfd(d) || fd == r->cfg->state_fd)
 			continue;
 		r->inherited = realloc(r->inherited, (r->num_inherited + 1) * sizeof(int));
 		kvmb_assert(r->inherited);
@@ -180,7 +181,7 @@ static int build_vm(struct run *r)
 		return no_guard(r, err);
 	err = vm_build(r->vm);
 	if (!err)
-		err = vm_start(r->vm);
+		err = vm_start(r->vm, r->cfg->state_fd >= 0 ? restore_load : NULL);
 	guard_stop(&guard);
 	return err ? EXIT_FAILED : EXIT_OK;
 }

@@ -2,6 +2,7 @@
 /* The life of a VM: start, pause, resume, reset, end. build.c makes its parts. */
 #include "vmm/vm.h"
 
+#include "host-vsp/bus/bus_state.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 #include "lib/util.h"
@@ -32,7 +33,7 @@ const char *vm_state_name(const struct vm *vm)
  * While a request waits, serve_requests() is posted. The CPU that asked must not execute anything
  * before that, for example when a pause and a resume arrive in one piece.
  */
-static bool request_waits(const struct vm *vm)
+bool vm_request_waits(const struct vm *vm)
 {
 	return __atomic_load_n(&vm->want_reset, __ATOMIC_SEQ_CST) ||
 	       __atomic_load_n(&vm->want_crash, __ATOMIC_SEQ_CST) ||
@@ -43,7 +44,7 @@ static bool request_waits(const struct vm *vm)
 
 static void let_cpus_go(struct vm *vm)
 {
-	if (!request_waits(vm))
+	if (!vm_request_waits(vm))
 		machine_go(&vm->machine);
 }
 
@@ -157,6 +158,11 @@ void vm_kill(struct vm *vm)
 	end_vm(vm, VM_END_KILLED, 0);
 }
 
+void vm_saved(struct vm *vm)
+{
+	end_vm(vm, VM_END_SAVED, 0);
+}
+
 /* The CPU that told of it stands, see on_request(). */
 static void guest_crashed(struct vm *vm)
 {
@@ -262,9 +268,35 @@ void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop,
 	kvmb_work_init(&vm->event_work, serve_requests, vm);
 }
 
-int vm_start(struct vm *vm)
+void vm_restored(struct vm *vm, bool paused)
 {
-	int err = machine_reset(&vm->machine);
+	vm->begins_paused = paused;
+}
+
+/* As after a pause: its clock stands, as it was loaded, and vm_resume() sets it going. */
+static void begin_paused(struct vm *vm)
+{
+	set_vm_state(vm, VM_PAUSED);
+	kvmb_heartbeat_pause(&vm->heartbeat, true);
+	kvmb_timesync_pause(&vm->timesync, true);
+}
+
+static void go_on_loaded(struct vm *vm)
+{
+	kvmb_bus_resume(vm->bus);
+	if (vm->begins_paused) {
+		begin_paused(vm);
+		return;
+	}
+	machine_start_clock(&vm->machine);
+	kvmb_heartbeat_pause(&vm->heartbeat, false); /* it was saved as paused */
+	kvmb_timesync_pause(&vm->timesync, false);
+	machine_go(&vm->machine);
+}
+
+int vm_start(struct vm *vm, int (*load)(struct vm *vm))
+{
+	int err = load ? load(vm) : machine_reset(&vm->machine);
 
 	if (err)
 		return err;
@@ -276,6 +308,9 @@ int vm_start(struct vm *vm)
 	/* from here on the guest may have us do things */
 	kvmb_thread_enter(KVMB_THREAD_MAIN, NULL);
 	set_vm_state(vm, VM_RUNNING);
-	machine_go(&vm->machine);
+	if (load)
+		go_on_loaded(vm);
+	else
+		machine_go(&vm->machine);
 	return 0;
 }

@@ -40,7 +40,8 @@ enum vm_end {
 	VM_END_KILLED,
 	VM_END_ERROR,
 	VM_END_CRASHED,
-	VM_END_TEST_EXIT
+	VM_END_TEST_EXIT,
+	VM_END_SAVED
 };
 
 struct vm;
@@ -66,6 +67,7 @@ struct vm {
 	int exit_code;
 	/* a reset ends the VM: --no-reboot, or a signal that asks for its end */
 	bool no_reboot;
+	bool begins_paused; /* restored, and the administrator had paused it */
 	bool reset_paused;   /* RESETTING started from PAUSED and returns there */
 	char stop_reason[160]; /* of PAUSED: an I/O error, a crash; "" = administrator. vm_stop() */
 	u64 started_ms;
@@ -77,6 +79,9 @@ struct vm {
 	struct kvmb_work event_work; /* a vCPU asks for one of these; atomics */
 	int want_reset, want_poweroff, want_error, want_crash, want_test_exit;
 	int test_exit_code;
+
+	struct vm_save *save; /* under way, NULL = none; save.c */
+	const char *changed;  /* why it cannot be saved: what is no longer as it was started */
 
 	struct term *term; /* signals that ask for its end */
 	struct ctl *ctl;
@@ -107,10 +112,19 @@ extern const struct machine_ops vm_machine_ops;
 
 /**
  * vm_start() - Start the guest
+ * @load: brings the machine into its first state, instead of power-on; NULL = power-on
  *
  * Return: 0, or -errno with the reason logged. Context: main thread, once; all parts are there.
  */
-int vm_start(struct vm *vm);
+int vm_start(struct vm *vm, int (*load)(struct vm *vm));
+
+/**
+ * vm_restored() - In load() of vm_start(): the VM has gone on from a saved state
+ * @paused: the administrator had paused it, so it begins paused
+ *
+ * Context: main thread.
+ */
+void vm_restored(struct vm *vm, bool paused);
 
 /** vm_pause() - Stop vCPUs and guest time. Return: 0; -EINVAL unless RUNNING. Main thread. */
 int vm_pause(struct vm *vm);
@@ -127,6 +141,12 @@ bool vm_stop(struct vm *vm, const char *reason);
 
 /** vm_resume() - Continue after a pause. Return: 0; -EINVAL unless PAUSED. Main thread. */
 int vm_resume(struct vm *vm);
+
+/** vm_request_waits() - Has a vCPU asked for a reset or an end that is not served yet? */
+bool vm_request_waits(const struct vm *vm);
+
+/** vm_saved() - It can be restored from now on: end this one. Main thread; paused. */
+void vm_saved(struct vm *vm);
 
 /** vm_kill() - End the VM at once; fine if it has ended. Context: main thread. */
 void vm_kill(struct vm *vm);

@@ -265,7 +265,7 @@ static void add(struct attempt a)
 
 static void make_list(void)
 {
-	int kvm = find_fd("kvm-vm"), socket_fd = find_fd("socket:");
+	int kvm = find_fd("/dev/kvm"), socket_fd = find_fd("socket:");
 	uint64_t here = (uint64_t)AT_FDCWD;
 
 	snprintf(other_mem, sizeof(other_mem), "/proc/%d/mem", other_pid);

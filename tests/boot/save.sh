@@ -22,11 +22,14 @@ for ((i = 1; i <= rounds; i++)); do
 	echo "# round $i: $(du -k "$S" | cut -f1) KiB"
 	restore
 	until_true 60 "not restored" info s 'state == "running"'
+	until_true 60 "no heartbeat" info s 'integration.heartbeat.status == "ok"'
 	cp --sparse=always "$S" "$W/again" # used up: nor a copy of it
 	"$KVMBUS" restore "$W/again" 2>"$W/again.log" && fail "restored twice"
 	grep -q 'was used before' "$W/again.log" || fail "what it says: $(cat "$W/again.log")"
 	rm "$S" "$W/again"
 done
+truncate -s 16M "$W/end" && "$KVMBUS" disk s add "$W/end,lun=7" || fail "disk add" # fio reads all back, and ends
 wait_log s 'GUEST: ok fio' $((rounds * 20 + 120))
+"$KVMBUS" save s "$S" 2>"$W/again.log"; [ $? = 4 ] && grep -q 'was added' "$W/again.log" || fail "what is not kept was saved"
 stop s
 vm_end s 60 0

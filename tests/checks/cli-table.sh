@@ -30,6 +30,7 @@ line() { # VERB ACTION
 	case "$1 $2" in
 	run*|list*|help*) ;;
 	"disk add") L+=(f) ;; "nic add") L+=(none) ;; "nic mtu") L+=(net0 1500) ;; "nic link") L+=(up net0) ;;
+	"save -") L+=(ghost f) ;;
 	"disk insert") L+=(0:0 f) ;; "disk list"|"nic list") ;; disk*|nic*) L+=(0:0) ;; *) L+=(ghost) ;;
 	esac
 }
@@ -61,7 +62,9 @@ while IFS=$'\t' read -r what verb action of name kind value values min max; do
 		mentions "help $verb$of_action" "${HELP["$verb$of_action"]}" "$name"
 		# the words before it and no more
 		i=${DONE[$verb$of_action]:-0}; DONE[$verb$of_action]=$((i + 1))
-		[ "$of" = optional ] || { [ $i = 0 ] && one 2 'which VM' $K "$verb" || one 2 'is missing' $K "${L[@]:0:$((i + 2))}"; }
+		before=$((i + 1)); [ "$action" = - ] || [ $i = 0 ] || before=$((i + 2))
+		missing='is missing'; [ "$kind" != vm ] || missing='which VM'
+		[ "$of" = optional ] || one 2 "$missing" $K "${L[@]:0:before}"
 		for w in $(wrong "$kind" "$values" "$min" "$max"); do
 			[ "${L[i + 2]+x}" ] && { L2=("${L[@]}"); L2[i + 2]=$w; } || L2=("${L[@]}" "$w")
 			[[ $w == -* ]] || one 2 "$name" $K "${L2[@]}"

@@ -21,6 +21,7 @@
 #include "vmm/disks.h"
 #include "vmm/info.h"
 #include "vmm/nics.h"
+#include "vmm/save.h"
 
 static struct vm vm;
 static char path[64];
@@ -122,6 +123,17 @@ STUB(disks_limit, const char *d, s64 iops, s64 bps, struct ctl_reply r)
 STUB(nics_remove, const char *nic, struct ctl_reply r)
 STUB(nics_link, const char *nic, bool up, struct ctl_reply r)
 STUB(nics_mtu, const char *nic, u32 mtu, struct ctl_reply r)
+
+static u32 saves;
+
+void save_begin(struct vm *v, int file, int pipe_end, struct ctl_reply reply)
+{
+	(void)v;
+	saves++;
+	close(file);
+	close(pipe_end);
+	reply_result(reply, json_object());
+}
 
 json_t *nics_list(struct vm *v)
 {
@@ -573,6 +585,39 @@ static void ctl_nic_add_brings_queues_and_facts(void **state)
 	close(fd);
 }
 
+static void ctl_save_takes_a_file_and_a_pipe(void **state)
+{
+	int fd = reach(), before = open_fds();
+
+	(void)state;
+	saves = 0;
+	send_with(fd, "{\"execute\": \"save\"}\n", 1);
+	assert_non_null(strstr(heard(fd), "a file and a pipe"));
+	send_with(fd, "{\"execute\": \"save\"}\n", 2);
+	assert_string_equal(heard(fd), DONE);
+	assert_int_equal(saves, 1);
+	assert_int_equal(open_fds(), before);
+	close(fd);
+}
+
+static void ctl_a_vm_that_is_saved_is_not_changed(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	saves = 0;
+	vm.save = (struct vm_save *)&vm;
+	send_with(fd, "{\"execute\": \"save\"}\n", 2);
+	assert_non_null(strstr(heard(fd), "being saved"));
+	assert_int_equal(saves, 0);
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "being saved"));
+	send_with(fd, "{\"execute\": \"info\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "return"));
+	vm.save = NULL;
+	close(fd);
+}
+
 /* Each of these leaves us with what we had before. */
 static void ctl_flood_of_descriptors_hangs_up(void **state)
 {
@@ -678,6 +723,8 @@ int main(void)
 		T(ctl_descriptors_are_not_an_earlier_commands),
 		T(ctl_unwanted_descriptors_are_closed),
 		T(ctl_nic_add_brings_queues_and_facts),
+		T(ctl_save_takes_a_file_and_a_pipe),
+		T(ctl_a_vm_that_is_saved_is_not_changed),
 		T(ctl_flood_of_descriptors_hangs_up),
 		T(ctl_cut_descriptors_are_refused),
 	};

@@ -103,7 +103,7 @@ static void start(enum on_crash on_crash)
 	bus_resets = 0;
 	last_word = NULL;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
-	assert_int_equal(vm_start(&vm), 0);
+	assert_int_equal(vm_start(&vm, NULL), 0);
 }
 
 static int teardown(void **state)

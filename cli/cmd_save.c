@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `kvmbus save`: brings a file and gives it its name when the VM has filled it (vmm/save.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/cmd.h"
+#include "lib/exits.h"
+#include "vmm/handover.h"
+
+#define END_MS 120000 /* the VM closes its images */
+
+struct target {
+	const char *path;
+	int dir, file;
+};
+
+static int cannot(const struct target *t, int err)
+{
+	cli_error("%s: %s", t->path, strerror(err));
+	return EXIT_FAILED;
+}
+
+/* A file without a name, where it will get one. */
+static int open_target(struct target *t)
+{
+	char *copy = strdup(t->path);
+	struct stat st;
+
+	if (!copy)
+		return cannot(t, ENOMEM);
+	t->dir = open(dirname(copy), O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	free(copy);
+	if (t->dir < 0)
+		return cannot(t, errno);
+	if (!lstat(t->path, &st))
+		return cannot(t, EEXIST);
+	t->file = openat(t->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	return t->file < 0 ? cannot(t, errno) : EXIT_OK;
+}
+
+static int name_target(struct target *t)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", t->file);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, t->path, AT_SYMLINK_FOLLOW) || fsync(t->dir))
+		return cannot(t, errno);
+	return EXIT_OK;
+}
+
+/* The VM hangs up when it has ended. */
+static int wait_for_end(int fd, const char *vm)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	while (poll(&p, 1, END_MS) == 1) {
+		if (recv(fd, &byte, 1, 0) <= 0)
+			return EXIT_OK;
+	}
+	cli_error("VM \"%s\": it is saved, but has not ended; try: kvmbus kill %s", vm, vm);
+	return EXIT_TIMEOUT;
+}
+
+/* Behind the answer: the file's name, the VM's end. */
+static int finish_save(struct target *t, int fd, int word, const char *vm)
+{
+	int err = name_target(t);
+
+	if (!err && write(word, "k", 1) != 1)
+		err = cannot(t, errno);
+	if (err)
+		cli_error("VM \"%s\": not saved; it goes on", vm);
+	return err ? err : wait_for_end(fd, vm);
+}
+
+static int save(struct cli_args *a, struct target *t, int fd)
+{
+	struct handover_fds fds = { 0 };
+	const char *vm = a->words[0];
+	json_t *o = NULL;
+	int word[2], err;
+
+	if (pipe2(word, O_CLOEXEC))
+		return cannot(t, errno);
+	fds.fd[fds.num++] = t->file;
+	fds.fd[fds.num++] = word[0];
+	err = client_ask_on(fd, vm, "save", NULL, &fds, &o);
+	close(word[0]); /* the VM has its own */
+	if (!err)
+		err = finish_save(t, fd, word[1], vm);
+	close(word[1]);
+	if (!err && cli_flag(a, "json"))
+		client_show(o, true, NULL);
+	json_decref(o);
+	return err;
+}
+
+int cmd_save(struct cli_args *a)
+{
+	struct target t = { .path = a->words[1], .dir = -1, .file = -1 };
+	int fd = -1, err = client_connect(a->words[0], &fd);
+
+	if (!err)
+		err = open_target(&t);
+	if (!err)
+		err = save(a, &t, fd);
+	if (t.file >= 0)
+		close(t.file);
+	if (t.dir >= 0)
+		close(t.dir);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}

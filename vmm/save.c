@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Saving a VM; theory of operation: save.h. */
+#include "vmm/save.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "host-vsp/bus/bus_state.h"
+#include "host-vsp/net/net_state.h"
+#include "host-vsp/storage/storage_state.h"
+#include "ic-services/ic_state.h"
+#include "lib/log.h"
+#include "lib/thread.h"
+#include "lib/tlv.h"
+#include "lib/util.h"
+#include "machine/machine_state.h"
+#include "vmm/disks.h"
+#include "vmm/nics.h"
+#include "vmm/state_file.h"
+#include "vmm/vm_state.h"
+
+/*
+ * PAUSING: providers are coming to rest.
+ * WRITING: the thread has file and sections.
+ * WRITTEN: answered; the client names the file.
+ * ENDING: it has; the VM ends, and the file is not touched any more.
+ */
+enum save_state { SAVE_PAUSING, SAVE_WRITING, SAVE_WRITTEN, SAVE_ENDING };
+
+struct vm_save { /* main thread, but for what the thread has */
+	struct vm *vm;
+	enum save_state state;
+	bool was_paused; /* before: it stays so when this is given up */
+	int file, pipe;
+	struct kvmb_watch *watch; /* of the pipe */
+	struct ctl_reply reply;	  /* until WRITTEN */
+	struct kvmb_tlv_out sections;
+	pthread_t thread; /* WRITING */
+	struct kvmb_work written;
+	int err;	  /* the thread's result */
+	char why[STATE_FILE_WHY];
+	u64 done, total;  /* atomics */
+	int cancelled;	  /* atomic: the thread gives up */
+};
+
+static void free_save(struct vm_save *s)
+{
+	s->vm->save = NULL;
+	kvmb_loop_del(s->watch);
+	kvmb_tlv_out_fini(&s->sections);
+	close(s->file);
+	close(s->pipe);
+	free(s);
+}
+
+static void go_on(struct vm_save *s)
+{
+	struct vm *vm = s->vm;
+	bool was_paused = s->was_paused;
+
+	state_file_void(s->file);
+	free_save(s);
+	kvmb_bus_resume(vm->bus);
+	if (!was_paused)
+		vm_resume(vm);
+}
+
+/* ---- the thread ---- */
+
+static bool note_progress(void *arg, u64 done, u64 total)
+{
+	struct vm_save *s = arg;
+
+	__atomic_store_n(&s->done, done, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->total, total, __ATOMIC_RELAXED);
+	return !__atomic_load_n(&s->cancelled, __ATOMIC_RELAXED);
+}
+
+static void *write_state(void *arg)
+{
+	struct vm_save *s = arg;
+	const struct state_file_progress p = { note_progress, s };
+
+	kvmb_thread_enter(KVMB_THREAD_JOB, "save");
+	s->err = state_file_write(s->file, &s->vm->machine.gm, s->sections.buf, s->sections.len, &p,
+				  s->why);
+	if (!s->err)
+		s->err = state_file_complete(s->file);
+	kvmb_loop_post(s->vm->loop, &s->written);
+	return NULL;
+}
+
+static void on_written(void *arg)
+{
+	struct vm_save *s = arg;
+	struct ctl_reply reply = s->reply;
+	int err = s->err;
+	char why[STATE_FILE_WHY];
+
+	pthread_join(s->thread, NULL);
+	if (__atomic_load_n(&s->cancelled, __ATOMIC_RELAXED))
+		err = -ECANCELED;
+	s->state = SAVE_WRITTEN;
+	if (!err) {
+		reply_result(reply, json_pack("{s:s}", "state", "saved"));
+		return;
+	}
+	snprintf(why, sizeof(why), "%s", err == -ECANCELED ? "it was given up" : s->why);
+	go_on(s);
+	reply_refused(reply, "failed", "%s; the VM goes on", why);
+}
+
+/* ---- the main thread ---- */
+
+static int put_sections(struct vm_save *s)
+{
+	struct kvmb_tlv_out *o = &s->sections;
+	struct vm *vm = s->vm;
+	const struct kvmb_ic_services ics = { &vm->heartbeat, &vm->shutdown, &vm->timesync };
+	u32 i;
+	int err;
+
+	vm_state_save_config(vm, o);
+	vm_state_save(vm, s->was_paused, o);
+	err = machine_save(&vm->machine, o);
+	if (err)
+		return err;
+	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++) {
+		if (vm->scsi[i])
+			kvmb_storage_save(vm->scsi[i], o);
+	}
+	for (i = 0; i < KVMB_MAX_NICS; i++) {
+		if (nics_net(vm, i))
+			kvmb_net_save(nics_net(vm, i), o);
+	}
+	kvmb_bus_save(vm->bus, o);
+	kvmb_ic_save(&ics, o);
+	kvmb_tlv_begin(o, KVMB_SEC_END, 0, 0);
+	kvmb_tlv_end(o);
+	return o->failed ? -ENOMEM : 0;
+}
+
+static void begin_writing(void *arg)
+{
+	struct vm_save *s = arg;
+	struct ctl_reply reply = s->reply;
+	int err = put_sections(s);
+
+	s->state = SAVE_WRITING;
+	if (!err)
+		err = -pthread_create(&s->thread, NULL, write_state, s);
+	if (!err)
+		return;
+	go_on(s);
+	reply_refused(reply, "failed", "its state cannot be read: %s; the VM goes on",
+		      strerror(-err));
+}
+
+/* A byte: the file has its name. Else the client has gone. */
+static void on_pipe(void *arg, uint32_t events)
+{
+	struct vm_save *s = arg;
+	struct ctl_reply reply = s->reply;
+	char byte;
+	bool named = read(s->pipe, &byte, 1) == 1;
+
+	(void)events;
+	kvmb_loop_del(s->watch);
+	s->watch = NULL;
+	switch (s->state) {
+	case SAVE_PAUSING:
+		go_on(s);
+		reply_refused(reply, "failed", "it was given up");
+		break;
+	case SAVE_WRITING: /* the thread sees it soon */
+		__atomic_store_n(&s->cancelled, 1, __ATOMIC_RELAXED);
+		break;
+	case SAVE_WRITTEN:
+		if (named) {
+			s->state = SAVE_ENDING;
+			vm_saved(s->vm);
+		} else {
+			kvmb_warn(s->vm->cfg.name, "the save was given up; the VM goes on");
+			go_on(s);
+		}
+		break;
+	case SAVE_ENDING:
+		break;
+	}
+}
+
+/* Return: NULL: it can be saved. */
+static const char *check_vm(const struct vm *vm)
+{
+	if (vm->save)
+		return "it is being saved";
+	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
+		return "it is being reset, or ends";
+	if (vm->machine.testdev)
+		return "it has test devices";
+	if (disks_busy(vm))
+		return "a disk is being opened, resized or closed; try again";
+	return vm->changed;
+}
+
+void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply)
+{
+	const char *why = check_vm(vm);
+	struct vm_save *s;
+	bool was_paused = vm->state == VM_PAUSED;
+
+	if (!why && !was_paused)
+		vm_pause(vm);
+	if (!why && vm_request_waits(vm)) {
+		why = "it is being reset, or ends";
+		if (!was_paused)
+			vm_resume(vm);
+	}
+	if (why) {
+		close(file);
+		close(pipe);
+		reply_refused(reply, "state", "the VM cannot be saved: %s", why);
+		return;
+	}
+	s = kvmb_xzalloc(sizeof(*s));
+	*s = (struct vm_save){ .vm = vm, .was_paused = was_paused, .file = file, .pipe = pipe,
+			       .reply = reply };
+	vm->save = s;
+	kvmb_work_init(&s->written, on_written, s);
+	s->watch = kvmb_loop_add(vm->loop, pipe, EPOLLIN, on_pipe, s);
+	kvmb_bus_pause(vm->bus, begin_writing, s);
+}
+
+json_t *save_info(const struct vm *vm)
+{
+	static const char *const names[] = { "pausing", "writing", "written", "ending" };
+	const struct vm_save *s = vm->save;
+
+	if (!s)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I}", "step", names[s->state], "done",
+			 (json_int_t)__atomic_load_n(&s->done, __ATOMIC_RELAXED), "total",
+			 (json_int_t)__atomic_load_n(&s->total, __ATOMIC_RELAXED));
+}
+
+void save_destroy(struct vm *vm)
+{
+	struct vm_save *s = vm->save;
+	struct ctl_reply reply;
+
+	if (!s)
+		return;
+	reply = s->reply;
+	if (s->state == SAVE_WRITING) {
+		__atomic_store_n(&s->cancelled, 1, __ATOMIC_RELAXED);
+		pthread_join(s->thread, NULL);
+		kvmb_loop_unpost(vm->loop, &s->written);
+	}
+	if (s->state != SAVE_ENDING)
+		state_file_void(s->file);
+	if (s->state == SAVE_PAUSING || s->state == SAVE_WRITING)
+		reply_refused(reply, "state", "the VM ended");
+	free_save(s);
+}

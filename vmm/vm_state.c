@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Sections CONFIG and VM: vm_state.h. */
+#include "vmm/vm_state.h"
+
+#include <stdlib.h>
+
+#include "lib/tlv.h"
+#include "lib/util.h"
+
+#define MAX_ARGS 4096u /* words of a command line */
+#define MAX_ARG 65536u /* characters of one */
+
+enum { /* of section CONFIG; never used again */
+	CONFIG_DIR = 1,	 /* string: where relative names begin */
+	CONFIG_ARG = 2,	 /* group, one each: the options of `kvmbus run`, in order */
+};
+
+enum { ARG_TEXT = 1 }; /* string */
+
+enum { /* of section VM */
+	VM_PAUSED_BY_USER = 1, /* 1: it begins paused */
+	VM_STOP_REASON = 2,    /* string; may be missing */
+};
+
+void vm_state_save_config(const struct vm *vm, struct kvmb_tlv_out *o)
+{
+	u32 i;
+
+	kvmb_tlv_begin(o, KVMB_SEC_CONFIG, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put_str(o, CONFIG_DIR, vm->cfg.dir);
+	for (i = 0; i < vm->cfg.num_args; i++) {
+		kvmb_tlv_group(o, CONFIG_ARG);
+		kvmb_tlv_put_str(o, ARG_TEXT, vm->cfg.args[i]);
+		kvmb_tlv_group_end(o);
+	}
+	kvmb_tlv_end(o);
+}
+
+int vm_state_read_config(struct kvmb_tlv *t, struct vm_state_config *c)
+{
+	struct kvmb_tlv arg;
+	size_t at = 0;
+	int n = 0;
+
+	*c = (struct vm_state_config){ .dir = kvmb_tlv_get_str(t, CONFIG_DIR, MAX_ARG) };
+	while (kvmb_tlv_each(t, CONFIG_ARG, &at, &arg))
+		n++;
+	if (n > (int)MAX_ARGS)
+		kvmb_tlv_refuse(t, CONFIG_ARG, "too many options");
+	if (kvmb_tlv_done(t))
+		return t->error->err;
+	c->args = kvmb_xzalloc(((size_t)n + 2) * sizeof(*c->args));
+	c->args[c->num_args++] = strdup("run");
+	for (at = 0; kvmb_tlv_each(t, CONFIG_ARG, &at, &arg);) {
+		c->args[c->num_args++] = kvmb_tlv_get_str(&arg, ARG_TEXT, MAX_ARG);
+		kvmb_tlv_done(&arg);
+	}
+	return t->error->err;
+}
+
+void vm_state_free_config(struct vm_state_config *c)
+{
+	int i;
+
+	for (i = 0; i < c->num_args; i++)
+		free(c->args[i]);
+	free(c->args);
+	free(c->dir);
+}
+
+void vm_state_save(const struct vm *vm, bool paused, struct kvmb_tlv_out *o)
+{
+	kvmb_tlv_begin(o, KVMB_SEC_VM, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(o, VM_PAUSED_BY_USER, paused);
+	if (vm->stop_reason[0])
+		kvmb_tlv_put_str(o, VM_STOP_REASON, vm->stop_reason);
+	kvmb_tlv_end(o);
+}
+
+int vm_state_load(struct vm *vm, struct kvmb_tlv *t, bool *paused)
+{
+	char *reason = NULL;
+
+	*paused = kvmb_tlv_get(t, VM_PAUSED_BY_USER, 1);
+	if (kvmb_tlv_has(t, VM_STOP_REASON))
+		reason = kvmb_tlv_get_str(t, VM_STOP_REASON, sizeof(vm->stop_reason) - 1);
+	if (reason)
+		snprintf(vm->stop_reason, sizeof(vm->stop_reason), "%s", reason);
+	free(reason);
+	return kvmb_tlv_done(t);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the VM's process itself saves: how it was started, and where its life stands. */
+#ifndef KVMB_VM_STATE_H
+#define KVMB_VM_STATE_H
+
+#include "vmm/vm.h"
+
+struct kvmb_tlv;
+struct kvmb_tlv_out;
+
+/** vm_state_save_config() - Section CONFIG: the options that make such a VM again */
+void vm_state_save_config(const struct vm *vm, struct kvmb_tlv_out *o);
+
+/**
+ * vm_state_save() - Section VM
+ * @paused: the administrator had paused it
+ */
+void vm_state_save(const struct vm *vm, bool paused, struct kvmb_tlv_out *o);
+
+/**
+ * vm_state_load() - Section VM
+ * @paused: set when it is to begin paused
+ *
+ * Return: 0, or -EPROTO: @t->error has one line. Trust: hostile.
+ */
+int vm_state_load(struct vm *vm, struct kvmb_tlv *t, bool *paused);
+
+/** A section CONFIG as it was read; all owned. */
+struct vm_state_config {
+	char *dir;   /* where relative names begin */
+	char **args; /* args[num_args + 1]: "run", then options; NULL behind the last */
+	int num_args;
+};
+
+/**
+ * vm_state_read_config() - Section CONFIG
+ * @c: filled; vm_state_free_config(), also after a failure
+ *
+ * Return: 0, or -EPROTO: @t->error has one line. Trust: hostile.
+ */
+int vm_state_read_config(struct kvmb_tlv *t, struct vm_state_config *c);
+
+/** vm_state_free_config() - Free it. */
+void vm_state_free_config(struct vm_state_config *c);
+
+#endif
