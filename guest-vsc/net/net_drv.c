@@ -109,8 +109,8 @@ static void speed_work(struct work_struct *work)
 }
 
 /*
- * The host may be another, or take less than before: it would drop what is longer. Routes and others
- * learn of it by a proper change of the MTU, which starts the NIC once more.
+ * The host may be another, or take less than before: it would drop what is longer. Routes and
+ * others learn of it by a proper change of the MTU, which starts the NIC once more.
  */
 static void mtu_work(struct work_struct *work)
 {
