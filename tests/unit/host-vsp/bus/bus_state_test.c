@@ -94,17 +94,20 @@ static void remap(struct fake_chan *c)
 	kvmb_ring_init(&c->rx, c->map_rx.ctrl, c->map_rx.data, c->map_rx.size, false);
 }
 
+#define USED_RAM (4u << 20) /* all pages that a test here names */
+
 /* The old process ends, a new one has its memory and loads. */
 static void move_to_new_process(int num)
 {
 	u64 next_gfn = f.next_gfn;
 	u32 next_gpadl = f.next_gpadl;
-	u8 *ram = malloc(FAKE_RAM);
+	u8 *ram = malloc(USED_RAM);
 
-	memcpy(ram, f.view, FAKE_RAM);
+	assert_true(next_gfn << 12 <= USED_RAM);
+	memcpy(ram, f.view, USED_RAM);
 	fake_fini(&f);
 	start(num);
-	memcpy(f.view, ram, FAKE_RAM);
+	memcpy(f.view, ram, USED_RAM);
 	free(ram);
 	f.next_gfn = next_gfn;
 	f.next_gpadl = next_gpadl;

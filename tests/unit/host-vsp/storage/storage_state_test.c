@@ -117,6 +117,17 @@ static void move_to_new_process(void (*attach)(void))
 	kvmb_tlv_out_fini(&saved);
 }
 
+/* A unit's fields, looked at while no worker changes them. */
+static struct kvmb_unit look_at(u32 lun)
+{
+	struct kvmb_unit u;
+
+	pause_bus();
+	u = s->luns[lun]->unit;
+	kvmb_bus_resume(f.bus);
+	return u;
+}
+
 /* ---- units ---- */
 
 static void only_the_file(void)
@@ -233,7 +244,7 @@ static void the_disk_is_the_same_to_the_guest(void **state)
 	p[4] = 0x08;
 	p[5] = 0x12;
 	assert_int_equal(srb(CDB(0x15, 0x10, 0, 0, 24), 6, KVMB_SRB_DATA_OUT, gpa, 24, &a), 1);
-	assert_int_equal(s->luns[0]->unit.wce, 0);
+	assert_int_equal(look_at(0).wce, 0);
 	kvmb_unit_attention(&s->luns[0]->unit, KVMB_UA_MODE);
 	save_all();
 	close(mkstemp((char *)other));
@@ -248,13 +259,13 @@ static void the_disk_is_the_same_to_the_guest(void **state)
 	srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a);
 	assert_sense(&a, 6, 0x2a);
 	assert_int_equal(srb(CDB(0x00), 6, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
-	assert_int_equal(s->luns[0]->unit.wce, 0);
+	assert_int_equal(look_at(0).wce, 0);
 	/* the key is known, the reservation held */
 	assert_int_not_equal(reserve(2, 3, 1, 0, &a), 1);
-	assert_int_equal(s->luns[0]->unit.pr.held, 1);
+	assert_int_equal(look_at(0).pr.held, 1);
 	assert_int_equal(reserve(2, 3, 0x1122334455667788, 0, &a), 1);
-	assert_int_equal(s->luns[0]->unit.pr.held, 0);
-	assert_int_equal(s->luns[0]->unit.pr.generation, 1);
+	assert_int_equal(look_at(0).pr.held, 0);
+	assert_int_equal(look_at(0).pr.generation, 1);
 }
 
 static u64 write_to(u8 lun, u64 gpa, u32 len)
@@ -303,7 +314,9 @@ static void a_request_that_is_held_back_moves(void **state)
 	assert_memory_equal(r->iov[0].iov_base, fake_ptr(&f, gpa), r->iov[0].iov_len);
 	finish_held(0);
 	assert_good(id);
+	pause_bus();
 	assert_int_equal(s->chans->busy[3], 0);
+	kvmb_bus_resume(f.bus);
 }
 
 static void a_request_that_waits_for_its_turn_moves(void **state)
@@ -432,7 +445,7 @@ static void an_eject_is_not_forgotten(void **state)
 	(void)state;
 	begin_with(file_and_dvd);
 	srb_lun(5, CDB(0x1e, 0, 0, 0, 1), 6, KVMB_SRB_DATA_NONE, 0, 0, &a); /* locked */
-	assert_int_equal(s->luns[5]->unit.prevent, 1);
+	assert_int_equal(look_at(5).prevent, 1);
 	save_all();
 	move_to_new_process(file_and_dvd);
 	assert_int_equal(s->luns[5]->unit.prevent, 1);
