@@ -210,6 +210,18 @@ static inline void some_traffic(void)
 		give_back(rnd(num_kept));
 }
 
+/* So many frames each way at least; how many there are depends on the host's load. */
+static inline void there_was_traffic(u32 frames)
+{
+	u32 q, out = 0, in = 0;
+
+	for (q = 0; q < QUEUES; q++) {
+		out += seen_outside[q];
+		in += seen_inside[q];
+	}
+	assert_true(out >= frames && in >= frames);
+}
+
 static inline bool all_arrived(void)
 {
 	return !slots_used && !memcmp(sent, seen_outside, sizeof(sent)) &&

@@ -30,7 +30,7 @@ static void net_moves_lose_nothing(void **state)
 	}
 	wait_for_all();
 	all_sections_come_back();
-	assert_true(sent[0] > MOVES && came[0] > MOVES);
+	there_was_traffic(MOVES / 2);
 }
 
 /* ---- a NIC that has its hands full ---- */

@@ -65,7 +65,7 @@ static void net_pauses_lose_nothing(void **state)
 	}
 	wait_for_all();
 	all_sections_come_back();
-	assert_true(sent[0] > PAUSES && came[0] > PAUSES);
+	there_was_traffic(PAUSES / 4);
 }
 
 /* Orders that follow each other faster than a worker can look. */
