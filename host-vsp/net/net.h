@@ -93,6 +93,15 @@ void kvmb_net_destroy(struct kvmb_net *n);
 void kvmb_net_set_link(struct kvmb_net *n, bool up);
 
 /**
+ * kvmb_net_announce() - Tell the network that the NIC is here now
+ * @n: one that has just been loaded, and goes on
+ *
+ * Sends a few frames from the guest's address within a second, so that switches learn where it is.
+ * Does nothing for passt, or as long as the guest is not up or its link is down.
+ */
+void kvmb_net_announce(struct kvmb_net *n);
+
+/**
  * kvmb_net_set_mtu() - Change the largest MTU; the guest sees it when it next starts the NIC
  * @n:   the NIC
  * @mtu: KVMB_NET_MTU_MIN .. KVMB_NET_MTU_MAX

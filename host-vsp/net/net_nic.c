@@ -149,6 +149,7 @@ struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_n
 	kvmb_work_init(&n->gone_work, on_gone, n);
 	kvmb_timer_init(&n->revive_timer, loop, revive, n);
 	kvmb_timer_init(&n->remove_timer, loop, revoke, n);
+	kvmb_timer_init(&n->announce_timer, loop, net_announce_again, n);
 	n->there = true;
 	n->born_ms = kvmb_now_ms();
 	if (backend->ops->attach)
@@ -206,6 +207,7 @@ void kvmb_net_destroy(struct kvmb_net *n)
 	kvmb_loop_unpost(n->loop, &n->gone_work);
 	kvmb_timer_cancel(&n->revive_timer);
 	kvmb_timer_cancel(&n->remove_timer);
+	kvmb_timer_cancel(&n->announce_timer);
 	n->backend->ops->destroy(n->backend);
 	net_sections_destroy(n); /* loaded, and no channel was opened */
 	for (i = 0; i < n->num_queues; i++) {

@@ -178,7 +178,8 @@ struct kvmb_net {
 	u32 backend_epoch;	  /* rises when the backend has new descriptors */
 	/* bus thread */
 	struct kvmb_work gone_work;
-	struct kvmb_timer revive_timer, remove_timer;
+	struct kvmb_timer revive_timer, remove_timer, announce_timer;
+	u32 announced;		  /* rounds of an announcement so far */
 	u64 link_ms;		  /* when the guest last had news of its link */
 	u32 restarts;
 	/* the backend is, as far as this thread knows: backend_gone is quicker */
@@ -355,6 +356,9 @@ int net_worker_init(struct net_queue *q); /* its descriptors: 0 or -errno */
 void net_worker_fini(struct net_queue *q);
 void net_worker_run(void *arg);
 void net_skip_ahead(struct net_queue *q, u32 bytes); /* completions there are dealt with */
+
+/* net_announce.c: telling the network where it is */
+void net_announce_again(void *arg);
 
 /* net_state_queue.c: what a channel has in hand */
 void net_save_chan(struct kvmb_chan *ch, struct kvmb_tlv_out *o);
