@@ -354,6 +354,9 @@ static int load_open(struct kvmb_chan *ch, struct kvmb_tlv *g)
 	m.ring_gpadl = cpu_to_le32((u32)kvmb_tlv_get(g, CHAN_RING, UINT32_MAX));
 	m.downstream_page = cpu_to_le32((u32)kvmb_tlv_get(g, CHAN_DOWN, KVMB_RING_MAX_PAGES));
 	kvmb_tlv_copy(g, CHAN_USER, m.user, sizeof(m.user));
+	/* who has nothing of a channel to load has one channel, and its device counts on it */
+	if (subs && !ch->offer.ops->load)
+		kvmb_tlv_refuse(g, CHAN_SUBS, "such a device has no sub-channels");
 	if (g->error->err)
 		return g->error->err;
 	why = kvmb_chan_open_as(ch, &m);

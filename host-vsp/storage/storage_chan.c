@@ -30,7 +30,9 @@ static int stor_open(struct kvmb_chan *ch)
 	char name[16];
 	int err;
 
-	if (kvmb_chan_index(ch) && stor_state(s) != STOR_READY)
+	/* only a saved state could name one that the guest was never offered */
+	if (kvmb_chan_index(ch) &&
+	    (stor_state(s) != STOR_READY || kvmb_chan_index(ch) > s->max_channels))
 		return -EPROTO;
 	sc = calloc(1, sizeof(*sc));
 	if (!sc)

@@ -445,6 +445,32 @@ static void ic_second_section_is_refused(void **state)
 	free(p);
 }
 
+/* A service is one channel's: a second one of it would be an assertion, when the guest opens it. */
+static void ic_sub_channels_are_refused(void **state)
+{
+	static const unsigned int subs[] = { 8, 9, 0 }; /* channel, sub-channels: bus_state.c */
+	const u64 one = 1;
+	struct tlv_at at;
+	char why[200];
+	size_t len;
+	u8 *p;
+
+	(void)state;
+	bring_up();
+	pause_all();
+	save_to_file();
+	fake_fini(&f);
+	len = file.o.len;
+	p = malloc(len);
+	assert_non_null(p);
+	memcpy(p, file.o.buf, len);
+	at = tlv_path(p, len, KVMB_SEC_BUS, 0, subs);
+	tlv_replace(&p, &len, &at, &one, sizeof(one));
+	assert_int_not_equal(load_from(p, len, why), 0);
+	assert_string_equal(why, "section bus 0: field 9: such a device has no sub-channels");
+	free(p);
+}
+
 #define MOVED(name) cmocka_unit_test_setup_teardown(name, setup, forget_file)
 
 int main(void)
@@ -458,6 +484,7 @@ int main(void)
 		MOVED(ic_closed_stays_closed),
 		MOVED(ic_hostile_sections_are_refused),
 		MOVED(ic_second_section_is_refused),
+		MOVED(ic_sub_channels_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
