@@ -19,7 +19,8 @@ struct restore {
 	struct vm *vm;
 	struct kvmb_tlv_error error;
 	bool paused;
-	bool seen[KVMB_SEC_MEMORY + 1]; /* a section of this tag */
+	u32 num[KVMB_SEC_MEMORY + 1]; /* sections of this tag */
+	u64 place;		      /* of the last section, place_of() */
 };
 
 static int no_such(struct kvmb_tlv *t, const char *what)
@@ -89,17 +90,57 @@ static int load_section(struct restore *r, struct kvmb_tlv *t)
 	return unknown(t);
 }
 
+/*
+ * Where a section stands, 0 = anywhere. The rooms count on the order, and on what an earlier one
+ * has loaded; so each section is there once, and behind those that it needs.
+ */
+static u64 place_of(const struct kvmb_tlv *t)
+{
+	static const u8 places[] = {
+		[KVMB_SEC_CONFIG] = 1,	[KVMB_SEC_VM] = 2,  [KVMB_SEC_MACHINE] = 3,
+		[KVMB_SEC_VCPU] = 4,	[KVMB_SEC_STORAGE] = 5, [KVMB_SEC_NET] = 6,
+		[KVMB_SEC_BUS] = 7,	[KVMB_SEC_IC] = 8,  [KVMB_SEC_END] = 9,
+	};
+
+	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])
+		return 0;
+	return (u64)places[t->tag] << 32 | t->instance;
+}
+
+static int note_section(struct restore *r, struct kvmb_tlv *t)
+{
+	u64 place = place_of(t);
+
+	if (r->num[KVMB_SEC_END] || (place && place <= r->place)) {
+		snprintf(r->error.text, sizeof(r->error.text),
+			 "section %s %u: it is there twice, or behind one that needs it",
+			 kvmb_tlv_section_name(t->tag), t->instance);
+		return r->error.err = -EPROTO;
+	}
+	if (place)
+		r->place = place;
+	if (t->tag < ARRAY_SIZE(r->num))
+		r->num[t->tag]++;
+	return 0;
+}
+
+/* Each device has its section; those of CPUs are counted by machine_load_done(). */
 static int missing(struct restore *r)
 {
-	static const u8 needed[] = { KVMB_SEC_VM, KVMB_SEC_MACHINE, KVMB_SEC_VCPU, KVMB_SEC_BUS,
-				     KVMB_SEC_END };
+	u32 want[ARRAY_SIZE(r->num)] = { [KVMB_SEC_VM] = 1, [KVMB_SEC_MACHINE] = 1,
+					 [KVMB_SEC_BUS] = 1, [KVMB_SEC_IC] = 3,
+					 [KVMB_SEC_END] = 1 };
 	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(needed); i++) {
-		if (r->seen[needed[i]])
+	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
+		want[KVMB_SEC_STORAGE] += r->vm->scsi[i] != NULL;
+	for (i = 0; i < KVMB_MAX_NICS; i++)
+		want[KVMB_SEC_NET] += nics_net(r->vm, i) != NULL;
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		if (r->num[i] >= want[i])
 			continue;
-		snprintf(r->error.text, sizeof(r->error.text), "section %s is missing",
-			 kvmb_tlv_section_name(needed[i]));
+		snprintf(r->error.text, sizeof(r->error.text), "a section %s is missing",
+			 kvmb_tlv_section_name(i));
 		return r->error.err = -EPROTO;
 	}
 	return 0;
@@ -113,9 +154,9 @@ static int load_sections(struct restore *r, const struct state_file *f, bool mac
 	int err;
 
 	while (!(err = kvmb_tlv_next(f->sections, f->len, &pos, &t, &r->error))) {
-		if (t.tag < ARRAY_SIZE(r->seen))
-			r->seen[t.tag] = true;
-		if (is_machine(&t) == machine)
+		if (machine) /* the first time */
+			err = note_section(r, &t);
+		if (!err && is_machine(&t) == machine)
 			err = load_section(r, &t);
 		if (err)
 			return err;

@@ -294,15 +294,29 @@ static void go_on_loaded(struct vm *vm)
 	machine_go(&vm->machine);
 }
 
+static void bus_is_empty(void *arg)
+{
+	kvmb_loop_stop(arg);
+}
+
+/* Channels that were loaded are open, and their threads run: the bus can only end without them. */
+static void forget_loaded(struct vm *vm)
+{
+	kvmb_bus_reset(vm->bus, bus_is_empty, vm->loop);
+	kvmb_loop_run(vm->loop);
+}
+
 int vm_start(struct vm *vm, int (*load)(struct vm *vm))
 {
 	int err = load ? load(vm) : machine_reset(&vm->machine);
 
-	if (err)
-		return err;
-	vm->listener->starting(vm);
-	vm->started_ms = kvmb_now_ms();
-	err = machine_start(&vm->machine);
+	if (!err) {
+		vm->listener->starting(vm);
+		vm->started_ms = kvmb_now_ms();
+		err = machine_start(&vm->machine);
+	}
+	if (err && load)
+		forget_loaded(vm);
 	if (err)
 		return err;
 	/* from here on the guest may have us do things */

@@ -52,9 +52,9 @@ int machine_start(struct machine *m)
 void __wrap_kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg)
 {
 	(void)bus;
-	(void)done;
-	(void)arg;
 	bus_resets++;
+	if (vm.state == VM_CREATED) /* its channels are closed at once */
+		done(arg);
 }
 
 u16 __wrap_kvmb_bus_post(struct kvmb_bus *bus, u32 conn, u32 type, const void *payload, u32 len)
@@ -66,6 +66,8 @@ u16 __wrap_kvmb_bus_post(struct kvmb_bus *bus, u32 conn, u32 type, const void *p
 	(void)len;
 	return 0;
 }
+
+void __wrap_kvmb_bus_resume(struct kvmb_bus *bus) { (void)bus; }
 
 void __wrap_kvmb_bus_message_acked(struct kvmb_bus *bus) { (void)bus; }
 
@@ -210,6 +212,68 @@ static void vm_resume_without_request_runs(void **state)
 	assert_true(cpus_run);
 }
 
+static bool begins_paused;
+
+/* As kvmb_ic_load() leaves the services: a VM is paused when it is saved. */
+static int load_saved(struct vm *v)
+{
+	v->heartbeat.paused = v->timesync.paused = true;
+	vm_restored(v, begins_paused);
+	return 0;
+}
+
+static void start_restored(bool paused)
+{
+	struct vm_config cfg = { .name = "t" };
+
+	memset(&vm, 0, sizeof(vm));
+	begins_paused = paused;
+	cpus_run = false;
+	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
+	assert_int_equal(vm_start(&vm, load_saved), 0);
+}
+
+static void vm_restored_has_its_services_go_on(void **state)
+{
+	(void)state;
+	start_restored(false);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_true(cpus_run);
+	assert_false(vm.heartbeat.paused);
+	assert_false(vm.timesync.paused);
+}
+
+static void vm_restored_as_paused_waits(void **state)
+{
+	(void)state;
+	start_restored(true);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_false(cpus_run);
+	assert_true(vm.timesync.paused);
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_false(vm.timesync.paused);
+}
+
+static int fail_to_load(struct vm *v)
+{
+	(void)v;
+	return -EPROTO;
+}
+
+/* kvmb_bus_destroy() asserts that no channel is open, and some may be. */
+static void vm_that_cannot_be_restored_leaves_an_empty_bus(void **state)
+{
+	struct vm_config cfg = { .name = "t" };
+
+	(void)state;
+	memset(&vm, 0, sizeof(vm));
+	bus_resets = 0;
+	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
+	assert_int_equal(vm_start(&vm, fail_to_load), -EPROTO);
+	assert_int_equal(bus_resets, 1);
+	assert_int_equal(vm.state, VM_CREATED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +283,9 @@ int main(void)
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_an_end, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_crashed, teardown),
 		cmocka_unit_test_teardown(vm_resume_without_request_runs, teardown),
+		cmocka_unit_test_teardown(vm_restored_has_its_services_go_on, teardown),
+		cmocka_unit_test_teardown(vm_restored_as_paused_waits, teardown),
+		cmocka_unit_test_teardown(vm_that_cannot_be_restored_leaves_an_empty_bus, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
