@@ -5,6 +5,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "cli/cmd.h"
 #include "lib/exits.h"
 #include "vmm/handover.h"
+#include "vmm/state_file.h"
 
 #define END_MS 120000 /* the VM closes its images */
 
@@ -71,16 +73,38 @@ static int wait_for_end(int fd, const char *vm)
 	return EXIT_TIMEOUT;
 }
 
+/* Has the VM ended for another reason, and taken the file back before it heard its name? */
+static int check_target(const struct target *t, const char *vm)
+{
+	char why[STATE_FILE_WHY];
+	struct state_file f;
+	int fd = dup(t->file);
+
+	if (fd < 0)
+		return cannot(t, errno);
+	if (!state_file_open(&f, fd, why)) {
+		state_file_close(&f);
+		return EXIT_OK;
+	}
+	close(fd);
+	cli_error("VM \"%s\": it ended before it was saved: %s: %s", vm, t->path, why);
+	return EXIT_FAILED;
+}
+
 /* Behind the answer: the file's name, the VM's end. */
 static int finish_save(struct target *t, int fd, int word, const char *vm)
 {
 	int err = name_target(t);
 
-	if (!err && write(word, "k", 1) != 1)
-		err = cannot(t, errno);
-	if (err)
+	if (err) {
 		cli_error("VM \"%s\": not saved; it goes on", vm);
-	return err ? err : wait_for_end(fd, vm);
+		return err;
+	}
+	/* a VM that has ended does not hear it; what the file is then, it says itself */
+	if (write(word, "k", 1) != 1 && errno != EPIPE)
+		return cannot(t, errno);
+	err = wait_for_end(fd, vm);
+	return err ? err : check_target(t, vm);
 }
 
 static int save(struct cli_args *a, struct target *t, int fd)
@@ -92,6 +116,7 @@ static int save(struct cli_args *a, struct target *t, int fd)
 
 	if (pipe2(word, O_CLOEXEC))
 		return cannot(t, errno);
+	signal(SIGPIPE, SIG_IGN); /* the VM may end before it hears our word */
 	fds.fd[fds.num++] = t->file;
 	fds.fd[fds.num++] = word[0];
 	err = client_ask_on(fd, vm, "save", NULL, &fds, &o);

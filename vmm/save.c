@@ -2,6 +2,7 @@
 /* Saving a VM; theory of operation: save.h. */
 #include "vmm/save.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "lib/tlv.h"
 #include "lib/util.h"
 #include "machine/machine_state.h"
+#include "vmm/disk_flush.h"
 #include "vmm/disks.h"
 #include "vmm/nics.h"
 #include "vmm/state_file.h"
@@ -36,6 +38,7 @@ struct vm_save { /* main thread, but for what the thread has */
 	struct kvmb_watch *watch; /* of the pipe */
 	struct ctl_reply reply;	  /* until WRITTEN */
 	struct kvmb_tlv_out sections;
+	struct disk_flush *flush; /* from WRITING on; the thread's */
 	pthread_t thread; /* WRITING */
 	struct kvmb_work written;
 	int err;	  /* the thread's result */
@@ -77,16 +80,30 @@ static bool note_progress(void *arg, u64 done, u64 total)
 	return !__atomic_load_n(&s->cancelled, __ATOMIC_RELAXED);
 }
 
+static int complete(struct vm_save *s)
+{
+	int err = state_file_complete(s->file);
+
+	if (err)
+		snprintf(s->why, sizeof(s->why), "cannot write the state: %s", strerror(-err));
+	return err;
+}
+
 static void *write_state(void *arg)
 {
 	struct vm_save *s = arg;
 	const struct state_file_progress p = { note_progress, s };
+	int err;
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "save");
 	s->err = state_file_write(s->file, &s->vm->machine.gm, s->sections.buf, s->sections.len, &p,
 				  s->why);
+	if (s->err)
+		disk_flush_cancel(s->flush);
+	/* what the guest takes for written must outlive a host that fails, as its memory does */
+	err = disk_flush_end(s->flush, s->why);
 	if (!s->err)
-		s->err = state_file_complete(s->file);
+		s->err = err ? err : complete(s);
 	kvmb_loop_post(s->vm->loop, &s->written);
 	return NULL;
 }
@@ -97,9 +114,10 @@ static void on_written(void *arg)
 	struct ctl_reply reply = s->reply;
 	int err = s->err;
 	char why[STATE_FILE_WHY];
+	bool ended;
 
 	pthread_join(s->thread, NULL);
-	if (__atomic_load_n(&s->cancelled, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&s->cancelled, __ATOMIC_RELAXED) || s->vm->state == VM_ENDED)
 		err = -ECANCELED;
 	s->state = SAVE_WRITTEN;
 	if (!err) {
@@ -107,8 +125,12 @@ static void on_written(void *arg)
 		return;
 	}
 	snprintf(why, sizeof(why), "%s", err == -ECANCELED ? "it was given up" : s->why);
+	ended = s->vm->state == VM_ENDED;
 	go_on(s);
-	reply_refused(reply, "failed", "%s; the VM goes on", why);
+	if (ended)
+		reply_refused(reply, "state", "the VM ended");
+	else
+		reply_refused(reply, "failed", "%s; the VM goes on", why);
 }
 
 /* ---- the main thread ---- */
@@ -138,32 +160,71 @@ static int put_sections(struct vm_save *s)
 	kvmb_ic_save(&ics, o);
 	kvmb_tlv_begin(o, KVMB_SEC_END, 0, 0);
 	kvmb_tlv_end(o);
-	return o->failed ? -ENOMEM : 0;
+	if (o->failed)
+		return -ENOMEM;
+	return o->len > KVMB_TLV_MAX_SECTION ? -EFBIG : 0; /* nobody would read it */
+}
+
+/* Return: NULL: it can be saved. */
+static const char *check_vm(const struct vm *vm)
+{
+	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
+		return "it is being reset, or ends";
+	if (vm->machine.testdev)
+		return "it has test devices";
+	if (disks_busy(vm))
+		return "a disk is being opened, resized or closed; try again";
+	return vm->changed;
+}
+
+static int start_writing(struct vm_save *s)
+{
+	char why[STATE_FILE_WHY];
+	int err;
+
+	s->flush = disk_flush_begin(s->vm);
+	err = -pthread_create(&s->thread, NULL, write_state, s);
+	if (err) {
+		disk_flush_cancel(s->flush);
+		disk_flush_end(s->flush, why);
+	}
+	return err;
 }
 
 static void begin_writing(void *arg)
 {
 	struct vm_save *s = arg;
 	struct ctl_reply reply = s->reply;
-	int err = put_sections(s);
+	/* again: a medium may have been ejected, or the VM killed, while devices came to rest */
+	const char *why = check_vm(s->vm);
+	int err = why ? 0 : put_sections(s);
 
 	s->state = SAVE_WRITING;
-	if (!err)
-		err = -pthread_create(&s->thread, NULL, write_state, s);
-	if (!err)
+	if (!why && !err)
+		err = start_writing(s);
+	if (!why && !err)
 		return;
 	go_on(s);
-	reply_refused(reply, "failed", "its state cannot be read: %s; the VM goes on",
-		      strerror(-err));
+	if (why)
+		reply_refused(reply, "state", "the VM cannot be saved: %s", why);
+	else
+		reply_refused(reply, "failed", "its state cannot be read: %s; the VM goes on",
+			      strerror(-err));
 }
 
-/* A byte: the file has its name. Else the client has gone. */
+/* A byte: the file has its name. Else the client has gone, or says nothing yet. */
+static bool read_named(const struct vm_save *s)
+{
+	char byte;
+
+	return read(s->pipe, &byte, 1) == 1;
+}
+
 static void on_pipe(void *arg, uint32_t events)
 {
 	struct vm_save *s = arg;
 	struct ctl_reply reply = s->reply;
-	char byte;
-	bool named = read(s->pipe, &byte, 1) == 1;
+	bool named = read_named(s);
 
 	(void)events;
 	kvmb_loop_del(s->watch);
@@ -190,23 +251,9 @@ static void on_pipe(void *arg, uint32_t events)
 	}
 }
 
-/* Return: NULL: it can be saved. */
-static const char *check_vm(const struct vm *vm)
-{
-	if (vm->save)
-		return "it is being saved";
-	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
-		return "it is being reset, or ends";
-	if (vm->machine.testdev)
-		return "it has test devices";
-	if (disks_busy(vm))
-		return "a disk is being opened, resized or closed; try again";
-	return vm->changed;
-}
-
 void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply)
 {
-	const char *why = check_vm(vm);
+	const char *why = vm->save ? "it is being saved" : check_vm(vm);
 	struct vm_save *s;
 	bool was_paused = vm->state == VM_PAUSED;
 
@@ -228,7 +275,15 @@ void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply)
 			       .reply = reply };
 	vm->save = s;
 	kvmb_work_init(&s->written, on_written, s);
+	fcntl(pipe, F_SETFL, O_NONBLOCK); /* whatever it is, nobody waits for it */
 	s->watch = kvmb_loop_add(vm->loop, pipe, EPOLLIN, on_pipe, s);
+	if (!s->watch) { /* a file, for example: nobody would ever hear of the client's end */
+		free_save(s);
+		if (!was_paused)
+			vm_resume(vm);
+		reply_refused(reply, "usage", "the second descriptor is no pipe");
+		return;
+	}
 	kvmb_bus_pause(vm->bus, begin_writing, s);
 }
 
@@ -257,7 +312,8 @@ void save_destroy(struct vm *vm)
 		pthread_join(s->thread, NULL);
 		kvmb_loop_unpost(vm->loop, &s->written);
 	}
-	if (s->state != SAVE_ENDING)
+	/* its word may be there, and not have been read: it has told its user that all is well */
+	if (s->state != SAVE_ENDING && !(s->state == SAVE_WRITTEN && read_named(s)))
 		state_file_void(s->file);
 	if (s->state == SAVE_PAUSING || s->state == SAVE_WRITING)
 		reply_refused(reply, "state", "the VM ended");

@@ -178,11 +178,15 @@ int state_file_complete(int fd)
 	return set_status(fd, STATUS_COMPLETE);
 }
 
+/* Synced last: what was written in vain never goes to the disk, and the VM does not wait for it. */
 void state_file_void(int fd)
 {
-	set_status(fd, STATUS_USED);
-	if (ftruncate(fd, KVMB_PAGE_SIZE))
-		return; /* it is not used all the same */
+	__le32 used = cpu_to_le32(STATUS_USED);
+	int err = write_at(fd, &used, sizeof(used), offsetof(struct header, status));
+
+	if (ftruncate(fd, KVMB_PAGE_SIZE) && err)
+		return;
+	fdatasync(fd);
 }
 
 /* ---- reading ---- */

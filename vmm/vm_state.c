@@ -72,7 +72,8 @@ void vm_state_save(const struct vm *vm, bool paused, struct kvmb_tlv_out *o)
 {
 	kvmb_tlv_begin(o, KVMB_SEC_VM, 0, KVMB_TLV_CRITICAL);
 	kvmb_tlv_put(o, VM_PAUSED_BY_USER, paused);
-	if (vm->stop_reason[0])
+	/* a disk that failed while it came to rest has its request again, and fails again */
+	if (paused && vm->stop_reason[0])
 		kvmb_tlv_put_str(o, VM_STOP_REASON, vm->stop_reason);
 	kvmb_tlv_end(o);
 }

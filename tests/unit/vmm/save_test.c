@@ -19,6 +19,7 @@
 #include "lib/tlv.h"
 #include "machine/machine_state.h"
 #include "tests/unit/test.h"
+#include "vmm/disk_flush.h"
 #include "vmm/disks.h"
 #include "vmm/nics.h"
 #include "vmm/state_file.h"
@@ -31,7 +32,8 @@ static int file, word; /* the client's: file, writing end of the pipe */
 static void (*bus_stands)(void *arg);
 static void *bus_arg;
 static bool bus_paused, disks_are_busy, request_waits, ended;
-static int machine_err;
+static int machine_err, flush_err;
+static u32 flushes; /* begun and not ended */
 static char answer[300]; /* "ok", or why not; "" = none came */
 
 /* ---- what stands below ---- */
@@ -110,6 +112,25 @@ bool disks_busy(const struct vm *v)
 	return disks_are_busy;
 }
 
+struct disk_flush *disk_flush_begin(struct vm *v)
+{
+	(void)v;
+	assert_true(bus_paused);
+	flushes++;
+	return (struct disk_flush *)&flushes;
+}
+
+void disk_flush_cancel(struct disk_flush *f) { (void)f; }
+
+int disk_flush_end(struct disk_flush *f, char *why)
+{
+	(void)f;
+	flushes--;
+	if (flush_err)
+		snprintf(why, STATE_FILE_WHY, "the disk is on fire");
+	return flush_err;
+}
+
 /* ---- the client ---- */
 
 static void on_reply(void *arg, json_t *result, const char *class, const char *why)
@@ -160,7 +181,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&vm, 0, sizeof(vm));
 	bus_paused = disks_are_busy = request_waits = ended = false;
-	machine_err = 0;
+	machine_err = flush_err = 0;
 	answer[0] = 0;
 	vm.cfg.name = "t";
 	vm.loop = kvmb_loop_create();
@@ -180,6 +201,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	save_destroy(&vm);
+	assert_int_equal(flushes, 0);
 	kvmb_loop_destroy(vm.loop);
 	munmap(vm.machine.gm.regions[0].hva, RAM);
 	close(vm.machine.gm.memfd);
@@ -312,6 +334,71 @@ static void what_cannot_be_saved_is_refused_and_untouched(void **state)
 	close(word);
 }
 
+/* A guest that ejects and is saved at once: its drive is empty, and in its options it is not. */
+static void what_changes_while_the_bus_comes_to_rest_counts(void **state)
+{
+	(void)state;
+	ask();
+	vm.changed = "a disk was removed";
+	bus_stands(bus_arg);
+	assert_non_null(strstr(answer, "a disk was removed"));
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(bus_paused);
+	assert_false(usable());
+	close(word);
+}
+
+/* The bus stands at last, because it was reset. */
+static void a_vm_that_is_killed_while_it_comes_to_rest_is_not_saved(void **state)
+{
+	(void)state;
+	ask();
+	vm.state = VM_ENDED;
+	bus_stands(bus_arg);
+	assert_true(answered());
+	assert_string_not_equal(answer, "ok");
+	assert_false(usable());
+	close(word);
+}
+
+static void a_vm_that_is_killed_while_it_is_written_is_not_saved(void **state)
+{
+	(void)state;
+	ask();
+	bus_stands(bus_arg);
+	vm.state = VM_ENDED;
+	serve_until(answered);
+	assert_string_equal(answer, "the VM ended");
+	assert_false(usable());
+	close(word);
+}
+
+/* It has said that it has the file, and the VM ends before it looks. */
+static void a_file_that_has_its_name_outlives_a_vm_that_is_killed(void **state)
+{
+	(void)state;
+	ask();
+	bus_stands(bus_arg);
+	serve_until(answered);
+	assert_int_equal(write(word, "k", 1), 1);
+	save_destroy(&vm);
+	assert_true(usable());
+	close(word);
+}
+
+static void disks_that_cannot_be_flushed_keep_the_vm(void **state)
+{
+	(void)state;
+	flush_err = -EIO;
+	ask();
+	bus_stands(bus_arg);
+	serve_until(answered);
+	assert_non_null(strstr(answer, "on fire"));
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(usable());
+	close(word);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +411,11 @@ int main(void)
 		T(state_that_cannot_be_read_is_said_and_the_vm_goes_on),
 		T(a_file_that_is_full_is_said_and_the_vm_goes_on),
 		T(what_cannot_be_saved_is_refused_and_untouched),
+		T(what_changes_while_the_bus_comes_to_rest_counts),
+		T(a_vm_that_is_killed_while_it_comes_to_rest_is_not_saved),
+		T(a_vm_that_is_killed_while_it_is_written_is_not_saved),
+		T(a_file_that_has_its_name_outlives_a_vm_that_is_killed),
+		T(disks_that_cannot_be_flushed_keep_the_vm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

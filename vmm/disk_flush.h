@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Everything that was written to the VM's disks goes to stable storage.
+ *
+ * DOC: Theory of operation
+ *
+ * The guest flushes what it wants to outlive a loss of power, and with the power it loses its
+ * memory, too. A saved VM keeps its memory: what it takes for written has to be as safe as that.
+ *
+ * A raw image's descriptor is duplicated and synced by the caller's thread, so the disk may be
+ * closed meanwhile. Other disks get a request; nobody closes them during a save.
+ */
+#ifndef KVMB_DISK_FLUSH_H
+#define KVMB_DISK_FLUSH_H
+
+#include "vmm/state_file.h"
+#include "vmm/vm.h"
+
+struct disk_flush;
+
+/** disk_flush_begin() - Begin; nobody writes to the disks. Main thread. */
+struct disk_flush *disk_flush_begin(struct vm *vm);
+
+/** disk_flush_cancel() - Let disk_flush_end() return soon, with an error. Any thread. */
+void disk_flush_cancel(struct disk_flush *f);
+
+/**
+ * disk_flush_end() - Wait for it, and free @f
+ * @why: why[STATE_FILE_WHY], set on failure
+ *
+ * Return: 0; -errno of the first disk that failed. Context: a thread that may block.
+ */
+int disk_flush_end(struct disk_flush *f, char *why);
+
+#endif
