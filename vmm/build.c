@@ -33,6 +33,11 @@ static void tell_rebooted(struct vm *vm)
 	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
 }
 
+static void tell_restored(struct vm *vm)
+{
+	nics_announce(vm);
+}
+
 static void tell_ended(struct vm *vm)
 {
 	console_flush(vm->console);
@@ -43,6 +48,7 @@ static const struct vm_listener listener = {
 	.starting = tell_starting,
 	.resumed = tell_resumed,
 	.rebooted = tell_rebooted,
+	.restored = tell_restored,
 	.ended = tell_ended,
 };
 

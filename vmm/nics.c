@@ -350,6 +350,16 @@ struct kvmb_net *nics_net(const struct vm *vm, u32 index)
 	return vm->nics[index].net;
 }
 
+void nics_announce(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; i < KVMB_MAX_NICS; i++) {
+		if (vm->nics[i].net)
+			kvmb_net_announce(vm->nics[i].net);
+	}
+}
+
 json_t *nics_list(struct vm *vm)
 {
 	json_t *a = json_array();

@@ -22,6 +22,9 @@ void nics_destroy(struct vm *vm);
 /** nics_net() - The NIC of this index, for its state. Return: NULL = there is none. */
 struct kvmb_net *nics_net(const struct vm *vm, u32 index);
 
+/** nics_announce() - The VM has been restored here: tell the networks. Main thread. */
+void nics_announce(struct vm *vm);
+
 /** nics_list() - The VM's NICs, for info and list. Return: a new reference. Main thread. */
 json_t *nics_list(struct vm *vm);
 

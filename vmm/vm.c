@@ -286,12 +286,13 @@ static void go_on_loaded(struct vm *vm)
 	kvmb_bus_resume(vm->bus);
 	if (vm->begins_paused) {
 		begin_paused(vm);
-		return;
+	} else {
+		machine_start_clock(&vm->machine);
+		kvmb_heartbeat_pause(&vm->heartbeat, false); /* it was saved as paused */
+		kvmb_timesync_pause(&vm->timesync, false);
+		machine_go(&vm->machine);
 	}
-	machine_start_clock(&vm->machine);
-	kvmb_heartbeat_pause(&vm->heartbeat, false); /* it was saved as paused */
-	kvmb_timesync_pause(&vm->timesync, false);
-	machine_go(&vm->machine);
+	vm->listener->restored(vm);
 }
 
 static void bus_is_empty(void *arg)

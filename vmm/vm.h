@@ -53,6 +53,7 @@ struct vm_listener {
 	void (*starting)(struct vm *vm); /* everything is built, and no vCPU has run */
 	void (*resumed)(struct vm *vm);  /* after a stop with a reason: retry what failed */
 	void (*rebooted)(struct vm *vm);
+	void (*restored)(struct vm *vm); /* from a file: its vCPUs go, or it is paused */
 	void (*ended)(struct vm *vm);    /* providers are at rest; the loop is left next */
 };
 

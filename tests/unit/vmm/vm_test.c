@@ -91,7 +91,9 @@ void overdue_end(struct overdue *o) { (void)o; }
 
 static void ignore(struct vm *v) { (void)v; }
 
-static const struct vm_listener listener = { ignore, ignore, ignore, ignore };
+static const struct vm_listener listener = { .starting = ignore, .resumed = ignore,
+					     .rebooted = ignore, .restored = ignore,
+					     .ended = ignore };
 
 static void start(enum on_crash on_crash)
 {
