@@ -340,7 +340,10 @@ static bool check_memory(const struct vm_config *c)
 	return true;
 }
 
-/* What a saved VM is made from again: as typed, but with the name that it got. */
+/*
+ * What a saved VM is made from again: as typed, but with the name that it got. Copies: reading a
+ * value cuts it into pieces.
+ */
 static void keep_args(const struct cli_args *a, struct vm_config *c)
 {
 	const char **args = kvmb_xzalloc((2 * (size_t)a->num_given + 2) * sizeof(*args));
@@ -354,7 +357,7 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 		sprintf(word, "--%s", g->opt->name);
 		args[n++] = word;
 		if (g->value)
-			args[n++] = g->value;
+			args[n++] = strdup(g->value);
 	}
 	if (!cli_text(a, "name")) {
 		args[n++] = "--name";
@@ -388,6 +391,7 @@ int cmd_run_state(struct cli_args *a, int fd)
 	cfg.machine.cpus = 1;
 	cfg.machine.memory = 1ull << 30;
 	cfg.machine.cpu_model = "host";
+	keep_args(a, &cfg);
 	for (i = 0; i < a->num_given; i++) {
 		if (!set_option(&a->given[i], &cfg))
 			return EXIT_USAGE;
@@ -402,7 +406,6 @@ int cmd_run_state(struct cli_args *a, int fd)
 		return EXIT_USAGE;
 	if (cfg.uid != (uid_t)-1 && cfg.sandbox == SANDBOX_OFF)
 		return cli_bad(a->cmd, "--user goes with a sandbox; without one the VM is root's");
-	keep_args(a, &cfg);
 	kvmb_log_set_level(verbose > 1 ? KVMB_LOG_DBG : verbose ? KVMB_LOG_INFO : KVMB_LOG_WARN);
 	/* one heap for all threads: the workers allocate little and rarely */
 	mallopt(M_ARENA_MAX, 1);

@@ -553,6 +553,8 @@ static unsigned int mtu_becomes(struct net_device *ndev, unsigned int mtu)
 
 	for (i = 0; i < 1000 && READ_ONCE(ndev->mtu) != mtu; i++)
 		msleep(10);
+	rtnl_lock(); /* the NIC is up again */
+	rtnl_unlock();
 	return READ_ONCE(ndev->mtu);
 }
 
