@@ -7,12 +7,13 @@
 #define KVMB_CMD_H
 
 struct cli_args;
+struct state_file;
 
 /** cmd_run() - `kvmbus run`: make this process a VM; returns when it has ended. */
 int cmd_run(struct cli_args *a);
 
-/** cmd_run_state() - The same, continuing from a state; @fd is taken over. */
-int cmd_run_state(struct cli_args *a, int fd);
+/** cmd_run_state() - The same; with @state it continues from there, NULL = it starts anew. */
+int cmd_run_state(struct cli_args *a, struct state_file *state);
 
 /** cmd_list() - `kvmbus list`: the running VMs. */
 int cmd_list(struct cli_args *a);

@@ -20,32 +20,23 @@ static int bad_state(const char *path, const char *why)
 }
 
 /* Its options, which come first in the file. */
-static int read_config(const char *path, int fd, struct vm_state_config *c)
+static int read_config(const char *path, const struct state_file *f, struct vm_state_config *c)
 {
 	struct kvmb_tlv_error error = { 0 };
-	char why[STATE_FILE_WHY];
-	struct state_file f;
 	struct kvmb_tlv t;
 	size_t pos = 0;
-	int own = dup(fd);
-	int err = own < 0 ? -errno : state_file_open(&f, own, why);
+	int err = kvmb_tlv_next(f->sections, f->len, &pos, &t, &error);
 
-	if (err && own >= 0)
-		close(own);
-	if (err)
-		return bad_state(path, own < 0 ? strerror(-err) : why);
-	err = kvmb_tlv_next(f.sections, f.len, &pos, &t, &error);
 	if (!err && t.tag != KVMB_SEC_CONFIG) {
 		snprintf(error.text, sizeof(error.text), "it does not begin with its options");
 		err = -EPROTO;
 	}
 	if (!err)
 		err = vm_state_read_config(&t, c);
-	state_file_close(&f);
 	return err ? bad_state(path, error.text) : EXIT_OK;
 }
 
-static int run_config(const char *path, int fd, const struct vm_state_config *c)
+static int run_config(const char *path, struct state_file *f, const struct vm_state_config *c)
 {
 	struct cli_args a;
 	int code;
@@ -56,25 +47,31 @@ static int run_config(const char *path, int fd, const struct vm_state_config *c)
 	}
 	code = cli_parse(c->num_args, c->args, &a);
 	if (code == EXIT_OK)
-		code = cmd_run_state(&a, fd);
+		code = cmd_run_state(&a, f);
 	cli_free(&a);
 	return code < 0 ? EXIT_FAILED : code;
 }
 
+/* Read once: what its options said is of the same bytes as what is loaded. */
 int cmd_restore(struct cli_args *a)
 {
 	struct vm_state_config c = { 0 };
 	const char *path = a->words[0];
+	char why[STATE_FILE_WHY];
+	struct state_file f;
 	int fd = open(path, O_RDWR | O_CLOEXEC), code;
 
 	if (fd < 0)
 		return bad_state(path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB)) /* until the process ends */
+	if (flock(fd, LOCK_EX | LOCK_NB)) /* until it is used, or the process ends */
 		return bad_state(path, errno == EWOULDBLOCK ? "another process restores it" :
 							      strerror(errno));
-	code = read_config(path, fd, &c);
+	if (state_file_open(&f, fd, why))
+		return bad_state(path, why);
+	code = read_config(path, &f, &c);
 	if (code == EXIT_OK)
-		code = run_config(path, fd, &c);
+		code = run_config(path, &f, &c);
 	vm_state_free_config(&c);
+	state_file_close(&f);
 	return code;
 }

@@ -370,7 +370,7 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 		c->dir = "/";
 }
 
-int cmd_run_state(struct cli_args *a, int fd)
+int cmd_run_state(struct cli_args *a, struct state_file *state)
 {
 	char default_name[32];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
@@ -381,7 +381,7 @@ int cmd_run_state(struct cli_args *a, int fd)
 				 .on_term = ON_TERM_SHUTDOWN,
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,
-				 .state_fd = fd,
+				 .state = state,
 				 .uid = (uid_t)-1,
 				 .gid = (gid_t)-1 };
 	int i, verbose = 0;
@@ -414,5 +414,5 @@ int cmd_run_state(struct cli_args *a, int fd)
 
 int cmd_run(struct cli_args *a)
 {
-	return cmd_run_state(a, -1);
+	return cmd_run_state(a, NULL);
 }

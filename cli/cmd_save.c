@@ -74,19 +74,16 @@ static int wait_for_end(int fd, const char *vm)
 }
 
 /* Has the VM ended for another reason, and taken the file back before it heard its name? */
-static int check_target(const struct target *t, const char *vm)
+static int check_target(struct target *t, const char *vm)
 {
 	char why[STATE_FILE_WHY];
 	struct state_file f;
-	int fd = dup(t->file);
 
-	if (fd < 0)
-		return cannot(t, errno);
-	if (!state_file_open(&f, fd, why)) {
+	if (!state_file_open(&f, t->file, why)) {
 		state_file_close(&f);
+		t->file = -1;
 		return EXIT_OK;
 	}
-	close(fd);
 	cli_error("VM \"%s\": it ended before it was saved: %s: %s", vm, t->path, why);
 	return EXIT_FAILED;
 }

@@ -11,6 +11,8 @@
 #define KVMB_MAX_DISKS (KVMB_STORAGE_MAX_CONTROLLERS * KVMB_STORAGE_MAX_LUNS)
 #define KVMB_MAX_NICS 8u
 
+struct state_file;
+
 struct disk_config {
 	struct kvmb_disk_spec spec; /* a DVD drive without path is empty */
 	int controller; /* -1 = 0 */
@@ -68,7 +70,7 @@ struct vm_config {
 	u32 term_timeout_s; /* seconds the guest has to shut down before it is killed */
 	enum on_crash on_crash;
 	enum sandbox_mode sandbox;
-	int state_fd; /* of a saved VM that is restored; -1 = none */
+	struct state_file *state; /* of a saved VM that is restored; NULL = none */
 	/* args[num_args], options that make such a VM again; @dir is where relative names begin */
 	const char *const *args;
 	u32 num_args;

@@ -182,19 +182,17 @@ static int load_all(struct restore *r, const struct state_file *f)
 int restore_load(struct vm *vm)
 {
 	struct restore r = { .vm = vm };
-	struct state_file f;
+	struct state_file *f = vm->cfg.state;
 	char why[STATE_FILE_WHY];
-	int err = state_file_open(&f, vm->cfg.state_fd, why);
+	int err = state_file_read_memory(f, &vm->machine.gm, why);
 
-	if (!err)
-		err = state_file_read_memory(&f, &vm->machine.gm, why);
 	if (!err) {
-		err = load_all(&r, &f);
+		err = load_all(&r, f);
 		if (err)
 			snprintf(why, sizeof(why), "%s", r.error.text);
 	}
 	if (!err) {
-		err = state_file_use(&f);
+		err = state_file_use(f);
 		if (err)
 			snprintf(why, sizeof(why), "it cannot be marked as used: %s",
 				 strerror(-err));
@@ -203,6 +201,6 @@ int restore_load(struct vm *vm)
 		kvmb_err(vm->cfg.name, "cannot be restored: %s", why);
 	else
 		vm_restored(vm, r.paused);
-	state_file_close(&f);
+	state_file_close(f);
 	return err;
 }

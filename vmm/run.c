@@ -22,6 +22,7 @@
 #include "vmm/names.h"
 #include "vmm/policy.h"
 #include "vmm/restore.h"
+#include "vmm/state_file.h"
 #include "vmm/term.h"
 #include "vmm/vm.h"
 
@@ -120,11 +121,11 @@ static void note_inherited(struct run *r)
 {
 	DIR *d = opendir("/proc/self/fd");
 	struct dirent *e;
-	int fd;
+	int fd, state = r->cfg->state ? r->cfg->state->fd : -1;
 
 	while (d && (e = readdir(d))) {
 		fd = atoi(e->d_name);
-		if (fd <= STDERR_FILENO || fd == dirfd(d) || fd == r->cfg->state_fd)
+		if (fd <= STDERR_FILENO || fd == dirfd(d) || fd == state)
 			continue;
 		r->inherited = realloc(r->inherited, (r->num_inherited + 1) * sizeof(int));
 		kvmb_assert(r->inherited);
@@ -181,7 +182,7 @@ static int build_vm(struct run *r)
 		return no_guard(r, err);
 	err = vm_build(r->vm);
 	if (!err)
-		err = vm_start(r->vm, r->cfg->state_fd >= 0 ? restore_load : NULL);
+		err = vm_start(r->vm, r->cfg->state ? restore_load : NULL);
 	guard_stop(&guard);
 	return err ? EXIT_FAILED : EXIT_OK;
 }

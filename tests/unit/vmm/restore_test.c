@@ -103,6 +103,7 @@ static int restore(const u32 (*sections)[2])
 	const struct state_file_progress p = { never, NULL };
 	char why[STATE_FILE_WHY];
 	struct kvmb_tlv_out o = { 0 };
+	static struct state_file f;
 	int fd = memfd_create("state", 0);
 	u32 i;
 
@@ -115,7 +116,8 @@ static int restore(const u32 (*sections)[2])
 	kvmb_tlv_out_fini(&o);
 	loads = 0;
 	restored = false;
-	vm.cfg.state_fd = fd;
+	assert_int_equal(state_file_open(&f, fd, why), 0);
+	vm.cfg.state = &f;
 	return restore_load(&vm);
 }
 

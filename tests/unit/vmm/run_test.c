@@ -95,7 +95,7 @@ bool term_signal(struct term *t, int sig)
 
 static int status_after(int sig, bool ignored)
 {
-	const struct vm_config cfg = { .name = "t", .sandbox = SANDBOX_OFF, .state_fd = -1 };
+	const struct vm_config cfg = { .name = "t", .sandbox = SANDBOX_OFF };
 	int status;
 	pid_t pid = fork();
 
