@@ -440,11 +440,18 @@ static int drop_rights(uid_t uid, gid_t gid)
 	return setresgid(gid, gid, gid) || setresuid(uid, uid, uid) ? -errno : 0;
 }
 
+int client_peer(int fd, struct ucred *peer)
+{
+	socklen_t len = sizeof(*peer);
+
+	*peer = (struct ucred){ 0 };
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) ? -errno : 0;
+}
+
 int client_as_owner(int fd, const char *vm)
 {
 	struct ucred owner;
-	socklen_t len = sizeof(owner);
-	int err = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &len) ? -errno : 0;
+	int err = client_peer(fd, &owner);
 
 	if (!err && !geteuid() && owner.uid)
 		err = drop_rights(owner.uid, owner.gid);
@@ -452,14 +459,6 @@ int client_as_owner(int fd, const char *vm)
 		return EXIT_OK;
 	cli_error("VM \"%s\": cannot act as its owner: %s", vm, strerror(-err));
 	return EXIT_FAILED;
-}
-
-pid_t client_pid(int fd)
-{
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? 0 : peer.pid;
 }
 
 /*

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct ucred;
+
 #define CLIENT_MAX_ANSWER (16u << 20) /* bytes */
 
 struct handover_fds;
@@ -79,8 +81,8 @@ int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
  */
 int client_as_owner(int fd, const char *vm);
 
-/** client_pid() - Process id of the VM behind a connection. Return: 0 when it cannot be told. */
-pid_t client_pid(int fd);
+/** client_peer() - Whose process is behind a connection. Return: 0, or -errno and zeroes. */
+int client_peer(int fd, struct ucred *peer);
 
 /**
  * client_try() - Send a command without arguments; print nothing

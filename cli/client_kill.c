@@ -150,13 +150,12 @@ static int find_process(int fd, const char *path, pid_t *pid)
 {
 	unsigned long inode = fd < 0 ? listening_inode(path) : 0;
 	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
 	int pidfd;
 
 	if (fd < 0)
 		peer.pid = find_listener(inode);
 	else
-		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+		client_peer(fd, &peer);
 	if (peer.pid <= 0)
 		return fd < 0 ? ask_keeper(path, pid) : -ENOENT;
 	if (fd >= 0 && !owns(peer.uid, path))

@@ -2,6 +2,7 @@
 /* `kvmbus nic VM ...`: NICs of a running VM. */
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -165,6 +166,7 @@ static int set_host_mtu(struct cli_args *a, pid_t vm, json_t *nics, u32 mtu)
 int nic_mtu(struct cli_args *a)
 {
 	json_t *nics = NULL, *o = NULL, *args;
+	struct ucred peer;
 	int fd, err;
 	u32 mtu;
 
@@ -180,8 +182,9 @@ int nic_mtu(struct cli_args *a)
 	err = client_ask_on(fd, a->words[0], "nic-list", NULL, NULL, &nics);
 	if (!err)
 		err = client_as_owner(fd, a->words[0]);
+	client_peer(fd, &peer);
 	if (!err)
-		err = set_host_mtu(a, client_pid(fd), nics, mtu);
+		err = set_host_mtu(a, peer.pid, nics, mtu);
 	if (!err)
 		err = client_ask_on(fd, a->words[0], "nic-mtu", json_incref(args), NULL, &o);
 	if (!err)
