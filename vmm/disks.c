@@ -372,10 +372,10 @@ void disks_add(struct vm *vm, const char *spec, bool dvd, struct kvmb_disk_files
 {
 	struct disk_job *j = open_job(vm, &adding, spec, dvd, files, reply);
 
-	if (j)
-		note_change(vm);
-	if (j)
-		disk_job_start(j);
+	if (!j)
+		return;
+	note_change(vm);
+	disk_job_start(j);
 }
 
 static void remove_unit(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)

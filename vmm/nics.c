@@ -185,6 +185,9 @@ void nics_destroy(struct vm *vm)
 
 /* ---- changes ---- */
 
+/* What is saved is how the VM was started (vmm/vm_state.h). */
+static const char nics_changed[] = "a NIC was added or removed since it was started";
+
 static json_t *name_of(u32 index)
 {
 	return json_pack("{s:o, s:i}", "nic", json_sprintf("net%u", index), "index", index);
@@ -270,7 +273,7 @@ void nics_add(struct vm *vm, const char *spec, struct kvmb_net_files *files,
 		free(text);
 		return;
 	}
-	vm->changed = "a NIC was added or removed since it was started";
+	vm->changed = nics_changed;
 	vm->nics[i] =
 		(struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply };
 	if (b->ops->attach)
@@ -299,7 +302,7 @@ void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 	if (!nic)
 		return;
 	nic->removing = true;
-	vm->changed = "a NIC was added or removed since it was started";
+	vm->changed = nics_changed;
 	nic->reply = reply;
 	kvmb_net_remove(nic->net, nic_removed, nic);
 }
