@@ -5,6 +5,7 @@
 
 #include <endian.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/crc32c.h"
@@ -112,6 +113,64 @@ static inline void tlv_spoil(uint8_t *buf, const struct tlv_spot *spot, int way)
 		len = htole32(spot->len ? spot->len - 1 : 1);
 		memcpy(buf + spot->at + 4, &len, sizeof(len));
 		break;
+	}
+}
+
+static inline uint8_t *tlv_copy(const struct kvmb_tlv_out *o)
+{
+	uint8_t *buf = malloc(o->len);
+
+	assert_non_null(buf);
+	memcpy(buf, o->buf, o->len);
+	return buf;
+}
+
+/* Loads a stream, and frees it. Return: what load said. */
+typedef int tlv_load_fn(uint8_t *buf);
+
+/* Whatever is spoilt: it is taken or refused, and @load sees that no harm is done. */
+static inline void tlv_spoil_each(const struct kvmb_tlv_out *o, const struct tlv_spots *all,
+				  tlv_load_fn *load)
+{
+	uint32_t i, taken = 0, refused = 0;
+	uint8_t *buf;
+	int way;
+
+	for (i = 0; i < all->num; i++) {
+		for (way = 0; way < TLV_WAYS; way++) {
+			buf = tlv_copy(o);
+			tlv_spoil(buf, &all->spot[i], way);
+			if (load(buf))
+				refused++;
+			else
+				taken++;
+		}
+	}
+	print_message("%u fields: %u changes refused, %u taken\n", all->num, refused, taken);
+	assert_true(refused > taken);
+}
+
+struct tlv_row { /* a value that cannot be, and what is said of it */
+	uint32_t path, nth;
+	uint64_t value;
+	const char *why;
+};
+
+/* Each of rows[num] is refused by its own message in @error, which @load fills. */
+static inline void tlv_refuse_each(const struct kvmb_tlv_out *o, const struct tlv_spots *all,
+				   tlv_load_fn *load, const struct kvmb_tlv_error *error,
+				   const struct tlv_row *rows, size_t num)
+{
+	uint8_t *buf;
+	size_t i;
+
+	for (i = 0; i < num; i++) {
+		buf = tlv_copy(o);
+		tlv_set(buf, tlv_spot(all, rows[i].path, rows[i].nth), rows[i].value);
+		if (!load(buf))
+			fail_msg("row %zu was taken", i);
+		if (!strstr(error->text, rows[i].why))
+			fail_msg("row %zu: %s", i, error->text);
 	}
 }
 

@@ -540,14 +540,6 @@ static int try_load(u8 *buf)
 	return err;
 }
 
-static u8 *copy_saved(void)
-{
-	u8 *buf = malloc(saved.len);
-
-	memcpy(buf, saved.buf, saved.len);
-	return buf;
-}
-
 static void what_is_missing_is_noticed(void **state)
 {
 	const struct tlv_spot *s;
@@ -556,20 +548,20 @@ static void what_is_missing_is_noticed(void **state)
 
 	(void)state;
 	make_sample();
-	assert_int_equal(try_load(copy_saved()), 0);
+	assert_int_equal(try_load(tlv_copy(&saved)), 0);
 	for (i = 0; i < spots.num; i++) {
 		s = &spots.spot[i];
 		/* one message less, or one list that is in no ring, harms only its guest */
 		if (s->group || s->path == P_INT_PAGE)
 			continue;
-		buf = copy_saved();
+		buf = tlv_copy(&saved);
 		tlv_lose(buf, s);
 		if (!try_load(buf))
 			fail_msg("field %x is missing, and nobody says so", s->path);
 		refused++;
 	}
 	print_message("%u fields, each missing once\n", refused);
-	buf = copy_saved();
+	buf = tlv_copy(&saved);
 	tlv_lose(buf, tlv_spot(&spots, P_PROVIDER, 0));
 	assert_int_equal(try_load(buf), -EPROTO);
 	start(2); /* for end() */
@@ -578,34 +570,15 @@ static void what_is_missing_is_noticed(void **state)
 /* Whatever it is: taken or refused, and both ways the process goes on and ends in peace. */
 static void what_is_spoilt_harms_nobody(void **state)
 {
-	u32 i, taken = 0, refused = 0;
-	int way;
-	u8 *buf;
-
 	(void)state;
 	make_sample();
-	for (i = 0; i < spots.num; i++) {
-		for (way = 0; way < TLV_WAYS; way++) {
-			buf = copy_saved();
-			tlv_spoil(buf, &spots.spot[i], way);
-			if (try_load(buf))
-				refused++;
-			else
-				taken++;
-		}
-	}
-	print_message("%u fields: %u changes refused, %u taken\n", spots.num, refused, taken);
-	assert_true(refused > taken);
+	tlv_spoil_each(&saved, &spots, try_load);
 	start(2);
 }
 
 static void what_cannot_be_is_refused(void **state)
 {
-	static const struct {
-		u32 path, nth;
-		u64 value;
-		const char *why;
-	} rows[] = {
+	static const struct tlv_row rows[] = {
 		{ P_STATE, 0, 3, "the most is 2" },
 		{ P_STATE, 0, 1, "without offers" },
 		{ P_STATE, 0, 0, "without offers" },
@@ -644,19 +617,10 @@ static void what_cannot_be_is_refused(void **state)
 		{ CHAN(12), 0, KVMB_RING_MAX_PAGES, "fewer than two pages" },
 		{ CHAN(13) << 8 | 1, 0, 1001, "the most is" },
 	};
-	size_t i;
-	u8 *buf;
 
 	(void)state;
 	make_sample();
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		buf = copy_saved();
-		tlv_set(buf, tlv_spot(&spots, rows[i].path, rows[i].nth), rows[i].value);
-		if (!try_load(buf))
-			fail_msg("row %zu was taken", i);
-		if (!strstr(error.text, rows[i].why))
-			fail_msg("row %zu: %s", i, error.text);
-	}
+	tlv_refuse_each(&saved, &spots, try_load, &error, rows, ARRAY_SIZE(rows));
 	start(2);
 }
 

@@ -610,14 +610,6 @@ static void make_sample(void)
 	stop();
 }
 
-static u8 *copy_saved(void)
-{
-	u8 *buf = malloc(saved.len);
-
-	memcpy(buf, saved.buf, saved.len);
-	return buf;
-}
-
 static int try_load(u8 *buf)
 {
 	int err;
@@ -653,13 +645,13 @@ static void what_is_missing_is_noticed(void **state)
 
 	(void)state;
 	make_sample();
-	assert_int_equal(try_load(copy_saved()), 0);
+	assert_int_equal(try_load(tlv_copy(&saved)), 0);
 	for (i = 0; i < spots.num; i++) {
 		sp = &spots.spot[i];
 		/* without its length a request has no buffer, and then says so by its answer */
 		if ((sp->group && sp->path != P_PROVIDER) || sp->path == REQUEST(4))
 			continue;
-		buf = copy_saved();
+		buf = tlv_copy(&saved);
 		tlv_lose(buf, sp);
 		if (!try_load(buf))
 			fail_msg("field %x is missing, and nobody says so", sp->path);
@@ -670,33 +662,14 @@ static void what_is_missing_is_noticed(void **state)
 
 static void what_is_spoilt_harms_nobody(void **state)
 {
-	u32 i, taken = 0, refused = 0;
-	int way;
-	u8 *buf;
-
 	(void)state;
 	make_sample();
-	for (i = 0; i < spots.num; i++) {
-		for (way = 0; way < TLV_WAYS; way++) {
-			buf = copy_saved();
-			tlv_spoil(buf, &spots.spot[i], way);
-			if (try_load(buf))
-				refused++;
-			else
-				taken++;
-		}
-	}
-	print_message("%u fields: %u changes refused, %u taken\n", spots.num, refused, taken);
-	assert_true(refused > taken);
+	tlv_spoil_each(&saved, &spots, try_load);
 }
 
 static void what_cannot_be_is_refused(void **state)
 {
-	static const struct {
-		u32 path, nth;
-		u64 value;
-		const char *why;
-	} rows[] = {
+	static const struct tlv_row rows[] = {
 		{ 1, 0, 4, "the most is 3" },
 		{ 1, 0, 1, "not one that may wait" },
 		{ 2, 0, 0x0603, "not known" },
@@ -726,19 +699,10 @@ static void what_cannot_be_is_refused(void **state)
 		{ REQUEST(5), 0, 1ull << 40, "outside RAM" },
 		{ REQUEST(5), 0, UINT64_MAX, "outside RAM" },
 	};
-	size_t i;
-	u8 *buf;
 
 	(void)state;
 	make_sample();
-	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		buf = copy_saved();
-		tlv_set(buf, tlv_spot(&spots, rows[i].path, rows[i].nth), rows[i].value);
-		if (!try_load(buf))
-			fail_msg("row %zu was taken", i);
-		if (!strstr(error.text, rows[i].why))
-			fail_msg("row %zu: %s", i, error.text);
-	}
+	tlv_refuse_each(&saved, &spots, try_load, &error, rows, ARRAY_SIZE(rows));
 }
 
 #define S(name) cmocka_unit_test_setup_teardown(name, setup, end)
