@@ -120,6 +120,7 @@ struct kvmb_disk {
 	bool direct;	 /* O_DIRECT: buffers must be aligned */
 	u32 direct_unit; /* alignment of address and length: a power of two; below 512 means 512 */
 	bool can_zero;	 /* ZERO gives space back and leaves zeroes */
+	bool no_nowait;	 /* atomic: RWF_NOWAIT was refused, as by tmpfs of Linux 6.1 */
 	enum kvmb_disk_cache cache;
 	enum kvmb_disk_on_error on_error;
 	u32 block;	 /* bytes of a logical block: 512, 2048 or 4096 */

@@ -15,9 +15,9 @@
  * Order: bus thread and primary take the locks by rising number; no other worker holds two.
  *
  * A busy worker releases its lock and takes it again at once; with a plain mutex it could do so
- * forever and starve the others. So everybody takes the lock through the slot's gate, one after
- * the other, and announces that it waits. The worker then ends its turn after the current packet
- * or frame.
+ * forever and starve the others. So everybody else announces that it waits and takes the lock
+ * through the slot's gate, one after the other. The worker then ends its turn after the current
+ * packet or frame, and goes through the gate as well; when nobody waits it need not.
  *
  * A receive section belongs to one queue at a time: the primary starts with all of them, and gives
  * each sub-channel its share when that is opened.
@@ -250,6 +250,7 @@ struct net_queue { /* an open channel; its worker, unless said otherwise */
 	u32 num_heads;		/* heads in use, frames not committed */
 	u32 quiet;		/* completions put that may be published later */
 	bool loud;		/* something put that must be published now */
+	u64 now;		/* of this turn, 0 = not read yet: net_worker.c */
 	u64 publish_ns, tx_ns;	/* when: publish at the latest; take frames again; 0 = not set */
 
 	/* in */

@@ -39,17 +39,25 @@ void net_backend_lost(struct net_queue *q)
 
 /* ---- locks; any thread ---- */
 
-void net_slot_enter(struct net_slot *s)
+static void through_the_gate(struct net_slot *s)
 {
 	pthread_mutex_lock(&s->gate);
 	pthread_mutex_lock(&s->lock);
 	pthread_mutex_unlock(&s->gate);
 }
 
+void net_slot_enter(struct net_slot *s)
+{
+	if (__atomic_load_n(&s->waiting, __ATOMIC_RELAXED))
+		through_the_gate(s);
+	else
+		pthread_mutex_lock(&s->lock);
+}
+
 void net_slot_lock(struct net_slot *s)
 {
 	__atomic_fetch_add(&s->waiting, 1, __ATOMIC_RELAXED);
-	net_slot_enter(s);
+	through_the_gate(s);
 	__atomic_fetch_sub(&s->waiting, 1, __ATOMIC_RELAXED);
 }
 

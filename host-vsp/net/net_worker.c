@@ -142,6 +142,15 @@ static enum drained drain(struct net_queue *q, u32 *taken)
 	return n == TX_BUDGET ? RING_MORE : RING_EMPTY;
 }
 
+/* ---- time ---- */
+
+static u64 now_of(struct net_queue *q)
+{
+	if (!q->now)
+		q->now = kvmb_mono_ns();
+	return q->now;
+}
+
 /* ---- what the guest sees ---- */
 
 static void publish(struct net_queue *q)
@@ -161,7 +170,7 @@ static void publish(struct net_queue *q)
 	if (!q->loud && !q->quiet)
 		return;
 	if (!q->loud && q->quiet < QUIET_MAX) {
-		now = kvmb_mono_ns();
+		now = now_of(q);
 		if (!q->publish_ns)
 			q->publish_ns = now + QUIET_NS;
 		if (now < q->publish_ns)
@@ -323,7 +332,7 @@ static bool wait_for_news(struct net_queue *q, s64 ns)
 }
 
 /* Until when nothing can be done but wait; -1 = for ever. */
-static s64 longest_wait(const struct net_queue *q)
+static s64 longest_wait(struct net_queue *q)
 {
 	u64 first = q->publish_ns, now;
 
@@ -335,7 +344,7 @@ static s64 longest_wait(const struct net_queue *q)
 		first = q->deaf_ns;
 	if (!first && !q->hungry)
 		return -1;
-	now = kvmb_mono_ns();
+	now = now_of(q);
 	if (q->hungry && (!first || first > now + HUNGRY_NS))
 		return HUNGRY_NS;
 	return first > now ? (s64)(first - now) : 0;
@@ -364,8 +373,11 @@ static void sleep_until_news(struct net_queue *q, enum drained ring)
 {
 	bool ask = ring == RING_EMPTY && !q->failed;
 
-	if (ask && q->tuner.mode == KVMB_WAIT_POLL && poll_a_while(q))
-		return;
+	if (ask && q->tuner.mode == KVMB_WAIT_POLL) {
+		if (poll_a_while(q))
+			return;
+		q->now = 0;
+	}
 	/* ask for signals, look once more, sleep; a packet that has to wait needs no signal */
 	if (ask && kvmb_ring_unmask(&q->io->rx)) {
 		kvmb_ring_mask(&q->io->rx);
@@ -385,6 +397,7 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	bool more;
 
 	net_slot_enter(q->slot);
+	q->now = 0;
 	renew_backend(q);
 	/*
 	 * what is gone may never say that it takes more: on a dead wire frames are lost, and

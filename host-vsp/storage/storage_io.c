@@ -195,12 +195,19 @@ static void write_now(struct stor_chan *sc, struct stor_req *r)
 	io_result(sc, r, (int)n);
 }
 
-/* Return: false when the kernel would have to wait. */
+/*
+ * Return: false when the kernel would have to wait. A file system that cannot tell is asked once:
+ * with the filters of the sandbox each system call costs some 300 instructions more or less.
+ */
 static bool read_now(struct stor_chan *sc, struct stor_req *r)
 {
-	ssize_t n =
-		preadv2(r->disk->fd, r->cur, r->num_iov, (off_t)(r->offset + r->done), RWF_NOWAIT);
+	ssize_t n;
 
+	if (__atomic_load_n(&r->disk->no_nowait, __ATOMIC_RELAXED))
+		return false;
+	n = preadv2(r->disk->fd, r->cur, r->num_iov, (off_t)(r->offset + r->done), RWF_NOWAIT);
+	if (n < 0 && errno == EOPNOTSUPP)
+		__atomic_store_n(&r->disk->no_nowait, true, __ATOMIC_RELAXED);
 	if (n <= 0)
 		return false; /* whatever it is, the io_uring will find out */
 	stor_count(&sc->inline_ios, 1);
