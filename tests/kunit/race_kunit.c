@@ -124,8 +124,10 @@ static int offer_all_the_time(void *arg)
 	u32 n = 0;
 
 	while (!kthread_should_stop()) {
-		host_offer(1 + n % 30, &some_type, 1 + n % 30, 0);
-		n++;
+		if (host_slot_is_free()) {
+			host_offer(1 + n % 30, &some_type, 1 + n % 30, 0);
+			n++;
+		}
 		usleep_range(10, 100);
 	}
 	return 0;
@@ -152,7 +154,8 @@ static int rescind_all_the_time(void *arg)
 	u32 n = 0;
 
 	while (!kthread_should_stop()) {
-		host_take_back(1 + n++ % 30);
+		if (host_slot_is_free())
+			host_take_back(1 + n++ % 30);
 		usleep_range(5, 50);
 	}
 	return 0;

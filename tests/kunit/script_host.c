@@ -202,8 +202,20 @@ static void say_work(struct work_struct *work)
 		if (READ_ONCE(host.heard))
 			kvmb_on_message(n->buf, n->len);
 		kfree(n);
+		cond_resched(); /* a CPU has a moment between two interrupts */
 	}
 }
+
+bool host_slot_is_free(void)
+{
+	bool empty;
+
+	spin_lock_irq(&host.lock);
+	empty = list_empty(&host.said);
+	spin_unlock_irq(&host.lock);
+	return empty;
+}
+EXPORT_SYMBOL_GPL(host_slot_is_free);
 
 void host_say(const void *msg, u32 len)
 {

@@ -14,10 +14,12 @@ from vmm import DIR as D, stage
 _, _, initrd, _ = stage(kernel + '/vmlinux', kernel + '/bzImage', initrd, kvmbus)
 # libraries and firmware too, of both: looking one up over 9p costs more than reading it from memory
 qemu = shutil.which('qemu-system-x86_64')
-for program in (kvmbus, qemu):
-    for lib in re.findall(r'=> (/\S+)', subprocess.run(['ldd', program], capture_output=True, text=True).stdout):
-        os.makedirs(f'{D}/lib', exist_ok=True)
-        shutil.copy(lib, f'{D}/lib')
+nbd = re.findall(r'libnbd.so.0 .*=> (/\S+)', subprocess.run(['/sbin/ldconfig', '-p'], capture_output=True, text=True).stdout)
+os.makedirs(f'{D}/lib', exist_ok=True)
+for program in (kvmbus, qemu, *nbd): # kvmbus loads libnbd by itself
+    for lib in [*re.findall(r'=> (/\S+)', subprocess.run(['ldd', program], capture_output=True, text=True).stdout), *nbd]:
+        if not os.path.exists(f'{D}/lib/{os.path.basename(lib)}'):
+            shutil.copy(lib, f'{D}/lib')
 os.environ['LD_LIBRARY_PATH'] = f'{D}/lib'
 os.makedirs(f'{D}/share', exist_ok=True)
 for data in glob.glob('/usr/share/seabios/*.bin') + glob.glob('/usr/share/qemu/*.bin') + glob.glob('/usr/share/qemu/*.rom'):
