@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -109,50 +110,104 @@ static bool has(const struct kvmb_sys_rule *r, unsigned int class)
 	return r->classes >> class & 1;
 }
 
-static bool came_before(const struct kvmb_sys_rule *rules, size_t i, unsigned int class)
-{
-	size_t j;
+struct call { /* a system call that has rows of the class */
+	uint32_t nr;
+	size_t first; /* row */
+};
 
-	for (j = 0; j < i; j++) {
-		if (rules[j].nr == rules[i].nr && has(&rules[j], class))
-			return true;
-	}
-	return false;
-}
-
-/* All rows of a system call stand together, so that no other has to look at its arguments. */
-static void put_call(struct builder *b, const struct kvmb_sys_rule *rules, size_t num, size_t first,
-		     unsigned int class, uint32_t otherwise)
+/* The calls that have rows of @class, by number, without that of row @but. Return: how many. */
+static unsigned int find_calls(const struct kvmb_sys_rule *rules, size_t num, unsigned int class,
+			       size_t but, struct call *calls, unsigned int max)
 {
-	unsigned int len = 1;
+	unsigned int n = 0, at;
 	size_t i;
 
-	for (i = first; i < num; i++) {
-		if (rules[i].nr == rules[first].nr && has(&rules[i], class))
+	for (i = but + 1; i < num; i++) {
+		if (!has(&rules[i], class) || rules[i].nr == rules[but].nr)
+			continue;
+		for (at = n; at && calls[at - 1].nr > rules[i].nr; at--)
+			;
+		if (at && calls[at - 1].nr == rules[i].nr)
+			continue;
+		if (n == max)
+			return max + 1;
+		memmove(calls + at + 1, calls + at, (n++ - at) * sizeof(*calls));
+		calls[at] = (struct call){ rules[i].nr, i };
+	}
+	return n;
+}
+
+struct table {
+	const struct kvmb_sys_rule *rules; /* rules[num] */
+	size_t num;
+	unsigned int class;
+	uint32_t otherwise;
+};
+
+/*
+ * All rows of a system call stand together, so that no other has to look at its arguments. What
+ * follows them is the answer when none holds; other numbers go there (@last), or behind it.
+ */
+static void put_call(struct builder *b, const struct table *t, size_t first, bool last)
+{
+	const struct kvmb_sys_rule *rules = t->rules;
+	unsigned int len = !last;
+	size_t i;
+
+	for (i = first; i < t->num; i++) {
+		if (rules[i].nr == rules[first].nr && has(&rules[i], t->class))
 			len += row_len(&rules[i]);
 	}
 	want_equal(b, rules[first].nr, len);
-	for (i = first; i < num; i++) {
-		if (rules[i].nr == rules[first].nr && has(&rules[i], class))
+	for (i = first; i < t->num; i++) {
+		if (rules[i].nr == rules[first].nr && has(&rules[i], t->class))
 			put_row(b, &rules[i]);
 	}
-	put_answer(b, otherwise);
+	put_answer(b, t->otherwise);
+}
+
+/* A tree of comparisons: calls[num], num > 0. Conditional jumps reach 255 far, others anywhere. */
+static void put_tree(struct builder *b, const struct table *t, const struct call *calls,
+		     unsigned int num)
+{
+	unsigned int half = num / 2, jump;
+
+	if (num == 1) {
+		put_call(b, t, calls->first, true);
+		return;
+	}
+	emit(b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, calls[half].nr, 0, 1));
+	jump = b->p->len;
+	emit(b, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
+	put_tree(b, t, calls, half);
+	if (!b->overflow)
+		b->p->code[jump].k = b->p->len - jump - 1;
+	put_tree(b, t, calls + half, num - half);
 }
 
 int kvmb_seccomp_build(const struct kvmb_sys_rule *rules, size_t num, unsigned int class,
 		       uint32_t otherwise, struct kvmb_sys_program *p)
 {
+	struct table t = { rules, num, class, otherwise };
+	struct call calls[KVMB_SECCOMP_MAX / 4];
 	struct builder b = { .p = p };
-	size_t i;
+	unsigned int n;
+	size_t first;
 
 	p->len = 0;
 	load(&b, offsetof(struct seccomp_data, arch));
 	emit(&b, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
 	put_answer(&b, otherwise); /* int 0x80: the numbers mean other calls */
 	load(&b, offsetof(struct seccomp_data, nr));
-	for (i = 0; i < num; i++) {
-		if (has(&rules[i], class) && !came_before(rules, i, class))
-			put_call(&b, rules, num, i, class, otherwise);
+	for (first = 0; first < num && !has(&rules[first], class); first++)
+		;
+	if (first < num) {
+		put_call(&b, &t, first, false);
+		n = find_calls(rules, num, class, first, calls, ARRAY_SIZE(calls));
+		if (n > ARRAY_SIZE(calls))
+			return -E2BIG;
+		if (n)
+			put_tree(&b, &t, calls, n);
 	}
 	put_answer(&b, otherwise);
 	return b.overflow ? -E2BIG : 0;

@@ -6,8 +6,9 @@
  *
  * The kernel asks the filter once about each number and remembers those that it allows whatever
  * their arguments are (a bitmap, since Linux 5.11). Only calls whose rows have conditions run the
- * program each time. So the rows' order matters to those: the first system call of the table is
- * decided after three instructions.
+ * program each time. The first system call of the table is decided after three instructions, the
+ * others by a tree of comparisons: asking about each number would else take the kernel longer, at
+ * the start of each thread, than everything else that the sandbox does.
  *
  * Whatever has no row is denied; x32 calls are among these, because their numbers are others. A
  * thread's later filters narrow what it may do: the kernel runs all of them and takes the strictest
@@ -53,7 +54,7 @@ struct kvmb_sys_program {
 
 /**
  * kvmb_seccomp_build() - Make the program of a class
- * @rules: rules[num]; hot system calls with conditions first
+ * @rules: rules[num]; a class's hottest system call with conditions first
  * @class: number of the class
  * @otherwise: SECCOMP_RET_* for what has no row
  * @p: filled

@@ -3,7 +3,9 @@
 #include "lib/seccomp.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -178,6 +180,57 @@ static void a_table_that_is_too_long_is_refused(void **state)
 	assert_int_equal(kvmb_seccomp_build(rules, 80, 0, DENY, &p), 0);
 }
 
+/* What the kernel's interpreter would answer to call @nr of this architecture. */
+static uint32_t answer_to(const struct kvmb_sys_program *p, uint32_t nr)
+{
+	struct seccomp_data d = { .nr = (int)nr, .arch = AUDIT_ARCH_X86_64 };
+	uint32_t a = 0, at = 0;
+
+	for (;;) {
+		const struct sock_filter *f = &p->code[at++];
+
+		assert_true(at <= p->len);
+		switch (f->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			memcpy(&a, (char *)&d + f->k, sizeof(a));
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			at += a == f->k ? f->jt : f->jf;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			at += a >= f->k ? f->jt : f->jf;
+			break;
+		case BPF_JMP | BPF_JA:
+			at += f->k;
+			break;
+		default:
+			assert_int_equal(f->code, BPF_RET | BPF_K);
+			return f->k;
+		}
+	}
+}
+
+static void every_number_is_found_in_a_table_of_any_size(void **state)
+{
+	static struct kvmb_sys_rule rules[100];
+	static struct kvmb_sys_program p;
+	uint32_t n, nr;
+
+	(void)state;
+	for (n = 0; n < ARRAY_SIZE(rules); n++) { /* 7 * n mod 101: in no order, none twice */
+		rules[n] = (struct kvmb_sys_rule){ .nr = 3 * (7 * n % 101), .classes = 1 };
+		assert_int_equal(kvmb_seccomp_build(rules, n + 1, 0, DENY, &p), 0);
+		for (nr = 0; nr < 310; nr++) {
+			bool has = false;
+			uint32_t i;
+
+			for (i = 0; i <= n; i++)
+				has = has || rules[i].nr == nr;
+			assert_int_equal(answer_to(&p, nr), has ? SECCOMP_RET_ALLOW : DENY);
+		}
+	}
+}
+
 static void calls_have_names(void **state)
 {
 	(void)state;
@@ -197,6 +250,7 @@ int main(void)
 		T(own_process_is_the_one_that_built_it),
 		T(a_row_may_give_an_error),
 		T(a_table_that_is_too_long_is_refused),
+		T(every_number_is_found_in_a_table_of_any_size),
 		T(calls_have_names),
 	};
 
