@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -19,16 +20,16 @@ static int bad_state(const char *path, const char *why)
 	return EXIT_FAILED;
 }
 
-/* Its options, which come first in the file. */
+/* Its options. */
 static int read_config(const char *path, const struct state_file *f, struct vm_state_config *c)
 {
 	struct kvmb_tlv_error error = { 0 };
 	struct kvmb_tlv t;
 	size_t pos = 0;
-	int err = kvmb_tlv_next(f->sections, f->len, &pos, &t, &error);
+	int err = kvmb_tlv_next(f->config, f->config_len, &pos, &t, &error);
 
 	if (!err && t.tag != KVMB_SEC_CONFIG) {
-		snprintf(error.text, sizeof(error.text), "it does not begin with its options");
+		snprintf(error.text, sizeof(error.text), "its options are not in their place");
 		err = -EPROTO;
 	}
 	if (!err)
@@ -52,6 +53,14 @@ static int run_config(const char *path, struct state_file *f, const struct vm_st
 	return code < 0 ? EXIT_FAILED : code;
 }
 
+/* Its options are carried out: another user must not choose them, for root least of all. */
+static bool is_ours(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && st.st_uid == geteuid();
+}
+
 /* Read once: what its options said is of the same bytes as what is loaded. */
 int cmd_restore(struct cli_args *a)
 {
@@ -63,6 +72,9 @@ int cmd_restore(struct cli_args *a)
 
 	if (fd < 0)
 		return bad_state(path, strerror(errno));
+	if (!is_ours(fd))
+		return bad_state(path, "it is another user's, and so are its options; restore it "
+				       "as that user");
 	if (flock(fd, LOCK_EX | LOCK_NB)) /* until it is used, or the process ends */
 		return bad_state(path, errno == EWOULDBLOCK ? "another process restores it" :
 							      strerror(errno));

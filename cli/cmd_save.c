@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `kvmbus save`: brings a file and gives it its name when the VM has filled it (vmm/save.h). */
+/*
+ * `kvmbus save`: brings a file, and gives it its options and its name when the VM has filled it
+ * (vmm/save.h, vmm/state_file.h).
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -15,6 +18,8 @@
 #include "cli/client.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
+#include "lib/keeper.h"
+#include "lib/util.h"
 #include "vmm/handover.h"
 #include "vmm/state_file.h"
 
@@ -23,6 +28,9 @@
 struct target {
 	const char *path;
 	int dir, file;
+	int process;	/* a pidfd of the VM's process */
+	u8 *config;	/* config[config_len]: the VM's options, as its keeper has them */
+	size_t config_len;
 };
 
 static int cannot(const struct target *t, int err)
@@ -49,9 +57,41 @@ static int open_target(struct target *t)
 	return t->file < 0 ? cannot(t, errno) : EXIT_OK;
 }
 
+/* What its keeper knows, and the VM's process could lie about: its options, which one it is. */
+static int learn_from_keeper(struct target *t, int fd, const char *vm)
+{
+	char dir[PATH_MAX], why[200];
+	struct stat st;
+	int err = client_reach_keeper(fd, vm, dir, sizeof(dir)), config;
+
+	if (err)
+		return err;
+	t->process = kvmb_keeper_vm(why, sizeof(why));
+	config = t->process < 0 ? t->process : kvmb_keeper_kept(why, sizeof(why));
+	kvmb_keeper_seal(); /* we ask no more */
+	if (config >= 0) {
+		if (fstat(config, &st) || !st.st_size || st.st_size > STATE_FILE_CONFIG_MAX)
+			st.st_size = 0;
+		t->config_len = (size_t)st.st_size;
+		t->config = kvmb_xzalloc(t->config_len + 1);
+		if (t->config_len && pread(config, t->config, t->config_len, 0) == st.st_size) {
+			close(config);
+			return EXIT_OK;
+		}
+		close(config);
+		snprintf(why, sizeof(why), "its options cannot be read");
+	}
+	cli_error("VM \"%s\": %s", vm, why);
+	return EXIT_FAILED;
+}
+
 static int name_target(struct target *t)
 {
+	int err = state_file_put_config(t->file, t->config, t->config_len);
 	char self[32];
+
+	if (err)
+		return cannot(t, -err);
 
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", t->file);
 	if (linkat(AT_FDCWD, self, AT_FDCWD, t->path, AT_SYMLINK_FOLLOW) || fsync(t->dir))
@@ -59,37 +99,43 @@ static int name_target(struct target *t)
 	return EXIT_OK;
 }
 
-/* The VM hangs up when it has ended. */
-static int wait_for_end(int fd, const char *vm)
+/* To hang up is not enough: as long as its process lives, it can write to the file. */
+static int wait_for_end(const struct target *t, const char *vm)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char byte;
+	struct pollfd p = { .fd = t->process, .events = POLLIN };
 
-	while (poll(&p, 1, END_MS) == 1) {
-		if (recv(fd, &byte, 1, 0) <= 0)
-			return EXIT_OK;
-	}
+	if (poll(&p, 1, END_MS) == 1)
+		return EXIT_OK;
 	cli_error("VM \"%s\": it is saved, but has not ended; try: kvmbus kill %s", vm, vm);
 	return EXIT_TIMEOUT;
 }
 
-/* Has the VM ended for another reason, and taken the file back before it heard its name? */
+/*
+ * Has the VM ended for another reason, and taken the file back before it heard its name? Or has a
+ * VM that was taken over given itself other options?
+ */
 static int check_target(struct target *t, const char *vm)
 {
+	bool honest = state_file_has_config(t->file, t->config, t->config_len);
 	char why[STATE_FILE_WHY];
 	struct state_file f;
 
-	if (!state_file_open(&f, t->file, why)) {
-		state_file_close(&f);
-		t->file = -1;
-		return EXIT_OK;
+	if (state_file_open(&f, t->file, why)) {
+		cli_error("VM \"%s\": it ended before it was saved: %s: %s", vm, t->path, why);
+		return EXIT_FAILED;
 	}
-	cli_error("VM \"%s\": it ended before it was saved: %s: %s", vm, t->path, why);
-	return EXIT_FAILED;
+	if (!honest) {
+		state_file_void(t->file);
+		cli_error("VM \"%s\": it changed the options in %s, which is not to be trusted and "
+			  "was made void", vm, t->path);
+	}
+	state_file_close(&f);
+	t->file = -1;
+	return honest ? EXIT_OK : EXIT_FAILED;
 }
 
 /* Behind the answer: the file's name, the VM's end. */
-static int finish_save(struct target *t, int fd, int word, const char *vm)
+static int finish_save(struct target *t, int word, const char *vm)
 {
 	int err = name_target(t);
 
@@ -100,7 +146,7 @@ static int finish_save(struct target *t, int fd, int word, const char *vm)
 	/* a VM that has ended does not hear it; what the file is then, it says itself */
 	if (write(word, "k", 1) != 1 && errno != EPIPE)
 		return cannot(t, errno);
-	err = wait_for_end(fd, vm);
+	err = wait_for_end(t, vm);
 	return err ? err : check_target(t, vm);
 }
 
@@ -119,7 +165,7 @@ static int save(struct cli_args *a, struct target *t, int fd)
 	err = client_ask_on(fd, vm, "save", NULL, &fds, &o);
 	close(word[0]); /* the VM has its own */
 	if (!err)
-		err = finish_save(t, fd, word[1], vm);
+		err = finish_save(t, word[1], vm);
 	close(word[1]);
 	if (!err && cli_flag(a, "json"))
 		client_show(o, true, NULL);
@@ -129,9 +175,13 @@ static int save(struct cli_args *a, struct target *t, int fd)
 
 int cmd_save(struct cli_args *a)
 {
-	struct target t = { .path = a->words[1], .dir = -1, .file = -1 };
+	struct target t = { .path = a->words[1], .dir = -1, .file = -1, .process = -1 };
 	int fd = -1, err = client_connect(a->words[0], &fd);
 
+	if (!err)
+		err = client_as_owner(fd, a->words[0]);
+	if (!err)
+		err = learn_from_keeper(&t, fd, a->words[0]);
 	if (!err)
 		err = open_target(&t);
 	if (!err)
@@ -140,6 +190,9 @@ int cmd_save(struct cli_args *a)
 		close(t.file);
 	if (t.dir >= 0)
 		close(t.dir);
+	if (t.process >= 0)
+		close(t.process);
+	free(t.config);
 	if (fd >= 0)
 		close(fd);
 	return err;

@@ -213,17 +213,38 @@ int kvmb_keeper_listen(const char *path, char *why, size_t size)
 	return err;
 }
 
-int kvmb_keeper_vm(char *why, size_t size)
+/* A request of few words. @give: a file that it is about, -1 = none. Return: 0 or -errno. */
+static int ask(uint32_t what, int give, int *get, char *why, size_t size)
 {
 	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
-	int pidfd = -1, err;
+	int err;
 
-	q->what = KEEPER_VM;
+	q->what = what;
+	q->num_files = give >= 0;
 	pthread_mutex_lock(&lock);
-	err = request(reg_fd, q, NULL, &pidfd, ANSWER_MS, why, size);
+	err = request(reg_fd, q, &give, get, ANSWER_MS, why, size);
 	pthread_mutex_unlock(&lock);
 	free(q);
+	return err;
+}
+
+int kvmb_keeper_vm(char *why, size_t size)
+{
+	int pidfd = -1, err = ask(KEEPER_VM, -1, &pidfd, why, size);
+
 	return err ? err : pidfd;
+}
+
+int kvmb_keeper_keep(int fd, char *why, size_t size)
+{
+	return ask(KEEPER_KEEP, fd, NULL, why, size);
+}
+
+int kvmb_keeper_kept(char *why, size_t size)
+{
+	int fd = -1, err = ask(KEEPER_KEPT, -1, &fd, why, size);
+
+	return err ? err : fd;
 }
 
 /* A request of the VM's process. */

@@ -163,6 +163,24 @@ int kvmb_keeper_register(const struct kvmb_recipe *r, char *why, size_t size);
 int kvmb_keeper_vm(char *why, size_t size);
 
 /**
+ * kvmb_keeper_keep() - Leave a file with the keeper, in place of the one before
+ * @fd:  borrowed. Let nobody who runs a guest have it open for writing
+ * @why: why[size], on failure one phrase for the user
+ *
+ * For what a later command must know of the VM, and must not believe its process (how it was
+ * started). Return: 0 or -errno. Context: as kvmb_keeper_register().
+ */
+int kvmb_keeper_keep(int fd, char *why, size_t size);
+
+/**
+ * kvmb_keeper_kept() - The file that kvmb_keeper_keep() left
+ * @why: why[size], on failure one phrase for the user
+ *
+ * Return: a descriptor owned by the caller, who shares its offset; or -errno. Context: a command.
+ */
+int kvmb_keeper_kept(char *why, size_t size);
+
+/**
  * kvmb_keeper_release() - Have the adopted sockets' paths removed now
  * @ms: longest wait. A keeper that does not answer in time is waited for no more, here or anywhere
  *

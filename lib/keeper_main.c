@@ -245,12 +245,12 @@ static void remove_owned(struct keeper *k)
 
 static void on_connect(void *arg, uint32_t events);
 
-/* Return: above 0, or -errno. */
-static int give_vm(const struct keeper *k)
+/* Return: above 0, or -@missing. */
+static int give(int fd, int missing)
 {
-	int fd = fcntl(k->vm_fd, F_DUPFD_CLOEXEC, 0);
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-	return fd < 0 ? -ESRCH : fd;
+	return copy < 0 ? -missing : copy;
 }
 
 /* Takes over @files, also after a failure. Return: 0, -errno, or the channel of a recipe. */
@@ -261,7 +261,14 @@ static int serve(struct keeper *k, struct keeper_request *q, int *files, char *w
 	if (q->what == KEEPER_REGISTER)
 		return register_recipe(k, q, files, why, size);
 	if (q->what == KEEPER_VM && !q->num_files)
-		return give_vm(k);
+		return give(k->vm_fd, ESRCH);
+	if (q->what == KEEPER_KEPT && !q->num_files)
+		return give(k->kept_fd, ENOENT);
+	if (q->what == KEEPER_KEEP && q->num_files == 1) {
+		close_fd(&k->kept_fd);
+		k->kept_fd = files[0];
+		return 0;
+	}
 	if (split(q, &path, 1) == 1 && q->what == KEEPER_ADOPT && q->num_files == 1) {
 		add_owned(k, path, files[0]);
 		return 0;
@@ -498,6 +505,7 @@ void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 {
 	struct keeper k = { .name = strdup(name),
 			    .strict = strict,
+			    .kept_fd = -1,
 			    .listener = { .fd = -1, .spare_fd = -1 } };
 	struct keeper_ends e = *ends;
 

@@ -24,6 +24,8 @@ enum keeper_request_what {
 	KEEPER_RELEASE,
 	KEEPER_LOG_THREADS, /* of the VM's process, which cannot read its own /proc */
 	KEEPER_VM,	    /* of a command: a pidfd of the VM's process */
+	KEEPER_KEEP,	    /* file */
+	KEEPER_KEPT,	    /* of a command: that file */
 };
 
 struct keeper_request {
@@ -32,7 +34,7 @@ struct keeper_request {
 	char text[KEEPER_TEXT]; /* text[text_len]: strings, each with its 0 */
 };
 
-struct keeper_answer { /* with a channel after KEEPER_REGISTER, a pidfd after KEEPER_VM */
+struct keeper_answer { /* with a channel after KEEPER_REGISTER, a file after VM and KEPT */
 	uint32_t seq;  /* of the request: one that was given up may be answered yet */
 	int32_t err;
 	char why[248];
@@ -99,6 +101,7 @@ struct keeper {
 	const char *name;
 	bool strict;
 	int main_fd, vm_fd; /* vm_fd: a pidfd, -1 = none */
+	int kept_fd;	    /* -1 = none */
 	struct kvmb_listener listener;
 	struct kvmb_watch *listen_watch, *main_watch, *vm_watch;
 	struct kvmb_timer released;

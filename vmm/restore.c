@@ -70,7 +70,6 @@ static bool is_machine(const struct kvmb_tlv *t)
 static int load_section(struct restore *r, struct kvmb_tlv *t)
 {
 	switch (t->tag) {
-	case KVMB_SEC_CONFIG: /* made this VM */
 	case KVMB_SEC_END:
 		return 0;
 	case KVMB_SEC_VM:
@@ -97,9 +96,9 @@ static int load_section(struct restore *r, struct kvmb_tlv *t)
 static u64 place_of(const struct kvmb_tlv *t)
 {
 	static const u8 places[] = {
-		[KVMB_SEC_CONFIG] = 1,	[KVMB_SEC_VM] = 2,  [KVMB_SEC_MACHINE] = 3,
-		[KVMB_SEC_VCPU] = 4,	[KVMB_SEC_STORAGE] = 5, [KVMB_SEC_NET] = 6,
-		[KVMB_SEC_BUS] = 7,	[KVMB_SEC_IC] = 8,  [KVMB_SEC_END] = 9,
+		[KVMB_SEC_VM] = 1,	[KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
+		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_NET] = 5,	[KVMB_SEC_BUS] = 6,
+		[KVMB_SEC_IC] = 7,	[KVMB_SEC_END] = 8,
 	};
 
 	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])

@@ -25,6 +25,7 @@
 #include "vmm/state_file.h"
 #include "vmm/term.h"
 #include "vmm/vm.h"
+#include "vmm/vm_state.h"
 
 #define KEEPER_END_MS 6000u /* it needs five seconds at most */
 
@@ -152,6 +153,11 @@ static int confine(struct run *r)
 	char why[200];
 	int err;
 
+	err = vm_state_keep_config(cfg, why, sizeof(why));
+	if (err) {
+		kvmb_err(cfg->name, "%s", why);
+		return EXIT_FAILED;
+	}
 	kvmb_keeper_seal();
 	close_inherited(r);
 	r->vm->uid = geteuid();

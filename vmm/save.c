@@ -143,7 +143,6 @@ static int put_sections(struct vm_save *s)
 	u32 i;
 	int err;
 
-	vm_state_save_config(vm, o);
 	vm_state_save(vm, s->was_paused, o);
 	err = machine_save(&vm->machine, o);
 	if (err)

@@ -9,6 +9,7 @@
 #include "lib/tlv.h"
 #include "lib/util.h"
 
+#define CONFIG_AT 4096u
 #define MEMORY_AT (1ull << 20)
 #define CHUNK (1u << 20) /* bytes between two reports, and of one write at most */
 #define RAM_MAX (1ull << 46)
@@ -25,6 +26,8 @@ struct header { /* little-endian */
 	__le32 crc;	     /* CRC-32C of what is above with status and this field zero */
 };
 static_assert(sizeof(struct header) == 56, "docs/migration.md");
+
+static_assert(CONFIG_AT + STATE_FILE_CONFIG_MAX == MEMORY_AT, "options end where memory begins");
 
 static const char magic[16] = "kvmbus state\n\x1a\n";
 
@@ -165,6 +168,15 @@ int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, siz
 	return err ? file_failed(why, "cannot write the state", err) : 0;
 }
 
+int state_file_put_config(int fd, const void *config, size_t len)
+{
+	int err;
+
+	kvmb_assert(len <= STATE_FILE_CONFIG_MAX);
+	err = write_at(fd, config, len, CONFIG_AT);
+	return err ? err : fdatasync(fd) ? -errno : 0;
+}
+
 static int set_status(int fd, u32 status)
 {
 	__le32 s = cpu_to_le32(status);
@@ -204,6 +216,15 @@ static int read_all(int fd, void *buf, size_t len, u64 at)
 			return n ? -errno : -EPROTO;
 	}
 	return 0;
+}
+
+bool state_file_has_config(int fd, const void *config, size_t len)
+{
+	u8 *have = kvmb_xzalloc(len);
+	bool same = !read_all(fd, have, len, CONFIG_AT) && !memcmp(have, config, len);
+
+	free(have);
+	return same;
 }
 
 static int check_header(const struct header *h, char *why)
@@ -249,6 +270,22 @@ static int read_sections(struct state_file *f, const struct header *h, char *why
 	return -EPROTO;
 }
 
+static int read_config(struct state_file *f, char *why)
+{
+	int err;
+
+	f->config_len = STATE_FILE_CONFIG_MAX;
+	f->config = malloc(f->config_len);
+	if (!f->config)
+		return file_failed(why, "its options", -ENOMEM);
+	err = read_all(f->fd, f->config, f->config_len, CONFIG_AT);
+	if (!err)
+		return 0;
+	free(f->config);
+	f->config = NULL;
+	return file_failed(why, "its options", err);
+}
+
 int state_file_open(struct state_file *f, int fd, char *why)
 {
 	struct header h;
@@ -263,9 +300,13 @@ int state_file_open(struct state_file *f, int fd, char *why)
 		err = check_header(&h, why);
 	if (!err)
 		err = read_sections(f, &h, why);
+	if (!err)
+		err = read_config(f, why);
 	f->ram_bytes = err ? 0 : le64_to_cpu(h.ram_bytes);
-	if (err)
-		f->fd = -1;
+	if (err) {
+		f->fd = -1; /* not ours */
+		state_file_close(f);
+	}
 	return err;
 }
 
@@ -298,7 +339,8 @@ int state_file_use(struct state_file *f)
 void state_file_close(struct state_file *f)
 {
 	free(f->sections);
-	f->sections = NULL;
+	free(f->config);
+	f->sections = f->config = NULL;
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;

@@ -4,16 +4,20 @@
  *
  * DOC: Theory of operation
  *
- * A header of one page, guest memory with holes where it was never touched or is zero, then the
- * sections of lib/tlv.h. Memory lies in the file as it lies in the VM's own (docs/migration.md), so
- * that a page is found without a table.
+ * A header of one page, the section of the VM's options, guest memory with holes where it was
+ * never touched or is zero, then the sections of lib/tlv.h. Memory lies in the file as it lies in
+ * the VM's own (docs/migration.md), so that a page is found without a table.
  *
  * The header has a status, which is written last and alone. WRITING: the file is not complete, and
  * means nothing. COMPLETE: it may be restored, once. USED: a VM was started from it, or the save
  * was given up after all; its memory goes at the same time. So however a save or a restore is
  * killed, a state is never used twice, and one of a VM that went on is never used.
  *
- * The bytes are hostile when they are read: whoever can write the file decides what is restored.
+ * The options are not of the VM's process, which writes all the rest, but of the client, who has
+ * them from the VM's keeper: a restore carries them out with the rights of its caller. The client
+ * writes them before the file has a name, and looks again when the VM's process is no more.
+ *
+ * All bytes are hostile when they are read: whoever can write the file decides what is restored.
  */
 #ifndef KVMB_STATE_FILE_H
 #define KVMB_STATE_FILE_H
@@ -21,6 +25,7 @@
 #include "host-vsp/gm.h"
 
 #define STATE_FILE_WHY 200
+#define STATE_FILE_CONFIG_MAX ((1u << 20) - 4096) /* bytes of the section of options */
 
 /* How far it is. @done of @total bytes. Return: false: give up. */
 struct state_file_progress {
@@ -45,6 +50,17 @@ int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, siz
 /** state_file_complete() - It may be restored from here on. Return: 0 or -errno. May wait. */
 int state_file_complete(int fd);
 
+/**
+ * state_file_put_config() - Write the section of options, in place of what is there
+ * @config: config[len], len <= STATE_FILE_CONFIG_MAX
+ *
+ * Return: 0 or -errno. May wait.
+ */
+int state_file_put_config(int fd, const void *config, size_t len);
+
+/** state_file_has_config() - Is that what the file has? May wait. */
+bool state_file_has_config(int fd, const void *config, size_t len);
+
 /** state_file_void() - It may not be restored any more; best effort. May wait. */
 void state_file_void(int fd);
 
@@ -53,6 +69,8 @@ struct state_file {
 	u64 ram_bytes;
 	u8 *sections; /* sections[len], malloc()ed; hostile */
 	size_t len;
+	u8 *config; /* the section of options, and what follows; malloc()ed */
+	size_t config_len;
 };
 
 /**

@@ -2,10 +2,15 @@
 /* Sections CONFIG and VM: vm_state.h. */
 #include "vmm/vm_state.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "lib/keeper.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
+#include "vmm/state_file.h"
 
 #define MAX_ARGS 4096u /* words of a command line */
 #define MAX_ARG 65536u /* characters of one */
@@ -22,18 +27,53 @@ enum { /* of section VM */
 	VM_STOP_REASON = 2,    /* string; may be missing */
 };
 
-void vm_state_save_config(const struct vm *vm, struct kvmb_tlv_out *o)
+static void put_config(const struct vm_config *cfg, struct kvmb_tlv_out *o)
 {
 	u32 i;
 
 	kvmb_tlv_begin(o, KVMB_SEC_CONFIG, 0, KVMB_TLV_CRITICAL);
-	kvmb_tlv_put_str(o, CONFIG_DIR, vm->cfg.dir);
-	for (i = 0; i < vm->cfg.num_args; i++) {
+	kvmb_tlv_put_str(o, CONFIG_DIR, cfg->dir);
+	for (i = 0; i < cfg->num_args; i++) {
 		kvmb_tlv_group(o, CONFIG_ARG);
-		kvmb_tlv_put_str(o, ARG_TEXT, vm->cfg.args[i]);
+		kvmb_tlv_put_str(o, ARG_TEXT, cfg->args[i]);
 		kvmb_tlv_group_end(o);
 	}
 	kvmb_tlv_end(o);
+}
+
+/* Return: a file with @o that nobody can change, or -errno. */
+static int sealed_file(const struct kvmb_tlv_out *o)
+{
+	int fd = memfd_create("kvmbus-config", MFD_CLOEXEC | MFD_ALLOW_SEALING), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (o->failed || o->len > STATE_FILE_CONFIG_MAX)
+		err = -EFBIG;
+	else if (write(fd, o->buf, o->len) != (ssize_t)o->len ||
+		 fcntl(fd, F_ADD_SEALS,
+		       F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		err = -errno;
+	if (err)
+		close(fd);
+	return err ? err : fd;
+}
+
+int vm_state_keep_config(const struct vm_config *cfg, char *why, size_t size)
+{
+	struct kvmb_tlv_out o = { 0 };
+	int fd, err;
+
+	put_config(cfg, &o);
+	fd = sealed_file(&o);
+	kvmb_tlv_out_fini(&o);
+	if (fd < 0) {
+		snprintf(why, size, "its options cannot be kept: %s", strerror(-fd));
+		return fd;
+	}
+	err = kvmb_keeper_keep(fd, why, size);
+	close(fd);
+	return err;
 }
 
 int vm_state_read_config(struct kvmb_tlv *t, struct vm_state_config *c)

@@ -8,8 +8,17 @@
 struct kvmb_tlv;
 struct kvmb_tlv_out;
 
-/** vm_state_save_config() - Section CONFIG: the options that make such a VM again */
-void vm_state_save_config(const struct vm *vm, struct kvmb_tlv_out *o);
+/**
+ * vm_state_keep_config() - Leave section CONFIG, the options that make such a VM again, with the
+ * keeper
+ * @why: why[size], on failure one phrase
+ *
+ * A restore carries these options out, with the rights of its caller. So they must not come from
+ * the VM's process, which its guest may have taken over: whoever saves the VM asks the keeper.
+ *
+ * Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
+ */
+int vm_state_keep_config(const struct vm_config *cfg, char *why, size_t size);
 
 /**
  * vm_state_save() - Section VM

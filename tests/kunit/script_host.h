@@ -64,7 +64,7 @@ void host_reset(void);
 void host_say(const void *msg, u32 len);
 void host_offer(u32 relid, const struct kvmb_guid *type, u8 instance, u16 index);
 void host_rescind(u32 relid);
-/** host_slot_is_free() - Has the guest taken all that was said? A host's next message waits for it. */
+/** host_slot_is_free() - Has the guest taken all that was said? A host waits for that. */
 bool host_slot_is_free(void);
 
 /** host_take_back() - Rescind, if it was offered and not rescinded since */

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -327,6 +328,33 @@ static bool is_vm(int pidfd)
 	return pid == (int)getppid();
 }
 
+static int file_with(const char *text)
+{
+	int fd = memfd_create("kept", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	return fd;
+}
+
+static bool has_text(int fd, const char *text)
+{
+	char buf[16] = "";
+
+	return pread(fd, buf, sizeof(buf) - 1, 0) == (ssize_t)strlen(text) && !strcmp(buf, text);
+}
+
+/* The last file is kept. */
+static void keep_files(void)
+{
+	int first = file_with("first"), second = file_with("kept");
+
+	assert_int_equal(kvmb_keeper_kept(why, sizeof(why)), -ENOENT);
+	assert_int_equal(kvmb_keeper_keep(first, why, sizeof(why)), 0);
+	assert_int_equal(kvmb_keeper_keep(second, why, sizeof(why)), 0);
+	close(first);
+	close(second);
+}
+
 /* In a process of its own: a command. Return: its exit status. */
 static int command(const char *path, uid_t uid)
 {
@@ -349,6 +377,8 @@ static int command(const char *path, uid_t uid)
 			_exit(3);
 		if (!is_vm(kvmb_keeper_vm(why, sizeof(why))))
 			_exit(5);
+		if (!has_text(kvmb_keeper_kept(why, sizeof(why)), "kept"))
+			_exit(6);
 		if (kvmb_keeper_ask(channel, KVMB_KEEPER_START) ||
 		    kvmb_keeper_wait(channel, KVMB_KEEPER_STARTED, &news, PATIENCE_MS) || news.err)
 			_exit(4);
@@ -369,6 +399,7 @@ static void a_command_of_the_same_user_may_register(void **state)
 	assert_int_equal(kvmb_keeper_listen(path, why, sizeof(why)), 0);
 	assert_int_equal(lstat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
+	keep_files();
 	kvmb_keeper_seal();
 	assert_int_equal(command(path, 0), 0);
 	if (!geteuid()) {
@@ -525,6 +556,7 @@ static void a_keeper_without_descriptors_hangs_up(void **state)
 	(void)state;
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/vm.keeper", dir);
 	assert_int_equal(kvmb_keeper_listen(a.sun_path, why, sizeof(why)), 0);
+	keep_files();
 	none.rlim_cur = first_free_fd(keeper);
 	if (!none.rlim_cur)
 		skip(); /* only root may look into a keeper */

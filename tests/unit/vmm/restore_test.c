@@ -122,7 +122,7 @@ static int restore(const u32 (*sections)[2])
 }
 
 #define WHOLE                                                                                     \
-	{ KVMB_SEC_CONFIG, 0 }, { KVMB_SEC_VM, 0 }, { KVMB_SEC_MACHINE, 0 }, { KVMB_SEC_VCPU, 0 }, \
+	{ KVMB_SEC_VM, 0 }, { KVMB_SEC_MACHINE, 0 }, { KVMB_SEC_VCPU, 0 },                        \
 		{ KVMB_SEC_VCPU, 1 }, { KVMB_SEC_STORAGE, 0 }, { KVMB_SEC_NET, 0 },               \
 		{ KVMB_SEC_BUS, 0 }, { KVMB_SEC_IC, 1 }, { KVMB_SEC_IC, 2 }, { KVMB_SEC_IC, 3 },  \
 		{ KVMB_SEC_END, 0 }, { 0, 0 }
@@ -158,7 +158,7 @@ static void what_is_saved_is_loaded(void **state)
 {
 	(void)state;
 	assert_int_equal(restore(whole), 0);
-	assert_int_equal(loads, ARRAY_SIZE(whole) - 3);
+	assert_int_equal(loads, ARRAY_SIZE(whole) - 2);
 	assert_true(restored);
 }
 
@@ -185,7 +185,7 @@ static void each_section_is_needed(void **state)
 	u32 less[ARRAY_SIZE(whole)][2], i, n = ARRAY_SIZE(whole);
 
 	(void)state;
-	for (i = 1; i + 1 < n; i++) {
+	for (i = 0; i + 1 < n; i++) {
 		if (whole[i][0] == KVMB_SEC_VCPU)
 			continue; /* machine_load_done() counts them */
 		memcpy(less, whole, sizeof(less));

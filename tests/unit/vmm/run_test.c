@@ -14,6 +14,7 @@
 #include "vmm/console.h"
 #include "vmm/names.h"
 #include "vmm/vm.h"
+#include "vmm/vm_state.h"
 
 static int sent; /* while the VM is built */
 static useconds_t takes_ms;
@@ -62,6 +63,12 @@ int vm_build(struct vm *vm)
 	is_closed();
 	take_time();
 	return -EIO;
+}
+
+int vm_state_keep_config(const struct vm_config *cfg, char *why, size_t size)
+{
+	(void)cfg, (void)why, (void)size;
+	return 0;
 }
 
 void names_seal(const struct vm_config *cfg)

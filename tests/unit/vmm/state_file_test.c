@@ -104,6 +104,30 @@ static void memory_and_sections_come_back(void **state)
 	free_ram(&other);
 }
 
+static void options_come_back_and_others_are_noticed(void **state)
+{
+	static u8 options[STATE_FILE_CONFIG_MAX];
+	struct kvmb_gm other;
+	struct state_file f;
+
+	(void)state;
+	memset(options, 'o', sizeof(options));
+	memset(gm.regions[0].hva, 1, KVMB_PAGE_SIZE);
+	assert_int_equal(save_whole(), 0);
+	assert_int_equal(state_file_put_config(file, options, sizeof(options)), 0);
+	assert_true(state_file_has_config(file, options, sizeof(options)));
+	assert_int_equal(open_again(&f), 0);
+	assert_int_equal(f.config_len, sizeof(options));
+	assert_memory_equal(f.config, options, sizeof(options));
+	make_ram(&other);
+	assert_int_equal(state_file_read_memory(&f, &other, why), 0); /* which begins behind them */
+	assert_int_equal(*other.regions[0].hva, 1);
+	state_file_close(&f);
+	free_ram(&other);
+	options[sizeof(options) - 1] = 'x';
+	assert_false(state_file_has_config(file, options, sizeof(options)));
+}
+
 static void zero_memory_takes_no_space(void **state)
 {
 	struct stat st;
@@ -223,6 +247,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(memory_and_sections_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(options_come_back_and_others_are_noticed, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(zero_memory_takes_no_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_was_not_finished_is_refused, setup,
 						teardown),
