@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* CRC-32C (Castagnoli), reflected: of VHDX logs and of saved state. */
+/* CRC-32C (Castagnoli), reflected: of VHDX logs, saved state and migration. */
 #ifndef KVMB_CRC32C_H
 #define KVMB_CRC32C_H
 
@@ -13,5 +13,8 @@
  * @len: bytes
  */
 uint32_t kvmb_crc32c(uint32_t crc, const void *p, size_t len);
+
+/** kvmb_crc32c_slow() - The same without the CPU's instruction, for CPUs and tests */
+uint32_t kvmb_crc32c_slow(uint32_t crc, const void *p, size_t len);
 
 #endif

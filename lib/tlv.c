@@ -15,7 +15,7 @@ struct wire_section {
 	uint32_t crc; /* CRC-32C of this header with crc zero, and of the fields */
 	uint64_t len; /* of the fields */
 };
-static_assert(sizeof(struct wire_section) == 24, "docs/migration.md");
+static_assert(sizeof(struct wire_section) == KVMB_TLV_HEADER, "docs/migration.md");
 
 struct wire_field {
 	uint16_t tag, flags;
@@ -31,9 +31,19 @@ const char *kvmb_tlv_section_name(uint32_t tag)
 		[KVMB_SEC_VCPU] = "vcpu",     [KVMB_SEC_BUS] = "bus",
 		[KVMB_SEC_STORAGE] = "storage", [KVMB_SEC_NET] = "net",
 		[KVMB_SEC_IC] = "ic",	      [KVMB_SEC_MEMORY] = "memory",
+		[KVMB_SEC_WORD] = "word",
 	};
 
 	return tag < ARRAY_SIZE(names) && names[tag] ? names[tag] : "unknown";
+}
+
+void kvmb_tlv_head(const void *header, uint32_t *tag, uint64_t *len)
+{
+	struct wire_section s;
+
+	memcpy(&s, header, sizeof(s));
+	*tag = le32toh(s.tag);
+	*len = le64toh(s.len);
 }
 
 /* ---- writing ---- */

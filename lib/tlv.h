@@ -36,13 +36,15 @@ enum kvmb_section {
 	KVMB_SEC_STORAGE = 7, /* instance: the controller */
 	KVMB_SEC_NET = 8,    /* instance: the NIC */
 	KVMB_SEC_IC = 9,     /* instance: enum in ic-services/ic_state.h */
-	KVMB_SEC_MEMORY = 10, /* where in the file guest memory lies */
+	KVMB_SEC_MEMORY = 10, /* pages of guest memory, in a migration */
+	KVMB_SEC_WORD = 11,   /* of a migration's conversation: vmm/mig_stream.h */
 };
 
 #define KVMB_TLV_CRITICAL 1u /* flag of sections and fields */
 #define KVMB_TLV_MAX_FIELD 255u
 #define KVMB_TLV_MAX_DEPTH 4u
 #define KVMB_TLV_MAX_SECTION (64u << 20) /* bytes */
+#define KVMB_TLV_HEADER 24u		     /* bytes in front of a section's fields */
 
 /* ---- writing ---- */
 
@@ -168,5 +170,8 @@ int kvmb_tlv_done(struct kvmb_tlv *t);
 
 /** kvmb_tlv_section_name() - "bus", "vcpu", ...; "unknown" */
 const char *kvmb_tlv_section_name(uint32_t tag);
+
+/** kvmb_tlv_head() - From header[KVMB_TLV_HEADER]: tag, and length of the fields; hostile */
+void kvmb_tlv_head(const void *header, uint32_t *tag, uint64_t *len);
 
 #endif

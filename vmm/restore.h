@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Loading a saved VM into the parts that its configuration has made: docs/migration.md. */
+/* A VM that goes on from a file, into the parts that its configuration has made: docs/migration.md. */
 #ifndef KVMB_RESTORE_H
 #define KVMB_RESTORE_H
 
-struct vm;
+struct vm_loader;
 
 /**
- * restore_load() - Instead of the power-on state: memory and state of a file
- * @vm: built, no vCPU has run; its configuration has the file
+ * restore_loader: memory and state of the configuration's file
  *
- * The file is used up when this succeeds: the guest runs next.
- *
- * Return: 0, or -errno with one line logged: the VM ends, and the file may be used again. Context:
- * main thread. Trust: the file is hostile.
+ * The file is used up when nothing is left that could fail. After a failure, of which one line was
+ * logged, it may be used again. Trust: the file is hostile.
  */
-int restore_load(struct vm *vm);
+extern const struct vm_loader restore_loader;
 
 #endif

@@ -188,7 +188,7 @@ static int build_vm(struct run *r)
 		return no_guard(r, err);
 	err = vm_build(r->vm);
 	if (!err)
-		err = vm_start(r->vm, r->cfg->state ? restore_load : NULL);
+		err = vm_start(r->vm, r->cfg->state ? &restore_loader : NULL);
 	guard_stop(&guard);
 	return err ? EXIT_FAILED : EXIT_OK;
 }

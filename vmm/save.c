@@ -8,19 +8,13 @@
 #include <unistd.h>
 
 #include "host-vsp/bus/bus_state.h"
-#include "host-vsp/net/net_state.h"
-#include "host-vsp/storage/storage_state.h"
-#include "ic-services/ic_state.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
-#include "machine/machine_state.h"
 #include "vmm/disk_flush.h"
-#include "vmm/disks.h"
-#include "vmm/nics.h"
 #include "vmm/state_file.h"
-#include "vmm/vm_state.h"
+#include "vmm/vm_sections.h"
 
 /*
  * PAUSING: providers are coming to rest.
@@ -135,47 +129,6 @@ static void on_written(void *arg)
 
 /* ---- the main thread ---- */
 
-static int put_sections(struct vm_save *s)
-{
-	struct kvmb_tlv_out *o = &s->sections;
-	struct vm *vm = s->vm;
-	const struct kvmb_ic_services ics = { &vm->heartbeat, &vm->shutdown, &vm->timesync };
-	u32 i;
-	int err;
-
-	vm_state_save(vm, s->was_paused, o);
-	err = machine_save(&vm->machine, o);
-	if (err)
-		return err;
-	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++) {
-		if (vm->scsi[i])
-			kvmb_storage_save(vm->scsi[i], o);
-	}
-	for (i = 0; i < KVMB_MAX_NICS; i++) {
-		if (nics_net(vm, i))
-			kvmb_net_save(nics_net(vm, i), o);
-	}
-	kvmb_bus_save(vm->bus, o);
-	kvmb_ic_save(&ics, o);
-	kvmb_tlv_begin(o, KVMB_SEC_END, 0, 0);
-	kvmb_tlv_end(o);
-	if (o->failed)
-		return -ENOMEM;
-	return o->len > KVMB_TLV_MAX_SECTION ? -EFBIG : 0; /* nobody would read it */
-}
-
-/* Return: NULL: it can be saved. */
-static const char *check_vm(const struct vm *vm)
-{
-	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
-		return "it is being reset, or ends";
-	if (vm->machine.testdev)
-		return "it has test devices";
-	if (disks_busy(vm))
-		return "a disk is being opened, resized or closed; try again";
-	return vm->changed;
-}
-
 static int start_writing(struct vm_save *s)
 {
 	char why[STATE_FILE_WHY];
@@ -195,8 +148,8 @@ static void begin_writing(void *arg)
 	struct vm_save *s = arg;
 	struct ctl_reply reply = s->reply;
 	/* again: a medium may have been ejected, or the VM killed, while devices came to rest */
-	const char *why = check_vm(s->vm);
-	int err = why ? 0 : put_sections(s);
+	const char *why = vm_cannot_move(s->vm);
+	int err = why ? 0 : vm_sections_put(s->vm, s->was_paused, &s->sections);
 
 	s->state = SAVE_WRITING;
 	if (!why && !err)
@@ -252,7 +205,7 @@ static void on_pipe(void *arg, uint32_t events)
 
 void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply)
 {
-	const char *why = vm->save ? "it is being saved" : check_vm(vm);
+	const char *why = vm->save ? "it is being saved" : vm_cannot_move(vm);
 	struct vm_save *s;
 	bool was_paused = vm->state == VM_PAUSED;
 

@@ -307,23 +307,25 @@ static void forget_loaded(struct vm *vm)
 	kvmb_loop_run(vm->loop);
 }
 
-int vm_start(struct vm *vm, int (*load)(struct vm *vm))
+int vm_start(struct vm *vm, const struct vm_loader *from)
 {
-	int err = load ? load(vm) : machine_reset(&vm->machine);
+	int err = from ? from->load(vm) : machine_reset(&vm->machine);
 
 	if (!err) {
 		vm->listener->starting(vm);
 		vm->started_ms = kvmb_now_ms();
 		err = machine_start(&vm->machine);
 	}
-	if (err && load)
+	if (!err && from)
+		err = from->commit(vm);
+	if (err && from)
 		forget_loaded(vm);
 	if (err)
 		return err;
 	/* from here on the guest may have us do things */
 	kvmb_thread_enter(KVMB_THREAD_MAIN, NULL);
 	set_vm_state(vm, VM_RUNNING);
-	if (load)
+	if (from)
 		go_on_loaded(vm);
 	else
 		machine_go(&vm->machine);

@@ -111,13 +111,19 @@ void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop,
 /** vm_machine_ops: what the machine calls up, with the VM as its argument. */
 extern const struct machine_ops vm_machine_ops;
 
+/* How a guest that ran elsewhere goes on here. Both return 0, or -errno with the reason logged. */
+struct vm_loader {
+	int (*load)(struct vm *vm);   /* brings the machine into its first state */
+	int (*commit)(struct vm *vm); /* all is ready: last word whether it goes on here */
+};
+
 /**
  * vm_start() - Start the guest
- * @load: brings the machine into its first state, instead of power-on; NULL = power-on
+ * @from: where it goes on from; NULL = power-on
  *
  * Return: 0, or -errno with the reason logged. Context: main thread, once; all parts are there.
  */
-int vm_start(struct vm *vm, int (*load)(struct vm *vm));
+int vm_start(struct vm *vm, const struct vm_loader *from);
 
 /**
  * vm_restored() - In load() of vm_start(): the VM has gone on from a saved state

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which files restore.c takes: each section once, in order, of each device. The rooms are stubs. */
+/* Which sections are taken: each section once, in order, of each device. The rooms are stubs. */
 #include "vmm/restore.h"
 
 #include <string.h>
@@ -104,7 +104,7 @@ static int restore(const u32 (*sections)[2])
 	char why[STATE_FILE_WHY];
 	struct kvmb_tlv_out o = { 0 };
 	static struct state_file f;
-	int fd = memfd_create("state", 0);
+	int fd = memfd_create("state", 0), err;
 	u32 i;
 
 	for (i = 0; sections[i][0]; i++) {
@@ -118,7 +118,8 @@ static int restore(const u32 (*sections)[2])
 	restored = false;
 	assert_int_equal(state_file_open(&f, fd, why), 0);
 	vm.cfg.state = &f;
-	return restore_load(&vm);
+	err = restore_loader.load(&vm);
+	return err ? err : restore_loader.commit(&vm);
 }
 
 #define WHOLE                                                                                     \

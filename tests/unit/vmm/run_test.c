@@ -77,15 +77,11 @@ void names_seal(const struct vm_config *cfg)
 	abort(); /* not confined */
 }
 
-int restore_load(struct vm *vm)
-{
-	(void)vm;
-	abort(); /* nothing to restore */
-}
+const struct vm_loader restore_loader; /* nothing to restore */
 
-int vm_start(struct vm *vm, int (*load)(struct vm *vm))
+int vm_start(struct vm *vm, const struct vm_loader *from)
 {
-	(void)vm, (void)load;
+	(void)vm, (void)from;
 	abort();
 }
 

@@ -224,6 +224,12 @@ static int load_saved(struct vm *v)
 	return 0;
 }
 
+static int take(struct vm *v)
+{
+	(void)v;
+	return 0;
+}
+
 static void start_restored(bool paused)
 {
 	struct vm_config cfg = { .name = "t" };
@@ -232,7 +238,7 @@ static void start_restored(bool paused)
 	begins_paused = paused;
 	cpus_run = false;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
-	assert_int_equal(vm_start(&vm, load_saved), 0);
+	assert_int_equal(vm_start(&vm, &(struct vm_loader){ load_saved, take }), 0);
 }
 
 static void vm_restored_has_its_services_go_on(void **state)
@@ -271,9 +277,15 @@ static void vm_that_cannot_be_restored_leaves_an_empty_bus(void **state)
 	memset(&vm, 0, sizeof(vm));
 	bus_resets = 0;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
-	assert_int_equal(vm_start(&vm, fail_to_load), -EPROTO);
+	assert_int_equal(vm_start(&vm, &(struct vm_loader){ fail_to_load, take }), -EPROTO);
 	assert_int_equal(bus_resets, 1);
 	assert_int_equal(vm.state, VM_CREATED);
+	/* and one that may not go on here after all */
+	cpus_run = false;
+	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
+	assert_int_equal(vm_start(&vm, &(struct vm_loader){ load_saved, fail_to_load }), -EPROTO);
+	assert_int_equal(bus_resets, 2);
+	assert_false(cpus_run);
 }
 
 int main(void)
