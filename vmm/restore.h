@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A VM that goes on from a file, into the parts that its configuration has made: docs/migration.md. */
+/* A VM that goes on from a file, into parts that its configuration has made: docs/migration.md. */
 #ifndef KVMB_RESTORE_H
 #define KVMB_RESTORE_H
 

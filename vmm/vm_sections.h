@@ -25,7 +25,8 @@ int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o);
  * @sections: sections[len], hostile
  * @why:      why[size], on failure one phrase
  *
- * Return: 0 or -errno: then the VM can only be ended. Context: main thread, in load() of vm_start().
+ * Return: 0 or -errno: then the VM can only be ended.
+ * Context: main thread, in load() of vm_start().
  */
 int vm_sections_load(struct vm *vm, const void *sections, size_t len, char *why, size_t size);
 
