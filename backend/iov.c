@@ -2,6 +2,7 @@
 /* Iovecs over guest memory. */
 #include "backend/iov.h"
 
+#include "lib/dirty_log.h"
 #include "lib/util.h"
 
 void kvmb_iov_read(const struct iovec *iov, int num, u64 off, void *buf, u32 len)
@@ -33,6 +34,7 @@ void kvmb_iov_write(const struct iovec *iov, int num, const void *buf, u32 len)
 		u32 n = (u32)KVMB_MIN((size_t)len, iov[i].iov_len);
 
 		memcpy(iov[i].iov_base, from, n);
+		kvmb_dirty(iov[i].iov_base, n);
 		from += n;
 		len -= n;
 	}

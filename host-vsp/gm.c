@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include "lib/dirty_log.h"
 #include "lib/util.h"
 
 static const struct kvmb_gm_region *find_region(const struct kvmb_gm *gm, gpa_t gpa, u64 len)
@@ -43,6 +44,7 @@ int kvmb_gm_write(const struct kvmb_gm *gm, gpa_t gpa, const void *buf, size_t l
 	if (!p)
 		return -EFAULT;
 	memcpy(__unshare(p), buf, len);
+	kvmb_dirty(__unshare(p), len);
 	return 0;
 }
 

@@ -31,6 +31,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "lib/dirty_log.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/irq.h"
@@ -90,6 +91,14 @@ static void wait_for_users(struct vcpu *v)
 {
 	while (__atomic_load_n(&v->page_users, __ATOMIC_SEQ_CST))
 		usleep(1); /* not sched_yield(): a vCPU of a realtime class would yield to nobody */
+}
+
+void hyperv_dirty(struct vcpu *v)
+{
+	kvmb_dirty(use_page(v, simp), KVMB_PAGE_SIZE);
+	page_done(v);
+	kvmb_dirty(use_page(v, siefp), KVMB_PAGE_SIZE);
+	page_done(v);
 }
 
 /* ---- host to guest: events ---- */
@@ -289,6 +298,7 @@ static const struct kvmb_vmm_ops vmm_ops = {
 static void use_synic(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page)
 {
 	struct kvmb_gm *gm = &v->machine->gm;
+	void *old_msg = __unshare(v->simp), *old_evt = __unshare(v->siefp);
 	void __shared *msg = NULL, *evt = NULL;
 
 	/* a page outside RAM is as good as none: nothing is delivered */
@@ -302,6 +312,8 @@ static void use_synic(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page)
 	__atomic_store_n(&v->simp, (struct kvmb_hv_message __shared *)msg, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->siefp, (u8 __shared *)evt, __ATOMIC_SEQ_CST);
 	wait_for_users(v);
+	kvmb_dirty(old_msg, KVMB_PAGE_SIZE); /* as at the end; from now on they are the guest's */
+	kvmb_dirty(old_evt, KVMB_PAGE_SIZE);
 	flush_late_flags(v);
 }
 
@@ -475,6 +487,7 @@ int hyperv_vcpu_reset(struct vcpu *v)
 		MSR(KVMB_MSR_CRASH_CTL, HV_CRASH_NOTIFY); /* advertise: crashes are reported */
 	}
 #undef MSR
+	hyperv_dirty(v);
 	__atomic_store_n(&v->synic_control, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->simp, NULL, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->siefp, NULL, __ATOMIC_SEQ_CST);

@@ -48,6 +48,9 @@ int hyperv_vcpu_reset(struct vcpu *v);
  */
 void hyperv_vcpu_loaded(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page);
 
+/** hyperv_dirty() - Note that we write to its SynIC pages (lib/dirty_log.h). Any thread. */
+void hyperv_dirty(struct vcpu *v);
+
 /** hyperv_vcpu_fini() - Undo hyperv_vcpu_init(). Context: main thread; its thread has ended. */
 void hyperv_vcpu_fini(struct vcpu *v);
 

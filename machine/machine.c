@@ -158,6 +158,7 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 		err = open_boot(m);
 	if (err)
 		return err;
+	machine_log_prepare(m);
 	err = mem_open(m);
 	return err ? step_failed(m, "guest memory", err) : 0;
 }
@@ -273,6 +274,7 @@ void machine_close(struct machine *m)
 {
 	u32 i;
 
+	machine_log_end(m);
 	testdev_destroy(m->testdev);
 	for (i = 0; m->vcpus && i < m->cfg.cpus; i++) {
 		if (m->vcpus[i].machine)

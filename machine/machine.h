@@ -24,6 +24,7 @@
 #include "machine/crash.h"
 #include "machine/iobus.h"
 #include "machine/machine_config.h"
+#include "machine/mem_log.h"
 #include "machine/park.h"
 
 struct kvmb_loop;
@@ -54,6 +55,7 @@ struct machine {
 	int kvm_fd, vm_fd;   /* kvm_fd: -1 when built */
 	size_t run_size;     /* bytes of a vCPU's struct kvm_run */
 	struct kvmb_gm gm;
+	struct machine_log log; /* of changes of memory */
 	struct kvmb_vmm vmm; /* the seam to host-vsp */
 	struct vcpu *vcpus;  /* vcpus[cfg.cpus] */
 	struct park park;    /* where vCPU threads stand */

@@ -10,6 +10,7 @@
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <sched.h>
@@ -92,7 +93,11 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(KVM_GET_XSAVE2, MAIN, .why = "save: machine/vcpu_save.c"),
 	REQUEST(KVM_GET_NESTED_STATE, MAIN, .why = "save: machine/vcpu_save.c"),
 	REQUEST(KVM_GET_TSC_KHZ, MAIN, .why = "save: machine/machine_state.c"),
-	/* the VM's; neither memory slots nor new VMs */
+	/* the VM's; no new VMs */
+	REQUEST(KVM_GET_DIRTY_LOG, JOB | MAIN, .why = "migration: machine/mem_log.c"),
+	REQUEST(KVM_CLEAR_DIRTY_LOG, JOB | MAIN, .why = "migration: machine/mem_log.c"),
+	/* a slot leads to memory of this process, which whoever makes calls here has anyway */
+	REQUEST(KVM_SET_USER_MEMORY_REGION, MAIN, .why = "migration: machine/mem_log.c"),
 	REQUEST(KVM_CHECK_EXTENSION, MAIN),
 	REQUEST(KVM_SET_CLOCK, MAIN),
 	REQUEST(KVM_SET_IRQCHIP, MAIN),
@@ -117,6 +122,8 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(brk, ALL, .why = "malloc"),
 	ROW(mremap, ALL, .why = "realloc of large blocks"),
 	ROW(madvise, ALL, .why = "a thread that ends frees its stack"),
+	ROW(membarrier, MAIN, WHEN(IS32(0, MEMBARRIER_CMD_PRIVATE_EXPEDITED)),
+	    .why = "migration: lib/dirty_log.c"),
 	ROW(write, ALL, .why = "eventfds, the log"),
 	ROW(poll, ALL, .why = "the log"),
 	ROW(clock_gettime, ALL, .why = "where the vDSO does not know the clock"),

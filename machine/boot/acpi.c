@@ -8,6 +8,7 @@
  *
  * Source: ACPI 6.4 chapters 5 (tables), 6.4 (resource descriptors), 20 (AML).
  */
+#include "lib/dirty_log.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
@@ -394,5 +395,6 @@ u64 acpi_build(struct machine *m)
 	rsdp[8] = checksum(rsdp, 20);
 	rsdp[32] = checksum(rsdp, 36);
 	memcpy(b.p, rsdp, sizeof(rsdp));
+	kvmb_dirty(b.p, TABLES_SIZE);
 	return BOOT_ACPI;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/dirty_log.h"
 #include "lib/log.h"
 #include "lib/util.h"
 
@@ -133,8 +134,10 @@ void boot_close(struct boot_image *b)
 int boot_load(struct machine *m, const struct boot_file *f, u64 paddr)
 {
 	u8 *p = __unshare(kvmb_gm_ptr(&m->gm, paddr, f->len));
+	int err = p ? boot_read(m, f, 0, p, f->len) : -EFBIG;
 
-	return p ? boot_read(m, f, 0, p, f->len) : -EFBIG;
+	kvmb_dirty(p, f->len);
+	return err;
 }
 
 int boot_elf_load(struct machine *m, const struct boot_image *b, u64 paddr, u64 offset, u64 filesz,
@@ -152,6 +155,7 @@ int boot_elf_load(struct machine *m, const struct boot_image *b, u64 paddr, u64 
 	err = boot_read(m, &b->kernel, offset, p, filesz);
 	if (!err)
 		memset(p + filesz, 0, memsz - filesz);
+	kvmb_dirty(p, memsz);
 	return err;
 }
 

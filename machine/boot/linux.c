@@ -9,6 +9,7 @@
 #include <elf.h>
 #include <sys/ioctl.h>
 
+#include "lib/dirty_log.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
@@ -128,6 +129,7 @@ static int write_page_tables(struct machine *m)
 		t[512 + i] = (BOOT_PAGE_TABLES + 0x2000 + i * 0x1000ull) | 3;
 	for (i = 0; i < 4 * 512; i++)
 		t[1024 + i] = ((u64)i << 21) | 0x83;
+	kvmb_dirty(t, 6 * KVMB_PAGE_SIZE);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host-vsp/bus/bus.h"
+#include "lib/dirty_log.h"
 #include "lib/util.h"
 #include "machine/irq.h"
 #include "tests/harness/fake_vmm.h"
@@ -193,6 +194,44 @@ static void hyperv_busy_slot_is_marked_pending(void **state)
 	assert_memory_equal(slot->payload, "abcd", 4);
 }
 
+/* The log has these guest pages, and no others. */
+static void check_noted(u64 gpa1, u64 gpa2)
+{
+	u64 bits[FAKE_RAM / KVMB_PAGE_SIZE / 64] = { 0 }, page;
+
+	kvmb_dirty_log_take(bits, 0, FAKE_RAM / KVMB_PAGE_SIZE);
+	for (page = 0; page < FAKE_RAM / KVMB_PAGE_SIZE; page++)
+		CHECK_ROW(bits[page / 64] >> page % 64 & 1,
+			  page && (page == gpa1 / KVMB_PAGE_SIZE || page == gpa2 / KVMB_PAGE_SIZE),
+			  page);
+}
+
+/* Not at each write: when all stands, and before they are the guest's again. */
+static void hyperv_notes_its_pages(void **state)
+{
+	u64 msg = gpa_msg, evt = gpa_evt;
+
+	(void)state;
+	assert_int_equal(kvmb_dirty_log_prepare(), 0);
+	assert_int_equal(kvmb_dirty_log_begin(f.gm.regions[0].hva, FAKE_RAM), 0);
+	hyperv_dirty(&vcpu);
+	check_noted(0, 0); /* there are none yet */
+	switch_pages(true);
+	machine.vmm.ops->raise_event(&machine.vmm, 0, 35);
+	check_noted(0, 0);
+	hyperv_dirty(&vcpu);
+	check_noted(msg, evt);
+	gpa_msg = fake_alloc(&f, 1) << KVMB_PAGE_SHIFT;
+	gpa_evt = fake_alloc(&f, 1) << KVMB_PAGE_SHIFT;
+	switch_pages(true);
+	check_noted(msg, evt);
+	switch_pages(false);
+	check_noted(gpa_msg, gpa_evt);
+	hyperv_dirty(&vcpu);
+	check_noted(0, 0);
+	kvmb_dirty_log_end();
+}
+
 static void no_ack(void *arg)
 {
 	(void)arg;
@@ -259,11 +298,9 @@ static void hyperv_loaded_takes_no_page_outside_ram(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(hyperv_page_off_is_never_written),
-		T(hyperv_flag_raised_while_off_comes_late),
-		T(hyperv_busy_slot_is_marked_pending),
-		T(hyperv_loaded_raises_what_waits),
-		T(hyperv_loaded_takes_no_page_outside_ram),
+		T(hyperv_page_off_is_never_written),   T(hyperv_flag_raised_while_off_comes_late),
+		T(hyperv_busy_slot_is_marked_pending), T(hyperv_notes_its_pages),
+		T(hyperv_loaded_raises_what_waits),    T(hyperv_loaded_takes_no_page_outside_ram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -133,7 +134,7 @@ static void no_class_reaches_anything_else(void **state)
 		{ "seccomp", SYS_seccomp, { SECCOMP_GET_NOTIF_SIZES } },
 		{ "prlimit", SYS_prlimit64, { 0 } },
 		{ "KVM_CREATE_VM", SYS_ioctl, { -1, KVM_CREATE_VM } },
-		{ "KVM memory", SYS_ioctl, { -1, (long)KVM_SET_USER_MEMORY_REGION } },
+		{ "membarrier of others", SYS_membarrier, { MEMBARRIER_CMD_GLOBAL_EXPEDITED } },
 		{ "KVM_CREATE_VCPU", SYS_ioctl, { -1, KVM_CREATE_VCPU } },
 		{ "KVM_CREATE_DEVICE", SYS_ioctl, { -1, (long)KVM_CREATE_DEVICE } },
 		{ "TIOCSTI", SYS_ioctl, { -1, 0x5412 } },
@@ -215,6 +216,33 @@ static void main_may_read_what_is_saved(void **state)
 		allowed += results[i] != DENIED;
 	if (allowed != 3)
 		fail_msg("a vCPU may make %u of them, not %s", allowed, vcpus_too);
+}
+
+static void who_logs_changes_of_memory(void **state)
+{
+	const struct call calls[] = {
+		{ "read", SYS_ioctl, { -1, KVM_GET_DIRTY_LOG } },
+		{ "clear", SYS_ioctl, { -1, (long)KVM_CLEAR_DIRTY_LOG } },
+		{ "begin", SYS_ioctl, { -1, KVM_SET_USER_MEMORY_REGION } },
+		/* so it is without kvmb_dirty_log_prepare() */
+		{ "fence", SYS_membarrier, { MEMBARRIER_CMD_PRIVATE_EXPEDITED } },
+	};
+	enum kvmb_thread_class class;
+	bool takes, begins;
+	size_t i;
+
+	(void)state;
+	for (class = 0; class < KVMB_THREAD_NUM; class ++) {
+		begins = class == KVMB_THREAD_MAIN;
+		takes = begins || class == KVMB_THREAD_JOB;
+		make_calls(class, calls, ARRAY_SIZE(calls));
+		for (i = 0; i < ARRAY_SIZE(calls); i++)
+			CHECK_ROW(results[i],
+				  !(i < 2 ? takes : begins) ? DENIED :
+				  i < 3			    ? EBADF :
+							      EPERM,
+				  class * 10 + i);
+	}
 }
 
 static void who_makes_threads_has_their_rows(void **state)
@@ -316,11 +344,9 @@ static void without_a_policy_nothing_happens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(no_class_reaches_anything_else),
-		T(classes_have_what_they_live_on),
-		T(main_may_read_what_is_saved),
-		T(who_makes_threads_has_their_rows),
-		T(a_violation_ends_the_process_with_one_line),
+		T(no_class_reaches_anything_else),   T(classes_have_what_they_live_on),
+		T(main_may_read_what_is_saved),	     T(who_logs_changes_of_memory),
+		T(who_makes_threads_has_their_rows), T(a_violation_ends_the_process_with_one_line),
 		T(without_a_policy_nothing_happens),
 	};
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/dirty_log.h"
 #include "machine/vcpu.h"
 #include "tests/harness/patience.h"
 #include "tests/unit/test.h"
@@ -103,7 +104,7 @@ static int setup(__attribute__((unused)) void **state)
 	vcpu.machine = &machine;
 	machine.gm =
 		(struct kvmb_gm){ .memfd = -1, .num_regions = 1, .regions = { { .size = RAM } } };
-	machine.gm.regions[0].hva = malloc(RAM);
+	machine.gm.regions[0].hva = aligned_alloc(KVMB_PAGE_SIZE, RAM);
 	memset(machine.gm.regions[0].hva, 0xee, RAM);
 	write_vmlinux(0x11);
 	write_file(initrd, "initrd", 6);
@@ -165,6 +166,40 @@ CASE(boot_bzimage_is_loaded)
 	assert_int_equal(bp->hdr.init_size, TEXT + BSS);
 	assert_int_equal(bp->hdr.code32_start, BZIMAGE_AT);
 	assert_memory_equal(ram(bp->hdr.ramdisk_image), "initrd", 6);
+}
+
+/* A guest that starts anew while it is migrated: what was loaded is noted. */
+static void check_noted(void)
+{
+	u64 bits[RAM / KVMB_PAGE_SIZE / 64] = { 0 };
+	u32 page, i, changed = 0;
+
+	assert_int_equal(kvmb_dirty_log_begin(ram(0), RAM), 0);
+	open_image();
+	assert_int_equal(boot_enter(&machine), 0);
+	kvmb_dirty_log_take(bits, 0, RAM / KVMB_PAGE_SIZE);
+	kvmb_dirty_log_end();
+	for (page = 0; page < RAM / KVMB_PAGE_SIZE; page++) {
+		for (i = 0; i < KVMB_PAGE_SIZE; i++) {
+			if (*ram(page * KVMB_PAGE_SIZE + i) != 0xee)
+				break;
+		}
+		changed += i < KVMB_PAGE_SIZE;
+		if (i < KVMB_PAGE_SIZE && !(bits[page / 64] >> page % 64 & 1))
+			fail_msg("page %#x was written and not noted", page);
+	}
+	assert_true(changed > 10);
+	boot_close(machine.boot);
+	machine.boot = NULL;
+}
+
+CASE(boot_notes_what_it_writes)
+{
+	assert_int_equal(kvmb_dirty_log_prepare(), 0);
+	check_noted();
+	memset(machine.gm.regions[0].hva, 0xee, RAM);
+	write_bzimage(0x22);
+	check_noted();
 }
 
 static void refused(const char *want)
@@ -260,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(boot_vmlinux_is_loaded),
 		T(boot_bzimage_is_loaded),
+		T(boot_notes_what_it_writes),
 		T(boot_no_kernel_is_refused),
 		T(boot_segment_outside_file_or_ram_is_refused),
 		T(boot_kernel_cut_between_starts_is_refused),
