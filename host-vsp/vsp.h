@@ -127,6 +127,14 @@ u32 kvmb_bus_version(const struct kvmb_bus *bus);
 void kvmb_chan_signal(struct kvmb_chan *ch);
 
 /**
+ * kvmb_chan_publish() - Publish what was put into the tx ring, for who signals in his own way
+ * @ch: open channel; the caller owns its rings
+ *
+ * Return: as kvmb_ring_publish().
+ */
+int kvmb_chan_publish(struct kvmb_chan *ch);
+
+/**
  * kvmb_chan_flush() - Publish what was put into the tx ring; signal if the guest wants it
  * @ch: open channel; the caller owns its rings
  *

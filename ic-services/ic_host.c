@@ -37,7 +37,7 @@ static int send_packet(struct kvmb_ic *ic, const void *buf, u32 len)
 	int err;
 
 	err = kvmb_ring_put(&io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, buf, len);
-	if (!err && kvmb_ring_publish(&io->tx) < 0)
+	if (!err && kvmb_chan_publish(ic->ch) < 0)
 		err = -EPROTO;
 	if (err)
 		return err;

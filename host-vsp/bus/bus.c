@@ -24,6 +24,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lib/dirty_log.h"
+
 static const char *const conn_names[] = { "disconnected", "connected", "offered",
 					  "disconnecting" };
 static_assert(ARRAY_SIZE(conn_names) == KVMB_CONN_NUM, "one name a state");
@@ -207,6 +209,13 @@ static void send_version_response(struct kvmb_bus *bus, u32 version, bool ok)
 	kvmb_bus_send(bus, KVMB_MSG_VERSION_RESPONSE, &m, sizeof(m));
 }
 
+/* From now on it is the guest's. */
+static void leave_int_page(struct kvmb_bus *bus)
+{
+	kvmb_dirty(__unshare(bus->int_page), KVMB_PAGE_SIZE);
+	bus->int_page = NULL;
+}
+
 static void find_int_page(struct kvmb_bus *bus, gpa_t page)
 {
 	bus->int_gpa = page;
@@ -228,7 +237,7 @@ static void do_contact(struct kvmb_bus *bus, const struct kvmb_wire_initiate_con
 	if (version < KVMB_VERSION_WIN8_1)
 		vp = 0; /* the target counts from 3.0 on: docs/protocol.md#3.4 */
 	bus->target_vp = vp;
-	bus->int_page = NULL;
+	leave_int_page(bus);
 	ok = kvmb_version_known(version) && version <= bus->cfg.max_version;
 	if (ok && version < KVMB_VERSION_WIN10_V5) {
 		find_int_page(bus, page);
@@ -303,7 +312,7 @@ static void finish_disconnect(struct kvmb_bus *bus)
 	old_event_stop(bus);
 	tx_drop(bus);
 	bus->version = 0;
-	bus->int_page = NULL;
+	leave_int_page(bus);
 	bus->after = KVMB_AFTER_NOTHING;
 	set_conn_state(bus, KVMB_CONN_DISCONNECTED);
 

@@ -80,6 +80,14 @@ void kvmb_bus_message_acked(struct kvmb_bus *bus);
  */
 void kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg);
 
+/**
+ * kvmb_bus_dirty() - Note what is written too often to be noted each time (lib/dirty_log.h)
+ *
+ * Control pages of open channels' rings, and the interrupt page. Context: bus thread; before the
+ * last look at the log, when the bus stands.
+ */
+void kvmb_bus_dirty(struct kvmb_bus *bus);
+
 /** kvmb_bus_get_stats() - Copy the bus's counters to @st. Bus thread. */
 void kvmb_bus_get_stats(struct kvmb_bus *bus, struct kvmb_bus_stats *st);
 

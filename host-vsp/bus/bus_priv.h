@@ -218,6 +218,11 @@ void kvmb_chan_on_open(struct kvmb_bus *bus, const struct kvmb_wire_open *m);
 const char *kvmb_chan_open_as(struct kvmb_chan *ch, const struct kvmb_wire_open *m);
 void kvmb_chan_release_rings(struct kvmb_chan *ch);
 
+/* bus_dirty.c */
+/* Bytes @from to @to of the tx ring's data were written; it may wrap. Who owns its rings. */
+void kvmb_chan_dirty_data(struct kvmb_chan *ch, u32 from, u32 to);
+void kvmb_chan_dirty_ctrl(struct kvmb_chan *ch); /* if it has rings */
+
 /* gpadl.c */
 void kvmb_gpadl_on_header(struct kvmb_bus *bus, const void *buf, u32 len);
 void kvmb_gpadl_on_body(struct kvmb_bus *bus, const void *buf, u32 len);

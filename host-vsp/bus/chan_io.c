@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Channels as providers see them: functions that may be called from any thread. */
 #include "host-vsp/bus/bus_priv.h"
+#include "lib/dirty_log.h"
 
 struct kvmb_chan_io *kvmb_chan_io(struct kvmb_chan *ch)
 {
@@ -52,9 +53,19 @@ void kvmb_chan_signal(struct kvmb_chan *ch)
 	pthread_mutex_unlock(&ch->target_lock);
 }
 
+int kvmb_chan_publish(struct kvmb_chan *ch)
+{
+	u32 from = ch->io.tx.published;
+	int r = kvmb_ring_publish(&ch->io.tx);
+
+	if (kvmb_dirty_log_on())
+		kvmb_chan_dirty_data(ch, from, ch->io.tx.published);
+	return r;
+}
+
 int kvmb_chan_flush(struct kvmb_chan *ch)
 {
-	int r = kvmb_ring_publish(&ch->io.tx);
+	int r = kvmb_chan_publish(ch);
 
 	if (r > 0)
 		kvmb_chan_signal(ch);

@@ -54,6 +54,7 @@ void kvmb_chan_release_rings(struct kvmb_chan *ch)
 		close(ch->io.signal_fd);
 		ch->io.signal_fd = -1;
 	}
+	kvmb_chan_dirty_ctrl(ch); /* as at the end; from now on they are the guest's */
 	kvmb_gm_unmap_ring(&ch->map_rx);
 	kvmb_gm_unmap_ring(&ch->map_tx);
 	ch->bus->ring_maps -= ch->maps;

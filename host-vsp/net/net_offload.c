@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include "lib/be.h"
+#include "lib/dirty_log.h"
 #include "lib/util.h"
 #include "vmbus-core/proto/rndis.h"
 
@@ -278,6 +279,7 @@ static void poke16(const struct iovec *iov, int num, u32 off, u16 v)
 		for (i = 0; i < num; at -= (u32)iov[i].iov_len, i++) {
 			if (at < iov[i].iov_len) {
 				((u8 *)iov[i].iov_base)[at] = b[k];
+				kvmb_dirty((u8 *)iov[i].iov_base + at, 1);
 				break;
 			}
 		}

@@ -25,6 +25,7 @@
  */
 #include "backend/iov.h"
 #include "host-vsp/net/net_priv.h"
+#include "lib/dirty_log.h"
 #include "lib/util.h"
 
 #define RX_BUDGET 64		  /* frames a turn */
@@ -393,6 +394,8 @@ static int receive_frame(struct net_queue *q)
 	num = make_room(q, &f, iov, &room);
 	net_count(&q->slot->stats.backend_calls, 1);
 	len = b->ops->recv(b, q->index, &f.vnet, iov, num);
+	if (len != -EAGAIN)
+		kvmb_dirty_iov(iov + 1, num - 1, len < 0 ? room : (size_t)len);
 	if (len == -EMSGSIZE) {
 		drop_received(q, KVMB_DROP_SIZE);
 		return 0;

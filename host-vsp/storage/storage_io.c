@@ -24,6 +24,7 @@
 
 #include "backend/iov.h"
 #include "host-vsp/storage/storage_priv.h"
+#include "lib/dirty_log.h"
 #include "lib/log.h"
 #include "lib/util.h"
 
@@ -469,6 +470,8 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 {
 	bool data = r->io != KVMB_IO_FLUSH && r->io != KVMB_IO_ZERO;
 
+	if (r->io == KVMB_IO_READ) /* a read that failed may have come half the way */
+		kvmb_dirty_iov(r->cur, r->num_iov, r->length - r->done);
 	if (res == -EINTR || res == -EAGAIN)
 		stor_delay(sc, r, STOR_RETRY_NS); /* at once might be for ever */
 	else if (res < 0 || (!res && data))

@@ -2,6 +2,7 @@
 /* Frames in: coalesced, cut, their checksums, filters, VLANs. */
 #include "host-vsp/net/net.h"
 
+#include "tests/harness/dirty.h"
 #include "tests/harness/net_wire.h"
 
 static int setup_vlan(void **state)
@@ -208,6 +209,66 @@ static void net_rx_blank_checksum_is_filled_in(void **state)
 	}
 }
 
+/* Frames of all kinds, with their headers and packets: whatever has changed is noted. */
+static void net_rx_notes_what_it_writes(void **state)
+{
+	struct virtio_net_hdr partial = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					  .csum_start = 34,
+					  .csum_offset = 16 },
+			      gso = coalesced;
+	static u8 frame[70000];
+	static struct got g;
+	u32 len;
+
+	(void)state;
+	gso.gso_size = 1460;
+	bring_up();
+	rsc_on();
+	dirty_begin(&f);
+	len = tcp4(frame, mac, other, 1000);
+	arrive(0, &plain, frame, len);
+	assert_true(frame_on(&c, &g));
+	dirty_has_all(&f, &c);
+	assert_true(dirty_count() < 8); /* not the whole buffer */
+	arrive(0, &partial, frame, len);
+	assert_true(frame_on(&c, &g));
+	dirty_has_all(&f, &c);
+	len = tcp4(frame, mac, other, 30000);
+	arrive(0, &coalesced, frame, len);
+	assert_true(frame_on(&c, &g));
+	dirty_has_all(&f, &c);
+	len = tcp4(frame, mac, other, 65495);
+	frame[19] = 5;
+	frame[47] = 0x99;
+	arrive(0, &gso, frame, len);
+	comes_in_two(frame, len, 34, 54, 1460);
+	dirty_has_all(&f, &c);
+	dirty_end();
+}
+
+static int setup_jumbo(void **state)
+{
+	(void)state;
+	make((struct kvmb_net_spec){ .mtu = 9000, .max_queues = 1 });
+	return 0;
+}
+
+/* A frame on more than one page: the header that we write in front of it is on the first. */
+static void net_rx_notes_all_pages_of_a_frame(void **state)
+{
+	static u8 frame[9100];
+	static struct got g;
+
+	(void)state;
+	bring_up();
+	dirty_begin(&f);
+	arrive(0, &plain, frame, tcp4(frame, mac, other, 8900));
+	assert_true(frame_on(&c, &g));
+	dirty_has_all(&f, &c);
+	assert_true(dirty_count() <= 3 + 2 + 1); /* and control pages and a packet */
+	dirty_end();
+}
+
 static void net_rx_filters_are_applied(void **state)
 {
 	static const u8 group[12] = { 1, 0, 0x5e, 0, 0, 1, 1, 0, 0x5e, 0, 0, 2 };
@@ -363,6 +424,8 @@ int main(void)
 		LARGE(net_rx_long_frame_comes_as_two),
 		T(net_rx_small_buffer_gets_no_coalesced),
 		T(net_rx_blank_checksum_is_filled_in),
+		LARGE(net_rx_notes_what_it_writes),
+		VLAN(net_rx_notes_all_pages_of_a_frame, setup_jumbo),
 		T(net_rx_filters_are_applied),
 		VLAN(net_access_port_hides_its_vlan, setup_vlan),
 		T(net_rx_trunk_puts_the_tag_into_ppi),

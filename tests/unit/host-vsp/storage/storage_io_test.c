@@ -2,6 +2,7 @@
 /*
  * Requests at disks that fail, hold them, or move too little; buffers of ours, limits, latencies.
  */
+#include "tests/harness/dirty.h"
 #include "tests/harness/storage_guest.h"
 
 static u32 stops;
@@ -257,6 +258,67 @@ static void a_slow_disk_does_not_keep_others_waiting(void **state)
 	assert_int_equal(a.u.srb.srb_status, 1);
 }
 
+/* The take has @num pages from @gfn on, and of the ring what the answer may be on. */
+static void noted_from(u64 gfn, u32 num)
+{
+	u64 i, ring = c.first_gfn + c.down;
+
+	dirty_take();
+	for (i = 0; i < DIRTY_PAGES; i++) {
+		if (i > ring && i < c.first_gfn + c.pages)
+			continue;
+		CHECK_ROW(dirty_has(i), i >= gfn && i < gfn + num, i);
+	}
+}
+
+/* Once as a raw disk reads, once as any other. */
+static void what_is_read_is_noted(void **state)
+{
+	u64 gfn = fake_alloc(&f, 8), gpa = gfn << 12;
+	struct kvmb_wire_stor a;
+	u8 data[16 * 512];
+	int fd = open(path, O_WRONLY), i;
+
+	(void)state;
+	memset(data, 0x5a, sizeof(data));
+	assert_int_equal(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+	close(fd);
+	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_REPORT), false, 3);
+	init();
+	__atomic_store_n(&slow.at_once, true, __ATOMIC_RELEASE);
+	dirty_begin(&f);
+	for (i = 0; i < 2; i++) {
+		u8 lun = (u8)(3 * i);
+
+		while (srb_lun(lun, CDB(0), 6, 0, 0, 0, &a) != 1)
+			; /* its attentions */
+		/* 8 KiB that begin in the middle of a page */
+		srb_lun(lun, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 16), 10, KVMB_SRB_DATA_IN, gpa + 2048,
+			8192, &a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		noted_from(gfn, 3);
+		/* less than the buffer */
+		srb_lun(lun, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 8192,
+			&a);
+		noted_from(gfn, 1);
+		srb_lun(lun, CDB(0x12, 0, 0, 0, 36), 6, KVMB_SRB_DATA_IN, gpa + 4096, 36, &a);
+		noted_from(gfn + 1, 1);
+		/* what only reads memory */
+		srb_lun(lun, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096,
+			&a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		noted_from(0, 0);
+	}
+	srb(CDB(0x2f, 2, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
+	noted_from(0, 0);
+	/* a read that fails has perhaps read a part */
+	__atomic_store_n(&slow.fail, -EIO, __ATOMIC_RELEASE);
+	srb_lun(3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a);
+	assert_sense(&a, 3, 0x11);
+	noted_from(gfn, 1);
+	dirty_end();
+}
+
 static void percentiles_are_within_a_quarter(void **state)
 {
 	u64 h[KVMB_LATENCY_BUCKETS] = { 0 };
@@ -282,6 +344,7 @@ int main(void)
 		T(direct_io_gets_what_its_storage_takes),
 		T(zeroes_without_a_write_cache_carry_fua),
 		T(a_slow_disk_does_not_keep_others_waiting),
+		T(what_is_read_is_noted),
 		T(percentiles_are_within_a_quarter),
 	};
 
