@@ -72,6 +72,10 @@ static const struct opt_def run_options[] = {
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
+	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate",
+	  .help = "become the VM that *kvmbus migrate* moves to ADDRESS, unix:PATH",
+	  .more = "It stands alone: the VM brings its options along. Only root and the same user "
+		  "may connect." },
 	{ "hotplug-images", OPT_WORD, "H", "on off", .fallback = "on",
 	  .help = "on or off: can images that are not raw, and NBD servers, be added later",
 	  .more = "With *off* a VM in a sandbox that starts without any does not load libnbd." },
@@ -105,6 +109,15 @@ static const struct opt_def stop_options[] = {
 	  .aka = "restart r" },
 	{ "timeout", OPT_U32, "S", .max = 86400, .fallback = "60",
 	  .help = "give up after S seconds", .aka = "wait t" },
+	JSON, END
+};
+
+static const struct opt_def migrate_options[] = {
+	{ "downtime", OPT_U32, "MS", .min = 1, .max = 60000, .fallback = "100",
+	  .help = "milliseconds that the guest may stand",
+	  .more = "The VM stops when what is left can be sent within that time." },
+	{ "timeout", OPT_U32, "S", .max = 86400, .fallback = "0",
+	  .help = "give up when that does not come about in S seconds; 0: never", .aka = "wait t" },
 	JSON, END
 };
 
@@ -157,6 +170,12 @@ const struct cli_command cli_commands[] = {
 	  "With the options that it was started with; its images must be where they were. A file "
 	  "can be restored once: afterwards the VM has gone on, and its disks with it.",
 	  cmd_restore, { { "FILE", OPT_FILE } }, json_only },
+	{ "migrate", NULL, "move a running VM to another process",
+	  "To a *kvmbus run --incoming* ADDRESS that waits. Its disks must be raw files or devices "
+	  "that both sides reach by the same names, its NICs tap devices there, too. Until the "
+	  "other side runs the VM it can go on here, and does when the command is interrupted or "
+	  "anything fails.",
+	  cmd_migrate, { VM, { "ADDRESS", OPT_TEXT, "unix:/run/vm.migrate" } }, migrate_options },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
 	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },

@@ -12,8 +12,15 @@ struct state_file;
 /** cmd_run() - `kvmbus run`: make this process a VM; returns when it has ended. */
 int cmd_run(struct cli_args *a);
 
-/** cmd_run_state() - The same; with @state it continues from there, NULL = it starts anew. */
-int cmd_run_state(struct cli_args *a, struct state_file *state);
+/**
+ * cmd_run_from() - The same
+ * @state:    the VM goes on from there; NULL = not from a file
+ * @incoming: or from this stream (vmm/mig_stream.h); 0 = none
+ */
+int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming);
+
+/** cmd_incoming() - `kvmbus run --incoming ADDRESS`: wait for a VM, and become it. */
+int cmd_incoming(struct cli_args *a, const char *address);
 
 /** cmd_list() - `kvmbus list`: the running VMs. */
 int cmd_list(struct cli_args *a);
@@ -41,6 +48,9 @@ int cmd_save(struct cli_args *a);
 
 /** cmd_restore() - `kvmbus restore FILE`: make this process the VM; returns when it has ended. */
 int cmd_restore(struct cli_args *a);
+
+/** cmd_migrate() - `kvmbus migrate VM ADDRESS`: returns when the VM runs there, or goes on here. */
+int cmd_migrate(struct cli_args *a);
 
 /** cmd_console() - `kvmbus console VM`: until Ctrl-] or the end of the VM. */
 int cmd_console(struct cli_args *a);

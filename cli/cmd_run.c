@@ -370,7 +370,7 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 		c->dir = "/";
 }
 
-int cmd_run_state(struct cli_args *a, struct state_file *state)
+int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming)
 {
 	char default_name[32];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
@@ -382,6 +382,7 @@ int cmd_run_state(struct cli_args *a, struct state_file *state)
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,
 				 .state = state,
+				 .incoming = incoming,
 				 .uid = (uid_t)-1,
 				 .gid = (gid_t)-1 };
 	int i, verbose = 0;
@@ -397,6 +398,8 @@ int cmd_run_state(struct cli_args *a, struct state_file *state)
 			return EXIT_USAGE;
 		verbose += !strcmp(a->given[i].opt->name, "verbose");
 	}
+	for (i = 0; incoming && i < (int)cfg.num_disks; i++)
+		cfg.disks[i].spec.unlocked = true; /* the VM takes its locks along */
 	if (!cfg.machine.kernel)
 		return cli_bad(
 			a->cmd,
@@ -414,5 +417,7 @@ int cmd_run_state(struct cli_args *a, struct state_file *state)
 
 int cmd_run(struct cli_args *a)
 {
-	return cmd_run_state(a, NULL);
+	const char *address = cli_text(a, "incoming");
+
+	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0);
 }

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,21 +14,16 @@
 
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/client_facts.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
-#include "lib/keeper.h"
-#include "lib/util.h"
 #include "vmm/handover.h"
 #include "vmm/state_file.h"
-
-#define END_MS 120000 /* the VM closes its images */
 
 struct target {
 	const char *path;
 	int dir, file;
-	int process;	/* a pidfd of the VM's process */
-	u8 *config;	/* config[config_len]: the VM's options, as its keeper has them */
-	size_t config_len;
+	struct client_facts facts;
 };
 
 static int cannot(const struct target *t, int err)
@@ -57,37 +50,9 @@ static int open_target(struct target *t)
 	return t->file < 0 ? cannot(t, errno) : EXIT_OK;
 }
 
-/* What its keeper knows, and the VM's process could lie about: its options, which one it is. */
-static int learn_from_keeper(struct target *t, int fd, const char *vm)
-{
-	char dir[PATH_MAX], why[200];
-	struct stat st;
-	int err = client_reach_keeper(fd, vm, dir, sizeof(dir)), config;
-
-	if (err)
-		return err;
-	t->process = kvmb_keeper_vm(why, sizeof(why));
-	config = t->process < 0 ? t->process : kvmb_keeper_kept(why, sizeof(why));
-	kvmb_keeper_seal(); /* we ask no more */
-	if (config >= 0) {
-		if (fstat(config, &st) || !st.st_size || st.st_size > STATE_FILE_CONFIG_MAX)
-			st.st_size = 0;
-		t->config_len = (size_t)st.st_size;
-		t->config = kvmb_xzalloc(t->config_len + 1);
-		if (t->config_len && pread(config, t->config, t->config_len, 0) == st.st_size) {
-			close(config);
-			return EXIT_OK;
-		}
-		close(config);
-		snprintf(why, sizeof(why), "its options cannot be read");
-	}
-	cli_error("VM \"%s\": %s", vm, why);
-	return EXIT_FAILED;
-}
-
 static int name_target(struct target *t)
 {
-	int err = state_file_put_config(t->file, t->config, t->config_len);
+	int err = state_file_put_config(t->file, t->facts.config, t->facts.config_len);
 	char self[32];
 
 	if (err)
@@ -99,24 +64,13 @@ static int name_target(struct target *t)
 	return EXIT_OK;
 }
 
-/* To hang up is not enough: as long as its process lives, it can write to the file. */
-static int wait_for_end(const struct target *t, const char *vm)
-{
-	struct pollfd p = { .fd = t->process, .events = POLLIN };
-
-	if (poll(&p, 1, END_MS) == 1)
-		return EXIT_OK;
-	cli_error("VM \"%s\": it is saved, but has not ended; try: kvmbus kill %s", vm, vm);
-	return EXIT_TIMEOUT;
-}
-
 /*
  * Has the VM ended for another reason, and taken the file back before it heard its name? Or has a
  * VM that was taken over given itself other options?
  */
 static int check_target(struct target *t, const char *vm)
 {
-	bool honest = state_file_has_config(t->file, t->config, t->config_len);
+	bool honest = state_file_has_config(t->file, t->facts.config, t->facts.config_len);
 	char why[STATE_FILE_WHY];
 	struct state_file f;
 
@@ -146,7 +100,7 @@ static int finish_save(struct target *t, int word, const char *vm)
 	/* a VM that has ended does not hear it; what the file is then, it says itself */
 	if (write(word, "k", 1) != 1 && errno != EPIPE)
 		return cannot(t, errno);
-	err = wait_for_end(t, vm);
+	err = client_wait_for_end(&t->facts, vm, "it is saved");
 	return err ? err : check_target(t, vm);
 }
 
@@ -175,13 +129,13 @@ static int save(struct cli_args *a, struct target *t, int fd)
 
 int cmd_save(struct cli_args *a)
 {
-	struct target t = { .path = a->words[1], .dir = -1, .file = -1, .process = -1 };
+	struct target t = { .path = a->words[1], .dir = -1, .file = -1, .facts.process = -1 };
 	int fd = -1, err = client_connect(a->words[0], &fd);
 
 	if (!err)
 		err = client_as_owner(fd, a->words[0]);
 	if (!err)
-		err = learn_from_keeper(&t, fd, a->words[0]);
+		err = client_learn(fd, a->words[0], &t.facts);
 	if (!err)
 		err = open_target(&t);
 	if (!err)
@@ -190,9 +144,7 @@ int cmd_save(struct cli_args *a)
 		close(t.file);
 	if (t.dir >= 0)
 		close(t.dir);
-	if (t.process >= 0)
-		close(t.process);
-	free(t.config);
+	client_forget(&t.facts);
 	if (fd >= 0)
 		close(fd);
 	return err;

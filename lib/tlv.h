@@ -27,17 +27,17 @@
 
 /* The registry of sections: docs/migration.md. Numbers are never used again. */
 enum kvmb_section {
-	KVMB_SEC_END = 1,    /* nothing follows */
-	KVMB_SEC_CONFIG = 2, /* how the VM was started; first */
-	KVMB_SEC_VM = 3,     /* clocks, what vmm/ knows */
+	KVMB_SEC_END = 1,     /* nothing follows */
+	KVMB_SEC_CONFIG = 2,  /* how the VM was started; first */
+	KVMB_SEC_VM = 3,      /* clocks, what vmm/ knows */
 	KVMB_SEC_MACHINE = 4, /* interrupt controllers, timers, emulated devices */
-	KVMB_SEC_VCPU = 5,   /* instance: its index */
-	KVMB_SEC_BUS = 6,    /* connection, page lists, channels */
+	KVMB_SEC_VCPU = 5,    /* instance: its index */
+	KVMB_SEC_BUS = 6,     /* connection, page lists, channels */
 	KVMB_SEC_STORAGE = 7, /* instance: the controller */
-	KVMB_SEC_NET = 8,    /* instance: the NIC */
-	KVMB_SEC_IC = 9,     /* instance: enum in ic-services/ic_state.h */
+	KVMB_SEC_NET = 8,     /* instance: the NIC */
+	KVMB_SEC_IC = 9,      /* instance: enum in ic-services/ic_state.h */
 	KVMB_SEC_MEMORY = 10, /* pages of guest memory, in a migration */
-	KVMB_SEC_WORD = 11,   /* of a migration's conversation */
+	KVMB_SEC_WORD = 11,   /* of a migration's conversation: vmm/mig_stream.h */
 };
 
 #define KVMB_TLV_CRITICAL 1u /* flag of sections and fields */

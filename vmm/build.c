@@ -9,6 +9,7 @@
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
+#include "vmm/mig_out.h"
 #include "vmm/names.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
@@ -197,6 +198,7 @@ void vm_destroy(struct vm *vm)
 	if (!vm->overdue.running)
 		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
 	save_destroy(vm);
+	mig_out_destroy(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);
 	overdue_step(&vm->overdue, "the reader of the console");

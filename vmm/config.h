@@ -71,6 +71,7 @@ struct vm_config {
 	enum on_crash on_crash;
 	enum sandbox_mode sandbox;
 	struct state_file *state; /* of a saved VM that is restored; NULL = none */
+	int incoming;		  /* stream that the VM comes from: vmm/mig_stream.h; 0 = none */
 	/* args[num_args], options that make such a VM again; @dir is where relative names begin */
 	const char *const *args;
 	u32 num_args;

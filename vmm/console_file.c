@@ -62,8 +62,11 @@ static int check_regular(int fd, const struct vm_config *cfg, const struct stat 
 	if (!lstat(cfg->serial_path, &link) && S_ISLNK(link.st_mode))
 		return refuse_file(cfg->serial_path, "it is a symbolic link; name the file itself",
 				   why, size);
-	/* ENOLCK and the like: a file system without locks */
-	if (fcntl(fd, F_OFD_SETLK, &fl) && (errno == EACCES || errno == EAGAIN))
+	/*
+	 * ENOLCK and the like: a file system without locks. A VM that comes from elsewhere may have
+	 * it locked there.
+	 */
+	if (fcntl(fd, F_OFD_SETLK, &fl) && (errno == EACCES || errno == EAGAIN) && !cfg->incoming)
 		return refuse_file(cfg->serial_path,
 				   "it is in use by another VM or program (locked)", why, size);
 	return 0;

@@ -7,6 +7,7 @@
 #include "vmm/disks.h"
 #include "vmm/handover.h"
 #include "vmm/info.h"
+#include "vmm/mig_out.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
 
@@ -215,6 +216,23 @@ static void cmd_save(struct ctl_client *c, json_t *args, struct handover_fds *fd
 	save_begin(c->all->vm, file, pipe, ctl_client_reply(c));
 }
 
+/* Two descriptors: the connection to the target, the pipe (vmm/mig_out.h). */
+static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	const struct mig_out_wish wish = { .downtime_ms = (u32)arg_num(args, "downtime", 100),
+					   .timeout_s = (u32)arg_num(args, "timeout", 0) };
+	int peer, pipe;
+
+	if (fds->num != 2) {
+		ctl_client_error(c, "usage", "a connection and a pipe must come with the command");
+		return;
+	}
+	peer = fds->fd[0];
+	pipe = fds->fd[1];
+	fds->num = 0;
+	mig_out_begin(c->all->vm, peer, pipe, &wish, ctl_client_reply(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
@@ -240,6 +258,7 @@ static const struct {
 	{ "nic-link", cmd_nic_link },
 	{ "nic-mtu", cmd_nic_mtu },
 	{ "save", cmd_save },
+	{ "migrate", cmd_migrate },
 };
 
 void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct handover_fds *fds)
@@ -253,6 +272,8 @@ void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct han
 			continue;
 		if (c->all->vm->save && !commands[i].any_time)
 			ctl_client_error(c, "state", "the VM is being saved");
+		else if (c->all->vm->migration && !commands[i].any_time)
+			ctl_client_error(c, "state", "the VM is being migrated");
 		else
 			commands[i].fn(c, json_object_get(o, "arguments"), fds);
 		json_decref(o);

@@ -9,7 +9,7 @@
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
 
-static int load(struct vm *vm)
+static int load_file(struct vm *vm)
 {
 	struct state_file *f = vm->cfg.state;
 	char why[STATE_FILE_WHY];
@@ -24,7 +24,7 @@ static int load(struct vm *vm)
 	return err;
 }
 
-static int commit(struct vm *vm)
+static int use_up(struct vm *vm)
 {
 	int err = state_file_use(vm->cfg.state);
 
@@ -35,4 +35,4 @@ static int commit(struct vm *vm)
 	return err;
 }
 
-const struct vm_loader restore_loader = { load, commit };
+const struct vm_loader restore_loader = { load_file, use_up };

@@ -19,6 +19,7 @@
 #include "vmm/build.h"
 #include "vmm/confine.h"
 #include "vmm/guard.h"
+#include "vmm/mig_in.h"
 #include "vmm/names.h"
 #include "vmm/policy.h"
 #include "vmm/restore.h"
@@ -122,11 +123,11 @@ static void note_inherited(struct run *r)
 {
 	DIR *d = opendir("/proc/self/fd");
 	struct dirent *e;
-	int fd, state = r->cfg->state ? r->cfg->state->fd : -1;
+	int fd, from = r->cfg->state ? r->cfg->state->fd : r->cfg->incoming ? r->cfg->incoming : -1;
 
 	while (d && (e = readdir(d))) {
 		fd = atoi(e->d_name);
-		if (fd <= STDERR_FILENO || fd == dirfd(d) || fd == state)
+		if (fd <= STDERR_FILENO || fd == dirfd(d) || fd == from)
 			continue;
 		r->inherited = realloc(r->inherited, (r->num_inherited + 1) * sizeof(int));
 		kvmb_assert(r->inherited);
@@ -178,6 +179,11 @@ static int confine(struct run *r)
 	return EXIT_OK;
 }
 
+static const struct vm_loader *from_where(const struct vm_config *cfg)
+{
+	return cfg->state ? &restore_loader : cfg->incoming ? &mig_in_loader : NULL;
+}
+
 /* Return: EXIT_OK: it runs. */
 static int build_vm(struct run *r)
 {
@@ -188,7 +194,7 @@ static int build_vm(struct run *r)
 		return no_guard(r, err);
 	err = vm_build(r->vm);
 	if (!err)
-		err = vm_start(r->vm, r->cfg->state ? &restore_loader : NULL);
+		err = vm_start(r->vm, from_where(r->cfg));
 	guard_stop(&guard);
 	return err ? EXIT_FAILED : EXIT_OK;
 }

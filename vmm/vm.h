@@ -82,6 +82,7 @@ struct vm {
 	int test_exit_code;
 
 	struct vm_save *save; /* under way, NULL = none; save.c */
+	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
 	const char *changed;  /* why it cannot be saved: what is no longer as it was started */
 
 	struct term *term; /* signals that ask for its end */

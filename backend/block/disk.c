@@ -229,6 +229,32 @@ void kvmb_disk_seal(bool load)
 	kvmb_libnbd_seal();
 }
 
+void kvmb_disk_give_up(struct kvmb_disk *d)
+{
+	struct stat st;
+
+	kvmb_assert(d->fd >= 0);
+	if (!fstat(d->fd, &st))
+		d->given_up = st.st_mtim;
+	kvmb_disk_unlock(d->fd);
+}
+
+int kvmb_disk_take(struct kvmb_disk *d)
+{
+	kvmb_assert(d->fd >= 0);
+	return kvmb_disk_lock(d->fd, d->read_only, 0);
+}
+
+bool kvmb_disk_was_written(const struct kvmb_disk *d)
+{
+	struct stat st;
+
+	if (d->read_only)
+		return false;
+	return d->rdev || fstat(d->fd, &st) || st.st_mtim.tv_sec != d->given_up.tv_sec ||
+	       st.st_mtim.tv_nsec != d->given_up.tv_nsec;
+}
+
 void kvmb_disk_close(struct kvmb_disk *d)
 {
 	if (!d)

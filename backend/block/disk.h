@@ -56,6 +56,7 @@ struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
 	enum kvmb_disk_cache cache;
 	enum kvmb_disk_on_error on_error;
 	u32 block;	    /* 512 or 4096; 0 = 512, or 4096 where direct I/O needs it */
+	bool unlocked;	    /* another process has the lock so far: kvmb_disk_take() */
 	u64 iops, bps;	    /* 0 = no limit */
 	u32 timeout_s;	    /* give up a server that is silent for this long; 0 = 30 */
 };
@@ -126,6 +127,7 @@ struct kvmb_disk {
 	u32 block;	 /* bytes of a logical block: 512, 2048 or 4096 */
 	u64 blocks;	 /* atomic: a resize changes it */
 	dev_t rdev;	 /* of a block device, else 0 */
+	struct timespec given_up; /* when a file was last written then */
 	char path[4096]; /* for messages and info */
 	char format[8];
 	char serial[21]; /* unit serial number */
@@ -182,6 +184,25 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *fi
  * Context: before the first thread.
  */
 void kvmb_disk_seal(bool load);
+
+/**
+ * kvmb_disk_give_up() - Give the lock up: another process may take the disk
+ * @d: raw, and nobody writes to it
+ *
+ * What it is like is remembered for kvmb_disk_was_written().
+ */
+void kvmb_disk_give_up(struct kvmb_disk *d);
+
+/**
+ * kvmb_disk_take() - Lock a disk that was opened unlocked, or given up
+ * @d: raw
+ *
+ * Return: 0; -EBUSY: somebody else has it; another -errno. Never waits.
+ */
+int kvmb_disk_take(struct kvmb_disk *d);
+
+/** kvmb_disk_was_written() - Since kvmb_disk_give_up()? True also when that cannot be told. */
+bool kvmb_disk_was_written(const struct kvmb_disk *d);
 
 /** kvmb_disk_close() - Close without flushing; NULL is fine. May block for seconds. */
 void kvmb_disk_close(struct kvmb_disk *d);

@@ -136,7 +136,7 @@ int kvmb_disk_raw_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
 		snprintf(why, size, "it is smaller than one block of %u bytes", d->block);
 		return -EINVAL;
 	}
-	err = kvmb_disk_lock(d->fd, d->read_only, 0);
+	err = spec->unlocked ? 0 : kvmb_disk_lock(d->fd, d->read_only, 0);
 	if (err) {
 		snprintf(why, size, "%s", err == -EBUSY ?
 			 "it is in use by another VM or program (locked)" : strerror(-err));

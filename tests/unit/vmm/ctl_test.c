@@ -20,6 +20,7 @@
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/info.h"
+#include "vmm/mig_out.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
 
@@ -131,6 +132,17 @@ void save_begin(struct vm *v, int file, int pipe_end, struct ctl_reply reply)
 	(void)v;
 	saves++;
 	close(file);
+	close(pipe_end);
+	reply_result(reply, json_object());
+}
+
+void mig_out_begin(struct vm *v, int peer, int pipe_end, const struct mig_out_wish *wish,
+		   struct ctl_reply reply)
+{
+	(void)v;
+	assert_int_equal(wish->downtime_ms, 7);
+	assert_int_equal(wish->timeout_s, 0); /* never */
+	close(peer);
 	close(pipe_end);
 	reply_result(reply, json_object());
 }
@@ -600,6 +612,24 @@ static void ctl_save_takes_a_file_and_a_pipe(void **state)
 	close(fd);
 }
 
+static void ctl_migrate_takes_a_connection_and_a_pipe(void **state)
+{
+	static const char ask[] = "{\"execute\": \"migrate\", \"arguments\": {\"downtime\": 7}}\n";
+	int fd = reach(), before = open_fds();
+
+	(void)state;
+	send_with(fd, ask, 1);
+	assert_non_null(strstr(heard(fd), "a connection and a pipe"));
+	send_with(fd, ask, 2);
+	assert_string_equal(heard(fd), DONE);
+	assert_int_equal(open_fds(), before);
+	vm.migration = (struct vm_migration *)&vm;
+	send_with(fd, ask, 2);
+	assert_non_null(strstr(heard(fd), "being migrated"));
+	vm.migration = NULL;
+	close(fd);
+}
+
 static void ctl_a_vm_that_is_saved_is_not_changed(void **state)
 {
 	int fd = reach();
@@ -724,6 +754,7 @@ int main(void)
 		T(ctl_unwanted_descriptors_are_closed),
 		T(ctl_nic_add_brings_queues_and_facts),
 		T(ctl_save_takes_a_file_and_a_pipe),
+		T(ctl_migrate_takes_a_connection_and_a_pipe),
 		T(ctl_a_vm_that_is_saved_is_not_changed),
 		T(ctl_flood_of_descriptors_hangs_up),
 		T(ctl_cut_descriptors_are_refused),

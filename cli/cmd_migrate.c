@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * `kvmbus migrate`: connects to who waits for the VM, tells him its options, which it has from the
+ * VM's keeper, and hands the connection to the VM's process (vmm/mig_out.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/client_facts.h"
+#include "cli/cmd.h"
+#include "cli/mig_address.h"
+#include "lib/exits.h"
+#include "vmm/handover.h"
+#include "vmm/mig_stream.h"
+
+/* The other side builds such a VM. */
+static int announce(const char *address, struct mig_stream *s, const struct client_facts *f)
+{
+	char why[MIG_WHY];
+	int err = mig_send(s, MIG_GREETING, strlen(MIG_GREETING));
+
+	if (!err)
+		err = mig_send(s, f->config, f->config_len);
+	if (err)
+		snprintf(why, sizeof(why), "%s", mig_why(err));
+	else
+		err = mig_hear(s, MIG_READY, why);
+	if (!err)
+		return EXIT_OK;
+	cli_error("%s: %s%s", address, why,
+		  err == -EPIPE ? "; it says there why it cannot be the VM" : "");
+	return EXIT_FAILED;
+}
+
+static void print_result(const struct cli_args *a, json_t *o)
+{
+	if (cli_flag(a, "json")) {
+		client_show(o, true, NULL);
+		return;
+	}
+	printf("moved in %.1f s: the guest stood for %lld ms, %lld MiB in %lld rounds\n",
+	       (double)json_integer_value(json_object_get(o, "total_ms")) / 1000,
+	       (long long)json_integer_value(json_object_get(o, "downtime_ms")),
+	       (long long)json_integer_value(json_object_get(o, "bytes")) >> 20,
+	       (long long)json_integer_value(json_object_get(o, "rounds")));
+}
+
+/* @peer goes to the VM's process. */
+static int hand_over(struct cli_args *a, int fd, int peer, const struct client_facts *f)
+{
+	struct handover_fds fds = { .fd = { peer }, .num = 1 };
+	const char *vm = a->words[0];
+	json_t *o = NULL, *args = json_object();
+	int pipes[2], err;
+
+	if (pipe2(pipes, O_CLOEXEC)) {
+		cli_error("%s", strerror(errno));
+		json_decref(args);
+		return EXIT_FAILED;
+	}
+	fds.fd[fds.num++] = pipes[0];
+	json_object_set_new(args, "downtime", json_integer(cli_u32(a, "downtime")));
+	json_object_set_new(args, "timeout", json_integer(cli_u32(a, "timeout")));
+	err = client_ask_on(fd, vm, "migrate", args, &fds, &o);
+	close(pipes[0]);
+	if (!err)
+		err = client_wait_for_end(f, vm, "it has moved");
+	close(pipes[1]);
+	if (!err)
+		print_result(a, o);
+	json_decref(o);
+	return err;
+}
+
+int cmd_migrate(struct cli_args *a)
+{
+	struct client_facts facts = { .process = -1 };
+	struct mig_stream s = { .fd = -1 };
+	const char *vm = a->words[0], *address = a->words[1];
+	int fd = -1, err;
+
+	signal(SIGPIPE, SIG_IGN);
+	err = client_connect(vm, &fd);
+	if (!err)
+		err = client_as_owner(fd, vm);
+	if (!err)
+		err = client_learn(fd, vm, &facts);
+	if (!err) {
+		s.fd = mig_connect(address);
+		err = s.fd < 0 ? EXIT_FAILED : announce(address, &s, &facts);
+	}
+	if (!err)
+		err = hand_over(a, fd, s.fd, &facts);
+	if (s.fd >= 0)
+		close(s.fd);
+	if (fd >= 0)
+		close(fd);
+	client_forget(&facts);
+	return err;
+}

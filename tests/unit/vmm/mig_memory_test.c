@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Rounds of a migration: what was touched and what changes arrives, and nothing else is sent. */
+#include "vmm/mig_memory.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "machine/machine.h"
+#include "machine/mem_log.h"
+#include "tests/unit/test.h"
+
+#define PAGES 300u /* no multiple of 64, and more than one chunk */
+#define RAM (PAGES * KVMB_PAGE_SIZE)
+
+static struct machine machine;
+static struct mig_memory memory;
+static struct mig_stream out, in;
+static u8 *ram, *copy;		   /* what the target has */
+static u64 full_pages, zero_pages; /* that were sent */
+static char why[MIG_WHY];
+
+/* ---- the guest ---- */
+
+static u32 takes, change_until; /* takes after which the guest goes on changing memory */
+static u32 change;		/* pages a take */
+
+static void set_page(u64 page, u8 v)
+{
+	memset(ram + page * KVMB_PAGE_SIZE, v, KVMB_PAGE_SIZE);
+	ram[page * KVMB_PAGE_SIZE + 77] ^= 1;
+}
+
+/* The first has all pages, as KVM's. */
+int machine_log_take(struct machine *m, u64 *bits)
+{
+	u64 page;
+
+	(void)m;
+	if (!takes++) {
+		memset(bits, 0xff, (PAGES + 63) / 64 * sizeof(*bits));
+		return 0;
+	}
+	for (page = 0; takes <= change_until && page < change; page++) {
+		set_page(page * 3 % PAGES, (u8)(takes + page));
+		bits[page * 3 % PAGES / 64] |= 1ull << page * 3 % PAGES % 64;
+	}
+	return 0;
+}
+
+/* ---- the target ---- */
+
+static void apply(struct kvmb_tlv *t)
+{
+	u64 first = kvmb_tlv_get(t, MIG_MEM_FIRST, PAGES - 1), n;
+	const u8 *pages;
+	size_t len;
+
+	if (kvmb_tlv_has(t, MIG_MEM_ZERO)) {
+		n = kvmb_tlv_get(t, MIG_MEM_ZERO, PAGES);
+		memset(copy + first * KVMB_PAGE_SIZE, 0, n * KVMB_PAGE_SIZE);
+		zero_pages += n;
+		return;
+	}
+	pages = kvmb_tlv_get_bytes(t, MIG_MEM_PAGES, &len);
+	assert_in_range(first * KVMB_PAGE_SIZE + len, 0, RAM);
+	memcpy(copy + first * KVMB_PAGE_SIZE, pages, len);
+	full_pages += len / KVMB_PAGE_SIZE;
+}
+
+static void *receive(void *arg)
+{
+	struct mig_section sec = { 0 };
+
+	(void)arg;
+	while (!mig_recv_section(&in, &sec))
+		apply(&sec.t);
+	mig_section_fini(&sec);
+	return NULL;
+}
+
+static pthread_t receiver;
+
+static int setup(void **state)
+{
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	out = (struct mig_stream){ .fd = sv[0] };
+	in = (struct mig_stream){ .fd = sv[1] };
+	machine.gm.memfd = memfd_create("ram", 0);
+	assert_int_equal(ftruncate(machine.gm.memfd, RAM), 0);
+	ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, machine.gm.memfd, 0);
+	machine.gm.num_regions = 1;
+	machine.gm.regions[0] = (struct kvmb_gm_region){ .size = RAM, .hva = ram };
+	copy = kvmb_xzalloc(RAM);
+	takes = change_until = change = 0;
+	full_pages = zero_pages = 0;
+	assert_int_equal(mig_memory_init(&memory, &machine), 0);
+	assert_int_equal(pthread_create(&receiver, NULL, receive, NULL), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(in.fd);
+	mig_memory_fini(&memory);
+	munmap(ram, RAM);
+	close(machine.gm.memfd);
+	free(copy);
+	return 0;
+}
+
+static void end_of_stream(void)
+{
+	close(out.fd);
+	pthread_join(receiver, NULL);
+	assert_memory_equal(copy, ram, RAM);
+}
+
+#define AT_LEISURE 60000 /* ms */
+
+static void what_was_never_touched_or_is_zero_is_not_sent(void **state)
+{
+	(void)state;
+	set_page(0, 1);
+	memset(ram + 3 * KVMB_PAGE_SIZE, 0, KVMB_PAGE_SIZE); /* touched */
+	set_page(100, 2);
+	set_page(PAGES - 1, 3);
+	assert_int_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), 0);
+	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	end_of_stream();
+	assert_int_equal(full_pages, 3);
+	assert_int_equal(zero_pages, 0);
+}
+
+static void what_changes_is_sent_again_until_it_is_little(void **state)
+{
+	u64 page;
+
+	(void)state;
+	for (page = 0; page < PAGES; page++)
+		set_page(page, (u8)page);
+	change = 20;
+	change_until = 5;
+	assert_int_equal(mig_memory_live(&memory, &out, 0, 0, why), 0);
+	assert_int_equal(memory.rounds, 5); /* the guest was still in the fifth */
+	change_until = 100;
+	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	end_of_stream();
+	assert_int_equal(full_pages, PAGES + 5 * 20);
+}
+
+static void page_that_becomes_zero_is_told(void **state)
+{
+	(void)state;
+	set_page(9, 1);
+	assert_int_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), 0);
+	memset(ram + 9 * KVMB_PAGE_SIZE, 0, KVMB_PAGE_SIZE);
+	memory.bits[0] |= 1ull << 9;
+	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	end_of_stream();
+	assert_int_equal(zero_pages, 1);
+}
+
+static void guest_that_never_stops_is_given_up_in_time(void **state)
+{
+	(void)state;
+	set_page(0, 1);
+	change = 1;
+	change_until = UINT32_MAX;
+	assert_int_equal(mig_memory_live(&memory, &out, 0, 1, why), -ETIME);
+	assert_non_null(strstr(why, "allow more downtime"));
+	close(out.fd);
+	pthread_join(receiver, NULL);
+}
+
+static void target_that_goes_ends_it(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	shutdown(in.fd, SHUT_RDWR);
+	pthread_join(receiver, NULL);
+	set_page(0, 1);
+	assert_int_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), -EPIPE);
+	close(out.fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(what_was_never_touched_or_is_zero_is_not_sent),
+		T(what_changes_is_sent_again_until_it_is_little),
+		T(page_that_becomes_zero_is_told),
+		T(guest_that_never_stops_is_given_up_in_time),
+		T(target_that_goes_ends_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

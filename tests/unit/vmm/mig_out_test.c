@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The source of a migration, whatever fails and whenever: the VM goes on here, or has moved, never
+ * both, never neither. Memory, machine and disks are stubs; the target is played here.
+ */
+#include "vmm/mig_out.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host-vsp/bus/bus_state.h"
+#include "lib/util.h"
+#include "machine/mem_log.h"
+#include "tests/unit/test.h"
+#include "vmm/disk_flush.h"
+#include "vmm/disk_locks.h"
+#include "vmm/mig_memory.h"
+#include "vmm/mig_stream.h"
+#include "vmm/vm_sections.h"
+
+static struct vm vm;
+static struct mig_stream target;
+static int client;	 /* writing end of the pipe */
+static char answer[300]; /* "" = none yet */
+static bool moved, killed, bus_stands, logging, have_locks, written;
+static int live_err, log_err, lock_err, flush_err, sections_err;
+static const char *cannot;
+static u32 flushes;
+
+/* ---- the rooms ---- */
+
+const char *vm_cannot_move(const struct vm *v)
+{
+	(void)v;
+	return cannot;
+}
+int machine_log_begin(struct machine *m)
+{
+	(void)m;
+	logging = !log_err;
+	return log_err;
+}
+void machine_log_end(struct machine *m)
+{
+	(void)m;
+	logging = false;
+}
+void machine_dirty(struct machine *m)
+{
+	(void)m;
+	assert_true(bus_stands);
+}
+void kvmb_bus_dirty(struct kvmb_bus *b)
+{
+	(void)b;
+	assert_true(bus_stands);
+}
+bool vm_request_waits(const struct vm *v)
+{
+	(void)v;
+	return false;
+}
+
+int vm_pause(struct vm *v)
+{
+	v->state = VM_PAUSED;
+	return 0;
+}
+int vm_resume(struct vm *v)
+{
+	assert_false(bus_stands);
+	v->state = VM_RUNNING;
+	return 0;
+}
+void vm_saved(struct vm *v)
+{
+	v->state = VM_ENDED;
+	moved = true;
+	kvmb_loop_stop(v->loop);
+}
+void vm_kill(struct vm *v)
+{
+	v->state = VM_ENDED;
+	killed = true;
+	kvmb_loop_stop(v->loop);
+}
+
+static void (*stands)(void *arg);
+static void *stands_arg;
+
+void kvmb_bus_pause(struct kvmb_bus *b, void (*done)(void *arg), void *arg)
+{
+	(void)b;
+	assert_int_equal(vm.state, VM_PAUSED);
+	bus_stands = true;
+	stands = done;
+	stands_arg = arg;
+	done(arg);
+}
+
+void kvmb_bus_resume(struct kvmb_bus *b)
+{
+	(void)b;
+	bus_stands = false;
+}
+
+int vm_sections_put(struct vm *v, bool was_paused, struct kvmb_tlv_out *o)
+{
+	(void)v, (void)was_paused;
+	kvmb_tlv_begin(o, KVMB_SEC_END, 0, 0);
+	kvmb_tlv_end(o);
+	return sections_err;
+}
+
+struct disk_flush *disk_flush_begin(struct vm *v)
+{
+	(void)v;
+	flushes++;
+	return NULL;
+}
+void disk_flush_cancel(struct disk_flush *f)
+{
+	(void)f;
+}
+
+int disk_flush_end(struct disk_flush *f, char *why)
+{
+	(void)f;
+	if (flush_err)
+		snprintf(why, MIG_WHY, "disk d: %s", strerror(-flush_err));
+	return flush_err;
+}
+
+const char *disk_locks_cannot_move(struct vm *v, char *why, size_t size)
+{
+	(void)v, (void)why, (void)size;
+	return NULL;
+}
+
+void disk_locks_give_up(struct vm *v)
+{
+	(void)v;
+	assert_true(have_locks);
+	have_locks = false;
+}
+
+int disk_locks_take(struct vm *v, char *why, size_t size)
+{
+	(void)v;
+	snprintf(why, size, "locked");
+	have_locks = !lock_err;
+	return lock_err;
+}
+
+int disk_locks_tell(struct vm *v)
+{
+	(void)v;
+	return written ? -ESTALE : 0;
+}
+
+int mig_memory_init(struct mig_memory *m, struct machine *machine)
+{
+	(void)machine;
+	*m = (struct mig_memory){ 0 };
+	return 0;
+}
+
+void mig_memory_fini(struct mig_memory *m)
+{
+	(void)m;
+}
+
+int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms, u32 timeout_s,
+		    char *why)
+{
+	char byte;
+
+	(void)m, (void)timeout_s, (void)why;
+	assert_int_equal(downtime_ms, 100);
+	assert_true(logging);
+	/* until it is cancelled */
+	return live_err == -ECANCELED ? mig_recv(s, &byte, 1) : live_err;
+}
+
+int mig_memory_last(struct mig_memory *m, struct mig_stream *s)
+{
+	(void)m, (void)s;
+	assert_true(bus_stands);
+	return 0;
+}
+
+/* ---- the test ---- */
+
+static void on_answer(void *arg, json_t *result, const char *class, const char *why)
+{
+	(void)arg, (void)class;
+	assert_string_equal(answer, "");
+	snprintf(answer, sizeof(answer), "%s", result ? "moved" : why);
+	json_decref(result);
+	kvmb_loop_stop(vm.loop);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	memset(&vm, 0, sizeof(vm));
+	vm.cfg.name = "t";
+	vm.loop = kvmb_loop_create();
+	vm.state = VM_RUNNING;
+	answer[0] = 0;
+	moved = killed = bus_stands = logging = written = false;
+	have_locks = true;
+	live_err = log_err = lock_err = flush_err = sections_err = 0;
+	flushes = 0;
+	cannot = NULL;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_null(vm.migration);
+	assert_false(logging);
+	close(target.fd);
+	if (client >= 0)
+		close(client);
+	kvmb_loop_destroy(vm.loop);
+	return 0;
+}
+
+static void begin(void)
+{
+	const struct mig_out_wish wish = { .downtime_ms = 100 };
+	int sv[2], pipes[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	target = (struct mig_stream){ .fd = sv[0] };
+	client = pipes[1];
+	mig_out_begin(&vm, sv[1], pipes[0], &wish, (struct ctl_reply){ on_answer, NULL });
+}
+
+static void run(void)
+{
+	if (!answer[0])
+		assert_int_equal(kvmb_loop_run(vm.loop), 0);
+}
+
+static void goes_on(const char *why)
+{
+	assert_non_null(strstr(answer, why));
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(moved || killed || bus_stands);
+	assert_true(have_locks);
+}
+
+static void vm_that_runs_on_the_target_ends_here(void **state)
+{
+	(void)state;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	mig_say(&target, MIG_RUNNING, NULL);
+	run();
+	assert_string_equal(answer, "moved");
+	assert_true(moved);
+	assert_false(have_locks);
+	assert_int_equal(flushes, 1); /* whoever reads the images next finds what was written */
+}
+
+static void what_fails_before_go_leaves_the_vm_here(void **state)
+{
+	static const int errs[] = { -EPIPE, -ETIMEDOUT, -ETIME, -ENOMEM };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(errs); i++) {
+		live_err = errs[i];
+		begin();
+		run();
+		goes_on("the VM goes on here");
+		teardown(state);
+		setup(state);
+	}
+	log_err = -ENOMEM;
+	begin();
+	goes_on("memory cannot be watched");
+	teardown(state);
+	setup(state);
+	cannot = "it has test devices";
+	begin();
+	goes_on("test devices");
+	teardown(state);
+	setup(state);
+	sections_err = -EFBIG;
+	begin();
+	run();
+	goes_on("state cannot be read");
+	teardown(state);
+	setup(state);
+	flush_err = -EIO;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	run();
+	goes_on("disk d");
+	teardown(state);
+	setup(state);
+	begin();
+	mig_say(&target, MIG_REFUSED, "no such CPU");
+	run();
+	goes_on("no such CPU");
+	teardown(state);
+	setup(state);
+	begin();
+	mig_say(&target, MIG_RUNNING, NULL); /* a liar */
+	run();
+	goes_on("in place of");
+	teardown(state);
+	setup(state);
+	begin();
+	shutdown(target.fd, SHUT_RDWR);
+	run();
+	goes_on("has gone");
+}
+
+static void client_that_goes_leaves_the_vm_here(void **state)
+{
+	(void)state;
+	live_err = -ECANCELED;
+	begin();
+	close(client);
+	client = -1;
+	run();
+	goes_on("given up");
+}
+
+static void vm_that_was_paused_stays_so(void **state)
+{
+	(void)state;
+	vm.state = VM_PAUSED;
+	flush_err = -EIO;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	run();
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_false(bus_stands);
+}
+
+/* After GO who has the locks has the VM. The target has gone, with or without having run. */
+static void after_go_the_locks_decide(void **state)
+{
+	static const struct {
+		int lock_err;
+		bool written, here, moved;
+	} rows[] = {
+		{ 0, false, true, false },	/* it never took them */
+		{ 0, true, false, false },	/* it ran, and is no more: nobody may go back */
+		{ -EBUSY, false, false, true }, /* it runs, and could not say so */
+		{ -EIO, false, false, false },	/* nobody knows */
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		lock_err = rows[i].lock_err;
+		written = rows[i].written;
+		begin();
+		mig_say(&target, MIG_LOADED, NULL);
+		shutdown(target.fd, SHUT_WR); /* GO arrives, nothing comes back */
+		run();
+		if (rows[i].here)
+			goes_on("has gone");
+		assert_int_equal(moved, rows[i].moved);
+		assert_int_equal(killed, !rows[i].here && !rows[i].moved);
+		teardown(state);
+		setup(state);
+	}
+	target.fd = client = -1;
+}
+
+static void end_of_the_vm_ends_its_migration(void **state)
+{
+	(void)state;
+	live_err = -ECANCELED;
+	begin();
+	mig_out_destroy(&vm);
+	assert_string_equal(answer, "the VM ended");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(vm_that_runs_on_the_target_ends_here),
+		T(what_fails_before_go_leaves_the_vm_here),
+		T(client_that_goes_leaves_the_vm_here),
+		T(vm_that_was_paused_stays_so),
+		T(after_go_the_locks_decide),
+		T(end_of_the_vm_ends_its_migration),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

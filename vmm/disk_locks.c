@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Locks of images that move with a VM: disk_locks.h. */
+#include "vmm/disk_locks.h"
+
+#include <fcntl.h>
+
+#include "lib/util.h"
+#include "vmm/disks_priv.h"
+
+const char *disk_locks_cannot_move(struct vm *vm, char *why, size_t size)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i)
+	{
+		if (!i.disk || i.disk->fd >= 0)
+			continue;
+		snprintf(why, size, "disk %.100s: only raw files and devices can move yet",
+			 i.disk->path);
+		return why;
+	}
+	return NULL;
+}
+
+void disk_locks_give_up(struct vm *vm)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i)
+	{
+		if (i.disk)
+			kvmb_disk_give_up(i.disk);
+	}
+}
+
+int disk_locks_take(struct vm *vm, char *why, size_t size)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+	int err = 0;
+
+	for_each_unit(vm, c, lun, &i)
+	{
+		err = i.disk ? kvmb_disk_take(i.disk) : 0;
+		if (!err)
+			continue;
+		snprintf(why, size, "disk %.100s: %s", i.disk->path,
+			 err == -EBUSY ? "another VM or program has locked it" : strerror(-err));
+		disk_locks_give_up(vm);
+		return err;
+	}
+	return 0;
+}
+
+int disk_locks_tell(struct vm *vm)
+{
+	bool writable = false;
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i)
+	{
+		if (!i.disk || i.disk->read_only)
+			continue;
+		writable = true;
+		if (kvmb_disk_was_written(i.disk))
+			return -ESTALE;
+	}
+	return writable ? 0 : -ENODATA;
+}
+
+void disk_locks_forget_caches(struct vm *vm)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i)
+	{
+		if (i.disk)
+			posix_fadvise(i.disk->fd, 0, 0, POSIX_FADV_DONTNEED);
+	}
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A VM that comes from elsewhere: mig_in.h. */
+#include "vmm/mig_in.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "vmm/disk_locks.h"
+#include "vmm/mig_stream.h"
+#include "vmm/vm.h"
+#include "vmm/vm_sections.h"
+
+struct incoming {
+	struct vm *vm;
+	struct mig_stream stream;
+	struct mig_section sec;
+	u8 *rest; /* rest[len]: sections that are not memory */
+	size_t len;
+	char why[MIG_WHY];
+};
+
+static u64 ram_pages(const struct vm *vm)
+{
+	return vm->cfg.machine.memory / KVMB_PAGE_SIZE;
+}
+
+static int wrong(struct incoming *in, const char *what)
+{
+	snprintf(in->why, sizeof(in->why), "%.*s", (int)sizeof(in->why) - 1, what);
+	return -EPROTO;
+}
+
+/* Regions follow each other in this process as in the memory file (machine/mem.c). */
+static int take_memory(struct incoming *in)
+{
+	struct kvmb_tlv *t = &in->sec.t;
+	u64 first = kvmb_tlv_get(t, MIG_MEM_FIRST, UINT64_MAX), num;
+	u8 *ram = in->vm->machine.gm.regions[0].hva;
+	const void *pages = NULL;
+	size_t len = 0;
+
+	if (kvmb_tlv_has(t, MIG_MEM_ZERO)) {
+		num = kvmb_tlv_get(t, MIG_MEM_ZERO, UINT64_MAX);
+	} else {
+		pages = kvmb_tlv_get_bytes(t, MIG_MEM_PAGES, &len);
+		num = len / KVMB_PAGE_SIZE;
+	}
+	if (kvmb_tlv_done(t))
+		return wrong(in, in->sec.error.text);
+	if (len % KVMB_PAGE_SIZE || !num || num > ram_pages(in->vm) ||
+	    first > ram_pages(in->vm) - num)
+		return wrong(in, "section memory: pages that the VM does not have");
+	if (pages)
+		memcpy(ram + first * KVMB_PAGE_SIZE, pages, len);
+	else if (madvise(ram + first * KVMB_PAGE_SIZE, num * KVMB_PAGE_SIZE, MADV_REMOVE))
+		memset(ram + first * KVMB_PAGE_SIZE, 0, num * KVMB_PAGE_SIZE);
+	return 0;
+}
+
+static int keep_section(struct incoming *in)
+{
+	u8 *more;
+
+	if (in->sec.len > KVMB_TLV_MAX_SECTION - in->len) {
+		snprintf(in->why, sizeof(in->why), "its sections are too long");
+		return -EFBIG;
+	}
+	more = realloc(in->rest, in->len + in->sec.len);
+	if (!more) {
+		snprintf(in->why, sizeof(in->why), "no memory for its sections");
+		return -ENOMEM;
+	}
+	memcpy(more + in->len, in->sec.buf, in->sec.len);
+	in->rest = more;
+	in->len += in->sec.len;
+	return 0;
+}
+
+static int receive_all(struct incoming *in)
+{
+	int err = 0;
+
+	do {
+		err = mig_recv_section(&in->stream, &in->sec);
+		if (err)
+			snprintf(in->why, sizeof(in->why), "%.*s", (int)sizeof(in->why) - 1,
+				 in->sec.error.text[0] ? in->sec.error.text : mig_why(err));
+		else
+			err = in->sec.t.tag == KVMB_SEC_MEMORY ? take_memory(in) : keep_section(in);
+	} while (!err && in->sec.t.tag != KVMB_SEC_END);
+	return err;
+}
+
+static int tell_and_end(struct incoming *in, int err)
+{
+	kvmb_err(in->vm->cfg.name, "the VM does not come here: %s", in->why);
+	if (err != -EPIPE && err != -ECONNREFUSED)
+		mig_say(&in->stream, MIG_REFUSED, in->why);
+	close(in->stream.fd);
+	return err;
+}
+
+static int load_stream(struct vm *vm)
+{
+	struct incoming in = { .vm = vm, .stream.fd = vm->cfg.incoming };
+	int err = mig_say(&in.stream, MIG_READY, NULL);
+
+	if (err)
+		snprintf(in.why, sizeof(in.why), "%s", mig_why(err));
+	else
+		err = receive_all(&in);
+	if (!err)
+		err = vm_sections_load(vm, in.rest, in.len, in.why, sizeof(in.why));
+	free(in.rest);
+	mig_section_fini(&in.sec);
+	return err ? tell_and_end(&in, err) : 0;
+}
+
+/* From the moment when it has the locks, the VM is here, whatever becomes of the other side. */
+static int take_over(struct vm *vm)
+{
+	struct incoming in = { .vm = vm, .stream.fd = vm->cfg.incoming };
+	int err = mig_say(&in.stream, MIG_LOADED, NULL);
+
+	if (err)
+		snprintf(in.why, sizeof(in.why), "%s", mig_why(err));
+	else
+		err = mig_hear(&in.stream, MIG_GO, in.why);
+	if (!err)
+		err = disk_locks_take(vm, in.why, sizeof(in.why));
+	if (err)
+		return tell_and_end(&in, err);
+	disk_locks_forget_caches(vm);
+	mig_say(&in.stream, MIG_RUNNING, NULL);
+	close(in.stream.fd);
+	return 0;
+}
+
+const struct vm_loader mig_in_loader = { load_stream, take_over };

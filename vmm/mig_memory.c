@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Sending memory that changes: mig_memory.h. */
+#include "vmm/mig_memory.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "host-vsp/tuner.h"
+#include "lib/loop.h"
+#include "lib/util.h"
+#include "machine/machine.h"
+#include "machine/mem_log.h"
+
+#define PAGES_OF(bytes) ((bytes) / KVMB_PAGE_SIZE)
+
+int mig_memory_init(struct mig_memory *m, struct machine *machine)
+{
+	unsigned int i;
+
+	*m = (struct mig_memory){ .machine = machine };
+	for (i = 0; i < machine->gm.num_regions; i++)
+		m->pages += PAGES_OF(machine->gm.regions[i].size);
+	m->bits = calloc((m->pages + 63) / 64, sizeof(*m->bits));
+	m->copy = malloc(MIG_CHUNK);
+	return m->bits && m->copy ? 0 : -ENOMEM;
+}
+
+void mig_memory_fini(struct mig_memory *m)
+{
+	free(m->bits);
+	free(m->copy);
+	kvmb_tlv_out_fini(&m->out);
+	m->bits = NULL;
+	m->copy = NULL;
+}
+
+/* ---- one section ---- */
+
+static int send_section(struct mig_memory *m, struct mig_stream *s, u64 first, u64 pages, bool zero)
+{
+	struct kvmb_tlv_out *o = &m->out;
+
+	o->len = 0;
+	kvmb_tlv_begin(o, KVMB_SEC_MEMORY, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(o, MIG_MEM_FIRST, first);
+	if (zero)
+		kvmb_tlv_put(o, MIG_MEM_ZERO, pages);
+	else
+		kvmb_tlv_put_bytes(o, MIG_MEM_PAGES, m->copy, pages * KVMB_PAGE_SIZE);
+	kvmb_tlv_end(o);
+	return o->failed ? -ENOMEM : mig_send(s, o->buf, o->len);
+}
+
+static bool is_zero_page(const u8 *p)
+{
+	return !*p && !memcmp(p, p + 1, KVMB_PAGE_SIZE - 1);
+}
+
+static bool wanted(const struct mig_memory *m, u64 page)
+{
+	return m->bits[page / 64] >> page % 64 & 1;
+}
+
+/*
+ * Pages from @first on that are wanted, and all zero or all not; copied, because the guest goes on
+ * writing: what is checked is what is sent. Return: how many, at least 1; *@zero.
+ */
+static u64 gather(struct mig_memory *m, u64 first, bool *zero)
+{
+	const u8 *ram = m->machine->gm.regions[0].hva;
+	u64 n;
+
+	for (n = 0; n < PAGES_OF(MIG_CHUNK) && first + n < m->pages && wanted(m, first + n); n++) {
+		u8 *to = m->copy + n * KVMB_PAGE_SIZE;
+
+		memcpy(to, ram + (first + n) * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE);
+		if (n && is_zero_page(to) != *zero)
+			break;
+		*zero = is_zero_page(to);
+	}
+	return n;
+}
+
+/* ---- one round ---- */
+
+static u64 count(const struct mig_memory *m)
+{
+	u64 i, n = 0;
+
+	for (i = 0; i < (m->pages + 63) / 64; i++)
+		n += (u64)__builtin_popcountll(m->bits[i]);
+	return n;
+}
+
+/* Send the pages of m->bits, which is empty afterwards. @again: they may have been sent before. */
+static int send_round(struct mig_memory *m, struct mig_stream *s, bool again)
+{
+	u64 page, n;
+	bool zero = false;
+	int err = 0;
+
+	for (page = 0; page < m->pages && !err; page += n) {
+		n = 1;
+		if (!m->bits[page / 64])
+			n = 64 - page % 64;
+		if (!wanted(m, page))
+			continue;
+		n = gather(m, page, &zero);
+		if (!zero || again) /* the target's memory begins as zeroes */
+			err = send_section(m, s, page, n, zero);
+		__atomic_store_n(&m->looked_at, (page + n) * KVMB_PAGE_SIZE, __ATOMIC_RELAXED);
+	}
+	memset(m->bits, 0, (m->pages + 63) / 64 * sizeof(*m->bits));
+	return err;
+}
+
+/*
+ * What was never touched has no memory, and is not looked at. The first take has all pages; from
+ * there on the log tells what changes, so it comes before the first copy.
+ */
+static int want_all_touched(struct mig_memory *m)
+{
+	int err = machine_log_take(m->machine, m->bits), fd = m->machine->gm.memfd;
+	off_t end = (off_t)(m->pages * KVMB_PAGE_SIZE), from = 0, to = 0;
+	u64 page;
+
+	memset(m->bits, 0, (m->pages + 63) / 64 * sizeof(*m->bits));
+	while (!err && (from = lseek(fd, to, SEEK_DATA)) >= 0 && from < end) {
+		to = lseek(fd, from, SEEK_HOLE);
+		if (to < 0 || to > end)
+			to = end;
+		for (page = PAGES_OF((u64)from); page * KVMB_PAGE_SIZE < (u64)to; page++)
+			m->bits[page / 64] |= 1ull << page % 64;
+	}
+	return err;
+}
+
+int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms, u32 timeout_s,
+		    char *why)
+{
+	u64 begin_ms = kvmb_now_ms(), begin_ns, send_ns, take_ns, sent, left;
+	int err = want_all_touched(m);
+
+	while (!err) {
+		begin_ns = kvmb_mono_ns();
+		sent = s->sent;
+		__atomic_store_n(&m->left, count(m) * KVMB_PAGE_SIZE, __ATOMIC_RELAXED);
+		err = send_round(m, s, m->rounds > 0);
+		send_ns = kvmb_mono_ns() - begin_ns;
+		if (!err)
+			err = machine_log_take(m->machine, m->bits);
+		if (err)
+			break;
+		__atomic_fetch_add(&m->rounds, 1, __ATOMIC_RELAXED);
+		take_ns = kvmb_mono_ns() - begin_ns - send_ns;
+		sent = s->sent - sent;
+		left = count(m) * KVMB_PAGE_SIZE;
+		/* the last take, then what is left at the rate of this round */
+		if (!left ||
+		    (double)take_ns + (double)left * (double)send_ns / (double)(sent + 1) <=
+			    (double)downtime_ms * 1e6)
+			return 0;
+		if (timeout_s && kvmb_now_ms() - begin_ms >= timeout_s * 1000ull) {
+			snprintf(why, MIG_WHY,
+				 "after %u s the guest still changes memory faster than it can be "
+				 "sent in %u ms; allow more downtime",
+				 timeout_s, downtime_ms);
+			return -ETIME;
+		}
+	}
+	return err;
+}
+
+int mig_memory_last(struct mig_memory *m, struct mig_stream *s)
+{
+	int err = machine_log_take(m->machine, m->bits);
+
+	return err ? err : send_round(m, s, true);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Sending memory that changes: the rounds of a migration. All on one thread at a time. */
+#ifndef KVMB_MIG_MEMORY_H
+#define KVMB_MIG_MEMORY_H
+
+#include "lib/tlv.h"
+#include "vmm/mig_stream.h"
+
+struct machine;
+
+struct mig_memory {
+	struct machine *machine;
+	u64 pages; /* of RAM */
+	u64 *bits; /* bits[pages / 64, rounded up]: to be sent */
+	struct kvmb_tlv_out out;
+	u8 *copy;      /* copy[MIG_CHUNK]: what is sent, while the guest goes on writing */
+	u32 rounds;    /* atomic, for info: complete ones */
+	u64 looked_at; /* atomic, for info: bytes of RAM, in this round */
+	u64 left;      /* atomic, for info: bytes to send in this round when it began */
+};
+
+/** mig_memory_init() - Nothing is sent so far. The log runs. Return: 0 or -ENOMEM. */
+int mig_memory_init(struct mig_memory *m, struct machine *machine);
+
+/** mig_memory_fini() - Free it; zeroed is fine. */
+void mig_memory_fini(struct mig_memory *m);
+
+/**
+ * mig_memory_live() - Send all that was ever touched, then what changes, while the guest runs
+ * @downtime_ms: that the guest may stand
+ * @timeout_s:   give up when it does not come to that; 0 = never
+ * @why:         why[MIG_WHY], set when there is more to say than mig_why() does
+ *
+ * Return: 0: what is left can be sent within the wanted downtime; -ETIME: it did not come to that
+ * within the wanted time; else as mig_send(). Context: a thread that may wait.
+ */
+int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms, u32 timeout_s,
+		    char *why);
+
+/** mig_memory_last() - Send what is left; nobody writes any more. Return: as mig_send(). */
+int mig_memory_last(struct mig_memory *m, struct mig_stream *s);
+
+#endif

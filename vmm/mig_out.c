@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Moving a VM elsewhere; theory of operation: mig_out.h. */
+#include "vmm/mig_out.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host-vsp/bus/bus_state.h"
+#include "host-vsp/tuner.h"
+#include "lib/log.h"
+#include "lib/thread.h"
+#include "lib/tlv.h"
+#include "lib/util.h"
+#include "machine/mem_log.h"
+#include "vmm/disk_flush.h"
+#include "vmm/disk_locks.h"
+#include "vmm/mig_memory.h"
+#include "vmm/mig_stream.h"
+#include "vmm/vm_sections.h"
+
+enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING };
+
+struct vm_migration { /* main thread, but for what the thread has */
+	struct vm *vm;
+	enum mig_step step; /* atomic for info */
+	bool was_paused;    /* before: it stays so when this is given up */
+	bool logging;	    /* machine_log_begin() was called */
+	bool said_go;	    /* the target may have heard it */
+	int pipe;
+	struct kvmb_watch *watch; /* of the pipe */
+	struct ctl_reply reply;
+	struct mig_out_wish wish;
+	struct mig_stream stream; /* the thread's */
+	struct mig_memory memory; /* the thread's */
+	struct kvmb_tlv_out sections;
+	struct disk_flush *flush; /* LAST; the thread's */
+	pthread_t thread;
+	struct kvmb_work done; /* the thread has ended */
+	int err;	       /* the thread's result */
+	char why[MIG_WHY];
+	u64 begin_ms, stopped_ns;
+	int cancelled; /* atomic: the thread gives up */
+};
+
+static void free_migration(struct vm_migration *m)
+{
+	m->vm->migration = NULL;
+	kvmb_loop_del(m->watch);
+	if (m->logging)
+		machine_log_end(&m->vm->machine);
+	kvmb_tlv_out_fini(&m->sections);
+	mig_memory_fini(&m->memory);
+	close(m->stream.fd);
+	close(m->pipe);
+	free(m);
+}
+
+/* The VM goes on here. */
+static void give_up(struct vm_migration *m, const char *class)
+{
+	struct ctl_reply reply = m->reply;
+	struct vm *vm = m->vm;
+	bool stands = m->step != MIG_LIVE, was_paused = m->was_paused;
+	char why[MIG_WHY];
+
+	snprintf(why, sizeof(why), "%s", m->why);
+	free_migration(m);
+	if (stands) {
+		kvmb_bus_resume(vm->bus);
+		if (!was_paused)
+			vm_resume(vm);
+	}
+	reply_refused(reply, class, "%s; the VM %s here", why, was_paused ? "stands" : "goes on");
+}
+
+static int note_failure(struct vm_migration *m, int err)
+{
+	if (!m->why[0])
+		snprintf(m->why, sizeof(m->why), "%s", mig_why(err));
+	return err;
+}
+
+/* ---- threads ---- */
+
+static void *run_live(void *arg)
+{
+	struct vm_migration *m = arg;
+
+	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
+	m->err = mig_memory_live(&m->memory, &m->stream, m->wish.downtime_ms, m->wish.timeout_s,
+				 m->why);
+	if (m->err)
+		note_failure(m, m->err);
+	kvmb_loop_post(m->vm->loop, &m->done);
+	return NULL;
+}
+
+static int send_last(struct vm_migration *m)
+{
+	int err = mig_memory_last(&m->memory, &m->stream);
+
+	return err ? err : mig_send(&m->stream, m->sections.buf, m->sections.len);
+}
+
+static void *run_last(void *arg)
+{
+	struct vm_migration *m = arg;
+	char why[MIG_WHY] = "";
+	int err, flushed;
+
+	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
+	err = send_last(m);
+	if (err)
+		disk_flush_cancel(m->flush);
+	/* whoever reads the images next must find what the guest has written */
+	flushed = disk_flush_end(m->flush, why);
+	if (!err && flushed) {
+		snprintf(m->why, sizeof(m->why), "%s", why);
+		err = flushed;
+	}
+	if (!err)
+		err = mig_hear(&m->stream, MIG_LOADED, m->why);
+	m->err = err ? note_failure(m, err) : 0;
+	kvmb_loop_post(m->vm->loop, &m->done);
+	return NULL;
+}
+
+static void *run_decide(void *arg)
+{
+	struct vm_migration *m = arg;
+	int err;
+
+	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
+	err = mig_say(&m->stream, MIG_GO, NULL);
+	m->said_go = !err;
+	if (!err)
+		err = mig_hear(&m->stream, MIG_RUNNING, m->why);
+	m->err = err ? note_failure(m, err) : 0;
+	kvmb_loop_post(m->vm->loop, &m->done);
+	return NULL;
+}
+
+/* ---- the main thread ---- */
+
+static void to_step(struct vm_migration *m, enum mig_step step)
+{
+	__atomic_store_n(&m->step, step, __ATOMIC_RELAXED);
+}
+
+static int begin_thread(struct vm_migration *m, void *(*run)(void *))
+{
+	int err = -pthread_create(&m->thread, NULL, run, m);
+
+	if (err)
+		snprintf(m->why, sizeof(m->why), "no thread: %s", strerror(-err));
+	return err;
+}
+
+static bool is_cancelled(struct vm_migration *m)
+{
+	return __atomic_load_n(&m->cancelled, __ATOMIC_RELAXED);
+}
+
+static json_t *describe(const struct vm_migration *m)
+{
+	return json_pack("{s:s, s:I, s:I, s:I, s:i}", "state", "migrated", "total_ms",
+			 (json_int_t)(kvmb_now_ms() - m->begin_ms), "downtime_ms",
+			 (json_int_t)((kvmb_mono_ns() - m->stopped_ns) / 1000000), "bytes",
+			 (json_int_t)m->stream.sent, "rounds", (int)m->memory.rounds);
+}
+
+/* The VM runs on the target. */
+static void has_moved(struct vm_migration *m)
+{
+	struct ctl_reply reply = m->reply;
+	json_t *o = describe(m);
+	struct vm *vm = m->vm;
+
+	free_migration(m);
+	vm_saved(vm);
+	reply_result(reply, o);
+}
+
+/* It has run there, and to go on here would take back what others have seen. */
+static void end_here(struct vm_migration *m, const char *because)
+{
+	struct ctl_reply reply = m->reply;
+	struct vm *vm = m->vm;
+
+	kvmb_err(vm->cfg.name, "migration: %s, and %s: the VM does not go on here", m->why,
+		 because);
+	free_migration(m);
+	vm_kill(vm);
+	reply_refused(reply, "failed", "it has run on the other side, and has ended here");
+}
+
+/* No disk tells whether it runs there: the administrator must. */
+static void stay_paused(struct vm_migration *m)
+{
+	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason),
+		 "it may run on the other side, which was not heard of any more");
+	snprintf(m->why, sizeof(m->why), "nobody can tell whether the VM runs on the other side");
+	m->was_paused = true;
+	give_up(m, "failed");
+}
+
+/* Nothing was heard after GO. Whoever has the locks has the VM. */
+static void ask_for_locks(struct vm_migration *m)
+{
+	struct vm *vm = m->vm;
+	char why[MIG_WHY];
+	int err = disk_locks_take(vm, why, sizeof(why));
+
+	if (err == -EBUSY && m->said_go) {
+		kvmb_warn(vm->cfg.name, "migration: %s; the other side has the disks, and the VM",
+			  m->why);
+		has_moved(m);
+		return;
+	}
+	if (err) {
+		end_here(m, why);
+		return;
+	}
+	err = m->said_go ? disk_locks_tell(vm) : 0;
+	if (!err)
+		give_up(m, "failed");
+	else if (err == -ENODATA)
+		stay_paused(m);
+	else
+		end_here(m, "its disks were written there");
+}
+
+static void on_decided(struct vm_migration *m)
+{
+	if (!m->err)
+		has_moved(m);
+	else
+		ask_for_locks(m);
+}
+
+/* All is there. From here on nobody gives up but by the locks. */
+static void on_loaded(struct vm_migration *m)
+{
+	if (!m->err && is_cancelled(m))
+		m->err = note_failure(m, -ECANCELED);
+	if (m->err) {
+		give_up(m, "failed");
+		return;
+	}
+	disk_locks_give_up(m->vm);
+	to_step(m, MIG_DECIDING);
+	m->stream.cancelled = NULL;
+	if (begin_thread(m, run_decide))
+		ask_for_locks(m); /* GO was not said */
+}
+
+static const char *put_state(struct vm_migration *m)
+{
+	const char *why = vm_cannot_move(m->vm);
+	int err;
+
+	if (why)
+		return why;
+	kvmb_bus_dirty(m->vm->bus);
+	machine_dirty(&m->vm->machine);
+	err = vm_sections_put(m->vm, m->was_paused, &m->sections);
+	if (!err)
+		return NULL;
+	snprintf(m->why, sizeof(m->why), "its state cannot be read: %s", strerror(-err));
+	return m->why;
+}
+
+/* The bus stands. */
+static void begin_last(void *arg)
+{
+	struct vm_migration *m = arg;
+	const char *why = is_cancelled(m) ? "it was given up" : put_state(m);
+	char text[MIG_WHY];
+
+	if (why) {
+		snprintf(text, sizeof(text), "%s", why);
+		snprintf(m->why, sizeof(m->why), "%s", text);
+		give_up(m, "failed");
+		return;
+	}
+	to_step(m, MIG_LAST);
+	m->flush = disk_flush_begin(m->vm);
+	if (!begin_thread(m, run_last))
+		return;
+	disk_flush_cancel(m->flush);
+	disk_flush_end(m->flush, text);
+	give_up(m, "failed");
+}
+
+/* What is left is little: stop. */
+static void on_sent(struct vm_migration *m)
+{
+	struct vm *vm = m->vm;
+	const char *why = vm_cannot_move(vm);
+
+	if (!m->err && is_cancelled(m))
+		m->err = note_failure(m, -ECANCELED);
+	if (!m->err && why) {
+		snprintf(m->why, sizeof(m->why), "the VM cannot move: %s", why);
+		m->err = -EBUSY;
+	}
+	if (m->err) {
+		give_up(m, "failed");
+		return;
+	}
+	m->was_paused = vm->state == VM_PAUSED;
+	m->stopped_ns = kvmb_mono_ns();
+	if (!m->was_paused)
+		vm_pause(vm);
+	if (vm_request_waits(vm)) { /* served when it goes on */
+		if (!m->was_paused)
+			vm_resume(vm);
+		snprintf(m->why, sizeof(m->why), "the VM is being reset, or ends");
+		give_up(m, "state");
+		return;
+	}
+	to_step(m, MIG_STOPPING);
+	kvmb_bus_pause(vm->bus, begin_last, m);
+}
+
+static void on_thread_done(void *arg)
+{
+	struct vm_migration *m = arg;
+
+	pthread_join(m->thread, NULL);
+	switch (m->step) {
+	case MIG_LIVE:
+		on_sent(m);
+		break;
+	case MIG_LAST:
+		on_loaded(m);
+		break;
+	case MIG_DECIDING:
+		on_decided(m);
+		break;
+	case MIG_STOPPING:
+		kvmb_assert(false); /* it has no thread */
+	}
+}
+
+/* The client has gone, or says what nobody asked for. */
+static void on_client_pipe(void *arg, uint32_t events)
+{
+	struct vm_migration *m = arg;
+
+	(void)events;
+	kvmb_loop_del(m->watch);
+	m->watch = NULL;
+	__atomic_store_n(&m->cancelled, 1, __ATOMIC_RELAXED);
+	if (m->step == MIG_STOPPING) {
+		snprintf(m->why, sizeof(m->why), "it was given up");
+		give_up(m, "failed");
+	}
+}
+
+static void refuse_to_move(struct vm_migration *m, const char *class, const char *why)
+{
+	struct ctl_reply reply = m->reply;
+
+	reply_refused(reply, class, "the VM cannot move: %s", why);
+	free_migration(m);
+}
+
+void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish *wish,
+		   struct ctl_reply reply)
+{
+	struct vm_migration *m = kvmb_xzalloc(sizeof(*m));
+	const char *why = vm_cannot_move(vm);
+	char text[MIG_WHY];
+	int err;
+
+	*m = (struct vm_migration){ .vm = vm,
+				    .pipe = pipe,
+				    .reply = reply,
+				    .wish = *wish,
+				    .stream = { .fd = peer, .cancelled = &m->cancelled },
+				    .begin_ms = kvmb_now_ms() };
+	vm->migration = m;
+	kvmb_work_init(&m->done, on_thread_done, m);
+	fcntl(pipe, F_SETFL, O_NONBLOCK);
+	fcntl(peer, F_SETFL, O_NONBLOCK);
+	why = why ? why : disk_locks_cannot_move(vm, text, sizeof(text));
+	if (why) {
+		refuse_to_move(m, "state", why);
+		return;
+	}
+	m->watch = kvmb_loop_add(vm->loop, pipe, EPOLLIN, on_client_pipe, m);
+	if (!m->watch) {
+		refuse_to_move(m, "usage", "the second descriptor is no pipe");
+		return;
+	}
+	err = machine_log_begin(&vm->machine);
+	m->logging = !err;
+	if (!err)
+		err = mig_memory_init(&m->memory, &vm->machine);
+	if (err) {
+		snprintf(text, sizeof(text), "its memory cannot be watched: %s", strerror(-err));
+		refuse_to_move(m, "failed", text);
+	} else if (begin_thread(m, run_live)) {
+		refuse_to_move(m, "failed", m->why);
+	}
+}
+
+json_t *mig_out_info(const struct vm *vm)
+{
+	static const char *const names[] = { "live", "stopping", "last", "deciding" };
+	const struct vm_migration *m = vm->migration;
+
+	if (!m)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I}", "step", names[m->step], "total",
+			 (json_int_t)vm->cfg.machine.memory, "done",
+			 (json_int_t)__atomic_load_n(&m->memory.looked_at, __ATOMIC_RELAXED),
+			 "sent", (json_int_t)__atomic_load_n(&m->stream.sent, __ATOMIC_RELAXED),
+			 "round", (int)__atomic_load_n(&m->memory.rounds, __ATOMIC_RELAXED),
+			 "dirty", (json_int_t)__atomic_load_n(&m->memory.left, __ATOMIC_RELAXED));
+}
+
+void mig_out_destroy(struct vm *vm)
+{
+	struct vm_migration *m = vm->migration;
+
+	if (!m)
+		return;
+	__atomic_store_n(&m->cancelled, 1, __ATOMIC_RELAXED);
+	if (m->step == MIG_DECIDING)
+		shutdown(m->stream.fd, SHUT_RDWR); /* it is not cancelled otherwise */
+	if (m->step != MIG_STOPPING) {
+		pthread_join(m->thread, NULL);
+		kvmb_loop_unpost(vm->loop, &m->done);
+	}
+	reply_refused(m->reply, "state", "the VM ended");
+	free_migration(m);
+}

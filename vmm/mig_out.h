@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Moving a VM to another process or host: the source's side of vmm/mig_stream.h.
+ *
+ * DOC: Theory of operation
+ *
+ * A thread sends memory while the VM runs: first every page that was ever touched, then, round by
+ * round, those that were written since (machine/mem_log.h). When what is left can be sent within
+ * the wanted downtime, the main thread stops vCPUs and bus, and a second thread sends the last
+ * pages and the sections, and sees that the disks are flushed. When the target has loaded all of
+ * it, the main thread gives up the disks' locks, and a third thread says GO and hears whether the
+ * VM runs there.
+ *
+ * LIVE -> STOPPING -> LAST -> DECIDING -> the VM ends here, or goes on. Up to LAST the client's
+ * end, a cancellation, and any failure lead back to a VM that goes on.
+ */
+#ifndef KVMB_MIG_OUT_H
+#define KVMB_MIG_OUT_H
+
+#include "vmm/reply.h"
+#include "vmm/vm.h"
+
+struct mig_out_wish {
+	u32 downtime_ms; /* that the guest may stand */
+	u32 timeout_s;	 /* give up when it does not get that far; 0 = never */
+};
+
+/**
+ * mig_out_begin() - Move the VM, and end it here when it runs there
+ * @vm:    running or paused
+ * @peer:  stream socket to a target that is READY; taken over
+ * @pipe:  reading end of the client's pipe; taken over. Its end: give up
+ * @wish:  copied
+ * @reply: when it is decided
+ *
+ * Context: main thread. Trust: the target is hostile.
+ */
+void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish *wish,
+		   struct ctl_reply reply);
+
+/** mig_out_info() - How far it is. Return: a new reference; JSON null: it is not being moved. */
+json_t *mig_out_info(const struct vm *vm);
+
+/** mig_out_destroy() - The VM ends: give up what is not decided. Main thread. */
+void mig_out_destroy(struct vm *vm);
+
+#endif

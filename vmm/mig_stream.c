@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The conversation of a migration; theory of operation: mig_stream.h. */
+#include "vmm/mig_stream.h"
+
+#include <ctype.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/loop.h"
+#include "lib/util.h"
+
+#define LOOK_MS 200 /* how soon a cancellation is seen */
+
+/* ---- bytes ---- */
+
+/* Return: 0: try again; -ETIMEDOUT, -ECANCELED. */
+static int wait_until(struct mig_stream *s, short events, u64 until)
+{
+	struct pollfd p = { .fd = s->fd, .events = events };
+
+	for (;;) {
+		if (s->cancelled && __atomic_load_n(s->cancelled, __ATOMIC_RELAXED))
+			return -ECANCELED;
+		if (poll(&p, 1, LOOK_MS) > 0)
+			return 0;
+		if (kvmb_now_ms() >= until)
+			return -ETIMEDOUT;
+	}
+}
+
+static int gone(void)
+{
+	return errno == ECONNRESET || errno == EPIPE ? -EPIPE : -errno;
+}
+
+int mig_send(struct mig_stream *s, const void *bytes, size_t len)
+{
+	const u8 *p = bytes;
+	ssize_t n;
+	int err;
+
+	while (len) {
+		err = wait_until(s, POLLOUT, kvmb_now_ms() + MIG_PATIENCE_MS);
+		if (err)
+			return err;
+		n = write(s->fd, p, len);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return gone();
+		p += n;
+		len -= (size_t)n;
+		__atomic_fetch_add(&s->sent, (u64)n, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+int mig_recv(struct mig_stream *s, void *bytes, size_t len)
+{
+	u8 *p = bytes;
+	ssize_t n;
+	int err;
+
+	while (len) {
+		err = wait_until(s, POLLIN, kvmb_now_ms() + MIG_PATIENCE_MS);
+		if (err)
+			return err;
+		n = read(s->fd, p, len);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return n ? gone() : -EPIPE;
+		p += n;
+		len -= (size_t)n;
+		s->received += (u64)n;
+	}
+	return 0;
+}
+
+const char *mig_why(int err)
+{
+	switch (err) {
+	case -EPIPE:
+		return "the other side has gone";
+	case -ETIMEDOUT:
+		return "the other side has been silent for a minute";
+	case -ECANCELED:
+		return "it was given up";
+	}
+	return strerror(-err);
+}
+
+/* ---- sections ---- */
+
+static size_t longest(u32 tag)
+{
+	switch (tag) {
+	case KVMB_SEC_MEMORY:
+		return MIG_CHUNK + 64;
+	case KVMB_SEC_WORD:
+		return MIG_WHY + 64;
+	}
+	return KVMB_TLV_MAX_SECTION;
+}
+
+static int make_room(struct mig_section *sec, size_t len)
+{
+	u8 *buf;
+
+	if (len <= sec->room)
+		return 0;
+	buf = realloc(sec->buf, len);
+	if (!buf)
+		return -ENOMEM;
+	sec->buf = buf;
+	sec->room = len;
+	return 0;
+}
+
+/* A long section takes memory as it comes, not as its header promises. */
+static int recv_fields(struct mig_stream *s, struct mig_section *sec, size_t len)
+{
+	size_t n;
+	int err = 0;
+
+	for (; len && !err; len -= n) {
+		n = KVMB_MIN(len, (size_t)(1u << 20));
+		err = make_room(sec, sec->len + n);
+		if (!err)
+			err = mig_recv(s, sec->buf + sec->len, n);
+		sec->len += n;
+	}
+	return err;
+}
+
+int mig_recv_section(struct mig_stream *s, struct mig_section *sec)
+{
+	size_t pos = 0;
+	u64 len;
+	u32 tag;
+	int err = make_room(sec, KVMB_TLV_HEADER);
+
+	if (!err)
+		err = mig_recv(s, sec->buf, KVMB_TLV_HEADER);
+	if (err)
+		return err;
+	kvmb_tlv_head(sec->buf, &tag, &len);
+	sec->error = (struct kvmb_tlv_error){ 0 };
+	if (len > longest(tag)) {
+		snprintf(sec->error.text, sizeof(sec->error.text), "section %s: it is too long",
+			 kvmb_tlv_section_name(tag));
+		return -EPROTO;
+	}
+	sec->len = KVMB_TLV_HEADER;
+	err = recv_fields(s, sec, len);
+	return err ? err : kvmb_tlv_next(sec->buf, sec->len, &pos, &sec->t, &sec->error);
+}
+
+void mig_section_fini(struct mig_section *sec)
+{
+	free(sec->buf);
+	*sec = (struct mig_section){ 0 };
+}
+
+/* ---- words ---- */
+
+int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
+{
+	struct kvmb_tlv_out o = { 0 };
+	char text[MIG_WHY];
+	int err;
+
+	snprintf(text, sizeof(text), "%s", why ? why : "");
+	kvmb_tlv_begin(&o, KVMB_SEC_WORD, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(&o, MIG_WORD_WORD, word);
+	if (why)
+		kvmb_tlv_put_str(&o, MIG_WORD_WHY, text);
+	kvmb_tlv_end(&o);
+	err = o.failed ? -ENOMEM : mig_send(s, o.buf, o.len);
+	kvmb_tlv_out_fini(&o);
+	return err;
+}
+
+/* It goes to a terminal. */
+static void take_phrase(const char *text, char *why)
+{
+	size_t i;
+
+	snprintf(why, MIG_WHY, "%s", text && *text ? text : "it does not say why");
+	for (i = 0; why[i]; i++) {
+		if (!isprint((unsigned char)why[i]))
+			why[i] = '?';
+	}
+}
+
+static int judge(struct mig_section *sec, enum mig_word want, char *why)
+{
+	enum mig_word word;
+	char *text = NULL;
+
+	if (sec->t.tag != KVMB_SEC_WORD) {
+		snprintf(why, MIG_WHY, "the other side sends a section %s out of turn",
+			 kvmb_tlv_section_name(sec->t.tag));
+		return -EPROTO;
+	}
+	word = (enum mig_word)kvmb_tlv_get(&sec->t, MIG_WORD_WORD, MIG_NUM_WORDS - 1);
+	if (kvmb_tlv_has(&sec->t, MIG_WORD_WHY))
+		text = kvmb_tlv_get_str(&sec->t, MIG_WORD_WHY, MIG_WHY);
+	if (kvmb_tlv_done(&sec->t)) {
+		free(text);
+		snprintf(why, MIG_WHY, "%.*s", MIG_WHY - 1, sec->error.text);
+		return -EPROTO;
+	}
+	if (word == MIG_REFUSED)
+		take_phrase(text, why);
+	else if (word != want)
+		snprintf(why, MIG_WHY, "the other side says word %d in place of %d", word, want);
+	free(text);
+	return word == want ? 0 : word == MIG_REFUSED ? -ECONNREFUSED : -EPROTO;
+}
+
+int mig_hear(struct mig_stream *s, enum mig_word word, char *why)
+{
+	struct mig_section sec = { 0 };
+	int err = mig_recv_section(s, &sec);
+
+	if (!err)
+		err = judge(&sec, word, why);
+	else if (sec.error.text[0])
+		snprintf(why, MIG_WHY, "%.*s", MIG_WHY - 1, sec.error.text);
+	else
+		snprintf(why, MIG_WHY, "%s", mig_why(err));
+	mig_section_fini(&sec);
+	return err;
+}

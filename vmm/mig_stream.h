@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The conversation of a migration, over a stream socket.
+ *
+ * DOC: Theory of operation
+ *
+ * The source's command sends a greeting and section CONFIG; the target builds such a VM and says
+ * READY, or why not. Then the source's VM takes the socket over: pages of memory while it runs, its
+ * last pages and its other sections while it stands, section END. The target loads them and says
+ * LOADED: nothing of its own is left that could fail.
+ *
+ * Until here the source can go on at any time, and does when the other side is silent or gone.
+ * Now it gives up its locks on the images and says GO. The target takes the locks, says RUNNING and
+ * runs. Who has the locks has the VM: a source that hears nothing after GO asks for them back.
+ * When it gets them, the target is not there and has not run, or has run and ended; if nobody has
+ * written to the images since, it goes on. When it does not get them, the VM runs on the target.
+ *
+ * Everything that is read is hostile.
+ */
+#ifndef KVMB_MIG_STREAM_H
+#define KVMB_MIG_STREAM_H
+
+#include "lib/tlv.h"
+#include "vmbus-core/env.h"
+
+#define MIG_WHY 200
+#define MIG_PATIENCE_MS 60000u /* longest silence of the other side */
+#define MIG_CHUNK (256u << 10) /* bytes of memory in a section at most */
+#define MIG_GREETING "kvmbus stream 1\n"
+
+enum mig_word { MIG_READY = 1, MIG_LOADED, MIG_GO, MIG_RUNNING, MIG_REFUSED, MIG_NUM_WORDS };
+
+enum {			  /* fields of section WORD; never used again */
+       MIG_WORD_WORD = 1, /* enum mig_word */
+       MIG_WORD_WHY = 2,  /* string, of REFUSED */
+};
+
+enum { /* of section MEMORY; never used again. A page is 4096 bytes of the VM's memory file */
+       MIG_MEM_FIRST = 1, /* number of the first page */
+       MIG_MEM_PAGES = 2, /* bytes of the pages that follow */
+       MIG_MEM_ZERO = 3,  /* instead: how many pages have become zero */
+};
+
+struct mig_stream {
+	int fd;		      /* owned by whoever made it */
+	const int *cancelled; /* atomic: give up; NULL = never */
+	u64 sent, received;   /* bytes; one thread at a time, sent may be read by others */
+};
+
+struct mig_section { /* one that was received; zeroed to begin with, mig_section_fini() */
+	u8 *buf;     /* buf[len], header and fields */
+	size_t len, room;
+	struct kvmb_tlv t;
+	struct kvmb_tlv_error error;
+};
+
+/**
+ * mig_send() - Send bytes
+ *
+ * Return: 0; -EPIPE: the other side is gone; -ETIMEDOUT: it takes nothing; -ECANCELED; -errno.
+ * Context: a thread that may wait.
+ */
+int mig_send(struct mig_stream *s, const void *bytes, size_t len);
+
+/** mig_recv() - Receive exactly bytes[len]. Return: as mig_send(). */
+int mig_recv(struct mig_stream *s, void *bytes, size_t len);
+
+/**
+ * mig_recv_section() - Receive one section
+ * @sec: holds it until the next
+ *
+ * Return: 0; -EPROTO: @sec->error has one line; else as mig_recv().
+ */
+int mig_recv_section(struct mig_stream *s, struct mig_section *sec);
+
+/** mig_section_fini() - Free what it holds. */
+void mig_section_fini(struct mig_section *sec);
+
+/** mig_say() - Say one word. @why: of REFUSED, else NULL. Return: as mig_send(). */
+int mig_say(struct mig_stream *s, enum mig_word word, const char *why);
+
+/**
+ * mig_hear() - Wait for one word
+ * @why: why[MIG_WHY], on failure one phrase: the other side's when it refuses
+ *
+ * Return: 0; -ECONNREFUSED: the other side refuses; -EPROTO: it says something else; else as
+ * mig_recv().
+ */
+int mig_hear(struct mig_stream *s, enum mig_word word, char *why);
+
+/** mig_why() - A phrase for what mig_send() and mig_recv() return. */
+const char *mig_why(int err);
+
+#endif
