@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# migrate.sh KERNEL CPUS ROUNDS: under fio --verify with fsync and TCP connections through a tap a VM moves to and fro between two
+# network namespaces, which stand for hosts: no I/O error, nothing lost, no connection reset. A migration that is interrupted, or
+# whose target dies, leaves the VM running.
+. "$(dirname "$0")/lib.sh"
+kernel=$1 cpus=$2 rounds=$3 A=unix:$W/s.migrate
+I=$W/image.raw
+truncate -s 256M "$I"
+# each has a bridge with a tap of the same name, and a cable between them; the server is on the first
+TAP=kvmbt0
+ip netns add there || skip "no network namespace can be made here"
+ip link add cable type veth peer name cable netns there
+host() { # [COMMAND...]: before each command that makes one's network
+	"$@" ip link add br0 type bridge forward_delay 0 && "$@" ip link set br0 up && "$@" ip link set cable master br0 up &&
+		"$@" ip tuntap add $TAP mode tap multi_queue && "$@" ip link set $TAP master br0 up || skip "no network can be made here"
+}
+host; host ip netns exec there
+ip addr add $NET_BITS.1/24 dev br0
+python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
+vm s "$kernel" "kvmb.job=move kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.bytes=4000000 kvmb.secs=$((rounds * 3)) kvmb.fsync=16" \
+	--cpus "$cpus" --memory 512M --disk "$I,on-error=stop" --nic "tap=$TAP,mac=00:15:5d:00:00:07"
+wait_log s 'GUEST: fio begins' 90
+mkdir "$W/there" # names of VMs are free there
+here=$XDG_RUNTIME_DIR there=$W/there go=(ip netns exec there)
+await_target() { # the process that the VM moves to: it waits for it at $A
+	XDG_RUNTIME_DIR=$there "${go[@]}" "$KVMBUS" run --incoming "$A" </dev/null 2>"$W/there.log" & target=$!
+	until_true 30 "no target" test -S "${A#unix:}"
+}
+# nobody waits; interrupted at once; a target that dies: it goes on
+"$KVMBUS" migrate s "$A" 2>"$W/m.log" && fail "it moved to nobody"
+grep -q 'start the other side first' "$W/m.log" || fail "what it says: $(cat "$W/m.log")"
+await_target
+"$KVMBUS" migrate s "$A" --downtime 1 & migrate=$!
+until_true 60 "it does not begin" info s 'migration'
+kill -KILL $migrate
+wait $target && fail "a target whose source gave up is the VM"
+until_true 60 "the VM did not go on" info s 'state == "running" and not migration'
+await_target
+"$KVMBUS" migrate s "$A" --downtime 1 2>"$W/m.log" & migrate=$!
+until_true 60 "it does not begin" info s 'migration'
+kill -KILL $target
+wait $migrate && fail "it moved to the dead"
+until_true 60 "the VM did not go on" info s 'state == "running" and not migration'
+wait $target
+for ((i = 1; i <= rounds; i++)); do
+	await_target
+	"$KVMBUS" migrate s "$A" --downtime 1000 >"$W/m.log" 2>&1 || fail "migrate: $(cat "$W/m.log")"
+	echo "# round $i: $(cat "$W/m.log")"
+	vm_end s 60 0
+	mv "$W/there.log" "$W/s.err.log" # and what it says later
+	PID_s=$target XDG_RUNTIME_DIR=$there there=$here here=$XDG_RUNTIME_DIR
+	if [ ${#go[@]} = 0 ]; then go=(ip netns exec there); else go=(); fi
+	until_true 60 "not there" info s 'state == "running"'
+	until_true 60 "no heartbeat" info s 'integration.heartbeat.status == "ok"'
+done
+truncate -s 16M "$W/end" && "$KVMBUS" disk s add "$W/end,lun=7" || fail "disk add" # fio reads all back, and ends
+wait_log s 'GUEST: ok fio' $((rounds * 20 + 120))
+grep -h -e 'GUEST: fio read' -e 'GUEST: streams' "$W/s.log" | tr -d '\r' | sed "s/^GUEST:/#/"
+stop s
+vm_end s 60 0
