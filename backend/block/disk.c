@@ -222,11 +222,7 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *fi
 
 void kvmb_disk_seal(bool load)
 {
-	char why[KVMB_DISK_WHY];
-
-	if (load)
-		kvmb_libnbd_load(why, sizeof(why)); /* without it a disk says what it lacks */
-	kvmb_libnbd_seal();
+	kvmb_libnbd_seal(load);
 }
 
 void kvmb_disk_give_up(struct kvmb_disk *d)

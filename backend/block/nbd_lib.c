@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "backend/block/nbd_noxml.h"
 #include "lib/util.h"
 
 #define LIBNBD "libnbd.so.0"
@@ -22,9 +23,21 @@ static const struct {
 struct kvmb_libnbd libnbd;
 static bool sealed; /* before the first thread */
 
-static int load(char *why, size_t size)
+static void *open_library(bool without_xml)
 {
-	void *lib = dlopen(LIBNBD, RTLD_NOW | RTLD_LOCAL), *f;
+	void *noxml = without_xml ? kvmb_noxml_load() : NULL;
+	void *lib = dlopen(LIBNBD, RTLD_NOW | RTLD_LOCAL);
+
+	if (!lib && noxml) { /* it needs more of libxml2 */
+		dlclose(noxml);
+		lib = dlopen(LIBNBD, RTLD_NOW | RTLD_LOCAL);
+	}
+	return lib;
+}
+
+static int load(bool without_xml, char *why, size_t size)
+{
+	void *lib = open_library(without_xml), *f;
 	struct kvmb_libnbd found;
 	size_t i;
 
@@ -45,7 +58,7 @@ static int load(char *why, size_t size)
 	return 0;
 }
 
-int kvmb_libnbd_load(char *why, size_t size)
+static int load_once(bool without_xml, char *why, size_t size)
 {
 	/* guards libnbd until it is filled */
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -57,13 +70,22 @@ int kvmb_libnbd_load(char *why, size_t size)
 			 "it needs libnbd, which was not loaded when the VM was started: by "
 			 "--hotplug-images=off, or because it is not installed; on Debian: apt "
 			 "install libnbd0");
-	err = libnbd.create ? 0 : sealed ? -ENOENT : load(why, size);
+	err = libnbd.create ? 0 : sealed ? -ENOENT : load(without_xml, why, size);
 	pthread_mutex_unlock(&lock);
 	return err;
 }
 
-void kvmb_libnbd_seal(void)
+int kvmb_libnbd_load(char *why, size_t size)
 {
+	return load_once(false, why, size);
+}
+
+void kvmb_libnbd_seal(bool load)
+{
+	char why[256];
+
+	if (load)
+		load_once(true, why, sizeof(why)); /* without it a disk says what it lacks */
 	sealed = true;
 }
 

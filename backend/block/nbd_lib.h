@@ -41,8 +41,13 @@ extern struct kvmb_libnbd libnbd; /* filled once, by kvmb_libnbd_load() */
  */
 int kvmb_libnbd_load(char *why, size_t size);
 
-/** kvmb_libnbd_seal() - Load it no more: the process gives up its files. One thread. */
-void kvmb_libnbd_seal(void);
+/**
+ * kvmb_libnbd_seal() - Load it no more: the process gives up its files
+ * @load: load it now, for a process that never gives it a URI (nbd_noxml.h)
+ *
+ * Context: before there are other threads.
+ */
+void kvmb_libnbd_seal(bool load);
 
 /** kvmb_libnbd_is_sealed() - Has the process given up its files? Any thread. */
 bool kvmb_libnbd_is_sealed(void);
