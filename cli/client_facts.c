@@ -4,9 +4,11 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -17,6 +19,7 @@
 #include "vmm/state_file.h"
 
 #define END_MS 120000 /* the VM closes its images */
+#define KILL_MS 10000
 
 static bool read_kept(int fd, struct client_facts *f)
 {
@@ -58,6 +61,9 @@ int client_wait_for_end(const struct client_facts *f, const char *vm, const char
 	struct pollfd p = { .fd = f->process, .events = POLLIN };
 
 	if (poll(&p, 1, END_MS) == 1)
+		return EXIT_OK;
+	syscall(SYS_pidfd_send_signal, f->process, SIGKILL, NULL, 0);
+	if (poll(&p, 1, KILL_MS) == 1)
 		return EXIT_OK;
 	cli_error("VM \"%s\": %s, but its process has not ended; try: kvmbus kill %s", vm, done,
 		  vm);

@@ -26,7 +26,9 @@ int client_learn(int fd, const char *vm, struct client_facts *facts);
  * @done: what the VM has done, for the message: "it is saved"
  *
  * To hang up is not enough: as long as its process lives, it has the descriptors that it was given.
- * Return: EXIT_OK; EXIT_TIMEOUT after two minutes, with one line already printed.
+ * One that has not ended after two minutes is killed.
+ *
+ * Return: EXIT_OK; EXIT_TIMEOUT when even that does not end it, with one line already printed.
  */
 int client_wait_for_end(const struct client_facts *facts, const char *vm, const char *done);
 

@@ -41,8 +41,11 @@ int cmd_restore(struct cli_args *a)
 		return bad_state(path, "it is another user's, and so are its options; restore it "
 				       "as that user");
 	if (flock(fd, LOCK_EX | LOCK_NB)) /* until it is used, or the process ends */
-		return bad_state(path, errno == EWOULDBLOCK ? "another process restores it" :
-							      strerror(errno));
+		return bad_state(
+			path,
+			errno == EWOULDBLOCK ?
+				"another process restores it, or has not ended after saving it" :
+				strerror(errno));
 	if (state_file_open(&f, fd, why))
 		return bad_state(path, why);
 	code = cli_run_config(path, f.config, f.config_len, &f, 0);

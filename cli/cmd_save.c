@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,7 +48,11 @@ static int open_target(struct target *t)
 	if (!lstat(t->path, &st))
 		return cannot(t, EEXIST);
 	t->file = openat(t->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	return t->file < 0 ? cannot(t, errno) : EXIT_OK;
+	if (t->file < 0)
+		return cannot(t, errno);
+	/* nobody restores it before we have looked, or while the VM's process could write to it */
+	flock(t->file, LOCK_EX | LOCK_NB);
+	return EXIT_OK;
 }
 
 static int name_target(struct target *t)
@@ -57,7 +62,6 @@ static int name_target(struct target *t)
 
 	if (err)
 		return cannot(t, -err);
-
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", t->file);
 	if (linkat(AT_FDCWD, self, AT_FDCWD, t->path, AT_SYMLINK_FOLLOW) || fsync(t->dir))
 		return cannot(t, errno);
@@ -70,22 +74,26 @@ static int name_target(struct target *t)
  */
 static int check_target(struct target *t, const char *vm)
 {
-	bool honest = state_file_has_config(t->file, t->facts.config, t->facts.config_len);
 	char why[STATE_FILE_WHY];
 	struct state_file f;
+	bool honest;
+	int err;
 
-	if (state_file_open(&f, t->file, why)) {
-		cli_error("VM \"%s\": it ended before it was saved: %s: %s", vm, t->path, why);
-		return EXIT_FAILED;
-	}
-	if (!honest) {
+	fcntl(t->file, F_SETFL, 0); /* flags are shared with the VM's process */
+	honest = state_file_has_config(t->file, t->facts.config, t->facts.config_len);
+	if (!honest)
 		state_file_void(t->file);
+	err = state_file_open(&f, t->file, why);
+	if (!err) {
+		state_file_close(&f);
+		t->file = -1;
+	}
+	if (!honest)
 		cli_error("VM \"%s\": it changed the options in %s, which is not to be trusted and "
 			  "was made void", vm, t->path);
-	}
-	state_file_close(&f);
-	t->file = -1;
-	return honest ? EXIT_OK : EXIT_FAILED;
+	else if (err)
+		cli_error("VM \"%s\": it ended before it was saved: %s: %s", vm, t->path, why);
+	return honest && !err ? EXIT_OK : EXIT_FAILED;
 }
 
 /* Behind the answer: the file's name, the VM's end. */

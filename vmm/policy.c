@@ -161,7 +161,7 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(fstat, DISKS, .why = "of glibc 2.39"),
 	ROW(newfstatat, DISKS, WHEN(IS32(3, AT_EMPTY_PATH)), .why = "fstat of glibc 2.33 to 2.38"),
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_GETFL)), .why = "libnbd"),
-	ROW(fcntl, DISKS, WHEN(IS32(1, F_SETFL)), .why = "libnbd"),
+	ROW(fcntl, DISKS, WHEN(IS32(1, F_SETFL), WITHOUT(2, O_DIRECT)), .why = "libnbd; direct writes may land after the process's end"),
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_GETFD)), .why = "libnbd"),
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_SETFD)), .why = "libnbd"),
 	ROW(fcntl, MAIN | JOB, WHEN(IS32(1, F_DUPFD_CLOEXEC))),

@@ -3,6 +3,7 @@
 #include "vmm/state_file.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/crc32c.h"
@@ -310,6 +311,14 @@ int state_file_open(struct state_file *f, int fd, char *why)
 	return err;
 }
 
+/* A hole at its end is no memory, and no end of the file either: sections follow. */
+static bool is_whole(const struct state_file *f)
+{
+	struct stat st;
+
+	return !fstat(f->fd, &st) && (u64)st.st_size >= MEMORY_AT + f->ram_bytes + f->len;
+}
+
 int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why)
 {
 	u64 size = ram_size(gm), at, from, to, n;
@@ -321,6 +330,10 @@ int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char 
 			 (unsigned long long)f->ram_bytes, (unsigned long long)size);
 		return -EPROTO;
 	}
+	if (!is_whole(f)) {
+		snprintf(why, STATE_FILE_WHY, "it was given up, or cut off");
+		return -ESTALE;
+	}
 	for (at = MEMORY_AT; !err && next_extent(f->fd, at, MEMORY_AT + size, &from, &to);
 	     at = to) {
 		for (; from < to && !err; from += n) {
@@ -331,9 +344,20 @@ int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char 
 	return err ? file_failed(why, "its memory", err) : 0;
 }
 
+/* The last look: whoever saved it may have given it up since it was opened. */
 int state_file_use(struct state_file *f)
 {
-	return set_status(f->fd, STATUS_USED);
+	__le32 status;
+	int err = read_all(f->fd, &status, sizeof(status), offsetof(struct header, status));
+
+	if (!err && le32_to_cpu(status) != STATUS_COMPLETE)
+		err = -ESTALE;
+	if (err)
+		return err;
+	err = set_status(f->fd, STATUS_USED);
+	if (err) /* the guest does not run: it may be tried again */
+		set_status(f->fd, STATUS_COMPLETE);
+	return err;
 }
 
 void state_file_close(struct state_file *f)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/util.h"
@@ -188,6 +189,55 @@ static void who_watches_may_give_up(void **state)
 			 -ECANCELED);
 }
 
+static bool disk_fails;
+
+int fdatasync(int fd)
+{
+	if (!disk_fails)
+		return (int)syscall(SYS_fdatasync, fd);
+	errno = EIO;
+	return -1;
+}
+
+/* vm_start() gives up then: no vCPU ran, and the file is all that is left of the VM. */
+static void one_that_could_not_be_marked_is_not_used_up(void **state)
+{
+	struct state_file f, g;
+	int err;
+
+	(void)state;
+	assert_int_equal(save_whole(), 0);
+	assert_int_equal(open_again(&f), 0);
+	disk_fails = true;
+	err = state_file_use(&f);
+	disk_fails = false;
+	assert_int_equal(err, -EIO);
+	state_file_close(&f);
+	assert_int_equal(open_again(&g), 0);
+	state_file_close(&g);
+}
+
+/* Its VM went on, or its client did not trust it, after a restore has opened it. */
+static void one_that_is_given_up_while_it_is_read_is_not_used(void **state)
+{
+	struct kvmb_gm other;
+	struct state_file f;
+	int err;
+
+	(void)state;
+	memset(gm.regions[0].hva, 1, RAM);
+	assert_int_equal(save_whole(), 0);
+	assert_int_equal(open_again(&f), 0);
+	state_file_void(file);
+	make_ram(&other);
+	err = state_file_read_memory(&f, &other, why);
+	print_message("read_memory: %d, first byte %d, not 1\n", err, *other.regions[0].hva);
+	err = err ? err : state_file_use(&f);
+	state_file_close(&f);
+	free_ram(&other);
+	assert_int_not_equal(err, 0);
+}
+
 static void flipped_bits_are_refused(void **state)
 {
 	struct state_file f;
@@ -256,6 +306,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			one_that_was_given_up_is_not_used_and_takes_no_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_watches_may_give_up, setup, teardown),
+		T(one_that_could_not_be_marked_is_not_used_up),
+		T(one_that_is_given_up_while_it_is_read_is_not_used),
 		cmocka_unit_test_setup_teardown(flipped_bits_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_cut_off_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_vm_of_another_size_is_refused, setup, teardown),

@@ -112,7 +112,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(libnbd_sealed_is_not_loaded),
 		cmocka_unit_test(disk_open_tls_server_sealed_is_refused),
-		cmocka_unit_test(libnbd_of_a_sealed_process_does_without_libxml2), /* before it is */
+		cmocka_unit_test(
+			libnbd_of_a_sealed_process_does_without_libxml2), /* before it is */
 		cmocka_unit_test(libnbd_loaded_before_the_seal_is_used),
 	};
 
