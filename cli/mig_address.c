@@ -3,6 +3,7 @@
 #include "cli/mig_address.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -85,5 +86,5 @@ int mig_accept(const char *address)
 	kvmb_unlisten_unix(&l);
 	if (fd < 0)
 		cli_error("%s: %s", address, strerror(errno));
-	return fd;
+	return fd ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3); /* 0 means none, later */
 }

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KVMB_SECCOMP_MAX 512u /* instructions of a program */
+#define KVMB_SECCOMP_MAX 1024u /* instructions of a program */
 #define KVMB_SECCOMP_CONDS 2
 
 enum kvmb_sys_test {

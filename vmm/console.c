@@ -362,13 +362,17 @@ static bool is_regular(int fd)
 	return !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
-/* Ours begins empty; standard output is somebody else's, who decides how long it may become. */
+/*
+ * Ours begins empty, unless the VM goes on from elsewhere, and with it its output; standard output
+ * is somebody else's, who decides how long it may become.
+ */
 static void start_sink(struct console *c)
 {
-	bool ours = c->vm->cfg.serial == SERIAL_FILE;
+	bool ours = c->vm->cfg.serial == SERIAL_FILE,
+	     goes_on = c->vm->cfg.state || c->vm->cfg.incoming;
 	int fd = ours ? c->out_fd : fcntl(c->out_fd, F_DUPFD_CLOEXEC, 0);
 
-	if (ours && ftruncate(fd, 0))
+	if (ours && !goes_on && ftruncate(fd, 0))
 		kvmb_warn(c->vm->cfg.name, "serial %s: it cannot be emptied: %s",
 			  c->vm->cfg.serial_path, strerror(errno));
 	c->out_fd = -1;

@@ -56,7 +56,7 @@ int disk_locks_take(struct vm *vm, char *why, size_t size)
 
 int disk_locks_tell(struct vm *vm)
 {
-	bool writable = false;
+	int written, told = -ENODATA;
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
@@ -64,11 +64,25 @@ int disk_locks_tell(struct vm *vm)
 	{
 		if (!i.disk || i.disk->read_only)
 			continue;
-		writable = true;
-		if (kvmb_disk_was_written(i.disk))
+		written = kvmb_disk_was_written(i.disk);
+		if (written > 0)
 			return -ESTALE;
+		if (!written)
+			told = 0;
 	}
-	return writable ? 0 : -ENODATA;
+	return told;
+}
+
+void disk_locks_note(struct vm *vm)
+{
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_each_unit(vm, c, lun, &i)
+	{
+		if (i.disk)
+			kvmb_disk_note(i.disk);
+	}
 }
 
 void disk_locks_forget_caches(struct vm *vm)

@@ -22,10 +22,13 @@ int disk_locks_take(struct vm *vm, char *why, size_t size);
 /**
  * disk_locks_tell() - After they were given up and taken back: did anybody have them meanwhile?
  *
- * Return: 0: nobody has written; -ESTALE: somebody may have; -ENODATA: there is no lock that would
- * have kept anybody away.
+ * Return: 0: nobody has written; -ESTALE: somebody has; -ENODATA: nobody can tell, or there is no
+ * lock that would have kept anybody away.
  */
 int disk_locks_tell(struct vm *vm);
+
+/** disk_locks_note() - From here on disk_locks_tell() tells; another process has the locks. */
+void disk_locks_note(struct vm *vm);
 
 /** disk_locks_forget_caches() - Another host may have written: read anew what was read so far. */
 void disk_locks_forget_caches(struct vm *vm);

@@ -2,6 +2,7 @@
 /* A VM that comes from elsewhere: mig_in.h. */
 #include "vmm/mig_in.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 #include "vmm/mig_stream.h"
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
+
+#define FLUSH_MS 1800000u /* the source flushes its disks before it sends the last sections */
 
 struct incoming {
 	struct vm *vm;
@@ -105,7 +108,8 @@ static int tell_and_end(struct incoming *in, int err)
 
 static int load_stream(struct vm *vm)
 {
-	struct incoming in = { .vm = vm, .stream.fd = vm->cfg.incoming };
+	struct incoming in = { .vm = vm,
+			       .stream = { .fd = vm->cfg.incoming, .patience_ms = FLUSH_MS } };
 	int err = mig_say(&in.stream, MIG_READY, NULL);
 
 	if (err)
@@ -119,18 +123,48 @@ static int load_stream(struct vm *vm)
 	return err ? tell_and_end(&in, err) : 0;
 }
 
+/* What we have loaded must be what the disks go with: GO may be old when we come to run. */
+static int check_go(struct incoming *in)
+{
+	struct pollfd p = { .fd = in->stream.fd, .events = POLLIN };
+	int err = disk_locks_tell(in->vm);
+
+	if (err == -ESTALE)
+		snprintf(in->why, sizeof(in->why), "its disks were written since: it is too late");
+	/* no disk tells: the source hangs up when it has waited long enough */
+	if (err != -ENODATA || !poll(&p, 1, 0))
+		return err == -ENODATA ? 0 : err;
+	snprintf(in->why, sizeof(in->why), "the source has gone: it is too late");
+	return -EPIPE;
+}
+
+static int take_locks(struct incoming *in)
+{
+	int err = disk_locks_take(in->vm, in->why, sizeof(in->why));
+
+	if (err)
+		return err;
+	err = check_go(in);
+	if (err)
+		disk_locks_give_up(in->vm);
+	return err;
+}
+
 /* From the moment when it has the locks, the VM is here, whatever becomes of the other side. */
 static int take_over(struct vm *vm)
 {
 	struct incoming in = { .vm = vm, .stream.fd = vm->cfg.incoming };
-	int err = mig_say(&in.stream, MIG_LOADED, NULL);
+	int err;
+
+	disk_locks_note(vm); /* the source has flushed, and its guest stands */
+	err = mig_say(&in.stream, MIG_LOADED, NULL);
 
 	if (err)
 		snprintf(in.why, sizeof(in.why), "%s", mig_why(err));
 	else
 		err = mig_hear(&in.stream, MIG_GO, in.why);
 	if (!err)
-		err = disk_locks_take(vm, in.why, sizeof(in.why));
+		err = take_locks(&in);
 	if (err)
 		return tell_and_end(&in, err);
 	disk_locks_forget_caches(vm);

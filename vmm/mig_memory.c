@@ -125,7 +125,12 @@ static int want_all_touched(struct mig_memory *m)
 	u64 page;
 
 	memset(m->bits, 0, (m->pages + 63) / 64 * sizeof(*m->bits));
-	while (!err && (from = lseek(fd, to, SEEK_DATA)) >= 0 && from < end) {
+	while (!err && to < end) {
+		from = lseek(fd, to, SEEK_DATA);
+		if (from < 0 && errno != ENXIO)
+			return -errno;
+		if (from < 0 || from >= end)
+			break;
 		to = lseek(fd, from, SEEK_HOLE);
 		if (to < 0 || to > end)
 			to = end;
@@ -138,13 +143,15 @@ static int want_all_touched(struct mig_memory *m)
 int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms, u32 timeout_s,
 		    char *why)
 {
-	u64 begin_ms = kvmb_now_ms(), begin_ns, send_ns, take_ns, sent, left;
+	u64 until = timeout_s ? kvmb_now_ms() + timeout_s * 1000ull : 0;
+	u64 begin_ns, send_ns, take_ns, sent, left;
 	int err = want_all_touched(m);
 
+	s->deadline_ms = until;
 	while (!err) {
 		begin_ns = kvmb_mono_ns();
-		sent = s->sent;
-		__atomic_store_n(&m->left, count(m) * KVMB_PAGE_SIZE, __ATOMIC_RELAXED);
+		sent = count(m) * KVMB_PAGE_SIZE; /* of RAM: zeroes take less, and will again */
+		__atomic_store_n(&m->left, sent, __ATOMIC_RELAXED);
 		err = send_round(m, s, m->rounds > 0);
 		send_ns = kvmb_mono_ns() - begin_ns;
 		if (!err)
@@ -153,22 +160,23 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms,
 			break;
 		__atomic_fetch_add(&m->rounds, 1, __ATOMIC_RELAXED);
 		take_ns = kvmb_mono_ns() - begin_ns - send_ns;
-		sent = s->sent - sent;
 		left = count(m) * KVMB_PAGE_SIZE;
 		/* the last take, then what is left at the rate of this round */
 		if (!left ||
 		    (double)take_ns + (double)left * (double)send_ns / (double)(sent + 1) <=
 			    (double)downtime_ms * 1e6)
-			return 0;
-		if (timeout_s && kvmb_now_ms() - begin_ms >= timeout_s * 1000ull) {
-			snprintf(why, MIG_WHY,
-				 "after %u s the guest still changes memory faster than it can be "
-				 "sent in %u ms; allow more downtime",
-				 timeout_s, downtime_ms);
-			return -ETIME;
-		}
+			break;
+		if (until && kvmb_now_ms() >= until)
+			err = -ETIMEDOUT;
 	}
-	return err;
+	s->deadline_ms = 0;
+	if (err != -ETIMEDOUT || !until || kvmb_now_ms() < until)
+		return err;
+	snprintf(why, MIG_WHY,
+		 "after %u s the guest still changes memory faster than it can be sent in %u ms; "
+		 "allow more downtime",
+		 timeout_s, downtime_ms);
+	return -ETIME;
 }
 
 int mig_memory_last(struct mig_memory *m, struct mig_stream *s)

@@ -12,6 +12,7 @@
 #include "host-vsp/bus/bus_state.h"
 #include "host-vsp/tuner.h"
 #include "lib/log.h"
+#include "lib/loop.h"
 #include "lib/thread.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
@@ -69,6 +70,10 @@ static void give_up(struct vm_migration *m, const char *class)
 
 	snprintf(why, sizeof(why), "%s", m->why);
 	free_migration(m);
+	if (vm->state == VM_ENDED) {
+		reply_refused(reply, "state", "the VM ended");
+		return;
+	}
 	if (stands) {
 		kvmb_bus_resume(vm->bus);
 		if (!was_paused)
@@ -84,6 +89,16 @@ static int note_failure(struct vm_migration *m, int err)
 	return err;
 }
 
+/* A target that ends says why before it hangs up, while we are still sending. */
+static int hear_reason(struct vm_migration *m, int err)
+{
+	int heard = err == -EPIPE ? mig_hear(&m->stream, MIG_LOADED, m->why) : 0;
+
+	if (heard && heard != -ECONNREFUSED)
+		m->why[0] = 0;
+	return err;
+}
+
 /* ---- threads ---- */
 
 static void *run_live(void *arg)
@@ -94,34 +109,50 @@ static void *run_live(void *arg)
 	m->err = mig_memory_live(&m->memory, &m->stream, m->wish.downtime_ms, m->wish.timeout_s,
 				 m->why);
 	if (m->err)
-		note_failure(m, m->err);
+		note_failure(m, hear_reason(m, m->err));
 	kvmb_loop_post(m->vm->loop, &m->done);
 	return NULL;
 }
 
-static int send_last(struct vm_migration *m)
+/*
+ * The sections last: a target that has them waits for GO, and not for our disks. While the guest
+ * stands, a slow reader has no more than a minute.
+ */
+static int send_last(struct vm_migration *m, int (*flush)(struct vm_migration *m))
 {
-	int err = mig_memory_last(&m->memory, &m->stream);
+	int err, flushed;
 
-	return err ? err : mig_send(&m->stream, m->sections.buf, m->sections.len);
+	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	err = mig_memory_last(&m->memory, &m->stream);
+	if (err)
+		disk_flush_cancel(m->flush);
+	flushed = flush(m);
+	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	err = err ? err : flushed;
+	if (!err)
+		err = mig_send(&m->stream, m->sections.buf, m->sections.len);
+	m->stream.deadline_ms = 0;
+	return err;
+}
+
+/* Whoever reads the images next must find what the guest has written. */
+static int flush_disks(struct vm_migration *m)
+{
+	char why[MIG_WHY] = "";
+	int err = disk_flush_end(m->flush, why);
+
+	if (err)
+		snprintf(m->why, sizeof(m->why), "%s", why);
+	return err;
 }
 
 static void *run_last(void *arg)
 {
 	struct vm_migration *m = arg;
-	char why[MIG_WHY] = "";
-	int err, flushed;
+	int err;
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
-	err = send_last(m);
-	if (err)
-		disk_flush_cancel(m->flush);
-	/* whoever reads the images next must find what the guest has written */
-	flushed = disk_flush_end(m->flush, why);
-	if (!err && flushed) {
-		snprintf(m->why, sizeof(m->why), "%s", why);
-		err = flushed;
-	}
+	err = hear_reason(m, send_last(m, flush_disks));
 	if (!err)
 		err = mig_hear(&m->stream, MIG_LOADED, m->why);
 	m->err = err ? note_failure(m, err) : 0;
@@ -198,14 +229,25 @@ static void end_here(struct vm_migration *m, const char *because)
 	reply_refused(reply, "failed", "it has run on the other side, and has ended here");
 }
 
-/* No disk tells whether it runs there: the administrator must. */
-static void stay_paused(struct vm_migration *m)
+/* Nothing is lost by waiting: the administrator knows more. */
+static void stay_paused(struct vm_migration *m, const char *because)
 {
-	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason),
-		 "it may run on the other side, which was not heard of any more");
-	snprintf(m->why, sizeof(m->why), "nobody can tell whether the VM runs on the other side");
+	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason), "migration: %.60s, and %.60s",
+		 m->why, because);
+	snprintf(m->why, sizeof(m->why), "%s", m->vm->stop_reason);
 	m->was_paused = true;
 	give_up(m, "failed");
+}
+
+/* The target does not run the VM: GO was not said, or it has refused. */
+static void take_back(struct vm_migration *m)
+{
+	char why[MIG_WHY];
+
+	if (m->vm->state == VM_ENDED || !disk_locks_take(m->vm, why, sizeof(why)))
+		give_up(m, "failed");
+	else
+		stay_paused(m, why);
 }
 
 /* Nothing was heard after GO. Whoever has the locks has the VM. */
@@ -215,21 +257,21 @@ static void ask_for_locks(struct vm_migration *m)
 	char why[MIG_WHY];
 	int err = disk_locks_take(vm, why, sizeof(why));
 
-	if (err == -EBUSY && m->said_go) {
+	if (err == -EBUSY) {
 		kvmb_warn(vm->cfg.name, "migration: %s; the other side has the disks, and the VM",
 			  m->why);
 		has_moved(m);
 		return;
 	}
 	if (err) {
-		end_here(m, why);
+		stay_paused(m, why);
 		return;
 	}
-	err = m->said_go ? disk_locks_tell(vm) : 0;
+	err = disk_locks_tell(vm);
 	if (!err)
 		give_up(m, "failed");
 	else if (err == -ENODATA)
-		stay_paused(m);
+		stay_paused(m, "no disk tells whether it runs there");
 	else
 		end_here(m, "its disks were written there");
 }
@@ -238,6 +280,8 @@ static void on_decided(struct vm_migration *m)
 {
 	if (!m->err)
 		has_moved(m);
+	else if (!m->said_go || m->err == -ECONNREFUSED)
+		take_back(m);
 	else
 		ask_for_locks(m);
 }
@@ -245,7 +289,7 @@ static void on_decided(struct vm_migration *m)
 /* All is there. From here on nobody gives up but by the locks. */
 static void on_loaded(struct vm_migration *m)
 {
-	if (!m->err && is_cancelled(m))
+	if (!m->err && (is_cancelled(m) || m->vm->state == VM_ENDED))
 		m->err = note_failure(m, -ECANCELED);
 	if (m->err) {
 		give_up(m, "failed");
@@ -255,7 +299,7 @@ static void on_loaded(struct vm_migration *m)
 	to_step(m, MIG_DECIDING);
 	m->stream.cancelled = NULL;
 	if (begin_thread(m, run_decide))
-		ask_for_locks(m); /* GO was not said */
+		take_back(m);
 }
 
 static const char *put_state(struct vm_migration *m)
@@ -438,6 +482,11 @@ void mig_out_destroy(struct vm *vm)
 		pthread_join(m->thread, NULL);
 		kvmb_loop_unpost(vm->loop, &m->done);
 	}
-	reply_refused(m->reply, "state", "the VM ended");
+	if (m->step == MIG_DECIDING && !m->err)
+		reply_result(m->reply, describe(m)); /* RUNNING was heard */
+	else
+		reply_refused(m->reply, "state",
+			      m->said_go ? "the VM ended; it may run on the other side" :
+					   "the VM ended");
 	free_migration(m);
 }

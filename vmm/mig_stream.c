@@ -15,13 +15,19 @@
 /* ---- bytes ---- */
 
 /* Return: 0: try again; -ETIMEDOUT, -ECANCELED. */
-static int wait_until(struct mig_stream *s, short events, u64 until)
+static int wait_for(struct mig_stream *s, short events)
 {
+	u64 until = kvmb_now_ms() + (s->patience_ms ? s->patience_ms : MIG_PATIENCE_MS);
 	struct pollfd p = { .fd = s->fd, .events = events };
+
+	if (s->deadline_ms && s->deadline_ms < until)
+		until = s->deadline_ms;
 
 	for (;;) {
 		if (s->cancelled && __atomic_load_n(s->cancelled, __ATOMIC_RELAXED))
 			return -ECANCELED;
+		if (s->deadline_ms && kvmb_now_ms() >= until)
+			return -ETIMEDOUT;
 		if (poll(&p, 1, LOOK_MS) > 0)
 			return 0;
 		if (kvmb_now_ms() >= until)
@@ -41,7 +47,7 @@ int mig_send(struct mig_stream *s, const void *bytes, size_t len)
 	int err;
 
 	while (len) {
-		err = wait_until(s, POLLOUT, kvmb_now_ms() + MIG_PATIENCE_MS);
+		err = wait_for(s, POLLOUT);
 		if (err)
 			return err;
 		n = write(s->fd, p, len);
@@ -63,7 +69,7 @@ int mig_recv(struct mig_stream *s, void *bytes, size_t len)
 	int err;
 
 	while (len) {
-		err = wait_until(s, POLLIN, kvmb_now_ms() + MIG_PATIENCE_MS);
+		err = wait_for(s, POLLIN);
 		if (err)
 			return err;
 		n = read(s->fd, p, len);
@@ -84,7 +90,7 @@ const char *mig_why(int err)
 	case -EPIPE:
 		return "the other side has gone";
 	case -ETIMEDOUT:
-		return "the other side has been silent for a minute";
+		return "the other side takes or says nothing any more";
 	case -ECANCELED:
 		return "it was given up";
 	}
@@ -177,7 +183,9 @@ int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
 	if (why)
 		kvmb_tlv_put_str(&o, MIG_WORD_WHY, text);
 	kvmb_tlv_end(&o);
+	s->deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	err = o.failed ? -ENOMEM : mig_send(s, o.buf, o.len);
+	s->deadline_ms = 0;
 	kvmb_tlv_out_fini(&o);
 	return err;
 }
@@ -223,8 +231,11 @@ static int judge(struct mig_section *sec, enum mig_word want, char *why)
 int mig_hear(struct mig_stream *s, enum mig_word word, char *why)
 {
 	struct mig_section sec = { 0 };
-	int err = mig_recv_section(s, &sec);
+	int err;
 
+	s->deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	err = mig_recv_section(s, &sec);
+	s->deadline_ms = 0;
 	if (!err)
 		err = judge(&sec, word, why);
 	else if (sec.error.text[0])

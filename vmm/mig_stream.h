@@ -24,7 +24,9 @@
 #include "vmbus-core/env.h"
 
 #define MIG_WHY 200
+#ifndef MIG_PATIENCE_MS /* tests have less */
 #define MIG_PATIENCE_MS 60000u /* longest silence of the other side */
+#endif
 #define MIG_CHUNK (256u << 10) /* bytes of memory in a section at most */
 #define MIG_GREETING "kvmbus stream 1\n"
 
@@ -44,6 +46,8 @@ enum { /* of section MEMORY; never used again. A page is 4096 bytes of the VM's 
 struct mig_stream {
 	int fd;		      /* owned by whoever made it */
 	const int *cancelled; /* atomic: give up; NULL = never */
+	u64 deadline_ms;      /* whatever comes meanwhile; 0 = none. kvmb_now_ms() */
+	u32 patience_ms;      /* without a byte; 0 = MIG_PATIENCE_MS */
 	u64 sent, received;   /* bytes; one thread at a time, sent may be read by others */
 };
 
@@ -57,7 +61,8 @@ struct mig_section { /* one that was received; zeroed to begin with, mig_section
 /**
  * mig_send() - Send bytes
  *
- * Return: 0; -EPIPE: the other side is gone; -ETIMEDOUT: it takes nothing; -ECANCELED; -errno.
+ * Return: 0; -EPIPE: the other side is gone; -ETIMEDOUT: it takes nothing, or the deadline has
+ * come; -ECANCELED; -errno.
  * Context: a thread that may wait.
  */
 int mig_send(struct mig_stream *s, const void *bytes, size_t len);
@@ -76,11 +81,16 @@ int mig_recv_section(struct mig_stream *s, struct mig_section *sec);
 /** mig_section_fini() - Free what it holds. */
 void mig_section_fini(struct mig_section *sec);
 
-/** mig_say() - Say one word. @why: of REFUSED, else NULL. Return: as mig_send(). */
+/**
+ * mig_say() - Say one word, within MIG_PATIENCE_MS
+ * @why: of REFUSED, else NULL
+ *
+ * Return: as mig_send().
+ */
 int mig_say(struct mig_stream *s, enum mig_word word, const char *why);
 
 /**
- * mig_hear() - Wait for one word
+ * mig_hear() - Wait for one word, which must be there within MIG_PATIENCE_MS
  * @why: why[MIG_WHY], on failure one phrase: the other side's when it refuses
  *
  * Return: 0; -ECONNREFUSED: the other side refuses; -EPROTO: it says something else; else as

@@ -160,8 +160,10 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(ppoll, STORAGE | MAIN, .why = "a channel without an io_uring"),
 	ROW(fstat, DISKS, .why = "of glibc 2.39"),
 	ROW(newfstatat, DISKS, WHEN(IS32(3, AT_EMPTY_PATH)), .why = "fstat of glibc 2.33 to 2.38"),
+	ROW(statx, MAIN, WHEN(IS32(2, AT_EMPTY_PATH | AT_STATX_FORCE_SYNC)), .why = "moves"),
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_GETFL)), .why = "libnbd"),
-	ROW(fcntl, DISKS, WHEN(IS32(1, F_SETFL), WITHOUT(2, O_DIRECT)), .why = "libnbd; direct writes may land after the process's end"),
+	/* libnbd; direct writes could land after the process's end */
+	ROW(fcntl, DISKS, WHEN(IS32(1, F_SETFL), WITHOUT(2, O_DIRECT))),
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_GETFD)), .why = "libnbd"),
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_SETFD)), .why = "libnbd"),
 	ROW(fcntl, MAIN | JOB, WHEN(IS32(1, F_DUPFD_CLOEXEC))),

@@ -311,13 +311,14 @@ int vm_start(struct vm *vm, const struct vm_loader *from)
 {
 	int err = from ? from->load(vm) : machine_reset(&vm->machine);
 
+	if (!err)
+		err = machine_start(&vm->machine);
+	if (!err && from)
+		err = from->commit(vm);
 	if (!err) {
 		vm->listener->starting(vm);
 		vm->started_ms = kvmb_now_ms();
-		err = machine_start(&vm->machine);
 	}
-	if (!err && from)
-		err = from->commit(vm);
 	if (err && from)
 		forget_loaded(vm);
 	if (err)

@@ -227,12 +227,26 @@ void kvmb_disk_seal(bool load)
 
 void kvmb_disk_give_up(struct kvmb_disk *d)
 {
-	struct stat st;
-
-	kvmb_assert(d->fd >= 0);
-	if (!fstat(d->fd, &st))
-		d->given_up = st.st_mtim;
+	kvmb_disk_note(d);
 	kvmb_disk_unlock(d->fd);
+}
+
+/* From the server where there is one, and not from what this host remembers. */
+static bool last_written(const struct kvmb_disk *d, struct timespec *when)
+{
+	struct statx st;
+
+	if (statx(d->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_MTIME, &st))
+		return false;
+	*when = (struct timespec){ st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec };
+	return true;
+}
+
+void kvmb_disk_note(struct kvmb_disk *d)
+{
+	kvmb_assert(d->fd >= 0);
+	if (!last_written(d, &d->given_up))
+		d->given_up.tv_nsec = -1; /* as no time is */
 }
 
 int kvmb_disk_take(struct kvmb_disk *d)
@@ -241,14 +255,15 @@ int kvmb_disk_take(struct kvmb_disk *d)
 	return kvmb_disk_lock(d->fd, d->read_only, 0);
 }
 
-bool kvmb_disk_was_written(const struct kvmb_disk *d)
+int kvmb_disk_was_written(const struct kvmb_disk *d)
 {
-	struct stat st;
+	struct timespec now;
 
 	if (d->read_only)
-		return false;
-	return d->rdev || fstat(d->fd, &st) || st.st_mtim.tv_sec != d->given_up.tv_sec ||
-	       st.st_mtim.tv_nsec != d->given_up.tv_nsec;
+		return 0;
+	if (d->rdev || d->given_up.tv_nsec < 0 || !last_written(d, &now))
+		return -ENODATA;
+	return now.tv_sec != d->given_up.tv_sec || now.tv_nsec != d->given_up.tv_nsec;
 }
 
 void kvmb_disk_close(struct kvmb_disk *d)

@@ -201,8 +201,14 @@ void kvmb_disk_give_up(struct kvmb_disk *d);
  */
 int kvmb_disk_take(struct kvmb_disk *d);
 
-/** kvmb_disk_was_written() - Since kvmb_disk_give_up()? True also when that cannot be told. */
-bool kvmb_disk_was_written(const struct kvmb_disk *d);
+/** kvmb_disk_note() - Remember what it is like for kvmb_disk_was_written(). @d: raw */
+void kvmb_disk_note(struct kvmb_disk *d);
+
+/**
+ * kvmb_disk_was_written() - Since kvmb_disk_give_up() or kvmb_disk_note()?
+ * Return: 0: no; 1: yes; -ENODATA: nobody can tell, of a block device.
+ */
+int kvmb_disk_was_written(const struct kvmb_disk *d);
 
 /** kvmb_disk_close() - Close without flushing; NULL is fine. May block for seconds. */
 void kvmb_disk_close(struct kvmb_disk *d);

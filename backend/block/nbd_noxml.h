@@ -11,8 +11,8 @@
  * what is loaded already for what libnbd asks for.
  *
  * The object is built with us and lies in our own data; it is loaded from a memfd. Where that does
- * not work (memfds that may not be executed, a libnbd that needs more of libxml2 or another version)
- * the real one is loaded as ever.
+ * not work (memfds that may not be executed, a libnbd that needs more of libxml2, or another
+ * version of it) the real one is loaded as ever.
  */
 #ifndef KVMB_NBD_NOXML_H
 #define KVMB_NBD_NOXML_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What of libxml2 libnbd refers to (1.14 of Debian 12), for those who never call it: nbd_noxml.h. */
+/* What of libxml2 libnbd 1.14 refers to, for those who never call it: nbd_noxml.h. */
 void xmlParseURI(void);
 void xmlFreeURI(void);
 void xmlSaveUri(void);

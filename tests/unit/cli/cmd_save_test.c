@@ -31,8 +31,17 @@ static pid_t vm_pid;
 
 /* ---- what is around cmd_save.c ---- */
 
-int client_connect(const char *vm, int *fd) { (void)vm; *fd = dup(to_vm); return EXIT_OK; }
-int client_as_owner(int fd, const char *vm) { (void)fd, (void)vm; return EXIT_OK; }
+int client_connect(const char *vm, int *fd)
+{
+	(void)vm;
+	*fd = dup(to_vm);
+	return EXIT_OK;
+}
+int client_as_owner(int fd, const char *vm)
+{
+	(void)fd, (void)vm;
+	return EXIT_OK;
+}
 int client_reach_keeper(int fd, const char *vm, char *dir, size_t size)
 {
 	(void)fd, (void)vm, (void)dir, (void)size;
@@ -50,9 +59,18 @@ int kvmb_keeper_kept(char *why, size_t size)
 	(void)why, (void)size;
 	return write(fd, options, sizeof(options)) == sizeof(options) ? fd : -1;
 }
-void kvmb_keeper_seal(void) {}
-bool cli_flag(const struct cli_args *a, const char *name) { (void)a, (void)name; return false; }
-void client_show(json_t *o, bool json, void (*fn)(json_t *)) { (void)o, (void)json, (void)fn; }
+void kvmb_keeper_seal(void)
+{
+}
+bool cli_flag(const struct cli_args *a, const char *name)
+{
+	(void)a, (void)name;
+	return false;
+}
+void client_show(json_t *o, bool json, void (*fn)(json_t *))
+{
+	(void)o, (void)json, (void)fn;
+}
 void cli_error(const char *fmt, ...)
 {
 	va_list ap;
@@ -132,7 +150,8 @@ static bool is_fooled(int *code)
 	*code = cmd_save(&a);
 	kill(vm_pid, SIGKILL); /* kvmbus kill, as the message says */
 	waitpid(vm_pid, &status, 0);
-	assert_true(what != STAYS ? WIFEXITED(status) && !WEXITSTATUS(status) : WIFSIGNALED(status));
+	assert_true(what != STAYS ? WIFEXITED(status) && !WEXITSTATUS(status) :
+				    WIFSIGNALED(status));
 	usleep(300000);
 	fd = open(path, O_RDWR);
 	err = state_file_open(&f, fd, why);

@@ -520,6 +520,23 @@ static void console_stuck_disk_holds_nobody_up(void **state)
 	usleep(50000); /* for the thread that was left behind: it does not come back to us */
 }
 
+/* Its source may have the file locked, and go on: what it has written stays. */
+static void console_file_goes_on_with_a_vm_that_comes(void **state)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd;
+
+	(void)state;
+	write_file(path, "old");
+	fd = open(path, O_RDWR);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	vm.cfg.incoming = 9;
+	create(SERIAL_FILE);
+	console_start(vm.console);
+	assert_file(path, "old", 3);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,6 +548,7 @@ int main(void)
 		T(console_shared_input_does_not_block),
 		T(console_file_gets_all_and_is_its_owners_alone),
 		T(console_file_is_emptied_at_start),
+		T(console_file_goes_on_with_a_vm_that_comes),
 		T(console_file_of_a_disk_is_refused),
 		T(console_locked_file_is_refused_ours_is_locked),
 		T(console_link_is_refused),

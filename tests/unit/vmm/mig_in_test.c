@@ -8,6 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "backend/block/disk.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "tests/unit/test.h"
@@ -35,13 +40,41 @@ int vm_sections_load(struct vm *v, const void *sections, size_t len, char *text,
 	return load_err;
 }
 
+static struct kvmb_disk *image; /* real, of one disk; else NULL */
+static void (*sleeps)(void);	/* the target stands here for long */
+
 int disk_locks_take(struct vm *v, char *text, size_t size)
 {
 	(void)v;
+	if (sleeps)
+		sleeps();
+	if (image)
+		lock_err = kvmb_disk_take(image);
 	if (lock_err)
 		snprintf(text, size, "disk d: locked");
 	locks++;
 	return lock_err;
+}
+
+void disk_locks_note(struct vm *v)
+{
+	(void)v;
+	if (image)
+		kvmb_disk_note(image);
+}
+
+void disk_locks_give_up(struct vm *v)
+{
+	(void)v;
+	locks = 0;
+}
+
+int disk_locks_tell(struct vm *v)
+{
+	int written = image ? kvmb_disk_was_written(image) : -ENODATA;
+
+	(void)v;
+	return written > 0 ? -ESTALE : written;
 }
 
 void disk_locks_forget_caches(struct vm *v)
@@ -55,6 +88,7 @@ static int setup(void **state)
 
 	(void)state;
 	kvmb_log_set_level(KVMB_LOG_ERR);
+	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
 	source = (struct mig_stream){ .fd = sv[0] };
 	memset(&vm, 0, sizeof(vm));
@@ -197,9 +231,74 @@ static void disk_that_somebody_else_has_ends_it(void **state)
 	assert_string_equal(why, "disk d: locked");
 }
 
+/*
+ * GO lies in the socket while the target does not run (SIGSTOP, a suspended host, swap). The
+ * source hears nothing for a minute, takes its locks back, finds nothing written, and goes on, as
+ * mig_stream.h says. Later it ends, and gives its locks up. Then the target wakes.
+ */
+static struct kvmb_disk here;
+
+/* A minute later at the source: ask_for_locks(), give_up(), free_migration(). */
+static void source_goes_on_and_ends(void)
+{
+	char byte = 'x';
+
+	usleep(20000); /* more than a tick of mtime */
+	assert_int_equal(kvmb_disk_take(&here), 0);
+	assert_false(kvmb_disk_was_written(&here));
+	shutdown(source.fd, SHUT_RDWR);
+	assert_int_equal(pwrite(here.fd, &byte, 1, 0), 1); /* its guest goes on */
+	close(here.fd);					   /* and is shut down */
+}
+
+static void stale_go_is_none(void **state)
+{
+	char path[] = "/tmp/kvmbus-go-XXXXXX";
+	struct kvmb_disk there;
+	int err;
+
+	(void)state;
+	here = (struct kvmb_disk){ .fd = mkstemp(path) };
+	there = (struct kvmb_disk){ .fd = open(path, O_RDWR | O_CLOEXEC) };
+	assert_int_equal(kvmb_disk_take(&here), 0);
+	kvmb_disk_give_up(&here); /* the source: on_loaded(), run_decide() */
+	assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
+	image = &there;
+	sleeps = source_goes_on_and_ends;
+	err = mig_in_loader.commit(&vm); /* the target wakes, with memory of before */
+	image = NULL;
+	sleeps = NULL;
+	close(there.fd);
+	unlink(path);
+	assert_int_not_equal(err, 0); /* or a VM runs a second time from an old point on */
+}
+
+/*
+ * The same without a disk. The source stays paused (mig_out.c: stay_paused()), has hung up,
+ * and the administrator, who finds nobody running there, has it go on. Then the target wakes.
+ */
+static void source_has_hung_up(void)
+{
+	shutdown(source.fd, SHUT_RDWR);
+}
+
+static void stale_go_without_disks_is_none(void **state)
+{
+	int err;
+
+	(void)state;
+	assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
+	sleeps = source_has_hung_up;
+	err = mig_in_loader.commit(&vm);
+	sleeps = NULL;
+	assert_int_not_equal(err, 0); /* or both run */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(stale_go_without_disks_is_none),
+		T(stale_go_is_none),
 		T(pages_and_sections_arrive),
 		T(pages_that_the_vm_does_not_have_are_refused),
 		T(state_that_is_refused_is_told_of),

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host-vsp/tuner.h"
+#include "lib/loop.h"
 #include "lib/util.h"
 #include "machine/machine.h"
 #include "machine/mem_log.h"
@@ -30,6 +32,8 @@ static char why[MIG_WHY];
 
 static u32 takes, change_until; /* takes after which the guest goes on changing memory */
 static u32 change;		/* pages a take */
+static bool zeroes;
+static useconds_t slow; /* of the target, each section */
 
 static void set_page(u64 page, u8 v)
 {
@@ -47,6 +51,8 @@ int machine_log_take(struct machine *m, u64 *bits)
 		memset(bits, 0xff, (PAGES + 63) / 64 * sizeof(*bits));
 		return 0;
 	}
+	for (page = 0; zeroes && page < PAGES; page += 2)
+		bits[page / 64] |= 1ull << page % 64; /* the guest has cleared every other page */
 	for (page = 0; takes <= change_until && page < change; page++) {
 		set_page(page * 3 % PAGES, (u8)(takes + page));
 		bits[page * 3 % PAGES / 64] |= 1ull << page * 3 % PAGES % 64;
@@ -79,8 +85,11 @@ static void *receive(void *arg)
 	struct mig_section sec = { 0 };
 
 	(void)arg;
-	while (!mig_recv_section(&in, &sec))
+	while (!mig_recv_section(&in, &sec)) {
+		if (slow)
+			usleep(slow);
 		apply(&sec.t);
+	}
 	mig_section_fini(&sec);
 	return NULL;
 }
@@ -103,6 +112,8 @@ static int setup(void **state)
 	copy = kvmb_xzalloc(RAM);
 	takes = change_until = change = 0;
 	full_pages = zero_pages = 0;
+	zeroes = false;
+	slow = 0;
 	assert_int_equal(mig_memory_init(&memory, &machine), 0);
 	assert_int_equal(pthread_create(&receiver, NULL, receive, NULL), 0);
 	return 0;
@@ -194,9 +205,70 @@ static void target_that_goes_ends_it(void **state)
 	close(out.fd);
 }
 
+/* REV3-5: --timeout counts on a link on which one round takes longer than that, too. */
+static void timeout_counts_within_a_round(void **state)
+{
+	const int little = 65536;
+	u64 begin = kvmb_now_ms(), page;
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	setsockopt(out.fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
+	slow = 1000000; /* 256 KiB/s: 5 s in all */
+	for (page = 0; page < PAGES; page++)
+		set_page(page, (u8)(page + 1));
+	mig_memory_live(&memory, &out, 0, 1, why);
+	close(out.fd);
+	pthread_join(receiver, NULL);
+	assert_in_range(kvmb_now_ms() - begin, 0, 2500);
+}
+
+/*
+ * The guest clears pages. A round of them takes a millisecond, so the last would, too; but
+ * bytes that are left are bytes of RAM, and bytes that were sent are those of the stream.
+ */
+static void pages_that_become_zero_do_not_keep_it_from_ending(void **state)
+{
+	u64 begin = kvmb_mono_ns(), ns;
+	int err;
+
+	(void)state;
+	zeroes = true;
+	memset(ram, 0, RAM);
+	ram[0] = 1;
+	err = mig_memory_live(&memory, &out, 30, 2, why);
+	ns = (kvmb_mono_ns() - begin) / (memory.rounds + 1);
+	print_message("err %d, %u rounds of %llu us each, allowed are 30000 us\n", err,
+		      memory.rounds, (unsigned long long)ns / 1000);
+	close(out.fd);
+	pthread_join(receiver, NULL);
+	if (ns < 15000000) { /* half of what is allowed */
+		assert_int_equal(err, 0);
+		assert_in_range(memory.rounds, 1, 4);
+	}
+}
+
+/* A file that cannot be asked is not one without data. */
+static void memory_that_cannot_be_asked_for_is_an_error(void **state)
+{
+	int pipes[2], memfd = machine.gm.memfd;
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	set_page(0, 1);
+	machine.gm.memfd = pipes[0];
+	assert_int_not_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), 0);
+	machine.gm.memfd = memfd;
+	close(out.fd);
+	pthread_join(receiver, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(timeout_counts_within_a_round),
+		T(pages_that_become_zero_do_not_keep_it_from_ending),
+		T(memory_that_cannot_be_asked_for_is_an_error),
 		T(what_was_never_touched_or_is_zero_is_not_sent),
 		T(what_changes_is_sent_again_until_it_is_little),
 		T(page_that_becomes_zero_is_told),

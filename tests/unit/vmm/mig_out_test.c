@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,9 +129,15 @@ void disk_flush_cancel(struct disk_flush *f)
 	(void)f;
 }
 
+static unsigned int slow_flush; /* s */
+static bool kill_in_last;	/* `kvmbus kill` or SIGTERM while the target loads */
+
 int disk_flush_end(struct disk_flush *f, char *why)
 {
 	(void)f;
+	sleep(slow_flush);
+	if (kill_in_last)
+		vm.state = VM_ENDED; /* as end_vm() does; the bus is being reset */
 	if (flush_err)
 		snprintf(why, MIG_WHY, "disk d: %s", strerror(-flush_err));
 	return flush_err;
@@ -142,11 +149,17 @@ const char *disk_locks_cannot_move(struct vm *v, char *why, size_t size)
 	return NULL;
 }
 
+static bool gone_before_go;
+
 void disk_locks_give_up(struct vm *v)
 {
 	(void)v;
 	assert_true(have_locks);
 	have_locks = false;
+	if (gone_before_go) {
+		close(target.fd);
+		target.fd = -1;
+	}
 }
 
 int disk_locks_take(struct vm *v, char *why, size_t size)
@@ -219,6 +232,7 @@ static int setup(void **state)
 	live_err = log_err = lock_err = flush_err = sections_err = 0;
 	flushes = 0;
 	cannot = NULL;
+	kill_in_last = false;
 	return 0;
 }
 
@@ -360,7 +374,7 @@ static void after_go_the_locks_decide(void **state)
 		{ 0, false, true, false },	/* it never took them */
 		{ 0, true, false, false },	/* it ran, and is no more: nobody may go back */
 		{ -EBUSY, false, false, true }, /* it runs, and could not say so */
-		{ -EIO, false, false, false },	/* nobody knows */
+		{ -EIO, false, false, false },	/* nobody knows: it stands */
 	};
 	size_t i;
 
@@ -374,7 +388,9 @@ static void after_go_the_locks_decide(void **state)
 		if (rows[i].here)
 			goes_on("has gone");
 		assert_int_equal(moved, rows[i].moved);
-		assert_int_equal(killed, !rows[i].here && !rows[i].moved);
+		assert_int_equal(killed, rows[i].written);
+		if (rows[i].lock_err == -EIO)
+			assert_int_equal(vm.state, VM_PAUSED);
 		teardown(state);
 		setup(state);
 	}
@@ -390,15 +406,138 @@ static void end_of_the_vm_ends_its_migration(void **state)
 	assert_string_equal(answer, "the VM ended");
 }
 
+/* It was killed before GO: it must not begin to run there. */
+static void vm_that_was_killed_before_go_does_not_move(void **state)
+{
+	struct mig_section sec = { 0 };
+	char why[MIG_WHY] = "";
+
+	(void)state;
+	kill_in_last = true;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	shutdown(target.fd, SHUT_WR); /* else the source waits for a minute */
+	run();
+	assert_int_equal(mig_recv_section(&target, &sec), 0);
+	assert_int_equal(sec.t.tag, KVMB_SEC_END);
+	mig_section_fini(&sec);
+	assert_int_not_equal(mig_hear(&target, MIG_GO, why), 0);
+}
+
+/*
+ * GO was not said, so the VM is nowhere but here. That somebody (a backup, qemu-img) locks
+ * an image in the moment in which nobody has it must not cost the VM.
+ */
+static void without_go_the_vm_is_not_killed(void **state)
+{
+	(void)state;
+	lock_err = -EBUSY;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	gone_before_go = true; /* GO meets EPIPE */
+	run();
+	gone_before_go = false;
+	assert_false(moved);
+	assert_false(killed);
+}
+
+/*
+ * The target answers GO with REFUSED (mig_in.c: take_over(), it did not get the locks), so it
+ * does not run. Of a block device nobody can tell whether it was written (disk.c: was_written() is
+ * always true): the VM is killed, and runs nowhere.
+ */
+static void refusal_after_go_is_not_silence(void **state)
+{
+	(void)state;
+	written = true;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	mig_say(&target, MIG_REFUSED, "disk b: another VM or program has locked it");
+	run();
+	assert_false(moved);
+	assert_false(killed);
+}
+
+/* SIGTERM or kill just after RUNNING was heard: what is said must be true. */
+static void answer_is_moved_when_running_was_heard(void **state)
+{
+	(void)state;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	mig_say(&target, MIG_RUNNING, NULL);
+	while (have_locks)
+		assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
+	usleep(100000); /* the thread has heard it; then finish_end() stops the loop */
+	vm.state = VM_ENDED;
+	mig_out_destroy(&vm);
+	assert_null(strstr(answer, "the VM ended"));
+}
+
+static void *play_target(void *arg)
+{
+	struct mig_section sec = { 0 };
+	char *why = arg;
+
+	if (!mig_recv_section(&target, &sec) && !mig_say(&target, MIG_LOADED, NULL) &&
+	    !mig_hear(&target, MIG_GO, why))
+		mig_say(&target, MIG_RUNNING, NULL);
+	shutdown(target.fd, SHUT_RDWR);
+	mig_section_fini(&sec);
+	return NULL;
+}
+
+/*
+ * Disks that need more than a minute to be flushed (a guest that wrote 10 GiB, a slow disk).
+ * The target has said LOADED long ago and waits for GO. The guest stands for all that time, and it
+ * never moves, however often one tries after more writes.
+ */
+static void slow_flush_is_no_silence(void **state)
+{
+	char why[MIG_WHY] = "";
+	pthread_t t;
+
+	(void)state;
+	slow_flush = MIG_PATIENCE_MS / 1000 + 2;
+	begin();
+	target.patience_ms = 10 * MIG_PATIENCE_MS; /* as mig_in.c has until the end */
+	pthread_create(&t, NULL, play_target, why);
+	run();
+	pthread_join(t, NULL);
+	slow_flush = 0;
+	print_message("source: %s; target: %s\n", answer, why);
+	assert_true(moved);
+}
+
+/*
+ * A target that refuses a page, or has no memory left, says why and hangs up, while the source is
+ * sending and meets EPIPE.
+ */
+static void reason_of_a_target_that_ends_while_pages_are_sent_is_heard(void **state)
+{
+	(void)state;
+	live_err = -EPIPE;
+	begin();
+	mig_say(&target, MIG_REFUSED, "no memory for its sections");
+	shutdown(target.fd, SHUT_RDWR);
+	run();
+	goes_on("no memory for its sections");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(reason_of_a_target_that_ends_while_pages_are_sent_is_heard),
+		T(refusal_after_go_is_not_silence),
+		T(answer_is_moved_when_running_was_heard),
+		T(vm_that_was_killed_before_go_does_not_move),
+		T(without_go_the_vm_is_not_killed),
 		T(vm_that_runs_on_the_target_ends_here),
 		T(what_fails_before_go_leaves_the_vm_here),
 		T(client_that_goes_leaves_the_vm_here),
 		T(vm_that_was_paused_stays_so),
 		T(after_go_the_locks_decide),
 		T(end_of_the_vm_ends_its_migration),
+		T(slow_flush_is_no_silence), /* 62 s */
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

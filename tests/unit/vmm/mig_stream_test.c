@@ -9,6 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <signal.h>
+
+#include "lib/loop.h"
 #include "lib/util.h"
 #include "tests/unit/test.h"
 
@@ -203,9 +206,49 @@ static void who_waits_can_be_cancelled(void **state)
 	assert_int_equal(mig_send(&a, much, sizeof(much)), -ECANCELED);
 }
 
+static void *dribble(void *arg)
+{
+	struct kvmb_tlv_out o = { 0 };
+	size_t i;
+
+	(void)arg;
+	kvmb_tlv_begin(&o, KVMB_SEC_WORD, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(&o, MIG_WORD_WORD, MIG_RUNNING);
+	kvmb_tlv_end(&o);
+	for (i = 0; i < o.len; i++) {
+		usleep(2000000);
+		if (write(a.fd, o.buf + i, 1) != 1)
+			break;
+	}
+	kvmb_tlv_out_fini(&o);
+	return NULL;
+}
+
+/*
+ * REV3-4: "the other side, a minute at most" (docs/architecture.md, Threads). A word may take one
+ * byte a minute: in DECIDING the guest stands so long, the locks are given up, nothing cancels it.
+ */
+static void word_takes_a_minute_at_most(void **state)
+{
+	u64 begin = kvmb_now_ms();
+	pthread_t t;
+	int err;
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pthread_create(&t, NULL, dribble, NULL), 0);
+	err = mig_hear(&b, MIG_RUNNING, why);
+	print_message("err %d after %llu ms\n", err, (unsigned long long)(kvmb_now_ms() - begin));
+	begin = kvmb_now_ms() - begin;
+	shutdown(b.fd, SHUT_RDWR);
+	pthread_join(t, NULL);
+	assert_in_range(begin, 0, MIG_PATIENCE_MS + 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(word_takes_a_minute_at_most),
 		T(long_section_crosses_whole),
 		T(section_cut_off_anywhere_is_none),
 		T(section_with_a_wrong_bit_is_none),

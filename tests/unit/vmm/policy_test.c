@@ -138,7 +138,7 @@ static void no_class_reaches_anything_else(void **state)
 		{ "KVM_CREATE_VCPU", SYS_ioctl, { -1, KVM_CREATE_VCPU } },
 		{ "KVM_CREATE_DEVICE", SYS_ioctl, { -1, (long)KVM_CREATE_DEVICE } },
 		{ "TIOCSTI", SYS_ioctl, { -1, 0x5412 } },
-		{ "direct writes, which outlive us", SYS_fcntl, { -1, F_SETFL, O_RDWR | O_DIRECT } },
+		{ "late writes", SYS_fcntl, { -1, F_SETFL, O_RDWR | O_DIRECT } },
 	};
 	enum kvmb_thread_class class;
 	size_t i;

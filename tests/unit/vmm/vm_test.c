@@ -91,8 +91,18 @@ void overdue_end(struct overdue *o) { (void)o; }
 
 static void ignore(struct vm *v) { (void)v; }
 
-static const struct vm_listener listener = { .starting = ignore, .resumed = ignore,
-					     .rebooted = ignore, .restored = ignore,
+static u32 startings; /* in production the file of the serial port is emptied then */
+
+static void count_starting(struct vm *v)
+{
+	(void)v;
+	startings++;
+}
+
+static const struct vm_listener listener = { .starting = count_starting,
+					     .resumed = ignore,
+					     .rebooted = ignore,
+					     .restored = ignore,
 					     .ended = ignore };
 
 static void start(enum on_crash on_crash)
@@ -282,8 +292,11 @@ static void vm_that_cannot_be_restored_leaves_an_empty_bus(void **state)
 	assert_int_equal(vm.state, VM_CREATED);
 	/* and one that may not go on here after all */
 	cpus_run = false;
+	startings = 0;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
 	assert_int_equal(vm_start(&vm, &(struct vm_loader){ load_saved, fail_to_load }), -EPROTO);
+	/* It goes on at its source, whose file of serial output must not have been emptied */
+	assert_int_equal(startings, 0);
 	assert_int_equal(bus_resets, 2);
 	assert_false(cpus_run);
 }
