@@ -290,6 +290,7 @@ static void vm_that_cannot_be_restored_leaves_an_empty_bus(void **state)
 	assert_int_equal(vm_start(&vm, &(struct vm_loader){ fail_to_load, take }), -EPROTO);
 	assert_int_equal(bus_resets, 1);
 	assert_int_equal(vm.state, VM_CREATED);
+	kvmb_loop_destroy(vm.loop);
 	/* and one that may not go on here after all */
 	cpus_run = false;
 	startings = 0;
