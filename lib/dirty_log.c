@@ -94,8 +94,7 @@ void kvmb_dirty_log_note(const void *p, size_t len)
 	uintptr_t at;
 	size_t page, last, n;
 
-	/* pairs with the store of the flag: what it needs is there */
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	/* who saw the flag sees what it needs: kvmb_dirty_log_on() acquires */
 	at = (uintptr_t)p - noted.ram;
 	if (at >= noted.len || !len)
 		return;

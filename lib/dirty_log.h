@@ -97,7 +97,7 @@ void kvmb_dirty_iov_note(const struct iovec *iov, int num, size_t len);
 static inline bool kvmb_dirty_log_on(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* the write comes first for the compiler, too */
-	return __builtin_expect(__atomic_load_n(&kvmb_dirty_log_flag, __ATOMIC_RELAXED), 0);
+	return __builtin_expect(__atomic_load_n(&kvmb_dirty_log_flag, __ATOMIC_ACQUIRE), 0);
 }
 
 /**
