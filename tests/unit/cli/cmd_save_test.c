@@ -15,7 +15,7 @@
 
 static int hurried_poll(struct pollfd *p, nfds_t n, int ms)
 {
-	return poll(p, n, ms / 100);
+	return poll(p, n, ms > 60000 ? ms / 100 : ms);
 }
 #define poll hurried_poll /* 1.2 s instead of 120 */
 #include "cli/client_facts.c"
