@@ -43,7 +43,7 @@ expect 3 'no VM' $K nic nosuch list
 expect 2 'not a group address' $K run --nic none,mac=01:00:00:00:00:00 --kernel x
 expect 2 'write heartbeat' $K run --ic heart=on --kernel x
 # help is everywhere, hints for what others call it
-for v in run list info stats stop kill pause resume save restore console disk nic; do
+for v in run list info stats stop kill pause resume save restore migrate console disk nic; do
 	for h in "$v --help" "$v -h" "help $v"; do
 		out=$($K $h) && grep -q "usage: kvmbus $v" <<<"$out" || { echo "not ok cli: kvmbus $h: $out"; bad=1; }
 	done
@@ -56,6 +56,9 @@ expect 2 'did you mean stop VM --reboot' $K restart-vm web
 expect 2 'did you mean pause' $K suspend web
 expect 2 'did you mean save' $K Save-VM web
 expect 3 'no VM "nosuch"' $K save nosuch "$W/state"; [ ! -e "$W/state" ] || { echo "not ok cli: save made a file"; bad=1; }
+expect 3 'no VM "nosuch"' $K migrate nosuch "unix:$W/m"
+expect 1 'write unix:PATH' $K run --incoming tcp:x:1
+expect 2 'brings its options' $K run --incoming "unix:$W/m" --cpus 2
 expect 1 'state: No such file' $K restore "$W/state"
 expect 1 'not the state of a VM' $K restore "$W/junk"
 expect 1 'not the state of a VM' $K restore "$W/zero"
