@@ -12,8 +12,7 @@ const char *disk_locks_cannot_move(struct vm *vm, char *why, size_t size)
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	for_each_unit(vm, c, lun, &i)
-	{
+	for_each_unit(vm, c, lun, &i) {
 		if (!i.disk || i.disk->fd >= 0)
 			continue;
 		snprintf(why, size, "disk %.100s: only raw files and devices can move yet",
@@ -23,16 +22,20 @@ const char *disk_locks_cannot_move(struct vm *vm, char *why, size_t size)
 	return NULL;
 }
 
-void disk_locks_give_up(struct vm *vm)
+static void for_all(struct vm *vm, void (*fn)(struct kvmb_disk *d))
 {
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	for_each_unit(vm, c, lun, &i)
-	{
+	for_each_unit(vm, c, lun, &i) {
 		if (i.disk)
-			kvmb_disk_give_up(i.disk);
+			fn(i.disk);
 	}
+}
+
+void disk_locks_give_up(struct vm *vm)
+{
+	for_all(vm, kvmb_disk_give_up);
 }
 
 int disk_locks_take(struct vm *vm, char *why, size_t size)
@@ -41,8 +44,7 @@ int disk_locks_take(struct vm *vm, char *why, size_t size)
 	u32 c, lun;
 	int err = 0;
 
-	for_each_unit(vm, c, lun, &i)
-	{
+	for_each_unit(vm, c, lun, &i) {
 		err = i.disk ? kvmb_disk_take(i.disk) : 0;
 		if (!err)
 			continue;
@@ -60,8 +62,7 @@ int disk_locks_tell(struct vm *vm)
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	for_each_unit(vm, c, lun, &i)
-	{
+	for_each_unit(vm, c, lun, &i) {
 		if (!i.disk || i.disk->read_only)
 			continue;
 		written = kvmb_disk_was_written(i.disk);
@@ -75,24 +76,15 @@ int disk_locks_tell(struct vm *vm)
 
 void disk_locks_note(struct vm *vm)
 {
-	struct kvmb_unit_info i;
-	u32 c, lun;
+	for_all(vm, kvmb_disk_note);
+}
 
-	for_each_unit(vm, c, lun, &i)
-	{
-		if (i.disk)
-			kvmb_disk_note(i.disk);
-	}
+static void forget_cache(struct kvmb_disk *d)
+{
+	posix_fadvise(d->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 void disk_locks_forget_caches(struct vm *vm)
 {
-	struct kvmb_unit_info i;
-	u32 c, lun;
-
-	for_each_unit(vm, c, lun, &i)
-	{
-		if (i.disk)
-			posix_fadvise(i.disk->fd, 0, 0, POSIX_FADV_DONTNEED);
-	}
+	for_all(vm, forget_cache);
 }
