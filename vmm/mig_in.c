@@ -129,13 +129,16 @@ static int check_go(struct incoming *in)
 	struct pollfd p = { .fd = in->stream.fd, .events = POLLIN };
 	int err = disk_locks_tell(in->vm);
 
-	if (err == -ESTALE)
+	if (err == -ESTALE) {
 		snprintf(in->why, sizeof(in->why), "its disks were written since: it is too late");
+		return err;
+	}
 	/* no disk tells: the source hangs up when it has waited long enough */
-	if (err != -ENODATA || !poll(&p, 1, 0))
-		return err == -ENODATA ? 0 : err;
-	snprintf(in->why, sizeof(in->why), "the source has gone: it is too late");
-	return -EPIPE;
+	if (err == -ENODATA && poll(&p, 1, 0)) {
+		snprintf(in->why, sizeof(in->why), "the source has gone: it is too late");
+		return -EPIPE;
+	}
+	return 0;
 }
 
 static int take_locks(struct incoming *in)
@@ -158,7 +161,6 @@ static int take_over(struct vm *vm)
 
 	disk_locks_note(vm); /* the source has flushed, and its guest stands */
 	err = mig_say(&in.stream, MIG_LOADED, NULL);
-
 	if (err)
 		snprintf(in.why, sizeof(in.why), "%s", mig_why(err));
 	else

@@ -27,7 +27,7 @@ enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING };
 
 struct vm_migration { /* main thread, but for what the thread has */
 	struct vm *vm;
-	enum mig_step step; /* atomic for info */
+	enum mig_step step;
 	bool was_paused;    /* before: it stays so when this is given up */
 	bool logging;	    /* machine_log_begin() was called */
 	bool said_go;	    /* the target may have heard it */
@@ -114,27 +114,6 @@ static void *run_live(void *arg)
 	return NULL;
 }
 
-/*
- * The sections last: a target that has them waits for GO, and not for our disks. While the guest
- * stands, a slow reader has no more than a minute.
- */
-static int send_last(struct vm_migration *m, int (*flush)(struct vm_migration *m))
-{
-	int err, flushed;
-
-	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
-	err = mig_memory_last(&m->memory, &m->stream);
-	if (err)
-		disk_flush_cancel(m->flush);
-	flushed = flush(m);
-	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
-	err = err ? err : flushed;
-	if (!err)
-		err = mig_send(&m->stream, m->sections.buf, m->sections.len);
-	m->stream.deadline_ms = 0;
-	return err;
-}
-
 /* Whoever reads the images next must find what the guest has written. */
 static int flush_disks(struct vm_migration *m)
 {
@@ -146,13 +125,34 @@ static int flush_disks(struct vm_migration *m)
 	return err;
 }
 
+/*
+ * The sections last: a target that has them waits for GO, and not for our disks. While the guest
+ * stands, a slow reader has no more than a minute.
+ */
+static int send_last(struct vm_migration *m)
+{
+	int err, flushed;
+
+	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	err = mig_memory_last(&m->memory, &m->stream);
+	if (err)
+		disk_flush_cancel(m->flush);
+	flushed = flush_disks(m);
+	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	err = err ? err : flushed;
+	if (!err)
+		err = mig_send(&m->stream, m->sections.buf, m->sections.len);
+	m->stream.deadline_ms = 0;
+	return err;
+}
+
 static void *run_last(void *arg)
 {
 	struct vm_migration *m = arg;
 	int err;
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
-	err = hear_reason(m, send_last(m, flush_disks));
+	err = hear_reason(m, send_last(m));
 	if (!err)
 		err = mig_hear(&m->stream, MIG_LOADED, m->why);
 	m->err = err ? note_failure(m, err) : 0;
@@ -176,11 +176,6 @@ static void *run_decide(void *arg)
 }
 
 /* ---- the main thread ---- */
-
-static void to_step(struct vm_migration *m, enum mig_step step)
-{
-	__atomic_store_n(&m->step, step, __ATOMIC_RELAXED);
-}
 
 static int begin_thread(struct vm_migration *m, void *(*run)(void *))
 {
@@ -296,47 +291,45 @@ static void on_loaded(struct vm_migration *m)
 		return;
 	}
 	disk_locks_give_up(m->vm);
-	to_step(m, MIG_DECIDING);
+	m->step = MIG_DECIDING;
 	m->stream.cancelled = NULL;
 	if (begin_thread(m, run_decide))
 		take_back(m);
 }
 
-static const char *put_state(struct vm_migration *m)
+static int put_state(struct vm_migration *m)
 {
-	const char *why = vm_cannot_move(m->vm);
+	const char *why = is_cancelled(m) ? "it was given up" : vm_cannot_move(m->vm);
 	int err;
 
-	if (why)
-		return why;
+	if (why) {
+		snprintf(m->why, sizeof(m->why), "%s", why);
+		return -ECANCELED;
+	}
 	kvmb_bus_dirty(m->vm->bus);
 	machine_dirty(&m->vm->machine);
 	err = vm_sections_put(m->vm, m->was_paused, &m->sections);
-	if (!err)
-		return NULL;
-	snprintf(m->why, sizeof(m->why), "its state cannot be read: %s", strerror(-err));
-	return m->why;
+	if (err)
+		snprintf(m->why, sizeof(m->why), "its state cannot be read: %s", strerror(-err));
+	return err;
 }
 
 /* The bus stands. */
 static void begin_last(void *arg)
 {
 	struct vm_migration *m = arg;
-	const char *why = is_cancelled(m) ? "it was given up" : put_state(m);
-	char text[MIG_WHY];
+	char why[MIG_WHY]; /* why there is no thread is said already */
 
-	if (why) {
-		snprintf(text, sizeof(text), "%s", why);
-		snprintf(m->why, sizeof(m->why), "%s", text);
+	if (put_state(m)) {
 		give_up(m, "failed");
 		return;
 	}
-	to_step(m, MIG_LAST);
+	m->step = MIG_LAST;
 	m->flush = disk_flush_begin(m->vm);
 	if (!begin_thread(m, run_last))
 		return;
 	disk_flush_cancel(m->flush);
-	disk_flush_end(m->flush, text);
+	disk_flush_end(m->flush, why);
 	give_up(m, "failed");
 }
 
@@ -367,7 +360,7 @@ static void on_sent(struct vm_migration *m)
 		give_up(m, "state");
 		return;
 	}
-	to_step(m, MIG_STOPPING);
+	m->step = MIG_STOPPING;
 	kvmb_bus_pause(vm->bus, begin_last, m);
 }
 

@@ -22,16 +22,13 @@ static int wait_for(struct mig_stream *s, short events)
 
 	if (s->deadline_ms && s->deadline_ms < until)
 		until = s->deadline_ms;
-
 	for (;;) {
 		if (s->cancelled && __atomic_load_n(s->cancelled, __ATOMIC_RELAXED))
 			return -ECANCELED;
-		if (s->deadline_ms && kvmb_now_ms() >= until)
+		if (kvmb_now_ms() >= until)
 			return -ETIMEDOUT;
 		if (poll(&p, 1, LOOK_MS) > 0)
 			return 0;
-		if (kvmb_now_ms() >= until)
-			return -ETIMEDOUT;
 	}
 }
 
