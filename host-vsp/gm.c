@@ -48,6 +48,16 @@ int kvmb_gm_write(const struct kvmb_gm *gm, gpa_t gpa, const void *buf, size_t l
 	return 0;
 }
 
+u64 kvmb_gm_size(const struct kvmb_gm *gm)
+{
+	u64 size = 0;
+	unsigned int i;
+
+	for (i = 0; i < gm->num_regions; i++)
+		size += gm->regions[i].size;
+	return size;
+}
+
 bool kvmb_gm_gfn_valid(const struct kvmb_gm *gm, u64 gfn)
 {
 	return gfn < (1ull << 52) && find_region(gm, gfn << KVMB_PAGE_SHIFT, KVMB_PAGE_SIZE);

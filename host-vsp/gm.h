@@ -77,6 +77,9 @@ int kvmb_gm_read(const struct kvmb_gm *gm, gpa_t gpa, void *buf, size_t len);
  */
 int kvmb_gm_write(const struct kvmb_gm *gm, gpa_t gpa, const void *buf, size_t len);
 
+/** kvmb_gm_size() - All RAM, bytes. */
+u64 kvmb_gm_size(const struct kvmb_gm *gm);
+
 /** kvmb_gm_gfn_valid() - Is this 4 KiB frame RAM? */
 bool kvmb_gm_gfn_valid(const struct kvmb_gm *gm, u64 gfn);
 

@@ -3,10 +3,10 @@
 #include "vmm/mig_memory.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "host-vsp/tuner.h"
 #include "lib/loop.h"
+#include "lib/sparse.h"
 #include "lib/util.h"
 #include "machine/machine.h"
 #include "machine/mem_log.h"
@@ -15,11 +15,8 @@
 
 int mig_memory_init(struct mig_memory *m, struct machine *machine)
 {
-	unsigned int i;
-
-	*m = (struct mig_memory){ .machine = machine };
-	for (i = 0; i < machine->gm.num_regions; i++)
-		m->pages += PAGES_OF(machine->gm.regions[i].size);
+	*m = (struct mig_memory){ .machine = machine,
+				  .pages = PAGES_OF(kvmb_gm_size(&machine->gm)) };
 	m->bits = calloc((m->pages + 63) / 64, sizeof(*m->bits));
 	m->copy = malloc(MIG_CHUNK);
 	return m->bits && m->copy ? 0 : -ENOMEM;
@@ -51,11 +48,6 @@ static int send_section(struct mig_memory *m, struct mig_stream *s, u64 first, u
 	return o->failed ? -ENOMEM : mig_send(s, o->buf, o->len);
 }
 
-static bool is_zero_page(const u8 *p)
-{
-	return !*p && !memcmp(p, p + 1, KVMB_PAGE_SIZE - 1);
-}
-
 static bool wanted(const struct mig_memory *m, u64 page)
 {
 	return m->bits[page / 64] >> page % 64 & 1;
@@ -68,15 +60,17 @@ static bool wanted(const struct mig_memory *m, u64 page)
 static u64 gather(struct mig_memory *m, u64 first, bool *zero)
 {
 	const u8 *ram = m->machine->gm.regions[0].hva;
+	bool empty;
 	u64 n;
 
 	for (n = 0; n < PAGES_OF(MIG_CHUNK) && first + n < m->pages && wanted(m, first + n); n++) {
 		u8 *to = m->copy + n * KVMB_PAGE_SIZE;
 
 		memcpy(to, ram + (first + n) * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE);
-		if (n && is_zero_page(to) != *zero)
+		empty = kvmb_all_zero(to, KVMB_PAGE_SIZE);
+		if (n && empty != *zero)
 			break;
-		*zero = is_zero_page(to);
+		*zero = empty;
 	}
 	return n;
 }
@@ -120,21 +114,15 @@ static int send_round(struct mig_memory *m, struct mig_stream *s, bool again)
  */
 static int want_all_touched(struct mig_memory *m)
 {
-	int err = machine_log_take(m->machine, m->bits), fd = m->machine->gm.memfd;
-	off_t end = (off_t)(m->pages * KVMB_PAGE_SIZE), from = 0, to = 0;
-	u64 page;
+	u64 at, from, to, end = m->pages * KVMB_PAGE_SIZE, page;
+	int err = machine_log_take(m->machine, m->bits);
 
 	memset(m->bits, 0, (m->pages + 63) / 64 * sizeof(*m->bits));
-	while (!err && to < end) {
-		from = lseek(fd, to, SEEK_DATA);
-		if (from < 0 && errno != ENXIO)
-			return -errno;
-		if (from < 0 || from >= end)
-			break;
-		to = lseek(fd, from, SEEK_HOLE);
-		if (to < 0 || to > end)
-			to = end;
-		for (page = PAGES_OF((u64)from); page * KVMB_PAGE_SIZE < (u64)to; page++)
+	for (at = 0; !err; at = to) {
+		err = kvmb_next_data(m->machine->gm.memfd, at, end, &from, &to);
+		if (err <= 0)
+			return err;
+		for (err = 0, page = PAGES_OF(from); page < PAGES_OF(to); page++)
 			m->bits[page / 64] |= 1ull << page % 64;
 	}
 	return err;

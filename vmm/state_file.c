@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/crc32c.h"
+#include "lib/sparse.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
 
@@ -64,26 +65,16 @@ static int write_at(int fd, const void *buf, size_t len, u64 at)
 	return 0;
 }
 
-static bool is_zero(const u8 *p)
-{
-	const u64 *w = (const u64 *)p;
-	size_t i;
-
-	for (i = 0; i < KVMB_PAGE_SIZE / sizeof(*w); i++) {
-		if (w[i])
-			return false;
-	}
-	return true;
-}
-
 /* Pages at the front that are all zero, or all not. Return: bytes. */
 static u64 alike(const u8 *p, u64 len, bool *zero)
 {
 	u64 n;
 
-	*zero = is_zero(p);
-	for (n = KVMB_PAGE_SIZE; n < len && is_zero(p + n) == *zero; n += KVMB_PAGE_SIZE)
-		;
+	*zero = kvmb_all_zero(p, KVMB_PAGE_SIZE);
+	for (n = KVMB_PAGE_SIZE; n < len; n += KVMB_PAGE_SIZE) {
+		if (kvmb_all_zero(p + n, KVMB_PAGE_SIZE) != *zero)
+			break;
+	}
 	return n;
 }
 
@@ -101,37 +92,14 @@ static int write_chunk(int fd, const u8 *p, u64 len, u64 at)
 	return err;
 }
 
-/* The next part of memory that was ever touched, from @at. Return: false: there is none. */
-static bool next_extent(int fd, u64 at, u64 end, u64 *from, u64 *to)
-{
-	off_t data = at < end ? lseek(fd, (off_t)at, SEEK_DATA) : -1, hole;
-
-	if (data < 0 || (u64)data >= end)
-		return false;
-	hole = lseek(fd, data, SEEK_HOLE);
-	*from = (u64)data & ~(u64)(KVMB_PAGE_SIZE - 1);
-	*to = hole < 0 || (u64)hole > end ? end : KVMB_ALIGN_UP((u64)hole, KVMB_PAGE_SIZE);
-	return true;
-}
-
-static u64 ram_size(const struct kvmb_gm *gm)
-{
-	u64 size = 0;
-	unsigned int i;
-
-	for (i = 0; i < gm->num_regions; i++)
-		size += gm->regions[i].size;
-	return size;
-}
-
 /* The regions follow each other in the file, and in this process (machine/mem.c). */
 static int write_memory(int fd, const struct kvmb_gm *gm, const struct state_file_progress *p)
 {
-	u64 size = ram_size(gm), at, from, to, n;
+	u64 size = kvmb_gm_size(gm), at, from, to, n;
 	const u8 *ram = gm->regions[0].hva;
-	int err;
+	int err, data;
 
-	for (at = 0; next_extent(gm->memfd, at, size, &from, &to); at = to) {
+	for (at = 0; (data = kvmb_next_data(gm->memfd, at, size, &from, &to)) > 0; at = to) {
 		for (; from < to; from += n) {
 			n = KVMB_MIN(to - from, CHUNK);
 			err = write_chunk(fd, ram + from, n, MEMORY_AT + from);
@@ -141,7 +109,7 @@ static int write_memory(int fd, const struct kvmb_gm *gm, const struct state_fil
 				return -ECANCELED;
 		}
 	}
-	return 0;
+	return data;
 }
 
 int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, size_t len,
@@ -150,8 +118,8 @@ int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, siz
 	struct header h = {
 		.version = cpu_to_le32(1),
 		.status = cpu_to_le32(STATUS_WRITING),
-		.ram_bytes = cpu_to_le64(ram_size(gm)),
-		.sections_at = cpu_to_le64(MEMORY_AT + ram_size(gm)),
+		.ram_bytes = cpu_to_le64(kvmb_gm_size(gm)),
+		.sections_at = cpu_to_le64(MEMORY_AT + kvmb_gm_size(gm)),
 		.sections_len = cpu_to_le64(len),
 		.sections_crc = cpu_to_le32(~kvmb_crc32c(~0u, sections, len)),
 	};
@@ -163,7 +131,7 @@ int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, siz
 	if (!err)
 		err = write_memory(fd, gm, p);
 	if (!err)
-		err = write_at(fd, sections, len, MEMORY_AT + ram_size(gm));
+		err = write_at(fd, sections, len, MEMORY_AT + kvmb_gm_size(gm));
 	if (!err && fdatasync(fd))
 		err = -errno;
 	return err ? file_failed(why, "cannot write the state", err) : 0;
@@ -321,7 +289,7 @@ static bool is_whole(const struct state_file *f)
 
 int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why)
 {
-	u64 size = ram_size(gm), at, from, to, n;
+	u64 size = kvmb_gm_size(gm), at, from, to, n;
 	u8 *ram = gm->regions[0].hva;
 	int err = 0;
 
@@ -334,9 +302,11 @@ int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char 
 		snprintf(why, STATE_FILE_WHY, "it was given up, or cut off");
 		return -ESTALE;
 	}
-	for (at = MEMORY_AT; !err && next_extent(f->fd, at, MEMORY_AT + size, &from, &to);
-	     at = to) {
-		for (; from < to && !err; from += n) {
+	for (at = MEMORY_AT; !err; at = to) {
+		err = kvmb_next_data(f->fd, at, MEMORY_AT + size, &from, &to);
+		if (err <= 0)
+			break;
+		for (err = 0; from < to && !err; from += n) {
 			n = KVMB_MIN(to - from, CHUNK);
 			err = read_all(f->fd, ram + (from - MEMORY_AT), n, from);
 		}

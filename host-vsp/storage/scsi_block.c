@@ -8,6 +8,7 @@
  * Sources: SBC-3.
  */
 #include "host-vsp/storage/scsi_priv.h"
+#include "lib/sparse.h"
 
 void kvmb_scsi_read_capacity_10(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
@@ -174,11 +175,6 @@ void kvmb_scsi_unmap(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_
 	cmd->fua = write_through(u);
 }
 
-static bool all_zero(const u8 *p, u32 len)
-{
-	return !p[0] && !memcmp(p, p + 1, len - 1);
-}
-
 void kvmb_scsi_write_same(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_scsi_cmd *cmd)
 {
 	bool no_data, zero, unmap = cmd->cdb[1] & 8;
@@ -203,7 +199,7 @@ void kvmb_scsi_write_same(struct kvmb_unit *u, struct kvmb_disk *d, struct kvmb_
 		return;
 	}
 	cmd->fua = write_through(u);
-	zero = no_data || all_zero(cmd->param, d->block);
+	zero = no_data || kvmb_all_zero(cmd->param, d->block);
 	if (zero && d->can_zero) {
 		cmd->io = KVMB_IO_ZERO;
 		cmd->num_extents = 1;
