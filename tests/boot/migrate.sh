@@ -9,6 +9,7 @@ I=$W/image.raw
 truncate -s 256M "$I"
 # each has a bridge with a tap of the same name, and a cable between them; the server is on the first
 TAP=kvmbt0
+trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; for l in $TAP cable br0; do ip link del $l; done 2>/dev/null; ip netns del there; rm -rf "$W"' EXIT
 ip netns add there || skip "no network namespace can be made here"
 ip link add cable type veth peer name cable netns there
 host() { # [COMMAND...]: before each command that makes one's network
