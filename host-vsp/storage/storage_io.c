@@ -197,8 +197,8 @@ static void write_now(struct stor_chan *sc, struct stor_req *r)
 }
 
 /*
- * Return: false when the kernel would have to wait. A file system that cannot tell is asked once:
- * with the filters of the sandbox each system call costs some 300 instructions more or less.
+ * Return: false when the kernel would have to wait. A file system that cannot tell is asked once: a
+ * system call for nothing, at each read, would cost more than the sandbox does.
  */
 static bool read_now(struct stor_chan *sc, struct stor_req *r)
 {
