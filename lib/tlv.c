@@ -31,7 +31,7 @@ const char *kvmb_tlv_section_name(uint32_t tag)
 		[KVMB_SEC_VCPU] = "vcpu",     [KVMB_SEC_BUS] = "bus",
 		[KVMB_SEC_STORAGE] = "storage", [KVMB_SEC_NET] = "net",
 		[KVMB_SEC_IC] = "ic",	      [KVMB_SEC_MEMORY] = "memory",
-		[KVMB_SEC_WORD] = "word",
+		[KVMB_SEC_WORD] = "word",	      [KVMB_SEC_HOST] = "host",
 	};
 
 	return tag < ARRAY_SIZE(names) && names[tag] ? names[tag] : "unknown";

@@ -177,8 +177,8 @@ static int create_irqchip(struct machine *m)
 
 static int create_vcpus(struct machine *m)
 {
+	int err, khz;
 	u32 i;
-	int err;
 
 	m->vcpus = kvmb_xzalloc(m->cfg.cpus * sizeof(*m->vcpus));
 	for (i = 0; i < m->cfg.cpus; i++) {
@@ -200,6 +200,8 @@ static int create_vcpus(struct machine *m)
 		ioctl(m->vm_fd, KVM_GET_IRQCHIP, &m->irqchip0[i]);
 	}
 	ioctl(m->vm_fd, KVM_GET_PIT2, &m->pit0);
+	khz = ioctl(m->vcpus[0].fd, KVM_GET_TSC_KHZ, 0); /* later it would wait for the vCPU */
+	m->tsc_khz = (u32)KVMB_MAX(khz, 0);
 	return 0;
 }
 

@@ -53,6 +53,7 @@ struct machine {
 	struct kvmb_loop *loop; /* the main thread's, borrowed */
 
 	int kvm_fd, vm_fd;   /* kvm_fd: -1 when built */
+	u32 tsc_khz;	     /* 0: KVM does not know */
 	size_t run_size;     /* bytes of a vCPU's struct kvm_run */
 	struct kvmb_gm gm;
 	struct machine_log log; /* of changes of memory */

@@ -28,13 +28,12 @@
 #include "lib/util.h"
 #include "machine/dev/rtc.h"
 #include "machine/dev/serial.h"
+#include "machine/machine_match.h"
 #include "machine/vcpu_save.h"
 
 /* Fields of section KVMB_SEC_MACHINE. Numbers are never used again. */
 enum {
-	MACHINE_CPUS = 1,
-	MACHINE_REGIONS = 2, /* list: base, bytes, base, bytes ... of guest memory */
-	MACHINE_TSC_KHZ = 3,
+	/* 1 to 3: machine_match.h */
 	MACHINE_CLOCK = 4,	/* KVM's, ns */
 	MACHINE_PIC_MASTER = 5, /* struct kvm_irqchip, three of them */
 	MACHINE_PIC_SLAVE = 6,
@@ -46,8 +45,6 @@ enum {
 	MACHINE_SERIAL = 12,  /* group: dev/serial.c */
 	MACHINE_RTC = 13,     /* group: dev/rtc.c */
 };
-
-#define MAX_TSC_PPM 250u /* what guests' clocks can live with, and calibrations differ by */
 
 struct machine_image {
 	u64 clock;
@@ -99,28 +96,8 @@ static void save_devices(struct machine *m, struct kvmb_tlv_out *o)
 	kvmb_tlv_group_end(o);
 }
 
-/* Base and size of each region. Return: numbers in @list. */
-static size_t list_regions(const struct machine *m, u64 list[2 * KVMB_GM_MAX_REGIONS])
-{
-	unsigned int i;
-
-	for (i = 0; i < m->gm.num_regions; i++) {
-		list[2 * i] = m->gm.regions[i].base;
-		list[2 * i + 1] = m->gm.regions[i].size;
-	}
-	return 2 * m->gm.num_regions;
-}
-
-static u64 tsc_khz(const struct machine *m)
-{
-	int khz = ioctl(m->vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
-
-	return (u64)KVMB_MAX(khz, 0); /* 0: KVM does not know */
-}
-
 int machine_save(struct machine *m, struct kvmb_tlv_out *o)
 {
-	u64 regions[2 * KVMB_GM_MAX_REGIONS];
 	const char *what = "";
 	int err;
 	u32 i;
@@ -128,9 +105,7 @@ int machine_save(struct machine *m, struct kvmb_tlv_out *o)
 	if (m->testdev)
 		return cannot_save(m, "the VM", "test devices cannot be saved", -EOPNOTSUPP);
 	kvmb_tlv_begin(o, KVMB_SEC_MACHINE, 0, KVMB_TLV_CRITICAL);
-	kvmb_tlv_put(o, MACHINE_CPUS, m->cfg.cpus);
-	kvmb_tlv_put_list(o, MACHINE_REGIONS, regions, list_regions(m, regions));
-	kvmb_tlv_put(o, MACHINE_TSC_KHZ, tsc_khz(m));
+	machine_match_put(m, o);
 	kvmb_tlv_put(o, MACHINE_CLOCK, m->paused_clock.clock);
 	save_devices(m, o);
 	err = save_chips(m, o);
@@ -146,28 +121,6 @@ int machine_save(struct machine *m, struct kvmb_tlv_out *o)
 }
 
 /* ---- reading sections ---- */
-
-static void compare_host(struct machine *m, struct kvmb_tlv *t)
-{
-	u64 regions[2 * KVMB_GM_MAX_REGIONS], *list, there, here = tsc_khz(m);
-	size_t num, len = list_regions(m, regions);
-	char why[100];
-
-	if (kvmb_tlv_get(t, MACHINE_CPUS, KVMB_MAX_CPUS) != m->cfg.cpus)
-		kvmb_tlv_refuse(t, MACHINE_CPUS, "it had another number of CPUs");
-	list = kvmb_tlv_get_list(t, MACHINE_REGIONS, ARRAY_SIZE(regions), &num);
-	if (num != len || (num && memcmp(list, regions, num * sizeof(*list))))
-		kvmb_tlv_refuse(t, MACHINE_REGIONS, "its memory was laid out otherwise");
-	free(list);
-	there = kvmb_tlv_get(t, MACHINE_TSC_KHZ, UINT32_MAX);
-	if (here && there &&
-	    KVMB_MAX(here, there) - KVMB_MIN(here, there) > there * MAX_TSC_PPM / 1000000) {
-		snprintf(why, sizeof(why),
-			 "its time stamp counter ran at %" PRIu64 " kHz, this host's at %" PRIu64,
-			 there, here);
-		kvmb_tlv_refuse(t, MACHINE_TSC_KHZ, why);
-	}
-}
 
 static void load_chips(struct machine_image *im, struct kvmb_tlv *t)
 {
@@ -210,11 +163,11 @@ static void load_devices(struct machine *m, struct kvmb_tlv *t)
 static int load_machine(struct machine *m, struct kvmb_tlv *t)
 {
 	if (t->instance || m->image) {
-		kvmb_tlv_refuse(t, MACHINE_CPUS, "there is one machine");
+		kvmb_tlv_refuse(t, MACHINE_MATCH_CPUS, "there is one machine");
 		return t->error->err;
 	}
 	m->image = kvmb_xzalloc(sizeof(*m->image));
-	compare_host(m, t);
+	machine_match_check(m, t);
 	m->image->clock = kvmb_tlv_get(t, MACHINE_CLOCK, INT64_MAX);
 	load_chips(m->image, t);
 	load_devices(m, t);
@@ -228,7 +181,7 @@ int machine_load(struct machine *m, struct kvmb_tlv *section)
 	kvmb_assert(section->tag == KVMB_SEC_VCPU);
 	if (section->instance < m->cfg.cpus)
 		return vcpu_load(&m->vcpus[section->instance], section);
-	kvmb_tlv_refuse(section, MACHINE_CPUS, "there are not so many CPUs");
+	kvmb_tlv_refuse(section, MACHINE_MATCH_CPUS, "there are not so many CPUs");
 	return section->error->err;
 }
 

@@ -33,6 +33,7 @@
 
 #include "lib/util.h"
 #include "machine/hyperv.h"
+#include "machine/machine_match.h"
 #include "machine/vcpu_priv.h"
 
 /* Fields of a section KVMB_SEC_VCPU. Numbers are never used again. */
@@ -56,7 +57,6 @@ enum {
 	VCPU_LATE_FLAGS = 16, /* list: event flags that were raised while the page was off */
 };
 
-#define MAX_CPUID 256u /* entries */
 #define TSC 0x10u
 
 struct vcpu_image {
@@ -193,8 +193,7 @@ int vcpu_save(struct vcpu *v, struct kvmb_tlv_out *o, const char **failed)
 	int err = 0;
 
 	kvmb_tlv_begin(o, KVMB_SEC_VCPU, v->index, KVMB_TLV_CRITICAL);
-	kvmb_tlv_put_bytes(o, VCPU_CPUID, v->cpuid->entries,
-			   v->cpuid->nent * sizeof(v->cpuid->entries[0]));
+	machine_match_put_cpuid(v, o, VCPU_CPUID);
 	for (i = 0; i < ARRAY_SIZE(parts) && !err; i++)
 		err = save_part(v, &parts[i], o, failed);
 	if (!err && v->on->xsave) {
@@ -219,60 +218,6 @@ int vcpu_save(struct vcpu *v, struct kvmb_tlv_out *o, const char **failed)
 }
 
 /* ---- reading a section ---- */
-
-static const struct kvm_cpuid_entry2 *leaf_in(const struct kvm_cpuid_entry2 *e, u32 num,
-					      const struct kvm_cpuid_entry2 *like)
-{
-	u32 i;
-
-	for (i = 0; i < num; i++) {
-		if (e[i].function == like->function && e[i].index == like->index)
-			return &e[i];
-	}
-	return NULL;
-}
-
-/* Is each leaf of a[] in b[], the same? Return: the first that is not; NULL: all are. */
-static const struct kvm_cpuid_entry2 *first_other(const struct kvm_cpuid_entry2 *a, u32 num_a,
-						  const struct kvm_cpuid_entry2 *b, u32 num_b)
-{
-	const struct kvm_cpuid_entry2 *e;
-	u32 i;
-
-	for (i = 0; i < num_a; i++) {
-		e = leaf_in(b, num_b, &a[i]);
-		if (!e || e->eax != a[i].eax || e->ebx != a[i].ebx || e->ecx != a[i].ecx ||
-		    e->edx != a[i].edx)
-			return &a[i];
-	}
-	return NULL;
-}
-
-static void compare_cpuid(struct vcpu *v, struct kvmb_tlv *t)
-{
-	struct kvm_cpuid_entry2 theirs[MAX_CPUID];
-	const struct kvm_cpuid_entry2 *other;
-	char why[80];
-	size_t len;
-	const u8 *p = kvmb_tlv_get_bytes(t, VCPU_CPUID, &len);
-	u32 num = (u32)(len / sizeof(theirs[0]));
-
-	if (!p)
-		return;
-	if (len % sizeof(theirs[0]) || num > MAX_CPUID) {
-		kvmb_tlv_refuse(t, VCPU_CPUID, "this is no list of leaves");
-		return;
-	}
-	memcpy(theirs, p, len);
-	other = first_other(theirs, num, v->cpuid->entries, v->cpuid->nent);
-	if (!other)
-		other = first_other(v->cpuid->entries, v->cpuid->nent, theirs, num);
-	if (!other)
-		return;
-	snprintf(why, sizeof(why), "it was saved on another CPU: leaf %#x.%u is not the same",
-		 other->function, other->index);
-	kvmb_tlv_refuse(t, VCPU_CPUID, why);
-}
 
 static void load_part(struct vcpu *v, const struct part *p, struct kvmb_tlv *t)
 {
@@ -344,7 +289,7 @@ int vcpu_load(struct vcpu *v, struct kvmb_tlv *t)
 		return t->error->err;
 	}
 	v->image = kvmb_xzalloc(sizeof(*v->image));
-	compare_cpuid(v, t);
+	machine_match_check_cpuid(v, t, VCPU_CPUID);
 	for (i = 0; i < ARRAY_SIZE(parts); i++)
 		load_part(v, &parts[i], t);
 	load_part(v, &lapic, t);

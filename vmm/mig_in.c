@@ -9,6 +9,7 @@
 
 #include "lib/log.h"
 #include "lib/util.h"
+#include "machine/machine_match.h"
 #include "vmm/disk_locks.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm.h"
@@ -82,16 +83,40 @@ static int keep_section(struct incoming *in)
 	return 0;
 }
 
+static int recv_next(struct incoming *in)
+{
+	int err = mig_recv_section(&in->stream, &in->sec);
+
+	if (err)
+		snprintf(in->why, sizeof(in->why), "%.*s", (int)sizeof(in->why) - 1,
+			 in->sec.error.text[0] ? in->sec.error.text : mig_why(err));
+	return err;
+}
+
+/* Before a page comes. */
+static int check_host(struct incoming *in)
+{
+	int err = recv_next(in);
+
+	if (err)
+		return err;
+	if (in->sec.t.tag != KVMB_SEC_HOST)
+		return wrong(in, "section host is missing");
+	if (machine_match_load(&in->vm->machine, &in->sec.t))
+		return wrong(in, in->sec.error.text);
+	err = mig_say(&in->stream, MIG_FITS, NULL);
+	if (err)
+		snprintf(in->why, sizeof(in->why), "%s", mig_why(err));
+	return err;
+}
+
 static int receive_all(struct incoming *in)
 {
-	int err = 0;
+	int err;
 
 	do {
-		err = mig_recv_section(&in->stream, &in->sec);
-		if (err)
-			snprintf(in->why, sizeof(in->why), "%.*s", (int)sizeof(in->why) - 1,
-				 in->sec.error.text[0] ? in->sec.error.text : mig_why(err));
-		else
+		err = recv_next(in);
+		if (!err)
 			err = in->sec.t.tag == KVMB_SEC_MEMORY ? take_memory(in) : keep_section(in);
 	} while (!err && in->sec.t.tag != KVMB_SEC_END);
 	return err;
@@ -115,6 +140,8 @@ static int load_stream(struct vm *vm)
 	if (err)
 		snprintf(in.why, sizeof(in.why), "%s", mig_why(err));
 	else
+		err = check_host(&in);
+	if (!err)
 		err = receive_all(&in);
 	if (!err)
 		err = vm_sections_load(vm, in.rest, in.len, in.why, sizeof(in.why));

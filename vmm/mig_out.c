@@ -16,6 +16,7 @@
 #include "lib/thread.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
+#include "machine/machine_match.h"
 #include "machine/mem_log.h"
 #include "vmm/disk_flush.h"
 #include "vmm/disk_locks.h"
@@ -101,13 +102,27 @@ static int hear_reason(struct vm_migration *m, int err)
 
 /* ---- threads ---- */
 
+/* Before a page is sent: a host where it cannot go on says so. */
+static int ask_whether_it_fits(struct vm_migration *m)
+{
+	struct kvmb_tlv_out o = { 0 };
+	int err;
+
+	machine_match_save(&m->vm->machine, &o);
+	err = o.failed ? -ENOMEM : mig_send(&m->stream, o.buf, o.len);
+	kvmb_tlv_out_fini(&o);
+	return err ? err : mig_hear(&m->stream, MIG_FITS, m->why);
+}
+
 static void *run_live(void *arg)
 {
 	struct vm_migration *m = arg;
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
-	m->err = mig_memory_live(&m->memory, &m->stream, m->wish.downtime_ms, m->wish.timeout_s,
-				 m->why);
+	m->err = ask_whether_it_fits(m);
+	if (!m->err)
+		m->err = mig_memory_live(&m->memory, &m->stream, m->wish.downtime_ms,
+					 m->wish.timeout_s, m->why);
 	if (m->err)
 		note_failure(m, hear_reason(m, m->err));
 	kvmb_loop_post(m->vm->loop, &m->done);

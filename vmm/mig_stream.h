@@ -5,9 +5,11 @@
  * DOC: Theory of operation
  *
  * The source's command sends a greeting and section CONFIG; the target builds such a VM and says
- * READY, or why not. Then the source's VM takes the socket over: pages of memory while it runs, its
- * last pages and its other sections while it stands, section END. The target loads them and says
- * LOADED: nothing of its own is left that could fail.
+ * READY, or why not. Then the source's VM takes the socket over. Section HOST says what must be the
+ * same on both sides, and the target that it FITS: nobody waits for gigabytes to hear that it does
+ * not. Then pages of memory while the VM runs, its last pages and its other sections while it
+ * stands, section END. The target loads them and says LOADED: nothing of its own is left that could
+ * fail.
  *
  * Until here the source can go on at any time, and does when the other side is silent or gone.
  * Now it gives up its locks on the images and says GO. The target takes the locks, says RUNNING and
@@ -30,7 +32,8 @@
 #define MIG_CHUNK (256u << 10) /* bytes of memory in a section at most */
 #define MIG_GREETING "kvmbus stream 1\n"
 
-enum mig_word { MIG_READY = 1, MIG_LOADED, MIG_GO, MIG_RUNNING, MIG_REFUSED, MIG_NUM_WORDS };
+enum mig_word { MIG_READY = 1, MIG_LOADED, MIG_GO, MIG_RUNNING, MIG_REFUSED,
+		MIG_FITS, MIG_NUM_WORDS };
 
 enum {			  /* fields of section WORD; never used again */
        MIG_WORD_WORD = 1, /* enum mig_word */

@@ -92,7 +92,6 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(KVM_GET_XSAVE, MAIN, .why = "save: machine/vcpu_save.c"),
 	REQUEST(KVM_GET_XSAVE2, MAIN, .why = "save: machine/vcpu_save.c"),
 	REQUEST(KVM_GET_NESTED_STATE, MAIN, .why = "save: machine/vcpu_save.c"),
-	REQUEST(KVM_GET_TSC_KHZ, MAIN, .why = "save: machine/machine_state.c"),
 	/* the VM's; no new VMs */
 	REQUEST(KVM_GET_DIRTY_LOG, JOB | MAIN, .why = "migration: machine/mem_log.c"),
 	REQUEST(KVM_CLEAR_DIRTY_LOG, JOB | MAIN, .why = "migration: machine/mem_log.c"),

@@ -13,6 +13,7 @@
 #include "machine/dev/rtc.h"
 #include "machine/dev/serial.h"
 #include "machine/hyperv.h"
+#include "machine/machine_match.h"
 #include "machine/vcpu_priv.h"
 #include "machine/vcpu_save.h"
 #include "tests/unit/test.h"
@@ -62,7 +63,6 @@ static struct world { /* a host with one VM */
 	struct kvm_irqchip chips[3];
 	struct kvm_pit_state2 pit;
 	u64 clock;
-	int khz;
 	bool has_pit;
 	bool no_tsc_offset, no_sregs2;
 	unsigned long refuse; /* this request fails */
@@ -298,8 +298,6 @@ static int cpu_ioctl(struct world *w, struct cpu *c, unsigned long request, void
 	case KVM_GET_DEVICE_ATTR:
 	case KVM_SET_DEVICE_ATTR:
 		return tsc_attr(w, c, request, arg);
-	case KVM_GET_TSC_KHZ:
-		return w->khz;
 	default:
 		fail_msg("unknown request %#lx", request);
 		return -1;
@@ -367,7 +365,7 @@ static void build(struct world *w, int base)
 	u32 i;
 
 	memset(w, 0, sizeof(*w));
-	w->khz = 2000000;
+	w->m.tsc_khz = 2000000;
 	m->name = "t";
 	m->cfg.cpus = CPUS;
 	m->vm_fd = base;
@@ -1005,13 +1003,40 @@ static void machine_refuses_another_host(void **state)
 	assert_int_equal(load_all(&saved, &e), -EPROTO);
 	take_apart(&world[1]);
 	build(&world[1], 200);
-	world[1].khz = 2000501; /* more than 250 parts in a million */
+	world[1].m.tsc_khz = 2000501; /* more than 250 parts in a million */
 	assert_int_equal(load_all(&saved, &e), -EPROTO);
 	assert_non_null(strstr(e.text, "ran at 2000000 kHz, this host's at 2000501"));
 	take_apart(&world[1]);
 	build(&world[1], 200);
-	world[1].khz = 1999500;
+	world[1].m.tsc_khz = 1999500;
 	assert_int_equal(load_all(&saved, &e), 0);
+}
+
+static void machine_knows_before_a_migration_where_it_cannot_go_on(void **state)
+{
+	struct kvmb_tlv_error e = { 0 };
+	struct kvmb_tlv_out o = { 0 };
+	struct kvmb_tlv t;
+	size_t pos = 0;
+
+	(void)state;
+	machine_match_save(&world[0].m, &o);
+	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
+	assert_int_equal(t.tag, KVMB_SEC_HOST);
+	assert_int_equal(machine_match_load(&world[1].m, &t), 0);
+	world[1].vcpus[0].cpuid->entries[1].ebx = 0x20;
+	world[1].m.tsc_khz = 2100000;
+	pos = 0;
+	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
+	assert_int_equal(machine_match_load(&world[1].m, &t), -EPROTO);
+	assert_non_null(strstr(e.text, "field 3: its time stamp counter ran at"));
+	e = (struct kvmb_tlv_error){ 0 };
+	world[1].m.tsc_khz = 0; /* such a KVM does not know */
+	pos = 0;
+	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
+	assert_int_equal(machine_match_load(&world[1].m, &t), -EPROTO);
+	assert_non_null(strstr(e.text, "another CPU: leaf 0x7.0"));
+	kvmb_tlv_out_fini(&o);
 }
 
 /* ---- registers of a file ---- */
@@ -1177,6 +1202,7 @@ int main(void)
 		T(machine_refuses_wrong_sets_of_sections),
 		T(machine_refuses_vcpus_that_are_not_there),
 		T(machine_refuses_another_host),
+		T(machine_knows_before_a_migration_where_it_cannot_go_on),
 		T(machine_takes_only_registers_that_are_state),
 		T(machine_names_the_register_that_kvm_refuses),
 		T(machine_says_what_kvm_refuses),

@@ -40,6 +40,16 @@ int vm_sections_load(struct vm *v, const void *sections, size_t len, char *text,
 	return load_err;
 }
 
+static bool other_host;
+
+int machine_match_load(const struct machine *m, struct kvmb_tlv *t)
+{
+	(void)m;
+	if (other_host)
+		kvmb_tlv_refuse(t, 3, "another clock");
+	return kvmb_tlv_done(t);
+}
+
 static struct kvmb_disk *image; /* real, of one disk; else NULL */
 static void (*sleeps)(void);	/* the target stands here for long */
 
@@ -104,6 +114,7 @@ static int setup(void **state)
 	};
 	loaded = locks = 0;
 	load_err = lock_err = 0;
+	other_host = false;
 	return 0;
 }
 
@@ -141,19 +152,28 @@ static void send_section(enum kvmb_section tag)
 	kvmb_tlv_out_fini(&o);
 }
 
+static int load(void)
+{
+	int err = mig_in_loader.load(&vm);
+
+	assert_int_equal(mig_hear(&source, MIG_READY, why), 0);
+	assert_int_equal(mig_hear(&source, MIG_FITS, why), 0);
+	return err;
+}
+
 static void pages_and_sections_arrive(void **state)
 {
 	u8 two[2 * KVMB_PAGE_SIZE], *ram = vm.machine.gm.regions[0].hva;
 
 	(void)state;
 	memset(two, 7, sizeof(two));
+	send_section(KVMB_SEC_HOST);
 	send_pages(0, two, sizeof(two), 0);
 	send_pages(PAGES - 2, two, sizeof(two), 0);
 	send_section(KVMB_SEC_VM);
 	send_pages(PAGES - 1, NULL, 0, 1);
 	send_section(KVMB_SEC_END);
-	assert_int_equal(mig_in_loader.load(&vm), 0);
-	assert_int_equal(mig_hear(&source, MIG_READY, why), 0);
+	assert_int_equal(load(), 0);
 	assert_int_equal(loaded, 2 * KVMB_TLV_HEADER);
 	assert_memory_equal(ram, two, sizeof(two));
 	assert_memory_equal(ram + (PAGES - 2) * KVMB_PAGE_SIZE, two, KVMB_PAGE_SIZE);
@@ -189,10 +209,10 @@ static void pages_that_the_vm_does_not_have_are_refused(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		send_section(KVMB_SEC_HOST);
 		send_pages(rows[i].first, rows[i].len ? bytes : NULL, rows[i].len, rows[i].zero);
 		send_section(KVMB_SEC_END);
-		assert_int_equal(mig_in_loader.load(&vm), -EPROTO);
-		assert_int_equal(mig_hear(&source, MIG_READY, why), 0);
+		assert_int_equal(load(), -EPROTO);
 		assert_int_equal(mig_hear(&source, MIG_LOADED, why), -ECONNREFUSED);
 		assert_non_null(strstr(why, "section memory"));
 		assert_int_equal(loaded, 0);
@@ -205,11 +225,36 @@ static void state_that_is_refused_is_told_of(void **state)
 {
 	(void)state;
 	load_err = -EPROTO;
+	send_section(KVMB_SEC_HOST);
 	send_section(KVMB_SEC_END);
-	assert_int_equal(mig_in_loader.load(&vm), -EPROTO);
-	assert_int_equal(mig_hear(&source, MIG_READY, why), 0);
+	assert_int_equal(load(), -EPROTO);
 	assert_int_equal(mig_hear(&source, MIG_LOADED, why), -ECONNREFUSED);
 	assert_string_equal(why, "section bus: no good");
+}
+
+/* Nothing that follows is even read. */
+static void host_where_it_cannot_go_on_says_so_before_a_page_comes(void **state)
+{
+	static u8 page[KVMB_PAGE_SIZE] = { 7 };
+	char left;
+
+	(void)state;
+	other_host = true;
+	send_section(KVMB_SEC_HOST);
+	send_pages(0, page, sizeof(page), 0);
+	assert_int_equal(mig_in_loader.load(&vm), -EPROTO);
+	assert_int_equal(mig_hear(&source, MIG_READY, why), 0);
+	assert_int_equal(mig_hear(&source, MIG_FITS, why), -ECONNREFUSED);
+	assert_string_equal(why, "section host 0: field 3: another clock");
+	assert_int_equal(*(u8 *)vm.machine.gm.regions[0].hva, 0);
+	assert_int_equal(recv(source.fd, &left, 1, 0), -1); /* unread bytes: a reset */
+	teardown(state);
+	setup(state);
+	send_pages(0, page, sizeof(page), 0);
+	assert_int_equal(mig_in_loader.load(&vm), -EPROTO);
+	assert_int_equal(mig_hear(&source, MIG_READY, why), 0);
+	assert_int_equal(mig_hear(&source, MIG_FITS, why), -ECONNREFUSED);
+	assert_string_equal(why, "section host is missing");
 }
 
 static void source_that_goes_before_go_leaves_its_locks_alone(void **state)
@@ -302,6 +347,7 @@ int main(void)
 		T(pages_and_sections_arrive),
 		T(pages_that_the_vm_does_not_have_are_refused),
 		T(state_that_is_refused_is_told_of),
+		T(host_where_it_cannot_go_on_says_so_before_a_page_comes),
 		T(source_that_goes_before_go_leaves_its_locks_alone),
 		T(disk_that_somebody_else_has_ends_it),
 	};

@@ -16,6 +16,7 @@
 
 #include "host-vsp/bus/bus_state.h"
 #include "lib/util.h"
+#include "machine/machine_match.h"
 #include "machine/mem_log.h"
 #include "tests/unit/test.h"
 #include "vmm/disk_flush.h"
@@ -32,6 +33,7 @@ static bool moved, killed, bus_stands, logging, have_locks, written;
 static int live_err, log_err, lock_err, flush_err, sections_err;
 static const char *cannot;
 static u32 flushes;
+static bool fits;
 
 /* ---- the rooms ---- */
 
@@ -60,6 +62,12 @@ void kvmb_bus_dirty(struct kvmb_bus *b)
 {
 	(void)b;
 	assert_true(bus_stands);
+}
+void machine_match_save(const struct machine *m, struct kvmb_tlv_out *o)
+{
+	(void)m;
+	kvmb_tlv_begin(o, KVMB_SEC_HOST, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_end(o);
 }
 bool vm_request_waits(const struct vm *v)
 {
@@ -231,6 +239,7 @@ static int setup(void **state)
 	have_locks = true;
 	live_err = log_err = lock_err = flush_err = sections_err = 0;
 	flushes = 0;
+	fits = true;
 	cannot = NULL;
 	kill_in_last = false;
 	return 0;
@@ -257,6 +266,8 @@ static void begin(void)
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
 	target = (struct mig_stream){ .fd = sv[0] };
 	client = pipes[1];
+	if (fits)
+		mig_say(&target, MIG_FITS, NULL);
 	mig_out_begin(&vm, sv[1], pipes[0], &wish, (struct ctl_reply){ on_answer, NULL });
 }
 
@@ -323,6 +334,7 @@ static void what_fails_before_go_leaves_the_vm_here(void **state)
 	goes_on("disk d");
 	teardown(state);
 	setup(state);
+	fits = false;
 	begin();
 	mig_say(&target, MIG_REFUSED, "no such CPU");
 	run();
@@ -419,6 +431,8 @@ static void vm_that_was_killed_before_go_does_not_move(void **state)
 	shutdown(target.fd, SHUT_WR); /* else the source waits for a minute */
 	run();
 	assert_int_equal(mig_recv_section(&target, &sec), 0);
+	assert_int_equal(sec.t.tag, KVMB_SEC_HOST);
+	assert_int_equal(mig_recv_section(&target, &sec), 0);
 	assert_int_equal(sec.t.tag, KVMB_SEC_END);
 	mig_section_fini(&sec);
 	assert_int_not_equal(mig_hear(&target, MIG_GO, why), 0);
@@ -478,8 +492,9 @@ static void *play_target(void *arg)
 	struct mig_section sec = { 0 };
 	char *why = arg;
 
-	if (!mig_recv_section(&target, &sec) && !mig_say(&target, MIG_LOADED, NULL) &&
-	    !mig_hear(&target, MIG_GO, why))
+	/* host, end */
+	if (!mig_recv_section(&target, &sec) && !mig_recv_section(&target, &sec) &&
+	    !mig_say(&target, MIG_LOADED, NULL) && !mig_hear(&target, MIG_GO, why))
 		mig_say(&target, MIG_RUNNING, NULL);
 	shutdown(target.fd, SHUT_RDWR);
 	mig_section_fini(&sec);
@@ -514,9 +529,13 @@ static void slow_flush_is_no_silence(void **state)
  */
 static void reason_of_a_target_that_ends_while_pages_are_sent_is_heard(void **state)
 {
+	struct mig_section sec = { 0 };
+
 	(void)state;
 	live_err = -EPIPE;
 	begin();
+	assert_int_equal(mig_recv_section(&target, &sec), 0); /* host */
+	mig_section_fini(&sec);
 	mig_say(&target, MIG_REFUSED, "no memory for its sections");
 	shutdown(target.fd, SHUT_RDWR);
 	run();

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Can a VM go on here? machine_match.h. */
+#include "machine/machine_match.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "lib/util.h"
+#include "machine/vcpu.h"
+
+#define MAX_CPUID 256u	 /* entries */
+#define MAX_TSC_PPM 250u /* what guests' clocks can live with, and calibrations differ by */
+
+/* Base and size of each region. Return: numbers in @list. */
+static size_t list_regions(const struct machine *m, u64 list[2 * KVMB_GM_MAX_REGIONS])
+{
+	unsigned int i;
+
+	for (i = 0; i < m->gm.num_regions; i++) {
+		list[2 * i] = m->gm.regions[i].base;
+		list[2 * i + 1] = m->gm.regions[i].size;
+	}
+	return 2 * m->gm.num_regions;
+}
+
+void machine_match_put(const struct machine *m, struct kvmb_tlv_out *o)
+{
+	u64 regions[2 * KVMB_GM_MAX_REGIONS];
+
+	kvmb_tlv_put(o, MACHINE_MATCH_CPUS, m->cfg.cpus);
+	kvmb_tlv_put_list(o, MACHINE_MATCH_REGIONS, regions, list_regions(m, regions));
+	kvmb_tlv_put(o, MACHINE_MATCH_TSC_KHZ, m->tsc_khz);
+}
+
+void machine_match_check(const struct machine *m, struct kvmb_tlv *t)
+{
+	u64 regions[2 * KVMB_GM_MAX_REGIONS], *list, there, here = m->tsc_khz;
+	size_t num, len = list_regions(m, regions);
+	char why[100];
+
+	if (kvmb_tlv_get(t, MACHINE_MATCH_CPUS, KVMB_MAX_CPUS) != m->cfg.cpus)
+		kvmb_tlv_refuse(t, MACHINE_MATCH_CPUS, "it had another number of CPUs");
+	list = kvmb_tlv_get_list(t, MACHINE_MATCH_REGIONS, ARRAY_SIZE(regions), &num);
+	if (num != len || (num && memcmp(list, regions, num * sizeof(*list))))
+		kvmb_tlv_refuse(t, MACHINE_MATCH_REGIONS, "its memory was laid out otherwise");
+	free(list);
+	there = kvmb_tlv_get(t, MACHINE_MATCH_TSC_KHZ, UINT32_MAX);
+	if (here && there &&
+	    KVMB_MAX(here, there) - KVMB_MIN(here, there) > there * MAX_TSC_PPM / 1000000) {
+		snprintf(why, sizeof(why),
+			 "its time stamp counter ran at %" PRIu64 " kHz, this host's at %" PRIu64,
+			 there, here);
+		kvmb_tlv_refuse(t, MACHINE_MATCH_TSC_KHZ, why);
+	}
+}
+
+/* ---- CPUID ---- */
+
+static const struct kvm_cpuid_entry2 *leaf_in(const struct kvm_cpuid_entry2 *e, u32 num,
+					      const struct kvm_cpuid_entry2 *like)
+{
+	u32 i;
+
+	for (i = 0; i < num; i++) {
+		if (e[i].function == like->function && e[i].index == like->index)
+			return &e[i];
+	}
+	return NULL;
+}
+
+/* Is each leaf of a[] in b[], the same? Return: the first that is not; NULL: all are. */
+static const struct kvm_cpuid_entry2 *first_other(const struct kvm_cpuid_entry2 *a, u32 num_a,
+						  const struct kvm_cpuid_entry2 *b, u32 num_b)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 i;
+
+	for (i = 0; i < num_a; i++) {
+		e = leaf_in(b, num_b, &a[i]);
+		if (!e || e->eax != a[i].eax || e->ebx != a[i].ebx || e->ecx != a[i].ecx ||
+		    e->edx != a[i].edx)
+			return &a[i];
+	}
+	return NULL;
+}
+
+void machine_match_put_cpuid(const struct vcpu *v, struct kvmb_tlv_out *o, unsigned int field)
+{
+	kvmb_tlv_put_bytes(o, field, v->cpuid->entries,
+			   v->cpuid->nent * sizeof(v->cpuid->entries[0]));
+}
+
+void machine_match_check_cpuid(const struct vcpu *v, struct kvmb_tlv *t, unsigned int field)
+{
+	struct kvm_cpuid_entry2 theirs[MAX_CPUID];
+	const struct kvm_cpuid_entry2 *other;
+	char why[80];
+	size_t len;
+	const u8 *p = kvmb_tlv_get_bytes(t, field, &len);
+	u32 num = (u32)(len / sizeof(theirs[0]));
+
+	if (!p)
+		return;
+	if (len % sizeof(theirs[0]) || num > MAX_CPUID) {
+		kvmb_tlv_refuse(t, field, "this is no list of leaves");
+		return;
+	}
+	memcpy(theirs, p, len);
+	other = first_other(theirs, num, v->cpuid->entries, v->cpuid->nent);
+	if (!other)
+		other = first_other(v->cpuid->entries, v->cpuid->nent, theirs, num);
+	if (!other)
+		return;
+	snprintf(why, sizeof(why), "it was saved on another CPU: leaf %#x.%u is not the same",
+		 other->function, other->index);
+	kvmb_tlv_refuse(t, field, why);
+}
+
+/* ---- section host ---- */
+
+void machine_match_save(const struct machine *m, struct kvmb_tlv_out *o)
+{
+	kvmb_tlv_begin(o, KVMB_SEC_HOST, 0, KVMB_TLV_CRITICAL);
+	machine_match_put(m, o);
+	machine_match_put_cpuid(&m->vcpus[0], o, MACHINE_MATCH_CPUID);
+	kvmb_tlv_end(o);
+}
+
+int machine_match_load(const struct machine *m, struct kvmb_tlv *t)
+{
+	machine_match_check(m, t);
+	machine_match_check_cpuid(&m->vcpus[0], t, MACHINE_MATCH_CPUID);
+	return kvmb_tlv_done(t);
+}
