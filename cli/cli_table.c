@@ -161,7 +161,9 @@ const struct cli_command cli_commands[] = {
 	  "gets SIGKILL.", cmd_kill, { VM }, json_only },
 	{ "pause", NULL, "stop the VM's CPUs and its clock", NULL, cmd_pause, { VM }, json_only },
 	{ "resume", NULL, "continue after a pause",
-	  "The time sync service corrects the guest's clock.", cmd_resume, { VM }, json_only },
+	  "The time sync service corrects the guest's clock. A VM of which nobody knows whether it "
+	  "has moved continues here if nobody else has locked its disks, or written to them.",
+	  cmd_resume, { VM }, json_only },
 	{ "save", NULL, "save a VM into a file and end it; restore continues it",
 	  "FILE appears when everything is on disk; until then the VM can go on, and does when the "
 	  "command is interrupted. Connections of a NIC of kind *user* are lost.",

@@ -47,9 +47,14 @@ static void cmd_pause(struct ctl_client *c, json_t *args, struct handover_fds *f
 
 static void cmd_resume(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	char why[300] = "the VM is not paused";
+	struct vm *vm = c->all->vm;
+	int err;
+
 	(void)args, (void)fds;
-	if (vm_resume(c->all->vm))
-		ctl_client_error(c, "state", "the VM is not paused");
+	err = mig_out_is_undecided(vm) ? mig_out_resume(vm, why, sizeof(why)) : vm_resume(vm);
+	if (err)
+		ctl_client_error(c, "state", why);
 	else
 		ctl_client_return(c, json_object());
 }
@@ -236,23 +241,23 @@ static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds 
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
-	bool any_time; /* also while the VM is being saved */
+	enum { IDLE, UNDECIDED, ANY_TIME } when; /* see is_busy() */
 } commands[] = {
-	{ "info", cmd_info, true },
-	{ "stats", cmd_stats, true },
+	{ "info", cmd_info, ANY_TIME },
+	{ "stats", cmd_stats, ANY_TIME },
 	{ "stop", cmd_stop },
-	{ "kill", cmd_kill, true },
+	{ "kill", cmd_kill, ANY_TIME },
 	{ "pause", cmd_pause },
-	{ "resume", cmd_resume },
+	{ "resume", cmd_resume, UNDECIDED },
 	{ "console", cmd_console },
-	{ "disk-list", cmd_disk_list, true },
+	{ "disk-list", cmd_disk_list, ANY_TIME },
 	{ "disk-add", cmd_disk_add },
 	{ "disk-remove", cmd_disk_remove },
 	{ "disk-resize", cmd_disk_resize },
 	{ "disk-eject", cmd_disk_eject },
 	{ "disk-insert", cmd_disk_insert },
 	{ "disk-limit", cmd_disk_limit },
-	{ "nic-list", cmd_nic_list, true },
+	{ "nic-list", cmd_nic_list, ANY_TIME },
 	{ "nic-add", cmd_nic_add },
 	{ "nic-remove", cmd_nic_remove },
 	{ "nic-link", cmd_nic_link },
@@ -261,19 +266,33 @@ static const struct {
 	{ "migrate", cmd_migrate },
 };
 
+/* Does a save or a migration keep the VM from this command? Return: a phrase; NULL: no. */
+static const char *is_busy(const struct vm *vm, int when)
+{
+	if (when == ANY_TIME)
+		return NULL;
+	if (vm->save)
+		return "the VM is being saved";
+	if (!vm->migration || (when == UNDECIDED && mig_out_is_undecided(vm)))
+		return NULL;
+	return mig_out_is_undecided(vm) ?
+		       "nobody knows whether the VM has moved; try: kvmbus resume, or kvmbus kill" :
+		       "the VM is being migrated";
+}
+
 void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct handover_fds *fds)
 {
 	json_t *o = json_loadb(line, len, 0, NULL);
 	const char *name = json_string_value(json_object_get(o, "execute"));
+	const char *why;
 	size_t i;
 
 	for (i = 0; name && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(name, commands[i].name))
 			continue;
-		if (c->all->vm->save && !commands[i].any_time)
-			ctl_client_error(c, "state", "the VM is being saved");
-		else if (c->all->vm->migration && !commands[i].any_time)
-			ctl_client_error(c, "state", "the VM is being migrated");
+		why = is_busy(c->all->vm, commands[i].when);
+		if (why)
+			ctl_client_error(c, "state", why);
 		else
 			commands[i].fn(c, json_object_get(o, "arguments"), fds);
 		json_decref(o);

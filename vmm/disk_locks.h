@@ -8,6 +8,9 @@
 /** disk_locks_cannot_move() - Why its disks cannot move. Return: a phrase in why[size], or NULL. */
 const char *disk_locks_cannot_move(struct vm *vm, char *why, size_t size);
 
+/** disk_locks_note() - From here on disk_locks_tell() tells; nobody writes to them now. */
+void disk_locks_note(struct vm *vm);
+
 /** disk_locks_give_up() - Another process may take the disks; nobody writes to them. */
 void disk_locks_give_up(struct vm *vm);
 
@@ -20,15 +23,12 @@ void disk_locks_give_up(struct vm *vm);
 int disk_locks_take(struct vm *vm, char *why, size_t size);
 
 /**
- * disk_locks_tell() - After they were given up and taken back: did anybody have them meanwhile?
+ * disk_locks_tell() - Has anybody written to the disks since disk_locks_note()?
  *
- * Return: 0: nobody has written; -ESTALE: somebody has; -ENODATA: nobody can tell, or there is no
- * lock that would have kept anybody away.
+ * Return: 0: nobody has; -ESTALE: somebody has; -ENODATA: nobody can tell, or there is no disk
+ * whose lock would have kept anybody away.
  */
 int disk_locks_tell(struct vm *vm);
-
-/** disk_locks_note() - From here on disk_locks_tell() tells; another process has the locks. */
-void disk_locks_note(struct vm *vm);
 
 /** disk_locks_forget_caches() - Another host may have written: read anew what was read so far. */
 void disk_locks_forget_caches(struct vm *vm);

@@ -24,7 +24,7 @@
 #include "vmm/mig_stream.h"
 #include "vmm/vm_sections.h"
 
-enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING };
+enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING, MIG_UNDECIDED };
 
 struct vm_migration { /* main thread, but for what the thread has */
 	struct vm *vm;
@@ -56,7 +56,8 @@ static void free_migration(struct vm_migration *m)
 		machine_log_end(&m->vm->machine);
 	kvmb_tlv_out_fini(&m->sections);
 	mig_memory_fini(&m->memory);
-	close(m->stream.fd);
+	if (m->stream.fd >= 0)
+		close(m->stream.fd);
 	close(m->pipe);
 	free(m);
 }
@@ -67,12 +68,15 @@ static void give_up(struct vm_migration *m, const char *class)
 	struct ctl_reply reply = m->reply;
 	struct vm *vm = m->vm;
 	bool stands = m->step != MIG_LIVE, was_paused = m->was_paused;
+	bool may_run_there = m->said_go && m->err != -ECONNREFUSED;
 	char why[MIG_WHY];
 
 	snprintf(why, sizeof(why), "%s", m->why);
 	free_migration(m);
 	if (vm->state == VM_ENDED) {
-		reply_refused(reply, "state", "the VM ended");
+		reply_refused(reply, "state",
+			      may_run_there ? "the VM ended; it may run on the other side" :
+					      "the VM ended");
 		return;
 	}
 	if (stands) {
@@ -239,14 +243,18 @@ static void end_here(struct vm_migration *m, const char *because)
 	reply_refused(reply, "failed", "it has run on the other side, and has ended here");
 }
 
-/* Nothing is lost by waiting: the administrator knows more. */
-static void stay_paused(struct vm_migration *m, const char *because)
+/* Nothing is lost by waiting. The target must see that we do not wait for it any more. */
+static void stay_undecided(struct vm_migration *m, const char *because)
 {
 	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason), "migration: %.60s, and %.60s",
 		 m->why, because);
-	snprintf(m->why, sizeof(m->why), "%s", m->vm->stop_reason);
-	m->was_paused = true;
-	give_up(m, "failed");
+	m->step = MIG_UNDECIDED;
+	close(m->stream.fd);
+	m->stream.fd = -1;
+	reply_refused(m->reply, "failed",
+		      "%s, and %s; the VM stands here: if it does not run there, kvmbus resume, "
+		      "else kvmbus kill",
+		      m->why, because);
 }
 
 /* The target does not run the VM: GO was not said, or it has refused. */
@@ -257,33 +265,38 @@ static void take_back(struct vm_migration *m)
 	if (m->vm->state == VM_ENDED || !disk_locks_take(m->vm, why, sizeof(why)))
 		give_up(m, "failed");
 	else
-		stay_paused(m, why);
+		stay_undecided(m, why);
 }
 
-/* Nothing was heard after GO. Whoever has the locks has the VM. */
+/*
+ * Nothing was heard after GO. Whoever has the locks has the VM: but a backup may have them, too,
+ * when the target is gone; so only one who also writes to the disks is the target.
+ */
 static void ask_for_locks(struct vm_migration *m)
 {
 	struct vm *vm = m->vm;
 	char why[MIG_WHY];
-	int err = disk_locks_take(vm, why, sizeof(why));
+	int err, told;
 
-	if (err == -EBUSY) {
+	if (vm->state == VM_ENDED) {
+		give_up(m, "state");
+		return;
+	}
+	err = disk_locks_take(vm, why, sizeof(why));
+	told = disk_locks_tell(vm);
+	if (err == -EBUSY && told == -ESTALE) {
 		kvmb_warn(vm->cfg.name, "migration: %s; the other side has the disks, and the VM",
 			  m->why);
 		has_moved(m);
-		return;
-	}
-	if (err) {
-		stay_paused(m, why);
-		return;
-	}
-	err = disk_locks_tell(vm);
-	if (!err)
+	} else if (err) {
+		stay_undecided(m, why);
+	} else if (!told) {
 		give_up(m, "failed");
-	else if (err == -ENODATA)
-		stay_paused(m, "no disk tells whether it runs there");
-	else
+	} else if (told == -ENODATA) {
+		stay_undecided(m, "no disk tells whether it runs there");
+	} else {
 		end_here(m, "its disks were written there");
+	}
 }
 
 static void on_decided(struct vm_migration *m)
@@ -305,6 +318,7 @@ static void on_loaded(struct vm_migration *m)
 		give_up(m, "failed");
 		return;
 	}
+	disk_locks_note(m->vm);
 	disk_locks_give_up(m->vm);
 	m->step = MIG_DECIDING;
 	m->stream.cancelled = NULL;
@@ -395,7 +409,8 @@ static void on_thread_done(void *arg)
 		on_decided(m);
 		break;
 	case MIG_STOPPING:
-		kvmb_assert(false); /* it has no thread */
+	case MIG_UNDECIDED:
+		kvmb_assert(false); /* they have no thread */
 	}
 }
 
@@ -462,9 +477,37 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 	}
 }
 
+bool mig_out_is_undecided(const struct vm *vm)
+{
+	return vm->migration && vm->migration->step == MIG_UNDECIDED;
+}
+
+int mig_out_resume(struct vm *vm, char *why, size_t size)
+{
+	int err;
+
+	kvmb_assert(mig_out_is_undecided(vm));
+	if (vm->state != VM_PAUSED) {
+		snprintf(why, size, "the VM has ended");
+		return -EINVAL;
+	}
+	err = disk_locks_take(vm, why, size);
+	if (!err && disk_locks_tell(vm) == -ESTALE) {
+		disk_locks_give_up(vm);
+		snprintf(why, size, "its disks were written since it was to move: the guest would "
+				    "destroy them; try: kvmbus kill");
+		err = -ESTALE;
+	}
+	if (err)
+		return err;
+	free_migration(vm->migration);
+	kvmb_bus_resume(vm->bus);
+	return vm_resume(vm);
+}
+
 json_t *mig_out_info(const struct vm *vm)
 {
-	static const char *const names[] = { "live", "stopping", "last", "deciding" };
+	static const char *const names[] = { "live", "stopping", "last", "deciding", "undecided" };
 	const struct vm_migration *m = vm->migration;
 
 	if (!m)
@@ -486,11 +529,13 @@ void mig_out_destroy(struct vm *vm)
 	__atomic_store_n(&m->cancelled, 1, __ATOMIC_RELAXED);
 	if (m->step == MIG_DECIDING)
 		shutdown(m->stream.fd, SHUT_RDWR); /* it is not cancelled otherwise */
-	if (m->step != MIG_STOPPING) {
+	if (m->step != MIG_STOPPING && m->step != MIG_UNDECIDED) {
 		pthread_join(m->thread, NULL);
 		kvmb_loop_unpost(vm->loop, &m->done);
 	}
-	if (m->step == MIG_DECIDING && !m->err)
+	if (m->step == MIG_UNDECIDED)
+		; /* answered */
+	else if (m->step == MIG_DECIDING && !m->err)
 		reply_result(m->reply, describe(m)); /* RUNNING was heard */
 	else
 		reply_refused(m->reply, "state",

@@ -13,6 +13,11 @@
  *
  * LIVE -> STOPPING -> LAST -> DECIDING -> the VM ends here, or goes on. Up to LAST the client's
  * end, a cancellation, and any failure lead back to a VM that goes on.
+ *
+ * When nobody can tell who has the VM, or somebody else has its disks, it stays UNDECIDED: vCPUs
+ * and bus stand, because a provider that goes on would write to disks without their locks. The
+ * administrator knows more: `kvmbus resume` takes the locks and has it go on, `kvmbus kill` ends
+ * it.
  */
 #ifndef KVMB_MIG_OUT_H
 #define KVMB_MIG_OUT_H
@@ -37,6 +42,18 @@ struct mig_out_wish {
  */
 void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish *wish,
 		   struct ctl_reply reply);
+
+/** mig_out_is_undecided() - Does it stand until mig_out_resume(), or its end? */
+bool mig_out_is_undecided(const struct vm *vm);
+
+/**
+ * mig_out_resume() - The administrator says that an undecided VM is here
+ * @why: why[size], on failure one phrase
+ *
+ * Return: 0: it goes on; -ESTALE: its disks were written meanwhile, so that it never can; -EBUSY:
+ * somebody else has a disk; -errno. Context: main thread.
+ */
+int mig_out_resume(struct vm *vm, char *why, size_t size);
 
 /** mig_out_info() - How far it is. Return: a new reference; JSON null: it is not being moved. */
 json_t *mig_out_info(const struct vm *vm);

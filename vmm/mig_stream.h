@@ -15,7 +15,8 @@
  * Now it gives up its locks on the images and says GO. The target takes the locks, says RUNNING and
  * runs. Who has the locks has the VM: a source that hears nothing after GO asks for them back.
  * When it gets them, the target is not there and has not run, or has run and ended; if nobody has
- * written to the images since, it goes on. When it does not get them, the VM runs on the target.
+ * written to the images since, it goes on. When somebody else has them and has written, the VM runs
+ * on the target. When nobody can tell, it stands until the administrator says where it is.
  *
  * Everything that is read is hostile.
  */

@@ -227,7 +227,6 @@ void kvmb_disk_seal(bool load)
 
 void kvmb_disk_give_up(struct kvmb_disk *d)
 {
-	kvmb_disk_note(d);
 	kvmb_disk_unlock(d->fd);
 }
 

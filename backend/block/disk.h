@@ -185,12 +185,7 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *fi
  */
 void kvmb_disk_seal(bool load);
 
-/**
- * kvmb_disk_give_up() - Give the lock up: another process may take the disk
- * @d: raw, and nobody writes to it
- *
- * What it is like is remembered for kvmb_disk_was_written().
- */
+/** kvmb_disk_give_up() - Unlock it, for another process. @d: raw, and nobody writes to it */
 void kvmb_disk_give_up(struct kvmb_disk *d);
 
 /**
@@ -205,7 +200,7 @@ int kvmb_disk_take(struct kvmb_disk *d);
 void kvmb_disk_note(struct kvmb_disk *d);
 
 /**
- * kvmb_disk_was_written() - Since kvmb_disk_give_up() or kvmb_disk_note()?
+ * kvmb_disk_was_written() - Since kvmb_disk_note()?
  * Return: 0: no; 1: yes; -ENODATA: nobody can tell, of a block device.
  */
 int kvmb_disk_was_written(const struct kvmb_disk *d);

@@ -147,6 +147,21 @@ void mig_out_begin(struct vm *v, int peer, int pipe_end, const struct mig_out_wi
 	reply_result(reply, json_object());
 }
 
+static bool undecided;
+
+bool mig_out_is_undecided(const struct vm *v)
+{
+	(void)v;
+	return undecided;
+}
+
+int mig_out_resume(struct vm *v, char *why, size_t size)
+{
+	(void)v;
+	snprintf(why, size, "somebody has its disks");
+	return -EBUSY;
+}
+
 json_t *nics_list(struct vm *v)
 {
 	(void)v;
@@ -626,6 +641,14 @@ static void ctl_migrate_takes_a_connection_and_a_pipe(void **state)
 	vm.migration = (struct vm_migration *)&vm;
 	send_with(fd, ask, 2);
 	assert_non_null(strstr(heard(fd), "being migrated"));
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "being migrated"));
+	undecided = true;
+	send_with(fd, ask, 2);
+	assert_non_null(strstr(heard(fd), "whether the VM has moved"));
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "has its disks"));
+	undecided = false;
 	vm.migration = NULL;
 	close(fd);
 }

@@ -306,6 +306,7 @@ static void stale_go_is_none(void **state)
 	here = (struct kvmb_disk){ .fd = mkstemp(path) };
 	there = (struct kvmb_disk){ .fd = open(path, O_RDWR | O_CLOEXEC) };
 	assert_int_equal(kvmb_disk_take(&here), 0);
+	kvmb_disk_note(&here);
 	kvmb_disk_give_up(&here); /* the source: on_loaded(), run_decide() */
 	assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
 	image = &there;
