@@ -5,6 +5,8 @@
 
 /* clang-format off */
 #define JSON { "json", OPT_FLAG, .help = "print JSON; docs/json.md has the fields" }
+#define INSECURE { "insecure", OPT_FLAG, \
+	.help = "a VM on a network that nothing protects: for one that is yours alone" }
 #define END { NULL }
 
 static const struct opt_def json_only[] = { JSON, END };
@@ -72,10 +74,10 @@ static const struct opt_def run_options[] = {
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
-	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate",
-	  .help = "become the VM that *kvmbus migrate* moves to ADDRESS, unix:PATH",
-	  .more = "It stands alone: the VM brings its options along. Only root and the same user "
-		  "may connect." },
+	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate tcp::6600 fd:3",
+	  .help = "become the VM that *kvmbus migrate* moves to ADDRESS; see *MIGRATION*",
+	  .more = "The VM brings its options along, so no others are given here." },
+	INSECURE,
 	{ "hotplug-images", OPT_WORD, "H", "on off", .fallback = "on",
 	  .help = "on or off: can images that are not raw, and NBD servers, be added later",
 	  .more = "With *off* a VM in a sandbox that starts without any does not load libnbd." },
@@ -118,7 +120,7 @@ static const struct opt_def migrate_options[] = {
 	  .more = "The VM stops when what is left can be sent within that time." },
 	{ "timeout", OPT_U32, "S", .max = 86400, .fallback = "0",
 	  .help = "give up when that does not come about in S seconds; 0: never", .aka = "wait t" },
-	JSON, END
+	INSECURE, JSON, END
 };
 
 static const struct opt_def add_options[] = {
@@ -172,12 +174,13 @@ const struct cli_command cli_commands[] = {
 	  "With the options that it was started with; its images must be where they were. A file "
 	  "can be restored once: afterwards the VM has gone on, and its disks with it.",
 	  cmd_restore, { { "FILE", OPT_FILE } }, json_only },
-	{ "migrate", NULL, "move a running VM to another process",
-	  "To a *kvmbus run --incoming* ADDRESS that waits. Its disks must be raw files or devices "
-	  "that both sides reach by the same names, its NICs tap devices there, too. Until the "
-	  "other side runs the VM it can go on here, and does when the command is interrupted or "
-	  "anything fails.",
-	  cmd_migrate, { VM, { "ADDRESS", OPT_TEXT, "unix:/run/vm.migrate" } }, migrate_options },
+	{ "migrate", NULL, "move a running VM to another process or host",
+	  "To a *kvmbus run --incoming* ADDRESS that waits; *MIGRATION* has the addresses. Its "
+	  "disks must be raw files or devices that both sides reach by the same names, its NICs "
+	  "tap devices there, too. Until the other side runs the VM it can go on here, and does "
+	  "when the command is interrupted or anything fails.",
+	  cmd_migrate, { VM, { "ADDRESS", OPT_TEXT, .values = "unix:/run/vm.migrate tcp: fd:3" } },
+	  migrate_options },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
 	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },

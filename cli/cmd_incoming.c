@@ -8,7 +8,12 @@
 #include "cli/cmd.h"
 #include "cli/mig_address.h"
 #include "lib/exits.h"
+#include "lib/loop.h"
 #include "vmm/mig_stream.h"
+
+#ifndef MIG_GREETING_MS	      /* tests have less */
+#define MIG_GREETING_MS 10000 /* of a stranger, who keeps others waiting */
+#endif
 
 /* The greeting, and its options. */
 static int greet(const char *address, struct mig_stream *s, struct mig_section *sec)
@@ -29,25 +34,55 @@ static int greet(const char *address, struct mig_stream *s, struct mig_section *
 	return EXIT_FAILED;
 }
 
-int cmd_incoming(struct cli_args *a, const char *address)
+/* Return: EXIT_OK with the stream of one who has greeted. */
+static int await_source(struct mig_door *door, struct mig_stream *s, struct mig_section *sec)
 {
-	struct mig_stream s = { .fd = -1 };
+	int code;
+
+	do {
+		*s = (struct mig_stream){ .fd = mig_door_wait(door) };
+		if (s->fd < 0)
+			return EXIT_FAILED;
+		s->deadline_ms = door->open ? kvmb_now_ms() + MIG_GREETING_MS : 0;
+		code = greet(door->address->text, s, sec);
+		if (code != EXIT_OK)
+			close(s->fd);
+	} while (code != EXIT_OK && door->open);
+	return code;
+}
+
+static int receive(const struct mig_address *address)
+{
 	struct mig_section sec = { 0 };
+	struct mig_stream s;
+	struct mig_door door;
+	int code;
+
+	if (mig_door_open(&door, address))
+		return EXIT_FAILED;
+	code = await_source(&door, &s, &sec);
+	mig_door_close(&door);
+	if (code == EXIT_OK) /* it takes the stream over */
+		code = cli_run_config(address->text, sec.buf, sec.len, NULL, s.fd);
+	mig_section_fini(&sec);
+	return code;
+}
+
+int cmd_incoming(struct cli_args *a, const char *text)
+{
+	struct mig_address address;
 	int i, code;
 
 	for (i = 0; i < a->num_given; i++) {
-		if (strcmp(a->given[i].opt->name, "incoming"))
+		const char *name = a->given[i].opt->name;
+
+		if (strcmp(name, "incoming") && strcmp(name, "insecure"))
 			return cli_bad(a->cmd, "--incoming stands alone: the VM brings its options "
 					       "along");
 	}
-	s.fd = mig_accept(address);
-	if (s.fd < 0)
-		return EXIT_FAILED;
-	code = greet(address, &s, &sec);
+	code = mig_address_read(a, text, true, &address);
 	if (code == EXIT_OK)
-		code = cli_run_config(address, sec.buf, sec.len, NULL, s.fd);
-	else
-		close(s.fd); /* else it was taken over */
-	mig_section_fini(&sec);
+		code = receive(&address);
+	mig_address_forget(&address);
 	return code;
 }

@@ -82,18 +82,21 @@ int cmd_migrate(struct cli_args *a)
 {
 	struct client_facts facts = { .process = -1 };
 	struct mig_stream s = { .fd = -1 };
-	const char *vm = a->words[0], *address = a->words[1];
+	struct mig_address address;
+	const char *vm = a->words[0];
 	int fd = -1, err;
 
 	signal(SIGPIPE, SIG_IGN);
-	err = client_connect(vm, &fd);
+	err = mig_address_read(a, a->words[1], false, &address);
+	if (!err)
+		err = client_connect(vm, &fd);
 	if (!err)
 		err = client_as_owner(fd, vm);
 	if (!err)
 		err = client_learn(fd, vm, &facts);
 	if (!err) {
-		s.fd = mig_connect(address);
-		err = s.fd < 0 ? EXIT_FAILED : announce(address, &s, &facts);
+		s.fd = mig_connect(&address);
+		err = s.fd < 0 ? EXIT_FAILED : announce(address.text, &s, &facts);
 	}
 	if (!err)
 		err = hand_over(a, fd, s.fd, &facts);
@@ -102,5 +105,6 @@ int cmd_migrate(struct cli_args *a)
 	if (fd >= 0)
 		close(fd);
 	client_forget(&facts);
+	mig_address_forget(&address);
 	return err;
 }

@@ -419,5 +419,7 @@ int cmd_run(struct cli_args *a)
 {
 	const char *address = cli_text(a, "incoming");
 
+	if (!address && cli_flag(a, "insecure"))
+		return cli_bad(a->cmd, "--insecure goes with --incoming");
 	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0);
 }

@@ -57,7 +57,16 @@ expect 2 'did you mean pause' $K suspend web
 expect 2 'did you mean save' $K Save-VM web
 expect 3 'no VM "nosuch"' $K save nosuch "$W/state"; [ ! -e "$W/state" ] || { echo "not ok cli: save made a file"; bad=1; }
 expect 3 'no VM "nosuch"' $K migrate nosuch "unix:$W/m"
-expect 1 'write unix:PATH' $K run --incoming tcp:x:1
+expect 3 'no VM "nosuch"' $K migrate nosuch tcp:localhost
+expect 3 'no VM "nosuch"' $K migrate nosuch tcp:192.0.2.1 --insecure
+expect 2 'write unix:PATH' $K migrate nosuch host2
+expect 2 'write unix:PATH' $K run --incoming udp:x:1
+expect 2 'nothing protects' $K migrate nosuch tcp:192.0.2.1
+expect 2 'nothing protects' $K run --incoming tcp::6600
+expect 2 'goes with tcp: and fd:' $K run --incoming "unix:$W/m" --insecure
+expect 2 'goes with --incoming' $K run --insecure --kernel x
+expect 1 'fd:77: no such descriptor' $K run --incoming fd:77
+expect 1 'fd:0: it is no stream socket' $K run --incoming fd:0
 expect 2 'brings its options' $K run --incoming "unix:$W/m" --cpus 2
 expect 1 'state: No such file' $K restore "$W/state"
 expect 1 'not the state of a VM' $K restore "$W/junk"
