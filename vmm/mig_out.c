@@ -73,17 +73,16 @@ static void give_up(struct vm_migration *m, const char *class)
 
 	snprintf(why, sizeof(why), "%s", m->why);
 	free_migration(m);
+	if (stands) /* also when the VM has ended: nobody is to be told any more that it stands */
+		kvmb_bus_resume(vm->bus);
 	if (vm->state == VM_ENDED) {
 		reply_refused(reply, "state",
 			      may_run_there ? "the VM ended; it may run on the other side" :
 					      "the VM ended");
 		return;
 	}
-	if (stands) {
-		kvmb_bus_resume(vm->bus);
-		if (!was_paused)
-			vm_resume(vm);
-	}
+	if (stands && !was_paused)
+		vm_resume(vm);
 	reply_refused(reply, class, "%s; the VM %s here", why, was_paused ? "stands" : "goes on");
 }
 
@@ -494,8 +493,9 @@ int mig_out_resume(struct vm *vm, char *why, size_t size)
 	err = disk_locks_take(vm, why, size);
 	if (!err && disk_locks_tell(vm) == -ESTALE) {
 		disk_locks_give_up(vm);
-		snprintf(why, size, "its disks were written since it was to move: the guest would "
-				    "destroy them; try: kvmbus kill");
+		snprintf(why, size,
+			 "its disks were written since it was to move: the guest would "
+			 "destroy them; try: kvmbus kill");
 		err = -ESTALE;
 	}
 	if (err)

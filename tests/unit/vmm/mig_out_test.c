@@ -101,6 +101,7 @@ void vm_kill(struct vm *v)
 
 static void (*stands)(void *arg);
 static void *stands_arg;
+static bool slow_bus; /* it stands when the test says so */
 
 void kvmb_bus_pause(struct kvmb_bus *b, void (*done)(void *arg), void *arg)
 {
@@ -109,7 +110,8 @@ void kvmb_bus_pause(struct kvmb_bus *b, void (*done)(void *arg), void *arg)
 	bus_stands = true;
 	stands = done;
 	stands_arg = arg;
-	done(arg);
+	if (!slow_bus)
+		done(arg);
 }
 
 void kvmb_bus_resume(struct kvmb_bus *b)
@@ -118,6 +120,7 @@ void kvmb_bus_resume(struct kvmb_bus *b)
 	/* providers write what the guest has asked for to its disks */
 	assert_true(have_locks || vm.state == VM_ENDED);
 	bus_stands = false;
+	stands = NULL;
 }
 
 int vm_sections_put(struct vm *v, bool was_paused, struct kvmb_tlv_out *o)
@@ -249,6 +252,7 @@ static int setup(void **state)
 	flushes = 0;
 	fits = true;
 	cannot = NULL;
+	stands = NULL;
 	kill_in_last = false;
 	return 0;
 }
@@ -400,9 +404,9 @@ static void after_go_the_locks_decide(void **state)
 		int lock_err;
 		bool written, here, moved;
 	} rows[] = {
-		{ 0, false, true, false },	/* it never took them */
-		{ 0, true, false, false },	/* it ran, and is no more: nobody may go back */
-		{ -EBUSY, true, false, true },	/* it runs, and could not say so */
+		{ 0, false, true, false },	 /* it never took them */
+		{ 0, true, false, false },	 /* it ran, and is no more: nobody may go back */
+		{ -EBUSY, true, false, true },	 /* it runs, and could not say so */
 		{ -EBUSY, false, false, false }, /* nobody knows: it stands */
 		{ -EIO, false, false, false },	 /* likewise */
 	};
@@ -434,6 +438,23 @@ static void end_of_the_vm_ends_its_migration(void **state)
 	begin();
 	mig_out_destroy(&vm);
 	assert_string_equal(answer, "the VM ended");
+}
+
+/* Its devices come to rest after all, because it ends: nobody waits for that any more. */
+static void client_that_goes_while_the_vm_ends_is_not_waited_for(void **state)
+{
+	(void)state;
+	slow_bus = true;
+	begin();
+	while (!stands)
+		assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
+	slow_bus = false;
+	vm.state = VM_ENDED; /* vm_kill(); the bus is being reset */
+	close(client);
+	client = -1;
+	run();
+	assert_string_equal(answer, "the VM ended");
+	assert_null(stands);
 }
 
 /* It was killed before GO: it must not begin to run there. */
@@ -608,6 +629,7 @@ int main(void)
 		T(vm_that_was_paused_stays_so),
 		T(after_go_the_locks_decide),
 		T(end_of_the_vm_ends_its_migration),
+		T(client_that_goes_while_the_vm_ends_is_not_waited_for),
 		T(slow_flush_is_no_silence), /* 62 s */
 	};
 
