@@ -241,15 +241,15 @@ static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds 
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
-	enum { IDLE, UNDECIDED, ANY_TIME } when; /* see is_busy() */
+	enum { IDLE, LIVE, ANY_TIME } when; /* see is_busy() */
 } commands[] = {
 	{ "info", cmd_info, ANY_TIME },
 	{ "stats", cmd_stats, ANY_TIME },
-	{ "stop", cmd_stop },
+	{ "stop", cmd_stop, LIVE },
 	{ "kill", cmd_kill, ANY_TIME },
-	{ "pause", cmd_pause },
-	{ "resume", cmd_resume, UNDECIDED },
-	{ "console", cmd_console },
+	{ "pause", cmd_pause, LIVE },
+	{ "resume", cmd_resume, LIVE },
+	{ "console", cmd_console, LIVE },
 	{ "disk-list", cmd_disk_list, ANY_TIME },
 	{ "disk-add", cmd_disk_add },
 	{ "disk-remove", cmd_disk_remove },
@@ -273,7 +273,7 @@ static const char *is_busy(const struct vm *vm, int when)
 		return NULL;
 	if (vm->save)
 		return "the VM is being saved";
-	if (!vm->migration || (when == UNDECIDED && mig_out_is_undecided(vm)))
+	if (!vm->migration || (when == LIVE && (mig_out_is_live(vm) || mig_out_is_undecided(vm))))
 		return NULL;
 	return mig_out_is_undecided(vm) ?
 		       "nobody knows whether the VM has moved; try: kvmbus resume, or kvmbus kill" :

@@ -83,7 +83,8 @@ static void give_up(struct vm_migration *m, const char *class)
 	}
 	if (stands && !was_paused)
 		vm_resume(vm);
-	reply_refused(reply, class, "%s; the VM %s here", why, was_paused ? "stands" : "goes on");
+	reply_refused(reply, class, "%s; the VM %s here", why,
+		      vm->state == VM_PAUSED ? "stands" : "goes on");
 }
 
 static int note_failure(struct vm_migration *m, int err)
@@ -474,6 +475,11 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 	} else if (begin_thread(m, run_live)) {
 		refuse_to_move(m, "failed", m->why);
 	}
+}
+
+bool mig_out_is_live(const struct vm *vm)
+{
+	return vm->migration && vm->migration->step == MIG_LIVE;
 }
 
 bool mig_out_is_undecided(const struct vm *vm)

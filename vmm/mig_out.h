@@ -43,6 +43,9 @@ struct mig_out_wish {
 void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish *wish,
 		   struct ctl_reply reply);
 
+/** mig_out_is_live() - Is its memory sent while it runs? It can be paused, resumed and stopped. */
+bool mig_out_is_live(const struct vm *vm);
+
 /** mig_out_is_undecided() - Does it stand until mig_out_resume(), or its end? */
 bool mig_out_is_undecided(const struct vm *vm);
 

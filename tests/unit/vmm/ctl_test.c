@@ -147,7 +147,13 @@ void mig_out_begin(struct vm *v, int peer, int pipe_end, const struct mig_out_wi
 	reply_result(reply, json_object());
 }
 
-static bool undecided;
+static bool live, undecided;
+
+bool mig_out_is_live(const struct vm *v)
+{
+	(void)v;
+	return live;
+}
 
 bool mig_out_is_undecided(const struct vm *v)
 {
@@ -643,6 +649,14 @@ static void ctl_migrate_takes_a_connection_and_a_pipe(void **state)
 	assert_non_null(strstr(heard(fd), "being migrated"));
 	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
 	assert_non_null(strstr(heard(fd), "being migrated"));
+	live = true;
+	send_with(fd, ask, 2);
+	assert_non_null(strstr(heard(fd), "being migrated"));
+	send_with(fd, "{\"execute\": \"pause\"}\n", 0);
+	assert_string_equal(heard(fd), DONE);
+	send_with(fd, "{\"execute\": \"stop\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "no shutdown service"));
+	live = false;
 	undecided = true;
 	send_with(fd, ask, 2);
 	assert_non_null(strstr(heard(fd), "whether the VM has moved"));

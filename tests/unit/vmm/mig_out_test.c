@@ -397,6 +397,20 @@ static void stands_until_its_end(void)
 	bus_stands = false;
 }
 
+static void vm_that_is_paused_while_its_memory_is_sent_stays_so(void **state)
+{
+	(void)state;
+	live_err = -ECANCELED;
+	begin();
+	assert_true(mig_out_is_live(&vm));
+	vm_pause(&vm); /* `kvmbus pause` */
+	close(client);
+	client = -1;
+	run();
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_non_null(strstr(answer, "the VM stands here"));
+}
+
 /* After GO who has the locks has the VM. The target has gone, with or without having run. */
 static void after_go_the_locks_decide(void **state)
 {
@@ -627,6 +641,7 @@ int main(void)
 		T(what_fails_before_go_leaves_the_vm_here),
 		T(client_that_goes_leaves_the_vm_here),
 		T(vm_that_was_paused_stays_so),
+		T(vm_that_is_paused_while_its_memory_is_sent_stays_so),
 		T(after_go_the_locks_decide),
 		T(end_of_the_vm_ends_its_migration),
 		T(client_that_goes_while_the_vm_ends_is_not_waited_for),
