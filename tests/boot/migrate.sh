@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# migrate.sh KERNEL CPUS ROUNDS: under fio --verify with fsync and TCP connections through a tap a VM moves to and fro between two
-# network namespaces, which stand for hosts: no I/O error, nothing lost, no connection reset. A migration that is interrupted, or
+# migrate.sh KERNEL CPUS ROUNDS: under fio --verify with fsync, a log of acknowledged writes and TCP connections through a tap a VM
+# moves to and fro between two network namespaces, which stand for hosts: no I/O error, nothing lost, no connection reset. A migration that is interrupted, or
 # whose target dies, leaves the VM running.
 . "$(dirname "$0")/lib.sh"
 kernel=$1 cpus=$2 rounds=$3 A=unix:$W/s.migrate
 I=$W/image.raw
 truncate -s 256M "$I"
+truncate -s 8M "$W/chain"
 # each has a bridge with a tap of the same name, and a cable between them; the server is on the first
 TAP=kvmbt0
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; for l in $TAP cable br0; do ip link del $l; done 2>/dev/null; ip netns del there; rm -rf "$W"' EXIT
@@ -20,7 +21,7 @@ host; host ip netns exec there
 ip addr add $NET_BITS.1/24 dev br0
 python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
 vm s "$kernel" "kvmb.job=move kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.bytes=4000000 kvmb.secs=$((rounds * 3)) kvmb.fsync=16" \
-	--cpus "$cpus" --memory 512M --disk "$I,on-error=stop" --nic "tap=$TAP,mac=00:15:5d:00:00:07"
+	--cpus "$cpus" --memory 512M --disk "$I,on-error=stop" --disk "$W/chain,lun=2" --nic "tap=$TAP,mac=00:15:5d:00:00:07"
 wait_log s 'GUEST: fio begins' 90
 mkdir "$W/there" # names of VMs are free there
 here=$XDG_RUNTIME_DIR there=$W/there go=(ip netns exec there)
@@ -57,6 +58,10 @@ for ((i = 1; i <= rounds; i++)); do
 done
 truncate -s 16M "$W/end" && "$KVMBUS" disk s add "$W/end,lun=7" || fail "disk add" # fio reads all back, and ends
 wait_log s 'GUEST: ok fio' $((rounds * 20 + 120))
+acked=$(tr -d '\r' <"$W/s.log" | grep -oE '^GUEST: chain [0-9]+$' | tail -1) acked=${acked##* }
+[ "$acked" -gt $((rounds * 10)) ] || fail "only $acked records were written"
+"$GUEST_BIN/chain" check "$W/chain" "$acked" >"$W/m.log" || fail "$acked records were acknowledged: $(cat "$W/m.log")"
+echo "# $(cat "$W/m.log"), $acked acknowledged"
 grep -h -e 'GUEST: fio read' -e 'GUEST: streams' "$W/s.log" | tr -d '\r' | sed "s/^GUEST:/#/"
 stop s
 vm_end s 60 0
