@@ -15,6 +15,7 @@
 #include "cli/client_facts.h"
 #include "cli/cmd.h"
 #include "cli/mig_address.h"
+#include "cli/progress.h"
 #include "lib/exits.h"
 #include "vmm/handover.h"
 #include "vmm/mig_stream.h"
@@ -41,7 +42,7 @@ static int announce(const char *address, struct mig_stream *s, const struct clie
 static void print_result(const struct cli_args *a, json_t *o)
 {
 	if (cli_flag(a, "json")) {
-		client_show(o, true, NULL);
+		progress_event(o, "migrated");
 		return;
 	}
 	printf("moved in %.1f s: the guest stood for %lld ms, %lld MiB in %lld rounds\n",
@@ -57,6 +58,7 @@ static int hand_over(struct cli_args *a, int fd, int peer, const struct client_f
 	struct handover_fds fds = { .fd = { peer }, .num = 1 };
 	const char *vm = a->words[0];
 	json_t *o = NULL, *args = json_object();
+	struct progress *progress;
 	int pipes[2], err;
 
 	if (pipe2(pipes, O_CLOEXEC)) {
@@ -67,7 +69,9 @@ static int hand_over(struct cli_args *a, int fd, int peer, const struct client_f
 	fds.fd[fds.num++] = pipes[0];
 	json_object_set_new(args, "downtime", json_integer(cli_u32(a, "downtime")));
 	json_object_set_new(args, "timeout", json_integer(cli_u32(a, "timeout")));
+	progress = progress_begin(vm, "migration", cli_flag(a, "json"));
 	err = client_ask_on(fd, vm, "migrate", args, &fds, &o);
+	progress_end(progress);
 	close(pipes[0]);
 	if (!err)
 		err = client_wait_for_end(f, vm, "it has moved");

@@ -17,6 +17,7 @@
 #include "cli/client.h"
 #include "cli/client_facts.h"
 #include "cli/cmd.h"
+#include "cli/progress.h"
 #include "lib/exits.h"
 #include "vmm/handover.h"
 #include "vmm/state_file.h"
@@ -115,6 +116,7 @@ static int finish_save(struct target *t, int word, const char *vm)
 static int save(struct cli_args *a, struct target *t, int fd)
 {
 	struct handover_fds fds = { 0 };
+	struct progress *progress = NULL;
 	const char *vm = a->words[0];
 	json_t *o = NULL;
 	int word[2], err;
@@ -124,7 +126,10 @@ static int save(struct cli_args *a, struct target *t, int fd)
 	signal(SIGPIPE, SIG_IGN); /* the VM may end before it hears our word */
 	fds.fd[fds.num++] = t->file;
 	fds.fd[fds.num++] = word[0];
+	if (!cli_flag(a, "json"))
+		progress = progress_begin(vm, "save", false);
 	err = client_ask_on(fd, vm, "save", NULL, &fds, &o);
+	progress_end(progress);
 	close(word[0]); /* the VM has its own */
 	if (!err)
 		err = finish_save(t, word[1], vm);

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* How far a VM is: progress.h. */
+#include "cli/progress.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/client.h"
+#include "lib/loop.h"
+#include "lib/util.h"
+
+#define ASK_MS 500u
+#define MAX_NUMBER (1ll << 60) /* that a VM may say */
+#define BAR 24u		       /* characters */
+#define COLUMNS 78	       /* of a terminal that we know nothing of */
+
+struct progress {
+	char path[PATH_MAX];
+	const char *what;
+	bool as_json;
+	struct progress_rate rate;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards ended */
+	pthread_cond_t wake;
+	bool ended;
+};
+
+static long long number(json_t *o, const char *name)
+{
+	long long n = json_integer_value(json_object_get(o, name));
+
+	return KVMB_MIN(KVMB_MAX(n, 0ll), MAX_NUMBER);
+}
+
+static void note_rate(struct progress_rate *r, long long sent, long long ms)
+{
+	double now;
+
+	if (r->ms && ms > r->ms && sent >= r->sent) {
+		now = (double)(sent - r->sent) * 1000 / (double)(ms - r->ms);
+		r->bytes = r->bytes ? (r->bytes + now) / 2 : now;
+	}
+	r->sent = sent;
+	r->ms = ms;
+}
+
+static void draw_bar(char bar[BAR + 1], long long done, long long total)
+{
+	size_t n = total ? (size_t)((double)KVMB_MIN(done, total) * BAR / (double)total) : 0;
+
+	memset(bar, '#', n);
+	memset(bar + n, '.', BAR - n);
+	bar[BAR] = 0;
+}
+
+/* The first round looks at all memory, the others at what has changed. */
+const char *progress_line(json_t *o, struct progress_rate *r, long long ms, char *buf, size_t size)
+{
+	long long total = number(o, "total"), done = number(o, "done"), dirty = number(o, "dirty");
+	bool moves = json_object_get(o, "sent"); /* or is saved */
+	long long sent = moves ? number(o, "sent") : done, round = number(o, "round");
+	const char *step = json_string_value(json_object_get(o, "step"));
+	char bar[BAR + 1], a[32], b[32];
+	double left;
+
+	note_rate(r, sent, ms);
+	client_size((long long)r->bytes, a, sizeof(a));
+	if (moves && step && strcmp(step, "live")) {
+		snprintf(buf, size, "the guest stands; %s sent", client_size(sent, b, sizeof(b)));
+	} else if (!round) {
+		draw_bar(bar, done, total);
+		snprintf(buf, size, "[%s] %3.0f %%  %s/s", bar,
+			 total ? (double)done * 100 / (double)total : 0, a);
+	} else {
+		left = r->bytes > 0 ? (double)dirty / r->bytes : 0;
+		snprintf(buf, size, "round %lld: %s changed meanwhile, %s/s, %.0f s", round + 1,
+			 client_size(dirty, b, sizeof(b)), a, left);
+	}
+	return buf;
+}
+
+void progress_event(json_t *o, const char *event)
+{
+	char *line;
+
+	json_object_set_new(o, "event", json_string(event));
+	line = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+	if (line) {
+		puts(line);
+		fflush(stdout);
+	}
+	free(line);
+}
+
+static void tell(struct progress *p, json_t *o)
+{
+	char line[160];
+
+	if (p->as_json) {
+		progress_event(o, "progress");
+		return;
+	}
+	progress_line(o, &p->rate, (long long)kvmb_now_ms(), line, sizeof(line));
+	fprintf(stderr, "\r%-*.*s", COLUMNS, COLUMNS, line);
+}
+
+static void ask(struct progress *p)
+{
+	json_t *info = client_try(p->path, "info", 1), *o = json_object_get(info, p->what);
+
+	if (json_is_object(o))
+		tell(p, o);
+	json_decref(info);
+}
+
+/* Return: false: there is no more to ask. */
+static bool wait_a_little(struct progress *p)
+{
+	struct timespec until;
+	bool ended;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += ASK_MS * 1000000l;
+	until.tv_sec += until.tv_nsec / 1000000000l;
+	until.tv_nsec %= 1000000000l;
+	pthread_mutex_lock(&p->lock);
+	if (!p->ended)
+		pthread_cond_timedwait(&p->wake, &p->lock, &until);
+	ended = p->ended;
+	pthread_mutex_unlock(&p->lock);
+	return !ended;
+}
+
+static void *run(void *arg)
+{
+	struct progress *p = arg;
+
+	while (wait_a_little(p))
+		ask(p);
+	return NULL;
+}
+
+struct progress *progress_begin(const char *vm, const char *what, bool as_json)
+{
+	struct progress *p;
+
+	if (!as_json && !isatty(STDERR_FILENO))
+		return NULL;
+	p = kvmb_xzalloc(sizeof(*p));
+	p->what = what;
+	p->as_json = as_json;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	if (client_find(vm, p->path, sizeof(p->path)) && !pthread_create(&p->thread, NULL, run, p))
+		return p;
+	free(p);
+	return NULL;
+}
+
+void progress_end(struct progress *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->ended = true;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	if (!p->as_json)
+		fprintf(stderr, "\r%-*s\r", COLUMNS, "");
+	free(p);
+}
