@@ -33,7 +33,7 @@ moved() { # what was there is here
 	PID_s=$target; mv "$W/there.log" "$W/s.err.log"
 	XDG_RUNTIME_DIR=$there there=$here here=$XDG_RUNTIME_DIR
 }
-acked=0; boot
+acked=0 at=; boot
 declare -A count
 total=0
 for ((i = 0; i < rounds; i++)); do

@@ -13,11 +13,9 @@
 #include "lib/tlv.h"
 #include "lib/util.h"
 #include "tests/fuzz/fuzz_bus.h"
+#include "tests/fuzz/fuzz_change.h"
 #include "vmbus-core/proto/scsi.h"
 #include "vmbus-core/proto/storage.h"
-
-#define HEADER 24u /* of a section: docs/migration.md */
-#define FIELD 8u
 
 static struct fake_vmm f;
 static struct kvmb_storage *s;
@@ -168,124 +166,9 @@ static void make_sample(void)
 
 /* ---- changes ---- */
 
-struct change {
-	u8 what, field;
-	u8 value[8];
-};
-
-struct section { /* its fields, buf[len] of buf[room] */
-	u8 *buf;
-	size_t len, room;
-	bool storage; /* or bus */
-};
-
-struct spot {
-	u8 *at;		/* its header */
-	u32 len;	/* bytes behind that */
-	u8 *group[4];	/* headers of the groups it is in, NULL = no more */
-};
-
-static u32 length_of(const struct section *sec, const u8 *field)
-{
-	u32 len;
-
-	memcpy(&len, field + 4, sizeof(len));
-	return KVMB_MIN(len, (u32)(sec->buf + sec->len - field - FIELD));
-}
-
-/* Of the two sections: docs/migration.md. */
-static bool is_group(const struct section *sec, u32 depth, u8 tag)
-{
-	if (sec->storage)
-		return !depth && tag == 3;
-	return depth == 0 ? tag >= 5 && tag <= 8 : depth == 1 ? tag == 13 : tag == 3 || tag == 4;
-}
-
-/* The @n-th field of all, groups and what is in them; the last one if there are fewer. */
-static struct spot find_field(const struct section *sec, u32 n)
-{
-	struct spot now = { sec->buf, length_of(sec, sec->buf), { NULL } }, next;
-	u32 depth = 0;
-
-	while (n--) {
-		next = now;
-		next.at += FIELD;
-		if (depth < 3 && now.len && is_group(sec, depth, *now.at))
-			next.group[depth++] = now.at;
-		else
-			next.at += now.len;
-		while (depth && next.at >= next.group[depth - 1] + FIELD +
-					   length_of(sec, next.group[depth - 1]))
-			next.group[--depth] = NULL;
-		if (next.at + FIELD > sec->buf + sec->len)
-			break;
-		next.len = length_of(sec, next.at);
-		now = next;
-	}
-	return now;
-}
-
-static void add_length(u8 *field, u32 n)
-{
-	u32 len;
-
-	memcpy(&len, field + 4, sizeof(len));
-	len += n;
-	memcpy(field + 4, &len, sizeof(len));
-}
-
-/* The field gets @n more bytes, and all that it is in. */
-static void grow(struct section *sec, struct spot *spot, u32 n)
-{
-	u8 *end = spot->at + FIELD + spot->len;
-	u32 i;
-
-	if (sec->room - sec->len < n)
-		return;
-	memmove(end + n, end, (size_t)(sec->buf + sec->len - end));
-	memset(end, 0x40, n);
-	sec->len += n;
-	add_length(spot->at, n);
-	for (i = 0; spot->group[i]; i++)
-		add_length(spot->group[i], n);
-}
-
-static void apply(struct section *sec, const struct change *c)
-{
-	struct spot spot = find_field(sec, c->field);
-	u8 *p = spot.at;
-
-	switch (c->what % 7) {
-	case 0: /* its value */
-		memcpy(p + FIELD, c->value, KVMB_MIN(spot.len, 8u));
-		break;
-	case 1: /* a byte of it */
-		if (spot.len)
-			p[FIELD + c->value[0] % spot.len] = c->value[1];
-		break;
-	case 2: /* its tag */
-		p[0] = c->value[0];
-		break;
-	case 3: /* nearly the old value */
-		if (spot.len >= 8)
-			p[FIELD] = (u8)(p[FIELD] + c->value[0] % 5 - 2);
-		break;
-	case 4: /* its length, and what follows is torn */
-		add_length(p, c->value[0] % 17 - 8u);
-		break;
-	case 5: /* it is critical */
-		p[2] = 1;
-		break;
-	case 6:
-		grow(sec, &spot, c->value[0] * 8u);
-		break;
-	}
-}
-
 static struct section copy_sample(size_t from, size_t to)
 {
-	struct section sec = { .len = to - from - HEADER, .room = to - from + 8192,
-			       .storage = !from };
+	struct section sec = { .len = to - from - HEADER, .room = to - from + 8192 };
 
 	sec.buf = malloc(sec.room);
 	memcpy(sec.buf, sample.buf + from + HEADER, sec.len);
