@@ -195,11 +195,11 @@ static void classes_have_what_they_live_on(void **state)
 static void main_may_read_what_is_saved(void **state)
 {
 	static const unsigned long requests[] = {
-		KVM_GET_MP_STATE, KVM_GET_VCPU_EVENTS, KVM_GET_REGS,	KVM_GET_SREGS,
-		KVM_GET_SREGS2,	  KVM_GET_FPU,	       KVM_GET_XCRS,	KVM_GET_DEBUGREGS,
-		KVM_GET_LAPIC,	  KVM_GET_XSAVE,       KVM_GET_XSAVE2,	KVM_GET_NESTED_STATE,
-		KVM_GET_MSRS,	  KVM_GET_DEVICE_ATTR, KVM_GET_TSC_KHZ, KVM_CHECK_EXTENSION,
-		KVM_GET_IRQCHIP,  KVM_GET_PIT2,
+		KVM_GET_MP_STATE, KVM_GET_VCPU_EVENTS, KVM_GET_REGS,	    KVM_GET_SREGS,
+		KVM_GET_SREGS2,	  KVM_GET_FPU,	       KVM_GET_XCRS,	    KVM_GET_DEBUGREGS,
+		KVM_GET_LAPIC,	  KVM_GET_XSAVE,       KVM_GET_XSAVE2,	    KVM_GET_NESTED_STATE,
+		KVM_GET_MSRS,	  KVM_GET_DEVICE_ATTR, KVM_CHECK_EXTENSION, KVM_GET_IRQCHIP,
+		KVM_GET_PIT2,
 	};
 	static const char *const vcpus_too = "KVM_GET_MSRS, KVM_GET_REGS, KVM_GET_SREGS";
 	struct call calls[ARRAY_SIZE(requests)];
