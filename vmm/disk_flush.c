@@ -117,12 +117,18 @@ int disk_flush_end(struct disk_flush *f, char *why)
 	pthread_mutex_unlock(&f->lock);
 	for (i = 0; i < f->num && !err; i++) {
 		err = f->units[i].err;
-		if (err)
+		if (err && err != -ECANCELED) /* who cancels knows why */
 			snprintf(why, STATE_FILE_WHY, "disk %s: cannot be flushed: %s",
 				 f->units[i].name, strerror(-err));
 	}
+	return err;
+}
+
+void disk_flush_free(struct disk_flush *f)
+{
+	if (!f)
+		return;
 	pthread_mutex_destroy(&f->lock);
 	pthread_cond_destroy(&f->cond);
 	free(f);
-	return err;
 }

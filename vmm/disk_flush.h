@@ -21,15 +21,20 @@ struct disk_flush;
 /** disk_flush_begin() - Begin; nobody writes to the disks. Main thread. */
 struct disk_flush *disk_flush_begin(struct vm *vm);
 
-/** disk_flush_cancel() - Let disk_flush_end() return soon, with an error. Any thread. */
+/** disk_flush_cancel() - Let disk_flush_end() return soon. Any thread, until @f is freed. */
 void disk_flush_cancel(struct disk_flush *f);
 
 /**
- * disk_flush_end() - Wait for it, and free @f
- * @why: why[STATE_FILE_WHY], set on failure
+ * disk_flush_end() - Wait for it; once
+ * @why: why[STATE_FILE_WHY], set when a disk failed
  *
- * Return: 0; -errno of the first disk that failed. Context: a thread that may block.
+ * A server that is dead is waited for until disk_flush_cancel().
+ *
+ * Return: 0; -ECANCELED; -errno of the first disk that failed. Context: a thread that may block.
  */
 int disk_flush_end(struct disk_flush *f, char *why);
+
+/** disk_flush_free() - After disk_flush_end(); NULL is fine. */
+void disk_flush_free(struct disk_flush *f);
 
 #endif

@@ -39,7 +39,7 @@ struct vm_migration { /* main thread, but for what the thread has */
 	struct mig_stream stream; /* the thread's */
 	struct mig_memory memory; /* the thread's */
 	struct kvmb_tlv_out sections;
-	struct disk_flush *flush; /* LAST; the thread's */
+	struct disk_flush *flush; /* from LAST on, else NULL */
 	pthread_t thread;
 	struct kvmb_work done; /* the thread has ended */
 	int err;	       /* the thread's result */
@@ -56,6 +56,7 @@ static void free_migration(struct vm_migration *m)
 		machine_log_end(&m->vm->machine);
 	kvmb_tlv_out_fini(&m->sections);
 	mig_memory_fini(&m->memory);
+	disk_flush_free(m->flush);
 	if (m->stream.fd >= 0)
 		close(m->stream.fd);
 	close(m->pipe);
@@ -133,18 +134,9 @@ static void *run_live(void *arg)
 	return NULL;
 }
 
-/* Whoever reads the images next must find what the guest has written. */
-static int flush_disks(struct vm_migration *m)
-{
-	char why[MIG_WHY] = "";
-	int err = disk_flush_end(m->flush, why);
-
-	if (err)
-		snprintf(m->why, sizeof(m->why), "%s", why);
-	return err;
-}
-
 /*
+ * Whoever reads the images next must find what the guest has written.
+ *
  * The sections last: a target that has them waits for GO, and not for our disks. While the guest
  * stands, a slow reader has no more than a minute.
  */
@@ -156,7 +148,7 @@ static int send_last(struct vm_migration *m)
 	err = mig_memory_last(&m->memory, &m->stream);
 	if (err)
 		disk_flush_cancel(m->flush);
-	flushed = flush_disks(m);
+	flushed = disk_flush_end(m->flush, m->why);
 	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	err = err ? err : flushed;
 	if (!err)
@@ -203,6 +195,14 @@ static int begin_thread(struct vm_migration *m, void *(*run)(void *))
 	if (err)
 		snprintf(m->why, sizeof(m->why), "no thread: %s", strerror(-err));
 	return err;
+}
+
+/* The thread sees it soon. */
+static void cancel(struct vm_migration *m)
+{
+	__atomic_store_n(&m->cancelled, 1, __ATOMIC_RELAXED);
+	if (m->flush)
+		disk_flush_cancel(m->flush);
 }
 
 static bool is_cancelled(struct vm_migration *m)
@@ -422,7 +422,7 @@ static void on_client_pipe(void *arg, uint32_t events)
 	(void)events;
 	kvmb_loop_del(m->watch);
 	m->watch = NULL;
-	__atomic_store_n(&m->cancelled, 1, __ATOMIC_RELAXED);
+	cancel(m);
 	if (m->step == MIG_STOPPING) {
 		snprintf(m->why, sizeof(m->why), "it was given up");
 		give_up(m, "failed");
@@ -532,7 +532,7 @@ void mig_out_destroy(struct vm *vm)
 
 	if (!m)
 		return;
-	__atomic_store_n(&m->cancelled, 1, __ATOMIC_RELAXED);
+	cancel(m);
 	if (m->step == MIG_DECIDING)
 		shutdown(m->stream.fd, SHUT_RDWR); /* it is not cancelled otherwise */
 	if (m->step != MIG_STOPPING && m->step != MIG_UNDECIDED) {

@@ -32,7 +32,7 @@ struct vm_save { /* main thread, but for what the thread has */
 	struct kvmb_watch *watch; /* of the pipe */
 	struct ctl_reply reply;	  /* until WRITTEN */
 	struct kvmb_tlv_out sections;
-	struct disk_flush *flush; /* from WRITING on; the thread's */
+	struct disk_flush *flush; /* from WRITING on */
 	pthread_t thread; /* WRITING */
 	struct kvmb_work written;
 	int err;	  /* the thread's result */
@@ -46,6 +46,7 @@ static void free_save(struct vm_save *s)
 	s->vm->save = NULL;
 	kvmb_loop_del(s->watch);
 	kvmb_tlv_out_fini(&s->sections);
+	disk_flush_free(s->flush);
 	close(s->file);
 	close(s->pipe);
 	free(s);
@@ -143,6 +144,13 @@ static int start_writing(struct vm_save *s)
 	return err;
 }
 
+/* The thread sees it soon. */
+static void cancel_writing(struct vm_save *s)
+{
+	__atomic_store_n(&s->cancelled, 1, __ATOMIC_RELAXED);
+	disk_flush_cancel(s->flush);
+}
+
 static void begin_writing(void *arg)
 {
 	struct vm_save *s = arg;
@@ -186,8 +194,8 @@ static void on_pipe(void *arg, uint32_t events)
 		go_on(s);
 		reply_refused(reply, "failed", "it was given up");
 		break;
-	case SAVE_WRITING: /* the thread sees it soon */
-		__atomic_store_n(&s->cancelled, 1, __ATOMIC_RELAXED);
+	case SAVE_WRITING:
+		cancel_writing(s);
 		break;
 	case SAVE_WRITTEN:
 		if (named) {
@@ -260,7 +268,7 @@ void save_destroy(struct vm *vm)
 		return;
 	reply = s->reply;
 	if (s->state == SAVE_WRITING) {
-		__atomic_store_n(&s->cancelled, 1, __ATOMIC_RELAXED);
+		cancel_writing(s);
 		pthread_join(s->thread, NULL);
 		kvmb_loop_unpost(vm->loop, &s->written);
 	}

@@ -135,7 +135,11 @@ struct disk_flush *disk_flush_begin(struct vm *v)
 {
 	(void)v;
 	flushes++;
-	return NULL;
+	return (struct disk_flush *)&flushes;
+}
+void disk_flush_free(struct disk_flush *f)
+{
+	(void)f;
 }
 void disk_flush_cancel(struct disk_flush *f)
 {

@@ -33,7 +33,7 @@ static void (*bus_stands)(void *arg);
 static void *bus_arg;
 static bool bus_paused, disks_are_busy, request_waits, ended;
 static int machine_err, flush_err;
-static u32 flushes; /* begun and not ended */
+static u32 flushes;	 /* begun and not freed */
 static char answer[300]; /* "ok", or why not; "" = none came */
 
 /* ---- what stands below ---- */
@@ -119,15 +119,36 @@ struct disk_flush *disk_flush_begin(struct vm *v)
 	return (struct disk_flush *)&flushes;
 }
 
-void disk_flush_cancel(struct disk_flush *f) { (void)f; }
+static bool flush_hangs; /* until it is cancelled */
+static int flush_begun, flush_cancelled;
+
+void disk_flush_cancel(struct disk_flush *f)
+{
+	(void)f;
+	__atomic_store_n(&flush_cancelled, 1, __ATOMIC_SEQ_CST);
+}
 
 int disk_flush_end(struct disk_flush *f, char *why)
 {
+	int ms;
+
 	(void)f;
-	flushes--;
+	__atomic_store_n(&flush_begun, 1, __ATOMIC_SEQ_CST);
+	for (ms = 0; flush_hangs && ms < 3000; ms++) {
+		if (__atomic_load_n(&flush_cancelled, __ATOMIC_SEQ_CST))
+			return -ECANCELED;
+		usleep(1000);
+	}
+	if (flush_hangs)
+		snprintf(why, STATE_FILE_WHY, "nobody cancelled it");
 	if (flush_err)
 		snprintf(why, STATE_FILE_WHY, "the disk is on fire");
 	return flush_err;
+}
+
+void disk_flush_free(struct disk_flush *f)
+{
+	flushes -= f != NULL;
 }
 
 /* ---- the client ---- */
@@ -181,6 +202,8 @@ static int setup(void **state)
 	memset(&vm, 0, sizeof(vm));
 	bus_paused = disks_are_busy = request_waits = ended = false;
 	machine_err = flush_err = 0;
+	flush_hangs = false;
+	flush_begun = flush_cancelled = 0;
 	answer[0] = 0;
 	vm.cfg.name = "t";
 	vm.loop = kvmb_loop_create();
@@ -398,6 +421,38 @@ static void disks_that_cannot_be_flushed_keep_the_vm(void **state)
 	close(word);
 }
 
+static void ask_and_flush(void)
+{
+	flush_hangs = true;
+	ask();
+	bus_stands(bus_arg);
+	while (!__atomic_load_n(&flush_begun, __ATOMIC_SEQ_CST))
+		usleep(1000);
+}
+
+/* The server of a disk is dead, and its flush waits for it. */
+static void a_client_that_goes_while_a_flush_hangs_leaves_a_vm_that_runs(void **state)
+{
+	(void)state;
+	ask_and_flush();
+	close(word);
+	serve_until(nothing_saved);
+	assert_string_equal(answer, "it was given up; the VM goes on");
+	assert_true(flush_cancelled);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(usable());
+}
+
+static void the_end_of_a_vm_does_not_wait_for_a_flush_that_hangs(void **state)
+{
+	(void)state;
+	ask_and_flush();
+	save_destroy(&vm);
+	assert_string_equal(answer, "the VM ended");
+	assert_true(flush_cancelled);
+	close(word);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +470,8 @@ int main(void)
 		T(a_vm_that_is_killed_while_it_is_written_is_not_saved),
 		T(a_file_that_has_its_name_outlives_a_vm_that_is_killed),
 		T(disks_that_cannot_be_flushed_keep_the_vm),
+		T(a_client_that_goes_while_a_flush_hangs_leaves_a_vm_that_runs),
+		T(the_end_of_a_vm_does_not_wait_for_a_flush_that_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

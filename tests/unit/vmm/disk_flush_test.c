@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* All disks are flushed, or one phrase says which was not; a flush that hangs can be ended. */
+#include "vmm/disk_flush.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "tests/unit/test.h"
+#include "vmm/disks_priv.h"
+
+static struct vm vm;
+static struct kvmb_disk disks[2];
+static struct kvmb_disk_req *waits; /* at a server that is dead */
+static char why[STATE_FILE_WHY];
+
+bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	(void)v, (void)c;
+	if (*lun == ARRAY_SIZE(disks))
+		return false;
+	*i = (struct kvmb_unit_info){ .disk = disks[*lun].path ? &disks[*lun] : NULL };
+	return true;
+}
+
+static void submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
+{
+	(void)d;
+	assert_int_equal(r->io, KVMB_IO_FLUSH);
+	waits = r;
+}
+
+static void answer(int result)
+{
+	struct kvmb_disk_req *r = waits;
+
+	waits = NULL;
+	r->result = result;
+	r->done(r);
+}
+
+static void cancel(struct kvmb_disk *d, struct kvmb_disk_req *r)
+{
+	(void)d;
+	assert_ptr_equal(r, waits);
+	answer(-ECANCELED);
+}
+
+static const struct kvmb_disk_ops server = { .submit = submit, .cancel = cancel };
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(disks, 0, sizeof(disks));
+	disks[0] = (struct kvmb_disk){ .fd = memfd_create("disk", 0), .path = "/raw" };
+	strcpy(why, "said before");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(disks[0].fd);
+	return 0;
+}
+
+static void add_server(void)
+{
+	disks[1] = (struct kvmb_disk){ .fd = -1, .path = "/served", .ops = &server };
+}
+
+static void *end_flush(void *arg)
+{
+	return (void *)(intptr_t)disk_flush_end(arg, why);
+}
+
+static void all_disks_are_waited_for(void **state)
+{
+	struct disk_flush *f;
+	pthread_t t;
+	void *err;
+
+	(void)state;
+	add_server();
+	f = disk_flush_begin(&vm);
+	assert_int_equal(pthread_create(&t, NULL, end_flush, f), 0);
+	answer(0);
+	pthread_join(t, &err);
+	disk_flush_free(f);
+	assert_null(err);
+	assert_string_equal(why, "said before");
+}
+
+static void disk_that_fails_is_named(void **state)
+{
+	struct disk_flush *f;
+
+	(void)state;
+	add_server();
+	f = disk_flush_begin(&vm);
+	answer(-EIO);
+	assert_int_equal(disk_flush_end(f, why), -EIO);
+	disk_flush_free(f);
+	assert_non_null(strstr(why, "disk /served"));
+}
+
+/* Who cancels has another reason, which is the one to be told. */
+static void cancelled_flush_does_not_say_why(void **state)
+{
+	struct disk_flush *f = disk_flush_begin(&vm);
+
+	(void)state;
+	disk_flush_cancel(f);
+	assert_int_equal(disk_flush_end(f, why), -ECANCELED);
+	disk_flush_free(f);
+	assert_string_equal(why, "said before");
+}
+
+static void flush_that_hangs_can_be_cancelled(void **state)
+{
+	struct disk_flush *f;
+	pthread_t t;
+	void *err;
+
+	(void)state;
+	add_server();
+	f = disk_flush_begin(&vm);
+	assert_int_equal(pthread_create(&t, NULL, end_flush, f), 0);
+	usleep(10000);
+	disk_flush_cancel(f);
+	pthread_join(t, &err);
+	disk_flush_free(f);
+	assert_int_equal((int)(intptr_t)err, -ECANCELED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(all_disks_are_waited_for),
+		T(disk_that_fails_is_named),
+		T(cancelled_flush_does_not_say_why),
+		T(flush_that_hangs_can_be_cancelled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
