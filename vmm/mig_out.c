@@ -24,7 +24,10 @@
 #include "vmm/mig_stream.h"
 #include "vmm/vm_sections.h"
 
-enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING, MIG_UNDECIDED };
+/* ASKING: nothing was heard after GO, and somebody has the locks. See mig_out.h. */
+enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING, MIG_ASKING, MIG_UNDECIDED };
+
+#define ASK_MS 500u /* between two looks for the locks */
 
 struct vm_migration { /* main thread, but for what the thread has */
 	struct vm *vm;
@@ -46,12 +49,15 @@ struct vm_migration { /* main thread, but for what the thread has */
 	char why[MIG_WHY];
 	u64 begin_ms, stopped_ns;
 	int cancelled; /* atomic: the thread gives up */
+	struct kvmb_timer ask; /* ASKING: the next look for the locks */
+	u64 ask_until_ms;
 };
 
 static void free_migration(struct vm_migration *m)
 {
 	m->vm->migration = NULL;
 	kvmb_loop_del(m->watch);
+	kvmb_timer_cancel(&m->ask);
 	if (m->logging)
 		machine_log_end(&m->vm->machine);
 	kvmb_tlv_out_fini(&m->sections);
@@ -269,11 +275,13 @@ static void take_back(struct vm_migration *m)
 }
 
 /*
- * Nothing was heard after GO. Whoever has the locks has the VM: but a backup may have them, too,
- * when the target is gone; so only one who also writes to the disks is the target.
+ * Whoever has the locks has the VM. But when the target is gone, somebody else may have them, for
+ * example a backup: only one who also writes to the disks is the target. A guest that runs does so
+ * before long, and a backup ends.
  */
-static void ask_for_locks(struct vm_migration *m)
+static void ask_for_locks(void *arg)
 {
+	struct vm_migration *m = arg;
 	struct vm *vm = m->vm;
 	char why[MIG_WHY];
 	int err, told;
@@ -288,6 +296,8 @@ static void ask_for_locks(struct vm_migration *m)
 		kvmb_warn(vm->cfg.name, "migration: %s; the other side has the disks, and the VM",
 			  m->why);
 		has_moved(m);
+	} else if (err == -EBUSY && kvmb_now_ms() < m->ask_until_ms) {
+		kvmb_timer_set(&m->ask, ASK_MS);
 	} else if (err) {
 		stay_undecided(m, why);
 	} else if (!told) {
@@ -299,6 +309,14 @@ static void ask_for_locks(struct vm_migration *m)
 	}
 }
 
+/* Nothing was heard after GO. */
+static void begin_asking(struct vm_migration *m)
+{
+	m->step = MIG_ASKING;
+	m->ask_until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	ask_for_locks(m);
+}
+
 static void on_decided(struct vm_migration *m)
 {
 	if (!m->err)
@@ -306,7 +324,7 @@ static void on_decided(struct vm_migration *m)
 	else if (!m->said_go || m->err == -ECONNREFUSED)
 		take_back(m);
 	else
-		ask_for_locks(m);
+		begin_asking(m);
 }
 
 /* All is there. From here on nobody gives up but by the locks. */
@@ -409,6 +427,7 @@ static void on_thread_done(void *arg)
 		on_decided(m);
 		break;
 	case MIG_STOPPING:
+	case MIG_ASKING:
 	case MIG_UNDECIDED:
 		kvmb_assert(false); /* they have no thread */
 	}
@@ -453,6 +472,7 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 				    .begin_ms = kvmb_now_ms() };
 	vm->migration = m;
 	kvmb_work_init(&m->done, on_thread_done, m);
+	kvmb_timer_init(&m->ask, vm->loop, ask_for_locks, m);
 	fcntl(pipe, F_SETFL, O_NONBLOCK);
 	fcntl(peer, F_SETFL, O_NONBLOCK);
 	why = why ? why : disk_locks_cannot_move(vm, text, sizeof(text));
@@ -513,7 +533,8 @@ int mig_out_resume(struct vm *vm, char *why, size_t size)
 
 json_t *mig_out_info(const struct vm *vm)
 {
-	static const char *const names[] = { "live", "stopping", "last", "deciding", "undecided" };
+	static const char *const names[] = { "live",	 "stopping", "last",
+					     "deciding", "asking",   "undecided" };
 	const struct vm_migration *m = vm->migration;
 
 	if (!m)
@@ -535,7 +556,7 @@ void mig_out_destroy(struct vm *vm)
 	cancel(m);
 	if (m->step == MIG_DECIDING)
 		shutdown(m->stream.fd, SHUT_RDWR); /* it is not cancelled otherwise */
-	if (m->step != MIG_STOPPING && m->step != MIG_UNDECIDED) {
+	if (m->step == MIG_LIVE || m->step == MIG_LAST || m->step == MIG_DECIDING) {
 		pthread_join(m->thread, NULL);
 		kvmb_loop_unpost(vm->loop, &m->done);
 	}

@@ -14,7 +14,8 @@
  * LIVE -> STOPPING -> LAST -> DECIDING -> the VM ends here, or goes on. Up to LAST the client's
  * end, a cancellation, and any failure lead back to a VM that goes on.
  *
- * When nobody can tell who has the VM, or somebody else has its disks, it stays UNDECIDED: vCPUs
+ * When nothing is heard after GO, it is ASKING for the locks for up to a minute. When nobody can
+ * tell who has the VM, or somebody else has its disks, it stays UNDECIDED: vCPUs
  * and bus stand, because a provider that goes on would write to disks without their locks. The
  * administrator knows more: `kvmbus resume` takes the locks and has it go on, `kvmbus kill` ends
  * it.

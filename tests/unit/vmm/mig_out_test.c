@@ -32,7 +32,7 @@ static char answer[300]; /* "" = none yet */
 static bool moved, killed, bus_stands, logging, have_locks, written;
 static int live_err, log_err, lock_err, flush_err, sections_err;
 static const char *cannot;
-static u32 flushes;
+static u32 flushes, locks_asked;
 static bool fits;
 
 /* ---- the rooms ---- */
@@ -190,6 +190,7 @@ int disk_locks_take(struct vm *v, char *why, size_t size)
 	(void)v;
 	snprintf(why, size, "locked");
 	have_locks = !lock_err;
+	locks_asked++;
 	return lock_err;
 }
 
@@ -253,7 +254,7 @@ static int setup(void **state)
 	moved = killed = bus_stands = logging = written = false;
 	have_locks = true;
 	live_err = log_err = lock_err = flush_err = sections_err = 0;
-	flushes = 0;
+	flushes = locks_asked = 0;
 	fits = true;
 	cannot = NULL;
 	stands = NULL;
@@ -514,6 +515,42 @@ static void without_go_the_vm_is_not_killed(void **state)
 }
 
 /*
+ * The link breaks when the target has just taken the locks, or when it dies while a backup has one:
+ * a little later it is known.
+ */
+static void locks_that_somebody_has_are_asked_for_again(void **state)
+{
+	static const struct {
+		int lock_err; /* a little later */
+		bool written, moved;
+	} rows[] = {
+		{ -EBUSY, true, true }, /* the guest there has written */
+		{ 0, false, false },	/* the backup is done */
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		lock_err = -EBUSY;
+		begin();
+		mig_say(&target, MIG_LOADED, NULL);
+		shutdown(target.fd, SHUT_WR);
+		while (locks_asked < 2 && !answer[0])
+			assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
+		assert_string_equal(answer, "");
+		assert_true(bus_stands);
+		lock_err = rows[i].lock_err;
+		written = rows[i].written;
+		run();
+		assert_int_equal(moved, rows[i].moved);
+		if (!moved)
+			goes_on("has gone");
+		teardown(state);
+		setup(state);
+	}
+	target.fd = client = -1;
+}
+
+/*
  * The target refuses, and somebody else has a disk. What the guest has asked for may not be written
  * to it: the VM stands, with its bus, until the administrator has it go on, with the locks.
  */
@@ -641,6 +678,7 @@ int main(void)
 		T(vm_that_was_killed_before_go_does_not_move),
 		T(without_go_the_vm_is_not_killed),
 		T(vm_without_its_locks_stands_until_it_gets_them),
+		T(locks_that_somebody_has_are_asked_for_again),
 		T(vm_that_runs_on_the_target_ends_here),
 		T(what_fails_before_go_leaves_the_vm_here),
 		T(client_that_goes_leaves_the_vm_here),
