@@ -22,6 +22,7 @@
 #include "vmm/disk_locks.h"
 #include "vmm/mig_memory.h"
 #include "vmm/mig_stream.h"
+#include "vmm/nics.h"
 #include "vmm/vm_sections.h"
 
 /* ASKING: nothing was heard after GO, and somebody has the locks. See mig_out.h. */
@@ -90,6 +91,8 @@ static void give_up(struct vm_migration *m, const char *class)
 	}
 	if (stands && !was_paused)
 		vm_resume(vm);
+	if (may_run_there) /* it may have, and told the network */
+		nics_announce(vm);
 	reply_refused(reply, class, "%s; the VM %s here", why,
 		      vm->state == VM_PAUSED ? "stands" : "goes on");
 }
@@ -528,6 +531,7 @@ int mig_out_resume(struct vm *vm, char *why, size_t size)
 		return err;
 	free_migration(vm->migration);
 	kvmb_bus_resume(vm->bus);
+	nics_announce(vm); /* it may have run there, and told the network */
 	return vm_resume(vm);
 }
 

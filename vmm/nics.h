@@ -22,7 +22,7 @@ void nics_destroy(struct vm *vm);
 /** nics_net() - The NIC of this index, for its state. Return: NULL = there is none. */
 struct kvmb_net *nics_net(const struct vm *vm, u32 index);
 
-/** nics_announce() - The VM has been restored here: tell the networks. Main thread. */
+/** nics_announce() - The VM may have been elsewhere: tell the networks. Main thread. */
 void nics_announce(struct vm *vm);
 
 /** nics_list() - The VM's NICs, for info and list. Return: a new reference. Main thread. */

@@ -32,7 +32,7 @@ static char answer[300]; /* "" = none yet */
 static bool moved, killed, bus_stands, logging, have_locks, written;
 static int live_err, log_err, lock_err, flush_err, sections_err;
 static const char *cannot;
-static u32 flushes, locks_asked;
+static u32 flushes, locks_asked, announced;
 static bool fits;
 
 /* ---- the rooms ---- */
@@ -68,6 +68,11 @@ void machine_match_save(const struct machine *m, struct kvmb_tlv_out *o)
 	(void)m;
 	kvmb_tlv_begin(o, KVMB_SEC_HOST, 0, KVMB_TLV_CRITICAL);
 	kvmb_tlv_end(o);
+}
+void nics_announce(struct vm *v)
+{
+	assert_int_not_equal(v->state, VM_ENDED);
+	announced++;
 }
 bool vm_request_waits(const struct vm *v)
 {
@@ -254,7 +259,7 @@ static int setup(void **state)
 	moved = killed = bus_stands = logging = written = false;
 	have_locks = true;
 	live_err = log_err = lock_err = flush_err = sections_err = 0;
-	flushes = locks_asked = 0;
+	flushes = locks_asked = announced = 0;
 	fits = true;
 	cannot = NULL;
 	stands = NULL;
@@ -356,6 +361,7 @@ static void what_fails_before_go_leaves_the_vm_here(void **state)
 	mig_say(&target, MIG_REFUSED, "no such CPU");
 	run();
 	goes_on("no such CPU");
+	assert_int_equal(announced, 0); /* nobody else can have */
 	teardown(state);
 	setup(state);
 	begin();
@@ -440,6 +446,8 @@ static void after_go_the_locks_decide(void **state)
 		run();
 		if (rows[i].here)
 			goes_on("has gone");
+		assert_int_equal(announced,
+				 rows[i].here); /* switches may have learnt another way */
 		assert_int_equal(moved, rows[i].moved);
 		assert_int_equal(killed, rows[i].written && !rows[i].moved);
 		if (!rows[i].here && !rows[i].moved && !killed)
@@ -580,6 +588,7 @@ static void vm_without_its_locks_stands_until_it_gets_them(void **state)
 	assert_int_equal(vm.state, VM_RUNNING);
 	assert_false(bus_stands);
 	assert_true(have_locks);
+	assert_int_equal(announced, 1);
 }
 
 /*
