@@ -28,7 +28,7 @@
 /* ASKING: nothing was heard after GO, and somebody has the locks. See mig_out.h. */
 enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING, MIG_ASKING, MIG_UNDECIDED };
 
-#define ASK_MS 500u /* between two looks for the locks */
+#define LOOK_MS 500u /* between two looks at what nobody tells us */
 
 struct vm_migration { /* main thread, but for what the thread has */
 	struct vm *vm;
@@ -50,15 +50,15 @@ struct vm_migration { /* main thread, but for what the thread has */
 	char why[MIG_WHY];
 	u64 begin_ms, stopped_ns;
 	int cancelled; /* atomic: the thread gives up */
-	struct kvmb_timer ask; /* ASKING: the next look for the locks */
-	u64 ask_until_ms;
+	struct kvmb_timer look; /* LIVE, STOPPING, ASKING: the next look_around() */
+	u64 until_ms;		/* STOPPING, ASKING: how long it may take */
 };
 
 static void free_migration(struct vm_migration *m)
 {
 	m->vm->migration = NULL;
 	kvmb_loop_del(m->watch);
-	kvmb_timer_cancel(&m->ask);
+	kvmb_timer_cancel(&m->look);
 	if (m->logging)
 		machine_log_end(&m->vm->machine);
 	kvmb_tlv_out_fini(&m->sections);
@@ -282,9 +282,8 @@ static void take_back(struct vm_migration *m)
  * example a backup: only one who also writes to the disks is the target. A guest that runs does so
  * before long, and a backup ends.
  */
-static void ask_for_locks(void *arg)
+static void ask_for_locks(struct vm_migration *m)
 {
-	struct vm_migration *m = arg;
 	struct vm *vm = m->vm;
 	char why[MIG_WHY];
 	int err, told;
@@ -299,8 +298,8 @@ static void ask_for_locks(void *arg)
 		kvmb_warn(vm->cfg.name, "migration: %s; the other side has the disks, and the VM",
 			  m->why);
 		has_moved(m);
-	} else if (err == -EBUSY && kvmb_now_ms() < m->ask_until_ms) {
-		kvmb_timer_set(&m->ask, ASK_MS);
+	} else if (err == -EBUSY && kvmb_now_ms() < m->until_ms) {
+		kvmb_timer_set(&m->look, LOOK_MS);
 	} else if (err) {
 		stay_undecided(m, why);
 	} else if (!told) {
@@ -316,7 +315,7 @@ static void ask_for_locks(void *arg)
 static void begin_asking(struct vm_migration *m)
 {
 	m->step = MIG_ASKING;
-	m->ask_until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	m->until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	ask_for_locks(m);
 }
 
@@ -391,7 +390,7 @@ static void on_sent(struct vm_migration *m)
 
 	if (!m->err && is_cancelled(m))
 		m->err = note_failure(m, -ECANCELED);
-	if (!m->err && why) {
+	if (why && (!m->err || m->err == -ECANCELED)) {
 		snprintf(m->why, sizeof(m->why), "the VM cannot move: %s", why);
 		m->err = -EBUSY;
 	}
@@ -411,6 +410,7 @@ static void on_sent(struct vm_migration *m)
 		return;
 	}
 	m->step = MIG_STOPPING;
+	m->until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	kvmb_bus_pause(vm->bus, begin_last, m);
 }
 
@@ -436,6 +436,30 @@ static void on_thread_done(void *arg)
 	}
 }
 
+/* The bus does not stand so far, and is not waited for any more. */
+static void stop_waiting(struct vm_migration *m, const char *why)
+{
+	snprintf(m->why, sizeof(m->why), "%s", why);
+	give_up(m, "failed");
+}
+
+/* What nobody tells us. */
+static void look_around(void *arg)
+{
+	struct vm_migration *m = arg;
+
+	if (m->step == MIG_ASKING) {
+		ask_for_locks(m);
+		return;
+	}
+	if (m->step == MIG_LIVE && m->vm->changed)
+		cancel(m); /* on_sent() says why */
+	if (m->step == MIG_STOPPING && kvmb_now_ms() >= m->until_ms)
+		stop_waiting(m, "its devices do not come to rest, as when a disk does not answer");
+	else if (m->step == MIG_LIVE || m->step == MIG_STOPPING)
+		kvmb_timer_set(&m->look, LOOK_MS);
+}
+
 /* The client has gone, or says what nobody asked for. */
 static void on_client_pipe(void *arg, uint32_t events)
 {
@@ -445,10 +469,8 @@ static void on_client_pipe(void *arg, uint32_t events)
 	kvmb_loop_del(m->watch);
 	m->watch = NULL;
 	cancel(m);
-	if (m->step == MIG_STOPPING) {
-		snprintf(m->why, sizeof(m->why), "it was given up");
-		give_up(m, "failed");
-	}
+	if (m->step == MIG_STOPPING)
+		stop_waiting(m, "it was given up");
 }
 
 static void refuse_to_move(struct vm_migration *m, const char *class, const char *why)
@@ -475,7 +497,7 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 				    .begin_ms = kvmb_now_ms() };
 	vm->migration = m;
 	kvmb_work_init(&m->done, on_thread_done, m);
-	kvmb_timer_init(&m->ask, vm->loop, ask_for_locks, m);
+	kvmb_timer_init(&m->look, vm->loop, look_around, m);
 	fcntl(pipe, F_SETFL, O_NONBLOCK);
 	fcntl(peer, F_SETFL, O_NONBLOCK);
 	why = why ? why : disk_locks_cannot_move(vm, text, sizeof(text));
@@ -497,6 +519,8 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 		refuse_to_move(m, "failed", text);
 	} else if (begin_thread(m, run_live)) {
 		refuse_to_move(m, "failed", m->why);
+	} else {
+		kvmb_timer_set(&m->look, LOOK_MS);
 	}
 }
 

@@ -467,6 +467,29 @@ static void end_of_the_vm_ends_its_migration(void **state)
 	assert_string_equal(answer, "the VM ended");
 }
 
+/* A guest that ejects its DVD in the first of many hours: the VM that arrives would have it. */
+static void vm_that_cannot_move_any_more_is_not_sent_to_the_end(void **state)
+{
+	(void)state;
+	live_err = -ECANCELED;
+	begin();
+	vm.changed = cannot = "a disk was removed";
+	run();
+	goes_on("cannot move: a disk was removed");
+}
+
+/* A disk that does not answer: its requests are in hand, and the guest stands. */
+static void devices_that_do_not_come_to_rest_end_it(void **state)
+{
+	(void)state;
+	slow_bus = true;
+	begin();
+	run();
+	slow_bus = false;
+	goes_on("do not come to rest");
+	assert_null(stands);
+}
+
 /* Its devices come to rest after all, because it ends: nobody waits for that any more. */
 static void client_that_goes_while_the_vm_ends_is_not_waited_for(void **state)
 {
@@ -696,6 +719,8 @@ int main(void)
 		T(after_go_the_locks_decide),
 		T(end_of_the_vm_ends_its_migration),
 		T(client_that_goes_while_the_vm_ends_is_not_waited_for),
+		T(vm_that_cannot_move_any_more_is_not_sent_to_the_end),
+		T(devices_that_do_not_come_to_rest_end_it),
 		T(slow_flush_is_no_silence), /* 62 s */
 	};
 
