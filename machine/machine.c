@@ -150,6 +150,7 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 	};
 	m->kvm_fd = m->vm_fd = m->gm.memfd = -1;
 	park_init(&m->park);
+	cpu_throttle_init(m);
 	crash_init(&m->crash);
 	hyperv_fill_seam(m);
 	m->apic_virtual = cpuid_apic_is_virtual();
@@ -293,6 +294,7 @@ void machine_close(struct machine *m)
 	mem_destroy(m);
 	if (m->kvm_fd >= 0)
 		close(m->kvm_fd);
+	kvmb_timer_cancel(&m->throttle.timer);
 	park_fini(&m->park);
 	crash_fini(&m->crash);
 }

@@ -26,6 +26,7 @@
 #include "machine/machine_config.h"
 #include "machine/mem_log.h"
 #include "machine/park.h"
+#include "machine/cpu_throttle.h"
 
 struct kvmb_loop;
 struct serial_ops;
@@ -60,6 +61,7 @@ struct machine {
 	struct kvmb_vmm vmm; /* the seam to host-vsp */
 	struct vcpu *vcpus;  /* vcpus[cfg.cpus] */
 	struct park park;    /* where vCPU threads stand */
+	struct cpu_throttle throttle;
 	bool apic_virtual;   /* of the host's CPU and KVM */
 	u32 boots;	     /* times the guest was started */
 	struct crash_log crash;

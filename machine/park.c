@@ -28,7 +28,19 @@ void park_ask(struct park *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
+	pthread_cond_broadcast(&p->cond); /* who rests comes */
 	pthread_mutex_unlock(&p->lock);
+}
+
+static struct timespec in_future(uint64_t ns)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	ns += (uint64_t)t.tv_nsec;
+	t.tv_sec += (time_t)(ns / 1000000000);
+	t.tv_nsec = (long)(ns % 1000000000);
+	return t;
 }
 
 void park_all(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg)
@@ -37,14 +49,10 @@ void park_all(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
+	pthread_cond_broadcast(&p->cond); /* who rests comes */
 	while (p->parked < num) {
 		kick(arg);
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += KICK_AGAIN_NS;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_sec++;
-			until.tv_nsec -= 1000000000;
-		}
+		until = in_future(KICK_AGAIN_NS);
 		pthread_cond_timedwait(&p->cond, &p->lock, &until);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -55,6 +63,16 @@ void park_go(struct park *p)
 	pthread_mutex_lock(&p->lock);
 	p->stop = false;
 	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void park_rest(struct park *p, uint32_t ms)
+{
+	struct timespec until = in_future(ms * 1000000ull);
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->stop && !p->quit && !pthread_cond_timedwait(&p->cond, &p->lock, &until))
+		;
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -49,6 +49,15 @@ void park_all(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg);
 /** park_go() - Let them go on. Context: the thread that called park_all(). */
 void park_go(struct park *p);
 
+/**
+ * park_rest() - Do nothing for a while, unless a stop is wanted or the thread should end
+ * @p:  of the machine
+ * @ms: milliseconds
+ *
+ * Context: between two steps, as park_here().
+ */
+void park_rest(struct park *p, uint32_t ms);
+
 /** park_quit() - Every park_here() returns false from now on. */
 void park_quit(struct park *p);
 

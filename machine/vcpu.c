@@ -11,6 +11,7 @@
 #include "lib/thread.h"
 #include "lib/util.h"
 #include "machine/cpuid.h"
+#include "machine/cpu_throttle.h"
 #include "machine/hyperv.h"
 #include "machine/vcpu_save.h"
 
@@ -202,8 +203,10 @@ static void *thread_main(void *arg)
 
 	snprintf(name, sizeof(name), "vcpu%u", v->index);
 	kvmb_thread_enter(KVMB_THREAD_VCPU, name);
-	while (park_here(&v->machine->park, settle_vcpu, v))
+	while (park_here(&v->machine->park, settle_vcpu, v)) {
 		run_once(v);
+		cpu_throttle_here(v);
+	}
 	return NULL;
 }
 

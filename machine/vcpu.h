@@ -38,6 +38,7 @@ struct vcpu {
 	struct kvmb_watch *ack_watch;
 	struct kvmb_timer ack_timer;
 
+	u32 rest_ms;	 /* atomic: what cpu_throttle_here() is to do */
 	bool exit_open;	 /* KVM completes the last exit on the next run; vCPU's thread */
 	struct vcpu_power_on *on; /* for reset; vcpu_state.c */
 	struct kvm_cpuid2 *cpuid; /* as set: KVM's own copy changes with CR4 and XCR0 */

@@ -197,6 +197,33 @@ static void park_quit_ends_those_who_stand(void **state)
 	assert_int_equal(load(0) + load(1), before);
 }
 
+static void *rester(void *arg)
+{
+	uint64_t *n = arg;
+
+	while (park_here(&park, NULL, NULL)) {
+		__atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
+		park_rest(&park, 1000000000); /* 11 days */
+	}
+	return NULL;
+}
+
+static void park_wakes_those_who_rest(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin(2, rester, rester);
+	for (i = 1; i <= 100; i++) {
+		while (load(0) < i || load(1) < i)
+			sched_yield();
+		park_all(&park, 2, no_kick, NULL);
+		assert_int_equal(park.parked, 2);
+		park_go(&park);
+	}
+	finish(2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +232,7 @@ int main(void)
 		cmocka_unit_test(park_again_before_others_woke),
 		cmocka_unit_test(park_kicks_a_sleeper_until_it_stands),
 		cmocka_unit_test(park_settles_before_standing),
+		cmocka_unit_test(park_wakes_those_who_rest),
 		cmocka_unit_test(park_quit_ends_those_who_stand),
 	};
 
