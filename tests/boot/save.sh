@@ -15,11 +15,18 @@ restore() { # in place of the process that has ended
 timeout -s KILL 0.1 "$KVMBUS" save s "$S"
 until_true 60 "the VM did not go on" info s 'state == "running" and not save'
 [ ! -e "$S" ] || fail "half a file"
+used() { # KiB of guest memory that was ever touched
+	local f
+	for f in /proc/$PID_s/fd/*; do case $(readlink "$f") in /memfd:*) stat -Lc %b "$f" ;; esac; done | sort -n | tail -1 | awk '{ print $1 / 2 }'
+}
 for ((i = 1; i <= rounds; i++)); do
 	sleep 1
+	before=$(used)
 	"$KVMBUS" save s "$S" || fail "save"
 	vm_end s 60 0
-	echo "# round $i: $(du -k "$S" | cut -f1) KiB"
+	size=$(du -k "$S" | cut -f1)
+	echo "# round $i: $size KiB of $before KiB that were used"
+	[ "$size" -le $((before * 11 / 10)) ] || fail "the file is larger than 1.1 of the used memory"
 	restore
 	until_true 60 "not restored" info s 'state == "running"'
 	until_true 60 "no heartbeat" info s 'integration.heartbeat.status == "ok"'
