@@ -120,6 +120,9 @@ static const struct opt_def migrate_options[] = {
 	  .more = "The VM stops when what is left can be sent within that time." },
 	{ "timeout", OPT_U32, "S", .max = 86400, .fallback = "0",
 	  .help = "give up when that does not come about in S seconds; 0: never", .aka = "wait t" },
+	{ "auto-converge", OPT_FLAG,
+	  .help = "slow the guest down when it changes memory faster than it can be sent",
+	  .more = "By a fifth at first, at most until it has a hundredth of its time." },
 	INSECURE, JSON, END
 };
 

@@ -69,6 +69,7 @@ static int hand_over(struct cli_args *a, int fd, int peer, const struct client_f
 	fds.fd[fds.num++] = pipes[0];
 	json_object_set_new(args, "downtime", json_integer(cli_u32(a, "downtime")));
 	json_object_set_new(args, "timeout", json_integer(cli_u32(a, "timeout")));
+	json_object_set_new(args, "auto-converge", json_integer(cli_flag(a, "auto-converge")));
 	progress = progress_begin(vm, "migration", cli_flag(a, "json"));
 	err = client_ask_on(fd, vm, "migrate", args, &fds, &o);
 	progress_end(progress);

@@ -225,7 +225,8 @@ static void cmd_save(struct ctl_client *c, json_t *args, struct handover_fds *fd
 static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	const struct mig_out_wish wish = { .downtime_ms = (u32)arg_num(args, "downtime", 100),
-					   .timeout_s = (u32)arg_num(args, "timeout", 0) };
+					   .timeout_s = (u32)arg_num(args, "timeout", 0),
+					   .auto_converge = arg_num(args, "auto-converge", 0) };
 	int peer, pipe;
 
 	if (fds->num != 2) {

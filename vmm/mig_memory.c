@@ -13,6 +13,11 @@
 
 #define PAGES_OF(bytes) ((bytes) / KVMB_PAGE_SIZE)
 
+/* percent of the guest's time */
+#define SLOW_FIRST 20u
+#define SLOW_MORE 10u
+#define SLOW_MOST 99u
+
 int mig_memory_init(struct mig_memory *m, struct machine *machine)
 {
 	*m = (struct mig_memory){ .machine = machine,
@@ -128,10 +133,23 @@ static int want_all_touched(struct mig_memory *m)
 	return err;
 }
 
-int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms, u32 timeout_s,
+/*
+ * A round that leaves more than half of what it has sent is no progress. As QEMU's auto-converge:
+ * after two of them a fifth of the guest's time is taken, then a tenth more each time.
+ */
+static void look_at_progress(struct mig_memory *m, const struct mig_pace *pace, u64 sent, u64 left)
+{
+	if (!pace->slow_down || m->rounds < 2 || left <= sent / 2 || ++m->stalled < 2)
+		return;
+	m->stalled = 0;
+	m->slowed = m->slowed ? KVMB_MIN(m->slowed + SLOW_MORE, SLOW_MOST) : SLOW_FIRST;
+	pace->slow_down(pace->arg, m->slowed);
+}
+
+int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig_pace *pace,
 		    char *why)
 {
-	u64 until = timeout_s ? kvmb_now_ms() + timeout_s * 1000ull : 0;
+	u64 until = pace->timeout_s ? kvmb_now_ms() + pace->timeout_s * 1000ull : 0;
 	u64 begin_ns, send_ns, take_ns, sent, left;
 	int err = want_all_touched(m);
 
@@ -152,8 +170,9 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms,
 		/* the last take, then what is left at the rate of this round */
 		if (!left ||
 		    (double)take_ns + (double)left * (double)send_ns / (double)(sent + 1) <=
-			    (double)downtime_ms * 1e6)
+			    (double)pace->downtime_ms * 1e6)
 			break;
+		look_at_progress(m, pace, sent, left);
 		if (until && kvmb_now_ms() >= until)
 			err = -ETIMEDOUT;
 	}
@@ -162,8 +181,9 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms,
 		return err;
 	snprintf(why, MIG_WHY,
 		 "after %u s the guest still changes memory faster than it can be sent in %u ms; "
-		 "allow more downtime",
-		 timeout_s, downtime_ms);
+		 "allow more downtime%s",
+		 pace->timeout_s, pace->downtime_ms,
+		 pace->slow_down ? "" : ", or slow it down: --auto-converge");
 	return -ETIME;
 }
 

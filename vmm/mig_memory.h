@@ -8,6 +8,14 @@
 
 struct machine;
 
+struct mig_pace {
+	u32 downtime_ms; /* that the guest may stand */
+	u32 timeout_s;	 /* give up when it does not come to that; 0 = never */
+	/* the guest changes memory faster than it can be sent: slow it down, NULL = do not */
+	void (*slow_down)(void *arg, u32 percent);
+	void *arg;
+};
+
 struct mig_memory {
 	struct machine *machine;
 	u64 pages; /* of RAM */
@@ -15,6 +23,8 @@ struct mig_memory {
 	struct kvmb_tlv_out out;
 	u8 *copy;      /* copy[MIG_CHUNK]: what is sent, while the guest goes on writing */
 	u32 rounds;    /* atomic, for info: complete ones */
+	u32 stalled;   /* rounds without progress */
+	u32 slowed;    /* percent that was asked for */
 	u64 looked_at; /* atomic, for info: bytes of RAM, in this round */
 	u64 left;      /* atomic, for info: bytes to send in this round when it began */
 };
@@ -27,14 +37,13 @@ void mig_memory_fini(struct mig_memory *m);
 
 /**
  * mig_memory_live() - Send all that was ever touched, then what changes, while the guest runs
- * @downtime_ms: that the guest may stand
- * @timeout_s:   give up when it does not come to that; 0 = never
- * @why:         why[MIG_WHY], set when there is more to say than mig_why() does
+ * @pace: what is wanted
+ * @why:  why[MIG_WHY], set when there is more to say than mig_why() does
  *
  * Return: 0: what is left can be sent within the wanted downtime; -ETIME: it did not come to that
  * within the wanted time; else as mig_send(). Context: a thread that may wait.
  */
-int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms, u32 timeout_s,
+int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig_pace *pace,
 		    char *why);
 
 /** mig_memory_last() - Send what is left; nobody writes any more. Return: as mig_send(). */

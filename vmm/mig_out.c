@@ -46,6 +46,8 @@ struct vm_migration { /* main thread, but for what the thread has */
 	struct disk_flush *flush; /* from LAST on, else NULL */
 	pthread_t thread;
 	struct kvmb_work done; /* the thread has ended */
+	u32 throttle;	       /* atomic, of the guest: percent */
+	struct kvmb_work throttle_work;
 	int err;	       /* the thread's result */
 	char why[MIG_WHY];
 	u64 begin_ms, stopped_ns;
@@ -58,6 +60,8 @@ static void free_migration(struct vm_migration *m)
 {
 	m->vm->migration = NULL;
 	kvmb_loop_del(m->watch);
+	kvmb_loop_unpost(m->vm->loop, &m->throttle_work);
+	machine_throttle(&m->vm->machine, 0);
 	kvmb_timer_cancel(&m->look);
 	if (m->logging)
 		machine_log_end(&m->vm->machine);
@@ -128,15 +132,26 @@ static int ask_whether_it_fits(struct vm_migration *m)
 	return err ? err : mig_hear(&m->stream, MIG_FITS, m->why);
 }
 
+static void slow_down(void *arg, u32 percent)
+{
+	struct vm_migration *m = arg;
+
+	__atomic_store_n(&m->throttle, percent, __ATOMIC_RELAXED);
+	kvmb_loop_post(m->vm->loop, &m->throttle_work);
+}
+
 static void *run_live(void *arg)
 {
 	struct vm_migration *m = arg;
+	const struct mig_pace pace = { .downtime_ms = m->wish.downtime_ms,
+				       .timeout_s = m->wish.timeout_s,
+				       .slow_down = m->wish.auto_converge ? slow_down : NULL,
+				       .arg = m };
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
 	m->err = ask_whether_it_fits(m);
 	if (!m->err)
-		m->err = mig_memory_live(&m->memory, &m->stream, m->wish.downtime_ms,
-					 m->wish.timeout_s, m->why);
+		m->err = mig_memory_live(&m->memory, &m->stream, &pace, m->why);
 	if (m->err)
 		note_failure(m, hear_reason(m, m->err));
 	kvmb_loop_post(m->vm->loop, &m->done);
@@ -398,6 +413,7 @@ static void on_sent(struct vm_migration *m)
 		give_up(m, "failed");
 		return;
 	}
+	machine_throttle(&vm->machine, 0);
 	m->was_paused = vm->state == VM_PAUSED;
 	m->stopped_ns = kvmb_mono_ns();
 	if (!m->was_paused)
@@ -473,6 +489,15 @@ static void on_client_pipe(void *arg, uint32_t events)
 		stop_waiting(m, "it was given up");
 }
 
+/* The thread has asked for it. */
+static void on_throttle(void *arg)
+{
+	struct vm_migration *m = arg;
+
+	if (m->step == MIG_LIVE)
+		machine_throttle(&m->vm->machine, __atomic_load_n(&m->throttle, __ATOMIC_RELAXED));
+}
+
 static void refuse_to_move(struct vm_migration *m, const char *class, const char *why)
 {
 	struct ctl_reply reply = m->reply;
@@ -497,6 +522,7 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 				    .begin_ms = kvmb_now_ms() };
 	vm->migration = m;
 	kvmb_work_init(&m->done, on_thread_done, m);
+	kvmb_work_init(&m->throttle_work, on_throttle, m);
 	kvmb_timer_init(&m->look, vm->loop, look_around, m);
 	fcntl(pipe, F_SETFL, O_NONBLOCK);
 	fcntl(peer, F_SETFL, O_NONBLOCK);
@@ -567,12 +593,13 @@ json_t *mig_out_info(const struct vm *vm)
 
 	if (!m)
 		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I}", "step", names[m->step], "total",
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:i}", "step", names[m->step], "total",
 			 (json_int_t)vm->cfg.machine.memory, "done",
 			 (json_int_t)__atomic_load_n(&m->memory.looked_at, __ATOMIC_RELAXED),
 			 "sent", (json_int_t)__atomic_load_n(&m->stream.sent, __ATOMIC_RELAXED),
 			 "round", (int)__atomic_load_n(&m->memory.rounds, __ATOMIC_RELAXED),
-			 "dirty", (json_int_t)__atomic_load_n(&m->memory.left, __ATOMIC_RELAXED));
+			 "dirty", (json_int_t)__atomic_load_n(&m->memory.left, __ATOMIC_RELAXED),
+			 "throttle", (int)vm->machine.throttle.percent);
 }
 
 void mig_out_destroy(struct vm *vm)

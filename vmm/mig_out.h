@@ -27,8 +27,9 @@
 #include "vmm/vm.h"
 
 struct mig_out_wish {
-	u32 downtime_ms; /* that the guest may stand */
-	u32 timeout_s;	 /* give up when it does not get that far; 0 = never */
+	u32 downtime_ms;    /* that the guest may stand */
+	u32 timeout_s;	    /* give up when it does not get that far; 0 = never */
+	bool auto_converge; /* slow the guest down when that helps */
 };
 
 /**

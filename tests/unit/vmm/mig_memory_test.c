@@ -139,6 +139,25 @@ static void end_of_stream(void)
 
 #define AT_LEISURE 60000 /* ms */
 
+static u32 percents[16], num_percents;
+
+/* A guest that is slowed down by half changes nothing any more. */
+static void slow_down(void *arg, u32 percent)
+{
+	assert_ptr_equal(arg, percents);
+	assert_in_range(num_percents, 0, 15);
+	percents[num_percents++] = percent;
+	if (percent >= 50)
+		change = 0;
+}
+
+static int send_live(u32 downtime_ms, u32 timeout_s)
+{
+	const struct mig_pace pace = { .downtime_ms = downtime_ms, .timeout_s = timeout_s };
+
+	return mig_memory_live(&memory, &out, &pace, why);
+}
+
 static void what_was_never_touched_or_is_zero_is_not_sent(void **state)
 {
 	(void)state;
@@ -146,7 +165,7 @@ static void what_was_never_touched_or_is_zero_is_not_sent(void **state)
 	memset(ram + 3 * KVMB_PAGE_SIZE, 0, KVMB_PAGE_SIZE); /* touched */
 	set_page(100, 2);
 	set_page(PAGES - 1, 3);
-	assert_int_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), 0);
+	assert_int_equal(send_live(AT_LEISURE, 0), 0);
 	assert_int_equal(mig_memory_last(&memory, &out), 0);
 	end_of_stream();
 	assert_int_equal(full_pages, 3);
@@ -162,7 +181,7 @@ static void what_changes_is_sent_again_until_it_is_little(void **state)
 		set_page(page, (u8)page);
 	change = 20;
 	change_until = 5;
-	assert_int_equal(mig_memory_live(&memory, &out, 0, 0, why), 0);
+	assert_int_equal(send_live(0, 0), 0);
 	assert_int_equal(memory.rounds, 5); /* the guest was still in the fifth */
 	change_until = 100;
 	assert_int_equal(mig_memory_last(&memory, &out), 0);
@@ -174,7 +193,7 @@ static void page_that_becomes_zero_is_told(void **state)
 {
 	(void)state;
 	set_page(9, 1);
-	assert_int_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), 0);
+	assert_int_equal(send_live(AT_LEISURE, 0), 0);
 	memset(ram + 9 * KVMB_PAGE_SIZE, 0, KVMB_PAGE_SIZE);
 	memory.bits[0] |= 1ull << 9;
 	assert_int_equal(mig_memory_last(&memory, &out), 0);
@@ -188,10 +207,44 @@ static void guest_that_never_stops_is_given_up_in_time(void **state)
 	set_page(0, 1);
 	change = 1;
 	change_until = UINT32_MAX;
-	assert_int_equal(mig_memory_live(&memory, &out, 0, 1, why), -ETIME);
+	assert_int_equal(send_live(0, 1), -ETIME);
 	assert_non_null(strstr(why, "allow more downtime"));
 	close(out.fd);
 	pthread_join(receiver, NULL);
+}
+
+static void guest_that_outruns_the_link_is_slowed_until_it_does_not(void **state)
+{
+	const struct mig_pace pace = { .slow_down = slow_down, .arg = percents };
+	u64 page;
+
+	(void)state;
+	for (page = 0; page < PAGES; page++)
+		set_page(page, (u8)page);
+	change = 90;
+	change_until = UINT32_MAX;
+	num_percents = 0;
+	assert_int_equal(mig_memory_live(&memory, &out, &pace, why), 0);
+	assert_int_equal(num_percents, 4);
+	assert_int_equal(percents[0], 20);
+	assert_int_equal(percents[3], 50);
+	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	end_of_stream();
+}
+
+/* What a guest changes less each time needs no help. */
+static void guest_that_comes_to_rest_is_not_slowed(void **state)
+{
+	const struct mig_pace pace = { .slow_down = slow_down, .arg = percents };
+
+	(void)state;
+	set_page(0, 1);
+	change = 90;
+	change_until = 3;
+	num_percents = 0;
+	assert_int_equal(mig_memory_live(&memory, &out, &pace, why), 0);
+	assert_int_equal(num_percents, 0);
+	end_of_stream();
 }
 
 static void target_that_goes_ends_it(void **state)
@@ -201,7 +254,7 @@ static void target_that_goes_ends_it(void **state)
 	shutdown(in.fd, SHUT_RDWR);
 	pthread_join(receiver, NULL);
 	set_page(0, 1);
-	assert_int_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), -EPIPE);
+	assert_int_equal(send_live(AT_LEISURE, 0), -EPIPE);
 	close(out.fd);
 }
 
@@ -217,7 +270,7 @@ static void timeout_counts_within_a_round(void **state)
 	slow = 1000000; /* 256 KiB/s: 5 s in all */
 	for (page = 0; page < PAGES; page++)
 		set_page(page, (u8)(page + 1));
-	mig_memory_live(&memory, &out, 0, 1, why);
+	send_live(0, 1);
 	close(out.fd);
 	pthread_join(receiver, NULL);
 	assert_in_range(kvmb_now_ms() - begin, 0, 2500);
@@ -236,7 +289,7 @@ static void pages_that_become_zero_do_not_keep_it_from_ending(void **state)
 	zeroes = true;
 	memset(ram, 0, RAM);
 	ram[0] = 1;
-	err = mig_memory_live(&memory, &out, 30, 2, why);
+	err = send_live(30, 2);
 	ns = (kvmb_mono_ns() - begin) / (memory.rounds + 1);
 	print_message("err %d, %u rounds of %llu us each, allowed are 30000 us\n", err,
 		      memory.rounds, (unsigned long long)ns / 1000);
@@ -257,7 +310,7 @@ static void memory_that_cannot_be_asked_for_is_an_error(void **state)
 	assert_int_equal(pipe(pipes), 0);
 	set_page(0, 1);
 	machine.gm.memfd = pipes[0];
-	assert_int_not_equal(mig_memory_live(&memory, &out, AT_LEISURE, 0, why), 0);
+	assert_int_not_equal(send_live(AT_LEISURE, 0), 0);
 	machine.gm.memfd = memfd;
 	close(out.fd);
 	pthread_join(receiver, NULL);
@@ -273,6 +326,8 @@ int main(void)
 		T(what_changes_is_sent_again_until_it_is_little),
 		T(page_that_becomes_zero_is_told),
 		T(guest_that_never_stops_is_given_up_in_time),
+		T(guest_that_outruns_the_link_is_slowed_until_it_does_not),
+		T(guest_that_comes_to_rest_is_not_slowed),
 		T(target_that_goes_ends_it),
 	};
 

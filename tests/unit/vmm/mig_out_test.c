@@ -217,14 +217,25 @@ void mig_memory_fini(struct mig_memory *m)
 	(void)m;
 }
 
-int mig_memory_live(struct mig_memory *m, struct mig_stream *s, u32 downtime_ms, u32 timeout_s,
+static u32 slowed;
+static bool auto_converge;
+
+void machine_throttle(struct machine *m, u32 percent)
+{
+	(void)m;
+	slowed = percent;
+}
+
+int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig_pace *pace,
 		    char *why)
 {
 	char byte;
 
-	(void)m, (void)timeout_s, (void)why;
-	assert_int_equal(downtime_ms, 100);
+	(void)m, (void)why;
+	assert_int_equal(pace->downtime_ms, 100);
 	assert_true(logging);
+	if (pace->slow_down)
+		pace->slow_down(pace->arg, 30);
 	/* until it is cancelled */
 	return live_err == -ECANCELED ? mig_recv(s, &byte, 1) : live_err;
 }
@@ -281,7 +292,7 @@ static int teardown(void **state)
 
 static void begin(void)
 {
-	const struct mig_out_wish wish = { .downtime_ms = 100 };
+	const struct mig_out_wish wish = { .downtime_ms = 100, .auto_converge = auto_converge };
 	int sv[2], pipes[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
@@ -701,9 +712,26 @@ static void reason_of_a_target_that_ends_while_pages_are_sent_is_heard(void **st
 	goes_on("no memory for its sections");
 }
 
+static void guest_that_was_slowed_is_so_no_more_when_it_goes_on(void **state)
+{
+	(void)state;
+	auto_converge = true;
+	live_err = -ECANCELED;
+	begin();
+	while (slowed != 30)
+		assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
+	close(client);
+	client = -1;
+	run();
+	auto_converge = false;
+	goes_on("given up");
+	assert_int_equal(slowed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(guest_that_was_slowed_is_so_no_more_when_it_goes_on),
 		T(reason_of_a_target_that_ends_while_pages_are_sent_is_heard),
 		T(refusal_after_go_is_not_silence),
 		T(answer_is_moved_when_running_was_heard),
