@@ -19,7 +19,8 @@ if [ "$1" = save ]; then
 fi
 cp --sparse=always "$LAB_OUT"/{saved.state,image.raw,s.log} "$W/" || fail "nothing was saved"
 "$KVMBUS" restore "$S" </dev/null 2>>"$W/s.err.log" & PID_s=$!
-until_true 60 "not restored: $(cat "$W/s.err.log")" info s 'state == "running"'
+restored() { ! gone "$PID_s" || fail "it is not restored: $(cat "$W/s.err.log")"; info s 'state == "running"' 2>/dev/null; }
+until_true 60 "it is not restored" restored
 until_true 60 "no heartbeat" info s 'integration.heartbeat.status == "ok"'
 truncate -s 16M "$W/end" && "$KVMBUS" disk s add "$W/end,lun=7" || fail "disk add" # fio reads all back, and ends
 wait_log s 'GUEST: ok fio' 200
