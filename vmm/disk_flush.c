@@ -11,6 +11,7 @@
 
 struct unit {
 	struct disk_flush *all;
+	struct kvmb_disk *of;	/* may be closed by now */
 	struct kvmb_disk *disk; /* not raw, else NULL */
 	int fd;			/* raw: ours; -1 = none */
 	int err;
@@ -44,6 +45,7 @@ static void begin_unit(struct disk_flush *f, struct kvmb_disk *d)
 	struct unit *u = &f->units[f->num++];
 
 	u->all = f;
+	u->of = d;
 	u->fd = -1;
 	snprintf(u->name, sizeof(u->name), "%.99s", d->path);
 	if (kvmb_disk_is_raw(d)) {
@@ -124,10 +126,27 @@ int disk_flush_end(struct disk_flush *f, char *why)
 	return err;
 }
 
-void disk_flush_free(struct disk_flush *f)
+static void pass_error(struct vm *vm, const struct unit *u)
 {
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	if (!u->err || u->err == -ECANCELED)
+		return;
+	for_each_unit(vm, c, lun, &i) {
+		if (i.disk == u->of)
+			kvmb_disk_owe(i.disk, u->err);
+	}
+}
+
+void disk_flush_free(struct vm *vm, struct disk_flush *f)
+{
+	u32 i;
+
 	if (!f)
 		return;
+	for (i = 0; i < f->num; i++)
+		pass_error(vm, &f->units[i]);
 	pthread_mutex_destroy(&f->lock);
 	pthread_cond_destroy(&f->cond);
 	free(f);

@@ -9,6 +9,9 @@
  *
  * A raw image's descriptor is duplicated and synced by the caller's thread, so the disk may be
  * closed meanwhile. Other disks get a request; nobody closes them during a save.
+ *
+ * When a flush fails and the VM goes on, we have taken an error that was the guest's: Linux tells
+ * an open file of it once, and a duplicate is the same open file. So the guest's next flush fails.
  */
 #ifndef KVMB_DISK_FLUSH_H
 #define KVMB_DISK_FLUSH_H
@@ -34,7 +37,11 @@ void disk_flush_cancel(struct disk_flush *f);
  */
 int disk_flush_end(struct disk_flush *f, char *why);
 
-/** disk_flush_free() - After disk_flush_end(); NULL is fine. */
-void disk_flush_free(struct disk_flush *f);
+/**
+ * disk_flush_free() - After disk_flush_end(); NULL is fine
+ *
+ * A disk that failed owes the guest its error: kvmb_disk_owe(). Context: main thread.
+ */
+void disk_flush_free(struct vm *vm, struct disk_flush *f);
 
 #endif

@@ -67,7 +67,7 @@ static void free_migration(struct vm_migration *m)
 		machine_log_end(&m->vm->machine);
 	kvmb_tlv_out_fini(&m->sections);
 	mig_memory_fini(&m->memory);
-	disk_flush_free(m->flush);
+	disk_flush_free(m->vm, m->flush);
 	if (m->stream.fd >= 0)
 		close(m->stream.fd);
 	close(m->pipe);

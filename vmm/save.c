@@ -46,7 +46,7 @@ static void free_save(struct vm_save *s)
 	s->vm->save = NULL;
 	kvmb_loop_del(s->watch);
 	kvmb_tlv_out_fini(&s->sections);
-	disk_flush_free(s->flush);
+	disk_flush_free(s->vm, s->flush);
 	close(s->file);
 	close(s->pipe);
 	free(s);

@@ -248,6 +248,16 @@ void kvmb_disk_note(struct kvmb_disk *d)
 		d->given_up.tv_nsec = -1; /* as no time is */
 }
 
+void kvmb_disk_owe(struct kvmb_disk *d, int err)
+{
+	__atomic_store_n(&d->owed, err, __ATOMIC_RELAXED);
+}
+
+int kvmb_disk_take_owed(struct kvmb_disk *d)
+{
+	return __atomic_exchange_n(&d->owed, 0, __ATOMIC_RELAXED);
+}
+
 int kvmb_disk_take(struct kvmb_disk *d)
 {
 	kvmb_assert(d->fd >= 0);

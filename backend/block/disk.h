@@ -128,6 +128,7 @@ struct kvmb_disk {
 	u64 blocks;	 /* atomic: a resize changes it */
 	dev_t rdev;	 /* of a block device, else 0 */
 	struct timespec given_up; /* when a file was last written then */
+	int owed;	 /* atomic: -errno of a flush of ours that the guest has not heard of */
 	char path[4096]; /* for messages and info */
 	char format[8];
 	char serial[21]; /* unit serial number */
@@ -195,6 +196,18 @@ void kvmb_disk_give_up(struct kvmb_disk *d);
  * Return: 0; -EBUSY: somebody else has it; another -errno. Never waits.
  */
 int kvmb_disk_take(struct kvmb_disk *d);
+
+/**
+ * kvmb_disk_owe() - A flush of ours has failed: the guest's next one fails
+ * @err: -errno
+ *
+ * The kernel tells each open file of an error once. Who takes it from the guest, which may have
+ * been told that its writes are done, must hand it on.
+ */
+void kvmb_disk_owe(struct kvmb_disk *d, int err);
+
+/** kvmb_disk_take_owed() - Return: what the guest's flush that succeeded must say: 0 or -errno. */
+int kvmb_disk_take_owed(struct kvmb_disk *d);
 
 /** kvmb_disk_note() - Remember what it is like for kvmb_disk_was_written(). @d: raw */
 void kvmb_disk_note(struct kvmb_disk *d);

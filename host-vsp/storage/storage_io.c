@@ -472,6 +472,8 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 
 	if (r->io == KVMB_IO_READ) /* a read that failed may have come half the way */
 		kvmb_dirty_iov(r->cur, r->num_iov, r->length - r->done);
+	if (r->io == KVMB_IO_FLUSH && !res)
+		res = kvmb_disk_take_owed(r->disk);
 	if (res == -EINTR || res == -EAGAIN)
 		stor_delay(sc, r, STOR_RETRY_NS); /* at once might be for ever */
 	else if (res < 0 || (!res && data))

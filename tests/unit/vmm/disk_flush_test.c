@@ -23,7 +23,7 @@ bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 	(void)v, (void)c;
 	if (*lun == ARRAY_SIZE(disks))
 		return false;
-	*i = (struct kvmb_unit_info){ .disk = disks[*lun].path ? &disks[*lun] : NULL };
+	*i = (struct kvmb_unit_info){ .disk = disks[*lun].path[0] ? &disks[*lun] : NULL };
 	return true;
 }
 
@@ -90,7 +90,7 @@ static void all_disks_are_waited_for(void **state)
 	assert_int_equal(pthread_create(&t, NULL, end_flush, f), 0);
 	answer(0);
 	pthread_join(t, &err);
-	disk_flush_free(f);
+	disk_flush_free(&vm, f);
 	assert_null(err);
 	assert_string_equal(why, "said before");
 }
@@ -104,8 +104,28 @@ static void disk_that_fails_is_named(void **state)
 	f = disk_flush_begin(&vm);
 	answer(-EIO);
 	assert_int_equal(disk_flush_end(f, why), -EIO);
-	disk_flush_free(f);
+	disk_flush_free(&vm, f);
 	assert_non_null(strstr(why, "disk /served"));
+}
+
+/* The VM goes on, and its guest must not believe that its writes are on the disk. */
+static void guest_is_owed_an_error_that_it_did_not_hear(void **state)
+{
+	struct disk_flush *f;
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(dup2(pipes[1], disks[0].fd), disks[0].fd); /* which cannot be synced */
+	add_server();
+	f = disk_flush_begin(&vm);
+	answer(0);
+	assert_int_equal(disk_flush_end(f, why), -EINVAL);
+	disk_flush_free(&vm, f);
+	close(pipes[0]), close(pipes[1]);
+	assert_int_equal(kvmb_disk_take_owed(&disks[0]), -EINVAL);
+	assert_int_equal(kvmb_disk_take_owed(&disks[0]), 0);
+	assert_int_equal(kvmb_disk_take_owed(&disks[1]), 0);
 }
 
 /* Who cancels has another reason, which is the one to be told. */
@@ -116,7 +136,8 @@ static void cancelled_flush_does_not_say_why(void **state)
 	(void)state;
 	disk_flush_cancel(f);
 	assert_int_equal(disk_flush_end(f, why), -ECANCELED);
-	disk_flush_free(f);
+	disk_flush_free(&vm, f);
+	assert_int_equal(kvmb_disk_take_owed(&disks[0]), 0);
 	assert_string_equal(why, "said before");
 }
 
@@ -133,7 +154,7 @@ static void flush_that_hangs_can_be_cancelled(void **state)
 	usleep(10000);
 	disk_flush_cancel(f);
 	pthread_join(t, &err);
-	disk_flush_free(f);
+	disk_flush_free(&vm, f);
 	assert_int_equal((int)(intptr_t)err, -ECANCELED);
 }
 
@@ -142,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(all_disks_are_waited_for),
 		T(disk_that_fails_is_named),
+		T(guest_is_owed_an_error_that_it_did_not_hear),
 		T(cancelled_flush_does_not_say_why),
 		T(flush_that_hangs_can_be_cancelled),
 	};

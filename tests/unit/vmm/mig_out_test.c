@@ -142,8 +142,9 @@ struct disk_flush *disk_flush_begin(struct vm *v)
 	flushes++;
 	return (struct disk_flush *)&flushes;
 }
-void disk_flush_free(struct disk_flush *f)
+void disk_flush_free(struct vm *v, struct disk_flush *f)
 {
+	(void)v;
 	(void)f;
 }
 void disk_flush_cancel(struct disk_flush *f)

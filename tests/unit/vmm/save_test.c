@@ -146,8 +146,9 @@ int disk_flush_end(struct disk_flush *f, char *why)
 	return flush_err;
 }
 
-void disk_flush_free(struct disk_flush *f)
+void disk_flush_free(struct vm *v, struct disk_flush *f)
 {
+	(void)v;
 	flushes -= f != NULL;
 }
 

@@ -92,6 +92,21 @@ static void writes_and_reads_back(void **state)
 	assert_int_equal(st.bytes[KVMB_KIND_WRITE], 65536 + 512);
 }
 
+/* A save whose flush has failed leaves a VM that goes on; the kernel tells no error twice. */
+static void flush_that_failed_before_is_told_once(void **state)
+{
+	struct kvmb_unit_info i;
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	init();
+	assert_true(kvmb_storage_unit(s, 0, &i));
+	kvmb_disk_owe(i.disk, -EIO);
+	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a),
+			 KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID);
+	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+}
+
 static void answers_of_a_disk_a_stock_guest_asks(void **state)
 {
 	u64 gpa = fake_alloc(&f, 1) << 12;
@@ -369,6 +384,7 @@ int main(void)
 		T(init_sequence_in_order_only),
 		T(old_guests_speak_48_bytes),
 		T(writes_and_reads_back),
+		T(flush_that_failed_before_is_told_once),
 		T(answers_of_a_disk_a_stock_guest_asks),
 		T(absent_lun_is_told_by_inquiry_data),
 		T(commands_that_cannot_be_done_get_sense),
