@@ -10,7 +10,7 @@
 
 #define COLUMN 23 /* where help's explanations begin */
 #define VERB_COLUMN 30
-#define MAX_SHOWN 4 /* options in a usage line; more are "[options]" */
+#define MAX_SHOWN 7 /* options in a usage line; more are "[options]" */
 
 static const struct {
 	const struct opt_def *table;

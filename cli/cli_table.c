@@ -6,7 +6,12 @@
 /* clang-format off */
 #define JSON { "json", OPT_FLAG, .help = "print JSON; docs/json.md has the fields" }
 #define INSECURE { "insecure", OPT_FLAG, \
-	.help = "a VM on a network that nothing protects: for one that is yours alone" }
+	.help = "take whoever is at the other end, and encrypt nothing", \
+	.more = "For a network that is yours alone." }
+#define TLS { "tls", OPT_FILE, "DIR", \
+	.help = "encrypt it, with keys and certificates of directory DIR", \
+	.more = "See *MIGRATION*.", \
+	.aka = "tls-creds" }
 #define END { NULL }
 
 static const struct opt_def json_only[] = { JSON, END };
@@ -75,9 +80,10 @@ static const struct opt_def run_options[] = {
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
 	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate tcp::6600 fd:3",
-	  .help = "become the VM that *kvmbus migrate* moves to ADDRESS; see *MIGRATION*",
-	  .more = "The VM brings its options along, so no others are given here." },
-	INSECURE,
+	  .help = "become the VM that kvmbus migrate moves to ADDRESS",
+	  .more = "The VM brings its options along, so no others are given here. "
+		  "See *MIGRATION*." },
+	TLS, INSECURE,
 	{ "hotplug-images", OPT_WORD, "H", "on off", .fallback = "on",
 	  .help = "on or off: can images that are not raw, and NBD servers, be added later",
 	  .more = "With *off* a VM in a sandbox that starts without any does not load libnbd." },
@@ -123,7 +129,7 @@ static const struct opt_def migrate_options[] = {
 	{ "auto-converge", OPT_FLAG,
 	  .help = "slow the guest down when it changes memory faster than it can be sent",
 	  .more = "By a fifth at first, at most until it has a hundredth of its time." },
-	INSECURE, JSON, END
+	TLS, INSECURE, JSON, END
 };
 
 static const struct opt_def add_options[] = {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `kvmbus run --incoming`: a VM that comes by a stream (vmm/mig_stream.h) goes on here. */
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/cli_config.h"
 #include "cli/cmd.h"
 #include "cli/mig_address.h"
+#include "cli/mig_link.h"
 #include "lib/exits.h"
 #include "lib/loop.h"
 #include "vmm/mig_stream.h"
@@ -51,17 +54,44 @@ static int await_source(struct mig_door *door, struct mig_stream *s, struct mig_
 	return code;
 }
 
-static int receive(const struct mig_address *address)
+/* The pump lets in who proves who he is: his failure is the end. */
+static int await_proof(const struct mig_address *address, struct mig_stream *s,
+		       struct mig_section *sec)
 {
-	struct mig_section sec = { 0 };
-	struct mig_stream s;
+	struct pollfd p = { .fd = mig_link_serve(address), .events = POLLIN };
+	char byte;
+	int code;
+
+	if (p.fd < 0)
+		return EXIT_FAILED;
+	while (poll(&p, 1, -1) < 0)
+		;
+	*s = (struct mig_stream){ .fd = p.fd };
+	code = recv(p.fd, &byte, 1, MSG_PEEK) == 1 ? greet(address->text, s, sec) : EXIT_FAILED;
+	if (code != EXIT_OK)
+		close(p.fd);
+	return code;
+}
+
+static int await_door(const struct mig_address *address, struct mig_stream *s,
+		      struct mig_section *sec)
+{
 	struct mig_door door;
 	int code;
 
 	if (mig_door_open(&door, address))
 		return EXIT_FAILED;
-	code = await_source(&door, &s, &sec);
+	code = await_source(&door, s, sec);
 	mig_door_close(&door);
+	return code;
+}
+
+static int receive(const struct mig_address *address)
+{
+	struct mig_section sec = { 0 };
+	struct mig_stream s;
+	int code = (address->tls ? await_proof : await_door)(address, &s, &sec);
+
 	if (code == EXIT_OK) /* it takes the stream over */
 		code = cli_run_config(address->text, sec.buf, sec.len, NULL, s.fd);
 	mig_section_fini(&sec);
@@ -76,7 +106,7 @@ int cmd_incoming(struct cli_args *a, const char *text)
 	for (i = 0; i < a->num_given; i++) {
 		const char *name = a->given[i].opt->name;
 
-		if (strcmp(name, "incoming") && strcmp(name, "insecure"))
+		if (strcmp(name, "incoming") && strcmp(name, "insecure") && strcmp(name, "tls"))
 			return cli_bad(a->cmd, "--incoming stands alone: the VM brings its options "
 					       "along");
 	}

@@ -15,25 +15,33 @@
 #include "cli/client_facts.h"
 #include "cli/cmd.h"
 #include "cli/mig_address.h"
+#include "cli/mig_link.h"
 #include "cli/progress.h"
 #include "lib/exits.h"
 #include "vmm/handover.h"
 #include "vmm/mig_stream.h"
 
 /* The other side builds such a VM. */
-static int announce(const char *address, struct mig_stream *s, const struct client_facts *f)
+static int announce(struct mig_link *l, const struct client_facts *f)
 {
+	struct mig_stream s = { .fd = l->fd };
+	const char *address = l->address->text;
 	char why[MIG_WHY];
-	int err = mig_send(s, MIG_GREETING, strlen(MIG_GREETING));
+	int err = mig_send(&s, MIG_GREETING, strlen(MIG_GREETING));
 
 	if (!err)
-		err = mig_send(s, f->config, f->config_len);
+		err = mig_send(&s, f->config, f->config_len);
 	if (err)
 		snprintf(why, sizeof(why), "%s", mig_why(err));
 	else
-		err = mig_hear(s, MIG_READY, why);
+		err = mig_hear(&s, MIG_READY, why);
 	if (!err)
 		return EXIT_OK;
+	mig_link_end(l);
+	if (l->why[0]) {
+		cli_error("%s: %s", address, l->why);
+		return EXIT_FAILED;
+	}
 	cli_error("%s: %s%s", address, why,
 		  err == -EPIPE ? "; it says there why it cannot be the VM" : "");
 	return EXIT_FAILED;
@@ -83,33 +91,43 @@ static int hand_over(struct cli_args *a, int fd, int peer, const struct client_f
 	return err;
 }
 
-int cmd_migrate(struct cli_args *a)
+static int move_to(struct cli_args *a, struct mig_link *l)
 {
 	struct client_facts facts = { .process = -1 };
-	struct mig_stream s = { .fd = -1 };
-	struct mig_address address;
 	const char *vm = a->words[0];
 	int fd = -1, err;
 
-	signal(SIGPIPE, SIG_IGN);
-	err = mig_address_read(a, a->words[1], false, &address);
-	if (!err)
-		err = client_connect(vm, &fd);
+	err = client_connect(vm, &fd);
 	if (!err)
 		err = client_as_owner(fd, vm);
 	if (!err)
 		err = client_learn(fd, vm, &facts);
-	if (!err) {
-		s.fd = mig_connect(&address);
-		err = s.fd < 0 ? EXIT_FAILED : announce(address.text, &s, &facts);
-	}
 	if (!err)
-		err = hand_over(a, fd, s.fd, &facts);
-	if (s.fd >= 0)
-		close(s.fd);
+		err = mig_link_connect(l);
+	if (!err)
+		err = announce(l, &facts);
+	if (!err)
+		err = hand_over(a, fd, l->fd, &facts);
 	if (fd >= 0)
 		close(fd);
 	client_forget(&facts);
+	return err;
+}
+
+int cmd_migrate(struct cli_args *a)
+{
+	struct mig_address address;
+	struct mig_link link;
+	int err;
+
+	signal(SIGPIPE, SIG_IGN);
+	err = mig_address_read(a, a->words[1], false, &address);
+	if (!err)
+		err = mig_link_prepare(&link, &address);
+	if (!err) {
+		err = move_to(a, &link);
+		mig_link_end(&link);
+	}
 	mig_address_forget(&address);
 	return err;
 }

@@ -419,7 +419,8 @@ int cmd_run(struct cli_args *a)
 {
 	const char *address = cli_text(a, "incoming");
 
-	if (!address && cli_flag(a, "insecure"))
-		return cli_bad(a->cmd, "--insecure goes with --incoming");
+	if (!address && (cli_flag(a, "insecure") || cli_flag(a, "tls")))
+		return cli_bad(a->cmd, "--%s goes with --incoming",
+			       cli_flag(a, "tls") ? "tls" : "insecure");
 	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0);
 }

@@ -101,23 +101,29 @@ int mig_address_read(const struct cli_args *args, const char *text, bool listeni
 {
 	int code;
 
-	*a = (struct mig_address){ .text = text, .fd = -1, .insecure = cli_flag(args, "insecure") };
+	*a = (struct mig_address){ .text = text,
+				   .fd = -1,
+				   .tls = cli_text(args, "tls"),
+				   .insecure = cli_flag(args, "insecure") };
 	if (!read_text(text, a))
 		return cli_bad(args->cmd,
 			       "address \"%s\": write unix:PATH, tcp:HOST:PORT, "
 			       "tcp:[IPV6]:PORT or fd:N",
 			       text);
-	if (a->kind == MIG_UNIX && a->insecure)
-		return cli_bad(args->cmd, "--insecure goes with tcp: and fd:");
+	if (a->kind == MIG_UNIX && (a->insecure || a->tls))
+		return cli_bad(args->cmd,
+			       "--%s goes with tcp: and fd:", a->tls ? "tls" : "insecure");
+	if (a->insecure && a->tls)
+		return cli_bad(args->cmd, "--insecure goes without --tls");
 	if (a->kind != MIG_TCP)
 		return EXIT_OK;
 	if (!*a->host && !listening)
 		return cli_bad(args->cmd, "address \"%s\": which host?", text);
 	code = find_host(a, listening);
-	if (code == EXIT_OK && !a->insecure && !all_loopback(a))
+	if (code == EXIT_OK && !a->tls && !a->insecure && !all_loopback(a))
 		return cli_bad(args->cmd,
-			       "%s: nothing protects the VM on the network there; ssh -L does, "
-			       "with unix:PATH; --insecure goes without",
+			       "%s: nothing protects the VM on the network there; --tls DIR does, "
+			       "and ssh -L with unix:PATH; --insecure goes without",
 			       text);
 	return code;
 }
@@ -146,8 +152,8 @@ static const char *why_not(const struct mig_address *a, int fd, int ms)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len))
 		return strerror(errno);
-	if (domain != AF_UNIX && a->insecure)
-		return NULL;
+	if (a->tls || (domain != AF_UNIX && a->insecure))
+		return NULL; /* who proves it by TLS may talk */
 	if (domain == AF_UNIX)
 		err = client_peer(fd, &peer);
 	else if (domain == AF_INET || domain == AF_INET6)
@@ -155,8 +161,8 @@ static const char *why_not(const struct mig_address *a, int fd, int ms)
 	else
 		err = -EOPNOTSUPP;
 	if (err == -EOPNOTSUPP)
-		return "it leads to another host, and nothing protects the VM there; --insecure "
-		       "goes without";
+		return "it leads to another host, and nothing protects the VM there; --tls DIR "
+		       "does; --insecure goes without";
 	if (err)
 		return err == -ENOENT ? "nobody takes the connection" : strerror(-err);
 	if (peer.uid && peer.uid != geteuid())
@@ -180,15 +186,25 @@ static bool was_handed(int fd)
 static void leave_standard_fds(int fd)
 {
 	int i, null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct stat ours, theirs;
+	struct stat ours = { 0 }, theirs;
 
+	fstat(fd, &ours);
 	for (i = 0; i <= STDERR_FILENO && null >= 0; i++) {
-		if (!fstat(fd, &ours) && !fstat(i, &theirs) && ours.st_dev == theirs.st_dev &&
+		if (!fstat(i, &theirs) && ours.st_dev == theirs.st_dev &&
 		    ours.st_ino == theirs.st_ino)
 			dup2(null, i);
 	}
 	if (null >= 0)
 		close(null);
+}
+
+void mig_address_leave(const struct mig_address *a)
+{
+	if (a->kind != MIG_FD)
+		return;
+	leave_standard_fds(a->fd);
+	if (a->fd > STDERR_FILENO)
+		close(a->fd);
 }
 
 /* Return: a descriptor of our own, *@listens; -1 with one line printed. */
@@ -206,9 +222,7 @@ static int take_inherited(const struct mig_address *a, bool *listens)
 	fd = fcntl(a->fd, F_DUPFD_CLOEXEC, FIRST_HANDED);
 	if (fd < 0)
 		return complain(a, strerror(errno));
-	leave_standard_fds(fd);
-	if (a->fd > STDERR_FILENO)
-		close(a->fd);
+	mig_address_leave(a);
 	*listens = accepts;
 	return fd;
 }
@@ -311,8 +325,8 @@ static bool is_passing(int err)
 	       err != EBADF;
 }
 
-/* Return: a connection; -1 with errno. */
-static int take_one(struct mig_door *d)
+/* Return: the first one that is ready; -1 with errno. */
+static int wait_for_one(struct mig_door *d)
 {
 	struct pollfd p[MIG_TCP_MAX];
 	int i;
@@ -323,31 +337,46 @@ static int take_one(struct mig_door *d)
 		return -1;
 	for (i = 0; !p[i].revents; i++)
 		;
-	if (d->path.fd >= 0)
-		return kvmb_accept_unix(&d->path, 0);
-	return accept4(d->fds[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	return i;
 }
 
-int mig_door_wait(struct mig_door *d)
+int mig_door_take(struct mig_door *d, int i)
 {
 	int fd;
 
 	if (d->connected) {
-		fd = d->fds[0];
 		d->num = 0;
-		return check_connected(d->address, fd);
+		fd = check_connected(d->address, d->fds[0]);
+		return fd < 0 ? -2 : fd;
 	}
-	for (;;) {
-		fd = take_one(d);
-		if (fd < 0 && !is_passing(errno))
-			return complain(d->address, strerror(errno));
-		if (fd >= 0 && !why_not(d->address, fd, 0)) {
-			mig_tcp_tune(fd); /* fails on others */
-			return fd;
-		}
-		if (fd >= 0)
-			close(fd);
+	if (d->path.fd >= 0)
+		fd = kvmb_accept_unix(&d->path, 0);
+	else
+		fd = accept4(d->fds[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0 && !is_passing(errno)) {
+		complain(d->address, strerror(errno));
+		return -2;
 	}
+	if (fd >= 0 && why_not(d->address, fd, 0)) {
+		close(fd);
+		return -1;
+	}
+	if (fd >= 0)
+		mig_tcp_tune(fd); /* fails on others */
+	return fd;
+}
+
+int mig_door_wait(struct mig_door *d)
+{
+	int fd = -1, i = 0;
+
+	while (fd == -1) {
+		if (!d->connected)
+			i = wait_for_one(d);
+		if (i >= 0)
+			fd = mig_door_take(d, i);
+	}
+	return fd < 0 ? -1 : fd;
 }
 
 void mig_door_close(struct mig_door *d)

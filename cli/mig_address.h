@@ -6,7 +6,8 @@
  *
  * Who is at the other end gets a VM's memory, or says which options we carry out. So he must be
  * root or our own user, which the kernel tells of a Unix socket and of a loopback connection.
- * Nobody tells it of another host: there the user says that the network is his own.
+ * Nobody tells it of another host: there certificates do (cli/mig_tls.h), or the user says that the
+ * network is his own.
  */
 #ifndef KVMB_MIG_ADDRESS_H
 #define KVMB_MIG_ADDRESS_H
@@ -30,12 +31,13 @@ struct mig_address {
 	char port[6];		/* TCP */
 	struct addrinfo *found; /* TCP: by the name; mig_address_forget() */
 	int fd;			/* FD */
+	const char *tls;	/* directory of certificates; NULL = no TLS */
 	bool insecure;		/* the user takes whoever is there */
 };
 
 /**
  * mig_address_read() - What the user typed
- * @args:      command line; its --insecure counts
+ * @args:      command line; its --tls and --insecure count, and are borrowed
  * @text:      borrowed for as long as @a
  * @listening: it is where we wait, not where we connect to
  * @a:         filled; mig_address_forget(), also after a failure
@@ -49,7 +51,10 @@ int mig_address_read(const struct cli_args *args, const char *text, bool listeni
 /** mig_address_forget() - Free what it holds. */
 void mig_address_forget(struct mig_address *a);
 
-/** mig_connect() - Connect. Return: a stream socket; -1 with one line printed. */
+/** mig_address_leave() - Another process takes the inherited descriptor. */
+void mig_address_leave(const struct mig_address *a);
+
+/** mig_connect() - Connect, without TLS. Return: a stream socket; -1 with one line printed. */
 int mig_connect(const struct mig_address *a);
 
 struct mig_door { /* where we wait */
@@ -63,6 +68,14 @@ struct mig_door { /* where we wait */
 
 /** mig_door_open() - Be ready for connections. Return: 0; -1 with one line printed. */
 int mig_door_open(struct mig_door *d, const struct mig_address *a);
+
+/**
+ * mig_door_take() - Take a connection from fds[@i], which poll() has shown, or is the connection
+ *
+ * Return: a stream socket; -1 when there is none, or its owner may not talk; -2 with one line
+ * printed: there will be none.
+ */
+int mig_door_take(struct mig_door *d, int i);
 
 /**
  * mig_door_wait() - Wait for one who connects and may talk; others are hung up on

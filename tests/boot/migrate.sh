@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# migrate.sh KERNEL CPUS ROUNDS: under fio --verify with fsync, a log of acknowledged writes and TCP connections through a tap a VM
+# migrate.sh KERNEL CPUS ROUNDS [tls]: under fio --verify with fsync, a log of acknowledged writes and TCP connections through a tap a VM
 # moves to and fro between two network namespaces, which stand for hosts: no I/O error, nothing lost, no connection reset. A migration that is interrupted, or
-# whose target dies, leaves the VM running.
+# whose target dies, leaves the VM running. With "tls" it moves through the cable, by TLS.
 . "$(dirname "$0")/lib.sh"
-kernel=$1 cpus=$2 rounds=$3 A=unix:$W/s.migrate
+kernel=$1 cpus=$2 rounds=$3 kind=${4:-unix} A=unix:$W/s.migrate tls=()
 I=$W/image.raw
 truncate -s 256M "$I"
 truncate -s 8M "$W/chain"
@@ -19,27 +19,39 @@ host() { # [COMMAND...]: before each command that makes one's network
 }
 host; host ip netns exec there
 ip addr add $NET_BITS.1/24 dev br0
+ip netns exec there ip addr add $NET_BITS.3/24 dev br0
+if [ $kind = tls ]; then
+	mkdir "$W/pki" && "$(dirname "$KVMBUS")/tests/mkcerts" "$W/pki" $NET_BITS.1 $NET_BITS.3 || fail "no certificates"
+	tls=(--tls "$W/pki")
+fi
 python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
 vm s "$kernel" "kvmb.job=move kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.bytes=4000000 kvmb.secs=$((rounds * 3)) kvmb.fsync=16" \
 	--cpus "$cpus" --memory 512M --disk "$I,on-error=stop" --disk "$W/chain,lun=2" --nic "tap=$TAP,mac=00:15:5d:00:00:07"
 wait_log s 'GUEST: fio begins' 90
 mkdir "$W/there" # names of VMs are free there
-here=$XDG_RUNTIME_DIR there=$W/there go=(ip netns exec there)
-await_target() { # the process that the VM moves to: it waits for it at $A
-	XDG_RUNTIME_DIR=$there "${go[@]}" "$KVMBUS" run --incoming "$A" </dev/null 2>"$W/there.log" & target=$!
-	until_true 30 "no target" test -S "${A#unix:}"
+here=$XDG_RUNTIME_DIR there=$W/there go=(ip netns exec there) from=() # networks of target and source
+is_listening() { # at $A
+	[ $kind = unix ] && { test -S "${A#unix:}"; return; }
+	"${go[@]}" grep -q ':19C8 00000000:0000 0A' /proc/net/tcp
 }
+choose_address() { [ $kind = unix ] || A=tcp:$NET_BITS.$([ ${#go[@]} = 0 ] && echo 1 || echo 3); }
+choose_address
+await_target() { # the process that the VM moves to: it waits for it at $A
+	XDG_RUNTIME_DIR=$there "${go[@]}" "$KVMBUS" run --incoming "$A" "${tls[@]}" </dev/null 2>"$W/there.log" & target=$!
+	until_true 30 "no target" is_listening
+}
+migrate() { exec "${from[@]}" "$KVMBUS" migrate s "$A" "${tls[@]}" "$@"; } # in a shell of its own
 # nobody waits; interrupted at once; a target that dies: it goes on
-"$KVMBUS" migrate s "$A" 2>"$W/m.log" && fail "it moved to nobody"
+(migrate) 2>"$W/m.log" && fail "it moved to nobody"
 grep -q 'start the other side first' "$W/m.log" || fail "what it says: $(cat "$W/m.log")"
 await_target
-"$KVMBUS" migrate s "$A" --downtime 1 & migrate=$!
+migrate --downtime 1 & migrate=$!
 until_true 60 "it does not begin" info s 'migration'
 kill -KILL $migrate
 wait $target && fail "a target whose source gave up is the VM"
 until_true 60 "the VM did not go on" info s 'state == "running" and not migration'
 await_target
-"$KVMBUS" migrate s "$A" --downtime 1 2>"$W/m.log" & migrate=$!
+migrate --downtime 1 2>"$W/m.log" & migrate=$!
 until_true 60 "it does not begin" info s 'migration'
 kill -KILL $target
 wait $migrate && fail "it moved to the dead"
@@ -47,12 +59,13 @@ until_true 60 "the VM did not go on" info s 'state == "running" and not migratio
 wait $target
 for ((i = 1; i <= rounds; i++)); do
 	await_target
-	"$KVMBUS" migrate s "$A" --downtime 1000 >"$W/m.log" 2>&1 || fail "migrate: $(cat "$W/m.log")"
+	(migrate --downtime 1000) >"$W/m.log" 2>&1 || fail "migrate: $(cat "$W/m.log")"
 	echo "# round $i: $(cat "$W/m.log")"
 	vm_end s 60 0
 	mv "$W/there.log" "$W/s.err.log" # and what it says later
 	PID_s=$target XDG_RUNTIME_DIR=$there there=$here here=$XDG_RUNTIME_DIR
-	if [ ${#go[@]} = 0 ]; then go=(ip netns exec there); else go=(); fi
+	if [ ${#go[@]} = 0 ]; then go=(ip netns exec there) from=(); else go=() from=(ip netns exec there); fi
+	choose_address
 	until_true 60 "not there" info s 'state == "running"'
 	until_true 60 "no heartbeat" info s 'integration.heartbeat.status == "ok"'
 done

@@ -63,6 +63,12 @@ expect 2 'write unix:PATH' $K migrate nosuch host2
 expect 2 'write unix:PATH' $K run --incoming udp:x:1
 expect 2 'nothing protects' $K migrate nosuch tcp:192.0.2.1
 expect 2 'nothing protects' $K run --incoming tcp::6600
+expect 2 'goes with tcp: and fd:' $K migrate nosuch "unix:$W/m" --tls "$W"
+expect 2 'goes without --tls' $K migrate nosuch tcp:localhost --tls "$W" --insecure
+expect 2 'tls goes with --incoming' $K run --tls "$W" --kernel x
+expect 2 'brings its options' $K run --incoming tcp::6600 --tls "$W" --cpus 2
+expect 1 'ca-cert.pem: No such file' $K migrate nosuch tcp:192.0.2.1 --tls "$W"
+expect 1 'ca-cert.pem: No such file' $K run --incoming tcp::6600 --tls "$W"
 expect 2 'goes with tcp: and fd:' $K run --incoming "unix:$W/m" --insecure
 expect 2 'goes with --incoming' $K run --insecure --kernel x
 expect 1 'fd:77: no such descriptor' $K run --incoming fd:77

@@ -61,6 +61,11 @@ bool cli_flag(const struct cli_args *a, const char *name)
 	(void)a;
 	return !strcmp(name, "insecure") && insecure;
 }
+const char *cli_text(const struct cli_args *a, const char *name)
+{
+	(void)a, (void)name;
+	return NULL;
+}
 int client_peer(int fd, struct ucred *peer)
 {
 	socklen_t len = sizeof(*peer);
