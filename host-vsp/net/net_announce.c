@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "host-vsp/net/net_priv.h"
+#include "host-vsp/vsp.h"
 
 #define ROUNDS 5u
 #define FIRST_MS 50u
@@ -57,6 +58,8 @@ static void send_one(struct kvmb_net *n)
 	struct iovec iov[2];
 	u32 len;
 
+	if (n->bus && kvmb_bus_paused(n->bus))
+		return; /* it may move on, and be announced elsewhere */
 	net_slot_lock(&n->slots[0]);
 	if (n->state == NET_UP && net_link_up(n)) {
 		len = rarp_request(n, frame);

@@ -2,6 +2,7 @@
 /* A NIC that has come from elsewhere says where it is. */
 #include "host-vsp/net/net.h"
 
+#include "host-vsp/bus/bus_state.h"
 #include "tests/harness/net_wire.h"
 
 static int setup_vlan(void **state)
@@ -78,6 +79,27 @@ static void net_without_link_announces_nothing(void **state)
 	assert_int_equal(frames_left(frame, sizeof(frame), &len), 0);
 }
 
+static void note_stands(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* A VM that moves on at once: it may be announced elsewhere by now. */
+static void net_that_stands_announces_nothing(void **state)
+{
+	bool bus_stands = false;
+	u8 frame[100];
+	u32 len;
+
+	(void)state;
+	bring_up();
+	kvmb_net_announce(nic);
+	kvmb_bus_pause(f.bus, note_stands, &bus_stands);
+	assert_int_equal(frames_left(frame, sizeof(frame), &len), 0);
+	assert_true(bus_stands);
+	kvmb_bus_resume(f.bus);
+}
+
 /* The NIC may be gone before the last round. */
 static void net_announcing_ends_with_the_nic(void **state)
 {
@@ -94,6 +116,7 @@ int main(void)
 		S(net_announces_its_address, setup),
 		S(net_announces_on_its_vlan, setup_vlan),
 		S(net_without_link_announces_nothing, setup),
+		S(net_that_stands_announces_nothing, setup),
 		S(net_announcing_ends_with_the_nic, setup),
 	};
 
