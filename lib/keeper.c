@@ -213,16 +213,16 @@ int kvmb_keeper_listen(const char *path, char *why, size_t size)
 	return err;
 }
 
-/* A request of few words. @give: a file that it is about, -1 = none. Return: 0 or -errno. */
-static int ask(uint32_t what, int give, int *get, char *why, size_t size)
+/* A request of few words, about @files. Return: 0 or -errno. */
+static int ask(uint32_t what, const int *files, uint32_t num, int *get, char *why, size_t size)
 {
 	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
 	int err;
 
 	q->what = what;
-	q->num_files = give >= 0;
+	q->num_files = num;
 	pthread_mutex_lock(&lock);
-	err = request(reg_fd, q, &give, get, ANSWER_MS, why, size);
+	err = request(reg_fd, q, files, get, ANSWER_MS, why, size);
 	pthread_mutex_unlock(&lock);
 	free(q);
 	return err;
@@ -230,19 +230,36 @@ static int ask(uint32_t what, int give, int *get, char *why, size_t size)
 
 int kvmb_keeper_vm(char *why, size_t size)
 {
-	int pidfd = -1, err = ask(KEEPER_VM, -1, &pidfd, why, size);
+	int pidfd = -1, err = ask(KEEPER_VM, NULL, 0, &pidfd, why, size);
 
 	return err ? err : pidfd;
 }
 
 int kvmb_keeper_keep(int fd, char *why, size_t size)
 {
-	return ask(KEEPER_KEEP, fd, NULL, why, size);
+	return ask(KEEPER_KEEP, &fd, 1, NULL, why, size);
+}
+
+int kvmb_keeper_announce(char *why, size_t size)
+{
+	return ask(KEEPER_ANNOUNCE, NULL, 0, NULL, why, size);
+}
+
+int kvmb_keeper_replace(int fd, int old, char *why, size_t size)
+{
+	const int files[] = { fd, old };
+
+	return ask(KEEPER_KEEP, files, 2, NULL, why, size);
+}
+
+int kvmb_keeper_recall(char *why, size_t size)
+{
+	return ask(KEEPER_RECALL, NULL, 0, NULL, why, size);
 }
 
 int kvmb_keeper_kept(char *why, size_t size)
 {
-	int fd = -1, err = ask(KEEPER_KEPT, -1, &fd, why, size);
+	int fd = -1, err = ask(KEEPER_KEPT, NULL, 0, &fd, why, size);
 
 	return err ? err : fd;
 }

@@ -19,6 +19,13 @@
  *
  * A channel is a non-blocking SOCK_SEQPACKET socket; poll it, and call kvmb_keeper_read().
  *
+ * It also keeps a file: the options that make such a VM again. The launcher leaves it; a command
+ * that changes the VM replaces it. Such a command announces the change, asks the VM, and then
+ * replaces the file or recalls its announcement. One that goes away in between leaves a doubt that
+ * stays: from then on nobody gets the file to make a VM of. Who got it has it until he hangs up,
+ * and no change is announced meanwhile. So what is saved or moved always has the options that
+ * belong to it, and the VM's process has no say in them.
+ *
  * When the VM's process ends, however that happens, the keeper ends the helpers likewise and
  * removes the VM's sockets.
  */
@@ -163,20 +170,47 @@ int kvmb_keeper_register(const struct kvmb_recipe *r, char *why, size_t size);
 int kvmb_keeper_vm(char *why, size_t size);
 
 /**
- * kvmb_keeper_keep() - Leave a file with the keeper, in place of the one before
+ * kvmb_keeper_keep() - Leave a file with the keeper
  * @fd:  borrowed. Let nobody who runs a guest have it open for writing
  * @why: why[size], on failure one phrase for the user
  *
  * For what a later command must know of the VM, and must not believe its process (how it was
- * started). Return: 0 or -errno. Context: as kvmb_keeper_register().
+ * started). Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
  */
 int kvmb_keeper_keep(int fd, char *why, size_t size);
 
 /**
- * kvmb_keeper_kept() - The file that kvmb_keeper_keep() left
+ * kvmb_keeper_announce() - Something will change, of which the file tells
  * @why: why[size], on failure one phrase for the user
  *
- * Return: a descriptor owned by the caller, who shares its offset; or -errno. Context: a command.
+ * Ends with kvmb_keeper_replace() or kvmb_keeper_recall(). Several commands may have announced a
+ * change at a time. Return: 0; -EBUSY: somebody counts on the file as it is, see
+ * kvmb_keeper_kept(); another -errno. Context: a command.
+ */
+int kvmb_keeper_announce(char *why, size_t size);
+
+/**
+ * kvmb_keeper_replace() - The change was made: this is the file from now on
+ * @fd:  borrowed; as for kvmb_keeper_keep()
+ * @old: of kvmb_keeper_kept(), of which @fd was made
+ * @why: why[size], on failure one phrase for the user
+ *
+ * Return: 0; -EAGAIN: @old is not the file any more: get it again; another -errno. Context: a
+ * command that has announced a change.
+ */
+int kvmb_keeper_replace(int fd, int old, char *why, size_t size);
+
+/** kvmb_keeper_recall() - Nothing was changed. As kvmb_keeper_announce(). */
+int kvmb_keeper_recall(char *why, size_t size);
+
+/**
+ * kvmb_keeper_kept() - The file that is kept
+ * @why: why[size], on failure one phrase for the user
+ *
+ * Until the caller hangs up nobody changes it, unless the caller has announced a change.
+ *
+ * Return: a descriptor owned by the caller, who shares its offset; -EBUSY: a change is under way;
+ * -ESTALE: one was interrupted; another -errno. Context: a command.
  */
 int kvmb_keeper_kept(char *why, size_t size);
 

@@ -253,20 +253,103 @@ static int give(int fd, int missing)
 	return copy < 0 ? -missing : copy;
 }
 
-/* Takes over @files, also after a failure. Return: 0, -errno, or the channel of a recipe. */
-static int serve(struct keeper *k, struct keeper_request *q, int *files, char *why, size_t size)
+struct registrar { /* a launcher or a command */
+	struct keeper *keeper;
+	struct kvmb_watch *watch;
+	int fd;
+	bool is_launcher, changes, reads;
+};
+
+static void set_changes(struct registrar *g, bool changes)
 {
+	g->keeper->changers = g->keeper->changers - g->changes + changes;
+	g->changes = changes;
+}
+
+static void set_reads(struct registrar *g, bool reads)
+{
+	g->keeper->readers = g->keeper->readers - g->reads + reads;
+	g->reads = reads;
+}
+
+/* ---- the file that is kept ---- */
+
+static int announce(struct registrar *g, char *why, size_t size)
+{
+	if (g->keeper->readers) {
+		snprintf(why, size, "it is being saved or moved");
+		return -EBUSY;
+	}
+	set_changes(g, true);
+	return 0;
+}
+
+/* Who changes it gets it as it is; who counts on it only if it is right, and stays so. */
+static int give_kept(struct registrar *g, char *why, size_t size)
+{
+	struct keeper *k = g->keeper;
+	int fd = give(k->kept_fd, ENOENT);
+
+	if (fd < 0 || g->changes)
+		return fd;
+	if (!k->changers && !k->doubtful) {
+		set_reads(g, true);
+		return fd;
+	}
+	close(fd);
+	snprintf(why, size, "%s",
+		 k->doubtful ? "a change of its disks or NICs was interrupted, so that its options "
+			       "may not be what it has" :
+			       "its disks or NICs are being changed; try again");
+	return k->doubtful ? -ESTALE : -EBUSY;
+}
+
+static bool is_same(int a, int b)
+{
+	struct stat sa, sb;
+
+	return !fstat(a, &sa) && !fstat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/* Takes over @files. A command must have seen what it replaces. */
+static int keep(struct registrar *g, int *files, uint32_t num)
+{
+	struct keeper *k = g->keeper;
+	int err = 0;
+
+	if (num != (g->is_launcher ? 1 : 2) || !(g->is_launcher || g->changes))
+		err = -EPROTO;
+	else if (num == 2 && !is_same(files[1], k->kept_fd))
+		err = -EAGAIN;
+	if (!err) {
+		close_fd(&k->kept_fd);
+		k->kept_fd = files[0];
+		files[0] = -1;
+		set_changes(g, false);
+	}
+	while (num)
+		close_fd(&files[--num]);
+	return err;
+}
+
+/* Takes over @files, also after a failure. Return: 0, -errno, or the channel of a recipe. */
+static int serve(struct registrar *g, struct keeper_request *q, int *files, char *why, size_t size)
+{
+	struct keeper *k = g->keeper;
 	const char *path;
 
 	if (q->what == KEEPER_REGISTER)
 		return register_recipe(k, q, files, why, size);
+	if (q->what == KEEPER_KEEP)
+		return keep(g, files, q->num_files);
 	if (q->what == KEEPER_VM && !q->num_files)
 		return give(k->vm_fd, ESRCH);
 	if (q->what == KEEPER_KEPT && !q->num_files)
-		return give(k->kept_fd, ENOENT);
-	if (q->what == KEEPER_KEEP && q->num_files == 1) {
-		close_fd(&k->kept_fd);
-		k->kept_fd = files[0];
+		return give_kept(g, why, size);
+	if (q->what == KEEPER_ANNOUNCE && !q->num_files)
+		return announce(g, why, size);
+	if (q->what == KEEPER_RECALL && !q->num_files) {
+		set_changes(g, false);
 		return 0;
 	}
 	if (split(q, &path, 1) == 1 && q->what == KEEPER_ADOPT && q->num_files == 1) {
@@ -314,47 +397,45 @@ static void answer(int fd, uint32_t seq, int result, const char *why)
 }
 
 /* Return: false when @fd is of no more use. */
-static bool serve_registrar(struct keeper *k, int fd)
+static bool serve_registrar(struct registrar *g)
 {
 	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
 	int files[KVMB_RECIPE_MAX_FILES], result;
 	char why[sizeof(((struct keeper_answer *)0)->why)] = "";
-	ssize_t n = read_request(fd, q, files);
+	ssize_t n = read_request(g->fd, q, files);
 
 	if (n > 0) {
-		result = serve(k, q, files, why, sizeof(why));
+		result = serve(g, q, files, why, sizeof(why));
 		if (result < 0 && !why[0])
 			snprintf(why, sizeof(why), "%s", strerror(-result));
-		answer(fd, q->seq, result, why);
+		answer(g->fd, q->seq, result, why);
 	}
 	free(q);
 	return n > 0 || n == -EAGAIN;
 }
-
-struct registrar { /* a launcher or a command */
-	struct keeper *keeper;
-	struct kvmb_watch *watch;
-	int fd;
-};
 
 static void on_registrar(void *arg, uint32_t events)
 {
 	struct registrar *g = arg;
 
 	(void)events;
-	if (serve_registrar(g->keeper, g->fd))
+	if (serve_registrar(g))
 		return;
+	g->keeper->doubtful |= g->changes;
+	set_changes(g, false);
+	set_reads(g, false);
 	kvmb_loop_del(g->watch);
 	close(g->fd);
 	free(g);
 }
 
-static void add_registrar(struct keeper *k, int fd)
+static void add_registrar(struct keeper *k, int fd, bool is_launcher)
 {
 	struct registrar *g = kvmb_xzalloc(sizeof(*g));
 
 	g->keeper = k;
 	g->fd = fd;
+	g->is_launcher = is_launcher;
 	g->watch = kvmb_loop_add(k->loop, fd, EPOLLIN, on_registrar, g);
 	kvmb_assert(g->watch);
 }
@@ -371,7 +452,7 @@ static void on_connect(void *arg, uint32_t events)
 		return;
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
 	    (!peer.uid || peer.uid == geteuid()))
-		add_registrar(k, fd);
+		add_registrar(k, fd, false);
 	else
 		close(fd);
 }
@@ -520,7 +601,7 @@ void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 	kvmb_timer_init(&k.released, k.loop, on_not_ended, &k);
 	k.main_watch = kvmb_loop_add(k.loop, k.main_fd, EPOLLIN, on_main, &k);
 	k.vm_watch = k.vm_fd < 0 ? NULL : kvmb_loop_add(k.loop, k.vm_fd, EPOLLIN, on_vm_end, &k);
-	add_registrar(&k, e.reg_fd);
+	add_registrar(&k, e.reg_fd, true);
 	kvmb_loop_run(k.loop);
 	remove_owned(&k);
 	_exit(0);

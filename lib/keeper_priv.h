@@ -24,8 +24,10 @@ enum keeper_request_what {
 	KEEPER_RELEASE,
 	KEEPER_LOG_THREADS, /* of the VM's process, which cannot read its own /proc */
 	KEEPER_VM,	    /* of a command: a pidfd of the VM's process */
-	KEEPER_KEEP,	    /* file */
+	KEEPER_KEEP,	    /* file; of a command: and the one that it replaces */
 	KEEPER_KEPT,	    /* of a command: that file */
+	KEEPER_ANNOUNCE,    /* of a command: it will be replaced */
+	KEEPER_RECALL,	    /* of a command: it will not */
 };
 
 struct keeper_request {
@@ -102,6 +104,9 @@ struct keeper {
 	bool strict;
 	int main_fd, vm_fd; /* vm_fd: a pidfd, -1 = none */
 	int kept_fd;	    /* -1 = none */
+	/* commands that have announced another, or that count on this one: lib/keeper.h */
+	unsigned int changers, readers;
+	bool doubtful; /* a changer has gone, and nobody knows what became of its change */
 	struct kvmb_listener listener;
 	struct kvmb_watch *listen_watch, *main_watch, *vm_watch;
 	struct kvmb_timer released;

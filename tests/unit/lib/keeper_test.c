@@ -411,6 +411,168 @@ static void a_command_of_the_same_user_may_register(void **state)
 	assert_int_equal(lstat(path, &st), -1);
 }
 
+/* ---- the file that is kept, and commands that change it ---- */
+
+struct actor { /* a command, in a process of its own, which does what it is told */
+	pid_t pid;
+	int sock;
+};
+
+static int act(char what, int *seen)
+{
+	int fd;
+
+	switch (what) {
+	case 'a':
+		return kvmb_keeper_announce(why, sizeof(why));
+	case 'c':
+		return kvmb_keeper_recall(why, sizeof(why));
+	case 'k':
+		fd = kvmb_keeper_kept(why, sizeof(why));
+		if (fd >= 0)
+			*seen = fd;
+		return fd < 0 ? fd : 0;
+	case '1':
+	case '2':
+		return kvmb_keeper_replace(file_with(what == '1' ? "one" : "two"), *seen, why,
+					   sizeof(why));
+	case 'o':
+		return !has_text(*seen, "kept");
+	case 'n':
+		return !has_text(*seen, "one");
+	case 't':
+		return !has_text(*seen, "two");
+	}
+	return kvmb_keeper_keep(file_with("evil"), why, sizeof(why));
+}
+
+static struct actor begin_actor(const char *path)
+{
+	struct actor a;
+	int sv[2], err, seen = -1;
+	char what;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	a = (struct actor){ .pid = fork(), .sock = sv[0] };
+	if (!a.pid) {
+		close(sv[0]);
+		if (kvmb_keeper_connect(path, why, sizeof(why)))
+			_exit(1);
+		while (read(sv[1], &what, 1) == 1) {
+			err = act(what, &seen);
+			if (write(sv[1], &err, sizeof(err)) != sizeof(err))
+				_exit(2);
+		}
+		_exit(0);
+	}
+	close(sv[1]);
+	return a;
+}
+
+static int tell(const struct actor *a, char what)
+{
+	int err = 1;
+
+	assert_int_equal(write(a->sock, &what, 1), 1);
+	assert_int_equal(read(a->sock, &err, sizeof(err)), sizeof(err));
+	return err;
+}
+
+static void end_actor(struct actor *a)
+{
+	int status;
+
+	close(a->sock);
+	assert_int_equal(waitpid(a->pid, &status, 0), a->pid);
+	assert_int_equal(status, 0);
+}
+
+static char kept_path[96];
+
+static void keep_for_actors(void)
+{
+	char control[96];
+
+	snprintf(control, sizeof(control), "%s/vm.sock", dir);
+	assert_int_equal(kvmb_keeper_path(control, kept_path, sizeof(kept_path)), 0);
+	assert_int_equal(kvmb_keeper_listen(kept_path, why, sizeof(why)), 0);
+	keep_files();
+	kvmb_keeper_seal();
+}
+
+static void nobody_gets_the_file_while_it_is_being_changed(void **state)
+{
+	struct actor a, b;
+
+	(void)state;
+	keep_for_actors();
+	a = begin_actor(kept_path);
+	b = begin_actor(kept_path);
+	assert_int_equal(tell(&a, 'a'), 0);
+	assert_int_equal(tell(&b, 'k'), -EBUSY);
+	assert_int_equal(tell(&a, 'c'), 0);
+	assert_int_equal(tell(&b, 'k') || tell(&b, 'o'), 0);
+	assert_int_equal(tell(&a, 'a'), -EBUSY); /* b has it, and saves the VM */
+	end_actor(&b);
+	assert_int_equal(tell(&a, 'a') || tell(&a, 'k') || tell(&a, 'o') || tell(&a, '1'), 0);
+	b = begin_actor(kept_path);
+	assert_int_equal(tell(&b, 'k') || tell(&b, 'n'), 0);
+	end_actor(&b); /* which has a's socket, too */
+	end_actor(&a);
+}
+
+static void two_at_once_lose_no_change(void **state)
+{
+	struct actor a, b;
+
+	(void)state;
+	keep_for_actors();
+	a = begin_actor(kept_path);
+	b = begin_actor(kept_path);
+	assert_int_equal(tell(&a, 'a') || tell(&b, 'a') || tell(&a, 'k') || tell(&b, 'k'), 0);
+	assert_int_equal(tell(&a, '1'), 0);
+	assert_int_equal(tell(&b, '2'), -EAGAIN); /* made of what was there before */
+	assert_int_equal(tell(&a, 'k'), -EBUSY);  /* b is not done */
+	assert_int_equal(tell(&b, 'k') || tell(&b, 'n') || tell(&b, '2'), 0);
+	assert_int_equal(tell(&a, 'k') || tell(&a, 't'), 0);
+	end_actor(&b);
+	end_actor(&a);
+}
+
+static void a_change_that_was_interrupted_leaves_a_doubt(void **state)
+{
+	struct actor a, b;
+
+	(void)state;
+	keep_for_actors();
+	a = begin_actor(kept_path);
+	b = begin_actor(kept_path);
+	assert_int_equal(tell(&a, 'a'), 0);
+	kill(a.pid, SIGKILL);
+	close(a.sock);
+	waitpid(a.pid, NULL, 0);
+	while (tell(&b, 'k') == -EBUSY) /* until the keeper has seen it */
+		usleep(1000);
+	assert_int_equal(tell(&b, 'k'), -ESTALE);
+	assert_int_equal(tell(&b, 'a') || tell(&b, 'k') || tell(&b, '1'), 0); /* others go on */
+	assert_int_equal(tell(&b, 'k'), -ESTALE);
+	end_actor(&b);
+}
+
+static void who_announced_nothing_changes_nothing(void **state)
+{
+	struct actor a;
+
+	(void)state;
+	keep_for_actors();
+	a = begin_actor(kept_path);
+	assert_int_equal(tell(&a, 'k'), 0);
+	assert_int_equal(tell(&a, '1'), -EPROTO);
+	assert_int_equal(tell(&a, 'e'), -EPROTO);
+	assert_int_equal(tell(&a, 'k') || tell(&a, 'o'), 0);
+	end_actor(&a);
+}
+
 /* ---- the end ---- */
 
 static void a_killed_vm_leaves_nothing_behind(void **state)
@@ -705,6 +867,10 @@ int main(void)
 		T(one_who_does_not_read_loses_the_recipe),
 		T(after_the_seal_nothing_is_registered),
 		T(a_command_of_the_same_user_may_register),
+		T(nobody_gets_the_file_while_it_is_being_changed),
+		T(two_at_once_lose_no_change),
+		T(a_change_that_was_interrupted_leaves_a_doubt),
+		T(who_announced_nothing_changes_nothing),
 		T(a_killed_vm_leaves_nothing_behind),
 		T(the_orderly_end_waits_for_helpers),
 		T(a_daemon_may_write_back_when_nobody_needs_it),
