@@ -476,12 +476,9 @@ static void look_around(void *arg)
 		kvmb_timer_set(&m->look, LOOK_MS);
 }
 
-/* The client has gone, or says what nobody asked for. */
-static void on_client_pipe(void *arg, uint32_t events)
+/* The client has gone, or says what nobody asked for; or somebody asks for the VM's end. */
+static void cancel_early(struct vm_migration *m)
 {
-	struct vm_migration *m = arg;
-
-	(void)events;
 	kvmb_loop_del(m->watch);
 	m->watch = NULL;
 	cancel(m);
@@ -496,6 +493,18 @@ static void on_throttle(void *arg)
 
 	if (m->step == MIG_LIVE)
 		machine_throttle(&m->vm->machine, __atomic_load_n(&m->throttle, __ATOMIC_RELAXED));
+}
+
+static void on_client_pipe(void *arg, uint32_t events)
+{
+	(void)events;
+	cancel_early(arg);
+}
+
+void mig_out_cancel(struct vm *vm)
+{
+	if (vm->migration)
+		cancel_early(vm->migration);
 }
 
 static void refuse_to_move(struct vm_migration *m, const char *class, const char *why)

@@ -63,6 +63,9 @@ int mig_out_resume(struct vm *vm, char *why, size_t size);
 /** mig_out_info() - How far it is. Return: a new reference; JSON null: it is not being moved. */
 json_t *mig_out_info(const struct vm *vm);
 
+/** mig_out_cancel() - Give up a migration, if there is one and it is not decided. Main thread. */
+void mig_out_cancel(struct vm *vm);
+
 /** mig_out_destroy() - The VM ends: give up what is not decided. Main thread. */
 void mig_out_destroy(struct vm *vm);
 

@@ -180,13 +180,12 @@ static bool read_named(const struct vm_save *s)
 	return read(s->pipe, &byte, 1) == 1;
 }
 
-static void on_pipe(void *arg, uint32_t events)
+/* The client has gone, or has named the file; or somebody asks for the VM's end. */
+static void end_or_go_on(struct vm_save *s)
 {
-	struct vm_save *s = arg;
 	struct ctl_reply reply = s->reply;
 	bool named = read_named(s);
 
-	(void)events;
 	kvmb_loop_del(s->watch);
 	s->watch = NULL;
 	switch (s->state) {
@@ -209,6 +208,18 @@ static void on_pipe(void *arg, uint32_t events)
 	case SAVE_ENDING:
 		break;
 	}
+}
+
+static void on_pipe(void *arg, uint32_t events)
+{
+	(void)events;
+	end_or_go_on(arg);
+}
+
+void save_cancel(struct vm *vm)
+{
+	if (vm->save)
+		end_or_go_on(vm->save);
 }
 
 void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply)

@@ -34,6 +34,9 @@ void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply);
 /** save_info() - How far it is. Return: a new reference; JSON null: nothing is saved. */
 json_t *save_info(const struct vm *vm);
 
+/** save_cancel() - Give up a save, if there is one and it is not too late. Main thread. */
+void save_cancel(struct vm *vm);
+
 /** save_destroy() - The VM ends: give up what is not complete. Main thread. */
 void save_destroy(struct vm *vm);
 

@@ -9,6 +9,9 @@
  * asked (no shutdown service, paused, being reset) or with --on-term=kill. If the VM does not end
  * after that, another signal ends the process.
  *
+ * A VM that is being saved or moved cannot be asked. So that is given up first, unless it is too
+ * late for that: then the VM ends here anyway.
+ *
  * SIGHUP only ever asks, because a closing terminal may send it twice, once from the kernel and
  * once from the shell.
  *
@@ -25,18 +28,22 @@
 struct vm;
 
 /*
- * QUIET: no signal so far. Operations: the first signal -> ASKED or KILLED.
+ * QUIET: no signal so far. Operations: the first signal -> WAITING, ASKED or KILLED.
+ * WAITING: a save or migration is being given up, and a timer looks whether it has been.
+ *   Operations: it has -> ASKED or KILLED; another signal, or the time that the guest would have
+ *   -> KILLED; the VM may end in this state.
  * ASKED: the time limit runs, and a reset ends the VM (vm->no_reboot). Operations: another
  *   signal, or the limit -> KILLED; when the guest powers off, the VM ends in this state.
  * KILLED: vm_kill() was called, or the VM was ending already. This is final.
  */
-enum term_state { TERM_QUIET, TERM_ASKED, TERM_KILLED, TERM_NUM_STATES };
+enum term_state { TERM_QUIET, TERM_WAITING, TERM_ASKED, TERM_KILLED, TERM_NUM_STATES };
 
 struct term { /* main thread */
 	struct vm *vm;
 	enum term_state state; /* set_term_state() in term.c */
 	int sig;	       /* the first one, for messages */
 	struct kvmb_timer limit;
+	u64 until_ms; /* WAITING: no longer */
 };
 
 /** term_create() - Start in QUIET. Return: never NULL. Context: main thread. */

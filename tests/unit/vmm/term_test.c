@@ -31,6 +31,18 @@ int __wrap_kvmb_shutdown_request(struct kvmb_shutdown *s, bool reboot, u32 timeo
 	return answer;
 }
 
+static u32 cancelled;
+
+void save_cancel(struct vm *v)
+{
+	cancelled += v->save != NULL;
+}
+
+void mig_out_cancel(struct vm *v)
+{
+	cancelled += v->migration != NULL;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -39,7 +51,7 @@ static int setup(void **state)
 	vm.cfg.name = "t";
 	vm.cfg.term_timeout_s = 30;
 	vm.state = VM_RUNNING;
-	asked = told_s = killed = 0;
+	asked = told_s = killed = cancelled = 0;
 	answer = 0;
 	kvmb_log_set_level(KVMB_LOG_ERR);
 	vm.term = term_create(&vm);
@@ -99,6 +111,81 @@ static void term_timeout_kills(void **state)
 	while (!killed)
 		kvmb_loop_once(vm.loop, 2000);
 	assert_true(kvmb_now_ms() - begin >= 1000);
+}
+
+static void loop_for(u32 ms)
+{
+	u64 end = kvmb_now_ms() + ms;
+
+	while (kvmb_now_ms() < end)
+		kvmb_loop_once(vm.loop, 10);
+}
+
+/* The guest is asked when it can hear. */
+static void term_gives_up_a_save_first(void **state)
+{
+	(void)state;
+	vm.save = (void *)&vm;
+	vm.state = VM_PAUSED;
+	assert_true(term_signal(vm.term, SIGTERM));
+	assert_true(term_signal(vm.term, SIGHUP));
+	loop_for(200);
+	assert_int_equal(cancelled, 1);
+	assert_int_equal(asked + killed, 0);
+	vm.save = NULL;
+	vm.state = VM_RUNNING;
+	while (!asked)
+		kvmb_loop_once(vm.loop, 2000);
+	assert_int_equal(killed, 0);
+	assert_int_equal(vm.term->state, TERM_ASKED);
+}
+
+static void term_gives_up_a_migration_first(void **state)
+{
+	(void)state;
+	vm.migration = (void *)&vm;
+	assert_true(term_signal(vm.term, SIGTERM));
+	assert_int_equal(cancelled, 1);
+	assert_int_equal(asked + killed, 0);
+	assert_true(term_signal(vm.term, SIGTERM)); /* not that patient */
+	assert_int_equal(killed, 1);
+	loop_for(200);
+	assert_int_equal(asked, 0);
+}
+
+static void term_too_late_for_a_save_lets_it_end(void **state)
+{
+	(void)state;
+	vm.save = (void *)&vm;
+	vm.state = VM_PAUSED;
+	term_signal(vm.term, SIGTERM);
+	vm.state = VM_ENDED; /* vm_saved() */
+	loop_for(200);
+	assert_int_equal(asked + killed, 0);
+	assert_true(term_signal(vm.term, SIGTERM));
+	assert_false(term_signal(vm.term, SIGTERM)); /* it hangs */
+}
+
+static void term_waits_for_a_migration_as_long_as_for_a_guest(void **state)
+{
+	(void)state;
+	vm.cfg.term_timeout_s = 1;
+	vm.migration = (void *)&vm; /* who has the VM is undecided, for example */
+	term_signal(vm.term, SIGTERM);
+	loop_for(500);
+	assert_int_equal(killed, 0);
+	while (!killed)
+		kvmb_loop_once(vm.loop, 2000);
+	assert_int_equal(asked, 0);
+}
+
+static void term_kill_does_not_wait_for_a_save(void **state)
+{
+	(void)state;
+	vm.cfg.on_term = ON_TERM_KILL;
+	vm.save = (void *)&vm;
+	term_signal(vm.term, SIGTERM);
+	assert_int_equal(killed, 1);
 }
 
 static void term_refusal_keeps_the_timeout(void **state)
@@ -176,6 +263,11 @@ int main(void)
 		T(term_first_signal_asks_second_kills),
 		T(term_hangup_only_asks),
 		T(term_timeout_kills),
+		T(term_gives_up_a_save_first),
+		T(term_gives_up_a_migration_first),
+		T(term_too_late_for_a_save_lets_it_end),
+		T(term_waits_for_a_migration_as_long_as_for_a_guest),
+		T(term_kill_does_not_wait_for_a_save),
 		T(term_refusal_keeps_the_timeout),
 		T(term_during_a_stop_waits),
 		T(term_nobody_to_ask_kills_at_once),
