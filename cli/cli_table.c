@@ -177,10 +177,13 @@ const struct cli_command cli_commands[] = {
 	  cmd_resume, { VM }, json_only },
 	{ "save", NULL, "save a VM into a file and end it; restore continues it",
 	  "FILE appears when everything is on disk; until then the VM can go on, and does when the "
-	  "command is interrupted. Connections of a NIC of kind *user* are lost.",
+	  "command is interrupted. Connections of a NIC of kind *user* break, and the command says "
+	  "so before it begins. A VM cannot be saved or moved any more when a disk's device has "
+	  "vanished, or when a *disk* or *nic* command that changes it was killed halfway.",
 	  cmd_save, { VM, { "FILE", OPT_FILE } }, json_only },
 	{ "restore", NULL, "continue a saved VM in this process",
-	  "With the options that it was started with; its images must be where they were. A file "
+	  "With the options that it was started with, as *disk* and *nic* have changed them; its "
+	  "images must be where they were. A file "
 	  "can be restored once: afterwards the VM has gone on, and its disks with it.",
 	  cmd_restore, { { "FILE", OPT_FILE } }, json_only },
 	{ "migrate", NULL, "move a running VM to another process or host",

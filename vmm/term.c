@@ -83,8 +83,9 @@ static void look_again(struct term *t)
 	else if (kvmb_now_ms() < t->until_ms)
 		kvmb_timer_set(&t->limit, LOOK_MS);
 	else
-		kill_vm(t, t->sig, t->vm->save ? "its save could not be given up" :
-						 "its migration could not be given up");
+		kill_vm(t, t->sig,
+			t->vm->save ? "its save could not be given up" :
+				      "its migration could not be given up");
 }
 
 static void limit_reached(void *arg)

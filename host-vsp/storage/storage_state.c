@@ -196,17 +196,21 @@ static const char *load_medium(struct kvmb_unit *u, struct kvmb_tlv *g)
 static const char *load_unit(struct kvmb_unit *u, struct kvmb_tlv *g)
 {
 	struct kvmb_reservation *pr = &u->pr;
+	bool medium;
 
 	if (kvmb_tlv_get(g, UNIT_DVD, 1) != u->dvd)
 		return u->dvd ? "it is a DVD drive, and was a disk" :
 				"it is a disk, and was a DVD drive";
-	if (kvmb_tlv_get(g, UNIT_MEDIUM, 1) != (u->disk != NULL))
-		return u->disk ? "it has a medium, and was empty" :
-				 "it is empty, and had a medium";
+	medium = kvmb_tlv_get(g, UNIT_MEDIUM, 1);
+	if (medium && !u->disk)
+		return "it is empty, and had a medium";
+	if (!medium && u->disk && !u->dvd)
+		return "it has a medium, and was empty";
 	u->ua = (u32)kvmb_tlv_get(g, UNIT_UA, (1u << KVMB_UA_NUM) - 1);
 	u->wce = (int)kvmb_tlv_get(g, UNIT_WCE, 1);
 	u->prevent = (int)kvmb_tlv_get(g, UNIT_PREVENT, 1);
-	u->tray_open = (int)kvmb_tlv_get(g, UNIT_TRAY_OPEN, 1);
+	/* the guest has ejected it, and no option says so: go_on() has it taken away again */
+	u->tray_open = (int)kvmb_tlv_get(g, UNIT_TRAY_OPEN, 1) || (!medium && u->disk);
 	u->media_event = (int)kvmb_tlv_get(g, UNIT_MEDIA_EVENT, KVMB_MEDIA_REMOVED);
 	pr->registered = kvmb_tlv_get(g, UNIT_PR_REGISTERED, 1);
 	pr->held = kvmb_tlv_get(g, UNIT_PR_HELD, 1);
@@ -215,7 +219,7 @@ static const char *load_unit(struct kvmb_unit *u, struct kvmb_tlv *g)
 	pr->generation = (u32)kvmb_tlv_get(g, UNIT_PR_GENERATION, UINT32_MAX);
 	if (!kvmb_reservation_valid(pr))
 		return "there cannot be such a reservation";
-	return u->disk ? load_medium(u, g) : NULL;
+	return medium ? load_medium(u, g) : NULL;
 }
 
 static int load_units(struct kvmb_storage *s, struct kvmb_tlv *t)

@@ -466,6 +466,29 @@ static void an_eject_is_not_forgotten(void **state)
 	assert_good(id);
 }
 
+/* The options that the next process is made from say nothing of that. */
+static void a_medium_that_was_ejected_does_not_come_back(void **state)
+{
+	u64 id;
+
+	(void)state;
+	begin_with(file_and_dvd);
+	id = send_srb(&c, 5, CDB(0x1b, 0, 0, 0, 2), 6, KVMB_SRB_DATA_NONE, 0, 0);
+	wait_gone();
+	kvmb_disk_close(gone_disk);
+	assert_good(id);
+	assert_null(s->luns[5]->unit.disk);
+	save_all();
+	move_to_new_process(file_and_dvd);
+	gone_disk = NULL;
+	kvmb_bus_resume(f.bus);
+	wait_gone();
+	assert_non_null(gone_disk);
+	kvmb_disk_close(gone_disk);
+	assert_null(s->luns[5]->unit.disk);
+	assert_int_equal(s->luns[5]->unit.tray_open, 0);
+}
+
 static void a_channel_that_failed_stays_so(void **state)
 {
 	u8 buf[256] __attribute__((aligned(8)));
@@ -718,6 +741,7 @@ int main(void)
 		T(a_unit_goes_while_all_stand),
 		T(answers_without_room_move),
 		T(an_eject_is_not_forgotten),
+		T(a_medium_that_was_ejected_does_not_come_back),
 		T(a_channel_that_failed_stays_so),
 		T(what_was_loaded_need_not_go_on),
 		T(a_disk_that_grew_is_news_and_others_are_refused),
