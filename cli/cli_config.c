@@ -3,16 +3,21 @@
 #include "cli/cli_config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/tlv.h"
+#include "lib/util.h"
+#include "vmm/state_file.h"
 #include "vmm/vm_state.h"
 
-static int read_config(const char *from, const void *config, size_t len, struct vm_state_config *c)
+int cli_config_parse(const void *config, size_t len, struct vm_state_config *c, char *why,
+		     size_t size)
 {
 	struct kvmb_tlv_error error = { 0 };
 	struct kvmb_tlv t;
@@ -24,9 +29,28 @@ static int read_config(const char *from, const void *config, size_t len, struct 
 	else if (!err)
 		err = -EPROTO;
 	if (err)
-		cli_error("%s: %s", from,
-			  error.text[0] ? error.text : "its options are not in their place");
-	return err ? EXIT_FAILED : EXIT_OK;
+		snprintf(why, size, "%s",
+			 error.text[0] ? error.text : "its options are not in their place");
+	return err;
+}
+
+int cli_config_read(int fd, struct vm_state_config *c, char *why, size_t size)
+{
+	unsigned char *buf = NULL;
+	struct stat st;
+	int err = -EIO;
+
+	if (!fstat(fd, &st) && st.st_size > 0 && st.st_size <= STATE_FILE_CONFIG_MAX) {
+		buf = kvmb_xzalloc((size_t)st.st_size);
+		if (pread(fd, buf, (size_t)st.st_size, 0) == st.st_size)
+			err = 0;
+	}
+	if (err)
+		snprintf(why, size, "its options cannot be read");
+	else
+		err = cli_config_parse(buf, (size_t)st.st_size, c, why, size);
+	free(buf);
+	return err;
 }
 
 static int run_config(const char *from, const struct vm_state_config *c, struct state_file *state,
@@ -50,9 +74,12 @@ int cli_run_config(const char *from, const void *config, size_t len, struct stat
 		   int incoming)
 {
 	struct vm_state_config c = { 0 };
-	int code = read_config(from, config, len, &c);
+	int code = EXIT_FAILED;
+	char why[200];
 
-	if (code == EXIT_OK)
+	if (cli_config_parse(config, len, &c, why, sizeof(why)))
+		cli_error("%s: %s", from, why);
+	else
 		code = run_config(from, &c, state, incoming);
 	vm_state_free_config(&c);
 	return code;

@@ -6,6 +6,21 @@
 #include <stddef.h>
 
 struct state_file;
+struct vm_state_config;
+
+/**
+ * cli_config_parse() - Options of a VM from a section CONFIG
+ * @config: section[len], and what follows is ignored
+ * @c:      filled; vm_state_free_config(), also after a failure
+ * @why:    why[size], on failure one phrase
+ *
+ * Return: 0 or -errno. Trust: hostile.
+ */
+int cli_config_parse(const void *config, size_t len, struct vm_state_config *c, char *why,
+		     size_t size);
+
+/** cli_config_read() - The same from the file that a VM's keeper has. */
+int cli_config_read(int fd, struct vm_state_config *c, char *why, size_t size);
 
 /**
  * cli_run_config() - Make this process a VM; returns when it has ended

@@ -204,30 +204,40 @@ static bool is_alive(int fd)
 	return o;
 }
 
-int client_reach_keeper(int fd, const char *vm, char *dir, size_t size)
+int client_find_keeper(int fd, const char *vm, char *dir, size_t size, char *why, size_t why_size)
 {
-	char path[PATH_MAX], keeper[PATH_MAX], why[200] = "it has none";
+	char path[PATH_MAX], keeper[PATH_MAX];
 	char *slash;
 
+	snprintf(why, why_size, "it has none");
 	/* the socket's own name may be relative to where the VM, and with it the keeper, started */
 	if (!socket_path(fd, path, sizeof(path)) ||
 	    kvmb_keeper_path(strchr(vm, '/') ? vm : path, keeper, sizeof(keeper)) ||
-	    kvmb_keeper_connect(keeper, why, sizeof(why))) {
-		cli_error("VM \"%s\": its keeper cannot be reached: %s", vm, why);
-		return EXIT_FAILED;
-	}
+	    kvmb_keeper_connect(keeper, why, why_size))
+		return -ECONNREFUSED;
 	slash = strrchr(path, '/');
 	snprintf(dir, size, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-	return EXIT_OK;
+	return 0;
 }
 
-/* Return: EXIT_*, with one line already printed. */
-static int take_answer(const char *vm, struct answer *a, json_t **out)
+int client_reach_keeper(int fd, const char *vm, char *dir, size_t size)
+{
+	char why[200];
+
+	if (!client_find_keeper(fd, vm, dir, size, why, sizeof(why)))
+		return EXIT_OK;
+	cli_error("VM \"%s\": its keeper cannot be reached: %s", vm, why);
+	return EXIT_FAILED;
+}
+
+/* @heard: it is an answer. Return: EXIT_*, with one line already printed. */
+static int take_answer(const char *vm, struct answer *a, json_t **out, bool *heard)
 {
 	json_t *answer = json_loadb(a->line, a->len, 0, NULL),
 	       *value = json_object_get(answer, "return");
 	int code = EXIT_OK;
 
+	*heard = value || json_object_get(answer, "error");
 	if (value)
 		*out = json_incref(value);
 	else
@@ -237,12 +247,13 @@ static int take_answer(const char *vm, struct answer *a, json_t **out)
 	return code;
 }
 
-int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
-		  const struct handover_fds *fds, json_t **out)
+int client_ask_heard(int fd, const char *vm, const char *name, json_t *arguments,
+		     const struct handover_fds *fds, json_t **out, bool *heard)
 {
 	struct answer a = { 0 };
 	int err;
 
+	*heard = false;
 	send_command(fd, name, arguments, fds);
 	do {
 		err = read_line(fd, &a, client_patience());
@@ -251,7 +262,15 @@ int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
 		free(a.line);
 		return report_silence(vm, err);
 	}
-	return take_answer(vm, &a, out);
+	return take_answer(vm, &a, out, heard);
+}
+
+int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
+		  const struct handover_fds *fds, json_t **out)
+{
+	bool heard;
+
+	return client_ask_heard(fd, vm, name, arguments, fds, out, &heard);
 }
 
 int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out)
@@ -494,6 +513,7 @@ int client_kill(const char *vm, json_t **out)
 	struct answer a = { 0 };
 	char path[PATH_MAX];
 	int fd, code = find_vm(vm, client_patience(), &fd, path, sizeof(path)), err = -ETIMEDOUT;
+	bool heard;
 
 	if (code && code != EXIT_TIMEOUT)
 		return report_not_found(vm, code);
@@ -502,7 +522,7 @@ int client_kill(const char *vm, json_t **out)
 		err = await_end(fd, &a);
 	}
 	if (!err) {
-		code = take_answer(vm, &a, out);
+		code = take_answer(vm, &a, out, &heard);
 	} else {
 		free(a.line);
 		if (err == -ETIMEDOUT)

@@ -47,6 +47,14 @@ int client_ask(const char *vm, const char *name, json_t *arguments, json_t **out
 int client_reach_keeper(int fd, const char *vm, char *dir, size_t size);
 
 /**
+ * client_find_keeper() - The same, and print nothing
+ * @why: why[why_size], on failure one phrase
+ *
+ * Return: 0 or -errno.
+ */
+int client_find_keeper(int fd, const char *vm, char *dir, size_t size, char *why, size_t why_size);
+
+/**
  * client_connect() - First step of client_ask(): connect
  * @vm: name, or path of a socket
  * @fd: set on success, closed by the caller
@@ -68,6 +76,13 @@ int client_connect(const char *vm, int *fd);
  */
 int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
 		  const struct handover_fds *fds, json_t **out);
+
+/**
+ * client_ask_heard() - The same
+ * @heard: set to: it was answered. Else nobody knows what became of the command
+ */
+int client_ask_heard(int fd, const char *vm, const char *name, json_t *arguments,
+		     const struct handover_fds *fds, json_t **out, bool *heard);
 
 /**
  * client_as_owner() - Give up rights that the VM's owner does not have

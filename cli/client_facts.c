@@ -2,6 +2,7 @@
 /* What a VM's keeper knows: client_facts.h. */
 #include "cli/client_facts.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,10 +13,12 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/cli_config.h"
 #include "cli/client.h"
 #include "lib/exits.h"
 #include "lib/keeper.h"
 #include "lib/util.h"
+#include "vmm/note.h"
 #include "vmm/state_file.h"
 
 #define END_MS 120000 /* the VM closes its images */
@@ -32,6 +35,19 @@ static bool read_kept(int fd, struct client_facts *f)
 	return pread(fd, f->config, f->config_len, 0) == st.st_size;
 }
 
+/* passt cannot be moved (Debian's of 2023-03): the target starts another. */
+static void say_what_breaks(const struct client_facts *f, const char *vm)
+{
+	struct vm_state_config c = { 0 };
+	char why[200];
+
+	if (!cli_config_parse(f->config, f->config_len, &c, why, sizeof(why)) && note_has_passt(&c))
+		cli_error("warning: VM \"%s\": connections through its NIC of kind user break; "
+			  "its guest sees the cable unplugged and plugged",
+			  vm);
+	vm_state_free_config(&c);
+}
+
 int client_learn(int fd, const char *vm, struct client_facts *f)
 {
 	char dir[PATH_MAX], why[200];
@@ -42,10 +58,11 @@ int client_learn(int fd, const char *vm, struct client_facts *f)
 	if (err)
 		return err;
 	f->process = kvmb_keeper_vm(why, sizeof(why));
+	/* we stay connected: as long as we are, nobody changes it (lib/keeper.h) */
 	config = f->process < 0 ? f->process : kvmb_keeper_kept(why, sizeof(why));
-	kvmb_keeper_seal(); /* we ask no more */
 	if (config >= 0 && read_kept(config, f)) {
 		close(config);
+		say_what_breaks(f, vm);
 		return EXIT_OK;
 	}
 	if (config >= 0) {
@@ -53,7 +70,7 @@ int client_learn(int fd, const char *vm, struct client_facts *f)
 		snprintf(why, sizeof(why), "its options cannot be read");
 	}
 	cli_error("VM \"%s\": %s", vm, why);
-	return EXIT_FAILED;
+	return config == -EBUSY || config == -ESTALE ? EXIT_STATE : EXIT_FAILED;
 }
 
 int client_wait_for_end(const struct client_facts *f, const char *vm, const char *done)
@@ -75,5 +92,6 @@ void client_forget(struct client_facts *f)
 	if (f->process >= 0)
 		close(f->process);
 	free(f->config);
+	kvmb_keeper_seal();
 	*f = (struct client_facts){ .process = -1 };
 }

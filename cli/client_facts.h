@@ -17,7 +17,10 @@ struct client_facts {	       /* owned: client_forget() */
  * @vm:    as for client_connect()
  * @facts: filled; client_forget(), also after a failure
  *
- * Return: EXIT_OK; else EXIT_FAILED, with one line already printed.
+ * Prints one line when what follows breaks connections of the guest. Until client_forget() nobody
+ * changes the VM's disks or NICs.
+ *
+ * Return: EXIT_OK; else EXIT_FAILED or EXIT_STATE, with one line already printed.
  */
 int client_learn(int fd, const char *vm, struct client_facts *facts);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `kvmbus disk VM ...`: disks of a running VM. */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -9,10 +8,12 @@
 
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/client_note.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/util.h"
 #include "vmm/handover.h"
+#include "vmm/note.h"
 
 /* ---- which disk ---- */
 
@@ -101,6 +102,57 @@ static int disk_argument(struct cli_args *a, json_t **out)
 	return EXIT_OK;
 }
 
+/* ---- what is noted of a change (cli/client_note.h) ---- */
+
+struct change {
+	const char *spec; /* absolute; NULL = no medium */
+	bool dvd;
+	s64 iops, bps; /* -1 = as before */
+};
+
+static bool place_of(json_t *answer, u32 *controller, u32 *lun)
+{
+	json_int_t c = json_integer_value(json_object_get(answer, "controller"));
+	json_int_t l = json_integer_value(json_object_get(answer, "lun"));
+
+	*controller = (u32)c;
+	*lun = (u32)l;
+	return c >= 0 && c < (json_int_t)KVMB_STORAGE_MAX_CONTROLLERS && l >= 0 &&
+	       l < (json_int_t)KVMB_STORAGE_MAX_LUNS;
+}
+
+static int note_disk_added(struct vm_state_config *c, json_t *answer, void *arg)
+{
+	const struct change *ch = arg;
+	u32 k, lun;
+
+	return place_of(answer, &k, &lun) ? note_add_disk(c, ch->spec, ch->dvd, k, lun) : -EPROTO;
+}
+
+static int note_disk_removed(struct vm_state_config *c, json_t *answer, void *arg)
+{
+	u32 k, lun;
+
+	(void)arg;
+	return place_of(answer, &k, &lun) ? note_remove_disk(c, k, lun) : -EPROTO;
+}
+
+static int note_medium(struct vm_state_config *c, json_t *answer, void *arg)
+{
+	const struct change *ch = arg;
+	u32 k, lun;
+
+	return place_of(answer, &k, &lun) ? note_set_medium(c, k, lun, ch->spec) : -EPROTO;
+}
+
+static int note_limits(struct vm_state_config *c, json_t *answer, void *arg)
+{
+	const struct change *ch = arg;
+	u32 k, lun;
+
+	return place_of(answer, &k, &lun) ? note_limit_disk(c, k, lun, ch->iops, ch->bps) : -EPROTO;
+}
+
 /* ---- actions ---- */
 
 int disk_list(struct cli_args *a)
@@ -136,10 +188,10 @@ static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 }
 
 /* Open what a spec names; the descriptors go with the command. Return: EXIT_*. */
-static int open_names(struct cli_args *a, int fd, const char *spec, bool dvd, json_t *args,
+static int open_names(const struct client_note *n, const char *spec, bool dvd, json_t *args,
 		      struct handover_fds *fds)
 {
-	char why[KVMB_DISK_WHY], dir[PATH_MAX] = "", *text = strdup(spec);
+	char why[KVMB_DISK_WHY], *text = strdup(spec);
 	struct kvmb_disk_files files = { 0 };
 	struct disk_config dc;
 	int err = EXIT_OK;
@@ -149,10 +201,10 @@ static int open_names(struct cli_args *a, int fd, const char *spec, bool dvd, js
 		return EXIT_FAILED; /* good_spec() has seen to it */
 	}
 	if (dc.spec.path && kvmb_disk_needs_keeper(&dc.spec))
-		err = client_reach_keeper(fd, a->words[0], dir, sizeof(dir));
-	dc.spec.run_dir = dir;
+		err = client_note_keeper(n);
+	dc.spec.run_dir = n->dir;
 	if (!err && dc.spec.path && kvmb_disk_resolve(&dc.spec, &files, why, sizeof(why))) {
-		cli_error("VM \"%s\": disk %s: %s", a->words[0], dc.spec.path, why);
+		cli_error("VM \"%s\": disk %s: %s", n->vm, dc.spec.path, why);
 		err = EXIT_FAILED;
 	}
 	if (!err)
@@ -162,28 +214,24 @@ static int open_names(struct cli_args *a, int fd, const char *spec, bool dvd, js
 }
 
 /* A change that brings a disk's files. Takes the reference to @args. */
-static int bring_disk(struct cli_args *a, const char *command, json_t *args, const char *spec,
-		      bool dvd, const char *done)
+static int bring_disk(struct cli_args *a, const char *command, json_t *args, struct change *change,
+		      client_note_edit *edit, const char *done)
 {
 	struct handover_fds fds = { 0 };
+	struct client_note n;
 	json_t *o = NULL;
-	int fd, err = client_connect(a->words[0], &fd);
+	int err = client_note_begin(a->words[0], &n);
 
-	if (err) {
-		json_decref(args);
-		return err;
-	}
-	err = client_as_owner(fd, a->words[0]);
 	if (!err)
-		err = open_names(a, fd, spec, dvd, args, &fds);
+		err = open_names(&n, change->spec, change->dvd, args, &fds);
 	if (!err)
-		err = client_ask_on(fd, a->words[0], command, json_incref(args), &fds, &o);
+		err = client_note_change(&n, command, json_incref(args), &fds, edit, change, &o);
+	client_note_end(&n);
 	if (!err)
 		client_print_done(o, cli_flag(a, "json"), done);
 	json_decref(o);
 	json_decref(args);
 	handover_close(&fds);
-	close(fd);
 	return err;
 }
 
@@ -195,8 +243,8 @@ int disk_add(struct cli_args *a)
 
 	if (!spec)
 		return EXIT_USAGE;
-	err = bring_disk(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd), spec,
-			 dvd, "added");
+	err = bring_disk(a, "disk-add", json_pack("{s:s, s:b}", "spec", spec, "dvd", dvd),
+			 &(struct change){ .spec = spec, .dvd = dvd }, note_disk_added, "added");
 	free(spec);
 	return err;
 }
@@ -207,7 +255,8 @@ int disk_remove(struct cli_args *a)
 	int err = disk_argument(a, &disk);
 
 	return err ? err :
-		     client_change(a, "disk-remove", json_pack("{s:o}", "disk", disk), "removed");
+		     client_note_simple(a, "disk-remove", json_pack("{s:o}", "disk", disk),
+					"removed", note_disk_removed, NULL);
 }
 
 /* A size with a digit too many would be for ever: images only grow. */
@@ -287,10 +336,10 @@ int disk_eject(struct cli_args *a)
 	int err = disk_argument(a, &disk);
 
 	return err ? err :
-		     client_change(a, "disk-eject",
-				   json_pack("{s:o, s:b}", "disk", disk, "force",
-					     cli_flag(a, "force")),
-				   "ejected");
+		     client_note_simple(a, "disk-eject",
+					json_pack("{s:o, s:b}", "disk", disk, "force",
+						  cli_flag(a, "force")),
+					"ejected", note_medium, &(struct change){ .dvd = true });
 }
 
 int disk_insert(struct cli_args *a)
@@ -304,7 +353,8 @@ int disk_insert(struct cli_args *a)
 	err = disk_argument(a, &disk);
 	if (!err)
 		err = bring_disk(a, "disk-insert",
-				 json_pack("{s:o, s:s}", "disk", disk, "spec", spec), spec, true,
+				 json_pack("{s:o, s:s}", "disk", disk, "spec", spec),
+				 &(struct change){ .spec = spec, .dvd = true }, note_medium,
 				 "loaded");
 	free(spec);
 	return err;
@@ -313,6 +363,7 @@ int disk_insert(struct cli_args *a)
 int disk_limit(struct cli_args *a)
 {
 	const char *iops = cli_text(a, "iops"), *bps = cli_text(a, "bps");
+	struct change change = { .iops = -1, .bps = -1 };
 	json_t *disk, *args;
 	u64 v;
 	int err;
@@ -323,9 +374,13 @@ int disk_limit(struct cli_args *a)
 	if (err)
 		return err;
 	args = json_pack("{s:o}", "disk", disk);
-	if (iops && opt_size(iops, &v, NULL))
-		json_object_set_new(args, "iops", json_integer((json_int_t)v));
-	if (bps && opt_size(bps, &v, NULL))
-		json_object_set_new(args, "bps", json_integer((json_int_t)v));
-	return client_change(a, "disk-limit", args, "limited");
+	if (iops && opt_size(iops, &v, NULL)) {
+		change.iops = (s64)v;
+		json_object_set_new(args, "iops", json_integer(change.iops));
+	}
+	if (bps && opt_size(bps, &v, NULL)) {
+		change.bps = (s64)v;
+		json_object_set_new(args, "bps", json_integer(change.bps));
+	}
+	return client_note_simple(a, "disk-limit", args, "limited", note_limits, &change);
 }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `kvmbus nic VM ...`: NICs of a running VM. */
-#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/client_note.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/util.h"
 #include "vmm/handover.h"
 #include "vmm/names.h"
+#include "vmm/note.h"
+#include "vmm/places.h"
 
 int nic_list(struct cli_args *a)
 {
@@ -33,44 +35,83 @@ static u32 cpus_of(json_t *info)
 }
 
 /* Open what a NIC names; the descriptors go with the command. Return: EXIT_*. */
-static int open_nic_names(struct cli_args *a, int fd, const struct nic_config *nc, u32 cpus,
-			  json_t *args, struct handover_fds *fds)
+static int open_nic_names(const struct client_note *n, const struct nic_config *nc, u32 cpus,
+			  struct kvmb_net_files *files)
 {
-	struct kvmb_net_files files;
-	char why[KVMB_NET_WHY], dir[PATH_MAX];
+	char why[KVMB_NET_WHY];
 
-	if (nc->kind == NIC_USER && client_reach_keeper(fd, a->words[0], dir, sizeof(dir)))
+	if (nc->kind == NIC_USER && client_note_keeper(n))
 		return EXIT_FAILED;
-	if (names_open_nic(nc, cpus, &files, why)) {
-		cli_error("VM \"%s\": nic %s: %s", a->words[0], nic_word(nc), why);
-		return EXIT_FAILED;
-	}
-	handover_put_nic(args, &files, fds);
-	return EXIT_OK;
+	if (!names_open_nic(nc, cpus, files, why))
+		return EXIT_OK;
+	cli_error("VM \"%s\": nic %s: %s", n->vm, nic_word(nc), why);
+	return EXIT_FAILED;
 }
+
+/* ---- what is noted of a change (cli/client_note.h) ---- */
+
+struct change {
+	const char *spec;
+	const struct nic_config *nc;
+	struct kvmb_net_files files; /* of which only the address counts */
+};
+
+static bool index_of(json_t *answer, u32 *index)
+{
+	json_t *o = json_object_get(answer, "index");
+
+	*index = (u32)json_integer_value(o);
+	return json_is_integer(o) && json_integer_value(o) >= 0 &&
+	       json_integer_value(o) < (json_int_t)KVMB_MAX_NICS;
+}
+
+static int note_nic_added(struct vm_state_config *c, json_t *answer, void *arg)
+{
+	const char *name = note_name(c);
+	struct change *ch = arg;
+	u8 mac[6];
+	u32 index;
+
+	if (!index_of(answer, &index) || !name)
+		return -EPROTO;
+	places_nic_mac(name, index, ch->nc, &ch->files, mac);
+	return note_add_nic(c, ch->spec, index, mac);
+}
+
+static int note_nic_removed(struct vm_state_config *c, json_t *answer, void *arg)
+{
+	u32 index;
+
+	(void)arg;
+	return index_of(answer, &index) ? note_remove_nic(c, index) : -EPROTO;
+}
+
+/* ---- actions ---- */
 
 /* A change that brings a NIC's files. */
 static int bring_nic(struct cli_args *a, const struct nic_config *nc, json_t *args)
 {
+	struct change change = { .spec = a->words[1], .nc = nc };
 	struct handover_fds fds = { 0 };
 	json_t *info = NULL, *o = NULL;
-	int fd, err = client_connect(a->words[0], &fd);
+	struct client_note n;
+	int err = client_note_begin(a->words[0], &n);
 
-	if (err)
-		return err;
-	err = client_ask_on(fd, a->words[0], "info", NULL, NULL, &info);
 	if (!err)
-		err = client_as_owner(fd, a->words[0]);
+		err = client_ask_on(n.fd, n.vm, "info", NULL, NULL, &info);
 	if (!err)
-		err = open_nic_names(a, fd, nc, cpus_of(info), args, &fds);
-	if (!err)
-		err = client_ask_on(fd, a->words[0], "nic-add", json_incref(args), &fds, &o);
+		err = open_nic_names(&n, nc, cpus_of(info), &change.files);
+	if (!err) {
+		handover_put_nic(args, &change.files, &fds);
+		err = client_note_change(&n, "nic-add", json_incref(args), &fds, note_nic_added,
+					 &change, &o);
+	}
+	client_note_end(&n);
 	if (!err)
 		client_print_done(o, cli_flag(a, "json"), "added");
 	json_decref(info);
 	json_decref(o);
 	handover_close(&fds);
-	close(fd);
 	return err;
 }
 
@@ -94,7 +135,8 @@ int nic_add(struct cli_args *a)
 
 int nic_remove(struct cli_args *a)
 {
-	return client_change(a, "nic-remove", json_pack("{s:s}", "nic", a->words[1]), "removed");
+	return client_note_simple(a, "nic-remove", json_pack("{s:s}", "nic", a->words[1]),
+				  "removed", note_nic_removed, NULL);
 }
 
 static bool is_up_or_down(const char *s)

@@ -340,29 +340,28 @@ static bool check_memory(const struct vm_config *c)
 	return true;
 }
 
+static char *option_word(const char *name, const char *value)
+{
+	char *word = kvmb_xzalloc(strlen(name) + (value ? strlen(value) : 0) + 4);
+
+	sprintf(word, value ? "--%s=%s" : "--%s", name, value);
+	return word;
+}
+
 /*
  * What a saved VM is made from again: as typed, but with the name that it got. Copies: reading a
  * value cuts it into pieces.
  */
 static void keep_args(const struct cli_args *a, struct vm_config *c)
 {
-	const char **args = kvmb_xzalloc((2 * (size_t)a->num_given + 2) * sizeof(*args));
+	const char **args = kvmb_xzalloc(((size_t)a->num_given + 1) * sizeof(*args));
 	u32 n = 0;
 	int i;
 
-	for (i = 0; i < a->num_given; i++) {
-		const struct cli_given *g = &a->given[i];
-		char *word = kvmb_xzalloc(strlen(g->opt->name) + 3);
-
-		sprintf(word, "--%s", g->opt->name);
-		args[n++] = word;
-		if (g->value)
-			args[n++] = strdup(g->value);
-	}
-	if (!cli_text(a, "name")) {
-		args[n++] = "--name";
-		args[n++] = c->name;
-	}
+	for (i = 0; i < a->num_given; i++)
+		args[n++] = option_word(a->given[i].opt->name, a->given[i].value);
+	if (!cli_text(a, "name"))
+		args[n++] = option_word("name", c->name);
 	c->args = args;
 	c->num_args = n;
 	c->dir = getcwd(NULL, 0);

@@ -25,6 +25,7 @@ enum nic_kind { NIC_USER, NIC_TAP, NIC_MACVTAP, NIC_BRIDGE, NIC_NONE };
 
 struct nic_config {
 	enum nic_kind kind;
+	int index;	    /* -1 = the next free one */
 	const char *ifname; /* of tap, macvtap and bridge */
 	u8 mac[6];
 	bool has_mac;
@@ -72,7 +73,7 @@ struct vm_config {
 	enum sandbox_mode sandbox;
 	struct state_file *state; /* of a saved VM that is restored; NULL = none */
 	int incoming;		  /* stream that the VM comes from: vmm/mig_stream.h; 0 = none */
-	/* args[num_args], options that make such a VM again; @dir is where relative names begin */
+	/* args[num_args], "--NAME=VALUE": such a VM again; @dir is where relative names begin */
 	const char *const *args;
 	u32 num_args;
 	const char *dir;

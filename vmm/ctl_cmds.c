@@ -99,6 +99,15 @@ static s64 arg_num(json_t *args, const char *key, s64 otherwise)
 	return json_is_integer(n) && json_integer_value(n) >= 0 ? json_integer_value(n) : otherwise;
 }
 
+/* Of a change that the options of a saved VM must follow. */
+static struct ctl_reply noted_reply(struct ctl_client *c, json_t *args)
+{
+	struct ctl_reply reply = ctl_client_reply(c);
+
+	reply.noted = json_is_true(json_object_get(args, "noted"));
+	return reply;
+}
+
 static void cmd_disk_list(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	(void)args, (void)fds;
@@ -124,14 +133,14 @@ static void cmd_disk_add(struct ctl_client *c, json_t *args, struct handover_fds
 	if (!take_disk(c, args, fds, &files))
 		return;
 	disks_add(c->all->vm, arg_str(args, "spec"), json_is_true(json_object_get(args, "dvd")),
-		  &files, ctl_client_reply(c));
+		  &files, noted_reply(c, args));
 	kvmb_disk_files_close(&files);
 }
 
 static void cmd_disk_remove(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	(void)fds;
-	disks_remove(c->all->vm, arg_str(args, "disk"), ctl_client_reply(c));
+	disks_remove(c->all->vm, arg_str(args, "disk"), noted_reply(c, args));
 }
 
 static void cmd_disk_resize(struct ctl_client *c, json_t *args, struct handover_fds *fds)
@@ -145,7 +154,7 @@ static void cmd_disk_eject(struct ctl_client *c, json_t *args, struct handover_f
 {
 	(void)fds;
 	disks_eject(c->all->vm, arg_str(args, "disk"), json_is_true(json_object_get(args, "force")),
-		    ctl_client_reply(c));
+		    noted_reply(c, args));
 }
 
 static void cmd_disk_insert(struct ctl_client *c, json_t *args, struct handover_fds *fds)
@@ -155,7 +164,7 @@ static void cmd_disk_insert(struct ctl_client *c, json_t *args, struct handover_
 	if (!take_disk(c, args, fds, &files))
 		return;
 	disks_insert(c->all->vm, arg_str(args, "disk"), arg_str(args, "spec"), &files,
-		     ctl_client_reply(c));
+		     noted_reply(c, args));
 	kvmb_disk_files_close(&files);
 }
 
@@ -163,7 +172,7 @@ static void cmd_disk_limit(struct ctl_client *c, json_t *args, struct handover_f
 {
 	(void)fds;
 	disks_limit(c->all->vm, arg_str(args, "disk"), arg_num(args, "iops", -1),
-		    arg_num(args, "bps", -1), ctl_client_reply(c));
+		    arg_num(args, "bps", -1), noted_reply(c, args));
 }
 
 static void cmd_nic_list(struct ctl_client *c, json_t *args, struct handover_fds *fds)
@@ -181,14 +190,14 @@ static void cmd_nic_add(struct ctl_client *c, json_t *args, struct handover_fds 
 		ctl_client_error(c, "usage", why);
 		return;
 	}
-	nics_add(c->all->vm, arg_str(args, "spec"), &files, ctl_client_reply(c));
+	nics_add(c->all->vm, arg_str(args, "spec"), &files, noted_reply(c, args));
 	kvmb_net_files_close(&files);
 }
 
 static void cmd_nic_remove(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	(void)fds;
-	nics_remove(c->all->vm, arg_str(args, "nic"), ctl_client_reply(c));
+	nics_remove(c->all->vm, arg_str(args, "nic"), noted_reply(c, args));
 }
 
 static void cmd_nic_link(struct ctl_client *c, json_t *args, struct handover_fds *fds)

@@ -81,15 +81,16 @@ static void io_stopped(void *arg, struct kvmb_storage *s, unsigned int lun, int 
 
 static kvmb_storage_done close_later;
 
-/* What is saved is how the VM was started (vmm/vm_state.h). */
-static void note_change(struct vm *vm)
+/* Its options are kept by others, who have to hear of it (vmm/note.h). */
+static void note_change(struct vm *vm, struct ctl_reply asked_by)
 {
-	vm->changed = "a disk was added, removed or limited since it was started";
+	if (!asked_by.noted)
+		vm->changed = "a disk was changed, and its keeper was not told";
 }
 
+/* No option says that; the state does, and whoever loads it ejects the medium again. */
 static void guest_ejected(void *arg, struct kvmb_storage *s, unsigned int lun)
 {
-	note_change(arg);
 	kvmb_storage_set_medium(s, lun, NULL, close_later, arg);
 }
 
@@ -127,6 +128,11 @@ static int need_controller(struct vm *vm, u32 c, bool offer)
 	if (err && err != -EOPNOTSUPP && first) /* disks_create() has said that */
 		warn_without_uring(vm, err);
 	return offer ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
+}
+
+struct kvmb_storage *disks_controller(struct vm *vm, u32 c)
+{
+	return need_controller(vm, c, true) ? NULL : vm->scsi[c];
 }
 
 /* Give an opened disk its place. Return: 0 with @dc completed, or -errno with @why. */
@@ -374,13 +380,12 @@ void disks_add(struct vm *vm, const char *spec, bool dvd, struct kvmb_disk_files
 
 	if (!j)
 		return;
-	note_change(vm);
+	note_change(vm, reply);
 	disk_job_start(j);
 }
 
 static void remove_unit(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
 {
-	note_change(vm);
 	kvmb_info(vm->cfg.name, "disk %u:%u removed", c, lun);
 	kvmb_storage_detach(vm->scsi[c], lun, let_go, closing_job(vm, c, lun, reply));
 }
@@ -398,8 +403,10 @@ void disks_remove(struct vm *vm, const char *disk, struct ctl_reply reply)
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	if (need_unit(vm, disk, &c, &lun, &i, reply) && !busy_resizing(vm, &i, reply))
-		remove_unit(vm, c, lun, reply);
+	if (!need_unit(vm, disk, &c, &lun, &i, reply) || busy_resizing(vm, &i, reply))
+		return;
+	note_change(vm, reply);
+	remove_unit(vm, c, lun, reply);
 }
 
 static void resize_unit(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, u64 bytes,
@@ -459,7 +466,7 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 			c, lun);
 		return;
 	}
-	note_change(vm);
+	note_change(vm, reply);
 	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply));
 }
 
@@ -481,7 +488,7 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb
 	j = open_job(vm, &inserting, spec, true, files, reply);
 	if (!j)
 		return;
-	note_change(vm);
+	note_change(vm, reply);
 	j->controller = c;
 	j->lun = lun;
 	disk_job_start(j);
@@ -498,7 +505,7 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_
 		reply_refused(reply, "state", "drive %u:%u is empty", c, lun);
 		return;
 	}
-	note_change(vm);
+	note_change(vm, reply);
 	kvmb_storage_set_limits(vm->scsi[c], lun, iops, bps);
 	reply_result(reply, address(c, lun));
 }
@@ -538,7 +545,7 @@ void disks_device_gone(void *arg, dev_t dev)
 		kvmb_warn(vm->cfg.name,
 			  "disk %u:%u (%s): the device has vanished; removed from the guest", c,
 			  lun, i.disk->path);
-		note_change(vm);
+		vm->changed = "a disk's device has vanished";
 		if (i.dvd)
 			kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);
 		else

@@ -29,6 +29,14 @@ int disks_create(struct vm *vm);
  */
 void disks_destroy(struct vm *vm);
 
+/**
+ * disks_controller() - A controller, which is made and offered if the VM has not got it
+ * @c: below KVMB_STORAGE_MAX_CONTROLLERS
+ *
+ * Return: NULL: it cannot be offered. Context: main thread.
+ */
+struct kvmb_storage *disks_controller(struct vm *vm, u32 c);
+
 /*
  * Changes, on the main thread. @disk names a disk: "CONTROLLER:LUN", its path, or its serial
  * number. The answer comes exactly once, perhaps before the function returns. @files: what the

@@ -8,6 +8,7 @@
 #include "vmm/json_text.h"
 #include "vmm/names.h"
 #include "vmm/opt.h"
+#include "vmm/places.h"
 
 struct vm_nic { /* vm->nics[KVMB_MAX_NICS]; free when it has neither net nor opening */
 	struct vm *vm;
@@ -18,23 +19,6 @@ struct vm_nic { /* vm->nics[KVMB_MAX_NICS]; free when it has neither net nor ope
 	bool removing;
 	struct ctl_reply reply; /* of a removal, or of opening */
 };
-
-/* 00:15:5D is Hyper-V's; the rest from the VM's name, so that a VM keeps its address */
-static void default_mac(const struct vm *vm, u32 index, u8 *mac)
-{
-	u32 h = 0x811c9dc5;
-	const char *p;
-
-	for (p = vm->cfg.name; *p; p++)
-		h = (h ^ (u8)*p) * 0x01000193;
-	h += index;
-	mac[0] = 0x00;
-	mac[1] = 0x15;
-	mac[2] = 0x5d;
-	mac[3] = (u8)(h >> 16);
-	mac[4] = (u8)(h >> 8);
-	mac[5] = (u8)h;
-}
 
 static void mac_str(const u8 *m, char *s, size_t size)
 {
@@ -73,14 +57,11 @@ static struct kvmb_net_backend *open_backend(const struct vm *vm, const struct n
 	return kvmb_net_none_open();
 }
 
-/* What the host's side knows better. */
-static void settle_spec(const struct kvmb_net_backend *b, const struct nic_config *nc,
-			struct kvmb_net_spec *spec)
+static u32 settle_mtu(const struct kvmb_net_backend *b, const struct nic_config *nc)
 {
-	if (b->has_mac && !nc->has_mac)
-		memcpy(spec->mac, b->mac, sizeof(spec->mac));
-	spec->mtu = nc->mtu ? nc->mtu : b->mtu ? b->mtu : KVMB_NET_MTU_DEFAULT;
-	spec->mtu = KVMB_MAX(KVMB_MIN(spec->mtu, KVMB_NET_MTU_MAX), KVMB_NET_MTU_MIN);
+	u32 mtu = nc->mtu ? nc->mtu : b->mtu ? b->mtu : KVMB_NET_MTU_DEFAULT;
+
+	return KVMB_MAX(KVMB_MIN(mtu, KVMB_NET_MTU_MAX), KVMB_NET_MTU_MIN);
 }
 
 /*
@@ -101,7 +82,7 @@ static bool address_taken(struct vm *vm, const u8 *mac)
 	return false;
 }
 
-/* Make a NIC of a backend that is ready, or destroy that. */
+/* Make a NIC of a backend that is ready, or destroy that. It has an address. */
 static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 		     struct kvmb_net_backend *b, char *why)
 {
@@ -109,15 +90,13 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 				      .max_queues = nc->queues ? KVMB_MIN(nc->queues,
 									  vm->cfg.machine.cpus) :
 								 vm->cfg.machine.cpus,
+				      .mtu = settle_mtu(b, nc),
 				      .vlan = nc->vlan,
 				      .mac_spoof = nc->mac_spoof,
 				      .rate = nc->rate };
 	int err = 0;
 
-	default_mac(vm, index, spec.mac);
-	if (nc->has_mac)
-		memcpy(spec.mac, nc->mac, sizeof(spec.mac));
-	settle_spec(b, nc, &spec);
+	memcpy(spec.mac, nc->mac, sizeof(spec.mac));
 	if (address_taken(vm, spec.mac)) {
 		snprintf(why, KVMB_NET_WHY,
 			 "another NIC of this VM has this address; choose one with mac=");
@@ -138,11 +117,19 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 }
 
 /* Before the VM runs: waits for passt. */
-static int open_nic(struct vm *vm, u32 index, const struct nic_config *nc, char *why)
+static int open_nic(struct vm *vm, const struct nic_config *nc, struct kvmb_net_files *files,
+		    char *why)
 {
-	struct kvmb_net_backend *b = open_backend(vm, nc, &vm->names->nics[index], why);
-	int err = b && nc->kind == NIC_USER ? kvmb_net_passt_wait(b, why) : 0;
+	u32 index = (u32)nc->index;
+	struct kvmb_net_backend *b;
+	int err;
 
+	if (vm->nics[index].net) {
+		snprintf(why, KVMB_NET_WHY, "index %u is taken", index);
+		return -EEXIST;
+	}
+	b = open_backend(vm, nc, files, why);
+	err = b && nc->kind == NIC_USER ? kvmb_net_passt_wait(b, why) : 0;
 	if (err)
 		b->ops->destroy(b);
 	return !b ? -ENODEV : err ? err : offer_nic(vm, index, nc, b, why);
@@ -156,7 +143,7 @@ int nics_create(struct vm *vm)
 
 	vm->nics = kvmb_xzalloc(KVMB_MAX_NICS * sizeof(*vm->nics));
 	for (i = 0; i < vm->cfg.num_nics; i++) {
-		err = open_nic(vm, i, &vm->cfg.nics[i], why);
+		err = open_nic(vm, &vm->cfg.nics[i], &vm->names->nics[i], why);
 		if (err) {
 			kvmb_err(vm->cfg.name, "nic %s: %s", nic_word(&vm->cfg.nics[i]), why);
 			return err;
@@ -185,8 +172,12 @@ void nics_destroy(struct vm *vm)
 
 /* ---- changes ---- */
 
-/* What is saved is how the VM was started (vmm/vm_state.h). */
-static const char nics_changed[] = "a NIC was added or removed since it was started";
+/* Its options are kept by others, who have to hear of it (vmm/note.h). */
+static void note_change_of_nic(struct vm *vm, struct ctl_reply asked_by)
+{
+	if (!asked_by.noted)
+		vm->changed = "a NIC was added or removed, and its keeper was not told";
+}
 
 static json_t *name_of(u32 index)
 {
@@ -246,34 +237,53 @@ static void nic_opened(void *arg, enum kvmb_net_backend_news news)
 	free(was.text);
 }
 
+static bool is_free_place(const struct vm *vm, u32 index)
+{
+	return !vm->nics[index].net && !vm->nics[index].opening;
+}
+
+/* Where a NIC comes to be. Return: false: refused. */
+static bool find_place(const struct vm *vm, struct nic_config *nc, struct ctl_reply reply)
+{
+	u32 i = nc->index < 0 ? 0 : (u32)nc->index;
+
+	while (nc->index < 0 && i < KVMB_MAX_NICS && !is_free_place(vm, i))
+		i++;
+	if (i == KVMB_MAX_NICS)
+		reply_refused(reply, "failed", "the VM has %u NICs already, the maximum", i);
+	else if (!is_free_place(vm, i))
+		reply_refused(reply, "failed", "the VM has a net%u already", i);
+	else
+		nc->index = (int)i;
+	return i < KVMB_MAX_NICS && is_free_place(vm, i);
+}
+
 void nics_add(struct vm *vm, const char *spec, struct kvmb_net_files *files,
 	      struct ctl_reply reply)
 {
 	char why[KVMB_NET_WHY], *text = strdup(spec);
 	struct kvmb_net_backend *b;
 	struct nic_config nc;
-	u32 i = 0;
+	u32 i;
 
 	if (!text || opt_nic(text, &nc, why, sizeof(why))) {
 		reply_refused(reply, "usage", "%s", text ? why : "no memory");
 		free(text);
 		return;
 	}
-	while (i < KVMB_MAX_NICS && (vm->nics[i].net || vm->nics[i].opening))
-		i++;
-	if (i == KVMB_MAX_NICS) {
-		reply_refused(reply, "failed",
-			      "the VM has %u NICs already, the maximum", i);
+	if (!find_place(vm, &nc, reply)) {
 		free(text);
 		return;
 	}
+	i = (u32)nc.index;
+	places_nic_mac(vm->cfg.name, i, &nc, files, nc.mac);
 	b = open_backend(vm, &nc, files, why);
 	if (!b) {
 		reply_refused(reply, "failed", "nic %s: %s", nic_word(&nc), why);
 		free(text);
 		return;
 	}
-	vm->changed = nics_changed;
+	note_change_of_nic(vm, reply);
 	vm->nics[i] =
 		(struct vm_nic){ .vm = vm, .opening = b, .nc = nc, .text = text, .reply = reply };
 	if (b->ops->attach)
@@ -302,7 +312,7 @@ void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 	if (!nic)
 		return;
 	nic->removing = true;
-	vm->changed = nics_changed;
+	note_change_of_nic(vm, reply);
 	nic->reply = reply;
 	kvmb_net_remove(nic->net, nic_removed, nic);
 }

@@ -119,6 +119,16 @@ int opt_disk(char *s, bool dvd, struct disk_config *dc, char *why, size_t size);
 char *opt_disk_absolute(const char *spec);
 
 /**
+ * opt_with() - A disk's or NIC's specification with one comma option set anew
+ * @spec:  not changed; what it begins with stays as it is
+ * @key:   of an option that has a value; each @key= in it is taken out
+ * @value: to put in, without a comma; NULL = none
+ *
+ * Return: a new string.
+ */
+char *opt_with(const char *spec, const char *key, const char *value);
+
+/**
  * opt_nic() - Parse "user|tap=IF|macvtap=IF|bridge=BR|none[,OPTION]..."; otherwise as opt_disk()
  */
 int opt_nic(char *s, struct nic_config *nc, char *why, size_t size);

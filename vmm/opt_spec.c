@@ -76,6 +76,8 @@ const struct opt_def opt_nic_kinds[] = {
 const struct opt_def opt_nic_options[] = {
 	{ "mac", OPT_TEXT, "M", .otherwise = "00:15:5d and the VM's name; a macvtap: its own",
 	  .help = "address", .aka = "macaddr mac_address hwaddr address" },
+	{ "index", OPT_U32, "N", .max = KVMB_MAX_NICS - 1, .otherwise = "the first free one",
+	  .help = "place of the NIC, which N of netN is, 0 to 7", .aka = "slot" },
 	{ "queues", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS,
 	  .otherwise = "one per CPU, if the interface has several",
 	  .help = "at most N queues",
@@ -278,6 +280,41 @@ static void append_word(FILE *out, const char *word, size_t len, bool first)
 	fprintf(out, "%.*s", (int)(len - skip), word + skip);
 }
 
+/* Bytes up to the next comma that is none of a name. */
+static size_t word_length(const char *s)
+{
+	size_t len;
+
+	for (len = 0; s[len]; len++) {
+		if (s[len] == ',' && s[len + 1] == ',')
+			len++;
+		else if (s[len] == ',')
+			break;
+	}
+	return len;
+}
+
+char *opt_with(const char *spec, const char *key, const char *value)
+{
+	char *text = NULL;
+	size_t size, len, key_len = strlen(key);
+	FILE *out = open_memstream(&text, &size);
+	bool first = true;
+
+	kvmb_assert(out);
+	for (;; first = false, spec += len + 1) {
+		len = word_length(spec);
+		if (first || strncmp(spec, key, key_len) || spec[key_len] != '=')
+			fprintf(out, "%s%.*s", first ? "" : ",", (int)len, spec);
+		if (!spec[len])
+			break;
+	}
+	if (value)
+		fprintf(out, ",%s=%s", key, value);
+	kvmb_assert(!fclose(out));
+	return text;
+}
+
 char *opt_disk_absolute(const char *spec)
 {
 	char *text = NULL;
@@ -286,12 +323,7 @@ char *opt_disk_absolute(const char *spec)
 	bool first = true;
 
 	for (; out; first = false, spec += len + 1) {
-		for (len = 0; spec[len]; len++) {
-			if (spec[len] == ',' && spec[len + 1] == ',')
-				len++;
-			else if (spec[len] == ',')
-				break;
-		}
+		len = word_length(spec);
 		append_word(out, spec, len, first);
 		if (!spec[len])
 			break;
@@ -360,6 +392,8 @@ static bool set_nic_option(struct nic_config *nc, const struct opt_def *o, char 
 				"a group address",
 				value);
 		return nc->has_mac;
+	} else if (!strcmp(key, "index")) {
+		nc->index = (int)v;
 	} else if (!strcmp(key, "queues")) {
 		nc->queues = v;
 	} else if (!strcmp(key, "mtu")) {
@@ -409,7 +443,7 @@ int opt_nic(char *s, struct nic_config *nc, char *why, size_t size)
 	char *word = next_word(&s), *value;
 	const struct opt_def *o;
 
-	*nc = (struct nic_config){ 0 };
+	*nc = (struct nic_config){ .index = -1 };
 	if (!set_kind(nc, word, why, size))
 		return -EINVAL;
 	while ((word = next_word(&s))) {

@@ -4,11 +4,14 @@
 #define KVMB_REPLY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct ctl_reply {
 	/* @result: a new reference; or NULL, with @class and @why. NULL = nobody waits. */
 	void (*fn)(void *arg, json_t *result, const char *class, const char *why);
 	void *arg;
+	/* who asks has told the VM's keeper, and notes the change there (vmm/note.h) */
+	bool noted;
 };
 
 /** reply_result() - The change was made; takes the reference to @result. */

@@ -21,6 +21,8 @@
 #include "vmm/guard.h"
 #include "vmm/mig_in.h"
 #include "vmm/names.h"
+#include "vmm/note.h"
+#include "vmm/places.h"
 #include "vmm/policy.h"
 #include "vmm/restore.h"
 #include "vmm/state_file.h"
@@ -145,6 +147,22 @@ static void close_inherited(struct run *r)
 	r->inherited = NULL;
 }
 
+/* What the keeper has makes the very same VM again. Return: 0, or -errno with one line printed. */
+static int keep_options(struct vm *vm)
+{
+	struct vm_state_config c;
+	char why[200];
+	int err;
+
+	places_settle(&vm->cfg, vm->names);
+	note_create(&vm->cfg, &c);
+	err = vm_state_keep_config(&c, why, sizeof(why));
+	vm_state_free_config(&c);
+	if (err)
+		kvmb_err(vm->cfg.name, "%s", why);
+	return err;
+}
+
 /* From here on nothing is opened by a name. Return: EXIT_OK, or not with one line printed. */
 static int confine(struct run *r)
 {
@@ -154,11 +172,8 @@ static int confine(struct run *r)
 	char why[200];
 	int err;
 
-	err = vm_state_keep_config(cfg, why, sizeof(why));
-	if (err) {
-		kvmb_err(cfg->name, "%s", why);
+	if (keep_options(r->vm))
 		return EXIT_FAILED;
-	}
 	kvmb_keeper_seal();
 	close_inherited(r);
 	r->vm->uid = geteuid();

@@ -83,7 +83,7 @@ struct vm {
 
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
-	const char *changed;  /* why it cannot be saved: what is no longer as it was started */
+	const char *changed; /* why it cannot be saved: what its options do not say; NULL */
 
 	struct term *term; /* signals that ask for its end */
 	struct ctl *ctl;

@@ -11,6 +11,7 @@
 #include "lib/tlv.h"
 #include "lib/util.h"
 #include "machine/machine_state.h"
+#include "vmm/disks.h"
 #include "vmm/nics.h"
 #include "vmm/vm_state.h"
 
@@ -33,8 +34,10 @@ static int no_such(struct kvmb_tlv *t, const char *what)
 
 static int load_storage(struct loading *r, struct kvmb_tlv *t)
 {
+	/* one whose disks were all removed is in no option, and the guest has it */
 	struct kvmb_storage *s = t->instance < KVMB_STORAGE_MAX_CONTROLLERS ?
-					 r->vm->scsi[t->instance] : NULL;
+					 disks_controller(r->vm, t->instance) :
+					 NULL;
 
 	return s ? kvmb_storage_load(s, t) : no_such(t, "controller");
 }

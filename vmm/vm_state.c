@@ -27,15 +27,15 @@ enum { /* of section VM */
 	VM_STOP_REASON = 2,    /* string; may be missing */
 };
 
-static void put_config(const struct vm_config *cfg, struct kvmb_tlv_out *o)
+static void put_config(const struct vm_state_config *c, struct kvmb_tlv_out *o)
 {
-	u32 i;
+	int i;
 
 	kvmb_tlv_begin(o, KVMB_SEC_CONFIG, 0, KVMB_TLV_CRITICAL);
-	kvmb_tlv_put_str(o, CONFIG_DIR, cfg->dir);
-	for (i = 0; i < cfg->num_args; i++) {
+	kvmb_tlv_put_str(o, CONFIG_DIR, c->dir);
+	for (i = 1; i < c->num_args; i++) {
 		kvmb_tlv_group(o, CONFIG_ARG);
-		kvmb_tlv_put_str(o, ARG_TEXT, cfg->args[i]);
+		kvmb_tlv_put_str(o, ARG_TEXT, c->args[i]);
 		kvmb_tlv_group_end(o);
 	}
 	kvmb_tlv_end(o);
@@ -59,14 +59,21 @@ static int sealed_file(const struct kvmb_tlv_out *o)
 	return err ? err : fd;
 }
 
-int vm_state_keep_config(const struct vm_config *cfg, char *why, size_t size)
+int vm_state_seal_config(const struct vm_state_config *c)
 {
 	struct kvmb_tlv_out o = { 0 };
-	int fd, err;
+	int fd;
 
-	put_config(cfg, &o);
+	put_config(c, &o);
 	fd = sealed_file(&o);
 	kvmb_tlv_out_fini(&o);
+	return fd;
+}
+
+int vm_state_keep_config(const struct vm_state_config *c, char *why, size_t size)
+{
+	int fd = vm_state_seal_config(c), err;
+
 	if (fd < 0) {
 		snprintf(why, size, "its options cannot be kept: %s", strerror(-fd));
 		return fd;

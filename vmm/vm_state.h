@@ -8,9 +8,23 @@
 struct kvmb_tlv;
 struct kvmb_tlv_out;
 
+/** A section CONFIG; all owned. */
+struct vm_state_config {
+	char *dir;   /* where relative names begin */
+	char **args; /* args[num_args + 1]: "run", then options; NULL behind the last */
+	int num_args;
+};
+
 /**
- * vm_state_keep_config() - Leave section CONFIG, the options that make such a VM again, with the
- * keeper
+ * vm_state_seal_config() - Section CONFIG, the options that make such a VM again, in a file
+ *
+ * Return: a file that nobody can change, or -errno; -EFBIG: it is longer than its place in a saved
+ * state.
+ */
+int vm_state_seal_config(const struct vm_state_config *c);
+
+/**
+ * vm_state_keep_config() - Leave such a file with the keeper
  * @why: why[size], on failure one phrase
  *
  * A restore carries these options out, with the rights of its caller. So they must not come from
@@ -18,7 +32,7 @@ struct kvmb_tlv_out;
  *
  * Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
  */
-int vm_state_keep_config(const struct vm_config *cfg, char *why, size_t size);
+int vm_state_keep_config(const struct vm_state_config *c, char *why, size_t size);
 
 /**
  * vm_state_save() - Section VM
@@ -33,13 +47,6 @@ void vm_state_save(const struct vm *vm, bool paused, struct kvmb_tlv_out *o);
  * Return: 0, or -EPROTO: @t->error has one line. Trust: hostile.
  */
 int vm_state_load(struct vm *vm, struct kvmb_tlv *t, bool *paused);
-
-/** A section CONFIG as it was read; all owned. */
-struct vm_state_config {
-	char *dir;   /* where relative names begin */
-	char **args; /* args[num_args + 1]: "run", then options; NULL behind the last */
-	int num_args;
-};
 
 /**
  * vm_state_read_config() - Section CONFIG

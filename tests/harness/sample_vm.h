@@ -266,7 +266,8 @@ static inline void sample_end(void)
 
 	fake_rest(&sample.f);
 	kvmb_net_destroy(sample.net);
-	kvmb_storage_destroy(vm->scsi[0]);
+	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
+		kvmb_storage_destroy(vm->scsi[i]);
 	for (i = 0; i < SAMPLE_CPUS; i++) {
 		vcpu_free_power_on(&sample.vcpus[i]);
 		vcpu_free_image(&sample.vcpus[i]);
@@ -294,6 +295,15 @@ int hyperv_vcpu_reset(struct vcpu *v)
 void hyperv_vcpu_loaded(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page)
 {
 	(void)v, (void)control, (void)msg_page, (void)evt_page;
+}
+
+struct kvmb_storage *disks_controller(struct vm *vm, u32 c)
+{
+	if (!vm->scsi[c]) {
+		vm->scsi[c] = kvmb_storage_create(c, SAMPLE_CPUS - 1, NULL, vm->loop, NULL, NULL);
+		kvmb_assert(!kvmb_storage_offer(vm->scsi[c], vm->bus));
+	}
+	return vm->scsi[c];
 }
 
 struct kvmb_net *nics_net(const struct vm *vm, u32 index)

@@ -71,6 +71,21 @@ int kvmb_keeper_kept(char *why, size_t size)
 void kvmb_keeper_seal(void)
 {
 }
+int cli_config_parse(const void *config, size_t len, struct vm_state_config *c, char *why,
+		     size_t size)
+{
+	(void)config, (void)len, (void)c, (void)why, (void)size;
+	return -EPROTO; /* these options are none */
+}
+bool note_has_passt(const struct vm_state_config *c)
+{
+	(void)c;
+	return true;
+}
+void vm_state_free_config(struct vm_state_config *c)
+{
+	(void)c;
+}
 bool cli_flag(const struct cli_args *a, const char *name)
 {
 	(void)a, (void)name;

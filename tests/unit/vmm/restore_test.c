@@ -97,6 +97,14 @@ static bool never(void *arg, u64 done, u64 total)
 	return true;
 }
 
+/* Controller 3 cannot be offered. */
+struct kvmb_storage *disks_controller(struct vm *v, u32 c)
+{
+	if (!v->scsi[c] && c != 3)
+		v->scsi[c] = (void *)&loads;
+	return v->scsi[c];
+}
+
 /* @sections: tag and instance each, up to 0 0, which is the end. */
 static int restore(const u32 (*sections)[2])
 {
@@ -196,12 +204,43 @@ static void each_section_is_needed(void **state)
 	}
 }
 
+/* Its disks were removed, and no option says that it is there. */
+static void a_controller_without_disks_comes_back(void **state)
+{
+	static const u32 more[][2] = { { KVMB_SEC_VM, 0 },
+				       { KVMB_SEC_MACHINE, 0 },
+				       { KVMB_SEC_VCPU, 0 },
+				       { KVMB_SEC_VCPU, 1 },
+				       { KVMB_SEC_STORAGE, 0 },
+				       { KVMB_SEC_STORAGE, 2 },
+				       { KVMB_SEC_NET, 0 },
+				       { KVMB_SEC_BUS, 0 },
+				       { KVMB_SEC_IC, 1 },
+				       { KVMB_SEC_IC, 2 },
+				       { KVMB_SEC_IC, 3 },
+				       { KVMB_SEC_END, 0 },
+				       { 0, 0 } };
+	u32 wrong[ARRAY_SIZE(more)][2];
+
+	(void)state;
+	assert_int_equal(restore(more), 0);
+	assert_non_null(vm.scsi[2]);
+	assert_int_equal(loads, ARRAY_SIZE(more) - 2);
+	memcpy(wrong, more, sizeof(more));
+	wrong[5][1] = 3;
+	vm.scsi[2] = NULL;
+	assert_int_equal(restore((const u32(*)[2])wrong), -EPROTO);
+	wrong[5][1] = KVMB_STORAGE_MAX_CONTROLLERS;
+	assert_int_equal(restore((const u32(*)[2])wrong), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_is_saved_is_loaded),
 		T(a_section_that_is_there_twice_is_refused),
 		T(each_section_is_needed),
+		T(a_controller_without_disks_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

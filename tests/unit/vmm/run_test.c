@@ -65,10 +65,26 @@ int vm_build(struct vm *vm)
 	return -EIO;
 }
 
-int vm_state_keep_config(const struct vm_config *cfg, char *why, size_t size)
+void places_settle(struct vm_config *cfg, const struct vm_names *names)
 {
-	(void)cfg, (void)why, (void)size;
+	(void)cfg, (void)names;
+}
+
+void note_create(const struct vm_config *cfg, struct vm_state_config *c)
+{
+	(void)cfg;
+	*c = (struct vm_state_config){ 0 };
+}
+
+int vm_state_keep_config(const struct vm_state_config *c, char *why, size_t size)
+{
+	(void)c, (void)why, (void)size;
 	return 0;
+}
+
+void vm_state_free_config(struct vm_state_config *c)
+{
+	(void)c;
 }
 
 void names_seal(const struct vm_config *cfg)

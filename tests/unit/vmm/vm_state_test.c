@@ -38,17 +38,15 @@ int kvmb_keeper_keep(int fd, char *text, size_t size)
 
 static void options_come_back_from_the_keeper(void **state)
 {
-	static const char *const args[] = { "--disk", "a file,with=options", "", "--name",
-					    "\xff\xfe" };
-	const struct vm_config cfg = { .dir = "/some where", .args = args,
-				       .num_args = ARRAY_SIZE(args) };
+	static char *args[] = { "run", "--disk=a file,with=options", "", "--name=\xff\xfe", NULL };
+	const struct vm_state_config cfg = { .dir = "/some where", .args = args, .num_args = 4 };
 	struct kvmb_tlv_error error = { 0 };
 	struct vm_state_config c;
 	static u8 buf[4096];
 	struct kvmb_tlv t;
 	size_t pos = 0;
 	ssize_t n;
-	u32 i;
+	int i;
 
 	(void)state;
 	assert_int_equal(vm_state_keep_config(&cfg, why, sizeof(why)), 0);
@@ -58,10 +56,9 @@ static void options_come_back_from_the_keeper(void **state)
 	assert_int_equal(t.tag, KVMB_SEC_CONFIG);
 	assert_int_equal(vm_state_read_config(&t, &c), 0);
 	assert_string_equal(c.dir, cfg.dir);
-	assert_int_equal(c.num_args, cfg.num_args + 1);
-	assert_string_equal(c.args[0], "run");
+	assert_int_equal(c.num_args, cfg.num_args);
 	for (i = 0; i < cfg.num_args; i++)
-		assert_string_equal(c.args[i + 1], args[i]);
+		assert_string_equal(c.args[i], args[i]);
 	assert_null(c.args[c.num_args]);
 	vm_state_free_config(&c);
 }
@@ -69,7 +66,7 @@ static void options_come_back_from_the_keeper(void **state)
 /* The process that is sandboxed later may have kept a descriptor of it. */
 static void nobody_changes_what_the_keeper_has(void **state)
 {
-	const struct vm_config cfg = { .dir = "/" };
+	const struct vm_state_config cfg = { .dir = "/" };
 	struct stat st;
 
 	(void)state;
@@ -84,8 +81,8 @@ static void nobody_changes_what_the_keeper_has(void **state)
 static void options_longer_than_their_place_are_refused(void **state)
 {
 	static char word[STATE_FILE_CONFIG_MAX + 1];
-	static const char *const args[] = { word };
-	const struct vm_config cfg = { .dir = "/", .args = args, .num_args = 1 };
+	static char *args[] = { "run", word, NULL };
+	const struct vm_state_config cfg = { .dir = "/", .args = args, .num_args = 2 };
 
 	(void)state;
 	memset(word, 'x', sizeof(word) - 1);

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Changes that are noted: client_note.h. */
+#include "cli/client_note.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/cli_config.h"
+#include "cli/client.h"
+#include "lib/exits.h"
+#include "lib/keeper.h"
+
+int client_note_begin(const char *vm, struct client_note *n)
+{
+	int err;
+
+	*n = (struct client_note){ .fd = -1, .vm = vm };
+	err = client_connect(vm, &n->fd);
+	if (!err)
+		err = client_as_owner(n->fd, vm);
+	if (!err)
+		n->has_keeper = !client_find_keeper(n->fd, vm, n->dir, sizeof(n->dir), n->why,
+						    sizeof(n->why));
+	return err;
+}
+
+int client_note_keeper(const struct client_note *n)
+{
+	if (n->has_keeper)
+		return EXIT_OK;
+	cli_error("VM \"%s\": its keeper cannot be reached: %s", n->vm, n->why);
+	return EXIT_FAILED;
+}
+
+/* Return: 0; -EAGAIN; another -errno with @why. */
+static int try_to_note(json_t *answer, client_note_edit *edit, void *arg, char *why, size_t size)
+{
+	int old = kvmb_keeper_kept(why, size), fd = -1, err = old < 0 ? old : 0;
+	struct vm_state_config c = { 0 };
+
+	if (!err)
+		err = cli_config_read(old, &c, why, size);
+	if (!err) {
+		err = edit(&c, answer, arg);
+		if (err)
+			snprintf(why, size, "what it says cannot be");
+	}
+	if (!err) {
+		fd = vm_state_seal_config(&c);
+		err = fd < 0 ? fd : 0;
+		if (err)
+			snprintf(why, size, "%s", strerror(-err));
+	}
+	if (!err)
+		err = kvmb_keeper_replace(fd, old, why, size);
+	vm_state_free_config(&c);
+	if (fd >= 0)
+		close(fd);
+	if (old >= 0)
+		close(old);
+	return err;
+}
+
+static void note(struct client_note *n, json_t *answer, client_note_edit *edit, void *arg)
+{
+	int err;
+
+	do {
+		err = try_to_note(answer, edit, arg, n->why, sizeof(n->why));
+	} while (err == -EAGAIN);
+	if (err) /* we hang up, and leave a doubt */
+		cli_error("VM \"%s\": the change was made, but its options cannot follow, so it "
+			  "cannot be saved or moved any more: %s",
+			  n->vm, n->why);
+}
+
+int client_note_change(struct client_note *n, const char *command, json_t *args,
+		       const struct handover_fds *fds, client_note_edit *edit, void *arg,
+		       json_t **out)
+{
+	bool announced, heard;
+	int err = n->has_keeper ? kvmb_keeper_announce(n->why, sizeof(n->why)) : -ENOTCONN;
+
+	if (err == -EBUSY) {
+		json_decref(args);
+		cli_error("VM \"%s\": %s", n->vm, n->why);
+		return EXIT_STATE;
+	}
+	announced = !err;
+	if (announced)
+		json_object_set_new(args, "noted", json_true());
+	err = client_ask_heard(n->fd, n->vm, command, args, fds, out, &heard);
+	if (!announced)
+		return err;
+	if (!err)
+		note(n, *out, edit, arg);
+	else if (heard)
+		kvmb_keeper_recall(n->why, sizeof(n->why));
+	return err;
+}
+
+void client_note_end(struct client_note *n)
+{
+	kvmb_keeper_seal();
+	if (n->fd >= 0)
+		close(n->fd);
+	n->fd = -1;
+}
+
+int client_note_simple(struct cli_args *a, const char *command, json_t *args, const char *done,
+		       client_note_edit *edit, void *arg)
+{
+	struct client_note n;
+	json_t *o = NULL;
+	int err;
+
+	if (!args)
+		return cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM");
+	err = client_note_begin(a->words[0], &n);
+	if (!err)
+		err = client_note_change(&n, command, json_incref(args), NULL, edit, arg, &o);
+	client_note_end(&n);
+	if (!err)
+		client_print_done(o, cli_flag(a, "json"), done);
+	json_decref(o);
+	json_decref(args);
+	return err;
+}
