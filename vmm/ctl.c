@@ -81,6 +81,10 @@ static void tell_client(struct ctl_client *c, enum ctl_event e)
 {
 	if (e == CTL_EVENT_SHUTDOWN_REFUSED)
 		ctl_client_error(c, "failed", "the guest refused to shut down");
+	else if (e == CTL_EVENT_ENDED && c->all->vm->end == VM_END_SAVED)
+		ctl_client_error(c, "failed",
+				 "the VM was saved, or has moved, before it stopped; its guest may "
+				 "still do so there");
 	else if (e == CTL_EVENT_ENDED)
 		ctl_client_return(c, json_pack("{s:s}", "state", "ended"));
 	else if (c->state == CLIENT_REBOOTING)

@@ -667,6 +667,18 @@ static void ctl_migrate_takes_a_connection_and_a_pipe(void **state)
 	close(fd);
 }
 
+/* Its guest was asked to shut down, and goes on elsewhere. */
+static void ctl_a_vm_that_has_moved_has_not_stopped(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	vm.end = VM_END_SAVED;
+	send_with(fd, "{\"execute\": \"kill\"}\n", 0); /* waits for the end, as stop does */
+	assert_non_null(strstr(heard(fd), "saved, or has moved"));
+	close(fd);
+}
+
 static void ctl_a_vm_that_is_saved_is_not_changed(void **state)
 {
 	int fd = reach();
@@ -792,6 +804,7 @@ int main(void)
 		T(ctl_nic_add_brings_queues_and_facts),
 		T(ctl_save_takes_a_file_and_a_pipe),
 		T(ctl_migrate_takes_a_connection_and_a_pipe),
+		T(ctl_a_vm_that_has_moved_has_not_stopped),
 		T(ctl_a_vm_that_is_saved_is_not_changed),
 		T(ctl_flood_of_descriptors_hangs_up),
 		T(ctl_cut_descriptors_are_refused),
