@@ -28,7 +28,7 @@ struct incoming {
 
 static u64 ram_pages(const struct vm *vm)
 {
-	return vm->cfg.machine.memory / KVMB_PAGE_SIZE;
+	return kvmb_gm_size(&vm->machine.gm) / KVMB_PAGE_SIZE;
 }
 
 static int wrong(struct incoming *in, const char *what)

@@ -104,7 +104,6 @@ static int setup(void **state)
 	memset(&vm, 0, sizeof(vm));
 	vm.cfg.name = "t";
 	vm.cfg.incoming = sv[1];
-	vm.cfg.machine.memory = RAM;
 	vm.machine.gm.num_regions = 1;
 	vm.machine.gm.memfd = memfd_create("ram", 0);
 	assert_int_equal(ftruncate(vm.machine.gm.memfd, RAM), 0);
