@@ -67,8 +67,10 @@ static int hand_over(struct cli_args *a, int fd, int peer, const struct client_f
 	const char *vm = a->words[0];
 	json_t *o = NULL, *args = json_object();
 	struct progress *progress;
+	u64 bandwidth = 0;
 	int pipes[2], err;
 
+	opt_size(cli_text(a, "bandwidth"), &bandwidth, NULL);
 	if (pipe2(pipes, O_CLOEXEC)) {
 		cli_error("%s", strerror(errno));
 		json_decref(args);
@@ -77,6 +79,7 @@ static int hand_over(struct cli_args *a, int fd, int peer, const struct client_f
 	fds.fd[fds.num++] = pipes[0];
 	json_object_set_new(args, "downtime", json_integer(cli_u32(a, "downtime")));
 	json_object_set_new(args, "timeout", json_integer(cli_u32(a, "timeout")));
+	json_object_set_new(args, "bandwidth", json_integer((json_int_t)bandwidth));
 	json_object_set_new(args, "auto-converge", json_integer(cli_flag(a, "auto-converge")));
 	progress = progress_begin(vm, "migration", cli_flag(a, "json"));
 	err = client_ask_on(fd, vm, "migrate", args, &fds, &o);

@@ -50,7 +50,29 @@ static int send_section(struct mig_memory *m, struct mig_stream *s, u64 first, u
 	else
 		kvmb_tlv_put_bytes(o, MIG_MEM_PAGES, m->copy, pages * KVMB_PAGE_SIZE);
 	kvmb_tlv_end(o);
+	m->burst += o->len;
 	return o->failed ? -ENOMEM : mig_send(s, o->buf, o->len);
+}
+
+static u64 most_in_a_burst(const struct mig_memory *m)
+{
+	return m->bandwidth / (1000 / MIG_BURST_MS);
+}
+
+/* Bursts, because their rate is the link's, and not the limit's. */
+static int keep_limit(struct mig_memory *m, struct mig_stream *s)
+{
+	u64 begin_ns = kvmb_mono_ns(), over_ms;
+	int err;
+
+	if (!m->bandwidth || m->burst < most_in_a_burst(m))
+		return 0;
+	over_ms = m->burst_ms + m->burst * 1000 / m->bandwidth;
+	err = mig_pause(s, over_ms);
+	m->paused_ns += kvmb_mono_ns() - begin_ns;
+	m->burst_ms = kvmb_now_ms();
+	m->burst = 0;
+	return err;
 }
 
 static bool wanted(const struct mig_memory *m, u64 page)
@@ -107,6 +129,8 @@ static int send_round(struct mig_memory *m, struct mig_stream *s, bool again)
 		n = gather(m, page, &zero);
 		if (!zero || again) /* the target's memory begins as zeroes */
 			err = send_section(m, s, page, n, zero);
+		if (!err)
+			err = keep_limit(m, s);
 		__atomic_store_n(&m->looked_at, (page + n) * KVMB_PAGE_SIZE, __ATOMIC_RELAXED);
 	}
 	memset(m->bits, 0, (m->pages + 63) / 64 * sizeof(*m->bits));
@@ -146,6 +170,16 @@ static void look_at_progress(struct mig_memory *m, const struct mig_pace *pace, 
 	pace->slow_down(pace->arg, m->slowed);
 }
 
+/* ns that what is left takes when the guest stands, after a round that has sent so much. */
+static double time_of_rest(const struct mig_memory *m, u64 left, u64 sent, u64 send_ns)
+{
+	double ns = (double)left * (double)(send_ns - m->paused_ns) / (double)(sent + 1);
+
+	if (left <= most_in_a_burst(m) || !m->bandwidth)
+		return ns;
+	return KVMB_MAX(ns, (double)left * 1e9 / (double)m->bandwidth);
+}
+
 int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig_pace *pace,
 		    char *why)
 {
@@ -154,8 +188,11 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig
 	int err = want_all_touched(m);
 
 	s->deadline_ms = until;
+	m->bandwidth = pace->bandwidth;
+	m->burst_ms = kvmb_now_ms();
 	while (!err) {
 		begin_ns = kvmb_mono_ns();
+		m->paused_ns = 0;
 		sent = count(m) * KVMB_PAGE_SIZE; /* of RAM: zeroes take less, and will again */
 		__atomic_store_n(&m->left, sent, __ATOMIC_RELAXED);
 		err = send_round(m, s, m->rounds > 0);
@@ -168,15 +205,15 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig
 		take_ns = kvmb_mono_ns() - begin_ns - send_ns;
 		left = count(m) * KVMB_PAGE_SIZE;
 		/* the last take, then what is left at the rate of this round */
-		if (!left ||
-		    (double)take_ns + (double)left * (double)send_ns / (double)(sent + 1) <=
-			    (double)pace->downtime_ms * 1e6)
+		if (!left || (double)take_ns + time_of_rest(m, left, sent, send_ns) <=
+				     (double)pace->downtime_ms * 1e6)
 			break;
 		look_at_progress(m, pace, sent, left);
 		if (until && kvmb_now_ms() >= until)
 			err = -ETIMEDOUT;
 	}
 	s->deadline_ms = 0;
+	m->bandwidth = 0;
 	if (err != -ETIMEDOUT || !until || kvmb_now_ms() < until)
 		return err;
 	snprintf(why, MIG_WHY,

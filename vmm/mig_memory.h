@@ -11,6 +11,7 @@ struct machine;
 struct mig_pace {
 	u32 downtime_ms; /* that the guest may stand */
 	u32 timeout_s;	 /* give up when it does not come to that; 0 = never */
+	u64 bandwidth;	 /* bytes a second while the guest runs; 0 = no limit */
 	/* the guest changes memory faster than it can be sent: slow it down, NULL = do not */
 	void (*slow_down)(void *arg, u32 percent);
 	void *arg;
@@ -23,6 +24,10 @@ struct mig_memory {
 	struct kvmb_tlv_out out;
 	u8 *copy;      /* copy[MIG_CHUNK]: what is sent, while the guest goes on writing */
 	u32 rounds;    /* atomic, for info: complete ones */
+	u64 bandwidth; /* bytes a second, 0 = no limit */
+	u64 burst;     /* bytes sent in this burst */
+	u64 burst_ms;  /* when it began; 0 = none so far */
+	u64 paused_ns; /* in this round */
 	u32 stalled;   /* rounds without progress */
 	u32 slowed;    /* percent that was asked for */
 	u64 looked_at; /* atomic, for info: bytes of RAM, in this round */
@@ -35,10 +40,16 @@ int mig_memory_init(struct mig_memory *m, struct machine *machine);
 /** mig_memory_fini() - Free it; zeroed is fine. */
 void mig_memory_fini(struct mig_memory *m);
 
+#define MIG_BURST_MS 250u /* what a limit allows in that time goes out at once */
+
 /**
  * mig_memory_live() - Send all that was ever touched, then what changes, while the guest runs
  * @pace: what is wanted
  * @why:  why[MIG_WHY], set when there is more to say than mig_why() does
+ *
+ * The limit does not hold for mig_memory_last(): the guest stands, so what is left then goes out as
+ * fast as the link takes it. How fast that is, only the bursts show; so more than one of them is
+ * expected to take as long as the limit allows.
  *
  * Return: 0: what is left can be sent within the wanted downtime; -ETIME: it did not come to that
  * within the wanted time; else as mig_send(). Context: a thread that may wait.

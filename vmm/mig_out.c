@@ -145,6 +145,7 @@ static void *run_live(void *arg)
 	struct vm_migration *m = arg;
 	const struct mig_pace pace = { .downtime_ms = m->wish.downtime_ms,
 				       .timeout_s = m->wish.timeout_s,
+				       .bandwidth = m->wish.bandwidth,
 				       .slow_down = m->wish.auto_converge ? slow_down : NULL,
 				       .arg = m };
 

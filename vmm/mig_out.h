@@ -29,6 +29,7 @@
 struct mig_out_wish {
 	u32 downtime_ms;    /* that the guest may stand */
 	u32 timeout_s;	    /* give up when it does not get that far; 0 = never */
+	u64 bandwidth;	    /* bytes a second while the guest runs; 0 = no limit */
 	bool auto_converge; /* slow the guest down when that helps */
 };
 

@@ -32,6 +32,24 @@ static int wait_for(struct mig_stream *s, short events)
 	}
 }
 
+int mig_pause(struct mig_stream *s, u64 until_ms)
+{
+	struct pollfd p = { .fd = s->fd };
+	u64 now;
+
+	for (;;) {
+		now = kvmb_now_ms();
+		if (s->cancelled && __atomic_load_n(s->cancelled, __ATOMIC_RELAXED))
+			return -ECANCELED;
+		if (s->deadline_ms && now >= s->deadline_ms)
+			return -ETIMEDOUT;
+		if (now >= until_ms)
+			return 0;
+		if (poll(&p, 1, (int)KVMB_MIN(until_ms - now, (u64)LOOK_MS)) > 0)
+			return 0; /* who sends next learns that nobody is there */
+	}
+}
+
 static int gone(void)
 {
 	return errno == ECONNRESET || errno == EPIPE ? -EPIPE : -errno;

@@ -71,6 +71,14 @@ struct mig_section { /* one that was received; zeroed to begin with, mig_section
  */
 int mig_send(struct mig_stream *s, const void *bytes, size_t len);
 
+/**
+ * mig_pause() - Send nothing for a while
+ * @until_ms: kvmb_now_ms()
+ *
+ * Return: 0, early when the other side is gone; -ETIMEDOUT: the deadline has come; -ECANCELED.
+ */
+int mig_pause(struct mig_stream *s, u64 until_ms);
+
 /** mig_recv() - Receive exactly bytes[len]. Return: as mig_send(). */
 int mig_recv(struct mig_stream *s, void *bytes, size_t len);
 

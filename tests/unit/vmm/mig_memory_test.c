@@ -316,9 +316,134 @@ static void memory_that_cannot_be_asked_for_is_an_error(void **state)
 	pthread_join(receiver, NULL);
 }
 
+/* ---- a limit ---- */
+
+static int cancelled;
+
+static int send_limited(u64 bandwidth, u32 downtime_ms, u32 timeout_s)
+{
+	const struct mig_pace pace = { .bandwidth = bandwidth,
+				       .downtime_ms = downtime_ms,
+				       .timeout_s = timeout_s };
+	u64 page;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (page = 0; page < PAGES; page++)
+		set_page(page, (u8)(page + 1));
+	return mig_memory_live(&memory, &out, &pace, why);
+}
+
+/* 1.2 MB at 1 MB a second, in bursts of a quarter; then all of it again, while the guest stands. */
+static void limit_is_kept_until_the_guest_stands(void **state)
+{
+	u64 begin = kvmb_now_ms(), ms;
+
+	(void)state;
+	assert_int_equal(send_limited(1000000, AT_LEISURE, 0), 0);
+	ms = kvmb_now_ms() - begin;
+	print_message("live: %llu ms\n", (unsigned long long)ms);
+	assert_in_range(ms, 900, 2500);
+	memset(memory.bits, 0xff, PAGES / 64 * 8);
+	begin = kvmb_now_ms();
+	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	assert_in_range(kvmb_now_ms() - begin, 0, 500);
+	end_of_stream();
+}
+
+/* 80 kB a round would take 80 ms within the limit; it fits into a burst, and takes none. */
+static void what_fits_into_a_burst_ends_it_though_the_limit_would_not(void **state)
+{
+	(void)state;
+	change = 20;
+	change_until = UINT32_MAX;
+	assert_int_equal(send_limited(1000000, 60, 5), 0);
+	assert_in_range(memory.rounds, 1, 5);
+	change = 0;
+	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	end_of_stream();
+}
+
+/* How fast 400 kB go out nobody has seen. */
+static void what_is_more_than_a_burst_is_not_promised(void **state)
+{
+	(void)state;
+	change = 100;
+	change_until = UINT32_MAX;
+	assert_int_equal(send_limited(1000000, 300, 3), -ETIME);
+	close(out.fd);
+	pthread_join(receiver, NULL);
+}
+
+static void *cancel_soon(void *arg)
+{
+	u64 *at = arg;
+
+	usleep(400000);
+	*at = kvmb_now_ms();
+	__atomic_store_n(&cancelled, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void pause_can_be_cancelled(void **state)
+{
+	pthread_t t;
+	u64 at = 0;
+
+	(void)state;
+	cancelled = 0;
+	out.cancelled = &cancelled;
+	assert_int_equal(pthread_create(&t, NULL, cancel_soon, &at), 0);
+	assert_int_equal(send_limited(1000, AT_LEISURE, 0), -ECANCELED);
+	pthread_join(t, NULL);
+	assert_in_range(kvmb_now_ms() - at, 0, 400); /* 200, on a quiet machine */
+	close(out.fd);
+	pthread_join(receiver, NULL);
+}
+
+static void pause_ends_in_time(void **state)
+{
+	u64 begin = kvmb_now_ms();
+
+	(void)state;
+	assert_int_equal(send_limited(1000, AT_LEISURE, 1), -ETIME);
+	assert_in_range(kvmb_now_ms() - begin, 900, 2000);
+	close(out.fd);
+	pthread_join(receiver, NULL);
+}
+
+static void *hang_up_soon(void *arg)
+{
+	u64 *at = arg;
+
+	usleep(400000);
+	*at = kvmb_now_ms();
+	shutdown(in.fd, SHUT_RDWR);
+	return NULL;
+}
+
+static void target_that_goes_ends_a_pause(void **state)
+{
+	pthread_t t;
+	u64 at = 0;
+
+	(void)state;
+	assert_int_equal(pthread_create(&t, NULL, hang_up_soon, &at), 0);
+	assert_int_equal(send_limited(1000, AT_LEISURE, 0), -EPIPE);
+	pthread_join(t, NULL);
+	assert_in_range(kvmb_now_ms() - at, 0, 1000);
+	pthread_join(receiver, NULL);
+	close(out.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(limit_is_kept_until_the_guest_stands),
+		T(what_fits_into_a_burst_ends_it_though_the_limit_would_not),
+		T(what_is_more_than_a_burst_is_not_promised),
+		T(pause_can_be_cancelled),
+		T(pause_ends_in_time),
+		T(target_that_goes_ends_a_pause),
 		T(timeout_counts_within_a_round),
 		T(pages_that_become_zero_do_not_keep_it_from_ending),
 		T(memory_that_cannot_be_asked_for_is_an_error),
