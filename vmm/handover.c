@@ -45,6 +45,7 @@ void handover_put_disk(json_t *args, struct kvmb_disk_files *files, struct hando
 	files->num = 0;
 	json_object_set_new(args, "descriptors", list);
 	json_object_set_new(args, "can_zero", json_boolean(files->can_zero));
+	json_object_set_new(args, "threads", json_boolean(files->threads));
 }
 
 void handover_put_nic(json_t *args, struct kvmb_net_files *files, struct handover_fds *fds)
@@ -124,7 +125,8 @@ int handover_take_disk(json_t *args, struct handover_fds *fds, struct kvmb_disk_
 	size_t i;
 
 	*files = (struct kvmb_disk_files){
-		.can_zero = json_is_true(json_object_get(args, "can_zero"))
+		.can_zero = json_is_true(json_object_get(args, "can_zero")),
+		.threads = json_is_true(json_object_get(args, "threads"))
 	};
 	if (!fits(list, fds, why, size))
 		return -EINVAL;

@@ -128,6 +128,7 @@ void kvmb_disk_daemon_conf(const struct kvmb_disk_spec *spec, const struct kvmb_
 
 	*conf = (struct kvmb_qsd_conf){ .read_only = spec->read_only || spec->dvd,
 					.direct = spec->cache == KVMB_CACHE_NONE,
+					.threads = files->threads,
 					.run_dir = spec->run_dir,
 					.num = files->num };
 	for (i = 0; i < files->num; i++)

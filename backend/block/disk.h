@@ -67,6 +67,7 @@ struct kvmb_disk_files { /* what the names of a spec stand for; of kvmb_disk_res
 	/* owned, to the keeper, who starts a storage daemon or connects to a server; 0 = none */
 	int channel;
 	bool can_zero;		     /* a device that writes zeroes by itself, as its driver says */
+	bool threads;		     /* a storage daemon cannot have an io_uring on this host */
 };
 
 enum kvmb_io { /* operation of a request */

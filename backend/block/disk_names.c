@@ -127,6 +127,7 @@ static int register_daemon(const struct kvmb_disk_spec *spec, struct kvmb_disk_f
 {
 	struct kvmb_qsd_conf conf;
 
+	out->threads = !kvmb_qsd_has_uring();
 	kvmb_disk_daemon_conf(spec, out, &conf);
 	return keep_channel(out, kvmb_qsd_recipe(&conf, why, size));
 }

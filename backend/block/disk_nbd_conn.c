@@ -223,7 +223,7 @@ static int bring_up(struct nbd_disk *n, char *why, size_t size)
 {
 	int err = 0;
 
-	if (n->qsd && !kvmb_qsd_is_running(n->qsd)) {
+	if (n->qsd && !kvmb_qsd_is_serving(n->qsd)) {
 		/* it was to be the same daemon, and is another: what that one knew is lost */
 		nbdisk_requeue(n);
 		err = kvmb_qsd_start(n->qsd, why, size);

@@ -8,8 +8,11 @@
  * opens and locks them again under that name, with its own flags, and the jail has a rule for
  * each of these files and for no other.
  *
- * Before each start we check the headers (image.h). After it we ask the daemon which files it
- * has open; each must be one of ours.
+ * The daemon starts without an image: the program's arguments are the same for all. It opens the
+ * images over its monitor, so it can stand ready while another host still has them.
+ *
+ * Before an image is opened we check the headers (image.h). After it we ask the daemon which files
+ * it has open; each must be one of ours.
  *
  * Observed with 7.2 (Debian 12): there is no add-fd. With "backing": null,
  * query-named-block-nodes still shows the parent that a qcow2 header names. block_resize is
@@ -58,7 +61,9 @@ struct image {
 struct kvmb_qsd {
 	struct image images[KVMB_QSD_MAX_IMAGES]; /* images[num]: the disk and its parents */
 	u32 num;
-	bool read_only, running;
+	bool read_only, direct, threads;
+	bool running; /* a daemon */
+	bool serving; /* it has opened the images */
 	int channel; /* to the keeper */
 	struct kvmb_qsd_monitor mon;
 	u32 exports; /* how many the daemon has made, for their names */
@@ -76,63 +81,20 @@ static bool takes_backing(const char *format)
 	return !strcmp(format, "qcow2") || !strcmp(format, "vmdk");
 }
 
-struct nodes { /* --blockdev arguments, parents first */
-	char *text[2 * KVMB_QSD_MAX_IMAGES];
-	u32 num;
-};
-
-static void add_node(struct nodes *n, json_t *o)
-{
-	kvmb_assert(n->num < ARRAY_SIZE(n->text));
-	n->text[n->num++] = json_dumps(o, JSON_COMPACT);
-	json_decref(o);
-}
-
-/* Image @i of the chain, 0 = the disk: its file and its format node. */
-static void add_image(struct nodes *n, const struct kvmb_qsd_conf *conf, u32 i, bool threads)
-{
-	bool ro = conf->read_only || i, parent = i + 1 < conf->num;
-	const char *format = conf->images[i].format;
-	char file[16], node[16], below[16], path[32];
-	json_t *o;
-
-	snprintf(file, sizeof(file), "file%u", i);
-	snprintf(node, sizeof(node), "image%u", i);
-	snprintf(below, sizeof(below), "image%u", i + 1);
-	snprintf(path, sizeof(path), FD_NAME "%u", KVMB_RECIPE_FILES + i);
-	add_node(n, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:b}}", "driver", "file",
-			      "node-name", file, "filename", path, "aio",
-			      threads ? "threads" : "io_uring", "read-only", ro, "discard", "unmap",
-			      "cache", "direct", conf->direct && !i));
-	o = json_pack("{s:s, s:s, s:s, s:b}", "driver", driver_of(format), "node-name", node,
-		      "file", file, "read-only", ro);
-	if (strcmp(format, "raw"))
-		json_object_set_new(o, "discard", json_string("unmap"));
-	if (parent)
-		json_object_set_new(o, "backing", json_string(below));
-	else if (takes_backing(format))
-		json_object_set_new(o, "backing", json_null());
-	add_node(n, o);
-}
-
 /* Where io_uring may wait for ever: see above. Direct I/O may read pages. */
-static bool ends_within_a_sector(const struct kvmb_qsd_conf *conf)
+static bool ends_within_a_sector(const struct kvmb_qsd *q)
 {
 	struct stat st;
 	u32 i;
 
-	for (i = 0; i < conf->num; i++) {
-		if (!fstat(conf->images[i].fd, &st) && st.st_size % (conf->direct ? 4096 : 512))
+	for (i = 0; i < q->num; i++) {
+		if (!fstat(q->images[i].fd, &st) && st.st_size % (q->direct ? 4096 : 512))
 			return true;
 	}
 	return false;
 }
 
-/*
- * A kernel or a container may be without it; everything else is the same. Restricted to some
- * groups or to administrators, it is not the daemon's either, which has no privileges.
- */
-static bool have_io_uring(void)
+bool kvmb_qsd_has_uring(void)
 {
 	struct io_uring_params p = { 0 };
 	int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
@@ -149,52 +111,29 @@ static bool have_io_uring(void)
 	return fd >= 0;
 }
 
-static void fill_argv(const char **argv, const struct nodes *nodes, const char *export)
-{
-	static const char *const rest[] = { "--nbd-server", "addr.type=fd,addr.str=" SOCKET_FD,
-					    "--chardev",    "socket,id=q,fd=" MONITOR_FD,
-					    "--monitor",    "chardev=q",
-					    "--export" };
-	u32 n = 0, i;
-
-	argv[n++] = DAEMON;
-	for (i = 0; i < nodes->num; i++) {
-		argv[n++] = "--blockdev";
-		argv[n++] = nodes->text[i];
-	}
-	for (i = 0; i < ARRAY_SIZE(rest); i++)
-		argv[n++] = rest[i];
-	argv[n++] = export;
-	argv[n] = NULL;
-}
-
 int kvmb_qsd_recipe(const struct kvmb_qsd_conf *conf, char *why, size_t size)
 {
-	bool threads = ends_within_a_sector(conf) || !have_io_uring();
-	const char *argv[16 + 4 * KVMB_QSD_MAX_IMAGES];
-	struct nodes nodes = { .num = 0 };
+	static const char *const argv[] = { DAEMON,
+					    "--nbd-server",
+					    "addr.type=fd,addr.str=" SOCKET_FD,
+					    "--chardev",
+					    "socket,id=q,fd=" MONITOR_FD,
+					    "--monitor",
+					    "chardev=q",
+					    NULL };
+	int files[KVMB_QSD_MAX_IMAGES];
 	struct kvmb_recipe r = { .kind = KVMB_RECIPE_DAEMON,
 				 .argv = argv,
+				 .files = files,
 				 .num_files = (int)conf->num,
 				 .writable = !conf->read_only,
 				 .run_dir = conf->run_dir };
-	int files[KVMB_QSD_MAX_IMAGES], channel;
-	char export[96];
 	u32 i;
 
 	kvmb_assert(conf->num && conf->num <= ARRAY_SIZE(files));
-	for (i = conf->num; i > 0; i--)
-		add_image(&nodes, conf, i - 1, threads);
 	for (i = 0; i < conf->num; i++)
 		files[i] = conf->images[i].fd;
-	snprintf(export, sizeof(export), "type=nbd,id=e0,node-name=image0,name=disk,writable=%s",
-		 conf->read_only ? "off" : "on");
-	fill_argv(argv, &nodes, export);
-	r.files = files;
-	channel = kvmb_keeper_register(&r, why, size);
-	while (nodes.num)
-		free(nodes.text[--nodes.num]);
-	return channel;
+	return kvmb_keeper_register(&r, why, size);
 }
 
 struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf, int channel)
@@ -206,6 +145,8 @@ struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf, int channel)
 	q->mon.fd = -1;
 	q->channel = channel;
 	q->read_only = conf->read_only;
+	q->direct = conf->direct;
+	q->threads = conf->threads;
 	q->num = conf->num;
 	for (i = 0; i < q->num; i++) {
 		q->images[i].fd = conf->images[i].fd;
@@ -250,7 +191,7 @@ static void name_images(const struct kvmb_qsd *q, char *why, size_t size)
 	snprintf(why, size, "%s", what);
 }
 
-/* ---- start ---- */
+/* ---- what goes wrong ---- */
 
 /* What the daemon said before it ended, without its name and the options around it. */
 static void say_words(const char *words, char *why, size_t size)
@@ -387,7 +328,76 @@ static void tell_lacks(unsigned int lacks)
 			  list);
 }
 
-static int start_once(struct kvmb_qsd *q, char *why, size_t size)
+/* ---- its images ---- */
+
+/* The file of image @i of the chain, 0 = the disk. */
+static int add_file(struct kvmb_qsd *q, u32 i, bool threads, char *why, size_t size)
+{
+	char file[16], path[32];
+
+	snprintf(file, sizeof(file), "file%u", i);
+	snprintf(path, sizeof(path), FD_NAME "%u", KVMB_RECIPE_FILES + i);
+	return kvmb_qsd_simple(&q->mon, "blockdev-add",
+			       json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:b}}", "driver",
+					 "file", "node-name", file, "filename", path, "aio",
+					 threads ? "threads" : "io_uring", "read-only",
+					 q->read_only || i, "discard", "unmap", "cache", "direct",
+					 q->direct && !i),
+			       why, size);
+}
+
+/* Its format, on top of its file and its parent. */
+static int add_format(struct kvmb_qsd *q, u32 i, char *why, size_t size)
+{
+	const char *format = q->images[i].format;
+	char file[16], node[16], below[16];
+	json_t *o;
+
+	snprintf(file, sizeof(file), "file%u", i);
+	snprintf(node, sizeof(node), "image%u", i);
+	snprintf(below, sizeof(below), "image%u", i + 1);
+	o = json_pack("{s:s, s:s, s:s, s:b}", "driver", driver_of(format), "node-name", node,
+		      "file", file, "read-only", q->read_only || i);
+	if (strcmp(format, "raw"))
+		json_object_set_new(o, "discard", json_string("unmap"));
+	if (i + 1 < q->num)
+		json_object_set_new(o, "backing", json_string(below));
+	else if (takes_backing(format))
+		json_object_set_new(o, "backing", json_null());
+	return kvmb_qsd_simple(&q->mon, "blockdev-add", o, why, size);
+}
+
+static int add_export(struct kvmb_qsd *q, char *why, size_t size)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "e%u", q->exports);
+	return kvmb_qsd_simple(&q->mon, "block-export-add",
+			       json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "nbd", "id", id,
+					 "node-name", "image0", "name", "disk", "writable",
+					 !q->read_only),
+			       why, size);
+}
+
+static int add_images(struct kvmb_qsd *q, char *why, size_t size)
+{
+	bool threads = q->threads || ends_within_a_sector(q);
+	int err = 0;
+	u32 i;
+
+	for (i = q->num; i > 0 && !err; i--) { /* parents first */
+		err = add_file(q, i - 1, threads, why, size);
+		if (!err)
+			err = add_format(q, i - 1, why, size);
+	}
+	if (!err)
+		err = check_nodes(q, why, size);
+	return err ? err : add_export(q, why, size);
+}
+
+/* ---- start ---- */
+
+static int start_daemon(struct kvmb_qsd *q, char *why, size_t size)
 {
 	struct kvmb_keeper_news news;
 	int err = ask(q, KVMB_KEEPER_START, KVMB_KEEPER_STARTED, &news);
@@ -404,15 +414,28 @@ static int start_once(struct kvmb_qsd *q, char *why, size_t size)
 		last_words(q, why, size);
 		err = -EIO;
 	}
-	return err ? err : check_nodes(q, why, size);
+	return err;
 }
 
-int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
+int kvmb_qsd_prepare(struct kvmb_qsd *q, char *why, size_t size)
 {
 	int err;
 
 	kvmb_qsd_kill(q);
 	err = check_images(q, why, size);
+	if (!err)
+		err = start_daemon(q, why, size);
+	if (err) {
+		name_images(q, why, size);
+		kvmb_qsd_kill(q);
+	}
+	return err;
+}
+
+static int open_images(struct kvmb_qsd *q, char *why, size_t size)
+{
+	int err = check_images(q, why, size);
+
 	if (err)
 		return err;
 	if (!strcmp(q->images[0].format, "vhdx") && !q->read_only &&
@@ -420,11 +443,23 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 		kvmb_info("storage",
 			  "%s: removed an empty log that a killed storage daemon had left",
 			  q->images[0].name);
-	err = start_once(q, why, size);
-	if (err) {
+	err = add_images(q, why, size);
+	if (err)
 		name_images(q, why, size);
+	return err;
+}
+
+int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
+{
+	int err = 0;
+
+	if (!q->running || q->serving || kvmb_qsd_has_ended(q))
+		err = kvmb_qsd_prepare(q, why, size);
+	if (!err)
+		err = open_images(q, why, size);
+	if (err)
 		kvmb_qsd_kill(q);
-	}
+	q->serving = !err;
 	return err;
 }
 
@@ -436,9 +471,9 @@ int kvmb_qsd_connect(struct kvmb_qsd *q)
 	return err ? err : news.fd;
 }
 
-bool kvmb_qsd_is_running(const struct kvmb_qsd *q)
+bool kvmb_qsd_is_serving(const struct kvmb_qsd *q)
 {
-	return q->running;
+	return q->serving;
 }
 
 int kvmb_qsd_channel(const struct kvmb_qsd *q)
@@ -478,12 +513,8 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size)
 						(json_int_t)bytes),
 				      why, size);
 	} while (err && strstr(why, "Permission conflict") && ++tries < 50);
-	snprintf(id, sizeof(id), "e%u", ++q->exports);
-	err2 = kvmb_qsd_simple(&q->mon, "block-export-add",
-			       json_pack("{s:s, s:s, s:s, s:s, s:b}", "type", "nbd", "id", id,
-					 "node-name", "image0", "name", "disk", "writable",
-					 !q->read_only),
-			       err ? again : why, err ? sizeof(again) : size);
+	q->exports++;
+	err2 = add_export(q, err ? again : why, err ? sizeof(again) : size);
 	if (err || err2)
 		name_images(q, why, size);
 	return err ? err : err2;
@@ -500,24 +531,36 @@ void kvmb_qsd_kill(struct kvmb_qsd *q)
 			  "%s: its storage daemon cannot be killed and is left behind: "
 			  "the host's storage does not answer",
 			  q->images[0].name);
-	q->running = false;
+	q->running = q->serving = false;
 	if (q->mon.fd >= 0)
 		close(q->mon.fd);
 	q->mon.fd = -1;
 }
 
+int kvmb_qsd_quit(struct kvmb_qsd *q)
+{
+	struct kvmb_keeper_news news = { .status = -1 };
+	char why[128];
+	int err = -ESRCH;
+
+	if (q->running && q->mon.fd >= 0) {
+		err = kvmb_qsd_simple(&q->mon, "quit", NULL, why, sizeof(why));
+		if (!err)
+			err = kvmb_keeper_wait(q->channel, KVMB_KEEPER_ENDED, &news, QUIT_MS);
+		if (!err && news.status)
+			err = -EIO;
+	}
+	kvmb_qsd_kill(q); /* says what cannot be killed: that keeps its files, and their locks */
+	return err;
+}
+
 void kvmb_qsd_destroy(struct kvmb_qsd *q)
 {
-	struct kvmb_keeper_news news;
-	char why[128];
 	u32 i;
 
 	if (!q)
 		return;
-	if (q->running && q->mon.fd >= 0 &&
-	    !kvmb_qsd_simple(&q->mon, "quit", NULL, why, sizeof(why)))
-		kvmb_keeper_wait(q->channel, KVMB_KEEPER_ENDED, &news, QUIT_MS);
-	kvmb_qsd_kill(q); /* says what cannot be killed: that keeps its files, and their locks */
+	kvmb_qsd_quit(q);
 	kvmb_keeper_close(q->channel, CLOSE_MS);
 	for (i = 0; i < q->num; i++)
 		close(q->images[i].fd);

@@ -28,6 +28,7 @@ struct kvmb_qsd_conf {
 	u32 num;
 	bool read_only;
 	bool direct;	     /* bypass the host's page cache for the disk itself */
+	bool threads;	     /* it cannot have an io_uring: kvmb_qsd_has_uring() */
 	const char *run_dir; /* for its socket, which has a name for a moment; NULL = /tmp */
 };
 
@@ -43,6 +44,14 @@ struct kvmb_qsd_conf {
 int kvmb_qsd_recipe(const struct kvmb_qsd_conf *conf, char *why, size_t size);
 
 /**
+ * kvmb_qsd_has_uring() - Can daemons have an io_uring on this host?
+ *
+ * A kernel or a container may be without it. Restricted to some groups or to administrators, it is
+ * not the daemon's either, which has no privileges. Context: as kvmb_qsd_recipe().
+ */
+bool kvmb_qsd_has_uring(void);
+
+/**
  * kvmb_qsd_create() - Prepare a daemon; nothing is started yet, and nothing opened
  * @conf:    copied; owns its descriptors from now on. No run_dir is needed
  * @channel: of kvmb_qsd_recipe(); owned from now on
@@ -50,9 +59,17 @@ int kvmb_qsd_recipe(const struct kvmb_qsd_conf *conf, char *why, size_t size);
 struct kvmb_qsd *kvmb_qsd_create(const struct kvmb_qsd_conf *conf, int channel);
 
 /**
+ * kvmb_qsd_prepare() - Start the daemon, and let it open nothing yet
+ *
+ * For an image that another host has: kvmb_qsd_start() takes milliseconds then. What its headers
+ * say is checked, as far as it can be while somebody writes to it. Return: as kvmb_qsd_start().
+ */
+int kvmb_qsd_prepare(struct kvmb_qsd *q, char *why, size_t size);
+
+/**
  * kvmb_qsd_start() - Start the daemon and wait until it has opened the image
  *
- * @q:    not running: new, or its daemon has ended
+ * @q:    new, prepared, or its daemon has ended
  * @why:  why[size], on failure one phrase for the user
  * @size: bytes
  *
@@ -66,8 +83,8 @@ int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size);
 /** kvmb_qsd_connect() - Connect to its NBD server. Return: a descriptor, or -errno. */
 int kvmb_qsd_connect(struct kvmb_qsd *q);
 
-/** kvmb_qsd_is_running() - Was one started, and not killed since? */
-bool kvmb_qsd_is_running(const struct kvmb_qsd *q);
+/** kvmb_qsd_is_serving() - Was the image opened, and its daemon not killed since? */
+bool kvmb_qsd_is_serving(const struct kvmb_qsd *q);
 
 /** kvmb_qsd_channel() - A descriptor to poll: when it is readable ask kvmb_qsd_has_ended(). */
 int kvmb_qsd_channel(const struct kvmb_qsd *q);
@@ -93,6 +110,14 @@ int kvmb_qsd_resize(struct kvmb_qsd *q, u64 bytes, char *why, size_t size);
  * other daemon is started before it has ended, because it may still write.
  */
 void kvmb_qsd_kill(struct kvmb_qsd *q);
+
+/**
+ * kvmb_qsd_quit() - Ask it to end, which flushes and closes the image; kill it after ten seconds
+ *
+ * Return: 0: the image is closed in good order; -errno: it was killed, or had ended. If it could
+ * be, nobody has the image in either case.
+ */
+int kvmb_qsd_quit(struct kvmb_qsd *q);
 
 /** kvmb_qsd_destroy() - Ask it to end, which flushes the image; kill it after ten seconds. */
 void kvmb_qsd_destroy(struct kvmb_qsd *q);
