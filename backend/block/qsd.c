@@ -539,12 +539,12 @@ void kvmb_qsd_kill(struct kvmb_qsd *q)
 
 int kvmb_qsd_quit(struct kvmb_qsd *q)
 {
-	struct kvmb_keeper_news news = { .status = -1 };
-	char why[128];
+	struct kvmb_keeper_news news;
 	int err = -ESRCH;
 
 	if (q->running && q->mon.fd >= 0) {
-		err = kvmb_qsd_simple(&q->mon, "quit", NULL, why, sizeof(why));
+		/* it may end before it has answered */
+		err = kvmb_qsd_say(&q->mon, "quit", NULL);
 		if (!err)
 			err = kvmb_keeper_wait(q->channel, KVMB_KEEPER_ENDED, &news, QUIT_MS);
 		if (!err && news.status)

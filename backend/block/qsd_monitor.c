@@ -61,21 +61,32 @@ static json_t *read_line(struct kvmb_qsd_monitor *m, u64 until, int *err)
 	return o;
 }
 
-json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why,
-			 size_t size)
+/* All at once: after its last command the daemon ends before it has read the end of the line. */
+int kvmb_qsd_say(struct kvmb_qsd_monitor *m, const char *name, json_t *args)
 {
 	json_t *o =
 		json_pack("{s:s, s:o}", "execute", name, "arguments", args ? args : json_object());
 	char *s = json_dumps(o, JSON_COMPACT);
-	json_t *answer, *result;
-	bool sent = s && send(m->fd, s, strlen(s), MSG_NOSIGNAL) == (ssize_t)strlen(s) &&
-		    send(m->fd, "\n", 1, MSG_NOSIGNAL) == 1;
+	size_t len = s ? strlen(s) : 0;
+	bool sent;
+
+	if (s)
+		s[len] = '\n'; /* in place of the 0 */
+	sent = s && send(m->fd, s, len + 1, MSG_NOSIGNAL) == (ssize_t)len + 1;
+	free(s);
+	json_decref(o);
+	return sent ? 0 : -EPIPE;
+}
+
+json_t *kvmb_qsd_command(struct kvmb_qsd_monitor *m, const char *name, json_t *args, char *why,
+			 size_t size)
+{
+	bool sent = !kvmb_qsd_say(m, name, args);
+	json_t *answer, *result, *o;
 	/* of all lines: it may talk of other things without end */
 	u64 until = kvmb_now_ms() + ANSWER_MS;
 	int err = 0;
 
-	free(s);
-	json_decref(o);
 	while (sent && kvmb_now_ms() < until && (answer = read_line(m, until, &err))) {
 		result = json_incref(json_object_get(answer, "return"));
 		o = json_object_get(answer, "error");

@@ -25,6 +25,14 @@ struct kvmb_qsd_monitor {
 int kvmb_qsd_greeting(struct kvmb_qsd_monitor *m, u32 ms, char *why, size_t size);
 
 /**
+ * kvmb_qsd_say() - Send a command, and do not wait for its answer
+ * @args: reference is taken; NULL = none
+ *
+ * Return: 0; -EPIPE. The last one of a monitor: an answer would be taken for the next one's.
+ */
+int kvmb_qsd_say(struct kvmb_qsd_monitor *m, const char *name, json_t *args);
+
+/**
  * kvmb_qsd_command() - Run a command
  * @m:    in command mode
  * @name: of the command
