@@ -171,7 +171,9 @@ static int open_daemon(struct kvmb_disk *d, const struct kvmb_disk_spec *spec,
 	}
 	d->lock_fd = files->fd[0];
 	files->fd[0] = -1;
-	err = kvmb_disk_lock(d->lock_fd, d->read_only, LOCK_BYTES_OURS);
+	/* one that is only read may be open in many processes */
+	d->away = spec->unlocked && !d->read_only;
+	err = d->away ? 0 : kvmb_disk_lock(d->lock_fd, d->read_only, LOCK_BYTES_OURS);
 	if (err) {
 		snprintf(why, size, "%s", err == -EBUSY ?
 			 "it is in use by another VM or program (locked)" : strerror(-err));
@@ -226,29 +228,6 @@ void kvmb_disk_seal(bool load)
 	kvmb_libnbd_seal(load);
 }
 
-void kvmb_disk_give_up(struct kvmb_disk *d)
-{
-	kvmb_disk_unlock(d->fd);
-}
-
-/* From the server where there is one, and not from what this host remembers. */
-static bool last_written(const struct kvmb_disk *d, struct timespec *when)
-{
-	struct statx st;
-
-	if (statx(d->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_MTIME, &st))
-		return false;
-	*when = (struct timespec){ st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec };
-	return true;
-}
-
-void kvmb_disk_note(struct kvmb_disk *d)
-{
-	kvmb_assert(d->fd >= 0);
-	if (!last_written(d, &d->given_up))
-		d->given_up.tv_nsec = -1; /* as no time is */
-}
-
 void kvmb_disk_owe(struct kvmb_disk *d, int err)
 {
 	__atomic_store_n(&d->owed, err, __ATOMIC_RELAXED);
@@ -259,10 +238,75 @@ int kvmb_disk_take_owed(struct kvmb_disk *d)
 	return __atomic_exchange_n(&d->owed, 0, __ATOMIC_RELAXED);
 }
 
+/* ---- moving to another process ---- */
+
+void kvmb_disk_let_go(struct kvmb_disk *d)
+{
+	if (d->ops->let_go)
+		d->ops->let_go(d);
+}
+
+int kvmb_disk_gone(struct kvmb_disk *d, char *why, size_t size)
+{
+	return d->ops->gone ? d->ops->gone(d, why, size) : 0;
+}
+
+void kvmb_disk_fetch_back(struct kvmb_disk *d)
+{
+	if (d->ops->fetch_back)
+		d->ops->fetch_back(d);
+}
+
+int kvmb_disk_fetch(struct kvmb_disk *d, char *why, size_t size)
+{
+	int err;
+
+	if (!d->away)
+		return 0;
+	kvmb_disk_forget_cache(d);
+	if (kvmb_disk_was_written(d) > 0) { /* open_writes is not known yet */
+		snprintf(why, size, "it was written since: it is too late");
+		return -ESTALE;
+	}
+	err = d->ops->fetch(d, why, size);
+	d->away = err;
+	return err;
+}
+
+/* What is locked: -1 = nothing. */
+static int file_of(const struct kvmb_disk *d)
+{
+	return kvmb_disk_is_raw(d) ? d->fd : d->lock_fd;
+}
+
+void kvmb_disk_give_up(struct kvmb_disk *d)
+{
+	if (file_of(d) >= 0)
+		kvmb_disk_unlock(file_of(d));
+}
+
+/* From the server where there is one, and not from what this host remembers. */
+static bool last_written(const struct kvmb_disk *d, struct timespec *when)
+{
+	struct statx st;
+
+	if (statx(file_of(d), "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_MTIME, &st))
+		return false;
+	*when = (struct timespec){ st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec };
+	return true;
+}
+
+void kvmb_disk_note(struct kvmb_disk *d)
+{
+	if (file_of(d) < 0 || !last_written(d, &d->given_up))
+		d->given_up.tv_nsec = -1; /* as no time is */
+}
+
 int kvmb_disk_take(struct kvmb_disk *d)
 {
-	kvmb_assert(d->fd >= 0);
-	return kvmb_disk_lock(d->fd, d->read_only, 0);
+	if (file_of(d) < 0)
+		return 0;
+	return kvmb_disk_lock(file_of(d), d->read_only, kvmb_disk_is_raw(d) ? 0 : LOCK_BYTES_OURS);
 }
 
 int kvmb_disk_was_written(const struct kvmb_disk *d)
@@ -271,9 +315,16 @@ int kvmb_disk_was_written(const struct kvmb_disk *d)
 
 	if (d->read_only)
 		return 0;
-	if (d->rdev || d->given_up.tv_nsec < 0 || !last_written(d, &now))
+	if (d->rdev || __atomic_load_n(&d->open_writes, __ATOMIC_RELAXED) ||
+	    d->given_up.tv_nsec < 0 || !last_written(d, &now))
 		return -ENODATA;
 	return now.tv_sec != d->given_up.tv_sec || now.tv_nsec != d->given_up.tv_nsec;
+}
+
+void kvmb_disk_forget_cache(struct kvmb_disk *d)
+{
+	if (file_of(d) >= 0)
+		posix_fadvise(file_of(d), 0, 0, POSIX_FADV_DONTNEED);
 }
 
 void kvmb_disk_close(struct kvmb_disk *d)

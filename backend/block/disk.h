@@ -110,6 +110,11 @@ struct kvmb_disk_ops {
 	const char *(*health)(struct kvmb_disk *d);
 	/* Times the daemon or connection was replaced. Any thread. */
 	u32 (*restarts)(struct kvmb_disk *d);
+	/* of an image that moves with a VM, kvmb_disk_let_go() and the like; NULL: nothing to do */
+	void (*let_go)(struct kvmb_disk *d);
+	int (*gone)(struct kvmb_disk *d, char *why, size_t size);
+	void (*fetch_back)(struct kvmb_disk *d);
+	int (*fetch)(struct kvmb_disk *d, char *why, size_t size);
 	void (*close)(struct kvmb_disk *d);
 };
 
@@ -118,6 +123,8 @@ struct kvmb_disk {
 	const struct kvmb_disk_ops *ops;
 	void *priv;	 /* of the ops; atomic of a raw disk */
 	int lock_fd;	 /* not raw: holds our lock on the image, -1 = a URI */
+	bool open_writes; /* atomic: an image in a format: to open it is to write to it */
+	bool away; /* another process has the image; its size is not known: kvmb_disk_fetch() */
 	bool read_only;
 	bool direct;	 /* O_DIRECT: buffers must be aligned */
 	u32 direct_unit; /* alignment of address and length: a power of two; below 512 means 512 */
@@ -187,17 +194,6 @@ int kvmb_disk_open(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *fi
  */
 void kvmb_disk_seal(bool load);
 
-/** kvmb_disk_give_up() - Unlock it, for another process. @d: raw, and nobody writes to it */
-void kvmb_disk_give_up(struct kvmb_disk *d);
-
-/**
- * kvmb_disk_take() - Lock a disk that was opened unlocked, or given up
- * @d: raw
- *
- * Return: 0; -EBUSY: somebody else has it; another -errno. Never waits.
- */
-int kvmb_disk_take(struct kvmb_disk *d);
-
 /**
  * kvmb_disk_owe() - A flush of ours has failed: the guest's next one fails
  * @err: -errno
@@ -210,14 +206,69 @@ void kvmb_disk_owe(struct kvmb_disk *d, int err);
 /** kvmb_disk_take_owed() - Return: what the guest's flush that succeeded must say: 0 or -errno. */
 int kvmb_disk_take_owed(struct kvmb_disk *d);
 
-/** kvmb_disk_note() - Remember what it is like for kvmb_disk_was_written(). @d: raw */
+/*
+ * ---- moving to another process: vmm/disk_locks.h ----
+ *
+ * A raw disk is its file, and whoever has the lock may use it. An image in a format has a daemon,
+ * which keeps parts of the file in memory, so it must not have it open while another one writes.
+ * At an NBD server there is nothing to lock and nothing to close.
+ */
+
+/**
+ * kvmb_disk_let_go() - Have an image closed as soon as what was submitted so far is on it
+ *
+ * Every request is answered, or is a flush; later ones wait. Context: any thread; never waits.
+ */
+void kvmb_disk_let_go(struct kvmb_disk *d);
+
+/**
+ * kvmb_disk_gone() - After kvmb_disk_let_go(): wait until nobody here has it open
+ *
+ * Return: 0: it was closed in good order, and opening it writes nothing; -errno with @why.
+ * Context: a thread that may block for half a minute.
+ */
+int kvmb_disk_gone(struct kvmb_disk *d, char *why, size_t size);
+
+/**
+ * kvmb_disk_fetch_back() - kvmb_disk_let_go() was in vain: the image is opened again
+ *
+ * Whatever became of it; requests wait until it is open, as after the end of a daemon. Context:
+ * any thread; never waits.
+ */
+void kvmb_disk_fetch_back(struct kvmb_disk *d);
+
+/**
+ * kvmb_disk_fetch() - Open the image of a disk that was opened unlocked
+ *
+ * What this host remembers of the file is forgotten first. On failure nobody here has it open.
+ * Return: 0; -ESTALE: it was written since kvmb_disk_note(); -errno with @why. Context: as
+ * kvmb_disk_open(), but normally milliseconds.
+ */
+int kvmb_disk_fetch(struct kvmb_disk *d, char *why, size_t size);
+
+/** kvmb_disk_give_up() - Unlock it, for another process. @d: nobody writes to it */
+void kvmb_disk_give_up(struct kvmb_disk *d);
+
+/**
+ * kvmb_disk_take() - Lock a disk that was opened unlocked, or given up
+ *
+ * Return: 0, also where there is nothing to lock; -EBUSY: somebody else has it; another -errno.
+ * Never waits.
+ */
+int kvmb_disk_take(struct kvmb_disk *d);
+
+/** kvmb_disk_note() - Remember what it is like for kvmb_disk_was_written(). */
 void kvmb_disk_note(struct kvmb_disk *d);
 
 /**
  * kvmb_disk_was_written() - Since kvmb_disk_note()?
- * Return: 0: no; 1: yes; -ENODATA: nobody can tell, of a block device.
+ * Return: 0: no; 1: yes; -ENODATA: nobody can tell, of a block device, a server, or an image to
+ * which its daemon writes when it opens it.
  */
 int kvmb_disk_was_written(const struct kvmb_disk *d);
+
+/** kvmb_disk_forget_cache() - Another host may have written: read anew what was read so far. */
+void kvmb_disk_forget_cache(struct kvmb_disk *d);
 
 /** kvmb_disk_close() - Close without flushing; NULL is fine. May block for seconds. */
 void kvmb_disk_close(struct kvmb_disk *d);

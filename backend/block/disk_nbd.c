@@ -12,7 +12,7 @@
 
 #define STALL_S 30u
 
-static const char *const health_names[] = { "restarting", "ok", "restarting", "failed" };
+static const char *const health_names[] = { "restarting", "ok", "restarting", "failed", "moving" };
 static_assert(ARRAY_SIZE(health_names) == NBD_NUM, "one word a state");
 
 void nbdisk_kick(struct nbd_disk *n)
@@ -62,6 +62,8 @@ static int patience(const struct nbd_disk *n, u64 now)
 
 	if (n->state == NBD_STARTING)
 		return 0;
+	if (n->state == NBD_GONE)
+		return -1;
 	if (n->state == NBD_UP) {
 		at = n->sent ? n->progress_ms + n->stall_ms : now + 60000;
 		if (n->sent &&
@@ -117,7 +119,10 @@ static void *thread_main(void *arg)
 	bool quit = false, resize, retry;
 
 	kvmb_thread_enter(KVMB_THREAD_DISK, "disk");
-	nbdisk_start(n);
+	if (n->state == NBD_GONE)
+		nbdisk_prepare(n);
+	else
+		nbdisk_start(n);
 	while (!quit) {
 		pthread_mutex_lock(&n->lock);
 		quit = n->quit;
@@ -136,8 +141,11 @@ static void *thread_main(void *arg)
 			      (n->state == NBD_FAILED && kvmb_now_ms() >= n->retry_at_ms)))
 			nbdisk_start(n);
 		nbdisk_take_submits(n);
+		nbdisk_move(n);
 		if (n->state == NBD_FAILED && resize)
 			report_resized(n, -EIO, "its server is gone");
+		else if (n->state == NBD_GONE && resize)
+			report_resized(n, -EBUSY, "it is moving");
 		else if (n->state == NBD_UP && resize && !n->sent)
 			do_resize(n);
 		else if (n->state == NBD_UP && !resize)
@@ -278,6 +286,10 @@ static const struct kvmb_disk_ops nbd_ops = {
 	.resize = nbd_resize,
 	.health = nbd_health,
 	.restarts = nbd_restarts,
+	.let_go = nbdisk_let_go,
+	.gone = nbdisk_gone,
+	.fetch_back = nbdisk_fetch_back,
+	.fetch = nbdisk_fetch,
 	.close = nbd_disk_close,
 };
 
@@ -305,6 +317,10 @@ int kvmb_nbd_open(struct kvmb_disk *d, const struct kvmb_disk_spec *spec, struct
 	n->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	n->qsd = qsd;
 	d->priv = n;
+	if (d->away) {
+		n->state = NBD_GONE;
+		n->let_go = n->gone = true;
+	}
 	err = n->kick_fd < 0 ? -errno : -pthread_create(&n->thread, NULL, thread_main, n);
 	if (err) {
 		snprintf(why, size, "cannot start a thread for it: %s", strerror(-err));

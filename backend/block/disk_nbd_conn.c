@@ -15,10 +15,11 @@
 #define BACKOFF_MAX_MS 2000u
 
 static const u8 moves[NBD_NUM] = {
-	[NBD_STARTING] = 1 << NBD_UP | 1 << NBD_WAITING | 1 << NBD_FAILED,
-	[NBD_UP] = 1 << NBD_STARTING | 1 << NBD_WAITING | 1 << NBD_FAILED,
+	[NBD_STARTING] = 1 << NBD_UP | 1 << NBD_WAITING | 1 << NBD_FAILED | 1 << NBD_GONE,
+	[NBD_UP] = 1 << NBD_STARTING | 1 << NBD_WAITING | 1 << NBD_FAILED | 1 << NBD_GONE,
 	[NBD_WAITING] = 1 << NBD_STARTING,
 	[NBD_FAILED] = 1 << NBD_STARTING | 1 << NBD_UP,
+	[NBD_GONE] = 1 << NBD_STARTING,
 };
 
 void nbdisk_set_state(struct nbd_disk *n, enum nbd_state to)
@@ -165,8 +166,9 @@ static int accept_server(struct nbd_disk *n, struct nbd_handle *h, char *why, si
 	}
 	n->no_fua = libnbd.can_fua(h) <= 0;
 	n->no_flush = libnbd.can_flush(h) <= 0;
-	if (!kvmb_disk_blocks(d))
+	if (!n->met)
 		d->can_zero = !d->read_only && libnbd.can_zero(h) > 0;
+	n->met = true;
 	__atomic_store_n(&d->blocks, blocks, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -227,6 +229,8 @@ static int bring_up(struct nbd_disk *n, char *why, size_t size)
 		/* it was to be the same daemon, and is another: what that one knew is lost */
 		nbdisk_requeue(n);
 		err = kvmb_qsd_start(n->qsd, why, size);
+		__atomic_store_n(&n->d->open_writes, kvmb_qsd_open_writes(n->qsd),
+				 __ATOMIC_RELAXED);
 	}
 	if (!err)
 		err = try_connect(n, why, size);
@@ -235,7 +239,7 @@ static int bring_up(struct nbd_disk *n, char *why, size_t size)
 	return err;
 }
 
-static void report_opened(struct nbd_disk *n, int err, const char *why)
+void nbdisk_report_opened(struct nbd_disk *n, int err, const char *why)
 {
 	pthread_mutex_lock(&n->lock);
 	if (!n->opened) {
@@ -267,6 +271,15 @@ static void came_up(struct nbd_disk *n, u64 now)
 	nbdisk_set_state(n, NBD_UP);
 }
 
+int nbdisk_try(struct nbd_disk *n, char *why, size_t size)
+{
+	int err = bring_up(n, why, size);
+
+	if (!err)
+		came_up(n, kvmb_now_ms());
+	return err;
+}
+
 void nbdisk_start(struct nbd_disk *n)
 {
 	char why[KVMB_DISK_WHY] = "";
@@ -280,7 +293,7 @@ void nbdisk_start(struct nbd_disk *n)
 			n->who,
 			"its server cannot flush: acknowledged writes are lost if it or its host "
 			"crashes");
-	report_opened(n, err, why);
+	nbdisk_report_opened(n, err, why);
 	if (!err) {
 		came_up(n, now);
 		return;

@@ -46,6 +46,11 @@
  * means to the guest (on_error, storage_io.c). Trying continues quietly, and retry() makes
  * requests wait again.
  *
+ * Moving. When a VM moves, its image is closed here before the other side opens it. The daemon
+ * ends: what it has is written, its file is closed, and nothing of it can land later. That waits
+ * until all requests are answered and the log is empty, so nothing need be repeated elsewhere. A
+ * disk that comes from elsewhere begins as GONE, with a daemon that has opened nothing yet.
+ *
  * Limits: a server that we did not start may apply a write of a lost connection late: after our
  * replay, and after the guest was told that the write was aborted or failed. NBD has no way to
  * prevent or notice that. All we can do is wait stall_ms for the answer before we close the
@@ -53,7 +58,7 @@
  *
  * Files: disk_nbd.c, the disk as channels see it, and the thread; disk_nbd_log.c, operations and
  * their log; disk_nbd_send.c, what is at the server; disk_nbd_conn.c, the connection and the
- * daemon's life.
+ * daemon's life; disk_nbd_move.c, moving.
  *
  * Source: nbd_aio_pwrite(3) and relatives of libnbd 1.14; NBD protocol on FLUSH and FUA.
  */
@@ -69,9 +74,10 @@
 /*
  * STARTING: no connection; start or connect now. UP: requests flow. WAITING: the last try
  * failed, the next comes at retry_at. FAILED: as WAITING, but requests fail; it stays until a
- * try succeeds, or somebody asks for a retry and requests wait again.
+ * try succeeds, or somebody asks for a retry and requests wait again. GONE: another process may
+ * have the image, so nobody here has it open; requests wait.
  */
-enum nbd_state { NBD_STARTING, NBD_UP, NBD_WAITING, NBD_FAILED, NBD_NUM };
+enum nbd_state { NBD_STARTING, NBD_UP, NBD_WAITING, NBD_FAILED, NBD_GONE, NBD_NUM };
 
 /*
  * WAITING: to be sent, on n->waiting. SENT: at the server. LOGGED: an acknowledged write, kept
@@ -124,7 +130,12 @@ struct nbd_disk {
 	bool resize_wanted, resize_done;
 	u64 resize_bytes;
 	int resize_err;
-	char why[KVMB_DISK_WHY]; /* of open_err and resize_err */
+	bool let_go; /* the image is to be closed, and stay so */
+	bool gone;   /* it is, with gone_err */
+	int gone_err;
+	bool fetch_wanted, fetch_done;
+	int fetch_err;
+	char why[KVMB_DISK_WHY]; /* of open_err, resize_err, gone_err and fetch_err */
 
 	int state;		/* atomic: health() reads it */
 	u32 restarts;		/* atomic */
@@ -155,6 +166,7 @@ struct nbd_disk {
 	bool lost;		/* the connection is gone */
 	bool same_server;	/* reconnecting to one that has lost nothing */
 	bool no_fua, no_flush;
+	bool met;		/* a server has said what it can */
 	u64 progress_ms;	/* when something last came back */
 	u64 looked_ms;		/* for one that is passed over */
 	u64 failing_since_ms, retry_at_ms;
@@ -202,5 +214,16 @@ void nbdisk_start(struct nbd_disk *n);
 void nbdisk_disconnect(struct nbd_disk *n);
 void nbdisk_went_down(struct nbd_disk *n, const char *what, enum nbd_end how);
 void nbdisk_forgive(struct nbd_disk *n);      /* it may try as if nothing had been */
+int nbdisk_try(struct nbd_disk *n, char *why, size_t size); /* once; 0: it is UP */
+void nbdisk_report_opened(struct nbd_disk *n, int err, const char *why);
+
+/* disk_nbd_move.c; on the disk's thread */
+void nbdisk_prepare(struct nbd_disk *n); /* it begins as GONE */
+void nbdisk_move(struct nbd_disk *n);	 /* close the image, or open it, if that is wanted */
+/* the disk's operations */
+void nbdisk_let_go(struct kvmb_disk *d);
+int nbdisk_gone(struct kvmb_disk *d, char *why, size_t size);
+void nbdisk_fetch_back(struct kvmb_disk *d);
+int nbdisk_fetch(struct kvmb_disk *d, char *why, size_t size);
 
 #endif

@@ -64,6 +64,7 @@ struct kvmb_qsd {
 	bool read_only, direct, threads;
 	bool running; /* a daemon */
 	bool serving; /* it has opened the images */
+	bool open_writes;
 	int channel; /* to the keeper */
 	struct kvmb_qsd_monitor mon;
 	u32 exports; /* how many the daemon has made, for their names */
@@ -254,6 +255,8 @@ static int check_node(struct kvmb_qsd *q, json_t *node, char *why, size_t size)
 		snprintf(own, sizeof(own), "image%u", i);
 		if (strcmp(name, own))
 			continue;
+		if (!i)
+			q->open_writes = json_array_size(json_object_get(node, "dirty-bitmaps"));
 		if (!parent || i + 1 < q->num)
 			return 0;
 		kvmb_image_quote(shown, (const u8 *)parent, strlen(parent), 1);
@@ -449,14 +452,20 @@ static int open_images(struct kvmb_qsd *q, char *why, size_t size)
 	return err;
 }
 
+static int start_and_open(struct kvmb_qsd *q, char *why, size_t size)
+{
+	int err = kvmb_qsd_prepare(q, why, size);
+
+	return err ? err : open_images(q, why, size);
+}
+
 int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size)
 {
-	int err = 0;
+	bool prepared = q->running && !q->serving;
+	int err = prepared ? open_images(q, why, size) : start_and_open(q, why, size);
 
-	if (!q->running || q->serving || kvmb_qsd_has_ended(q))
-		err = kvmb_qsd_prepare(q, why, size);
-	if (!err)
-		err = open_images(q, why, size);
+	if (err && prepared) /* while it waited it may have died */
+		err = start_and_open(q, why, size);
 	if (err)
 		kvmb_qsd_kill(q);
 	q->serving = !err;
@@ -474,6 +483,11 @@ int kvmb_qsd_connect(struct kvmb_qsd *q)
 bool kvmb_qsd_is_serving(const struct kvmb_qsd *q)
 {
 	return q->serving;
+}
+
+bool kvmb_qsd_open_writes(const struct kvmb_qsd *q)
+{
+	return q->open_writes;
 }
 
 int kvmb_qsd_channel(const struct kvmb_qsd *q)

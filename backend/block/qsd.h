@@ -80,6 +80,13 @@ int kvmb_qsd_prepare(struct kvmb_qsd *q, char *why, size_t size);
  */
 int kvmb_qsd_start(struct kvmb_qsd *q, char *why, size_t size);
 
+/**
+ * kvmb_qsd_open_writes() - Did opening the image write to it, though it was closed in good order?
+ *
+ * A qcow2 with bitmaps says in its file that they are in use.
+ */
+bool kvmb_qsd_open_writes(const struct kvmb_qsd *q);
+
 /** kvmb_qsd_connect() - Connect to its NBD server. Return: a descriptor, or -errno. */
 int kvmb_qsd_connect(struct kvmb_qsd *q);
 
