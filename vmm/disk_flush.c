@@ -21,6 +21,7 @@ struct unit {
 
 struct disk_flush {
 	bool cancelled; /* atomic */
+	bool lets_go;	/* images are closed, too */
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	u32 left; /* requests at disks; under the lock */
@@ -84,6 +85,17 @@ struct disk_flush *disk_flush_begin(struct vm *vm)
 	return f;
 }
 
+void disk_flush_let_go(struct disk_flush *f)
+{
+	u32 i;
+
+	f->lets_go = true;
+	for (i = 0; i < f->num; i++) {
+		if (f->units[i].disk)
+			kvmb_disk_let_go(f->units[i].disk);
+	}
+}
+
 void disk_flush_cancel(struct disk_flush *f)
 {
 	u32 i;
@@ -106,6 +118,22 @@ static void sync_file(struct disk_flush *f, struct unit *u)
 	close(u->fd);
 }
 
+/* They close at the same time. An image that was not flushed is not waited for. */
+static int await_gone(struct disk_flush *f, char *why)
+{
+	char text[KVMB_DISK_WHY];
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < f->num && !err; i++) {
+		if (f->units[i].disk)
+			err = kvmb_disk_gone(f->units[i].disk, text, sizeof(text));
+		if (err)
+			snprintf(why, STATE_FILE_WHY, "disk %s: %.90s", f->units[i].name, text);
+	}
+	return err;
+}
+
 int disk_flush_end(struct disk_flush *f, char *why)
 {
 	int err = 0;
@@ -123,6 +151,8 @@ int disk_flush_end(struct disk_flush *f, char *why)
 			snprintf(why, STATE_FILE_WHY, "disk %s: cannot be flushed: %s",
 				 f->units[i].name, strerror(-err));
 	}
+	if (!err && f->lets_go)
+		err = await_gone(f, why);
 	return err;
 }
 

@@ -8,7 +8,7 @@
  * memory, too. A saved VM keeps its memory: what it takes for written has to be as safe as that.
  *
  * A raw image's descriptor is duplicated and synced by the caller's thread, so the disk may be
- * closed meanwhile. Other disks get a request; nobody closes them during a save.
+ * closed meanwhile. Other disks get a request; nobody closes them during a save or a migration.
  *
  * When a flush fails and the VM goes on, we have taken an error that was the guest's: Linux tells
  * an open file of it once, and a duplicate is the same open file. So the guest's next flush fails.
@@ -23,6 +23,14 @@ struct disk_flush;
 
 /** disk_flush_begin() - Begin; nobody writes to the disks. Main thread. */
 struct disk_flush *disk_flush_begin(struct vm *vm);
+
+/**
+ * disk_flush_let_go() - Have images closed that must be, before another process opens them
+ *
+ * disk_flush_end() waits for that, too; whatever it returns, disk_locks_fetch_back() opens them
+ * again. Context: any thread, before disk_flush_end().
+ */
+void disk_flush_let_go(struct disk_flush *f);
 
 /** disk_flush_cancel() - Let disk_flush_end() return soon. Any thread, until @f is freed. */
 void disk_flush_cancel(struct disk_flush *f);

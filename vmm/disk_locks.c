@@ -2,25 +2,9 @@
 /* Locks of images that move with a VM: disk_locks.h. */
 #include "vmm/disk_locks.h"
 
-#include <fcntl.h>
-
+#include "backend/block/disk.h"
 #include "lib/util.h"
 #include "vmm/disks_priv.h"
-
-const char *disk_locks_cannot_move(struct vm *vm, char *why, size_t size)
-{
-	struct kvmb_unit_info i;
-	u32 c, lun;
-
-	for_each_unit(vm, c, lun, &i) {
-		if (!i.disk || i.disk->fd >= 0)
-			continue;
-		snprintf(why, size, "disk %.100s: only raw files and devices can move yet",
-			 i.disk->path);
-		return why;
-	}
-	return NULL;
-}
 
 static void for_all(struct vm *vm, void (*fn)(struct kvmb_disk *d))
 {
@@ -60,6 +44,7 @@ int disk_locks_tell(struct vm *vm)
 {
 	int written, told = -ENODATA;
 	struct kvmb_unit_info i;
+	bool unsure = false;
 	u32 c, lun;
 
 	for_each_unit(vm, c, lun, &i) {
@@ -70,8 +55,10 @@ int disk_locks_tell(struct vm *vm)
 			return -ESTALE;
 		if (!written)
 			told = 0;
+		else if (!kvmb_disk_is_raw(i.disk))
+			unsure = true;
 	}
-	return told;
+	return unsure ? -ENODATA : told;
 }
 
 void disk_locks_note(struct vm *vm)
@@ -79,12 +66,52 @@ void disk_locks_note(struct vm *vm)
 	for_all(vm, kvmb_disk_note);
 }
 
+/* What a daemon has read of its image it read after it was given up. */
 static void forget_cache(struct kvmb_disk *d)
 {
-	posix_fadvise(d->fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (kvmb_disk_is_raw(d))
+		kvmb_disk_forget_cache(d);
 }
 
 void disk_locks_forget_caches(struct vm *vm)
 {
 	for_all(vm, forget_cache);
+}
+
+/* ---- images ---- */
+
+void disk_locks_fetch_back(struct vm *vm)
+{
+	for_all(vm, kvmb_disk_fetch_back);
+}
+
+int disk_locks_fetch(struct vm *vm, char *why, size_t size)
+{
+	char text[KVMB_DISK_WHY];
+	struct kvmb_unit_info i;
+	u32 c, lun;
+	int err;
+
+	for_each_unit(vm, c, lun, &i) {
+		err = i.disk ? kvmb_disk_fetch(i.disk, text, sizeof(text)) : 0;
+		if (!err)
+			continue;
+		snprintf(why, size, "disk %.60s: %.120s", i.disk->path, text);
+		disk_locks_let_go(vm);
+		return err;
+	}
+	return 0;
+}
+
+void disk_locks_let_go(struct vm *vm)
+{
+	char why[KVMB_DISK_WHY];
+	struct kvmb_unit_info i;
+	u32 c, lun;
+
+	for_all(vm, kvmb_disk_let_go);
+	for_each_unit(vm, c, lun, &i) {
+		if (i.disk)
+			kvmb_disk_gone(i.disk, why, sizeof(why));
+	}
 }

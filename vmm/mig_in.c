@@ -180,6 +180,19 @@ static int take_locks(struct incoming *in)
 	return err;
 }
 
+/* Images first: who has the locks can run. */
+static int take_disks(struct incoming *in)
+{
+	int err = disk_locks_fetch(in->vm, in->why, sizeof(in->why));
+
+	if (err)
+		return err;
+	err = take_locks(in);
+	if (err)
+		disk_locks_let_go(in->vm);
+	return err;
+}
+
 /* From the moment when it has the locks, the VM is here, whatever becomes of the other side. */
 static int take_over(struct vm *vm)
 {
@@ -193,7 +206,7 @@ static int take_over(struct vm *vm)
 	else
 		err = mig_hear(&in.stream, MIG_GO, in.why);
 	if (!err)
-		err = take_locks(&in);
+		err = take_disks(&in);
 	if (err)
 		return tell_and_end(&in, err);
 	disk_locks_forget_caches(vm);

@@ -85,6 +85,8 @@ static void give_up(struct vm_migration *m, const char *class)
 
 	snprintf(why, sizeof(why), "%s", m->why);
 	free_migration(m);
+	if (stands && vm->state != VM_ENDED)
+		disk_locks_fetch_back(vm);
 	if (stands) /* also when the VM has ended: nobody is to be told any more that it stands */
 		kvmb_bus_resume(vm->bus);
 	if (vm->state == VM_ENDED) {
@@ -188,6 +190,7 @@ static void *run_last(void *arg)
 	int err;
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
+	disk_flush_let_go(m->flush);
 	err = hear_reason(m, send_last(m));
 	if (!err)
 		err = mig_hear(&m->stream, MIG_LOADED, m->why);
@@ -536,7 +539,6 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 	kvmb_timer_init(&m->look, vm->loop, look_around, m);
 	fcntl(pipe, F_SETFL, O_NONBLOCK);
 	fcntl(peer, F_SETFL, O_NONBLOCK);
-	why = why ? why : disk_locks_cannot_move(vm, text, sizeof(text));
 	if (why) {
 		refuse_to_move(m, "state", why);
 		return;

@@ -74,6 +74,8 @@ void nbdisk_move(struct nbd_disk *n)
 		fetch(n);
 	else if (n->state == NBD_GONE && !let_go)
 		nbdisk_set_state(n, NBD_STARTING);
+	else if (n->state == NBD_GONE && tells)
+		report_gone(n, 0, "");
 	else if (n->state == NBD_UP && let_go && idle)
 		close_image(n);
 	else if (n->state == NBD_FAILED && tells)

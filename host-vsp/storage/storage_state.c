@@ -160,6 +160,15 @@ void stor_save_chan(struct kvmb_chan *ch, struct kvmb_tlv_out *o)
 
 /* ---- loading a controller ---- */
 
+/* Of an image that is not open yet: it is checked when it is. */
+static bool expect_size(struct kvmb_disk *d, u64 blocks)
+{
+	if (!blocks || blocks > INT64_MAX / d->block)
+		return false;
+	__atomic_store_n(&d->blocks, blocks, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* What is in the saved drive is what is in ours: it gets the identity that the guest knows. */
 static const char *load_medium(struct kvmb_unit *u, struct kvmb_tlv *g)
 {
@@ -177,6 +186,8 @@ static const char *load_medium(struct kvmb_unit *u, struct kvmb_tlv *g)
 	}
 	if (block != d->block)
 		why = "its blocks have another size";
+	else if (d->away && !expect_size(d, blocks))
+		why = "there is no disk of that size";
 	else if (blocks > kvmb_disk_blocks(d))
 		why = "it is smaller than it was";
 	else if (!read_only && d->read_only)

@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # migrate.sh KERNEL CPUS ROUNDS [tls]: under fio --verify with fsync, a log of acknowledged writes and TCP connections through a tap a VM
 # moves to and fro between two network namespaces, which stand for hosts: no I/O error, nothing lost, no connection reset. A migration that is interrupted, or
-# whose target dies, leaves the VM running. With "tls" it moves through the cable, by TLS.
+# whose target dies, leaves the VM running. With "tls" it moves through the cable, by TLS; with FORMAT=qcow2 the image is one, or another format's.
 . "$(dirname "$0")/lib.sh"
 kernel=$1 cpus=$2 rounds=$3 kind=${4:-unix} A=unix:$W/s.migrate tls=()
-I=$W/image.raw
-truncate -s 256M "$I"
+I=$W/image.${FORMAT:=raw} # FORMAT: qcow2, vhdx or vhd, which a storage daemon serves
+case $FORMAT in
+raw) truncate -s 256M "$I" ;;
+vhd) qemu-img create -q -f vpc -o force_size=on "$I" 256M ;;
+*) qemu-img create -q -f "$FORMAT" "$I" 256M ;;
+esac || skip "no qemu-img"
 truncate -s 8M "$W/chain"
 # each has a bridge with a tap of the same name, and a cable between them; the server is on the first
 TAP=kvmbt0

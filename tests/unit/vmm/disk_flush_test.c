@@ -50,7 +50,28 @@ static void cancel(struct kvmb_disk *d, struct kvmb_disk_req *r)
 	answer(-ECANCELED);
 }
 
-static const struct kvmb_disk_ops server = { .submit = submit, .cancel = cancel };
+static bool let_go;
+static int gone_err;
+static u32 awaited;
+
+static void on_let_go(struct kvmb_disk *d)
+{
+	(void)d;
+	let_go = true;
+}
+
+static int on_gone(struct kvmb_disk *d, char *text, size_t size)
+{
+	(void)d;
+	assert_true(let_go);
+	awaited++;
+	snprintf(text, size, "its daemon does not close it");
+	return gone_err;
+}
+
+static const struct kvmb_disk_ops server = {
+	.submit = submit, .cancel = cancel, .let_go = on_let_go, .gone = on_gone
+};
 
 static int setup(void **state)
 {
@@ -158,6 +179,50 @@ static void flush_that_hangs_can_be_cancelled(void **state)
 	assert_int_equal((int)(intptr_t)err, -ECANCELED);
 }
 
+static int flush_and_let_go(int result)
+{
+	struct disk_flush *f;
+	int err;
+
+	add_server();
+	let_go = false;
+	awaited = 0;
+	f = disk_flush_begin(&vm);
+	disk_flush_let_go(f);
+	assert_true(let_go); /* at once: it is closed while memory is sent */
+	answer(result);
+	err = disk_flush_end(f, why);
+	disk_flush_free(&vm, f);
+	return err;
+}
+
+/* Before another process opens it. */
+static void image_that_moves_is_closed(void **state)
+{
+	(void)state;
+	gone_err = 0;
+	assert_int_equal(flush_and_let_go(0), 0);
+	assert_int_equal(awaited, 1);
+	assert_string_equal(why, "said before");
+}
+
+static void image_that_is_not_closed_is_named(void **state)
+{
+	(void)state;
+	gone_err = -EIO;
+	assert_int_equal(flush_and_let_go(0), -EIO);
+	assert_string_equal(why, "disk /served: its daemon does not close it");
+}
+
+/* It would wait for what cannot be written. */
+static void image_that_was_not_flushed_is_not_waited_for(void **state)
+{
+	(void)state;
+	assert_int_equal(flush_and_let_go(-ENOSPC), -ENOSPC);
+	assert_int_equal(awaited, 0);
+	assert_non_null(strstr(why, "cannot be flushed"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +231,9 @@ int main(void)
 		T(guest_is_owed_an_error_that_it_did_not_hear),
 		T(cancelled_flush_does_not_say_why),
 		T(flush_that_hangs_can_be_cancelled),
+		T(image_that_moves_is_closed),
+		T(image_that_is_not_closed_is_named),
+		T(image_that_was_not_flushed_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,19 +50,40 @@ int machine_match_load(const struct machine *m, struct kvmb_tlv *t)
 	return kvmb_tlv_done(t);
 }
 
+static int fetch_err;
+static bool fetched; /* images are open here */
+
+int disk_locks_fetch(struct vm *v, char *text, size_t size)
+{
+	(void)v;
+	assert_int_equal(locks, 0); /* who has them can run */
+	if (fetch_err)
+		snprintf(text, size, "disk d: not this one");
+	fetched = !fetch_err;
+	return fetch_err;
+}
+
+void disk_locks_let_go(struct vm *v)
+{
+	(void)v;
+	assert_int_equal(locks, 0);
+	fetched = false;
+}
+
 static struct kvmb_disk *image; /* real, of one disk; else NULL */
 static void (*sleeps)(void);	/* the target stands here for long */
 
 int disk_locks_take(struct vm *v, char *text, size_t size)
 {
 	(void)v;
+	assert_true(fetched);
 	if (sleeps)
 		sleeps();
 	if (image)
 		lock_err = kvmb_disk_take(image);
 	if (lock_err)
 		snprintf(text, size, "disk d: locked");
-	locks++;
+	locks += !lock_err;
 	return lock_err;
 }
 
@@ -112,7 +133,8 @@ static int setup(void **state)
 		.hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, vm.machine.gm.memfd, 0)
 	};
 	loaded = locks = 0;
-	load_err = lock_err = 0;
+	load_err = lock_err = fetch_err = 0;
+	fetched = false;
 	other_host = false;
 	return 0;
 }
@@ -273,6 +295,29 @@ static void disk_that_somebody_else_has_ends_it(void **state)
 	assert_int_equal(mig_hear(&source, MIG_LOADED, why), 0);
 	assert_int_equal(mig_hear(&source, MIG_RUNNING, why), -ECONNREFUSED);
 	assert_string_equal(why, "disk d: locked");
+	assert_false(fetched); /* or the source could not open it */
+}
+
+/* It was told before it had a lock, so the source goes on. */
+static void image_that_does_not_open_ends_it(void **state)
+{
+	(void)state;
+	fetch_err = -EIO;
+	assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
+	assert_int_equal(mig_in_loader.commit(&vm), -EIO);
+	assert_int_equal(mig_hear(&source, MIG_LOADED, why), 0);
+	assert_int_equal(mig_hear(&source, MIG_RUNNING, why), -ECONNREFUSED);
+	assert_string_equal(why, "disk d: not this one");
+	assert_int_equal(locks, 0);
+}
+
+/* Only GO says that the source has closed them. */
+static void images_are_not_opened_before_go(void **state)
+{
+	(void)state;
+	shutdown(source.fd, SHUT_WR);
+	assert_int_equal(mig_in_loader.commit(&vm), -EPIPE);
+	assert_false(fetched);
 }
 
 /*
@@ -350,6 +395,8 @@ int main(void)
 		T(host_where_it_cannot_go_on_says_so_before_a_page_comes),
 		T(source_that_goes_before_go_leaves_its_locks_alone),
 		T(disk_that_somebody_else_has_ends_it),
+		T(image_that_does_not_open_ends_it),
+		T(images_are_not_opened_before_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

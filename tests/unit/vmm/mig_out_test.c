@@ -166,10 +166,20 @@ int disk_flush_end(struct disk_flush *f, char *why)
 	return flush_err;
 }
 
-const char *disk_locks_cannot_move(struct vm *v, char *why, size_t size)
+static bool closed; /* images, or they are about to be */
+
+void disk_flush_let_go(struct disk_flush *f)
 {
-	(void)v, (void)why, (void)size;
-	return NULL;
+	(void)f;
+	assert_true(bus_stands && have_locks);
+	closed = true;
+}
+
+void disk_locks_fetch_back(struct vm *v)
+{
+	(void)v;
+	assert_true(have_locks && bus_stands); /* requests wait for them */
+	closed = false;
 }
 
 static bool gone_before_go;
@@ -177,7 +187,7 @@ static bool gone_before_go;
 void disk_locks_note(struct vm *v)
 {
 	(void)v;
-	assert_true(have_locks && bus_stands); /* nobody writes */
+	assert_true(have_locks && bus_stands && closed); /* nobody writes */
 }
 
 void disk_locks_give_up(struct vm *v)
@@ -268,7 +278,7 @@ static int setup(void **state)
 	vm.loop = kvmb_loop_create();
 	vm.state = VM_RUNNING;
 	answer[0] = 0;
-	moved = killed = bus_stands = logging = written = false;
+	moved = killed = closed = bus_stands = logging = written = false;
 	have_locks = true;
 	live_err = log_err = lock_err = flush_err = sections_err = 0;
 	flushes = locks_asked = announced = 0;
@@ -317,6 +327,7 @@ static void goes_on(const char *why)
 	assert_int_equal(vm.state, VM_RUNNING);
 	assert_false(moved || killed || bus_stands);
 	assert_true(have_locks);
+	assert_false(closed);
 }
 
 static void vm_that_runs_on_the_target_ends_here(void **state)
@@ -329,6 +340,7 @@ static void vm_that_runs_on_the_target_ends_here(void **state)
 	assert_string_equal(answer, "moved");
 	assert_true(moved);
 	assert_false(have_locks);
+	assert_true(closed);
 	assert_int_equal(flushes, 1); /* whoever reads the images next finds what was written */
 }
 

@@ -534,11 +534,12 @@ static void what_was_loaded_need_not_go_on(void **state)
 /* ---- another disk ---- */
 
 static u64 other_blocks;
-static bool other_read_only;
+static bool other_read_only, other_away;
 
 static void other_disk(void)
 {
 	file_and_slow();
+	s->luns[3]->unit.disk->away = other_away;
 	s->luns[3]->unit.disk->blocks = other_blocks;
 	s->luns[3]->unit.disk->read_only = other_read_only;
 }
@@ -568,6 +569,13 @@ static void a_disk_that_grew_is_news_and_others_are_refused(void **state)
 	assert_int_equal(try_other(5000, false), 0);
 	assert_int_equal(s->luns[3]->unit.ua, 1u << KVMB_UA_CAPACITY);
 	kvmb_bus_resume(f.bus);
+	/* an image that its source has yet: its size is what the guest knows, and no news */
+	other_away = true;
+	assert_int_equal(try_other(0, false), 0);
+	assert_int_equal(kvmb_disk_blocks(s->luns[3]->unit.disk), 4096);
+	assert_int_equal(s->luns[3]->unit.ua, 0);
+	kvmb_bus_resume(f.bus);
+	other_away = false;
 	stop();
 	start(only_the_file);
 	assert_int_equal(load(saved.buf, saved.len), -EPROTO);

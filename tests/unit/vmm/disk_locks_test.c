@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Disks that move: all or none; who can tell whether they were written. Disks are played here. */
+#include "vmm/disk_locks.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "tests/unit/test.h"
+#include "vmm/disks_priv.h"
+
+static struct vm vm;
+static struct kvmb_disk disks[3]; /* raw, image, image */
+static int fetch_err[3];
+static bool is_open[3];
+static char why[200];
+
+bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	(void)v, (void)c;
+	if (*lun == ARRAY_SIZE(disks))
+		return false;
+	*i = (struct kvmb_unit_info){ .disk = disks[*lun].ops ? &disks[*lun] : NULL };
+	return true;
+}
+
+static int on_fetch(struct kvmb_disk *d, char *text, size_t size)
+{
+	snprintf(text, size, "no daemon");
+	is_open[d - disks] = !fetch_err[d - disks];
+	return fetch_err[d - disks];
+}
+
+static void on_let_go(struct kvmb_disk *d)
+{
+	is_open[d - disks] = false;
+}
+
+static int on_gone(struct kvmb_disk *d, char *text, size_t size)
+{
+	(void)text, (void)size;
+	assert_false(is_open[d - disks]);
+	return 0;
+}
+
+static void on_fetch_back(struct kvmb_disk *d)
+{
+	is_open[d - disks] = true;
+}
+
+static const struct kvmb_disk_ops raw, image = {
+	.fetch = on_fetch, .let_go = on_let_go, .gone = on_gone, .fetch_back = on_fetch_back
+};
+
+static int setup(void **state)
+{
+	u32 i;
+
+	(void)state;
+	memset(fetch_err, 0, sizeof(fetch_err));
+	memset(is_open, 0, sizeof(is_open));
+	disks[0] = (struct kvmb_disk){ .fd = memfd_create("raw", 0), .lock_fd = -1, .ops = &raw };
+	for (i = 1; i < ARRAY_SIZE(disks); i++)
+		disks[i] = (struct kvmb_disk){ .fd = -1, .lock_fd = memfd_create("image", 0),
+					       .ops = &image, .away = true, .path = "/i" };
+	disk_locks_note(&vm);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(disks); i++)
+		close(KVMB_MAX(disks[i].fd, disks[i].lock_fd));
+	return 0;
+}
+
+static void touch(u32 i)
+{
+	const struct timespec times[2] = { { 1, 0 }, { 1, 0 } };
+
+	assert_int_equal(futimens(KVMB_MAX(disks[i].fd, disks[i].lock_fd), times), 0);
+}
+
+static void all_images_are_opened_or_none(void **state)
+{
+	(void)state;
+	fetch_err[2] = -EIO;
+	assert_int_equal(disk_locks_fetch(&vm, why, sizeof(why)), -EIO);
+	assert_string_equal(why, "disk /i: no daemon");
+	assert_false(is_open[1] || is_open[2]);
+	setup(state);
+	assert_int_equal(disk_locks_fetch(&vm, why, sizeof(why)), 0);
+	assert_true(is_open[1] && is_open[2]);
+	assert_false(disks[1].away || disks[2].away);
+	disk_locks_let_go(&vm);
+	assert_false(is_open[1] || is_open[2]);
+	disk_locks_fetch_back(&vm);
+	assert_true(is_open[1] && is_open[2]);
+}
+
+/* Its tables of before would be used. */
+static void image_that_was_written_since_is_not_opened(void **state)
+{
+	(void)state;
+	touch(2);
+	assert_int_equal(disk_locks_fetch(&vm, why, sizeof(why)), -ESTALE);
+	assert_false(is_open[1] || is_open[2]);
+}
+
+static void one_that_was_written_tells_for_all(void **state)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(disks); i++) {
+		assert_int_equal(disk_locks_tell(&vm), 0);
+		touch(i);
+		assert_int_equal(disk_locks_tell(&vm), -ESTALE);
+		teardown(state);
+		setup(state);
+	}
+	/* to open it is to write to it: that nobody wrote to another one proves nothing */
+	disks[1].open_writes = true;
+	assert_int_equal(disk_locks_tell(&vm), -ENODATA);
+	touch(1);
+	assert_int_equal(disk_locks_tell(&vm), -ENODATA);
+	touch(2);
+	assert_int_equal(disk_locks_tell(&vm), -ESTALE);
+}
+
+/* At a server there is nothing to lock, and nobody can tell. */
+static void server_has_no_lock(void **state)
+{
+	(void)state;
+	close(disks[1].lock_fd);
+	disks[1].lock_fd = -1;
+	assert_int_equal(disk_locks_take(&vm, why, sizeof(why)), 0);
+	disk_locks_note(&vm);
+	assert_int_equal(disk_locks_tell(&vm), -ENODATA);
+	touch(0);
+	assert_int_equal(disk_locks_tell(&vm), -ESTALE);
+	disk_locks_give_up(&vm);
+	disks[1].read_only = true;
+	disk_locks_note(&vm);
+	assert_int_equal(disk_locks_tell(&vm), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(all_images_are_opened_or_none),
+		T(image_that_was_written_since_is_not_opened),
+		T(one_that_was_written_tells_for_all),
+		T(server_has_no_lock),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
