@@ -82,3 +82,4 @@ echo "# $(cat "$W/m.log"), $acked acknowledged"
 grep -h -e 'GUEST: fio read' -e 'GUEST: streams' "$W/s.log" | tr -d '\r' | sed "s/^GUEST:/#/"
 stop s
 vm_end s 60 0
+case $FORMAT in qcow2 | vhdx) qemu-img check -q "$I" || fail "qemu-img check finds faults" ;; esac
