@@ -192,10 +192,11 @@ const struct cli_command cli_commands[] = {
 	  cmd_restore, { { "FILE", OPT_FILE } }, json_only },
 	{ "migrate", NULL, "move a running VM to another process or host",
 	  "To a *kvmbus run --incoming* ADDRESS that waits; *MIGRATION* has the addresses. Its "
-	  "disks must be raw files or devices that both sides reach by the same names, its NICs "
-	  "tap devices there, too. Until the other side runs the VM it can go on here, and does "
-	  "when the command is interrupted or anything fails. While its memory is sent, it can be "
-	  "paused, resumed and stopped.",
+	  "disks must be files, devices or NBD servers that both sides reach by the same names, "
+	  "its NICs tap devices there, too. An image that is not raw is closed here and opened "
+	  "there while the guest stands, in milliseconds. Until the other side runs the VM it can "
+	  "go on here, and does when the command is interrupted or anything fails. While its "
+	  "memory is sent, it can be paused, resumed and stopped.",
 	  cmd_migrate, { VM, { "ADDRESS", OPT_TEXT, .values = "unix:/run/vm.migrate tcp: fd:3" } },
 	  migrate_options },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",

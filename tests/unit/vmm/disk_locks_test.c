@@ -64,8 +64,11 @@ static int setup(void **state)
 	memset(is_open, 0, sizeof(is_open));
 	disks[0] = (struct kvmb_disk){ .fd = memfd_create("raw", 0), .lock_fd = -1, .ops = &raw };
 	for (i = 1; i < ARRAY_SIZE(disks); i++)
-		disks[i] = (struct kvmb_disk){ .fd = -1, .lock_fd = memfd_create("image", 0),
-					       .ops = &image, .away = true, .path = "/i" };
+		disks[i] = (struct kvmb_disk){ .fd = -1,
+					       .lock_fd = memfd_create("image", 0),
+					       .ops = &image,
+					       .away = true,
+					       .path = "/i" };
 	disk_locks_note(&vm);
 	return 0;
 }
