@@ -2,11 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # migrate-kill.sh KERNEL CPUS ROUNDS: while a VM moves, its source, its target, the command or the link between them is killed (-9)
 # at a random moment. Never do two run, and none only when the one that had it was killed; the guest's log, each record of which
-# was acknowledged before the next, is whole.
+# was acknowledged before the next, is whole. With FORMAT=qcow2 the disk is such an image.
 . "$(dirname "$0")/lib.sh"
 kernel=$1 cpus=$2 rounds=$3
-I=$W/chain.raw
-truncate -s 8M "$I"
+I=$W/chain.${FORMAT:=raw} raw=$W/chain.raw
+if [ "$FORMAT" = raw ]; then truncate -s 8M "$I"; else qemu-img create -q -f "$FORMAT" "$I" 8M || skip "no qemu-img"; fi
+# its daemon has ended, so that it can be read
+is_free() { [ "$FORMAT" = raw ] || qemu-img convert -f "$FORMAT" -O raw "$I" "$raw" 2>/dev/null; }
+check_chain() {
+	until_true 30 "its image stays open" is_free
+	"$GUEST_BIN/chain" check "$raw" "$acked" >"$W/check.log" || fail "$1$(cat "$W/check.log"), acknowledged $acked"
+}
 RANDOM=${SEED:=$(date +%s)}
 echo "# seed $SEED"
 mkdir "$W/there" # names of VMs are free there
@@ -75,8 +81,8 @@ for ((i = 0; i < rounds; i++)); do
 	count[$victim-$what]=$((${count[$victim-$what]:-0} + 1))
 	if [ $what = died ]; then
 		note_acked
-		"$GUEST_BIN/chain" check "$I" "$acked" >"$W/check.log" || fail "round $i: $(cat "$W/check.log"), acknowledged $acked"
 		wait "$PID_s" "$target" 2>/dev/null
+		check_chain "round $i: "
 		boot
 	else
 		[ $victim != target ] || wait $target 2>/dev/null
@@ -90,5 +96,5 @@ echo "# a move takes $total ms"
 gone_now() { gone "$PID_s"; }
 until_true 60 "it does not end" gone_now
 note_acked
-"$GUEST_BIN/chain" check "$I" "$acked" >"$W/check.log" || fail "$(cat "$W/check.log"), acknowledged $acked"
+check_chain
 echo "# $(cat "$W/check.log"), $acked acknowledged"
