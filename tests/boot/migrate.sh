@@ -5,9 +5,15 @@
 # whose target dies, leaves the VM running. With "tls" it moves through the cable, by TLS; with FORMAT=qcow2 the image is one, or another format's.
 . "$(dirname "$0")/lib.sh"
 kernel=$1 cpus=$2 rounds=$3 kind=${4:-unix} A=unix:$W/s.migrate tls=()
-I=$W/image.${FORMAT:=raw} # FORMAT: qcow2, vhdx or vhd, which a storage daemon serves
+I=$W/image.${FORMAT:=raw} # FORMAT: qcow2, vhdx or vhd, which a storage daemon serves; nbd: a server for both sides
 case $FORMAT in
 raw) truncate -s 256M "$I" ;;
+nbd)
+	truncate -s 256M "$I"
+	qemu-nbd -t -e 4 -f raw -k "$W/nbd.sock" "$I" &
+	until_true 20 "qemu-nbd does not start" test -S "$W/nbd.sock"
+	I="nbd+unix:///?socket=$W/nbd.sock"
+	;;
 vhd) qemu-img create -q -f vpc -o force_size=on "$I" 256M ;;
 *) qemu-img create -q -f "$FORMAT" "$I" 256M ;;
 esac || skip "no qemu-img"
