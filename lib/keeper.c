@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/fdpass.h"
@@ -25,7 +24,6 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one request at a time on a socket */
 static int main_fd = -1;				 /* until the end */
 static int reg_fd = -1; /* until the guest runs; of a command: the connection */
-static pid_t keeper_pid;
 static uint32_t last_seq; /* under the lock */
 /* atomic: it did not answer when this VM began to end; nothing waits for it any more */
 static bool deaf;
@@ -306,15 +304,16 @@ int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size)
 	int life[2] = { -1, -1 }, reg[2] = { -1, -1 };
 	int vm = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	const int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
+	pid_t pid = 0;
 	int err = 0;
 
 	kvmb_assert(main_fd < 0);
 	if (socketpair(AF_UNIX, type, 0, life) || socketpair(AF_UNIX, type, 0, reg))
 		err = -errno;
-	keeper_pid = err ? -1 : fork();
-	if (!err && keeper_pid < 0)
+	pid = err ? -1 : fork();
+	if (!err && pid < 0)
 		err = -errno;
-	if (!keeper_pid) {
+	if (!pid) {
 		close(life[0]);
 		close(reg[0]);
 		keeper_main(name, strict, &(struct keeper_ends){ life[1], reg[1], vm });
@@ -372,17 +371,14 @@ void kvmb_keeper_seal(void)
 void kvmb_keeper_end(unsigned int ms)
 {
 	char c;
-	int err;
 
 	kvmb_keeper_seal();
 	if (main_fd < 0)
 		return;
 	shutdown(main_fd, SHUT_WR);
-	/* it ends its half when everything is done; then it has hardly anything left to do */
-	while (!(err = await(main_fd, (int)patience(ms))) && read(main_fd, &c, 1) > 0)
+	/* it hangs up when everything is done, and then waits for the end of this process */
+	while (!await(main_fd, (int)patience(ms)) && read(main_fd, &c, 1) > 0)
 		; /* a late answer */
-	if (!err)
-		waitpid(keeper_pid, NULL, 0);
 	shut(&main_fd);
 }
 

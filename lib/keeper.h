@@ -27,7 +27,8 @@
  * belong to it, and the VM's process has no say in them.
  *
  * When the VM's process ends, however that happens, the keeper ends the helpers likewise and
- * removes the VM's sockets.
+ * removes the VM's sockets. It does so too when that process hangs up, and then waits for its end:
+ * one that has not ended five minutes later is killed, because nobody can reach it any more.
  */
 #ifndef KVMB_KEEPER_H
 #define KVMB_KEEPER_H
@@ -232,8 +233,10 @@ int kvmb_keeper_release(unsigned int ms);
 int kvmb_keeper_log_threads(unsigned int ms);
 
 /**
- * kvmb_keeper_end() - Let the keeper end, and wait for that
+ * kvmb_keeper_end() - Hang up, and wait until the helpers have ended
  * @ms: longest wait; fine when there is no keeper
+ *
+ * The keeper ends after this process, which it kills if that takes more than five minutes.
  */
 void kvmb_keeper_end(unsigned int ms);
 

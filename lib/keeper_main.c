@@ -64,14 +64,16 @@ static void forget_recipe(struct recipe *r)
 		helper_end(r); /* keeper_helper_gone() follows */
 }
 
+static void wait_for_vm(struct keeper *k);
+
 void keeper_helper_gone(struct recipe *r)
 {
 	struct keeper *k = r->keeper;
 
 	if (r->forgotten)
 		free_recipe(r);
-	if (k->ending && !k->recipes)
-		kvmb_loop_stop(k->loop);
+	if (k->step == KEEPER_ENDS_HELPERS && !k->recipes)
+		wait_for_vm(k);
 }
 
 void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd)
@@ -338,7 +340,7 @@ static int serve(struct registrar *g, struct keeper_request *q, int *files, char
 	struct keeper *k = g->keeper;
 	const char *path;
 
-	if (q->what == KEEPER_REGISTER)
+	if (q->what == KEEPER_REGISTER && k->step == KEEPER_SERVES)
 		return register_recipe(k, q, files, why, size);
 	if (q->what == KEEPER_KEEP)
 		return keep(g, files, q->num_files);
@@ -459,32 +461,44 @@ static void on_connect(void *arg, uint32_t events)
 
 /* ---- the VM, and the end ---- */
 
-static void give_up_waiting(void *arg)
+/* The VM's orderly end waits until we hang up, so we cannot wait for its process before that. */
+static void wait_for_vm(struct keeper *k)
 {
-	struct keeper *k = arg;
+	kvmb_timer_cancel(&k->late);
+	k->step = KEEPER_WAITS;
+	remove_owned(k);
+	close_fd(&k->main_fd);
+	if (!k->vm_watch)
+		kvmb_loop_stop(k->loop);
+}
 
-	kvmb_loop_stop(k->loop);
+static void on_helpers_late(void *arg)
+{
+	wait_for_vm(arg);
 }
 
 static void end_helpers(struct keeper *k)
 {
-	static struct kvmb_timer limit;
 	struct recipe *r, *next;
 
 	kvmb_loop_del(k->main_watch);
-	kvmb_loop_del(k->vm_watch);
-	k->main_watch = k->vm_watch = NULL;
-	kvmb_timer_cancel(&k->released);
-	k->ending = true;
+	k->main_watch = NULL;
+	k->step = KEEPER_ENDS_HELPERS;
+	kvmb_timer_set(&k->late, END_MS);
 	for (r = k->recipes; r; r = next) {
 		next = r->next;
 		if (!r->forgotten)
 			forget_recipe(r);
 	}
-	kvmb_timer_init(&limit, k->loop, give_up_waiting, k);
-	kvmb_timer_set(&limit, END_MS);
 	if (!k->recipes)
-		kvmb_loop_stop(k->loop);
+		wait_for_vm(k);
+}
+
+/* It must end now, within a time that begins once. */
+static void expect_end(struct keeper *k)
+{
+	if (k->vm_watch && !k->overdue.due_ms)
+		kvmb_timer_set(&k->overdue, KEEPER_RELEASED_MS);
 }
 
 static int serve_vm(struct keeper *k, uint32_t what)
@@ -493,8 +507,7 @@ static int serve_vm(struct keeper *k, uint32_t what)
 
 	if (what == KEEPER_RELEASE) {
 		remove_owned(k);
-		if (!k->released.due_ms)
-			kvmb_timer_set(&k->released, KEEPER_RELEASED_MS);
+		expect_end(k);
 	} else if (what == KEEPER_LOG_THREADS && kvmb_ratelimit_ok(&limit)) {
 		kvmb_log_threads(k->name, getppid());
 	} else {
@@ -504,7 +517,7 @@ static int serve_vm(struct keeper *k, uint32_t what)
 }
 
 /* It can be reached by nobody, and may be a VM that was taken over and wants to go on unseen. */
-static void on_not_ended(void *arg)
+static void on_overdue(void *arg)
 {
 	struct keeper *k = arg;
 
@@ -515,8 +528,16 @@ static void on_not_ended(void *arg)
 
 static void on_vm_end(void *arg, uint32_t events)
 {
+	struct keeper *k = arg;
+
 	(void)events;
-	end_helpers(arg);
+	kvmb_loop_del(k->vm_watch);
+	k->vm_watch = NULL;
+	kvmb_timer_cancel(&k->overdue);
+	if (k->step == KEEPER_SERVES)
+		end_helpers(k);
+	else if (k->step == KEEPER_WAITS)
+		kvmb_loop_stop(k->loop);
 }
 
 static void on_main(void *arg, uint32_t events)
@@ -532,6 +553,7 @@ static void on_main(void *arg, uint32_t events)
 			close(files[--q->num_files]);
 		answer(k->main_fd, q->seq, serve_vm(k, q->what), "");
 	} else if (n != -EAGAIN) {
+		expect_end(k);
 		end_helpers(k);
 	}
 	free(q);
@@ -598,7 +620,8 @@ void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 	k.loop = kvmb_loop_create();
 	if (!k.loop)
 		_exit(1);
-	kvmb_timer_init(&k.released, k.loop, on_not_ended, &k);
+	kvmb_timer_init(&k.overdue, k.loop, on_overdue, &k);
+	kvmb_timer_init(&k.late, k.loop, on_helpers_late, &k);
 	k.main_watch = kvmb_loop_add(k.loop, k.main_fd, EPOLLIN, on_main, &k);
 	k.vm_watch = k.vm_fd < 0 ? NULL : kvmb_loop_add(k.loop, k.vm_fd, EPOLLIN, on_vm_end, &k);
 	add_registrar(&k, e.reg_fd, true);

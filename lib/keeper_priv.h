@@ -13,7 +13,9 @@
 #define KEEPER_MAX_ARGS 128
 #define KEEPER_KILL_MS 3000u
 #define KEEPER_FLUSH_MS 2000u /* for a daemon to end by itself when nobody needs it any more */
-/* for a VM to end when it has no sockets any more; each of its steps has a shorter limit */
+/* for a VM to end when it has no sockets or no keeper any more; each of its steps has a shorter
+ * limit
+ */
 #define KEEPER_RELEASED_MS 300000u
 
 /* Launcher and commands; RELEASE and LOG_THREADS are the VM's. */
@@ -98,7 +100,14 @@ struct owned { /* a path to remove at the end */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
+/*
+ * SERVES: until the VM hangs up or ends -> ENDS_HELPERS: until they have ended, or are late ->
+ * WAITS for the VM's process.
+ */
+enum keeper_step { KEEPER_SERVES, KEEPER_ENDS_HELPERS, KEEPER_WAITS };
+
 struct keeper {
+	enum keeper_step step;
 	struct kvmb_loop *loop;
 	const char *name;
 	bool strict;
@@ -109,10 +118,10 @@ struct keeper {
 	bool doubtful; /* a changer has gone, and nobody knows what became of its change */
 	struct kvmb_listener listener;
 	struct kvmb_watch *listen_watch, *main_watch, *vm_watch;
-	struct kvmb_timer released;
+	struct kvmb_timer overdue; /* the VM's process, which began to end */
+	struct kvmb_timer late;	   /* helpers, which are to end */
 	struct recipe *recipes;
 	struct owned *owned;
-	bool ending;
 };
 
 /* keeper_main.c */
@@ -121,7 +130,7 @@ struct keeper_ends {		    /* what the launcher gives its keeper */
 	int main_fd, reg_fd, vm_fd; /* vm_fd: a pidfd of the launcher, -1 = none */
 };
 
-/** keeper_main() - Be the keeper, until the main socket or the VM's process ends. */
+/** keeper_main() - Be the keeper, until the VM's process ends. */
 void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 	__attribute__((noreturn));
 

@@ -5,8 +5,10 @@
 
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/keeper.h"
@@ -22,13 +24,8 @@ static inline void start_keeper(void)
 		fail_msg("%s", why);
 }
 
-static inline void end_keeper(void)
-{
-	kvmb_keeper_end(PATIENCE_MS);
-}
-
-/* It is the only child. */
-static inline pid_t find_keeper(void)
+/* It is the only child, if there is one. */
+static inline pid_t look_for_keeper(void)
 {
 	char path[64], pids[256] = "";
 	FILE *f;
@@ -36,9 +33,30 @@ static inline pid_t find_keeper(void)
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
 	f = fopen(path, "re");
 	assert_non_null(f);
-	assert_non_null(fgets(pids, sizeof(pids), f));
+	if (!fgets(pids, sizeof(pids), f))
+		pids[0] = 0;
 	fclose(f);
 	return (pid_t)atol(pids);
+}
+
+static inline pid_t find_keeper(void)
+{
+	pid_t pid = look_for_keeper();
+
+	assert_true(pid > 0);
+	return pid;
+}
+
+/* It would wait for our end, which is far away, and kill us. */
+static inline void end_keeper(void)
+{
+	pid_t pid = look_for_keeper();
+
+	kvmb_keeper_end(PATIENCE_MS);
+	if (!pid)
+		return;
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* From now on @name is the program @as of the build, which stands beside this test. */

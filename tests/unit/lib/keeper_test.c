@@ -692,7 +692,6 @@ static void a_keeper_that_is_stopped_is_not_waited_for(void **state)
 	assert_true(kvmb_now_ms() - begun < PATIENCE_MS / 2);
 	kill(keeper, SIGCONT); /* it does then what it has to */
 	assert_true(has_hung_up(monitor));
-	assert_int_equal(waitpid(keeper, NULL, 0), keeper);
 	close(monitor);
 }
 
@@ -760,6 +759,63 @@ static void a_vm_without_sockets_is_killed_when_it_does_not_end(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* It may close what leads to the keeper (vmm/policy.c), and go on with its guest. */
+static void a_vm_that_hangs_up_and_does_not_end_is_killed(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	end_keeper(); /* setup()'s */
+	pid = fork();
+	if (!pid) {
+		hurry = true;
+		start_keeper();
+		close(start(recipe(KVMB_RECIPE_DAEMON, "serve", 0)));
+		kvmb_keeper_end(PATIENCE_MS);
+		alarm(PATIENCE_MS / 1000);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* An orderly end: the keeper lives until its VM's process has ended, and no longer. */
+static void a_keeper_ends_after_its_vm(void **state)
+{
+	int out[2], go[2], status;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	end_keeper(); /* setup()'s */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, out), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(out[1], STDERR_FILENO); /* which the keeper keeps */
+		close(out[1]);
+		start_keeper();
+		kvmb_keeper_end(PATIENCE_MS);
+		close(STDERR_FILENO);
+		if (write(go[1], "x", 1) != 1 || read(go[1], &c, 1) != 1)
+			_exit(1);
+		_exit(waitpid(-1, NULL, WNOHANG) ? 2 : 0); /* it waits for us */
+	}
+	close(out[1]);
+	assert_int_equal(read(go[0], &c, 1), 1);
+	assert_int_equal(recv(out[0], &c, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(write(go[0], "x", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(has_hung_up(out[0]));
+	close(out[0]);
+	close(go[0]);
+	close(go[1]);
 }
 
 static void a_vm_that_left_its_socket_to_another_has_ended(void **state)
@@ -879,6 +935,8 @@ int main(void)
 		T(a_keeper_that_is_stopped_is_not_waited_for),
 		T(a_keeper_without_descriptors_hangs_up),
 		T(a_vm_without_sockets_is_killed_when_it_does_not_end),
+		T(a_vm_that_hangs_up_and_does_not_end_is_killed),
+		T(a_keeper_ends_after_its_vm),
 		T(a_vm_that_left_its_socket_to_another_has_ended),
 		T(addresses_are_dialled),
 	};
