@@ -342,6 +342,7 @@ static int serve(const struct mig_address *a, int plain)
 	struct host h = { .address = a, .plain = plain };
 	char why[MIG_TLS_WHY];
 	struct guest *g;
+	int err;
 
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "kvmbus-tls");
@@ -356,8 +357,9 @@ static int serve(const struct mig_address *a, int plain)
 	if (!g)
 		return EXIT_FAILED;
 	mig_door_close(&h.door);
-	if (mig_pump_run(g->session, g->fd, plain, why))
-		cli_error("%s: %s", a->text, why);
+	err = mig_pump_run(g->session, g->fd, plain, why);
+	if (err)
+		cli_error("%s: %s", a->text, err == -ENODATA ? "who connected hung up" : why);
 	shutdown(plain, SHUT_RDWR);
 	return EXIT_OK;
 }

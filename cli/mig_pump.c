@@ -36,6 +36,7 @@ struct pump {
 	struct way in;	/* TLS to plain */
 	bool alone;	/* nobody is at the plain end any more */
 	bool broken;	/* @s has failed: no use for it */
+	bool heard;	/* something came by TLS */
 	uint64_t until; /* when @alone: give up */
 	char *why;
 };
@@ -155,6 +156,7 @@ static bool read_tls(struct pump *p)
 			w->state = WAY_ENDING;
 		return true;
 	}
+	p->heard = true;
 	if (w->state == WAY_OPEN) {
 		w->from = 0;
 		w->to = (size_t)n;
@@ -251,5 +253,7 @@ int mig_pump_run(gnutls_session_t s, int tcp, int plain, char *why)
 	}
 	free(p.out.buf);
 	free(p.in.buf);
-	return *why ? -EPROTO : 0;
+	if (*why)
+		return -EPROTO;
+	return p.heard ? 0 : -ENODATA;
 }

@@ -19,9 +19,8 @@
 
 #include "cli/mig_tls.h"
 
-#ifndef MIG_PUMP_STUCK_MS	/* tests have less */
-#define MIG_PUMP_STUCK_MS 10000 /* nobody is at the plain end, and the other side takes nothing */
-#endif
+/* nobody is at the plain end, and the other side takes nothing */
+#define MIG_PUMP_STUCK_MS 10000
 #define MIG_PUMP_LINGER_MS 2000 /* the last words may be on their way */
 
 /**
@@ -31,7 +30,8 @@
  * @plain: the plain end, non-blocking; borrowed
  * @why:   why[MIG_TLS_WHY]: one phrase when TLS ended otherwise than by close_notify; else empty
  *
- * Return: 0; -EPROTO: with @why. Context: a thread or process of its own. SIGPIPE does not come.
+ * Return: 0; -EPROTO: with @why; -ENODATA: nothing has come by TLS. Context: a thread or process of
+ * its own. SIGPIPE does not come.
  */
 int mig_pump_run(gnutls_session_t s, int tcp, int plain, char *why);
 
