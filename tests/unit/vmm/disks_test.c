@@ -318,6 +318,27 @@ static void an_event_without_a_device_touches_no_file(void **state)
 	assert_null(vm.disks->resizing);
 }
 
+/* Options that do not follow would make another VM of a saved one. */
+static void a_change_that_nobody_notes_is_remembered(void **state)
+{
+	struct ctl_reply noted = answer;
+
+	(void)state;
+	noted.noted = true;
+	disks_limit(&vm, "0:0", 100, -1, noted);
+	assert_int_equal(results, 1);
+	assert_null(vm.changed);
+	disks_remove(&vm, "0:9", answer); /* nothing changes */
+	assert_null(vm.changed);
+	disks_limit(&vm, "0:0", 200, -1, answer);
+	assert_non_null(vm.changed);
+	vm.changed = NULL;
+	disks_remove(&vm, "0:0", noted);
+	assert_null(vm.changed);
+	replies = 0;
+	run_until_replied();
+}
+
 static void a_resize_without_a_thread_is_over(void **state)
 {
 	(void)state;
@@ -357,6 +378,7 @@ int main(void)
 		T(a_removal_under_way_ends_too),
 		T(a_disk_that_was_opened_for_nothing_is_closed),
 		T(an_event_without_a_device_touches_no_file),
+		T(a_change_that_nobody_notes_is_remembered),
 		T(a_resize_without_a_thread_is_over),
 		T(an_error_that_pauses_nothing_is_no_reason),
 	};
