@@ -122,11 +122,11 @@ static int receive_all(struct incoming *in)
 	return err;
 }
 
+/* Nothing has run, and no disk is ours: the source may go on as soon as it hears that. */
 static int tell_and_end(struct incoming *in, int err)
 {
 	kvmb_err(in->vm->cfg.name, "the VM does not come here: %s", in->why);
-	if (err != -EPIPE && err != -ECONNREFUSED)
-		mig_say(&in->stream, MIG_REFUSED, in->why);
+	mig_say(&in->stream, MIG_REFUSED, in->why); /* if it is still there */
 	close(in->stream.fd);
 	return err;
 }
@@ -215,4 +215,12 @@ static int take_over(struct vm *vm)
 	return 0;
 }
 
-const struct vm_loader mig_in_loader = { load_stream, take_over };
+static void refuse(struct vm *vm, const char *why)
+{
+	struct incoming in = { .vm = vm, .stream.fd = vm->cfg.incoming };
+
+	wrong(&in, why);
+	tell_and_end(&in, 0);
+}
+
+const struct vm_loader mig_in_loader = { load_stream, take_over, refuse };

@@ -35,4 +35,11 @@ static int use_up(struct vm *vm)
 	return err;
 }
 
-const struct vm_loader restore_loader = { load_file, use_up };
+/* The file can be used another time. */
+static void leave_file(struct vm *vm, const char *why)
+{
+	kvmb_err(vm->cfg.name, "cannot be restored: %s", why);
+	state_file_close(vm->cfg.state);
+}
+
+const struct vm_loader restore_loader = { load_file, use_up, leave_file };

@@ -307,12 +307,24 @@ static void forget_loaded(struct vm *vm)
 	kvmb_loop_run(vm->loop);
 }
 
+static int start_machine(struct vm *vm, const struct vm_loader *from)
+{
+	int err = machine_start(&vm->machine);
+	char why[96];
+
+	if (err && from) {
+		snprintf(why, sizeof(why), "its vCPUs cannot be started: %s", strerror(-err));
+		from->abort(vm, why);
+	}
+	return err;
+}
+
 int vm_start(struct vm *vm, const struct vm_loader *from)
 {
 	int err = from ? from->load(vm) : machine_reset(&vm->machine);
 
 	if (!err)
-		err = machine_start(&vm->machine);
+		err = start_machine(vm, from);
 	if (!err && from)
 		err = from->commit(vm);
 	if (!err) {

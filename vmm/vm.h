@@ -112,10 +112,12 @@ void vm_init(struct vm *vm, const struct vm_config *cfg, struct kvmb_loop *loop,
 /** vm_machine_ops: what the machine calls up, with the VM as its argument. */
 extern const struct machine_ops vm_machine_ops;
 
-/* How a guest that ran elsewhere goes on here. Both return 0, or -errno with the reason logged. */
+/* How a guest that ran elsewhere goes on here. Returns 0, or -errno with the reason logged. */
 struct vm_loader {
 	int (*load)(struct vm *vm);   /* brings the machine into its first state */
 	int (*commit)(struct vm *vm); /* all is ready: last word whether it goes on here */
+	/* instead of commit(): it was loaded, and does not go on here; nothing has run */
+	void (*abort)(struct vm *vm, const char *why);
 };
 
 /**

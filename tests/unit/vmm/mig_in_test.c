@@ -311,6 +311,30 @@ static void image_that_does_not_open_ends_it(void **state)
 	assert_int_equal(locks, 0);
 }
 
+/* Whatever the error: one of a daemon's is not the source's. */
+static void daemon_that_is_gone_is_told_of(void **state)
+{
+	(void)state;
+	fetch_err = -EPIPE;
+	assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
+	assert_int_equal(mig_in_loader.commit(&vm), -EPIPE);
+	assert_int_equal(mig_hear(&source, MIG_LOADED, why), 0);
+	assert_int_equal(mig_hear(&source, MIG_RUNNING, why), -ECONNREFUSED);
+	assert_string_equal(why, "disk d: not this one");
+}
+
+static void vm_that_cannot_start_is_told_of(void **state)
+{
+	(void)state;
+	send_section(KVMB_SEC_HOST);
+	send_section(KVMB_SEC_END);
+	assert_int_equal(load(), 0);
+	mig_in_loader.abort(&vm, "no vCPUs");
+	assert_int_equal(mig_hear(&source, MIG_LOADED, why), -ECONNREFUSED);
+	assert_string_equal(why, "no vCPUs");
+	assert_int_equal(mig_hear(&source, MIG_LOADED, why), -EPIPE); /* it has hung up */
+}
+
 /* Only GO says that the source has closed them. */
 static void images_are_not_opened_before_go(void **state)
 {
@@ -395,6 +419,8 @@ int main(void)
 		T(host_where_it_cannot_go_on_says_so_before_a_page_comes),
 		T(source_that_goes_before_go_leaves_its_locks_alone),
 		T(disk_that_somebody_else_has_ends_it),
+		T(daemon_that_is_gone_is_told_of),
+		T(vm_that_cannot_start_is_told_of),
 		T(image_that_does_not_open_ends_it),
 		T(images_are_not_opened_before_go),
 	};

@@ -2,6 +2,7 @@
 /* Which sections are taken: each section once, in order, of each device. The rooms are stubs. */
 #include "vmm/restore.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -106,13 +107,12 @@ struct kvmb_storage *disks_controller(struct vm *v, u32 c)
 }
 
 /* @sections: tag and instance each, up to 0 0, which is the end. */
-static int restore(const u32 (*sections)[2])
+static int save(const u32 (*sections)[2])
 {
 	const struct state_file_progress p = { never, NULL };
 	char why[STATE_FILE_WHY];
 	struct kvmb_tlv_out o = { 0 };
-	static struct state_file f;
-	int fd = memfd_create("state", 0), err;
+	int fd = memfd_create("state", 0);
 	u32 i;
 
 	for (i = 0; sections[i][0]; i++) {
@@ -122,11 +122,25 @@ static int restore(const u32 (*sections)[2])
 	assert_int_equal(state_file_write(fd, &vm.machine.gm, o.buf, o.len, &p, why), 0);
 	assert_int_equal(state_file_complete(fd), 0);
 	kvmb_tlv_out_fini(&o);
+	return fd;
+}
+
+static int load(int fd)
+{
+	static struct state_file f;
+	char why[STATE_FILE_WHY];
+
 	loads = 0;
 	restored = false;
 	assert_int_equal(state_file_open(&f, fd, why), 0);
 	vm.cfg.state = &f;
-	err = restore_loader.load(&vm);
+	return restore_loader.load(&vm);
+}
+
+static int restore(const u32 (*sections)[2])
+{
+	int err = load(save(sections));
+
 	return err ? err : restore_loader.commit(&vm);
 }
 
@@ -234,10 +248,23 @@ static void a_controller_without_disks_comes_back(void **state)
 	assert_int_equal(restore((const u32(*)[2])wrong), -EPROTO);
 }
 
+static void one_that_cannot_start_leaves_its_file(void **state)
+{
+	int fd = save(whole), copy = dup(fd);
+
+	(void)state;
+	assert_int_equal(load(fd), 0);
+	restore_loader.abort(&vm, "no vCPUs");
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	assert_int_equal(load(copy), 0);
+	assert_int_equal(restore_loader.commit(&vm), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_is_saved_is_loaded),
+		T(one_that_cannot_start_leaves_its_file),
 		T(a_section_that_is_there_twice_is_refused),
 		T(each_section_is_needed),
 		T(a_controller_without_disks_comes_back),

@@ -43,10 +43,12 @@ int machine_reset(struct machine *m)
 	return 0;
 }
 
+static int start_err;
+
 int machine_start(struct machine *m)
 {
 	(void)m;
-	return 0;
+	return start_err;
 }
 
 void __wrap_kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg)
@@ -240,6 +242,16 @@ static int take(struct vm *v)
 	return 0;
 }
 
+static char aborted[96];
+
+static void note_abort(struct vm *v, const char *why)
+{
+	(void)v;
+	snprintf(aborted, sizeof(aborted), "%s", why);
+}
+
+static const struct vm_loader saved = { load_saved, take, note_abort };
+
 static void start_restored(bool paused)
 {
 	struct vm_config cfg = { .name = "t" };
@@ -248,7 +260,7 @@ static void start_restored(bool paused)
 	begins_paused = paused;
 	cpus_run = false;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
-	assert_int_equal(vm_start(&vm, &(struct vm_loader){ load_saved, take }), 0);
+	assert_int_equal(vm_start(&vm, &saved), 0);
 }
 
 static void vm_restored_has_its_services_go_on(void **state)
@@ -281,13 +293,15 @@ static int fail_to_load(struct vm *v)
 /* kvmb_bus_destroy() asserts that no channel is open, and some may be. */
 static void vm_that_cannot_be_restored_leaves_an_empty_bus(void **state)
 {
+	const struct vm_loader damaged = { fail_to_load, take, note_abort };
+	const struct vm_loader elsewhere = { load_saved, fail_to_load, note_abort };
 	struct vm_config cfg = { .name = "t" };
 
 	(void)state;
 	memset(&vm, 0, sizeof(vm));
 	bus_resets = 0;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
-	assert_int_equal(vm_start(&vm, &(struct vm_loader){ fail_to_load, take }), -EPROTO);
+	assert_int_equal(vm_start(&vm, &damaged), -EPROTO);
 	assert_int_equal(bus_resets, 1);
 	assert_int_equal(vm.state, VM_CREATED);
 	kvmb_loop_destroy(vm.loop);
@@ -295,11 +309,28 @@ static void vm_that_cannot_be_restored_leaves_an_empty_bus(void **state)
 	cpus_run = false;
 	startings = 0;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
-	assert_int_equal(vm_start(&vm, &(struct vm_loader){ load_saved, fail_to_load }), -EPROTO);
+	assert_int_equal(vm_start(&vm, &elsewhere), -EPROTO);
 	/* It goes on at its source, whose file of serial output must not have been emptied */
 	assert_int_equal(startings, 0);
 	assert_int_equal(bus_resets, 2);
 	assert_false(cpus_run);
+	assert_string_equal(aborted, ""); /* they have said why */
+}
+
+/* As when there are too many processes. */
+static void vm_whose_vcpus_cannot_start_tells_where_it_came_from(void **state)
+{
+	struct vm_config cfg = { .name = "t" };
+
+	(void)state;
+	memset(&vm, 0, sizeof(vm));
+	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
+	start_err = -EAGAIN;
+	assert_int_equal(vm_start(&vm, &saved), -EAGAIN);
+	start_err = 0;
+	assert_string_equal(aborted,
+			    "its vCPUs cannot be started: Resource temporarily unavailable");
+	assert_int_equal(vm.state, VM_CREATED);
 }
 
 int main(void)
@@ -314,6 +345,8 @@ int main(void)
 		cmocka_unit_test_teardown(vm_restored_has_its_services_go_on, teardown),
 		cmocka_unit_test_teardown(vm_restored_as_paused_waits, teardown),
 		cmocka_unit_test_teardown(vm_that_cannot_be_restored_leaves_an_empty_bus, teardown),
+		cmocka_unit_test_teardown(vm_whose_vcpus_cannot_start_tells_where_it_came_from,
+					  teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
