@@ -381,6 +381,7 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming)
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,
 				 .state = state,
+				 .machine.lazy = state != NULL,
 				 .incoming = incoming,
 				 .uid = (uid_t)-1,
 				 .gid = (gid_t)-1 };

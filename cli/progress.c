@@ -57,6 +57,18 @@ static void draw_bar(char bar[BAR + 1], long long done, long long total)
 	bar[BAR] = 0;
 }
 
+static const char *about(double bytes, char *buf, size_t size)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+	size_t i;
+
+	bytes /= 1024;
+	for (i = 0; bytes >= 1000 && i < ARRAY_SIZE(units) - 1; i++)
+		bytes /= 1024;
+	snprintf(buf, size, "%.*f %s", bytes < 10 ? 1 : 0, bytes, units[i]);
+	return buf;
+}
+
 /* The first round looks at all memory, the others at what has changed. */
 const char *progress_line(json_t *o, struct progress_rate *r, long long ms, char *buf, size_t size)
 {
@@ -68,9 +80,9 @@ const char *progress_line(json_t *o, struct progress_rate *r, long long ms, char
 	double left;
 
 	note_rate(r, sent, ms);
-	client_size((long long)r->bytes, a, sizeof(a));
+	about(r->bytes, a, sizeof(a));
 	if (moves && step && strcmp(step, "live")) {
-		snprintf(buf, size, "the guest stands; %s sent", client_size(sent, b, sizeof(b)));
+		snprintf(buf, size, "the guest stands; %s sent", about((double)sent, b, sizeof(b)));
 	} else if (!round) {
 		draw_bar(bar, done, total);
 		snprintf(buf, size, "[%s] %3.0f %%  %s/s", bar,
@@ -78,7 +90,7 @@ const char *progress_line(json_t *o, struct progress_rate *r, long long ms, char
 	} else {
 		left = r->bytes > 0 ? (double)dirty / r->bytes : 0;
 		snprintf(buf, size, "round %lld: %s changed meanwhile, %s/s, %.0f s", round + 1,
-			 client_size(dirty, b, sizeof(b)), a, left);
+			 about((double)dirty, b, sizeof(b)), a, left);
 	}
 	return buf;
 }

@@ -153,6 +153,19 @@ static int map_pages(const struct kvmb_gm *gm, const u64 *gfns, u32 num, u8 *at)
 	return 0;
 }
 
+/* Through the new mapping, pages that have not come would be zero for ever. */
+static void touch_pages(const struct kvmb_gm *gm, const u64 *gfns, u32 num)
+{
+	const u8 __shared *p;
+	u32 i;
+
+	for (i = 0; i < num && __atomic_load_n(&gm->lazy, __ATOMIC_ACQUIRE); i++) {
+		p = kvmb_gm_ptr(gm, gfns[i] << KVMB_PAGE_SHIFT, 1);
+		if (p)
+			(void)*(const volatile u8 *)p;
+	}
+}
+
 int kvmb_gm_map_ring(const struct kvmb_gm *gm, const u64 *gfns, u32 num,
 		     struct kvmb_gm_ring *ring)
 {
@@ -162,6 +175,7 @@ int kvmb_gm_map_ring(const struct kvmb_gm *gm, const u64 *gfns, u32 num,
 	int err;
 
 	kvmb_assert(num >= 2);
+	touch_pages(gm, gfns, num);
 	map = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (map == MAP_FAILED)
 		return -ENOMEM;

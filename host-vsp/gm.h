@@ -30,8 +30,9 @@ struct kvmb_gm_region {
 	u8 *hva;	 /* of base in this process */
 };
 
-struct kvmb_gm { /* immutable once the VM runs */
+struct kvmb_gm { /* immutable once the VM runs, but for lazy */
 	int memfd;
+	int lazy; /* atomic: pages may be missing until they are touched; machine/mem_lazy.h */
 	unsigned int num_regions;
 	struct kvmb_gm_region regions[KVMB_GM_MAX_REGIONS];
 };

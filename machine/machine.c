@@ -19,6 +19,7 @@
 #include "machine/irq.h"
 #include "machine/machine_state.h"
 #include "machine/mem.h"
+#include "machine/mem_lazy.h"
 #include "machine/vcpu.h"
 
 /* ---- vCPU threads: stand and go ---- */
@@ -232,6 +233,8 @@ int machine_build(struct machine *m, const struct serial_ops *far_end)
 
 	if (err)
 		return step_failed(m, "guest memory", err);
+	if (m->cfg.lazy)
+		mem_lazy_prepare(m);
 	err = create_irqchip(m);
 	if (!err)
 		err = create_vcpus(m);
@@ -285,6 +288,7 @@ void machine_close(struct machine *m)
 	}
 	free(m->vcpus);
 	machine_free_image(m);
+	mem_lazy_end(m);
 	irq_fini(m);
 	serial_destroy(m->serial);
 	rtc_destroy(m->rtc);

@@ -16,6 +16,7 @@ struct machine_config {
 	const char *cpu_model; /* as cpuid_check_model() takes it */
 	const char *kernel, *initrd, *append;
 	bool test_devices;
+	bool lazy; /* memory comes from a file while the guest runs, if the host can (mem_lazy.h) */
 };
 
 #endif

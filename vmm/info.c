@@ -7,6 +7,7 @@
 #include "backend/block/qsd.h"
 #include "lib/jail.h"
 #include "lib/util.h"
+#include "machine/mem_lazy.h"
 #include "machine/vcpu.h"
 #include "vmm/confine.h"
 #include "vmm/disk_info.h"
@@ -110,7 +111,7 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:o, s:o, s:o}",
+		"s:o, s:o, s:o, s:o, s:o, s:I}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -120,7 +121,8 @@ json_t *info_vm(struct vm *vm)
 		nics_list(vm), "integration", ics_info(vm), "crash", crash_json(&vm->machine.crash),
 		"sandbox", sandbox_info(vm), "stop_reason",
 		vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null(), "save",
-		save_info(vm), "migration", mig_out_info(vm));
+		save_info(vm), "migration", mig_out_info(vm), "memory_left",
+		(json_int_t)mem_lazy_left(&vm->machine));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

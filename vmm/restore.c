@@ -2,18 +2,37 @@
 /* A VM that goes on from a file: restore.h. */
 #include "vmm/restore.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/log.h"
+#include "machine/mem_lazy.h"
 #include "vmm/state_file.h"
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
+
+/* Return: 0 or -errno with @why. */
+static int load_memory(struct vm *vm, char *why)
+{
+	struct state_file *f = vm->cfg.state;
+	int err = state_file_check_memory(f, &vm->machine.gm, why), fd;
+
+	if (err)
+		return err;
+	fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
+	if (!mem_lazy_begin(&vm->machine, fd, STATE_FILE_MEMORY_AT))
+		return 0;
+	if (fd >= 0)
+		close(fd);
+	return state_file_read_memory(f, &vm->machine.gm, why);
+}
 
 static int load_file(struct vm *vm)
 {
 	struct state_file *f = vm->cfg.state;
 	char why[STATE_FILE_WHY];
-	int err = state_file_read_memory(f, &vm->machine.gm, why);
+	int err = load_memory(vm, why);
 
 	if (!err)
 		err = vm_sections_load(vm, f->sections, f->len, why, sizeof(why));

@@ -12,7 +12,6 @@
 #include "lib/util.h"
 
 #define CONFIG_AT 4096u
-#define MEMORY_AT (1ull << 20)
 #define CHUNK (1u << 20) /* bytes between two reports, and of one write at most */
 #define RAM_MAX (1ull << 46)
 
@@ -29,7 +28,8 @@ struct header { /* little-endian */
 };
 static_assert(sizeof(struct header) == 56, "docs/migration.md");
 
-static_assert(CONFIG_AT + STATE_FILE_CONFIG_MAX == MEMORY_AT, "options end where memory begins");
+static_assert(CONFIG_AT + STATE_FILE_CONFIG_MAX == STATE_FILE_MEMORY_AT,
+	      "options end where memory begins");
 
 static const char magic[16] = "kvmbus state\n\x1a\n";
 
@@ -102,7 +102,7 @@ static int write_memory(int fd, const struct kvmb_gm *gm, const struct state_fil
 	for (at = 0; (data = kvmb_next_data(gm->memfd, at, size, &from, &to)) > 0; at = to) {
 		for (; from < to; from += n) {
 			n = KVMB_MIN(to - from, CHUNK);
-			err = write_chunk(fd, ram + from, n, MEMORY_AT + from);
+			err = write_chunk(fd, ram + from, n, STATE_FILE_MEMORY_AT + from);
 			if (err)
 				return err;
 			if (!p->fn(p->arg, from + n, size))
@@ -119,7 +119,7 @@ int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, siz
 		.version = cpu_to_le32(1),
 		.status = cpu_to_le32(STATUS_WRITING),
 		.ram_bytes = cpu_to_le64(kvmb_gm_size(gm)),
-		.sections_at = cpu_to_le64(MEMORY_AT + kvmb_gm_size(gm)),
+		.sections_at = cpu_to_le64(STATE_FILE_MEMORY_AT + kvmb_gm_size(gm)),
 		.sections_len = cpu_to_le64(len),
 		.sections_crc = cpu_to_le32(~kvmb_crc32c(~0u, sections, len)),
 	};
@@ -131,7 +131,7 @@ int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, siz
 	if (!err)
 		err = write_memory(fd, gm, p);
 	if (!err)
-		err = write_at(fd, sections, len, MEMORY_AT + kvmb_gm_size(gm));
+		err = write_at(fd, sections, len, STATE_FILE_MEMORY_AT + kvmb_gm_size(gm));
 	if (!err && fdatasync(fd))
 		err = -errno;
 	return err ? file_failed(why, "cannot write the state", err) : 0;
@@ -211,7 +211,7 @@ static int check_header(const struct header *h, char *why)
 	else if (le32_to_cpu(h->status) != STATUS_COMPLETE)
 		what = "it was used before; its VM has gone on since";
 	else if (!h->ram_bytes || le64_to_cpu(h->ram_bytes) > RAM_MAX ||
-		 le64_to_cpu(h->sections_at) != MEMORY_AT + le64_to_cpu(h->ram_bytes) ||
+		 le64_to_cpu(h->sections_at) != STATE_FILE_MEMORY_AT + le64_to_cpu(h->ram_bytes) ||
 		 le64_to_cpu(h->sections_len) > KVMB_TLV_MAX_SECTION)
 		what = "its header makes no sense";
 	if (!what)
@@ -284,14 +284,13 @@ static bool is_whole(const struct state_file *f)
 {
 	struct stat st;
 
-	return !fstat(f->fd, &st) && (u64)st.st_size >= MEMORY_AT + f->ram_bytes + f->len;
+	return !fstat(f->fd, &st) &&
+	       (u64)st.st_size >= STATE_FILE_MEMORY_AT + f->ram_bytes + f->len;
 }
 
-int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why)
+int state_file_check_memory(const struct state_file *f, const struct kvmb_gm *gm, char *why)
 {
-	u64 size = kvmb_gm_size(gm), at, from, to, n;
-	u8 *ram = gm->regions[0].hva;
-	int err = 0;
+	u64 size = kvmb_gm_size(gm);
 
 	if (size != f->ram_bytes) {
 		snprintf(why, STATE_FILE_WHY, "it has %llu bytes of memory, the VM %llu",
@@ -302,13 +301,24 @@ int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char 
 		snprintf(why, STATE_FILE_WHY, "it was given up, or cut off");
 		return -ESTALE;
 	}
-	for (at = MEMORY_AT; !err; at = to) {
-		err = kvmb_next_data(f->fd, at, MEMORY_AT + size, &from, &to);
+	return 0;
+}
+
+int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why)
+{
+	u64 size = kvmb_gm_size(gm), at, from, to, n;
+	u8 *ram = gm->regions[0].hva;
+	int err = state_file_check_memory(f, gm, why);
+
+	if (err)
+		return err;
+	for (at = STATE_FILE_MEMORY_AT; !err; at = to) {
+		err = kvmb_next_data(f->fd, at, STATE_FILE_MEMORY_AT + size, &from, &to);
 		if (err <= 0)
 			break;
 		for (err = 0; from < to && !err; from += n) {
 			n = KVMB_MIN(to - from, CHUNK);
-			err = read_all(f->fd, ram + (from - MEMORY_AT), n, from);
+			err = read_all(f->fd, ram + (from - STATE_FILE_MEMORY_AT), n, from);
 		}
 	}
 	return err ? file_failed(why, "its memory", err) : 0;

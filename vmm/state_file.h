@@ -26,6 +26,7 @@
 
 #define STATE_FILE_WHY 200
 #define STATE_FILE_CONFIG_MAX ((1u << 20) - 4096) /* bytes of the section of options */
+#define STATE_FILE_MEMORY_AT (1ull << 20)
 
 /* How far it is. @done of @total bytes. Return: false: give up. */
 struct state_file_progress {
@@ -83,7 +84,14 @@ struct state_file {
  */
 int state_file_open(struct state_file *f, int fd, char *why);
 
-/** state_file_read_memory() - Fill guest memory, which is zero. Return: 0 or -errno with @why. */
+/**
+ * state_file_check_memory() - Is the memory of this VM in there, all of it?
+ *
+ * It lies at STATE_FILE_MEMORY_AT. Return: 0; -EPROTO or -ESTALE with @why.
+ */
+int state_file_check_memory(const struct state_file *f, const struct kvmb_gm *gm, char *why);
+
+/** state_file_read_memory() - Check, and fill guest memory, which is zero. Return: 0 or -errno. */
 int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why);
 
 /** state_file_use() - The guest is about to run: nobody else may start it. Return: 0 or -errno. */

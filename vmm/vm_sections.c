@@ -9,6 +9,7 @@
 #include "lib/tlv.h"
 #include "lib/util.h"
 #include "machine/machine_state.h"
+#include "machine/mem_lazy.h"
 #include "vmm/disks.h"
 #include "vmm/nics.h"
 #include "vmm/vm_state.h"
@@ -21,6 +22,8 @@ const char *vm_cannot_move(const struct vm *vm)
 		return "it has test devices";
 	if (disks_busy(vm))
 		return "a disk is being opened, resized or closed; try again";
+	if (mem_lazy_left(&vm->machine))
+		return "its memory is still read from the file that it was saved in; try again";
 	return vm->changed;
 }
 

@@ -10,6 +10,7 @@ wait_log c 'GUEST: clock ready' 90
 offset() { "$GUEST_BIN/tool" clock $NET_BITS.2 7001; }
 until_true 60 "the guest does not tell its time" offset
 for i in 1 2; do
+	until_true 60 "memory is still read" info c 'not memory_left'
 	"$KVMBUS" save c "$S" || fail save
 	vm_end c 60 0
 	sleep "$3"

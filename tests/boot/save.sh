@@ -22,6 +22,7 @@ used() { # KiB of guest memory that was ever touched
 for ((i = 1; i <= rounds; i++)); do
 	sleep 1
 	before=$(used)
+	until_true 60 "memory is still read" info s 'not memory_left'
 	"$KVMBUS" save s "$S" || fail "save"
 	vm_end s 60 0
 	size=$(du -k "$S" | cut -f1)

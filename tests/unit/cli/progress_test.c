@@ -11,12 +11,6 @@
 static struct progress_rate rate;
 static char line[160];
 
-const char *client_size(long long bytes, char *buf, size_t size)
-{
-	snprintf(buf, size, "%lld B", bytes);
-	return buf;
-}
-
 json_t *client_try(const char *path, const char *name, int seconds)
 {
 	(void)path, (void)name, (void)seconds;
@@ -58,21 +52,21 @@ static void first_round_has_a_bar_and_a_rate(void **state)
 {
 	(void)state;
 	tell("live", 0, 0, 0, 1000, 1000);
-	assert_string_equal(line, "[........................]   0 %  0 B/s");
-	tell("live", 500, 200, 0, 1000, 2000);
-	assert_string_equal(line, "[############............]  50 %  200 B/s");
-	tell("live", 1000, 600, 0, 1000, 3000);
-	assert_string_equal(line, "[########################] 100 %  300 B/s");
+	assert_string_equal(line, "[........................]   0 %  0.0 KiB/s");
+	tell("live", 500, 200000, 0, 1000, 2000);
+	assert_string_equal(line, "[############............]  50 %  195 KiB/s");
+	tell("live", 1000, 2400200000, 0, 1000, 3000);
+	assert_string_equal(line, "[########################] 100 %  1.1 GiB/s");
 }
 
 static void later_rounds_tell_what_is_left(void **state)
 {
 	(void)state;
 	tell("live", 1000, 0, 0, 1000, 1000);
-	tell("live", 10, 100, 1, 300, 2000);
-	assert_string_equal(line, "round 2: 300 B changed meanwhile, 100 B/s, 3 s");
-	tell("last", 10, 400, 2, 300, 2100);
-	assert_string_equal(line, "the guest stands; 400 B sent");
+	tell("live", 10, 5000000, 1, 15000000, 2000);
+	assert_string_equal(line, "round 2: 14 MiB changed meanwhile, 4.8 MiB/s, 3 s");
+	tell("last", 10, 6000000, 2, 300, 2100);
+	assert_string_equal(line, "the guest stands; 5.7 MiB sent");
 }
 
 static void save_has_a_bar_and_a_rate(void **state)
@@ -83,7 +77,7 @@ static void save_has_a_bar_and_a_rate(void **state)
 	progress_line(o, &rate, 1000, line, sizeof(line));
 	json_object_set_new(o, "done", json_integer(250));
 	assert_string_equal(progress_line(o, &rate, 1500, line, sizeof(line)),
-			    "[######..................]  25 %  500 B/s");
+			    "[######..................]  25 %  0.5 KiB/s");
 	json_decref(o);
 }
 
@@ -97,7 +91,7 @@ static void lies_do_no_harm(void **state)
 	(void)state;
 	assert_non_null(o);
 	progress_line(o, &rate, 1, line, sizeof(line));
-	assert_string_equal(line, "[........................]   0 %  0 B/s");
+	assert_string_equal(line, "[........................]   0 %  0.0 KiB/s");
 	json_object_set_new(o, "round", json_integer(INT64_MAX));
 	json_object_set_new(o, "total", json_integer(1));
 	json_object_set_new(o, "done", json_integer(INT64_MAX));

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Guest memory that comes later; theory of operation: mem_lazy.h. */
+#include "machine/mem_lazy.h"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/sparse.h"
+#include "lib/thread.h"
+#include "lib/util.h"
+#include "machine/machine.h"
+
+#define CHUNK (256u << 10) /* bytes between two looks at requests */
+#define AGAIN_MS 1000
+
+struct mem_lazy {
+	struct machine *m;
+	int uffd;
+	int file, wake; /* -1 before mem_lazy_begin() */
+	u64 offset;
+	u64 at; /* atomic: what lies before it has come */
+	u8 *buf; /* buf[CHUNK] */
+	pthread_t thread;
+	int ended; /* atomic: give up */
+};
+
+static u8 *ram(const struct machine *m)
+{
+	return m->gm.regions[0].hva;
+}
+
+/* ---- preparing ---- */
+
+static int open_uffd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MISSING_SHMEM };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+void mem_lazy_prepare(struct machine *m)
+{
+	struct uffdio_register r = { .range = { (u64)(uintptr_t)ram(m), kvmb_gm_size(&m->gm) },
+				     .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = open_uffd();
+
+	if (fd >= 0 && ioctl(fd, UFFDIO_REGISTER, &r)) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0)
+		return;
+	m->lazy = kvmb_xzalloc(sizeof(*m->lazy));
+	*m->lazy = (struct mem_lazy){ .m = m, .uffd = fd, .file = -1, .wake = -1 };
+	m->gm.lazy = 1;
+}
+
+/* Memory is an ordinary one from here on; who waits is woken. */
+static void unregister(struct mem_lazy *l)
+{
+	struct uffdio_range r = { (u64)(uintptr_t)ram(l->m), kvmb_gm_size(&l->m->gm) };
+
+	if (ioctl(l->uffd, UFFDIO_UNREGISTER, &r))
+		kvmb_err(l->m->name, "guest memory: UFFDIO_UNREGISTER: %s", strerror(errno));
+	__atomic_store_n(&l->m->gm.lazy, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- the thread ---- */
+
+/* A page that has come meanwhile stays as it is. Return: 0 or -errno. */
+static int put_pages(struct mem_lazy *l, u64 at, u64 len)
+{
+	const u64 begin = at;
+
+	while (len) {
+		struct uffdio_copy c = { .dst = (u64)(uintptr_t)ram(l->m) + at,
+					 .src = (u64)(uintptr_t)l->buf + (at - begin),
+					 .len = len };
+		u64 done;
+
+		if (!ioctl(l->uffd, UFFDIO_COPY, &c))
+			return 0;
+		if (errno != EEXIST && errno != EAGAIN)
+			return -errno;
+		done = c.copy > 0 ? (u64)c.copy : errno == EEXIST ? KVMB_PAGE_SIZE : 0;
+		at += done;
+		len -= done;
+	}
+	return 0;
+}
+
+/* Return: 0; -errno: nothing was put where it could not be read. */
+static int bring(struct mem_lazy *l, u64 at, u64 len)
+{
+	ssize_t n;
+	u64 have;
+
+	for (have = 0; have < len; have += (u64)n) {
+		n = pread(l->file, l->buf + have, len - have, (off_t)(l->offset + at + have));
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n <= 0)
+			return n ? -errno : -EIO;
+	}
+	return put_pages(l, at, len);
+}
+
+static int complain(struct mem_lazy *l, int err)
+{
+	kvmb_warn_ratelimited(l->m->name,
+			      "guest memory cannot be read from the file of the saved VM: %s; the "
+			      "guest waits, and it is tried again",
+			      strerror(-err));
+	return err;
+}
+
+/* Who waits for a page. Return: 0; -errno: somebody still does. */
+static int serve(struct mem_lazy *l)
+{
+	struct uffd_msg msg;
+	int err = 0;
+	u64 at;
+
+	while (!err && read(l->uffd, &msg, sizeof(msg)) == sizeof(msg)) {
+		if (msg.event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		at = msg.arg.pagefault.address - (u64)(uintptr_t)ram(l->m);
+		at -= at % KVMB_PAGE_SIZE;
+		while ((err = bring(l, at, KVMB_PAGE_SIZE))) {
+			struct pollfd p = { .fd = l->wake, .events = POLLIN };
+
+			complain(l, err);
+			if (poll(&p, 1, AGAIN_MS) > 0)
+				return err; /* the VM ends */
+		}
+	}
+	return err;
+}
+
+/* The next piece in order. Return: 1; 0: that was all; -errno. */
+static int step(struct mem_lazy *l)
+{
+	u64 size = kvmb_gm_size(&l->m->gm), from, to;
+	int err = kvmb_next_data(l->file, l->offset + l->at, l->offset + size, &from, &to);
+
+	if (err <= 0)
+		return err;
+	from -= l->offset;
+	to = KVMB_MIN(to - l->offset, from + CHUNK); /* whole pages */
+	err = bring(l, from, to - from);
+	if (err)
+		return err;
+	__atomic_store_n(&l->at, to, __ATOMIC_RELAXED);
+	return 1;
+}
+
+static void *run(void *arg)
+{
+	struct mem_lazy *l = arg;
+	struct pollfd p[2] = { { .fd = l->uffd, .events = POLLIN },
+			       { .fd = l->wake, .events = POLLIN } };
+	int err = 1;
+
+	kvmb_thread_enter(KVMB_THREAD_JOB, "memory");
+	while (err && !__atomic_load_n(&l->ended, __ATOMIC_RELAXED)) {
+		serve(l);
+		err = step(l);
+		if (err >= 0)
+			continue;
+		complain(l, err);
+		poll(p, 2, AGAIN_MS);
+	}
+	if (!err)
+		__atomic_store_n(&l->at, kvmb_gm_size(&l->m->gm), __ATOMIC_RELAXED);
+	unregister(l);
+	return NULL;
+}
+
+/* ---- the main thread ---- */
+
+static void free_lazy(struct machine *m)
+{
+	struct mem_lazy *l = m->lazy;
+
+	m->lazy = NULL;
+	close(l->uffd);
+	if (l->file >= 0)
+		close(l->file);
+	if (l->wake >= 0)
+		close(l->wake);
+	free(l->buf);
+	free(l);
+}
+
+int mem_lazy_begin(struct machine *m, int fd, u64 offset)
+{
+	struct mem_lazy *l = m->lazy;
+	int err;
+
+	if (!l)
+		return -EOPNOTSUPP;
+	l->offset = offset;
+	l->wake = eventfd(0, EFD_CLOEXEC);
+	l->buf = malloc(CHUNK);
+	l->file = fd;
+	err = fd < 0 ? -EBADF : l->wake < 0 || !l->buf ? -ENOMEM : 0;
+	if (!err)
+		err = -pthread_create(&l->thread, NULL, run, l);
+	if (!err)
+		return 0;
+	l->file = -1; /* the caller's */
+	unregister(l);
+	free_lazy(m);
+	return err;
+}
+
+u64 mem_lazy_left(const struct machine *m)
+{
+	if (!m->lazy)
+		return 0;
+	return kvmb_gm_size(&m->gm) - __atomic_load_n(&m->lazy->at, __ATOMIC_RELAXED);
+}
+
+void mem_lazy_end(struct machine *m)
+{
+	const u64 one = 1;
+
+	if (!m->lazy)
+		return;
+	if (m->lazy->file < 0) {
+		unregister(m->lazy);
+	} else {
+		__atomic_store_n(&m->lazy->ended, 1, __ATOMIC_RELAXED);
+		if (write(m->lazy->wake, &one, sizeof(one)) != sizeof(one))
+			kvmb_err(m->name, "eventfd: %s", strerror(errno));
+		pthread_join(m->lazy->thread, NULL);
+	}
+	free_lazy(m);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guest memory that comes from a file while the guest already runs.
+ *
+ * DOC: Theory of operation
+ *
+ * The mapping of guest memory is registered with a userfaultfd. Whoever touches a page that has not
+ * come (a vCPU, a provider, the kernel on behalf of either) sleeps until a thread of ours has read
+ * it; between such requests the thread reads all the rest in order. Then the registration ends, and
+ * what is missing then is zero.
+ *
+ * Only the one mapping is registered. A page that is touched through another one, and has not come,
+ * would be made as zeroes, and never read. So kvmb_gm_map_ring(), the only other mapping, first
+ * touches the pages here: kvmb_gm.lazy says so.
+ *
+ * A file that cannot be read makes those wait who need it, and is tried again each second: a guest
+ * never sees memory that it did not have. A host without userfaultfd, or a user who may not use it
+ * for faults of the kernel (vm.unprivileged_userfaultfd), reads all of it before the guest runs.
+ *
+ * Source: Linux Documentation/admin-guide/mm/userfaultfd.rst.
+ */
+#ifndef KVMB_MEM_LAZY_H
+#define KVMB_MEM_LAZY_H
+
+#include "vmbus-core/env.h"
+
+struct machine;
+struct mem_lazy;
+
+/**
+ * mem_lazy_prepare() - Register guest memory, if this host can
+ * @m: its memory is mapped, and has not been touched
+ *
+ * mem_lazy_begin() is due before anybody touches it. Context: main thread, outside of a sandbox.
+ */
+void mem_lazy_prepare(struct machine *m);
+
+/**
+ * mem_lazy_begin() - Fill guest memory from a file from here on
+ * @m:      of mem_lazy_prepare(), which may have failed
+ * @fd:     taken over on success; nobody changes the file
+ * @offset: where memory begins in it; it lies there as in the memory's own file
+ *
+ * Return: 0; -EOPNOTSUPP: this host cannot; -errno. After a failure memory is an ordinary one, all
+ * zero. Context: main thread.
+ */
+int mem_lazy_begin(struct machine *m, int fd, u64 offset);
+
+/** mem_lazy_left() - Bytes of the file that were not looked at yet. Any thread. */
+u64 mem_lazy_left(const struct machine *m);
+
+/** mem_lazy_end() - Nobody touches guest memory any more. Main thread; fine if there is nothing. */
+void mem_lazy_end(struct machine *m);
+
+#endif

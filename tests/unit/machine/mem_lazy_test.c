@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Memory that comes from a file while it is in use: each page before it is seen, whoever looks. */
+#include "machine/mem_lazy.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/util.h"
+#include "machine/machine.h"
+#include "tests/harness/patience.h"
+#include "tests/unit/test.h"
+
+#define PAGES 4000u
+#define RAM (PAGES * KVMB_PAGE_SIZE)
+#define OFFSET (1u << 20)
+#define READERS 3u
+
+static struct machine m;
+static int file;
+
+/* Page n has its number in it; every fifth is a hole, and so are 700 in a row. */
+static bool is_hole(u64 page)
+{
+	return page % 5 == 4 || (page > 1000 && page < 1700);
+}
+
+static void write_pages(u64 from, u64 to)
+{
+	u64 buf[KVMB_PAGE_SIZE / 8], page, i;
+
+	for (page = from; page < to; page++) {
+		for (i = 0; i < KVMB_PAGE_SIZE / 8; i++)
+			buf[i] = page << 32 | i;
+		if (!is_hole(page))
+			assert_int_equal(pwrite(file, buf, sizeof(buf),
+						(off_t)(OFFSET + page * KVMB_PAGE_SIZE)),
+					 sizeof(buf));
+	}
+}
+
+static u8 *ram(void)
+{
+	return m.gm.regions[0].hva;
+}
+
+static bool is_right(u64 page)
+{
+	const volatile u64 *p = (u64 *)(ram() + page * KVMB_PAGE_SIZE);
+
+	return p[3] == (is_hole(page) ? 0 : page << 32 | 3) &&
+	       p[511] == (is_hole(page) ? 0 : page << 32 | 511);
+}
+
+static int setup(void **state)
+{
+	char path[] = "/tmp/kvmbus-lazy-XXXXXX";
+
+	(void)state;
+	kvmb_log_set_level(KVMB_LOG_ERR);
+	file = mkstemp(path);
+	unlink(path);
+	assert_int_equal(ftruncate(file, OFFSET + RAM), 0);
+	write_pages(0, PAGES);
+	m = (struct machine){ .name = "t", .gm.num_regions = 1 };
+	m.gm.memfd = memfd_create("ram", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(m.gm.memfd, RAM), 0);
+	m.gm.regions[0] = (struct kvmb_gm_region){
+		.size = RAM,
+		.hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, m.gm.memfd, 0)
+	};
+	mem_lazy_prepare(&m);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	mem_lazy_end(&m);
+	assert_null(m.lazy);
+	assert_int_equal(m.gm.lazy, 0);
+	munmap(ram(), RAM);
+	close(m.gm.memfd);
+	if (file >= 0)
+		close(file);
+	return 0;
+}
+
+/* A user who may not have faults of the kernel handled has none of it. */
+static void skip_where_it_cannot_be(void)
+{
+	if (!m.lazy) {
+		print_message("no userfaultfd here\n");
+		skip();
+	}
+}
+
+static void begin(void)
+{
+	assert_int_equal(mem_lazy_begin(&m, file, OFFSET), 0);
+	file = -1; /* taken over */
+}
+
+static u32 wrong; /* atomic */
+
+static void *reader(void *arg)
+{
+	u64 x = (u64)(uintptr_t)arg, i;
+
+	for (i = 0; i < 3000; i++) {
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		if (!is_right((x >> 33) % PAGES))
+			__atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void each_page_has_come_before_anybody_sees_it(void **state)
+{
+	pthread_t t[READERS];
+	u64 i;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin();
+	for (i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, reader, (void *)(uintptr_t)(i + 1)),
+				 0);
+	for (i = 0; i < READERS; i++)
+		pthread_join(t[i], NULL);
+	assert_int_equal(wrong, 0);
+	for (i = 0; i < PAGES; i++)
+		assert_true(is_right(i));
+}
+
+static void wait_until_all_is_there(void)
+{
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
+
+	while (mem_lazy_left(&m) && kvmb_now_ms() < until)
+		usleep(1000);
+	assert_int_equal(mem_lazy_left(&m), 0);
+}
+
+/* What was written before the rest has come is not overwritten. */
+static void page_that_the_guest_has_changed_stays_so(void **state)
+{
+	u64 i;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin();
+	for (i = 0; i < PAGES; i += 7)
+		*(volatile u64 *)(ram() + i * KVMB_PAGE_SIZE) = ~i;
+	wait_until_all_is_there();
+	for (i = 0; i < PAGES; i++) {
+		if (i % 7)
+			assert_true(is_right(i));
+		else
+			assert_true(*(u64 *)(ram() + i * KVMB_PAGE_SIZE) == ~i);
+	}
+}
+
+/* A ring is another mapping of the same pages: through it nobody waits. */
+static void ring_has_its_pages(void **state)
+{
+	u64 gfns[] = { 3900, 3901, 3905, 3906 }, i;
+	struct kvmb_gm_ring r;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin();
+	assert_int_equal(kvmb_gm_map_ring(&m.gm, gfns, 4, &r), 0);
+	assert_true(((u64 *)r.ctrl)[3] == (gfns[0] << 32 | 3));
+	for (i = 1; i < 4; i++)
+		assert_true(*(u64 *)((u8 *)r.data + (i - 1) * KVMB_PAGE_SIZE + 8) ==
+			    (gfns[i] << 32 | 1));
+	kvmb_gm_unmap_ring(&r);
+}
+
+/* The kernel touches guest memory for a provider. */
+static void system_call_waits_for_its_pages(void **state)
+{
+	u64 buf[2 * KVMB_PAGE_SIZE / 8];
+	int pipes[2];
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin();
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(write(pipes[1], ram() + 3500 * KVMB_PAGE_SIZE, sizeof(buf)), sizeof(buf));
+	assert_int_equal(read(pipes[0], buf, sizeof(buf)), sizeof(buf));
+	assert_true(buf[5] == (3500ull << 32 | 5) && buf[517] == (3501ull << 32 | 5));
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void file_that_cannot_be_read_makes_the_guest_wait(void **state)
+{
+	int again = dup(file);
+	pthread_t t;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	kvmb_log_set_level(-1);
+	assert_int_equal(ftruncate(again, OFFSET + RAM / 2), 0); /* a read says EOF, which is EIO */
+	wrong = 0;
+	begin();
+	assert_int_equal(pthread_create(&t, NULL, reader, (void *)77), 0);
+	usleep(300000);
+	assert_int_equal(ftruncate(again, OFFSET + RAM), 0);
+	file = again;
+	write_pages(PAGES / 2, PAGES);
+	file = -1;
+	pthread_join(t, NULL);
+	close(again);
+	kvmb_log_set_level(KVMB_LOG_ERR);
+}
+
+static void end_before_all_has_come_is_an_end(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	begin(); /* and teardown() */
+}
+
+static void memory_is_an_ordinary_one_when_it_cannot_begin(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	assert_int_equal(mem_lazy_begin(&m, -1, OFFSET), -EBADF);
+	assert_null(m.lazy);
+	assert_int_equal(*(volatile u8 *)ram(), 0); /* nobody waits */
+	assert_int_equal(mem_lazy_begin(&m, file, OFFSET), -EOPNOTSUPP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(each_page_has_come_before_anybody_sees_it),
+		T(page_that_the_guest_has_changed_stays_so),
+		T(ring_has_its_pages),
+		T(system_call_waits_for_its_pages),
+		T(file_that_cannot_be_read_makes_the_guest_wait),
+		T(end_before_all_has_come_is_an_end),
+		T(memory_is_an_ordinary_one_when_it_cannot_begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
