@@ -14,6 +14,8 @@
  * tool window WARM MS FILE N  wait until number N of FILE grows, WARM milliseconds more, mark MS
  *                          milliseconds for tests/perf/smp and print by how much it grew in them
  * tool pace US             sleep US microseconds, again and again
+ * tool steps MS            for ever: when the wall clock is set by more than MS milliseconds, print by
+ *                          how many
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -247,6 +249,29 @@ static int pace(unsigned int us)
 	return 1;
 }
 
+static long long ahead_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return now() - ((long long)ts.tv_sec * 1000000000ll + ts.tv_nsec);
+}
+
+static int steps(long long ms)
+{
+	long long before = ahead_ns(), after;
+
+	while (!usleep(20000)) {
+		after = ahead_ns();
+		if (llabs(after - before) > ms * 1000000) {
+			printf("GUEST: clock set by %lld ms\n", (after - before) / 1000000);
+			fflush(stdout);
+		}
+		before = after;
+	}
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
@@ -262,6 +287,8 @@ int main(int argc, char **argv)
 	}
 	if (argc == 3 && !strcmp(argv[1], "pace"))
 		return pace((unsigned int)atoi(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "steps"))
+		return steps(atol(argv[2]));
 	if (argc == 6 && !strcmp(argv[1], "window"))
 		return window(atol(argv[2]), atol(argv[3]), argv[4], atoi(argv[5]));
 	if (argc == 2 && !strcmp(argv[1], "end")) {
