@@ -14,6 +14,7 @@
  * tool window WARM MS FILE N  wait until number N of FILE grows, WARM milliseconds more, mark MS
  *                          milliseconds for tests/perf/smp and print by how much it grew in them
  * tool pace US             sleep US microseconds, again and again
+ * tool dirty MIB RATE      change MIB of memory again and again, RATE MiB a second
  * tool steps MS            for ever: when the wall clock is set by more than MS milliseconds, print by
  *                          how many
  */
@@ -249,6 +250,25 @@ static int pace(unsigned int us)
 	return 1;
 }
 
+static int dirty(size_t mib, long long rate)
+{
+	size_t len = mib << 20, at = 0;
+	uint8_t *p = malloc(len);
+	long long begin, done = 0;
+
+	memset(p, 1, len);
+	printf("GUEST: dirtying\n");
+	fflush(stdout);
+	for (begin = now();; usleep(1000)) {
+		while (done < (now() - begin) * rate / 1000 * 1048576 / 1000000) {
+			p[at] += (uint8_t)(at / 4096 + 1);
+			at = (at + 4096) % len;
+			done += 4096;
+		}
+	}
+	return 0;
+}
+
 static long long ahead_ns(void)
 {
 	struct timespec ts;
@@ -287,6 +307,8 @@ int main(int argc, char **argv)
 	}
 	if (argc == 3 && !strcmp(argv[1], "pace"))
 		return pace((unsigned int)atoi(argv[2]));
+	if (argc == 4 && !strcmp(argv[1], "dirty"))
+		return dirty((size_t)atol(argv[2]), atol(argv[3]));
 	if (argc == 3 && !strcmp(argv[1], "steps"))
 		return steps(atol(argv[2]));
 	if (argc == 6 && !strcmp(argv[1], "window"))

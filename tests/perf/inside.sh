@@ -6,6 +6,7 @@ here=$(dirname "$0") bench=$1; shift
 case $bench in
 boot) exec python3 "$here/boot.py" "${1:-2}" "$KVMBUS" "$LAB_KERNELS/cloud" "$GUEST_BIN/cloud.cpio" ;;
 blk) exec python3 "$here/blk.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/${BENCH_GUEST:-bench}.cpio" "${BENCH_SCALE:-1}" "$@" ;;
+move) mkdir -p /dev/shm/run; XDG_RUNTIME_DIR=/dev/shm/run exec python3 "$here/move.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/cloud.cpio" "$@" ;;
 net) exec python3 "$here/net.py" "$KVMBUS" "$LAB_KERNELS/cloud/vmlinux" "$GUEST_BIN/${BENCH_GUEST:-bench}.cpio" "$GUEST_BIN/netbench" "${BENCH_MS:-300}" "$@" ;;
 profile) # BENCH PEER: with marks, and the symbols of both kernels
 	export BENCH_PROFILE=1
