@@ -4,7 +4,8 @@
  *
  * A model is a base and a list of changes: "host", "x86-64-v2,-sse4.2", "host,-xsave". The
  * bases are host (everything that KVM offers) and the four levels of the x86-64 psABI. A level is
- * the same on every host that has it, so use one for VMs that will migrate.
+ * the same on all hosts with CPUs of one family and model, whatever their kernel and caches, so use
+ * one for VMs that will migrate. Family, model, name and width of addresses are the host's.
  *
  * The guest sees "Microsoft Hv" at 0x40000000 and no KVM leaves, because Linux takes the
  * hypervisor with the highest base that it recognises (docs/protocol.md#1.1).
@@ -195,6 +196,20 @@ static struct kvm_cpuid_entry2 *find_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 su
 	return NULL;
 }
 
+static void add_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 sub, bool indexed, u32 a, u32 b, u32 cx,
+		     u32 d)
+{
+	kvmb_assert(c->nent < MAX_ENTRIES);
+	c->entries[c->nent++] =
+		(struct kvm_cpuid_entry2){ .function = leaf,
+					   .index = sub,
+					   .flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
+					   .eax = a,
+					   .ebx = b,
+					   .ecx = cx,
+					   .edx = d };
+}
+
 static void drop_leaf(struct kvm_cpuid2 *c, u32 first, u32 last)
 {
 	u32 i, n = 0;
@@ -272,6 +287,8 @@ static void fix_dependencies(struct kvm_cpuid2 *c)
 	struct model m = { 0 };
 	size_t i;
 
+	if (!has(c, "svm"))
+		drop_leaf(c, 0x8000000a, 0x8000000a);
 	if (!has(c, "xsave")) {
 		drop_leaf(c, 0xd, 0xd);
 		for (i = 0; i < ARRAY_SIZE(need_xsave); i++)
@@ -289,6 +306,112 @@ static void fix_dependencies(struct kvm_cpuid2 *c)
 	}
 }
 
+/* ---- leaves of a level ---- */
+
+static bool is_of_level(const struct kvm_cpuid_entry2 *e)
+{
+	switch (e->function) {
+	case 0:
+	case 1:
+	case 0xd:
+	case 0x80000000 ... 0x80000004:
+	case 0x80000007:
+	case 0x80000008:
+		return true;
+	case 7:
+		return !e->index;
+	}
+	return false;
+}
+
+/* What XSAVE saves is what the features are for. */
+static void set_xsave(struct kvm_cpuid2 *c)
+{
+	u32 mask = 3u | (has(c, "avx") ? 4u : 0) | (has(c, "avx512f") ? 0xe0u : 0) |
+		   (has(c, "pku") ? 0x200u : 0);
+	struct kvm_cpuid_entry2 *main = find_leaf(c, 0xd, 0), *e;
+	u32 i, n = 0, size = 512 + 64;
+
+	if (!main)
+		return;
+	main->eax &= mask;
+	mask = main->eax;
+	for (i = 0; i < c->nent; i++) {
+		e = &c->entries[i];
+		if (e->function == 0xd && e->index > 1) {
+			if (e->index > 31 || !(mask >> e->index & 1))
+				continue;
+			size = KVMB_MAX(size, e->eax + e->ebx);
+		} else if (e->function == 0xd && e->index == 1) {
+			e->ebx = e->ecx = e->edx = 0;
+		}
+		c->entries[n++] = *e;
+	}
+	c->nent = n;
+	main = find_leaf(c, 0xd, 0);
+	main->edx = 0;
+	main->ebx = main->ecx = size;
+}
+
+static bool is_amd(struct kvm_cpuid2 *c)
+{
+	struct kvm_cpuid_entry2 *e = find_leaf(c, 0, 0);
+
+	return e && (e->ebx == 0x68747541 || e->ebx == 0x6f677948); /* "Auth", "Hygo" */
+}
+
+/*
+ * Caches of no CPU in particular: 32 KiB each for data and code, 1 MiB, and 16 MiB for all. As Intel
+ * and AMD tell of them (SDM volume 2 CPUID, leaf 4; APM volume 3 appendix E.4.4 and 5).
+ */
+static void set_caches(struct kvm_cpuid2 *c)
+{
+	static const struct {
+		u32 type, ways, sets;
+	} caches[] = { { 0x21, 8, 64 }, { 0x22, 8, 64 }, { 0x43, 16, 1024 }, { 0x63, 16, 16384 } };
+	u32 i;
+
+	if (is_amd(c)) {
+		add_leaf(c, 0x80000005, 0, false, 0, 0, 32u << 24 | 8u << 16 | 0x140,
+			 32u << 24 | 8u << 16 | 0x140);
+		add_leaf(c, 0x80000006, 0, false, 0, 0, 1024u << 16 | 8u << 12 | 0x140,
+			 32u << 18 | 8u << 12 | 0x140);
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(caches); i++)
+		add_leaf(c, 4, i, true, caches[i].type | 1u << 8, (caches[i].ways - 1) << 22 | 63,
+			 caches[i].sets - 1, 0);
+	add_leaf(c, 4, i, true, 0, 0, 0, 0);
+}
+
+/* Kernels and CPUs differ in what else they tell; a level has none of it. */
+static void set_level_leaves(struct kvm_cpuid2 *c)
+{
+	struct kvm_cpuid_entry2 *e;
+	u32 i, n = 0;
+
+	for (i = 0; i < c->nent; i++) {
+		if (is_of_level(&c->entries[i]))
+			c->entries[n++] = c->entries[i];
+	}
+	c->nent = n;
+	e = find_leaf(c, 0, 0);
+	if (e)
+		e->eax = 0xd;
+	e = find_leaf(c, 7, 0);
+	if (e)
+		e->eax = 0;
+	e = find_leaf(c, 0x80000000, 0);
+	if (e)
+		e->eax = 0x80000008;
+	e = find_leaf(c, 0x80000007, 0);
+	if (e)
+		*e = (struct kvm_cpuid_entry2){ .function = 0x80000007, .edx = e->edx & 1u << 8 };
+	add_leaf(c, 6, 0, false, 4, 0, 0, 0); /* the LAPIC's timer runs always */
+	set_xsave(c);
+	set_caches(c);
+}
+
 static u32 log2_up(u32 v)
 {
 	u32 n = 0;
@@ -296,20 +419,6 @@ static u32 log2_up(u32 v)
 	while ((1u << n) < v)
 		n++;
 	return n;
-}
-
-static void add_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 sub, bool indexed, u32 a, u32 b, u32 cx,
-		     u32 d)
-{
-	kvmb_assert(c->nent < MAX_ENTRIES);
-	c->entries[c->nent++] =
-		(struct kvm_cpuid_entry2){ .function = leaf,
-					   .index = sub,
-					   .flags = indexed ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-					   .eax = a,
-					   .ebx = b,
-					   .ecx = cx,
-					   .edx = d };
 }
 
 /* One socket, one thread a core, x2APIC id = VP index. */
@@ -435,6 +544,8 @@ int cpuid_apply(struct vcpu *v)
 		model.off[i] = true;
 	apply_model(c, &model, host);
 	fix_dependencies(c);
+	if (model.level)
+		set_level_leaves(c);
 	set_topology(c, v->index, m->cfg.cpus);
 	set_hyperv(c, hv, m);
 	err = ioctl(v->fd, KVM_SET_CPUID2, c) ? -errno : 0;

@@ -26,7 +26,7 @@ struct mem_lazy {
 	int uffd;
 	int file, wake; /* -1 before mem_lazy_begin() */
 	u64 offset;
-	u64 at; /* atomic: what lies before it has come */
+	u64 at;	 /* atomic: what lies before it has come */
 	u8 *buf; /* buf[CHUNK] */
 	pthread_t thread;
 	int ended; /* atomic: give up */

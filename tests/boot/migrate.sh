@@ -88,7 +88,7 @@ for ((i = 1; i <= rounds; i++)); do
 	[ "$stood" -lt 20 ] || { [ $((set - stood)) -lt 300 ] && [ $((stood - set)) -lt 300 ]; } || fail "it stood for $stood ms, and its clock for $set"
 done
 truncate -s 16M "$W/end" && "$KVMBUS" disk s add "$W/end,lun=7" || fail "disk add" # fio reads all back, and ends
-wait_log s 'GUEST: ok fio' $((rounds * 20 + 120))
+wait_log s 'GUEST: ok fio' $((rounds * 20 + 300))
 acked=$(tr -d '\r' <"$W/s.log" | grep -oE '^GUEST: chain [0-9]+$' | tail -1) acked=${acked##* }
 [ "$acked" -gt $((rounds * 10)) ] || fail "only $acked records were written"
 "$GUEST_BIN/chain" check "$W/chain" "$acked" >"$W/m.log" || fail "$acked records were acknowledged: $(cat "$W/m.log")"

@@ -70,10 +70,9 @@ static int setup(void **state)
 	m = (struct machine){ .name = "t", .gm.num_regions = 1 };
 	m.gm.memfd = memfd_create("ram", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(m.gm.memfd, RAM), 0);
-	m.gm.regions[0] = (struct kvmb_gm_region){
-		.size = RAM,
-		.hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, m.gm.memfd, 0)
-	};
+	m.gm.regions[0] = (struct kvmb_gm_region){ .size = RAM,
+						   .hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
+							       MAP_SHARED, m.gm.memfd, 0) };
 	mem_lazy_prepare(&m);
 	return 0;
 }

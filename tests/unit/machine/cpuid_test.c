@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a CPU model is on two hosts whose kernels and caches differ. */
+#include "machine/cpuid.h"
+
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "lib/util.h"
+#include "machine/vcpu.h"
+#include "tests/unit/test.h"
+
+#define KVM_FD 100
+#define VCPU_FD 101
+#define HYPERV 0x40000000u
+
+static struct kvm_cpuid_entry2 leaves[64];
+static u32 num;
+static bool newer; /* the host's kernel tells more */
+
+static void add(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d)
+{
+	assert_true(num < ARRAY_SIZE(leaves));
+	leaves[num++] = (struct kvm_cpuid_entry2){ .function = leaf, .index = sub, .eax = a, .ebx = b,
+						   .ecx = c, .edx = d };
+}
+
+/* An AMD CPU with AVX2, PKU, SVM and XSAVE. */
+static void describe_host(void)
+{
+	num = 0;
+	add(0, 0, newer ? 0x20 : 0x16, 0x68747541, 0x444d4163, 0x69746e65);
+	add(1, 0, 0x830f10, 0, 0xfffffffe, 0x178bfbff);
+	add(2, 0, 1, 2, 3, newer);
+	add(6, 0, newer ? 0x77 : 0x4, 2, 9, 0);
+	add(7, 0, newer ? 2 : 0, 0xffffffff & ~(1u << 16), 0x18, newer ? 0x10 : 0);
+	if (newer)
+		add(7, 1, 0xff, 1, 2, 3);
+	add(0xd, 0, newer ? 0x20207 : 0x207, 0xb00, 0xb00, newer);
+	add(0xd, 1, newer ? 0x1f : 0xf, 0x340, 0x1800, 0);
+	add(0xd, 2, 256, 576, 0, 0);
+	add(0xd, 9, 8, 0xa80, 0, 0);
+	if (newer)
+		add(0xd, 17, 64, 0xac0, 2, 0);
+	add(0xd, 11, 16, 0, 1, 0);
+	if (newer)
+		add(0x14, 0, 1, 2, 3, 4);
+	add(HYPERV, 0, 0x40000001, 0x4b4d564b, 0, 0);
+	add(0x80000000, 0, newer ? 0x80000022 : 0x8000001f, 0, 0, 0);
+	add(0x80000001, 0, 0x830f10, 0, 0x75c237ff, 0x2fd3fbff);
+	add(0x80000005, 0, 1, 2, newer ? 3 : 4, 5);
+	add(0x80000006, 0, 1, 2, 3, newer);
+	add(0x80000007, 0, newer, 0, 0, newer ? 0x7ff : 0x100);
+	add(0x80000008, 0, 0x3030, newer ? 0xffffffff : 0, 0x7007, 0);
+	add(0x8000000a, 0, 1, 8, 0, newer ? 0x1bcff : 0x119b9);
+	add(0x8000001d, 0, newer, 0, 0, 0);
+	if (newer)
+		add(0x80000021, 0, 0x45, 0, 0, 0);
+}
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	struct kvm_cpuid2 *c = arg;
+
+	switch (request) {
+	case KVM_GET_SUPPORTED_CPUID:
+		assert_int_equal(fd, KVM_FD);
+		memcpy(c->entries, leaves, num * sizeof(leaves[0]));
+		c->nent = num;
+		return 0;
+	case KVM_GET_SUPPORTED_HV_CPUID:
+		assert_int_equal(fd, VCPU_FD);
+		c->nent = 0;
+		return 0;
+	case KVM_SET_CPUID2:
+		return 0;
+	}
+	fail_msg("unknown request %#lx", request);
+	return -1;
+}
+
+static struct kvm_cpuid2 *model(const char *name, bool newer_kernel)
+{
+	struct machine m = { .kvm_fd = KVM_FD, .cfg = { .cpus = 2, .cpu_model = name } };
+	struct vcpu v = { .machine = &m, .fd = VCPU_FD, .index = 1 };
+
+	newer = newer_kernel;
+	describe_host();
+	assert_int_equal(cpuid_apply(&v), 0);
+	return v.cpuid;
+}
+
+static const struct kvm_cpuid_entry2 *leaf(const struct kvm_cpuid2 *c, u32 n, u32 sub)
+{
+	u32 i;
+
+	for (i = 0; i < c->nent; i++) {
+		if (c->entries[i].function == n && c->entries[i].index == sub)
+			return &c->entries[i];
+	}
+	return NULL;
+}
+
+static void level_is_the_same_whatever_the_kernel_tells(void **state)
+{
+	static const char *const names[] = { "x86-64-v1", "x86-64-v2", "x86-64-v3",
+					     "x86-64-v3,+xsave", "x86-64-v2,-ssse3,+pclmulqdq" };
+	struct kvm_cpuid2 *a, *b;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		a = model(names[i], false);
+		b = model(names[i], true);
+		CHECK_ROW(a->nent, b->nent, i);
+		assert_memory_equal(a->entries, b->entries, a->nent * sizeof(a->entries[0]));
+		assert_null(leaf(a, 0x8000000a, 0));
+		assert_null(leaf(a, 0x14, 0));
+		assert_int_equal(leaf(a, 0, 0)->eax, 0xd);
+		assert_int_equal(leaf(a, 1, 0)->eax, 0x830f10); /* the host's */
+		free(a);
+		free(b);
+	}
+}
+
+static void host_is_what_the_kernel_tells(void **state)
+{
+	struct kvm_cpuid2 *a = model("host", false), *b = model("host", true);
+
+	(void)state;
+	assert_int_not_equal(a->nent, b->nent);
+	assert_null(leaf(b, 0x8000000a, 0)); /* of SVM, which is off */
+	assert_non_null(leaf(b, 0x80000021, 0));
+	free(a);
+	free(b);
+	a = model("host,+svm", true);
+	assert_int_equal(leaf(a, 0x8000000a, 0)->edx, 0x1bcff);
+	free(a);
+}
+
+/* Registers of features that are off are not saved, and take no room. */
+static void level_saves_what_its_features_are_for(void **state)
+{
+	struct kvm_cpuid2 *c = model("x86-64-v3,+xsave", true);
+
+	(void)state;
+	assert_int_equal(leaf(c, 0xd, 0)->eax, 7);
+	assert_int_equal(leaf(c, 0xd, 0)->ecx, 832);
+	assert_non_null(leaf(c, 0xd, 2));
+	assert_null(leaf(c, 0xd, 9));
+	assert_null(leaf(c, 0xd, 11));
+	assert_null(leaf(c, 0xd, 17));
+	free(c);
+	c = model("x86-64-v3,+xsave,+pku", true);
+	assert_int_equal(leaf(c, 0xd, 0)->eax, 0x207);
+	assert_int_equal(leaf(c, 0xd, 0)->ecx, 0xa88);
+	free(c);
+}
+
+static void guest_sees_hyper_v_and_no_kvm(void **state)
+{
+	struct kvm_cpuid2 *c = model("host", false);
+
+	(void)state;
+	assert_int_equal(leaf(c, HYPERV, 0)->ebx, 0x7263694d); /* "Micr" */
+	free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(level_is_the_same_whatever_the_kernel_tells),
+		cmocka_unit_test(host_is_what_the_kernel_tells),
+		cmocka_unit_test(level_saves_what_its_features_are_for),
+		cmocka_unit_test(guest_sees_hyper_v_and_no_kvm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
