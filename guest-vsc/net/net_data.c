@@ -472,7 +472,8 @@ static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 	if (skb)
 		__skb_put(skb, linear); /* before there are fragments */
 	while (skb && left) {
-		u32 n = min_t(u32, left, PAGE_SIZE);
+		u32 n = min_t(u32, left, PAGE_SIZE), at;
+		struct page *page;
 
 		if (skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS ||
 		    !skb_page_frag_refill(n, pf, GFP_ATOMIC)) {
@@ -480,9 +481,14 @@ static struct sk_buff *new_skb(struct net_queue *q, u32 total)
 			return NULL;
 		}
 		n = min_t(u32, left, pf->size - pf->offset);
-		get_page(pf->page);
-		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, pf->page, pf->offset, n, n);
+		page = pf->page;
+		at = pf->offset;
 		pf->offset += n;
+		if (pf->offset == pf->size)
+			pf->page = NULL; /* the last piece has our own reference */
+		else
+			get_page(page);
+		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, at, n, n);
 		left -= n;
 	}
 	return skb;
