@@ -20,8 +20,9 @@ static bool newer; /* the host's kernel tells more */
 static void add(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d)
 {
 	assert_true(num < ARRAY_SIZE(leaves));
-	leaves[num++] = (struct kvm_cpuid_entry2){ .function = leaf, .index = sub, .eax = a, .ebx = b,
-						   .ecx = c, .edx = d };
+	leaves[num++] = (struct kvm_cpuid_entry2){
+		.function = leaf, .index = sub, .eax = a, .ebx = b, .ecx = c, .edx = d
+	};
 }
 
 /* An AMD CPU with AVX2, PKU, SVM and XSAVE. */
