@@ -15,8 +15,8 @@
  *                          milliseconds for tests/perf/smp and print by how much it grew in them
  * tool pace US             sleep US microseconds, again and again
  * tool dirty MIB RATE      change MIB of memory again and again, RATE MiB a second
- * tool steps MS            for ever: when the wall clock is set by more than MS milliseconds, print by
- *                          how many
+ * tool steps MS            for ever: when the wall clock is set by more than MS milliseconds, print
+ *                          by how many
  */
 #include <arpa/inet.h>
 #include <errno.h>
