@@ -361,8 +361,8 @@ static bool is_amd(struct kvm_cpuid2 *c)
 }
 
 /*
- * Caches of no CPU in particular: 32 KiB each for data and code, 1 MiB, and 16 MiB for all. As Intel
- * and AMD tell of them (SDM volume 2 CPUID, leaf 4; APM volume 3 appendix E.4.4 and 5).
+ * Caches of no CPU in particular: 32 KiB each for data and code, 1 MiB, and 16 MiB. As Intel and
+ * AMD tell of them (SDM volume 2 CPUID, leaf 4; APM volume 3 appendix E.4.4 and 5).
  */
 static void set_caches(struct kvm_cpuid2 *c)
 {
