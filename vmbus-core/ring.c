@@ -38,7 +38,7 @@ static void store_index_release(__le32 __shared *p, u32 v)
 	shared_store_release((__le32 *)__unshare(p), cpu_to_le32(v));
 }
 
-int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,
+int kvmb_ring_join(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,
 		   bool writer)
 {
 	u32 own, peer;
@@ -59,11 +59,23 @@ int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data
 	r->index = own;
 	r->published = own;
 	r->peer = peer;
-	if (writer) {
-		store_word(&r->ctrl->pending_send_sz, 0);
-		store_word(&r->ctrl->feature_bits, KVMB_RING_FEAT_PENDING_SZ);
-	}
 	return 0;
+}
+
+void kvmb_ring_announce(struct kvmb_ring *r)
+{
+	store_word(&r->ctrl->pending_send_sz, 0);
+	store_word(&r->ctrl->feature_bits, KVMB_RING_FEAT_PENDING_SZ);
+}
+
+int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,
+		   bool writer)
+{
+	int err = kvmb_ring_join(r, ctrl, data, size, writer);
+
+	if (!err && writer)
+		kvmb_ring_announce(r);
+	return err;
 }
 
 /* Reader: bytes that wait for us. Barrier A': write_index before any payload read. */

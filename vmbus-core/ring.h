@@ -79,6 +79,17 @@ int kvmb_ring_init(struct kvmb_ring *r, void __shared *ctrl, void __shared *data
 		   bool writer);
 
 /**
+ * kvmb_ring_join() - kvmb_ring_init() that writes nothing
+ *
+ * For a channel that may go on elsewhere after all; kvmb_ring_announce() when it does here.
+ */
+int kvmb_ring_join(struct kvmb_ring *r, void __shared *ctrl, void __shared *data, u32 size,
+		   bool writer);
+
+/** kvmb_ring_announce() - What a writer says of itself before it writes. */
+void kvmb_ring_announce(struct kvmb_ring *r);
+
+/**
  * kvmb_ring_peek() - Copy out the next packet without consuming it
  * @r:    ring, reader side; the caller is its only reader
  * @buf:  private copy is written here, 8-byte aligned

@@ -63,8 +63,11 @@ void kvmb_bus_pause(struct kvmb_bus *bus, void (*done)(void *arg), void *arg)
 	kvmb_bus_pause_progress(bus);
 }
 
-/* Signals that nobody remembers are given again, to both sides of each open channel. */
-static void signal_all(struct kvmb_bus *bus)
+/*
+ * It goes on here and nowhere else: rings are written to. Signals that nobody remembers are given
+ * again, to both sides of each open channel.
+ */
+static void begin_loaded(struct kvmb_bus *bus)
 {
 	struct kvmb_chan *ch;
 	u64 one = 1;
@@ -72,6 +75,7 @@ static void signal_all(struct kvmb_bus *bus)
 	for (ch = bus->chans; ch; ch = ch->next) {
 		if (ch->state != KVMB_CHAN_OPEN)
 			continue;
+		kvmb_ring_announce(&ch->io.tx);
 		kvmb_chan_signal(ch);
 		if (write(ch->io.signal_fd, &one, sizeof(one)) < 0)
 			continue; /* counter full: already readable */
@@ -92,7 +96,7 @@ void kvmb_bus_resume(struct kvmb_bus *bus)
 	kvmb_assert(bus->pause != KVMB_PAUSE_NONE);
 	bus->pause = KVMB_PAUSE_NONE;
 	if (bus->loading) /* first: counters of signals are the providers' once they go on */
-		signal_all(bus);
+		begin_loaded(bus);
 	bus->loading = false;
 	for (ch = bus->chans; ch; ch = ch->next) {
 		if (ch->paused && ch->state == KVMB_CHAN_OPEN && ch->offer.ops->resume)

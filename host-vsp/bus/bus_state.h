@@ -70,6 +70,9 @@ void kvmb_bus_begin_load(struct kvmb_bus *bus);
  * @bus: after kvmb_bus_begin_load(); guest memory and the devices' own sections are loaded
  * @t:   the section
  *
+ * Nothing is written to guest memory before kvmb_bus_resume(): until then the guest may go on where
+ * it was, in the same memory (vmm/upgrade_out.h).
+ *
  * Return: 0; -errno, and @t->error says why: the bus may be reset and destroyed, not resumed.
  * Context: bus thread. Trust: everything in @t is hostile.
  */

@@ -38,10 +38,13 @@ static int map_rings(struct kvmb_chan *ch, u32 down)
 	err = kvmb_gm_map_ring(gm, gfns + down, num - down, &ch->map_tx);
 	if (err)
 		return err;
-	err = kvmb_ring_init(&ch->io.rx, ch->map_rx.ctrl, ch->map_rx.data, ch->map_rx.size, false);
-	if (err)
-		return err;
-	return kvmb_ring_init(&ch->io.tx, ch->map_tx.ctrl, ch->map_tx.data, ch->map_tx.size, true);
+	err = kvmb_ring_join(&ch->io.rx, ch->map_rx.ctrl, ch->map_rx.data, ch->map_rx.size, false);
+	if (!err)
+		err = kvmb_ring_join(&ch->io.tx, ch->map_tx.ctrl, ch->map_tx.data, ch->map_tx.size,
+				     true);
+	if (!err && !ch->bus->loading) /* else when it goes on here: kvmb_bus_resume() */
+		kvmb_ring_announce(&ch->io.tx);
+	return err;
 }
 
 void kvmb_chan_release_rings(struct kvmb_chan *ch)

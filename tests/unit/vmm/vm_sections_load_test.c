@@ -104,6 +104,27 @@ static void channels_of_the_first_version_go_on(void **state)
 	fake_run(&sample.f);
 }
 
+/*
+ * The guest may go on in another process, in the same memory (vmm/upgrade_out.h): control pages of
+ * rings stay as it left them, whatever our threads do when they begin.
+ */
+static void loading_writes_nothing_to_guest_memory(void **state)
+{
+	const u64 *ram = sample.vm.machine.gm.regions[0].hva;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(load(sample.sections, sample.len), 0);
+	usleep(100000);
+	for (i = 0; i < SAMPLE_RAM / sizeof(*ram) && !ram[i]; i++)
+		;
+	assert_int_equal(i, SAMPLE_RAM / sizeof(*ram));
+	kvmb_bus_resume(sample.vm.bus);
+	for (i = 0; i < SAMPLE_RAM / sizeof(*ram) && !ram[i]; i++)
+		;
+	assert_true(i < SAMPLE_RAM / sizeof(*ram)); /* what it would have been */
+}
+
 /* ---- what is refused ---- */
 
 static size_t cut(u8 *buf, size_t at) /* the section at @at is left out. Return: bytes left */
@@ -215,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(first_version_is_loaded_and_written_again_as_it_was),
 		T(channels_of_the_first_version_go_on),
+		T(loading_writes_nothing_to_guest_memory),
 		T(section_that_is_missing_twice_or_out_of_order_is_refused),
 		T(state_that_is_torn_is_refused_wherever),
 		T(bit_that_flips_is_seen_wherever),
