@@ -153,16 +153,19 @@ int kvmb_keeper_register(const struct kvmb_recipe *r, char *why, size_t size)
 }
 
 /* A request about a socket at a path, which is pinned by a descriptor so that nobody else gets
- * its inode's number.
+ * its inode's number. @give: the keeper gets the listener.
  */
-static int own(uint32_t what, const char *path, int listener, char *why, size_t size)
+static int own(uint32_t what, const struct kvmb_listener *l, bool give, char *why, size_t size)
 {
 	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
-	int fds[2] = { open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), listener };
+	const char *path = l->path;
+	int fds[2] = { open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), l->fd };
 	int err = fds[0] < 0 ? -errno : add_text(q, path);
 
+	if (!err)
+		err = add_text(q, l->later);
 	q->what = what;
-	q->num_files = listener >= 0 ? 2 : 1;
+	q->num_files = give ? 2 : 1;
 	pthread_mutex_lock(&lock);
 	if (err)
 		snprintf(why, size, "socket %s: %s", path, strerror(-err));
@@ -178,7 +181,7 @@ static int own(uint32_t what, const char *path, int listener, char *why, size_t 
 int kvmb_keeper_adopt(struct kvmb_listener *l)
 {
 	char why[256];
-	int err = own(KEEPER_ADOPT, l->path, -1, why, sizeof(why));
+	int err = own(KEEPER_ADOPT, l, false, why, sizeof(why));
 
 	l->kept = !err;
 	return err;
@@ -194,21 +197,36 @@ int kvmb_keeper_path(const char *control, char *path, size_t size)
 										    -ENAMETOOLONG;
 }
 
+/* @l goes to the keeper. */
+static int give_listener(struct kvmb_listener *l, char *why, size_t size)
+{
+	int err = own(KEEPER_LISTEN, l, true, why, size);
+
+	if (err) {
+		kvmb_unlisten_unix(l);
+	} else {
+		close(l->fd);
+		close(l->spare_fd);
+	}
+	return err;
+}
+
 int kvmb_keeper_listen(const char *path, char *why, size_t size)
 {
 	struct kvmb_listener l;
-	int err = kvmb_listen_unix_as(&l, SOCK_SEQPACKET, path, why, size) ? -EADDRINUSE : 0;
 
-	if (err)
-		return err;
-	err = own(KEEPER_LISTEN, path, l.fd, why, size);
-	if (err) {
-		kvmb_unlisten_unix(&l);
-	} else {
-		close(l.fd);
-		close(l.spare_fd);
-	}
-	return err;
+	return kvmb_listen_unix_as(&l, SOCK_SEQPACKET, path, why, size) ?
+		       -EADDRINUSE :
+		       give_listener(&l, why, size);
+}
+
+int kvmb_keeper_listen_later(const char *path, char *why, size_t size)
+{
+	struct kvmb_listener l;
+
+	return kvmb_listen_unix_later(&l, SOCK_SEQPACKET, path, why, size) ?
+		       -EADDRINUSE :
+		       give_listener(&l, why, size);
 }
 
 /* A request of few words, about @files. Return: 0 or -errno. */
@@ -255,6 +273,11 @@ int kvmb_keeper_recall(char *why, size_t size)
 	return ask(KEEPER_RECALL, NULL, 0, NULL, why, size);
 }
 
+int kvmb_keeper_follow(int process, char *why, size_t size)
+{
+	return ask(KEEPER_FOLLOW, &process, 1, NULL, why, size);
+}
+
 int kvmb_keeper_kept(char *why, size_t size)
 {
 	int fd = -1, err = ask(KEEPER_KEPT, NULL, 0, &fd, why, size);
@@ -290,6 +313,11 @@ int kvmb_keeper_release(unsigned int ms)
 static unsigned int patience(unsigned int ms)
 {
 	return __atomic_load_n(&deaf, __ATOMIC_RELAXED) ? 0 : ms;
+}
+
+int kvmb_keeper_take_names(unsigned int ms)
+{
+	return vm_request(KEEPER_TAKE_NAMES, ms);
 }
 
 int kvmb_keeper_log_threads(unsigned int ms)

@@ -118,7 +118,7 @@ int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size);
 /**
  * kvmb_keeper_adopt() - Have a socket's path removed when this process ends
  * @l: listening; its path is removed only while it is still the socket that @l made, and by
- *     kvmb_unlisten_unix() no more
+ *     kvmb_unlisten_unix() no more. If it has a name to come, kvmb_keeper_take_names() gives it
  *
  * Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
  */
@@ -140,6 +140,19 @@ int kvmb_keeper_path(const char *control, char *path, size_t size);
  * Return: 0, or -errno with @why. Context: launcher, before kvmb_keeper_seal().
  */
 int kvmb_keeper_listen(const char *path, char *why, size_t size);
+
+/** kvmb_keeper_listen_later() - The same with a name to come, as kvmb_listen_unix_later(). */
+int kvmb_keeper_listen_later(const char *path, char *why, size_t size);
+
+/**
+ * kvmb_keeper_follow() - The VM comes from another process of this host
+ * @process: its pidfd, borrowed. If that has not ended ten seconds after kvmb_keeper_take_names(),
+ *           it is killed: it has the VM's memory and disks open
+ * @why:     why[size], on failure one phrase for the user
+ *
+ * Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
+ */
+int kvmb_keeper_follow(int process, char *why, size_t size);
 
 /** kvmb_keeper_seal() - Register nothing from now on: before a guest runs. */
 void kvmb_keeper_seal(void);
@@ -223,6 +236,14 @@ int kvmb_keeper_kept(char *why, size_t size);
  * minutes later: nobody can reach it any more. Return: 0 or -errno.
  */
 int kvmb_keeper_release(unsigned int ms);
+
+/**
+ * kvmb_keeper_take_names() - The VM is here: the sockets take the names that were to come
+ * @ms: longest wait
+ *
+ * Return: 0; -errno when one has not got its name. Context: any thread.
+ */
+int kvmb_keeper_take_names(unsigned int ms);
 
 /**
  * kvmb_keeper_log_threads() - Have the keeper log where each thread of this process stands

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -215,11 +216,13 @@ static int register_recipe(struct keeper *k, struct keeper_request *q, const int
 
 /* ---- paths ---- */
 
-static void add_owned(struct keeper *k, const char *path, int path_fd)
+/* @names: path, and the name to come. */
+static void add_owned(struct keeper *k, const char *const *names, int path_fd)
 {
 	struct owned *o = kvmb_xzalloc(sizeof(*o));
 
-	snprintf(o->path, sizeof(o->path), "%s", path);
+	snprintf(o->path, sizeof(o->path), "%s", names[0]);
+	snprintf(o->later, sizeof(o->later), "%s", names[1]);
 	o->path_fd = path_fd;
 	o->next = k->owned;
 	k->owned = o;
@@ -241,6 +244,43 @@ static void remove_owned(struct keeper *k)
 		close(o->path_fd);
 		free(o);
 	}
+}
+
+/* It still has the VM's memory and disks open, and may be one that was taken over. */
+static void on_not_followed(void *arg)
+{
+	struct keeper *k = arg;
+	struct pollfd p = { .fd = k->former_fd, .events = POLLIN };
+
+	if (k->former_fd >= 0 && !poll(&p, 1, 0) &&
+	    !syscall(SYS_pidfd_send_signal, k->former_fd, SIGKILL, NULL, 0))
+		kvmb_warn(k->name, "the process that it was in before had not ended: killed");
+	close_fd(&k->former_fd);
+}
+
+/* Where it is known by its name from now on; the former owner sees that it is no longer his. */
+static int take_names(struct keeper *k)
+{
+	struct owned *o;
+	struct stat st;
+	int err = 0, one;
+
+	for (o = k->owned; o; o = o->next) {
+		if (!o->later[0])
+			continue;
+		one = fstat(o->path_fd, &st) ?
+			      -errno :
+			      kvmb_rename_unix(o->path, o->later, st.st_dev, st.st_ino);
+		if (one) {
+			err = one;
+			continue;
+		}
+		strcpy(o->path, o->later);
+		o->later[0] = 0;
+	}
+	if (k->former_fd >= 0 && !k->followed.due_ms)
+		kvmb_timer_set(&k->followed, KEEPER_FOLLOWED_MS);
+	return err;
 }
 
 /* ---- requests ---- */
@@ -338,7 +378,7 @@ static int keep(struct registrar *g, int *files, uint32_t num)
 static int serve(struct registrar *g, struct keeper_request *q, int *files, char *why, size_t size)
 {
 	struct keeper *k = g->keeper;
-	const char *path;
+	const char *names[2];
 
 	if (q->what == KEEPER_REGISTER && k->step == KEEPER_SERVES)
 		return register_recipe(k, q, files, why, size);
@@ -354,13 +394,18 @@ static int serve(struct registrar *g, struct keeper_request *q, int *files, char
 		set_changes(g, false);
 		return 0;
 	}
-	if (split(q, &path, 1) == 1 && q->what == KEEPER_ADOPT && q->num_files == 1) {
-		add_owned(k, path, files[0]);
+	if (q->what == KEEPER_FOLLOW && q->num_files == 1) {
+		close_fd(&k->former_fd);
+		k->former_fd = files[0];
 		return 0;
 	}
-	if (split(q, &path, 1) == 1 && q->what == KEEPER_LISTEN && q->num_files == 2 &&
+	if (split(q, names, 2) == 2 && q->what == KEEPER_ADOPT && q->num_files == 1) {
+		add_owned(k, names, files[0]);
+		return 0;
+	}
+	if (split(q, names, 2) == 2 && q->what == KEEPER_LISTEN && q->num_files == 2 &&
 	    k->listener.fd < 0) {
-		add_owned(k, path, files[0]);
+		add_owned(k, names, files[0]);
 		k->listener.fd = files[1];
 		k->listener.spare_fd = fcntl(files[1], F_DUPFD_CLOEXEC, 0);
 		k->listen_watch = kvmb_loop_add(k->loop, files[1], EPOLLIN, on_connect, k);
@@ -483,6 +528,9 @@ static void end_helpers(struct keeper *k)
 
 	kvmb_loop_del(k->main_watch);
 	k->main_watch = NULL;
+	if (k->followed.due_ms) /* nobody looks later */
+		on_not_followed(k);
+	kvmb_timer_cancel(&k->followed);
 	k->step = KEEPER_ENDS_HELPERS;
 	kvmb_timer_set(&k->late, END_MS);
 	for (r = k->recipes; r; r = next) {
@@ -508,6 +556,8 @@ static int serve_vm(struct keeper *k, uint32_t what)
 	if (what == KEEPER_RELEASE) {
 		remove_owned(k);
 		expect_end(k);
+	} else if (what == KEEPER_TAKE_NAMES) {
+		return take_names(k);
 	} else if (what == KEEPER_LOG_THREADS && kvmb_ratelimit_ok(&limit)) {
 		kvmb_log_threads(k->name, getppid());
 	} else {
@@ -609,6 +659,7 @@ void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 	struct keeper k = { .name = strdup(name),
 			    .strict = strict,
 			    .kept_fd = -1,
+			    .former_fd = -1,
 			    .listener = { .fd = -1, .spare_fd = -1 } };
 	struct keeper_ends e = *ends;
 
@@ -622,6 +673,7 @@ void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 		_exit(1);
 	kvmb_timer_init(&k.overdue, k.loop, on_overdue, &k);
 	kvmb_timer_init(&k.late, k.loop, on_helpers_late, &k);
+	kvmb_timer_init(&k.followed, k.loop, on_not_followed, &k);
 	k.main_watch = kvmb_loop_add(k.loop, k.main_fd, EPOLLIN, on_main, &k);
 	k.vm_watch = k.vm_fd < 0 ? NULL : kvmb_loop_add(k.loop, k.vm_fd, EPOLLIN, on_vm_end, &k);
 	add_registrar(&k, e.reg_fd, true);

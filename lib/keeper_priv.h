@@ -17,12 +17,13 @@
  * limit
  */
 #define KEEPER_RELEASED_MS 300000u
+#define KEEPER_FOLLOWED_MS 10000u /* for the process that the VM was in before to end */
 
-/* Launcher and commands; RELEASE and LOG_THREADS are the VM's. */
+/* Launcher and commands; RELEASE, LOG_THREADS and TAKE_NAMES are the VM's. */
 enum keeper_request_what {
 	KEEPER_REGISTER = 1, /* strings: run_dir, argv...; files */
-	KEEPER_ADOPT,	     /* string: path; file: O_PATH of the socket */
-	KEEPER_LISTEN,	     /* string: path; files: the listener, O_PATH of the socket */
+	KEEPER_ADOPT,	     /* strings: path, name to come or ""; file: O_PATH of the socket */
+	KEEPER_LISTEN,	     /* likewise; files: O_PATH of the socket, the listener */
 	KEEPER_RELEASE,
 	KEEPER_LOG_THREADS, /* of the VM's process, which cannot read its own /proc */
 	KEEPER_VM,	    /* of a command: a pidfd of the VM's process */
@@ -30,6 +31,8 @@ enum keeper_request_what {
 	KEEPER_KEPT,	    /* of a command: that file */
 	KEEPER_ANNOUNCE,    /* of a command: it will be replaced */
 	KEEPER_RECALL,	    /* of a command: it will not */
+	KEEPER_FOLLOW,	    /* file: a pidfd */
+	KEEPER_TAKE_NAMES,  /* of the VM's process */
 };
 
 struct keeper_request {
@@ -98,6 +101,7 @@ struct owned { /* a path to remove at the end */
 	struct owned *next;
 	int path_fd; /* O_PATH of the socket: its inode is not used again meanwhile */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char later[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of TAKE_NAMES; "" = none */
 };
 
 /*
@@ -116,10 +120,12 @@ struct keeper {
 	/* commands that have announced another, or that count on this one: lib/keeper.h */
 	unsigned int changers, readers;
 	bool doubtful; /* a changer has gone, and nobody knows what became of its change */
+	int former_fd; /* a pidfd of the process that the VM was in before, -1 = none */
 	struct kvmb_listener listener;
 	struct kvmb_watch *listen_watch, *main_watch, *vm_watch;
 	struct kvmb_timer overdue; /* the VM's process, which began to end */
 	struct kvmb_timer late;	   /* helpers, which are to end */
+	struct kvmb_timer followed; /* by then the process before has ended */
 	struct recipe *recipes;
 	struct owned *owned;
 };

@@ -151,6 +151,7 @@ static int replace(struct kvmb_listener *l, int type, const struct sockaddr_un *
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
 	l->kept = false;
+	l->later[0] = 0;
 	return 0;
 }
 
@@ -173,19 +174,57 @@ int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_
 	return kvmb_listen_unix_as(l, SOCK_STREAM, path, why, size);
 }
 
+int kvmb_listen_unix_later(struct kvmb_listener *l, int type, const char *path, char *why,
+			   size_t size)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char now[sizeof(a.sun_path) + sizeof(KVMB_SOCK_NEW)];
+
+	l->fd = -1;
+	if (check_path(path, &a, why, size))
+		return -1;
+	snprintf(now, sizeof(now), "%s" KVMB_SOCK_NEW, path);
+	if (kvmb_listen_unix_as(l, type, now, why, size))
+		return -1;
+	strcpy(l->later, path);
+	return 0;
+}
+
+static bool is_socket(const char *path, dev_t dev, ino_t ino)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && st.st_dev == dev && st.st_ino == ino;
+}
+
+int kvmb_rename_unix(const char *from, const char *to, dev_t dev, ino_t ino)
+{
+	char why[256];
+	struct lock lock;
+	int err = 0;
+
+	if (!is_socket(from, dev, ino))
+		return -ENOENT;
+	if (take_lock(&lock, to, why, sizeof(why))) /* nobody removes it as its own just now */
+		return -EBUSY;
+	if (rename(from, to))
+		err = -errno;
+	drop_lock(&lock);
+	return err;
+}
+
 int kvmb_remove_unix(const char *path, dev_t dev, ino_t ino)
 {
 	char why[256];
 	struct lock lock;
-	struct stat st;
 	int err = 0;
 
 	/* under the lock nobody replaces it between our look and our act */
-	if (lstat(path, &st) || st.st_dev != dev || st.st_ino != ino)
+	if (!is_socket(path, dev, ino))
 		return -ENOENT;
 	if (take_lock(&lock, path, why, sizeof(why)))
 		return -EBUSY;
-	if (lstat(path, &st) || st.st_dev != dev || st.st_ino != ino)
+	if (!is_socket(path, dev, ino))
 		err = -ENOENT;
 	else if (unlink(path))
 		err = -errno;

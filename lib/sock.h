@@ -15,6 +15,7 @@ struct kvmb_listener {
 	dev_t dev; /* identity of the socket that we made; @path may have been replaced since */
 	ino_t ino;
 	bool kept; /* somebody else removes @path: it may be out of our reach by then */
+	char later[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* name to come; "" = none */
 };
 
 /**
@@ -35,6 +36,29 @@ int kvmb_listen_unix(struct kvmb_listener *l, const char *path, char *why, size_
 /** kvmb_listen_unix_as() - kvmb_listen_unix() for SOCK_STREAM or SOCK_SEQPACKET. */
 int kvmb_listen_unix_as(struct kvmb_listener *l, int type, const char *path, char *why,
 			size_t size);
+
+#define KVMB_SOCK_NEW ".new" /* behind a name to come */
+
+/**
+ * kvmb_listen_unix_later() - Make a socket that will have a name which another socket has
+ * @path: the name to come. Until kvmb_rename_unix() it is that with KVMB_SOCK_NEW behind it, and
+ *        getpeername() tells its clients so for ever
+ *
+ * Return: as kvmb_listen_unix_as(), with l->later set.
+ */
+int kvmb_listen_unix_later(struct kvmb_listener *l, int type, const char *path, char *why,
+			   size_t size);
+
+/**
+ * kvmb_rename_unix() - A socket takes its name, in one step, from whoever has it
+ * @from: of kvmb_listen_unix_later()
+ * @to:   its name to come
+ * @dev:  of the socket, like @ino
+ *
+ * Return: 0; -ENOENT: the path @from is not that socket; -EBUSY; another -errno.
+ * Context: as kvmb_listen_unix().
+ */
+int kvmb_rename_unix(const char *from, const char *to, dev_t dev, ino_t ino);
 
 /**
  * kvmb_remove_unix() - Remove the path of a socket that another process made

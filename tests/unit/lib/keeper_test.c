@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -737,7 +738,8 @@ void __real_kvmb_timer_set(struct kvmb_timer *t, uint64_t ms);
 void __wrap_kvmb_timer_set(struct kvmb_timer *t, uint64_t ms);
 void __wrap_kvmb_timer_set(struct kvmb_timer *t, uint64_t ms)
 {
-	__real_kvmb_timer_set(t, hurry && ms == KEEPER_RELEASED_MS ? 100 : ms);
+	__real_kvmb_timer_set(
+		t, hurry && (ms == KEEPER_RELEASED_MS || ms == KEEPER_FOLLOWED_MS) ? 100 : ms);
 }
 
 static void a_vm_without_sockets_is_killed_when_it_does_not_end(void **state)
@@ -816,6 +818,90 @@ static void a_keeper_ends_after_its_vm(void **state)
 	close(out[0]);
 	close(go[0]);
 	close(go[1]);
+}
+
+static ino_t inode(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) ? 0 : st.st_ino;
+}
+
+/* A VM with its two sockets, or one that follows it. Return: when its sockets are there. */
+static pid_t start_named_vm(const char *path, const char *keeper, bool later, pid_t former)
+{
+	int p[2], pidfd = later ? (int)syscall(SYS_pidfd_open, former, 0) : -1;
+	struct kvmb_listener l;
+	char c = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		hurry = true;
+		start_keeper();
+		if (later ? kvmb_keeper_follow(pidfd, why, sizeof(why)) ||
+				    kvmb_listen_unix_later(&l, SOCK_STREAM, path, why,
+							   sizeof(why)) ||
+				    kvmb_keeper_adopt(&l) ||
+				    kvmb_keeper_listen_later(keeper, why, sizeof(why)) :
+			    kvmb_listen_unix(&l, path, why, sizeof(why)) || kvmb_keeper_adopt(&l) ||
+				    kvmb_keeper_listen(keeper, why, sizeof(why)))
+			_exit(1);
+		kvmb_keeper_seal();
+		if (write(p[1], "x", 1) != 1)
+			_exit(1);
+		if (later && kvmb_keeper_take_names(PATIENCE_MS))
+			_exit(2);
+		if (later && write(p[1], "y", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(p[0], &c, 1), 1);
+	if (later) {
+		assert_int_not_equal(inode(path), 0);
+		assert_int_equal(read(p[0], &c, 1), 1);
+	}
+	close(p[0]);
+	close(p[1]);
+	if (pidfd >= 0)
+		close(pidfd);
+	return pid;
+}
+
+/*
+ * An upgrade: who comes takes the names over in one step, and who goes leaves them alone, whenever
+ * it goes. One that does not go is ended.
+ */
+static void names_of_a_vm_that_is_handed_over_are_always_there(void **state)
+{
+	char path[96], keeper[96], later[104];
+	int status;
+	pid_t former, now;
+	ino_t before;
+
+	(void)state;
+	end_keeper(); /* setup()'s */
+	snprintf(path, sizeof(path), "%s/vm.sock", dir);
+	snprintf(later, sizeof(later), "%s" KVMB_SOCK_NEW, path);
+	snprintf(keeper, sizeof(keeper), "%s/vm.keeper", dir);
+	former = start_named_vm(path, keeper, false, 0);
+	before = inode(path);
+	now = start_named_vm(path, keeper, true, former);
+	assert_int_not_equal(inode(path), before);
+	assert_int_equal(inode(later), 0);
+	before = inode(path);
+	assert_int_equal(waitpid(former, &status, 0), former); /* it does not go by itself */
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	usleep(300000); /* its keeper */
+	assert_int_equal(inode(path), before);
+	assert_int_equal(command(keeper, 0), 5); /* it is there, and its VM is not we */
+	kill(now, SIGKILL);
+	waitpid(now, NULL, 0);
+	for (status = 0; status < (int)PATIENCE_MS / 10 && (inode(path) || inode(keeper)); status++)
+		usleep(10000);
+	assert_int_equal(inode(path) + inode(keeper), 0);
 }
 
 static void a_vm_that_left_its_socket_to_another_has_ended(void **state)
@@ -938,6 +1024,7 @@ int main(void)
 		T(a_vm_that_hangs_up_and_does_not_end_is_killed),
 		T(a_keeper_ends_after_its_vm),
 		T(a_vm_that_left_its_socket_to_another_has_ended),
+		T(names_of_a_vm_that_is_handed_over_are_always_there),
 		T(addresses_are_dialled),
 	};
 
