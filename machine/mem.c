@@ -13,9 +13,12 @@
 #include "machine/mem.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -58,10 +61,32 @@ static int huge_tmpfs_file(void)
 	return fd;
 }
 
+/*
+ * Another process's RAM. Nobody may shrink it under us: a memfd is sealed, and what lies on a tmpfs
+ * of its own has no name by which anybody could open it.
+ */
+static int adopt_memory(struct machine *m)
+{
+	int fd = m->cfg.memory_fd, seals = fcntl(fd, F_GET_SEALS);
+	struct statfs fs;
+	struct stat st;
+
+	m->gm.memfd = fd;
+	if (fstat(fd, &st) || fstatfs(fd, &fs) || seals < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_nlink || fs.f_type != TMPFS_MAGIC ||
+	    st.st_size != (off_t)m->cfg.memory || seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
+	    (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+		return -EINVAL;
+	return 0;
+}
+
 int mem_open(struct machine *m)
 {
 	bool huge = m->cfg.huge == HUGE_ON || (m->cfg.huge == HUGE_AUTO && !cpuid_host_is_tcg());
 
+	if (m->cfg.memory_fd)
+		return adopt_memory(m);
 	m->gm.memfd = huge ? huge_tmpfs_file() : -1;
 	if (m->gm.memfd < 0)
 		m->gm.memfd = memfd_create("kvmbus-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -9,7 +9,7 @@
 struct machine;
 
 /**
- * mem_open() - Make the file of cfg.memory bytes that holds the RAM
+ * mem_open() - Make the file of cfg.memory bytes that holds the RAM, or take over another's
  * @m: configured
  *
  * Apart from mem_map(), because a file with huge pages needs a right that is given up between them.

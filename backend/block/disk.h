@@ -160,6 +160,16 @@ struct kvmb_disk {
 int kvmb_disk_resolve(const struct kvmb_disk_spec *spec, struct kvmb_disk_files *out, char *why,
 		      size_t why_size);
 
+/**
+ * kvmb_disk_adopt() - The file of a raw disk that another process has open, instead
+ * @fd: hostile; taken over on success. With it goes its lock
+ *
+ * It must be the file that the disk's name stands for, which the caller must be able to open.
+ * Return: 0 or -errno. Context: as kvmb_disk_resolve(), and so are the other arguments.
+ */
+int kvmb_disk_adopt(const struct kvmb_disk_spec *spec, int fd, struct kvmb_disk_files *out,
+		    char *why, size_t why_size);
+
 /** kvmb_disk_needs_keeper() - Will kvmb_disk_resolve() register something with the keeper? */
 bool kvmb_disk_needs_keeper(const struct kvmb_disk_spec *spec);
 

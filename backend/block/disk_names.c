@@ -207,6 +207,46 @@ int kvmb_disk_resolve(const struct kvmb_disk_spec *spec, struct kvmb_disk_files 
 	return err;
 }
 
+/* Not exclusively, as a device is opened otherwise: the other process has it. */
+static bool is_same(const struct kvmb_disk_spec *spec, int fd)
+{
+	bool read_only = spec->read_only || spec->dvd;
+	int own = open(spec->path, (read_only ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_CLOEXEC);
+	struct stat ours, theirs;
+	bool same;
+
+	if (own < 0)
+		return false;
+	same = !fstat(own, &ours) && !fstat(fd, &theirs) && ours.st_dev == theirs.st_dev &&
+	       ours.st_ino == theirs.st_ino && (ours.st_mode & S_IFMT) == (theirs.st_mode & S_IFMT);
+	close(own);
+	errno = same ? 0 : ESTALE;
+	return same;
+}
+
+int kvmb_disk_adopt(const struct kvmb_disk_spec *spec, int fd, struct kvmb_disk_files *out,
+		    char *why, size_t why_size)
+{
+	int err = kvmb_disk_spec_check(spec, why, why_size);
+
+	if (err)
+		return err;
+	if (strcmp(kvmb_disk_spec_format(spec), "raw")) {
+		snprintf(why, why_size, "only raw files and devices can be handed over yet");
+		return -EOPNOTSUPP;
+	}
+	if (!is_same(spec, fd)) {
+		err = -errno;
+		snprintf(why, why_size, "%s",
+			 err == -ESTALE ? "it is not the file that the VM has open" :
+					  strerror(-err));
+		return err;
+	}
+	*out = (struct kvmb_disk_files){ .fd = { fd }, .num = 1 };
+	out->can_zero = device_can_zero(fd);
+	return 0;
+}
+
 void kvmb_disk_files_close(struct kvmb_disk_files *files)
 {
 	while (files->num) {

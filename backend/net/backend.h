@@ -100,6 +100,7 @@ struct kvmb_net_files { /* what a NIC's names stand for; of kvmb_net_tap_resolve
 	int fd[KVMB_NET_MAX_QUEUES]; /* fd[num], owned: one a queue, non-blocking */
 	unsigned int num;
 	int channel;		     /* owned, to the keeper, who starts passt; 0 = none */
+	bool in_use;		     /* another process has them as well: they stay as they are */
 	uint32_t mtu;		     /* of the interface, 0 = unknown */
 	bool has_mac;		     /* a macvtap: the NIC should have the same */
 	uint8_t mac[6];
@@ -114,6 +115,19 @@ struct kvmb_net_files { /* what a NIC's names stand for; of kvmb_net_tap_resolve
  * Return: 0 or -errno. Context: with the rights of the user; any thread, may sleep.
  */
 int kvmb_net_tap_resolve(const struct kvmb_net_want *w, struct kvmb_net_files *out, char *why);
+
+/**
+ * kvmb_net_tap_adopt() - Queues of an interface that another process has open, instead
+ * @w:   what is asked for
+ * @fds: fds[num], hostile; taken over on success
+ * @num: how many came
+ * @out: filled on success
+ * @why: why[KVMB_NET_WHY], on failure one phrase for the user
+ *
+ * Return: 0; -EINVAL: they are not what is asked for. Context: as kvmb_net_tap_resolve().
+ */
+int kvmb_net_tap_adopt(const struct kvmb_net_want *w, const int *fds, unsigned int num,
+		       struct kvmb_net_files *out, char *why);
 
 /** kvmb_net_files_close() - Close what nobody took; then there is none. */
 void kvmb_net_files_close(struct kvmb_net_files *files);

@@ -189,8 +189,9 @@ struct kvmb_net_backend *kvmb_net_tap_open(enum kvmb_net_tap kind, struct kvmb_n
 	b->mtu = files->mtu;
 	b->has_mac = kind == KVMB_NET_MACVTAP && files->has_mac;
 	memcpy(b->mac, files->mac, sizeof(b->mac));
-	for (i = 1; i < b->num_queues; i++)
+	for (i = 1; i < b->num_queues && !files->in_use; i++)
 		tap_set_queue(b, i, false);
-	tap_set_offload(b, false, false, false);
+	if (!files->in_use)
+		tap_set_offload(b, false, false, false);
 	return b;
 }

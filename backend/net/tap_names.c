@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -376,4 +377,69 @@ int kvmb_net_host_mtu(pid_t vm, const char *ifname, uint32_t mtu)
 		return 0;
 	err = has_queue(vm, ifname, tap ? NULL : &macvtap);
 	return err ? err : set_mtu(ifname, mtu);
+}
+
+/* ---- from another process ---- */
+
+/* Is @port, of our making, on the bridge? */
+static bool is_on_bridge(const char *port, const char *bridge)
+{
+	char path[64], target[PATH_MAX];
+	const char *name;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%.15s/brport/bridge", port);
+	n = readlink(path, target, sizeof(target) - 1);
+	target[n > 0 ? n : 0] = 0;
+	name = strrchr(target, '/');
+	return name && !strcmp(name + 1, bridge);
+}
+
+/* Who may not ask in which network it is could not have made one elsewhere either. */
+static bool is_in_sight(int queue)
+{
+	errno = 0;
+	return is_in_our_net(queue) || errno == EPERM;
+}
+
+/* @name: of the first, "" = this is it */
+static bool is_wanted(const struct kvmb_net_want *w, int fd, char *name)
+{
+	const int flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+	struct ifreq ifr = { 0 };
+	struct stat st, dev;
+	char path[32];
+
+	if (fstat(fd, &st) || !S_ISCHR(st.st_mode) || ioctl(fd, TUNGETIFF, &ifr) ||
+	    (ifr.ifr_flags & flags) != flags || (*name && strncmp(name, ifr.ifr_name, IFNAMSIZ)))
+		return false;
+	snprintf(name, IFNAMSIZ, "%.15s", ifr.ifr_name);
+	if (w->kind == KVMB_NET_BRIDGE)
+		return is_in_sight(fd) && is_on_bridge(name, w->ifname);
+	if (strcmp(name, w->ifname))
+		return false;
+	if (w->kind == KVMB_NET_TAP)
+		return is_in_sight(fd);
+	snprintf(path, sizeof(path), "/dev/tap%u", if_nametoindex(name));
+	return !stat(path, &dev) && st.st_rdev == dev.st_rdev;
+}
+
+int kvmb_net_tap_adopt(const struct kvmb_net_want *w, const int *fds, unsigned int num,
+		       struct kvmb_net_files *out, char *why)
+{
+	struct kvmb_net_files f = { .in_use = true, .num = num };
+	char name[IFNAMSIZ] = "", mac[32];
+	unsigned int i;
+
+	for (i = 0; i < num && i < KVMB_NET_MAX_QUEUES && is_wanted(w, fds[i], name); i++)
+		f.fd[i] = fds[i];
+	if (!i || i < num || num > KVMB_MAX(w->num_queues, w->max)) {
+		snprintf(why, KVMB_NET_WHY, "what the VM hands over are not its queues");
+		return -EINVAL;
+	}
+	f.mtu = get_mtu(name);
+	f.has_mac = w->kind == KVMB_NET_MACVTAP && read_sysfs(name, "address", mac, sizeof(mac)) &&
+		    parse_mac(mac, f.mac);
+	*out = f;
+	return 0;
 }

@@ -112,6 +112,9 @@ void kvmb_net_announce(struct kvmb_net *n);
  */
 int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu);
 
+/** kvmb_net_backend() - What its frames go to; borrowed, its queues' descriptors, too. */
+const struct kvmb_net_backend *kvmb_net_backend(const struct kvmb_net *n);
+
 /** kvmb_net_get_info() - Copy what `kvmbus nic list` shows to @i; strings are borrowed. */
 void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i);
 

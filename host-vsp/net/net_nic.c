@@ -239,6 +239,11 @@ int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu)
 	return 0;
 }
 
+const struct kvmb_net_backend *kvmb_net_backend(const struct kvmb_net *n)
+{
+	return n->backend;
+}
+
 void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 {
 	unsigned int k;

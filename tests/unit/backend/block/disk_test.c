@@ -380,6 +380,45 @@ static void disk_close_gives_the_lock_up(void **state)
 	}
 }
 
+/* With a disk that another process hands over goes its lock, and only its own file will do. */
+static void only_the_file_of_its_name_is_adopted(void **state)
+{
+	struct kvmb_disk_files theirs, ours = { 0 };
+	struct kvmb_disk_spec spec = { 0 };
+	struct kvmb_disk *other = NULL;
+	char path[96];
+	int fd;
+
+	(void)state;
+	in_dir("truncate -s 1M l.img; truncate -s 1M m.img; ln l.img n.img");
+	snprintf(path, sizeof(path), "%s/l.img", dir);
+	spec.path = path;
+	assert_int_equal(kvmb_disk_resolve(&spec, &theirs, why, sizeof(why)), 0);
+	fd = dup(theirs.fd[0]);
+	assert_int_equal(kvmb_disk_open(&spec, &theirs, &other, why, sizeof(why)), 0);
+	snprintf(path, sizeof(path), "%s/m.img", dir);
+	assert_int_equal(kvmb_disk_adopt(&spec, fd, &ours, why, sizeof(why)), -ESTALE);
+	snprintf(path, sizeof(path), "%s/gone", dir);
+	assert_int_equal(kvmb_disk_adopt(&spec, fd, &ours, why, sizeof(why)), -ENOENT);
+	snprintf(path, sizeof(path), "%s/l.img", dir);
+	spec.format = "qcow2";
+	assert_int_equal(kvmb_disk_adopt(&spec, fd, &ours, why, sizeof(why)), -EOPNOTSUPP);
+	spec.format = NULL;
+	assert_int_equal(ours.num, 0);
+	snprintf(path, sizeof(path), "%s/n.img", dir); /* the same file */
+	assert_int_equal(kvmb_disk_adopt(&spec, fd, &ours, why, sizeof(why)), 0);
+	kvmb_disk_close(d);
+	d = NULL;
+	assert_int_equal(kvmb_disk_open(&spec, &ours, &d, why, sizeof(why)), 0); /* locked */
+	/* its process ends without a word: the lock stays */
+	close(other->fd);
+	other->fd = -1;
+	assert_int_equal(kvmb_disk_resolve(&spec, &theirs, why, sizeof(why)), 0);
+	kvmb_disk_close(other);
+	other = NULL;
+	assert_int_equal(kvmb_disk_open(&spec, &theirs, &other, why, sizeof(why)), -EBUSY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +433,7 @@ int main(void)
 		T(a_raw_disk_that_looks_like_an_image_is_asked_about),
 		T(disk_open_wrong_descriptor_is_refused),
 		T(disk_close_gives_the_lock_up),
+		T(only_the_file_of_its_name_is_adopted),
 	};
 
 	if (system("command -v qemu-storage-daemon qemu-img pgrep >/dev/null"))

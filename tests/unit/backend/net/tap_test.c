@@ -138,6 +138,59 @@ static void host_mtu_is_changed_of_a_tap_that_the_vm_has(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Which of what a VM hands over is a queue of the interface that was asked for. */
+static int try_adopting(void)
+{
+	struct kvmb_net_want w = { .ifname = "kvmbt0", .max = 2 };
+	int good, other, zero = open("/dev/zero", O_RDWR | O_CLOEXEC), fds[2];
+	struct kvmb_net_files f = { 0 };
+	char why[KVMB_NET_WHY];
+
+	if (!own_net())
+		return MTU_NO_TAPS;
+	good = make_tap("kvmbt0");
+	other = make_tap("kvmbt1");
+	if (good < 0 || other < 0)
+		return MTU_NO_TAPS;
+	fds[0] = fds[1] = good;
+	if (!kvmb_net_tap_adopt(&w, fds, 0, &f, why) ||
+	    !kvmb_net_tap_adopt(&w, &zero, 1, &f, why) ||
+	    !kvmb_net_tap_adopt(&w, &other, 1, &f, why))
+		return 1;
+	fds[1] = other;
+	if (!kvmb_net_tap_adopt(&w, fds, 2, &f, why))
+		return 2;
+	w.kind = KVMB_NET_BRIDGE; /* it is on none */
+	if (!kvmb_net_tap_adopt(&w, &good, 1, &f, why))
+		return 3;
+	w.kind = KVMB_NET_MACVTAP;
+	if (!kvmb_net_tap_adopt(&w, &good, 1, &f, why) || f.num)
+		return 4;
+	w.kind = KVMB_NET_TAP;
+	if (kvmb_net_tap_adopt(&w, &good, 1, &f, why) || f.num != 1 || f.mtu != 1500 || !f.in_use)
+		return 5;
+	/* of another network, which has one of the same name */
+	if (!own_net() || make_tap("kvmbt0") < 0)
+		return MTU_NO_TAPS;
+	return kvmb_net_tap_adopt(&w, &good, 1, &f, why) ? 0 : 6;
+}
+
+static void only_queues_of_the_interface_are_adopted(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(try_adopting());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == MTU_NO_TAPS)
+		skip(); /* no taps for us here */
+	assert_int_equal(status, 0);
+}
+
 static void tap_resolve_unknown_name_is_refused(void **state)
 {
 	static const char *const said[] = { "no such tap", "no such macvtap", "no such bridge" };
@@ -164,6 +217,7 @@ int main(void)
 		cmocka_unit_test(tap_open_other_descriptor_is_refused),
 		cmocka_unit_test(host_mtu_other_interface_is_left_alone),
 		cmocka_unit_test(host_mtu_is_changed_of_a_tap_that_the_vm_has),
+		cmocka_unit_test(only_queues_of_the_interface_are_adopted),
 		cmocka_unit_test(tap_resolve_unknown_name_is_refused),
 	};
 
