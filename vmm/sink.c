@@ -13,8 +13,9 @@
 #include "machine/dev/serial.h"
 
 enum sink_state {
-	SINK_IDLE,	/* all was written; sink_wake() moves on */
-	SINK_PENDING,	/* there may be output */
+	SINK_IDLE,    /* all was written; sink_wake() moves on */
+	SINK_PENDING, /* there may be output */
+	SINK_WRITING, /* the thread writes it; sink_wake() moves to PENDING */
 	/* there may be output, then it is DONE; for good but for DONE and ABANDONED */
 	SINK_ENDING,
 	SINK_DONE,	/* the thread does nothing any more */
@@ -108,11 +109,13 @@ static void *sink_main(void *arg)
 	kvmb_thread_enter(KVMB_THREAD_SINK, "serial-file");
 	while (!last) {
 		pthread_mutex_lock(&s->lock);
+		if (s->state == SINK_WRITING) /* it was written */
+			set_sink_state(s, SINK_IDLE);
 		while (s->state == SINK_IDLE)
 			pthread_cond_wait(&s->moved, &s->lock);
 		last = s->state == SINK_ENDING || s->state == SINK_ABANDONED;
 		if (s->state == SINK_PENDING)
-			set_sink_state(s, SINK_IDLE);
+			set_sink_state(s, SINK_WRITING);
 		pthread_mutex_unlock(&s->lock);
 		write_output(s);
 	}
@@ -151,15 +154,14 @@ struct sink *sink_create(struct serial *serial, int fd, u64 limit)
 void sink_wake(struct sink *s)
 {
 	pthread_mutex_lock(&s->lock);
-	if (s->state == SINK_IDLE)
+	if (s->state == SINK_IDLE || s->state == SINK_WRITING)
 		set_sink_state(s, SINK_PENDING);
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool sink_destroy(struct sink *s, u32 ms)
+static struct timespec in_ms(u32 ms)
 {
 	struct timespec until;
-	bool done;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += ms / 1000;
@@ -168,6 +170,28 @@ bool sink_destroy(struct sink *s, u32 ms)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
+	return until;
+}
+
+bool sink_drain(struct sink *s, u32 ms)
+{
+	struct timespec until = in_ms(ms);
+	bool done;
+
+	sink_wake(s);
+	pthread_mutex_lock(&s->lock);
+	while (s->state != SINK_IDLE && !pthread_cond_timedwait(&s->moved, &s->lock, &until))
+		;
+	done = s->state == SINK_IDLE;
+	pthread_mutex_unlock(&s->lock);
+	return done;
+}
+
+bool sink_destroy(struct sink *s, u32 ms)
+{
+	struct timespec until = in_ms(ms);
+	bool done;
+
 	pthread_mutex_lock(&s->lock);
 	set_sink_state(s, SINK_ENDING);
 	while (s->state != SINK_DONE && !pthread_cond_timedwait(&s->moved, &s->lock, &until))

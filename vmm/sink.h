@@ -41,6 +41,14 @@ struct sink *sink_create(struct serial *serial, int fd, u64 limit);
 void sink_wake(struct sink *s);
 
 /**
+ * sink_drain() - Wait until all output so far is written
+ * @ms: longest wait
+ *
+ * Return: false when it would take longer. Context: its owner; no more output comes.
+ */
+bool sink_drain(struct sink *s, u32 ms);
+
+/**
  * sink_destroy() - Write the remaining output and end the thread
  * @s:  the sink
  * @ms: longest wait

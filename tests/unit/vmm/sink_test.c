@@ -113,6 +113,22 @@ static void sink_destroy_writes_the_rest(void **state)
 	assert_int_equal(length(), 3100 * 16);
 }
 
+/* Another process goes on behind it. */
+static void sink_drain_waits_until_all_is_written(void **state)
+{
+	u32 i;
+
+	(void)state;
+	s = sink_create(serial, fd, LIMIT);
+	for (i = 1; i <= 50; i++) {
+		print_lines(50);
+		assert_true(sink_drain(s, PATIENCE_MS));
+		assert_int_equal(length(), i * 50 * 16);
+	}
+	assert_true(sink_drain(s, PATIENCE_MS)); /* nothing is left */
+	assert_true(sink_destroy(s, PATIENCE_MS));
+}
+
 static void sink_at_its_limit_keeps_the_newest(void **state)
 {
 	static char got[LIMIT + 1];
@@ -178,9 +194,8 @@ static void sink_truncated_file_goes_on_at_its_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(sink_destroy_writes_the_rest),
-		T(sink_at_its_limit_keeps_the_newest),
-		T(sink_full_disk_is_tried_again),
+		T(sink_destroy_writes_the_rest),	   T(sink_drain_waits_until_all_is_written),
+		T(sink_at_its_limit_keeps_the_newest),	   T(sink_full_disk_is_tried_again),
 		T(sink_truncated_file_goes_on_at_its_end),
 	};
 

@@ -110,7 +110,7 @@ static void channels_of_the_first_version_go_on(void **state)
  */
 static void loading_writes_nothing_to_guest_memory(void **state)
 {
-	const u64 *ram = sample.vm.machine.gm.regions[0].hva;
+	const u64 *ram = (const u64 *)(void *)sample.vm.machine.gm.regions[0].hva;
 	size_t i;
 
 	(void)state;
