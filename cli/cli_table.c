@@ -199,6 +199,13 @@ const struct cli_command cli_commands[] = {
 	  "memory is sent, it can be paused, resumed and stopped.",
 	  cmd_migrate, { VM, { "ADDRESS", OPT_TEXT, .values = "unix:/run/vm.migrate tcp: fd:3" } },
 	  migrate_options },
+	{ "upgrade", NULL, "continue a running VM in this process, of this version",
+	  "The VM's process hands over memory, disks and taps, and ends; nothing is copied, the "
+	  "guest stands for a moment, and no connection breaks. Its disks must be raw files or "
+	  "devices, and it must have no NIC of kind *user*. Until this process runs it, the VM can "
+	  "go on where it was, and does when anything fails. Options are those that it was started "
+	  "with.",
+	  cmd_upgrade, { VM }, nothing },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
 	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },

@@ -24,6 +24,7 @@
 #include "lib/keeper.h"
 #include "lib/loop.h"
 #include "lib/rundir.h"
+#include "lib/sock.h"
 #include "lib/util.h"
 #include "vmm/handover.h"
 
@@ -180,15 +181,20 @@ static int report_silence(const char *vm, int err)
 	return EXIT_FAILED;
 }
 
-/* Where the VM's socket is, absolute or as it was given. Return: false: it has no name. */
-static bool socket_path(int fd, char *path, size_t size)
+/* One that took its name over (kvmb_rename_unix()) tells for ever how it was called before. */
+bool client_socket(int fd, char *path, size_t size)
 {
+	const size_t end = strlen(KVMB_SOCK_NEW);
 	struct sockaddr_un sa = { 0 };
-	socklen_t len = sizeof(sa);
+	socklen_t sa_len = sizeof(sa);
+	size_t len;
 
-	if (getpeername(fd, (struct sockaddr *)&sa, &len))
+	if (getpeername(fd, (struct sockaddr *)&sa, &sa_len))
 		return false;
 	snprintf(path, size, "%.*s", (int)sizeof(sa.sun_path), sa.sun_path);
+	len = strlen(path);
+	if (len > end && !strcmp(path + len - end, KVMB_SOCK_NEW))
+		path[len - end] = 0;
 	return *path;
 }
 
@@ -198,7 +204,7 @@ static bool is_alive(int fd)
 	char path[PATH_MAX];
 	json_t *o = NULL;
 
-	if (socket_path(fd, path, sizeof(path)))
+	if (client_socket(fd, path, sizeof(path)))
 		o = client_try(path, "info", client_patience());
 	json_decref(o);
 	return o;
@@ -211,7 +217,7 @@ int client_find_keeper(int fd, const char *vm, char *dir, size_t size, char *why
 
 	snprintf(why, why_size, "it has none");
 	/* the socket's own name may be relative to where the VM, and with it the keeper, started */
-	if (!socket_path(fd, path, sizeof(path)) ||
+	if (!client_socket(fd, path, sizeof(path)) ||
 	    kvmb_keeper_path(strchr(vm, '/') ? vm : path, keeper, sizeof(keeper)) ||
 	    kvmb_keeper_connect(keeper, why, why_size))
 		return -ECONNREFUSED;

@@ -55,6 +55,14 @@ int client_reach_keeper(int fd, const char *vm, char *dir, size_t size);
 int client_find_keeper(int fd, const char *vm, char *dir, size_t size, char *why, size_t why_size);
 
 /**
+ * client_socket() - Path of the socket behind a connection
+ * @fd: of client_connect()
+ *
+ * Return: false: it has none. It may be relative to where the VM was started.
+ */
+bool client_socket(int fd, char *path, size_t size);
+
+/**
  * client_connect() - First step of client_ask(): connect
  * @vm: name, or path of a socket
  * @fd: set on success, closed by the caller

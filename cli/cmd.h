@@ -8,6 +8,7 @@
 
 struct cli_args;
 struct state_file;
+struct vm_handed;
 
 /** cmd_run() - `kvmbus run`: make this process a VM; returns when it has ended. */
 int cmd_run(struct cli_args *a);
@@ -16,8 +17,10 @@ int cmd_run(struct cli_args *a);
  * cmd_run_from() - The same
  * @state:    the VM goes on from there; NULL = not from a file
  * @incoming: or from this stream (vmm/mig_stream.h); 0 = none
+ * @handed:   which hands this over, NULL = it does not
  */
-int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming);
+int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
+		 struct vm_handed *handed);
 
 /** cmd_incoming() - `kvmbus run --incoming ADDRESS`: wait for a VM, and become it. */
 int cmd_incoming(struct cli_args *a, const char *address);
@@ -51,6 +54,9 @@ int cmd_restore(struct cli_args *a);
 
 /** cmd_migrate() - `kvmbus migrate VM ADDRESS`: returns when the VM runs there, or goes on here. */
 int cmd_migrate(struct cli_args *a);
+
+/** cmd_upgrade() - `kvmbus upgrade VM`: make this process the VM; returns when it has ended. */
+int cmd_upgrade(struct cli_args *a);
 
 /** cmd_console() - `kvmbus console VM`: until Ctrl-] or the end of the VM. */
 int cmd_console(struct cli_args *a);

@@ -93,7 +93,7 @@ static int receive(const struct mig_address *address)
 	int code = (address->tls ? await_proof : await_door)(address, &s, &sec);
 
 	if (code == EXIT_OK) /* it takes the stream over */
-		code = cli_run_config(address->text, sec.buf, sec.len, NULL, s.fd);
+		code = cli_run_config(address->text, sec.buf, sec.len, NULL, s.fd, NULL);
 	mig_section_fini(&sec);
 	return code;
 }

@@ -48,7 +48,7 @@ int cmd_restore(struct cli_args *a)
 				strerror(errno));
 	if (state_file_open(&f, fd, why))
 		return bad_state(path, why);
-	code = cli_run_config(path, f.config, f.config_len, &f, 0);
+	code = cli_run_config(path, f.config, f.config_len, &f, 0, NULL);
 	state_file_close(&f);
 	return code;
 }

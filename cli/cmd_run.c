@@ -369,7 +369,8 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 		c->dir = "/";
 }
 
-int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming)
+int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
+		 struct vm_handed *handed)
 {
 	char default_name[32];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
@@ -383,6 +384,7 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming)
 				 .state = state,
 				 .machine.lazy = state != NULL,
 				 .incoming = incoming,
+				 .handed = handed,
 				 .uid = (uid_t)-1,
 				 .gid = (gid_t)-1 };
 	int i, verbose = 0;
@@ -422,5 +424,5 @@ int cmd_run(struct cli_args *a)
 	if (!address && (cli_flag(a, "insecure") || cli_flag(a, "tls")))
 		return cli_bad(a->cmd, "--%s goes with --incoming",
 			       cli_flag(a, "tls") ? "tls" : "insecure");
-	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0);
+	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0, NULL);
 }

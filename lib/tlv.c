@@ -26,12 +26,13 @@ static_assert(sizeof(struct wire_field) == 8, "docs/migration.md");
 const char *kvmb_tlv_section_name(uint32_t tag)
 {
 	static const char *const names[] = {
-		[KVMB_SEC_END] = "end",	      [KVMB_SEC_CONFIG] = "config",
-		[KVMB_SEC_VM] = "vm",	      [KVMB_SEC_MACHINE] = "machine",
-		[KVMB_SEC_VCPU] = "vcpu",     [KVMB_SEC_BUS] = "bus",
+		[KVMB_SEC_END] = "end",		[KVMB_SEC_CONFIG] = "config",
+		[KVMB_SEC_VM] = "vm",		[KVMB_SEC_MACHINE] = "machine",
+		[KVMB_SEC_VCPU] = "vcpu",	[KVMB_SEC_BUS] = "bus",
 		[KVMB_SEC_STORAGE] = "storage", [KVMB_SEC_NET] = "net",
-		[KVMB_SEC_IC] = "ic",	      [KVMB_SEC_MEMORY] = "memory",
-		[KVMB_SEC_WORD] = "word",	      [KVMB_SEC_HOST] = "host",
+		[KVMB_SEC_IC] = "ic",		[KVMB_SEC_MEMORY] = "memory",
+		[KVMB_SEC_WORD] = "word",	[KVMB_SEC_HOST] = "host",
+		[KVMB_SEC_HANDED] = "handed",
 	};
 
 	return tag < ARRAY_SIZE(names) && names[tag] ? names[tag] : "unknown";

@@ -39,6 +39,7 @@ enum kvmb_section {
 	KVMB_SEC_MEMORY = 10, /* pages of guest memory, in a migration */
 	KVMB_SEC_WORD = 11,   /* of a migration's conversation: vmm/mig_stream.h */
 	KVMB_SEC_HOST = 12,   /* what must be the same on the target: machine/machine_match.h */
+	KVMB_SEC_HANDED = 13, /* of an upgrade: vmm/handed.h */
 };
 
 #define KVMB_TLV_CRITICAL 1u /* flag of sections and fields */

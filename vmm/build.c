@@ -9,12 +9,15 @@
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
+#include "vmm/handed.h"
 #include "vmm/mig_out.h"
 #include "vmm/names.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
 #include "vmm/term.h"
 #include "vmm/uevent.h"
+#include "vmm/upgrade_in.h"
+#include "vmm/upgrade_out.h"
 #include "vmm/vm.h"
 
 /* ---- who is told what ---- */
@@ -36,7 +39,10 @@ static void tell_rebooted(struct vm *vm)
 
 static void tell_restored(struct vm *vm)
 {
-	nics_announce(vm);
+	if (vm->cfg.handed) /* to its network nothing has happened */
+		upgrade_in_settle(vm);
+	else
+		nics_announce(vm);
 }
 
 static void tell_ended(struct vm *vm)
@@ -71,6 +77,12 @@ static void shutdown_answered(void *arg, u32 status)
 
 static int open_machine(struct vm *vm)
 {
+	struct vm_handed *h = vm->cfg.handed;
+
+	if (h) {
+		vm->cfg.machine.memory_fd = h->memory;
+		h->memory = 0;
+	}
 	return machine_open(&vm->machine, vm->cfg.name, &vm->cfg.machine, vm->loop, &vm_machine_ops,
 			    vm);
 }
@@ -199,6 +211,7 @@ void vm_destroy(struct vm *vm)
 		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
 	save_destroy(vm);
 	mig_out_destroy(vm);
+	upgrade_out_destroy(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);
 	overdue_step(&vm->overdue, "the reader of the console");

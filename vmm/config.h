@@ -12,6 +12,7 @@
 #define KVMB_MAX_NICS 8u
 
 struct state_file;
+struct vm_handed;
 
 struct disk_config {
 	struct kvmb_disk_spec spec; /* a DVD drive without path is empty */
@@ -73,6 +74,7 @@ struct vm_config {
 	enum sandbox_mode sandbox;
 	struct state_file *state; /* of a saved VM that is restored; NULL = none */
 	int incoming;		  /* stream that the VM comes from: vmm/mig_stream.h; 0 = none */
+	struct vm_handed *handed; /* by a process of this host: vmm/upgrade_in.h; NULL = none */
 	/* args[num_args], "--NAME=VALUE": such a VM again; @dir is where relative names begin */
 	const char *const *args;
 	u32 num_args;

@@ -121,21 +121,27 @@ static void on_out_room(void *arg, uint32_t events)
 /*
  * A reader that is only slow still gets the end; one that has stopped reading does not hold us up.
  */
-static void last_words(struct console *c)
+static bool pass_all(struct console *c, u32 ms)
 {
-	u64 until = kvmb_now_ms() + LAST_WORDS_MS, now;
+	u64 until = kvmb_now_ms() + ms, now;
 	struct pollfd p = { .fd = c->out_fd, .events = POLLOUT };
 
-	if (c->sink && !sink_destroy(c->sink, LAST_WORDS_MS))
-		kvmb_warn(c->vm->cfg.name,
-			  "the end of the serial port's output could not be written in time");
-	c->sink = NULL;
 	while (c->vm->machine.serial && c->out_fd >= 0 &&
 	       console_pass(c->vm, c->out_fd, &c->cursor)) {
 		now = kvmb_now_ms();
 		if (now >= until || poll(&p, 1, (int)(until - now)) <= 0)
-			return;
+			return false;
 	}
+	return true;
+}
+
+static void last_words(struct console *c)
+{
+	if (c->sink && !sink_destroy(c->sink, LAST_WORDS_MS))
+		kvmb_warn(c->vm->cfg.name,
+			  "the end of the serial port's output could not be written in time");
+	c->sink = NULL;
+	pass_all(c, LAST_WORDS_MS);
 }
 
 void console_flush(struct console *c)
@@ -145,6 +151,12 @@ void console_flush(struct console *c)
 	kvmb_timer_cancel(&c->out_timer);
 	write_out(c);
 	c->watcher->output(c->watcher_arg);
+}
+
+bool console_drain(struct console *c, u32 ms)
+{
+	console_flush(c);
+	return (!c->sink || sink_drain(c->sink, ms)) && pass_all(c, ms);
 }
 
 static void on_timer(void *arg)
@@ -326,7 +338,9 @@ static int open_far_end(struct console *c, char *why, size_t size)
 			return -1;
 		break;
 	case SERIAL_UNIX:
-		if (kvmb_listen_unix(&c->listener, cfg->serial_path, why, size))
+		if (cfg->handed ? kvmb_listen_unix_later(&c->listener, SOCK_STREAM,
+							 cfg->serial_path, why, size) :
+				  kvmb_listen_unix(&c->listener, cfg->serial_path, why, size))
 			return -1;
 		/* where there is no keeper we remove it ourselves */
 		kvmb_keeper_adopt(&c->listener);

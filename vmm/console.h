@@ -54,6 +54,14 @@ void console_restore_tty(void);
 void console_flush(struct console *c);
 
 /**
+ * console_drain() - Pass on all output, for another process that will go on behind it
+ * @ms: longest wait for who writes or reads it
+ *
+ * Return: false when that was not long enough. Context: main thread; the guest stands.
+ */
+bool console_drain(struct console *c, u32 ms);
+
+/**
  * console_pass() - Write output to a descriptor, from a position on
  * @vm:     has the serial port
  * @fd:     a socket, or another descriptor that does not block

@@ -17,6 +17,7 @@
 #include "vmm/ctl.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/keeper.h"
@@ -26,6 +27,7 @@
 #include "lib/util.h"
 #include "vmm/ctl_client.h"
 #include "vmm/ctl_cmds.h"
+#include "vmm/handed.h"
 
 #define MAX_CLIENTS 32u
 #define RELEASE_MS 1000u
@@ -104,6 +106,14 @@ void ctl_notify(struct ctl *ctl, enum ctl_event e)
 	}
 }
 
+/* A VM that is handed over gets its name when it is here. */
+static int listen_at(struct ctl *ctl, const char *path, char *why, size_t size)
+{
+	if (ctl->vm->cfg.handed)
+		return kvmb_listen_unix_later(&ctl->listener, SOCK_STREAM, path, why, size);
+	return kvmb_listen_unix(&ctl->listener, path, why, size);
+}
+
 /* The runtime directory is wanted in any case: sockets of storage daemons are made there, too. */
 static int listen_for(struct ctl *ctl, char *why, size_t size)
 {
@@ -112,14 +122,16 @@ static int listen_for(struct ctl *ctl, char *why, size_t size)
 	int err = kvmb_rundir_make(why, size);
 
 	if (cfg->control)
-		return kvmb_listen_unix(&ctl->listener, cfg->control, why, size);
+		return listen_at(ctl, cfg->control, why, size);
+	if (cfg->handed) /* where it is known, whatever our environment says */
+		return listen_at(ctl, cfg->handed->socket, why, size);
 	if (err)
 		return err;
 	if (kvmb_rundir_socket(kvmb_rundir(), cfg->name, path, sizeof(path))) {
 		snprintf(why, size, "the name is too long");
 		return -ENAMETOOLONG;
 	}
-	return kvmb_listen_unix(&ctl->listener, path, why, size);
+	return listen_at(ctl, path, why, size);
 }
 
 /* The keeper takes recipes of commands beside our socket, and removes both at the end. */
@@ -130,11 +142,12 @@ static int tell_keeper(struct kvmb_listener *l, char *why, size_t size)
 
 	if (err == -ENOTCONN)
 		return 0; /* a process without a keeper: it removes its socket itself */
-	if (err || kvmb_keeper_path(l->path, path, sizeof(path))) {
+	if (err || kvmb_keeper_path(l->later[0] ? l->later : l->path, path, sizeof(path))) {
 		snprintf(why, size, "the keeper does not take care of socket %s", l->path);
 		return err ? err : -ENAMETOOLONG;
 	}
-	return kvmb_keeper_listen(path, why, size);
+	return l->later[0] ? kvmb_keeper_listen_later(path, why, size) :
+			     kvmb_keeper_listen(path, why, size);
 }
 
 struct ctl *ctl_create(struct vm *vm, char *why, size_t size)

@@ -10,6 +10,7 @@
 #include "vmm/mig_out.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
+#include "vmm/upgrade_out.h"
 
 static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
@@ -249,6 +250,23 @@ static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds 
 	mig_out_begin(c->all->vm, peer, pipe, &wish, ctl_client_reply(c));
 }
 
+/* One descriptor: the connection to the process that the VM goes to (vmm/upgrade_out.h). */
+static void cmd_upgrade(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	char why[300];
+
+	(void)args;
+	if (fds->num != 1) {
+		ctl_client_error(c, "usage", "a connection must come with the command");
+		return;
+	}
+	fds->num = 0;
+	if (upgrade_out_begin(c->all->vm, fds->fd[0], why, sizeof(why)))
+		ctl_client_error(c, "state", why);
+	else
+		ctl_client_return(c, json_object());
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
@@ -275,6 +293,7 @@ static const struct {
 	{ "nic-mtu", cmd_nic_mtu },
 	{ "save", cmd_save },
 	{ "migrate", cmd_migrate },
+	{ "upgrade", cmd_upgrade },
 };
 
 /* Does a save or a migration keep the VM from this command? Return: a phrase; NULL: no. */
@@ -284,6 +303,8 @@ static const char *is_busy(const struct vm *vm, int when)
 		return NULL;
 	if (vm->save)
 		return "the VM is being saved";
+	if (vm->upgrade)
+		return "the VM is being handed over to another process; try again";
 	if (!vm->migration || (when == LIVE && (mig_out_is_live(vm) || mig_out_is_undecided(vm))))
 		return NULL;
 	return mig_out_is_undecided(vm) ?

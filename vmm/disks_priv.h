@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Private to disks.c, disk_flush.c and disk_info.c: what the VM remembers about its disks. */
+/* Private to disks.c, disk_*.c and upgrade_out.c: what the VM remembers about its disks. */
 #ifndef KVMB_DISKS_PRIV_H
 #define KVMB_DISKS_PRIV_H
 

@@ -14,6 +14,7 @@
 #include "vmm/mig_out.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
+#include "vmm/upgrade_out.h"
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
 
@@ -111,7 +112,7 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:o, s:o, s:o, s:I}",
+		"s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -121,7 +122,8 @@ json_t *info_vm(struct vm *vm)
 		nics_list(vm), "integration", ics_info(vm), "crash", crash_json(&vm->machine.crash),
 		"sandbox", sandbox_info(vm), "stop_reason",
 		vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null(), "save",
-		save_info(vm), "migration", mig_out_info(vm), "memory_left",
+		save_info(vm), "migration", mig_out_info(vm), "upgrade",
+		upgrade_out_info(vm), "memory_left",
 		(json_int_t)mem_lazy_left(&vm->machine));
 }
 

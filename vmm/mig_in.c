@@ -11,6 +11,7 @@
 #include "lib/util.h"
 #include "machine/machine_match.h"
 #include "vmm/disk_locks.h"
+#include "vmm/handed.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
@@ -110,6 +111,23 @@ static int check_host(struct incoming *in)
 	return err;
 }
 
+/* Memory that was handed over is not ours to write to yet. */
+static int take_handed(struct incoming *in)
+{
+	if (in->sec.t.tag == KVMB_SEC_MEMORY)
+		return wrong(in, "section memory: the VM's memory was handed over");
+	if (in->sec.t.tag == KVMB_SEC_HANDED && handed_take_stopped(in->vm->cfg.handed, &in->sec.t))
+		return wrong(in, in->sec.error.text);
+	return keep_section(in);
+}
+
+static int take_section(struct incoming *in)
+{
+	if (in->vm->cfg.handed)
+		return take_handed(in);
+	return in->sec.t.tag == KVMB_SEC_MEMORY ? take_memory(in) : keep_section(in);
+}
+
 static int receive_all(struct incoming *in)
 {
 	int err;
@@ -117,8 +135,10 @@ static int receive_all(struct incoming *in)
 	do {
 		err = recv_next(in);
 		if (!err)
-			err = in->sec.t.tag == KVMB_SEC_MEMORY ? take_memory(in) : keep_section(in);
+			err = take_section(in);
 	} while (!err && in->sec.t.tag != KVMB_SEC_END);
+	if (in->vm->cfg.handed)
+		in->vm->cfg.handed->bytes += in->stream.received;
 	return err;
 }
 

@@ -8,6 +8,28 @@
 #include "lib/log.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
+#include "vmm/handed.h"
+
+/* What is handed over is looked at with the rights of who starts this process. */
+static int adopt_disk(struct vm_handed *h, const struct disk_config *dc,
+		      struct kvmb_disk_files *out, char *why)
+{
+	int *fd, err = -ENOENT;
+
+	/* a keeper's options say the place of each */
+	if (dc->controller < 0 || dc->controller >= (int)KVMB_STORAGE_MAX_CONTROLLERS ||
+	    dc->lun < 0 || dc->lun >= (int)KVMB_STORAGE_MAX_LUNS)
+		fd = NULL;
+	else
+		fd = &h->disks[dc->controller * (int)KVMB_STORAGE_MAX_LUNS + dc->lun];
+	if (fd && *fd)
+		err = kvmb_disk_adopt(&dc->spec, *fd, out, why, KVMB_DISK_WHY);
+	else
+		snprintf(why, KVMB_DISK_WHY, "it was not handed over");
+	if (!err)
+		*fd = 0;
+	return err;
+}
 
 static int open_disk(const struct vm_config *cfg, u32 i, struct kvmb_disk_files *out)
 {
@@ -16,7 +38,12 @@ static int open_disk(const struct vm_config *cfg, u32 i, struct kvmb_disk_files 
 	int err;
 
 	spec.run_dir = kvmb_rundir();
-	err = spec.path ? kvmb_disk_resolve(&spec, out, why, sizeof(why)) : 0;
+	if (!spec.path)
+		err = 0;
+	else if (cfg->handed)
+		err = adopt_disk(cfg->handed, &cfg->disks[i], out, why);
+	else
+		err = kvmb_disk_resolve(&spec, out, why, sizeof(why));
 	if (err)
 		kvmb_err(cfg->name, "disk %s: %s", spec.path, why);
 	return err;
@@ -44,26 +71,58 @@ const char *nic_word(const struct nic_config *nc)
 	return nc->ifname ? nc->ifname : nc->kind == NIC_USER ? "user" : "none";
 }
 
+static struct kvmb_net_want nic_want(const struct nic_config *nc, u32 cpus)
+{
+	return (struct kvmb_net_want){
+		.kind = nc->kind == NIC_TAP	? KVMB_NET_TAP :
+			nc->kind == NIC_MACVTAP ? KVMB_NET_MACVTAP :
+						  KVMB_NET_BRIDGE,
+		.ifname = nc->ifname,
+		.num_queues = nc->queues,
+		.max = cpus,
+		.mtu = nc->mtu,
+		.mac = nc->has_mac ? nc->mac : NULL,
+	};
+}
+
 int names_open_nic(const struct nic_config *nc, u32 cpus, struct kvmb_net_files *out, char *why)
 {
-	struct kvmb_net_want w = { .ifname = nc->ifname, .num_queues = nc->queues, .max = cpus,
-				   .mtu = nc->mtu, .mac = nc->has_mac ? nc->mac : NULL };
+	struct kvmb_net_want w = nic_want(nc, cpus);
 
 	*out = (struct kvmb_net_files){ 0 };
 	if (nc->kind == NIC_NONE)
 		return 0;
 	if (nc->kind == NIC_USER)
 		return register_passt(nc, out, why);
-	w.kind = nc->kind == NIC_TAP	 ? KVMB_NET_TAP :
-		 nc->kind == NIC_MACVTAP ? KVMB_NET_MACVTAP :
-					   KVMB_NET_BRIDGE;
 	return kvmb_net_tap_resolve(&w, out, why);
+}
+
+static int adopt_nic(const struct vm_config *cfg, u32 i, struct kvmb_net_files *out, char *why)
+{
+	const struct nic_config *nc = &cfg->nics[i];
+	u32 index = KVMB_MIN((u32)nc->index, KVMB_MAX_NICS - 1); /* -1: not of this VM's keeper */
+	struct kvmb_net_files *handed = &cfg->handed->nics[index];
+	struct kvmb_net_want w = nic_want(nc, cfg->machine.cpus);
+	int err;
+
+	*out = (struct kvmb_net_files){ 0 };
+	if (nc->kind == NIC_NONE)
+		return 0;
+	if (nc->kind == NIC_USER) {
+		snprintf(why, KVMB_NET_WHY, "its connections cannot be handed over yet");
+		return -EOPNOTSUPP;
+	}
+	err = kvmb_net_tap_adopt(&w, handed->fd, handed->num, out, why);
+	if (!err)
+		*handed = (struct kvmb_net_files){ 0 };
+	return err;
 }
 
 static int open_nic_of(const struct vm_config *cfg, u32 i, struct kvmb_net_files *out)
 {
 	char why[KVMB_NET_WHY];
-	int err = names_open_nic(&cfg->nics[i], cfg->machine.cpus, out, why);
+	int err = cfg->handed ? adopt_nic(cfg, i, out, why) :
+				names_open_nic(&cfg->nics[i], cfg->machine.cpus, out, why);
 
 	if (err)
 		kvmb_err(cfg->name, "nic %s: %s", nic_word(&cfg->nics[i]), why);

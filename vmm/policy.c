@@ -186,6 +186,7 @@ static const struct kvmb_sys_rule rules[] = {
 
 	/* sockets: the control socket, the console, passt, servers of disks, the keeper */
 	ROW(recvfrom, NET | DISKS),
+	ROW(sendmsg, MAIN | JOB, .why = "upgrade: vmm/handed.c, of a job; main makes those"),
 	ROW(recvmsg, DISKS, .why = "descriptors from commands and the keeper; uevents"),
 	ROW(accept4, MAIN),
 	ROW(shutdown, DISKS, .why = "libnbd says good-bye, and main to the keeper"),

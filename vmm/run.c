@@ -18,7 +18,9 @@
 #include "lib/util.h"
 #include "vmm/build.h"
 #include "vmm/confine.h"
+#include "vmm/console.h"
 #include "vmm/guard.h"
+#include "vmm/handed.h"
 #include "vmm/mig_in.h"
 #include "vmm/names.h"
 #include "vmm/note.h"
@@ -27,6 +29,7 @@
 #include "vmm/restore.h"
 #include "vmm/state_file.h"
 #include "vmm/term.h"
+#include "vmm/upgrade_in.h"
 #include "vmm/vm.h"
 #include "vmm/vm_state.h"
 
@@ -125,11 +128,12 @@ static void note_inherited(struct run *r)
 {
 	DIR *d = opendir("/proc/self/fd");
 	struct dirent *e;
+	const struct vm_handed *h = r->cfg->handed;
 	int fd, from = r->cfg->state ? r->cfg->state->fd : r->cfg->incoming ? r->cfg->incoming : -1;
 
 	while (d && (e = readdir(d))) {
 		fd = atoi(e->d_name);
-		if (fd <= STDERR_FILENO || fd == dirfd(d) || fd == from)
+		if (fd <= STDERR_FILENO || fd == dirfd(d) || fd == from || (h && handed_has(h, fd)))
 			continue;
 		r->inherited = realloc(r->inherited, (r->num_inherited + 1) * sizeof(int));
 		kvmb_assert(r->inherited);
@@ -196,7 +200,10 @@ static int confine(struct run *r)
 
 static const struct vm_loader *from_where(const struct vm_config *cfg)
 {
-	return cfg->state ? &restore_loader : cfg->incoming ? &mig_in_loader : NULL;
+	return cfg->state    ? &restore_loader :
+	       cfg->handed   ? &upgrade_in_loader :
+	       cfg->incoming ? &mig_in_loader :
+			       NULL;
 }
 
 /* Return: EXIT_OK: it runs. */
@@ -240,9 +247,21 @@ static bool start_keeper(const struct vm_config *cfg)
 	char why[128];
 	int err = kvmb_keeper_start(cfg->name, cfg->sandbox == SANDBOX_STRICT, why, sizeof(why));
 
+	if (!err && cfg->handed)
+		err = kvmb_keeper_follow(cfg->handed->process, why, sizeof(why));
 	if (err)
 		kvmb_err(cfg->name, "%s", why);
 	return !err;
+}
+
+/*
+ * Memory, disks and taps are another process's, which runs the VM. Taking this one's parts apart
+ * would close channels in that memory, and detach queues of those taps.
+ */
+static void leave_at_once(int code)
+{
+	console_restore_tty();
+	_exit(code);
 }
 
 int run_vm(const struct vm_config *cfg, bool json)
@@ -265,12 +284,18 @@ int run_vm(const struct vm_config *cfg, bool json)
 	r.sig_fd = take_signals();
 	if (code == EXIT_OK)
 		code = build_vm(&r);
+	if (code != EXIT_OK && cfg->handed) {
+		kvmb_keeper_end(KEEPER_END_MS);
+		leave_at_once(code);
+	}
 	if (code == EXIT_OK) {
 		if (json)
 			dprintf(STDERR_FILENO, "{\"name\": \"%s\", \"pid\": %d}\n", cfg->name,
 				(int)getpid());
 		code = serve_vm(&r);
 	}
+	if (r.vm->end == VM_END_HANDED_OVER)
+		leave_at_once(EXIT_OK);
 	take_apart(&r);
 	kvmb_keeper_end(KEEPER_END_MS);
 	close(r.sig_fd);

@@ -128,6 +128,10 @@ static void end_vm(struct vm *vm, enum vm_end why, int exit_code)
 {
 	if (vm->state == VM_ENDED)
 		return;
+	if (vm->held) {
+		vm->held_end = why;
+		return;
+	}
 	overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
 	overdue_step(&vm->overdue, "vCPUs to stand");
 	machine_stand(&vm->machine);
@@ -161,6 +165,29 @@ void vm_kill(struct vm *vm)
 void vm_saved(struct vm *vm)
 {
 	end_vm(vm, VM_END_SAVED, 0);
+}
+
+void vm_hold(struct vm *vm)
+{
+	kvmb_assert(vm->state == VM_PAUSED);
+	vm->held = true;
+	vm->held_end = VM_END_NONE;
+}
+
+void vm_release(struct vm *vm)
+{
+	bool asked = vm->held && vm->held_end != VM_END_NONE;
+
+	vm->held = false;
+	if (asked)
+		end_vm(vm, vm->held_end, 0);
+}
+
+void vm_handed_over(struct vm *vm)
+{
+	set_vm_state(vm, VM_ENDED);
+	vm->end = VM_END_HANDED_OVER;
+	kvmb_loop_stop(vm->loop);
 }
 
 /* The CPU that told of it stands, see on_request(). */
@@ -331,7 +358,7 @@ int vm_start(struct vm *vm, const struct vm_loader *from)
 		vm->listener->starting(vm);
 		vm->started_ms = kvmb_now_ms();
 	}
-	if (err && from)
+	if (err && from && !from->shares)
 		forget_loaded(vm);
 	if (err)
 		return err;

@@ -41,7 +41,8 @@ enum vm_end {
 	VM_END_ERROR,
 	VM_END_CRASHED,
 	VM_END_TEST_EXIT,
-	VM_END_SAVED
+	VM_END_SAVED,
+	VM_END_HANDED_OVER
 };
 
 struct vm;
@@ -83,6 +84,9 @@ struct vm {
 
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
+	struct vm_upgrade *upgrade;	/* under way, NULL = none; upgrade_out.c */
+	bool held;			/* vm_hold() */
+	enum vm_end held_end;		/* what was asked for meanwhile */
 	const char *changed; /* why it cannot be saved: what its options do not say; NULL */
 
 	struct term *term; /* signals that ask for its end */
@@ -118,6 +122,7 @@ struct vm_loader {
 	int (*commit)(struct vm *vm); /* all is ready: last word whether it goes on here */
 	/* instead of commit(): it was loaded, and does not go on here; nothing has run */
 	void (*abort)(struct vm *vm, const char *why);
+	bool shares; /* memory and taps are another process's: what failed is left as it is */
 };
 
 /**
@@ -157,6 +162,21 @@ bool vm_request_waits(const struct vm *vm);
 
 /** vm_saved() - It can be restored from now on: end this one. Main thread; paused. */
 void vm_saved(struct vm *vm);
+
+/**
+ * vm_hold() - Another process may have the guest's memory from now on: touch nothing
+ * @vm: paused, and its bus stands
+ *
+ * The VM does not end meanwhile: an end closes channels. Main thread; vm_release(), or
+ * vm_handed_over().
+ */
+void vm_hold(struct vm *vm);
+
+/** vm_release() - It is here and nowhere else: end it if that was asked for. Main thread. */
+void vm_release(struct vm *vm);
+
+/** vm_handed_over() - It is in another process: leave the loop, touch nothing. Main thread. */
+void vm_handed_over(struct vm *vm);
 
 /** vm_kill() - End the VM at once; fine if it has ended. Context: main thread. */
 void vm_kill(struct vm *vm);

@@ -77,9 +77,9 @@ static int became = -1; /* stream of who became the VM */
 static size_t config_len;
 
 int cli_run_config(const char *from, const void *config, size_t len, struct state_file *state,
-		   int incoming)
+		   int incoming, struct vm_handed *handed)
 {
-	(void)from, (void)config, (void)state;
+	(void)from, (void)config, (void)state, (void)handed;
 	config_len = len;
 	became = incoming;
 	return EXIT_OK;

@@ -136,6 +136,16 @@ void save_begin(struct vm *v, int file, int pipe_end, struct ctl_reply reply)
 	reply_result(reply, json_object());
 }
 
+static const char *keeps; /* why it is not handed over */
+
+int upgrade_out_begin(struct vm *v, int peer, char *why, size_t size)
+{
+	(void)v;
+	close(peer);
+	snprintf(why, size, "%s", keeps ? keeps : "");
+	return keeps ? -EBUSY : 0;
+}
+
 void mig_out_begin(struct vm *v, int peer, int pipe_end, const struct mig_out_wish *wish,
 		   struct ctl_reply reply)
 {

@@ -93,7 +93,7 @@ void names_seal(const struct vm_config *cfg)
 	abort(); /* not confined */
 }
 
-const struct vm_loader restore_loader, mig_in_loader; /* nothing to restore */
+const struct vm_loader restore_loader, mig_in_loader, upgrade_in_loader; /* nothing to restore */
 
 int vm_start(struct vm *vm, const struct vm_loader *from)
 {

@@ -129,6 +129,56 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Another process may run its guest: an end would close channels in that guest's memory. */
+static void vm_on_hold_does_not_end_until_it_is_here_again(void **state)
+{
+	(void)state;
+	start(ON_CRASH_RESET);
+	vm_pause(&vm);
+	vm_hold(&vm);
+	vm_kill(&vm);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_int_equal(bus_resets, 0);
+	vm_release(&vm);
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_int_equal(vm.end, VM_END_KILLED);
+	assert_int_equal(bus_resets, 1);
+}
+
+static void vm_that_was_handed_over_touches_nothing(void **state)
+{
+	(void)state;
+	start(ON_CRASH_RESET);
+	vm_pause(&vm);
+	vm_hold(&vm);
+	vm_kill(&vm);
+	vm_handed_over(&vm);
+	assert_int_equal(vm.end, VM_END_HANDED_OVER);
+	vm_kill(&vm);
+	assert_int_equal(vm.end, VM_END_HANDED_OVER);
+	assert_int_equal(bus_resets, 0);
+}
+
+static int fails(struct vm *v)
+{
+	(void)v;
+	return -EPIPE;
+}
+
+static void vm_whose_parts_are_shared_is_left_when_it_does_not_start(void **state)
+{
+	struct vm_loader from = { .load = fails, .shares = true };
+
+	(void)state;
+	start(ON_CRASH_RESET);
+	vm.state = VM_CREATED;
+	assert_int_equal(vm_start(&vm, &from), -EPIPE);
+	assert_int_equal(bus_resets, 0);
+	from.shares = false;
+	assert_int_equal(vm_start(&vm, &from), -EPIPE);
+	assert_int_equal(bus_resets, 1);
+}
+
 static void vm_crash_and_reset_at_once_end_it(void **state)
 {
 	(void)state;
@@ -344,6 +394,10 @@ int main(void)
 		cmocka_unit_test_teardown(vm_resume_without_request_runs, teardown),
 		cmocka_unit_test_teardown(vm_restored_has_its_services_go_on, teardown),
 		cmocka_unit_test_teardown(vm_restored_as_paused_waits, teardown),
+		cmocka_unit_test_teardown(vm_on_hold_does_not_end_until_it_is_here_again, teardown),
+		cmocka_unit_test_teardown(vm_that_was_handed_over_touches_nothing, teardown),
+		cmocka_unit_test_teardown(vm_whose_parts_are_shared_is_left_when_it_does_not_start,
+					  teardown),
 		cmocka_unit_test_teardown(vm_that_cannot_be_restored_leaves_an_empty_bus, teardown),
 		cmocka_unit_test_teardown(vm_whose_vcpus_cannot_start_tells_where_it_came_from,
 					  teardown),
