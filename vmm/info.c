@@ -122,9 +122,8 @@ json_t *info_vm(struct vm *vm)
 		nics_list(vm), "integration", ics_info(vm), "crash", crash_json(&vm->machine.crash),
 		"sandbox", sandbox_info(vm), "stop_reason",
 		vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null(), "save",
-		save_info(vm), "migration", mig_out_info(vm), "upgrade",
-		upgrade_out_info(vm), "memory_left",
-		(json_int_t)mem_lazy_left(&vm->machine));
+		save_info(vm), "migration", mig_out_info(vm), "upgrade", upgrade_out_info(vm),
+		"memory_left", (json_int_t)mem_lazy_left(&vm->machine));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */
