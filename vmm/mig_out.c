@@ -592,6 +592,7 @@ int mig_out_resume(struct vm *vm, char *why, size_t size)
 	if (err)
 		return err;
 	free_migration(vm->migration);
+	disk_locks_fetch_back(vm);
 	kvmb_bus_resume(vm->bus);
 	nics_announce(vm); /* it may have run there, and told the network */
 	return vm_resume(vm);

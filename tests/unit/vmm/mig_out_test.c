@@ -631,9 +631,11 @@ static void vm_without_its_locks_stands_until_it_gets_them(void **state)
 	assert_false(have_locks);
 	assert_true(bus_stands);
 	written = false;
+	assert_true(closed);
 	assert_int_equal(mig_out_resume(&vm, why, sizeof(why)), 0);
 	assert_int_equal(vm.state, VM_RUNNING);
 	assert_false(bus_stands);
+	assert_false(closed); /* or what the guest asks of an image would wait for ever */
 	assert_true(have_locks);
 	assert_int_equal(announced, 1);
 }
