@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,6 +38,12 @@ static u8 *ram(const struct machine *m)
 	return m->gm.regions[0].hva;
 }
 
+/* Where the host has huge pages at all. */
+static void advise(const struct machine *m, int advice)
+{
+	madvise(ram(m), kvmb_gm_size(&m->gm), advice);
+}
+
 /* ---- preparing ---- */
 
 static int open_uffd(void)
@@ -57,12 +64,15 @@ void mem_lazy_prepare(struct machine *m)
 				     .mode = UFFDIO_REGISTER_MODE_MISSING };
 	int fd = open_uffd();
 
+	advise(m, MADV_NOHUGEPAGE);
 	if (fd >= 0 && ioctl(fd, UFFDIO_REGISTER, &r)) {
 		close(fd);
 		fd = -1;
 	}
-	if (fd < 0)
+	if (fd < 0) {
+		advise(m, MADV_HUGEPAGE);
 		return;
+	}
 	m->lazy = kvmb_xzalloc(sizeof(*m->lazy));
 	*m->lazy = (struct mem_lazy){ .m = m, .uffd = fd, .file = -1, .wake = -1 };
 	m->gm.lazy = 1;
@@ -75,6 +85,7 @@ static void unregister(struct mem_lazy *l)
 
 	if (ioctl(l->uffd, UFFDIO_UNREGISTER, &r))
 		kvmb_err(l->m->name, "guest memory: UFFDIO_UNREGISTER: %s", strerror(errno));
+	advise(l->m, MADV_HUGEPAGE);
 	__atomic_store_n(&l->m->gm.lazy, 0, __ATOMIC_RELEASE);
 }
 

@@ -13,6 +13,9 @@
  * would be made as zeroes, and never read. So kvmb_gm_map_ring(), the only other mapping, first
  * touches the pages here: kvmb_gm.lazy says so.
  *
+ * Nor are there huge pages until then: before Linux 6.4, khugepaged makes one of a range of which a
+ * single page has come, and fills the rest with zeroes.
+ *
  * A file that cannot be read makes those wait who need it, and is tried again each second: a guest
  * never sees memory that it did not have. A host without userfaultfd, or a user who may not use it
  * for faults of the kernel (vm.unprivileged_userfaultfd), reads all of it before the guest runs.

@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -73,6 +75,7 @@ static int setup(void **state)
 	m.gm.regions[0] = (struct kvmb_gm_region){ .size = RAM,
 						   .hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
 							       MAP_SHARED, m.gm.memfd, 0) };
+	madvise(ram(), RAM, MADV_HUGEPAGE); /* as machine/mem.c does */
 	mem_lazy_prepare(&m);
 	return 0;
 }
@@ -238,6 +241,44 @@ static void memory_is_an_ordinary_one_when_it_cannot_begin(void **state)
 	assert_int_equal(mem_lazy_begin(&m, file, OFFSET), -EOPNOTSUPP);
 }
 
+/* "hg" or "nh", as smaps says of guest memory; "" = neither. */
+static void huge_flag(char flag[4])
+{
+	unsigned long long begin, end;
+	bool found = false;
+	char line[400];
+	FILE *f = fopen("/proc/self/smaps", "re");
+
+	flag[0] = 0;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llx-%llx ", &begin, &end) == 2)
+			found = begin <= (uintptr_t)ram() && (uintptr_t)ram() < end;
+		else if (found && !strncmp(line, "VmFlags:", 8))
+			strcpy(flag, strstr(line, " hg") ? "hg" : strstr(line, " nh") ? "nh" : "");
+	}
+	fclose(f);
+}
+
+/* khugepaged of Linux 6.1 makes pages that have not come, as zeroes. */
+static void no_page_becomes_huge_before_all_has_come(void **state)
+{
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
+	char flag[4];
+
+	(void)state;
+	skip_where_it_cannot_be();
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		skip();
+	huge_flag(flag);
+	assert_string_equal(flag, "nh");
+	begin();
+	wait_until_all_is_there();
+	while (__atomic_load_n(&m.gm.lazy, __ATOMIC_ACQUIRE) && kvmb_now_ms() < until)
+		usleep(1000);
+	huge_flag(flag);
+	assert_string_equal(flag, "hg");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +288,7 @@ int main(void)
 		T(system_call_waits_for_its_pages),
 		T(file_that_cannot_be_read_makes_the_guest_wait),
 		T(end_before_all_has_come_is_an_end),
+		T(no_page_becomes_huge_before_all_has_come),
 		T(memory_is_an_ordinary_one_when_it_cannot_begin),
 	};
 
