@@ -282,6 +282,7 @@ static void fix_dependencies(struct kvm_cpuid2 *c)
 {
 	static const char *const need_xsave[] = { "avx", "fma", "f16c", "pku", "vaes", "vpclmulqdq",
 						  "avx2" };
+	static const char *const need_avx[] = { "avx2", "fma", "f16c", "vaes", "vpclmulqdq" };
 	static const char *const need_avx2[] = { "avx512f" };
 	static const char *const need_avx512[] = { "avx512dq", "avx512cd", "avx512bw", "avx512vl" };
 	struct model m = { 0 };
@@ -294,6 +295,9 @@ static void fix_dependencies(struct kvm_cpuid2 *c)
 		for (i = 0; i < ARRAY_SIZE(need_xsave); i++)
 			m.off[find_feature(need_xsave[i], strlen(need_xsave[i]))] = true;
 	}
+	apply_model(c, &m, c);
+	for (i = 0; i < ARRAY_SIZE(need_avx) && !has(c, "avx"); i++)
+		m.off[find_feature(need_avx[i], strlen(need_avx[i]))] = true;
 	apply_model(c, &m, c);
 	if (!has(c, "avx2"))
 		for (i = 0; i < ARRAY_SIZE(need_avx2); i++)
@@ -438,6 +442,10 @@ static void set_topology(struct kvm_cpuid2 *c, u32 id, u32 cpus)
 			break;
 		case 4: /* caches belong to one core */
 			e->eax = (e->eax & 0x3fff) | (cpus - 1) << 26;
+			break;
+		case 0x80000001: /* CmpLegacy: cores, not threads, are what leaf 1 counts */
+			if (is_amd(c))
+				e->ecx = (e->ecx & ~2u) | (cpus > 1 ? 2u : 0);
 			break;
 		case 0x80000008:
 			e->ecx = (e->ecx & ~0xf0ffu) | (cpus - 1) | shift << 12;

@@ -160,6 +160,34 @@ static void level_saves_what_its_features_are_for(void **state)
 	free(c);
 }
 
+/* What YMM registers are for is not there without them. */
+static void nothing_is_left_that_needs_avx(void **state)
+{
+	struct kvm_cpuid2 *c = model("x86-64-v3,+xsave,-avx", true);
+
+	(void)state;
+	assert_int_equal(leaf(c, 0xd, 0)->eax, 3);
+	assert_int_equal(leaf(c, 1, 0)->ecx & (1u << 12 | 1u << 28 | 1u << 29), 0);
+	assert_int_equal(leaf(c, 7, 0)->ebx & 1u << 5, 0);
+	free(c);
+}
+
+/* HTT without CmpLegacy says that they are threads of one core: APM volume 3 appendix E.5. */
+static void cpus_of_amd_are_cores(void **state)
+{
+	static const char *const names[] = { "host", "x86-64-v2" };
+	struct kvm_cpuid2 *c;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		c = model(names[i], true);
+		assert_true(leaf(c, 1, 0)->edx & 1u << 28);
+		CHECK_ROW(leaf(c, 0x80000001, 0)->ecx & 2, 2, i);
+		free(c);
+	}
+}
+
 static void guest_sees_hyper_v_and_no_kvm(void **state)
 {
 	struct kvm_cpuid2 *c = model("host", false);
@@ -175,6 +203,8 @@ int main(void)
 		cmocka_unit_test(level_is_the_same_whatever_the_kernel_tells),
 		cmocka_unit_test(host_is_what_the_kernel_tells),
 		cmocka_unit_test(level_saves_what_its_features_are_for),
+		cmocka_unit_test(nothing_is_left_that_needs_avx),
+		cmocka_unit_test(cpus_of_amd_are_cores),
 		cmocka_unit_test(guest_sees_hyper_v_and_no_kvm),
 	};
 
