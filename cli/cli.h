@@ -85,6 +85,9 @@ int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
  */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** cli_before_error() - Call @fn before each line of cli_error(), to clear what stands there */
+void cli_before_error(void (*fn)(void *arg), void *arg);
+
 /**
  * cli_plain() - Copy @s with control characters as \n, \x1b, ...
  *

@@ -41,10 +41,21 @@ static void say(const char *prefix, const char *fmt, va_list ap)
 	free(text);
 }
 
+static void (*before_error)(void *arg);
+static void *before_error_arg;
+
+void cli_before_error(void (*fn)(void *arg), void *arg)
+{
+	before_error = fn;
+	before_error_arg = arg;
+}
+
 void cli_error(const char *fmt, ...)
 {
 	va_list ap;
 
+	if (before_error)
+		before_error(before_error_arg);
 	va_start(ap, fmt);
 	say("", fmt, ap);
 	va_end(ap);

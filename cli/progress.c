@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/client.h"
 #include "lib/loop.h"
 #include "lib/util.h"
@@ -16,7 +18,7 @@
 #define ASK_MS 500u
 #define MAX_NUMBER (1ll << 60) /* that a VM may say */
 #define BAR 24u		       /* characters */
-#define COLUMNS 78	       /* of a terminal that we know nothing of */
+#define COLUMNS 78u	       /* at most, and of a terminal that does not say how many it has */
 
 struct progress {
 	char path[PATH_MAX];
@@ -24,9 +26,10 @@ struct progress {
 	bool as_json;
 	struct progress_rate rate;
 	pthread_t thread;
-	pthread_mutex_t lock; /* guards ended */
+	pthread_mutex_t lock; /* guards what follows, and the terminal's line */
 	pthread_cond_t wake;
 	bool ended;
+	unsigned int drawn; /* columns that are not empty */
 };
 
 static long long number(json_t *o, const char *name)
@@ -108,16 +111,42 @@ void progress_event(json_t *o, const char *event)
 	free(line);
 }
 
+/* In a terminal's last column some begin the next line. */
+static unsigned int columns(void)
+{
+	struct winsize w;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) || !w.ws_col)
+		return COLUMNS;
+	return KVMB_MIN(w.ws_col - 1u, COLUMNS);
+}
+
+/* Under the lock. */
+static void draw(struct progress *p, const char *line)
+{
+	p->drawn = columns();
+	fprintf(stderr, "\r%-*.*s", (int)p->drawn, (int)p->drawn, line);
+}
+
+static void clear(struct progress *p)
+{
+	if (!p->drawn)
+		return;
+	draw(p, "");
+	fputc('\r', stderr);
+	p->drawn = 0;
+}
+
 static void tell(struct progress *p, json_t *o)
 {
 	char line[160];
 
-	if (p->as_json) {
+	pthread_mutex_lock(&p->lock);
+	if (!p->ended && p->as_json)
 		progress_event(o, "progress");
-		return;
-	}
-	progress_line(o, &p->rate, (long long)kvmb_now_ms(), line, sizeof(line));
-	fprintf(stderr, "\r%-*.*s", COLUMNS, COLUMNS, line);
+	else if (!p->ended)
+		draw(p, progress_line(o, &p->rate, (long long)kvmb_now_ms(), line, sizeof(line)));
+	pthread_mutex_unlock(&p->lock);
 }
 
 static void ask(struct progress *p)
@@ -156,6 +185,18 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* What an error says must stand alone. */
+static void stop_telling(void *arg)
+{
+	struct progress *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	p->ended = true;
+	clear(p);
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
 struct progress *progress_begin(const char *vm, const char *what, bool as_json)
 {
 	struct progress *p;
@@ -167,8 +208,11 @@ struct progress *progress_begin(const char *vm, const char *what, bool as_json)
 	p->as_json = as_json;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
-	if (client_find(vm, p->path, sizeof(p->path)) && !pthread_create(&p->thread, NULL, run, p))
+	if (client_find(vm, p->path, sizeof(p->path)) &&
+	    !pthread_create(&p->thread, NULL, run, p)) {
+		cli_before_error(stop_telling, p);
 		return p;
+	}
 	free(p);
 	return NULL;
 }
@@ -177,12 +221,8 @@ void progress_end(struct progress *p)
 {
 	if (!p)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->ended = true;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
+	cli_before_error(NULL, NULL);
+	stop_telling(p);
 	pthread_join(p->thread, NULL);
-	if (!p->as_json)
-		fprintf(stderr, "\r%-*s\r", COLUMNS, "");
 	free(p);
 }

@@ -22,7 +22,7 @@ struct progress;
  */
 struct progress *progress_begin(const char *vm, const char *what, bool as_json);
 
-/** progress_end() - No more of it; the terminal's line is empty then. */
+/** progress_end() - No more of it; the terminal's line is empty then, as before a cli_error(). */
 void progress_end(struct progress *p);
 
 /** progress_event() - Print an object as one line to standard output, with "event": @event. */

@@ -2,25 +2,45 @@
 /* The line that tells how far a VM's move is. */
 #include "cli/progress.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/client.h"
+#include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
 static struct progress_rate rate;
 static char line[160];
 
+static bool vm_answers; /* set while no thread runs */
+
 json_t *client_try(const char *path, const char *name, int seconds)
 {
 	(void)path, (void)name, (void)seconds;
-	return NULL;
+	if (!vm_answers)
+		return NULL;
+	return json_pack("{s:{s:s, s:i, s:i, s:i}}", "migration", "step", "live", "total", 1000,
+			 "done", 500, "sent", 200);
 }
 
 bool client_find(const char *vm, char *path, size_t size)
 {
 	(void)vm, (void)path, (void)size;
-	return false;
+	return true;
+}
+
+static void (*before_error)(void *arg);
+static void *before_error_arg;
+
+void cli_before_error(void (*fn)(void *arg), void *arg)
+{
+	before_error = fn;
+	before_error_arg = arg;
 }
 
 static void tell(const char *step, long long done, long long sent, long long round, long long dirty,
@@ -103,13 +123,131 @@ static void lies_do_no_harm(void **state)
 	json_decref(o);
 }
 
+/* ---- on a terminal ---- */
+
+static int terminal, real_stderr;
+static char text[4096]; /* text[len]: what came there */
+static size_t len;
+
+static void open_terminal(unsigned short columns)
+{
+	const struct winsize size = { .ws_row = 24, .ws_col = columns };
+	int fd;
+
+	terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(terminal >= 0 && !grantpt(terminal) && !unlockpt(terminal));
+	fd = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_int_equal(ioctl(fd, TIOCSWINSZ, &size), 0);
+	real_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+	len = 0;
+}
+
+/* Return: bytes that came within that time, in text[]. */
+static size_t read_terminal(int ms)
+{
+	struct pollfd p = { .fd = terminal, .events = POLLIN };
+	size_t before = len;
+	ssize_t n;
+
+	for (; poll(&p, 1, ms) == 1 && len < sizeof(text) - 1; ms = 0) {
+		n = read(terminal, text + len, sizeof(text) - 1 - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	text[len] = 0;
+	return len - before;
+}
+
+/* Before what may fail, which is told on standard error. */
+static void close_terminal(void)
+{
+	read_terminal(0);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	close(terminal);
+}
+
+static size_t longest_line(void)
+{
+	size_t longest = 0, n;
+	const char *p;
+
+	for (p = text; *p; p += n + (p[n] == '\r')) {
+		n = strcspn(p, "\r");
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+static void a_line_fits_the_terminal(void **state)
+{
+	static const struct {
+		unsigned short columns;
+		size_t longest;
+	} rows[] = { { 30, 29 }, { 79, 78 }, { 200, 78 }, { 0, 78 }, { 1, 0 } };
+	struct progress *p;
+	size_t i;
+
+	(void)state;
+	vm_answers = true;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		open_terminal(rows[i].columns);
+		p = progress_begin("vm", "migration", false);
+		read_terminal(PATIENCE_MS);
+		progress_end(p);
+		close_terminal();
+		assert_int_equal(longest_line(), rows[i].longest);
+		if (rows[i].longest)
+			assert_memory_equal(text, "\r[############....", 18);
+	}
+}
+
+/* As when the VM refuses at once. */
+static void a_line_that_was_not_drawn_is_not_cleared(void **state)
+{
+	struct progress *p;
+
+	(void)state;
+	vm_answers = false;
+	open_terminal(80);
+	p = progress_begin("vm", "migration", false);
+	progress_end(p);
+	close_terminal();
+	assert_int_equal(len, 0);
+}
+
+static void an_error_finds_the_line_empty(void **state)
+{
+	struct progress *p;
+	size_t drawn, cleared;
+	bool asked;
+
+	(void)state;
+	vm_answers = true;
+	open_terminal(30);
+	p = progress_begin("vm", "migration", false);
+	drawn = read_terminal(PATIENCE_MS);
+	asked = before_error;
+	if (asked)
+		before_error(before_error_arg);
+	cleared = read_terminal(0);
+	progress_end(p);
+	close_terminal();
+	assert_true(asked && !before_error && drawn);
+	assert_true(cleared > 30 && len == drawn + cleared); /* and nothing is drawn any more */
+	assert_string_equal(text + len - 31, "\r                             \r");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(first_round_has_a_bar_and_a_rate),
-		T(later_rounds_tell_what_is_left),
-		T(save_has_a_bar_and_a_rate),
-		T(lies_do_no_harm),
+		T(first_round_has_a_bar_and_a_rate), T(later_rounds_tell_what_is_left),
+		T(save_has_a_bar_and_a_rate),	     T(lies_do_no_harm),
+		T(a_line_fits_the_terminal),	     T(a_line_that_was_not_drawn_is_not_cleared),
+		T(an_error_finds_the_line_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
