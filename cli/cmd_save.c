@@ -56,6 +56,16 @@ static int open_target(struct target *t)
 	return EXIT_OK;
 }
 
+/* The VM goes on, and what has the name would be void. */
+static void unname_target(const struct target *t)
+{
+	struct stat named, ours;
+
+	if (!lstat(t->path, &named) && !fstat(t->file, &ours) && named.st_dev == ours.st_dev &&
+	    named.st_ino == ours.st_ino)
+		unlink(t->path);
+}
+
 static int name_target(struct target *t)
 {
 	int err = state_file_put_config(t->file, t->facts.config, t->facts.config_len);
@@ -64,9 +74,13 @@ static int name_target(struct target *t)
 	if (err)
 		return cannot(t, -err);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", t->file);
-	if (linkat(AT_FDCWD, self, AT_FDCWD, t->path, AT_SYMLINK_FOLLOW) || fsync(t->dir))
+	if (linkat(AT_FDCWD, self, AT_FDCWD, t->path, AT_SYMLINK_FOLLOW))
 		return cannot(t, errno);
-	return EXIT_OK;
+	if (!fsync(t->dir))
+		return EXIT_OK;
+	err = errno;
+	unname_target(t);
+	return cannot(t, err);
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,18 @@ static int hurried_poll(struct pollfd *p, nfds_t n, int ms)
 {
 	return poll(p, n, ms > 60000 ? ms / 100 : ms);
 }
+static bool dir_fails;
+static int moody_fsync(int fd)
+{
+	errno = EIO;
+	return dir_fails ? -1 : fsync(fd);
+}
 #define poll hurried_poll /* 1.2 s instead of 120 */
+#define fsync moody_fsync
 #include "cli/client_facts.c"
 #include "cli/cmd_save.c"
 #undef poll
+#undef fsync
 
 #include "lib/fdpass.h"
 #include "tests/unit/test.h"
@@ -127,20 +136,30 @@ static bool go_on_writing(void *arg, u64 done, u64 total)
 #define RAM (64u << 20)
 static enum { STAYS, LEAVES_O_DIRECT } what;
 
-static void be_the_vm(int sock)
+static int fill(int file)
 {
 	struct kvmb_gm gm = { .memfd = memfd_create("ram", 0), .num_regions = 1 };
 	const struct state_file_progress p = { go_on_writing, NULL };
-	char why[STATE_FILE_WHY], c;
-	int fds[2], num = 2;
+	char why[STATE_FILE_WHY];
+	int err;
 
 	gm.regions[0].size = RAM;
 	if (ftruncate(gm.memfd, RAM))
-		_exit(1);
+		return -errno;
 	gm.regions[0].hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, gm.memfd, 0);
 	memset(gm.regions[0].hva, 1, RAM);
-	if (kvmb_recv_fds(sock, &c, 1, fds, &num, 0) != 1 ||
-	    state_file_write(fds[0], &gm, "sections", 8, &p, why) || state_file_complete(fds[0]) ||
+	err = state_file_write(file, &gm, "sections", 8, &p, why);
+	munmap(gm.regions[0].hva, RAM);
+	close(gm.memfd);
+	return err ? err : state_file_complete(file);
+}
+
+static void be_the_vm(int sock)
+{
+	int fds[2], num = 2;
+	char c;
+
+	if (kvmb_recv_fds(sock, &c, 1, fds, &num, 0) != 1 || fill(fds[0]) ||
 	    write(sock, "r", 1) != 1 || read(fds[1], &c, 1) != 1)
 		_exit(2);
 	/* the file has its name and the user's options; here come ours, and we just stay */
@@ -211,11 +230,39 @@ static void one_that_cannot_be_read_is_not_left_to_restore(void **state)
 	assert_false(is_fooled(&code));
 }
 
+/* The user is told "not saved", and may use the name again. */
+static void one_whose_name_may_not_last_has_none(void **state)
+{
+	char dir[] = "/tmp/kvmbus-save-XXXXXX", path[64];
+	struct target t = { .path = path,
+			    .facts = { .config = (void *)(uintptr_t)options,
+				       .config_len = sizeof(options) } };
+	int failed, named, i;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/state", dir);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(open_target(&t), EXIT_OK);
+		assert_int_equal(fill(t.file), 0);
+		dir_fails = !i;
+		failed = name_target(&t);
+		named = access(path, F_OK);
+		close(t.file);
+		close(t.dir);
+		assert_int_equal(failed, i ? EXIT_OK : EXIT_FAILED);
+		assert_int_equal(named, i ? 0 : -1);
+	}
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_does_not_end_leaves_nothing_to_restore),
 		cmocka_unit_test(one_that_cannot_be_read_is_not_left_to_restore),
+		cmocka_unit_test(one_whose_name_may_not_last_has_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
