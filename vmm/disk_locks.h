@@ -22,7 +22,10 @@
  * At an NBD server nothing is locked, and both sides are connected: a server that takes one client
  * at a time is missing at the target, before a page is sent. The source has flushed before GO.
  *
- * All of main thread, unless said otherwise.
+ * All of main thread, unless said otherwise. An NFS server that is mounted hard and dies after the
+ * flush keeps it from everything else until it is back; `kvmbus kill` ends the VM. To ask on the
+ * migration's thread would not help yet: its end waits for the thread, whose disks must stay open,
+ * and `resume` of an undecided VM answers at once.
  */
 #ifndef KVMB_DISK_LOCKS_H
 #define KVMB_DISK_LOCKS_H
