@@ -190,7 +190,6 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(recvmsg, DISKS, .why = "descriptors from commands and the keeper; uevents"),
 	ROW(accept4, MAIN),
 	ROW(shutdown, DISKS, .why = "libnbd says good-bye, and main to the keeper"),
-	ROW(wait4, MAIN, .why = "the keeper's end"),
 	ROW(getsockopt, DISKS, .why = "libnbd"),
 	ROW(setsockopt, DISKS, .why = "libnbd"),
 	ROW(getrandom, DISKS, .why = "TLS"),
