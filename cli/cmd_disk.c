@@ -180,7 +180,7 @@ static char *good_spec(struct cli_args *a, const char *spec, bool dvd)
 		cli_bad(a->cmd, "a name that is not UTF-8 cannot be sent to the VM");
 	else if (copy && opt_disk(copy, dvd, &dc, why, sizeof(why)))
 		cli_bad(a->cmd, "%s", why);
-	else if (!(absolute = opt_disk_absolute(spec)))
+	else if (!(absolute = opt_disk_absolute(spec, dvd)))
 		cli_bad(a->cmd, "too long: \"%.60s...\"", spec);
 	json_decref(text);
 	free(copy);

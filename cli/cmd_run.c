@@ -111,7 +111,7 @@ static bool add_drive(char *s, bool dvd, struct vm_config *c)
 	free(copy);
 	if (err)
 		return BAD("%s \"%s\": %s", option, s, why);
-	kept = opt_disk_absolute(s);
+	kept = opt_disk_absolute(s, dvd);
 	if (!kept)
 		return BAD("%s \"%.60s...\": too long", option, s);
 	opt_disk(kept, dvd, &c->disks[c->num_disks++], why,

@@ -113,10 +113,11 @@ int opt_disk(char *s, bool dvd, struct disk_config *dc, char *why, size_t size);
 /**
  * opt_disk_absolute() - Rewrite a disk's specification with absolute file names
  * @spec: as for opt_disk(), not changed
+ * @dvd:  as for opt_disk()
  *
  * Return: a new string; NULL when it is too long for the control socket.
  */
-char *opt_disk_absolute(const char *spec);
+char *opt_disk_absolute(const char *spec, bool dvd);
 
 /**
  * opt_with() - A disk's or NIC's specification with one comma option set anew

@@ -264,15 +264,16 @@ int opt_disk(char *s, bool dvd, struct disk_config *dc, char *why, size_t size)
 }
 
 /* One word of a disk behind the others; relative file names become absolute. */
-static void append_word(FILE *out, const char *word, size_t len, bool first)
+static void append_word(FILE *out, const char *word, size_t len, bool first, bool dvd)
 {
 	size_t skip = !first && len > 8 && !strncmp(word, "backing=", 8) ? 8 : 0;
-	bool file = (first && (len != 5 || memcmp(word, "empty", len))) || skip;
+	bool file = (first && !(dvd && len == 5 && !memcmp(word, "empty", len))) || skip;
 	char cwd[PATH_MAX];
 	const char *p;
 
 	fprintf(out, "%s%.*s", first ? "" : ",", (int)skip, word);
-	if (file && word[skip] != '/' && !memmem(word, len, "://", 3) && getcwd(cwd, sizeof(cwd))) {
+	if (file && word[skip] != '/' && (word[skip] == '.' || !memmem(word, len, "://", 3)) &&
+	    getcwd(cwd, sizeof(cwd))) {
 		for (p = cwd; *p; p++)
 			fprintf(out, *p == ',' ? ",," : "%c", *p);
 		fputc('/', out);
@@ -315,7 +316,7 @@ char *opt_with(const char *spec, const char *key, const char *value)
 	return text;
 }
 
-char *opt_disk_absolute(const char *spec)
+char *opt_disk_absolute(const char *spec, bool dvd)
 {
 	char *text = NULL;
 	size_t size, len;
@@ -324,7 +325,7 @@ char *opt_disk_absolute(const char *spec)
 
 	for (; out; first = false, spec += len + 1) {
 		len = word_length(spec);
-		append_word(out, spec, len, first);
+		append_word(out, spec, len, first, dvd);
 		if (!spec[len])
 			break;
 	}

@@ -111,13 +111,21 @@ CASE(disk_absolute_is_the_same_disk_in_another_directory)
 	snprintf(escaped, sizeof(escaped), "/tmp/a,,b%s", dir + strlen("/tmp/a,b"));
 	snprintf(want, sizeof(want), "%s/c,,d,ro,backing=%s/e,backing=/f,serial=g", escaped,
 		 escaped);
-	s = opt_disk_absolute("c,,d,ro,backing=e,backing=/f,serial=g");
+	s = opt_disk_absolute("c,,d,ro,backing=e,backing=/f,serial=g", false);
 	assert_string_equal(s, want);
 	free(s);
-	s = opt_disk_absolute("empty,lun=1");
+	s = opt_disk_absolute("empty,lun=1", true);
 	assert_string_equal(s, "empty,lun=1");
 	free(s);
-	s = opt_disk_absolute("nbd+unix:///x?socket=y,ro");
+	s = opt_disk_absolute("empty,lun=1", false); /* a file of that name */
+	snprintf(want, sizeof(want), "%s/empty,lun=1", escaped);
+	assert_string_equal(s, want);
+	free(s);
+	s = opt_disk_absolute("./nbd://x", false);
+	snprintf(want, sizeof(want), "%s/./nbd://x", escaped);
+	assert_string_equal(s, want);
+	free(s);
+	s = opt_disk_absolute("nbd+unix:///x?socket=y,ro", false);
 	assert_string_equal(s, "nbd+unix:///x?socket=y,ro");
 	free(s);
 	CHECK(!chdir("/") && !rmdir(dir));
@@ -129,7 +137,7 @@ CASE(disk_absolute_refuses_what_the_socket_does_not_take)
 
 	memset(s, 'x', 19999);
 	s[19999] = 0;
-	CHECK(!opt_disk_absolute(s));
+	CHECK(!opt_disk_absolute(s, false));
 	free(s);
 }
 
