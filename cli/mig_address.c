@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -18,7 +19,9 @@
 #include "lib/exits.h"
 #include "lib/util.h"
 
-#define CONNECT_MS 10000 /* each address of a name */
+#ifndef MIG_CONNECT_MS /* tests have less */
+#define MIG_CONNECT_MS 10000 /* each address of a name */
+#endif
 #define FIRST_HANDED 3	 /* descriptor from systemd */
 
 /* ---- what was typed ---- */
@@ -235,7 +238,7 @@ static int check_connected(const struct mig_address *a, int fd)
 	const char *why = "it is not connected";
 
 	if (!getpeername(fd, (struct sockaddr *)&peer, &len))
-		why = why_not(a, fd, CONNECT_MS);
+		why = why_not(a, fd, MIG_CONNECT_MS);
 	if (!why) {
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 		mig_tcp_tune(fd); /* fails on others */
@@ -249,15 +252,18 @@ static int check_connected(const struct mig_address *a, int fd)
 
 static int connect_unix(const struct mig_address *a)
 {
+	const struct timeval limit = { .tv_sec = MIG_CONNECT_MS / 1000 };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
 
 	if (fd < 0)
 		return -errno;
 	strcpy(addr.sun_path, a->path);
+	/* one who accepts nobody, and others are before us: unix(7) has no other limit */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
-	err = -errno;
+	err = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	close(fd);
 	return err;
 }
@@ -270,7 +276,8 @@ int mig_connect(const struct mig_address *a)
 	if (a->kind == MIG_FD)
 		fd = take_inherited(a, &listens);
 	else
-		fd = a->kind == MIG_UNIX ? connect_unix(a) : mig_tcp_connect(a->found, CONNECT_MS);
+		fd = a->kind == MIG_UNIX ? connect_unix(a) :
+					   mig_tcp_connect(a->found, MIG_CONNECT_MS);
 	if (a->kind == MIG_FD && fd < 0)
 		return -1;
 	if (fd == -ENOENT || fd == -ECONNREFUSED) {

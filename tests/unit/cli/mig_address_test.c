@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -324,6 +325,36 @@ static int listen_here(struct sockaddr_in *a, int backlog)
 	assert_int_equal(listen(fd, backlog), 0);
 	getsockname(fd, (struct sockaddr *)a, &len);
 	return fd;
+}
+
+/* He accepts nobody, and his queue is full: the kernel would let us wait for ever. */
+static void connecting_to_a_path_has_a_limit(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), more[4];
+	size_t i;
+	u64 begin;
+
+	(void)state;
+	strcpy(a.sun_path, "mig_address_test.sock");
+	unlink(a.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	for (i = 0; i < ARRAY_SIZE(more); i++) {
+		more[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		connect(more[i], (struct sockaddr *)&a, sizeof(a));
+	}
+	assert_int_equal(read_it("unix:mig_address_test.sock", false), EXIT_OK);
+	alarm(20); /* the test's end */
+	begin = kvmb_now_ms();
+	assert_int_equal(mig_connect(&address), -1);
+	assert_in_range(kvmb_now_ms() - begin, MIG_CONNECT_MS - 50, MIG_CONNECT_MS + 3000);
+	alarm(0);
+	assert_non_null(strstr(said, strerror(ETIMEDOUT)));
+	for (i = 0; i < ARRAY_SIZE(more); i++)
+		close(more[i]);
+	close(fd);
+	unlink(a.sun_path);
 }
 
 /* Its queue is full, so that the kernel drops what comes. */
@@ -669,6 +700,7 @@ int main(void)
 		T(both_sides_meet_by_ipv6),
 		T(nobody_there_is_said),
 		T(connecting_has_a_limit),
+		T(connecting_to_a_path_has_a_limit),
 		T(address_in_use_is_refused_whole),
 		T(owner_of_a_connection_is_known_while_it_is_one),
 		T(another_user_is_hung_up_on),
