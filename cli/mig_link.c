@@ -280,6 +280,17 @@ static struct guest *receive_guests(struct host *h)
 	return g;
 }
 
+/* Who comes later is to hear it now, and not when the VM has come. */
+static void see_off_others(struct host *h, const struct guest *in)
+{
+	struct guest *g;
+
+	for (g = h->guests; g < h->guests + MIG_LINK_GUESTS; g++) {
+		if (g->session && g != in)
+			see_off(g);
+	}
+}
+
 /* Of a connection that was inherited. */
 static struct guest *greet_one(struct host *h)
 {
@@ -357,6 +368,7 @@ static int serve(const struct mig_address *a, int plain)
 	if (!g)
 		return EXIT_FAILED;
 	mig_door_close(&h.door);
+	see_off_others(&h, g);
 	err = mig_pump_run(g->session, g->fd, plain, why);
 	if (err)
 		cli_error("%s: %s", a->text, err == -ENODATA ? "who connected hung up" : why);

@@ -757,6 +757,26 @@ static void silent_strangers_keep_nobody_waiting(void **state)
 		close(fd[i]);
 }
 
+/* The VM that comes may need an hour: others are not to wait for it in vain. */
+static void who_comes_too_late_is_told_at_once(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	u64 at;
+
+	(void)state;
+	serve_from(dir);
+	a.sin_port = htons((uint16_t)port);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(connect_from(dir), EXIT_OK);
+	say(link_.fd, "x");
+	expect(server, "x");
+	at = kvmb_now_ms();
+	expect_end(fd);
+	assert_in_range(kvmb_now_ms() - at, 0, MIG_LINK_GREET_MS / 2);
+	close(fd);
+}
+
 /* ---- descriptors ---- */
 
 static void inherited_connection_is_protected_too(void **state)
@@ -872,6 +892,7 @@ int main(void)
 		T(server_is_known_by_its_name_too),
 		T(server_without_tls_is_refused),
 		T(silent_strangers_keep_nobody_waiting),
+		T(who_comes_too_late_is_told_at_once),
 		T(inherited_connection_is_protected_too),
 		T(inherited_listener_is_protected_too),
 		T(unix_descriptor_names_no_host),
