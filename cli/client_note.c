@@ -16,7 +16,7 @@ int client_note_begin(const char *vm, struct client_note *n)
 {
 	int err;
 
-	*n = (struct client_note){ .fd = -1, .vm = vm };
+	*n = (struct client_note){ .fd = -1, .vm = vm, .first = -1 };
 	err = client_connect(vm, &n->fd);
 	if (!err)
 		err = client_as_owner(n->fd, vm);
@@ -34,19 +34,60 @@ int client_note_keeper(const struct client_note *n)
 	return EXIT_FAILED;
 }
 
+static bool has_word(const struct vm_state_config *c, const char *word)
+{
+	int i;
+
+	for (i = 0; i < c->num_args; i++) {
+		if (!strcmp(c->args[i], word))
+			return true;
+	}
+	return false;
+}
+
+/* Does @c lack a word of @old that another command has put there since the change was announced? */
+static bool crosses(int first, int old, const struct vm_state_config *c)
+{
+	struct vm_state_config f = { 0 }, o = { 0 };
+	char why[200];
+	bool crossed = cli_config_read(first, &f, why, sizeof(why)) ||
+		       cli_config_read(old, &o, why, sizeof(why));
+	int i;
+
+	for (i = 0; i < o.num_args && !crossed; i++)
+		crossed = !has_word(c, o.args[i]) && !has_word(&f, o.args[i]);
+	vm_state_free_config(&f);
+	vm_state_free_config(&o);
+	return crossed;
+}
+
+/* Return: 0 or -errno with @why. */
+static int edit_options(struct vm_state_config *c, int first, int old, json_t *answer,
+			client_note_edit *edit, void *arg, char *why, size_t size)
+{
+	int err = cli_config_read(old, c, why, size);
+
+	if (err)
+		return err;
+	err = edit(c, answer, arg);
+	if (err)
+		snprintf(why, size, "what it says cannot be");
+	else if (crosses(first, old, c))
+		snprintf(why, size, "another command changed the same at the same time");
+	else
+		return 0;
+	return -EPROTO;
+}
+
 /* Return: 0; -EAGAIN; another -errno with @why. */
-static int try_to_note(json_t *answer, client_note_edit *edit, void *arg, char *why, size_t size)
+static int try_to_note(int first, json_t *answer, client_note_edit *edit, void *arg, char *why,
+		       size_t size)
 {
 	int old = kvmb_keeper_kept(why, size), fd = -1, err = old < 0 ? old : 0;
 	struct vm_state_config c = { 0 };
 
 	if (!err)
-		err = cli_config_read(old, &c, why, size);
-	if (!err) {
-		err = edit(&c, answer, arg);
-		if (err)
-			snprintf(why, size, "what it says cannot be");
-	}
+		err = edit_options(&c, first, old, answer, edit, arg, why, size);
 	if (!err) {
 		fd = vm_state_seal_config(&c);
 		err = fd < 0 ? fd : 0;
@@ -68,7 +109,7 @@ static void note(struct client_note *n, json_t *answer, client_note_edit *edit, 
 	int err;
 
 	do {
-		err = try_to_note(answer, edit, arg, n->why, sizeof(n->why));
+		err = try_to_note(n->first, answer, edit, arg, n->why, sizeof(n->why));
 	} while (err == -EAGAIN);
 	if (err) /* we hang up, and leave a doubt */
 		cli_error("VM \"%s\": the change was made, but its options cannot follow, so it "
@@ -90,6 +131,14 @@ int client_note_change(struct client_note *n, const char *command, json_t *args,
 	}
 	announced = !err;
 	if (announced)
+		n->first = kvmb_keeper_kept(n->why, sizeof(n->why));
+	if (announced && n->first < 0) {
+		json_decref(args);
+		cli_error("VM \"%s\": %s", n->vm, n->why);
+		kvmb_keeper_recall(n->why, sizeof(n->why));
+		return EXIT_FAILED;
+	}
+	if (announced)
 		json_object_set_new(args, "noted", json_true());
 	err = client_ask_heard(n->fd, n->vm, command, args, fds, out, &heard);
 	if (!announced)
@@ -106,7 +155,9 @@ void client_note_end(struct client_note *n)
 	kvmb_keeper_seal();
 	if (n->fd >= 0)
 		close(n->fd);
-	n->fd = -1;
+	if (n->first >= 0)
+		close(n->first);
+	n->fd = n->first = -1;
 }
 
 int client_note_simple(struct cli_args *a, const char *command, json_t *args, const char *done,

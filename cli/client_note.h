@@ -2,8 +2,10 @@
 /*
  * Commands that change a VM's disks or NICs, and the options that its keeper has (vmm/note.h).
  *
- * The change is announced to the keeper, made by the VM, then noted. A VM whose keeper cannot be
- * reached is changed nevertheless; it is told that nobody notes it, and cannot be saved any more.
+ * The change is announced to the keeper, made by the VM, then noted. When two commands change the
+ * same disk at once, nobody knows which of them the VM obeyed last: the later one leaves a doubt,
+ * and the VM cannot be saved any more. A VM whose keeper cannot be reached is changed nevertheless;
+ * it is told that nobody notes it, and cannot be saved any more either.
  */
 #ifndef KVMB_CLIENT_NOTE_H
 #define KVMB_CLIENT_NOTE_H
@@ -19,6 +21,7 @@ struct handover_fds;
 struct client_note {
 	int fd; /* of client_connect(), owned */
 	const char *vm;
+	int first;	 /* the options when the change was announced; -1 */
 	bool has_keeper; /* else why not */
 	char why[200];
 	char dir[PATH_MAX]; /* where the VM's sockets are, as the keeper sees it */

@@ -15,8 +15,19 @@ static char said[512];
 static int kept, announced, recalled, replaced, again; /* @again: so often another was faster */
 static int no_keeper, is_saved;
 static bool noted; /* the VM was told so */
+static const char *meanwhile; /* another command notes these words: a drive's, a disk's */
 static enum { DONE, REFUSES, IS_SILENT } vm_does;
 static u32 answer_c, answer_lun;
+
+static void keep(const char *drive, const char *disk)
+{
+	char *args[] = { (char *)"run", (char *)"--name=web", (char *)drive, (char *)disk, NULL };
+
+	close(kept);
+	kept = vm_state_seal_config(
+		&(struct vm_state_config){ .dir = (char *)"/", .args = args, .num_args = 4 });
+	assert_true(kept >= 0);
+}
 
 /* ---- the keeper ---- */
 
@@ -82,6 +93,8 @@ int client_ask_heard(int fd, const char *vm, const char *name, json_t *arguments
 {
 	(void)fd, (void)vm, (void)name, (void)fds;
 	noted = json_is_true(json_object_get(arguments, "noted"));
+	if (meanwhile)
+		keep(meanwhile, "--disk=/other,controller=0,lun=2");
 	json_decref(arguments);
 	*heard = vm_does != IS_SILENT;
 	if (vm_does != DONE)
@@ -174,6 +187,7 @@ static int setup(void **state)
 	announced = recalled = replaced = again = no_keeper = is_saved = 0;
 	answer_c = answer_lun = 0;
 	noted = false;
+	meanwhile = NULL;
 	vm_does = DONE;
 	return 0;
 }
@@ -231,6 +245,35 @@ static void who_was_slower_begins_again(void **state)
 	assert_int_equal(run(disk_remove, "0:0"), EXIT_OK);
 	assert_int_equal(replaced, 1);
 	assert_false(keeps("--disk=/a,controller=0,lun=0"));
+}
+
+/* Nobody knows which of them the VM has obeyed last. */
+static void two_changes_of_one_disk_at_once_leave_a_doubt(void **state)
+{
+	(void)state;
+	keep("--dvd=/a,controller=0,lun=1", "--disk=/b,controller=0,lun=2");
+	meanwhile = "--dvd=/c,controller=0,lun=1";
+	answer_lun = 1;
+	assert_int_equal(run(disk_eject, "0:1"), EXIT_OK);
+	assert_non_null(strstr(said, "another command changed the same"));
+	assert_int_equal(replaced + recalled, 0);
+	assert_true(keeps(meanwhile));
+	said[0] = 0;
+	assert_int_equal(run(disk_eject, "0:1"), EXIT_OK); /* the other was there before */
+	assert_true(keeps("--dvd=empty,controller=0,lun=1"));
+	assert_string_equal(said, "");
+}
+
+static void changes_of_two_disks_at_once_are_both_noted(void **state)
+{
+	(void)state;
+	keep("--dvd=/a,controller=0,lun=1", "--disk=/b,controller=0,lun=2");
+	meanwhile = "--dvd=/a,controller=0,lun=1";
+	answer_lun = 1;
+	assert_int_equal(run(disk_eject, "0:1"), EXIT_OK);
+	assert_true(keeps("--dvd=empty,controller=0,lun=1"));
+	assert_true(keeps("--disk=/other,controller=0,lun=2"));
+	assert_string_equal(said, "");
 }
 
 static void what_was_refused_is_recalled(void **state)
@@ -298,6 +341,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_change_is_announced_made_and_noted),
 		T(who_was_slower_begins_again),
+		T(two_changes_of_one_disk_at_once_leave_a_doubt),
+		T(changes_of_two_disks_at_once_are_both_noted),
 		T(what_was_refused_is_recalled),
 		T(what_is_not_answered_is_neither_noted_nor_recalled),
 		T(an_answer_that_cannot_be_notes_nothing),
