@@ -112,12 +112,14 @@ struct change {
 
 static bool place_of(json_t *answer, u32 *controller, u32 *lun)
 {
-	json_int_t c = json_integer_value(json_object_get(answer, "controller"));
-	json_int_t l = json_integer_value(json_object_get(answer, "lun"));
+	json_t *says_c = json_object_get(answer, "controller");
+	json_t *says_l = json_object_get(answer, "lun");
+	json_int_t c = json_integer_value(says_c), l = json_integer_value(says_l);
 
 	*controller = (u32)c;
 	*lun = (u32)l;
-	return c >= 0 && c < (json_int_t)KVMB_STORAGE_MAX_CONTROLLERS && l >= 0 &&
+	return json_is_integer(says_c) && json_is_integer(says_l) && c >= 0 &&
+	       c < (json_int_t)KVMB_STORAGE_MAX_CONTROLLERS && l >= 0 &&
 	       l < (json_int_t)KVMB_STORAGE_MAX_LUNS;
 }
 

@@ -18,6 +18,7 @@ static bool noted; /* the VM was told so */
 static const char *meanwhile; /* another command notes these words: a drive's, a disk's */
 static enum { DONE, REFUSES, IS_SILENT } vm_does;
 static u32 answer_c, answer_lun;
+static bool no_place; /* in the answer */
 
 static void keep(const char *drive, const char *disk)
 {
@@ -99,7 +100,8 @@ int client_ask_heard(int fd, const char *vm, const char *name, json_t *arguments
 	*heard = vm_does != IS_SILENT;
 	if (vm_does != DONE)
 		return EXIT_FAILED;
-	*out = json_pack("{s:i, s:i}", "controller", answer_c, "lun", answer_lun);
+	*out = no_place ? json_pack("{s:s}", "disk", "0:0") :
+			  json_pack("{s:i, s:i}", "controller", answer_c, "lun", answer_lun);
 	return EXIT_OK;
 }
 
@@ -186,7 +188,7 @@ static int setup(void **state)
 	said[0] = 0;
 	announced = recalled = replaced = again = no_keeper = is_saved = 0;
 	answer_c = answer_lun = 0;
-	noted = false;
+	noted = no_place = false;
 	meanwhile = NULL;
 	vm_does = DONE;
 	return 0;
@@ -311,6 +313,10 @@ static void an_answer_that_cannot_be_notes_nothing(void **state)
 		assert_non_null(strstr(said, "cannot be saved or moved"));
 	}
 	assert_int_equal(run(disk_eject, "0:0"), EXIT_OK); /* a disk, not a drive */
+	assert_non_null(strstr(said, "cannot be saved or moved"));
+	no_place = true;
+	said[0] = 0;
+	assert_int_equal(run(disk_remove, "0:0"), EXIT_OK);
 	assert_non_null(strstr(said, "cannot be saved or moved"));
 	assert_int_equal(replaced + recalled, 0);
 	assert_true(keeps("--disk=/a,controller=0,lun=0"));
