@@ -31,6 +31,9 @@ struct mem_lazy {
 	u8 *buf; /* buf[CHUNK] */
 	pthread_t thread;
 	int ended; /* atomic: give up */
+	pthread_mutex_t lock; /* guards the next line */
+	bool runs;
+	int failed; /* -errno: a page was made up for who waited */
 };
 
 static u8 *ram(const struct machine *m)
@@ -75,6 +78,7 @@ void mem_lazy_prepare(struct machine *m)
 	}
 	m->lazy = kvmb_xzalloc(sizeof(*m->lazy));
 	*m->lazy = (struct mem_lazy){ .m = m, .uffd = fd, .file = -1, .wake = -1 };
+	pthread_mutex_init(&m->lazy->lock, NULL);
 	m->gm.lazy = 1;
 }
 
@@ -138,14 +142,30 @@ static int complain(struct mem_lazy *l, int err)
 	return err;
 }
 
-/* Who waits for a page. Return: 0; -errno: somebody still does. */
-static int serve(struct mem_lazy *l)
+/* The VM does not run yet, and will not: whoever loads it need not wait. Return: was it so? */
+static bool make_up(struct mem_lazy *l, u64 at, int err)
+{
+	bool made;
+
+	pthread_mutex_lock(&l->lock);
+	made = !l->runs;
+	if (made) {
+		memset(l->buf, 0, KVMB_PAGE_SIZE);
+		made = !put_pages(l, at, KVMB_PAGE_SIZE);
+		l->failed = err;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return made;
+}
+
+/* Who waits for a page. */
+static void serve(struct mem_lazy *l)
 {
 	struct uffd_msg msg;
-	int err = 0;
+	int err;
 	u64 at;
 
-	while (!err && read(l->uffd, &msg, sizeof(msg)) == sizeof(msg)) {
+	while (read(l->uffd, &msg, sizeof(msg)) == sizeof(msg)) {
 		if (msg.event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		at = msg.arg.pagefault.address - (u64)(uintptr_t)ram(l->m);
@@ -153,12 +173,13 @@ static int serve(struct mem_lazy *l)
 		while ((err = bring(l, at, KVMB_PAGE_SIZE))) {
 			struct pollfd p = { .fd = l->wake, .events = POLLIN };
 
+			if (make_up(l, at, err))
+				break;
 			complain(l, err);
 			if (poll(&p, 1, AGAIN_MS) > 0)
-				return err; /* the VM ends */
+				return; /* the VM ends */
 		}
 	}
-	return err;
 }
 
 /* The next piece in order. Return: 1; 0: that was all; -errno. */
@@ -212,6 +233,7 @@ static void free_lazy(struct machine *m)
 		close(l->file);
 	if (l->wake >= 0)
 		close(l->wake);
+	pthread_mutex_destroy(&l->lock);
 	free(l->buf);
 	free(l);
 }
@@ -235,6 +257,20 @@ int mem_lazy_begin(struct machine *m, int fd, u64 offset)
 	l->file = -1; /* the caller's */
 	unregister(l);
 	free_lazy(m);
+	return err;
+}
+
+int mem_lazy_run(struct machine *m)
+{
+	struct mem_lazy *l = m->lazy;
+	int err;
+
+	if (!l)
+		return 0;
+	pthread_mutex_lock(&l->lock);
+	l->runs = true;
+	err = l->failed;
+	pthread_mutex_unlock(&l->lock);
 	return err;
 }
 

@@ -45,9 +45,14 @@ static int load_file(struct vm *vm)
 
 static int use_up(struct vm *vm)
 {
-	int err = state_file_use(vm->cfg.state);
+	int err = mem_lazy_run(&vm->machine), lost = err;
 
-	if (err)
+	if (!err)
+		err = state_file_use(vm->cfg.state);
+	if (lost)
+		kvmb_err(vm->cfg.name, "cannot be restored: its memory cannot be read: %s",
+			 strerror(-err));
+	else if (err)
 		kvmb_err(vm->cfg.name, "cannot be restored: it cannot be marked as used: %s",
 			 strerror(-err));
 	state_file_close(vm->cfg.state);

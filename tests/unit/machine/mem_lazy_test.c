@@ -213,6 +213,7 @@ static void file_that_cannot_be_read_makes_the_guest_wait(void **state)
 	assert_int_equal(ftruncate(again, OFFSET + RAM / 2), 0); /* a read says EOF, which is EIO */
 	wrong = 0;
 	begin();
+	assert_int_equal(mem_lazy_run(&m), 0);
 	assert_int_equal(pthread_create(&t, NULL, reader, (void *)77), 0);
 	usleep(300000);
 	assert_int_equal(ftruncate(again, OFFSET + RAM), 0);
@@ -220,7 +221,24 @@ static void file_that_cannot_be_read_makes_the_guest_wait(void **state)
 	write_pages(PAGES / 2, PAGES);
 	file = -1;
 	pthread_join(t, NULL);
+	assert_int_equal(wrong, 0);
 	close(again);
+	kvmb_log_set_level(KVMB_LOG_ERR);
+}
+
+/* Or the main thread would wait for ever, and nobody could even end the VM. */
+static void file_that_cannot_be_read_makes_a_load_fail(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	kvmb_log_set_level(-1);
+	assert_int_equal(ftruncate(file, OFFSET + RAM / 2), 0);
+	begin();
+	alarm(PATIENCE_MS / 1000);
+	assert_true(is_right(10));
+	assert_int_equal(*(volatile u64 *)(ram() + (PAGES - 9) * KVMB_PAGE_SIZE), 0);
+	alarm(0);
+	assert_int_equal(mem_lazy_run(&m), -EIO);
 	kvmb_log_set_level(KVMB_LOG_ERR);
 }
 
@@ -287,6 +305,7 @@ int main(void)
 		T(ring_has_its_pages),
 		T(system_call_waits_for_its_pages),
 		T(file_that_cannot_be_read_makes_the_guest_wait),
+		T(file_that_cannot_be_read_makes_a_load_fail),
 		T(end_before_all_has_come_is_an_end),
 		T(no_page_becomes_huge_before_all_has_come),
 		T(memory_is_an_ordinary_one_when_it_cannot_begin),
