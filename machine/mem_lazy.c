@@ -182,12 +182,22 @@ static void serve(struct mem_lazy *l)
 	}
 }
 
+/* A file that was cut off has no data either. */
+static bool is_whole(const struct mem_lazy *l, u64 size)
+{
+	off_t end = lseek(l->file, 0, SEEK_END);
+
+	return end >= 0 && (u64)end >= l->offset + size;
+}
+
 /* The next piece in order. Return: 1; 0: that was all; -errno. */
 static int step(struct mem_lazy *l)
 {
 	u64 size = kvmb_gm_size(&l->m->gm), from, to;
 	int err = kvmb_next_data(l->file, l->offset + l->at, l->offset + size, &from, &to);
 
+	if (!err && !is_whole(l, size))
+		err = -EIO;
 	if (err <= 0)
 		return err;
 	from -= l->offset;
