@@ -49,6 +49,8 @@ for ((i = 1; i <= rounds; i++)); do
 	mv "$W/u.log" "$W/s.err.log" # and what it says later
 	until_true 60 "not running" info s 'state == "running"'
 	until_true 60 "no heartbeat" info s 'integration.heartbeat.status == "ok"'
+	# its clock stood while it did, and time sync tells it by how much
+	echo "# the guest's clock was set: $(tr -d '\r' <"$W/s.log" | grep '^GUEST: clock set by' | tail -1)"
 	[ ! -e "$W/unseen" ] || fail "nobody answered to its name: $(cat "$W/watch.log")"
 done
 kill $watch
