@@ -18,8 +18,9 @@
  *
  * A file that cannot be read makes those wait who need it, and is tried again each second: a guest
  * never sees memory that it did not have. Before it runs, who loads the VM is not made to wait: the
- * page is zero, and mem_lazy_run() says that the VM must not run. A host without userfaultfd, or a user who may not use it
- * for faults of the kernel (vm.unprivileged_userfaultfd), reads all of it before the guest runs.
+ * page is zero, and mem_lazy_run() says that the VM must not run. A host without userfaultfd, or a
+ * user who may not use it for faults of the kernel (vm.unprivileged_userfaultfd), reads all of it
+ * before the guest runs.
  *
  * Source: Linux Documentation/admin-guide/mm/userfaultfd.rst.
  */
@@ -53,8 +54,8 @@ int mem_lazy_begin(struct machine *m, int fd, u64 offset);
 /**
  * mem_lazy_run() - The VM is loaded: who needs a page that cannot be read waits from here on
  *
- * Return: 0; -errno: one that was needed so far could not be read, and the VM must not run. Context:
- * main thread.
+ * Return: 0; -errno: one that was needed so far could not be read, and the VM must not run.
+ * Context: main thread.
  */
 int mem_lazy_run(struct machine *m);
 
