@@ -72,7 +72,10 @@ for ((i = 0; i < rounds; i++)); do
 	case $victim:$at in
 	*:running/gone) what=stayed ;;
 	*:gone/running) what=moved; wait "$PID_s" 2>/dev/null; moved ;;
-	source:gone/gone|target:gone/gone) what=died ;;
+	source:gone/gone) what=died ;;
+	# it had the VM: the source says so. Before, the VM must be here
+	target:gone/gone) { [ $rc = 0 ] || grep -q 'has run on the other side' "$W/m.log"; } || fail "round $i: the source lost the VM: $(cat "$W/m.log")"
+		what=died ;;
 	*) fail "round $i, $victim killed: $at; $(cat "$W/m.log")" ;;
 	esac
 	# who says that it has moved must be right
