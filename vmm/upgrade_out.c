@@ -198,6 +198,17 @@ static void on_went(struct vm_upgrade *u)
 	kvmb_timer_set(&u->leave, LEAVE_MS);
 }
 
+/* From here on u->err is the thread's. */
+static void begin_thread_or_keep(struct vm_upgrade *u, void *(*run)(void *))
+{
+	int err = run_in_thread(u, run);
+
+	if (!err)
+		return;
+	u->err = err;
+	keep_vm(u);
+}
+
 /* All is there: let the other process have it. */
 static void say_go(struct vm_upgrade *u)
 {
@@ -209,9 +220,7 @@ static void say_go(struct vm_upgrade *u)
 	}
 	vm_hold(u->vm);
 	u->step = UPG_DECIDING;
-	u->err = run_in_thread(u, run_go);
-	if (u->err)
-		keep_vm(u);
+	begin_thread_or_keep(u, run_go);
 }
 
 static int make_sections(struct vm_upgrade *u)
@@ -240,10 +249,10 @@ static void send_state(void *arg)
 	u->watch = NULL;
 	u->err = make_sections(u);
 	u->step = UPG_LAST;
-	if (!u->err)
-		u->err = run_in_thread(u, run_state);
 	if (u->err)
 		keep_vm(u);
+	else
+		begin_thread_or_keep(u, run_state);
 }
 
 /* The other process has gone while devices come to rest. */

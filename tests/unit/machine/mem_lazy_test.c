@@ -64,7 +64,6 @@ static int setup(void **state)
 	char path[] = "/tmp/kvmbus-lazy-XXXXXX";
 
 	(void)state;
-	kvmb_log_set_level(KVMB_LOG_ERR);
 	file = mkstemp(path);
 	unlink(path);
 	assert_int_equal(ftruncate(file, OFFSET + RAM), 0);
@@ -209,7 +208,6 @@ static void file_that_cannot_be_read_makes_the_guest_wait(void **state)
 
 	(void)state;
 	skip_where_it_cannot_be();
-	kvmb_log_set_level(-1);
 	assert_int_equal(ftruncate(again, OFFSET + RAM / 2), 0); /* a read says EOF, which is EIO */
 	wrong = 0;
 	begin();
@@ -224,7 +222,6 @@ static void file_that_cannot_be_read_makes_the_guest_wait(void **state)
 	pthread_join(t, NULL);
 	assert_int_equal(wrong, 0);
 	close(again);
-	kvmb_log_set_level(KVMB_LOG_ERR);
 }
 
 /* Or the main thread would wait for ever, and nobody could even end the VM. */
@@ -232,7 +229,6 @@ static void file_that_cannot_be_read_makes_a_load_fail(void **state)
 {
 	(void)state;
 	skip_where_it_cannot_be();
-	kvmb_log_set_level(-1);
 	assert_int_equal(ftruncate(file, OFFSET + RAM / 2), 0);
 	begin();
 	alarm(PATIENCE_MS / 1000);
@@ -240,7 +236,6 @@ static void file_that_cannot_be_read_makes_a_load_fail(void **state)
 	assert_int_equal(*(volatile u64 *)(ram() + (PAGES - 9) * KVMB_PAGE_SIZE), 0);
 	alarm(0);
 	assert_int_equal(mem_lazy_run(&m), -EIO);
-	kvmb_log_set_level(KVMB_LOG_ERR);
 }
 
 static void end_before_all_has_come_is_an_end(void **state)
@@ -312,5 +307,6 @@ int main(void)
 		T(memory_is_an_ordinary_one_when_it_cannot_begin),
 	};
 
+	kvmb_log_set_level(-1); /* of files that cannot be read it tells from a thread of its own */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
