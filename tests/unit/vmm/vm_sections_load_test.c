@@ -100,7 +100,8 @@ static void channels_of_the_first_version_go_on(void **state)
 	assert_int_equal(load(sample.sections, sample.len), 0);
 	kvmb_bus_resume(sample.vm.bus);
 	kvmb_bus_pause(sample.vm.bus, stands, NULL);
-	while (!kvmb_bus_stands(sample.vm.bus)) /* counters are the providers' threads' until then */
+	/* counters are the providers' threads' until then */
+	while (!kvmb_bus_stands(sample.vm.bus))
 		kvmb_loop_once(sample.vm.loop, 5);
 	kvmb_bus_for_each(sample.vm.bus, count_open, &open);
 	assert_int_equal(open, 7); /* three services, two each of disk and NIC */
