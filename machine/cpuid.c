@@ -229,6 +229,15 @@ static bool has(struct kvm_cpuid2 *c, const char *name)
 	return e && *reg_of(e, f->reg) & 1u << f->bit;
 }
 
+static void turn_off(struct kvm_cpuid2 *c, const char *name)
+{
+	const struct feature *f = &features[find_feature(name, strlen(name))];
+	struct kvm_cpuid_entry2 *e = find_leaf(c, f->leaf, f->sub);
+
+	if (e)
+		*reg_of(e, f->reg) &= ~(1u << f->bit);
+}
+
 static void clear_reg(struct kvm_cpuid2 *c, u32 leaf, u32 sub, enum reg r)
 {
 	struct kvm_cpuid_entry2 *e = find_leaf(c, leaf, sub);
@@ -280,33 +289,24 @@ static void apply_model(struct kvm_cpuid2 *c, const struct model *m, const struc
 /* What cannot be without something that is off. */
 static void fix_dependencies(struct kvm_cpuid2 *c)
 {
-	static const char *const need_xsave[] = { "avx", "fma", "f16c", "pku", "vaes", "vpclmulqdq",
-						  "avx2" };
-	static const char *const need_avx[] = { "avx2", "fma", "f16c", "vaes", "vpclmulqdq" };
-	static const char *const need_avx2[] = { "avx512f" };
-	static const char *const need_avx512[] = { "avx512dq", "avx512cd", "avx512bw", "avx512vl" };
-	struct model m = { 0 };
+	static const struct {
+		const char *name, *needs;
+	} deps[] = {
+		/* what is needed comes before what needs it */
+		{ "avx", "xsave" },	   { "pku", "xsave" },	      { "fma", "avx" },
+		{ "f16c", "avx" },	   { "vaes", "avx" },	      { "vpclmulqdq", "avx" },
+		{ "avx2", "avx" },	   { "avx512f", "avx2" },     { "avx512dq", "avx512f" },
+		{ "avx512cd", "avx512f" }, { "avx512bw", "avx512f" }, { "avx512vl", "avx512f" },
+	};
 	size_t i;
 
 	if (!has(c, "svm"))
 		drop_leaf(c, 0x8000000a, 0x8000000a);
-	if (!has(c, "xsave")) {
+	if (!has(c, "xsave"))
 		drop_leaf(c, 0xd, 0xd);
-		for (i = 0; i < ARRAY_SIZE(need_xsave); i++)
-			m.off[find_feature(need_xsave[i], strlen(need_xsave[i]))] = true;
-	}
-	apply_model(c, &m, c);
-	for (i = 0; i < ARRAY_SIZE(need_avx) && !has(c, "avx"); i++)
-		m.off[find_feature(need_avx[i], strlen(need_avx[i]))] = true;
-	apply_model(c, &m, c);
-	if (!has(c, "avx2"))
-		for (i = 0; i < ARRAY_SIZE(need_avx2); i++)
-			m.off[find_feature(need_avx2[i], strlen(need_avx2[i]))] = true;
-	apply_model(c, &m, c);
-	if (!has(c, "avx512f")) {
-		for (i = 0; i < ARRAY_SIZE(need_avx512); i++)
-			m.off[find_feature(need_avx512[i], strlen(need_avx512[i]))] = true;
-		apply_model(c, &m, c);
+	for (i = 0; i < ARRAY_SIZE(deps); i++) {
+		if (!has(c, deps[i].needs))
+			turn_off(c, deps[i].name);
 	}
 }
 
