@@ -45,16 +45,15 @@ static int load_file(struct vm *vm)
 
 static int use_up(struct vm *vm)
 {
-	int err = mem_lazy_run(&vm->machine), lost = err;
+	const char *what = "its memory cannot be read";
+	int err = mem_lazy_run(&vm->machine);
 
-	if (!err)
+	if (!err) {
+		what = "it cannot be marked as used";
 		err = state_file_use(vm->cfg.state);
-	if (lost)
-		kvmb_err(vm->cfg.name, "cannot be restored: its memory cannot be read: %s",
-			 strerror(-err));
-	else if (err)
-		kvmb_err(vm->cfg.name, "cannot be restored: it cannot be marked as used: %s",
-			 strerror(-err));
+	}
+	if (err)
+		kvmb_err(vm->cfg.name, "cannot be restored: %s: %s", what, strerror(-err));
 	state_file_close(vm->cfg.state);
 	return err;
 }
