@@ -129,8 +129,7 @@ static int ask_whether_it_fits(struct vm_migration *m)
 	int err;
 
 	machine_match_save(&m->vm->machine, &o);
-	err = o.failed ? -ENOMEM : mig_send(&m->stream, o.buf, o.len);
-	kvmb_tlv_out_fini(&o);
+	err = mig_send_out(&m->stream, &o);
 	return err ? err : mig_hear(&m->stream, MIG_FITS, m->why);
 }
 

@@ -184,6 +184,14 @@ void mig_section_fini(struct mig_section *sec)
 	*sec = (struct mig_section){ 0 };
 }
 
+int mig_send_out(struct mig_stream *s, struct kvmb_tlv_out *o)
+{
+	int err = o->failed ? -ENOMEM : mig_send(s, o->buf, o->len);
+
+	kvmb_tlv_out_fini(o);
+	return err;
+}
+
 /* ---- words ---- */
 
 int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
@@ -199,9 +207,8 @@ int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
 		kvmb_tlv_put_str(&o, MIG_WORD_WHY, text);
 	kvmb_tlv_end(&o);
 	s->deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
-	err = o.failed ? -ENOMEM : mig_send(s, o.buf, o.len);
+	err = mig_send_out(s, &o);
 	s->deadline_ms = 0;
-	kvmb_tlv_out_fini(&o);
 	return err;
 }
 

@@ -72,6 +72,13 @@ struct mig_section { /* one that was received; zeroed to begin with, mig_section
 int mig_send(struct mig_stream *s, const void *bytes, size_t len);
 
 /**
+ * mig_send_out() - Send sections that were put together, and free them
+ *
+ * Return: as mig_send(); -ENOMEM: @o has failed, and nothing was sent.
+ */
+int mig_send_out(struct mig_stream *s, struct kvmb_tlv_out *o);
+
+/**
  * mig_pause() - Send nothing for a while
  * @until_ms: kvmb_now_ms()
  *

@@ -100,12 +100,9 @@ static int end_thread(struct vm_upgrade *u, int err)
 static int send_host(struct vm_upgrade *u)
 {
 	struct kvmb_tlv_out o = { 0 };
-	int err;
 
 	machine_match_save(&u->vm->machine, &o);
-	err = o.failed ? -ENOMEM : mig_send(&u->stream, o.buf, o.len);
-	kvmb_tlv_out_fini(&o);
-	return err;
+	return mig_send_out(&u->stream, &o);
 }
 
 static void *run_give(void *arg)
