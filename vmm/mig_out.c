@@ -74,6 +74,14 @@ static void free_migration(struct vm_migration *m)
 	free(m);
 }
 
+/* Also when the VM has ended: nobody is to be told any more that it stands. */
+static void wake_devices(struct vm *vm)
+{
+	if (vm->state != VM_ENDED)
+		disk_locks_fetch_back(vm);
+	kvmb_bus_resume(vm->bus);
+}
+
 /* The VM goes on here. */
 static void give_up(struct vm_migration *m, const char *class)
 {
@@ -85,10 +93,8 @@ static void give_up(struct vm_migration *m, const char *class)
 
 	snprintf(why, sizeof(why), "%s", m->why);
 	free_migration(m);
-	if (stands && vm->state != VM_ENDED)
-		disk_locks_fetch_back(vm);
-	if (stands) /* also when the VM has ended: nobody is to be told any more that it stands */
-		kvmb_bus_resume(vm->bus);
+	if (stands)
+		wake_devices(vm);
 	if (vm->state == VM_ENDED) {
 		reply_refused(reply, "state",
 			      may_run_there ? "the VM ended; it may run on the other side" :
@@ -591,8 +597,7 @@ int mig_out_resume(struct vm *vm, char *why, size_t size)
 	if (err)
 		return err;
 	free_migration(vm->migration);
-	disk_locks_fetch_back(vm);
-	kvmb_bus_resume(vm->bus);
+	wake_devices(vm);
 	nics_announce(vm); /* it may have run there, and told the network */
 	return vm_resume(vm);
 }
