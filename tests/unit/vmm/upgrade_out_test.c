@@ -162,7 +162,7 @@ static struct {
 	struct mig_stream s;
 	struct vm_handed handed;
 	char why[MIG_WHY];
-	int running; /* what mig_say(RUNNING) returned */
+	int running; /* what sending RUNNING returned */
 } other;
 
 static void hear_sections(u32 until)
@@ -174,13 +174,28 @@ static void hear_sections(u32 until)
 	mig_section_fini(&sec);
 }
 
+/* At once: nobody can shut the socket down between the two. */
+static int say_junk_and_running(void)
+{
+	static const enum mig_word words[] = { MIG_FITS, MIG_RUNNING };
+	struct kvmb_tlv_out o = { 0 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		kvmb_tlv_begin(&o, KVMB_SEC_WORD, 0, KVMB_TLV_CRITICAL);
+		kvmb_tlv_put(&o, MIG_WORD_WORD, words[i]);
+		kvmb_tlv_end(&o);
+	}
+	return mig_send_out(&other.s, &o);
+}
+
 static void play_end(void)
 {
-	if (other.last == SAYS_JUNK_AND_RUNNING)
-		mig_say(&other.s, MIG_FITS, NULL);
 	if (other.last == SAYS_RUNNING_TOO_LATE)
 		usleep((MIG_PATIENCE_MS + 1000) * 1000);
-	if (other.last == REFUSES)
+	if (other.last == SAYS_JUNK_AND_RUNNING)
+		other.running = say_junk_and_running();
+	else if (other.last == REFUSES)
 		mig_say(&other.s, MIG_REFUSED, "it is not for me");
 	else
 		other.running = mig_say(&other.s, MIG_RUNNING, NULL);
