@@ -5,7 +5,8 @@
  * A model is a base and a list of changes: "host", "x86-64-v2,-sse4.2", "host,-xsave". The
  * bases are host (everything that KVM offers) and the four levels of the x86-64 psABI. A level is
  * the same on all hosts with CPUs of one family and model, whatever their kernel and caches, so use
- * one for VMs that will migrate. Family, model, name and width of addresses are the host's.
+ * one for VMs that will migrate. Family, model, name and width of addresses are the host's. A VM
+ * that comes from elsewhere keeps what it had: cpuid_keep.c.
  *
  * The guest sees "Microsoft Hv" at 0x40000000 and no KVM leaves, because Linux takes the
  * hypervisor with the highest base that it recognises (docs/protocol.md#1.1).
@@ -21,8 +22,6 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/vcpu.h"
-
-#define MAX_ENTRIES 256u
 
 enum reg { EAX, EBX, ECX, EDX };
 
@@ -199,7 +198,7 @@ static struct kvm_cpuid_entry2 *find_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 su
 static void add_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 sub, bool indexed, u32 a, u32 b, u32 cx,
 		     u32 d)
 {
-	kvmb_assert(c->nent < MAX_ENTRIES);
+	kvmb_assert(c->nent < CPUID_MAX_LEAVES);
 	c->entries[c->nent++] =
 		(struct kvm_cpuid_entry2){ .function = leaf,
 					   .index = sub,
@@ -411,6 +410,11 @@ static void set_level_leaves(struct kvm_cpuid2 *c)
 	e = find_leaf(c, 0x80000007, 0);
 	if (e)
 		*e = (struct kvm_cpuid_entry2){ .function = 0x80000007, .edx = e->edx & 1u << 8 };
+	e = find_leaf(c, 0x80000008, 0);
+	if (e) { /* newer kernels tell more than the widths of addresses */
+		e->eax &= 0xffff;
+		e->edx = 0;
+	}
 	add_leaf(c, 6, 0, false, 4, 0, 0, 0); /* the LAPIC's timer runs always */
 	set_xsave(c);
 	set_caches(c);
@@ -482,8 +486,11 @@ bool cpuid_apic_is_virtual(void)
 	return c != 'N' && c != '0';
 }
 
+/* Younger than Linux 5.10: a level has none of these. */
+#define HV_FEAT_D_YOUNG (HV_FEAT_D_XMM_INPUT | HV_FEAT_D_EXT_GVA_RANGES)
+
 static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered,
-		       const struct machine *m)
+		       const struct machine *m, int level)
 {
 	struct kvm_cpuid_entry2 *f = find_leaf((struct kvm_cpuid2 *)offered, HV_CPUID_FEATURES, 0);
 	struct kvm_cpuid_entry2 *h = find_leaf((struct kvm_cpuid2 *)offered, HV_CPUID_HINTS, 0);
@@ -494,6 +501,8 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered,
 		HV_FEAT_D_EXT_GVA_RANGES | HV_FEAT_D_STIMER_DIRECT;
 	u32 hints = HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI;
 
+	if (level)
+		d &= ~HV_FEAT_D_YOUNG;
 	/*
 	 * Where every EOI would exit, let the guest use the VP assist page: a bit there says that
 	 * none is needed. With APICv or AVIC this would cost exits instead of saving them.
@@ -517,14 +526,43 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered,
 
 static struct kvm_cpuid2 *fetch(int fd, unsigned long request)
 {
-	struct kvm_cpuid2 *c = kvmb_xzalloc(sizeof(*c) + MAX_ENTRIES * sizeof(c->entries[0]));
+	struct kvm_cpuid2 *c = kvmb_xzalloc(sizeof(*c) + CPUID_MAX_LEAVES * sizeof(c->entries[0]));
 
-	c->nent = MAX_ENTRIES;
+	c->nent = CPUID_MAX_LEAVES;
 	if (ioctl(fd, request, c)) {
 		free(c);
 		return NULL;
 	}
 	return c;
+}
+
+/* All that a vCPU can have on this host, whatever the model: cpuid_keep.c. */
+static void note_offer(struct machine *m, const struct kvm_cpuid2 *host,
+		       const struct kvm_cpuid2 *hv)
+{
+	struct kvm_cpuid2 *c = kvmb_xzalloc(sizeof(*c) + CPUID_MAX_LEAVES * sizeof(c->entries[0]));
+	struct kvm_cpuid_entry2 *hints;
+
+	c->nent = host->nent;
+	memcpy(c->entries, host->entries, host->nent * sizeof(c->entries[0]));
+	set_hyperv(c, hv, m, 0);
+	hints = find_leaf(c, HV_CPUID_HINTS, 0);
+	hints->eax |= HV_HINT_APIC_MSRS; /* what it costs is another question */
+	free(m->cpuid_offer);
+	m->cpuid_offer = c;
+}
+
+const char *cpuid_feature_name(u32 leaf, u32 sub, u32 reg, u32 bit)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		const struct feature *f = &features[i];
+
+		if (f->leaf == leaf && f->sub == sub && f->reg == (enum reg)reg && f->bit == bit)
+			return f->name;
+	}
+	return NULL;
 }
 
 int cpuid_apply(struct vcpu *v)
@@ -555,7 +593,9 @@ int cpuid_apply(struct vcpu *v)
 	if (model.level)
 		set_level_leaves(c);
 	set_topology(c, v->index, m->cfg.cpus);
-	set_hyperv(c, hv, m);
+	set_hyperv(c, hv, m, model.level);
+	if (!v->index)
+		note_offer(m, host, hv);
 	err = ioctl(v->fd, KVM_SET_CPUID2, c) ? -errno : 0;
 	if (!err) {
 		v->cpuid = c;

@@ -6,7 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "vmbus-core/env.h"
+
+struct kvm_cpuid2;
+struct kvm_cpuid_entry2;
 struct vcpu;
+
+#define CPUID_MAX_LEAVES 256u
 
 /**
  * cpuid_apply() - Set the CPUID of a vCPU: CPU model, topology, Hyper-V leaves
@@ -32,6 +38,38 @@ int cpuid_check_model(const char *model, char *why, size_t size);
  * Only parameters of KVM's modules tell, which are files. Context: before the VM is built.
  */
 bool cpuid_apic_is_virtual(void);
+
+/**
+ * cpuid_feature_name() - What --cpu calls a bit
+ * @reg: 0 EAX, 1 EBX, 2 ECX, 3 EDX
+ *
+ * Return: NULL: it has no name.
+ */
+const char *cpuid_feature_name(u32 leaf, u32 sub, u32 reg, u32 bit);
+
+/* ---- cpuid_keep.c ---- */
+
+/**
+ * cpuid_check_kept() - Can a vCPU go on here with the leaves that it had elsewhere?
+ * @v:      has those of this host
+ * @leaves: leaves[num], hostile, but a private copy
+ * @num:    at most CPUID_MAX_LEAVES
+ * @why:    why[size], on failure one phrase
+ * @size:   bytes
+ *
+ * Return: 0; -ENOTSUP. Context: any thread.
+ */
+int cpuid_check_kept(const struct vcpu *v, const struct kvm_cpuid_entry2 *leaves, u32 num,
+		     char *why, size_t size);
+
+/**
+ * cpuid_keep() - Give a vCPU the leaves that it had elsewhere
+ * @v:      has not run
+ * @leaves: of cpuid_check_kept(); taken over on success
+ *
+ * Return: 0 or -errno: KVM does not take them. Context: main thread.
+ */
+int cpuid_keep(struct vcpu *v, struct kvm_cpuid2 *leaves);
 
 /** cpuid_host_is_tcg() - Does this host run under QEMU's TCG, as the lab does? */
 bool cpuid_host_is_tcg(void);

@@ -287,6 +287,7 @@ void machine_close(struct machine *m)
 			vcpu_destroy(&m->vcpus[i]);
 	}
 	free(m->vcpus);
+	free(m->cpuid_offer);
 	machine_free_image(m);
 	mem_lazy_end(m);
 	irq_fini(m);

@@ -64,6 +64,7 @@ struct machine {
 	struct park park;    /* where vCPU threads stand */
 	struct cpu_throttle throttle;
 	bool apic_virtual;   /* of the host's CPU and KVM */
+	struct kvm_cpuid2 *cpuid_offer; /* all leaves that a vCPU can have here */
 	u32 boots;	     /* times the guest was started */
 	struct crash_log crash;
 

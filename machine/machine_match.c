@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #include "lib/util.h"
+#include "machine/cpuid.h"
 #include "machine/vcpu.h"
 
-#define MAX_CPUID 256u	 /* entries */
 #define MAX_TSC_PPM 250u /* what guests' clocks can live with, and calibrations differ by */
 
 /* Base and size of each region. Return: numbers in @list. */
@@ -56,64 +56,35 @@ void machine_match_check(const struct machine *m, struct kvmb_tlv *t)
 
 /* ---- CPUID ---- */
 
-static const struct kvm_cpuid_entry2 *leaf_in(const struct kvm_cpuid_entry2 *e, u32 num,
-					      const struct kvm_cpuid_entry2 *like)
-{
-	u32 i;
-
-	for (i = 0; i < num; i++) {
-		if (e[i].function == like->function && e[i].index == like->index)
-			return &e[i];
-	}
-	return NULL;
-}
-
-/* Is each leaf of a[] in b[], the same? Return: the first that is not; NULL: all are. */
-static const struct kvm_cpuid_entry2 *first_other(const struct kvm_cpuid_entry2 *a, u32 num_a,
-						  const struct kvm_cpuid_entry2 *b, u32 num_b)
-{
-	const struct kvm_cpuid_entry2 *e;
-	u32 i;
-
-	for (i = 0; i < num_a; i++) {
-		e = leaf_in(b, num_b, &a[i]);
-		if (!e || e->eax != a[i].eax || e->ebx != a[i].ebx || e->ecx != a[i].ecx ||
-		    e->edx != a[i].edx)
-			return &a[i];
-	}
-	return NULL;
-}
-
 void machine_match_put_cpuid(const struct vcpu *v, struct kvmb_tlv_out *o, unsigned int field)
 {
 	kvmb_tlv_put_bytes(o, field, v->cpuid->entries,
 			   v->cpuid->nent * sizeof(v->cpuid->entries[0]));
 }
 
-void machine_match_check_cpuid(const struct vcpu *v, struct kvmb_tlv *t, unsigned int field)
+struct kvm_cpuid2 *machine_match_take_cpuid(const struct vcpu *v, struct kvmb_tlv *t,
+					    unsigned int field)
 {
-	struct kvm_cpuid_entry2 theirs[MAX_CPUID];
-	const struct kvm_cpuid_entry2 *other;
-	char why[80];
+	struct kvm_cpuid2 *c;
+	char why[160];
 	size_t len;
 	const u8 *p = kvmb_tlv_get_bytes(t, field, &len);
-	u32 num = (u32)(len / sizeof(theirs[0]));
+	u32 num = (u32)(len / sizeof(c->entries[0]));
 
 	if (!p)
-		return;
-	if (len % sizeof(theirs[0]) || num > MAX_CPUID) {
+		return NULL;
+	if (len % sizeof(c->entries[0]) || num > CPUID_MAX_LEAVES) {
 		kvmb_tlv_refuse(t, field, "this is no list of leaves");
-		return;
+		return NULL;
 	}
-	memcpy(theirs, p, len);
-	other = first_other(theirs, num, v->cpuid->entries, v->cpuid->nent);
-	if (!other)
-		other = first_other(v->cpuid->entries, v->cpuid->nent, theirs, num);
-	if (!other)
-		return;
-	snprintf(why, sizeof(why), "it was saved on another CPU: leaf %#x.%u is not the same",
-		 other->function, other->index);
+	c = kvmb_xzalloc(sizeof(*c) + len);
+	c->nent = num;
+	memcpy(c->entries, p, len);
+	if (!cpuid_check_kept(v, c->entries, num, why, sizeof(why)))
+		return c;
 	kvmb_tlv_refuse(t, field, why);
+	free(c);
+	return NULL;
 }
 
 /* ---- section host ---- */
@@ -129,6 +100,6 @@ void machine_match_save(const struct machine *m, struct kvmb_tlv_out *o)
 int machine_match_load(const struct machine *m, struct kvmb_tlv *t)
 {
 	machine_match_check(m, t);
-	machine_match_check_cpuid(&m->vcpus[0], t, MACHINE_MATCH_CPUID);
+	free(machine_match_take_cpuid(&m->vcpus[0], t, MACHINE_MATCH_CPUID));
 	return kvmb_tlv_done(t);
 }

@@ -27,8 +27,15 @@ void machine_match_check(const struct machine *m, struct kvmb_tlv *t);
 /** machine_match_put_cpuid() - The leaves of a vCPU as they were set, as field @field. */
 void machine_match_put_cpuid(const struct vcpu *v, struct kvmb_tlv_out *o, unsigned int field);
 
-/** machine_match_check_cpuid() - Refuse @t, hostile, when its @field has other leaves than @v. */
-void machine_match_check_cpuid(const struct vcpu *v, struct kvmb_tlv *t, unsigned int field);
+/**
+ * machine_match_take_cpuid() - The leaves that a vCPU had
+ * @v:     would go on with them
+ * @t:     hostile, has them as field @field
+ *
+ * Return: free() it; NULL: @t is refused, because @v cannot have them. Context: any thread.
+ */
+struct kvm_cpuid2 *machine_match_take_cpuid(const struct vcpu *v, struct kvmb_tlv *t,
+					    unsigned int field);
 
 /** machine_match_save() - Section KVMB_SEC_HOST. Any thread; vCPUs may run. */
 void machine_match_save(const struct machine *m, struct kvmb_tlv_out *o);

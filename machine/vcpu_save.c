@@ -32,6 +32,7 @@
 #include <sys/ioctl.h>
 
 #include "lib/util.h"
+#include "machine/cpuid.h"
 #include "machine/hyperv.h"
 #include "machine/machine_match.h"
 #include "machine/vcpu_priv.h"
@@ -71,6 +72,7 @@ struct vcpu_image {
 	struct kvm_lapic_state lapic;
 	u32 has;	      /* bit n: field n was there */
 	void *xsave, *nested; /* NULL: none */
+	struct kvm_cpuid2 *cpuid; /* NULL: given to the vCPU */
 	struct kvm_msrs *msrs;
 	u64 tsc, tsc_reset;
 	u32 late_flags[HV_EVENT_FLAGS_PER_SINT / 32];
@@ -289,7 +291,7 @@ int vcpu_load(struct vcpu *v, struct kvmb_tlv *t)
 		return t->error->err;
 	}
 	v->image = kvmb_xzalloc(sizeof(*v->image));
-	machine_match_check_cpuid(v, t, VCPU_CPUID);
+	v->image->cpuid = machine_match_take_cpuid(v, t, VCPU_CPUID);
 	for (i = 0; i < ARRAY_SIZE(parts); i++)
 		load_part(v, &parts[i], t);
 	load_part(v, &lapic, t);
@@ -306,6 +308,7 @@ void vcpu_free_image(struct vcpu *v)
 {
 	if (!v->image)
 		return;
+	free(v->image->cpuid);
 	free(v->image->xsave);
 	free(v->image->nested);
 	free(v->image->msrs);
@@ -359,6 +362,17 @@ static void apply_tsc(struct vcpu *v, struct kvmb_tlv_error *e)
 	}
 }
 
+/* First: what else KVM takes follows from it. */
+static void apply_cpuid(struct vcpu *v, struct kvmb_tlv_error *e)
+{
+	int err = e->err ? 0 : cpuid_keep(v, v->image->cpuid);
+
+	if (err)
+		vcpu_refused(v, "the CPUID", err, e);
+	else if (!e->err)
+		v->image->cpuid = NULL;
+}
+
 int vcpu_apply(struct vcpu *v, struct kvmb_tlv_error *e)
 {
 	struct vcpu_image *im = v->image;
@@ -367,6 +381,7 @@ int vcpu_apply(struct vcpu *v, struct kvmb_tlv_error *e)
 
 	for (i = 0; i < ARRAY_SIZE(im->late_flags); i++) /* some may have been raised meanwhile */
 		im->late_flags[i] |= __atomic_load_n(&v->late_flags[i], __ATOMIC_SEQ_CST);
+	apply_cpuid(v, e);
 	err = hyperv_vcpu_reset(v); /* says also what we offer */
 	if (err)
 		vcpu_refused(v, "the SynIC", err, e);

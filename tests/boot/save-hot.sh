@@ -32,7 +32,6 @@ move() { # saved, restored: nothing has changed but the cable of a NIC of kind u
 	[ -z "${PASST:-}" ] || { grep -q "nic-.* mac $PASST .* carrier 1 changes" "$W/news" || fail "its cable was not unplugged: $(cat "$W/news")"
 		sed -i "/ mac $PASST /d" "$W/news"; }
 	[ ! -s "$W/news" ] || fail "the guest sees: $(cat "$W/news")"
-	! grep 'GUEST: cannot read' "$W/h.log" || fail "a disk could not be read"
 }
 D add "$W/b,lun=5"; wait_log h 'GUEST: seen 0:5 ' 60
 D add "$W/c,controller=1,serial=CTRL1"; wait_log h 'GUEST: seen 1:0 .*CTRL1' 60

@@ -199,6 +199,7 @@ static inline void sample_machine(struct serial_ops *serial)
 	m->vm_fd = SAMPLE_KVM_FD;
 	m->kvm_fd = SAMPLE_KVM_FD + 1;
 	m->vcpus = sample.vcpus;
+	m->cpuid_offer = kvmb_xzalloc(sizeof(*m->cpuid_offer)); /* no more than they have */
 	m->tsc_khz = (u32)sample.tsc_khz;
 	m->serial = serial_create(serial);
 	m->rtc = rtc_create();
@@ -274,6 +275,7 @@ static inline void sample_end(void)
 		free(sample.vcpus[i].cpuid);
 		close(sample.far[i]);
 	}
+	free(vm->machine.cpuid_offer);
 	machine_free_image(&vm->machine);
 	serial_destroy(vm->machine.serial);
 	rtc_destroy(vm->machine.rtc);

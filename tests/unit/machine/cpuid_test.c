@@ -16,6 +16,9 @@
 static struct kvm_cpuid_entry2 leaves[64];
 static u32 num;
 static bool newer; /* the host's kernel tells more */
+static u32 given;  /* leaves of the last KVM_SET_CPUID2 */
+static struct machine m;
+static struct vcpu vcpu;
 
 static void add(u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d)
 {
@@ -73,9 +76,15 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		return 0;
 	case KVM_GET_SUPPORTED_HV_CPUID:
 		assert_int_equal(fd, VCPU_FD);
-		c->nent = 0;
+		c->nent = 1;
+		c->entries[0] = (struct kvm_cpuid_entry2){ .function = HV_CPUID_FEATURES,
+							   .eax = UINT32_MAX,
+							   .edx = newer ? UINT32_MAX :
+									  ~(1u << 4 | 1u << 14) };
 		return 0;
 	case KVM_SET_CPUID2:
+		assert_int_equal(fd, VCPU_FD);
+		given = c->nent;
 		return 0;
 	}
 	fail_msg("unknown request %#lx", request);
@@ -84,13 +93,42 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 
 static struct kvm_cpuid2 *model(const char *name, bool newer_kernel)
 {
-	struct machine m = { .kvm_fd = KVM_FD, .cfg = { .cpus = 2, .cpu_model = name } };
-	struct vcpu v = { .machine = &m, .fd = VCPU_FD, .index = 1 };
+	struct kvm_cpuid2 *c;
+	u32 i;
 
+	free(m.cpuid_offer);
+	m = (struct machine){ .kvm_fd = KVM_FD, .cfg = { .cpus = 2, .cpu_model = name } };
 	newer = newer_kernel;
 	describe_host();
-	assert_int_equal(cpuid_apply(&v), 0);
-	return v.cpuid;
+	for (i = 0; i < 2; i++) {
+		vcpu = (struct vcpu){ .machine = &m, .fd = VCPU_FD, .index = i };
+		assert_int_equal(cpuid_apply(&vcpu), 0);
+		c = vcpu.cpuid;
+		if (!i)
+			free(c);
+	}
+	return c;
+}
+
+/* Can vCPU 1 of such a VM go on where another one was built? Return: as cpuid_check_kept(). */
+static int goes_on(const char *there, bool newer_there, const char *here, bool newer_here,
+		   u32 leaf_no, const struct kvm_cpuid_entry2 *other, char why[160])
+{
+	struct kvm_cpuid2 *a = model(there, newer_there), *b;
+	int err;
+	u32 i;
+
+	for (i = 0; other && i < a->nent; i++) {
+		if (a->entries[i].function == leaf_no)
+			a->entries[i] = *other;
+	}
+	b = model(here, newer_here);
+	why[0] = 0;
+	err = cpuid_check_kept(&vcpu, a->entries, a->nent, why, 160);
+	assert_int_equal(!err, !why[0]);
+	free(a);
+	free(b);
+	return err;
 }
 
 static const struct kvm_cpuid_entry2 *leaf(const struct kvm_cpuid2 *c, u32 n, u32 sub)
@@ -197,6 +235,98 @@ static void guest_sees_hyper_v_and_no_kvm(void **state)
 	free(c);
 }
 
+static void vm_goes_on_where_all_that_it_had_is_there(void **state)
+{
+	static const struct {
+		const char *there, *here;
+		bool newer_there, newer_here;
+		const char *why; /* NULL: it does */
+	} rows[] = {
+		{ "host", "host", false, false, NULL },
+		{ "host", "host", false, true, NULL },
+		{ "x86-64-v2", "x86-64-v2", true, false, NULL },
+		{ "x86-64-v2", "x86-64-v2", false, true, NULL },
+		{ "x86-64-v3,+xsave", "x86-64-v3,+xsave", true, false, NULL },
+		/* the options of the VM are not what counts */
+		{ "x86-64-v3,+xsave", "host", false, true, NULL },
+		{ "host", "x86-64-v2", true, true, NULL },
+		{ "host", "host", true, false, "lacks bit 0 of EAX in leaf 0x6.0" },
+		{ "x86-64-v2,+svm", "x86-64-v2", true, true, NULL },
+	};
+	char why[160];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		CHECK_ROW(goes_on(rows[i].there, rows[i].newer_there, rows[i].here,
+				  rows[i].newer_here, 0, NULL, why),
+			  rows[i].why ? -ENOTSUP : 0, i);
+		if (rows[i].why && !strstr(why, rows[i].why))
+			fail_msg("row %zu: %s", i, why);
+	}
+}
+
+static void vm_of_another_cpu_is_refused(void **state)
+{
+	static const struct {
+		struct kvm_cpuid_entry2 leaf;
+		const char *why; /* NULL: it is taken */
+	} rows[] = {
+		{ { .function = 0,
+		    .eax = 0xd,
+		    .ebx = 0x756e6547,
+		    .ecx = 0x6c65746e,
+		    .edx = 0x49656e69 },
+		  "another CPU: leaf 0x0.0" },
+		{ { .function = 1, .eax = 0x50654, .ebx = 1u << 24 | 2u << 16 },
+		  "another CPU: leaf 0x1.0" },
+		{ { .function = 0x80000008, .eax = 0x3034, .ecx = 0x1001 },
+		  "another CPU: leaf 0x80000008.0" },
+		{ { .function = 0x80000008, .eax = 0x302c, .ecx = 0x1001 }, NULL },
+		{ { .function = HV_CPUID_FEATURES, .eax = 1u << 13 },
+		  "lacks bit 13 of EAX in leaf 0x40000003.0" },
+		{ { .function = HV_CPUID_HINTS, .eax = HV_HINT_APIC_MSRS }, NULL },
+		{ { .function = HV_CPUID_VENDOR, .eax = HV_CPUID_LIMITS, .ebx = 0x4b4d564b },
+		  "leaf 0x40000000.0" },
+		/* numbered as another vCPU */
+		{ { .function = 1, .eax = 0x830f10, .ebx = 2u << 16 }, "leaf 0x1.0" },
+		{ { .function = 0x80000007, .edx = 1u << 9 },
+		  "lacks bit 9 of EDX in leaf 0x80000007" },
+		{ { .function = 6, .eax = 4, .ecx = 77 }, NULL },
+	};
+	char why[160];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		CHECK_ROW(goes_on("x86-64-v2", false, "x86-64-v2", false, rows[i].leaf.function,
+				  &rows[i].leaf, why),
+			  rows[i].why ? -ENOTSUP : 0, i);
+		if (rows[i].why && !strstr(why, rows[i].why))
+			fail_msg("row %zu: %s", i, why);
+	}
+}
+
+static void kept_leaves_are_the_vcpus_own(void **state)
+{
+	struct kvm_cpuid2 *a = model("x86-64-v2", false), *b = model("host", false);
+
+	(void)state;
+	assert_int_equal(cpuid_keep(&vcpu, a), 0);
+	assert_ptr_equal(vcpu.cpuid, a); /* b is freed */
+	assert_int_equal(given, a->nent);
+	(void)b;
+	free(a);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(m.cpuid_offer);
+	m.cpuid_offer = NULL;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,7 +336,10 @@ int main(void)
 		cmocka_unit_test(nothing_is_left_that_needs_avx),
 		cmocka_unit_test(cpus_of_amd_are_cores),
 		cmocka_unit_test(guest_sees_hyper_v_and_no_kvm),
+		cmocka_unit_test(vm_goes_on_where_all_that_it_had_is_there),
+		cmocka_unit_test(vm_of_another_cpu_is_refused),
+		cmocka_unit_test(kept_leaves_are_the_vcpus_own),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, teardown);
 }

@@ -53,6 +53,7 @@ struct cpu {
 	u32 init_waits; /* an INIT that KVM_GET_MP_STATE serves */
 	bool has_sregs, has_lapic, has_tsc, expires;
 	u32 hypercall_writes;
+	u32 features; /* leaf 7, of KVM_SET_CPUID2 */
 	/* of hyperv_vcpu_loaded() */
 	u64 control, simp, siefp;
 	u32 loaded;
@@ -280,6 +281,10 @@ static int cpu_ioctl(struct world *w, struct cpu *c, unsigned long request, void
 		BLOB(XCRS, xcrs);
 		BLOB(DEBUGREGS, debugregs);
 		BLOB(LAPIC, lapic);
+	case KVM_SET_CPUID2:
+		assert_false(c->has_sregs || c->has_lapic); /* it comes first */
+		c->features = ((struct kvm_cpuid2 *)arg)->entries[1].ebx;
+		return 0;
 	case KVM_GET_XSAVE2:
 		memcpy(arg, c->xsave, sizeof(c->xsave));
 		return 0;
@@ -371,6 +376,9 @@ static void build(struct world *w, int base)
 	m->vm_fd = base;
 	m->kvm_fd = base + 1;
 	m->vcpus = w->vcpus;
+	m->cpuid_offer = calloc(1, sizeof(*m->cpuid_offer) + sizeof(m->cpuid_offer->entries[0]));
+	m->cpuid_offer->nent = 1;
+	m->cpuid_offer->entries[0] = (struct kvm_cpuid_entry2){ .function = 7, .ebx = 0x60 };
 	m->gm.num_regions = 1;
 	m->gm.regions[0].size = 64 << 20;
 	m->serial = serial_create(&ops);
@@ -407,6 +415,7 @@ static void take_apart(struct world *w)
 		vcpu_free_image(&w->vcpus[i]);
 		free(w->vcpus[i].cpuid);
 	}
+	free(w->m.cpuid_offer);
 	machine_free_image(&w->m);
 	serial_destroy(w->m.serial);
 	rtc_destroy(w->m.rtc);
@@ -989,14 +998,10 @@ static void machine_refuses_another_host(void **state)
 
 	(void)state;
 	assert_int_equal(machine_save(&world[0].m, &saved), 0);
-	world[1].vcpus[1].cpuid->entries[1].ebx = 0x20;
+	world[1].vcpus[1].cpuid->entries[0].eax = 0x20;
 	assert_int_equal(load_all(&saved, &e), -EPROTO);
-	assert_string_equal(e.text, "section vcpu 1: field 1: it was saved on another CPU: leaf "
-				    "0x7.0 is not the same");
-	take_apart(&world[1]);
-	build(&world[1], 200);
-	world[1].vcpus[0].cpuid->nent = 1; /* a leaf less */
-	assert_int_equal(load_all(&saved, &e), -EPROTO);
+	assert_string_equal(e.text, "section vcpu 1: field 1: it was on another CPU: leaf 0x1.0 is "
+				    "not the same");
 	take_apart(&world[1]);
 	build(&world[1], 200);
 	world[1].m.gm.regions[0].size += 1 << 20;
@@ -1012,6 +1017,33 @@ static void machine_refuses_another_host(void **state)
 	assert_int_equal(load_all(&saved, &e), 0);
 }
 
+/* The guest has seen it. What the host has beside is none of its business. */
+static void vcpu_keeps_the_cpuid_that_it_had(void **state)
+{
+	struct kvmb_tlv_error e;
+
+	(void)state;
+	world[0].vcpus[0].cpuid->entries[1].ebx = 0x20;
+	world[0].vcpus[1].cpuid->entries[1].ebx = 0x20;
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	world[1].vcpus[0].cpuid->entries[1].ebx = 0x40;
+	assert_int_equal(load_all(&saved, &e), 0);
+	assert_int_equal(world[1].cpus[0].features, 0x20);
+	assert_int_equal(world[1].cpus[1].features, 0x20);
+	assert_int_equal(world[1].vcpus[0].cpuid->entries[1].ebx, 0x20); /* and when it moves on */
+	take_apart(&world[1]);
+	build(&world[1], 200);
+	world[1].refuse = KVM_SET_CPUID2;
+	assert_int_equal(load_all(&saved, &e), -EINVAL);
+	assert_string_equal(e.text, "KVM does not take the CPUID of vCPU 0: Invalid argument");
+	world[1].refuse = 0;
+	take_apart(&world[1]);
+	build(&world[1], 200);
+	world[1].m.cpuid_offer->nent = 0;
+	assert_int_equal(load_all(&saved, &e), -EPROTO);
+	assert_non_null(strstr(e.text, "lacks avx2, bit 5 of EBX in leaf 0x7.0"));
+}
+
 static void machine_knows_before_a_migration_where_it_cannot_go_on(void **state)
 {
 	struct kvmb_tlv_error e = { 0 };
@@ -1024,7 +1056,7 @@ static void machine_knows_before_a_migration_where_it_cannot_go_on(void **state)
 	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
 	assert_int_equal(t.tag, KVMB_SEC_HOST);
 	assert_int_equal(machine_match_load(&world[1].m, &t), 0);
-	world[1].vcpus[0].cpuid->entries[1].ebx = 0x20;
+	world[1].vcpus[0].cpuid->entries[0].eax = 0x20;
 	world[1].m.tsc_khz = 2100000;
 	pos = 0;
 	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
@@ -1035,7 +1067,7 @@ static void machine_knows_before_a_migration_where_it_cannot_go_on(void **state)
 	pos = 0;
 	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
 	assert_int_equal(machine_match_load(&world[1].m, &t), -EPROTO);
-	assert_non_null(strstr(e.text, "another CPU: leaf 0x7.0"));
+	assert_non_null(strstr(e.text, "another CPU: leaf 0x1.0"));
 	kvmb_tlv_out_fini(&o);
 }
 
@@ -1202,6 +1234,7 @@ int main(void)
 		T(machine_refuses_wrong_sets_of_sections),
 		T(machine_refuses_vcpus_that_are_not_there),
 		T(machine_refuses_another_host),
+		T(vcpu_keeps_the_cpuid_that_it_had),
 		T(machine_knows_before_a_migration_where_it_cannot_go_on),
 		T(machine_takes_only_registers_that_are_state),
 		T(machine_names_the_register_that_kvm_refuses),
