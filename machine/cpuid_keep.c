@@ -59,14 +59,14 @@ static const struct leaf_rule *rule_of(const struct kvm_cpuid_entry2 *e)
 	for (i = 0; i < ARRAY_SIZE(rules); i++) {
 		const struct leaf_rule *r = &rules[i];
 
-		if (e->function >= r->first && e->function <= r->last &&
-		    e->index >= r->sub_first && e->index <= r->sub_last)
+		if (e->function >= r->first && e->function <= r->last && e->index >= r->sub_first &&
+		    e->index <= r->sub_last)
 			return r;
 	}
 	return &other;
 }
 
-static u32 reg_of(const struct kvm_cpuid_entry2 *e, u32 reg)
+static u32 reg_value(const struct kvm_cpuid_entry2 *e, u32 reg)
 {
 	const u32 regs[4] = { e->eax, e->ebx, e->ecx, e->edx };
 
@@ -103,7 +103,7 @@ static void say_bit(const struct kvm_cpuid_entry2 *e, u32 reg, u32 lacks, char *
 static bool check_reg(enum rule rule, const struct kvm_cpuid_entry2 *theirs, u32 reg, u32 ours,
 		      u32 offer, char *why, size_t size)
 {
-	u32 value = reg_of(theirs, reg), lacks = value & ~(ours | offer);
+	u32 value = reg_value(theirs, reg), lacks = value & ~(ours | offer);
 	bool bad = false;
 
 	switch (rule) {
@@ -138,8 +138,8 @@ int cpuid_check_kept(const struct vcpu *v, const struct kvm_cpuid_entry2 *leaves
 		const struct leaf_rule *r = rule_of(e);
 
 		for (reg = 0; reg < 4; reg++) {
-			if (check_reg(r->regs[reg], e, reg, reg_of(&ours, reg),
-				      reg_of(&offer, reg), why, size))
+			if (check_reg(r->regs[reg], e, reg, reg_value(&ours, reg),
+				      reg_value(&offer, reg), why, size))
 				return -ENOTSUP;
 		}
 	}

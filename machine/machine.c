@@ -64,7 +64,7 @@ void machine_stop_clock(struct machine *m)
 void machine_start_clock(struct machine *m)
 {
 	struct kvm_clock_data clock = { .clock = m->paused_clock.clock };
-	u64 delta = __rdtsc() - m->paused_at_tsc;
+	u64 delta = guest_tsc_at(&m->tsc, __rdtsc()) - guest_tsc_at(&m->tsc, m->paused_at_tsc);
 	u32 i;
 
 	for (i = 0; i < m->cfg.cpus; i++) {
@@ -179,7 +179,7 @@ static int create_irqchip(struct machine *m)
 
 static int create_vcpus(struct machine *m)
 {
-	int err, khz;
+	int err;
 	u32 i;
 
 	m->vcpus = kvmb_xzalloc(m->cfg.cpus * sizeof(*m->vcpus));
@@ -202,8 +202,7 @@ static int create_vcpus(struct machine *m)
 		ioctl(m->vm_fd, KVM_GET_IRQCHIP, &m->irqchip0[i]);
 	}
 	ioctl(m->vm_fd, KVM_GET_PIT2, &m->pit0);
-	khz = ioctl(m->vcpus[0].fd, KVM_GET_TSC_KHZ, 0); /* later it would wait for the vCPU */
-	m->tsc_khz = (u32)KVMB_MAX(khz, 0);
+	guest_tsc_init(m);
 	return 0;
 }
 

@@ -21,6 +21,7 @@
 #include <linux/kvm.h>
 
 #include "host-vsp/vmm_if.h"
+#include "machine/guest_tsc.h"
 #include "machine/crash.h"
 #include "machine/iobus.h"
 #include "machine/machine_config.h"
@@ -54,7 +55,7 @@ struct machine {
 	struct kvmb_loop *loop; /* the main thread's, borrowed */
 
 	int kvm_fd, vm_fd;   /* kvm_fd: -1 when built */
-	u32 tsc_khz;	     /* 0: KVM does not know */
+	struct guest_tsc tsc;
 	size_t run_size;     /* bytes of a vCPU's struct kvm_run */
 	struct kvmb_gm gm;
 	struct machine_log log; /* of changes of memory */

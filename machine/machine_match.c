@@ -9,7 +9,6 @@
 #include "machine/cpuid.h"
 #include "machine/vcpu.h"
 
-#define MAX_TSC_PPM 250u /* what guests' clocks can live with, and calibrations differ by */
 
 /* Base and size of each region. Return: numbers in @list. */
 static size_t list_regions(const struct machine *m, u64 list[2 * KVMB_GM_MAX_REGIONS])
@@ -29,14 +28,15 @@ void machine_match_put(const struct machine *m, struct kvmb_tlv_out *o)
 
 	kvmb_tlv_put(o, MACHINE_MATCH_CPUS, m->cfg.cpus);
 	kvmb_tlv_put_list(o, MACHINE_MATCH_REGIONS, regions, list_regions(m, regions));
-	kvmb_tlv_put(o, MACHINE_MATCH_TSC_KHZ, m->tsc_khz);
+	kvmb_tlv_put(o, MACHINE_MATCH_TSC_KHZ, m->tsc.khz);
 }
 
 void machine_match_check(const struct machine *m, struct kvmb_tlv *t)
 {
-	u64 regions[2 * KVMB_GM_MAX_REGIONS], *list, there, here = m->tsc_khz;
+	u64 regions[2 * KVMB_GM_MAX_REGIONS], *list;
 	size_t num, len = list_regions(m, regions);
-	char why[100];
+	char why[130];
+	u32 khz;
 
 	if (kvmb_tlv_get(t, MACHINE_MATCH_CPUS, KVMB_MAX_CPUS) != m->cfg.cpus)
 		kvmb_tlv_refuse(t, MACHINE_MATCH_CPUS, "it had another number of CPUs");
@@ -44,12 +44,12 @@ void machine_match_check(const struct machine *m, struct kvmb_tlv *t)
 	if (num != len || (num && memcmp(list, regions, num * sizeof(*list))))
 		kvmb_tlv_refuse(t, MACHINE_MATCH_REGIONS, "its memory was laid out otherwise");
 	free(list);
-	there = kvmb_tlv_get(t, MACHINE_MATCH_TSC_KHZ, UINT32_MAX);
-	if (here && there &&
-	    KVMB_MAX(here, there) - KVMB_MIN(here, there) > there * MAX_TSC_PPM / 1000000) {
+	khz = (u32)kvmb_tlv_get(t, MACHINE_MATCH_TSC_KHZ, UINT32_MAX);
+	if (!guest_tsc_fits(&m->tsc, khz)) {
 		snprintf(why, sizeof(why),
-			 "its time stamp counter ran at %" PRIu64 " kHz, this host's at %" PRIu64,
-			 there, here);
+			 "its time stamp counter ran at %" PRIu32 " kHz, this host's at %" PRIu32
+			 ", and this CPU cannot scale it",
+			 khz, m->tsc.host_khz);
 		kvmb_tlv_refuse(t, MACHINE_MATCH_TSC_KHZ, why);
 	}
 }

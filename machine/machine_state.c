@@ -47,6 +47,7 @@ enum {
 };
 
 struct machine_image {
+	u32 tsc_khz;
 	u64 clock;
 	struct kvm_irqchip chips[3];
 	struct kvm_pit_state2 pit;
@@ -169,6 +170,7 @@ static int load_machine(struct machine *m, struct kvmb_tlv *t)
 	m->image = kvmb_xzalloc(sizeof(*m->image));
 	machine_match_check(m, t);
 	m->image->clock = kvmb_tlv_get(t, MACHINE_CLOCK, INT64_MAX);
+	m->image->tsc_khz = (u32)kvmb_tlv_get(t, MACHINE_MATCH_TSC_KHZ, UINT32_MAX);
 	load_chips(m->image, t);
 	load_devices(m, t);
 	return kvmb_tlv_done(t);
@@ -225,6 +227,17 @@ static void apply_vm(struct machine *m, unsigned long request, void *p, const ch
 	snprintf(e->text, sizeof(e->text), "KVM does not take %s: %s", what, strerror(-e->err));
 }
 
+static void apply_tsc_rate(struct machine *m, struct kvmb_tlv_error *e)
+{
+	int err = e->err ? 0 : guest_tsc_take(m, m->image->tsc_khz);
+
+	if (!err)
+		return;
+	e->err = err;
+	snprintf(e->text, sizeof(e->text), "KVM does not take a time stamp counter of %u kHz: %s",
+		 m->image->tsc_khz, strerror(-err));
+}
+
 int machine_load_done(struct machine *m, struct kvmb_tlv_error *e)
 {
 	static const char *const names[] = { "the PIC", "the second PIC", "the IOAPIC" };
@@ -237,6 +250,7 @@ int machine_load_done(struct machine *m, struct kvmb_tlv_error *e)
 	apply_vm(m, KVM_SET_CLOCK, &clock, "the clock", e);
 	m->paused_clock = clock;
 	m->paused_at_tsc = __rdtsc();
+	apply_tsc_rate(m, e);
 	for (i = 0; i < m->cfg.cpus && !e->err; i++)
 		vcpu_apply(&m->vcpus[i], e);
 	for (i = 0; i < 3; i++)

@@ -160,10 +160,10 @@ static int save_tsc(struct vcpu *v, struct kvmb_tlv_out *o)
 		struct kvm_msrs h;
 		struct kvm_msr_entry e;
 	} one = { .h.nmsrs = 1, .e.index = TSC };
-	u64 offset, tsc;
+	u64 offset, tsc, paused_at = guest_tsc_at(&v->machine->tsc, v->machine->paused_at_tsc);
 
 	if (!vcpu_tsc_offset(v, KVM_GET_DEVICE_ATTR, &offset)) {
-		tsc = v->machine->paused_at_tsc + offset;
+		tsc = paused_at + offset;
 	} else { /* an old kernel: it goes on while the VM is paused */
 		if (ioctl(v->fd, KVM_GET_MSRS, &one) != 1)
 			return -EIO;
@@ -171,7 +171,7 @@ static int save_tsc(struct vcpu *v, struct kvmb_tlv_out *o)
 	}
 	kvmb_tlv_put(o, VCPU_TSC, tsc);
 	kvmb_tlv_put(o, VCPU_TSC_RESET,
-		     v->on->has_tsc_offset ? v->machine->paused_at_tsc + v->on->tsc_offset : tsc);
+		     v->on->has_tsc_offset ? paused_at + v->on->tsc_offset : tsc);
 	return 0;
 }
 
@@ -349,12 +349,13 @@ static void apply_tsc(struct vcpu *v, struct kvmb_tlv_error *e)
 		struct kvm_msrs h;
 		struct kvm_msr_entry e;
 	} one = { .h.nmsrs = 1, .e = { .index = TSC, .data = v->image->tsc } };
-	u64 offset = v->image->tsc - v->machine->paused_at_tsc;
+	u64 paused_at = guest_tsc_at(&v->machine->tsc, v->machine->paused_at_tsc);
+	u64 offset = v->image->tsc - paused_at;
 
 	if (e->err)
 		return;
 	if (v->on->has_tsc_offset) {
-		v->on->tsc_offset = v->image->tsc_reset - v->machine->paused_at_tsc;
+		v->on->tsc_offset = v->image->tsc_reset - paused_at;
 		if (vcpu_tsc_offset(v, KVM_SET_DEVICE_ATTR, &offset))
 			vcpu_refused(v, "the time stamp counter", -EINVAL, e);
 	} else if (ioctl(v->fd, KVM_SET_MSRS, &one) != 1) {

@@ -72,6 +72,7 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(KVM_GET_SREGS, VCPU | MAIN),
 	REQUEST(KVM_SET_MSRS, MAIN),
 	REQUEST(KVM_SET_CPUID2, MAIN, .why = "of a VM that comes from elsewhere"),
+	REQUEST(KVM_SET_TSC_KHZ, MAIN, .why = "of a VM that comes from another host"),
 	REQUEST(KVM_SET_REGS, MAIN),
 	REQUEST(KVM_SET_SREGS, MAIN),
 	REQUEST(KVM_SET_FPU, MAIN),

@@ -200,7 +200,7 @@ static inline void sample_machine(struct serial_ops *serial)
 	m->kvm_fd = SAMPLE_KVM_FD + 1;
 	m->vcpus = sample.vcpus;
 	m->cpuid_offer = kvmb_xzalloc(sizeof(*m->cpuid_offer)); /* no more than they have */
-	m->tsc_khz = (u32)sample.tsc_khz;
+	m->tsc.khz = m->tsc.host_khz = (u32)sample.tsc_khz;
 	m->serial = serial_create(serial);
 	m->rtc = rtc_create();
 	crash_init(&m->crash);

@@ -50,6 +50,7 @@ struct cpu {
 	struct kvm_lapic_state lapic;
 	u8 xsave[XSAVE_SIZE], nested[NESTED_ROOM];
 	u64 tsc_offset;
+	u32 tsc_khz;	/* of KVM_SET_TSC_KHZ */
 	u32 init_waits; /* an INIT that KVM_GET_MP_STATE serves */
 	bool has_sregs, has_lapic, has_tsc, expires;
 	u32 hypercall_writes;
@@ -281,6 +282,10 @@ static int cpu_ioctl(struct world *w, struct cpu *c, unsigned long request, void
 		BLOB(XCRS, xcrs);
 		BLOB(DEBUGREGS, debugregs);
 		BLOB(LAPIC, lapic);
+	case KVM_SET_TSC_KHZ:
+		assert_false(c->has_tsc);
+		c->tsc_khz = (u32)(uintptr_t)arg;
+		return 0;
 	case KVM_SET_CPUID2:
 		assert_false(c->has_sregs || c->has_lapic); /* it comes first */
 		c->features = ((struct kvm_cpuid2 *)arg)->entries[1].ebx;
@@ -370,7 +375,7 @@ static void build(struct world *w, int base)
 	u32 i;
 
 	memset(w, 0, sizeof(*w));
-	w->m.tsc_khz = 2000000;
+	w->m.tsc.khz = w->m.tsc.host_khz = 2000000;
 	m->name = "t";
 	m->cfg.cpus = CPUS;
 	m->vm_fd = base;
@@ -655,6 +660,40 @@ static void machine_time_goes_on_where_it_stopped(void **state)
 				 1000000 + 5000 + i);
 		assert_int_equal(m->paused_at_tsc + m->vcpus[i].on->tsc_offset, 1000000 + 4000);
 	}
+}
+
+/* What the guest reads is what it would have read; its CPUs stay as far apart as they were. */
+static void machine_time_goes_on_at_the_rate_that_it_had(void **state)
+{
+	struct machine *m = &world[1].m;
+	struct kvmb_tlv_error e;
+	u32 i;
+
+	(void)state;
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	m->tsc.host_khz = m->tsc.khz = 3000000;
+	m->tsc.can_scale = true;
+	assert_int_equal(load_all(&saved, &e), 0);
+	for (i = 0; i < CPUS; i++) {
+		assert_int_equal(world[1].cpus[i].tsc_khz, 2000000);
+		assert_int_equal(guest_tsc_at(&m->tsc, m->paused_at_tsc) +
+					 world[1].cpus[i].tsc_offset,
+				 1000000 + 5000 + i);
+	}
+	kvmb_tlv_out_fini(&saved);
+	assert_int_equal(machine_save(m, &saved), 0); /* and on to a host of its own rate */
+	assert_int_equal(load_fresh(&saved, &e), 0);
+	assert_int_equal(world[1].m.paused_at_tsc + world[1].cpus[1].tsc_offset,
+			 1000000 + 5000 + 1);
+	take_apart(&world[1]);
+	build(&world[1], 200);
+	world[1].refuse = KVM_SET_TSC_KHZ;
+	m->tsc.host_khz = 3000000;
+	m->tsc.can_scale = true;
+	assert_int_equal(load_all(&saved, &e), -EINVAL);
+	assert_string_equal(e.text, "KVM does not take a time stamp counter of 2000000 kHz: "
+				    "Invalid argument");
+	world[1].refuse = 0;
 }
 
 static void machine_goes_on_with_older_kernels(void **state)
@@ -1008,13 +1047,15 @@ static void machine_refuses_another_host(void **state)
 	assert_int_equal(load_all(&saved, &e), -EPROTO);
 	take_apart(&world[1]);
 	build(&world[1], 200);
-	world[1].m.tsc_khz = 2000501; /* more than 250 parts in a million */
+	world[1].m.tsc.host_khz = 2000501; /* more than 250 parts in a million */
 	assert_int_equal(load_all(&saved, &e), -EPROTO);
-	assert_non_null(strstr(e.text, "ran at 2000000 kHz, this host's at 2000501"));
+	assert_non_null(
+		strstr(e.text, "ran at 2000000 kHz, this host's at 2000501, and this CPU cannot"));
 	take_apart(&world[1]);
 	build(&world[1], 200);
-	world[1].m.tsc_khz = 1999500;
+	world[1].m.tsc.host_khz = 1999500;
 	assert_int_equal(load_all(&saved, &e), 0);
+	assert_int_equal(world[1].cpus[0].tsc_khz, 0);
 }
 
 /* The guest has seen it. What the host has beside is none of its business. */
@@ -1057,13 +1098,13 @@ static void machine_knows_before_a_migration_where_it_cannot_go_on(void **state)
 	assert_int_equal(t.tag, KVMB_SEC_HOST);
 	assert_int_equal(machine_match_load(&world[1].m, &t), 0);
 	world[1].vcpus[0].cpuid->entries[0].eax = 0x20;
-	world[1].m.tsc_khz = 2100000;
+	world[1].m.tsc.host_khz = 2100000;
 	pos = 0;
 	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
 	assert_int_equal(machine_match_load(&world[1].m, &t), -EPROTO);
 	assert_non_null(strstr(e.text, "field 3: its time stamp counter ran at"));
 	e = (struct kvmb_tlv_error){ 0 };
-	world[1].m.tsc_khz = 0; /* such a KVM does not know */
+	world[1].m.tsc.host_khz = 0; /* such a KVM does not know */
 	pos = 0;
 	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
 	assert_int_equal(machine_match_load(&world[1].m, &t), -EPROTO);
@@ -1223,6 +1264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(machine_arrives_whole),
 		T(machine_time_goes_on_where_it_stopped),
+		T(machine_time_goes_on_at_the_rate_that_it_had),
 		T(machine_goes_on_with_older_kernels),
 		T(machine_reads_in_an_order_that_loses_nothing),
 		T(machine_flags_raised_while_loading_are_kept),
