@@ -5,6 +5,8 @@
 #   mtu       the guest changes its NIC's MTU under a TCP stream: its channels close and open
 #   throttle  fio --verify on a disk that may do 60 requests a second: some always wait
 #   full      the host's file system is full: the VM stands, and a write waits
+#   hot       a disk comes, grows and goes, a NIC comes and goes, a medium is inserted, and the guest ejects it. Up to half a second after
+#             each the VM is paused, wherever guest and host have come to, and moves
 # OPTIONs are of kvmbus run. With --vmbus-max the guest must have agreed to that version.
 . "$(dirname "$0")/lib.sh"
 kernel=$1 cpus=$2 rounds=$3 what=$4; shift 4
@@ -75,6 +77,52 @@ full)
 	mount -o remount,size=64M "$W/fs"
 	"$KVMBUS" resume s || fail resume
 	wait_log s 'GUEST: ok full' 120 ;;
+hot)
+	for f in root a m; do truncate -s 16M "$W/$f"; done
+	vm s "$kernel" "kvmb.job=view kvmb.eject=1" --cpus "$cpus" --memory 512M --disk "$W/root" --dvd empty,lun=2 --nic none,mac=00:15:5d:00:00:07 "$@"
+	wait_log s 'GUEST: seen 0:0 ' 90; wait_log s 'GUEST: seen nic-.*carrier 1' 60
+	does() { # WHAT COMMAND...: until the guest says WHAT, once more than before; it moves meanwhile
+		local want=$1 times; shift
+		times=$(said "$want")
+		"$KVMBUS" "$@" >"$W/m.log" 2>&1 || fail "$*: $(cat "$W/m.log")"
+		nap 0.$((RANDOM % 500 + 100))
+		"$KVMBUS" pause s || fail pause
+		[ "$(said "$want")" -gt "$times" ] || mid=$((mid + 1))
+		move paused
+		"$KVMBUS" resume s || fail resume
+		more() { [ "$(said "$want")" -gt "$times" ]; }
+		until_true 90 "after $*: the guest does not say \"$want\"" more
+		! grep 'GUEST: FAIL' "$W/s.log" || fail "the guest failed"
+	}
+	rescind() { # the options of a VM are its own only when the guest has released the NIC: until then it stays, and says why
+		local times remove; times=$(said 'lost nic-')
+		"$KVMBUS" pause s || fail pause
+		"$KVMBUS" nic s remove net1 >"$W/remove.log" 2>&1 & remove=$!
+		until_true 30 "the NIC is not being removed" is_going
+		! "$KVMBUS" migrate s "$A" 2>"$W/m.log" || fail "it moved in the middle of a rescind"
+		grep -q 'are being changed; try again' "$W/m.log" || fail "what it says: $(cat "$W/m.log")"
+		"$KVMBUS" resume s || fail resume
+		wait $remove || fail "nic remove: $(cat "$W/remove.log")"
+		move # at once: the guest may not have finished
+		more() { [ "$(said 'lost nic-')" -gt "$times" ]; }
+		until_true 90 "the guest has the NIC still" more
+	}
+	is_going() { info s 'any(c.state in ("revoking", "revoked") for c in channels)'; }
+	said() { grep -ac "GUEST: $1" "$W/s.log"; }
+	is_empty() { "$KVMBUS" disk s list | grep -q '0:2 (empty)'; }
+	mid=0
+	for ((i = 0; i < rounds; i++)); do
+		does 'seen 0:5 size 32768 ' disk s add "$W/a,lun=5"
+		does "seen 0:5 size $((65536 + i * 2048)) " disk s resize 0:5 $((32 + i))M
+		does 'lost 0:5' disk s remove 0:5
+		truncate -s 16M "$W/b$i"; mv "$W/b$i" "$W/a"
+		does 'seen nic-.* mac 00:15:5d:00:00:21 .*carrier 1' nic s add none,mac=00:15:5d:00:00:21
+		rescind
+		printf 'medium-%d' $i | dd of="$W/m" bs=2048 conv=notrunc 2>/dev/null
+		does "ejected medium-$i" disk s insert 0:2 "$W/m"
+		until_true 60 "the medium is still there" is_empty
+	done
+	echo "# in $mid of $moves moves the guest had not finished" ;;
 *) fail "what is \"$what\"?" ;;
 esac
 version=$(info s 'vmbus.version'); want=
