@@ -44,6 +44,18 @@ static const struct {
 	{ 0x40000118, 0x40000118 }, /* TSC_INVARIANT_CONTROL */
 };
 
+/*
+ * Some kernels give these to guests whose CPUID does not tell of them; another kernel would not
+ * take them back. Sources: APM volume 2, 15.30.5 and 13.2.1; volume 3, appendix E.4.
+ */
+static const struct {
+	u32 first, last, leaf, mask_ecx, mask_edx;
+} features[] = {
+	{ 0xc0000104, 0xc0000104, 0x8000000a, 0, 1u << 4 }, /* TSC ratio, of nested guests */
+	{ 0xc0010200, 0xc001020b, 0x80000001, 1u << 23,
+	  0 }, /* aliases of the first four, and two */
+};
+
 static enum msr_order order_of(u32 index)
 {
 	switch (index) {
@@ -91,8 +103,27 @@ static bool is_shared(u32 index)
 	return false;
 }
 
+/* Does CPUID tell of it, or need not? */
+static bool is_announced(const struct kvm_cpuid2 *c, u32 index)
+{
+	bool announced = true;
+	size_t i;
+	u32 j;
+
+	for (i = 0; i < ARRAY_SIZE(features) && announced; i++) {
+		if (index < features[i].first || index > features[i].last)
+			continue;
+		announced = false;
+		for (j = 0; j < c->nent && !announced; j++)
+			announced = c->entries[j].function == features[i].leaf &&
+				    (c->entries[j].ecx & features[i].mask_ecx ||
+				     c->entries[j].edx & features[i].mask_edx);
+	}
+	return announced;
+}
+
 /* Those that are saved of this vCPU, without values: what a reset brings back, and the SynIC's. */
-static struct kvm_msrs *saved_msrs(const struct vcpu *v)
+static struct kvm_msrs *saved_msrs(const struct vcpu *v, const struct kvm_cpuid2 *cpuid)
 {
 	const struct kvm_msrs *on = v->on->msrs;
 	struct kvm_msrs *m = vcpu_new_msrs(on->nmsrs + 64);
@@ -101,7 +132,8 @@ static struct kvm_msrs *saved_msrs(const struct vcpu *v)
 	for (i = 0; i < on->nmsrs; i++) {
 		index = on->entries[i].index;
 		/* the VP index is the vCPU's, and no guest can change it */
-		if (index != KVMB_MSR_VP_INDEX && !(v->index && is_shared(index)))
+		if (index != KVMB_MSR_VP_INDEX && !(v->index && is_shared(index)) &&
+		    is_announced(cpuid, index))
 			m->entries[m->nmsrs++].index = index;
 	}
 	for (i = 0; i < ARRAY_SIZE(synic_msrs); i++) {
@@ -117,7 +149,7 @@ static struct kvm_msrs *saved_msrs(const struct vcpu *v)
 
 void vcpu_save_msrs(struct vcpu *v, struct kvmb_tlv_out *o, unsigned int field)
 {
-	struct kvm_msrs *all = saved_msrs(v), *some = vcpu_new_msrs(VCPU_IO_MSRS);
+	struct kvm_msrs *all = saved_msrs(v, v->cpuid), *some = vcpu_new_msrs(VCPU_IO_MSRS);
 	u64 *list = kvmb_xzalloc(2 * all->nmsrs * sizeof(*list));
 	u32 i = 0, j, n, asked;
 	size_t num = 0;
@@ -156,16 +188,19 @@ static void load_msr(struct kvmb_tlv *t, unsigned int field, const struct kvm_ms
 	}
 }
 
-struct kvm_msrs *vcpu_load_msrs(struct vcpu *v, struct kvmb_tlv *t, unsigned int field)
+struct kvm_msrs *vcpu_load_msrs(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct kvmb_tlv *t,
+				unsigned int field)
 {
-	struct kvm_msrs *known = saved_msrs(v), *m = vcpu_new_msrs(known->nmsrs);
+	struct kvm_msrs *known = saved_msrs(v, cpuid), *m = vcpu_new_msrs(known->nmsrs);
 	size_t num, i;
 	u64 *list = kvmb_tlv_get_list(t, field, (size_t)2 * MAX_MSRS, &num);
 
 	if (num % 2)
 		kvmb_tlv_refuse(t, field, "a register has no value");
-	for (i = 0; i + 1 < num && !t->error->err; i += 2)
-		load_msr(t, field, known, m, list[i], list[i + 1]);
+	for (i = 0; i + 1 < num && !t->error->err; i += 2) {
+		if (list[i] > UINT32_MAX || is_announced(cpuid, (u32)list[i]))
+			load_msr(t, field, known, m, list[i], list[i + 1]);
+	}
 	free(list);
 	free(known);
 	return m;

@@ -77,8 +77,12 @@ enum msr_order {
 /** vcpu_save_msrs() - All that are state, as a list; one that @v lacks by now is left out */
 void vcpu_save_msrs(struct vcpu *v, struct kvmb_tlv_out *o, unsigned int field);
 
-/** vcpu_load_msrs() - Such a list, hostile. Return: never NULL, also after an error; free() it. */
-struct kvm_msrs *vcpu_load_msrs(struct vcpu *v, struct kvmb_tlv *t, unsigned int field);
+/**
+ * vcpu_load_msrs() - Such a list, hostile, of a vCPU that has, or will have, these leaves
+ * Return: never NULL, also after an error; free() it.
+ */
+struct kvm_msrs *vcpu_load_msrs(struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct kvmb_tlv *t,
+				unsigned int field);
 
 /** vcpu_msr() - The value of a register in a list; 0 if it is not there */
 u64 vcpu_msr(const struct kvm_msrs *m, u32 index);

@@ -297,7 +297,8 @@ int vcpu_load(struct vcpu *v, struct kvmb_tlv *t)
 	load_part(v, &lapic, t);
 	load_xsave(v, t);
 	load_nested(v, t);
-	v->image->msrs = vcpu_load_msrs(v, t, VCPU_MSRS);
+	v->image->msrs =
+		vcpu_load_msrs(v, v->image->cpuid ? v->image->cpuid : v->cpuid, t, VCPU_MSRS);
 	v->image->tsc = kvmb_tlv_get(t, VCPU_TSC, UINT64_MAX);
 	v->image->tsc_reset = kvmb_tlv_get(t, VCPU_TSC_RESET, UINT64_MAX);
 	load_late_flags(v, t);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A guest's time stamp counter on a host of another rate, whose KVM is played: it scales as Linux does. */
+/* A guest's TSC on a host of another rate, whose KVM is played: it scales as Linux does. */
 #include "machine/guest_tsc.h"
 
 #include <sys/ioctl.h>

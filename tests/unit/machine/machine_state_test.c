@@ -26,6 +26,7 @@
 #define NUM_MORE 300u
 #define FEATURE_CONTROL 0x3au
 #define STUBBORN 0x48u
+#define TSC_RATIO 0xc0000104u
 #define DEADLINE 0x6e0u
 #define APIC_IRR5 0x250u /* of vectors 160 to 191 */
 #define IRR_VECTOR 0xa1u
@@ -79,7 +80,7 @@ static const u32 listed[] = { 0x10, 0x174, FEATURE_CONTROL, STUBBORN, KVMB_MSR_G
 			      0x40000003, KVMB_MSR_VP_INDEX, 0x40000010, 0x40000020,
 			      KVMB_MSR_STIMER0_CONFIG, KVMB_MSR_SCONTROL, KVMB_MSR_VP_ASSIST_PAGE,
 			      KVMB_MSR_CRASH_P0, KVMB_MSR_CRASH_P0 + 1, KVMB_MSR_CRASH_CTL,
-			      DEADLINE, KVMB_MSR_REFERENCE_TSC, KVMB_MSR_HYPERCALL };
+			      DEADLINE, KVMB_MSR_REFERENCE_TSC, KVMB_MSR_HYPERCALL, TSC_RATIO };
 
 static struct world *world_of(int fd)
 {
@@ -1085,6 +1086,34 @@ static void vcpu_keeps_the_cpuid_that_it_had(void **state)
 	assert_non_null(strstr(e.text, "lacks avx2, bit 5 of EBX in leaf 0x7.0"));
 }
 
+/* A kernel may have it whatever CPUID tells, another one not. */
+static void register_that_cpuid_does_not_tell_of_is_no_state(void **state)
+{
+	struct kvmb_tlv_error e;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < CPUS; i++)
+		*msr(&world[0], &world[0].cpus[i], TSC_RATIO) = 1ull << 32;
+	world[1].refuse_msr = TSC_RATIO;
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	assert_int_equal(load_all(&saved, &e), 0);
+	kvmb_tlv_out_fini(&saved);
+	for (i = 0; i < CPUS; i++) { /* now it does */
+		world[0].vcpus[i].cpuid->entries[1] =
+			(struct kvm_cpuid_entry2){ .function = 0x8000000a, .edx = 1u << 4 };
+	}
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	take_apart(&world[1]);
+	build(&world[1], 200);
+	world[1].m.cpuid_offer->entries[0] = world[0].vcpus[0].cpuid->entries[1];
+	world[1].refuse_msr = TSC_RATIO;
+	assert_int_equal(load_all(&saved, &e), -EINVAL);
+	assert_string_equal(e.text, "KVM does not take register 0xc0000104 of vCPU 0: Invalid "
+				    "argument");
+	world[1].refuse_msr = 0;
+}
+
 static void machine_knows_before_a_migration_where_it_cannot_go_on(void **state)
 {
 	struct kvmb_tlv_error e = { 0 };
@@ -1277,6 +1306,7 @@ int main(void)
 		T(machine_refuses_vcpus_that_are_not_there),
 		T(machine_refuses_another_host),
 		T(vcpu_keeps_the_cpuid_that_it_had),
+		T(register_that_cpuid_does_not_tell_of_is_no_state),
 		T(machine_knows_before_a_migration_where_it_cannot_go_on),
 		T(machine_takes_only_registers_that_are_state),
 		T(machine_names_the_register_that_kvm_refuses),
