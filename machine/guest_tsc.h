@@ -6,10 +6,11 @@
  *
  * The factor is 1 until a VM comes from a host whose counter runs at another rate: then KVM has
  * the CPU scale it, where the CPU can (KVM_CAP_TSC_CONTROL). Offsets are KVM's; we compute them
- * from the host's counter when a VM stops, starts and is saved. KVM tells the factor in kHz only; what
- * the counter has come to since the host booted, times that, is off by milliseconds. So
- * guest_tsc_take() reads once what KVM makes of the host's counter, and what follows counts from
- * there. All vCPUs go by the same reading: it may be late by a microsecond, but theirs agree.
+ * from the host's counter when a VM stops, starts and is saved. KVM tells the factor in kHz
+ * only; what the counter has come to since the host booted, times that, is off by milliseconds.
+ * So guest_tsc_take() reads once what KVM makes of the host's counter, and what follows counts
+ * from there. All vCPUs go by the same reading: it may be late by a microsecond, but theirs
+ * agree.
  *
  * A difference of 250 parts in a million is none: calibrations differ by as much, guests' clocks
  * can live with it, and KVM does not scale for less (its module's parameter tsc_tolerance_ppm).
