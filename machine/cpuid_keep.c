@@ -20,7 +20,7 @@
 
 enum rule { AS_HERE, BITS, ANY, AT_MOST }; /* AT_MOST: lowest byte; the rest is free */
 
-/* Rules of EAX, EBX, ECX, EDX. Sources: SDM volume 2 CPUID; APM volume 3 appendix E; TLFS 2.4. */
+/* Rules of EAX, EBX, ECX, EDX. Sources: Intel SDM, AMD APM on CPUID; TLFS 2.4 */
 static const struct leaf_rule {
 	u32 first, last; /* leaves */
 	u32 sub_first, sub_last;

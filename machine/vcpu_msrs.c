@@ -46,7 +46,7 @@ static const struct {
 
 /*
  * Some kernels give these to guests whose CPUID does not tell of them; another kernel would not
- * take them back. Sources: APM volume 2, 15.30.5 and 13.2.1; volume 3, appendix E.4.
+ * take them back. Sources: AMD APM volume 2, 15.30.5 and 13.2.1; volume 3, appendix E.4.
  */
 static const struct {
 	u32 first, last, leaf, mask_ecx, mask_edx;
