@@ -78,7 +78,7 @@ full)
 	"$KVMBUS" resume s || fail resume
 	wait_log s 'GUEST: ok full' 120 ;;
 hot)
-	for f in root a m; do truncate -s 16M "$W/$f"; done
+	for f in root disk medium; do truncate -s 16M "$W/$f"; done
 	vm s "$kernel" "kvmb.job=view kvmb.eject=1" --cpus "$cpus" --memory 512M --disk "$W/root" --dvd empty,lun=2 --nic none,mac=00:15:5d:00:00:07 "$@"
 	wait_log s 'GUEST: seen 0:0 ' 90; wait_log s 'GUEST: seen nic-.*carrier 1' 60
 	does() { # WHAT COMMAND...: until the guest says WHAT, once more than before; it moves meanwhile
@@ -112,14 +112,14 @@ hot)
 	is_empty() { "$KVMBUS" disk s list | grep -q '0:2 (empty)'; }
 	mid=0
 	for ((i = 0; i < rounds; i++)); do
-		does 'seen 0:5 size 32768 ' disk s add "$W/a,lun=5"
+		does 'seen 0:5 size 32768 ' disk s add "$W/disk,lun=5"
 		does "seen 0:5 size $((65536 + i * 2048)) " disk s resize 0:5 $((32 + i))M
 		does 'lost 0:5' disk s remove 0:5
-		truncate -s 16M "$W/b$i"; mv "$W/b$i" "$W/a"
+		rm "$W/disk"; truncate -s 16M "$W/disk"
 		does 'seen nic-.* mac 00:15:5d:00:00:21 .*carrier 1' nic s add none,mac=00:15:5d:00:00:21
 		rescind
-		printf 'medium-%d' $i | dd of="$W/m" bs=2048 conv=notrunc 2>/dev/null
-		does "ejected medium-$i" disk s insert 0:2 "$W/m"
+		printf 'medium-%d' $i | dd of="$W/medium" bs=2048 conv=notrunc 2>/dev/null
+		does "ejected medium-$i" disk s insert 0:2 "$W/medium"
 		until_true 60 "the medium is still there" is_empty
 	done
 	echo "# in $mid of $moves moves the guest had not finished" ;;
