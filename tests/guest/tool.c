@@ -15,12 +15,14 @@
  *                          milliseconds for tests/perf/smp and print by how much it grew in them
  * tool pace US             sleep US microseconds, again and again
  * tool dirty MIB RATE      change MIB of memory again and again, RATE MiB a second
+ * tool eject DEVICE        eject the medium of a drive
  * tool steps MS            for ever: when the wall clock is set by more than MS milliseconds, print
  *                          by how many
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/cdrom.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -30,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -292,6 +295,18 @@ static int steps(long long ms)
 	return 1;
 }
 
+/* As eject(1): the kernel locks a drive that was opened. */
+static int eject(const char *drive)
+{
+	int fd = open(drive, O_RDONLY | O_NONBLOCK);
+
+	if (fd < 0 || ioctl(fd, CDROM_LOCKDOOR, 0) || ioctl(fd, CDROMEJECT, 0)) {
+		perror(drive);
+		return 1;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
@@ -319,6 +334,8 @@ int main(int argc, char **argv)
 	}
 	if (argc == 3 && !strcmp(argv[1], "longest"))
 		return longest(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "eject"))
+		return eject(argv[2]);
 	if (argc < 4)
 		return 2;
 	inet_pton(AF_INET, argv[2], &a.sin_addr);
