@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* libzstd, loaded by who compresses: a host without it lacks only that. */
+#ifndef KVMB_ZSTD_LIB_H
+#define KVMB_ZSTD_LIB_H
+
+#include <stddef.h>
+#include <zstd.h>
+
+/* The functions that we call, without "ZSTD_"; all are of 1.4. */
+/* clang-format off */
+#define KVMB_ZSTD_CALLS(F) \
+	F(isError) F(getErrorName) F(compressBound) \
+	F(createCCtx) F(freeCCtx) F(CCtx_setParameter) F(compress2) F(compressStream2) \
+	F(createDCtx) F(freeDCtx) F(DCtx_setParameter) F(decompressDCtx) F(decompressStream)
+/* clang-format on */
+
+struct kvmb_zstd {
+#define KVMB_ZSTD_FIELD(name) typeof(ZSTD_##name) *name;
+	KVMB_ZSTD_CALLS(KVMB_ZSTD_FIELD)
+#undef KVMB_ZSTD_FIELD
+};
+
+extern struct kvmb_zstd zstd; /* filled once, by kvmb_zstd_load(); zstd.isError: it is there */
+
+/**
+ * kvmb_zstd_load() - Load libzstd, unless that was done before
+ * @why: why[size], on failure: what is missing and what to install
+ *
+ * Return: 0 or -ENOENT. Context: before there are other threads, and before a sandbox closes.
+ */
+int kvmb_zstd_load(char *why, size_t size);
+
+#endif
