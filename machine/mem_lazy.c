@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "lib/sparse.h"
 #include "lib/thread.h"
 #include "lib/util.h"
 #include "machine/machine.h"
+#include "machine/mem_source.h"
 
 #define CHUNK (256u << 10) /* bytes between two looks at requests */
 #define AGAIN_MS 1000
@@ -25,8 +25,8 @@
 struct mem_lazy {
 	struct machine *m;
 	int uffd;
-	int file, wake; /* -1 before mem_lazy_begin() */
-	u64 offset;
+	int wake;		   /* -1 before mem_lazy_begin() */
+	struct mem_source *source; /* NULL before it; the thread's */
 	u64 at;	 /* atomic: what lies before it has come */
 	u8 *buf; /* buf[CHUNK] */
 	pthread_t thread;
@@ -77,7 +77,7 @@ void mem_lazy_prepare(struct machine *m)
 		return;
 	}
 	m->lazy = kvmb_xzalloc(sizeof(*m->lazy));
-	*m->lazy = (struct mem_lazy){ .m = m, .uffd = fd, .file = -1, .wake = -1 };
+	*m->lazy = (struct mem_lazy){ .m = m, .uffd = fd, .wake = -1 };
 	pthread_mutex_init(&m->lazy->lock, NULL);
 	m->gm.lazy = 1;
 }
@@ -120,23 +120,15 @@ static int put_pages(struct mem_lazy *l, u64 at, u64 len)
 /* Return: 0; -errno: nothing was put where it could not be read. */
 static int bring(struct mem_lazy *l, u64 at, u64 len)
 {
-	ssize_t n;
-	u64 have;
+	int err = l->source->ops->read(l->source, l->buf, at, len);
 
-	for (have = 0; have < len; have += (u64)n) {
-		n = pread(l->file, l->buf + have, len - have, (off_t)(l->offset + at + have));
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		else if (n <= 0)
-			return n ? -errno : -EIO;
-	}
-	return put_pages(l, at, len);
+	return err ? err : put_pages(l, at, len);
 }
 
 static int complain(struct mem_lazy *l, int err)
 {
 	kvmb_warn_ratelimited(l->m->name,
-			      "guest memory cannot be read from the file of the saved VM: %s; the "
+			      "guest memory cannot be read from where it was saved: %s; the "
 			      "guest waits, and it is tried again",
 			      strerror(-err));
 	return err;
@@ -182,26 +174,17 @@ static void serve(struct mem_lazy *l)
 	}
 }
 
-/* A file that was cut off has no data either. */
-static bool is_whole(const struct mem_lazy *l, u64 size)
-{
-	off_t end = lseek(l->file, 0, SEEK_END);
-
-	return end >= 0 && (u64)end >= l->offset + size;
-}
-
 /* The next piece in order. Return: 1; 0: that was all; -errno. */
 static int step(struct mem_lazy *l)
 {
-	u64 size = kvmb_gm_size(&l->m->gm), from, to;
-	int err = kvmb_next_data(l->file, l->offset + l->at, l->offset + size, &from, &to);
+	u64 from, to;
+	int err = l->source->ops->next(l->source, l->at, &from, &to);
 
-	if (!err && !is_whole(l, size))
-		err = -EIO;
+	if (!err)
+		err = l->source->ops->check(l->source);
 	if (err <= 0)
 		return err;
-	from -= l->offset;
-	to = KVMB_MIN(to - l->offset, from + CHUNK); /* whole pages */
+	to = KVMB_MIN(to, from + CHUNK);
 	err = bring(l, from, to - from);
 	if (err)
 		return err;
@@ -239,8 +222,7 @@ static void free_lazy(struct machine *m)
 
 	m->lazy = NULL;
 	close(l->uffd);
-	if (l->file >= 0)
-		close(l->file);
+	mem_source_close(l->source);
 	if (l->wake >= 0)
 		close(l->wake);
 	pthread_mutex_destroy(&l->lock);
@@ -248,23 +230,21 @@ static void free_lazy(struct machine *m)
 	free(l);
 }
 
-int mem_lazy_begin(struct machine *m, int fd, u64 offset)
+int mem_lazy_begin(struct machine *m, struct mem_source *source)
 {
 	struct mem_lazy *l = m->lazy;
 	int err;
 
 	if (!l)
 		return -EOPNOTSUPP;
-	l->offset = offset;
+	kvmb_assert(source->size == kvmb_gm_size(&m->gm));
 	l->wake = eventfd(0, EFD_CLOEXEC);
 	l->buf = malloc(CHUNK);
-	l->file = fd;
-	err = fd < 0 ? -EBADF : l->wake < 0 || !l->buf ? -ENOMEM : 0;
-	if (!err)
-		err = -pthread_create(&l->thread, NULL, run, l);
+	l->source = source;
+	err = l->wake < 0 || !l->buf ? -ENOMEM : -pthread_create(&l->thread, NULL, run, l);
 	if (!err)
 		return 0;
-	l->file = -1; /* the caller's */
+	l->source = NULL; /* the caller's */
 	unregister(l);
 	free_lazy(m);
 	return err;
@@ -297,7 +277,7 @@ void mem_lazy_end(struct machine *m)
 
 	if (!m->lazy)
 		return;
-	if (m->lazy->file < 0) {
+	if (!m->lazy->source) {
 		unregister(m->lazy);
 	} else {
 		__atomic_store_n(&m->lazy->ended, 1, __ATOMIC_RELAXED);

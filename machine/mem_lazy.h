@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guest memory that comes from a file while the guest already runs.
+ * Guest memory that comes from a source (machine/mem_source.h) while the guest already runs.
  *
  * DOC: Theory of operation
  *
@@ -16,11 +16,11 @@
  * Nor are there huge pages until then: before Linux 6.4, khugepaged makes one of a range of which a
  * single page has come, and fills the rest with zeroes.
  *
- * A file that cannot be read makes those wait who need it, and is tried again each second: a guest
- * never sees memory that it did not have. Before it runs, who loads the VM is not made to wait: the
- * page is zero, and mem_lazy_run() says that the VM must not run. A host without userfaultfd, or a
- * user who may not use it for faults of the kernel (vm.unprivileged_userfaultfd), reads all of it
- * before the guest runs.
+ * A source that cannot be read makes those wait who need it, and is tried again each second: a
+ * guest never sees memory that it did not have. Before it runs, who loads the VM is not made to
+ * wait: the page is zero, and mem_lazy_run() says that the VM must not run. A host without
+ * userfaultfd, or a user who may not use it for faults of the kernel
+ * (vm.unprivileged_userfaultfd), reads all of it before the guest runs.
  *
  * Source: Linux Documentation/admin-guide/mm/userfaultfd.rst.
  */
@@ -31,6 +31,7 @@
 
 struct machine;
 struct mem_lazy;
+struct mem_source;
 
 /**
  * mem_lazy_prepare() - Register guest memory, if this host can
@@ -41,15 +42,14 @@ struct mem_lazy;
 void mem_lazy_prepare(struct machine *m);
 
 /**
- * mem_lazy_begin() - Fill guest memory from a file from here on
+ * mem_lazy_begin() - Fill guest memory from a source from here on
  * @m:      of mem_lazy_prepare(), which may have failed
- * @fd:     taken over on success; nobody changes the file
- * @offset: where memory begins in it; it lies there as in the memory's own file
+ * @source: taken over on success: a thread of ours uses it; of the size of guest memory
  *
  * Return: 0; -EOPNOTSUPP: this host cannot; -errno. After a failure memory is an ordinary one, all
  * zero. Context: main thread.
  */
-int mem_lazy_begin(struct machine *m, int fd, u64 offset);
+int mem_lazy_begin(struct machine *m, struct mem_source *source);
 
 /**
  * mem_lazy_run() - The VM is loaded: who needs a page that cannot be read waits from here on
@@ -59,7 +59,7 @@ int mem_lazy_begin(struct machine *m, int fd, u64 offset);
  */
 int mem_lazy_run(struct machine *m);
 
-/** mem_lazy_left() - Bytes of the file that were not looked at yet. Any thread. */
+/** mem_lazy_left() - Bytes of guest memory that were not looked at yet. Any thread. */
 u64 mem_lazy_left(const struct machine *m);
 
 /** mem_lazy_end() - Nobody touches guest memory any more. Main thread; fine if there is nothing. */

@@ -2,12 +2,11 @@
 /* A VM that goes on from a file: restore.h. */
 #include "vmm/restore.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/log.h"
 #include "machine/mem_lazy.h"
+#include "machine/mem_source.h"
 #include "vmm/state_file.h"
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
@@ -16,15 +15,14 @@
 static int load_memory(struct vm *vm, char *why)
 {
 	struct state_file *f = vm->cfg.state;
-	int err = state_file_check_memory(f, &vm->machine.gm, why), fd;
+	struct mem_source *s = NULL;
+	int err = state_file_check_memory(f, &vm->machine.gm, why);
 
-	if (err)
+	if (!err)
+		err = state_file_memory(f, &s, why);
+	if (err || !mem_lazy_begin(&vm->machine, s))
 		return err;
-	fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
-	if (!mem_lazy_begin(&vm->machine, fd, STATE_FILE_MEMORY_AT))
-		return 0;
-	if (fd >= 0)
-		close(fd);
+	mem_source_close(s);
 	return state_file_read_memory(f, &vm->machine.gm, why);
 }
 

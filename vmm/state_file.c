@@ -2,6 +2,7 @@
 /* Reading and writing the file of a saved VM: state_file.h. */
 #include "vmm/state_file.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "lib/sparse.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
+#include "machine/mem_source.h"
 
 #define CONFIG_AT 4096u
 #define CHUNK (1u << 20) /* bytes between two reports, and of one write at most */
@@ -304,23 +306,33 @@ int state_file_check_memory(const struct state_file *f, const struct kvmb_gm *gm
 	return 0;
 }
 
+int state_file_memory(const struct state_file *f, struct mem_source **out, char *why)
+{
+	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
+	struct mem_source *s = NULL;
+
+	if (fd >= 0)
+		s = mem_source_file(fd, STATE_FILE_MEMORY_AT, f->ram_bytes);
+	if (s) {
+		*out = s;
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return file_failed(why, "its memory", -ENOMEM);
+}
+
 int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why)
 {
-	u64 size = kvmb_gm_size(gm), at, from, to, n;
-	u8 *ram = gm->regions[0].hva;
+	struct mem_source *s = NULL;
 	int err = state_file_check_memory(f, gm, why);
 
+	if (!err)
+		err = state_file_memory(f, &s, why);
 	if (err)
 		return err;
-	for (at = STATE_FILE_MEMORY_AT; !err; at = to) {
-		err = kvmb_next_data(f->fd, at, STATE_FILE_MEMORY_AT + size, &from, &to);
-		if (err <= 0)
-			break;
-		for (err = 0; from < to && !err; from += n) {
-			n = KVMB_MIN(to - from, CHUNK);
-			err = read_all(f->fd, ram + (from - STATE_FILE_MEMORY_AT), n, from);
-		}
-	}
+	err = mem_source_fill(s, gm->regions[0].hva);
+	mem_source_close(s);
 	return err ? file_failed(why, "its memory", err) : 0;
 }
 

@@ -24,6 +24,8 @@
 
 #include "host-vsp/gm.h"
 
+struct mem_source;
+
 #define STATE_FILE_WHY 200
 #define STATE_FILE_CONFIG_MAX ((1u << 20) - 4096) /* bytes of the section of options */
 #define STATE_FILE_MEMORY_AT (1ull << 20)
@@ -87,9 +89,18 @@ int state_file_open(struct state_file *f, int fd, char *why);
 /**
  * state_file_check_memory() - Is the memory of this VM in there, all of it?
  *
- * It lies at STATE_FILE_MEMORY_AT. Return: 0; -EPROTO or -ESTALE with @why.
+ * Return: 0; -EPROTO or -ESTALE with @why.
  */
 int state_file_check_memory(const struct state_file *f, const struct kvmb_gm *gm, char *why);
+
+/**
+ * state_file_memory() - Its memory, to be read while the guest runs
+ * @f:   checked by state_file_check_memory()
+ * @out: set on success, the caller's; outlives @f
+ *
+ * Return: 0; -errno with @why.
+ */
+int state_file_memory(const struct state_file *f, struct mem_source **out, char *why);
 
 /** state_file_read_memory() - Check, and fill guest memory, which is zero. Return: 0 or -errno. */
 int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why);

@@ -15,6 +15,7 @@
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "machine/machine.h"
+#include "machine/mem_source.h"
 #include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
@@ -103,7 +104,9 @@ static void skip_where_it_cannot_be(void)
 
 static void begin(void)
 {
-	assert_int_equal(mem_lazy_begin(&m, file, OFFSET), 0);
+	struct mem_source *s = mem_source_file(file, OFFSET, RAM);
+
+	assert_int_equal(mem_lazy_begin(&m, s), 0);
 	file = -1; /* taken over */
 }
 
@@ -245,14 +248,30 @@ static void end_before_all_has_come_is_an_end(void **state)
 	begin(); /* and teardown() */
 }
 
+static bool no_threads;
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
+{
+	return no_threads ? EAGAIN : __real_pthread_create(t, a, fn, arg);
+}
+
 static void memory_is_an_ordinary_one_when_it_cannot_begin(void **state)
 {
+	struct mem_source *s = mem_source_file(file, OFFSET, RAM);
+
 	(void)state;
 	skip_where_it_cannot_be();
-	assert_int_equal(mem_lazy_begin(&m, -1, OFFSET), -EBADF);
+	no_threads = true;
+	assert_int_equal(mem_lazy_begin(&m, s), -EAGAIN);
+	no_threads = false;
 	assert_null(m.lazy);
 	assert_int_equal(*(volatile u8 *)ram(), 0); /* nobody waits */
-	assert_int_equal(mem_lazy_begin(&m, file, OFFSET), -EOPNOTSUPP);
+	assert_int_equal(mem_lazy_begin(&m, s), -EOPNOTSUPP);
+	assert_int_equal(mem_source_fill(s, ram()), 0);
+	assert_true(is_right(10) && is_right(PAGES - 2));
+	mem_source_close(s);
+	file = -1;
 }
 
 /* "hg" or "nh", as smaps says of guest memory; "" = neither. */
