@@ -16,10 +16,11 @@
  * Nor are there huge pages until then: before Linux 6.4, khugepaged makes one of a range of which a
  * single page has come, and fills the rest with zeroes.
  *
- * A source that cannot be read makes those wait who need it, and is tried again each second: a
- * guest never sees memory that it did not have. Before it runs, who loads the VM is not made to
- * wait: the page is zero, and mem_lazy_run() says that the VM must not run. A host without
- * userfaultfd, or a user who may not use it for faults of the kernel
+ * A page that cannot be read makes those wait who need it, and is tried again each second: a
+ * guest never sees memory that it did not have. Others are served meanwhile, and what can be read
+ * comes; the registration stays until the last page has. Before the guest runs, who loads the VM
+ * is not made to wait: the page is zero, and mem_lazy_run() says that the VM must not run. A host
+ * without userfaultfd, or a user who may not use it for faults of the kernel
  * (vm.unprivileged_userfaultfd), reads all of it before the guest runs.
  *
  * Source: Linux Documentation/admin-guide/mm/userfaultfd.rst.
@@ -59,7 +60,7 @@ int mem_lazy_begin(struct machine *m, struct mem_source *source);
  */
 int mem_lazy_run(struct machine *m);
 
-/** mem_lazy_left() - Bytes of guest memory that were not looked at yet. Any thread. */
+/** mem_lazy_left() - Bytes of guest memory not looked at yet, or not readable. Any thread. */
 u64 mem_lazy_left(const struct machine *m);
 
 /** mem_lazy_end() - Nobody touches guest memory any more. Main thread; fine if there is nothing. */

@@ -76,7 +76,9 @@ struct mem_source *mem_source_file(int fd, u64 offset, u64 size)
 
 	if (!f)
 		return NULL;
-	*f = (struct file){ .source = { &file_ops, size }, .fd = fd, .offset = offset };
+	*f = (struct file){ .source = { &file_ops, size, KVMB_PAGE_SIZE },
+			    .fd = fd,
+			    .offset = offset };
 	return &f->source;
 }
 

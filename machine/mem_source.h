@@ -37,7 +37,8 @@ struct mem_source_ops {
 
 struct mem_source {
 	const struct mem_source_ops *ops;
-	u64 size; /* of guest memory, bytes */
+	u64 size;  /* of guest memory, bytes */
+	u64 grain; /* what costs about as much as a page of it: a page to 256 KiB, power of two */
 };
 
 /**

@@ -241,6 +241,180 @@ static void file_that_cannot_be_read_makes_a_load_fail(void **state)
 	assert_int_equal(mem_lazy_run(&m), -EIO);
 }
 
+/* ---- a source that is played: the file, but for pages that cannot be read ---- */
+
+static struct mem_source *below, played;
+static u64 bad_pages[2]; /* atomics; PAGES: none */
+static u32 bad_reads;	 /* atomic */
+
+static int play_read(struct mem_source *s, void *buf, u64 at, u64 len)
+{
+	u32 i;
+	u64 page;
+
+	(void)s;
+	for (i = 0; i < ARRAY_SIZE(bad_pages); i++) {
+		page = __atomic_load_n(&bad_pages[i], __ATOMIC_SEQ_CST) * KVMB_PAGE_SIZE;
+		if (at <= page && page < at + len) {
+			__atomic_fetch_add(&bad_reads, 1, __ATOMIC_SEQ_CST);
+			return -EIO;
+		}
+	}
+	return below->ops->read(below, buf, at, len);
+}
+
+static int play_next(struct mem_source *s, u64 at, u64 *from, u64 *to)
+{
+	(void)s;
+	return below->ops->next(below, at, from, to);
+}
+
+static int play_check(struct mem_source *s)
+{
+	(void)s;
+	return below->ops->check(below);
+}
+
+static void play_close(struct mem_source *s)
+{
+	(void)s;
+	mem_source_close(below);
+}
+
+static const struct mem_source_ops play_ops = { play_read, play_next, play_check, play_close };
+
+static void begin_play(u64 bad0, u64 bad1, u64 grain)
+{
+	below = mem_source_file(file, OFFSET, RAM);
+	played = (struct mem_source){ &play_ops, RAM, grain };
+	bad_pages[0] = bad0;
+	bad_pages[1] = bad1;
+	bad_reads = 0;
+	assert_int_equal(mem_lazy_begin(&m, &played), 0);
+	assert_int_equal(mem_lazy_run(&m), 0);
+	file = -1;
+}
+
+static u64 come[4]; /* atomic: this page has come to who wanted it, and was right: 1; wrong: 2 */
+
+static void *want(void *arg)
+{
+	u64 *c = arg, page = *c;
+
+	__atomic_store_n(c, is_right(page) ? 1 : 2, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void wait_for_left(u64 left)
+{
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
+
+	while (mem_lazy_left(&m) != left && kvmb_now_ms() < until)
+		usleep(1000);
+	assert_int_equal(mem_lazy_left(&m), left);
+}
+
+/* Two wait for one such page, one for another: all others are served, and all the rest comes. */
+static void page_that_cannot_be_read_stops_only_who_needs_it(void **state)
+{
+	static const u64 wanted[] = { 70, 70, 3000, 3001 };
+	pthread_t t[4];
+	u64 i;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin_play(70, 3000, KVMB_PAGE_SIZE);
+	for (i = 0; i < 4; i++) {
+		come[i] = wanted[i];
+		assert_int_equal(pthread_create(&t[i], NULL, want, &come[i]), 0);
+	}
+	pthread_join(t[3], NULL); /* beside a bad one, in the same chunk */
+	assert_int_equal(come[3], 1);
+	alarm(PATIENCE_MS / 1000);
+	for (i = 0; i < PAGES; i++) {
+		if (i != 70 && i != 3000)
+			assert_true(is_right(i));
+	}
+	alarm(0);
+	wait_for_left(2 * (256 << 10)); /* chunks with these pages */
+	assert_int_equal(__atomic_load_n(&come[0], __ATOMIC_SEQ_CST), 70);
+	assert_int_equal(__atomic_load_n(&come[1], __ATOMIC_SEQ_CST), 70);
+	assert_int_equal(__atomic_load_n(&come[2], __ATOMIC_SEQ_CST), 3000);
+	__atomic_store_n(&bad_pages[0], PAGES, __ATOMIC_SEQ_CST); /* mended */
+	pthread_join(t[0], NULL);
+	pthread_join(t[1], NULL);
+	assert_int_equal(come[0], 1);
+	assert_int_equal(come[1], 1);
+	assert_int_equal(__atomic_load_n(&come[2], __ATOMIC_SEQ_CST), 3000);
+	wait_for_left(256 << 10);
+	__atomic_store_n(&bad_pages[1], PAGES, __ATOMIC_SEQ_CST);
+	pthread_join(t[2], NULL);
+	assert_int_equal(come[2], 1);
+	wait_until_all_is_there();
+}
+
+static void one_that_cannot_be_read_is_tried_each_second_not_all_the_time(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin_play(70, PAGES, KVMB_PAGE_SIZE);
+	come[0] = 70;
+	assert_int_equal(pthread_create(&t, NULL, want, &come[0]), 0);
+	wait_for_left(256 << 10);
+	bad_reads = 0;
+	usleep(2500000);
+	assert_in_range(__atomic_load_n(&bad_reads, __ATOMIC_SEQ_CST), 1, 8);
+	__atomic_store_n(&bad_pages[0], PAGES, __ATOMIC_SEQ_CST);
+	pthread_join(t, NULL);
+	assert_int_equal(come[0], 1);
+}
+
+/* The VM ends while somebody waits: he is let go, or the end would wait for him. */
+static void end_lets_go_who_waits(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin_play(70, PAGES, KVMB_PAGE_SIZE);
+	come[0] = 70;
+	assert_int_equal(pthread_create(&t, NULL, want, &come[0]), 0);
+	wait_for_left(256 << 10);
+	mem_lazy_end(&m);
+	pthread_join(t, NULL);
+	assert_int_equal(come[0], 2); /* a zero */
+}
+
+/* Is the page mapped here, by whoever brought it? */
+static bool is_here(u64 page)
+{
+	u8 vec = 0;
+
+	assert_int_equal(mincore(ram() + page * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE, &vec), 0);
+	return vec & 1;
+}
+
+/* Page 0 cannot be read, so nothing else comes in order for a second. */
+static void neighbours_come_along_and_holes_stay_holes(void **state)
+{
+	u64 i;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	begin_play(0, PAGES, 64 * KVMB_PAGE_SIZE);
+	while (!__atomic_load_n(&bad_reads, __ATOMIC_SEQ_CST))
+		usleep(100);
+	assert_true(is_right(1713)); /* behind the large hole */
+	usleep(50000);
+	for (i = 1700; i < 1728; i++)
+		assert_int_equal(is_here(i), !is_hole(i));
+	__atomic_store_n(&bad_pages[0], PAGES, __ATOMIC_SEQ_CST);
+	wait_until_all_is_there();
+	assert_true(is_right(0));
+}
+
 static void end_before_all_has_come_is_an_end(void **state)
 {
 	(void)state;
@@ -321,6 +495,10 @@ int main(void)
 		T(system_call_waits_for_its_pages),
 		T(file_that_cannot_be_read_makes_the_guest_wait),
 		T(file_that_cannot_be_read_makes_a_load_fail),
+		T(page_that_cannot_be_read_stops_only_who_needs_it),
+		T(one_that_cannot_be_read_is_tried_each_second_not_all_the_time),
+		T(end_lets_go_who_waits),
+		T(neighbours_come_along_and_holes_stay_holes),
 		T(end_before_all_has_come_is_an_end),
 		T(no_page_becomes_huge_before_all_has_come),
 		T(memory_is_an_ordinary_one_when_it_cannot_begin),
