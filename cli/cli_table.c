@@ -136,6 +136,15 @@ static const struct opt_def migrate_options[] = {
 	TLS, INSECURE, JSON, END
 };
 
+static const struct opt_def save_options[] = {
+	{ "compress", OPT_WORD, "METHOD", "zstd", .otherwise = "not compressed",
+	  .help = "compress memory: zstd",
+	  .more = "Needs libzstd on this host when the VM was started, and where it is restored." },
+	{ "threads", OPT_U32, "N", .min = 1, .max = 64, .otherwise = "one a CPU, 4 at most",
+	  .help = "write memory by N threads, 1 to 64" },
+	JSON, END
+};
+
 static const struct opt_def add_options[] = {
 	{ "dvd", OPT_FLAG, .help = "a DVD drive; F may be \"empty\"", .aka = "cdrom" }, JSON, END
 };
@@ -184,7 +193,7 @@ const struct cli_command cli_commands[] = {
 	  "command is interrupted. Connections of a NIC of kind *user* break, and the command says "
 	  "so before it begins. A VM cannot be saved or moved any more when a disk's device has "
 	  "vanished, or when a *disk* or *nic* command that changes it was killed halfway.",
-	  cmd_save, { VM, { "FILE", OPT_FILE } }, json_only },
+	  cmd_save, { VM, { "FILE", OPT_FILE } }, save_options },
 	{ "restore", NULL, "continue a saved VM in this process",
 	  "With the options that it was started with, as *disk* and *nic* have changed them; its "
 	  "images must be where they were. A file "

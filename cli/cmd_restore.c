@@ -11,6 +11,7 @@
 #include "cli/cli_config.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
+#include "lib/zstd_lib.h"
 #include "vmm/state_file.h"
 
 static int bad_state(const char *path, const char *why)
@@ -48,6 +49,10 @@ int cmd_restore(struct cli_args *a)
 				strerror(errno));
 	if (state_file_open(&f, fd, why))
 		return bad_state(path, why);
+	if (f.packed && kvmb_zstd_load(why, sizeof(why))) {
+		state_file_close(&f);
+		return bad_state(path, why);
+	}
 	code = cli_run_config(path, f.config, f.config_len, &f, 0, NULL);
 	state_file_close(&f);
 	return code;

@@ -127,22 +127,35 @@ static int finish_save(struct target *t, int word, const char *vm)
 	return err ? err : check_target(t, vm);
 }
 
+static json_t *wishes(const struct cli_args *a)
+{
+	json_t *args = json_object();
+
+	if (cli_text(a, "compress"))
+		json_object_set_new(args, "compress", json_string(cli_text(a, "compress")));
+	if (cli_text(a, "threads"))
+		json_object_set_new(args, "threads", json_integer(cli_u32(a, "threads")));
+	return args;
+}
+
 static int save(struct cli_args *a, struct target *t, int fd)
 {
 	struct handover_fds fds = { 0 };
 	struct progress *progress = NULL;
 	const char *vm = a->words[0];
-	json_t *o = NULL;
+	json_t *o = NULL, *args = wishes(a);
 	int word[2], err;
 
-	if (pipe2(word, O_CLOEXEC))
+	if (pipe2(word, O_CLOEXEC)) {
+		json_decref(args);
 		return cannot(t, errno);
+	}
 	signal(SIGPIPE, SIG_IGN); /* the VM may end before it hears our word */
 	fds.fd[fds.num++] = t->file;
 	fds.fd[fds.num++] = word[0];
 	if (!cli_flag(a, "json"))
 		progress = progress_begin(vm, "save", false);
-	err = client_ask_on(fd, vm, "save", NULL, &fds, &o);
+	err = client_ask_on(fd, vm, "save", args, &fds, &o);
 	progress_end(progress);
 	close(word[0]); /* the VM has its own */
 	if (!err)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/sparse.h"
 #include "lib/util.h"
 
@@ -24,17 +25,9 @@ static struct file *file_of(struct mem_source *s)
 static int file_read(struct mem_source *s, void *buf, u64 at, u64 len)
 {
 	const struct file *f = file_of(s);
-	u64 have;
-	ssize_t n;
+	int err = kvmb_pread_all(f->fd, buf, len, f->offset + at);
 
-	for (have = 0; have < len; have += (u64)n) {
-		n = pread(f->fd, (u8 *)buf + have, len - have, (off_t)(f->offset + at + have));
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		else if (n <= 0)
-			return n ? -errno : -EIO;
-	}
-	return 0;
+	return err == -ENODATA ? -EIO : err;
 }
 
 static int file_next(struct mem_source *s, u64 at, u64 *from, u64 *to)

@@ -218,9 +218,15 @@ static void cmd_nic_mtu(struct ctl_client *c, json_t *args, struct handover_fds 
 /* Two descriptors: the file, the pipe (vmm/save.h). */
 static void cmd_save(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	const char *compress = arg_str(args, "compress");
+	struct state_file_wish wish = { .zstd = !strcmp(compress, "zstd") };
 	int file, pipe;
 
-	(void)args;
+	wish.threads = (u32)KVMB_MIN(arg_num(args, "threads", 0), STATE_FILE_THREADS_MAX);
+	if (*compress && !wish.zstd) {
+		ctl_client_error(c, "usage", "it can be compressed by zstd only");
+		return;
+	}
 	if (fds->num != 2) {
 		ctl_client_error(c, "usage", "a file and a pipe must come with the command");
 		return;
@@ -228,7 +234,7 @@ static void cmd_save(struct ctl_client *c, json_t *args, struct handover_fds *fd
 	file = fds->fd[0];
 	pipe = fds->fd[1];
 	fds->num = 0;
-	save_begin(c->all->vm, file, pipe, ctl_client_reply(c));
+	save_begin(c->all->vm, file, pipe, &wish, ctl_client_reply(c));
 }
 
 /* Two descriptors: the connection to the target, the pipe (vmm/mig_out.h). */

@@ -8,6 +8,7 @@
 #include "lib/log.h"
 #include "lib/rundir.h"
 #include "lib/util.h"
+#include "lib/zstd_lib.h"
 #include "vmm/handed.h"
 
 /* What is handed over is looked at with the rights of who starts this process. */
@@ -145,11 +146,13 @@ int names_open(const struct vm_config *cfg, struct vm_names *out)
 void names_seal(const struct vm_config *cfg)
 {
 	bool load = cfg->hotplug_images;
+	char why[200];
 	u32 i;
 
 	for (i = 0; i < cfg->num_disks; i++)
 		load |= cfg->disks[i].spec.path && kvmb_disk_needs_keeper(&cfg->disks[i].spec);
 	kvmb_disk_seal(load);
+	kvmb_zstd_load(why, sizeof(why)); /* a save that wants it says that it is missing */
 }
 
 void names_close(struct vm_names *n)

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -12,8 +13,8 @@
 #include "lib/thread.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
+#include "lib/zstd_lib.h"
 #include "vmm/disk_flush.h"
-#include "vmm/state_file.h"
 #include "vmm/vm_sections.h"
 
 /*
@@ -29,6 +30,7 @@ struct vm_save { /* main thread, but for what the thread has */
 	enum save_state state;
 	bool was_paused; /* before: it stays so when this is given up */
 	int file, pipe;
+	struct state_file_wish wish;
 	struct kvmb_watch *watch; /* of the pipe */
 	struct ctl_reply reply;	  /* until WRITTEN */
 	struct kvmb_tlv_out sections;
@@ -91,8 +93,8 @@ static void *write_state(void *arg)
 	int err;
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "save");
-	s->err = state_file_write(s->file, &s->vm->machine.gm, s->sections.buf, s->sections.len, &p,
-				  s->why);
+	s->err = state_file_write(s->file, &s->vm->machine.gm, s->sections.buf, s->sections.len,
+				  &s->wish, &p, s->why);
 	if (s->err)
 		disk_flush_cancel(s->flush);
 	/* what the guest takes for written must outlive a host that fails, as its memory does */
@@ -222,9 +224,28 @@ void save_cancel(struct vm *vm)
 		end_or_go_on(vm->save);
 }
 
-void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply)
+/* Not sysconf(), which opens a file. */
+static u32 usual_threads(void)
 {
-	const char *why = vm->save ? "it is being saved" : vm_cannot_move(vm);
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : KVMB_MIN((u32)CPU_COUNT(&set), 4u);
+}
+
+static const char *cannot_save(const struct vm *vm, const struct state_file_wish *wish)
+{
+	if (vm->save)
+		return "it is being saved";
+	if (wish->zstd && !zstd.isError)
+		return "libzstd was not there when the VM was started (on Debian: apt install "
+		       "libzstd1); save it without --compress";
+	return vm_cannot_move(vm);
+}
+
+void save_begin(struct vm *vm, int file, int pipe, const struct state_file_wish *wish,
+		struct ctl_reply reply)
+{
+	const char *why = cannot_save(vm, wish);
 	struct vm_save *s;
 	bool was_paused = vm->state == VM_PAUSED;
 
@@ -242,8 +263,14 @@ void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply)
 		return;
 	}
 	s = kvmb_xzalloc(sizeof(*s));
-	*s = (struct vm_save){ .vm = vm, .was_paused = was_paused, .file = file, .pipe = pipe,
+	*s = (struct vm_save){ .vm = vm,
+			       .was_paused = was_paused,
+			       .file = file,
+			       .pipe = pipe,
+			       .wish = *wish,
 			       .reply = reply };
+	if (!s->wish.threads)
+		s->wish.threads = usual_threads();
 	vm->save = s;
 	kvmb_work_init(&s->written, on_written, s);
 	fcntl(pipe, F_SETFL, O_NONBLOCK); /* whatever it is, nobody waits for it */

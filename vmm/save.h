@@ -18,6 +18,7 @@
 #define KVMB_SAVE_H
 
 #include "vmm/reply.h"
+#include "vmm/state_file.h"
 #include "vmm/vm.h"
 
 /**
@@ -25,11 +26,13 @@
  * @vm:    running or paused
  * @file:  empty, for reading and writing; taken over
  * @pipe:  reading end; taken over. One byte: the client has named the file. Its end: given up
+ * @wish:  how memory is written; copied; threads == 0: as many as there are CPUs, 4 at most
  * @reply: when everything is written, or why it is not
  *
  * Context: main thread. Trust: @file and @pipe are the client's, who controls the VM anyway.
  */
-void save_begin(struct vm *vm, int file, int pipe, struct ctl_reply reply);
+void save_begin(struct vm *vm, int file, int pipe, const struct state_file_wish *wish,
+		struct ctl_reply reply);
 
 /** save_info() - How far it is. Return: a new reference; JSON null: nothing is saved. */
 json_t *save_info(const struct vm *vm);

@@ -8,16 +8,19 @@
 #include <unistd.h>
 
 #include "lib/crc32c.h"
-#include "lib/sparse.h"
+#include "lib/io.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
 #include "machine/mem_source.h"
+#include "vmm/state_memory.h"
+#include "vmm/state_pack.h"
 
 #define CONFIG_AT 4096u
-#define CHUNK (1u << 20) /* bytes between two reports, and of one write at most */
 #define RAM_MAX (1ull << 46)
 
 enum { STATUS_WRITING = 1, STATUS_COMPLETE = 2, STATUS_USED = 3 };
+
+enum { VERSION_PLAIN = 1, VERSION_PACKED = 2 };
 
 struct header { /* little-endian */
 	char magic[16];
@@ -26,14 +29,26 @@ struct header { /* little-endian */
 	__le64 ram_bytes;
 	__le64 sections_at, sections_len;
 	__le32 sections_crc; /* CRC-32C */
-	__le32 crc;	     /* CRC-32C of what is above with status and this field zero */
+	__le32 crc;	     /* CRC-32C of the header with status and this field zero */
+	/* of VERSION_PACKED only */
+	__le64 index_at, index_num;
+	__le32 index_crc; /* CRC-32C */
+	__le32 method;	  /* METHOD_ZSTD */
 };
-static_assert(sizeof(struct header) == 56, "docs/migration.md");
+#define PLAIN_HEADER offsetof(struct header, index_at)
+static_assert(PLAIN_HEADER == 56 && sizeof(struct header) == 80, "docs/migration.md");
+
+enum { METHOD_ZSTD = 1 };
 
 static_assert(CONFIG_AT + STATE_FILE_CONFIG_MAX == STATE_FILE_MEMORY_AT,
 	      "options end where memory begins");
 
 static const char magic[16] = "kvmbus state\n\x1a\n";
+
+static size_t header_len(const struct header *h)
+{
+	return le32_to_cpu(h->version) == VERSION_PLAIN ? PLAIN_HEADER : sizeof(*h);
+}
 
 static __le32 header_crc(const struct header *h)
 {
@@ -41,7 +56,7 @@ static __le32 header_crc(const struct header *h)
 
 	copy.status = 0;
 	copy.crc = 0;
-	return cpu_to_le32(~kvmb_crc32c(~0u, &copy, sizeof(copy)));
+	return cpu_to_le32(~kvmb_crc32c(~0u, &copy, header_len(h)));
 }
 
 static int file_failed(char *why, const char *what, int err)
@@ -52,88 +67,50 @@ static int file_failed(char *why, const char *what, int err)
 
 /* ---- writing ---- */
 
-static int write_at(int fd, const void *buf, size_t len, u64 at)
+static int write_header(int fd, struct header *h)
 {
-	const u8 *p = buf;
-	ssize_t n;
-
-	for (; len; len -= (size_t)n, p += n, at += (u64)n) {
-		n = pwrite(fd, p, len, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		else if (n <= 0)
-			return n ? -errno : -EIO;
-	}
-	return 0;
+	h->crc = header_crc(h);
+	return kvmb_pwrite_all(fd, h, header_len(h), 0);
 }
 
-/* Pages at the front that are all zero, or all not. Return: bytes. */
-static u64 alike(const u8 *p, u64 len, bool *zero)
+/* Where the index is, and behind it the sections, is known then. */
+static int write_packed(int fd, const struct kvmb_gm *gm, const struct state_file_wish *wish,
+			const struct state_file_progress *p, struct header *h)
 {
-	u64 n;
+	struct state_pack_index index;
+	int err = state_memory_pack(fd, gm, wish, p, &index);
 
-	*zero = kvmb_all_zero(p, KVMB_PAGE_SIZE);
-	for (n = KVMB_PAGE_SIZE; n < len; n += KVMB_PAGE_SIZE) {
-		if (kvmb_all_zero(p + n, KVMB_PAGE_SIZE) != *zero)
-			break;
-	}
-	return n;
-}
-
-static int write_chunk(int fd, const u8 *p, u64 len, u64 at)
-{
-	bool zero;
-	u64 n;
-	int err = 0;
-
-	for (; len && !err; len -= n, p += n, at += n) {
-		n = alike(p, len, &zero);
-		if (!zero)
-			err = write_at(fd, p, n, at);
-	}
-	return err;
-}
-
-/* The regions follow each other in the file, and in this process (machine/mem.c). */
-static int write_memory(int fd, const struct kvmb_gm *gm, const struct state_file_progress *p)
-{
-	u64 size = kvmb_gm_size(gm), at, from, to, n;
-	const u8 *ram = gm->regions[0].hva;
-	int err, data;
-
-	for (at = 0; (data = kvmb_next_data(gm->memfd, at, size, &from, &to)) > 0; at = to) {
-		for (; from < to; from += n) {
-			n = KVMB_MIN(to - from, CHUNK);
-			err = write_chunk(fd, ram + from, n, STATE_FILE_MEMORY_AT + from);
-			if (err)
-				return err;
-			if (!p->fn(p->arg, from + n, size))
-				return -ECANCELED;
-		}
-	}
-	return data;
+	if (err)
+		return err;
+	h->index_at = cpu_to_le64(index.at);
+	h->index_num = cpu_to_le64(index.num);
+	h->index_crc = cpu_to_le32(index.crc);
+	h->sections_at = cpu_to_le64(index.at + index.num * sizeof(struct state_pack_entry));
+	return write_header(fd, h);
 }
 
 int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, size_t len,
-		     const struct state_file_progress *p, char *why)
+		     const struct state_file_wish *wish, const struct state_file_progress *p,
+		     char *why)
 {
 	struct header h = {
-		.version = cpu_to_le32(1),
+		.version = cpu_to_le32(wish->zstd ? VERSION_PACKED : VERSION_PLAIN),
 		.status = cpu_to_le32(STATUS_WRITING),
 		.ram_bytes = cpu_to_le64(kvmb_gm_size(gm)),
 		.sections_at = cpu_to_le64(STATE_FILE_MEMORY_AT + kvmb_gm_size(gm)),
 		.sections_len = cpu_to_le64(len),
 		.sections_crc = cpu_to_le32(~kvmb_crc32c(~0u, sections, len)),
+		.method = cpu_to_le32(METHOD_ZSTD),
 	};
 	int err;
 
 	memcpy(h.magic, magic, sizeof(magic));
-	h.crc = header_crc(&h);
-	err = write_at(fd, &h, sizeof(h), 0);
+	err = write_header(fd, &h);
 	if (!err)
-		err = write_memory(fd, gm, p);
+		err = wish->zstd ? write_packed(fd, gm, wish, p, &h) :
+				   state_memory_write(fd, gm, wish, p);
 	if (!err)
-		err = write_at(fd, sections, len, STATE_FILE_MEMORY_AT + kvmb_gm_size(gm));
+		err = kvmb_pwrite_all(fd, sections, len, le64_to_cpu(h.sections_at));
 	if (!err && fdatasync(fd))
 		err = -errno;
 	return err ? file_failed(why, "cannot write the state", err) : 0;
@@ -144,14 +121,14 @@ int state_file_put_config(int fd, const void *config, size_t len)
 	int err;
 
 	kvmb_assert(len <= STATE_FILE_CONFIG_MAX);
-	err = write_at(fd, config, len, CONFIG_AT);
+	err = kvmb_pwrite_all(fd, config, len, CONFIG_AT);
 	return err ? err : fdatasync(fd) ? -errno : 0;
 }
 
 static int set_status(int fd, u32 status)
 {
 	__le32 s = cpu_to_le32(status);
-	int err = write_at(fd, &s, sizeof(s), offsetof(struct header, status));
+	int err = kvmb_pwrite_all(fd, &s, sizeof(s), offsetof(struct header, status));
 
 	return err ? err : fdatasync(fd) ? -errno : 0;
 }
@@ -165,7 +142,7 @@ int state_file_complete(int fd)
 void state_file_void(int fd)
 {
 	__le32 used = cpu_to_le32(STATUS_USED);
-	int err = write_at(fd, &used, sizeof(used), offsetof(struct header, status));
+	int err = kvmb_pwrite_all(fd, &used, sizeof(used), offsetof(struct header, status));
 
 	if (ftruncate(fd, KVMB_PAGE_SIZE) && err)
 		return;
@@ -174,47 +151,53 @@ void state_file_void(int fd)
 
 /* ---- reading ---- */
 
-static int read_all(int fd, void *buf, size_t len, u64 at)
-{
-	u8 *p = buf;
-	ssize_t n;
-
-	for (; len; len -= (size_t)n, p += n, at += (u64)n) {
-		n = pread(fd, p, len, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		else if (n <= 0)
-			return n ? -errno : -EPROTO;
-	}
-	return 0;
-}
-
 bool state_file_has_config(int fd, const void *config, size_t len)
 {
 	u8 *have = kvmb_xzalloc(len);
-	bool same = !read_all(fd, have, len, CONFIG_AT) && !memcmp(have, config, len);
+	bool same = !kvmb_pread_all(fd, have, len, CONFIG_AT) && !memcmp(have, config, len);
 
 	free(have);
 	return same;
 }
 
+static u64 chunks_of(u64 ram)
+{
+	return (ram + STATE_PACK_CHUNK - 1) / STATE_PACK_CHUNK;
+}
+
+/* Where things lie; nothing that is compared can overflow: RAM_MAX. */
+static bool makes_sense(const struct header *h)
+{
+	u64 ram = le64_to_cpu(h->ram_bytes), index_at = le64_to_cpu(h->index_at);
+	u64 num = le64_to_cpu(h->index_num), at = le64_to_cpu(h->sections_at);
+
+	if (!ram || ram > RAM_MAX || ram % KVMB_PAGE_SIZE ||
+	    le64_to_cpu(h->sections_len) > KVMB_TLV_MAX_SECTION)
+		return false;
+	if (le32_to_cpu(h->version) == VERSION_PLAIN)
+		return at == STATE_FILE_MEMORY_AT + ram;
+	return index_at >= STATE_FILE_MEMORY_AT && index_at <= STATE_FILE_MEMORY_AT + ram &&
+	       num <= chunks_of(ram) && at == index_at + num * sizeof(struct state_pack_entry);
+}
+
 static int check_header(const struct header *h, char *why)
 {
 	const char *what = NULL;
+	u32 version = le32_to_cpu(h->version);
 
 	if (memcmp(h->magic, magic, sizeof(magic)))
 		what = "this is not the state of a VM";
-	else if (le32_to_cpu(h->version) != 1)
+	else if (version != VERSION_PLAIN && version != VERSION_PACKED)
 		what = "this state is of a newer kvmbus";
 	else if (h->crc != header_crc(h))
 		what = "its header is damaged";
+	else if (version == VERSION_PACKED && le32_to_cpu(h->method) != METHOD_ZSTD)
+		what = "it was compressed by a newer kvmbus";
 	else if (le32_to_cpu(h->status) == STATUS_WRITING)
 		what = "the save was not finished";
 	else if (le32_to_cpu(h->status) != STATUS_COMPLETE)
 		what = "it was used before; its VM has gone on since";
-	else if (!h->ram_bytes || le64_to_cpu(h->ram_bytes) > RAM_MAX ||
-		 le64_to_cpu(h->sections_at) != STATE_FILE_MEMORY_AT + le64_to_cpu(h->ram_bytes) ||
-		 le64_to_cpu(h->sections_len) > KVMB_TLV_MAX_SECTION)
+	else if (!makes_sense(h))
 		what = "its header makes no sense";
 	if (!what)
 		return 0;
@@ -230,12 +213,12 @@ static int read_sections(struct state_file *f, const struct header *h, char *why
 	f->sections = malloc(f->len + 1);
 	if (!f->sections)
 		return file_failed(why, "its sections", -ENOMEM);
-	err = read_all(f->fd, f->sections, f->len, le64_to_cpu(h->sections_at));
+	err = kvmb_pread_all(f->fd, f->sections, f->len, le64_to_cpu(h->sections_at));
 	if (!err && le32_to_cpu(h->sections_crc) == ~kvmb_crc32c(~0u, f->sections, f->len))
 		return 0;
 	free(f->sections);
 	f->sections = NULL;
-	if (err && err != -EPROTO)
+	if (err && err != -ENODATA)
 		return file_failed(why, "its sections", err);
 	snprintf(why, STATE_FILE_WHY, "it is %s", err ? "cut off" : "damaged");
 	return -EPROTO;
@@ -249,7 +232,7 @@ static int read_config(struct state_file *f, char *why)
 	f->config = malloc(f->config_len);
 	if (!f->config)
 		return file_failed(why, "its options", -ENOMEM);
-	err = read_all(f->fd, f->config, f->config_len, CONFIG_AT);
+	err = kvmb_pread_all(f->fd, f->config, f->config_len, CONFIG_AT);
 	if (!err)
 		return 0;
 	free(f->config);
@@ -257,14 +240,30 @@ static int read_config(struct state_file *f, char *why)
 	return file_failed(why, "its options", err);
 }
 
+static int no_state(char *why)
+{
+	snprintf(why, STATE_FILE_WHY, "this is not the state of a VM");
+	return -EPROTO;
+}
+
+static void note_memory(struct state_file *f, const struct header *h)
+{
+	f->ram_bytes = le64_to_cpu(h->ram_bytes);
+	f->sections_at = le64_to_cpu(h->sections_at);
+	f->packed = le32_to_cpu(h->version) == VERSION_PACKED;
+	f->index_at = le64_to_cpu(h->index_at);
+	f->index_num = le64_to_cpu(h->index_num);
+	f->index_crc = le32_to_cpu(h->index_crc);
+}
+
 int state_file_open(struct state_file *f, int fd, char *why)
 {
 	struct header h;
-	int err = read_all(fd, &h, sizeof(h), 0);
+	int err = kvmb_pread_all(fd, &h, sizeof(h), 0);
 
 	*f = (struct state_file){ .fd = fd };
-	if (err == -EPROTO)
-		snprintf(why, STATE_FILE_WHY, "this is not the state of a VM");
+	if (err == -ENODATA)
+		err = no_state(why);
 	else if (err)
 		file_failed(why, "cannot read it", err);
 	if (!err)
@@ -273,10 +272,11 @@ int state_file_open(struct state_file *f, int fd, char *why)
 		err = read_sections(f, &h, why);
 	if (!err)
 		err = read_config(f, why);
-	f->ram_bytes = err ? 0 : le64_to_cpu(h.ram_bytes);
 	if (err) {
 		f->fd = -1; /* not ours */
 		state_file_close(f);
+	} else {
+		note_memory(f, &h);
 	}
 	return err;
 }
@@ -286,8 +286,7 @@ static bool is_whole(const struct state_file *f)
 {
 	struct stat st;
 
-	return !fstat(f->fd, &st) &&
-	       (u64)st.st_size >= STATE_FILE_MEMORY_AT + f->ram_bytes + f->len;
+	return !fstat(f->fd, &st) && (u64)st.st_size >= f->sections_at + f->len;
 }
 
 int state_file_check_memory(const struct state_file *f, const struct kvmb_gm *gm, char *why)
@@ -306,20 +305,33 @@ int state_file_check_memory(const struct state_file *f, const struct kvmb_gm *gm
 	return 0;
 }
 
+static int open_source(const struct state_file *f, int fd, struct mem_source **out)
+{
+	const struct state_pack_index index = { .begin = STATE_FILE_MEMORY_AT,
+						.at = f->index_at,
+						.num = f->index_num,
+						.crc = f->index_crc };
+
+	if (f->packed)
+		return state_pack_source(fd, &index, f->ram_bytes, out);
+	*out = mem_source_file(fd, STATE_FILE_MEMORY_AT, f->ram_bytes);
+	return *out ? 0 : -ENOMEM;
+}
+
 int state_file_memory(const struct state_file *f, struct mem_source **out, char *why)
 {
-	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3);
-	struct mem_source *s = NULL;
+	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 3), err = fd < 0 ? -errno : 0;
 
-	if (fd >= 0)
-		s = mem_source_file(fd, STATE_FILE_MEMORY_AT, f->ram_bytes);
-	if (s) {
-		*out = s;
+	if (!err)
+		err = open_source(f, fd, out);
+	if (!err)
 		return 0;
-	}
 	if (fd >= 0)
 		close(fd);
-	return file_failed(why, "its memory", -ENOMEM);
+	if (err != -EPROTO)
+		return file_failed(why, "its memory", err);
+	snprintf(why, STATE_FILE_WHY, "the index of its memory is damaged");
+	return err;
 }
 
 int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char *why)
@@ -340,7 +352,7 @@ int state_file_read_memory(struct state_file *f, const struct kvmb_gm *gm, char 
 int state_file_use(struct state_file *f)
 {
 	__le32 status;
-	int err = read_all(f->fd, &status, sizeof(status), offsetof(struct header, status));
+	int err = kvmb_pread_all(f->fd, &status, sizeof(status), offsetof(struct header, status));
 
 	if (!err && le32_to_cpu(status) != STATUS_COMPLETE)
 		err = -ESTALE;

@@ -4,9 +4,10 @@
  *
  * DOC: Theory of operation
  *
- * A header of one page, the section of the VM's options, guest memory with holes where it was
- * never touched or is zero, then the sections of lib/tlv.h. Memory lies in the file as it lies in
- * the VM's own (docs/migration.md), so that a page is found without a table.
+ * A header of one page, the section of the VM's options, guest memory, then the sections of
+ * lib/tlv.h. Memory lies in the file as it lies in the VM's own (docs/migration.md), with holes
+ * where it was never touched or is zero, so that a page is found without a table; or, in version 2,
+ * compressed in chunks with an index (vmm/state_pack.h).
  *
  * The header has a status, which is written last and alone. WRITING: the file is not complete, and
  * means nothing. COMPLETE: it may be restored, once. USED: a VM was started from it, or the save
@@ -36,19 +37,28 @@ struct state_file_progress {
 	void *arg;
 };
 
+#define STATE_FILE_THREADS_MAX 64u
+
+struct state_file_wish {
+	u32 threads; /* that write, 1 to STATE_FILE_THREADS_MAX */
+	bool zstd;   /* compress memory; libzstd is loaded */
+};
+
 /**
  * state_file_write() - Write memory and sections; the status stays WRITING
  * @fd:       empty, seekable
  * @gm:       nobody writes to it meanwhile
  * @sections: sections[len]
  * @len:      bytes
- * @p:        called now and then
+ * @wish:     how
+ * @p:        called now and then, by one thread at a time
  * @why:      why[STATE_FILE_WHY], on failure one phrase
  *
  * Return: 0; -ECANCELED when @p gave up; -errno. Context: a thread that may wait.
  */
 int state_file_write(int fd, const struct kvmb_gm *gm, const void *sections, size_t len,
-		     const struct state_file_progress *p, char *why);
+		     const struct state_file_wish *wish, const struct state_file_progress *p,
+		     char *why);
 
 /** state_file_complete() - It may be restored from here on. Return: 0 or -errno. May wait. */
 int state_file_complete(int fd);
@@ -69,7 +79,10 @@ void state_file_void(int fd);
 
 struct state_file {
 	int fd;
-	u64 ram_bytes;
+	u64 ram_bytes, sections_at;
+	bool packed;		 /* memory is compressed: libzstd must be loaded to read it */
+	u64 index_at, index_num; /* packed */
+	u32 index_crc;
 	u8 *sections; /* sections[len], malloc()ed; hostile */
 	size_t len;
 	u8 *config; /* the section of options, and what follows; malloc()ed */
@@ -98,7 +111,7 @@ int state_file_check_memory(const struct state_file *f, const struct kvmb_gm *gm
  * @f:   checked by state_file_check_memory()
  * @out: set on success, the caller's; outlives @f
  *
- * Return: 0; -errno with @why.
+ * Return: 0; -EPROTO: its index is damaged; -errno; with @why.
  */
 int state_file_memory(const struct state_file *f, struct mem_source **out, char *why);
 

@@ -95,6 +95,18 @@ void vm_state_free_config(struct vm_state_config *c)
 {
 	(void)c;
 }
+const char *cli_text(const struct cli_args *a, const char *name)
+{
+	(void)a, (void)name;
+	return NULL;
+}
+
+u32 cli_u32(const struct cli_args *a, const char *name)
+{
+	(void)a, (void)name;
+	return 0;
+}
+
 bool cli_flag(const struct cli_args *a, const char *name)
 {
 	(void)a, (void)name;
@@ -119,7 +131,8 @@ int client_ask_on(int fd, const char *vm, const char *name, json_t *arguments,
 {
 	char c;
 
-	(void)vm, (void)name, (void)arguments, (void)out;
+	(void)vm, (void)name, (void)out;
+	json_decref(arguments);
 	assert_int_equal(kvmb_send_fds(fd, "s", 1, fds->fd, (int)fds->num), 1);
 	assert_int_equal(read(fd, &c, 1), 1);
 	return EXIT_OK;
@@ -139,6 +152,7 @@ static enum { STAYS, LEAVES_O_DIRECT } what;
 static int fill(int file)
 {
 	struct kvmb_gm gm = { .memfd = memfd_create("ram", 0), .num_regions = 1 };
+	const struct state_file_wish wish = { .threads = 1 };
 	const struct state_file_progress p = { go_on_writing, NULL };
 	char why[STATE_FILE_WHY];
 	int err;
@@ -148,7 +162,7 @@ static int fill(int file)
 		return -errno;
 	gm.regions[0].hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED, gm.memfd, 0);
 	memset(gm.regions[0].hva, 1, RAM);
-	err = state_file_write(file, &gm, "sections", 8, &p, why);
+	err = state_file_write(file, &gm, "sections", 8, &wish, &p, why);
 	munmap(gm.regions[0].hva, RAM);
 	close(gm.memfd);
 	return err ? err : state_file_complete(file);

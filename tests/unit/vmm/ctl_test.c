@@ -126,11 +126,14 @@ STUB(nics_link, const char *nic, bool up, struct ctl_reply r)
 STUB(nics_mtu, const char *nic, u32 mtu, struct ctl_reply r)
 
 static u32 saves;
+static struct state_file_wish wished;
 
-void save_begin(struct vm *v, int file, int pipe_end, struct ctl_reply reply)
+void save_begin(struct vm *v, int file, int pipe_end, const struct state_file_wish *wish,
+		struct ctl_reply reply)
 {
 	(void)v;
 	saves++;
+	wished = *wish;
 	close(file);
 	close(pipe_end);
 	reply_result(reply, json_object());
@@ -639,6 +642,19 @@ static void ctl_save_takes_a_file_and_a_pipe(void **state)
 	send_with(fd, "{\"execute\": \"save\"}\n", 2);
 	assert_string_equal(heard(fd), DONE);
 	assert_int_equal(saves, 1);
+	assert_true(!wished.zstd && !wished.threads);
+	send_with(fd,
+		  "{\"execute\": \"save\", \"arguments\": {\"compress\": \"zstd\", "
+		  "\"threads\": 3}}\n",
+		  2);
+	assert_string_equal(heard(fd), DONE);
+	assert_true(wished.zstd && wished.threads == 3);
+	send_with(fd, "{\"execute\": \"save\", \"arguments\": {\"threads\": 5000000000}}\n", 2);
+	assert_string_equal(heard(fd), DONE);
+	assert_int_equal(wished.threads, STATE_FILE_THREADS_MAX);
+	send_with(fd, "{\"execute\": \"save\", \"arguments\": {\"compress\": \"rot13\"}}\n", 2);
+	assert_non_null(strstr(heard(fd), "zstd only"));
+	assert_int_equal(saves, 3);
 	assert_int_equal(open_fds(), before);
 	close(fd);
 }

@@ -110,6 +110,7 @@ struct kvmb_storage *disks_controller(struct vm *v, u32 c)
 static int save(const u32 (*sections)[2])
 {
 	const struct state_file_progress p = { never, NULL };
+	const struct state_file_wish wish = { .threads = 1 };
 	char why[STATE_FILE_WHY];
 	struct kvmb_tlv_out o = { 0 };
 	int fd = memfd_create("state", 0);
@@ -119,7 +120,7 @@ static int save(const u32 (*sections)[2])
 		kvmb_tlv_begin(&o, (enum kvmb_section)sections[i][0], sections[i][1], 0);
 		kvmb_tlv_end(&o);
 	}
-	assert_int_equal(state_file_write(fd, &vm.machine.gm, o.buf, o.len, &p, why), 0);
+	assert_int_equal(state_file_write(fd, &vm.machine.gm, o.buf, o.len, &wish, &p, why), 0);
 	assert_int_equal(state_file_complete(fd), 0);
 	kvmb_tlv_out_fini(&o);
 	return fd;

@@ -17,6 +17,7 @@
 #include "host-vsp/storage/storage_state.h"
 #include "ic-services/ic_state.h"
 #include "lib/tlv.h"
+#include "lib/zstd_lib.h"
 #include "machine/machine_state.h"
 #include "tests/unit/test.h"
 #include "vmm/disk_flush.h"
@@ -34,6 +35,7 @@ static void *bus_arg;
 static bool bus_paused, disks_are_busy, request_waits, ended;
 static int machine_err, flush_err;
 static u32 flushes;	 /* begun and not freed */
+static struct state_file_wish wish;
 static char answer[300]; /* "ok", or why not; "" = none came */
 
 /* ---- what stands below ---- */
@@ -170,7 +172,7 @@ static void ask(void)
 	assert_int_equal(pipe(p), 0);
 	file = memfd_create("state", MFD_ALLOW_SEALING);
 	word = p[1];
-	save_begin(&vm, dup(file), p[0], reply);
+	save_begin(&vm, dup(file), p[0], &wish, reply);
 }
 
 static void serve_until(bool (*done)(void))
@@ -334,6 +336,31 @@ static void a_file_that_is_full_is_said_and_the_vm_goes_on(void **state)
 	close(word);
 }
 
+static void a_file_is_compressed_where_the_library_is(void **state)
+{
+	char why[200];
+	u8 header[20];
+
+	(void)state;
+	wish.zstd = true;
+	ask();
+	assert_non_null(strstr(answer, "libzstd"));
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(bus_paused);
+	close(word), close(file);
+	answer[0] = 0;
+	assert_int_equal(kvmb_zstd_load(why, sizeof(why)), 0);
+	ask();
+	bus_stands(bus_arg);
+	serve_until(answered);
+	assert_string_equal(answer, "ok");
+	assert_true(usable());
+	assert_int_equal(pread(file, header, sizeof(header), 0), sizeof(header));
+	assert_int_equal(header[16], 2); /* which an older kvmbus refuses */
+	wish.zstd = false;
+	close(word);
+}
+
 static void what_cannot_be_saved_is_refused_and_untouched(void **state)
 {
 	(void)state;
@@ -465,6 +492,7 @@ int main(void)
 		T(a_vm_that_ends_meanwhile_leaves_no_file),
 		T(state_that_cannot_be_read_is_said_and_the_vm_goes_on),
 		T(a_file_that_is_full_is_said_and_the_vm_goes_on),
+		T(a_file_is_compressed_where_the_library_is),
 		T(what_cannot_be_saved_is_refused_and_untouched),
 		T(what_changes_while_the_bus_comes_to_rest_counts),
 		T(a_vm_that_is_killed_while_it_comes_to_rest_is_not_saved),

@@ -2,7 +2,6 @@
 /* The file of a saved VM: what was written comes back; a part of one, or a used one, is refused. */
 #include "vmm/state_file.h"
 
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "lib/zstd_lib.h"
 #include "tests/unit/test.h"
 
 #define RAM (8u << 20)
@@ -19,6 +19,8 @@
 static struct kvmb_gm gm;
 static int file;
 static char why[STATE_FILE_WHY];
+static struct state_file_wish wish = { .threads = 1 };
+static u32 writes; /* atomic: after so many, the disk is full; 0: never */
 static const char sections[] = "these are the sections";
 
 static void make_ram(struct kvmb_gm *g)
@@ -38,9 +40,19 @@ static void free_ram(struct kvmb_gm *g)
 	close(g->memfd);
 }
 
+/* As setup(), compressed by four threads. */
+static int setup(void **state);
+
+static int setup_packed(void **state)
+{
+	wish = (struct state_file_wish){ .threads = 4, .zstd = true };
+	return setup(state);
+}
+
 static int setup(void **state)
 {
 	(void)state;
+	assert_int_equal(kvmb_zstd_load(why, sizeof(why)), 0);
 	make_ram(&gm);
 	file = memfd_create("state", 0);
 	return 0;
@@ -51,6 +63,8 @@ static int teardown(void **state)
 	(void)state;
 	free_ram(&gm);
 	close(file);
+	wish = (struct state_file_wish){ .threads = 1 };
+	writes = 0;
 	return 0;
 }
 
@@ -70,7 +84,7 @@ static int save(void)
 {
 	const struct state_file_progress p = { go_on, NULL };
 
-	return state_file_write(file, &gm, sections, sizeof(sections), &p, why);
+	return state_file_write(file, &gm, sections, sizeof(sections), &wish, &p, why);
 }
 
 static int save_whole(void)
@@ -185,7 +199,7 @@ static void who_watches_may_give_up(void **state)
 
 	(void)state;
 	gm.regions[0].hva[0] = 1;
-	assert_int_equal(state_file_write(file, &gm, sections, sizeof(sections), &p, why),
+	assert_int_equal(state_file_write(file, &gm, sections, sizeof(sections), &wish, &p, why),
 			 -ECANCELED);
 }
 
@@ -293,6 +307,256 @@ static void a_vm_of_another_size_is_refused(void **state)
 	free_ram(&other);
 }
 
+/* ---- threads ---- */
+
+ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t at)
+{
+	if (writes && __atomic_fetch_sub(&writes, 1, __ATOMIC_SEQ_CST) == 1) {
+		__atomic_store_n(&writes, 1, __ATOMIC_SEQ_CST); /* and stays full */
+		errno = ENOSPC;
+		return -1;
+	}
+	return __real_pwrite64(fd, buf, len, at);
+}
+
+/* Pages of all kinds: zero, alike, of no pattern. */
+static void fill_ram(void)
+{
+	u64 x = 88172645463325252ull, *p;
+	u32 page, i;
+
+	for (page = 0; page < RAM / KVMB_PAGE_SIZE; page++) {
+		p = (u64 *)(gm.regions[0].hva + page * KVMB_PAGE_SIZE);
+		for (i = 0; i < KVMB_PAGE_SIZE / 8 && page % 3; i++) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			p[i] = page / 64 % 4 ? page : x;
+		}
+	}
+}
+
+static void each_number_of_threads_saves_the_same(void **state)
+{
+	static const u32 threads[] = { 1, 2, 3, 7, STATE_FILE_THREADS_MAX };
+	struct kvmb_gm other;
+	struct state_file f;
+	u32 i;
+
+	(void)state;
+	fill_ram();
+	for (i = 0; i < 2 * ARRAY_SIZE(threads); i++) {
+		wish.threads = threads[i / 2];
+		wish.zstd = i % 2;
+		assert_int_equal(ftruncate(file, 0), 0);
+		assert_int_equal(save_whole(), 0);
+		assert_int_equal(open_again(&f), 0);
+		assert_int_equal(f.packed, wish.zstd);
+		make_ram(&other);
+		assert_int_equal(state_file_read_memory(&f, &other, why), 0);
+		assert_memory_equal(other.regions[0].hva, gm.regions[0].hva, RAM);
+		state_file_close(&f);
+		free_ram(&other);
+	}
+}
+
+static void a_disk_that_is_full_ends_all_threads_with_one_line(void **state)
+{
+	static const u32 full_after[] = { 1, 2, 5, 9 };
+	u32 i;
+
+	(void)state;
+	fill_ram();
+	for (i = 0; i < 2 * ARRAY_SIZE(full_after); i++) {
+		wish = (struct state_file_wish){ .threads = 4, .zstd = i % 2 };
+		writes = full_after[i / 2];
+		assert_int_equal(ftruncate(file, 0), 0);
+		assert_int_equal(save(), -ENOSPC);
+		assert_string_equal(why, "cannot write the state: No space left on device");
+	}
+	writes = 0;
+}
+
+struct watcher {
+	u64 last, calls, give_up_at;
+	bool backwards;
+};
+
+static bool watch(void *arg, u64 done, u64 total)
+{
+	struct watcher *w = arg;
+
+	w->backwards = w->backwards || done < w->last || done > total;
+	w->last = done;
+	return ++w->calls != w->give_up_at;
+}
+
+static void progress_only_grows_and_ends_with_all(void **state)
+{
+	u32 i;
+
+	(void)state;
+	fill_ram();
+	for (i = 0; i < 2; i++) {
+		struct watcher w = { 0 };
+		const struct state_file_progress p = { watch, &w };
+
+		wish = (struct state_file_wish){ .threads = 4, .zstd = i };
+		assert_int_equal(
+			state_file_write(file, &gm, sections, sizeof(sections), &wish, &p, why), 0);
+		assert_false(w.backwards);
+		assert_int_equal(w.last, RAM);
+	}
+}
+
+static void who_watches_may_give_up_at_any_piece(void **state)
+{
+	struct watcher w = { 0 };
+	const struct state_file_progress p = { watch, &w };
+	u64 i, pieces;
+	struct state_file f;
+
+	(void)state;
+	fill_ram();
+	wish = (struct state_file_wish){ .threads = 4, .zstd = true };
+	assert_int_equal(state_file_write(file, &gm, sections, sizeof(sections), &wish, &p, why),
+			 0);
+	pieces = w.calls - 4; /* each of the four looks once more, at least */
+	for (i = 1; i <= pieces; i++) {
+		w = (struct watcher){ .give_up_at = i };
+		assert_int_equal(state_file_write(file, &gm, sections, sizeof(sections), &wish, &p,
+						  why),
+				 -ECANCELED);
+		assert_true(w.calls <= i + 3);
+		assert_int_equal(open_again(&f), -EPROTO);
+	}
+}
+
+/* ---- compressed ---- */
+
+static void compressed_memory_is_smaller_and_zero_takes_none(void **state)
+{
+	struct stat st;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < RAM / 2; i++)
+		gm.regions[0].hva[i] = (u8)(i / 64);
+	memset(gm.regions[0].hva + RAM / 2, 0, RAM / 4); /* touched, and zero */
+	assert_int_equal(save_whole(), 0);
+	assert_int_equal(fstat(file, &st), 0);
+	assert_true(st.st_size < (1 << 20) + RAM / 20);
+}
+
+/* Saving does not make memory of what was never touched: the VM may go on. */
+static void saving_takes_no_memory(void **state)
+{
+	struct stat before, after;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < RAM; i += 32 * KVMB_PAGE_SIZE)
+		gm.regions[0].hva[i] = 1;
+	for (i = 0; i < 2; i++) {
+		wish.zstd = i;
+		assert_int_equal(fstat(gm.memfd, &before), 0);
+		assert_int_equal(save_whole(), 0);
+		assert_int_equal(fstat(gm.memfd, &after), 0);
+		assert_int_equal(before.st_blocks, after.st_blocks);
+	}
+}
+
+static void flipped_bits_of_a_compressed_file_are_refused(void **state)
+{
+	struct state_file f;
+	struct kvmb_gm other;
+	struct stat st;
+	off_t at;
+	u64 x = 1;
+	int err;
+	u8 c;
+
+	(void)state;
+	memset(gm.regions[0].hva + RAM / 3, 7, RAM / 3);
+	assert_int_equal(save_whole(), 0);
+	assert_int_equal(fstat(file, &st), 0);
+	for (at = 0; at < st.st_size; at += at < 79 || at >= 1 << 20 ? 1 : (1 << 20) - at) {
+		assert_int_equal(pread(file, &c, 1, at), 1);
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		c ^= (u8)(1 << (x >> 61));
+		assert_int_equal(pwrite(file, &c, 1, at), 1);
+		make_ram(&other);
+		err = open_again(&f);
+		if (!err) {
+			err = state_file_read_memory(&f, &other, why);
+			state_file_close(&f);
+		}
+		free_ram(&other);
+		if (!err)
+			fail_msg("byte %ld of %ld", (long)at, (long)st.st_size);
+		c ^= (u8)(1 << (x >> 61));
+		assert_int_equal(pwrite(file, &c, 1, at), 1);
+	}
+}
+
+static void a_compressed_file_cut_off_is_refused(void **state)
+{
+	struct state_file f;
+	struct stat st;
+	off_t len;
+
+	(void)state;
+	fill_ram();
+	assert_int_equal(save_whole(), 0);
+	assert_int_equal(fstat(file, &st), 0);
+	for (len = st.st_size - 1; len > 0; len -= len > 1 << 20 ? 50001 : 9973) {
+		assert_int_equal(ftruncate(file, len), 0);
+		assert_int_equal(open_again(&f), -EPROTO);
+	}
+}
+
+/* tests/data/state-1.bin has sections of version 1; that such a file is one stays so. */
+static void a_file_of_version_1_is_read_for_ever(void **state)
+{
+	static const u8 header[56] = {
+		'k',  'v',  'm', 'b', 'u',  's',  ' ',	's',  't',  'a', 't', 'e', '\n',
+		0x1a, '\n', 0,	 1,   0,    0,	  0,	2,    0,    0,	 0,   0,   0,
+		0x80, 0,    0,	 0,   0,    0,	  0,	0,    0x90, 0,	 0,   0,   0,
+		0,    0,    0,	 0,   0,    0,	  0,	0,    0, /* no sections behind it */
+		0,    0,    0,	 0,   0x97, 0xcd, 0xc0, 0xb7,	 /* their CRC, the header's */
+	};
+	struct kvmb_gm other;
+	struct state_file f;
+
+	(void)state;
+	assert_int_equal(pwrite(file, header, sizeof(header), 0), sizeof(header));
+	assert_int_equal(pwrite(file, "page", 4, (1 << 20) + 5 * KVMB_PAGE_SIZE), 4);
+	assert_int_equal(ftruncate(file, (1 << 20) + RAM), 0);
+	assert_int_equal(open_again(&f), 0);
+	assert_false(f.packed);
+	make_ram(&other);
+	assert_int_equal(state_file_read_memory(&f, &other, why), 0);
+	assert_string_equal((char *)other.regions[0].hva + 5 * KVMB_PAGE_SIZE, "page");
+	free_ram(&other);
+	state_file_close(&f);
+}
+
+/* What this version says of the next, version 1 says of this one: by the same line of code. */
+static void a_newer_file_is_refused_with_one_line(void **state)
+{
+	struct state_file f;
+
+	(void)state;
+	assert_int_equal(save_whole(), 0);
+	assert_int_equal(pwrite(file, "\3", 1, 16), 1);
+	assert_int_equal(open_again(&f), -EPROTO);
+	assert_string_equal(why, "this state is of a newer kvmbus");
+}
+
+#define PACKED(t)                                                  \
+	{                                                          \
+		"compressed: " #t, t, setup_packed, teardown, NULL \
+	}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +575,23 @@ int main(void)
 		cmocka_unit_test_setup_teardown(flipped_bits_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_cut_off_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_vm_of_another_size_is_refused, setup, teardown),
+		T(each_number_of_threads_saves_the_same),
+		T(a_disk_that_is_full_ends_all_threads_with_one_line),
+		T(progress_only_grows_and_ends_with_all),
+		T(who_watches_may_give_up_at_any_piece),
+		T(a_file_of_version_1_is_read_for_ever),
+		PACKED(memory_and_sections_come_back),
+		PACKED(options_come_back_and_others_are_noticed),
+		PACKED(one_that_was_not_finished_is_refused),
+		PACKED(one_that_was_given_up_is_not_used_and_takes_no_space),
+		PACKED(one_that_is_given_up_while_it_is_read_is_not_used),
+		PACKED(a_vm_of_another_size_is_refused),
+		PACKED(a_state_is_used_once),
+		PACKED(compressed_memory_is_smaller_and_zero_takes_none),
+		PACKED(saving_takes_no_memory),
+		PACKED(flipped_bits_of_a_compressed_file_are_refused),
+		PACKED(a_compressed_file_cut_off_is_refused),
+		PACKED(a_newer_file_is_refused_with_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
