@@ -23,26 +23,12 @@
 #ifndef KVMB_STATE_FILE_H
 #define KVMB_STATE_FILE_H
 
-#include "host-vsp/gm.h"
+#include "vmm/state_memory.h"
 
 struct mem_source;
 
 #define STATE_FILE_WHY 200
 #define STATE_FILE_CONFIG_MAX ((1u << 20) - 4096) /* bytes of the section of options */
-#define STATE_FILE_MEMORY_AT (1ull << 20)
-
-/* How far it is. @done of @total bytes. Return: false: give up. */
-struct state_file_progress {
-	bool (*fn)(void *arg, u64 done, u64 total);
-	void *arg;
-};
-
-#define STATE_FILE_THREADS_MAX 64u
-
-struct state_file_wish {
-	u32 threads; /* that write, 1 to STATE_FILE_THREADS_MAX */
-	bool zstd;   /* compress memory; libzstd is loaded */
-};
 
 /**
  * state_file_write() - Write memory and sections; the status stays WRITING

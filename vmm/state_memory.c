@@ -202,7 +202,8 @@ int state_memory_pack(int fd, const struct kvmb_gm *gm, const struct state_file_
 	err = w.entries ? run(&w, wish->threads) : -ENOMEM;
 	if (!err)
 		err = kvmb_pwrite_all(fd, w.entries, w.num * sizeof(*w.entries), w.end);
-	*index = (struct state_pack_index){ .begin = STATE_FILE_MEMORY_AT, .at = w.end,
+	*index = (struct state_pack_index){ .begin = STATE_FILE_MEMORY_AT,
+					    .at = w.end,
 					    .num = w.num };
 	if (!err)
 		index->crc = ~kvmb_crc32c(~0u, w.entries, w.num * sizeof(*w.entries));

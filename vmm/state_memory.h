@@ -12,7 +12,23 @@
 #ifndef KVMB_STATE_MEMORY_H
 #define KVMB_STATE_MEMORY_H
 
-#include "vmm/state_file.h"
+#include "host-vsp/gm.h"
+
+struct state_pack_index;
+
+#define STATE_FILE_MEMORY_AT (1ull << 20)
+#define STATE_FILE_THREADS_MAX 64u
+
+struct state_file_wish {
+	u32 threads; /* that write, 1 to STATE_FILE_THREADS_MAX */
+	bool zstd;   /* compress memory; libzstd is loaded */
+};
+
+/* How far it is. @done of @total bytes. Return: false: give up. */
+struct state_file_progress {
+	bool (*fn)(void *arg, u64 done, u64 total);
+	void *arg;
+};
 
 /**
  * state_memory_write() - Write all of it
@@ -25,8 +41,6 @@
  */
 int state_memory_write(int fd, const struct kvmb_gm *gm, const struct state_file_wish *wish,
 		       const struct state_file_progress *p);
-
-struct state_pack_index;
 
 /**
  * state_memory_pack() - Write all of it compressed, and its index

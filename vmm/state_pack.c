@@ -72,7 +72,8 @@ const void *state_pack(struct state_packer *p, u64 len, struct state_pack_entry 
 		out = p->pages;
 		n = bytes;
 	}
-	*e = (struct state_pack_entry){ .pages = cpu_to_le64(pages), .len = cpu_to_le32((u32)n),
+	*e = (struct state_pack_entry){ .pages = cpu_to_le64(pages),
+					.len = cpu_to_le32((u32)n),
 					.crc = cpu_to_le32(crc_of(out, n)) };
 	return out;
 }
@@ -87,7 +88,7 @@ struct chunk { /* checked */
 struct packed_memory {
 	struct mem_source source;
 	int fd;
-	u64 num; /* of chunks that memory has */
+	u64 num;	      /* of chunks that memory has */
 	struct chunk *chunks; /* chunks[num]; no pages: all zero */
 	ZSTD_DCtx *ctx;
 	u8 *packed; /* packed[STATE_PACK_CHUNK] */
@@ -211,8 +212,10 @@ static bool pages_exist(const struct packed_memory *m, u64 number, u64 pages)
 static bool take_entry(struct packed_memory *m, const struct state_pack_entry *e, u64 end, u64 *at)
 {
 	u64 number = le64_to_cpu(e->chunk);
-	struct chunk c = { .offset = le64_to_cpu(e->offset), .pages = le64_to_cpu(e->pages),
-			   .len = le32_to_cpu(e->len), .crc = le32_to_cpu(e->crc) };
+	struct chunk c = { .offset = le64_to_cpu(e->offset),
+			   .pages = le64_to_cpu(e->pages),
+			   .len = le32_to_cpu(e->len),
+			   .crc = le32_to_cpu(e->crc) };
 
 	if (number >= m->num || m->chunks[number].pages || !pages_exist(m, number, c.pages))
 		return false;
@@ -245,7 +248,8 @@ int state_pack_source(int fd, const struct state_pack_index *index, u64 size,
 	struct packed_memory *m = kvmb_xzalloc(sizeof(*m));
 	int err;
 
-	*m = (struct packed_memory){ .source = { &packed_ops, size, STATE_PACK_CHUNK }, .fd = fd,
+	*m = (struct packed_memory){ .source = { &packed_ops, size, STATE_PACK_CHUNK },
+				     .fd = fd,
 				     .num = (size + STATE_PACK_CHUNK - 1) / STATE_PACK_CHUNK,
 				     .have = NONE };
 	m->chunks = calloc(m->num, sizeof(*m->chunks));

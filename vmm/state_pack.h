@@ -25,11 +25,11 @@
 #define STATE_PACK_CHUNK (STATE_PACK_PAGES * KVMB_PAGE_SIZE)
 
 struct state_pack_entry { /* little-endian */
-	__le64 chunk;  /* address of its first page in memory / STATE_PACK_CHUNK */
-	__le64 offset; /* in the file */
-	__le64 pages;  /* bit n: its page n is there; the others are zero */
-	__le32 len;    /* bytes in the file; all of its pages: not compressed */
-	__le32 crc;    /* CRC-32C of these */
+	__le64 chunk;	  /* address of its first page in memory / STATE_PACK_CHUNK */
+	__le64 offset;	  /* in the file */
+	__le64 pages;	  /* bit n: its page n is there; the others are zero */
+	__le32 len;	  /* bytes in the file; all of its pages: not compressed */
+	__le32 crc;	  /* CRC-32C of these */
 };
 static_assert(sizeof(struct state_pack_entry) == 32, "docs/migration.md");
 
@@ -44,6 +44,7 @@ struct state_packer { /* of one thread */
 /** state_packer_init() - libzstd is loaded. Return: 0 or -ENOMEM; state_packer_fini() is due. */
 int state_packer_init(struct state_packer *p);
 
+/** state_packer_fini() - Free what it has; zeroed is fine. */
 void state_packer_fini(struct state_packer *p);
 
 /**

@@ -56,6 +56,10 @@ expect 2 'did you mean stop VM --reboot' $K restart-vm web
 expect 2 'did you mean pause' $K suspend web
 expect 2 'did you mean save' $K Save-VM web
 expect 3 'no VM "nosuch"' $K save nosuch "$W/state"; [ ! -e "$W/state" ] || { echo "not ok cli: save made a file"; bad=1; }
+expect 3 'no VM "nosuch"' $K save nosuch "$W/state" --compress zstd --threads 2
+expect 2 'must be zstd' $K save nosuch "$W/state" --compress gzip
+expect 2 'must be 1 to 64' $K save nosuch "$W/state" --threads 0
+expect 2 'must be 1 to 64' $K save nosuch "$W/state" --threads 65
 expect 3 'no VM "nosuch"' $K migrate nosuch "unix:$W/m"
 expect 3 'no VM "nosuch"' $K migrate nosuch tcp:localhost
 expect 3 'no VM "nosuch"' $K migrate nosuch tcp:192.0.2.1 --insecure
