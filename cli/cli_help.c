@@ -298,7 +298,7 @@ static void man_commands(void)
 		printf("\n\t");
 		sentence(stdout, c->summary, NULL);
 		printf("%s%s\n\n", c->more ? " " : "", c->more ? c->more : "");
-		if (count(c->options) <= MAX_SHOWN)
+		if (c->options != cli_rows("run")->options) /* they have a part of their own */
 			man_options(c->options, "--", "\t");
 	}
 }

@@ -133,6 +133,15 @@ static const struct opt_def migrate_options[] = {
 	{ "auto-converge", OPT_FLAG,
 	  .help = "slow the guest down when it changes memory faster than it can be sent",
 	  .more = "By a fifth at first, at most until it has a hundredth of its time." },
+	{ "streams", OPT_U32, "N", .min = 1, .max = 16, .fallback = "1",
+	  .help = "connections that it moves by, 1 to 16; with tcp: only",
+	  .more = "Each has a CPU of its own that encrypts and compresses. The other side needs no "
+		  "option.",
+	  .aka = "parallel parallel-connections multifd multifd-channels connections" },
+	{ "compress", OPT_WORD, "METHOD", "none zstd", .fallback = "none",
+	  .help = "compress it: none or zstd",
+	  .more = "*zstd* needs libzstd on both sides.",
+	  .aka = "compressed comp-methods comp-zstd" },
 	TLS, INSECURE, JSON, END
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `kvmbus run --incoming`: a VM that comes by a stream (vmm/mig_stream.h) goes on here. */
+#include <assert.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include "cli/cmd.h"
 #include "cli/mig_address.h"
 #include "cli/mig_link.h"
+#include "cli/mig_serve.h"
 #include "lib/exits.h"
 #include "lib/loop.h"
 #include "vmm/mig_stream.h"
@@ -18,23 +20,80 @@
 #define MIG_GREETING_MS 10000 /* of a stranger, who keeps others waiting */
 #endif
 
-/* The greeting, and its options. */
-static int greet(const char *address, struct mig_stream *s, struct mig_section *sec)
-{
-	char greeting[sizeof(MIG_GREETING)] = "";
-	int err = mig_recv(s, greeting, sizeof(greeting) - 1);
+static_assert(sizeof(MIG_BUNDLE_GREETING) == sizeof(MIG_GREETING), "both are read as one");
 
-	if (!err && strcmp(greeting, MIG_GREETING)) {
+/* Return: EXIT_OK: the stream has said its first words; else its pump has said why not. */
+static int await_pump(const char *address, int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char byte;
+	int n;
+
+	while ((n = poll(&p, 1, ms)) < 0)
+		;
+	if (!n)
+		cli_error("%s: who connected says nothing any more", address);
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 ? EXIT_OK : EXIT_FAILED;
+}
+
+/* The greeting, and its options. */
+static int hear_options(const char *address, struct mig_stream *s, const char *greeting,
+			struct mig_section *sec)
+{
+	int err;
+
+	if (strcmp(greeting, MIG_GREETING)) {
 		cli_error("%s: who connected is no kvmbus that migrates a VM, or a newer one",
 			  address);
 		return EXIT_FAILED;
 	}
-	if (!err)
-		err = mig_recv_section(s, sec);
+	err = mig_recv_section(s, sec);
 	if (!err)
 		return EXIT_OK;
 	cli_error("%s: %s", address, sec->error.text[0] ? sec->error.text : mig_why(err));
 	return EXIT_FAILED;
+}
+
+static int hear_greeting_of(const char *address, struct mig_stream *s, char *greeting)
+{
+	int err = mig_recv(s, greeting, strlen(MIG_GREETING));
+
+	if (err)
+		cli_error("%s: %s", address, mig_why(err));
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+static int greet(const char *address, struct mig_stream *s, struct mig_section *sec)
+{
+	char greeting[sizeof(MIG_GREETING)] = "";
+
+	if (hear_greeting_of(address, s, greeting) != EXIT_OK)
+		return EXIT_FAILED;
+	return hear_options(address, s, greeting, sec);
+}
+
+/* A pump takes over who sends records; what it passes on is the stream. */
+static int greet_through_pump(struct mig_door *door, struct mig_stream *s, struct mig_section *sec)
+{
+	const int fd = mig_serve_bundle(door, s->fd);
+
+	*s = (struct mig_stream){ .fd = fd };
+	if (fd < 0 || await_pump(door->address->text, fd, MIG_SERVE_MS + MIG_GREETING_MS))
+		return EXIT_FAILED;
+	s->deadline_ms = kvmb_now_ms() + MIG_GREETING_MS;
+	return greet(door->address->text, s, sec);
+}
+
+static int greet_directly(struct mig_door *door, struct mig_stream *s, struct mig_section *sec)
+{
+	char greeting[sizeof(MIG_GREETING)] = "";
+
+	s->deadline_ms = door->open ? kvmb_now_ms() + MIG_GREETING_MS : 0;
+	if (hear_greeting_of(door->address->text, s, greeting) != EXIT_OK)
+		return EXIT_FAILED;
+	if (!strcmp(greeting, MIG_BUNDLE_GREETING))
+		return greet_through_pump(door, s, sec);
+	return hear_options(door->address->text, s, greeting, sec);
 }
 
 /* Return: EXIT_OK with the stream of one who has greeted. */
@@ -46,9 +105,8 @@ static int await_source(struct mig_door *door, struct mig_stream *s, struct mig_
 		*s = (struct mig_stream){ .fd = mig_door_wait(door) };
 		if (s->fd < 0)
 			return EXIT_FAILED;
-		s->deadline_ms = door->open ? kvmb_now_ms() + MIG_GREETING_MS : 0;
-		code = greet(door->address->text, s, sec);
-		if (code != EXIT_OK)
+		code = greet_directly(door, s, sec);
+		if (code != EXIT_OK && s->fd >= 0)
 			close(s->fd);
 	} while (code != EXIT_OK && door->open);
 	return code;
@@ -58,18 +116,16 @@ static int await_source(struct mig_door *door, struct mig_stream *s, struct mig_
 static int await_proof(const struct mig_address *address, struct mig_stream *s,
 		       struct mig_section *sec)
 {
-	struct pollfd p = { .fd = mig_link_serve(address), .events = POLLIN };
-	char byte;
-	int code;
+	int code, fd = mig_serve_tls(address);
 
-	if (p.fd < 0)
+	if (fd < 0)
 		return EXIT_FAILED;
-	while (poll(&p, 1, -1) < 0)
-		;
-	*s = (struct mig_stream){ .fd = p.fd };
-	code = recv(p.fd, &byte, 1, MSG_PEEK) == 1 ? greet(address->text, s, sec) : EXIT_FAILED;
+	*s = (struct mig_stream){ .fd = fd };
+	code = await_pump(address->text, fd, -1);
+	if (code == EXIT_OK)
+		code = greet(address->text, s, sec);
 	if (code != EXIT_OK)
-		close(p.fd);
+		close(fd);
 	return code;
 }
 

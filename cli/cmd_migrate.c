@@ -47,23 +47,30 @@ static int announce(struct mig_link *l, const struct client_facts *f)
 	return EXIT_FAILED;
 }
 
-static void print_result(const struct cli_args *a, json_t *o)
+/* @wire: bytes that a pump has carried; -1 = there is none. */
+static void print_result(const struct cli_args *a, json_t *o, int64_t wire)
 {
 	if (cli_flag(a, "json")) {
+		if (wire >= 0)
+			json_object_set_new(o, "wire_bytes", json_integer(wire));
 		progress_event(o, "migrated");
 		return;
 	}
-	printf("moved in %.1f s: the guest stood for %lld ms, %lld MiB in %lld rounds\n",
+	printf("moved in %.1f s: the guest stood for %lld ms, %lld MiB in %lld rounds",
 	       (double)json_integer_value(json_object_get(o, "total_ms")) / 1000,
 	       (long long)json_integer_value(json_object_get(o, "downtime_ms")),
 	       (long long)json_integer_value(json_object_get(o, "bytes")) >> 20,
 	       (long long)json_integer_value(json_object_get(o, "rounds")));
+	if (wire >= 0)
+		printf(", %lld MiB over the wire", (long long)wire >> 20);
+	putchar('\n');
 }
 
-/* @peer goes to the VM's process. */
-static int hand_over(struct cli_args *a, int fd, int peer, const struct client_facts *f)
+/* The stream goes to the VM's process. */
+static int hand_over(struct cli_args *a, int fd, const struct mig_link *l,
+		     const struct client_facts *f)
 {
-	struct handover_fds fds = { .fd = { peer }, .num = 1 };
+	struct handover_fds fds = { .fd = { l->fd }, .num = 1 };
 	const char *vm = a->words[0];
 	json_t *o = NULL, *args = json_object();
 	struct progress *progress;
@@ -89,7 +96,7 @@ static int hand_over(struct cli_args *a, int fd, int peer, const struct client_f
 		err = client_wait_for_end(f, vm, "it has moved");
 	close(pipes[1]);
 	if (!err)
-		print_result(a, o);
+		print_result(a, o, mig_link_wire_bytes(l));
 	json_decref(o);
 	return err;
 }
@@ -110,11 +117,19 @@ static int move_to(struct cli_args *a, struct mig_link *l)
 	if (!err)
 		err = announce(l, &facts);
 	if (!err)
-		err = hand_over(a, fd, l->fd, &facts);
+		err = hand_over(a, fd, l, &facts);
 	if (fd >= 0)
 		close(fd);
 	client_forget(&facts);
 	return err;
+}
+
+/* Further connections go where the first leads: only an address can say that. */
+static int check_streams(struct cli_args *a, const struct mig_address *address)
+{
+	if (cli_u32(a, "streams") == 1 || address->kind == MIG_TCP)
+		return EXIT_OK;
+	return cli_bad(a->cmd, "--streams goes with tcp: only");
 }
 
 int cmd_migrate(struct cli_args *a)
@@ -126,7 +141,10 @@ int cmd_migrate(struct cli_args *a)
 	signal(SIGPIPE, SIG_IGN);
 	err = mig_address_read(a, a->words[1], false, &address);
 	if (!err)
-		err = mig_link_prepare(&link, &address);
+		err = check_streams(a, &address);
+	if (!err)
+		err = mig_link_prepare(&link, &address, cli_u32(a, "streams"),
+				       !strcmp(cli_text(a, "compress"), "zstd"));
 	if (!err) {
 		err = move_to(a, &link);
 		mig_link_end(&link);

@@ -288,6 +288,20 @@ int mig_connect(const struct mig_address *a)
 	return fd < 0 ? complain(a, strerror(-fd)) : check_connected(a, fd);
 }
 
+int mig_connect_again(const struct mig_address *a, int fd)
+{
+	struct sockaddr_storage peer = { 0 };
+	struct addrinfo same = { .ai_socktype = SOCK_STREAM,
+				 .ai_addr = (struct sockaddr *)&peer,
+				 .ai_addrlen = sizeof(peer) };
+
+	if (getpeername(fd, same.ai_addr, &same.ai_addrlen))
+		return complain(a, strerror(errno));
+	same.ai_family = peer.ss_family;
+	fd = mig_tcp_connect(&same, MIG_CONNECT_MS);
+	return fd < 0 ? complain(a, strerror(-fd)) : check_connected(a, fd);
+}
+
 /* ---- waiting ---- */
 
 static int open_unix(struct mig_door *d)

@@ -57,6 +57,14 @@ void mig_address_leave(const struct mig_address *a);
 /** mig_connect() - Connect, without TLS. Return: a stream socket; -1 with one line printed. */
 int mig_connect(const struct mig_address *a);
 
+/**
+ * mig_connect_again() - Connect once more, to where @fd leads
+ * @fd: of mig_connect(), by TCP
+ *
+ * Return: as mig_connect().
+ */
+int mig_connect_again(const struct mig_address *a, int fd);
+
 struct mig_door { /* where we wait */
 	const struct mig_address *address;
 	struct kvmb_listener path; /* UNIX */

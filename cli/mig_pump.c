@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ struct pump {
 	bool broken;	/* @s has failed: no use for it */
 	bool heard;	/* something came by TLS */
 	uint64_t until; /* when @alone: give up */
+	uint64_t *wire;
 	char *why;
 };
 
@@ -50,6 +52,12 @@ static void end_way(struct way *w)
 {
 	w->state = WAY_OVER;
 	w->from = w->to = 0;
+}
+
+static void count_wire(struct pump *p, size_t n)
+{
+	if (p->wire)
+		__atomic_fetch_add(p->wire, n, __ATOMIC_RELAXED);
 }
 
 /* ---- plain to TLS; each returns true when it has done something ---- */
@@ -111,6 +119,7 @@ static bool write_tls(struct pump *p)
 		return true;
 	}
 	w->from += (size_t)n;
+	count_wire(p, (size_t)n);
 	if (p->alone)
 		p->until = kvmb_now_ms() + MIG_PUMP_STUCK_MS;
 	return true;
@@ -157,6 +166,7 @@ static bool read_tls(struct pump *p)
 		return true;
 	}
 	p->heard = true;
+	count_wire(p, (size_t)n);
 	if (w->state == WAY_OPEN) {
 		w->from = 0;
 		w->to = (size_t)n;
@@ -240,17 +250,31 @@ static bool move_something(struct pump *p)
 	return moved;
 }
 
-int mig_pump_run(gnutls_session_t s, int tcp, int plain, char *why)
+static void carry(struct pump *p, const struct mig_pump *m)
 {
-	struct pump p = { .s = s, .tcp = tcp, .plain = plain, .why = why };
+	if (m->first_len) {
+		memcpy(p->in.buf, m->first, m->first_len);
+		p->in.to = m->first_len;
+		p->heard = true;
+		count_wire(p, m->first_len);
+	}
+	while (!is_over(p)) {
+		if (!move_something(p))
+			wait_for_either(p);
+	}
+}
+
+int mig_pump_run(const struct mig_pump *m, char *why)
+{
+	struct pump p = {
+		.s = m->session, .tcp = m->tcp, .plain = m->plain, .wire = m->wire, .why = why
+	};
 
 	*why = 0;
 	p.out.buf = malloc(BUFFER);
 	p.in.buf = malloc(BUFFER);
-	while (p.out.buf && p.in.buf && !is_over(&p)) {
-		if (!move_something(&p))
-			wait_for_either(&p);
-	}
+	if (p.out.buf && p.in.buf)
+		carry(&p, m);
 	free(p.out.buf);
 	free(p.in.buf);
 	if (*why)

@@ -17,23 +17,32 @@
 #ifndef KVMB_MIG_PUMP_H
 #define KVMB_MIG_PUMP_H
 
+#include <stdint.h>
+
 #include "cli/mig_tls.h"
 
 #ifndef MIG_PUMP_STUCK_MS	/* tests have less */
 #define MIG_PUMP_STUCK_MS 10000 /* nobody is at the plain end, and the other side takes nothing */
 #endif
 #define MIG_PUMP_LINGER_MS 2000 /* the last words may be on their way */
+#define MIG_PUMP_FIRST 4096
+
+struct mig_pump {
+	gnutls_session_t session; /* after mig_tls_greet(); borrowed, as all here */
+	int tcp;		  /* its socket */
+	int plain;		  /* the plain end, non-blocking */
+	const void *first;	  /* first[first_len]: has come by TLS before; NULL = nothing */
+	size_t first_len;	  /* at most MIG_PUMP_FIRST */
+	uint64_t *wire;		  /* counts bytes given to TLS, and taken; atomic, may be NULL */
+};
 
 /**
  * mig_pump_run() - Carry bytes until both directions have ended
- * @s:     after mig_tls_greet(); stays the caller's
- * @tcp:   its socket; borrowed
- * @plain: the plain end, non-blocking; borrowed
- * @why:   why[MIG_TLS_WHY]: one phrase when TLS ended otherwise than by close_notify; else empty
+ * @why: why[MIG_TLS_WHY]: one phrase when TLS ended otherwise than by close_notify; else empty
  *
  * Return: 0; -EPROTO: with @why; -ENODATA: nothing has come by TLS. Context: a thread or process of
  * its own. SIGPIPE does not come.
  */
-int mig_pump_run(gnutls_session_t s, int tcp, int plain, char *why);
+int mig_pump_run(const struct mig_pump *m, char *why);
 
 #endif

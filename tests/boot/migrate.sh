@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# migrate.sh KERNEL CPUS ROUNDS [tls]: under fio --verify with fsync, a log of acknowledged writes and TCP connections through a tap a VM
+# migrate.sh KERNEL CPUS ROUNDS [unix|tcp|tls [OPTION...]]: under fio --verify with fsync, a log of acknowledged writes and TCP connections through a tap a VM
 # moves to and fro between two network namespaces, which stand for hosts: no I/O error, nothing lost, no connection reset. A migration that is interrupted, or
-# whose target dies, leaves the VM running. With "tls" it moves through the cable, by TLS; with FORMAT=qcow2 the image is one, or another format's.
+# whose target dies, leaves the VM running. With "tls" it moves through the cable, by TLS, with "tcp" without; OPTIONs are of kvmbus migrate; with FORMAT=qcow2 the image is one, or another format's.
 . "$(dirname "$0")/lib.sh"
-kernel=$1 cpus=$2 rounds=$3 kind=${4:-unix} A=unix:$W/s.migrate tls=()
+kernel=$1 cpus=$2 rounds=$3 kind=${4:-unix} A=unix:$W/s.migrate both=() more=("${@:5}")
 I=$W/image.${FORMAT:=raw} # FORMAT: qcow2, vhdx or vhd, which a storage daemon serves; nbd: a server for both sides
 case $FORMAT in
 raw) truncate -s 256M "$I" ;;
@@ -32,8 +32,9 @@ ip addr add $NET_BITS.1/24 dev br0
 ip netns exec there ip addr add $NET_BITS.3/24 dev br0
 if [ $kind = tls ]; then
 	mkdir "$W/pki" && "$(dirname "$KVMBUS")/tests/mkcerts" "$W/pki" $NET_BITS.1 $NET_BITS.3 || fail "no certificates"
-	tls=(--tls "$W/pki")
+	both=(--tls "$W/pki")
 fi
+[ $kind != tcp ] || both=(--insecure)
 python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
 vm s "$kernel" "kvmb.job=move kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2 kvmb.bytes=4000000 kvmb.secs=$((rounds * 3)) kvmb.fsync=16" \
 	--cpus "$cpus" --memory 512M --disk "$I,on-error=stop" --disk "$W/chain,lun=2" --nic "tap=$TAP,mac=00:15:5d:00:00:07"
@@ -47,10 +48,10 @@ is_listening() { # at $A
 choose_address() { [ $kind = unix ] || A=tcp:$NET_BITS.$([ ${#go[@]} = 0 ] && echo 1 || echo 3); }
 choose_address
 await_target() { # the process that the VM moves to: it waits for it at $A
-	XDG_RUNTIME_DIR=$there "${go[@]}" "$KVMBUS" run --incoming "$A" "${tls[@]}" </dev/null 2>"$W/there.log" & target=$!
+	XDG_RUNTIME_DIR=$there "${go[@]}" "$KVMBUS" run --incoming "$A" "${both[@]}" </dev/null 2>"$W/there.log" & target=$!
 	until_true 30 "no target" is_listening
 }
-migrate() { exec "${from[@]}" "$KVMBUS" migrate s "$A" "${tls[@]}" "$@"; } # in a shell of its own
+migrate() { exec "${from[@]}" "$KVMBUS" migrate s "$A" "${both[@]}" "${more[@]}" "$@"; } # in a shell of its own
 # nobody waits; interrupted at once; a target that dies: it goes on
 (migrate) 2>"$W/m.log" && fail "it moved to nobody"
 grep -q 'start the other side first' "$W/m.log" || fail "what it says: $(cat "$W/m.log")"
@@ -73,6 +74,7 @@ for ((i = 1; i <= rounds; i++)); do
 	await_target
 	sets=$(clock_sets | wc -l)
 	(migrate --downtime 1000) >"$W/m.log" 2>&1 || fail "migrate: $(cat "$W/m.log")"
+	[ ${#more[@]} = 0 ] || grep -q 'over the wire' "$W/m.log" || fail "it says: $(cat "$W/m.log")"
 	echo "# round $i: $(cat "$W/m.log")"
 	vm_end s 60 0
 	mv "$W/there.log" "$W/s.err.log" # and what it says later

@@ -69,6 +69,14 @@ expect 2 'nothing protects' $K migrate nosuch tcp:192.0.2.1
 expect 2 'nothing protects' $K run --incoming tcp::6600
 expect 2 'goes with tcp: and fd:' $K migrate nosuch "unix:$W/m" --tls "$W"
 expect 2 'goes without --tls' $K migrate nosuch tcp:localhost --tls "$W" --insecure
+expect 2 'streams goes with tcp: only' $K migrate nosuch "unix:$W/m" --streams 2
+expect 2 'streams goes with tcp: only' $K migrate nosuch fd:0 --streams 2 --compress zstd
+expect 2 'streams' $K migrate nosuch tcp:localhost --streams 0
+expect 2 'streams' $K migrate nosuch tcp:localhost --streams 17
+expect 2 'compress' $K migrate nosuch tcp:localhost --compress gzip
+expect 3 'no VM "nosuch"' $K migrate nosuch tcp:localhost --streams 16 --compress zstd
+expect 3 'no VM "nosuch"' $K migrate nosuch "unix:$W/m" --streams 1 --compress zstd
+expect 2 'streams' $K run --incoming tcp:localhost --streams 2
 expect 2 'tls goes with --incoming' $K run --tls "$W" --kernel x
 expect 2 'brings its options' $K run --incoming tcp::6600 --tls "$W" --cpus 2
 expect 1 'ca-cert.pem: No such file' $K migrate nosuch tcp:192.0.2.1 --tls "$W"

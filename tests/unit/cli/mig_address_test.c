@@ -23,6 +23,7 @@
 #include "cli/cli_config.h"
 #include "cli/client.h"
 #include "cli/cmd.h"
+#include "cli/mig_link.h"
 #include "lib/exits.h"
 #include "lib/loop.h"
 #include "lib/util.h"
@@ -690,6 +691,89 @@ static void strangers_do_not_end_the_waiting(void **state)
 	kvmb_tlv_out_fini(&o);
 }
 
+static void send_config(int fd)
+{
+	struct kvmb_tlv_out o = { 0 };
+
+	kvmb_tlv_begin(&o, KVMB_SEC_CONFIG, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_end(&o);
+	assert_int_equal(write(fd, MIG_GREETING, strlen(MIG_GREETING)), strlen(MIG_GREETING));
+	assert_int_equal(write(fd, o.buf, o.len), o.len);
+	kvmb_tlv_out_fini(&o);
+}
+
+static void connect_link(struct mig_link *l, unsigned int streams, bool packs)
+{
+	assert_int_equal(mig_link_prepare(l, &address, streams, packs), EXIT_OK);
+	assert_int_equal(mig_link_connect(l), EXIT_OK);
+}
+
+/* One who brings no VM, one who greets wrongly, one who does not come whole; then a VM. */
+static void vm_comes_as_records_after_strangers(void **state)
+{
+	uint8_t hello[MIG_HELLO_LEN], answer[MIG_ANSWER_LEN];
+	const struct mig_hello h = { .num = 2 };
+	int port = free_port(AF_INET), fd;
+	struct mig_link l;
+	pthread_t t;
+
+	(void)state;
+	snprintf(text, sizeof(text), "tcp:127.0.0.1:%d", port);
+	assert_int_equal(pthread_create(&t, NULL, wait_for_vm, NULL), 0);
+	fd = knock(port);
+	mig_hello_put(&h, hello);
+	hello[20] = 1;
+	assert_int_equal(write(fd, hello, sizeof(hello)), sizeof(hello));
+	assert_int_equal(read(fd, answer, sizeof(answer)), sizeof(answer));
+	assert_int_equal(answer[0], MIG_ANSWER_BAD);
+	close(fd);
+	fd = knock(port);
+	mig_hello_put(&h, hello);
+	assert_int_equal(write(fd, hello, sizeof(hello)), sizeof(hello));
+	assert_int_equal(read(fd, answer, sizeof(answer)), sizeof(answer));
+	assert_int_equal(answer[0], MIG_ANSWER_OK);
+	close(fd);
+	assert_int_equal(read_it(text, false), EXIT_OK);
+	connect_link(&l, 3, true);
+	assert_int_equal(write(l.fd, MIG_BUNDLE_GREETING, 16), 16); /* a bundle in a bundle */
+	assert_true(poll(&(struct pollfd){ .fd = l.fd, .events = POLLIN }, 1, 10000) == 1);
+	mig_link_end(&l);
+	connect_link(&l, 3, true);
+	send_config(l.fd);
+	pthread_join(t, NULL);
+	assert_true(became > 2);
+	assert_int_equal(config_len, KVMB_TLV_HEADER);
+	assert_int_equal(write(became, "ready", 5), 5);
+	assert_true(poll(&(struct pollfd){ .fd = l.fd, .events = POLLIN }, 1, 10000) == 1);
+	assert_int_equal(read(l.fd, answer, 5), 5);
+	assert_memory_equal(answer, "ready", 5);
+	close(became);
+	mig_link_end(&l);
+}
+
+/* A path: one connection, compressed. */
+static void vm_comes_packed_by_a_path(void **state)
+{
+	struct mig_link l;
+	pthread_t t;
+	int tries;
+
+	(void)state;
+	snprintf(text, sizeof(text), "unix:/tmp/mig_address_test.%d", (int)getpid());
+	assert_int_equal(pthread_create(&t, NULL, wait_for_vm, NULL), 0);
+	for (tries = 0; access(text + 5, F_OK) && tries < 500; tries++)
+		usleep(10000);
+	assert_int_equal(read_it(text, false), EXIT_OK);
+	connect_link(&l, 1, true);
+	send_config(l.fd);
+	pthread_join(t, NULL);
+	assert_true(became > 2);
+	assert_int_equal(config_len, KVMB_TLV_HEADER);
+	close(became);
+	mig_link_end(&l);
+	assert_int_equal(access(text + 5, F_OK), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -712,6 +796,8 @@ int main(void)
 		T(what_systemd_says_counts_for_its_process),
 		T(standard_descriptors_are_not_the_stream),
 		T(strangers_do_not_end_the_waiting),
+		T(vm_comes_as_records_after_strangers),
+		T(vm_comes_packed_by_a_path),
 	};
 
 	alarm(120);

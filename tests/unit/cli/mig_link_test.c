@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Streams through TLS: what crosses, who is let in, and what becomes of both ends when one goes. */
 #include "cli/mig_link.h"
+#include "cli/mig_serve.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -79,6 +80,8 @@ static struct mig_address here, there;
 static struct mig_link link_;
 static int port, server; /* stream of who waits */
 static char text[80];
+static unsigned int streams = 1;
+static bool packs;
 
 /* A directory of its own with the CA of @ca, and what @w wants signed by @by. */
 static const char *make_dir(size_t i, const char *ca, struct certs *by, struct certs_wish w)
@@ -168,9 +171,11 @@ static int setup(void **state)
 	(void)state;
 	said[0] = 0;
 	tls_dir = dir;
+	streams = 1;
+	packs = false;
 	port = free_port();
 	server = -1;
-	link_ = (struct mig_link){ .fd = -1, .tcp = -1, .plain = -1 };
+	link_ = (struct mig_link){ .fd = -1, .plain = -1 };
 	snprintf(text, sizeof(text), "tcp:127.0.0.1:%d", port);
 	return 0;
 }
@@ -196,7 +201,7 @@ static void serve_from(const char *keys)
 
 	tls_dir = keys;
 	assert_int_equal(mig_address_read(&args, text, true, &here), EXIT_OK);
-	server = mig_link_serve(&here);
+	server = mig_serve_tls(&here);
 	assert_true(server >= 0);
 	for (tries = 0; tries < 1000; tries++) {
 		fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -218,7 +223,7 @@ static int connect_from(const char *keys)
 	mig_address_forget(&there);
 	tls_dir = keys;
 	assert_int_equal(mig_address_read(&args, text, false, &there), EXIT_OK);
-	err = mig_link_prepare(&link_, &there);
+	err = mig_link_prepare(&link_, &there, streams, packs);
 	return err ? err : mig_link_connect(&link_);
 }
 
@@ -311,13 +316,12 @@ static void *hear_much(void *arg)
 	return NULL;
 }
 
-static void both_directions_cross_whole_at_once(void **state)
+static void cross_both_ways(void)
 {
 	pthread_t t[4];
 	struct hearer h[2];
 	size_t i;
 
-	(void)state;
 	pattern = kvmb_xzalloc(MUCH);
 	for (i = 0; i < MUCH; i++)
 		pattern[i] = (u8)(i * 2654435761u >> 13);
@@ -336,6 +340,28 @@ static void both_directions_cross_whole_at_once(void **state)
 		free(h[i].to);
 	}
 	free(pattern);
+}
+
+static void both_directions_cross_whole_at_once(void **state)
+{
+	(void)state;
+	cross_both_ways();
+	assert_int_equal(mig_link_wire_bytes(&link_), 2 * MUCH);
+}
+
+static void both_directions_cross_by_several_connections(void **state)
+{
+	(void)state;
+	streams = 4;
+	cross_both_ways();
+	assert_true(mig_link_wire_bytes(&link_) > 2 * (int64_t)MUCH);
+	teardown(state);
+	setup(state);
+	streams = 3;
+	packs = true;
+	cross_both_ways();
+	print_message("packed: %lld of %u\n", (long long)mig_link_wire_bytes(&link_), 2 * MUCH);
+	assert_true(mig_link_wire_bytes(&link_) < 2 * (int64_t)MUCH);
 }
 
 static void end_of_one_direction_is_passed_on(void **state)
@@ -483,7 +509,7 @@ static void cut_connection_is_heard_on_both_sides(void **state)
 	begin();
 	pthread_create(&t, NULL, send_much, &link_.fd);
 	assert_true(comes(server, 10000));
-	shutdown(link_.tcp, SHUT_RDWR);
+	shutdown(link_.lanes[0].fd, SHUT_RDWR);
 	expect_end(server);
 	pthread_join(t, NULL);
 	expect_end(link_.fd);
@@ -793,7 +819,7 @@ static void inherited_connection_is_protected_too(void **state)
 	close(fd);
 	snprintf(text, sizeof(text), "fd:%d", accepted);
 	assert_int_equal(mig_address_read(&args, text, true, &here), EXIT_OK);
-	server = mig_link_serve(&here);
+	server = mig_serve_tls(&here);
 	assert_int_equal(fcntl(accepted, F_GETFD), -1);
 	snprintf(text, sizeof(text), "fd:%d", client);
 	assert_int_equal(connect_from(dir), EXIT_OK);
@@ -808,7 +834,7 @@ static void inherited_listener_is_protected_too(void **state)
 	(void)state;
 	snprintf(text, sizeof(text), "fd:%d", fd);
 	assert_int_equal(mig_address_read(&args, text, true, &here), EXIT_OK);
-	server = mig_link_serve(&here);
+	server = mig_serve_tls(&here);
 	snprintf(text, sizeof(text), "tcp:127.0.0.1:%d", port);
 	assert_int_equal(connect_from(dir), EXIT_OK);
 	say(link_.fd, "x");
@@ -827,6 +853,67 @@ static void unix_descriptor_names_no_host(void **state)
 	assert_int_equal(connect_from(dir), EXIT_FAILED);
 	assert_non_null(strstr(said, "which host"));
 	close(sv[1]);
+}
+
+/* ---- the same by several connections ---- */
+
+static void ends_and_cuts_are_the_same_by_several(void **state)
+{
+	static void (*const tests[])(void **) = {
+		end_of_one_direction_is_passed_on,
+		last_words_arrive,
+		killed_pump_is_a_cut_link,
+		cut_connection_is_heard_on_both_sides,
+		pump_ends_with_the_connection,
+		who_hangs_up_without_a_word_is_told_of,
+		pump_has_neither_rights_nor_our_descriptors,
+		server_is_known_by_its_name_too,
+		who_comes_too_late_is_told_at_once,
+		inherited_listener_is_protected_too,
+	};
+	size_t i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(tests); i++) {
+		print_message("%zu at %llu ms\n", i, (unsigned long long)kvmb_now_ms() % 1000000);
+		streams = i & 1 ? 4 : 2;
+		packs = i & 1;
+		tests[i / 2](state);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* Compressed, one connection will do. */
+static void inherited_connection_may_be_packed(void **state)
+{
+	packs = true;
+	inherited_connection_is_protected_too(state);
+}
+
+/* Whoever has no certificate is refused, whatever he knows: he is not even heard. */
+static void stranger_is_no_lane(void **state)
+{
+	static const uint8_t hello[MIG_HELLO_LEN] = MIG_BUNDLE_GREETING "\1\2";
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd[3];
+	size_t i;
+
+	(void)state;
+	serve_from(dir);
+	a.sin_port = htons((uint16_t)port);
+	for (i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(connect(fd[i], (struct sockaddr *)&a, sizeof(a)), 0);
+	}
+	assert_int_equal(write(fd[0], hello, sizeof(hello)), sizeof(hello));
+	streams = 8;
+	assert_int_equal(connect_from(dir), EXIT_OK);
+	say(link_.fd, "x");
+	expect(server, "x");
+	for (i = 0; i < ARRAY_SIZE(fd); i++) {
+		expect_end(fd[i]);
+		close(fd[i]);
+	}
 }
 
 /* ---- keys ---- */
@@ -866,7 +953,7 @@ static void server_without_keys_says_so_and_ends(void **state)
 	(void)state;
 	tls_dir = "/nonexistent";
 	assert_int_equal(mig_address_read(&args, text, true, &here), EXIT_OK);
-	server = mig_link_serve(&here);
+	server = mig_serve_tls(&here);
 	expect_end(server);
 	assert_non_null(strstr(said, "/nonexistent/ca-cert.pem: No such file"));
 	expect_no_pump(5000);
@@ -876,6 +963,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(both_directions_cross_whole_at_once),
+		T(both_directions_cross_by_several_connections),
 		T(end_of_one_direction_is_passed_on),
 		T(last_words_arrive),
 		T(last_words_arrive_while_the_other_side_writes),
@@ -896,6 +984,9 @@ int main(void)
 		T(inherited_connection_is_protected_too),
 		T(inherited_listener_is_protected_too),
 		T(unix_descriptor_names_no_host),
+		T(ends_and_cuts_are_the_same_by_several),
+		T(inherited_connection_may_be_packed),
+		T(stranger_is_no_lane),
 		T(keys_that_are_none_are_refused),
 		T(server_without_keys_says_so_and_ends),
 	};
