@@ -140,7 +140,8 @@ static const struct opt_def migrate_options[] = {
 	  .aka = "parallel parallel-connections multifd multifd-channels connections" },
 	{ "compress", OPT_WORD, "METHOD", "none zstd", .fallback = "none",
 	  .help = "compress it: none or zstd",
-	  .more = "*zstd* needs libzstd on both sides.",
+	  .more = "*zstd* needs libzstd on both sides. *--bandwidth* counts what it has not "
+		  "compressed yet.",
 	  .aka = "compressed comp-methods comp-zstd" },
 	TLS, INSECURE, JSON, END
 };
