@@ -33,7 +33,7 @@ int mig_link_prepare(struct mig_link *l, const struct mig_address *a, unsigned i
 	*l = (struct mig_link){
 		.address = a, .streams = streams, .packs = packs, .fd = -1, .plain = -1
 	};
-	if (packs && zstd_lib_load(why, sizeof(why))) {
+	if (packs && kvmb_zstd_load(why, sizeof(why))) {
 		cli_error("--compress zstd: %s", why);
 		return EXIT_FAILED;
 	}

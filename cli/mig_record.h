@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cli/zstd_lib.h"
+#include "lib/zstd_lib.h"
 
 #define MIG_LANES 16				/* connections of a bundle at most */
 #define MIG_BUNDLE_GREETING "kvmbus bundle 1\n" /* as long as MIG_GREETING */

@@ -371,7 +371,7 @@ static void load_zstd(struct host *h)
 {
 	char why[MIG_TLS_WHY];
 
-	h->can_unpack = !zstd_lib_load(why, sizeof(why)); /* only who compresses cares */
+	h->can_unpack = !kvmb_zstd_load(why, sizeof(why)); /* only who compresses cares */
 }
 
 enum kind { STREAM, BUNDLE, NOBODY };

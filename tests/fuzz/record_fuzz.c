@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t left)
 {
 	char why[200];
 
-	if (!packer.raw && (zstd_lib_load(why, sizeof(why)) || mig_packer_init(&packer, true))) {
+	if (!packer.raw && (kvmb_zstd_load(why, sizeof(why)) || mig_packer_init(&packer, true))) {
 		fprintf(stderr, "no libzstd\n");
 		exit(1);
 	}

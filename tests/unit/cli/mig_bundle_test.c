@@ -984,7 +984,7 @@ int main(void)
 
 	alarm(300);
 	signal(SIGPIPE, SIG_IGN);
-	if (zstd_lib_load(why, sizeof(why))) {
+	if (kvmb_zstd_load(why, sizeof(why))) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
