@@ -20,6 +20,7 @@
 #include "machine/machine_state.h"
 #include "machine/mem.h"
 #include "machine/mem_lazy.h"
+#include "machine/mem_uffd.h"
 #include "machine/vcpu.h"
 
 /* ---- vCPU threads: stand and go ---- */
@@ -149,7 +150,7 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 	*m = (struct machine){
 		.name = name, .cfg = *cfg, .loop = loop, .ops = ops, .ops_arg = arg
 	};
-	m->kvm_fd = m->vm_fd = m->gm.memfd = -1;
+	m->kvm_fd = m->vm_fd = m->gm.memfd = m->uffd = -1;
 	park_init(&m->park);
 	cpu_throttle_init(m);
 	crash_init(&m->crash);
@@ -161,6 +162,8 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 	if (err)
 		return err;
 	machine_log_prepare(m);
+	if (m->cfg.lazy)
+		m->uffd = mem_uffd_open();
 	err = mem_open(m);
 	return err ? step_failed(m, "guest memory", err) : 0;
 }
@@ -289,6 +292,8 @@ void machine_close(struct machine *m)
 	free(m->cpuid_offer);
 	machine_free_image(m);
 	mem_lazy_end(m);
+	if (m->uffd >= 0)
+		close(m->uffd);
 	irq_fini(m);
 	serial_destroy(m->serial);
 	rtc_destroy(m->rtc);

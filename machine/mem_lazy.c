@@ -2,15 +2,10 @@
 /* Guest memory that comes later; theory of operation: mem_lazy.h. */
 #include "machine/mem_lazy.h"
 
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -19,6 +14,7 @@
 #include "lib/util.h"
 #include "machine/machine.h"
 #include "machine/mem_source.h"
+#include "machine/mem_uffd.h"
 
 #define CHUNK (256u << 10) /* bytes between two looks at requests */
 #define AGAIN_MS 1000
@@ -45,94 +41,28 @@ struct mem_lazy {
 	int failed; /* -errno: a page was made up for who waited */
 };
 
-static u8 *ram(const struct machine *m)
-{
-	return m->gm.regions[0].hva;
-}
-
-/* Where the host has huge pages at all. */
-static void advise(const struct machine *m, int advice)
-{
-	madvise(ram(m), kvmb_gm_size(&m->gm), advice);
-}
-
 /* ---- preparing ---- */
-
-static int open_uffd(void)
-{
-	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MISSING_SHMEM };
-	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
 
 void mem_lazy_prepare(struct machine *m)
 {
-	struct uffdio_register r = { .range = { (u64)(uintptr_t)ram(m), kvmb_gm_size(&m->gm) },
-				     .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int fd = open_uffd();
-
-	advise(m, MADV_NOHUGEPAGE);
-	if (fd >= 0 && ioctl(fd, UFFDIO_REGISTER, &r)) {
-		close(fd);
-		fd = -1;
-	}
-	if (fd < 0) {
-		advise(m, MADV_HUGEPAGE);
+	if (m->uffd < 0 || mem_uffd_register(m, m->uffd))
 		return;
-	}
 	m->lazy = kvmb_xzalloc(sizeof(*m->lazy));
-	*m->lazy =
-		(struct mem_lazy){ .m = m, .uffd = fd, .wake = -1, .left = kvmb_gm_size(&m->gm) };
+	*m->lazy = (struct mem_lazy){
+		.m = m, .uffd = m->uffd, .wake = -1, .left = kvmb_gm_size(&m->gm)
+	};
+	m->uffd = -1;
 	pthread_mutex_init(&m->lazy->lock, NULL);
-	m->gm.lazy = 1;
-}
-
-/* Memory is an ordinary one from here on; who waits is woken. */
-static void unregister(struct mem_lazy *l)
-{
-	struct uffdio_range r = { (u64)(uintptr_t)ram(l->m), kvmb_gm_size(&l->m->gm) };
-
-	if (ioctl(l->uffd, UFFDIO_UNREGISTER, &r))
-		kvmb_err(l->m->name, "guest memory: UFFDIO_UNREGISTER: %s", strerror(errno));
-	advise(l->m, MADV_HUGEPAGE);
-	__atomic_store_n(&l->m->gm.lazy, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- the thread ---- */
-
-/* A page that has come meanwhile stays as it is. Return: 0 or -errno. */
-static int put_pages(struct mem_lazy *l, u64 at, u64 len)
-{
-	const u64 begin = at;
-
-	while (len) {
-		struct uffdio_copy c = { .dst = (u64)(uintptr_t)ram(l->m) + at,
-					 .src = (u64)(uintptr_t)l->buf + (at - begin),
-					 .len = len };
-		u64 done;
-
-		if (!ioctl(l->uffd, UFFDIO_COPY, &c))
-			return 0;
-		if (errno != EEXIST && errno != EAGAIN)
-			return -errno;
-		done = c.copy > 0 ? (u64)c.copy : errno == EEXIST ? KVMB_PAGE_SIZE : 0;
-		at += done;
-		len -= done;
-	}
-	return 0;
-}
 
 /* Return: 0; -errno: nothing was put where it could not be read. */
 static int bring(struct mem_lazy *l, u64 at, u64 len)
 {
 	int err = l->source->ops->read(l->source, l->buf, at, len);
 
-	return err ? err : put_pages(l, at, len);
+	return err ? err : mem_uffd_put(l->m, l->uffd, at, l->buf, len);
 }
 
 static int complain(struct mem_lazy *l, int err)
@@ -153,7 +83,7 @@ static bool make_up(struct mem_lazy *l, u64 at, int err)
 	made = !l->runs;
 	if (made) {
 		memset(l->buf, 0, KVMB_PAGE_SIZE);
-		made = !put_pages(l, at, KVMB_PAGE_SIZE);
+		made = !mem_uffd_put(l->m, l->uffd, at, l->buf, KVMB_PAGE_SIZE);
 		l->failed = err;
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -203,15 +133,10 @@ static void serve_page(struct mem_lazy *l, u64 at)
 /* Who waits for a page. */
 static void serve(struct mem_lazy *l)
 {
-	struct uffd_msg msg;
 	u64 at;
 
-	while (l->num_waiting < MAX_WAITING && read(l->uffd, &msg, sizeof(msg)) == sizeof(msg)) {
-		if (msg.event != UFFD_EVENT_PAGEFAULT)
-			continue;
-		at = msg.arg.pagefault.address - (u64)(uintptr_t)ram(l->m);
-		serve_page(l, at - at % KVMB_PAGE_SIZE);
-	}
+	while (l->num_waiting < MAX_WAITING && mem_uffd_fault(l->m, l->uffd, &at))
+		serve_page(l, at);
 }
 
 static bool is_ended(const struct mem_lazy *l)
@@ -331,7 +256,7 @@ static void *run(void *arg)
 		if (err < 0)
 			complain(l, err);
 	}
-	unregister(l);
+	mem_uffd_unregister(l->m, l->uffd);
 	return NULL;
 }
 
@@ -369,7 +294,7 @@ int mem_lazy_begin(struct machine *m, struct mem_source *source)
 	if (!err)
 		return 0;
 	l->source = NULL; /* the caller's */
-	unregister(l);
+	mem_uffd_unregister(l->m, l->uffd);
 	free_lazy(m);
 	return err;
 }
@@ -400,7 +325,7 @@ void mem_lazy_end(struct machine *m)
 	if (!m->lazy)
 		return;
 	if (!m->lazy->source) {
-		unregister(m->lazy);
+		mem_uffd_unregister(m, m->lazy->uffd);
 	} else {
 		__atomic_store_n(&m->lazy->ended, 1, __ATOMIC_RELAXED);
 		if (write(m->lazy->wake, &one, sizeof(one)) != sizeof(one))

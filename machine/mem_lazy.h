@@ -35,10 +35,10 @@ struct mem_lazy;
 struct mem_source;
 
 /**
- * mem_lazy_prepare() - Register guest memory, if this host can
+ * mem_lazy_prepare() - Register guest memory, if this host can: with machine.uffd, which it takes
  * @m: its memory is mapped, and has not been touched
  *
- * mem_lazy_begin() is due before anybody touches it. Context: main thread, outside of a sandbox.
+ * mem_lazy_begin() is due before anybody touches it. Context: main thread, without a filter.
  */
 void mem_lazy_prepare(struct machine *m);
 

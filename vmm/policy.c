@@ -101,8 +101,8 @@ static const struct kvmb_sys_rule rules[] = {
 	/* a slot leads to memory of this process, which whoever makes calls here has anyway */
 	REQUEST(KVM_SET_USER_MEMORY_REGION, MAIN, .why = "migration: machine/mem_log.c"),
 	REQUEST(KVM_CHECK_EXTENSION, MAIN),
-	REQUEST(UFFDIO_COPY, JOB | MAIN, .why = "restore: machine/mem_lazy.c"),
-	REQUEST(UFFDIO_UNREGISTER, JOB | MAIN, .why = "restore: machine/mem_lazy.c"),
+	REQUEST(UFFDIO_COPY, JOB | MAIN, .why = "machine/mem_uffd.c"),
+	REQUEST(UFFDIO_UNREGISTER, JOB | MAIN, .why = "machine/mem_uffd.c"),
 	REQUEST(KVM_SET_CLOCK, MAIN),
 	REQUEST(KVM_SET_IRQCHIP, MAIN),
 	REQUEST(KVM_SET_PIT2, MAIN),

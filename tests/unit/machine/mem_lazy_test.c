@@ -16,6 +16,7 @@
 #include "lib/util.h"
 #include "machine/machine.h"
 #include "machine/mem_source.h"
+#include "machine/mem_uffd.h"
 #include "tests/harness/patience.h"
 #include "tests/unit/test.h"
 
@@ -76,6 +77,7 @@ static int setup(void **state)
 						   .hva = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
 							       MAP_SHARED, m.gm.memfd, 0) };
 	madvise(ram(), RAM, MADV_HUGEPAGE); /* as machine/mem.c does */
+	m.uffd = mem_uffd_open();
 	mem_lazy_prepare(&m);
 	return 0;
 }
@@ -88,6 +90,8 @@ static int teardown(void **state)
 	assert_int_equal(m.gm.lazy, 0);
 	munmap(ram(), RAM);
 	close(m.gm.memfd);
+	if (m.uffd >= 0)
+		close(m.uffd);
 	if (file >= 0)
 		close(file);
 	return 0;
