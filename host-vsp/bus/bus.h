@@ -88,6 +88,14 @@ void kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg);
  */
 void kvmb_bus_dirty(struct kvmb_bus *bus);
 
+/**
+ * kvmb_bus_dirty_rings() - Note all pages of all rings, written or not
+ *
+ * Who loads the bus maps rings, and needs their pages at once (kvmb_gm.lazy). Context: as
+ * kvmb_bus_dirty().
+ */
+void kvmb_bus_dirty_rings(struct kvmb_bus *bus);
+
 /** kvmb_bus_get_stats() - Copy the bus's counters to @st. Bus thread. */
 void kvmb_bus_get_stats(struct kvmb_bus *bus, struct kvmb_bus_stats *st);
 

@@ -36,6 +36,20 @@ void kvmb_chan_dirty_ctrl(struct kvmb_chan *ch)
 	note_ring_page(ch, ch->down);
 }
 
+void kvmb_bus_dirty_rings(struct kvmb_bus *bus)
+{
+	struct kvmb_chan *ch;
+	u32 page, num;
+
+	for (ch = bus->chans; ch; ch = ch->next) {
+		if (!ch->map_tx.map)
+			continue;
+		kvmb_gpadl_gfns(ch->ring_gpadl, &num);
+		for (page = 0; page < num; page++)
+			note_ring_page(ch, page);
+	}
+}
+
 void kvmb_bus_dirty(struct kvmb_bus *bus)
 {
 	struct kvmb_chan *ch;

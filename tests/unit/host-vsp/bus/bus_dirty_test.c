@@ -165,9 +165,31 @@ static void the_interrupt_page_of_old_guests_is_noted(void **state)
 	assert_int_equal(dirty_take(), 0);
 }
 
+/* Before who loads it maps them. */
+static void all_pages_of_all_rings_are_noted(void **state)
+{
+	struct fake_chan c;
+	u32 i;
+
+	(void)state;
+	connect_all();
+	assert_int_equal(fake_open(&f, &c, relid(0), 4), 0);
+	dirty_begin(&f);
+	kvmb_bus_dirty_rings(f.bus);
+	assert_int_equal(dirty_take(), 2 * c.down);
+	for (i = 0; i < 2 * c.down; i++)
+		assert_true(dirty_has(c.first_gfn + i));
+	fake_close(&f, &c);
+	fake_rest(&f);
+	dirty_take();
+	kvmb_bus_dirty_rings(f.bus);
+	assert_int_equal(dirty_take(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		D(all_pages_of_all_rings_are_noted),
 		D(copies_to_the_guest_are_noted),
 		D(packets_are_noted_and_nothing_else),
 		D(control_pages_are_noted_at_the_end),
