@@ -39,6 +39,11 @@ void machine_stand(struct machine *m)
 	park_all(&m->park, m->cfg.cpus, kick_all, m);
 }
 
+bool machine_try_stand(struct machine *m)
+{
+	return park_try(&m->park, m->cfg.cpus, kick_all, m);
+}
+
 void machine_go(struct machine *m)
 {
 	park_go(&m->park);

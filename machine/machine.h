@@ -129,6 +129,13 @@ int machine_start(struct machine *m);
 /** machine_stand() - Stop all vCPUs: each stands with its last exit complete. Main thread. */
 void machine_stand(struct machine *m);
 
+/**
+ * machine_try_stand() - The same without waiting: ask them to stop; machine_go() takes it back
+ *
+ * Return: true: all stand. Context: main thread.
+ */
+bool machine_try_stand(struct machine *m);
+
 /** machine_go() - Let the vCPUs run. Context: main thread. */
 void machine_go(struct machine *m);
 

@@ -58,6 +58,20 @@ void park_all(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg)
 	pthread_mutex_unlock(&p->lock);
 }
 
+bool park_try(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg)
+{
+	bool all;
+
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_cond_broadcast(&p->cond); /* who rests comes */
+	all = p->parked >= num;
+	if (!all)
+		kick(arg);
+	pthread_mutex_unlock(&p->lock);
+	return all;
+}
+
 void park_go(struct park *p)
 {
 	pthread_mutex_lock(&p->lock);

@@ -46,6 +46,9 @@ void park_ask(struct park *p);
  */
 void park_all(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg);
 
+/** park_try() - As park_all(), but kick once and do not wait. Return: true: all stand. */
+bool park_try(struct park *p, uint32_t num, void (*kick)(void *arg), void *arg);
+
 /** park_go() - Let them go on. Context: the thread that called park_all(). */
 void park_go(struct park *p);
 

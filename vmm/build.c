@@ -9,6 +9,7 @@
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
+#include "vmm/guard.h"
 #include "vmm/handed.h"
 #include "vmm/mig_out.h"
 #include "vmm/names.h"
@@ -51,7 +52,13 @@ static void tell_ended(struct vm *vm)
 	ctl_notify(vm->ctl, CTL_EVENT_ENDED);
 }
 
+static void tell_leave(struct vm *vm)
+{
+	guard_leave(vm->cfg.name, "killed, while a part of its memory has not come: ended at once");
+}
+
 static const struct vm_listener listener = {
+	.leave = tell_leave,
 	.starting = tell_starting,
 	.resumed = tell_resumed,
 	.rebooted = tell_rebooted,

@@ -22,6 +22,13 @@ void guard_end_process(const char *name, int sig)
 	_exit(EXIT_KILLED);
 }
 
+void guard_leave(const char *name, const char *why)
+{
+	kvmb_warn(name, "%s", why);
+	console_restore_tty();
+	_exit(EXIT_KILLED);
+}
+
 static void *watch_signals(void *arg)
 {
 	struct guard *g = arg;

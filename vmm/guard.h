@@ -44,4 +44,7 @@ void guard_stop(struct guard *g);
  */
 void guard_end_process(const char *name, int sig) __attribute__((noreturn));
 
+/** guard_leave() - End the process at once; @why is logged. Any thread; does not return. */
+void guard_leave(const char *name, const char *why) __attribute__((noreturn));
+
 #endif

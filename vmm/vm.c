@@ -64,10 +64,39 @@ int vm_pause(struct vm *vm)
 
 bool vm_stop(struct vm *vm, const char *reason)
 {
+	if (vm->waits && vm->state == VM_RUNNING && !machine_try_stand(&vm->machine)) {
+		snprintf(vm->stop_reason, sizeof(vm->stop_reason), "%s", reason);
+		return true; /* vm_try_stop() goes on with it */
+	}
 	if (vm_pause(vm) && vm->state != VM_PAUSED)
 		return false;
 	snprintf(vm->stop_reason, sizeof(vm->stop_reason), "%s", reason);
 	return true;
+}
+
+bool vm_try_stop(struct vm *vm, const char *reason)
+{
+	kvmb_assert(vm->state == VM_RUNNING);
+	if (!machine_try_stand(&vm->machine) || vm_pause(vm))
+		return false;
+	if (reason != vm->stop_reason)
+		snprintf(vm->stop_reason, sizeof(vm->stop_reason), "%s", reason);
+	return true;
+}
+
+void vm_cut_off(struct vm *vm, bool cut_off)
+{
+	vm->cut_off = cut_off;
+	/* with a reason, something else has asked for a stop meanwhile */
+	if (!cut_off && vm->state == VM_RUNNING && !vm->stop_reason[0])
+		let_cpus_go(vm);
+}
+
+void vm_wait(struct vm *vm, bool waits)
+{
+	vm->waits = waits;
+	if (!waits && vm_request_waits(vm))
+		kvmb_loop_post(vm->loop, &vm->event_work);
 }
 
 int vm_resume(struct vm *vm)
@@ -130,6 +159,10 @@ static void end_vm(struct vm *vm, enum vm_end why, int exit_code)
 		return;
 	if (vm->held) {
 		vm->held_end = why;
+		return;
+	}
+	if (vm->cut_off) { /* nobody can be waited for */
+		vm->listener->leave(vm);
 		return;
 	}
 	overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
@@ -205,8 +238,11 @@ static void guest_crashed(struct vm *vm)
 static void serve_requests(void *arg)
 {
 	struct vm *vm = arg;
-	bool reset = __atomic_exchange_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST);
+	bool reset;
 
+	if (vm->waits)
+		return;
+	reset = __atomic_exchange_n(&vm->want_reset, 0, __ATOMIC_SEQ_CST);
 	if (vm->state == VM_ENDED)
 		return;
 	if (__atomic_exchange_n(&vm->want_crash, 0, __ATOMIC_SEQ_CST))

@@ -56,6 +56,7 @@ struct vm_listener {
 	void (*rebooted)(struct vm *vm);
 	void (*restored)(struct vm *vm); /* from a file: its vCPUs go, or it is paused */
 	void (*ended)(struct vm *vm);    /* providers are at rest; the loop is left next */
+	void (*leave)(struct vm *vm);	 /* its end cannot be waited for: end the process */
 };
 
 struct vm {
@@ -85,6 +86,8 @@ struct vm {
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
 	struct vm_upgrade *upgrade;	/* under way, NULL = none; upgrade_out.c */
+	bool waits;			/* vm_wait() */
+	bool cut_off;			/* vm_cut_off() */
 	bool held;			/* vm_hold() */
 	enum vm_end held_end;		/* what was asked for meanwhile */
 	const char *changed; /* why it cannot be saved: what its options do not say; NULL */
@@ -146,6 +149,9 @@ int vm_pause(struct vm *vm);
 
 /**
  * vm_stop() - Pause for a reason, which is shown until the VM is resumed
+ *
+ * With vm_wait() it may be RUNNING still, and vm_try_stop() is due, with vm->stop_reason.
+ *
  * @vm:     RUNNING, or already PAUSED: then only the reason changes
  * @reason: copied
  *
@@ -153,6 +159,31 @@ int vm_pause(struct vm *vm);
  * thread.
  */
 bool vm_stop(struct vm *vm, const char *reason);
+
+/**
+ * vm_try_stop() - Stop vCPUs without waiting, and when all stand, vm_stop()
+ * @vm:     RUNNING
+ * @reason: copied
+ *
+ * Return: true: it is PAUSED; false: not yet, and those that can stand do. Try again, or
+ * vm_cut_off(vm, false), when there is no reason any more. Context: main thread.
+ */
+bool vm_try_stop(struct vm *vm, const char *reason);
+
+/**
+ * vm_cut_off() - Threads of the VM may wait for memory for ever
+ *
+ * An end is the process's end meanwhile. When it is over, vCPUs that were made to stand go on,
+ * unless the VM is PAUSED, or has a stop_reason. Context: main thread.
+ */
+void vm_cut_off(struct vm *vm, bool cut_off);
+
+/**
+ * vm_wait() - Threads of the VM wait for memory, for a while: wait for none of them meanwhile
+ *
+ * What the guest asks for, a reset or its end, is done when that is over. Context: main thread.
+ */
+void vm_wait(struct vm *vm, bool waits);
 
 /** vm_resume() - Continue after a pause. Return: 0; -EINVAL unless PAUSED. Main thread. */
 int vm_resume(struct vm *vm);

@@ -33,6 +33,15 @@ void machine_go(struct machine *m)
 	cpus_run = true;
 }
 
+static bool one_waits; /* a CPU sleeps in a page fault, and does not come to stand */
+
+bool machine_try_stand(struct machine *m)
+{
+	(void)m;
+	cpus_run = false;
+	return !one_waits;
+}
+
 void machine_hold(struct machine *m) { (void)m; }
 void machine_stop_clock(struct machine *m) { (void)m; }
 void machine_start_clock(struct machine *m) { (void)m; }
@@ -101,11 +110,26 @@ static void count_starting(struct vm *v)
 	startings++;
 }
 
+/* Nobody may wait for it. */
+static void fail_to_stand(void)
+{
+	fail();
+}
+
+static u32 leavings;
+
+static void count_leaving(struct vm *v)
+{
+	(void)v;
+	leavings++;
+}
+
 static const struct vm_listener listener = { .starting = count_starting,
 					     .resumed = ignore,
 					     .rebooted = ignore,
 					     .restored = ignore,
-					     .ended = ignore };
+					     .ended = ignore,
+					     .leave = count_leaving };
 
 static void start(enum on_crash on_crash)
 {
@@ -383,9 +407,79 @@ static void vm_whose_vcpus_cannot_start_tells_where_it_came_from(void **state)
 	assert_int_equal(vm.state, VM_CREATED);
 }
 
+/* What it needs has not come: a thread that waits for memory must not be waited for. */
+static void vm_that_is_cut_off_waits_for_no_cpu(void **state)
+{
+	(void)state;
+	start(ON_CRASH_RESET);
+	one_waits = true;
+	vm_wait(&vm, true);
+	vm_cut_off(&vm, true);
+	assert_false(vm_try_stop(&vm, "memory"));
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(cpus_run);
+	last_word = fail_to_stand;
+	assert_true(vm_stop(&vm, "disk full")); /* a request fails meanwhile */
+	assert_int_equal(vm.state, VM_RUNNING);
+	leavings = 0;
+	vm_kill(&vm);
+	assert_int_equal(leavings, 1); /* the process ends, and wakes nobody */
+	assert_int_equal(vm.state, VM_RUNNING);
+	last_word = NULL;
+	vm_cut_off(&vm, false);
+	assert_false(cpus_run); /* because the disk is full */
+	one_waits = false;
+	assert_true(vm_try_stop(&vm, vm.stop_reason));
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_string_equal(vm.stop_reason, "disk full");
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_true(cpus_run);
+	vm_cut_off(&vm, true);
+	assert_true(vm_try_stop(&vm, "memory"));
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_string_equal(vm.stop_reason, "memory");
+	vm_cut_off(&vm, false);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_int_equal(vm_resume(&vm), 0);
+	vm_kill(&vm);
+}
+
+static void cpus_that_stand_go_on_when_it_is_over(void **state)
+{
+	(void)state;
+	start(ON_CRASH_RESET);
+	one_waits = true;
+	vm_cut_off(&vm, true);
+	assert_false(vm_try_stop(&vm, "memory"));
+	vm_cut_off(&vm, false);
+	one_waits = false;
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_true(cpus_run);
+	vm_kill(&vm);
+}
+
+/* A guest may ask for its reset before all of its memory has come. */
+static void what_the_guest_asks_for_is_done_later(void **state)
+{
+	(void)state;
+	start(ON_CRASH_RESET);
+	vm_wait(&vm, true);
+	vm_machine_ops.request(&vm, MACHINE_RESET);
+	assert_int_equal(kvmb_loop_once(vm.loop, 0), 0);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(bus_resets, 0);
+	vm_wait(&vm, false);
+	assert_int_equal(kvmb_loop_once(vm.loop, 0), 0);
+	assert_int_equal(vm.state, VM_RESETTING);
+	vm_kill(&vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(vm_that_is_cut_off_waits_for_no_cpu, teardown),
+		cmocka_unit_test_teardown(cpus_that_stand_go_on_when_it_is_over, teardown),
+		cmocka_unit_test_teardown(what_the_guest_asks_for_is_done_later, teardown),
 		cmocka_unit_test_teardown(vm_crash_and_reset_at_once_end_it, teardown),
 		cmocka_unit_test_teardown(vm_reset_alone_resets, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_reset, teardown),
