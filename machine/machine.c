@@ -20,6 +20,7 @@
 #include "machine/machine_state.h"
 #include "machine/mem.h"
 #include "machine/mem_lazy.h"
+#include "machine/mem_post.h"
 #include "machine/mem_uffd.h"
 #include "machine/vcpu.h"
 
@@ -167,7 +168,7 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 	if (err)
 		return err;
 	machine_log_prepare(m);
-	if (m->cfg.lazy)
+	if (m->cfg.lazy || m->cfg.post)
 		m->uffd = mem_uffd_open();
 	err = mem_open(m);
 	return err ? step_failed(m, "guest memory", err) : 0;
@@ -242,6 +243,8 @@ int machine_build(struct machine *m, const struct serial_ops *far_end)
 		return step_failed(m, "guest memory", err);
 	if (m->cfg.lazy)
 		mem_lazy_prepare(m);
+	if (m->cfg.post)
+		mem_post_prepare(m);
 	err = create_irqchip(m);
 	if (!err)
 		err = create_vcpus(m);
@@ -297,6 +300,7 @@ void machine_close(struct machine *m)
 	free(m->cpuid_offer);
 	machine_free_image(m);
 	mem_lazy_end(m);
+	mem_post_end(m);
 	if (m->uffd >= 0)
 		close(m->uffd);
 	irq_fini(m);

@@ -59,8 +59,9 @@ struct machine {
 	size_t run_size;     /* bytes of a vCPU's struct kvm_run */
 	struct kvmb_gm gm;
 	struct machine_log log; /* of changes of memory */
-	int uffd;		/* for mem_lazy.c, until it takes it; -1 = none */
+	int uffd;		/* for one of the next two, until it takes it; -1 = none */
 	struct mem_lazy *lazy;	/* memory that still comes from a file; NULL = none */
+	struct mem_post *post;	/* memory that comes later from where the VM was; NULL = none */
 	struct kvmb_vmm vmm; /* the seam to host-vsp */
 	struct vcpu *vcpus;  /* vcpus[cfg.cpus] */
 	struct park park;    /* where vCPU threads stand */

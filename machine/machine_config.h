@@ -17,6 +17,7 @@ struct machine_config {
 	const char *kernel, *initrd, *append;
 	bool test_devices;
 	bool lazy; /* memory comes from a file while the guest runs, if the host can (mem_lazy.h) */
+	bool post; /* some of it may come later from where the VM was (mem_post.h) */
 	int memory_fd; /* of a VM in another process, hostile; taken over. 0 = none */
 };
 

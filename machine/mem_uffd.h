@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A userfaultfd of guest memory: who touches a page that has not come sleeps until it is put there.
- * machine/mem_lazy.h says who brings the pages, and what has to be kept.
+ * machine/mem_lazy.h and machine/mem_post.h say who brings the pages, and what has to be kept.
  *
  * Source: Linux Documentation/admin-guide/mm/userfaultfd.rst.
  */
