@@ -143,6 +143,16 @@ static const struct opt_def migrate_options[] = {
 	  .more = "*zstd* needs libzstd on both sides. *--bandwidth* counts what it has not "
 		  "compressed yet.",
 	  .aka = "compressed comp-methods comp-zstd" },
+	{ "postcopy", OPT_FLAG,
+	  .help = "move after one round, and send what has changed when the VM runs there",
+	  .more = "For a guest that changes memory faster than it can be sent. Until the rest has "
+		  "come, who needs a page waits for it, and the VM needs this process and the "
+		  "link: see *--recover*. What can be sent within *--downtime* is sent before.",
+	  .aka = "post-copy postcopy-after-precopy" },
+	{ "recover", OPT_FLAG,
+	  .help = "go on with a --postcopy whose link broke, where the VM is and where it was",
+	  .more = "First where it runs, which waits at ADDRESS, then where it was, which connects "
+		  "to it. Until then the VM is paused, and nothing is lost." },
 	TLS, INSECURE, JSON, END
 };
 
@@ -152,6 +162,12 @@ static const struct opt_def save_options[] = {
 	  .more = "Needs libzstd on this host when the VM was started, and where it is restored." },
 	{ "threads", OPT_U32, "N", .min = 1, .max = 64, .otherwise = "one a CPU, 4 at most",
 	  .help = "write memory by N threads, 1 to 64" },
+	JSON, END
+};
+
+static const struct opt_def kill_options[] = {
+	{ "force", OPT_FLAG,
+	  .help = "even when a VM that has moved needs memory that is only here" },
 	JSON, END
 };
 
@@ -192,7 +208,7 @@ const struct cli_command cli_commands[] = {
 	  cmd_stop, { VM }, stop_options },
 	{ "kill", NULL, "end a VM at once",
 	  "Like pulling the plug. A process that does not answer, or does not end within a minute, "
-	  "gets SIGKILL.", cmd_kill, { VM }, json_only },
+	  "gets SIGKILL.", cmd_kill, { VM }, kill_options },
 	{ "pause", NULL, "stop the VM's CPUs and its clock", NULL, cmd_pause, { VM }, json_only },
 	{ "resume", NULL, "continue after a pause",
 	  "The time sync service corrects the guest's clock. A VM of which nobody knows whether it "

@@ -514,7 +514,7 @@ static bool has_ended(const char *path)
 	return false;
 }
 
-int client_kill(const char *vm, json_t **out)
+int client_kill(const char *vm, bool force, json_t **out)
 {
 	struct answer a = { 0 };
 	char path[PATH_MAX];
@@ -524,7 +524,7 @@ int client_kill(const char *vm, json_t **out)
 	if (code && code != EXIT_TIMEOUT)
 		return report_not_found(vm, code);
 	if (!code) {
-		send_command(fd, "kill", NULL, NULL);
+		send_command(fd, "kill", json_pack("{s:b}", "force", force), NULL);
 		err = await_end(fd, &a);
 	}
 	if (!err) {

@@ -121,13 +121,14 @@ json_t *client_try(const char *path, const char *name, int seconds);
 /**
  * client_kill() - End a VM; kill its process if it does not answer or does not end
  * @vm:  name, or path of a socket
+ * @force: even when a VM that runs elsewhere needs memory that it has
  * @out: on success the result, a new reference
  *
  * The process gets client_patience() seconds to answer and six times that to end.
  *
  * Return: EXIT_OK; else another EXIT_*, with one line already printed.
  */
-int client_kill(const char *vm, json_t **out);
+int client_kill(const char *vm, bool force, json_t **out);
 
 /** client_find() - Find a VM's socket; print nothing. Return: false when there is none. */
 bool client_find(const char *vm, char *path, size_t size);

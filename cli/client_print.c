@@ -186,6 +186,19 @@ static void print_sandbox(json_t *sandbox)
 	putchar('\n');
 }
 
+/* Of a VM whose memory is in two places. */
+static void print_rest(json_t *o)
+{
+	json_t *here = json_object_get(o, "memory_comes");
+	long long there = num(json_object_get(o, "migration"), "later");
+
+	if (json_is_object(here))
+		printf("Memory:      %lld MiB have not come, %s\n", num(here, "left") >> 20,
+		       str(here, "state"));
+	if (there)
+		printf("Memory:      %lld MiB are needed where it runs\n", there >> 20);
+}
+
 void client_print_info(json_t *o)
 {
 	json_t *v = json_object_get(o, "vmbus"), *ics = json_object_get(o, "integration"), *x;
@@ -200,6 +213,7 @@ void client_print_info(json_t *o)
 	       str(v, "version"), str(v, "max_version"));
 	if (json_is_string(json_object_get(o, "stop_reason")))
 		printf("Stopped by:  %s\n", str(o, "stop_reason"));
+	print_rest(o);
 	print_crash(json_object_get(o, "crash"));
 	print_sandbox(json_object_get(o, "sandbox"));
 	json_object_foreach(ics, key, x) {

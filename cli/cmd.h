@@ -25,6 +25,22 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 /** cmd_incoming() - `kvmbus run --incoming ADDRESS`: wait for a VM, and become it. */
 int cmd_incoming(struct cli_args *a, const char *address);
 
+struct mig_address;
+struct mig_section;
+struct mig_stream;
+
+/**
+ * incoming_await() - Wait for somebody who greets
+ * @address:  where; with TLS he has proved who he is
+ * @greeting: of vmm/mig_stream.h
+ * @s:        set to the stream; closed by the caller
+ * @sec:      set to his options; NULL = he sends none
+ *
+ * Return: EXIT_OK; EXIT_FAILED with one line printed. Context: a process without threads.
+ */
+int incoming_await(const struct mig_address *address, const char *greeting, struct mig_stream *s,
+		   struct mig_section *sec);
+
 /** cmd_list() - `kvmbus list`: the running VMs. */
 int cmd_list(struct cli_args *a);
 

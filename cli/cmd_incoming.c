@@ -20,7 +20,16 @@
 #define MIG_GREETING_MS 10000 /* of a stranger, who keeps others waiting */
 #endif
 
-static_assert(sizeof(MIG_BUNDLE_GREETING) == sizeof(MIG_GREETING), "both are read as one");
+static_assert(sizeof(MIG_BUNDLE_GREETING) == sizeof(MIG_GREETING) &&
+		      sizeof(MIG_MEND_GREETING) == sizeof(MIG_GREETING),
+	      "it is read before it is known");
+
+struct awaited {
+	const struct mig_address *address;
+	const char *greeting;
+	struct mig_stream *s;
+	struct mig_section *sec; /* NULL = it is over with the greeting */
+};
 
 /* Return: EXIT_OK: the stream has said its first words; else its pump has said why not. */
 static int await_pump(const char *address, int fd, int ms)
@@ -36,117 +45,129 @@ static int await_pump(const char *address, int fd, int ms)
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 ? EXIT_OK : EXIT_FAILED;
 }
 
-/* The greeting, and its options. */
-static int hear_options(const char *address, struct mig_stream *s, const char *greeting,
-			struct mig_section *sec)
+static int no_greeting(const struct awaited *w)
 {
-	int err;
-
-	if (strcmp(greeting, MIG_GREETING)) {
-		cli_error("%s: who connected is no kvmbus that migrates a VM, or a newer one",
-			  address);
-		return EXIT_FAILED;
-	}
-	err = mig_recv_section(s, sec);
-	if (!err)
-		return EXIT_OK;
-	cli_error("%s: %s", address, sec->error.text[0] ? sec->error.text : mig_why(err));
+	cli_error(w->sec ? "%s: who connected is no kvmbus that migrates a VM, or a newer one" :
+			   "%s: who connected does not go on with a migration (--recover)",
+		  w->address->text);
 	return EXIT_FAILED;
 }
 
-static int hear_greeting_of(const char *address, struct mig_stream *s, char *greeting)
+/* The greeting, and its options. */
+static int hear_options(const struct awaited *w, const char *greeting)
 {
-	int err = mig_recv(s, greeting, strlen(MIG_GREETING));
+	int err = 0;
+
+	if (strcmp(greeting, w->greeting))
+		return no_greeting(w);
+	if (w->sec)
+		err = mig_recv_section(w->s, w->sec);
+	if (!err)
+		return EXIT_OK;
+	cli_error("%s: %s", w->address->text,
+		  w->sec->error.text[0] ? w->sec->error.text : mig_why(err));
+	return EXIT_FAILED;
+}
+
+static int await_greeting(const struct awaited *w, char *greeting)
+{
+	int err = mig_recv(w->s, greeting, strlen(MIG_GREETING));
 
 	if (err)
-		cli_error("%s: %s", address, mig_why(err));
+		cli_error("%s: %s", w->address->text, mig_why(err));
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
-static int greet(const char *address, struct mig_stream *s, struct mig_section *sec)
+static int greet(const struct awaited *w)
 {
 	char greeting[sizeof(MIG_GREETING)] = "";
 
-	if (hear_greeting_of(address, s, greeting) != EXIT_OK)
+	if (await_greeting(w, greeting) != EXIT_OK)
 		return EXIT_FAILED;
-	return hear_options(address, s, greeting, sec);
+	return hear_options(w, greeting);
 }
 
 /* A pump takes over who sends records; what it passes on is the stream. */
-static int greet_through_pump(struct mig_door *door, struct mig_stream *s, struct mig_section *sec)
+static int greet_through_pump(const struct awaited *w, struct mig_door *door)
 {
-	const int fd = mig_serve_bundle(door, s->fd);
+	const int fd = mig_serve_bundle(door, w->s->fd);
 
-	*s = (struct mig_stream){ .fd = fd };
-	if (fd < 0 || await_pump(door->address->text, fd, MIG_SERVE_MS + MIG_GREETING_MS))
+	*w->s = (struct mig_stream){ .fd = fd };
+	if (fd < 0 || await_pump(w->address->text, fd, MIG_SERVE_MS + MIG_GREETING_MS))
 		return EXIT_FAILED;
-	s->deadline_ms = kvmb_now_ms() + MIG_GREETING_MS;
-	return greet(door->address->text, s, sec);
+	w->s->deadline_ms = kvmb_now_ms() + MIG_GREETING_MS;
+	return greet(w);
 }
 
-static int greet_directly(struct mig_door *door, struct mig_stream *s, struct mig_section *sec)
+static int greet_directly(const struct awaited *w, struct mig_door *door)
 {
 	char greeting[sizeof(MIG_GREETING)] = "";
 
-	s->deadline_ms = door->open ? kvmb_now_ms() + MIG_GREETING_MS : 0;
-	if (hear_greeting_of(door->address->text, s, greeting) != EXIT_OK)
+	w->s->deadline_ms = door->open ? kvmb_now_ms() + MIG_GREETING_MS : 0;
+	if (await_greeting(w, greeting) != EXIT_OK)
 		return EXIT_FAILED;
 	if (!strcmp(greeting, MIG_BUNDLE_GREETING))
-		return greet_through_pump(door, s, sec);
-	return hear_options(door->address->text, s, greeting, sec);
+		return greet_through_pump(w, door);
+	return hear_options(w, greeting);
 }
 
 /* Return: EXIT_OK with the stream of one who has greeted. */
-static int await_source(struct mig_door *door, struct mig_stream *s, struct mig_section *sec)
+static int await_source(const struct awaited *w, struct mig_door *door)
 {
 	int code;
 
 	do {
-		*s = (struct mig_stream){ .fd = mig_door_wait(door) };
-		if (s->fd < 0)
+		*w->s = (struct mig_stream){ .fd = mig_door_wait(door) };
+		if (w->s->fd < 0)
 			return EXIT_FAILED;
-		code = greet_directly(door, s, sec);
-		if (code != EXIT_OK && s->fd >= 0)
-			close(s->fd);
+		code = greet_directly(w, door);
+		if (code != EXIT_OK && w->s->fd >= 0)
+			close(w->s->fd);
 	} while (code != EXIT_OK && door->open);
 	return code;
 }
 
 /* The pump lets in who proves who he is: his failure is the end. */
-static int await_proof(const struct mig_address *address, struct mig_stream *s,
-		       struct mig_section *sec)
+static int await_proof(const struct awaited *w)
 {
-	int code, fd = mig_serve_tls(address);
+	int code, fd = mig_serve_tls(w->address);
 
 	if (fd < 0)
 		return EXIT_FAILED;
-	*s = (struct mig_stream){ .fd = fd };
-	code = await_pump(address->text, fd, -1);
+	*w->s = (struct mig_stream){ .fd = fd };
+	code = await_pump(w->address->text, fd, -1);
 	if (code == EXIT_OK)
-		code = greet(address->text, s, sec);
+		code = greet(w);
 	if (code != EXIT_OK)
 		close(fd);
 	return code;
 }
 
-static int await_door(const struct mig_address *address, struct mig_stream *s,
-		      struct mig_section *sec)
+static int await_door(const struct awaited *w)
 {
 	struct mig_door door;
 	int code;
 
-	if (mig_door_open(&door, address))
+	if (mig_door_open(&door, w->address))
 		return EXIT_FAILED;
-	code = await_source(&door, s, sec);
+	code = await_source(w, &door);
 	mig_door_close(&door);
 	return code;
+}
+
+int incoming_await(const struct mig_address *address, const char *greeting, struct mig_stream *s,
+		   struct mig_section *sec)
+{
+	const struct awaited w = { address, greeting, s, sec };
+
+	return address->tls ? await_proof(&w) : await_door(&w);
 }
 
 static int receive(const struct mig_address *address)
 {
 	struct mig_section sec = { 0 };
 	struct mig_stream s;
-	int code = (address->tls ? await_proof : await_door)(address, &s, &sec);
+	int code = incoming_await(address, MIG_GREETING, &s, &sec);
 
 	if (code == EXIT_OK) /* it takes the stream over */
 		code = cli_run_config(address->text, sec.buf, sec.len, NULL, s.fd, NULL);

@@ -78,7 +78,7 @@ int cmd_stop(struct cli_args *a)
 int cmd_kill(struct cli_args *a)
 {
 	json_t *o = NULL;
-	int err = client_kill(a->words[0], &o);
+	int err = client_kill(a->words[0], cli_flag(a, "force"), &o);
 
 	if (!err && cli_flag(a, "json"))
 		client_show(o, true, NULL);

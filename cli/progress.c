@@ -84,7 +84,10 @@ const char *progress_line(json_t *o, struct progress_rate *r, long long ms, char
 
 	note_rate(r, sent, ms);
 	about(r->bytes, a, sizeof(a));
-	if (moves && step && strcmp(step, "live")) {
+	if (moves && step && !strcmp(step, "serving")) {
+		snprintf(buf, size, "it runs there; %s of its memory to come, %s/s",
+			 about((double)number(o, "later"), b, sizeof(b)), a);
+	} else if (moves && step && strcmp(step, "live")) {
 		snprintf(buf, size, "the guest stands; %s sent", about((double)sent, b, sizeof(b)));
 	} else if (!round) {
 		draw_bar(bar, done, total);

@@ -35,7 +35,7 @@ struct progress_rate {	    /* zeroed to begin with */
 
 /**
  * progress_line() - What a person wants to know of an answer
- * @o:   "info"'s member: step, total, done; of a migration sent, round, dirty, too
+ * @o:   "info"'s member: step, total, done; of a migration sent, round, dirty, later, too
  * @r:   of the answers so far
  * @ms:  now, of a clock that does not go back
  * @buf: buf[size]

@@ -12,6 +12,7 @@
 #include "vmm/guard.h"
 #include "vmm/handed.h"
 #include "vmm/mig_out.h"
+#include "vmm/mig_post.h"
 #include "vmm/names.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
@@ -219,6 +220,7 @@ void vm_destroy(struct vm *vm)
 	save_destroy(vm);
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);
+	mig_post_forget(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);
 	overdue_step(&vm->overdue, "the reader of the console");
@@ -232,6 +234,8 @@ void vm_destroy(struct vm *vm)
 	nics_destroy(vm);
 	forget_names(vm);
 	uevent_watch_destroy(vm->uevents);
+	overdue_step(&vm->overdue, "memory that comes from elsewhere");
+	mig_post_destroy(vm);
 	overdue_step(&vm->overdue, "KVM");
 	machine_close(&vm->machine);
 	overdue_end(&vm->overdue);

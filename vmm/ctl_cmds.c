@@ -2,12 +2,15 @@
 /* The commands of the control socket; docs/json.md describes their answers. */
 #include "vmm/ctl_cmds.h"
 
+#include <unistd.h>
+
 #include "lib/util.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/handover.h"
 #include "vmm/info.h"
 #include "vmm/mig_out.h"
+#include "vmm/mig_post.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
 #include "vmm/upgrade_out.h"
@@ -40,7 +43,9 @@ static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fd
 static void cmd_pause(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	(void)args, (void)fds;
-	if (vm_pause(c->all->vm))
+	if (c->all->vm->post)
+		ctl_client_error(c, "state", "a part of the VM's memory has not come; try again");
+	else if (vm_pause(c->all->vm))
 		ctl_client_error(c, "state", "the VM is not running");
 	else
 		ctl_client_return(c, json_object());
@@ -62,7 +67,19 @@ static void cmd_resume(struct ctl_client *c, json_t *args, struct handover_fds *
 
 static void cmd_kill(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
-	(void)args, (void)fds;
+	u64 serves = mig_out_serves(c->all->vm);
+	char why[200];
+
+	(void)fds;
+	if (serves && !json_is_true(json_object_get(args, "force"))) {
+		snprintf(
+			why, sizeof(why),
+			"it runs elsewhere, and %llu KiB of its memory are only here; without them "
+			"it is lost there; if it is to be: kvmbus kill --force",
+			(unsigned long long)serves >> 10);
+		ctl_client_error(c, "state", why);
+		return;
+	}
 	ctl_client_to(c, CLIENT_STOPPING);
 	vm_kill(c->all->vm);
 }
@@ -243,7 +260,9 @@ static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds 
 	const struct mig_out_wish wish = { .downtime_ms = (u32)arg_num(args, "downtime", 100),
 					   .timeout_s = (u32)arg_num(args, "timeout", 0),
 					   .bandwidth = (u64)arg_num(args, "bandwidth", 0),
-					   .auto_converge = arg_num(args, "auto-converge", 0) };
+					   .auto_converge = arg_num(args, "auto-converge", 0),
+					   .later = json_is_true(
+						   json_object_get(args, "postcopy")) };
 	int peer, pipe;
 
 	if (fds->num != 2) {
@@ -254,6 +273,28 @@ static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds 
 	pipe = fds->fd[1];
 	fds->num = 0;
 	mig_out_begin(c->all->vm, peer, pipe, &wish, ctl_client_reply(c));
+}
+
+/* A connection to the other side of a post-copy whose link has broken, and a pipe. */
+static void cmd_mend(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	struct vm *vm = c->all->vm;
+	int peer, pipe;
+
+	(void)args;
+	if (fds->num != 2) {
+		ctl_client_error(c, "usage", "a connection and a pipe must come with the command");
+		return;
+	}
+	peer = fds->fd[0];
+	pipe = fds->fd[1];
+	fds->num = 0;
+	if (!vm->post) {
+		mig_out_mend(vm, peer, pipe, ctl_client_reply(c));
+		return;
+	}
+	close(pipe);
+	mig_post_mend(vm, peer, ctl_client_reply(c));
 }
 
 /* One descriptor: the connection to the process that the VM goes to (vmm/upgrade_out.h). */
@@ -299,6 +340,7 @@ static const struct {
 	{ "nic-mtu", cmd_nic_mtu },
 	{ "save", cmd_save },
 	{ "migrate", cmd_migrate },
+	{ "mend", cmd_mend, ANY_TIME },
 	{ "upgrade", cmd_upgrade },
 };
 
@@ -311,6 +353,12 @@ static const char *is_busy(const struct vm *vm, int when)
 		return "the VM is being saved";
 	if (vm->upgrade)
 		return "the VM is being handed over to another process; try again";
+	if (mig_post_is_broken(vm))
+		return "the VM waits for memory; try: kvmbus migrate --recover, or kvmbus kill";
+	if (vm->post && when == IDLE)
+		return "a part of the VM's memory has not come; try again";
+	if (mig_out_serves(vm))
+		return "the VM has moved, and the rest of its memory is sent";
 	if (!vm->migration || (when == LIVE && (mig_out_is_live(vm) || mig_out_is_undecided(vm))))
 		return NULL;
 	return mig_out_is_undecided(vm) ?

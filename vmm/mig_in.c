@@ -10,8 +10,10 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/machine_match.h"
+#include "machine/mem_post.h"
 #include "vmm/disk_locks.h"
 #include "vmm/handed.h"
+#include "vmm/mig_post.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
@@ -24,6 +26,9 @@ struct incoming {
 	struct mig_section sec;
 	u8 *rest; /* rest[len]: sections that are not memory */
 	size_t len;
+	bool begun;   /* a page has come */
+	bool expects; /* the source has said LATER */
+	u8 secret[MIG_SECRET];
 	char why[MIG_WHY];
 };
 
@@ -65,6 +70,40 @@ static int take_memory(struct incoming *in)
 	return 0;
 }
 
+/* The source may move the VM before all of its memory has come: vmm/mig_post.h. */
+static int take_later(struct incoming *in)
+{
+	int err = mig_take_word(&in->stream, &in->sec, MIG_LATER, in->why);
+
+	if (err)
+		return err;
+	if (in->begun || in->expects || in->stream.heard.secret_len != MIG_SECRET)
+		return wrong(in, "the source says LATER out of turn");
+	err = mem_post_expect(&in->vm->machine);
+	if (err)
+		snprintf(in->why, sizeof(in->why), "its memory cannot come later: %s",
+			 strerror(-err));
+	in->expects = !err;
+	memcpy(in->secret, in->stream.heard.secret, MIG_SECRET);
+	return err;
+}
+
+/* What pages these are is the machine's to check. */
+static int take_list(struct incoming *in)
+{
+	struct kvmb_tlv *t = &in->sec.t;
+	u64 first = kvmb_tlv_get(t, MIG_LATER_FIRST, UINT64_MAX);
+	const u8 *bits;
+	size_t len;
+
+	bits = kvmb_tlv_get_bytes(t, MIG_LATER_BITS, &len);
+	if (kvmb_tlv_done(t))
+		return wrong(in, in->sec.error.text);
+	if (mem_post_list(&in->vm->machine, first, bits, len))
+		return wrong(in, "section later: a list of pages that cannot come later");
+	return 0;
+}
+
 static int keep_section(struct incoming *in)
 {
 	u8 *more;
@@ -97,6 +136,7 @@ static int recv_next(struct incoming *in)
 /* Before a page comes. */
 static int check_host(struct incoming *in)
 {
+	struct mig_word_more more = { 0 };
 	int err = recv_next(in);
 
 	if (err)
@@ -105,7 +145,8 @@ static int check_host(struct incoming *in)
 		return wrong(in, "section host is missing");
 	if (machine_match_load(&in->vm->machine, &in->sec.t))
 		return wrong(in, in->sec.error.text);
-	err = mig_say(&in->stream, MIG_FITS, NULL);
+	more.can = mem_post_can(&in->vm->machine) ? MIG_CAN_LATER : 0;
+	err = mig_tell(&in->stream, MIG_FITS, NULL, &more);
 	if (err)
 		snprintf(in->why, sizeof(in->why), "%s", mig_why(err));
 	return err;
@@ -125,7 +166,18 @@ static int take_section(struct incoming *in)
 {
 	if (in->vm->cfg.handed)
 		return take_handed(in);
-	return in->sec.t.tag == KVMB_SEC_MEMORY ? take_memory(in) : keep_section(in);
+	switch (in->sec.t.tag) {
+	case KVMB_SEC_MEMORY:
+		in->begun = true;
+		if (mem_post_has_list(&in->vm->machine))
+			return wrong(in, "section memory: after the list of what comes later");
+		return take_memory(in);
+	case KVMB_SEC_WORD:
+		return take_later(in);
+	case KVMB_SEC_LATER:
+		return take_list(in);
+	}
+	return keep_section(in);
 }
 
 static int receive_all(struct incoming *in)
@@ -146,7 +198,13 @@ static int receive_all(struct incoming *in)
 static int tell_and_end(struct incoming *in, int err)
 {
 	kvmb_err(in->vm->cfg.name, "the VM does not come here: %s", in->why);
-	mig_say(&in->stream, MIG_REFUSED, in->why); /* if it is still there */
+	/* if it is still there */
+	if (in->vm->post) {
+		mig_post_fail(in->vm);
+		mig_post_say(in->vm, MIG_REFUSED, in->why);
+		return err;
+	}
+	mig_say(&in->stream, MIG_REFUSED, in->why);
 	close(in->stream.fd);
 	return err;
 }
@@ -163,6 +221,8 @@ static int load_stream(struct vm *vm)
 		err = check_host(&in);
 	if (!err)
 		err = receive_all(&in);
+	if (!err && mem_post_has_list(&vm->machine))
+		err = mig_post_begin(vm, in.stream.fd, in.secret, in.why);
 	if (!err)
 		err = vm_sections_load(vm, in.rest, in.len, in.why, sizeof(in.why));
 	free(in.rest);
@@ -175,13 +235,15 @@ static int check_go(struct incoming *in)
 {
 	struct pollfd p = { .fd = in->stream.fd, .events = POLLIN };
 	int err = disk_locks_tell(in->vm);
+	bool gone;
 
 	if (err == -ESTALE) {
 		snprintf(in->why, sizeof(in->why), "its disks were written since: it is too late");
 		return err;
 	}
 	/* no disk tells: the source hangs up when it has waited long enough */
-	if (err == -ENODATA && poll(&p, 1, 0)) {
+	gone = in->vm->post ? mig_post_is_broken(in->vm) : err == -ENODATA && poll(&p, 1, 0);
+	if (gone) {
 		snprintf(in->why, sizeof(in->why), "the source has gone: it is too late");
 		return -EPIPE;
 	}
@@ -213,6 +275,30 @@ static int take_disks(struct incoming *in)
 	return err;
 }
 
+static int say(struct incoming *in, enum mig_word word)
+{
+	return in->vm->post ? mig_post_say(in->vm, word, NULL) : mig_say(&in->stream, word, NULL);
+}
+
+static int hear_go(struct incoming *in)
+{
+	return in->vm->post ? mig_post_hear(in->vm, MIG_GO, in->why) :
+			      mig_hear(&in->stream, MIG_GO, in->why);
+}
+
+/* From here on it runs here, whatever becomes of the link. */
+static int run_without_rest(struct incoming *in)
+{
+	int err = mig_post_run(in->vm);
+
+	if (!err)
+		return 0;
+	disk_locks_give_up(in->vm);
+	disk_locks_let_go(in->vm);
+	snprintf(in->why, sizeof(in->why), "memory that it needs to begin has not come");
+	return err;
+}
+
 /* From the moment when it has the locks, the VM is here, whatever becomes of the other side. */
 static int take_over(struct vm *vm)
 {
@@ -220,18 +306,21 @@ static int take_over(struct vm *vm)
 	int err;
 
 	disk_locks_note(vm); /* the source has flushed, and its guest stands */
-	err = mig_say(&in.stream, MIG_LOADED, NULL);
+	err = say(&in, MIG_LOADED);
 	if (err)
 		snprintf(in.why, sizeof(in.why), "%s", mig_why(err));
 	else
-		err = mig_hear(&in.stream, MIG_GO, in.why);
+		err = hear_go(&in);
 	if (!err)
 		err = take_disks(&in);
+	if (!err && vm->post)
+		err = run_without_rest(&in);
 	if (err)
 		return tell_and_end(&in, err);
 	disk_locks_forget_caches(vm);
-	mig_say(&in.stream, MIG_RUNNING, NULL);
-	close(in.stream.fd);
+	say(&in, MIG_RUNNING);
+	if (!vm->post)
+		close(in.stream.fd);
 	return 0;
 }
 

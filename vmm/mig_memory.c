@@ -12,6 +12,7 @@
 #include "machine/mem_log.h"
 
 #define PAGES_OF(bytes) ((bytes) / KVMB_PAGE_SIZE)
+#define PAGES_AT_ONCE 16u /* that nobody has asked for: who asks does not wait for more */
 
 /* percent of the guest's time */
 #define SLOW_FIRST 20u
@@ -30,9 +31,10 @@ int mig_memory_init(struct mig_memory *m, struct machine *machine)
 void mig_memory_fini(struct mig_memory *m)
 {
 	free(m->bits);
+	free(m->list);
 	free(m->copy);
 	kvmb_tlv_out_fini(&m->out);
-	m->bits = NULL;
+	m->bits = m->list = NULL;
 	m->copy = NULL;
 }
 
@@ -82,15 +84,15 @@ static bool wanted(const struct mig_memory *m, u64 page)
 
 /*
  * Pages from @first on that are wanted, and all zero or all not; copied, because the guest goes on
- * writing: what is checked is what is sent. Return: how many, at least 1; *@zero.
+ * writing: what is checked is what is sent. Return: how many, at least 1, at most @max; *@zero.
  */
-static u64 gather(struct mig_memory *m, u64 first, bool *zero)
+static u64 gather(struct mig_memory *m, u64 first, u64 max, bool *zero)
 {
 	const u8 *ram = m->machine->gm.regions[0].hva;
 	bool empty;
 	u64 n;
 
-	for (n = 0; n < PAGES_OF(MIG_CHUNK) && first + n < m->pages && wanted(m, first + n); n++) {
+	for (n = 0; n < max && first + n < m->pages && wanted(m, first + n); n++) {
 		u8 *to = m->copy + n * KVMB_PAGE_SIZE;
 
 		memcpy(to, ram + (first + n) * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE);
@@ -126,7 +128,7 @@ static int send_round(struct mig_memory *m, struct mig_stream *s, bool again)
 			n = 64 - page % 64;
 		if (!wanted(m, page))
 			continue;
-		n = gather(m, page, &zero);
+		n = gather(m, page, PAGES_OF(MIG_CHUNK), &zero);
 		if (!zero || again) /* the target's memory begins as zeroes */
 			err = send_section(m, s, page, n, zero);
 		if (!err)
@@ -208,6 +210,9 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig
 		if (!left || (double)take_ns + time_of_rest(m, left, sent, send_ns) <=
 				     (double)pace->downtime_ms * 1e6)
 			break;
+		m->later = pace->later;
+		if (m->later)
+			break;
 		look_at_progress(m, pace, sent, left);
 		if (until && kvmb_now_ms() >= until)
 			err = -ETIMEDOUT;
@@ -224,9 +229,140 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig
 	return -ETIME;
 }
 
+/* ---- what comes later ---- */
+
+int mig_memory_keep(struct mig_memory *m)
+{
+	size_t words = (m->pages + 63) / 64;
+	int err;
+
+	m->list = calloc(words, sizeof(*m->list));
+	if (!m->list)
+		return -ENOMEM;
+	err = machine_log_take(m->machine, m->bits);
+	memcpy(m->list, m->bits, words * sizeof(*m->list));
+	memset(m->bits, 0, words * sizeof(*m->bits));
+	return err;
+}
+
+int mig_memory_soon(struct mig_memory *m)
+{
+	u64 i, words = (m->pages + 63) / 64;
+	int err = machine_log_take(m->machine, m->bits);
+
+	for (i = 0; i < words; i++) {
+		m->bits[i] &= m->list[i];
+		m->list[i] &= ~m->bits[i];
+	}
+	return err;
+}
+
+static int send_list(struct mig_memory *m, struct mig_stream *s)
+{
+	u64 i, n, words = (m->pages + 63) / 64;
+	struct kvmb_tlv_out *o = &m->out;
+	int err = 0;
+
+	for (i = 0; i < words && !err; i += n) {
+		n = KVMB_MIN(words - i, (u64)MIG_CHUNK / sizeof(*m->list));
+		o->len = 0;
+		kvmb_tlv_begin(o, KVMB_SEC_LATER, 0, KVMB_TLV_CRITICAL);
+		kvmb_tlv_put(o, MIG_LATER_FIRST, i * 64);
+		kvmb_tlv_put_bytes(o, MIG_LATER_BITS, m->list + i, n * sizeof(*m->list));
+		kvmb_tlv_end(o);
+		err = o->failed ? -ENOMEM : mig_send(s, o->buf, o->len);
+	}
+	return err;
+}
+
+/* The list's bits become those to be sent. */
+void mig_memory_want(struct mig_memory *m, const u64 *want)
+{
+	memcpy(m->bits, want, (m->pages + 63) / 64 * sizeof(*m->bits));
+	m->next = 0;
+	__atomic_store_n(&m->kept, count(m), __ATOMIC_RELAXED);
+}
+
 int mig_memory_last(struct mig_memory *m, struct mig_stream *s)
 {
 	int err = machine_log_take(m->machine, m->bits);
+	u64 i;
 
-	return err ? err : send_round(m, s, true);
+	for (i = 0; m->list && i < (m->pages + 63) / 64; i++)
+		m->list[i] &= ~m->bits[i];
+	if (!err)
+		err = send_round(m, s, true);
+	if (err || !m->list)
+		return err;
+	err = send_list(m, s);
+	if (!err)
+		mig_memory_want(m, m->list);
+	return err;
+}
+
+/* @max: of pages that follow. Wanted is @page. */
+static int give(struct mig_memory *m, struct mig_stream *s, u64 page, u64 max)
+{
+	bool zero = false;
+	u64 n = gather(m, page, max, &zero), i;
+	int err = send_section(m, s, page, n, zero);
+
+	if (err)
+		return err;
+	for (i = page; i < page + n; i++)
+		m->bits[i / 64] &= ~(1ull << i % 64);
+	__atomic_fetch_sub(&m->kept, n, __ATOMIC_RELAXED);
+	m->next = page + n;
+	return 0;
+}
+
+/* Its neighbours are likely to be needed next: m->next. */
+int mig_memory_give(struct mig_memory *m, struct mig_stream *s, u64 page)
+{
+	if (page >= m->pages || !(m->list[page / 64] >> page % 64 & 1))
+		return -EINVAL;
+	return wanted(m, page) ? give(m, s, page, 1) : 0;
+}
+
+static bool find_next(struct mig_memory *m)
+{
+	u64 page = m->next;
+
+	while (page < m->pages && !wanted(m, page))
+		page += m->bits[page / 64] >> page % 64 ? 1 : 64 - page % 64;
+	m->next = page;
+	return page < m->pages;
+}
+
+int mig_memory_give_next(struct mig_memory *m, struct mig_stream *s)
+{
+	if (!mig_memory_left(m))
+		return 0;
+	if (!find_next(m)) {
+		m->next = 0;
+		kvmb_assert(find_next(m));
+	}
+	return give(m, s, m->next, PAGES_AT_ONCE) ?: 1;
+}
+
+u64 mig_memory_left(const struct mig_memory *m)
+{
+	return __atomic_load_n(&m->kept, __ATOMIC_RELAXED);
+}
+
+int mig_memory_note(const struct mig_memory *m, u64 *want, u64 first, const u8 *bits, size_t len)
+{
+	u64 i, page;
+
+	if (first >= m->pages)
+		return -EINVAL;
+	for (i = 0; i < len * 8ull; i++) {
+		if (!(bits[i / 8] >> i % 8 & 1))
+			continue;
+		page = first + i;
+		if (page >= m->pages || !(m->list[page / 64] >> page % 64 & 1))
+			return -EINVAL;
+		want[page / 64] |= 1ull << page % 64;
+	}
+	return 0;
 }

@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,12 +23,22 @@
 #include "vmm/disk_flush.h"
 #include "vmm/disk_locks.h"
 #include "vmm/mig_memory.h"
+#include "vmm/mig_serve.h"
 #include "vmm/mig_stream.h"
 #include "vmm/nics.h"
 #include "vmm/vm_sections.h"
 
 /* ASKING: nothing was heard after GO, and somebody has the locks. See mig_out.h. */
-enum mig_step { MIG_LIVE, MIG_STOPPING, MIG_LAST, MIG_DECIDING, MIG_ASKING, MIG_UNDECIDED };
+enum mig_step {
+	MIG_LIVE,
+	MIG_STOPPING,
+	MIG_LAST,
+	MIG_DECIDING,
+	MIG_ASKING,
+	MIG_UNDECIDED,
+	MIG_SERVING,
+	MIG_BROKEN
+};
 
 #define LOOK_MS 500u /* between two looks at what nobody tells us */
 
@@ -36,7 +48,9 @@ struct vm_migration { /* main thread, but for what the thread has */
 	bool was_paused;    /* before: it stays so when this is given up */
 	bool logging;	    /* machine_log_begin() was called */
 	bool said_go;	    /* the target may have heard it */
-	int pipe;
+	bool mends;	    /* the thread begins with another link */
+	bool undecided;	    /* it was so before that */
+	int pipe;	    /* -1 = none */
 	struct kvmb_watch *watch; /* of the pipe */
 	struct ctl_reply reply;
 	struct mig_out_wish wish;
@@ -51,6 +65,8 @@ struct vm_migration { /* main thread, but for what the thread has */
 	int err;	       /* the thread's result */
 	char why[MIG_WHY];
 	u64 begin_ms, stopped_ns;
+	u64 runs_ns;	       /* when it ran there; 0 = not yet */
+	u8 secret[MIG_SECRET]; /* of LATER */
 	int cancelled; /* atomic: the thread gives up */
 	struct kvmb_timer look; /* LIVE, STOPPING, ASKING: the next look_around() */
 	u64 until_ms;		/* STOPPING, ASKING: how long it may take */
@@ -70,7 +86,8 @@ static void free_migration(struct vm_migration *m)
 	disk_flush_free(m->vm, m->flush);
 	if (m->stream.fd >= 0)
 		close(m->stream.fd);
-	close(m->pipe);
+	if (m->pipe >= 0)
+		close(m->pipe);
 	free(m);
 }
 
@@ -107,6 +124,7 @@ static void give_up(struct vm_migration *m, const char *class)
 		nics_announce(vm);
 	reply_refused(reply, class, "%s; the VM %s here", why,
 		      vm->state == VM_PAUSED ? "stands" : "goes on");
+	vm_release(vm);
 }
 
 static int note_failure(struct vm_migration *m, int err)
@@ -128,6 +146,22 @@ static int hear_reason(struct vm_migration *m, int err)
 
 /* ---- threads ---- */
 
+static int say_later(struct vm_migration *m)
+{
+	struct mig_word_more more = { .secret_len = MIG_SECRET };
+
+	if (!(m->stream.heard.can & MIG_CAN_LATER)) {
+		snprintf(m->why, sizeof(m->why),
+			 "--postcopy: the other side has no userfaultfd for faults of the kernel "
+			 "(vm.unprivileged_userfaultfd, or run it as root)");
+		return -EOPNOTSUPP;
+	}
+	if (getrandom(m->secret, MIG_SECRET, 0) != MIG_SECRET)
+		return -errno;
+	memcpy(more.secret, m->secret, MIG_SECRET);
+	return mig_tell(&m->stream, MIG_LATER, NULL, &more);
+}
+
 /* Before a page is sent: a host where it cannot go on says so. */
 static int ask_whether_it_fits(struct vm_migration *m)
 {
@@ -136,7 +170,16 @@ static int ask_whether_it_fits(struct vm_migration *m)
 
 	machine_match_save(&m->vm->machine, &o);
 	err = mig_send_out(&m->stream, &o);
-	return err ? err : mig_hear(&m->stream, MIG_FITS, m->why);
+	if (!err)
+		err = mig_hear(&m->stream, MIG_FITS, m->why);
+	return err || !m->wish.later ? err : say_later(m);
+}
+
+/* From the list on the target may need pages before it can say a word. */
+static int hear(struct vm_migration *m, enum mig_word word)
+{
+	return m->memory.list ? mig_serve(&m->memory, &m->stream, word, false, m->why) :
+				mig_hear(&m->stream, word, m->why);
 }
 
 static void slow_down(void *arg, u32 percent)
@@ -153,6 +196,7 @@ static void *run_live(void *arg)
 	const struct mig_pace pace = { .downtime_ms = m->wish.downtime_ms,
 				       .timeout_s = m->wish.timeout_s,
 				       .bandwidth = m->wish.bandwidth,
+				       .later = m->wish.later,
 				       .slow_down = m->wish.auto_converge ? slow_down : NULL,
 				       .arg = m };
 
@@ -198,7 +242,7 @@ static void *run_last(void *arg)
 	disk_flush_let_go(m->flush);
 	err = hear_reason(m, send_last(m));
 	if (!err)
-		err = mig_hear(&m->stream, MIG_LOADED, m->why);
+		err = hear(m, MIG_LOADED);
 	m->err = err ? note_failure(m, err) : 0;
 	kvmb_loop_post(m->vm->loop, &m->done);
 	return NULL;
@@ -213,7 +257,24 @@ static void *run_decide(void *arg)
 	err = mig_say(&m->stream, MIG_GO, NULL);
 	m->said_go = !err;
 	if (!err)
-		err = mig_hear(&m->stream, MIG_RUNNING, m->why);
+		err = hear(m, MIG_RUNNING);
+	m->err = err ? note_failure(m, err) : 0;
+	kvmb_loop_post(m->vm->loop, &m->done);
+	return NULL;
+}
+
+static void *run_serve(void *arg)
+{
+	struct vm_migration *m = arg;
+	int err = 0;
+
+	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
+	if (m->mends)
+		err = mig_serve_mend(&m->memory, &m->stream, m->secret, m->why);
+	if (!err)
+		m->mends = false;
+	if (!err)
+		err = mig_serve(&m->memory, &m->stream, MIG_ALL_HERE, true, m->why);
 	m->err = err ? note_failure(m, err) : 0;
 	kvmb_loop_post(m->vm->loop, &m->done);
 	return NULL;
@@ -243,15 +304,22 @@ static bool is_cancelled(struct vm_migration *m)
 	return __atomic_load_n(&m->cancelled, __ATOMIC_RELAXED);
 }
 
-static json_t *describe(const struct vm_migration *m)
+static json_int_t ms_of(u64 ns)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:i}", "state", "migrated", "total_ms",
-			 (json_int_t)(kvmb_now_ms() - m->begin_ms), "downtime_ms",
-			 (json_int_t)((kvmb_mono_ns() - m->stopped_ns) / 1000000), "bytes",
-			 (json_int_t)m->stream.sent, "rounds", (int)m->memory.rounds);
+	return (json_int_t)(ns / 1000000);
 }
 
-/* The VM runs on the target. */
+static json_t *describe(const struct vm_migration *m)
+{
+	u64 now = kvmb_mono_ns(), runs = m->runs_ns ? m->runs_ns : now;
+
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I}", "state", "migrated", "total_ms",
+			 (json_int_t)(kvmb_now_ms() - m->begin_ms), "downtime_ms",
+			 ms_of(runs - m->stopped_ns), "bytes", (json_int_t)m->stream.sent, "rounds",
+			 (int)m->memory.rounds, "later_ms", ms_of(now - runs));
+}
+
+/* The VM runs on the target, with all of its memory. */
 static void has_moved(struct vm_migration *m)
 {
 	struct ctl_reply reply = m->reply;
@@ -259,8 +327,136 @@ static void has_moved(struct vm_migration *m)
 	struct vm *vm = m->vm;
 
 	free_migration(m);
+	vm_release(vm);
 	vm_saved(vm);
 	reply_result(reply, o);
+}
+
+/* ---- when it runs there, and a part of its memory is here ---- */
+
+static u64 served(const struct vm_migration *m)
+{
+	return mig_memory_left(&m->memory) * KVMB_PAGE_SIZE;
+}
+
+static void answer(struct vm_migration *m, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Who asked is told once; the VM does not wait for him. */
+static void answer(struct vm_migration *m, const char *fmt, ...)
+{
+	struct ctl_reply reply = m->reply;
+	char text[2 * MIG_WHY];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	m->reply = (struct ctl_reply){ 0 };
+	reply_refused(reply, "failed", "%s", text);
+}
+
+static void drop_link(struct vm_migration *m)
+{
+	if (m->stream.fd >= 0)
+		close(m->stream.fd);
+	m->stream.fd = -1;
+}
+
+/* What the target has not got is here, and nowhere else. */
+static void stay_broken(struct vm_migration *m)
+{
+	struct vm *vm = m->vm;
+
+	m->step = MIG_BROKEN;
+	drop_link(m);
+	snprintf(vm->stop_reason, sizeof(vm->stop_reason),
+		 "it runs elsewhere, and misses memory that is here: %.80s", m->why);
+	kvmb_warn(vm->cfg.name,
+		  "migration: %s; the VM runs on the other side, and misses %llu KiB "
+		  "that are here; try: kvmbus migrate --recover, on both sides",
+		  m->why, (unsigned long long)served(m) >> 10);
+	kvmb_timer_set(&m->look, LOOK_MS);
+	answer(m,
+	       "%.150s; the VM has moved, and waits there for memory that is here; mend it with: "
+	       "kvmbus migrate --recover, on both sides",
+	       m->why);
+}
+
+static void begin_serving(struct vm_migration *m)
+{
+	struct vm *vm = m->vm;
+
+	if (!m->vm->held)
+		vm_hold(vm);
+	if (!m->runs_ns)
+		m->runs_ns = kvmb_mono_ns();
+	m->step = MIG_SERVING;
+	m->err = 0;
+	m->why[0] = 0;
+	__atomic_store_n(&m->cancelled, 0, __ATOMIC_RELAXED); /* what was asked for before */
+	m->stream.cancelled = &m->cancelled;
+	snprintf(vm->stop_reason, sizeof(vm->stop_reason),
+		 "it runs elsewhere, and the rest of its memory is sent");
+	if (begin_thread(m, run_serve))
+		stay_broken(m);
+	else
+		kvmb_timer_set(&m->look, LOOK_MS);
+}
+
+/* An end was asked for, and held back: what is here is lost. */
+static bool must_end(const struct vm_migration *m)
+{
+	return m->vm->held && m->vm->held_end != VM_END_NONE;
+}
+
+static void end_serving(struct vm_migration *m)
+{
+	struct vm *vm = m->vm;
+
+	if (mig_memory_left(&m->memory))
+		kvmb_warn(vm->cfg.name, "migration: memory that the VM needs on the other side is "
+					"lost: the VM was ended here");
+	answer(m, "the VM was ended here; it has moved, and lacks a part of its memory there");
+	free_migration(m);
+	vm_release(vm);
+}
+
+/* Who answers is not where it runs, if it runs elsewhere at all. */
+static void stay_where_it_was(struct vm_migration *m)
+{
+	m->step = MIG_UNDECIDED;
+	m->mends = false;
+	drop_link(m);
+	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason),
+		 "migration: nobody knows whether it has moved");
+	answer(m, "%.150s; the VM stands here, as before", m->why);
+	vm_release(m->vm);
+}
+
+static void on_served(struct vm_migration *m)
+{
+	if (!m->err)
+		has_moved(m);
+	else if (m->mends && m->undecided)
+		stay_where_it_was(m);
+	else if (must_end(m))
+		end_serving(m);
+	else
+		stay_broken(m);
+}
+
+/* It runs there, as far as anybody knows. */
+static void runs_there(struct vm_migration *m, bool linked)
+{
+	if (!m->memory.list) {
+		has_moved(m);
+	} else if (linked) {
+		begin_serving(m);
+	} else {
+		m->runs_ns = kvmb_mono_ns();
+		stay_broken(m);
+	}
 }
 
 /* It has run there, and to go on here would take back what others have seen. */
@@ -272,6 +468,7 @@ static void end_here(struct vm_migration *m, const char *because)
 	kvmb_err(vm->cfg.name, "migration: %s, and %s: the VM does not go on here", m->why,
 		 because);
 	free_migration(m);
+	vm_release(vm);
 	vm_kill(vm);
 	reply_refused(reply, "failed", "it has run on the other side, and has ended here");
 }
@@ -288,6 +485,8 @@ static void stay_undecided(struct vm_migration *m, const char *because)
 		      "%s, and %s; the VM stands here: if it does not run there, kvmbus resume, "
 		      "else kvmbus kill",
 		      m->why, because);
+	m->reply = (struct ctl_reply){ 0 };
+	vm_release(m->vm);
 }
 
 /* The target does not run the VM: GO was not said, or it has refused. */
@@ -321,7 +520,7 @@ static void ask_for_locks(struct vm_migration *m)
 	if (err == -EBUSY && told == -ESTALE) {
 		kvmb_warn(vm->cfg.name, "migration: %s; the other side has the disks, and the VM",
 			  m->why);
-		has_moved(m);
+		runs_there(m, false);
 	} else if (err == -EBUSY && kvmb_now_ms() < m->until_ms) {
 		kvmb_timer_set(&m->look, LOOK_MS);
 	} else if (err) {
@@ -346,7 +545,7 @@ static void begin_asking(struct vm_migration *m)
 static void on_decided(struct vm_migration *m)
 {
 	if (!m->err)
-		has_moved(m);
+		runs_there(m, true);
 	else if (!m->said_go || m->err == -ECONNREFUSED)
 		take_back(m);
 	else
@@ -364,10 +563,23 @@ static void on_loaded(struct vm_migration *m)
 	}
 	disk_locks_note(m->vm);
 	disk_locks_give_up(m->vm);
+	if (m->memory.list) /* an end would write to memory that the target may still need */
+		vm_hold(m->vm);
 	m->step = MIG_DECIDING;
 	m->stream.cancelled = NULL;
 	if (begin_thread(m, run_decide))
 		take_back(m);
+}
+
+/* Rings are mapped where it is loaded: page by page that would take long, and the guest stands. */
+static int keep_for_later(struct vm_migration *m)
+{
+	int err = mig_memory_keep(&m->memory);
+
+	if (err)
+		return err;
+	kvmb_bus_dirty_rings(m->vm->bus);
+	return mig_memory_soon(&m->memory);
 }
 
 static int put_state(struct vm_migration *m)
@@ -379,9 +591,11 @@ static int put_state(struct vm_migration *m)
 		snprintf(m->why, sizeof(m->why), "%s", why);
 		return -ECANCELED;
 	}
+	err = m->memory.later ? keep_for_later(m) : 0;
 	kvmb_bus_dirty(m->vm->bus);
 	machine_dirty(&m->vm->machine);
-	err = vm_sections_put(m->vm, m->was_paused, &m->sections);
+	if (!err)
+		err = vm_sections_put(m->vm, m->was_paused, &m->sections);
 	if (err)
 		snprintf(m->why, sizeof(m->why), "its state cannot be read: %s", strerror(-err));
 	return err;
@@ -454,9 +668,13 @@ static void on_thread_done(void *arg)
 	case MIG_DECIDING:
 		on_decided(m);
 		break;
+	case MIG_SERVING:
+		on_served(m);
+		break;
 	case MIG_STOPPING:
 	case MIG_ASKING:
 	case MIG_UNDECIDED:
+	case MIG_BROKEN:
 		kvmb_assert(false); /* they have no thread */
 	}
 }
@@ -468,6 +686,17 @@ static void stop_waiting(struct vm_migration *m, const char *why)
 	give_up(m, "failed");
 }
 
+static void look_after_rest(struct vm_migration *m)
+{
+	if (must_end(m) && m->step == MIG_BROKEN) {
+		end_serving(m);
+		return;
+	}
+	if (must_end(m))
+		cancel(m); /* on_served() */
+	kvmb_timer_set(&m->look, LOOK_MS);
+}
+
 /* What nobody tells us. */
 static void look_around(void *arg)
 {
@@ -475,6 +704,10 @@ static void look_around(void *arg)
 
 	if (m->step == MIG_ASKING) {
 		ask_for_locks(m);
+		return;
+	}
+	if (m->step == MIG_SERVING || m->step == MIG_BROKEN) {
+		look_after_rest(m);
 		return;
 	}
 	if (m->step == MIG_LIVE && m->vm->changed)
@@ -490,6 +723,8 @@ static void cancel_early(struct vm_migration *m)
 {
 	kvmb_loop_del(m->watch);
 	m->watch = NULL;
+	if (m->step == MIG_SERVING || m->step == MIG_BROKEN)
+		return; /* too late: the VM on the other side needs us, not the client */
 	cancel(m);
 	if (m->step == MIG_STOPPING)
 		stop_waiting(m, "it was given up");
@@ -572,6 +807,40 @@ bool mig_out_is_live(const struct vm *vm)
 	return vm->migration && vm->migration->step == MIG_LIVE;
 }
 
+u64 mig_out_serves(const struct vm *vm)
+{
+	const struct vm_migration *m = vm->migration;
+
+	return m && (m->step == MIG_SERVING || m->step == MIG_BROKEN) ? served(m) : 0;
+}
+
+/* An undecided VM may run there, too: who answers with the secret is where it does. */
+void mig_out_mend(struct vm *vm, int peer, int pipe, struct ctl_reply reply)
+{
+	struct vm_migration *m = vm->migration;
+
+	if (!m || !m->memory.list || (m->step != MIG_BROKEN && m->step != MIG_UNDECIDED)) {
+		close(peer);
+		close(pipe);
+		reply_refused(reply, "state", "%s",
+			      m && m->step == MIG_SERVING ?
+				      "its memory is being sent; there is nothing to mend" :
+				      "it has no memory that a VM elsewhere waits for");
+		return;
+	}
+	if (m->pipe >= 0)
+		close(m->pipe);
+	kvmb_loop_del(m->watch);
+	m->watch = NULL;
+	m->pipe = pipe;
+	m->reply = reply;
+	fcntl(peer, F_SETFL, O_NONBLOCK);
+	m->stream.fd = peer;
+	m->mends = true;
+	m->undecided = m->step == MIG_UNDECIDED;
+	begin_serving(m);
+}
+
 bool mig_out_is_undecided(const struct vm *vm)
 {
 	return vm->migration && vm->migration->step == MIG_UNDECIDED;
@@ -604,19 +873,20 @@ int mig_out_resume(struct vm *vm, char *why, size_t size)
 
 json_t *mig_out_info(const struct vm *vm)
 {
-	static const char *const names[] = { "live",	 "stopping", "last",
-					     "deciding", "asking",   "undecided" };
+	static const char *const names[] = { "live",   "stopping",  "last",    "deciding",
+					     "asking", "undecided", "serving", "broken" };
 	const struct vm_migration *m = vm->migration;
 
 	if (!m)
 		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:i}", "step", names[m->step], "total",
-			 (json_int_t)vm->cfg.machine.memory, "done",
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:i, s:I}", "step", names[m->step],
+			 "total", (json_int_t)vm->cfg.machine.memory, "done",
 			 (json_int_t)__atomic_load_n(&m->memory.looked_at, __ATOMIC_RELAXED),
 			 "sent", (json_int_t)__atomic_load_n(&m->stream.sent, __ATOMIC_RELAXED),
 			 "round", (int)__atomic_load_n(&m->memory.rounds, __ATOMIC_RELAXED),
 			 "dirty", (json_int_t)__atomic_load_n(&m->memory.left, __ATOMIC_RELAXED),
-			 "throttle", (int)vm->machine.throttle.percent);
+			 "throttle", (int)vm->machine.throttle.percent, "later",
+			 (json_int_t)served(m));
 }
 
 void mig_out_destroy(struct vm *vm)
@@ -628,13 +898,15 @@ void mig_out_destroy(struct vm *vm)
 	cancel(m);
 	if (m->step == MIG_DECIDING)
 		shutdown(m->stream.fd, SHUT_RDWR); /* it is not cancelled otherwise */
-	if (m->step == MIG_LIVE || m->step == MIG_LAST || m->step == MIG_DECIDING) {
+	if (m->step == MIG_LIVE || m->step == MIG_LAST || m->step == MIG_DECIDING ||
+	    m->step == MIG_SERVING) {
 		pthread_join(m->thread, NULL);
 		kvmb_loop_unpost(vm->loop, &m->done);
 	}
 	if (m->step == MIG_UNDECIDED)
 		; /* answered */
-	else if (m->step == MIG_DECIDING && !m->err)
+	else if ((m->step == MIG_DECIDING && !m->memory.list && !m->err) ||
+		 (m->step == MIG_SERVING && !m->err))
 		reply_result(m->reply, describe(m)); /* RUNNING was heard */
 	else
 		reply_refused(m->reply, "state",

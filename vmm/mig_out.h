@@ -14,6 +14,12 @@
  * LIVE -> STOPPING -> LAST -> DECIDING -> the VM ends here, or goes on. Up to LAST the client's
  * end, a cancellation, and any failure lead back to a VM that goes on.
  *
+ * With mig_out_wish.later the VM may stop after one round already. Then the rest of its memory goes
+ * on from here when it runs there: SERVING in place of its end. vCPUs and bus stand for good, so
+ * that memory does not change, and an end that is asked for waits (vm_hold()) until the thread that
+ * sends has been stopped. The client may go. When the link breaks, it is BROKEN: nothing is lost as
+ * long as this process lives, and mig_out_mend() goes on over another link.
+ *
  * When nothing is heard after GO, it is ASKING for the locks for up to a minute. When nobody can
  * tell who has the VM, or somebody else has its disks, it stays UNDECIDED: vCPUs
  * and bus stand, because a provider that goes on would write to disks without their locks. The
@@ -31,6 +37,7 @@ struct mig_out_wish {
 	u32 timeout_s;	    /* give up when it does not get that far; 0 = never */
 	u64 bandwidth;	    /* bytes a second while the guest runs; 0 = no limit */
 	bool auto_converge; /* slow the guest down when that helps */
+	bool later;	    /* move after one round, and send the rest when it runs there */
 };
 
 /**
@@ -60,6 +67,19 @@ bool mig_out_is_undecided(const struct vm *vm);
  * somebody else has a disk; -errno. Context: main thread.
  */
 int mig_out_resume(struct vm *vm, char *why, size_t size);
+
+/** mig_out_serves() - Bytes that a VM needs which runs elsewhere, and only this process has. */
+u64 mig_out_serves(const struct vm *vm);
+
+/**
+ * mig_out_mend() - Go on sending to where the VM runs
+ * @peer: stream socket to there; taken over
+ * @pipe: taken over
+ * @reply: when all of it was sent, or the link has broken again
+ *
+ * Context: main thread. Trust: who is there may be a stranger.
+ */
+void mig_out_mend(struct vm *vm, int peer, int pipe, struct ctl_reply reply);
 
 /** mig_out_info() - How far it is. Return: a new reference; JSON null: it is not being moved. */
 json_t *mig_out_info(const struct vm *vm);

@@ -119,8 +119,12 @@ static size_t longest(u32 tag)
 	switch (tag) {
 	case KVMB_SEC_MEMORY:
 		return MIG_CHUNK + 64;
+	case KVMB_SEC_LATER:
+		return MIG_CHUNK + 64;
 	case KVMB_SEC_WORD:
-		return MIG_WHY + 64;
+		return MIG_WHY + 128;
+	case KVMB_SEC_WANTED:
+		return 64;
 	}
 	return KVMB_TLV_MAX_SECTION;
 }
@@ -194,7 +198,8 @@ int mig_send_out(struct mig_stream *s, struct kvmb_tlv_out *o)
 
 /* ---- words ---- */
 
-int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
+int mig_tell(struct mig_stream *s, enum mig_word word, const char *why,
+	     const struct mig_word_more *more)
 {
 	struct kvmb_tlv_out o = { 0 };
 	char text[MIG_WHY];
@@ -205,11 +210,20 @@ int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
 	kvmb_tlv_put(&o, MIG_WORD_WORD, word);
 	if (why)
 		kvmb_tlv_put_str(&o, MIG_WORD_WHY, text);
+	if (more && more->can)
+		kvmb_tlv_put(&o, MIG_WORD_CAN, more->can);
+	if (more && more->secret_len)
+		kvmb_tlv_put_bytes(&o, MIG_WORD_SECRET, more->secret, more->secret_len);
 	kvmb_tlv_end(&o);
 	s->deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	err = mig_send_out(s, &o);
 	s->deadline_ms = 0;
 	return err;
+}
+
+int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
+{
+	return mig_tell(s, word, why, NULL);
 }
 
 /* It goes to a terminal. */
@@ -224,7 +238,22 @@ static void take_phrase(const char *text, char *why)
 	}
 }
 
-static int judge(struct mig_section *sec, enum mig_word want, char *why)
+static void take_more(struct kvmb_tlv *t, struct mig_word_more *more)
+{
+	const u8 *secret;
+	size_t len;
+
+	*more = (struct mig_word_more){ .can = kvmb_tlv_get_or(t, MIG_WORD_CAN, UINT64_MAX, 0) };
+	if (!kvmb_tlv_has(t, MIG_WORD_SECRET))
+		return;
+	secret = kvmb_tlv_get_bytes(t, MIG_WORD_SECRET, &len);
+	if (secret && (len == MIG_SECRET || len == MIG_SECRET / 2)) {
+		memcpy(more->secret, secret, len);
+		more->secret_len = len;
+	}
+}
+
+int mig_take_word(struct mig_stream *s, struct mig_section *sec, enum mig_word want, char *why)
 {
 	enum mig_word word;
 	char *text = NULL;
@@ -237,6 +266,7 @@ static int judge(struct mig_section *sec, enum mig_word want, char *why)
 	word = (enum mig_word)kvmb_tlv_get(&sec->t, MIG_WORD_WORD, MIG_NUM_WORDS - 1);
 	if (kvmb_tlv_has(&sec->t, MIG_WORD_WHY))
 		text = kvmb_tlv_get_str(&sec->t, MIG_WORD_WHY, MIG_WHY);
+	take_more(&sec->t, &s->heard);
 	if (kvmb_tlv_done(&sec->t)) {
 		free(text);
 		snprintf(why, MIG_WHY, "%.*s", MIG_WHY - 1, sec->error.text);
@@ -259,7 +289,7 @@ int mig_hear(struct mig_stream *s, enum mig_word word, char *why)
 	err = mig_recv_section(s, &sec);
 	s->deadline_ms = 0;
 	if (!err)
-		err = judge(&sec, word, why);
+		err = mig_take_word(s, &sec, word, why);
 	else if (sec.error.text[0])
 		snprintf(why, MIG_WHY, "%.*s", MIG_WHY - 1, sec.error.text);
 	else

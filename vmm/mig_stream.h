@@ -18,6 +18,19 @@
  * written to the images since, it goes on. When somebody else has them and has written, the VM runs
  * on the target. When nobody can tell, it stands until the administrator says where it is.
  *
+ * With --postcopy a part of memory comes after that. A target that can says so with FITS; the
+ * source says LATER, and a secret. When the guest stands, the source sends a list of pages (section
+ * LATER) in place of them, and then no other pages until END. From END on the target asks for pages
+ * that are needed (WANTED), at any time, and the source sends these first; from RUNNING on it sends
+ * all the others, too. When the last has come, or the VM has ended, the target says ALL_HERE, and
+ * the source ends. Until then the VM is on both sides: the target runs it, and the source has a
+ * part of its memory, which it must keep.
+ *
+ * When that link breaks, who needs a page waits, and the VM is paused. A new one begins with
+ * another greeting; the source says MEND with the first half of the secret, and the target MEND
+ * with the other half. Then the target sends the list of what has not come, and END, and it goes
+ * on.
+ *
  * Everything that is read is hostile.
  */
 #ifndef KVMB_MIG_STREAM_H
@@ -32,13 +45,28 @@
 #endif
 #define MIG_CHUNK (256u << 10) /* bytes of memory in a section at most */
 #define MIG_GREETING "kvmbus stream 1\n"
+#define MIG_MEND_GREETING "kvmbus mends 01\n" /* of the same length */
+#define MIG_SECRET 32u			      /* bytes; two halves */
+#define MIG_CAN_LATER 1u		      /* bit of MIG_WORD_CAN */
 
-enum mig_word { MIG_READY = 1, MIG_LOADED, MIG_GO, MIG_RUNNING, MIG_REFUSED,
-		MIG_FITS, MIG_NUM_WORDS };
+enum mig_word {
+	MIG_READY = 1,
+	MIG_LOADED,
+	MIG_GO,
+	MIG_RUNNING,
+	MIG_REFUSED,
+	MIG_FITS,
+	MIG_LATER = 20,
+	MIG_ALL_HERE,
+	MIG_MEND,
+	MIG_NUM_WORDS
+};
 
-enum {			  /* fields of section WORD; never used again */
-       MIG_WORD_WORD = 1, /* enum mig_word */
-       MIG_WORD_WHY = 2,  /* string, of REFUSED */
+enum {			     /* fields of section WORD; never used again */
+       MIG_WORD_WORD = 1,    /* enum mig_word */
+       MIG_WORD_WHY = 2,     /* string, of REFUSED */
+       MIG_WORD_CAN = 10,    /* bits MIG_CAN_*, of FITS; missing = none */
+       MIG_WORD_SECRET = 11, /* MIG_SECRET bytes of LATER, half of them of MEND */
 };
 
 enum { /* of section MEMORY; never used again. A page is 4096 bytes of the VM's memory file */
@@ -47,12 +75,28 @@ enum { /* of section MEMORY; never used again. A page is 4096 bytes of the VM's 
        MIG_MEM_ZERO = 3,  /* instead: how many pages have become zero */
 };
 
+enum {			    /* of section LATER; never used again */
+       MIG_LATER_FIRST = 1, /* page of the first bit; a multiple of 64 */
+       MIG_LATER_BITS = 2,  /* a bit a page, the lowest first; MIG_CHUNK bytes at most */
+};
+
+enum { /* of section WANTED; never used again */
+       MIG_WANTED_PAGE = 1,
+};
+
+struct mig_word_more { /* what may come with a word */
+	u64 can;
+	u8 secret[MIG_SECRET];
+	size_t secret_len; /* 0, MIG_SECRET / 2 or MIG_SECRET */
+};
+
 struct mig_stream {
 	int fd;		      /* owned by whoever made it */
 	const int *cancelled; /* atomic: give up; NULL = never */
 	u64 deadline_ms;      /* whatever comes meanwhile; 0 = none. kvmb_now_ms() */
 	u32 patience_ms;      /* without a byte; 0 = MIG_PATIENCE_MS */
 	u64 sent, received;   /* bytes; one thread at a time, sent may be read by others */
+	struct mig_word_more heard; /* with the last word */
 };
 
 struct mig_section { /* one that was received; zeroed to begin with, mig_section_fini() */
@@ -107,6 +151,19 @@ void mig_section_fini(struct mig_section *sec);
  * Return: as mig_send().
  */
 int mig_say(struct mig_stream *s, enum mig_word word, const char *why);
+
+/** mig_tell() - The same, and what comes with it; @more may be NULL. Return: as mig_send(). */
+int mig_tell(struct mig_stream *s, enum mig_word word, const char *why,
+	     const struct mig_word_more *more);
+
+/**
+ * mig_take_word() - Is a section that was received this word?
+ * @s:   s->heard is what came with it
+ * @why: why[MIG_WHY], on failure one phrase
+ *
+ * Return: 0; -ECONNREFUSED, -EPROTO: as mig_hear().
+ */
+int mig_take_word(struct mig_stream *s, struct mig_section *sec, enum mig_word word, char *why);
 
 /**
  * mig_hear() - Wait for one word, which must be there within MIG_PATIENCE_MS

@@ -24,6 +24,8 @@ const char *vm_cannot_move(const struct vm *vm)
 		return "a disk is being opened, resized or closed; try again";
 	if (mem_lazy_left(&vm->machine))
 		return "its memory is still read from the file that it was saved in; try again";
+	if (vm->post)
+		return "its memory still comes from where it was; try again";
 	return vm->changed;
 }
 

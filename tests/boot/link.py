@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""link.py LISTEN CONNECT: takes one connection on the UNIX socket LISTEN and passes it on to CONNECT, both ways. Killed, it is a
-link that was cut. LISTEN.taken is there when both sides have it."""
-import socket, sys, threading
+"""link.py LISTEN CONNECT [RATE]: takes one connection on the UNIX socket LISTEN and passes it on to CONNECT, both ways, at most RATE
+bytes a second from there to here. Killed, it is a link that was cut. LISTEN.taken is there when both sides have it."""
+import socket, sys, threading, time
 
-def passes(a, b):
+def passes(a, b, rate=0):
     try:
         while True:
-            d = a.recv(1 << 18)
+            d = a.recv(1 << 16)
             if not d:
                 break
             b.sendall(d)
+            if rate:
+                time.sleep(len(d) / rate)
         b.shutdown(socket.SHUT_WR)
     except OSError:
         pass
@@ -24,5 +26,5 @@ b.connect(sys.argv[2])
 open(sys.argv[1] + '.taken', 'w').close()
 t = threading.Thread(target=passes, args=(b, a))
 t.start()
-passes(a, b)
+passes(a, b, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
 t.join()

@@ -11,11 +11,14 @@
 
 #include "host-vsp/bus/bus_state.h"
 #include "lib/log.h"
+#include "machine/mem_post.h"
+#include "machine/mem_uffd.h"
 #include "tests/fuzz/fuzz_change.h"
 #include "tests/harness/sample_vm.h"
 #include "tests/harness/tlv_edit.h"
 #include "vmm/disk_locks.h"
 #include "vmm/mig_in.h"
+#include "vmm/mig_post.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm_sections.h"
 
@@ -111,6 +114,15 @@ static void send_section(u32 tag, u32 instance, u32 flags, const u8 *body, size_
 		return; /* as much as fits */
 }
 
+/* With a secret that nobody guesses. */
+static void say_later(void)
+{
+	const struct mig_word_more more = { .secret_len = MIG_SECRET };
+	struct mig_stream s = { .fd = source };
+
+	mig_tell(&s, MIG_LATER, NULL, &more);
+}
+
 /* A byte of tag, one of instance and flags, two of length, the body; what is left goes as it is. */
 static void receive_stream(const u8 *in, size_t left)
 {
@@ -122,15 +134,19 @@ static void receive_stream(const u8 *in, size_t left)
 		return;
 	source = sv[0];
 	sample.vm.cfg.incoming = sv[1];
+	sample.vm.machine.uffd = mem_uffd_open();
+	mem_post_prepare(&sample.vm.machine);
 	machine_match_save(&sample.vm.machine, &host);
 	if (write(source, host.buf, host.len) != (ssize_t)host.len)
 		abort();
 	kvmb_tlv_out_fini(&host);
+	if (left && in[0] & 32)
+		say_later();
 	while (left >= 4) {
 		memcpy(&len, in + 2, sizeof(len));
 		if (len > left - 4)
 			break;
-		send_section(in[0] % 16u, in[1] & 15, in[1] >> 7, in + 4, len);
+		send_section(in[0] % 20u, in[1] & 15, in[1] >> 7, in + 4, len);
 		in += 4 + len;
 		left -= 4u + len;
 	}
@@ -140,6 +156,7 @@ static void receive_stream(const u8 *in, size_t left)
 	if (!mig_in_loader.load(&sample.vm))
 		close(sv[1]);
 	close(source);
+	mem_post_end(&sample.vm.machine);
 }
 
 /* ---- the rooms around ---- */
@@ -150,6 +167,43 @@ void __wrap_kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt
 void __wrap_kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
 {
 	(void)level, (void)who, (void)fmt;
+}
+
+/* vmm/mig_post.c has threads: tests/unit/vmm/mig_post_test.c. */
+int mig_post_begin(struct vm *vm, int fd, const u8 *secret, char *why)
+{
+	(void)vm, (void)fd, (void)secret;
+	snprintf(why, MIG_WHY, "none of it comes");
+	return -EIO;
+}
+
+int mig_post_say(struct vm *vm, enum mig_word word, const char *why)
+{
+	(void)vm, (void)word, (void)why;
+	return 0;
+}
+
+int mig_post_hear(struct vm *vm, enum mig_word word, char *why)
+{
+	(void)vm, (void)word, (void)why;
+	return 0;
+}
+
+void mig_post_fail(struct vm *vm)
+{
+	(void)vm;
+}
+
+int mig_post_run(struct vm *vm)
+{
+	(void)vm;
+	return 0;
+}
+
+bool mig_post_is_broken(const struct vm *vm)
+{
+	(void)vm;
+	return false;
 }
 
 int disk_locks_fetch(struct vm *vm, char *why, size_t size)

@@ -181,6 +181,36 @@ int mig_out_resume(struct vm *v, char *why, size_t size)
 	return -EBUSY;
 }
 
+static u64 serves; /* bytes that a VM elsewhere needs */
+static bool broken;
+
+u64 mig_out_serves(const struct vm *v)
+{
+	(void)v;
+	return serves;
+}
+
+void mig_out_mend(struct vm *v, int peer, int pipe_end, struct ctl_reply reply)
+{
+	(void)v;
+	close(peer);
+	close(pipe_end);
+	reply_result(reply, json_string("out"));
+}
+
+bool mig_post_is_broken(const struct vm *v)
+{
+	(void)v;
+	return broken;
+}
+
+void mig_post_mend(struct vm *v, int peer, struct ctl_reply reply)
+{
+	(void)v;
+	close(peer);
+	reply_result(reply, json_string("in"));
+}
+
 json_t *nics_list(struct vm *v)
 {
 	(void)v;
@@ -693,6 +723,62 @@ static void ctl_migrate_takes_a_connection_and_a_pipe(void **state)
 	close(fd);
 }
 
+/* What is here is not here twice. */
+static void ctl_memory_that_a_vm_elsewhere_needs_is_kept(void **state)
+{
+	int fd = reach(), before = open_fds();
+
+	(void)state;
+	vm.migration = (struct vm_migration *)&vm;
+	serves = 8192;
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "has moved"));
+	send_with(fd, "{\"execute\": \"kill\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "8 KiB of its memory are only here"));
+	send_with(fd, "{\"execute\": \"kill\", \"arguments\": {\"force\": false}}\n", 0);
+	assert_non_null(strstr(heard(fd), "kill --force"));
+	send_with(fd, "{\"execute\": \"mend\"}\n", 1);
+	assert_non_null(strstr(heard(fd), "a connection and a pipe"));
+	send_with(fd, "{\"execute\": \"mend\"}\n", 2);
+	assert_string_equal(heard(fd), "{\"return\":\"out\"}\n");
+	assert_int_equal(open_fds(), before);
+	send_with(fd, "{\"execute\": \"kill\", \"arguments\": {\"force\": true}}\n", 0);
+	assert_string_equal(heard(fd), "{\"return\":{\"state\":\"ended\"}}\n");
+	serves = 0;
+	vm.migration = NULL;
+	close(fd);
+}
+
+/* The main thread would wait for vCPUs that wait for memory; or what is saved would lack it. */
+static void ctl_a_vm_whose_memory_has_not_come_stays_as_it_is(void **state)
+{
+	static const char *const not [] = { "pause", "save", "migrate", "upgrade", "disk-add" };
+	int fd = reach(), before = open_fds();
+	char line[64];
+	size_t i;
+
+	(void)state;
+	vm.post = (struct mig_post *)&vm;
+	for (i = 0; i < ARRAY_SIZE(not ); i++) {
+		snprintf(line, sizeof(line), "{\"execute\": \"%s\"}\n", not [i]);
+		send_with(fd, line, 0);
+		assert_non_null(strstr(heard(fd), "memory has not come"));
+	}
+	send_with(fd, "{\"execute\": \"mend\"}\n", 2);
+	assert_string_equal(heard(fd), "{\"return\":\"in\"}\n");
+	assert_int_equal(open_fds(), before);
+	broken = true;
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "waits for memory"));
+	send_with(fd, "{\"execute\": \"stop\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "migrate --recover"));
+	send_with(fd, "{\"execute\": \"mend\"}\n", 2);
+	assert_string_equal(heard(fd), "{\"return\":\"in\"}\n");
+	broken = false;
+	vm.post = NULL;
+	close(fd);
+}
+
 /* Its guest was asked to shut down, and goes on elsewhere. */
 static void ctl_a_vm_that_has_moved_has_not_stopped(void **state)
 {
@@ -822,6 +908,8 @@ int main(void)
 		T(ctl_no_command_is_refused),
 		T(ctl_long_line_hangs_up_and_a_flood_waits),
 		T(ctl_stop_without_service_is_refused_kill_ends),
+		T(ctl_memory_that_a_vm_elsewhere_needs_is_kept),
+		T(ctl_a_vm_whose_memory_has_not_come_stays_as_it_is),
 		T(ctl_console_is_raw_after_its_answer),
 		T(ctl_create_impossible_path_is_refused),
 		T(ctl_descriptors_go_to_their_command),

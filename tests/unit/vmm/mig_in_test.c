@@ -113,6 +113,87 @@ void disk_locks_forget_caches(struct vm *v)
 	(void)v;
 }
 
+/* ---- memory that comes later: machine/mem_post.c and vmm/mig_post.c have their own tests ---- */
+
+static bool can_later, expected, has_list;
+static int list_err, begin_err, run_err;
+static u32 lists;
+static char post_said[64];
+
+bool mem_post_can(const struct machine *m)
+{
+	(void)m;
+	return can_later;
+}
+
+int mem_post_expect(struct machine *m)
+{
+	(void)m;
+	expected = can_later;
+	return can_later ? 0 : -EOPNOTSUPP;
+}
+
+int mem_post_list(struct machine *m, u64 first, const u8 *bits, size_t len)
+{
+	(void)m, (void)first, (void)bits, (void)len;
+	if (!expected || list_err)
+		return -EINVAL;
+	has_list = true;
+	lists++;
+	return 0;
+}
+
+bool mem_post_has_list(const struct machine *m)
+{
+	(void)m;
+	return has_list;
+}
+
+int mig_post_begin(struct vm *v, int fd, const u8 *secret, char *text)
+{
+	assert_int_equal(fd, v->cfg.incoming);
+	assert_int_equal(secret[MIG_SECRET - 1], 5);
+	snprintf(text, MIG_WHY, "no threads");
+	if (!begin_err)
+		v->post = (struct mig_post *)&lists;
+	return begin_err;
+}
+
+int mig_post_say(struct vm *v, enum mig_word word, const char *text)
+{
+	(void)v, (void)text;
+	snprintf(post_said + strlen(post_said), sizeof(post_said) - strlen(post_said), "%d ", word);
+	return 0;
+}
+
+int mig_post_hear(struct vm *v, enum mig_word word, char *text)
+{
+	(void)v, (void)text;
+	assert_int_equal(word, MIG_GO);
+	return 0;
+}
+
+static bool gave_up;
+
+void mig_post_fail(struct vm *v)
+{
+	(void)v;
+	gave_up = true;
+}
+
+int mig_post_run(struct vm *v)
+{
+	(void)v;
+	assert_int_equal(locks, 1); /* who has them has the VM */
+	return run_err;
+}
+
+bool mig_post_is_broken(const struct vm *v)
+{
+	(void)v;
+	return false;
+}
+
 static int setup(void **state)
 {
 	int sv[2];
@@ -136,6 +217,11 @@ static int setup(void **state)
 	load_err = lock_err = fetch_err = 0;
 	fetched = false;
 	other_host = false;
+	can_later = true;
+	expected = has_list = gave_up = false;
+	list_err = begin_err = run_err = 0;
+	lists = 0;
+	post_said[0] = 0;
 	return 0;
 }
 
@@ -408,9 +494,106 @@ static void stale_go_without_disks_is_none(void **state)
 	assert_int_not_equal(err, 0); /* or both run */
 }
 
+static void say_later(void)
+{
+	struct mig_word_more more = { .secret = { [MIG_SECRET - 1] = 5 },
+				      .secret_len = MIG_SECRET };
+
+	assert_int_equal(mig_tell(&source, MIG_LATER, NULL, &more), 0);
+}
+
+static void send_list(void)
+{
+	struct kvmb_tlv_out o = { 0 };
+	u8 bits = 6;
+
+	kvmb_tlv_begin(&o, KVMB_SEC_LATER, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(&o, MIG_LATER_FIRST, 0);
+	kvmb_tlv_put_bytes(&o, MIG_LATER_BITS, &bits, 1);
+	kvmb_tlv_end(&o);
+	assert_int_equal(mig_send(&source, o.buf, o.len), 0);
+	kvmb_tlv_out_fini(&o);
+}
+
+static void memory_may_come_later(void **state)
+{
+	u8 page[KVMB_PAGE_SIZE] = { 1 };
+
+	(void)state;
+	send_section(KVMB_SEC_HOST);
+	say_later();
+	send_pages(0, page, sizeof(page), 0);
+	send_list();
+	send_list();
+	send_section(KVMB_SEC_END);
+	assert_int_equal(mig_in_loader.load(&vm), 0);
+	assert_int_equal(mig_hear(&source, MIG_READY, why), 0);
+	assert_int_equal(mig_hear(&source, MIG_FITS, why), 0);
+	assert_int_equal(source.heard.can, MIG_CAN_LATER);
+	assert_int_equal(lists, 2);
+	assert_non_null(vm.post);
+	assert_int_equal(mig_in_loader.commit(&vm), 0);
+	assert_int_equal(locks, 1);
+	assert_string_equal(post_said, "2 4 "); /* LOADED, RUNNING */
+	close(vm.cfg.incoming);
+}
+
+/* Before or after its time, or of a target that cannot. */
+static void what_is_later_out_of_turn_is_refused(void **state)
+{
+	static u8 page[KVMB_PAGE_SIZE] = { 1 };
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		send_section(KVMB_SEC_HOST);
+		if (i == 0) { /* huge pages may have been made */
+			send_pages(0, page, sizeof(page), 0);
+			say_later();
+		} else if (i == 1) {
+			say_later();
+			say_later();
+		} else if (i == 2) {
+			say_later();
+			send_list();
+			send_pages(0, page, sizeof(page), 0);
+		} else if (i == 3) { /* nobody has said LATER */
+			send_list();
+		} else if (i == 4) { /* without a secret it can never be mended */
+			mig_say(&source, MIG_LATER, NULL);
+		} else {
+			can_later = false;
+			say_later();
+		}
+		send_section(KVMB_SEC_END);
+		assert_int_equal(load(), i == 5 ? -EOPNOTSUPP : -EPROTO);
+		assert_int_equal(source.heard.can, i == 5 ? 0 : MIG_CAN_LATER);
+		assert_int_equal(mig_hear(&source, MIG_LOADED, why), -ECONNREFUSED);
+		assert_null(vm.post);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* It has the locks already, and gives them back: nothing has run. */
+static void link_that_broke_before_the_vm_runs_ends_it(void **state)
+{
+	(void)state;
+	vm.post = (struct mig_post *)&lists;
+	run_err = -EPIPE;
+	assert_int_equal(mig_in_loader.commit(&vm), -EPIPE);
+	assert_int_equal(locks, 0);
+	assert_false(fetched);
+	assert_true(gave_up);
+	assert_string_equal(post_said, "2 5 "); /* LOADED, REFUSED */
+	close(vm.cfg.incoming);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(memory_may_come_later),
+		T(what_is_later_out_of_turn_is_refused),
+		T(link_that_broke_before_the_vm_runs_ends_it),
 		T(stale_go_without_disks_is_none),
 		T(stale_go_is_none),
 		T(pages_and_sections_arrive),

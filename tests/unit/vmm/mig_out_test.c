@@ -225,7 +225,90 @@ int mig_memory_init(struct mig_memory *m, struct machine *machine)
 
 void mig_memory_fini(struct mig_memory *m)
 {
+	free(m->list);
+	m->list = NULL;
+}
+
+/* ---- what comes later ---- */
+
+static bool later;    /* wanted, and to be had */
+static u64 left;      /* pages that are only here */
+static int serve_err; /* of the last part */
+static int mend_err;
+static u32 serves;
+static enum mig_word served_until;
+static void (*while_serving)(struct mig_stream *s);
+
+void vm_hold(struct vm *v)
+{
+	assert_int_equal(v->state, VM_PAUSED);
+	v->held = true;
+	v->held_end = VM_END_NONE;
+}
+
+void vm_release(struct vm *v)
+{
+	if (v->held && v->held_end != VM_END_NONE) {
+		v->state = VM_ENDED;
+		killed = true;
+		kvmb_loop_stop(v->loop);
+	}
+	v->held = false;
+}
+
+int mig_memory_keep(struct mig_memory *m)
+{
+	assert_true(bus_stands);
+	m->list = calloc(1, 8);
+	return 0;
+}
+
+static bool rings_noted;
+
+void kvmb_bus_dirty_rings(struct kvmb_bus *b)
+{
+	(void)b;
+	assert_true(bus_stands);
+	rings_noted = true;
+}
+
+int mig_memory_soon(struct mig_memory *m)
+{
+	assert_non_null(m->list);
+	assert_true(rings_noted);
+	return 0;
+}
+
+u64 mig_memory_left(const struct mig_memory *m)
+{
 	(void)m;
+	return left;
+}
+
+int mig_serve(struct mig_memory *m, struct mig_stream *s, enum mig_word word, bool push, char *text)
+{
+	assert_non_null(m->list);
+	assert_true(bus_stands); /* or memory would change */
+	assert_int_equal(push, word == MIG_ALL_HERE);
+	if (word != MIG_ALL_HERE)
+		return mig_hear(s, word, text);
+	assert_true(vm.held);
+	serves++;
+	served_until = word;
+	if (while_serving)
+		while_serving(s);
+	if (serve_err)
+		snprintf(text, MIG_WHY, "the other side has gone");
+	return serve_err;
+}
+
+int mig_serve_mend(struct mig_memory *m, struct mig_stream *s, const u8 *secret, char *text)
+{
+	(void)m, (void)s, (void)secret;
+	assert_true(bus_stands);
+	if (mend_err)
+		snprintf(text, MIG_WHY, "a stranger");
+	return mend_err;
 }
 
 static u32 slowed;
@@ -242,9 +325,10 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig
 {
 	char byte;
 
-	(void)m, (void)why;
+	(void)why;
 	assert_int_equal(pace->downtime_ms, 100);
 	assert_true(logging);
+	m->later = pace->later;
 	if (pace->slow_down)
 		pace->slow_down(pace->arg, 30);
 	/* until it is cancelled */
@@ -286,6 +370,11 @@ static int setup(void **state)
 	cannot = NULL;
 	stands = NULL;
 	kill_in_last = false;
+	later = false;
+	left = 5;
+	serve_err = mend_err = 0;
+	serves = 0;
+	while_serving = NULL;
 	return 0;
 }
 
@@ -303,7 +392,10 @@ static int teardown(void **state)
 
 static void begin(void)
 {
-	const struct mig_out_wish wish = { .downtime_ms = 100, .auto_converge = auto_converge };
+	const struct mig_out_wish wish = { .downtime_ms = 100,
+					   .auto_converge = auto_converge,
+					   .later = later };
+	const struct mig_word_more more = { .can = MIG_CAN_LATER };
 	int sv[2], pipes[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
@@ -311,14 +403,14 @@ static void begin(void)
 	target = (struct mig_stream){ .fd = sv[0] };
 	client = pipes[1];
 	if (fits)
-		mig_say(&target, MIG_FITS, NULL);
+		mig_tell(&target, MIG_FITS, NULL, later ? &more : NULL);
 	mig_out_begin(&vm, sv[1], pipes[0], &wish, (struct ctl_reply){ on_answer, NULL });
 }
 
 static void run(void)
 {
-	if (!answer[0])
-		assert_int_equal(kvmb_loop_run(vm.loop), 0);
+	while (!answer[0])
+		assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
 }
 
 static void goes_on(const char *why)
@@ -743,9 +835,232 @@ static void guest_that_was_slowed_is_so_no_more_when_it_goes_on(void **state)
 	assert_int_equal(slowed, 0);
 }
 
+/* ---- a part of memory comes later ---- */
+
+static void runs_there(void)
+{
+	later = true;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	mig_say(&target, MIG_RUNNING, NULL);
+}
+
+static void client_goes(struct mig_stream *s)
+{
+	(void)s;
+	close(client);
+	client = -1;
+	usleep(50000);
+}
+
+/* The VM needs this process, not the client. */
+static void memory_that_comes_later_is_served_to_the_end(void **state)
+{
+	(void)state;
+	while_serving = client_goes;
+	runs_there();
+	run();
+	assert_string_equal(answer, "moved");
+	assert_true(moved);
+	assert_int_equal(serves, 1);
+	assert_int_equal(served_until, MIG_ALL_HERE);
+}
+
+static void target_that_cannot_is_not_sent_a_page(void **state)
+{
+	struct mig_section sec = { 0 };
+
+	(void)state;
+	begin();
+	mig_out_destroy(&vm);
+	teardown(state);
+	setup(state);
+	later = true;
+	fits = false;
+	begin();
+	mig_say(&target, MIG_FITS, NULL); /* and nothing more */
+	run();
+	goes_on("userfaultfd");
+	assert_int_equal(mig_recv_section(&target, &sec), 0); /* host */
+	assert_int_not_equal(mig_recv_section(&target, &sec), 0);
+	mig_section_fini(&sec);
+}
+
+/* The link breaks: what is here is nowhere else. */
+static void stays_broken(void)
+{
+	serve_err = -EPIPE;
+	runs_there();
+	run();
+	assert_non_null(strstr(answer, "kvmbus migrate --recover"));
+	assert_false(moved || killed);
+	assert_true(bus_stands && vm.held);
+	assert_int_equal(mig_out_serves(&vm), left * KVMB_PAGE_SIZE);
+	answer[0] = 0;
+	serve_err = 0;
+}
+
+static void mend(void)
+{
+	int sv[2], pipes[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	close(target.fd);
+	target = (struct mig_stream){ .fd = sv[0] };
+	close(client);
+	client = pipes[1];
+	mig_out_mend(&vm, sv[1], pipes[0], (struct ctl_reply){ on_answer, NULL });
+}
+
+static void link_that_breaks_is_mended(void **state)
+{
+	(void)state;
+	stays_broken();
+	mend_err = -EPROTO; /* who is there does not know us */
+	mend();
+	run();
+	assert_non_null(strstr(answer, "a stranger"));
+	assert_int_equal(mig_out_serves(&vm), left * KVMB_PAGE_SIZE);
+	answer[0] = 0;
+	mend_err = 0;
+	mend();
+	run();
+	assert_string_equal(answer, "moved");
+	assert_true(moved);
+}
+
+static void nothing_that_is_whole_is_mended(void **state)
+{
+	(void)state;
+	target.fd = client = -1;
+	mend();
+	assert_non_null(strstr(answer, "no memory"));
+	answer[0] = 0;
+	live_err = -ECANCELED;
+	later = true;
+	close(target.fd);
+	close(client);
+	begin();
+	mend();
+	assert_non_null(strstr(answer, "no memory"));
+	answer[0] = 0;
+	mig_out_destroy(&vm);
+}
+
+/* kvmbus kill --force, or a second SIGTERM: the thread that sends is stopped before. */
+static void end_that_is_asked_for_waits_for_who_sends(void **state)
+{
+	(void)state;
+	stays_broken();
+	vm.held_end = VM_END_KILLED; /* vm_kill() */
+	while (vm.migration)
+		assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
+	assert_true(killed);
+}
+
+static void until_cancelled(struct mig_stream *s)
+{
+	char byte;
+
+	vm.held_end = VM_END_KILLED;
+	serve_err = mig_recv(s, &byte, 1);
+	assert_int_equal(serve_err, -ECANCELED);
+}
+
+static void end_that_is_asked_for_stops_who_sends(void **state)
+{
+	(void)state;
+	while_serving = until_cancelled;
+	runs_there();
+	run();
+	assert_true(killed);
+	assert_non_null(strstr(answer, "lacks a part of its memory"));
+}
+
+/* It took the locks, and could not say so: it runs there, and needs what is here. */
+static void target_that_could_not_say_that_it_runs_is_not_left(void **state)
+{
+	(void)state;
+	later = true;
+	lock_err = -EBUSY;
+	written = true;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	shutdown(target.fd, SHUT_WR);
+	run();
+	assert_non_null(strstr(answer, "kvmbus migrate --recover"));
+	assert_false(moved || killed);
+	assert_int_equal(mig_out_serves(&vm), left * KVMB_PAGE_SIZE);
+	answer[0] = 0;
+	mend();
+	run();
+	assert_true(moved);
+}
+
+/* Nobody can tell; but who knows the secret runs it. One who does not changes nothing. */
+static void undecided_vm_is_mended_where_it_runs(void **state)
+{
+	char why[MIG_WHY] = "";
+
+	(void)state;
+	later = true;
+	lock_err = -EIO;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	shutdown(target.fd, SHUT_WR);
+	run();
+	assert_true(mig_out_is_undecided(&vm));
+	assert_false(vm.held); /* it can be killed */
+	answer[0] = 0;
+	mend_err = -EPROTO;
+	mend();
+	run();
+	assert_non_null(strstr(answer, "a stranger"));
+	assert_true(mig_out_is_undecided(&vm));
+	assert_false(vm.held);
+	answer[0] = 0;
+	mend_err = 0;
+	mend();
+	run();
+	assert_true(moved);
+	(void)why;
+}
+
+/* From the list on the target may need what an end would write to; before GO it goes on here. */
+static void target_that_does_not_load_leaves_the_vm_here(void **state)
+{
+	(void)state;
+	later = true;
+	begin();
+	mig_say(&target, MIG_REFUSED, "no memory left");
+	run();
+	goes_on("no memory left");
+	assert_false(vm.held);
+	teardown(state);
+	setup(state);
+	later = true;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	mig_say(&target, MIG_REFUSED, "disk b: locked");
+	run();
+	goes_on("disk b: locked");
+	assert_false(vm.held);
+	assert_int_equal(serves, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(memory_that_comes_later_is_served_to_the_end),
+		T(target_that_cannot_is_not_sent_a_page),
+		T(link_that_breaks_is_mended),
+		T(nothing_that_is_whole_is_mended),
+		T(end_that_is_asked_for_waits_for_who_sends),
+		T(end_that_is_asked_for_stops_who_sends),
+		T(target_that_could_not_say_that_it_runs_is_not_left),
+		T(undecided_vm_is_mended_where_it_runs),
+		T(target_that_does_not_load_leaves_the_vm_here),
 		T(guest_that_was_slowed_is_so_no_more_when_it_goes_on),
 		T(reason_of_a_target_that_ends_while_pages_are_sent_is_heard),
 		T(refusal_after_go_is_not_silence),

@@ -129,7 +129,7 @@ static void section_longer_than_its_kind_may_be_is_refused_by_its_header(void **
 		u64 most;
 	} rows[] = {
 		{ KVMB_SEC_MEMORY, MIG_CHUNK + 64 },
-		{ KVMB_SEC_WORD, MIG_WHY + 64 },
+		{ KVMB_SEC_WORD, MIG_WHY + 128 },
 		{ KVMB_SEC_BUS, KVMB_TLV_MAX_SECTION },
 		{ 999, KVMB_TLV_MAX_SECTION },
 	};
