@@ -30,6 +30,11 @@ static int fence_all(int command)
 	return syscall(SYS_membarrier, command, 0, 0) ? -errno : 0;
 }
 
+int kvmb_dirty_fence(void)
+{
+	return fence_all(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
 int kvmb_dirty_log_prepare(void)
 {
 	return fence_all(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
@@ -66,7 +71,7 @@ int kvmb_dirty_log_begin(const void *ram, size_t len)
 	if (err)
 		return err;
 	__atomic_store_n(&kvmb_dirty_log_flag, true, __ATOMIC_SEQ_CST);
-	err = fence_all(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	err = kvmb_dirty_fence();
 	if (err)
 		kvmb_dirty_log_end();
 	return err;

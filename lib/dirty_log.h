@@ -62,6 +62,9 @@ extern bool kvmb_dirty_log_flag;
  */
 int kvmb_dirty_log_prepare(void);
 
+/** kvmb_dirty_fence() - Have each thread that runs execute a fence. Return: 0 or -errno. */
+int kvmb_dirty_fence(void);
+
 /**
  * kvmb_dirty_log_begin() - From here on, writes are noted
  * @ram: the mapping, whole pages; the same each time as long as others may write

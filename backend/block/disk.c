@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/block/disk_dirty.h"
 #include "backend/block/disk_file.h"
 #include "backend/block/disk_nbd.h"
 #include "backend/block/disk_raw.h"
@@ -192,6 +193,7 @@ static struct kvmb_disk *new_disk(const struct kvmb_disk_spec *spec)
 	d->ops = &kvmb_disk_raw_ops; /* until it is another kind */
 	d->fd = d->lock_fd = -1;
 	d->read_only = spec->read_only || spec->dvd;
+	d->copied = spec->copied;
 	d->cache = spec->cache;
 	d->on_error = spec->on_error;
 	d->block = spec->dvd ? KVMB_DVD_BLOCK : spec->block ? spec->block : KVMB_DISK_BLOCK;
@@ -336,6 +338,7 @@ void kvmb_disk_close(struct kvmb_disk *d)
 		kvmb_disk_unlock(d->lock_fd);
 		close(d->lock_fd);
 	}
+	kvmb_disk_dirty_free(d);
 	free(d);
 }
 

@@ -56,6 +56,7 @@ struct kvmb_disk_spec { /* strings are borrowed during kvmb_disk_open() */
 	enum kvmb_disk_cache cache;
 	enum kvmb_disk_on_error on_error;
 	u32 block;	    /* 512 or 4096; 0 = 512, or 4096 where direct I/O needs it */
+	bool copied;	    /* its content comes from elsewhere: kvmb_disk.copied */
 	bool unlocked;	    /* another process has the lock so far: kvmb_disk_take() */
 	u64 iops, bps;	    /* 0 = no limit */
 	u32 timeout_s;	    /* give up a server that is silent for this long; 0 = 30 */
@@ -93,6 +94,7 @@ struct kvmb_disk_req { /* a request to a disk with operations; embed it */
 };
 
 struct kvmb_disk;
+struct kvmb_disk_dirty;
 
 struct kvmb_disk_ops {
 	/* Submit a request. Any thread; does not block. done() is called exactly once. */
@@ -125,6 +127,9 @@ struct kvmb_disk {
 	int lock_fd;	 /* not raw: holds our lock on the image, -1 = a URI */
 	bool open_writes; /* atomic: an image in a format: to open it is to write to it */
 	bool away; /* another process has the image; its size is not known: kvmb_disk_fetch() */
+	bool watched;		       /* atomic: what is written is noted in dirty: disk_dirty.h */
+	struct kvmb_disk_dirty *dirty; /* atomic; NULL before the first time */
+	bool copied; /* main thread: its content moves with the VM, and each side has a file */
 	bool read_only;
 	bool direct;	 /* O_DIRECT: buffers must be aligned */
 	u32 direct_unit; /* alignment of address and length: a power of two; below 512 means 512 */

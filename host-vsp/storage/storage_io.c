@@ -22,6 +22,7 @@
  */
 #include <fcntl.h>
 
+#include "backend/block/disk_dirty.h"
 #include "backend/iov.h"
 #include "host-vsp/storage/storage_priv.h"
 #include "lib/dirty_log.h"
@@ -465,6 +466,17 @@ static void zeroed(struct stor_chan *sc, struct stor_req *r)
 	go_on(sc, r);
 }
 
+/* It has ended, whatever came of it: disk_dirty.h. */
+static void note_written(const struct stor_req *r)
+{
+	if (r->io == KVMB_IO_WRITE)
+		kvmb_disk_dirty(r->disk, r->offset + r->done, r->length - r->done);
+	else if (r->io == KVMB_IO_SAME)
+		kvmb_disk_dirty(r->disk, r->offset + r->done, r->one.iov_len);
+	else if (r->io == KVMB_IO_ZERO)
+		kvmb_disk_dirty(r->disk, zero_offset(r), zero_length(r));
+}
+
 /* @res: bytes moved, 0 of a request without data, or -errno. */
 static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 {
@@ -472,6 +484,8 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 
 	if (r->io == KVMB_IO_READ) /* a read that failed may have come half the way */
 		kvmb_dirty_iov(r->cur, r->num_iov, r->length - r->done);
+	else
+		note_written(r);
 	if (r->io == KVMB_IO_FLUSH && !res)
 		res = kvmb_disk_take_owed(r->disk);
 	if (res == -EINTR || res == -EAGAIN)

@@ -2,6 +2,7 @@
 /*
  * Requests at disks that fail, hold them, or move too little; buffers of ours, limits, latencies.
  */
+#include "backend/block/disk_dirty.h"
 #include "tests/harness/dirty.h"
 #include "tests/harness/storage_guest.h"
 
@@ -319,6 +320,113 @@ static void what_is_read_is_noted(void **state)
 	dirty_end();
 }
 
+/* ---- writes, for who copies the disk ---- */
+
+static u64 written(struct kvmb_disk *d)
+{
+	u64 bits[1] = { 0 };
+
+	kvmb_disk_dirty_take(d, bits);
+	return bits[0];
+}
+
+static struct kvmb_disk *disk_at(u8 lun)
+{
+	struct kvmb_unit_info i;
+
+	assert_true(kvmb_storage_unit(s, lun, &i));
+	return i.disk;
+}
+
+/* 64 KiB are 128 blocks. Both kinds of disk; the raw one does a write at once or by its ring. */
+static void what_is_written_is_noted(void **state)
+{
+	static const u8 unmap[24] = { 0, 22, 0, 16, 0, 0, 0, 0, /* from block 640, 200 of them */
+				      0, 0,  0, 0,  0, 0, 2, 0x80, 0, 0, 0, 200 };
+	u64 gfn = fake_alloc(&f, 64), gpa = gfn << 12;
+	struct kvmb_disk *d, *slow_one = slow_disk(KVMB_ON_ERROR_REPORT);
+	struct kvmb_wire_stor a;
+	u8 lun;
+
+	(void)state;
+	assert_int_equal(kvmb_dirty_log_prepare(), 0);
+	kvmb_storage_attach(s, slow_one, false, 3);
+	slow_one->can_zero = true;
+	init();
+	__atomic_store_n(&slow.at_once, true, __ATOMIC_RELEASE);
+	for (lun = 0; lun <= 3; lun += 3) {
+		d = disk_at(lun);
+		while (srb_lun(lun, CDB(0), 6, 0, 0, 0, &a) != 1)
+			; /* its attentions */
+		srb_lun(lun, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096,
+			&a);
+		assert_int_equal(kvmb_disk_dirty_begin(d), 0);
+		srb_lun(lun, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096,
+			&a);
+		srb_lun(lun, CDB(0x35), 10, 0, 0, 0, &a); /* flush */
+		assert_int_equal(written(d), 0);
+		/* 256 KiB from the middle of chunk 1 on, with and without FUA */
+		srb_lun(lun, CDB(0x2a, 0, 0, 0, 0, 192, 0, 2, 0), 10, KVMB_SRB_DATA_OUT, gpa,
+			262144, &a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		assert_int_equal(written(d), 0x3e);
+		srb_lun(lun, CDB(0x2a, 8, 0, 0, 2, 0, 0, 0, 1), 10, KVMB_SRB_DATA_OUT, gpa, 512,
+			&a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		assert_int_equal(written(d), 1 << 4);
+		/* WRITE SAME of 300 blocks: pieces of 64 KiB; then of zeroes */
+		memset(fake_ptr(&f, gpa), 5, 512);
+		srb_lun(lun, CDB(0x41, 0, 0, 0, 1, 0, 0, 1, 44), 10, KVMB_SRB_DATA_OUT, gpa, 512,
+			&a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		assert_int_equal(written(d), 0x1c);
+		memset(fake_ptr(&f, gpa), 0, 512);
+		srb_lun(lun, CDB(0x41, 0, 0, 0, 0, 0, 0, 0, 129), 10, KVMB_SRB_DATA_OUT, gpa, 512,
+			&a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		assert_int_equal(written(d), 3);
+		memcpy(fake_ptr(&f, gpa), unmap, sizeof(unmap));
+		srb_lun(lun, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 24), 10, KVMB_SRB_DATA_OUT, gpa, 24,
+			&a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		assert_int_equal(written(d), 0x60);
+	}
+	/* one that failed has perhaps written a part */
+	__atomic_store_n(&slow.fail, -EIO, __ATOMIC_RELEASE);
+	srb_lun(3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096, &a);
+	assert_sense(&a, 3, 0x0c);
+	assert_int_equal(written(slow_one), 1);
+}
+
+/*
+ * It was submitted before anybody copied, and ends after its chunk was read; and another is
+ * under way while the log is taken.
+ */
+static void write_that_ends_after_it_was_read_is_seen_again(void **state)
+{
+	u64 gpa = fake_alloc(&f, 1) << 12, id;
+	struct kvmb_disk *d = slow_disk(0);
+	struct kvmb_wire_stor a;
+
+	(void)state;
+	assert_int_equal(kvmb_dirty_log_prepare(), 0);
+	kvmb_storage_attach(s, d, false, 3);
+	init();
+	id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	wait_held(1);
+	assert_int_equal(kvmb_disk_dirty_begin(d), 0);
+	written(d); /* whatever it says, the chunk is read now */
+	finish_held(0);
+	assert_int_equal(answer(&a, id), 0);
+	assert_int_equal(written(d), 1);
+	id = send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 128, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	wait_held(1);
+	written(d);
+	finish_held(0);
+	assert_int_equal(answer(&a, id), 0);
+	assert_int_equal(written(d), 2);
+}
+
 static void percentiles_are_within_a_quarter(void **state)
 {
 	u64 h[KVMB_LATENCY_BUCKETS] = { 0 };
@@ -345,6 +453,8 @@ int main(void)
 		T(zeroes_without_a_write_cache_carry_fua),
 		T(a_slow_disk_does_not_keep_others_waiting),
 		T(what_is_read_is_noted),
+		T(what_is_written_is_noted),
+		T(write_that_ends_after_it_was_read_is_seen_again),
 		T(percentiles_are_within_a_quarter),
 	};
 
