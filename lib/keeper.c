@@ -187,6 +187,23 @@ int kvmb_keeper_adopt(struct kvmb_listener *l)
 	return err;
 }
 
+int kvmb_keeper_adopt_file(int fd, const char *path, char *why, size_t size)
+{
+	struct keeper_request *q = kvmb_xzalloc(sizeof(*q));
+	int err = add_text(q, path);
+
+	q->what = KEEPER_ADOPT_FILE;
+	q->num_files = 1;
+	pthread_mutex_lock(&lock);
+	if (err)
+		snprintf(why, size, "its name is too long");
+	else
+		err = request(reg_fd, q, &fd, NULL, ANSWER_MS, why, size);
+	pthread_mutex_unlock(&lock);
+	free(q);
+	return err;
+}
+
 int kvmb_keeper_path(const char *control, char *path, size_t size)
 {
 	size_t len = strlen(control);
@@ -318,6 +335,11 @@ static unsigned int patience(unsigned int ms)
 int kvmb_keeper_take_names(unsigned int ms)
 {
 	return vm_request(KEEPER_TAKE_NAMES, ms);
+}
+
+int kvmb_keeper_stay(unsigned int ms)
+{
+	return vm_request(KEEPER_STAY, ms);
 }
 
 int kvmb_keeper_log_threads(unsigned int ms)

@@ -125,6 +125,16 @@ int kvmb_keeper_start(const char *name, bool strict, char *why, size_t size);
 int kvmb_keeper_adopt(struct kvmb_listener *l);
 
 /**
+ * kvmb_keeper_adopt_file() - Have a file removed at this process's end, unless kvmb_keeper_stay()
+ * @fd:   that file, which was just made; borrowed
+ * @path: absolute. What somebody has put there instead is not removed
+ * @why:  why[size], on failure one phrase for the user
+ *
+ * Return: 0 or -errno. Context: launcher, before kvmb_keeper_seal().
+ */
+int kvmb_keeper_adopt_file(int fd, const char *path, char *why, size_t size);
+
+/**
  * kvmb_keeper_path() - Path of the keeper's socket beside a control socket
  * @control: path of the control socket; an ending .sock is replaced by .keeper
  * @path:    path[size]
@@ -244,6 +254,14 @@ int kvmb_keeper_release(unsigned int ms);
  * Return: 0; -errno when one has not got its name. Context: any thread.
  */
 int kvmb_keeper_take_names(unsigned int ms);
+
+/**
+ * kvmb_keeper_stay() - Files of kvmb_keeper_adopt_file() stay, whatever comes
+ * @ms: longest wait
+ *
+ * Return: 0; -errno: they may be removed at this process's end. Context: any thread.
+ */
+int kvmb_keeper_stay(unsigned int ms);
 
 /**
  * kvmb_keeper_log_threads() - Have the keeper log where each thread of this process stands

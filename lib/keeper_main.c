@@ -246,6 +246,39 @@ static void remove_owned(struct keeper *k)
 	}
 }
 
+static void add_made(struct keeper *k, const char *path, int fd)
+{
+	struct made *m = kvmb_xzalloc(sizeof(*m) + strlen(path) + 1);
+
+	strcpy(m->path, path);
+	m->fd = fd;
+	m->next = k->made;
+	k->made = m;
+}
+
+/* What somebody has put in its place is not ours. */
+static void remove_made(const struct made *m)
+{
+	struct stat ours, there;
+
+	if (!fstat(m->fd, &ours) && !lstat(m->path, &there) && ours.st_dev == there.st_dev &&
+	    ours.st_ino == there.st_ino)
+		unlink(m->path);
+}
+
+static void let_go_of_made(struct keeper *k, bool stay)
+{
+	struct made *m;
+
+	while ((m = k->made)) {
+		k->made = m->next;
+		if (!stay)
+			remove_made(m);
+		close(m->fd);
+		free(m);
+	}
+}
+
 /* It still has the VM's memory and disks open, and may be one that was taken over. */
 static void on_not_followed(void *arg)
 {
@@ -399,6 +432,11 @@ static int serve(struct registrar *g, struct keeper_request *q, int *files, char
 		k->former_fd = files[0];
 		return 0;
 	}
+	if (split(q, names, 1) == 1 && q->what == KEEPER_ADOPT_FILE && q->num_files == 1 &&
+	    g->is_launcher) {
+		add_made(k, names[0], files[0]);
+		return 0;
+	}
 	if (split(q, names, 2) == 2 && q->what == KEEPER_ADOPT && q->num_files == 1) {
 		add_owned(k, names, files[0]);
 		return 0;
@@ -511,6 +549,7 @@ static void wait_for_vm(struct keeper *k)
 {
 	kvmb_timer_cancel(&k->late);
 	k->step = KEEPER_WAITS;
+	let_go_of_made(k, false);
 	remove_owned(k);
 	close_fd(&k->main_fd);
 	if (!k->vm_watch)
@@ -558,6 +597,8 @@ static int serve_vm(struct keeper *k, uint32_t what)
 		expect_end(k);
 	} else if (what == KEEPER_TAKE_NAMES) {
 		return take_names(k);
+	} else if (what == KEEPER_STAY) {
+		let_go_of_made(k, true);
 	} else if (what == KEEPER_LOG_THREADS && kvmb_ratelimit_ok(&limit)) {
 		kvmb_log_threads(k->name, getppid());
 	} else {
@@ -678,6 +719,7 @@ void keeper_main(const char *name, bool strict, const struct keeper_ends *ends)
 	k.vm_watch = k.vm_fd < 0 ? NULL : kvmb_loop_add(k.loop, k.vm_fd, EPOLLIN, on_vm_end, &k);
 	add_registrar(&k, e.reg_fd, true);
 	kvmb_loop_run(k.loop);
+	let_go_of_made(&k, false);
 	remove_owned(&k);
 	_exit(0);
 }

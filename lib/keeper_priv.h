@@ -33,6 +33,8 @@ enum keeper_request_what {
 	KEEPER_RECALL,	    /* of a command: it will not */
 	KEEPER_FOLLOW,	    /* file: a pidfd */
 	KEEPER_TAKE_NAMES,  /* of the VM's process */
+	KEEPER_ADOPT_FILE,  /* string: path; file: that file */
+	KEEPER_STAY,	    /* of the VM's process */
 };
 
 struct keeper_request {
@@ -104,6 +106,12 @@ struct owned { /* a path to remove at the end */
 	char later[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of TAKE_NAMES; "" = none */
 };
 
+struct made { /* a file to remove at the end, unless it is to stay */
+	struct made *next;
+	int fd; /* its inode is not used again meanwhile */
+	char path[];
+};
+
 /*
  * SERVES: until the VM hangs up or ends -> ENDS_HELPERS: until they have ended, or are late ->
  * WAITS for the VM's process.
@@ -128,6 +136,7 @@ struct keeper {
 	struct kvmb_timer followed; /* by then the process before has ended */
 	struct recipe *recipes;
 	struct owned *owned;
+	struct made *made;
 };
 
 /* keeper_main.c */
