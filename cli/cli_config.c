@@ -54,7 +54,7 @@ int cli_config_read(int fd, struct vm_state_config *c, char *why, size_t size)
 }
 
 static int run_config(const char *from, const struct vm_state_config *c, struct state_file *state,
-		      int incoming, struct vm_handed *handed)
+		      int incoming, const struct disk_copies *copies, struct vm_handed *handed)
 {
 	struct cli_args a;
 	int code;
@@ -65,13 +65,13 @@ static int run_config(const char *from, const struct vm_state_config *c, struct 
 	}
 	code = cli_parse(c->num_args, c->args, &a);
 	if (code == EXIT_OK)
-		code = cmd_run_from(&a, state, incoming, handed);
+		code = cmd_run_from(&a, state, incoming, copies, handed);
 	cli_free(&a);
 	return code < 0 ? EXIT_FAILED : code;
 }
 
 int cli_run_config(const char *from, const void *config, size_t len, struct state_file *state,
-		   int incoming, struct vm_handed *handed)
+		   int incoming, const struct disk_copies *copies, struct vm_handed *handed)
 {
 	struct vm_state_config c = { 0 };
 	int code = EXIT_FAILED;
@@ -80,7 +80,7 @@ int cli_run_config(const char *from, const void *config, size_t len, struct stat
 	if (cli_config_parse(config, len, &c, why, sizeof(why)))
 		cli_error("%s: %s", from, why);
 	else
-		code = run_config(from, &c, state, incoming, handed);
+		code = run_config(from, &c, state, incoming, copies, handed);
 	vm_state_free_config(&c);
 	return code;
 }

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+struct disk_copies;
 struct state_file;
 struct vm_handed;
 struct vm_state_config;
@@ -30,11 +31,12 @@ int cli_config_read(int fd, struct vm_state_config *c, char *why, size_t size);
  *            had typed them, so the caller knows that it comes from one who may say so
  * @state:    the VM goes on from there, NULL = not from a file
  * @incoming: or from this stream, 0 = none
+ * @copies:   whose disks come by it, too, NULL = none
  * @handed:   which hands this over, NULL = it does not
  *
  * Return: EXIT_*, with one line printed if that is not EXIT_OK.
  */
 int cli_run_config(const char *from, const void *config, size_t len, struct state_file *state,
-		   int incoming, struct vm_handed *handed);
+		   int incoming, const struct disk_copies *copies, struct vm_handed *handed);
 
 #endif

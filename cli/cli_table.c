@@ -130,6 +130,15 @@ static const struct opt_def migrate_options[] = {
 	  .help = "bytes per second at most while the guest runs; 0: no limit",
 	  .more = "What is left when it stands goes out without a limit.",
 	  .aka = "max-bandwidth bandwidth-limit" },
+	{ "copy-storage", OPT_FLAG,
+	  .help = "the other side has none of the disks: copy what is on them, too",
+	  .more = "While the VM runs. There the files are made, of the same names, formats and "
+		  "sizes, readable by their owner only; one that exists is never overwritten, "
+		  "and what was made is removed when the VM does not come. Here they stay as "
+		  "they are, out of date. Read-only disks, media of drives and NBD servers are "
+		  "not copied, but must be there under the same names. A device or an overlay "
+		  "cannot be copied. See *MIGRATION*.",
+	  .aka = "copy-storage-all storage" },
 	{ "auto-converge", OPT_FLAG,
 	  .help = "slow the guest down when it changes memory faster than it can be sent",
 	  .more = "By a fifth at first, at most until it has a hundredth of its time." },
@@ -228,8 +237,9 @@ const struct cli_command cli_commands[] = {
 	{ "migrate", NULL, "move a running VM to another process or host",
 	  "To a *kvmbus run --incoming* ADDRESS that waits; *MIGRATION* has the addresses. Its "
 	  "disks must be files, devices or NBD servers that both sides reach by the same names, "
-	  "its NICs tap devices there, too. An image that is not raw is closed here and opened "
-	  "there while the guest stands, in milliseconds. Until the other side runs the VM it can "
+	  "unless they are copied (*--copy-storage*), its NICs tap devices there, too. An image "
+	  "that is not raw is closed here and opened there while the guest stands, in "
+	  "milliseconds. Until the other side runs the VM it can "
 	  "go on here, and does when the command is interrupted or anything fails. While its "
 	  "memory is sent, it can be paused, resumed and stopped.",
 	  cmd_migrate, { VM, { "ADDRESS", OPT_TEXT, .values = "unix:/run/vm.migrate tcp: fd:3" } },

@@ -7,6 +7,7 @@
 #define KVMB_CMD_H
 
 struct cli_args;
+struct disk_copies;
 struct state_file;
 struct vm_handed;
 
@@ -17,10 +18,11 @@ int cmd_run(struct cli_args *a);
  * cmd_run_from() - The same
  * @state:    the VM goes on from there; NULL = not from a file
  * @incoming: or from this stream (vmm/mig_stream.h); 0 = none
+ * @copies:   whose disks come by it, too, NULL = none
  * @handed:   which hands this over, NULL = it does not
  */
 int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
-		 struct vm_handed *handed);
+		 const struct disk_copies *copies, struct vm_handed *handed);
 
 /** cmd_incoming() - `kvmbus run --incoming ADDRESS`: wait for a VM, and become it. */
 int cmd_incoming(struct cli_args *a, const char *address);

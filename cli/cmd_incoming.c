@@ -14,6 +14,7 @@
 #include "cli/mig_serve.h"
 #include "lib/exits.h"
 #include "lib/loop.h"
+#include "vmm/disk_copies.h"
 #include "vmm/mig_stream.h"
 
 #ifndef MIG_GREETING_MS	      /* tests have less */
@@ -30,6 +31,16 @@ struct awaited {
 	struct mig_stream *s;
 	struct mig_section *sec; /* NULL = it is over with the greeting */
 };
+
+static struct disk_copies copies; /* of the source: num = 0, none */
+
+/* Before its options it says which disks come along. Return: 0 or -errno with @sec->error. */
+static int hear_copies(struct mig_stream *s, struct mig_section *sec)
+{
+	int err = disk_copies_get(&sec->t, &copies);
+
+	return err ? err : mig_recv_section(s, sec);
+}
 
 /* Return: EXIT_OK: the stream has said its first words; else its pump has said why not. */
 static int await_pump(const char *address, int fd, int ms)
@@ -60,8 +71,11 @@ static int hear_options(const struct awaited *w, const char *greeting)
 
 	if (strcmp(greeting, w->greeting))
 		return no_greeting(w);
+	copies.num = 0;
 	if (w->sec)
 		err = mig_recv_section(w->s, w->sec);
+	if (!err && w->sec && w->sec->t.tag == KVMB_SEC_COPY)
+		err = hear_copies(w->s, w->sec);
 	if (!err)
 		return EXIT_OK;
 	cli_error("%s: %s", w->address->text,
@@ -170,7 +184,8 @@ static int receive(const struct mig_address *address)
 	int code = incoming_await(address, MIG_GREETING, &s, &sec);
 
 	if (code == EXIT_OK) /* it takes the stream over */
-		code = cli_run_config(address->text, sec.buf, sec.len, NULL, s.fd, NULL);
+		code = cli_run_config(address->text, sec.buf, sec.len, NULL, s.fd,
+				      copies.num ? &copies : NULL, NULL);
 	mig_section_fini(&sec);
 	return code;
 }

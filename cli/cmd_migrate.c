@@ -15,21 +15,34 @@
 #include "cli/client_facts.h"
 #include "cli/cmd.h"
 #include "cli/mig_address.h"
+#include "cli/mig_copies.h"
 #include "cli/mig_link.h"
 #include "cli/progress.h"
 #include "lib/exits.h"
 #include "lib/util.h"
+#include "vmm/disk_copies.h"
 #include "vmm/handover.h"
 #include "vmm/mig_stream.h"
 
-/* The other side builds such a VM. */
-static int announce(struct mig_link *l, const struct client_facts *f)
+static int send_copies(struct mig_stream *s, const struct disk_copies *c)
+{
+	struct kvmb_tlv_out o = { 0 };
+
+	disk_copies_put(c, &o);
+	return mig_send_out(s, &o);
+}
+
+/* The other side builds such a VM. @copies: whose disks it makes; NULL = they are there */
+static int announce(struct mig_link *l, const struct client_facts *f,
+		    const struct disk_copies *copies)
 {
 	struct mig_stream s = { .fd = l->fd };
 	const char *address = l->address->text;
 	char why[MIG_WHY];
 	int err = mig_send(&s, MIG_GREETING, strlen(MIG_GREETING));
 
+	if (!err && copies)
+		err = send_copies(&s, copies);
 	if (!err)
 		err = mig_send(&s, f->config, f->config_len);
 	if (err)
@@ -56,6 +69,8 @@ static long long figure(json_t *o, const char *name)
 /* @wire: bytes that a pump has carried; -1 = there is none. */
 static void print_result(const struct cli_args *a, json_t *o, int64_t wire)
 {
+	long long disks = (long long)json_integer_value(json_object_get(o, "disks_copied"));
+
 	if (cli_flag(a, "json")) {
 		if (wire >= 0)
 			json_object_set_new(o, "wire_bytes", json_integer(wire));
@@ -71,6 +86,9 @@ static void print_result(const struct cli_args *a, json_t *o, int64_t wire)
 		printf("; for %.1f s it ran without all of its memory",
 		       (double)figure(o, "later_ms") / 1000);
 	putchar('\n');
+	if (disks > 0)
+		printf("%lld disk%s copied: the files here are out of date\n", disks,
+		       disks == 1 ? " was" : "s were");
 }
 
 static json_t *move_wishes(struct cli_args *a)
@@ -83,6 +101,7 @@ static json_t *move_wishes(struct cli_args *a)
 	json_object_set_new(args, "timeout", json_integer(cli_u32(a, "timeout")));
 	json_object_set_new(args, "bandwidth", json_integer((json_int_t)bandwidth));
 	json_object_set_new(args, "auto-converge", json_integer(cli_flag(a, "auto-converge")));
+	json_object_set_new(args, "copy-storage", json_integer(cli_flag(a, "copy-storage")));
 	json_object_set_new(args, "postcopy", json_boolean(cli_flag(a, "postcopy")));
 	return args;
 }
@@ -117,7 +136,9 @@ static int hand_over(struct cli_args *a, int fd, int peer, const char *command,
 
 static int move_to(struct cli_args *a, struct mig_link *l)
 {
+	static struct disk_copies copies;
 	struct client_facts facts = { .process = -1 };
+	bool copy = cli_flag(a, "copy-storage");
 	const char *vm = a->words[0];
 	int fd = -1, err;
 
@@ -126,10 +147,12 @@ static int move_to(struct cli_args *a, struct mig_link *l)
 		err = client_as_owner(fd, vm);
 	if (!err)
 		err = client_learn(fd, vm, &facts);
+	if (!err && copy)
+		err = mig_copies_find(fd, vm, &facts, &copies);
 	if (!err)
 		err = mig_link_connect(l);
 	if (!err)
-		err = announce(l, &facts);
+		err = announce(l, &facts, copy ? &copies : NULL);
 	if (!err)
 		err = hand_over(a, fd, l->fd, "migrate", l, &facts);
 	if (fd >= 0)
@@ -244,14 +267,17 @@ static int recover(struct cli_args *a)
 
 static int check_options(const struct cli_args *a)
 {
-	static const char *const others[] = { "postcopy", "auto-converge", "downtime", "timeout",
-					      "bandwidth" };
+	static const char *const others[] = { "postcopy", "auto-converge", "downtime",
+					      "timeout",  "bandwidth",	   "copy-storage" };
 	size_t i;
 	int g;
 
 	if (cli_flag(a, "postcopy") && cli_flag(a, "auto-converge"))
 		return cli_bad(a->cmd, "--auto-converge does not go with --postcopy, which has one "
 				       "round");
+	if (cli_flag(a, "postcopy") && cli_flag(a, "copy-storage"))
+		return cli_bad(a->cmd, "--copy-storage does not go with --postcopy: disks come "
+				       "before the VM runs there");
 	for (g = 0; cli_flag(a, "recover") && g < a->num_given; g++) {
 		for (i = 0; i < ARRAY_SIZE(others); i++) {
 			if (!strcmp(a->given[g].opt->name, others[i]))

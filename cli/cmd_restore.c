@@ -53,7 +53,7 @@ int cmd_restore(struct cli_args *a)
 		state_file_close(&f);
 		return bad_state(path, why);
 	}
-	code = cli_run_config(path, f.config, f.config_len, &f, 0, NULL);
+	code = cli_run_config(path, f.config, f.config_len, &f, 0, NULL, NULL);
 	state_file_close(&f);
 	return code;
 }

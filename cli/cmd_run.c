@@ -17,6 +17,7 @@
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "vmbus-core/version.h"
+#include "vmm/disk_copies.h"
 #include "vmm/opt.h"
 #include "vmm/run.h"
 
@@ -370,9 +371,9 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 }
 
 int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
-		 struct vm_handed *handed)
+		 const struct disk_copies *copies, struct vm_handed *handed)
 {
-	char default_name[32];
+	char default_name[32], why[300];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
 				 .hotplug_images = true,
 				 .ic_heartbeat = true,
@@ -385,6 +386,7 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 				 .machine.lazy = state != NULL,
 				 .machine.post = incoming && !handed,
 				 .incoming = incoming,
+				 .copies = copies,
 				 .handed = handed,
 				 .uid = (uid_t)-1,
 				 .gid = (gid_t)-1 };
@@ -403,6 +405,10 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	}
 	for (i = 0; incoming && i < (int)cfg.num_disks; i++)
 		cfg.disks[i].spec.unlocked = true; /* the VM takes its locks along */
+	if (copies && disk_copies_mark(copies, &cfg, why, sizeof(why))) {
+		cli_error("%s", why);
+		return EXIT_FAILED;
+	}
 	if (!cfg.machine.kernel)
 		return cli_bad(
 			a->cmd,
@@ -425,5 +431,5 @@ int cmd_run(struct cli_args *a)
 	if (!address && (cli_flag(a, "insecure") || cli_flag(a, "tls")))
 		return cli_bad(a->cmd, "--%s goes with --incoming",
 			       cli_flag(a, "tls") ? "tls" : "insecure");
-	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0, NULL);
+	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0, NULL, NULL);
 }

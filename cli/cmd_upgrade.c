@@ -49,7 +49,7 @@ static int become_it(const char *vm, struct vm_handed *h, struct client_facts *f
 	int err = handed_receive(&s, h, why);
 
 	if (!err)
-		return cli_run_config(vm, f->config, f->config_len, NULL, stream, h);
+		return cli_run_config(vm, f->config, f->config_len, NULL, stream, NULL, h);
 	cli_error("VM \"%s\": it cannot be handed over: %s", vm, why);
 	return EXIT_FAILED;
 }

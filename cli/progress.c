@@ -75,7 +75,8 @@ static const char *about(double bytes, char *buf, size_t size)
 /* The first round looks at all memory, the others at what has changed. */
 const char *progress_line(json_t *o, struct progress_rate *r, long long ms, char *buf, size_t size)
 {
-	long long total = number(o, "total"), done = number(o, "done"), dirty = number(o, "dirty");
+	long long total = number(o, "total") + number(o, "disk_total");
+	long long done = number(o, "done") + number(o, "disk_done"), dirty = number(o, "dirty");
 	bool moves = json_object_get(o, "sent"); /* or is saved */
 	long long sent = moves ? number(o, "sent") : done, round = number(o, "round");
 	const char *step = json_string_value(json_object_get(o, "step"));

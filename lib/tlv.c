@@ -32,7 +32,8 @@ const char *kvmb_tlv_section_name(uint32_t tag)
 		[KVMB_SEC_STORAGE] = "storage", [KVMB_SEC_NET] = "net",
 		[KVMB_SEC_IC] = "ic",		[KVMB_SEC_MEMORY] = "memory",
 		[KVMB_SEC_WORD] = "word",	[KVMB_SEC_HOST] = "host",
-		[KVMB_SEC_HANDED] = "handed",	[KVMB_SEC_LATER] = "later",
+		[KVMB_SEC_HANDED] = "handed",	[KVMB_SEC_COPY] = "copy",
+		[KVMB_SEC_DISK] = "disk",	[KVMB_SEC_LATER] = "later",
 		[KVMB_SEC_WANTED] = "wanted",
 	};
 

@@ -40,6 +40,8 @@ enum kvmb_section {
 	KVMB_SEC_WORD = 11,   /* of a migration's conversation: vmm/mig_stream.h */
 	KVMB_SEC_HOST = 12,   /* what must be the same on the target: machine/machine_match.h */
 	KVMB_SEC_HANDED = 13, /* of an upgrade: vmm/handed.h */
+	KVMB_SEC_COPY = 16,   /* disks whose content comes along: vmm/disk_copies.h */
+	KVMB_SEC_DISK = 17,   /* of their content: vmm/mig_disks.h */
 	KVMB_SEC_LATER = 18,  /* of a migration: which pages come later; vmm/mig_stream.h */
 	KVMB_SEC_WANTED = 19, /* of a migration: a page that is needed now */
 };

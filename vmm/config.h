@@ -11,6 +11,7 @@
 #define KVMB_MAX_DISKS (KVMB_STORAGE_MAX_CONTROLLERS * KVMB_STORAGE_MAX_LUNS)
 #define KVMB_MAX_NICS 8u
 
+struct disk_copies;
 struct state_file;
 struct vm_handed;
 
@@ -74,6 +75,7 @@ struct vm_config {
 	enum sandbox_mode sandbox;
 	struct state_file *state; /* of a saved VM that is restored; NULL = none */
 	int incoming;		  /* stream that the VM comes from: vmm/mig_stream.h; 0 = none */
+	const struct disk_copies *copies; /* whose content comes along; NULL = none */
 	struct vm_handed *handed; /* by a process of this host: vmm/upgrade_in.h; NULL = none */
 	/* args[num_args], "--NAME=VALUE": such a VM again; @dir is where relative names begin */
 	const char *const *args;

@@ -260,6 +260,7 @@ static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds 
 	const struct mig_out_wish wish = { .downtime_ms = (u32)arg_num(args, "downtime", 100),
 					   .timeout_s = (u32)arg_num(args, "timeout", 0),
 					   .bandwidth = (u64)arg_num(args, "bandwidth", 0),
+					   .copy_storage = arg_num(args, "copy-storage", 0),
 					   .auto_converge = arg_num(args, "auto-converge", 0),
 					   .later = json_is_true(
 						   json_object_get(args, "postcopy")) };

@@ -62,9 +62,10 @@ static void begin_unit(struct disk_flush *f, struct kvmb_disk *d)
 	d->ops->submit(d, &u->req);
 }
 
+/* Of one that is copied nobody reads what is here; its daemon serves who copies. */
 static bool can_be_dirty(const struct kvmb_unit_info *i)
 {
-	return i->disk && !i->disk->read_only;
+	return i->disk && !i->disk->read_only && !i->disk->copied;
 }
 
 struct disk_flush *disk_flush_begin(struct vm *vm)

@@ -17,9 +17,16 @@ static void for_all(struct vm *vm, void (*fn)(struct kvmb_disk *d))
 	}
 }
 
+/* A file of our own stays locked: nobody else is to use it before it is known who has the VM. */
+static void unlock(struct kvmb_disk *d)
+{
+	if (!d->copied)
+		kvmb_disk_give_up(d);
+}
+
 void disk_locks_give_up(struct vm *vm)
 {
-	for_all(vm, kvmb_disk_give_up);
+	for_all(vm, unlock);
 }
 
 int disk_locks_take(struct vm *vm, char *why, size_t size)
@@ -50,6 +57,10 @@ int disk_locks_tell(struct vm *vm)
 	for_each_unit(vm, c, lun, &i) {
 		if (!i.disk || i.disk->read_only)
 			continue;
+		if (i.disk->copied) { /* what is written there is written elsewhere */
+			unsure = true;
+			continue;
+		}
 		written = kvmb_disk_was_written(i.disk);
 		if (written > 0)
 			return -ESTALE;
@@ -69,7 +80,7 @@ void disk_locks_note(struct vm *vm)
 /* What a daemon has read of its image it read after it was given up. */
 static void forget_cache(struct kvmb_disk *d)
 {
-	if (kvmb_disk_is_raw(d))
+	if (kvmb_disk_is_raw(d) && !d->copied)
 		kvmb_disk_forget_cache(d);
 }
 

@@ -22,6 +22,11 @@
  * At an NBD server nothing is locked, and both sides are connected: a server that takes one client
  * at a time is missing at the target, before a page is sent. The source has flushed before GO.
  *
+ * A disk whose content is copied (disk_copies.h) has a file on each side, locked by each. There who
+ * has the locks has nothing but them: that a source gets its own says nothing of the target, nor
+ * does a file of the source to which nobody has written. Such a disk is never given up, and nobody
+ * can tell (-ENODATA): after a GO without an answer the VM stands until the administrator decides.
+ *
  * All of main thread, unless said otherwise. An NFS server that is mounted hard and dies after the
  * flush keeps it from everything else until it is back; `kvmbus kill` ends the VM. To ask on the
  * migration's thread would not help yet: its end waits for the thread, whose disks must stay open,
@@ -50,7 +55,7 @@ int disk_locks_take(struct vm *vm, char *why, size_t size);
  * disk_locks_tell() - Has anybody written to the disks since disk_locks_note()?
  *
  * Return: 0: nobody has; -ESTALE: somebody has; -ENODATA: nobody can tell, there is no disk whose
- * lock would have kept anybody away, or a server may have been written to.
+ * lock would have kept anybody away, a server may have been written to, or one is copied.
  */
 int disk_locks_tell(struct vm *vm);
 

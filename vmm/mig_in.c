@@ -7,23 +7,27 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/keeper.h"
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/machine_match.h"
 #include "machine/mem_post.h"
 #include "vmm/disk_locks.h"
 #include "vmm/handed.h"
+#include "vmm/mig_disks_in.h"
 #include "vmm/mig_post.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
 
+#define STAY_MS 10000u	  /* for the keeper to hear that files are to stay */
 #define FLUSH_MS 1800000u /* the source flushes its disks before it sends the last sections */
 
 struct incoming {
 	struct vm *vm;
 	struct mig_stream stream;
 	struct mig_section sec;
+	struct mig_disks_in disks;
 	u8 *rest; /* rest[len]: sections that are not memory */
 	size_t len;
 	bool begun;   /* a page has come */
@@ -157,9 +161,20 @@ static int take_handed(struct incoming *in)
 {
 	if (in->sec.t.tag == KVMB_SEC_MEMORY)
 		return wrong(in, "section memory: the VM's memory was handed over");
+	if (in->sec.t.tag == KVMB_SEC_DISK)
+		return wrong(in, "section disk: the VM's disks were handed over");
 	if (in->sec.t.tag == KVMB_SEC_HANDED && handed_take_stopped(in->vm->cfg.handed, &in->sec.t))
 		return wrong(in, in->sec.error.text);
 	return keep_section(in);
+}
+
+static int take_disk_section(struct incoming *in)
+{
+	int err = mig_disks_in_take(&in->disks, in->vm, &in->sec.t, in->why);
+
+	if (err && !in->why[0])
+		wrong(in, in->sec.error.text[0] ? in->sec.error.text : mig_why(err));
+	return err;
 }
 
 static int take_section(struct incoming *in)
@@ -172,6 +187,8 @@ static int take_section(struct incoming *in)
 		if (mem_post_has_list(&in->vm->machine))
 			return wrong(in, "section memory: after the list of what comes later");
 		return take_memory(in);
+	case KVMB_SEC_DISK:
+		return take_disk_section(in);
 	case KVMB_SEC_WORD:
 		return take_later(in);
 	case KVMB_SEC_LATER:
@@ -224,8 +241,11 @@ static int load_stream(struct vm *vm)
 	if (!err && mem_post_has_list(&vm->machine))
 		err = mig_post_begin(vm, in.stream.fd, in.secret, in.why);
 	if (!err)
+		err = mig_disks_in_finish(&in.disks, vm, in.why);
+	if (!err)
 		err = vm_sections_load(vm, in.rest, in.len, in.why, sizeof(in.why));
 	free(in.rest);
+	mig_disks_in_fini(&in.disks);
 	mig_section_fini(&in.sec);
 	return err ? tell_and_end(&in, err) : 0;
 }
@@ -299,6 +319,19 @@ static int run_without_rest(struct incoming *in)
 	return err;
 }
 
+/* From here on what becomes of this process says nothing of who has the VM. */
+static int keep_files(struct incoming *in)
+{
+	int err = in->vm->cfg.copies ? kvmb_keeper_stay(STAY_MS) : 0;
+
+	if (err)
+		snprintf(in->why, sizeof(in->why), "its keeper does not answer: %s",
+			 strerror(-err));
+	else
+		mig_disks_in_settle(in->vm);
+	return err;
+}
+
 /* From the moment when it has the locks, the VM is here, whatever becomes of the other side. */
 static int take_over(struct vm *vm)
 {
@@ -313,6 +346,8 @@ static int take_over(struct vm *vm)
 		err = hear_go(&in);
 	if (!err)
 		err = take_disks(&in);
+	if (!err)
+		err = keep_files(&in);
 	if (!err && vm->post)
 		err = run_without_rest(&in);
 	if (err)

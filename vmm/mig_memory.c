@@ -10,6 +10,7 @@
 #include "lib/util.h"
 #include "machine/machine.h"
 #include "machine/mem_log.h"
+#include "vmm/mig_disks.h"
 
 #define PAGES_OF(bytes) ((bytes) / KVMB_PAGE_SIZE)
 #define PAGES_AT_ONCE 16u /* that nobody has asked for: who asks does not wait for more */
@@ -182,30 +183,78 @@ static double time_of_rest(const struct mig_memory *m, u64 left, u64 sent, u64 s
 	return KVMB_MAX(ns, (double)left * 1e9 / (double)m->bandwidth);
 }
 
+/* ---- disks ---- */
+
+static int disks_sent(void *arg, struct mig_stream *s, u64 bytes)
+{
+	struct mig_memory *m = arg;
+
+	m->burst += bytes;
+	return keep_limit(m, s);
+}
+
+static int send_disks_first(struct mig_memory *m, struct mig_stream *s, char *why)
+{
+	const struct mig_disks_pace pace = { disks_sent, m };
+	int err;
+
+	if (!m->disks)
+		return 0;
+	err = mig_disks_first(m->disks, s, &pace, why);
+	m->disks_left = err ? 0 : mig_disks_take(m->disks);
+	return err;
+}
+
+static int send_both(struct mig_memory *m, struct mig_stream *s, char *why)
+{
+	const struct mig_disks_pace pace = { disks_sent, m };
+	int err = m->disks ? mig_disks_send(m->disks, s, &pace, why) : 0;
+
+	return err ? err : send_round(m, s, m->rounds > 0);
+}
+
+static int take_both(struct mig_memory *m)
+{
+	int err = machine_log_take(m->machine, m->bits);
+
+	if (m->disks && !err)
+		m->disks_left = mig_disks_take(m->disks);
+	return err;
+}
+
+static u64 count_both(const struct mig_memory *m)
+{
+	return count(m) * KVMB_PAGE_SIZE + m->disks_left;
+}
+
 int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig_pace *pace,
 		    char *why)
 {
 	u64 until = pace->timeout_s ? kvmb_now_ms() + pace->timeout_s * 1000ull : 0;
 	u64 begin_ns, send_ns, take_ns, sent, left;
-	int err = want_all_touched(m);
+	int err;
 
 	s->deadline_ms = until;
+	m->disks = pace->disks;
 	m->bandwidth = pace->bandwidth;
 	m->burst_ms = kvmb_now_ms();
+	err = send_disks_first(m, s, why);
+	if (!err)
+		err = want_all_touched(m);
 	while (!err) {
 		begin_ns = kvmb_mono_ns();
 		m->paused_ns = 0;
-		sent = count(m) * KVMB_PAGE_SIZE; /* of RAM: zeroes take less, and will again */
+		sent = count_both(m); /* of RAM: zeroes take less, and will again */
 		__atomic_store_n(&m->left, sent, __ATOMIC_RELAXED);
-		err = send_round(m, s, m->rounds > 0);
+		err = send_both(m, s, why);
 		send_ns = kvmb_mono_ns() - begin_ns;
 		if (!err)
-			err = machine_log_take(m->machine, m->bits);
+			err = take_both(m);
 		if (err)
 			break;
 		__atomic_fetch_add(&m->rounds, 1, __ATOMIC_RELAXED);
 		take_ns = kvmb_mono_ns() - begin_ns - send_ns;
-		left = count(m) * KVMB_PAGE_SIZE;
+		left = count_both(m);
 		/* the last take, then what is left at the rate of this round */
 		if (!left || (double)take_ns + time_of_rest(m, left, sent, send_ns) <=
 				     (double)pace->downtime_ms * 1e6)
@@ -222,9 +271,9 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig
 	if (err != -ETIMEDOUT || !until || kvmb_now_ms() < until)
 		return err;
 	snprintf(why, MIG_WHY,
-		 "after %u s the guest still changes memory faster than it can be sent in %u ms; "
+		 "after %u s the guest still changes memory%s faster than it can be sent in %u ms; "
 		 "allow more downtime%s",
-		 pace->timeout_s, pace->downtime_ms,
+		 pace->timeout_s, pace->disks ? " or disks" : "", pace->downtime_ms,
 		 pace->slow_down ? "" : ", or slow it down: --auto-converge");
 	return -ETIME;
 }
@@ -283,11 +332,13 @@ void mig_memory_want(struct mig_memory *m, const u64 *want)
 	__atomic_store_n(&m->kept, count(m), __ATOMIC_RELAXED);
 }
 
-int mig_memory_last(struct mig_memory *m, struct mig_stream *s)
+int mig_memory_last(struct mig_memory *m, struct mig_stream *s, char *why)
 {
-	int err = machine_log_take(m->machine, m->bits);
+	int err = m->disks ? mig_disks_last(m->disks, s, why) : 0;
 	u64 i;
 
+	if (!err)
+		err = machine_log_take(m->machine, m->bits);
 	for (i = 0; m->list && i < (m->pages + 63) / 64; i++)
 		m->list[i] &= ~m->bits[i];
 	if (!err)

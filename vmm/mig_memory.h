@@ -7,6 +7,7 @@
 #include "vmm/mig_stream.h"
 
 struct machine;
+struct mig_disks;
 
 struct mig_pace {
 	u32 downtime_ms; /* that the guest may stand */
@@ -16,6 +17,7 @@ struct mig_pace {
 	/* the guest changes memory faster than it can be sent: slow it down, NULL = do not */
 	void (*slow_down)(void *arg, u32 percent);
 	void *arg;
+	struct mig_disks *disks; /* whose content goes along; NULL = none */
 };
 
 struct mig_memory {
@@ -35,6 +37,8 @@ struct mig_memory {
 	u64 paused_ns; /* in this round */
 	u32 stalled;   /* rounds without progress */
 	u32 slowed;    /* percent that was asked for */
+	struct mig_disks *disks; /* NULL = none */
+	u64 disks_left;		 /* bytes of them to send */
 	u64 looked_at; /* atomic, for info: bytes of RAM, in this round */
 	u64 left;      /* atomic, for info: bytes to send in this round when it began */
 };
@@ -55,6 +59,8 @@ void mig_memory_fini(struct mig_memory *m);
  * The limit does not hold for mig_memory_last(): the guest stands, so what is left then goes out as
  * fast as the link takes it. How fast that is, only the bursts show; so more than one of them is
  * expected to take as long as the limit allows.
+ *
+ * Disks are sent once before memory, which changes more; from there on a round is of both.
  *
  * Return: 0: what is left can be sent within the wanted downtime; -ETIME: it did not come to that
  * within the wanted time; else as mig_send(). Context: a thread that may wait.
@@ -78,12 +84,13 @@ int mig_memory_keep(struct mig_memory *m);
 int mig_memory_soon(struct mig_memory *m);
 
 /**
- * mig_memory_last() - Send what is left; nobody writes any more
+ * mig_memory_last() - Send what is left, of disks, too; nobody writes any more
+ * @why: as mig_memory_live()
  *
  * After mig_memory_keep() that is what has been written since, and the list of what comes later.
- * Return: as mig_send().
+ * Return: as mig_send(); -EIO: a disk cannot be read.
  */
-int mig_memory_last(struct mig_memory *m, struct mig_stream *s);
+int mig_memory_last(struct mig_memory *m, struct mig_stream *s, char *why);
 
 /**
  * mig_memory_give() - Send a page of the list, unless it was sent

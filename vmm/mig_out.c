@@ -22,6 +22,7 @@
 #include "machine/mem_log.h"
 #include "vmm/disk_flush.h"
 #include "vmm/disk_locks.h"
+#include "vmm/mig_disks.h"
 #include "vmm/mig_memory.h"
 #include "vmm/mig_serve.h"
 #include "vmm/mig_stream.h"
@@ -56,6 +57,7 @@ struct vm_migration { /* main thread, but for what the thread has */
 	struct mig_out_wish wish;
 	struct mig_stream stream; /* the thread's */
 	struct mig_memory memory; /* the thread's */
+	struct mig_disks disks;	  /* likewise; none unless they are copied */
 	struct kvmb_tlv_out sections;
 	struct disk_flush *flush; /* from LAST on, else NULL */
 	pthread_t thread;
@@ -83,6 +85,7 @@ static void free_migration(struct vm_migration *m)
 		machine_log_end(&m->vm->machine);
 	kvmb_tlv_out_fini(&m->sections);
 	mig_memory_fini(&m->memory);
+	mig_disks_end(&m->disks);
 	disk_flush_free(m->vm, m->flush);
 	if (m->stream.fd >= 0)
 		close(m->stream.fd);
@@ -197,6 +200,7 @@ static void *run_live(void *arg)
 				       .timeout_s = m->wish.timeout_s,
 				       .bandwidth = m->wish.bandwidth,
 				       .later = m->wish.later,
+				       .disks = m->wish.copy_storage ? &m->disks : NULL,
 				       .slow_down = m->wish.auto_converge ? slow_down : NULL,
 				       .arg = m };
 
@@ -221,7 +225,7 @@ static int send_last(struct vm_migration *m)
 	int err, flushed;
 
 	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
-	err = mig_memory_last(&m->memory, &m->stream);
+	err = mig_memory_last(&m->memory, &m->stream, m->why);
 	if (err)
 		disk_flush_cancel(m->flush);
 	flushed = disk_flush_end(m->flush, m->why);
@@ -313,10 +317,11 @@ static json_t *describe(const struct vm_migration *m)
 {
 	u64 now = kvmb_mono_ns(), runs = m->runs_ns ? m->runs_ns : now;
 
-	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I}", "state", "migrated", "total_ms",
-			 (json_int_t)(kvmb_now_ms() - m->begin_ms), "downtime_ms",
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:i, s:I}", "state", "migrated",
+			 "total_ms", (json_int_t)(kvmb_now_ms() - m->begin_ms), "downtime_ms",
 			 ms_of(runs - m->stopped_ns), "bytes", (json_int_t)m->stream.sent, "rounds",
-			 (int)m->memory.rounds, "later_ms", ms_of(now - runs));
+			 (int)m->memory.rounds, "later_ms", ms_of(now - runs), "disks_copied",
+			 (int)m->disks.num, "disk_bytes", (json_int_t)m->disks.sent);
 }
 
 /* The VM runs on the target, with all of its memory. */
@@ -788,6 +793,10 @@ void mig_out_begin(struct vm *vm, int peer, int pipe, const struct mig_out_wish 
 		refuse_to_move(m, "usage", "the second descriptor is no pipe");
 		return;
 	}
+	if (wish->copy_storage && mig_disks_begin(&m->disks, vm, text, sizeof(text))) {
+		refuse_to_move(m, "failed", text);
+		return;
+	}
 	err = machine_log_begin(&vm->machine);
 	m->logging = !err;
 	if (!err)
@@ -879,14 +888,16 @@ json_t *mig_out_info(const struct vm *vm)
 
 	if (!m)
 		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:i, s:I}", "step", names[m->step],
-			 "total", (json_int_t)vm->cfg.machine.memory, "done",
+	return json_pack("{s:s, s:I, s:I, s:I, s:i, s:I, s:i, s:I, s:I, s:I}", "step",
+			 names[m->step], "total", (json_int_t)vm->cfg.machine.memory, "done",
 			 (json_int_t)__atomic_load_n(&m->memory.looked_at, __ATOMIC_RELAXED),
 			 "sent", (json_int_t)__atomic_load_n(&m->stream.sent, __ATOMIC_RELAXED),
 			 "round", (int)__atomic_load_n(&m->memory.rounds, __ATOMIC_RELAXED),
 			 "dirty", (json_int_t)__atomic_load_n(&m->memory.left, __ATOMIC_RELAXED),
 			 "throttle", (int)vm->machine.throttle.percent, "later",
-			 (json_int_t)served(m));
+			 (json_int_t)served(m), "disk_total", (json_int_t)m->disks.total,
+			 "disk_done",
+			 (json_int_t)__atomic_load_n(&m->disks.done, __ATOMIC_RELAXED));
 }
 
 void mig_out_destroy(struct vm *vm)

@@ -36,6 +36,7 @@ struct mig_out_wish {
 	u32 downtime_ms;    /* that the guest may stand */
 	u32 timeout_s;	    /* give up when it does not get that far; 0 = never */
 	u64 bandwidth;	    /* bytes a second while the guest runs; 0 = no limit */
+	bool copy_storage;  /* the content of disks goes along: mig_disks.h */
 	bool auto_converge; /* slow the guest down when that helps */
 	bool later;	    /* move after one round, and send the rest when it runs there */
 };

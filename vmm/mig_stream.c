@@ -121,10 +121,14 @@ static size_t longest(u32 tag)
 		return MIG_CHUNK + 64;
 	case KVMB_SEC_LATER:
 		return MIG_CHUNK + 64;
+	case KVMB_SEC_DISK:
+		return MIG_CHUNK + 128;
 	case KVMB_SEC_WORD:
 		return MIG_WHY + 128;
 	case KVMB_SEC_WANTED:
 		return 64;
+	case KVMB_SEC_COPY:
+		return 64u << 10;
 	}
 	return KVMB_TLV_MAX_SECTION;
 }

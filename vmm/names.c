@@ -9,6 +9,7 @@
 #include "lib/rundir.h"
 #include "lib/util.h"
 #include "lib/zstd_lib.h"
+#include "vmm/disk_copies.h"
 #include "vmm/handed.h"
 
 /* What is handed over is looked at with the rights of who starts this process. */
@@ -32,6 +33,17 @@ static int adopt_disk(struct vm_handed *h, const struct disk_config *dc,
 	return err;
 }
 
+/* One whose content comes along has no file so far. */
+static int resolve_disk(const struct vm_config *cfg, u32 i, const struct kvmb_disk_spec *spec,
+			struct kvmb_disk_files *out, char *why)
+{
+	int err = spec->copied ?
+			  disk_copies_create(cfg->copies, &cfg->disks[i], why, KVMB_DISK_WHY) :
+			  0;
+
+	return err ? err : kvmb_disk_resolve(spec, out, why, KVMB_DISK_WHY);
+}
+
 static int open_disk(const struct vm_config *cfg, u32 i, struct kvmb_disk_files *out)
 {
 	struct kvmb_disk_spec spec = cfg->disks[i].spec;
@@ -44,7 +56,7 @@ static int open_disk(const struct vm_config *cfg, u32 i, struct kvmb_disk_files 
 	else if (cfg->handed)
 		err = adopt_disk(cfg->handed, &cfg->disks[i], out, why);
 	else
-		err = kvmb_disk_resolve(&spec, out, why, sizeof(why));
+		err = resolve_disk(cfg, i, &spec, out, why);
 	if (err)
 		kvmb_err(cfg->name, "disk %s: %s", spec.path, why);
 	return err;

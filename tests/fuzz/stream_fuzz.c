@@ -6,6 +6,7 @@
  */
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "tests/harness/sample_vm.h"
 #include "tests/harness/tlv_edit.h"
 #include "vmm/disk_locks.h"
+#include "vmm/disks_priv.h"
 #include "vmm/mig_in.h"
 #include "vmm/mig_post.h"
 #include "vmm/mig_stream.h"
@@ -98,6 +100,32 @@ static void load_changed(const u8 *in, size_t left)
 /* ---- a migration ---- */
 
 static int source;
+static struct kvmb_disk copied; /* of a MiB, at 0:0 */
+
+bool disks_each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	(void)vm;
+	if (*c || *lun || !copied.ops)
+		return false;
+	*i = (struct kvmb_unit_info){ .disk = &copied };
+	return true;
+}
+
+/* What a stream has written into it is the next one's to find. */
+static void make_copied(void)
+{
+	static const struct kvmb_disk_ops raw;
+
+	if (!copied.ops)
+		copied = (struct kvmb_disk){ .fd = memfd_create("disk", MFD_CLOEXEC),
+					     .lock_fd = -1,
+					     .ops = &raw,
+					     .can_zero = true,
+					     .block = 512,
+					     .blocks = 2048 };
+	if (ftruncate(copied.fd, 1 << 20))
+		abort();
+}
 
 static void send_section(u32 tag, u32 instance, u32 flags, const u8 *body, size_t len)
 {
@@ -155,6 +183,8 @@ static void receive_stream(const u8 *in, size_t left)
 	shutdown(source, SHUT_WR);
 	if (!mig_in_loader.load(&sample.vm))
 		close(sv[1]);
+	if (lseek(copied.fd, 0, SEEK_END) != 1 << 20)
+		abort(); /* nothing is written beyond the end */
 	close(source);
 	mem_post_end(&sample.vm.machine);
 }
@@ -254,6 +284,8 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 	if (!left)
 		return 0;
 	sample_begin();
+	make_copied();
+	copied.copied = in[0] & 2;
 	if (in[0] & 1)
 		receive_stream(in + 1, left - 1);
 	else

@@ -157,9 +157,9 @@ void cli_free(struct cli_args *a)
 	(void)a;
 }
 int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
-		 struct vm_handed *handed)
+		 const struct disk_copies *copies, struct vm_handed *handed)
 {
-	(void)handed;
+	(void)copies, (void)handed;
 	(void)a, (void)state, (void)incoming;
 	abort();
 }

@@ -28,6 +28,7 @@
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "tests/unit/test.h"
+#include "vmm/disk_copies.h"
 #include "vmm/mig_stream.h"
 
 /* ---- what is around it ---- */
@@ -77,12 +78,14 @@ int client_peer(int fd, struct ucred *peer)
 
 static int became = -1; /* stream of who became the VM */
 static size_t config_len;
+static u32 num_copies; /* disks that come along */
 
 int cli_run_config(const char *from, const void *config, size_t len, struct state_file *state,
-		   int incoming, struct vm_handed *handed)
+		   int incoming, const struct disk_copies *copies, struct vm_handed *handed)
 {
 	(void)from, (void)config, (void)state, (void)handed;
 	config_len = len;
+	num_copies = copies ? copies->num : 0;
 	became = incoming;
 	return EXIT_OK;
 }
@@ -774,6 +777,41 @@ static void vm_comes_packed_by_a_path(void **state)
 	assert_int_equal(access(text + 5, F_OK), -1);
 }
 
+/* One says which disks come along, and hangs up; the next brings one, and no more than that. */
+static void disks_that_come_along_are_those_of_who_is_let_in(void **state)
+{
+	struct disk_copies two = { .num = 2,
+				   .disks = { { .bytes = 512 }, { .lun = 1, .bytes = 512 } } };
+	struct kvmb_tlv_out o = { 0 }, config = { 0 };
+	int port = free_port(AF_INET), fd;
+	pthread_t t;
+
+	(void)state;
+	snprintf(text, sizeof(text), "tcp:127.0.0.1:%d", port);
+	assert_int_equal(pthread_create(&t, NULL, wait_for_vm, NULL), 0);
+	disk_copies_put(&two, &o);
+	fd = knock(port);
+	assert_int_equal(write(fd, MIG_GREETING, strlen(MIG_GREETING)), strlen(MIG_GREETING));
+	assert_int_equal(write(fd, o.buf, o.len), o.len);
+	close(fd);
+	kvmb_tlv_out_fini(&o);
+	two.num = 1;
+	disk_copies_put(&two, &o);
+	kvmb_tlv_begin(&config, KVMB_SEC_CONFIG, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_end(&config);
+	fd = knock(port);
+	assert_int_equal(write(fd, MIG_GREETING, strlen(MIG_GREETING)), strlen(MIG_GREETING));
+	assert_int_equal(write(fd, o.buf, o.len), o.len);
+	assert_int_equal(write(fd, config.buf, config.len), config.len);
+	pthread_join(t, NULL);
+	assert_int_equal(num_copies, 1);
+	assert_int_equal(config_len, config.len);
+	close(became);
+	close(fd);
+	kvmb_tlv_out_fini(&o);
+	kvmb_tlv_out_fini(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -796,6 +834,7 @@ int main(void)
 		T(what_systemd_says_counts_for_its_process),
 		T(standard_descriptors_are_not_the_stream),
 		T(strangers_do_not_end_the_waiting),
+		T(disks_that_come_along_are_those_of_who_is_let_in),
 		T(vm_comes_as_records_after_strangers),
 		T(vm_comes_packed_by_a_path),
 	};

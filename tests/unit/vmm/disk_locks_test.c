@@ -3,6 +3,7 @@
 #include "vmm/disk_locks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -153,6 +154,49 @@ static void server_has_no_lock(void **state)
 	assert_int_equal(disk_locks_tell(&vm), 0);
 }
 
+static bool is_free(int fd)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[32];
+	bool free;
+	int other;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	other = open(path, O_RDWR);
+	assert_true(other >= 0);
+	free = !fcntl(other, F_OFD_SETLK, &fl);
+	close(other);
+	return free;
+}
+
+/*
+ * Each side has a file of its own: that nobody has written to ours, or that somebody has, and that
+ * we get its lock, says nothing of who has the VM. A source would go on while the target runs.
+ */
+static void disk_that_is_copied_tells_nothing(void **state)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(disks); i++)
+		disks[i].copied = true;
+	assert_int_equal(disk_locks_take(&vm, why, sizeof(why)), 0);
+	disk_locks_note(&vm);
+	assert_int_equal(disk_locks_tell(&vm), -ENODATA);
+	touch(0);
+	assert_int_equal(disk_locks_tell(&vm), -ENODATA);
+	/* nobody is to start another VM with it before that is known */
+	disk_locks_give_up(&vm);
+	assert_false(is_free(disks[0].fd));
+	/* one that is shared and was written tells for all */
+	disks[2].copied = false;
+	assert_int_equal(disk_locks_tell(&vm), -ENODATA);
+	touch(2);
+	assert_int_equal(disk_locks_tell(&vm), -ESTALE);
+	disk_locks_give_up(&vm);
+	assert_true(is_free(disks[2].lock_fd));
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +204,7 @@ int main(void)
 		T(image_that_was_written_since_is_not_opened),
 		T(one_that_was_written_tells_for_all),
 		T(server_has_no_lock),
+		T(disk_that_is_copied_tells_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

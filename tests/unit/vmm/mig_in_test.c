@@ -16,7 +16,10 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "tests/unit/test.h"
+#include "vmm/disk_copies.h"
 #include "vmm/disk_locks.h"
+#include "vmm/disks_priv.h"
+#include "vmm/mig_disks.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm.h"
 #include "vmm/vm_sections.h"
@@ -194,6 +197,17 @@ bool mig_post_is_broken(const struct vm *v)
 	return false;
 }
 
+static struct kvmb_disk *copied; /* NULL = no disk is */
+
+bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	(void)v;
+	if (!copied || *c || *lun)
+		return false;
+	*i = (struct kvmb_unit_info){ .disk = copied };
+	return true;
+}
+
 static int setup(void **state)
 {
 	int sv[2];
@@ -326,6 +340,82 @@ static void pages_that_the_vm_does_not_have_are_refused(void **state)
 		teardown(state);
 		setup(state);
 	}
+}
+
+/* ---- disks that are copied ---- */
+
+static void send_disk(u32 lun, u64 offset, const void *bytes, size_t len, u64 all)
+{
+	struct kvmb_tlv_out o = { 0 };
+
+	kvmb_tlv_begin(&o, KVMB_SEC_DISK, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(&o, MIG_DISK_CONTROLLER, 0);
+	kvmb_tlv_put(&o, MIG_DISK_LUN, lun);
+	if (all) {
+		kvmb_tlv_put(&o, MIG_DISK_ALL, all);
+	} else {
+		kvmb_tlv_put(&o, MIG_DISK_OFFSET, offset);
+		kvmb_tlv_put_bytes(&o, MIG_DISK_DATA, bytes, len);
+	}
+	kvmb_tlv_end(&o);
+	assert_int_equal(mig_send_out(&source, &o), 0);
+}
+
+static void load_copy(bool complete, u32 lun, int expect, const char *says)
+{
+	static struct kvmb_disk d;
+	u8 block[512];
+
+	d = (struct kvmb_disk){ .fd = memfd_create("d", 0),
+				.lock_fd = -1,
+				.block = 512,
+				.blocks = 8,
+				.copied = true,
+				.path = "/d" };
+	assert_int_equal(ftruncate(d.fd, 4096), 0);
+	copied = &d;
+	memset(block, 7, sizeof(block));
+	send_section(KVMB_SEC_HOST);
+	send_disk(lun, 1024, block, sizeof(block), 0);
+	if (complete)
+		send_disk(0, 0, NULL, 0, 4096);
+	send_section(KVMB_SEC_END);
+	assert_int_equal(load(), expect);
+	if (expect) {
+		assert_int_equal(mig_hear(&source, MIG_LOADED, why), -ECONNREFUSED);
+		assert_non_null(strstr(why, says));
+	} else {
+		memset(block, 0, sizeof(block));
+		assert_int_equal(pread(d.fd, block, sizeof(block), 1024), sizeof(block));
+		assert_int_equal(block[511], 7);
+	}
+	close(d.fd);
+	copied = NULL;
+}
+
+static void disk_that_is_copied_must_come_whole(void **state)
+{
+	load_copy(true, 0, 0, NULL);
+	teardown(state);
+	setup(state);
+	load_copy(false, 0, -EPROTO, "did not come"); /* a source that does not know of copies */
+	teardown(state);
+	setup(state);
+	load_copy(true, 1, -EPROTO, "section disk");
+}
+
+/* Its files would be removed when this process ends, and with them the guest's disks. */
+static void vm_whose_files_may_be_removed_does_not_run(void **state)
+{
+	static const struct disk_copies some = { .num = 1 };
+
+	(void)state;
+	vm.cfg.copies = &some; /* there is no keeper here */
+	assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
+	assert_int_not_equal(mig_in_loader.commit(&vm), 0);
+	assert_int_equal(mig_hear(&source, MIG_LOADED, why), 0);
+	assert_int_equal(mig_hear(&source, MIG_RUNNING, why), -ECONNREFUSED);
+	assert_non_null(strstr(why, "keeper"));
 }
 
 static void state_that_is_refused_is_told_of(void **state)
@@ -594,6 +684,8 @@ int main(void)
 		T(memory_may_come_later),
 		T(what_is_later_out_of_turn_is_refused),
 		T(link_that_broke_before_the_vm_runs_ends_it),
+		T(disk_that_is_copied_must_come_whole),
+		T(vm_whose_files_may_be_removed_does_not_run),
 		T(stale_go_without_disks_is_none),
 		T(stale_go_is_none),
 		T(pages_and_sections_arrive),

@@ -11,12 +11,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backend/block/disk_dirty.h"
 #include "host-vsp/tuner.h"
+#include "lib/dirty_log.h"
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "machine/machine.h"
 #include "machine/mem_log.h"
 #include "tests/unit/test.h"
+#include "vmm/disks_priv.h"
+#include "vmm/mig_disks.h"
 
 #define PAGES 300u /* no multiple of 64, and more than one chunk */
 #define RAM (PAGES * KVMB_PAGE_SIZE)
@@ -27,6 +31,46 @@ static struct mig_stream out, in;
 static u8 *ram, *copy;		   /* what the target has */
 static u64 full_pages, zero_pages; /* that were sent */
 static char why[MIG_WHY];
+
+/* ---- its disk ---- */
+
+#define DISK (16u * KVMB_DISK_CHUNK)
+
+static struct kvmb_disk disk; /* fd < 0: none */
+static struct mig_disks disks;
+static u64 disk_bytes; /* that were sent */
+static bool disk_complete;
+static u32 disk_writes; /* that the guest makes yet, one a take */
+
+bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	(void)v;
+	if (disk.fd < 0 || *c || *lun)
+		return false;
+	*i = (struct kvmb_unit_info){ .disk = &disk };
+	return true;
+}
+
+static void write_disk(u64 chunk)
+{
+	u64 v = kvmb_mono_ns();
+
+	assert_int_equal(pwrite(disk.fd, &v, sizeof(v), (off_t)(chunk * KVMB_DISK_CHUNK)),
+			 sizeof(v));
+	kvmb_disk_dirty(&disk, chunk * KVMB_DISK_CHUNK, sizeof(v));
+}
+
+static void apply_disk(struct kvmb_tlv *t)
+{
+	size_t len;
+
+	assert_false(disk_complete);
+	disk_complete = kvmb_tlv_has(t, MIG_DISK_ALL);
+	if (!kvmb_tlv_has(t, MIG_DISK_DATA))
+		return;
+	kvmb_tlv_get_bytes(t, MIG_DISK_DATA, &len);
+	disk_bytes += len;
+}
 
 /* ---- the guest ---- */
 
@@ -51,6 +95,8 @@ int machine_log_take(struct machine *m, u64 *bits)
 		memset(bits, 0xff, (PAGES + 63) / 64 * sizeof(*bits));
 		return 0;
 	}
+	if (disk_writes)
+		write_disk(--disk_writes % 16);
 	for (page = 0; zeroes && page < PAGES; page += 2)
 		bits[page / 64] |= 1ull << page % 64; /* the guest has cleared every other page */
 	for (page = 0; takes <= change_until && page < change; page++) {
@@ -88,7 +134,10 @@ static void *receive(void *arg)
 	while (!mig_recv_section(&in, &sec)) {
 		if (slow)
 			usleep(slow);
-		apply(&sec.t);
+		if (sec.t.tag == KVMB_SEC_DISK)
+			apply_disk(&sec.t);
+		else
+			apply(&sec.t);
 	}
 	mig_section_fini(&sec);
 	return NULL;
@@ -114,6 +163,9 @@ static int setup(void **state)
 	full_pages = zero_pages = 0;
 	zeroes = false;
 	slow = 0;
+	disk = (struct kvmb_disk){ .fd = -1, .lock_fd = -1, .block = 512, .blocks = DISK / 512 };
+	disk_bytes = disk_writes = 0;
+	disk_complete = false;
 	assert_int_equal(mig_memory_init(&memory, &machine), 0);
 	assert_int_equal(pthread_create(&receiver, NULL, receive, NULL), 0);
 	return 0;
@@ -124,6 +176,10 @@ static int teardown(void **state)
 	(void)state;
 	close(in.fd);
 	mig_memory_fini(&memory);
+	mig_disks_end(&disks);
+	kvmb_disk_dirty_free(&disk);
+	if (disk.fd >= 0)
+		close(disk.fd);
 	munmap(ram, RAM);
 	close(machine.gm.memfd);
 	free(copy);
@@ -166,7 +222,7 @@ static void what_was_never_touched_or_is_zero_is_not_sent(void **state)
 	set_page(100, 2);
 	set_page(PAGES - 1, 3);
 	assert_int_equal(send_live(AT_LEISURE, 0), 0);
-	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
 	end_of_stream();
 	assert_int_equal(full_pages, 3);
 	assert_int_equal(zero_pages, 0);
@@ -184,7 +240,7 @@ static void what_changes_is_sent_again_until_it_is_little(void **state)
 	assert_int_equal(send_live(0, 0), 0);
 	assert_int_equal(memory.rounds, 5); /* the guest was still in the fifth */
 	change_until = 100;
-	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
 	end_of_stream();
 	assert_int_equal(full_pages, PAGES + 5 * 20);
 }
@@ -196,7 +252,7 @@ static void page_that_becomes_zero_is_told(void **state)
 	assert_int_equal(send_live(AT_LEISURE, 0), 0);
 	memset(ram + 9 * KVMB_PAGE_SIZE, 0, KVMB_PAGE_SIZE);
 	memory.bits[0] |= 1ull << 9;
-	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
 	end_of_stream();
 	assert_int_equal(zero_pages, 1);
 }
@@ -228,7 +284,7 @@ static void guest_that_outruns_the_link_is_slowed_until_it_does_not(void **state
 	assert_int_equal(num_percents, 4);
 	assert_int_equal(percents[0], 20);
 	assert_int_equal(percents[3], 50);
-	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
 	end_of_stream();
 }
 
@@ -345,7 +401,7 @@ static void limit_is_kept_until_the_guest_stands(void **state)
 	assert_in_range(ms, 900, 2500);
 	memset(memory.bits, 0xff, PAGES / 64 * 8);
 	begin = kvmb_now_ms();
-	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
 	assert_in_range(kvmb_now_ms() - begin, 0, 500);
 	end_of_stream();
 }
@@ -359,7 +415,7 @@ static void what_fits_into_a_burst_ends_it_though_the_limit_would_not(void **sta
 	assert_int_equal(send_limited(1000000, 60, 5), 0);
 	assert_in_range(memory.rounds, 1, 5);
 	change = 0;
-	assert_int_equal(mig_memory_last(&memory, &out), 0);
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
 	end_of_stream();
 }
 
@@ -435,9 +491,77 @@ static void target_that_goes_ends_a_pause(void **state)
 	close(out.fd);
 }
 
+/* ---- disks ---- */
+
+static void make_disk(void)
+{
+	u64 chunk;
+
+	assert_int_equal(kvmb_dirty_log_prepare(), 0);
+	disk.fd = memfd_create("disk", 0);
+	assert_int_equal(ftruncate(disk.fd, DISK), 0);
+	for (chunk = 0; chunk < 16; chunk++)
+		write_disk(chunk);
+	assert_int_equal(mig_disks_begin(&disks, NULL, why, sizeof(why)), 0);
+}
+
+static void disk_goes_along_until_both_are_little(void **state)
+{
+	const struct mig_pace pace = { .disks = &disks };
+
+	(void)state;
+	make_disk();
+	set_page(0, 1);
+	disk_writes = 10; /* with no downtime allowed, it ends when nothing at all is left */
+	assert_int_equal(mig_memory_live(&memory, &out, &pace, why), 0);
+	assert_false(disk_complete);
+	write_disk(3);
+	set_page(5, 9);
+	memory.bits[0] |= 1ull << 5;
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
+	end_of_stream();
+	assert_true(disk_complete);
+	assert_int_equal(disk_writes, 0);
+	assert_int_equal(disk_bytes, DISK + 11 * KVMB_DISK_CHUNK);
+	assert_int_equal(memory.rounds, 11);
+	assert_int_equal(full_pages, 2);
+}
+
+/* 1 MiB of disk at 1 MB a second, as the same of memory. */
+static void limit_counts_disks(void **state)
+{
+	const struct mig_pace pace = { .disks = &disks,
+				       .bandwidth = 1000000,
+				       .downtime_ms = AT_LEISURE };
+	u64 begin = kvmb_now_ms();
+
+	(void)state;
+	make_disk();
+	assert_int_equal(mig_memory_live(&memory, &out, &pace, why), 0);
+	assert_in_range(kvmb_now_ms() - begin, 700, 2500);
+	end_of_stream();
+}
+
+static void guest_that_never_stops_writing_is_given_up_in_time(void **state)
+{
+	const struct mig_pace pace = { .disks = &disks, .timeout_s = 1 };
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	make_disk();
+	disk_writes = UINT32_MAX;
+	assert_int_equal(mig_memory_live(&memory, &out, &pace, why), -ETIME);
+	assert_non_null(strstr(why, "memory or disks"));
+	close(out.fd);
+	pthread_join(receiver, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(disk_goes_along_until_both_are_little),
+		T(limit_counts_disks),
+		T(guest_that_never_stops_writing_is_given_up_in_time),
 		T(limit_is_kept_until_the_guest_stands),
 		T(what_fits_into_a_burst_ends_it_though_the_limit_would_not),
 		T(what_is_more_than_a_burst_is_not_promised),

@@ -21,6 +21,7 @@
 #include "tests/unit/test.h"
 #include "vmm/disk_flush.h"
 #include "vmm/disk_locks.h"
+#include "vmm/mig_disks.h"
 #include "vmm/mig_memory.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm_sections.h"
@@ -210,10 +211,30 @@ int disk_locks_take(struct vm *v, char *why, size_t size)
 	return lock_err;
 }
 
+static bool copies; /* disks are copied: each side has files of its own */
+static int copy_err;
+static u32 copying;
+
 int disk_locks_tell(struct vm *v)
 {
 	(void)v;
-	return written ? -ESTALE : 0;
+	return copying ? -ENODATA : written ? -ESTALE : 0;
+}
+
+int mig_disks_begin(struct mig_disks *m, struct vm *v, char *why, size_t size)
+{
+	(void)m, (void)v;
+	assert_false(logging); /* what is written from here on is noted */
+	snprintf(why, size, "disk d: a device is not copied");
+	copying += !copy_err;
+	m->num = 1;
+	return copy_err;
+}
+
+void mig_disks_end(struct mig_disks *m)
+{
+	copying -= m->num && copying;
+	m->num = 0;
 }
 
 int mig_memory_init(struct mig_memory *m, struct machine *machine)
@@ -329,15 +350,16 @@ int mig_memory_live(struct mig_memory *m, struct mig_stream *s, const struct mig
 	assert_int_equal(pace->downtime_ms, 100);
 	assert_true(logging);
 	m->later = pace->later;
+	assert_int_equal(pace->disks != NULL, copies);
 	if (pace->slow_down)
 		pace->slow_down(pace->arg, 30);
 	/* until it is cancelled */
 	return live_err == -ECANCELED ? mig_recv(s, &byte, 1) : live_err;
 }
 
-int mig_memory_last(struct mig_memory *m, struct mig_stream *s)
+int mig_memory_last(struct mig_memory *m, struct mig_stream *s, char *why)
 {
-	(void)m, (void)s;
+	(void)m, (void)s, (void)why;
 	assert_true(bus_stands);
 	return 0;
 }
@@ -375,6 +397,9 @@ static int setup(void **state)
 	serve_err = mend_err = 0;
 	serves = 0;
 	while_serving = NULL;
+	copies = false;
+	copy_err = 0;
+	copying = 0;
 	return 0;
 }
 
@@ -383,6 +408,7 @@ static int teardown(void **state)
 	(void)state;
 	assert_null(vm.migration);
 	assert_false(logging);
+	assert_int_equal(copying, 0);
 	close(target.fd);
 	if (client >= 0)
 		close(client);
@@ -394,6 +420,7 @@ static void begin(void)
 {
 	const struct mig_out_wish wish = { .downtime_ms = 100,
 					   .auto_converge = auto_converge,
+					   .copy_storage = copies,
 					   .later = later };
 	const struct mig_word_more more = { .can = MIG_CAN_LATER };
 	int sv[2], pipes[2];
@@ -819,6 +846,58 @@ static void reason_of_a_target_that_ends_while_pages_are_sent_is_heard(void **st
 	goes_on("no memory for its sections");
 }
 
+/*
+ * The locks that it gets back are those of its own files, to which nobody has written: with shared
+ * disks it would go on. The target may run, with files of its own.
+ */
+static void source_of_copied_disks_that_hears_nothing_never_goes_on_by_itself(void **state)
+{
+	char why[MIG_WHY] = "";
+
+	(void)state;
+	copies = true;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	shutdown(target.fd, SHUT_WR); /* GO arrives, nothing comes back */
+	run();
+	assert_false(moved || killed);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_true(bus_stands);
+	assert_true(mig_out_is_undecided(&vm));
+	assert_non_null(strstr(answer, "kvmbus resume"));
+	/* the administrator has looked there */
+	assert_int_equal(mig_out_resume(&vm, why, sizeof(why)), 0);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_int_equal(announced, 1);
+}
+
+static void source_of_copied_disks_goes_on_when_the_target_refuses(void **state)
+{
+	(void)state;
+	copies = true;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	mig_say(&target, MIG_REFUSED, "no keeper");
+	run();
+	goes_on("no keeper");
+	teardown(state);
+	setup(state);
+	copies = true;
+	begin();
+	mig_say(&target, MIG_REFUSED, "disk d cannot be written: No space left on device");
+	run();
+	goes_on("No space left");
+}
+
+static void disk_that_cannot_be_copied_keeps_the_vm_here(void **state)
+{
+	(void)state;
+	copies = true;
+	copy_err = -EINVAL;
+	begin();
+	goes_on("a device is not copied");
+}
+
 static void guest_that_was_slowed_is_so_no_more_when_it_goes_on(void **state)
 {
 	(void)state;
@@ -1079,6 +1158,9 @@ int main(void)
 		T(client_that_goes_while_the_vm_ends_is_not_waited_for),
 		T(vm_that_cannot_move_any_more_is_not_sent_to_the_end),
 		T(devices_that_do_not_come_to_rest_end_it),
+		T(source_of_copied_disks_that_hears_nothing_never_goes_on_by_itself),
+		T(source_of_copied_disks_goes_on_when_the_target_refuses),
+		T(disk_that_cannot_be_copied_keeps_the_vm_here),
 		T(slow_flush_is_no_silence), /* 62 s */
 	};
 
