@@ -59,6 +59,7 @@ static void tell_leave(struct vm *vm)
 }
 
 static const struct vm_listener listener = {
+	.stands = nics_guest_stands,
 	.leave = tell_leave,
 	.starting = tell_starting,
 	.resumed = tell_resumed,

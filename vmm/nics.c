@@ -317,6 +317,16 @@ void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 	kvmb_net_remove(nic->net, nic_removed, nic);
 }
 
+void nics_guest_stands(struct vm *vm, bool stands)
+{
+	u32 i;
+
+	for (i = 0; i < KVMB_MAX_NICS; i++) {
+		if (nics_net(vm, i))
+			kvmb_net_guest_stands(nics_net(vm, i), stands);
+	}
+}
+
 void nics_link(struct vm *vm, const char *name, bool up, struct ctl_reply reply)
 {
 	u32 index;

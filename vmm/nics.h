@@ -25,6 +25,9 @@ struct kvmb_net *nics_net(const struct vm *vm, u32 index);
 /** nics_announce() - The VM may have been elsewhere: tell the networks. Main thread. */
 void nics_announce(struct vm *vm);
 
+/** nics_guest_stands() - The VM is paused, or goes on. Main thread. */
+void nics_guest_stands(struct vm *vm, bool stands);
+
 /** nics_list() - The VM's NICs, for info and list. Return: a new reference. Main thread. */
 json_t *nics_list(struct vm *vm);
 

@@ -50,6 +50,13 @@ static void let_cpus_go(struct vm *vm)
 
 /* ---- pause ---- */
 
+static void tell_that_it_stands(struct vm *vm, bool stands)
+{
+	kvmb_heartbeat_pause(&vm->heartbeat, stands);
+	kvmb_timesync_pause(&vm->timesync, stands);
+	vm->listener->stands(vm, stands);
+}
+
 int vm_pause(struct vm *vm)
 {
 	if (vm->state != VM_RUNNING)
@@ -57,8 +64,7 @@ int vm_pause(struct vm *vm)
 	machine_stand(&vm->machine);
 	machine_stop_clock(&vm->machine);
 	set_vm_state(vm, VM_PAUSED);
-	kvmb_heartbeat_pause(&vm->heartbeat, true);
-	kvmb_timesync_pause(&vm->timesync, true);
+	tell_that_it_stands(vm, true);
 	return 0;
 }
 
@@ -105,8 +111,7 @@ int vm_resume(struct vm *vm)
 		return -EINVAL;
 	machine_start_clock(&vm->machine);
 	set_vm_state(vm, VM_RUNNING);
-	kvmb_heartbeat_pause(&vm->heartbeat, false);
-	kvmb_timesync_pause(&vm->timesync, false);
+	tell_that_it_stands(vm, false);
 	let_cpus_go(vm);
 	if (vm->stop_reason[0]) {
 		vm->stop_reason[0] = 0;
@@ -340,8 +345,7 @@ void vm_restored(struct vm *vm, bool paused)
 static void begin_paused(struct vm *vm)
 {
 	set_vm_state(vm, VM_PAUSED);
-	kvmb_heartbeat_pause(&vm->heartbeat, true);
-	kvmb_timesync_pause(&vm->timesync, true);
+	tell_that_it_stands(vm, true);
 }
 
 static void go_on_loaded(struct vm *vm)
@@ -351,8 +355,7 @@ static void go_on_loaded(struct vm *vm)
 		begin_paused(vm);
 	} else {
 		machine_start_clock(&vm->machine);
-		kvmb_heartbeat_pause(&vm->heartbeat, false); /* it was saved as paused */
-		kvmb_timesync_pause(&vm->timesync, false);
+		tell_that_it_stands(vm, false); /* it was saved as paused */
 		machine_go(&vm->machine);
 	}
 	vm->listener->restored(vm);

@@ -52,6 +52,7 @@ struct vm;
 /* Events of the VM. Main thread; none may be NULL. */
 struct vm_listener {
 	void (*starting)(struct vm *vm); /* everything is built, and no vCPU has run */
+	void (*stands)(struct vm *vm, bool stands); /* it is paused; it goes on */
 	void (*resumed)(struct vm *vm);  /* after a stop with a reason: retry what failed */
 	void (*rebooted)(struct vm *vm);
 	void (*restored)(struct vm *vm); /* from a file: its vCPUs go, or it is paused */

@@ -86,6 +86,14 @@ int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus);
  */
 void kvmb_net_remove(struct kvmb_net *n, void (*done)(void *arg, struct kvmb_net *n), void *arg);
 
+/**
+ * kvmb_net_guest_stands() - The VM is paused, or goes on
+ *
+ * A removal waits for the guest to see its cable pulled, which takes time in which it runs. Main
+ * thread.
+ */
+void kvmb_net_guest_stands(struct kvmb_net *n, bool stands);
+
 /** kvmb_net_destroy() - Free the NIC and its backend; its channels are at rest. NULL is fine. */
 void kvmb_net_destroy(struct kvmb_net *n);
 

@@ -193,9 +193,23 @@ void kvmb_net_remove(struct kvmb_net *n, void (*done)(void *arg, struct kvmb_net
 		revoke(n);
 		return;
 	}
-	kvmb_timer_set(&n->remove_timer,
-		       since < LINK_NEWS_MS || !n->link ? LINK_NEWS_MS : UNPLUG_MS);
+	n->remove_waits = n->guest_stands;
+	if (!n->remove_waits)
+		kvmb_timer_set(&n->remove_timer,
+			       since < LINK_NEWS_MS || !n->link ? LINK_NEWS_MS : UNPLUG_MS);
 	kvmb_net_set_link(n, false);
+}
+
+void kvmb_net_guest_stands(struct kvmb_net *n, bool stands)
+{
+	n->guest_stands = stands;
+	if (stands && n->remove_timer.due_ms) {
+		kvmb_timer_cancel(&n->remove_timer);
+		n->remove_waits = true;
+	} else if (!stands && n->remove_waits) {
+		n->remove_waits = false;
+		kvmb_timer_set(&n->remove_timer, LINK_NEWS_MS);
+	}
 }
 
 void kvmb_net_destroy(struct kvmb_net *n)

@@ -187,6 +187,8 @@ struct kvmb_net {
 	u64 born_ms;		  /* when the backend was last begun */
 	u32 revive_ms;		  /* next pause before it is begun again */
 	bool leaving;		  /* loaded: it was being removed */
+	bool guest_stands;	  /* it sees nothing of what we tell it */
+	bool remove_waits;	  /* until it goes on */
 	void (*removed)(void *arg, struct kvmb_net *n);
 	void *removed_arg;
 };

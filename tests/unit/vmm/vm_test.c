@@ -116,6 +116,11 @@ static void fail_to_stand(void)
 	fail();
 }
 
+static void check_standing(struct vm *v, bool stands)
+{
+	assert_int_equal(stands, v->state == VM_PAUSED);
+}
+
 static u32 leavings;
 
 static void count_leaving(struct vm *v)
@@ -125,6 +130,7 @@ static void count_leaving(struct vm *v)
 }
 
 static const struct vm_listener listener = { .starting = count_starting,
+					     .stands = check_standing,
 					     .resumed = ignore,
 					     .rebooted = ignore,
 					     .restored = ignore,

@@ -434,6 +434,31 @@ static void net_remove_under_traffic(void **state)
 	assert_int_equal(removals, 1);
 }
 
+/* It cannot see its cable pulled: what it sends when it goes on would never be completed. */
+static void net_of_a_guest_that_stands_is_not_taken_away(void **state)
+{
+	u32 i;
+
+	(void)state;
+	bring_up();
+	kvmb_net_guest_stands(nic, true);
+	kvmb_net_remove(nic, was_removed, NULL);
+	for (i = 0; i < 3200; i++) { /* longer than any guest that runs is given */
+		fake_run(&f);
+		usleep(1000);
+	}
+	assert_null(fake_next(&f, KVMB_MSG_RESCIND));
+	kvmb_net_guest_stands(nic, false);
+	kvmb_net_guest_stands(nic, true); /* and again, before it is over */
+	for (i = 0; i < 3200; i++) {
+		fake_run(&f);
+		usleep(1000);
+	}
+	assert_null(fake_next(&f, KVMB_MSG_RESCIND));
+	kvmb_net_guest_stands(nic, false);
+	assert_non_null(fake_wait(&f, KVMB_MSG_RESCIND));
+}
+
 static void net_tx_completions_share_a_signal(void **state)
 {
 	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SEND_RNDIS_PKT) };
@@ -572,6 +597,7 @@ int main(void)
 		T(net_before_init_nothing_goes),
 		cmocka_unit_test_setup_teardown(net_rate_holds_frames_back, setup_rate, teardown),
 		T(net_remove_under_traffic),
+		T(net_of_a_guest_that_stands_is_not_taken_away),
 		T(net_tx_completions_share_a_signal),
 		T(net_buffers_change_under_traffic),
 	};
