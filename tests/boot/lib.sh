@@ -39,7 +39,7 @@ until_true() {
 	done
 }
 # pick EXPRESSION: of the JSON that comes in, in Python, with the object's members as names: state == "paused", disks[0].lun.
-# A truth is the exit status, all else is printed. `it` is the whole.
+# A truth is the exit status, null is none, all else is printed. `it` is the whole.
 pick() {
 	python3 -ISc '
 import json, sys
@@ -50,7 +50,7 @@ try:
 except ValueError:
     sys.exit(1) # the command has said why
 result = eval("(" + sys.argv[1] + ")", dict(it if isinstance(it, dict) else {}, it=it, json=json))
-if isinstance(result, bool):
+if result is None or isinstance(result, bool):
     sys.exit(not result)
 print(result)' "$1"
 }
