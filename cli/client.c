@@ -29,6 +29,7 @@
 #include "vmm/handover.h"
 
 #define PATIENCE_S 10
+#define LAST_S 1
 #define KILL_TRIES 6 /* times so long a VM may take to end that answers otherwise */
 
 int client_patience(void)
@@ -264,6 +265,8 @@ int client_ask_heard(int fd, const char *vm, const char *name, json_t *arguments
 	do {
 		err = read_line(fd, &a, client_patience());
 	} while (err == -ETIMEDOUT && is_alive(fd));
+	if (err == -ETIMEDOUT) /* it may have answered, and ended, before it was asked that */
+		err = read_line(fd, &a, LAST_S);
 	if (err) {
 		free(a.line);
 		return report_silence(vm, err);

@@ -34,6 +34,7 @@ expect 5 'not answered' $K disk mute list
 expect 5 'not answered' $K info drip
 expect 1 'answer is too long' $K info flood
 kill $PID_flood $PID_drip
+fake last last; expect 0 '' $K pause last # as one that has moved
 expect 0 '' $K disk lazy remove "$W/a"
 expect 0 '' $K nic lazy remove net0
 expect 0 '' $K kill lazy; kill -0 $PID_lazy || err "one that was about to end was killed"
