@@ -28,7 +28,7 @@
 /* The registry of sections: docs/migration.md. Numbers are never used again. */
 enum kvmb_section {
 	KVMB_SEC_END = 1,     /* nothing follows */
-	KVMB_SEC_CONFIG = 2,  /* how the VM was started; first */
+	KVMB_SEC_CONFIG = 2,  /* how the VM was started; before all but COPY */
 	KVMB_SEC_VM = 3,      /* clocks, what vmm/ knows */
 	KVMB_SEC_MACHINE = 4, /* interrupt controllers, timers, emulated devices */
 	KVMB_SEC_VCPU = 5,    /* instance: its index */
