@@ -419,9 +419,8 @@ static void end_serving(struct vm_migration *m)
 {
 	struct vm *vm = m->vm;
 
-	if (mig_memory_left(&m->memory))
-		kvmb_warn(vm->cfg.name, "migration: memory that the VM needs on the other side is "
-					"lost: the VM was ended here");
+	kvmb_warn(vm->cfg.name, "migration: memory that the VM needs on the other side is lost: "
+				"the VM was ended here");
 	answer(m, "the VM was ended here; it has moved, and lacks a part of its memory there");
 	free_migration(m);
 	vm_release(vm);
@@ -488,8 +487,11 @@ static void stay_undecided(struct vm_migration *m, const char *because)
 	m->stream.fd = -1;
 	reply_refused(m->reply, "failed",
 		      "%s, and %s; the VM stands here: if it does not run there, kvmbus resume, "
-		      "else kvmbus kill",
-		      m->why, because);
+		      "else %s",
+		      m->why, because,
+		      m->memory.list ? "kvmbus migrate --recover, on both sides: it needs memory "
+				       "that is here" :
+				       "kvmbus kill");
 	m->reply = (struct ctl_reply){ 0 };
 	vm_release(m->vm);
 }
@@ -820,7 +822,10 @@ u64 mig_out_serves(const struct vm *vm)
 {
 	const struct vm_migration *m = vm->migration;
 
-	return m && (m->step == MIG_SERVING || m->step == MIG_BROKEN) ? served(m) : 0;
+	if (!m || (m->step != MIG_SERVING && m->step != MIG_BROKEN))
+		return 0;
+	/* what was sent may be lost on its way until the target says that all is there */
+	return KVMB_MAX(served(m), KVMB_PAGE_SIZE);
 }
 
 /* An undecided VM may run there, too: who answers with the secret is where it does. */

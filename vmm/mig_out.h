@@ -69,7 +69,11 @@ bool mig_out_is_undecided(const struct vm *vm);
  */
 int mig_out_resume(struct vm *vm, char *why, size_t size);
 
-/** mig_out_serves() - Bytes that a VM needs which runs elsewhere, and only this process has. */
+/**
+ * mig_out_serves() - Bytes that a VM needs which runs elsewhere, and only this process has
+ *
+ * Return: 0: there is none; a page at least as long as it has not said that all is there.
+ */
 u64 mig_out_serves(const struct vm *vm);
 
 /**

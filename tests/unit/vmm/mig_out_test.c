@@ -979,6 +979,19 @@ static void stays_broken(void)
 	serve_err = 0;
 }
 
+/* What was sent may be lost on its way: until the target says that all is there, nobody knows. */
+static void link_that_breaks_when_all_was_sent_is_no_end(void **state)
+{
+	(void)state;
+	left = 0;
+	serve_err = -EPIPE;
+	runs_there();
+	run();
+	assert_non_null(strstr(answer, "kvmbus migrate --recover"));
+	assert_true(mig_out_serves(&vm) > 0); /* or kvmbus kill ends it without a question */
+	mig_out_destroy(&vm);
+}
+
 static void mend(void)
 {
 	int sv[2], pipes[2];
@@ -1091,6 +1104,8 @@ static void undecided_vm_is_mended_where_it_runs(void **state)
 	run();
 	assert_true(mig_out_is_undecided(&vm));
 	assert_false(vm.held); /* it can be killed */
+	assert_non_null(strstr(answer, "--recover")); /* and must not be, if it runs there */
+	assert_null(strstr(answer, "kvmbus kill"));
 	answer[0] = 0;
 	mend_err = -EPROTO;
 	mend();
@@ -1138,6 +1153,7 @@ int main(void)
 		T(end_that_is_asked_for_waits_for_who_sends),
 		T(end_that_is_asked_for_stops_who_sends),
 		T(target_that_could_not_say_that_it_runs_is_not_left),
+		T(link_that_breaks_when_all_was_sent_is_no_end),
 		T(undecided_vm_is_mended_where_it_runs),
 		T(target_that_does_not_load_leaves_the_vm_here),
 		T(guest_that_was_slowed_is_so_no_more_when_it_goes_on),
