@@ -331,6 +331,8 @@ void mem_post_end(struct machine *m)
 	if (p->begun)
 		end_thread(p);
 	unregister(p);
+	if (p->list) /* which need not have come */
+		mem_uffd_huge(m);
 	m->post = NULL;
 	close(p->uffd);
 	if (p->wake >= 0)

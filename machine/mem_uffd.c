@@ -41,6 +41,11 @@ void mem_uffd_no_huge(const struct machine *m)
 	advise(m, MADV_NOHUGEPAGE);
 }
 
+void mem_uffd_huge(const struct machine *m)
+{
+	advise(m, MADV_HUGEPAGE);
+}
+
 int mem_uffd_register(struct machine *m, int uffd)
 {
 	struct uffdio_register r = { .range = { (u64)(uintptr_t)mem_uffd_ram(m),
@@ -54,7 +59,7 @@ int mem_uffd_register(struct machine *m, int uffd)
 		return 0;
 	}
 	err = -errno;
-	advise(m, MADV_HUGEPAGE);
+	mem_uffd_huge(m);
 	return err;
 }
 
@@ -64,7 +69,7 @@ void mem_uffd_unregister(struct machine *m, int uffd)
 
 	if (ioctl(uffd, UFFDIO_UNREGISTER, &r))
 		kvmb_err(m->name, "guest memory: UFFDIO_UNREGISTER: %s", strerror(errno));
-	advise(m, MADV_HUGEPAGE);
+	mem_uffd_huge(m);
 	__atomic_store_n(&m->gm.lazy, 0, __ATOMIC_RELEASE);
 }
 

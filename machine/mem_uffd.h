@@ -26,6 +26,9 @@ u8 *mem_uffd_ram(const struct machine *m);
 /** mem_uffd_no_huge() - No huge pages from here on, which would fill what has not come. */
 void mem_uffd_no_huge(const struct machine *m);
 
+/** mem_uffd_huge() - Huge pages again. */
+void mem_uffd_huge(const struct machine *m);
+
 /**
  * mem_uffd_register() - Who touches a missing page sleeps from here on
  *

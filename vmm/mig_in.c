@@ -240,6 +240,8 @@ static int load_stream(struct vm *vm)
 		err = receive_all(&in);
 	if (!err && mem_post_has_list(&vm->machine))
 		err = mig_post_begin(vm, in.stream.fd, in.secret, in.why);
+	else if (!err)
+		mem_post_end(&vm->machine); /* all of it is here */
 	if (!err)
 		err = mig_disks_in_finish(&in.disks, vm, in.why);
 	if (!err)

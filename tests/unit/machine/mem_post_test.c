@@ -369,6 +369,37 @@ static void page_that_does_not_go_is_no_page_that_comes(void **state)
 	munmap(other, RAM);
 }
 
+static bool has_huge_pages(void)
+{
+	char line[256], flags[256] = "";
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long from, to;
+	bool here = false;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from <= (uintptr_t)ram() && (uintptr_t)ram() < to;
+		if (here && !strncmp(line, "VmFlags:", 8))
+			strcpy(flags, line);
+	}
+	fclose(f);
+	return strstr(flags, " hg") && !strstr(flags, " nh");
+}
+
+/* The source has sent all of it before: a guest that runs here is to have huge pages again. */
+static void list_that_does_not_come_leaves_an_ordinary_memory(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	if (!has_huge_pages())
+		skip(); /* a kernel without */
+	assert_int_equal(mem_post_expect(&m), 0);
+	assert_false(has_huge_pages());
+	mem_post_end(&m);
+	assert_true(has_huge_pages());
+}
+
 static void host_that_cannot_says_so(void **state)
 {
 	(void)state;
@@ -394,6 +425,7 @@ int main(void)
 		T(what_is_missing_is_what_has_not_come),
 		T(ring_is_mapped_when_its_pages_have_come),
 		T(page_that_does_not_go_is_no_page_that_comes),
+		T(list_that_does_not_come_leaves_an_ordinary_memory),
 		T(host_that_cannot_says_so),
 	};
 

@@ -118,7 +118,7 @@ void disk_locks_forget_caches(struct vm *v)
 
 /* ---- memory that comes later: machine/mem_post.c and vmm/mig_post.c have their own tests ---- */
 
-static bool can_later, expected, has_list;
+static bool can_later, expected, has_list, post_ended;
 static int list_err, begin_err, run_err;
 static u32 lists;
 static char post_said[64];
@@ -150,6 +150,13 @@ bool mem_post_has_list(const struct machine *m)
 {
 	(void)m;
 	return has_list;
+}
+
+void mem_post_end(struct machine *m)
+{
+	(void)m;
+	assert_false(has_list);
+	post_ended = true;
 }
 
 int mig_post_begin(struct vm *v, int fd, const u8 *secret, char *text)
@@ -232,7 +239,7 @@ static int setup(void **state)
 	fetched = false;
 	other_host = false;
 	can_later = true;
-	expected = has_list = gave_up = false;
+	expected = has_list = gave_up = post_ended = false;
 	list_err = begin_err = run_err = 0;
 	lists = 0;
 	post_said[0] = 0;
@@ -628,6 +635,19 @@ static void memory_may_come_later(void **state)
 	close(vm.cfg.incoming);
 }
 
+/* The guest has become quiet, and all was sent before: then memory is an ordinary one. */
+static void memory_that_does_not_come_later_is_ordinary(void **state)
+{
+	(void)state;
+	send_section(KVMB_SEC_HOST);
+	say_later();
+	send_section(KVMB_SEC_END);
+	assert_int_equal(mig_in_loader.load(&vm), 0);
+	assert_true(expected && post_ended);
+	assert_null(vm.post);
+	close(vm.cfg.incoming);
+}
+
 /* Before or after its time, or of a target that cannot. */
 static void what_is_later_out_of_turn_is_refused(void **state)
 {
@@ -682,6 +702,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(memory_may_come_later),
+		T(memory_that_does_not_come_later_is_ordinary),
 		T(what_is_later_out_of_turn_is_refused),
 		T(link_that_broke_before_the_vm_runs_ends_it),
 		T(disk_that_is_copied_must_come_whole),
