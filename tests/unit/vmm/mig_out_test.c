@@ -1051,11 +1051,19 @@ static void end_that_is_asked_for_waits_for_who_sends(void **state)
 	assert_true(killed);
 }
 
+static void ask_for_end(void *arg)
+{
+	(void)arg;
+	vm.held_end = VM_END_KILLED; /* vm_kill() */
+}
+
+static struct kvmb_work end_work;
+
 static void until_cancelled(struct mig_stream *s)
 {
 	char byte;
 
-	vm.held_end = VM_END_KILLED;
+	kvmb_loop_post(vm.loop, &end_work);
 	serve_err = mig_recv(s, &byte, 1);
 	assert_int_equal(serve_err, -ECANCELED);
 }
@@ -1063,6 +1071,7 @@ static void until_cancelled(struct mig_stream *s)
 static void end_that_is_asked_for_stops_who_sends(void **state)
 {
 	(void)state;
+	kvmb_work_init(&end_work, ask_for_end, NULL);
 	while_serving = until_cancelled;
 	runs_there();
 	run();
