@@ -6,7 +6,7 @@
  *
  * A VM's process gets one end of a socket pair: it has neither the keys nor the code that reads
  * what comes before somebody has proved who he is. A pump is at the other end, in `kvmbus migrate`
- * (a thread) or in a process of its own (cli/mig_link.h).
+ * (a thread, cli/mig_link.h) or in a process of its own (cli/mig_serve.h).
  *
  * Each direction has one buffer, which is empty before more is read: who reads slowly is waited
  * for. The end of a direction is passed on when its buffer is empty: by close_notify, or by

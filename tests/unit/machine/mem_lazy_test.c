@@ -367,7 +367,7 @@ static void one_that_cannot_be_read_is_tried_each_second_not_all_the_time(void *
 	come[0] = 70;
 	assert_int_equal(pthread_create(&t, NULL, want, &come[0]), 0);
 	wait_for_left(256 << 10);
-	bad_reads = 0;
+	__atomic_store_n(&bad_reads, 0, __ATOMIC_SEQ_CST);
 	usleep(2500000);
 	assert_in_range(__atomic_load_n(&bad_reads, __ATOMIC_SEQ_CST), 1, 8);
 	__atomic_store_n(&bad_pages[0], PAGES, __ATOMIC_SEQ_CST);

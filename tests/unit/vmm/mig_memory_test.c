@@ -39,7 +39,7 @@ static char why[MIG_WHY];
 static struct kvmb_disk disk; /* fd < 0: none */
 static struct mig_disks disks;
 static u64 disk_bytes; /* that were sent */
-static bool disk_complete;
+static bool disk_complete; /* atomic */
 static u32 disk_writes; /* that the guest makes yet, one a take */
 
 bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
@@ -65,7 +65,7 @@ static void apply_disk(struct kvmb_tlv *t)
 	size_t len;
 
 	assert_false(disk_complete);
-	disk_complete = kvmb_tlv_has(t, MIG_DISK_ALL);
+	__atomic_store_n(&disk_complete, kvmb_tlv_has(t, MIG_DISK_ALL), __ATOMIC_SEQ_CST);
 	if (!kvmb_tlv_has(t, MIG_DISK_DATA))
 		return;
 	kvmb_tlv_get_bytes(t, MIG_DISK_DATA, &len);
@@ -514,7 +514,7 @@ static void disk_goes_along_until_both_are_little(void **state)
 	set_page(0, 1);
 	disk_writes = 10; /* with no downtime allowed, it ends when nothing at all is left */
 	assert_int_equal(mig_memory_live(&memory, &out, &pace, why), 0);
-	assert_false(disk_complete);
+	assert_false(__atomic_load_n(&disk_complete, __ATOMIC_SEQ_CST));
 	write_disk(3);
 	set_page(5, 9);
 	memory.bits[0] |= 1ull << 5;

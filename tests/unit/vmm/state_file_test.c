@@ -312,7 +312,8 @@ static void a_vm_of_another_size_is_refused(void **state)
 ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t at);
 ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t at)
 {
-	if (writes && __atomic_fetch_sub(&writes, 1, __ATOMIC_SEQ_CST) == 1) {
+	if (__atomic_load_n(&writes, __ATOMIC_SEQ_CST) &&
+	    __atomic_fetch_sub(&writes, 1, __ATOMIC_SEQ_CST) == 1) {
 		__atomic_store_n(&writes, 1, __ATOMIC_SEQ_CST); /* and stays full */
 		errno = ENOSPC;
 		return -1;
