@@ -69,7 +69,9 @@ wait $migrate && fail "it moved to the dead"
 until_true 60 "the VM did not go on" info s 'state == "running" and not migration'
 wait $target
 clock_sets() { tr -d '\r' <"$W/s.log" | grep '^GUEST: clock set by'; }
-was_set() { [ "$(clock_sets | wc -l)" -gt "$sets" ]; }
+# by how much in all since it moved: on a busy machine time sync is late, and corrects itself
+was_set() { set=$(clock_sets | tail -n +$((sets + 1)) | awk '{ gsub(/[^0-9-]/, "", $5); n += $5 } END { print n + 0 }'); }
+agrees() { was_set; [ $((set - stood)) -lt 300 ] && [ $((stood - set)) -lt 300 ]; }
 for ((i = 1; i <= rounds; i++)); do
 	await_target
 	sets=$(clock_sets | wc -l)
@@ -85,9 +87,8 @@ for ((i = 1; i <= rounds; i++)); do
 	until_true 60 "no heartbeat" info s 'integration.heartbeat.status == "ok"'
 	# its clock stood while it did, and time sync tells it by how much: that is what we have reported
 	stood=$(grep -o 'stood for [0-9]*' "$W/m.log") stood=${stood##* }
-	[ "$stood" -lt 20 ] || until_true 60 "its clock was not set" was_set
-	set=$(clock_sets | tail -1 | grep -oE '[0-9-]+'); echo "# the guest's clock was set by ${set:-0} ms"
-	[ "$stood" -lt 20 ] || { [ $((set - stood)) -lt 300 ] && [ $((stood - set)) -lt 300 ]; } || fail "it stood for $stood ms, and its clock for $set"
+	[ "$stood" -lt 20 ] || until_true 60 "it stood for $stood ms, and its clock was not set by that" agrees
+	was_set; echo "# the guest's clock was set by $set ms"
 done
 truncate -s 16M "$W/end" && "$KVMBUS" disk s add "$W/end,lun=7" || fail "disk add" # fio reads all back, and ends
 wait_log s 'GUEST: ok fio' $((rounds * 20 + 300))

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 kernel=$1 cpus=$2 rounds=$3 S=$W/saved.state
 how=(${COMPRESS:+--compress "$COMPRESS"} ${THREADS:+--threads "$THREADS"})
-most=11; [ -z "${COMPRESS:-}" ] || most=6
+most=11; [ -z "${COMPRESS:-}" ] || most=9
 I=$W/image.raw
 truncate -s 256M "$I"
 vm s "$kernel" "kvmb.job=fio kvmb.secs=$((rounds * 4)) kvmb.fsync=16" --cpus "$cpus" --memory 512M --disk "$I,on-error=stop"
