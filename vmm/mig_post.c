@@ -40,6 +40,7 @@ struct mig_post {
 	pthread_cond_t cond;
 	enum post_state state; /* set_post_state() */
 	bool runs;
+	bool said_running;
 	enum mig_word heard; /* by the receiver, for the main thread; 0 = none */
 	int next;	     /* another link, -1 = none */
 	char why[MIG_WHY];   /* of BROKEN; of REFUSED */
@@ -350,6 +351,15 @@ static bool get_another_link(struct mig_post *p)
 	return true;
 }
 
+/* Who waits for RUNNING, which the main thread says, does not know ALL_HERE. */
+static void wait_for_running(struct mig_post *p)
+{
+	pthread_mutex_lock(&p->lock);
+	while (!p->said_running && !__atomic_load_n(&p->ended, __ATOMIC_RELAXED))
+		pthread_cond_wait(&p->cond, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+}
+
 static void *run_receiver(void *arg)
 {
 	struct mig_post *p = arg;
@@ -369,6 +379,7 @@ static void *run_receiver(void *arg)
 			return NULL;
 	}
 	mem_post_done(&p->vm->machine);
+	wait_for_running(p);
 	say_locked(p, MIG_ALL_HERE, NULL, NULL);
 	cut_link(p);
 	set_post_state(p, POST_DONE);
@@ -524,7 +535,16 @@ int mig_post_begin(struct vm *vm, int fd, const u8 *secret, char *why)
 
 int mig_post_say(struct vm *vm, enum mig_word word, const char *why)
 {
-	return say_locked(vm->post, word, why, NULL);
+	struct mig_post *p = vm->post;
+	int err = say_locked(p, word, why, NULL);
+
+	if (word != MIG_RUNNING)
+		return err;
+	pthread_mutex_lock(&p->lock);
+	p->said_running = true; /* or there is no link any more */
+	pthread_cond_broadcast(&p->cond);
+	pthread_mutex_unlock(&p->lock);
+	return err;
 }
 
 int mig_post_hear(struct vm *vm, enum mig_word word, char *why)

@@ -44,7 +44,7 @@ struct vm;
  */
 int mig_post_begin(struct vm *vm, int fd, const u8 *secret, char *why);
 
-/** mig_post_say() - Say a word to the source. Return: as mig_say(). */
+/** mig_post_say() - Say a word to the source; RUNNING after mig_post_run(). As mig_say(). */
 int mig_post_say(struct vm *vm, enum mig_word word, const char *why);
 
 /** mig_post_hear() - Wait for a word, as mig_hear() does. Main thread, before the VM runs. */

@@ -884,6 +884,27 @@ static void target_that_lies_is_not_mended(void **state)
 	leave_target();
 }
 
+/* The list was short, and who loads the VM has needed all of it: RUNNING must be heard first. */
+static void running_is_said_before_all_here(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	meet();
+	begin_server(MIG_LOADED, false, false);
+	check_all(); /* all is asked for, and comes */
+	assert_int_equal(mig_post_say(&vm, MIG_LOADED, NULL), 0);
+	assert_int_equal(end_server(), 0);
+	assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
+	begin_server(MIG_RUNNING, false, false);
+	assert_int_equal(mig_post_hear(&vm, MIG_GO, why), 0);
+	assert_int_equal(mig_post_run(&vm), 0);
+	usleep(200000); /* disk_locks_forget_caches(), or another process has the CPU */
+	mig_post_say(&vm, MIG_RUNNING, NULL);
+	if (end_server())
+		print_message("the source: %s\n", server.why);
+	assert_int_equal(server.err, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -905,6 +926,7 @@ int main(void)
 		T(target_that_only_asks_does_not_keep_the_guest_standing),
 		T(target_that_does_not_say_that_all_is_there_is_left),
 		T(target_that_lies_is_not_mended),
+		T(running_is_said_before_all_here),
 	};
 
 	kvmb_log_set_level(-1); /* what it warns of is wanted here */
