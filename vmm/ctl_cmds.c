@@ -67,16 +67,17 @@ static void cmd_resume(struct ctl_client *c, json_t *args, struct handover_fds *
 
 static void cmd_kill(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
+	bool undecided = mig_out_is_undecided(c->all->vm);
 	u64 serves = mig_out_serves(c->all->vm);
-	char why[200];
+	char why[256];
 
 	(void)fds;
 	if (serves && !json_is_true(json_object_get(args, "force"))) {
-		snprintf(
-			why, sizeof(why),
-			"it runs elsewhere, and %llu KiB of its memory are only here; without them "
-			"it is lost there; if it is to be: kvmbus kill --force",
-			(unsigned long long)serves >> 10);
+		snprintf(why, sizeof(why),
+			 "it %s elsewhere, and %llu KiB of its memory are only here; without them "
+			 "it is lost there; %sif it is to be: kvmbus kill --force",
+			 undecided ? "may run" : "runs", (unsigned long long)serves >> 10,
+			 undecided ? "try: kvmbus migrate --recover; " : "");
 		ctl_client_error(c, "state", why);
 		return;
 	}
@@ -358,13 +359,15 @@ static const char *is_busy(const struct vm *vm, int when)
 		return "the VM waits for memory; try: kvmbus migrate --recover, or kvmbus kill";
 	if (vm->post && when == IDLE)
 		return "a part of the VM's memory has not come; try again";
-	if (mig_out_serves(vm))
+	if (mig_out_serves(vm) && !mig_out_is_undecided(vm))
 		return "the VM has moved, and the rest of its memory is sent";
 	if (!vm->migration || (when == LIVE && (mig_out_is_live(vm) || mig_out_is_undecided(vm))))
 		return NULL;
-	return mig_out_is_undecided(vm) ?
-		       "nobody knows whether the VM has moved; try: kvmbus resume, or kvmbus kill" :
-		       "the VM is being migrated";
+	if (!mig_out_is_undecided(vm))
+		return "the VM is being migrated";
+	return mig_out_serves(vm) ?
+		       "nobody knows whether the VM has moved; try: kvmbus migrate --recover" :
+		       "nobody knows whether the VM has moved; try: kvmbus resume, or kvmbus kill";
 }
 
 void ctl_run_line(struct ctl_client *c, const char *line, size_t len, struct handover_fds *fds)

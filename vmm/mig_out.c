@@ -433,7 +433,7 @@ static void stay_where_it_was(struct vm_migration *m)
 	m->mends = false;
 	drop_link(m);
 	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason),
-		 "migration: nobody knows whether it has moved");
+		 "migration: nobody knows whether it has moved; try: kvmbus migrate --recover");
 	answer(m, "%.150s; the VM stands here, as before", m->why);
 	vm_release(m->vm);
 }
@@ -480,8 +480,8 @@ static void end_here(struct vm_migration *m, const char *because)
 /* Nothing is lost by waiting. The target must see that we do not wait for it any more. */
 static void stay_undecided(struct vm_migration *m, const char *because)
 {
-	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason), "migration: %.60s, and %.60s",
-		 m->why, because);
+	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason), "migration: %.45s, and %.45s%s",
+		 m->why, because, m->memory.list ? "; try: kvmbus migrate --recover" : "");
 	m->step = MIG_UNDECIDED;
 	close(m->stream.fd);
 	m->stream.fd = -1;
@@ -822,7 +822,8 @@ u64 mig_out_serves(const struct vm *vm)
 {
 	const struct vm_migration *m = vm->migration;
 
-	if (!m || (m->step != MIG_SERVING && m->step != MIG_BROKEN))
+	if (!m || !m->memory.list ||
+	    (m->step != MIG_SERVING && m->step != MIG_BROKEN && m->step != MIG_UNDECIDED))
 		return 0;
 	/* what was sent may be lost on its way until the target says that all is there */
 	return KVMB_MAX(served(m), KVMB_PAGE_SIZE);
@@ -874,7 +875,8 @@ int mig_out_resume(struct vm *vm, char *why, size_t size)
 		disk_locks_give_up(vm);
 		snprintf(why, size,
 			 "its disks were written since it was to move: the guest would "
-			 "destroy them; try: kvmbus kill");
+			 "destroy them; try: %s",
+			 vm->migration->memory.list ? "kvmbus migrate --recover" : "kvmbus kill");
 		err = -ESTALE;
 	}
 	if (err)

@@ -24,7 +24,7 @@
  * tell who has the VM, or somebody else has its disks, it stays UNDECIDED: vCPUs
  * and bus stand, because a provider that goes on would write to disks without their locks. The
  * administrator knows more: `kvmbus resume` takes the locks and has it go on, `kvmbus kill` ends
- * it.
+ * it. With memory that comes later it may be what a VM elsewhere waits for: mig_out_mend() asks.
  */
 #ifndef KVMB_MIG_OUT_H
 #define KVMB_MIG_OUT_H
@@ -70,7 +70,9 @@ bool mig_out_is_undecided(const struct vm *vm);
 int mig_out_resume(struct vm *vm, char *why, size_t size);
 
 /**
- * mig_out_serves() - Bytes that a VM needs which runs elsewhere, and only this process has
+ * mig_out_serves() - Bytes that only this process has, and that a VM needs which runs elsewhere
+ *
+ * An undecided VM may run there.
  *
  * Return: 0: there is none; a page at least as long as it has not said that all is there.
  */

@@ -742,6 +742,14 @@ static void ctl_memory_that_a_vm_elsewhere_needs_is_kept(void **state)
 	send_with(fd, "{\"execute\": \"mend\"}\n", 2);
 	assert_string_equal(heard(fd), "{\"return\":\"out\"}\n");
 	assert_int_equal(open_fds(), before);
+	undecided = true; /* it may be needed */
+	send_with(fd, "{\"execute\": \"kill\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "it may run elsewhere, and 8 KiB"));
+	send_with(fd, "{\"execute\": \"migrate\"}\n", 2);
+	assert_non_null(strstr(heard(fd), "migrate --recover"));
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0); /* the administrator knows */
+	assert_non_null(strstr(heard(fd), "has its disks"));
+	undecided = false;
 	send_with(fd, "{\"execute\": \"kill\", \"arguments\": {\"force\": true}}\n", 0);
 	assert_string_equal(heard(fd), "{\"return\":{\"state\":\"ended\"}}\n");
 	serves = 0;

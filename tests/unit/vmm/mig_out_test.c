@@ -1152,6 +1152,24 @@ static void target_that_does_not_load_leaves_the_vm_here(void **state)
 	assert_int_equal(serves, 0);
 }
 
+/* It may run there, and wait for what is only here: kvmbus kill would lose it. */
+static void undecided_vm_is_not_killed_lightly(void **state)
+{
+	(void)state;
+	later = true;
+	lock_err = -EIO;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	shutdown(target.fd, SHUT_WR);
+	run();
+	assert_true(mig_out_is_undecided(&vm));
+	assert_int_equal(mig_out_serves(&vm), left * KVMB_PAGE_SIZE);
+	assert_non_null(strstr(answer, "kvmbus migrate --recover"));
+	assert_null(strstr(answer, "kvmbus kill"));
+	assert_non_null(strstr(vm.stop_reason, "kvmbus migrate --recover"));
+	mig_out_destroy(&vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1187,6 +1205,7 @@ int main(void)
 		T(source_of_copied_disks_goes_on_when_the_target_refuses),
 		T(disk_that_cannot_be_copied_keeps_the_vm_here),
 		T(slow_flush_is_no_silence), /* 62 s */
+		T(undecided_vm_is_not_killed_lightly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
