@@ -142,6 +142,19 @@ static void cut_link(struct mig_post *p)
 	p->in.fd = -1;
 }
 
+/* GO may be old, and the receiver not have come round to see it. Main thread, before it runs. */
+static bool has_hung_up(struct mig_post *p)
+{
+	struct pollfd f = { .events = POLLRDHUP };
+	bool gone;
+
+	pthread_mutex_lock(&p->sending); /* it is not closed meanwhile */
+	f.fd = p->out.fd;
+	gone = !p->can_send || poll(&f, 1, 0) > 0;
+	pthread_mutex_unlock(&p->sending);
+	return gone;
+}
+
 /* ---- receiving ---- */
 
 static void say_why(struct mig_post *p, const char *why)
@@ -576,7 +589,7 @@ void mig_post_fail(struct vm *vm)
 int mig_post_run(struct vm *vm)
 {
 	struct mig_post *p = vm->post;
-	int err = mem_post_run(&vm->machine);
+	int err = has_hung_up(p) ? -EPIPE : mem_post_run(&vm->machine);
 
 	if (err)
 		return err;
@@ -591,9 +604,10 @@ int mig_post_run(struct vm *vm)
 
 bool mig_post_is_broken(const struct vm *vm)
 {
-	enum post_state s = vm->post ? state_of(vm->post) : POST_DONE;
+	struct mig_post *p = vm->post;
+	enum post_state s = p ? state_of(p) : POST_DONE;
 
-	return s == POST_BROKEN || s == POST_MENDING;
+	return s == POST_BROKEN || s == POST_MENDING || (p && !p->runs && has_hung_up(p));
 }
 
 void mig_post_mend(struct vm *vm, int fd, struct ctl_reply reply)

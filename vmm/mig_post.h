@@ -53,10 +53,10 @@ int mig_post_hear(struct vm *vm, enum mig_word word, char *why);
 /** mig_post_fail() - The VM does not go on here: nobody waits for pages any more. Main thread. */
 void mig_post_fail(struct vm *vm);
 
-/** mig_post_run() - It does, whatever becomes of the link. Return: 0; -EPIPE: it must not. */
+/** mig_post_run() - It does, if the source is still there; later nobody asks. Or -EPIPE. */
 int mig_post_run(struct vm *vm);
 
-/** mig_post_is_broken() - Does it wait for memory that does not come? Main thread. */
+/** mig_post_is_broken() - Does it wait for memory that does not come? Asks now. Main thread. */
 bool mig_post_is_broken(const struct vm *vm);
 
 /**

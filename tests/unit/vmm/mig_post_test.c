@@ -905,6 +905,29 @@ static void running_is_said_before_all_here(void **state)
 	assert_int_equal(server.err, 0);
 }
 
+/* GO is old: the source has hung up since, and may run. Who is to run must see that at once. */
+static void source_that_has_gone_since_go_is_seen(void **state)
+{
+	u32 i, ran = 0;
+
+	for (i = 0; i < 20; i++) {
+		if (i) {
+			teardown(state);
+			setup(state);
+		}
+		skip_where_it_cannot_be();
+		meet();
+		assert_int_equal(mig_say(&source, MIG_GO, NULL), 0);
+		assert_int_equal(mig_post_hear(&vm, MIG_GO, why), 0);
+		close(source.fd); /* vmm/mig_out.c: stay_undecided() */
+		source.fd = -1;
+		/* vmm/mig_in.c: check_go(), then run_without_rest() */
+		if (!mig_post_is_broken(&vm) && !mig_post_run(&vm))
+			ran++;
+	}
+	assert_int_equal(ran, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -927,6 +950,7 @@ int main(void)
 		T(target_that_does_not_say_that_all_is_there_is_left),
 		T(target_that_lies_is_not_mended),
 		T(running_is_said_before_all_here),
+		T(source_that_has_gone_since_go_is_seen),
 	};
 
 	kvmb_log_set_level(-1); /* what it warns of is wanted here */
