@@ -388,6 +388,19 @@ static void stay_broken(struct vm_migration *m)
 	       m->why);
 }
 
+/* Who answers is not where it runs, if it runs elsewhere at all; or nobody was asked. */
+static void stay_where_it_was(struct vm_migration *m)
+{
+	m->step = MIG_UNDECIDED;
+	m->mends = false;
+	m->runs_ns = 0;
+	drop_link(m);
+	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason),
+		 "migration: nobody knows whether it has moved; try: kvmbus migrate --recover");
+	answer(m, "%.150s; the VM stands here, as before", m->why);
+	vm_release(m->vm);
+}
+
 static void begin_serving(struct vm_migration *m)
 {
 	struct vm *vm = m->vm;
@@ -403,10 +416,12 @@ static void begin_serving(struct vm_migration *m)
 	m->stream.cancelled = &m->cancelled;
 	snprintf(vm->stop_reason, sizeof(vm->stop_reason),
 		 "it runs elsewhere, and the rest of its memory is sent");
-	if (begin_thread(m, run_serve))
-		stay_broken(m);
-	else
+	if (!begin_thread(m, run_serve))
 		kvmb_timer_set(&m->look, LOOK_MS);
+	else if (m->mends && m->undecided)
+		stay_where_it_was(m);
+	else
+		stay_broken(m);
 }
 
 /* An end was asked for, and held back: what is here is lost. */
@@ -424,18 +439,6 @@ static void end_serving(struct vm_migration *m)
 	answer(m, "the VM was ended here; it has moved, and lacks a part of its memory there");
 	free_migration(m);
 	vm_release(vm);
-}
-
-/* Who answers is not where it runs, if it runs elsewhere at all. */
-static void stay_where_it_was(struct vm_migration *m)
-{
-	m->step = MIG_UNDECIDED;
-	m->mends = false;
-	drop_link(m);
-	snprintf(m->vm->stop_reason, sizeof(m->vm->stop_reason),
-		 "migration: nobody knows whether it has moved; try: kvmbus migrate --recover");
-	answer(m, "%.150s; the VM stands here, as before", m->why);
-	vm_release(m->vm);
 }
 
 static void on_served(struct vm_migration *m)
@@ -829,18 +832,28 @@ u64 mig_out_serves(const struct vm *vm)
 	return KVMB_MAX(served(m), KVMB_PAGE_SIZE);
 }
 
+static const char *cannot_mend(const struct vm *vm)
+{
+	const struct vm_migration *m = vm->migration;
+
+	if (m && m->step == MIG_SERVING)
+		return "its memory is being sent; there is nothing to mend";
+	if (!m || !m->memory.list || (m->step != MIG_BROKEN && m->step != MIG_UNDECIDED))
+		return "it has no memory that a VM elsewhere waits for";
+	/* one that is undecided may have been killed: its bus is being reset */
+	return vm->state == VM_PAUSED ? NULL : "the VM has ended";
+}
+
 /* An undecided VM may run there, too: who answers with the secret is where it does. */
 void mig_out_mend(struct vm *vm, int peer, int pipe, struct ctl_reply reply)
 {
 	struct vm_migration *m = vm->migration;
+	const char *why = cannot_mend(vm);
 
-	if (!m || !m->memory.list || (m->step != MIG_BROKEN && m->step != MIG_UNDECIDED)) {
+	if (why) {
 		close(peer);
 		close(pipe);
-		reply_refused(reply, "state", "%s",
-			      m && m->step == MIG_SERVING ?
-				      "its memory is being sent; there is nothing to mend" :
-				      "it has no memory that a VM elsewhere waits for");
+		reply_refused(reply, "state", "%s", why);
 		return;
 	}
 	if (m->pipe >= 0)

@@ -1170,6 +1170,54 @@ static void undecided_vm_is_not_killed_lightly(void **state)
 	mig_out_destroy(&vm);
 }
 
+/* It was killed, and its bus is being reset, when somebody mends it. */
+static void undecided_vm_that_ends_is_not_mended(void **state)
+{
+	(void)state;
+	later = true;
+	lock_err = -EIO;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	shutdown(target.fd, SHUT_WR);
+	run();
+	assert_true(mig_out_is_undecided(&vm));
+	answer[0] = 0;
+	vm.state = VM_ENDED; /* vm_kill(); the bus is being reset */
+	mend();
+	assert_string_equal(answer, "the VM has ended");
+	mig_out_destroy(&vm);
+}
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+
+static bool no_threads;
+
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
+{
+	return no_threads ? EAGAIN : __real_pthread_create(t, a, fn, arg);
+}
+
+/* It can be killed, or go on here, as before. */
+static void undecided_vm_stays_so_when_it_cannot_be_mended(void **state)
+{
+	(void)state;
+	later = true;
+	lock_err = -EIO;
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	shutdown(target.fd, SHUT_WR);
+	run();
+	assert_true(mig_out_is_undecided(&vm));
+	answer[0] = 0;
+	no_threads = true;
+	mend();
+	no_threads = false;
+	assert_non_null(strstr(answer, "no thread"));
+	assert_true(mig_out_is_undecided(&vm));
+	assert_false(vm.held);
+	mig_out_destroy(&vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1206,6 +1254,8 @@ int main(void)
 		T(disk_that_cannot_be_copied_keeps_the_vm_here),
 		T(slow_flush_is_no_silence), /* 62 s */
 		T(undecided_vm_is_not_killed_lightly),
+		T(undecided_vm_that_ends_is_not_mended),
+		T(undecided_vm_stays_so_when_it_cannot_be_mended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
