@@ -46,6 +46,12 @@ struct mig_post {
 	char why[MIG_WHY];   /* of BROKEN; of REFUSED */
 	int ended;	     /* atomic: the receiver ends */
 
+	/* what was asked for before the VM runs, the oldest first; guarded by the lock */
+	struct post_request {
+		u64 page, ms;
+	} * requests;
+	u32 num_requests, first_request, room;
+
 	/* main thread */
 	struct kvmb_work changed;
 	struct kvmb_timer stop; /* vCPUs that do not stand yet */
@@ -107,12 +113,31 @@ static int say_locked(struct mig_post *p, enum mig_word word, const char *why,
 	return err;
 }
 
+/* Without memory for it, this one is not waited for less long. */
+static void note_wanted(struct mig_post *p, u64 page)
+{
+	struct post_request *more;
+
+	pthread_mutex_lock(&p->lock);
+	if (!p->runs && p->num_requests == p->room) {
+		more = realloc(p->requests, (p->room + 256) * sizeof(*more));
+		if (more) {
+			p->requests = more;
+			p->room += 256;
+		}
+	}
+	if (!p->runs && p->num_requests < p->room)
+		p->requests[p->num_requests++] = (struct post_request){ page, kvmb_now_ms() };
+	pthread_mutex_unlock(&p->lock);
+}
+
 /* On the thread that sees faults. What cannot be asked for is asked for again over another link. */
 static void want(void *arg, u64 page)
 {
 	struct kvmb_tlv_out o = { 0 };
 	struct mig_post *p = arg;
 
+	note_wanted(p, page);
 	kvmb_tlv_begin(&o, KVMB_SEC_WANTED, 0, KVMB_TLV_CRITICAL);
 	kvmb_tlv_put(&o, MIG_WANTED_PAGE, page);
 	kvmb_tlv_end(&o);
@@ -243,14 +268,44 @@ static int take_late(struct mig_post *p)
 	return post_wrong(p, "the source sends a section out of turn");
 }
 
-/* Before the VM runs who hears words has a clock of his own; then a source sends on and on. */
+static bool is_missing(const struct mig_post *p, u64 page)
+{
+	u8 bits[8];
+
+	return mem_post_missing(&p->vm->machine, page & ~63ull, bits, sizeof(bits)) &&
+	       bits[page % 64 / 8] >> page % 8 & 1;
+}
+
+/* Before the VM runs: a page that somebody waits for is due. Return: kvmb_now_ms(); 0: none is. */
+static u64 when_due(struct mig_post *p)
+{
+	u64 due = 0;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->runs && !due && p->first_request < p->num_requests) {
+		if (is_missing(p, p->requests[p->first_request].page))
+			due = p->requests[p->first_request].ms + MIG_PATIENCE_MS;
+		else
+			p->first_request++;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return due;
+}
+
+/*
+ * Who loads the VM may wait for a page, and cannot look at a clock. Otherwise, before the VM runs,
+ * who hears words has a clock of his own; then a source sends on and on.
+ */
 static int look_at_clock(struct mig_post *p, u64 last_ms)
 {
+	u64 now = kvmb_now_ms(), due = when_due(p);
+
 	if (__atomic_load_n(&p->ended, __ATOMIC_RELAXED))
 		return post_failed(p, -ECANCELED);
-	return does_run(p) && kvmb_now_ms() >= last_ms + MIG_PATIENCE_MS ?
-		       post_failed(p, -ETIMEDOUT) :
-		       0;
+	if (does_run(p))
+		due = last_ms + MIG_PATIENCE_MS;
+	p->in.deadline_ms = does_run(p) ? 0 : due;
+	return due && now >= due ? post_failed(p, -ETIMEDOUT) : 0;
 }
 
 /* Return: 0: all has come, and the VM runs. */
@@ -265,10 +320,11 @@ static int receive_rest(struct mig_post *p)
 		if (poll(&f, 1, LOOK_MS) > 0) {
 			err = take_late(p);
 			last_ms = kvmb_now_ms();
-		} else {
-			err = look_at_clock(p, last_ms);
 		}
+		if (!err)
+			err = look_at_clock(p, last_ms);
 	}
+	p->in.deadline_ms = 0;
 	return err;
 }
 
@@ -503,6 +559,7 @@ static void free_post(struct mig_post *p)
 	kvmb_loop_unpost(p->vm->loop, &p->changed);
 	kvmb_timer_cancel(&p->stop);
 	mig_section_fini(&p->sec);
+	free(p->requests);
 	pthread_mutex_destroy(&p->lock);
 	pthread_mutex_destroy(&p->sending);
 	pthread_cond_destroy(&p->cond);

@@ -928,6 +928,37 @@ static void source_that_has_gone_since_go_is_seen(void **state)
 	assert_int_equal(ran, 0);
 }
 
+static bool main_goes_on; /* atomic */
+
+static void *load(void *arg)
+{
+	(void)arg;
+	look_at(1);
+	__atomic_store_n(&main_goes_on, true, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Before GO: who loads the VM, its main thread, needs a page, and the source says nothing. */
+static void silent_source_does_not_keep_who_loads(void **state)
+{
+	pthread_t loader;
+	bool goes_on = false;
+	int i;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	meet();
+	main_goes_on = false;
+	pthread_create(&loader, NULL, load, NULL);
+	for (i = 0; i < 5 * (int)MIG_PATIENCE_MS / 100 && !goes_on; i++) {
+		usleep(100000);
+		goes_on = __atomic_load_n(&main_goes_on, __ATOMIC_RELAXED);
+	}
+	mig_post_fail(&vm);
+	pthread_join(loader, NULL);
+	assert_true(goes_on);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -951,6 +982,7 @@ int main(void)
 		T(target_that_lies_is_not_mended),
 		T(running_is_said_before_all_here),
 		T(source_that_has_gone_since_go_is_seen),
+		T(silent_source_does_not_keep_who_loads),
 	};
 
 	kvmb_log_set_level(-1); /* what it warns of is wanted here */
