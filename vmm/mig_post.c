@@ -547,6 +547,8 @@ static void on_changed(void *arg)
 		carry_on(p);
 	if (state == POST_DONE) {
 		vm_wait(p->vm, false);
+		if (p->vm->stop_reason[0])
+			vm_pause(p->vm); /* vm_stop() could not, unless it stands already */
 		mig_post_destroy(p->vm);
 	}
 }

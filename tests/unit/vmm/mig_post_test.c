@@ -66,6 +66,15 @@ bool vm_try_stop(struct vm *v, const char *reason)
 	return true;
 }
 
+int vm_pause(struct vm *v)
+{
+	if (v->state != VM_RUNNING)
+		return -EINVAL;
+	assert_false(v->waits); /* it waits for vCPUs */
+	v->state = VM_PAUSED;
+	return 0;
+}
+
 int vm_resume(struct vm *v)
 {
 	assert_int_equal(v->state, VM_PAUSED);
@@ -959,6 +968,23 @@ static void silent_source_does_not_keep_who_loads(void **state)
 	assert_true(goes_on);
 }
 
+/* vm_stop() leaves the rest to us, and then all has come before our timer. */
+static void stop_that_is_under_way_is_finished(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	meet();
+	begin_to_run();
+	one_waits = true;
+	/* as vm_stop() does when a vCPU does not stand at once: vmm/vm.c */
+	snprintf(vm.stop_reason, sizeof(vm.stop_reason), "disk 0:0: no space");
+	begin_server(MIG_ALL_HERE, true, false);
+	loop_until(all_is_here);
+	assert_int_equal(end_server(), 0);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_string_equal(vm.stop_reason, "disk 0:0: no space");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -983,6 +1009,7 @@ int main(void)
 		T(running_is_said_before_all_here),
 		T(source_that_has_gone_since_go_is_seen),
 		T(silent_source_does_not_keep_who_loads),
+		T(stop_that_is_under_way_is_finished),
 	};
 
 	kvmb_log_set_level(-1); /* what it warns of is wanted here */
