@@ -475,6 +475,7 @@ static void look_at_vm(void *arg)
 	struct vm *vm = p->vm;
 
 	kvmb_timer_set(&p->stop, STOP_AGAIN_MS);
+	vm_try_end(vm);
 	if (vm->state != VM_RUNNING)
 		return;
 	if (p->stopped)
@@ -530,6 +531,7 @@ static void answer_mend(struct mig_post *p, enum post_state state)
 static void on_changed(void *arg)
 {
 	struct mig_post *p = arg;
+	struct vm *vm = p->vm;
 	enum post_state state;
 	bool begins;
 
@@ -546,10 +548,10 @@ static void on_changed(void *arg)
 	else if (state == POST_COMING || state == POST_DONE)
 		carry_on(p);
 	if (state == POST_DONE) {
-		vm_wait(p->vm, false);
-		if (p->vm->stop_reason[0])
-			vm_pause(p->vm); /* vm_stop() could not, unless it stands already */
-		mig_post_destroy(p->vm);
+		vm_wait(vm, false);
+		if (vm->stop_reason[0])
+			vm_pause(vm); /* vm_stop() could not, unless it stands already */
+		mig_post_destroy(vm);
 	}
 }
 

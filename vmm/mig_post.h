@@ -17,8 +17,9 @@
  * DONE: memory is an ordinary one. This is final.
  *
  * What the guest asks for (a reset, its end) is done when all has come, because the main thread
- * would wait for threads that wait for pages. A VM that is killed while its link is broken ends
- * with its process, at once: who is in the middle of writing a page to a disk must not be woken.
+ * would wait for threads that wait for pages. A VM that is killed ends when its vCPUs stand; while
+ * its link is broken it ends with its process, at once: who is in the middle of writing a page to a
+ * disk must not be woken.
  *
  * The receiver writes the state, under the lock, and has the main thread look at it. When the VM
  * ends before all has come, the source is told that it may end, too.

@@ -93,14 +93,16 @@ bool vm_try_stop(struct vm *vm, const char *reason)
 void vm_cut_off(struct vm *vm, bool cut_off)
 {
 	vm->cut_off = cut_off;
-	/* with a reason, something else has asked for a stop meanwhile */
-	if (!cut_off && vm->state == VM_RUNNING && !vm->stop_reason[0])
+	/* something else may have asked for a stop meanwhile, with a reason, or for the end */
+	if (!cut_off && vm->state == VM_RUNNING && !vm->stop_reason[0] && !vm->late_end)
 		let_cpus_go(vm);
 }
 
 void vm_wait(struct vm *vm, bool waits)
 {
 	vm->waits = waits;
+	if (!waits)
+		vm_try_end(vm);
 	if (!waits && vm_request_waits(vm))
 		kvmb_loop_post(vm->loop, &vm->event_work);
 }
@@ -170,6 +172,11 @@ static void end_vm(struct vm *vm, enum vm_end why, int exit_code)
 		vm->listener->leave(vm);
 		return;
 	}
+	if (vm->waits && !machine_try_stand(&vm->machine)) {
+		vm->late_end = why;
+		vm->exit_code = exit_code;
+		return;
+	}
 	overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
 	overdue_step(&vm->overdue, "vCPUs to stand");
 	machine_stand(&vm->machine);
@@ -178,6 +185,12 @@ static void end_vm(struct vm *vm, enum vm_end why, int exit_code)
 	vm->exit_code = exit_code;
 	overdue_step(&vm->overdue, "devices to finish their requests");
 	kvmb_bus_reset(vm->bus, finish_end, vm);
+}
+
+void vm_try_end(struct vm *vm)
+{
+	if (vm->late_end != VM_END_NONE)
+		end_vm(vm, vm->late_end, vm->exit_code);
 }
 
 static void begin_reset(struct vm *vm)

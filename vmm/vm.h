@@ -92,6 +92,7 @@ struct vm {
 	bool cut_off;			/* vm_cut_off() */
 	bool held;			/* vm_hold() */
 	enum vm_end held_end;		/* what was asked for meanwhile */
+	enum vm_end late_end;		/* likewise, while it waits; NONE = nothing. vm_try_end() */
 	const char *changed; /* why it cannot be saved: what its options do not say; NULL */
 
 	struct term *term; /* signals that ask for its end */
@@ -186,6 +187,14 @@ void vm_cut_off(struct vm *vm, bool cut_off);
  * What the guest asks for, a reset or its end, is done when that is over. Context: main thread.
  */
 void vm_wait(struct vm *vm, bool waits);
+
+/**
+ * vm_try_end() - An end that was asked for while vm_wait() holds, if any
+ *
+ * vm_kill() does not wait for a vCPU that waits for memory either: this is due until the VM has
+ * ENDED. While it is cut off, it ends with its process. Context: main thread.
+ */
+void vm_try_end(struct vm *vm);
 
 /** vm_resume() - Continue after a pause. Return: 0; -EINVAL unless PAUSED. Main thread. */
 int vm_resume(struct vm *vm);

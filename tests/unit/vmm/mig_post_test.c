@@ -34,6 +34,7 @@ static struct mig_stream source;
 static u8 secret[MIG_SECRET];
 static char why[MIG_WHY];
 static u32 waits, stops, resumes;
+static u32 end_tries;
 static bool one_waits; /* a vCPU does not come to stand */
 
 bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
@@ -64,6 +65,12 @@ bool vm_try_stop(struct vm *v, const char *reason)
 	v->state = VM_PAUSED;
 	stops++;
 	return true;
+}
+
+void vm_try_end(struct vm *v)
+{
+	(void)v;
+	end_tries++;
 }
 
 int vm_pause(struct vm *v)
@@ -336,6 +343,11 @@ static bool all_is_here(void)
 static bool is_paused(void)
 {
 	return vm.state == VM_PAUSED;
+}
+
+static bool is_being_ended(void)
+{
+	return end_tries;
 }
 
 static bool runs(void)
@@ -968,6 +980,22 @@ static void silent_source_does_not_keep_who_loads(void **state)
 	assert_true(goes_on);
 }
 
+/* vm_kill() leaves the rest to us, while memory comes and when the link has broken. */
+static void end_that_waits_for_a_vcpu_is_tried_again(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	meet();
+	begin_to_run();
+	end_tries = 0;
+	loop_until(is_being_ended);
+	close(source.fd);
+	source.fd = -1;
+	loop_until(is_paused);
+	end_tries = 0;
+	loop_until(is_being_ended);
+}
+
 /* vm_stop() leaves the rest to us, and then all has come before our timer. */
 static void stop_that_is_under_way_is_finished(void **state)
 {
@@ -1009,6 +1037,7 @@ int main(void)
 		T(running_is_said_before_all_here),
 		T(source_that_has_gone_since_go_is_seen),
 		T(silent_source_does_not_keep_who_loads),
+		T(end_that_waits_for_a_vcpu_is_tried_again),
 		T(stop_that_is_under_way_is_finished),
 	};
 

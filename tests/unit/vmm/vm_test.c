@@ -480,9 +480,57 @@ static void what_the_guest_asks_for_is_done_later(void **state)
 	vm_kill(&vm);
 }
 
+/* Killed while its memory comes: the link may break while a CPU is waited for. */
+static void vm_that_waits_for_memory_is_killed_without_waiting(void **state)
+{
+	(void)state;
+	start(ON_CRASH_RESET);
+	one_waits = true; /* its page has not come, and nobody says that it will */
+	vm_wait(&vm, true);
+	last_word = fail_to_stand; /* machine_stand() would wait for ever */
+	vm_kill(&vm);
+	vm_try_end(&vm);
+	assert_int_equal(vm.state, VM_RUNNING);
+	assert_false(cpus_run);
+	vm_cut_off(&vm, false); /* a link that was mended meanwhile */
+	assert_false(cpus_run);
+	leavings = 0;
+	vm_cut_off(&vm, true);
+	vm_try_end(&vm);
+	assert_int_equal(leavings, 1);
+	vm_cut_off(&vm, false);
+	one_waits = false;
+	last_word = NULL;
+	vm_try_end(&vm);
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_int_equal(vm.end, VM_END_KILLED);
+	assert_int_equal(bus_resets, 1);
+	vm_try_end(&vm);
+	vm_wait(&vm, false);
+	assert_int_equal(bus_resets, 1);
+}
+
+/* All has come before the CPU has been looked at again. */
+static void end_that_was_put_off_comes_with_the_memory(void **state)
+{
+	(void)state;
+	start(ON_CRASH_RESET);
+	one_waits = true;
+	vm_wait(&vm, true);
+	vm_kill(&vm);
+	assert_int_equal(vm.state, VM_RUNNING);
+	vm_wait(&vm, false);
+	assert_int_equal(vm.state, VM_ENDED);
+	assert_int_equal(vm.end, VM_END_KILLED);
+	one_waits = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(end_that_was_put_off_comes_with_the_memory, teardown),
+		cmocka_unit_test_teardown(vm_that_waits_for_memory_is_killed_without_waiting,
+					  teardown),
 		cmocka_unit_test_teardown(vm_that_is_cut_off_waits_for_no_cpu, teardown),
 		cmocka_unit_test_teardown(cpus_that_stand_go_on_when_it_is_over, teardown),
 		cmocka_unit_test_teardown(what_the_guest_asks_for_is_done_later, teardown),
