@@ -271,6 +271,10 @@ static void cmd_migrate(struct ctl_client *c, json_t *args, struct handover_fds 
 		ctl_client_error(c, "usage", "a connection and a pipe must come with the command");
 		return;
 	}
+	if (wish.later && wish.copy_storage) {
+		ctl_client_error(c, "usage", "copy-storage does not go with postcopy");
+		return;
+	}
 	peer = fds->fd[0];
 	pipe = fds->fd[1];
 	fds->num = 0;

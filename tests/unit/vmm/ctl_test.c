@@ -697,6 +697,11 @@ static void ctl_migrate_takes_a_connection_and_a_pipe(void **state)
 	(void)state;
 	send_with(fd, ask, 1);
 	assert_non_null(strstr(heard(fd), "a connection and a pipe"));
+	send_with(fd,
+		  "{\"execute\": \"migrate\", \"arguments\": {\"postcopy\": true, "
+		  "\"copy-storage\": 1}}\n",
+		  2);
+	assert_non_null(strstr(heard(fd), "copy-storage does not go with postcopy"));
 	send_with(fd, ask, 2);
 	assert_string_equal(heard(fd), DONE);
 	assert_int_equal(open_fds(), before);
