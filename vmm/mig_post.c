@@ -465,7 +465,8 @@ static void try_to_stop(struct mig_post *p)
 	memcpy(why, p->why, sizeof(why));
 	pthread_mutex_unlock(&p->lock);
 	snprintf(reason, sizeof(reason), WAITS "%.100s", why);
-	vm_try_stop(p->vm, reason);
+	if (!vm_try_stop(p->vm, reason) && !p->vm->stop_reason[0]) /* it is to be seen at once */
+		snprintf(p->vm->stop_reason, sizeof(p->vm->stop_reason), "%s", reason);
 }
 
 /* vCPUs that wait for memory come to stand when they have it, or the kernel lets them. */
@@ -504,13 +505,16 @@ static void stand(struct mig_post *p)
 static void carry_on(struct mig_post *p)
 {
 	struct vm *vm = p->vm;
-	bool was_stopped = p->stopped;
+	bool was_stopped = p->stopped, ours;
 
 	p->stopped = false;
 	if (!was_stopped || vm->state == VM_ENDED)
 		return;
+	ours = !strncmp(vm->stop_reason, WAITS, strlen(WAITS));
+	if (ours && vm->state == VM_RUNNING) /* vCPUs that stand go on, as no reason is left */
+		vm->stop_reason[0] = 0;
 	vm_cut_off(vm, false);
-	if (!strncmp(vm->stop_reason, WAITS, strlen(WAITS)))
+	if (ours && vm->state == VM_PAUSED)
 		vm_resume(vm);
 	kvmb_warn(vm->cfg.name, "the rest of its memory comes; the VM goes on");
 }

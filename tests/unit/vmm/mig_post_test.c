@@ -481,12 +481,14 @@ static void vcpu_that_waits_is_not_waited_for(void **state)
 	while (!vm.cut_off)
 		assert_int_equal(kvmb_loop_once(vm.loop, 20), 0);
 	assert_int_equal(vm.state, VM_RUNNING);
+	assert_non_null(strstr(vm.stop_reason, "has not come")); /* to be seen, nevertheless */
 	close(source.fd);
 	mig_post_mend(&vm, link_to(&source), reply);
 	begin_server(MIG_ALL_HERE, true, true);
 	loop_until(all_is_here);
 	assert_int_equal(end_server(), 0);
 	assert_false(vm.cut_off);
+	assert_string_equal(vm.stop_reason, "");
 	assert_int_equal(stops + resumes, 0);
 }
 
