@@ -24,14 +24,14 @@ wait_log s 'GUEST: fio begins' 90
 mkdir "$W/there" # names of VMs are free there
 here=$XDG_RUNTIME_DIR there=$W/there go=(ip netns exec there) from=() # networks of target and source
 in_dir() { XDG_RUNTIME_DIR=$1 info s "$2" 2>/dev/null; } # DIRECTORY EXPRESSION
-await_target() { # at $W/a; $W/b leads there, over a link that can be cut
+await_target() { # RATE...: at $W/a; $W/b leads there, over a link that can be cut
 	rm -f "$W/a" "$W/b"
 	XDG_RUNTIME_DIR=$there "${go[@]}" "$KVMBUS" run --incoming "unix:$W/a" </dev/null 2>"$W/there.log" & target=$!
 	until_true 30 "no target" test -S "$W/a"
-	make_link
+	make_link "$@"
 }
-make_link() { python3 "$(dirname "$0")/link.py" "$W/b" "$W/a" ${1:-8000000} & link=$!; until_true 30 "no link" test -S "$W/b"; }
-serves() { gone $migrate || in_dir "$here" 'migration and migration.step == "serving" and migration.later > 2000000'; }
+make_link() { python3 "$(dirname "$0")/link.py" "$W/b" "$W/a" "$@" & link=$!; until_true 30 "no link" test -S "$W/b"; }
+serves() { gone $migrate || in_dir "$here" 'bool(migration) and migration.step == "serving" and migration.later > 2000000'; }
 mend() {
 	rm -f "$W/a" "$W/b"
 	XDG_RUNTIME_DIR=$there "$KVMBUS" migrate s "unix:$W/a" --recover >"$W/mend.log" 2>&1 & mend=$!
@@ -43,7 +43,7 @@ mend() {
 expected() { ! grep -vE 'memory has not come: .*nothing is lost|memory comes; the VM goes on|it runs elsewhere, and misses|the VM runs on the other side, and misses' "$1" | grep -q .; }
 cuts=0 later=0
 for ((i = 1; i <= rounds; i++)); do
-	await_target
+	if [ $((i % 2)) = 1 ]; then await_target 8000000; else await_target 8000000 200000; fi # slow, to be cut in time
 	"${from[@]}" "$KVMBUS" migrate s "unix:$W/b" --postcopy --downtime 1 >"$W/m.log" 2>&1 & migrate=$!
 	if [ $((i % 2)) = 0 ]; then
 		until_true 120 "it does not move" serves
@@ -51,7 +51,9 @@ for ((i = 1; i <= rounds; i++)); do
 		kill -9 $link; wait $link 2>/dev/null
 		wait $migrate && fail "it was said to have moved: $(cat "$W/m.log")"
 		grep -q 'kvmbus migrate --recover' "$W/m.log" || fail "what it says: $(cat "$W/m.log")"
-		until_true 60 "it was not paused" in_dir "$there" 'state == "paused" and "has not come" in stop_reason and memory_comes.state == "broken"'
+		# vCPUs that sleep in a page fault do not come to stand before Linux 6.2; but nothing runs on
+		until_true 60 "it was not stopped" in_dir "$there" '"has not come" in (stop_reason or "") and memory_comes.state == "broken"'
+		echo "# cut: $(XDG_RUNTIME_DIR=$there info s 'state + ", " + str(memory_comes.left >> 10) + " KiB have not come"')"
 		in_dir "$here" 'migration.step == "broken" and migration.later > 0' || fail "the source does not keep its memory"
 		"$KVMBUS" kill s 2>"$W/kill.log" && fail "the source let itself be killed"
 		grep -q 'kill --force' "$W/kill.log" || fail "what kill says: $(cat "$W/kill.log")"
@@ -61,7 +63,7 @@ for ((i = 1; i <= rounds; i++)); do
 		wait $mend || fail "mend: $(cat "$W/mend.log")"
 		cuts=$((cuts + 1))
 	fi
-	wait $migrate || fail "migrate: $(cat "$W/m.log")"
+	wait $migrate || { where_it_stands "$PID_s"; where_it_stands $target; fail "migrate: $(cat "$W/m.log")"; }
 	kill $link 2>/dev/null; wait $link 2>/dev/null
 	echo "# round $i: $(cat "$W/m.log")"
 	! grep -q 'without all of its memory' "$W/m.log" || later=$((later + 1))
