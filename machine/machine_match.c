@@ -9,7 +9,6 @@
 #include "machine/cpuid.h"
 #include "machine/vcpu.h"
 
-
 /* Base and size of each region. Return: numbers in @list. */
 static size_t list_regions(const struct machine *m, u64 list[2 * KVMB_GM_MAX_REGIONS])
 {

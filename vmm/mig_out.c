@@ -24,7 +24,7 @@
 #include "vmm/disk_locks.h"
 #include "vmm/mig_disks.h"
 #include "vmm/mig_memory.h"
-#include "vmm/mig_serve.h"
+#include "vmm/mig_give.h"
 #include "vmm/mig_stream.h"
 #include "vmm/nics.h"
 #include "vmm/vm_sections.h"
@@ -181,7 +181,7 @@ static int ask_whether_it_fits(struct vm_migration *m)
 /* From the list on the target may need pages before it can say a word. */
 static int hear(struct vm_migration *m, enum mig_word word)
 {
-	return m->memory.list ? mig_serve(&m->memory, &m->stream, word, false, m->why) :
+	return m->memory.list ? mig_give(&m->memory, &m->stream, word, false, m->why) :
 				mig_hear(&m->stream, word, m->why);
 }
 
@@ -274,11 +274,11 @@ static void *run_serve(void *arg)
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "migrate");
 	if (m->mends)
-		err = mig_serve_mend(&m->memory, &m->stream, m->secret, m->why);
+		err = mig_give_mend(&m->memory, &m->stream, m->secret, m->why);
 	if (!err)
 		m->mends = false;
 	if (!err)
-		err = mig_serve(&m->memory, &m->stream, MIG_ALL_HERE, true, m->why);
+		err = mig_give(&m->memory, &m->stream, MIG_ALL_HERE, true, m->why);
 	m->err = err ? note_failure(m, err) : 0;
 	kvmb_loop_post(m->vm->loop, &m->done);
 	return NULL;

@@ -306,7 +306,7 @@ u64 mig_memory_left(const struct mig_memory *m)
 	return left;
 }
 
-int mig_serve(struct mig_memory *m, struct mig_stream *s, enum mig_word word, bool push, char *text)
+int mig_give(struct mig_memory *m, struct mig_stream *s, enum mig_word word, bool push, char *text)
 {
 	assert_non_null(m->list);
 	assert_true(bus_stands); /* or memory would change */
@@ -323,7 +323,7 @@ int mig_serve(struct mig_memory *m, struct mig_stream *s, enum mig_word word, bo
 	return serve_err;
 }
 
-int mig_serve_mend(struct mig_memory *m, struct mig_stream *s, const u8 *secret, char *text)
+int mig_give_mend(struct mig_memory *m, struct mig_stream *s, const u8 *secret, char *text)
 {
 	(void)m, (void)s, (void)secret;
 	assert_true(bus_stands);

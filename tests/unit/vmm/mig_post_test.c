@@ -21,7 +21,7 @@
 #include "machine/mem_uffd.h"
 #include "tests/harness/patience.h"
 #include "tests/unit/test.h"
-#include "vmm/mig_serve.h"
+#include "vmm/mig_give.h"
 #include "vmm/vm.h"
 
 #define PAGES 700u
@@ -264,9 +264,9 @@ static void *serve(void *arg)
 	(void)arg;
 	server.err = 0;
 	if (server.mends)
-		server.err = mig_serve_mend(&memory, &source, secret, server.why);
+		server.err = mig_give_mend(&memory, &source, secret, server.why);
 	if (!server.err)
-		server.err = mig_serve(&memory, &source, server.word, server.push, server.why);
+		server.err = mig_give(&memory, &source, server.word, server.push, server.why);
 	return NULL;
 }
 
@@ -748,7 +748,7 @@ static void target_gets_only_what_is_on_the_list(void **state)
 	for (i = 0; i < ARRAY_SIZE(pages); i++) {
 		meet_target();
 		want_page(pages[i]);
-		assert_int_equal(mig_serve(&memory, &source, MIG_LOADED, false, why), -EPROTO);
+		assert_int_equal(mig_give(&memory, &source, MIG_LOADED, false, why), -EPROTO);
 		assert_non_null(strstr(why, "never to come later"));
 		leave_target();
 	}
@@ -767,7 +767,7 @@ static void page_is_sent_once(void **state)
 	want_page(7);
 	want_page(7);
 	mig_say(&target, MIG_LOADED, NULL);
-	assert_int_equal(mig_serve(&memory, &source, MIG_LOADED, false, why), 0);
+	assert_int_equal(mig_give(&memory, &source, MIG_LOADED, false, why), 0);
 	assert_int_equal(mig_memory_left(&memory), left - 1);
 	close(source.fd);
 	while (!mig_recv_section(&target, &sec))
@@ -801,7 +801,7 @@ static void target_that_says_a_byte_now_and_then_is_silent(void **state)
 	(void)state;
 	meet_target();
 	pthread_create(&t, NULL, trickle, &end);
-	assert_int_equal(mig_serve(&memory, &source, MIG_LOADED, false, why), -ETIMEDOUT);
+	assert_int_equal(mig_give(&memory, &source, MIG_LOADED, false, why), -ETIMEDOUT);
 	assert_in_range(kvmb_now_ms() - begin, 0, 3 * MIG_PATIENCE_MS);
 	__atomic_store_n(&end, 1, __ATOMIC_RELAXED);
 	pthread_join(t, NULL);
@@ -829,7 +829,7 @@ static void target_that_only_asks_does_not_keep_the_guest_standing(void **state)
 	(void)state;
 	meet_target();
 	pthread_create(&t, NULL, ask_and_ask, &end);
-	assert_int_equal(mig_serve(&memory, &source, MIG_LOADED, false, why), -ETIMEDOUT);
+	assert_int_equal(mig_give(&memory, &source, MIG_LOADED, false, why), -ETIMEDOUT);
 	assert_in_range(kvmb_now_ms() - begin, 0, 3 * MIG_PATIENCE_MS);
 	__atomic_store_n(&end, 1, __ATOMIC_RELAXED);
 	pthread_join(t, NULL);
@@ -840,17 +840,17 @@ static void target_that_does_not_say_that_all_is_there_is_left(void **state)
 {
 	(void)state;
 	meet_target();
-	assert_int_equal(mig_serve(&memory, &source, MIG_ALL_HERE, true, why), -ETIMEDOUT);
+	assert_int_equal(mig_give(&memory, &source, MIG_ALL_HERE, true, why), -ETIMEDOUT);
 	leave_target();
 	meet_target();
 	mig_say(&target, MIG_REFUSED, "no more");
-	assert_int_equal(mig_serve(&memory, &source, MIG_ALL_HERE, true, why), -ECONNREFUSED);
+	assert_int_equal(mig_give(&memory, &source, MIG_ALL_HERE, true, why), -ECONNREFUSED);
 	assert_string_equal(why, "no more");
 	leave_target();
 	meet_target();
 	send_page(1, 0, 1);
 	shutdown(target.fd, SHUT_RDWR);
-	assert_int_equal(mig_serve(&memory, &source, MIG_ALL_HERE, true, why), -EPIPE);
+	assert_int_equal(mig_give(&memory, &source, MIG_ALL_HERE, true, why), -EPIPE);
 	leave_target();
 }
 
@@ -893,7 +893,7 @@ static void target_that_lies_is_not_mended(void **state)
 			mig_say(&target, MIG_LOADED, NULL);
 		else if (i == 6)
 			shutdown(target.fd, SHUT_WR);
-		assert_int_not_equal(mig_serve_mend(&memory, &source, secret, why), 0);
+		assert_int_not_equal(mig_give_mend(&memory, &source, secret, why), 0);
 		assert_int_equal(mig_memory_left(&memory), left);
 		leave_target();
 	}
@@ -902,7 +902,7 @@ static void target_that_lies_is_not_mended(void **state)
 	mig_tell(&target, MIG_MEND, NULL, &more);
 	say_list(0, second, 1);
 	send_empty(&target, KVMB_SEC_END);
-	assert_int_equal(mig_serve_mend(&memory, &source, secret, why), 0);
+	assert_int_equal(mig_give_mend(&memory, &source, secret, why), 0);
 	assert_int_equal(mig_memory_left(&memory), 1);
 	leave_target();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Memory that is sent when the guest runs elsewhere: mig_serve.h. */
-#include "vmm/mig_serve.h"
+/* Memory that is sent when the guest runs elsewhere: mig_give.h. */
+#include "vmm/mig_give.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -78,7 +78,7 @@ static int push_on(struct mig_memory *m, struct mig_stream *s, bool push, u64 *u
 	return err;
 }
 
-int mig_serve(struct mig_memory *m, struct mig_stream *s, enum mig_word word, bool push, char *why)
+int mig_give(struct mig_memory *m, struct mig_stream *s, enum mig_word word, bool push, char *why)
 {
 	u64 until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
@@ -153,7 +153,7 @@ static int hear_list(struct mig_memory *m, struct mig_stream *s, u64 *want, char
 	return err;
 }
 
-int mig_serve_mend(struct mig_memory *m, struct mig_stream *s, const u8 *secret, char *why)
+int mig_give_mend(struct mig_memory *m, struct mig_stream *s, const u8 *secret, char *why)
 {
 	u64 *want = NULL;
 	int err = say_who_we_are(s, secret);
