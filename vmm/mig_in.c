@@ -50,27 +50,19 @@ static int wrong(struct incoming *in, const char *what)
 /* Regions follow each other in this process as in the memory file (machine/mem.c). */
 static int take_memory(struct incoming *in)
 {
-	struct kvmb_tlv *t = &in->sec.t;
-	u64 first = kvmb_tlv_get(t, MIG_MEM_FIRST, UINT64_MAX), num;
 	u8 *ram = in->vm->machine.gm.regions[0].hva;
-	const void *pages = NULL;
-	size_t len = 0;
+	struct mig_pages p;
 
-	if (kvmb_tlv_has(t, MIG_MEM_ZERO)) {
-		num = kvmb_tlv_get(t, MIG_MEM_ZERO, UINT64_MAX);
-	} else {
-		pages = kvmb_tlv_get_bytes(t, MIG_MEM_PAGES, &len);
-		num = len / KVMB_PAGE_SIZE;
-	}
-	if (kvmb_tlv_done(t))
+	if (mig_take_pages(&in->sec.t, &p))
 		return wrong(in, in->sec.error.text);
-	if (len % KVMB_PAGE_SIZE || !num || num > ram_pages(in->vm) ||
-	    first > ram_pages(in->vm) - num)
+	if (p.len % KVMB_PAGE_SIZE || !p.num || p.num > ram_pages(in->vm) ||
+	    p.first > ram_pages(in->vm) - p.num)
 		return wrong(in, "section memory: pages that the VM does not have");
-	if (pages)
-		memcpy(ram + first * KVMB_PAGE_SIZE, pages, len);
-	else if (madvise(ram + first * KVMB_PAGE_SIZE, num * KVMB_PAGE_SIZE, MADV_REMOVE))
-		memset(ram + first * KVMB_PAGE_SIZE, 0, num * KVMB_PAGE_SIZE);
+	ram += p.first * KVMB_PAGE_SIZE;
+	if (p.bytes)
+		memcpy(ram, p.bytes, p.len);
+	else if (madvise(ram, p.num * KVMB_PAGE_SIZE, MADV_REMOVE))
+		memset(ram, 0, p.num * KVMB_PAGE_SIZE);
 	return 0;
 }
 

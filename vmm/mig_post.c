@@ -204,24 +204,14 @@ static int post_failed(struct mig_post *p, int err)
 /* Pages that were received are in the section's buffer, which is not guest memory. */
 static int take_pages(struct mig_post *p)
 {
-	struct machine *m = &p->vm->machine;
-	struct kvmb_tlv *t = &p->sec.t;
-	u64 first = kvmb_tlv_get(t, MIG_MEM_FIRST, UINT64_MAX), num;
-	const void *pages = NULL;
-	size_t len = 0;
+	struct mig_pages s;
 	int err;
 
-	if (kvmb_tlv_has(t, MIG_MEM_ZERO)) {
-		num = kvmb_tlv_get(t, MIG_MEM_ZERO, UINT64_MAX);
-	} else {
-		pages = kvmb_tlv_get_bytes(t, MIG_MEM_PAGES, &len);
-		num = len / KVMB_PAGE_SIZE;
-	}
-	if (kvmb_tlv_done(t))
+	if (mig_take_pages(&p->sec.t, &s))
 		return post_failed(p, -EPROTO);
-	if (len % KVMB_PAGE_SIZE)
+	if (s.len % KVMB_PAGE_SIZE)
 		return post_wrong(p, "section memory: no whole pages");
-	err = mem_post_put(m, first, pages, num);
+	err = mem_post_put(&p->vm->machine, s.first, s.bytes, s.num);
 	if (err == -EINVAL)
 		return post_wrong(p, "section memory: pages that were not to come, or came before");
 	return err ? post_failed(p, err) : 0;

@@ -225,6 +225,18 @@ int mig_tell(struct mig_stream *s, enum mig_word word, const char *why,
 	return err;
 }
 
+int mig_take_pages(struct kvmb_tlv *t, struct mig_pages *p)
+{
+	*p = (struct mig_pages){ .first = kvmb_tlv_get(t, MIG_MEM_FIRST, UINT64_MAX) };
+	if (kvmb_tlv_has(t, MIG_MEM_ZERO)) {
+		p->num = kvmb_tlv_get(t, MIG_MEM_ZERO, UINT64_MAX);
+	} else {
+		p->bytes = kvmb_tlv_get_bytes(t, MIG_MEM_PAGES, &p->len);
+		p->num = p->len / KVMB_PAGE_SIZE;
+	}
+	return kvmb_tlv_done(t);
+}
+
 int mig_say(struct mig_stream *s, enum mig_word word, const char *why)
 {
 	return mig_tell(s, word, why, NULL);

@@ -144,6 +144,15 @@ int mig_recv_section(struct mig_stream *s, struct mig_section *sec);
 /** mig_section_fini() - Free what it holds. */
 void mig_section_fini(struct mig_section *sec);
 
+struct mig_pages {	   /* of a section MEMORY */
+	u64 first, num;	   /* pages; whatever the other side says */
+	const void *bytes; /* bytes[len], in the section; NULL: they are zero */
+	size_t len;
+};
+
+/** mig_take_pages() - Read a section MEMORY, hostile. Return: as kvmb_tlv_done(). */
+int mig_take_pages(struct kvmb_tlv *t, struct mig_pages *p);
+
 /**
  * mig_say() - Say one word, within MIG_PATIENCE_MS
  * @why: of REFUSED, else NULL
