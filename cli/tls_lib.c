@@ -3,46 +3,32 @@
 #include "cli/tls_lib.h"
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
+#include "lib/library.h"
 #include "lib/util.h"
 
 #define LIBGNUTLS "libgnutls.so.30"
 
-static const struct {
-	const char *name;
-	size_t at; /* in struct kvmb_gnutls */
-} functions[] = {
+static const struct kvmb_library_call calls[] = {
 #define CALL(name) { "gnutls_" #name, offsetof(struct kvmb_gnutls, name) },
 	KVMB_GNUTLS_CALLS(CALL)
 #undef CALL
 };
+
+static const struct kvmb_library library = { "GnuTLS", "libgnutls30", calls, ARRAY_SIZE(calls) };
 
 struct kvmb_gnutls gnutls;
 
 int tls_lib_load(char *why, size_t size)
 {
 	struct kvmb_gnutls found;
-	void *lib, *f = NULL;
-	size_t i;
+	int err;
 
 	if (gnutls.init)
 		return 0;
-	lib = dlopen(LIBGNUTLS, RTLD_NOW | RTLD_LOCAL);
-	for (i = 0; lib && i < ARRAY_SIZE(functions); i++) {
-		f = dlsym(lib, functions[i].name);
-		if (!f)
-			break;
-		memcpy((char *)&found + functions[i].at, &f, sizeof(f));
-	}
-	if (f) {
+	err = kvmb_library_take(dlopen(LIBGNUTLS, RTLD_NOW | RTLD_LOCAL), &library, &found, why,
+				size);
+	if (!err)
 		gnutls = found;
-		return 0;
-	}
-	snprintf(why, size, "it needs GnuTLS (%s); on Debian: apt install libgnutls30", dlerror());
-	if (lib)
-		dlclose(lib);
-	return -ENOENT;
+	return err;
 }

@@ -7,18 +7,18 @@
 #include <string.h>
 
 #include "backend/block/nbd_noxml.h"
+#include "lib/library.h"
 #include "lib/util.h"
 
 #define LIBNBD "libnbd.so.0"
 
-static const struct {
-	const char *name;
-	size_t at; /* in struct kvmb_libnbd */
-} calls[] = {
+static const struct kvmb_library_call calls[] = {
 #define CALL(name) { "nbd_" #name, offsetof(struct kvmb_libnbd, name) },
 	KVMB_LIBNBD_CALLS(CALL)
 #undef CALL
 };
+
+static const struct kvmb_library library = { "libnbd", "libnbd0", calls, ARRAY_SIZE(calls) };
 
 struct kvmb_libnbd libnbd;
 static bool sealed; /* before the first thread */
@@ -37,25 +37,12 @@ static void *open_library(bool without_xml)
 
 static int load(bool without_xml, char *why, size_t size)
 {
-	void *lib = open_library(without_xml), *f;
 	struct kvmb_libnbd found;
-	size_t i;
+	int err = kvmb_library_take(open_library(without_xml), &library, &found, why, size);
 
-	for (i = 0; lib && i < ARRAY_SIZE(calls); i++) {
-		f = dlsym(lib, calls[i].name);
-		if (!f)
-			break;
-		memcpy((char *)&found + calls[i].at, &f, sizeof(f));
-	}
-	if (!lib || i < ARRAY_SIZE(calls)) {
-		snprintf(why, size, "it needs libnbd (%s); on Debian: apt install libnbd0",
-			 dlerror());
-		if (lib)
-			dlclose(lib);
-		return -ENOENT;
-	}
-	libnbd = found;
-	return 0;
+	if (!err)
+		libnbd = found;
+	return err;
 }
 
 static int load_once(bool without_xml, char *why, size_t size)
