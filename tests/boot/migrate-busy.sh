@@ -29,7 +29,7 @@ move() { # [STATE]: to the other side, where it is running then, or STATE
 	local target
 	XDG_RUNTIME_DIR=$there "${other[@]}" "$KVMBUS" run --incoming "$A" </dev/null 2>"$W/there.log" & target=$!
 	until_true 30 "no target" test -S "${A#unix:}"
-	"$KVMBUS" migrate s "$A" --downtime 1000 >"$W/m.log" 2>&1 || fail "migrate: $(cat "$W/m.log")"
+	"$KVMBUS" migrate s "$A" --downtime 1000 --auto-converge >"$W/m.log" 2>&1 || fail "migrate: $(cat "$W/m.log")"
 	vm_end s 60 0
 	mv "$W/there.log" "$W/s.err.log"
 	PID_s=$target moves=$((moves + 1))
