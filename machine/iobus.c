@@ -27,6 +27,8 @@ void iobus_access(const struct iobus *b, u16 port, u32 size, bool write, void *d
 			break;
 		}
 	}
+	if (i == b->num && b->other)
+		b->other(b->other_dev, port, size, write, &val);
 	if (!write)
 		memcpy(data, &val, size);
 }

@@ -5,7 +5,7 @@
 
 #include "vmbus-core/env.h"
 
-#define IOBUS_MAX_RANGES 16u
+#define IOBUS_MAX_RANGES 32u
 
 struct iobus_range {
 	u16 base, len;
@@ -17,6 +17,9 @@ struct iobus_range {
 struct iobus { /* immutable once the VM runs */
 	struct iobus_range ranges[IOBUS_MAX_RANGES];
 	u32 num;
+	/* the rest: ports of PCI functions. It leaves *@val alone where nothing is. NULL = nothing */
+	void (*other)(void *dev, u16 port, u32 size, bool write, u32 *val);
+	void *other_dev;
 };
 
 /**

@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "machine/cpu_throttle.h"
+#include "machine/dev/pci.h"
 #include "machine/hyperv.h"
 #include "machine/vcpu_save.h"
 
@@ -57,6 +58,18 @@ static void exit_io(struct vcpu *v)
 	for (i = 0; i < r->io.count; i++, data += r->io.size)
 		iobus_access(&v->machine->pio, r->io.port, r->io.size,
 			     r->io.direction == KVM_EXIT_IO_OUT, data);
+}
+
+static void exit_mmio(struct vcpu *v)
+{
+	struct kvm_run *r = v->run;
+
+	v->stats.mmio++;
+	if (v->machine->pci)
+		pci_memory(v->machine->pci, r->mmio.phys_addr, r->mmio.len, r->mmio.is_write,
+			   r->mmio.data);
+	else if (!r->mmio.is_write) /* nothing lives there */
+		memset(r->mmio.data, 0xff, sizeof(r->mmio.data));
 }
 
 static void want(struct vcpu *v, enum machine_request what)
@@ -127,10 +140,8 @@ static void handle_exit(struct vcpu *v)
 	case KVM_EXIT_IO:
 		exit_io(v);
 		break;
-	case KVM_EXIT_MMIO: /* nothing lives there */
-		v->stats.mmio++;
-		if (!r->mmio.is_write)
-			memset(r->mmio.data, 0xff, sizeof(r->mmio.data));
+	case KVM_EXIT_MMIO:
+		exit_mmio(v);
 		break;
 	case KVM_EXIT_HYPERV:
 		hyperv_exit(v);
