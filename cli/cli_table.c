@@ -36,7 +36,10 @@ static const struct opt_def run_options[] = {
 	  .fallback = "5.3",
 	  .help = "newest VMBus version offered, 0.13 to 5.3" },
 	{ "kernel", OPT_FILE, "F",
-	  .help = "Linux as bzImage or ELF vmlinux, or a multiboot-1 ELF32 image", .needed = true },
+	  .help = "Linux as bzImage or ELF vmlinux, or a multiboot-1 ELF32 image; "
+		  "without it the VM begins in firmware" },
+	{ "firmware", OPT_FILE, "bios|uefi|F", "bios uefi", .fallback = "bios",
+	  .help = "firmware of a VM without --kernel: bios (SeaBIOS), uefi (OVMF) or a ROM image" },
 	{ "initrd", OPT_FILE, "F", .help = "initial RAM disk, or the multiboot module",
 	  .aka = "initramfs" },
 	{ "append", OPT_TEXT, "S", .help = "kernel command line",

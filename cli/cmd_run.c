@@ -271,6 +271,12 @@ static bool set_no_reboot(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_firmware(char *s, struct vm_config *c)
+{
+	c->machine.firmware = s;
+	return true;
+}
+
 static bool set_test_devices(char *s, struct vm_config *c)
 {
 	(void)s;
@@ -289,6 +295,7 @@ static const struct {
 	{ "cpu", set_cpu },
 	{ "vmbus-max", set_vmbus_max },
 	{ "kernel", set_kernel },
+	{ "firmware", set_firmware },
 	{ "initrd", set_initrd },
 	{ "append", set_append },
 	{ "disk", add_disk },
@@ -409,11 +416,13 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 		cli_error("%s", why);
 		return EXIT_FAILED;
 	}
-	if (!cfg.machine.kernel)
-		return cli_bad(
-			a->cmd,
-			"--kernel is missing (booting a disk by firmware comes in a later "
-			"version)");
+	cfg.machine.gen1 = !cfg.machine.kernel;
+	if (cfg.machine.kernel && cfg.machine.firmware)
+		return cli_bad(a->cmd,
+			       "--firmware does not go with --kernel, which is booted without");
+	if (!cfg.machine.kernel && (cfg.machine.initrd || cfg.machine.append))
+		return cli_bad(a->cmd, "--%s goes with --kernel",
+			       cfg.machine.initrd ? "initrd" : "append");
 	if (!check_memory(&cfg))
 		return EXIT_USAGE;
 	if (cfg.uid != (uid_t)-1 && cfg.sandbox == SANDBOX_OFF)

@@ -54,7 +54,7 @@ u64 kvmb_gm_size(const struct kvmb_gm *gm)
 	unsigned int i;
 
 	for (i = 0; i < gm->num_regions; i++)
-		size += gm->regions[i].size;
+		size = KVMB_MAX(size, gm->regions[i].file_offset + gm->regions[i].size);
 	return size;
 }
 

@@ -78,7 +78,7 @@ int kvmb_gm_read(const struct kvmb_gm *gm, gpa_t gpa, void *buf, size_t len);
  */
 int kvmb_gm_write(const struct kvmb_gm *gm, gpa_t gpa, const void *buf, size_t len);
 
-/** kvmb_gm_size() - All RAM, bytes. */
+/** kvmb_gm_size() - The file of all RAM, bytes; of a hole in RAM it may have pages too. */
 u64 kvmb_gm_size(const struct kvmb_gm *gm);
 
 /** kvmb_gm_gfn_valid() - Is this 4 KiB frame RAM? */

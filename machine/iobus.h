@@ -17,7 +17,7 @@ struct iobus_range {
 struct iobus { /* immutable once the VM runs */
 	struct iobus_range ranges[IOBUS_MAX_RANGES];
 	u32 num;
-	/* the rest: ports of PCI functions. It leaves *@val alone where nothing is. NULL = nothing */
+	/* ports of PCI functions. It leaves *@val alone where nothing is. NULL = there are none */
 	void (*other)(void *dev, u16 port, u32 size, bool write, u32 *val);
 	void *other_dev;
 };

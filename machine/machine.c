@@ -15,6 +15,7 @@
 #include "machine/dev/rtc.h"
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
+#include "machine/gen1.h"
 #include "machine/hyperv.h"
 #include "machine/irq.h"
 #include "machine/machine_state.h"
@@ -85,8 +86,8 @@ void machine_start_clock(struct machine *m)
 
 int machine_reset(struct machine *m)
 {
+	int err = 0;
 	u32 i;
-	int err;
 
 	for (i = 0; i < 3; i++)
 		ioctl(m->vm_fd, KVM_SET_IRQCHIP, &m->irqchip0[i]);
@@ -102,7 +103,10 @@ int machine_reset(struct machine *m)
 	}
 	serial_reset(m->serial);
 	pm_reset(m);
-	err = boot_enter(m);
+	if (m->gen1)
+		gen1_enter(m->gen1);
+	else
+		err = boot_enter(m);
 	m->boots += !err;
 	return err;
 }
@@ -141,11 +145,15 @@ static int open_kvm(struct machine *m)
 static int open_boot(struct machine *m)
 {
 	char why[512];
+	bool ok;
 
-	m->boot = boot_open(&m->cfg, why, sizeof(why));
-	if (!m->boot)
+	if (m->cfg.gen1)
+		ok = (m->gen1 = gen1_open(m, why, sizeof(why))) != NULL;
+	else
+		ok = (m->boot = boot_open(&m->cfg, why, sizeof(why))) != NULL;
+	if (!ok)
 		kvmb_err(m->name, "%s", why);
-	return m->boot ? 0 : -ENOENT;
+	return ok ? 0 : -ENOENT;
 }
 
 int machine_open(struct machine *m, const char *name, const struct machine_config *cfg,
@@ -176,7 +184,8 @@ int machine_open(struct machine *m, const char *name, const struct machine_confi
 
 static int create_irqchip(struct machine *m)
 {
-	struct kvm_pit_config pit = { 0 };
+	/* port 0x61, by which old code measures time */
+	struct kvm_pit_config pit = { .flags = m->cfg.gen1 ? KVM_PIT_SPEAKER_DUMMY : 0 };
 	u64 identity = 0xfeffc000;
 
 	ioctl(m->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
@@ -220,7 +229,7 @@ static void serial_irq(void *arg, int level)
 	irq_set_line(arg, IRQ_SERIAL, level);
 }
 
-static void create_platform(struct machine *m, const struct serial_ops *far_end)
+static int create_platform(struct machine *m, const struct serial_ops *far_end)
 {
 	struct serial_ops ops = *far_end;
 
@@ -233,6 +242,7 @@ static void create_platform(struct machine *m, const struct serial_ops *far_end)
 	pm_add(m);
 	if (m->cfg.test_devices)
 		m->testdev = testdev_create(m);
+	return m->gen1 ? gen1_build(m->gen1) : 0;
 }
 
 int machine_build(struct machine *m, const struct serial_ops *far_end)
@@ -248,8 +258,11 @@ int machine_build(struct machine *m, const struct serial_ops *far_end)
 	err = create_irqchip(m);
 	if (!err)
 		err = create_vcpus(m);
-	if (!err)
-		create_platform(m, far_end);
+	if (!err) {
+		err = create_platform(m, far_end);
+		if (err)
+			step_failed(m, "devices", err);
+	}
 	/* of use for making VMs, and for questions that all are answered */
 	close(m->kvm_fd);
 	m->kvm_fd = -1;
@@ -307,6 +320,7 @@ void machine_close(struct machine *m)
 	serial_destroy(m->serial);
 	rtc_destroy(m->rtc);
 	boot_close(m->boot);
+	gen1_destroy(m->gen1);
 	if (m->vm_fd >= 0)
 		close(m->vm_fd);
 	mem_destroy(m);

@@ -81,7 +81,8 @@ struct machine {
 	/* testdev.c sees messages first. Return: true when it has served one. NULL = none. */
 	bool (*post_hook)(struct machine *m, u32 conn, u32 type, const void *payload, u32 len,
 			  u16 *status);
-	struct boot_image *boot;
+	struct boot_image *boot; /* NULL of a gen1 machine */
+	struct gen1 *gen1;	 /* NULL of any other */
 
 	u64 paused_at_tsc;
 	struct kvm_clock_data paused_clock;

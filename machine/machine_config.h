@@ -15,6 +15,8 @@ struct machine_config {
 	enum huge_pages huge;
 	const char *cpu_model; /* as cpuid_check_model() takes it */
 	const char *kernel, *initrd, *append;
+	bool gen1;	      /* a machine with PCI, which begins in firmware and not in a kernel */
+	const char *firmware; /* of a gen1 machine, as firmware_find() takes it */
 	bool test_devices;
 	bool lazy; /* memory comes from a file while the guest runs, if the host can (mem_lazy.h) */
 	bool post; /* some of it may come later from where the VM was (mem_post.h) */

@@ -105,6 +105,8 @@ int machine_save(struct machine *m, struct kvmb_tlv_out *o)
 
 	if (m->testdev)
 		return cannot_save(m, "the VM", "test devices cannot be saved", -EOPNOTSUPP);
+	if (m->gen1)
+		return cannot_save(m, "the VM", "a gen1 machine cannot be saved yet", -EOPNOTSUPP);
 	kvmb_tlv_begin(o, KVMB_SEC_MACHINE, 0, KVMB_TLV_CRITICAL);
 	machine_match_put(m, o);
 	kvmb_tlv_put(o, MACHINE_CLOCK, m->paused_clock.clock);

@@ -108,7 +108,13 @@ int mem_map(struct machine *m)
 		return -errno;
 	madvise(hva, size, MADV_HUGEPAGE);
 	madvise(hva, size, MADV_DONTDUMP);
-	err = add_slot(m, 0, low, 0, hva);
+	if (m->cfg.gen1) {
+		err = add_slot(m, 0, MEM_VGA_BASE, 0, hva);
+		if (!err)
+			err = add_slot(m, MEM_VGA_END, low - MEM_VGA_END, MEM_VGA_END, hva);
+	} else {
+		err = add_slot(m, 0, low, 0, hva);
+	}
 	if (!err && size > low)
 		err = add_slot(m, MEM_HIGH_BASE, size - low, low, hva);
 	return err;

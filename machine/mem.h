@@ -5,6 +5,12 @@
 
 #define MEM_LOW_MAX 0xc0000000ull /* RAM below 4 GiB ends here at the latest */
 #define MEM_HIGH_BASE 0x100000000ull
+#define MEM_VGA_BASE 0xa0000ull /* of a machine with PCI: no RAM from here ... */
+#define MEM_VGA_END 0xc0000ull	/* ... to here, but the file of RAM has it */
+
+/* KVM's slots that are no RAM; those of RAM are the regions' indices */
+#define MEM_SLOT_ROM 8u
+#define MEM_SLOT_VIDEO 9u
 
 struct machine;
 

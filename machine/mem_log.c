@@ -17,7 +17,7 @@ static_assert(KVMB_PAGE_SHIFT == KVMB_DIRTY_SHIFT, "both logs have the same page
 
 static u64 words_of(const struct kvmb_gm_region *r)
 {
-	return r->size / KVMB_PAGE_SIZE / WORD;
+	return (r->size / KVMB_PAGE_SIZE + WORD - 1) / WORD;
 }
 
 static u64 first_word(const struct kvmb_gm_region *r)
@@ -27,12 +27,9 @@ static u64 first_word(const struct kvmb_gm_region *r)
 
 u64 machine_log_pages(const struct machine *m)
 {
-	u64 words = 0;
-	u32 i;
+	const struct kvmb_gm_region *last = &m->gm.regions[m->gm.num_regions - 1];
 
-	for (i = 0; i < m->gm.num_regions; i++)
-		words += words_of(&m->gm.regions[i]);
-	return words * WORD;
+	return (first_word(last) + words_of(last)) * WORD;
 }
 
 void machine_log_prepare(struct machine *m)
@@ -69,8 +66,8 @@ static u64 *make_slot_bits(const struct machine *m)
 	u32 i;
 
 	for (i = 0; i < m->gm.num_regions; i++) {
-		/* RAM is whole megabytes (machine_config.h), and so is what lies below the hole */
-		kvmb_assert(!(m->gm.regions[i].size % (KVMB_PAGE_SIZE * WORD)));
+		/* RAM is whole megabytes (machine_config.h), and so is all but VGA's hole */
+		kvmb_assert(!(m->gm.regions[i].file_offset % (KVMB_PAGE_SIZE * WORD)));
 		most = KVMB_MAX(most, words_of(&m->gm.regions[i]));
 	}
 	return calloc(most, sizeof(u64));
@@ -97,9 +94,10 @@ int machine_log_begin(struct machine *m)
 /* Forget words [@at, @at + @num) of what m->log.slot has, and protect these pages. */
 static int clear_piece(struct machine *m, u32 slot, u64 at, u64 num)
 {
+	u64 pages = m->gm.regions[slot].size / KVMB_PAGE_SIZE - at * WORD; /* to its end */
 	struct kvm_clear_dirty_log c = { .slot = slot,
 					 .first_page = at * WORD,
-					 .num_pages = (u32)num * WORD,
+					 .num_pages = (u32)KVMB_MIN(num * WORD, pages),
 					 .dirty_bitmap = m->log.slot + at };
 	u64 i;
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ACPI tables: RSDP, XSDT, FADT, FACS, MADT and a DSDT with the VMBus device.
+ * ACPI tables: RSDP, RSDT, XSDT, FADT, FACS, MADT and a DSDT with the VMBus device; of a gen1
+ * machine with its PCI bus and what is behind it too.
+ *
+ * They lie in guest memory, or in files from which firmware puts them there. It decides where, so
+ * that for it every pointer is an offset, and listed.
  *
  * The DSDT is assembled by a few AML emitters, so that addresses come from the same
  * constants as the devices. The VMBus device stands under a module device whose _CRS
@@ -21,9 +25,14 @@
 #define MMIO_LOW_SIZE 0x6c00000ull /* to the IOAPIC at 0xfec00000 */
 #define MMIO_HIGH_SIZE 0x100000000ull
 
+#define MAX_LINKS 16u
+
 struct buf { /* grows over a fixed area */
 	u8 *p;
 	u32 len, max;
+	u32 base;			   /* address of p[0] */
+	struct acpi_link links[MAX_LINKS]; /* links[num_links]: pointers in it */
+	u32 num_links;
 };
 
 static void emit(struct buf *b, const void *p, u32 n)
@@ -51,6 +60,16 @@ static void emit32(struct buf *b, u32 v)
 static void emit64(struct buf *b, u64 v)
 {
 	emit(b, &v, 8);
+}
+
+/* A pointer of @size bytes to p[@at]. */
+static void emit_link(struct buf *b, u32 at, u8 size)
+{
+	u64 v = b->base + at;
+
+	kvmb_assert(b->num_links < MAX_LINKS);
+	b->links[b->num_links++] = (struct acpi_link){ b->len, size };
+	emit(b, &v, size);
 }
 
 /* ---- AML ---- */
@@ -165,7 +184,7 @@ static void res_qword_memory(struct buf *r, u64 base, u64 size)
 static void vmbus_device(struct buf *b, u64 high_base)
 {
 	u8 area[128];
-	struct buf res = { area, 0, sizeof(area) };
+	struct buf res = { .p = area, .max = sizeof(area) };
 	u32 mod, dev;
 
 	mod = open_device(b, "VMOD");
@@ -189,7 +208,7 @@ static void vmbus_device(struct buf *b, u64 high_base)
 static void legacy_device(struct buf *b, const char *n, const char *hid, u16 io, u8 len, u32 irq)
 {
 	u8 area[32];
-	struct buf res = { area, 0, sizeof(area) };
+	struct buf res = { .p = area, .max = sizeof(area) };
 	u32 dev = open_device(b, n);
 
 	name_int(b, "_HID", eisa_id(hid));
@@ -198,6 +217,122 @@ static void legacy_device(struct buf *b, const char *n, const char *hid, u16 io,
 	res_io(&res, io, len);
 	res_irq(&res, irq);
 	crs(b, &res);
+	close_pkg(b, dev);
+}
+
+/* ---- PCI: the board of a gen1 machine ---- */
+
+static void res_word(struct buf *r, u8 type, u8 flags, u16 from, u16 to)
+{
+	emit8(r, 0x88);
+	emit16(r, 13);
+	emit8(r, type); /* 1: ports, 2: bus numbers */
+	emit8(r, 0x0c); /* producer, positive decode, both ends fixed */
+	emit8(r, flags);
+	emit16(r, 0);
+	emit16(r, from);
+	emit16(r, to);
+	emit16(r, 0);
+	emit16(r, (u16)(to - from + 1));
+}
+
+static void res_dword_memory(struct buf *r, u32 from, u32 to)
+{
+	emit8(r, 0x87);
+	emit16(r, 23);
+	emit8(r, 0);
+	emit8(r, 0x0c);
+	emit8(r, 0x03);
+	emit32(r, 0);
+	emit32(r, from);
+	emit32(r, to);
+	emit32(r, 0);
+	emit32(r, to - from + 1);
+}
+
+static void emit_int(struct buf *b, u32 v)
+{
+	emit8(b, AML_DWORD);
+	emit32(b, v);
+}
+
+/* Lines go round with slots, and firmware routes the four lines so: dev/pci.h. */
+static void pci_routes(struct buf *b)
+{
+	static const u8 irqs[4] = { 10, 10, 11, 11 };
+	u32 slot, pin, all, one;
+
+	name(b, "_PRT");
+	emit8(b, AML_PACKAGE);
+	all = open_pkg(b);
+	emit8(b, ACPI_PCI_SLOTS * 4);
+	for (slot = 1; slot <= ACPI_PCI_SLOTS; slot++) {
+		for (pin = 0; pin < 4; pin++) {
+			emit8(b, AML_PACKAGE);
+			one = open_pkg(b);
+			emit8(b, 4);
+			emit_int(b, slot << 16 | 0xffff);
+			emit_int(b, pin);
+			emit_int(b, 0); /* no link device: the number of an interrupt follows */
+			emit_int(b, irqs[(slot + pin - 1) & 3]);
+			close_pkg(b, one);
+		}
+	}
+	close_pkg(b, all);
+}
+
+static void legacy_devices(struct buf *b)
+{
+	legacy_device(b, "COM1", "PNP0501", 0x3f8, 8, IRQ_SERIAL);
+	legacy_device(b, "RTC0", "PNP0B00", 0x70, 2, 8);
+}
+
+static void ps2_devices(struct buf *b)
+{
+	u8 area[32];
+	struct buf res = { .p = area, .max = sizeof(area) };
+	u32 dev = open_device(b, "KBD_");
+
+	name_int(b, "_HID", eisa_id("PNP0303"));
+	name_int(b, "_STA", 15);
+	res_io(&res, 0x60, 1);
+	res_io(&res, 0x64, 1);
+	res_irq(&res, 1);
+	crs(b, &res);
+	close_pkg(b, dev);
+	dev = open_device(b, "MOU_");
+	name_int(b, "_HID", eisa_id("PNP0F13"));
+	name_int(b, "_STA", 15);
+	res.len = 0;
+	res_irq(&res, 12);
+	crs(b, &res);
+	close_pkg(b, dev);
+}
+
+static void pci_device(const struct machine *m, struct buf *b)
+{
+	u32 low = (u32)KVMB_MIN(m->cfg.memory, MEM_LOW_MAX);
+	u8 area[160];
+	struct buf res = { .p = area, .max = sizeof(area) };
+	u32 dev = open_device(b, "PCI0"), isa;
+
+	name_int(b, "_HID", eisa_id("PNP0A03"));
+	name_int(b, "_ADR", 0);
+	name_int(b, "_UID", 1);
+	res_word(&res, 2, 0, 0, 0xff);
+	res_io(&res, 0xcf8, 8);
+	res_word(&res, 1, 3, 0, 0xcf7);
+	res_word(&res, 1, 3, 0xd00, 0xffff);
+	res_dword_memory(&res, MEM_VGA_BASE, MEM_VGA_END - 1);
+	/* firmware gives addresses from 0x80000000, or the end of RAM on */
+	res_dword_memory(&res, KVMB_MAX(low, 0x80000000u), (u32)MMIO_LOW_BASE - 1);
+	crs(b, &res);
+	pci_routes(b);
+	isa = open_device(b, "ISA_");
+	name_int(b, "_ADR", 1 << 16);
+	ps2_devices(b);
+	legacy_devices(b);
+	close_pkg(b, isa);
 	close_pkg(b, dev);
 }
 
@@ -211,8 +346,10 @@ static void build_dsdt(struct machine *m, struct buf *b)
 	scope = open_pkg(b);
 	emit(b, "\\_SB_", 5);
 	vmbus_device(b, (high + 0x3fffffffull) & ~0x3fffffffull);
-	legacy_device(b, "COM1", "PNP0501", 0x3f8, 8, IRQ_SERIAL);
-	legacy_device(b, "RTC0", "PNP0B00", 0x70, 2, 8);
+	if (m->cfg.gen1)
+		pci_device(m, b);
+	else
+		legacy_devices(b);
 	close_pkg(b, scope);
 	name(b, "_S5_");
 	emit8(b, AML_PACKAGE);
@@ -254,16 +391,28 @@ static u8 checksum(const u8 *p, u32 len)
 	return (u8)-sum;
 }
 
-static u64 end_table(struct buf *b, u32 at)
+/* Return: where it begins. */
+static u32 end_table(struct buf *b, u32 at)
 {
 	u32 len = b->len - at;
 
 	memcpy(b->p + at + 4, &len, 4);
 	b->p[at + 9] = checksum(b->p + at, len);
-	return BOOT_ACPI + at;
+	return at;
 }
 
-static u64 build_madt(struct machine *m, struct buf *b)
+/* An ISA interrupt that is level, active high. */
+static void level_irq(struct buf *b, u8 irq)
+{
+	emit8(b, 2);
+	emit8(b, 10);
+	emit8(b, 0);
+	emit8(b, irq);
+	emit32(b, irq);
+	emit16(b, 0x000d);
+}
+
+static u32 build_madt(struct machine *m, struct buf *b)
 {
 	u32 at = begin_table(b, "APIC", 4), i;
 
@@ -282,12 +431,11 @@ static u64 build_madt(struct machine *m, struct buf *b)
 	emit8(b, 0);
 	emit32(b, 0xfec00000);
 	emit32(b, 0);
-	emit8(b, 2); /* the SCI is level, active high */
-	emit8(b, 10);
-	emit8(b, 0);
-	emit8(b, IRQ_SCI);
-	emit32(b, IRQ_SCI);
-	emit16(b, 0x000d);
+	level_irq(b, IRQ_SCI);
+	if (m->cfg.gen1) {
+		level_irq(b, 10);
+		level_irq(b, 11);
+	}
 	return end_table(b, at);
 }
 
@@ -300,13 +448,13 @@ static void gas(struct buf *b, u16 port, u8 bits)
 	emit64(b, port);
 }
 
-static u64 build_fadt(struct buf *b, u64 facs, u64 dsdt)
+static u32 build_fadt(const struct machine *m, struct buf *b, u32 facs, u32 dsdt)
 {
 	u32 at = begin_table(b, "FACP", 6);
 	u8 zero[12] = { 0 };
 
-	emit32(b, (u32)facs);
-	emit32(b, (u32)dsdt);
+	emit_link(b, facs, 4);
+	emit_link(b, dsdt, 4);
 	emit16(b, 0);		/* reserved, any profile */
 	emit16(b, IRQ_SCI);
 	emit32(b, 0);		/* no SMI command: ACPI mode always */
@@ -329,7 +477,8 @@ static u64 build_fadt(struct buf *b, u64 facs, u64 dsdt)
 	emit(b, zero, 7);
 	emit8(b, 0);
 	emit8(b, 0x32);		/* century byte of the RTC */
-	emit16(b, 0x0005);	/* legacy devices; no VGA. No 8042: bit 1 clear */
+	/* legacy devices; gen1: an 8042, else no VGA */
+	emit16(b, m->cfg.gen1 ? 0x0003 : 0x0005);
 	emit8(b, 0);
 	/* WBINVD, C1, no fixed power or sleep button, RTC wake not fixed, reset register */
 	emit32(b, 0x1 | 0x4 | 0x10 | 0x20 | 0x400);
@@ -337,8 +486,8 @@ static u64 build_fadt(struct buf *b, u64 facs, u64 dsdt)
 	emit8(b, PM_RESET_VALUE);
 	emit16(b, 0);
 	emit8(b, 4);
-	emit64(b, facs);
-	emit64(b, dsdt);
+	emit_link(b, facs, 8);
+	emit_link(b, dsdt, 8);
 	gas(b, PM_BASE, 32);
 	emit(b, zero, 12);
 	gas(b, PM_CONTROL, 16);
@@ -353,7 +502,7 @@ static u64 build_fadt(struct buf *b, u64 facs, u64 dsdt)
 	return end_table(b, at);
 }
 
-static u64 build_facs(struct buf *b)
+static u32 build_facs(struct buf *b)
 {
 	u8 facs[64] = { 'F', 'A', 'C', 'S', 64 };
 	u32 at;
@@ -363,38 +512,77 @@ static u64 build_facs(struct buf *b)
 	at = b->len;
 	facs[32] = 2;
 	emit(b, facs, sizeof(facs));
-	return BOOT_ACPI + at;
+	return at;
+}
+
+/* All tables but the RSDP. Return: where the RSDT and the XSDT are. */
+static void build_tables(struct machine *m, struct buf *b, u32 *rsdt, u32 *xsdt)
+{
+	u32 facs, dsdt, fadt, madt, at;
+
+	facs = build_facs(b);
+	at = begin_table(b, "DSDT", 2);
+	build_dsdt(m, b);
+	dsdt = end_table(b, at);
+	fadt = build_fadt(m, b, facs, dsdt);
+	madt = build_madt(m, b);
+	at = begin_table(b, "RSDT", 1);
+	emit_link(b, fadt, 4);
+	emit_link(b, madt, 4);
+	*rsdt = end_table(b, at);
+	at = begin_table(b, "XSDT", 1);
+	emit_link(b, fadt, 8);
+	emit_link(b, madt, 8);
+	*xsdt = end_table(b, at);
+}
+
+static void build_rsdp(u8 *rsdp, u32 rsdt, u64 xsdt)
+{
+	u32 len = ACPI_RSDP_LEN;
+
+	memset(rsdp, 0, ACPI_RSDP_LEN);
+	memcpy(rsdp, "RSD PTR ", 8);
+	memcpy(rsdp + 9, "KVMBUS", 6);
+	rsdp[15] = 2;
+	memcpy(rsdp + 16, &rsdt, 4);
+	memcpy(rsdp + 20, &len, 4);
+	memcpy(rsdp + 24, &xsdt, 8);
+	rsdp[8] = checksum(rsdp, 20);
+	rsdp[32] = checksum(rsdp, ACPI_RSDP_LEN);
 }
 
 u64 acpi_build(struct machine *m)
 {
-	struct buf b = { __unshare(kvmb_gm_ptr(&m->gm, BOOT_ACPI, TABLES_SIZE)), 0, TABLES_SIZE };
-	u64 facs, dsdt, fadt, madt, xsdt;
-	u32 at, len = 36;
-	u8 rsdp[36] = "RSD PTR ";
+	struct buf b = { .p = __unshare(kvmb_gm_ptr(&m->gm, BOOT_ACPI, TABLES_SIZE)),
+			 .max = TABLES_SIZE,
+			 .base = BOOT_ACPI };
+	u32 rsdt, xsdt;
 
 	if (!b.p)
 		return 0;
 	memset(b.p, 0, TABLES_SIZE);
 	b.len = 64; /* the RSDP comes first */
-	facs = build_facs(&b);
-	at = begin_table(&b, "DSDT", 2);
-	build_dsdt(m, &b);
-	dsdt = end_table(&b, at);
-	fadt = build_fadt(&b, facs, dsdt);
-	madt = build_madt(m, &b);
-	at = begin_table(&b, "XSDT", 1);
-	emit64(&b, fadt);
-	emit64(&b, madt);
-	xsdt = end_table(&b, at);
-
-	memcpy(rsdp + 9, "KVMBUS", 6);
-	rsdp[15] = 2;
-	memcpy(rsdp + 20, &len, 4);
-	memcpy(rsdp + 24, &xsdt, 8);
-	rsdp[8] = checksum(rsdp, 20);
-	rsdp[32] = checksum(rsdp, 36);
-	memcpy(b.p, rsdp, sizeof(rsdp));
+	build_tables(m, &b, &rsdt, &xsdt);
+	build_rsdp(b.p, BOOT_ACPI + rsdt, BOOT_ACPI + xsdt);
 	kvmb_dirty(b.p, TABLES_SIZE);
 	return BOOT_ACPI;
+}
+
+void acpi_build_files(struct machine *m, struct acpi_files *f)
+{
+	struct buf b = { .p = f->tables, .max = sizeof(f->tables) };
+	u32 rsdt, xsdt, at, len;
+
+	memset(f, 0, sizeof(*f));
+	build_tables(m, &b, &rsdt, &xsdt);
+	build_rsdp(f->rsdp, rsdt, xsdt);
+	f->tables_len = b.len;
+	memcpy(f->links, b.links, sizeof(b.links));
+	f->num_links = b.num_links;
+	/* tables one after the other: each has its length, and is at a multiple of 64 */
+	for (at = 0; at < b.len; at = (at + len + 63) & ~63u) {
+		memcpy(&len, f->tables + at + 4, 4);
+		if (memcmp(f->tables + at, "FACS", 4)) /* has no checksum */
+			f->sums[f->num_sums++] = (struct acpi_sum){ at, len };
+	}
 }

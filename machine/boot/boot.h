@@ -91,6 +91,27 @@ int boot_elf_load(struct machine *m, const struct boot_image *b, u64 paddr, u64 
 /** acpi_build() - Write ACPI tables to guest memory. Return: address of the RSDP, 0 on failure. */
 u64 acpi_build(struct machine *m);
 
+#define ACPI_RSDP_LEN 36u
+#define ACPI_PCI_SLOTS 8u /* the slots 1 to 8 have interrupts */
+
+struct acpi_files {		/* for firmware, which decides where they go */
+	u8 rsdp[ACPI_RSDP_LEN]; /* pointers to tables at 16 (4 bytes) and 24 (8) */
+	u8 tables[8192];	/* tables[tables_len] */
+	u32 tables_len;
+	struct acpi_link {
+		u32 at;
+		u8 size;
+	} links[16]; /* links[num_links]: pointers in tables, as offsets into it */
+	u32 num_links;
+	struct acpi_sum {
+		u32 at, len;
+	} sums[8]; /* sums[num_sums]: tables with a checksum, in their byte 9 */
+	u32 num_sums;
+};
+
+/** acpi_build_files() - Make the tables of a gen1 machine; @f is filled. Any thread. */
+void acpi_build_files(struct machine *m, struct acpi_files *f);
+
 #define BOOT_GDT 0x500u
 #define BOOT_ZERO_PAGE 0x7000u
 #define BOOT_PAGE_TABLES 0x9000u /* 6 pages */

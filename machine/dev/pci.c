@@ -110,7 +110,7 @@ static u64 decoded_at(const struct pci_func *f, u32 bar)
 		return PCI_NOWHERE;
 	base = reg & ~(b->size - 1) & (b->io ? ~3u : bar == PCI_ROM ? ~0x7ffu : ~15u);
 	/* 0 is "not set"; all ones is how its size is asked for, and reaches the end */
-	if (!base || base == (u32)~(b->size - 1) || (b->io && base > 0xffff))
+	if (!base || base == (u32) ~(b->size - 1) || (b->io && base > 0xffff))
 		return PCI_NOWHERE;
 	return base;
 }

@@ -23,8 +23,8 @@
 
 struct machine;
 
-#define PCI_FUNCS 16u  /* most that a bus has */
-#define PCI_ROM 6u     /* index of the expansion ROM among BARs */
+#define PCI_FUNCS 16u /* most that a bus has */
+#define PCI_ROM 6u    /* index of the expansion ROM among BARs */
 #define PCI_NOWHERE (~0ull)
 
 /* offsets in configuration space */
@@ -44,8 +44,9 @@ struct pci_bar {
 	 */
 	void (*access)(void *dev, u32 offset, u32 size, bool write, u64 *val);
 	/*
-	 * The guest has moved it: its address, PCI_NOWHERE when it is not decoded. For memory that
-	 * is mapped into the guest. Called with the bus's lock held: no call to the bus. NULL: none.
+	 * The guest has moved it: its address, PCI_NOWHERE when it is not decoded. For memory
+	 * that is mapped into the guest. Called with the bus's lock held: no call to the bus.
+	 * NULL: none.
 	 */
 	void (*moved)(void *dev, u64 base);
 };
@@ -55,9 +56,9 @@ struct pci_func {
 	u8 pin;		 /* 0 = no interrupt, 1 = INTA# */
 	void *dev;	 /* passed to all callbacks */
 	struct pci_bar bars[PCI_ROM + 1];
-	/* After a write to registers of its own, 0x40 and up, and PCI_COMMAND. As moved(). NULL: none */
+	/* After a write to PCI_COMMAND or a register from 0x40 on. As moved(). NULL: none */
 	void (*written)(void *dev, u32 reg);
-	u8 config[256];	 /* bus's lock; as the guest reads it */
+	u8 config[256];	   /* bus's lock; as the guest reads it */
 	u8 can_write[256]; /* bits that a guest may change; immutable once the VM runs */
 	/* of the bus */
 	u64 base[PCI_ROM + 1]; /* bus's lock: where it is decoded, PCI_NOWHERE */
@@ -67,8 +68,8 @@ struct pci_func {
 struct pci_bus {
 	struct machine *machine;
 	pthread_rwlock_t lock;
-	pthread_mutex_t line_lock; /* a leaf */
-	u32 address; /* atomic: of port 0xcf8 */
+	pthread_mutex_t line_lock;	   /* a leaf */
+	u32 address;			   /* atomic: of port 0xcf8 */
 	struct pci_func *funcs[PCI_FUNCS]; /* immutable once the VM runs, as is num */
 	u32 num;
 	u8 route[4]; /* line lock: ISA interrupt of each line; bit 7: none */
@@ -77,7 +78,7 @@ struct pci_bus {
 		u64 base, size;
 		void (*access)(void *dev, u32 offset, u32 size, bool write, u64 *val);
 		void *dev;
-	} window; /* one range of memory outside of BARs, immutable once the VM runs; size 0 = none */
+	} window; /* of memory outside of BARs, immutable once the VM runs; size 0 = none */
 };
 
 /** pci_create() - Make a bus and claim ports 0xcf8 and 0xcfc. Return: never NULL. Main thread. */

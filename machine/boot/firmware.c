@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ROM of a gen1 machine: firmware.h. */
+#include "machine/boot/firmware.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/dirty_log.h"
+#include "lib/util.h"
+#include "machine/mem.h"
+
+#define LOW_SIZE 0x20000u
+#define LOW_END 0x100000u
+#define MOST (8u << 20) /* VMBus's window of memory begins at 0xf8000000 and ends far below */
+
+const char *firmware_find(const char *name)
+{
+	if (!name || !strcmp(name, "bios"))
+		return "/usr/share/seabios/bios-256k.bin";
+	if (!strcmp(name, "uefi"))
+		return "/usr/share/ovmf/OVMF.fd";
+	return name;
+}
+
+static int read_rom(struct firmware *f, int fd, u64 len, char *why, size_t size)
+{
+	u64 done = 0;
+	ssize_t n;
+
+	f->rom = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (f->rom == MAP_FAILED) {
+		f->rom = NULL;
+		return -ENOMEM;
+	}
+	f->len = (u32)len;
+	while (done < len) {
+		n = pread(fd, f->rom + done, len - done, (off_t)done);
+		if (n <= 0) {
+			snprintf(why, size, "firmware %s: %s", f->path,
+				 n ? strerror(errno) : "it became shorter while it was read");
+			return -EIO;
+		}
+		done += (u64)n;
+	}
+	return 0;
+}
+
+int firmware_open(struct firmware *f, const char *path, char *why, size_t size)
+{
+	struct stat st;
+	int fd, err;
+
+	f->path = path;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st)) {
+		err = -errno;
+		snprintf(why, size, "firmware %s: %s%s", path, strerror(-err),
+			 err == -ENOENT ? "; install the package seabios (or ovmf, for "
+					  "--firmware uefi), or name a file" : "");
+	} else if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % 0x10000 ||
+		   st.st_size > MOST) {
+		err = -EINVAL;
+		snprintf(why, size, "firmware %s: it is no ROM image: its size is not 64 KiB to "
+			 "8 MiB in steps of 64 KiB", path);
+	} else {
+		err = read_rom(f, fd, (u64)st.st_size, why, size);
+	}
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+void firmware_close(struct firmware *f)
+{
+	if (f->rom)
+		munmap(f->rom, f->len);
+	f->rom = NULL;
+}
+
+int firmware_map(struct machine *m, const struct firmware *f)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = MEM_SLOT_ROM,
+		.flags = KVM_MEM_READONLY,
+		.guest_phys_addr = MEM_HIGH_BASE - f->len,
+		.memory_size = f->len,
+		.userspace_addr = (u64)(uintptr_t)f->rom,
+	};
+
+	return ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) ? -errno : 0;
+}
+
+void firmware_enter(struct machine *m, const struct firmware *f)
+{
+	u32 len = KVMB_MIN(f->len, LOW_SIZE);
+	u8 *p = __unshare(kvmb_gm_ptr(&m->gm, LOW_END - len, len));
+
+	memcpy(p, f->rom + f->len - len, len);
+	kvmb_dirty(p, len);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Firmware: the ROM below 4 GiB that a gen1 machine begins in.
+ *
+ * DOC: Theory of operation
+ *
+ * The file ends at 4 GiB, where a CPU begins (its last 16 bytes), read-only for the guest. Its last
+ * 128 KiB are below 1 MiB too, where old code looks for them. There they are a copy in RAM, which
+ * the guest may change: firmware does so once it runs, and what a board would protect by its PAM
+ * registers afterwards harms nobody but the guest. A reset copies them again.
+ */
+#ifndef KVMB_FIRMWARE_H
+#define KVMB_FIRMWARE_H
+
+#include "machine/machine.h"
+
+struct firmware {
+	const char *path; /* borrowed */
+	u8 *rom;	  /* rom[len], mapped anonymously */
+	u32 len;
+};
+
+/**
+ * firmware_find() - What --firmware stands for
+ * @name: "bios", "uefi", or a file's path; NULL = bios
+ *
+ * Return: a path, static or @name.
+ */
+const char *firmware_find(const char *name);
+
+/**
+ * firmware_open() - Read the firmware's file
+ * @f:    filled on success
+ * @path: of the file, borrowed
+ * @why:  why[size], on failure one line that names the file and the cause
+ * @size: bytes
+ *
+ * Return: 0 or -errno. Context: may block on file I/O. Trust: the file is the administrator's.
+ */
+int firmware_open(struct firmware *f, const char *path, char *why, size_t size);
+
+/** firmware_close() - Free it; also one that was never opened. After the VM's end. */
+void firmware_close(struct firmware *f);
+
+/** firmware_map() - Show it to the guest below 4 GiB. Return: 0 or -errno. Main thread. */
+int firmware_map(struct machine *m, const struct firmware *f);
+
+/** firmware_enter() - Copy it below 1 MiB. vCPUs are in their power-on state. Main thread. */
+void firmware_enter(struct machine *m, const struct firmware *f);
+
+#endif

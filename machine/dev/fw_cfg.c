@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Items for firmware: fw_cfg.h. */
+#include "machine/dev/fw_cfg.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "lib/tlv.h"
+#include "lib/util.h"
+#include "machine/iobus.h"
+
+#define PORT 0x510u
+#define KEY_SIGNATURE 0x00u
+#define KEY_ID 0x01u
+#define KEY_DIR 0x19u
+#define KEY_FILES 0x20u
+#define KEYS (KEY_FILES + FW_CFG_FILES)
+
+struct item {
+	u8 *data;
+	u32 len;
+	char name[FW_CFG_NAME]; /* of a file */
+};
+
+struct fw_cfg {
+	struct item items[KEYS]; /* immutable once the VM runs */
+	u32 num_files;
+	pthread_mutex_t lock; /* guards the rest */
+	u16 key;
+	u32 offset; /* at most the item's length */
+};
+
+static void set_item(struct item *it, const void *data, u32 len)
+{
+	free(it->data);
+	it->data = kvmb_xzalloc(len ? len : 1);
+	memcpy(it->data, data, len);
+	it->len = len;
+}
+
+void fw_cfg_put16(struct fw_cfg *c, u16 key, u16 v)
+{
+	u8 le[2] = { (u8)v, (u8)(v >> 8) };
+
+	kvmb_assert(key < KEY_DIR);
+	set_item(&c->items[key], le, sizeof(le));
+}
+
+static void put_be32(u8 *p, u32 v)
+{
+	v = __builtin_bswap32(v);
+	memcpy(p, &v, 4);
+}
+
+/* The directory: a count, then size, key, two bytes of nothing and the name of each. */
+static void write_directory(struct fw_cfg *c)
+{
+	u32 len = 4 + c->num_files * 64, i;
+	u8 *d = kvmb_xzalloc(len);
+
+	put_be32(d, c->num_files);
+	for (i = 0; i < c->num_files; i++) {
+		const struct item *it = &c->items[KEY_FILES + i];
+		u8 *p = d + 4 + i * 64;
+
+		put_be32(p, it->len);
+		p[5] = (u8)(KEY_FILES + i);
+		memcpy(p + 8, it->name, FW_CFG_NAME);
+	}
+	set_item(&c->items[KEY_DIR], d, len);
+	free(d);
+}
+
+void fw_cfg_put_file(struct fw_cfg *c, const char *name, const void *data, u32 len)
+{
+	u32 i;
+
+	kvmb_assert(strlen(name) < FW_CFG_NAME);
+	for (i = 0; i < c->num_files && strcmp(c->items[KEY_FILES + i].name, name); i++)
+		;
+	if (i == c->num_files) {
+		kvmb_assert(c->num_files < FW_CFG_FILES);
+		c->num_files++;
+		snprintf(c->items[KEY_FILES + i].name, FW_CFG_NAME, "%s", name);
+	}
+	set_item(&c->items[KEY_FILES + i], data, len);
+	write_directory(c);
+}
+
+/* ---- ports ---- */
+
+/* Lock held. What is not there, or behind the end, reads as zeroes. */
+static u8 next_byte(struct fw_cfg *c)
+{
+	const struct item *it = c->key < KEYS ? &c->items[c->key] : NULL;
+
+	return it && c->offset < it->len ? it->data[c->offset++] : 0;
+}
+
+static void fw_cfg_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	struct fw_cfg *c = dev;
+
+	pthread_mutex_lock(&c->lock);
+	if (!offset && size == 2 && write) {
+		c->key = (u16)*val & 0xbfff; /* bit 14 asks for writing, which nobody may */
+		c->offset = 0;
+	} else if (offset == 1 && size == 1 && !write) {
+		*val = next_byte(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+void fw_cfg_reset(struct fw_cfg *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->key = 0;
+	c->offset = 0;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- saved VMs ---- */
+
+/* Fields. Numbers are never used again. */
+enum {
+	FW_CFG_KEY = 1,
+	FW_CFG_OFFSET = 2,
+};
+
+void fw_cfg_save(struct fw_cfg *c, struct kvmb_tlv_out *o)
+{
+	pthread_mutex_lock(&c->lock);
+	kvmb_tlv_put(o, FW_CFG_KEY, c->key);
+	kvmb_tlv_put(o, FW_CFG_OFFSET, c->offset);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int fw_cfg_load(struct fw_cfg *c, struct kvmb_tlv *group)
+{
+	u16 key = (u16)kvmb_tlv_get(group, FW_CFG_KEY, 0xbfff);
+	u32 offset = (u32)kvmb_tlv_get(group, FW_CFG_OFFSET, UINT32_MAX);
+	int err = kvmb_tlv_done(group);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&c->lock);
+	c->key = key;
+	c->offset = offset;
+	pthread_mutex_unlock(&c->lock);
+	return 0;
+}
+
+struct fw_cfg *fw_cfg_create(struct iobus *b)
+{
+	struct fw_cfg *c = kvmb_xzalloc(sizeof(*c));
+
+	pthread_mutex_init(&c->lock, NULL);
+	set_item(&c->items[KEY_SIGNATURE], "QEMU", 4);
+	set_item(&c->items[KEY_ID], "\1\0\0\0", 4); /* ports, no DMA */
+	write_directory(c);
+	iobus_add(b, PORT, 2, fw_cfg_access, c);
+	return c;
+}
+
+void fw_cfg_destroy(struct fw_cfg *c)
+{
+	u32 i;
+
+	if (!c)
+		return;
+	for (i = 0; i < KEYS; i++)
+		free(c->items[i].data);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The parts of a gen1 machine: gen1.h. */
+#include "machine/gen1.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "machine/boot/boot.h"
+#include "machine/boot/firmware.h"
+#include "machine/boot/smbios.h"
+#include "machine/dev/fw_cfg.h"
+#include "machine/dev/pci.h"
+#include "machine/dev/piix.h"
+#include "machine/mem.h"
+
+#define DEBUG_PORT 0x402u /* firmware writes what it does, a byte at a time */
+#define DEBUG_THERE 0xe9u /* what it reads when somebody listens */
+#define PORT_92 0x92u	  /* bit 0: reset; bit 1: A20, which is always open */
+
+struct gen1 {
+	struct machine *machine;
+	struct firmware rom;
+	struct pci_bus *pci;
+	struct piix *piix;
+	struct fw_cfg *fw_cfg;
+	pthread_mutex_t lock; /* guards the line */
+	char line[160];
+	u32 line_len;
+	bool no_boot; /* atomic */
+};
+
+/* ---- what firmware says ---- */
+
+static void end_line(struct gen1 *g)
+{
+	g->line[g->line_len] = 0;
+	g->line_len = 0;
+	if (!g->line[0])
+		return;
+	if (strstr(g->line, "No bootable device"))
+		__atomic_store_n(&g->no_boot, true, __ATOMIC_RELAXED);
+	kvmb_dbg(g->machine->name, "firmware: %s", g->line);
+}
+
+static void debug_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	struct gen1 *g = dev;
+	char c = (char)*val;
+
+	(void)offset, (void)size;
+	if (!write) {
+		*val = DEBUG_THERE;
+		return;
+	}
+	pthread_mutex_lock(&g->lock);
+	if (c == '\n' || g->line_len == sizeof(g->line) - 1)
+		end_line(g);
+	if (c >= ' ' && c < 127)
+		g->line[g->line_len++] = c;
+	pthread_mutex_unlock(&g->lock);
+}
+
+bool gen1_no_boot(const struct gen1 *g)
+{
+	return __atomic_load_n(&g->no_boot, __ATOMIC_RELAXED);
+}
+
+static void port_92_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	struct gen1 *g = dev;
+
+	(void)offset, (void)size;
+	if (!write)
+		*val = 2;
+	else if (*val & 1)
+		g->machine->ops->request(g->machine->ops_arg, MACHINE_RESET);
+}
+
+/* ---- what firmware reads ---- */
+
+struct e820 { /* Source: QEMU docs/specs/fw_cfg.rst; ACPI 6.4 chapter 15 */
+	__le64 addr, len;
+	__le32 type;
+} __attribute__((packed));
+
+static void put_memory_map(struct gen1 *g)
+{
+	const struct machine *m = g->machine;
+	u64 low = KVMB_MIN(m->cfg.memory, MEM_LOW_MAX);
+	struct e820 e[2] = { { 0, cpu_to_le64(low), cpu_to_le32(1) } };
+	u32 num = 1;
+
+	if (m->cfg.memory > low)
+		e[num++] = (struct e820){ cpu_to_le64(MEM_HIGH_BASE),
+					  cpu_to_le64(m->cfg.memory - low), cpu_to_le32(1) };
+	fw_cfg_put_file(g->fw_cfg, "etc/e820", e, num * (u32)sizeof(e[0]));
+}
+
+/* Commands to firmware: QEMU hw/acpi/bios-linker-loader.c documents them. */
+enum { LOAD_FILE = 1, LOAD_POINTER = 2, LOAD_CHECKSUM = 3 };
+
+struct load_command {
+	__le32 command;
+	char file[FW_CFG_NAME];
+	union {
+		struct {
+			__le32 align;
+			u8 zone; /* 1: anywhere; 2: below 1 MiB */
+		} __attribute__((packed)) load;
+		struct {
+			char to[FW_CFG_NAME];
+			__le32 at;
+			u8 size;
+		} __attribute__((packed)) pointer;
+		struct {
+			__le32 at, from, len;
+		} __attribute__((packed)) sum;
+		u8 room[124 - FW_CFG_NAME];
+	};
+} __attribute__((packed));
+
+static_assert(sizeof(struct load_command) == 128, "by the interface");
+
+#define RSDP_FILE "etc/acpi/rsdp"
+#define TABLES_FILE "etc/acpi/tables"
+#define MOST_COMMANDS 40u
+
+struct loader {
+	struct load_command c[MOST_COMMANDS];
+	u32 num;
+};
+
+static struct load_command *add_command(struct loader *l, u32 command, const char *file)
+{
+	struct load_command *c = &l->c[l->num++];
+
+	kvmb_assert(l->num <= MOST_COMMANDS);
+	c->command = cpu_to_le32(command);
+	snprintf(c->file, sizeof(c->file), "%s", file);
+	return c;
+}
+
+static void add_load(struct loader *l, const char *file, u32 align, u8 zone)
+{
+	struct load_command *c = add_command(l, LOAD_FILE, file);
+
+	c->load.align = cpu_to_le32(align);
+	c->load.zone = zone;
+}
+
+static void add_pointer(struct loader *l, const char *file, u32 at, u8 size)
+{
+	struct load_command *c = add_command(l, LOAD_POINTER, file);
+
+	snprintf(c->pointer.to, sizeof(c->pointer.to), "%s", TABLES_FILE);
+	c->pointer.at = cpu_to_le32(at);
+	c->pointer.size = size;
+}
+
+static void add_sum(struct loader *l, const char *file, u32 at, u32 from, u32 len)
+{
+	struct load_command *c = add_command(l, LOAD_CHECKSUM, file);
+
+	c->sum.at = cpu_to_le32(at);
+	c->sum.from = cpu_to_le32(from);
+	c->sum.len = cpu_to_le32(len);
+}
+
+static void put_acpi(struct gen1 *g)
+{
+	struct acpi_files *f = kvmb_xzalloc(sizeof(*f));
+	struct loader *l = kvmb_xzalloc(sizeof(*l));
+	u32 i;
+
+	acpi_build_files(g->machine, f);
+	add_load(l, RSDP_FILE, 16, 2);
+	add_load(l, TABLES_FILE, 64, 1);
+	for (i = 0; i < f->num_links; i++)
+		add_pointer(l, TABLES_FILE, f->links[i].at, f->links[i].size);
+	for (i = 0; i < f->num_sums; i++)
+		add_sum(l, TABLES_FILE, f->sums[i].at + 9, f->sums[i].at, f->sums[i].len);
+	add_pointer(l, RSDP_FILE, 16, 4);
+	add_pointer(l, RSDP_FILE, 24, 8);
+	add_sum(l, RSDP_FILE, 8, 0, 20);
+	add_sum(l, RSDP_FILE, 32, 0, ACPI_RSDP_LEN);
+	fw_cfg_put_file(g->fw_cfg, RSDP_FILE, f->rsdp, ACPI_RSDP_LEN);
+	fw_cfg_put_file(g->fw_cfg, TABLES_FILE, f->tables, f->tables_len);
+	fw_cfg_put_file(g->fw_cfg, "etc/table-loader", l->c, l->num * (u32)sizeof(l->c[0]));
+	free(l);
+	free(f);
+}
+
+static void put_smbios(struct gen1 *g)
+{
+	struct smbios *s = kvmb_xzalloc(sizeof(*s));
+
+	smbios_build(&g->machine->cfg, s);
+	fw_cfg_put_file(g->fw_cfg, "etc/smbios/smbios-anchor", s->anchor, sizeof(s->anchor));
+	fw_cfg_put_file(g->fw_cfg, "etc/smbios/smbios-tables", s->tables, s->len);
+	free(s);
+}
+
+static void fill_fw_cfg(struct gen1 *g)
+{
+	const __le64 serial = cpu_to_le64(0x3f8); /* SeaBIOS shows its screen there too */
+	const struct machine *m = g->machine;
+
+	fw_cfg_put16(g->fw_cfg, FW_CFG_CPUS, (u16)m->cfg.cpus);
+	fw_cfg_put16(g->fw_cfg, FW_CFG_MAX_CPUS, (u16)m->cfg.cpus);
+	fw_cfg_put_file(g->fw_cfg, "etc/sercon-port", &serial, sizeof(serial));
+	put_memory_map(g);
+	put_acpi(g);
+	put_smbios(g);
+}
+
+/* ---- life ---- */
+
+struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
+{
+	struct gen1 *g = kvmb_xzalloc(sizeof(*g));
+
+	g->machine = m;
+	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), why, size)) {
+		free(g);
+		return NULL;
+	}
+	pthread_mutex_init(&g->lock, NULL);
+	return g;
+}
+
+int gen1_build(struct gen1 *g)
+{
+	struct machine *m = g->machine;
+
+	g->pci = m->pci = pci_create(m);
+	g->piix = piix_create(g->pci);
+	g->fw_cfg = fw_cfg_create(&m->pio);
+	iobus_add(&m->pio, DEBUG_PORT, 1, debug_access, g);
+	iobus_add(&m->pio, PORT_92, 1, port_92_access, g);
+	fill_fw_cfg(g);
+	return firmware_map(m, &g->rom);
+}
+
+void gen1_enter(struct gen1 *g)
+{
+	pci_reset(g->pci);
+	piix_reset(g->piix);
+	fw_cfg_reset(g->fw_cfg);
+	__atomic_store_n(&g->no_boot, false, __ATOMIC_RELAXED);
+	firmware_enter(g->machine, &g->rom);
+}
+
+void gen1_destroy(struct gen1 *g)
+{
+	if (!g)
+		return;
+	fw_cfg_destroy(g->fw_cfg);
+	piix_destroy(g->piix);
+	g->machine->pci = NULL;
+	pci_destroy(g->pci);
+	firmware_close(&g->rom);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}

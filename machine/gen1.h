@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a gen1 machine has beside the direct-boot machine: firmware, PCI and the devices on it.
+ *
+ * Such a machine looks like a PC of the time of Hyper-V's generation 1, so that boot loaders,
+ * installers and old guests find what they know. The direct-boot machine has none of it.
+ */
+#ifndef KVMB_GEN1_H
+#define KVMB_GEN1_H
+
+#include "machine/machine.h"
+
+struct gen1;
+
+/**
+ * gen1_open() - Read the firmware; what a user can get wrong
+ * @m:    configured
+ * @why:  why[size], on failure one line
+ * @size: bytes
+ *
+ * Return: the machine's, for gen1_destroy(); NULL on failure. Context: main thread.
+ */
+struct gen1 *gen1_open(struct machine *m, char *why, size_t size);
+
+/** gen1_build() - Make the devices. Return: 0 or -errno. Main thread; memory is mapped. */
+int gen1_build(struct gen1 *g);
+
+/** gen1_enter() - Power-on state of devices and firmware. Main thread; vCPUs stand. */
+void gen1_enter(struct gen1 *g);
+
+/** gen1_no_boot() - Has firmware said that nothing can be booted? Any thread. */
+bool gen1_no_boot(const struct gen1 *g);
+
+/** gen1_destroy() - NULL is fine. Context: main thread; no vCPU runs. */
+void gen1_destroy(struct gen1 *g);
+
+#endif
