@@ -59,12 +59,15 @@ int firmware_open(struct firmware *f, const char *path, char *why, size_t size)
 		err = -errno;
 		snprintf(why, size, "firmware %s: %s%s", path, strerror(-err),
 			 err == -ENOENT ? "; install the package seabios (or ovmf, for "
-					  "--firmware uefi), or name a file" : "");
+					  "--firmware uefi), or name a file" :
+					  "");
 	} else if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % 0x10000 ||
 		   st.st_size > MOST) {
 		err = -EINVAL;
-		snprintf(why, size, "firmware %s: it is no ROM image: its size is not 64 KiB to "
-			 "8 MiB in steps of 64 KiB", path);
+		snprintf(why, size,
+			 "firmware %s: it is no ROM image: its size is not 64 KiB to "
+			 "8 MiB in steps of 64 KiB",
+			 path);
 	} else {
 		err = read_rom(f, fd, (u64)st.st_size, why, size);
 	}

@@ -10,8 +10,8 @@
 
 struct out {
 	struct smbios *s;
-	u32 begin;   /* of the structure */
-	u16 handle;  /* of the next */
+	u32 begin;  /* of the structure */
+	u16 handle; /* of the next */
 	u16 num;
 	u32 longest;
 };
@@ -80,8 +80,8 @@ static void bios(struct out *o)
 	put8(o, 3);
 	put8(o, 0);
 	put64(o, 1u << 7 | 1u << 15 | 1u << 16); /* PCI; boot from CD, a choice of devices */
-	put8(o, 1);				  /* ACPI */
-	put8(o, 1u << 4);			  /* a virtual machine */
+	put8(o, 1);				 /* ACPI */
+	put8(o, 1u << 4);			 /* a virtual machine */
 	zeroes(o, 2);
 	put16(o, 0xffff);
 	END(o, "SeaBIOS\0001\00001/01/2026\0");
@@ -98,7 +98,8 @@ static void systems(struct out *o)
 	put8(o, 6);    /* power switch */
 	put8(o, 0);
 	put8(o, 0);
-	END(o, MAKER "\0" PRODUCT "\0" "gen1\0");
+	END(o, MAKER "\0" PRODUCT "\0"
+		     "gen1\0");
 	begin(o, 3);
 	put8(o, 1);
 	put8(o, 1); /* other */
@@ -115,8 +116,8 @@ static void processor(struct out *o, u32 cpus)
 {
 	begin(o, 4);
 	put8(o, 1);
-	put8(o, 3);    /* central processor */
-	put8(o, 1);    /* family: other */
+	put8(o, 3); /* central processor */
+	put8(o, 1); /* family: other */
 	put8(o, 2);
 	zeroes(o, 8);
 	put8(o, 0);

@@ -6,11 +6,11 @@
 
 #include "lib/util.h"
 
-#define PIRQ 0x60u	/* of the ISA bridge: four routes */
-#define PAM 0x59u	/* of the host bridge: 0x59 to 0x5f, then SMRAM at 0x72 */
+#define PIRQ 0x60u /* of the ISA bridge: four routes */
+#define PAM 0x59u  /* of the host bridge: 0x59 to 0x5f, then SMRAM at 0x72 */
 #define SMRAM 0x72u
 #define PM_BASE_REG 0x40u
-#define PM_DEVACTB 0x58u /* its bit 25: software interrupts reach SMM. They are off, firmware sees */
+#define PM_DEVACTB 0x58u /* bit 25: SMM is set up, so that firmware does not */
 #define PM_MISC 0x80u
 #define SMB_BASE_REG 0x90u
 #define SMB_HOST 0xd2u

@@ -92,7 +92,7 @@ static void firmware_finds_it_and_its_files(void **state)
 	assert_int_equal(two[1], 1);
 }
 
-/* SeaBIOS asks for items of older interfaces, whose keys have bit 15, and counts by what it reads. */
+/* SeaBIOS asks for items of older interfaces, with bit 15, and counts by what it reads. */
 static void what_is_not_there_reads_as_zeroes(void **state)
 {
 	static const u16 keys[] = { 0x8000, 0x8001, 0x8002, 0x000d, 0x0021, 0x1234, 0xffff };

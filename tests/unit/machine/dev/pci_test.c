@@ -58,14 +58,20 @@ static int setup(void **state)
 	moves = writes = 0;
 	moved_to = PCI_NOWHERE;
 	bus = pci_create(&m);
-	nic = (struct pci_func){ .slot = 3, .pin = 1, .dev = &nic, .written = written,
+	nic = (struct pci_func){ .slot = 3,
+				 .pin = 1,
+				 .dev = &nic,
+				 .written = written,
 				 .bars = { { .size = 128, .io = true, .access = access },
 					   { .size = 4096, .access = access } } };
 	pci_func_init(&nic, 0x1011, 0x0009, 0x020000, 0x20);
 	nic.can_write[0x41] = 0x0f;
 	pci_add(bus, &nic);
-	video = (struct pci_func){ .slot = 2, .dev = &video,
-				   .bars = { { .size = 1u << 24, .prefetch = true, .moved = moved } } };
+	video = (struct pci_func){
+		.slot = 2,
+		.dev = &video,
+		.bars = { { .size = 1u << 24, .prefetch = true, .moved = moved } }
+	};
 	pci_func_init(&video, 0x1234, 0x1111, 0x030000, 0);
 	pci_add(bus, &video);
 	pci_reset(bus);
