@@ -35,33 +35,55 @@ static u32 rgb_of_565(u32 c)
 	return (r << 3 | r >> 2) << 16 | (g << 2 | g >> 4) << 8 | (b << 3 | b >> 2);
 }
 
-/* @p: the pixel's bytes, in the guest's order. */
-static u32 linear_pixel(const struct linear *l, const u8 *p)
+/* Pixels of p[n * bytes], one function for each depth: a screen has millions. */
+static void pixels_of_8(const struct linear *l, const u8 *p, u32 *out, u32 n)
 {
-	bool big = l->r->big_endian;
-	u32 word = big ? (u32)p[0] << 8 | p[1] : (u32)p[1] << 8 | p[0];
+	u32 i;
 
-	switch (l->bpp) {
-	case 15:
-		return rgb_of_555(word);
-	case 16:
-		return rgb_of_565(word);
-	case 24:
-		return (u32)p[2] << 16 | (u32)p[1] << 8 | p[0];
+	for (i = 0; i < n; i++)
+		out[i] = vga_dac_colour(l->r, p[i]);
+}
+
+static void pixels_of_16(const struct linear *l, const u8 *p, u32 *out, u32 n)
+{
+	u32 high = l->r->big_endian ? 0 : 1, i;
+
+	for (i = 0; i < n; i++, p += 2) {
+		u32 word = (u32)p[high] << 8 | p[!high];
+
+		out[i] = l->bpp == 15 ? rgb_of_555(word) : rgb_of_565(word);
 	}
-	return big ? (u32)p[1] << 16 | (u32)p[2] << 8 | p[3] :
-		     (u32)p[2] << 16 | (u32)p[1] << 8 | p[0];
+}
+
+static void pixels_of_24(const struct linear *l, const u8 *p, u32 *out, u32 n)
+{
+	u32 i;
+
+	(void)l;
+	for (i = 0; i < n; i++, p += 3)
+		out[i] = (u32)p[2] << 16 | (u32)p[1] << 8 | p[0];
+}
+
+static void pixels_of_32(const struct linear *l, const u8 *p, u32 *out, u32 n)
+{
+	u32 i;
+
+	memcpy(out, p, n * 4u);
+	for (i = 0; i < n; i++)
+		out[i] = (l->r->big_endian ? be32toh(out[i]) : le32toh(out[i])) & 0xffffff;
 }
 
 /* @at: of the line in memory. What is behind its end is black. */
 static void linear_line(const struct linear *l, u64 at, u32 *out, u32 width)
 {
-	u32 x;
+	static void (*const by_bytes[5])(const struct linear *, const u8 *, u32 *, u32) = {
+		NULL, pixels_of_8, pixels_of_16, pixels_of_24, pixels_of_32,
+	};
 
 	at += (u64)l->r->vbe[VBE_X_OFFSET] * l->bytes;
-	for (x = 0; x < width && at + l->bytes <= VGA_MEMORY; x++, at += l->bytes)
-		out[x] = l->bpp == 8 ? vga_dac_colour(l->r, l->memory[at]) :
-				       linear_pixel(l, l->memory + at);
+	if (at < VGA_MEMORY)
+		by_bytes[l->bytes](l, l->memory + at, out,
+				   (u32)KVMB_MIN(width, (VGA_MEMORY - at) / l->bytes));
 }
 
 /* The same of 16 colours: @at is of the planes. */
