@@ -102,7 +102,8 @@ void tulip_reset(struct tulip *t);
  *
  * Sends a limited number of frames.
  *
- * Return: the time, as now() tells it, at which to call again; 0 = at once, there is more; TULIP_NEVER.
+ * Return: the time, as now() tells it, at which to call again; 0: at once, there is more; or
+ * TULIP_NEVER.
  * In any case after kick(), and after send() has had no room and has some now.
  * Context: one thread at a time for this, tulip_receive() and tulip_missed().
  * Trust: rings and registers are the guest's, and may change at any time.
