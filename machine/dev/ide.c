@@ -298,6 +298,8 @@ static void control_block(void *dev, u16 offset, u32 size, bool write, u32 *val)
 
 /* ---- requests on their way ---- */
 
+static void pump_locked(struct ide_chan *c);
+
 static void request_done(struct ide_io *io, int err)
 {
 	struct ide_drive *d = container_of(io, struct ide_drive, io);
@@ -307,8 +309,7 @@ static void request_done(struct ide_io *io, int err)
 		kvmb_dirty_iov(io->iov, io->num_iov, io->length);
 	pthread_mutex_lock(&c->lock);
 	ide_piece_done(d, err);
-	pthread_mutex_unlock(&c->lock);
-	ide_pump(c);
+	pump_locked(c);
 }
 
 /* Tell what @d has to tell; the lock is released meanwhile. */
@@ -376,13 +377,16 @@ static void one_less(struct ide *ide)
 		fn(arg);
 }
 
-void ide_pump(struct ide_chan *c)
+/*
+ * Releases the lock, and touches the channel no more: once a request that is done has been seen
+ * without the lock, whoever waited for it may destroy the controller.
+ */
+static void pump_locked(struct ide_chan *c)
 {
 	struct ide *ide = c->ide;
 	struct waiter w[2];
 	u32 i;
 
-	pthread_mutex_lock(&c->lock);
 	if (c->pumping) { /* looks again before it leaves */
 		pthread_mutex_unlock(&c->lock);
 		return;
@@ -400,6 +404,12 @@ void ide_pump(struct ide_chan *c)
 		if (w[i].counted)
 			one_less(ide);
 	}
+}
+
+void ide_pump(struct ide_chan *c)
+{
+	pthread_mutex_lock(&c->lock);
+	pump_locked(c);
 }
 
 /* ---- stopping ---- */

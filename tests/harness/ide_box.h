@@ -58,6 +58,7 @@ static struct ide *ide;
 static struct played drives[IDE_DRIVES];
 static int lines[2];
 static u32 raises[2];
+static u32 movers; /* threads that there are */
 
 void irq_set_line(struct machine *m, u32 line, int level)
 {
@@ -98,13 +99,18 @@ static inline int move(struct played *p, struct ide_io *io)
 	return 0;
 }
 
-static void *mover(void *arg)
+static inline void finish_one(struct played *p)
 {
-	struct played *p = arg;
 	struct ide_io *io = __atomic_exchange_n(&p->pending, NULL, __ATOMIC_ACQ_REL);
 
 	if (io) /* not cancelled */
 		io->done(io, move(p, io));
+}
+
+static void *mover(void *arg)
+{
+	finish_one(arg);
+	__atomic_sub_fetch(&movers, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -123,6 +129,7 @@ static void box_submit(void *arg, struct ide_io *io)
 	__atomic_store_n(&p->pending, io, __ATOMIC_RELEASE);
 	if (p->how == LATER)
 		return;
+	__atomic_add_fetch(&movers, 1, __ATOMIC_RELAXED);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	assert_int_equal(pthread_create(&t, &attr, mover, p), 0);
@@ -133,7 +140,7 @@ static void box_submit(void *arg, struct ide_io *io)
 static inline void finish(struct played *p)
 {
 	assert_non_null(p->pending);
-	mover(p);
+	finish_one(p);
 }
 
 static inline void finish_err(struct played *p, int err)
@@ -273,6 +280,8 @@ static inline void open_box(void)
 
 static inline void close_controller(void)
 {
+	while (__atomic_load_n(&movers, __ATOMIC_ACQUIRE))
+		sched_yield();
 	ide_destroy(ide);
 	pci_destroy(pci);
 }

@@ -882,7 +882,7 @@ static void machine_reset_in_the_middle(void **state)
 
 static void count_stop(void *arg)
 {
-	__atomic_fetch_add((u32 *)arg, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add((u32 *)arg, 1, __ATOMIC_ACQ_REL);
 }
 
 static void stop_in_the_middle_keeps_the_command(void **state)
