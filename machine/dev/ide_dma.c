@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The bus master: its registers, and tables of descriptors in guest memory.
+ *
+ * A descriptor is fetched when a piece needs it, once since START. What a piece leaves of it stays
+ * in prds[], as numbers and not as pointers. The direction that the guest has set is not looked at:
+ * the command has one.
+ *
+ * Sources: SFF-8038i, chapters 1 and 2; Intel 82371SB data sheet, BMICOM, BMISTA and BMIDTP.
+ */
+#include "host-vsp/gm.h"
+#include "lib/dirty_log.h"
+#include "machine/dev/ide_priv.h"
+
+#define LAST 0x80000000u
+#define KEPT 0x60u /* of the status: which drives can do DMA, for the guest's own use */
+
+struct raw_prd { /* SFF-8038i, 1.2 */
+	__le32 address;
+	__le32 count; /* low 16 bits: bytes, 0 = 64 KiB; the highest: the last one */
+};
+
+/* ---- tables ---- */
+
+/* Return: false: not RAM. */
+static bool fetch_prd(struct ide_chan *c)
+{
+	const struct kvmb_gm *gm = c->ide->cfg.gm;
+	struct ide_master *bm = &c->bm;
+	struct raw_prd raw;
+	struct ide_prd prd;
+
+	if (kvmb_gm_read(gm, bm->next, &raw, sizeof(raw)))
+		return false;
+	prd.address = le32_to_cpu(raw.address) & ~1u;
+	prd.length = le32_to_cpu(raw.count) & 0xfffe;
+	if (!prd.length)
+		prd.length = 65536;
+	if (!kvmb_gm_ptr(gm, prd.address, prd.length))
+		return false;
+	bm->prds[bm->num++] = prd;
+	bm->fetched++;
+	bm->end = le32_to_cpu(raw.count) & LAST || bm->fetched == IDE_TABLE;
+	bm->next = (bm->next & ~0xffffu) | ((bm->next + sizeof(raw)) & 0xffff); /* as the PIIX */
+	return true;
+}
+
+static u32 bytes_fetched(const struct ide_master *bm)
+{
+	u32 i, have = 0;
+
+	for (i = 0; i < bm->num; i++)
+		have += bm->prds[i].length;
+	return have;
+}
+
+/* Fetch until there are @want bytes, or no more. */
+static bool fetch_prds(struct ide_chan *c, u32 want)
+{
+	struct ide_master *bm = &c->bm;
+	u32 have = bytes_fetched(bm);
+
+	while (have < want && !bm->end && bm->num < IDE_IOVS) {
+		if (!fetch_prd(c))
+			return false;
+		have += bm->prds[bm->num - 1].length;
+	}
+	return true;
+}
+
+/* The first @bytes of the descriptors as d->iov; neighbours become one. */
+static void fill_iov(struct ide_drive *d, u32 bytes)
+{
+	const struct ide_master *bm = &d->chan->bm;
+	u32 i, n, num = 0;
+	u8 *p;
+
+	for (i = 0; bytes; i++, bytes -= n) {
+		n = KVMB_MIN(bytes, bm->prds[i].length);
+		p = __unshare(kvmb_gm_ptr(d->chan->ide->cfg.gm, bm->prds[i].address, n));
+		kvmb_assert(p);
+		if (num && p == (u8 *)d->iov[num - 1].iov_base + d->iov[num - 1].iov_len)
+			d->iov[num - 1].iov_len += n;
+		else
+			d->iov[num++] = (struct iovec){ p, n };
+	}
+	d->io.iov = d->iov;
+	d->io.num_iov = (int)num;
+}
+
+enum ide_table ide_dma_piece(struct ide_drive *d, u32 want, u32 unit)
+{
+	struct ide_chan *c = d->chan;
+	u32 have;
+
+	if (!pci_may_master(c->ide->cfg.pci, &c->ide->func) || !fetch_prds(c, want))
+		return IDE_TABLE_BAD;
+	have = KVMB_MIN(bytes_fetched(&c->bm), want);
+	have -= have % unit;
+	if (!have)
+		return IDE_TABLE_SHORT;
+	fill_iov(d, have);
+	d->io.length = have;
+	d->generation = c->bm.generation;
+	return IDE_TABLE_OK;
+}
+
+void ide_dma_stop(struct ide_chan *c, bool error)
+{
+	c->bm.status &= (u8)~IDE_BM_ACTIVE;
+	if (error)
+		c->bm.status |= IDE_BM_ERROR;
+	c->bm.num = 0;
+}
+
+void ide_dma_used(struct ide_drive *d, u32 bytes)
+{
+	struct ide_master *bm = &d->chan->bm;
+	u32 i, n;
+
+	for (i = 0; bytes; i++, bytes -= n) {
+		kvmb_assert(i < bm->num);
+		n = KVMB_MIN(bytes, bm->prds[i].length);
+		bm->prds[i].address += n;
+		bm->prds[i].length -= n;
+	}
+	i -= i && bm->prds[i - 1].length;
+	bm->num -= i;
+	memmove(bm->prds, bm->prds + i, bm->num * sizeof(bm->prds[0]));
+	if (!bm->num && bm->end)
+		ide_dma_stop(d->chan, false);
+}
+
+/* What the table leaves no room for is lost, and the drive waits, as with data of the medium. */
+void ide_dma_copy(struct ide_drive *d)
+{
+	struct ide_command *cmd = &d->cmd;
+	u32 have, left = cmd->filled - cmd->from;
+	int i;
+
+	switch (ide_dma_piece(d, left, 1)) {
+	case IDE_TABLE_OK:
+		break;
+	case IDE_TABLE_SHORT:
+		ide_dma_stop(d->chan, false);
+		ide_to(d, IDE_DMA_WAIT);
+		return;
+	default:
+		ide_dma_stop(d->chan, true);
+		ide_fail(d, IDE_FAIL_DMA);
+		return;
+	}
+	have = (u32)d->io.length;
+	for (i = 0; i < d->io.num_iov; i++) {
+		memcpy(d->iov[i].iov_base, d->buf + cmd->from, d->iov[i].iov_len);
+		cmd->from += (u32)d->iov[i].iov_len;
+	}
+	kvmb_dirty_iov(d->iov, d->io.num_iov, have);
+	ide_dma_used(d, have);
+	if (cmd->from == cmd->filled)
+		ide_atapi_end(d); /* nothing else answers by DMA */
+}
+
+/* ---- registers ---- */
+
+static void start(struct ide_chan *c)
+{
+	struct ide_master *bm = &c->bm;
+	u32 i;
+
+	bm->next = bm->table;
+	bm->fetched = bm->num = 0;
+	bm->end = false;
+	bm->generation++;
+	bm->status |= IDE_BM_ACTIVE;
+	for (i = 0; i < 2; i++) {
+		if (c->drives[i].phase == IDE_DMA_WAIT)
+			ide_to(&c->drives[i], IDE_DUE);
+	}
+}
+
+/*
+ * A request under way goes on when the guest stops the bus master: its drive is BSY until it is
+ * done, and drivers wait for that, after a reset if for nothing else.
+ */
+static void write_bm_command(struct ide_chan *c, u8 val)
+{
+	u8 old = c->bm.command;
+
+	c->bm.command = val & (IDE_BM_START | IDE_BM_TO_MEMORY);
+	if (val & IDE_BM_START && !(old & IDE_BM_START))
+		start(c);
+	else if (!(val & IDE_BM_START))
+		c->bm.status &= (u8)~IDE_BM_ACTIVE;
+}
+
+static void write_bm(struct ide_chan *c, u32 reg, u8 val)
+{
+	struct ide_master *bm = &c->bm;
+
+	if (!reg) {
+		write_bm_command(c, val);
+	} else if (reg == 2) {
+		bm->status &= (u8) ~(val & (IDE_BM_ERROR | IDE_BM_INTERRUPT));
+		bm->status = (u8)((bm->status & ~KEPT) | (val & KEPT));
+	} else if (reg >= 4) {
+		bm->table = (bm->table & ~(0xffu << (reg - 4) * 8)) | (u32)val << (reg - 4) * 8;
+		bm->table &= ~3u;
+	}
+}
+
+static u8 read_bm(const struct ide_chan *c, u32 reg)
+{
+	if (!reg)
+		return c->bm.command;
+	if (reg == 2)
+		return c->bm.status;
+	return reg >= 4 ? (u8)(c->bm.table >> (reg - 4) * 8) : 0;
+}
+
+void ide_bm_access(void *dev, u32 offset, u32 size, bool write, u64 *val)
+{
+	struct ide *ide = dev;
+	struct ide_chan *c;
+	u32 i;
+
+	for (i = 0; i < size && offset + i < 16; i++) {
+		c = &ide->chans[(offset + i) / 8];
+		pthread_mutex_lock(&c->lock);
+		if (write)
+			write_bm(c, (offset + i) % 8, (u8)(*val >> i * 8));
+		else
+			*val = (*val & ~(0xffull << i * 8)) | (u64)read_bm(c, (offset + i) % 8)
+								      << i * 8;
+		pthread_mutex_unlock(&c->lock);
+		if (write && !((offset + i) % 8))
+			ide_pump(c);
+	}
+}
+
+void ide_bm_reset(struct ide_chan *c)
+{
+	struct ide_master *bm = &c->bm;
+
+	bm->command = bm->status = 0;
+	bm->table = bm->next = bm->fetched = bm->num = 0;
+	bm->end = false;
+	bm->generation++;
+}
