@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
@@ -12,7 +13,11 @@
 #include "machine/boot/smbios.h"
 #include "machine/dev/fw_cfg.h"
 #include "machine/dev/pci.h"
+#include "machine/dev/ide.h"
 #include "machine/dev/piix.h"
+#include "machine/dev/ps2.h"
+#include "machine/dev/vga.h"
+#include "machine/irq.h"
 #include "machine/mem.h"
 
 #define DEBUG_PORT 0x402u /* firmware writes what it does, a byte at a time */
@@ -21,10 +26,14 @@
 
 struct gen1 {
 	struct machine *machine;
-	struct firmware rom;
+	struct firmware rom, vga_rom;
 	struct pci_bus *pci;
 	struct piix *piix;
 	struct fw_cfg *fw_cfg;
+	struct ide *ide;
+	struct vga *vga;
+	struct ps2 *ps2;
+	u64 video_at; /* bus's lock: where video memory is mapped, PCI_NOWHERE */
 	pthread_mutex_t lock; /* guards the line */
 	char line[160];
 	u32 line_len;
@@ -215,17 +224,125 @@ static void fill_fw_cfg(struct gen1 *g)
 	put_smbios(g);
 }
 
+/* ---- devices ---- */
+
+static void set_video_slot(struct gen1 *g, u64 gpa, void *hva, u64 size)
+{
+	struct kvm_userspace_memory_region r = { .slot = MEM_SLOT_VIDEO,
+						 .guest_phys_addr = gpa,
+						 .memory_size = size,
+						 .userspace_addr = (u64)(uintptr_t)hva };
+
+	/* over RAM or ROM it is not to be had: it shows when it is moved away */
+	if (ioctl(g->machine->vm_fd, KVM_SET_USER_MEMORY_REGION, &r))
+		kvmb_warn_ratelimited(g->machine->name, "video memory at %#llx: %s",
+				      (unsigned long long)gpa, strerror(errno));
+	else
+		g->video_at = size ? gpa : PCI_NOWHERE;
+}
+
+static void map_video(void *arg, u64 gpa, void *hva, u64 size)
+{
+	struct gen1 *g = arg;
+
+	if (g->video_at != PCI_NOWHERE)
+		set_video_slot(g, g->video_at, hva, 0);
+	if (gpa != PCI_NOWHERE)
+		set_video_slot(g, gpa, hva, size);
+}
+
+static void set_ide_irq(void *arg, u32 channel, int level)
+{
+	irq_set_line(arg, 14 + channel, level);
+}
+
+static void set_ps2_irq(void *arg, u32 irq, int level)
+{
+	irq_set_line(arg, irq, level);
+}
+
+static void reset_by_keyboard(void *arg)
+{
+	struct machine *m = arg;
+
+	m->ops->request(m->ops_arg, MACHINE_RESET);
+}
+
+static void add_ide(struct gen1 *g)
+{
+	struct machine *m = g->machine;
+	const struct ide_config cfg = { .pci = g->pci,
+					.ports = &m->pio,
+					.gm = &m->gm,
+					.slot = PIIX_SLOT,
+					.number = 1,
+					.set_irq = set_ide_irq,
+					.irq_arg = m };
+
+	g->ide = ide_create(&cfg);
+}
+
+static int add_vga(struct gen1 *g)
+{
+	const struct vga_ops ops = { .map = map_video, .arg = g };
+
+	return vga_create(&g->vga, &g->machine->pio, g->pci, &ops, g->vga_rom.rom, g->vga_rom.len);
+}
+
+static void add_ps2(struct gen1 *g)
+{
+	struct machine *m = g->machine;
+	const struct ps2_ops ops = { .set_irq = set_ps2_irq, .reset = reset_by_keyboard, .arg = m };
+
+	g->ps2 = ps2_create(&ops);
+	iobus_add(&m->pio, PS2_DATA_PORT, 1, ps2_data_access, g->ps2);
+	iobus_add(&m->pio, PS2_COMMAND_PORT, 1, ps2_command_access, g->ps2);
+}
+
+struct ide *gen1_ide(struct gen1 *g)
+{
+	return g->ide;
+}
+
+struct vga *gen1_vga(struct gen1 *g)
+{
+	return g->vga;
+}
+
+struct ps2 *gen1_ps2(struct gen1 *g)
+{
+	return g->ps2;
+}
+
 /* ---- life ---- */
+
+/* Without a VGA BIOS there is the serial line. */
+static void open_vga_rom(struct gen1 *g)
+{
+	char path[4096], why[512];
+
+	firmware_find_vga(g->rom.path, path, sizeof(path));
+	if (!firmware_open(&g->vga_rom, path, 512, why, sizeof(why)) &&
+	    g->vga_rom.len <= VGA_ROM_SIZE)
+		return;
+	kvmb_warn(g->machine->name, "no VGA BIOS, so firmware shows nothing on the screen: %s",
+		  path);
+	firmware_close(&g->vga_rom);
+	g->vga_rom.len = 0;
+}
 
 struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 {
 	struct gen1 *g = kvmb_xzalloc(sizeof(*g));
 
 	g->machine = m;
-	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), why, size)) {
+	g->video_at = PCI_NOWHERE;
+	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), 0x10000, why, size)) {
+		firmware_close(&g->rom);
 		free(g);
 		return NULL;
 	}
+	open_vga_rom(g);
 	pthread_mutex_init(&g->lock, NULL);
 	return g;
 }
@@ -233,6 +350,7 @@ struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 int gen1_build(struct gen1 *g)
 {
 	struct machine *m = g->machine;
+	int err;
 
 	g->pci = m->pci = pci_create(m);
 	g->piix = piix_create(g->pci);
@@ -240,7 +358,10 @@ int gen1_build(struct gen1 *g)
 	iobus_add(&m->pio, DEBUG_PORT, 1, debug_access, g);
 	iobus_add(&m->pio, PORT_92, 1, port_92_access, g);
 	fill_fw_cfg(g);
-	return firmware_map(m, &g->rom);
+	add_ide(g);
+	add_ps2(g);
+	err = add_vga(g);
+	return err ? err : firmware_map(m, &g->rom);
 }
 
 void gen1_enter(struct gen1 *g)
@@ -248,6 +369,9 @@ void gen1_enter(struct gen1 *g)
 	pci_reset(g->pci);
 	piix_reset(g->piix);
 	fw_cfg_reset(g->fw_cfg);
+	ide_reset(g->ide);
+	vga_reset(g->vga);
+	ps2_reset(g->ps2);
 	__atomic_store_n(&g->no_boot, false, __ATOMIC_RELAXED);
 	firmware_enter(g->machine, &g->rom);
 }
@@ -256,10 +380,14 @@ void gen1_destroy(struct gen1 *g)
 {
 	if (!g)
 		return;
+	ide_destroy(g->ide);
+	ps2_destroy(g->ps2);
+	vga_destroy(g->vga);
 	fw_cfg_destroy(g->fw_cfg);
 	piix_destroy(g->piix);
 	g->machine->pci = NULL;
 	pci_destroy(g->pci);
+	firmware_close(&g->vga_rom);
 	firmware_close(&g->rom);
 	pthread_mutex_destroy(&g->lock);
 	free(g);

@@ -11,6 +11,9 @@
 #include "machine/machine.h"
 
 struct gen1;
+struct ide;
+struct ps2;
+struct vga;
 
 /**
  * gen1_open() - Read the firmware; what a user can get wrong
@@ -25,8 +28,22 @@ struct gen1 *gen1_open(struct machine *m, char *why, size_t size);
 /** gen1_build() - Make the devices. Return: 0 or -errno. Main thread; memory is mapped. */
 int gen1_build(struct gen1 *g);
 
-/** gen1_enter() - Power-on state of devices and firmware. Main thread; vCPUs stand. */
+/**
+ * gen1_enter() - Power-on state of devices and firmware
+ *
+ * A drive whose request is under way is busy until it is done; if that is a read, it may still write
+ * to memory of the guest that did not wait for it. Context: main thread; vCPUs stand.
+ */
 void gen1_enter(struct gen1 *g);
+
+/** gen1_ide() - Its IDE controller, to which drives are attached before the VM runs. */
+struct ide *gen1_ide(struct gen1 *g);
+
+/** gen1_vga() - Its graphics card. */
+struct vga *gen1_vga(struct gen1 *g);
+
+/** gen1_ps2() - Its keyboard and mouse. */
+struct ps2 *gen1_ps2(struct gen1 *g);
 
 /** gen1_no_boot() - Has firmware said that nothing can be booted? Any thread. */
 bool gen1_no_boot(const struct gen1 *g);

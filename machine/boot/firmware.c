@@ -25,6 +25,17 @@ const char *firmware_find(const char *name)
 	return name;
 }
 
+const char *firmware_find_vga(const char *path, char *buf, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	int dir = slash ? (int)(slash - path) : 1;
+
+	snprintf(buf, size, "%.*s/vgabios-stdvga.bin", dir, slash ? path : ".");
+	if (access(buf, R_OK))
+		snprintf(buf, size, "/usr/share/seabios/vgabios-stdvga.bin");
+	return buf;
+}
+
 static int read_rom(struct firmware *f, int fd, u64 len, char *why, size_t size)
 {
 	u64 done = 0;
@@ -48,7 +59,7 @@ static int read_rom(struct firmware *f, int fd, u64 len, char *why, size_t size)
 	return 0;
 }
 
-int firmware_open(struct firmware *f, const char *path, char *why, size_t size)
+int firmware_open(struct firmware *f, const char *path, u32 unit, char *why, size_t size)
 {
 	struct stat st;
 	int fd, err;
@@ -61,13 +72,11 @@ int firmware_open(struct firmware *f, const char *path, char *why, size_t size)
 			 err == -ENOENT ? "; install the package seabios (or ovmf, for "
 					  "--firmware uefi), or name a file" :
 					  "");
-	} else if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % 0x10000 ||
-		   st.st_size > MOST) {
+	} else if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % unit || st.st_size > MOST) {
 		err = -EINVAL;
 		snprintf(why, size,
-			 "firmware %s: it is no ROM image: its size is not 64 KiB to "
-			 "8 MiB in steps of 64 KiB",
-			 path);
+			 "firmware %s: it is no ROM image: its size is not a multiple of %u bytes "
+			 "up to %u MiB", path, unit, MOST >> 20);
 	} else {
 		err = read_rom(f, fd, (u64)st.st_size, why, size);
 	}

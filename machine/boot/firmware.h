@@ -29,15 +29,26 @@ struct firmware {
 const char *firmware_find(const char *name);
 
 /**
- * firmware_open() - Read the firmware's file
+ * firmware_find_vga() - Where the VGA BIOS is that goes with a firmware
+ * @path: of the firmware
+ * @buf:  buf[size]
+ * @size: bytes
+ *
+ * Return: @buf, a path: beside the firmware when there is one, else where Debian has it.
+ */
+const char *firmware_find_vga(const char *path, char *buf, size_t size);
+
+/**
+ * firmware_open() - Read a ROM's file
  * @f:    filled on success
  * @path: of the file, borrowed
+ * @unit: bytes: it is a multiple of them
  * @why:  why[size], on failure one line that names the file and the cause
  * @size: bytes
  *
  * Return: 0 or -errno. Context: may block on file I/O. Trust: the file is the administrator's.
  */
-int firmware_open(struct firmware *f, const char *path, char *why, size_t size);
+int firmware_open(struct firmware *f, const char *path, u32 unit, char *why, size_t size);
 
 /** firmware_close() - Free it; also one that was never opened. After the VM's end. */
 void firmware_close(struct firmware *f);

@@ -69,5 +69,6 @@ void pm_add(struct machine *m)
 {
 	iobus_add(&m->pio, PM_BASE, 12, pm_access, m);
 	iobus_add(&m->pio, PM_RESET_PORT, 1, reset_access, m);
-	iobus_add(&m->pio, 0x64, 1, kbd_access, m);
+	if (!m->cfg.gen1) /* which has a keyboard: ps2.h */
+		iobus_add(&m->pio, 0x64, 1, kbd_access, m);
 }
