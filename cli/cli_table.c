@@ -15,6 +15,9 @@
 #define END { NULL }
 
 static const struct opt_def json_only[] = { JSON, END };
+static const struct opt_def screenshot_options[] = {
+	{ "text", OPT_FLAG, .help = "print the characters of a text screen" }, JSON, END
+};
 static const struct opt_def nothing[] = { END };
 
 static const struct opt_def run_options[] = {
@@ -256,6 +259,14 @@ const struct cli_command cli_commands[] = {
 	  cmd_upgrade, { VM }, nothing },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
 	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
+	{ "screenshot", NULL, "write what a VM's screen shows to a PNG file",
+	  "Of a VM without --kernel. With *--text* the characters of a text screen are printed.",
+	  cmd_screenshot, { VM, { "F", OPT_FILE, .optional = true } }, screenshot_options },
+	{ "key", NULL, "press keys together on a VM's keyboard", NULL, cmd_key,
+	  { VM, { "KEYS", OPT_TEXT, .values = "ctrl-alt-del enter esc f12" } }, json_only },
+	{ "type", NULL, "type text on a VM's keyboard",
+	  "Printable ASCII, for a US keyboard layout in the guest; a line's end is Enter.",
+	  cmd_type, { VM, { "TEXT", OPT_TEXT } }, json_only },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },
 	{ "disk", "add", "add a disk or a DVD drive", NULL, disk_add,
 	  { VM, { "F[,OPTION]...", OPT_TEXT, .sub = opt_disk_options } }, add_options },

@@ -52,6 +52,15 @@ int cmd_info(struct cli_args *a);
 /** cmd_stats() - `kvmbus stats VM`; with --watch until it is interrupted. */
 int cmd_stats(struct cli_args *a);
 
+/** cmd_screenshot() - `kvmbus screenshot VM F`. */
+int cmd_screenshot(struct cli_args *a);
+
+/** cmd_key() - `kvmbus key VM KEYS`. */
+int cmd_key(struct cli_args *a);
+
+/** cmd_type() - `kvmbus type VM TEXT`. */
+int cmd_type(struct cli_args *a);
+
 /** cmd_stop() - `kvmbus stop VM`: waits until the guest has shut down. */
 int cmd_stop(struct cli_args *a);
 

@@ -33,7 +33,7 @@ struct gen1 {
 	struct ide *ide;
 	struct vga *vga;
 	struct ps2 *ps2;
-	u64 video_at; /* bus's lock: where video memory is mapped, PCI_NOWHERE */
+	u64 video_at;	      /* bus's lock: where video memory is mapped, PCI_NOWHERE */
 	pthread_mutex_t lock; /* guards the line */
 	char line[160];
 	u32 line_len;
@@ -302,6 +302,12 @@ static void add_ps2(struct gen1 *g)
 struct ide *gen1_ide(struct gen1 *g)
 {
 	return g->ide;
+}
+
+void gen1_end_ide(struct gen1 *g)
+{
+	ide_destroy(g->ide);
+	g->ide = NULL;
 }
 
 struct vga *gen1_vga(struct gen1 *g)

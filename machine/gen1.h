@@ -39,6 +39,9 @@ void gen1_enter(struct gen1 *g);
 /** gen1_ide() - Its IDE controller, to which drives are attached before the VM runs. */
 struct ide *gen1_ide(struct gen1 *g);
 
+/** gen1_end_ide() - Destroy the controller: all its drives are stopped, no vCPU will run again. */
+void gen1_end_ide(struct gen1 *g);
+
 /** gen1_vga() - Its graphics card. */
 struct vga *gen1_vga(struct gen1 *g);
 

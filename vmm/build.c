@@ -9,6 +9,7 @@
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
+#include "vmm/disks_ide.h"
 #include "vmm/guard.h"
 #include "vmm/handed.h"
 #include "vmm/mig_out.h"
@@ -16,6 +17,7 @@
 #include "vmm/names.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
+#include "vmm/screen.h"
 #include "vmm/term.h"
 #include "vmm/uevent.h"
 #include "vmm/upgrade_in.h"
@@ -166,6 +168,8 @@ static int build_machine(struct vm *vm)
 				      .arg = vm->console };
 	int err = machine_build(&vm->machine, &far_end);
 
+	if (!err)
+		err = disks_ide_connect(vm);
 	if (err || !vm->machine.testdev)
 		return err;
 	return testdev_offer(vm->machine.testdev, vm->bus);
@@ -221,6 +225,7 @@ void vm_destroy(struct vm *vm)
 	save_destroy(vm);
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);
+	screen_forget(vm);
 	mig_post_forget(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);

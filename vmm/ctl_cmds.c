@@ -13,6 +13,7 @@
 #include "vmm/mig_post.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
+#include "vmm/screen.h"
 #include "vmm/upgrade_out.h"
 
 static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
@@ -320,6 +321,33 @@ static void cmd_upgrade(struct ctl_client *c, json_t *args, struct handover_fds 
 		ctl_client_return(c, json_object());
 }
 
+/* One descriptor: a memfd, for the picture; with "text", none. */
+static void cmd_screenshot(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	struct vm *vm = c->all->vm;
+
+	if (json_is_true(json_object_get(args, "text"))) {
+		screen_text(vm, ctl_client_reply(c));
+	} else if (fds->num != 1) {
+		ctl_client_error(c, "usage", "a memfd must come with the command");
+	} else {
+		fds->num = 0;
+		screen_shot(vm, fds->fd[0], ctl_client_reply(c));
+	}
+}
+
+static void cmd_key(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	screen_key(c->all->vm, arg_str(args, "keys"), ctl_client_reply(c));
+}
+
+static void cmd_type(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	screen_type(c->all->vm, arg_str(args, "text"), ctl_client_reply(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
@@ -344,6 +372,9 @@ static const struct {
 	{ "nic-remove", cmd_nic_remove },
 	{ "nic-link", cmd_nic_link },
 	{ "nic-mtu", cmd_nic_mtu },
+	{ "screenshot", cmd_screenshot, LIVE },
+	{ "key", cmd_key, LIVE },
+	{ "type", cmd_type, LIVE },
 	{ "save", cmd_save },
 	{ "migrate", cmd_migrate },
 	{ "mend", cmd_mend, ANY_TIME },

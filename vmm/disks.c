@@ -7,6 +7,7 @@
 #include "lib/util.h"
 #include "vmm/confine.h"
 #include "vmm/disk_jobs.h"
+#include "vmm/disks_ide.h"
 #include "vmm/disks_priv.h"
 #include "vmm/names.h"
 #include "vmm/opt.h"
@@ -188,7 +189,9 @@ int disks_create(struct vm *vm)
 			      kvmb_disk_open(&dc->spec, &vm->names->disks[i], &d, why,
 					     sizeof(why)) :
 			      0;
-		if (!err)
+		if (!err && disks_ide_wants(vm, dc))
+			disks_ide_keep(vm, d, dc->spec.dvd);
+		else if (!err)
 			err = attach_disk(vm, d, dc, false, why, sizeof(why));
 		if (err) {
 			kvmb_err(vm->cfg.name, "disk %s: %s", name, why);
@@ -343,6 +346,7 @@ void disks_destroy(struct vm *vm)
 	uevent_watch_destroy(vm->uevents);
 	vm->uevents = NULL;
 	disk_jobs_end(&vm->disks->jobs);
+	disks_ide_end(vm);
 	for (c = 0; c < KVMB_STORAGE_MAX_CONTROLLERS; c++) {
 		kvmb_storage_destroy(vm->scsi[c]);
 		vm->scsi[c] = NULL;
@@ -523,6 +527,7 @@ void disks_retry(struct vm *vm)
 		if (vm->scsi[c])
 			kvmb_storage_retry(vm->scsi[c]);
 	}
+	disks_ide_retry(vm);
 }
 
 /* ---- devices of the host ---- */

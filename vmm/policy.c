@@ -60,7 +60,7 @@
 static const struct kvmb_sys_rule rules[] = {
 	/* what is called often comes first: only these rows are looked at each time */
 	REQUEST(KVM_RUN, VCPU),
-	REQUEST(KVM_IRQ_LINE, VCPU | MAIN, .why = "serial port, power button"),
+	REQUEST(KVM_IRQ_LINE, VCPU | MAIN | DISK | NET, .why = "serial port, IDE, legacy NIC"),
 	REQUEST(KVM_GET_CLOCK, VCPU | MAIN),
 	ROW(sendto, ALL, WHEN(IS(4, 0)), .why = "to who is connected, no address"),
 	ROW(mmap, ALL, WHEN(WITHOUT(2, PROT_EXEC)), .why = "malloc; main: rings of channels"),
@@ -99,7 +99,8 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(KVM_GET_DIRTY_LOG, JOB | MAIN, .why = "migration: machine/mem_log.c"),
 	REQUEST(KVM_CLEAR_DIRTY_LOG, JOB | MAIN, .why = "migration: machine/mem_log.c"),
 	/* a slot leads to memory of this process, which whoever makes calls here has anyway */
-	REQUEST(KVM_SET_USER_MEMORY_REGION, MAIN, .why = "migration: machine/mem_log.c"),
+	REQUEST(KVM_SET_USER_MEMORY_REGION, VCPU | MAIN,
+		.why = "migration: machine/mem_log.c; video memory: machine/gen1.c"),
 	REQUEST(KVM_CHECK_EXTENSION, MAIN),
 	REQUEST(UFFDIO_COPY, JOB | MAIN, .why = "machine/mem_uffd.c"),
 	REQUEST(UFFDIO_UNREGISTER, JOB | MAIN, .why = "machine/mem_uffd.c"),

@@ -86,6 +86,7 @@ struct vm {
 
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
+	struct typing *typing;		/* NULL = nobody types; screen.c */
 	struct vm_upgrade *upgrade;	/* under way, NULL = none; upgrade_out.c */
 	struct mig_post *post;		/* memory comes later, NULL = all is here; mig_post.c */
 	bool waits;			/* vm_wait() */
@@ -100,6 +101,7 @@ struct vm {
 	struct console *console;
 	struct vm_names *names; /* of cfg, opened; NULL once everything is built */
 	struct uevent_watch *uevents;
+	struct vm_ide *ide; /* NULL: no disk is on IDE; disks_ide.c */
 	struct vm_disks *disks;
 	struct kvmb_rings *rings; /* of all controllers */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];

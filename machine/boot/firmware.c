@@ -76,7 +76,8 @@ int firmware_open(struct firmware *f, const char *path, u32 unit, char *why, siz
 		err = -EINVAL;
 		snprintf(why, size,
 			 "firmware %s: it is no ROM image: its size is not a multiple of %u bytes "
-			 "up to %u MiB", path, unit, MOST >> 20);
+			 "up to %u MiB",
+			 path, unit, MOST >> 20);
 	} else {
 		err = read_rom(f, fd, (u64)st.st_size, why, size);
 	}

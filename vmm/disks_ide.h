@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Disks of a gen1 machine on its IDE controller: the first four whose place nobody has named, in
+ * their order. All others are on SCSI controllers (disks.h).
+ *
+ * They are opened before the machine has devices, and closed when it has none any more, so they are
+ * kept here in between.
+ */
+#ifndef KVMB_DISKS_IDE_H
+#define KVMB_DISKS_IDE_H
+
+#include "vmm/vm.h"
+
+/** disks_ide_wants() - Is this disk to be on IDE, and is there a place? Main thread, as all here. */
+bool disks_ide_wants(const struct vm *vm, const struct disk_config *dc);
+
+/** disks_ide_keep() - Take the next place for @d, which is taken over; NULL: an empty drive. */
+void disks_ide_keep(struct vm *vm, struct kvmb_disk *d, bool dvd);
+
+/** disks_ide_connect() - The machine is built: give it its drives. Return: 0 or -errno. */
+int disks_ide_connect(struct vm *vm);
+
+/** disks_ide_retry() - The VM goes on: try again what was held back. */
+void disks_ide_retry(struct vm *vm);
+
+/** disks_ide_end() - Wait for requests, take controller and drives apart, close disks. No vCPU runs. */
+void disks_ide_end(struct vm *vm);
+
+#endif
