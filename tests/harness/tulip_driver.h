@@ -47,7 +47,7 @@
 static struct board {
 	struct machine m;
 	struct tulip *t;
-	int level; /* of BOARD_IRQ */
+	int level; /* atomic: of BOARD_IRQ */
 	u8 mac[6];
 	u32 cur_rx, cur_tx; /* of the driver: next descriptors, never wrapped */
 } board = { .mac = { 0x00, 0x15, 0x5d, 0x12, 0x34, 0x56 } };
@@ -55,7 +55,7 @@ static struct board {
 void irq_set_line(struct machine *m, u32 line, int level)
 {
 	kvmb_assert(m == &board.m && line == BOARD_IRQ);
-	board.level = level;
+	__atomic_store_n(&board.level, level, __ATOMIC_RELEASE);
 }
 
 /* ---- ports ---- */
