@@ -89,7 +89,7 @@ void ide_power_on(struct ide_drive *d)
 	d->sectors = 63;
 	d->multiple = IDE_MULTIPLE;
 	d->mode = 0;
-	d->write_cache = true;
+	d->write_cache = !d->cfg.write_through;
 	d->sense = (struct ide_sense){ 0 };
 	d->attention = d->tray_open = false;
 	d->media_event = 0;
@@ -102,7 +102,7 @@ void ide_abandon(struct ide_drive *d)
 {
 	if (!d->present)
 		return;
-	d->intrq = false;
+	d->intrq = d->held = false;
 	if (d->phase == IDE_IO) {
 		ide_to(d, IDE_ABORT);
 		d->tell |= IDE_TELL_CANCEL;
@@ -340,8 +340,9 @@ static bool serve(struct ide_drive *d)
 		tell_owner(d);
 		return true;
 	}
-	if (d->phase != IDE_DUE || d->stop == IDE_HOLD)
+	if (d->phase != IDE_DUE || d->stop == IDE_HOLD || (d->held && d->stop != IDE_REFUSE))
 		return false;
+	d->held = false;
 	if (!ide_next_piece(d))
 		return true;
 	d->io.done = request_done;
@@ -435,6 +436,7 @@ void ide_resume_drive(struct ide *ide, u32 drive)
 	pthread_mutex_lock(&d->chan->lock);
 	kvmb_assert(!d->stopped && !d->counted);
 	d->stop = IDE_GO;
+	d->held = false;
 	pthread_mutex_unlock(&d->chan->lock);
 	ide_pump(d->chan);
 }
@@ -476,6 +478,15 @@ void ide_resume(struct ide *ide)
 	}
 }
 
+void ide_retry(struct ide *ide, u32 drive)
+{
+	struct ide_drive *d = drive_of(ide, drive);
+
+	pthread_mutex_lock(&d->chan->lock);
+	d->held = false;
+	pump_locked(d->chan);
+}
+
 void ide_cancel(struct ide *ide, u32 drive)
 {
 	struct ide_drive *d = drive_of(ide, drive);
@@ -484,6 +495,9 @@ void ide_cancel(struct ide *ide, u32 drive)
 	if (d->phase == IDE_IO) {
 		d->give_up = true;
 		d->tell |= IDE_TELL_CANCEL;
+	} else if (d->held) {
+		d->held = false;
+		ide_fail(d, IDE_FAIL_IO);
 	}
 	pthread_mutex_unlock(&d->chan->lock);
 	ide_pump(d->chan);

@@ -68,7 +68,11 @@ struct ide_io { /* a request; the controller's */
 	u64 offset, length;	 /* bytes, whole sectors within the medium; 0 of a flush */
 	const struct iovec *iov; /* iov[num_iov], @length bytes in all; at most 2 MiB and 1024 */
 	int num_iov;
-	/* Once for each submit(); @err: 0 or -errno. Any thread, also in submit(); no lock held. */
+	/*
+	 * Once for each submit(); any thread, also in submit(), no lock held. @err: 0 or -errno.
+	 * -EAGAIN: not now. The drive stays BSY until ide_retry(), and submits it again then. That
+	 * is no request under way: it may be saved, reset and refused.
+	 */
 	void (*done)(struct ide_io *io, int err);
 };
 
@@ -94,6 +98,7 @@ struct ide_drive_config {
 	void *arg;
 	bool cd; /* ATAPI, else a disk */
 	bool read_only;
+	bool write_through; /* the guest finds the write cache off, and may turn it on */
 	u32 physical;	 /* bytes of a disk's physical sector: 512, 1024, 2048, 4096; 0 = 512 */
 	char serial[21]; /* shown to the guest */
 	char model[41];	 /* empty: "Virtual HD" or "Virtual CD" */
@@ -165,6 +170,9 @@ void ide_stop(struct ide *ide, void (*done)(void *arg), void *arg);
 
 /** ide_resume() - Let all drives go that IDE_HOLD has stopped. As ide_resume_drive(). */
 void ide_resume(struct ide *ide);
+
+/** ide_retry() - After -EAGAIN: submit again. Any thread, not in done(). */
+void ide_retry(struct ide *ide, u32 drive);
 
 /** ide_cancel() - Cancel a drive's request under way; its command fails. Any thread. */
 void ide_cancel(struct ide *ide, u32 drive);

@@ -376,6 +376,8 @@ void ide_piece_done(struct ide_drive *d, int err)
 	ide_to(d, IDE_DUE);
 	if (!err) {
 		piece_moved(d);
+	} else if (err == -EAGAIN) {
+		d->held = true;
 	} else if (d->io.length > ide_sector(d) && !d->give_up && !late) {
 		d->cmd.narrow = true;
 	} else if (!late) {

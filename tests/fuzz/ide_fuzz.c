@@ -271,7 +271,10 @@ static void manage(const struct action *x)
 	struct drive *d = &drives[x->b % 4];
 	u32 n = x->b % 4;
 
-	switch (x->a % 9) {
+	switch (x->a % 10) {
+	case 9:
+		ide_retry(ide, n);
+		break;
 	case 0:
 		ide_cancel(ide, n);
 		break;

@@ -983,6 +983,39 @@ static void cancelled_request_fails_its_command(void **state)
 	assert_int_equal(drives[DISK].cancels, 1);
 }
 
+static void request_that_cannot_be_done_now_waits(void **state)
+{
+	u32 stops = 0;
+	u8 buf[512];
+
+	(void)state;
+	lay_down(DISK, 3 * 512, 512, 90);
+	drives[DISK].err = -EAGAIN;
+	issue28(PRIMARY, 0, 0x20, 3, 1);
+	assert_int_equal(alt_status(PRIMARY), BSY);
+	ide_stop(ide, count_stop, &stops);
+	assert_int_equal(stops, 1); /* it is no request under way */
+	ide_retry(ide, DISK);
+	assert_int_equal(drives[DISK].submits, 1);
+	ide_resume(ide);
+	assert_int_equal(drives[DISK].submits, 2);
+	drives[DISK].err = 0;
+	ide_retry(ide, DISK);
+	pio_in(PRIMARY, buf, 1, 512);
+	is_pattern(buf, 512, 90);
+	drives[DISK].err = -EAGAIN;
+	issue28(PRIMARY, 0, 0x20, 3, 1);
+	srst(PRIMARY);
+	assert_int_equal(alt_status(PRIMARY), DRDY | DSC);
+	issue28(PRIMARY, 0, 0x20, 3, 1);
+	ide_stop_drive(ide, DISK, IDE_REFUSE, NULL, NULL);
+	assert_int_equal(wait_ready(PRIMARY), DRDY | DSC | ERR);
+	ide_resume_drive(ide, DISK);
+	issue28(PRIMARY, 0, 0x20, 3, 1);
+	ide_cancel(ide, DISK);
+	assert_int_equal(wait_ready(PRIMARY), DRDY | DSC | ERR);
+}
+
 /* Stops and resets while threads answer: no request is lost, none comes twice. */
 static void stops_race_with_answers(void **state)
 {
@@ -1087,6 +1120,7 @@ int main(void)
 		T(refused_drive_never_sees_another_write),
 		T(all_drives_stop_and_go),
 		T(cancelled_request_fails_its_command),
+		T(request_that_cannot_be_done_now_waits),
 		T(stops_race_with_answers),
 		T(disk_that_shrinks_ends_its_command),
 		T(statistics_count_requests),
