@@ -377,6 +377,17 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 		c->dir = "/";
 }
 
+/* What firmware boots from: the first disks whose place nobody has named. */
+static void choose_ide(struct vm_config *c)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < c->num_disks && n < 4; i++) {
+		c->disks[i].ide = c->disks[i].controller < 0 && c->disks[i].lun < 0;
+		n += c->disks[i].ide;
+	}
+}
+
 int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 		 const struct disk_copies *copies, struct vm_handed *handed)
 {
@@ -417,6 +428,8 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 		return EXIT_FAILED;
 	}
 	cfg.machine.gen1 = !cfg.machine.kernel;
+	if (cfg.machine.gen1)
+		choose_ide(&cfg);
 	if (cfg.machine.kernel && cfg.machine.firmware)
 		return cli_bad(a->cmd,
 			       "--firmware does not go with --kernel, which is booted without");

@@ -189,7 +189,7 @@ int disks_create(struct vm *vm)
 			      kvmb_disk_open(&dc->spec, &vm->names->disks[i], &d, why,
 					     sizeof(why)) :
 			      0;
-		if (!err && disks_ide_wants(vm, dc))
+		if (!err && dc->ide)
 			disks_ide_keep(vm, d, dc->spec.dvd);
 		else if (!err)
 			err = attach_disk(vm, d, dc, false, why, sizeof(why));

@@ -20,12 +20,6 @@ struct vm_ide {
 	struct ide_disks *glue;
 };
 
-bool disks_ide_wants(const struct vm *vm, const struct disk_config *dc)
-{
-	return vm->cfg.machine.gen1 && dc->controller < 0 && dc->lun < 0 &&
-	       (!vm->ide || vm->ide->num < IDE_DRIVES);
-}
-
 void disks_ide_keep(struct vm *vm, struct kvmb_disk *d, bool dvd)
 {
 	u32 n;

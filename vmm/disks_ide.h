@@ -11,10 +11,11 @@
 
 #include "vmm/vm.h"
 
-/** disks_ide_wants() - Is this disk to be on IDE, and is there a place? Main thread, as all here. */
-bool disks_ide_wants(const struct vm *vm, const struct disk_config *dc);
-
-/** disks_ide_keep() - Take the next place for @d, which is taken over; NULL: an empty drive. */
+/**
+ * disks_ide_keep() - Take the next place for @d, which is taken over; NULL: an empty drive
+ *
+ * There are IDE_DRIVES of them. Context: main thread, as all here.
+ */
 void disks_ide_keep(struct vm *vm, struct kvmb_disk *d, bool dvd);
 
 /** disks_ide_connect() - The machine is built: give it its drives. Return: 0 or -errno. */

@@ -172,6 +172,7 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_GETFD)), .why = "libnbd"),
 	ROW(fcntl, DISKS, WHEN(IS32(1, F_SETFD)), .why = "libnbd"),
 	ROW(fcntl, MAIN | JOB, WHEN(IS32(1, F_DUPFD_CLOEXEC))),
+	ROW(fcntl, MAIN, WHEN(IS32(1, F_GET_SEALS)), .why = "a picture's memory: vmm/screen.c"),
 	ROW(fcntl, MAIN | JOB, WHEN(IS32(1, F_OFD_SETLK)), .why = "a disk that is closed"),
 
 	/* files: disks and their workers, serial output, KVM's statistics */
