@@ -484,6 +484,7 @@ void ide_retry(struct ide *ide, u32 drive)
 
 	pthread_mutex_lock(&d->chan->lock);
 	d->held = false;
+	d->retried = true;
 	pump_locked(d->chan);
 }
 

@@ -99,9 +99,9 @@ struct ide_drive_config {
 	bool cd; /* ATAPI, else a disk */
 	bool read_only;
 	bool write_through; /* the guest finds the write cache off, and may turn it on */
-	u32 physical;	 /* bytes of a disk's physical sector: 512, 1024, 2048, 4096; 0 = 512 */
-	char serial[21]; /* shown to the guest */
-	char model[41];	 /* empty: "Virtual HD" or "Virtual CD" */
+	u32 physical;	    /* bytes of a disk's physical sector: 512, 1024, 2048, 4096; 0 = 512 */
+	char serial[21];    /* shown to the guest */
+	char model[41];	    /* empty: "Virtual HD" or "Virtual CD" */
 };
 
 struct ide_config {
@@ -171,7 +171,7 @@ void ide_stop(struct ide *ide, void (*done)(void *arg), void *arg);
 /** ide_resume() - Let all drives go that IDE_HOLD has stopped. As ide_resume_drive(). */
 void ide_resume(struct ide *ide);
 
-/** ide_retry() - After -EAGAIN: submit again. Any thread, not in done(). */
+/** ide_retry() - Submit again what could not be done, or will be said so. Not in done(). */
 void ide_retry(struct ide *ide, u32 drive);
 
 /** ide_cancel() - Cancel a drive's request under way; its command fails. Any thread. */

@@ -277,7 +277,7 @@ bool ide_next_piece(struct ide_drive *d)
 	d->io.op = c->op;
 	d->io.fua = c->op == IDE_WRITE && (c->fua || !d->write_cache);
 	d->io.offset = c->op == IDE_FLUSH ? 0 : c->offset;
-	d->give_up = false;
+	d->give_up = d->retried = false;
 	ide_to(d, IDE_IO);
 	return true;
 }
@@ -377,7 +377,7 @@ void ide_piece_done(struct ide_drive *d, int err)
 	if (!err) {
 		piece_moved(d);
 	} else if (err == -EAGAIN) {
-		d->held = true;
+		d->held = !d->retried;
 	} else if (d->io.length > ide_sector(d) && !d->give_up && !late) {
 		d->cmd.narrow = true;
 	} else if (!late) {

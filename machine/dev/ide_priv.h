@@ -140,7 +140,8 @@ struct ide_drive { /* under the channel's lock */
 	bool cancelled; /* cancel() was called; its -ECANCELED has not come yet */
 	bool give_up;	/* ide_cancel(): that is an error */
 
-	bool held;	/* -EAGAIN: DUE, and not submitted until ide_retry() */
+	bool held;    /* -EAGAIN: DUE, and not submitted until ide_retry() */
+	bool retried; /* while IO: that was called, before an -EAGAIN that may be on its way */
 
 	enum ide_stop stop;
 	void (*stopped)(void *arg); /* to be called; NULL = nobody waits */
