@@ -253,6 +253,29 @@ static void command(const struct action *x)
 		out(bm, 1, 9);
 }
 
+/* A packet to the CD drive, by PIO or with a table. */
+static void packet(const struct action *x)
+{
+	u8 cdb[12] = { x->b, x->v & 3, (u8)x->v, 0, (u8)(x->v >> 8), (u8)(x->v >> 16) };
+	u32 i, word;
+
+	cdb[8] = (u8)(x->v >> 8);
+	cdb[9] = (u8)(x->v >> 24);
+	out((u16)(BM + 4), 4, 0x1000);
+	out(BM, 1, 8);
+	out(0x1f6, 1, 0x10);
+	out(0x1f1, 1, x->a & 1);
+	out(0x1f4, 1, x->c);
+	out(0x1f5, 1, x->a >> 4);
+	out(0x1f7, 1, 0xa0);
+	for (i = 0; i < sizeof(cdb); i += 4) {
+		memcpy(&word, cdb + i, 4);
+		out(0x1f0, 4, word);
+	}
+	if (x->a & 2)
+		out(BM, 1, 9);
+}
+
 static void many_data(const struct action *x)
 {
 	u16 base = x->a & 1 ? 0x170 : 0x1f0;
@@ -323,8 +346,10 @@ static void act(const struct action *x)
 		in(port_of(x->a), sizes[x->b & 3]);
 		break;
 	case 2:
-	case 3:
 		command(x);
+		break;
+	case 3:
+		packet(x);
 		break;
 	case 4:
 		many_data(x);
