@@ -21,7 +21,7 @@ static void show_lines(json_t *o)
 	json_t *line;
 	size_t i;
 
-	json_array_foreach (json_object_get(o, "lines"), i, line)
+	json_array_foreach(json_object_get(o, "lines"), i, line)
 		puts(json_is_string(line) ? json_string_value(line) : "");
 }
 

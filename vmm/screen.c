@@ -15,6 +15,7 @@
 #include "vmm/vm.h"
 
 #define AGAIN_MS 20u
+#define KEY_MS 50u /* between two keys: a BIOS takes all at once, and keeps 15 for its program */
 
 struct typing {
 	struct vm *vm;
@@ -137,8 +138,11 @@ static void type_on(void *arg)
 	struct typing *t = vm->typing;
 	struct ps2 *ps2 = gen1_ps2(vm->machine.gen1);
 
-	while (t->at < t->keys.num &&
+	bool released = false;
+
+	while (t->at < t->keys.num && !released &&
 	       ps2_key(ps2, t->keys.list[t->at].code, t->keys.list[t->at].down)) {
+		released = !t->keys.list[t->at].down;
 		t->at++;
 		t->since_ms = kvmb_now_ms();
 	}
@@ -147,7 +151,7 @@ static void type_on(void *arg)
 	else if (kvmb_now_ms() - t->since_ms >= SCREEN_PATIENCE_MS)
 		reply_refused(end_typing(vm), "failed", "the guest does not read its keyboard");
 	else
-		kvmb_timer_set(&t->timer, AGAIN_MS);
+		kvmb_timer_set(&t->timer, released ? KEY_MS : AGAIN_MS);
 }
 
 static void begin_typing(struct vm *vm, struct key_events keys, struct ctl_reply reply)
@@ -166,8 +170,8 @@ static bool may_type(struct vm *vm, struct ctl_reply reply)
 		return false;
 	if (!vm->typing && vm->state == VM_RUNNING)
 		return true;
-	reply_refused(reply, "state", vm->typing ? "somebody else types; try again" :
-						   "the VM is not running");
+	reply_refused(reply, "state",
+		      vm->typing ? "somebody else types; try again" : "the VM is not running");
 	return false;
 }
 

@@ -5,8 +5,9 @@
  * DOC: Theory of operation
  *
  * A picture is drawn when somebody asks, and written to a memfd that came with the command. Keys
- * wait here while the guest does not read its keyboard: whoever types is answered when it has taken
- * the last one, or has taken none for SCREEN_PATIENCE_MS. One types at a time.
+ * wait here while the guest does not read its keyboard, and come no faster than 20 a second. Who
+ * types is answered when the guest has taken the last one, or has taken none for
+ * SCREEN_PATIENCE_MS. One types at a time.
  */
 #ifndef KVMB_VMM_SCREEN_H
 #define KVMB_VMM_SCREEN_H
