@@ -94,13 +94,20 @@ hot)
 		until_true 90 "after $*: the guest does not say \"$want\"" more
 		! grep 'GUEST: FAIL' "$W/s.log" || fail "the guest failed"
 	}
-	rescind() { # the options of a VM are its own only when the guest has released the NIC: until then it stays, and says why
+	stays() { # the options of a VM are its own only when the guest has released the NIC: until then it stays, and says why
+		! "$KVMBUS" migrate s "$A" 2>"$W/m.log" || fail "it moved in the middle of a rescind"
+		grep -q 'are being changed; try again' "$W/m.log" || fail "what it says: $(cat "$W/m.log")"
+	}
+	rescind() {
 		local times remove; times=$(said 'lost nic-')
 		"$KVMBUS" pause s || fail pause
 		"$KVMBUS" nic s remove net1 >"$W/remove.log" 2>&1 & remove=$!
-		until_true 30 "the NIC is not being removed" is_going
-		! "$KVMBUS" migrate s "$A" 2>"$W/m.log" || fail "it moved in the middle of a rescind"
-		grep -q 'are being changed; try again' "$W/m.log" || fail "what it says: $(cat "$W/m.log")"
+		until_true 30 "its removal does not begin" nics s 'any(n.index == 1 and n.link == "removing" for n in it)'
+		stays # the guest has not seen that
+		"$KVMBUS" resume s || fail resume
+		nap 2.$((RANDOM % 400 + 500)) # so long the guest has to see the cable
+		"$KVMBUS" pause s || fail pause
+		! is_going || { rescinds=$((rescinds + 1)); stays; }
 		"$KVMBUS" resume s || fail resume
 		wait $remove || fail "nic remove: $(cat "$W/remove.log")"
 		move # at once: the guest may not have finished
@@ -110,7 +117,7 @@ hot)
 	is_going() { info s 'any(c.state in ("revoking", "revoked") for c in channels)'; }
 	said() { grep -ac "GUEST: $1" "$W/s.log"; }
 	is_empty() { "$KVMBUS" disk s list | grep -q '0:2 (empty)'; }
-	mid=0
+	mid=0 rescinds=0
 	for ((i = 0; i < rounds; i++)); do
 		does 'seen 0:5 size 32768 ' disk s add "$W/disk,lun=5"
 		does "seen 0:5 size $((65536 + i * 2048)) " disk s resize 0:5 $((32 + i))M
@@ -122,7 +129,7 @@ hot)
 		does "ejected medium-$i" disk s insert 0:2 "$W/medium"
 		until_true 60 "the medium is still there" is_empty
 	done
-	echo "# in $mid of $moves moves the guest had not finished" ;;
+	echo "# in $mid of $moves moves the guest had not finished; stopped in the middle of $rescinds rescinds" ;;
 *) fail "what is \"$what\"?" ;;
 esac
 version=$(info s 'vmbus.version'); want=
