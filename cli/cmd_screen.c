@@ -93,7 +93,7 @@ int cmd_screenshot(struct cli_args *a)
 	return cli_flag(a, "text") ? text_of(a) : picture_of(a);
 }
 
-static int ask(struct cli_args *a, const char *what, const char *key)
+static int ask_keyboard(struct cli_args *a, const char *what, const char *key)
 {
 	json_t *o = NULL;
 	int err = client_ask(a->words[0], what, json_pack("{s:s}", key, a->words[1]), &o);
@@ -106,10 +106,10 @@ static int ask(struct cli_args *a, const char *what, const char *key)
 
 int cmd_key(struct cli_args *a)
 {
-	return ask(a, "key", "keys");
+	return ask_keyboard(a, "key", "keys");
 }
 
 int cmd_type(struct cli_args *a)
 {
-	return ask(a, "type", "text");
+	return ask_keyboard(a, "type", "text");
 }

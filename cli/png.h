@@ -16,8 +16,8 @@
  * @height: pixels, 1 to PNG_MAX_SIDE
  * @why:    why[size], on failure: one line
  *
- * Return: 0; -EINVAL: of no size; -ENOENT: there is no libpng; -ENOMEM; another -errno of the file, a
- * part of which is not left behind.
+ * Return: 0; -EINVAL: of no size; -ENOENT: there is no libpng; -ENOMEM; another -errno of the file,
+ * a part of which is not left behind.
  */
 int png_write(const char *path, const uint32_t *rgb, uint32_t width, uint32_t height, char *why,
 	      size_t size);

@@ -31,6 +31,7 @@
  *
  * - copies to a guest address: kvmb_gm_write(), kvmb_iov_write();
  * - data of a disk, whatever read it, and also after an error: io_result() in storage_io.c;
+ * - the same on IDE: request_done() in ide.c, ide_dma_copy() in ide_dma.c;
  * - frames: receive_frame() in net_rx.c, and a checksum that is put into one: poke16() in
  *   net_offload.c;
  * - packets to the guest: kvmb_chan_publish(), which knows what is new;
@@ -38,7 +39,9 @@
  *   kvmb_bus_dirty() notes them when everything stands. What a guest takes back before that is
  *   noted then: kvmb_chan_release_rings(), leave_int_page() in bus.c;
  * - SynIC pages: likewise machine_dirty(), and use_synic() in hyperv.c;
- * - a guest that starts anew: boot_load(), boot_elf_load(), write_page_tables(), acpi_build().
+ * - descriptors of the legacy NIC: give_back() in tulip_ring.c;
+ * - a guest that starts anew: firmware_enter(), boot_load(), boot_elf_load(),
+ *   write_page_tables(), acpi_build().
  *
  * Source: Linux, membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED.
  */

@@ -31,8 +31,8 @@ int gen1_build(struct gen1 *g);
 /**
  * gen1_enter() - Power-on state of devices and firmware
  *
- * A drive whose request is under way is busy until it is done; if that is a read, it may still write
- * to memory of the guest that did not wait for it. Context: main thread; vCPUs stand.
+ * A drive whose request is under way is busy until it is done; if that is a read, it may still
+ * write to memory of the guest that did not wait for it. Context: main thread; vCPUs stand.
  */
 void gen1_enter(struct gen1 *g);
 

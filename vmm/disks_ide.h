@@ -24,7 +24,7 @@ int disks_ide_connect(struct vm *vm);
 /** disks_ide_retry() - The VM goes on: try again what was held back. */
 void disks_ide_retry(struct vm *vm);
 
-/** disks_ide_end() - Wait for requests, take controller and drives apart, close disks. No vCPU runs. */
+/** disks_ide_end() - Wait for requests, take all apart, close disks. No vCPU runs. */
 void disks_ide_end(struct vm *vm);
 
 #endif

@@ -23,7 +23,8 @@ struct key_events {
 };
 
 /**
- * keys_press() - Press keys together: in the order that they are named, released the other way round
+ * keys_press() - Press keys together: in the order that they are named, released the other way
+ * round
  * @names: "ctrl-alt-del", "f12", "a": split at '-' or '+', in any case
  * @out:   set on success
  * @wrong: set on -EINVAL: what of @names has no key begins here

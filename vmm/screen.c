@@ -44,7 +44,7 @@ static bool is_memory(int fd)
 	return fcntl(fd, F_GET_SEALS) >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
-static int write_all(int fd, const void *p, size_t len, off_t at)
+static int write_picture(int fd, const void *p, size_t len, off_t at)
 {
 	ssize_t n;
 
@@ -66,10 +66,10 @@ static int draw(struct vm *vm, int fd, struct screen_image *im)
 
 	if (err)
 		return err;
-	err = write_all(fd, head, sizeof(head), 0);
+	err = write_picture(fd, head, sizeof(head), 0);
 	if (!err)
-		err = write_all(fd, im->pixels, (size_t)im->width * im->height * sizeof(u32),
-				sizeof(head));
+		err = write_picture(fd, im->pixels, (size_t)im->width * im->height * sizeof(u32),
+				    sizeof(head));
 	free(im->pixels);
 	return err;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Keyboard and mouse of a gen1 machine: an 8042 controller with a PS/2 keyboard and a PS/2 mouse with
- * a wheel. Ports 0x60 and 0x64, IRQ 1 and 12.
+ * Keyboard and mouse of a gen1 machine: an 8042 controller with a PS/2 keyboard and a PS/2 mouse
+ * with a wheel. Ports 0x60 and 0x64, IRQ 1 and 12.
  *
  * DOC: Theory of operation
  *
- * The guest reads one byte at a time. The controller's output buffer takes the next one as soon as it
- * is empty: the controller's own answer first, then the keyboard, then the mouse, each only while its
- * port is enabled. A device's answers to commands go ahead of what was typed and moved. Interrupts
- * are the buffer's: the line is up while there is a byte, and goes down between two.
+ * The guest reads one byte at a time. The controller's output buffer takes the next one as soon as
+ * it is empty: the controller's own answer first, then the keyboard, then the mouse, each only
+ * while its port is enabled. A device's answers to commands go ahead of what was typed and moved.
+ * Interrupts are the buffer's: the line is up while there is a byte, and goes down between two.
  *
  * The keyboard speaks scan code set 2, or 1. The controller translates from 2 to 1 when its command
  * byte says so, whatever the keyboard speaks, answers included, as the hardware does.
@@ -19,8 +19,9 @@
  *
  * Sources: IBM, Personal System/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary
  * Device Controller", "Keyboards", "Mouse"; Microsoft, "Keyboard Scan Code Specification" 1.3a and
- * "Windows Platform Design Notes: ... Wheel Device" (the 200-100-80 knock); SeaBIOS, src/hw/ps2port.c;
- * Linux, drivers/input/serio/i8042.c, drivers/input/keyboard/atkbd.c, drivers/input/mouse/psmouse-base.c.
+ * "Windows Platform Design Notes: ... Wheel Device" (the 200-100-80 knock); SeaBIOS,
+ * src/hw/ps2port.c; Linux, drivers/input/serio/i8042.c, drivers/input/keyboard/atkbd.c,
+ * drivers/input/mouse/psmouse-base.c.
  */
 #ifndef KVMB_PS2_H
 #define KVMB_PS2_H

@@ -30,7 +30,7 @@ static const u8 attr_bits[VGA_ATTRS] = { 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3
 
 /* ---- ports ---- */
 
-/* Index and data of the CRTC, and status and feature, are where monochrome or colour cards had them. */
+/* Index and data of the CRTC, status and feature: where monochrome or colour cards had them. */
 static bool other_colour(const struct vga_regs *r, u32 port)
 {
 	return r->misc & 1 ? port < 0x3c0 : port >= 0x3d0;

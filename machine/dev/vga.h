@@ -5,15 +5,15 @@
  * DOC: Theory of operation
  *
  * One memory of VGA_MEMORY bytes serves all modes. Its first 256 KiB are the four planes of VGA,
- * interleaved: byte @o of plane @p is byte 4 * @o + @p. A guest reaches the planes through the window
- * at 0xa0000, every access an exit, by the modes of the graphics controller. BAR 0 shows the memory
- * as it is, for the linear modes that the Bochs registers select; it is mapped into the guest, and
- * nobody sees those accesses.
+ * interleaved: byte @o of plane @p is byte 4 * @o + @p. A guest reaches the planes through the
+ * window at 0xa0000, every access an exit, by the modes of the graphics controller. BAR 0 shows the
+ * memory as it is, for the linear modes that the Bochs registers select; it is mapped into the
+ * guest, and nobody sees those accesses.
  *
  * Nothing is drawn until somebody asks. vga_screen() copies the registers, and in VGA modes the
  * planes, with the lock held, and makes pixels of them without it. The picture is what a monitor
- * gets, scan line by scan line: doubled lines and dots are there twice, mode 13h is 640x400. Blinking
- * does not blink: what would is shown.
+ * gets, scan line by scan line: doubled lines and dots are there twice, mode 13h is 640x400.
+ * Blinking does not blink: what would is shown.
  *
  * vCPU threads call the access functions concurrently; all registers and the planes are under
  * the lock, but for the memory that the guest has mapped.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VGA: the window at 0xa0000. Four planes at once are a word, plane p is its byte p: the latches, the
- * data and the masks are such words.
+ * VGA: the window at 0xa0000. Four planes at once are a word, plane p is its byte p: the latches,
+ * the data and the masks are such words.
  *
  * Sources: see vga.h; FreeVGA, "Graphics Registers", "Accessing the VGA Display Memory".
  */

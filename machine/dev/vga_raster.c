@@ -3,9 +3,10 @@
  * VGA: pixels of text, of 16 and 4 and 2 and 256 colours, as the CRTC and the attribute controller
  * make them, scan line by scan line.
  *
- * The CRTC counts: a counter goes up with each character clock, and from one row to the next by twice
- * the offset register. What it counts becomes an address of the planes by shifts (byte, word, double
- * word mode), and scan lines of a row may replace its bits 13 and 14, as CGA and Hercules had it.
+ * The CRTC counts: a counter goes up with each character clock, and from one row to the next by
+ * twice the offset register. What it counts becomes an address of the planes by shifts (byte, word,
+ * double word mode), and scan lines of a row may replace its bits 13 and 14, as CGA and Hercules
+ * had it.
  *
  * Sources: see vga.h.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Keyboard and mouse: any writes and reads of the two ports, keys and movements between them. The
- * interrupt lines are what the status says. What is saved is loaded and is the same; what is changed
- * before is loaded or refused.
+ * interrupt lines are what the status says. What is saved is loaded and is the same; what is
+ * changed before is loaded or refused.
  */
 #include <stdlib.h>
 #include <string.h>
