@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The PS/2 mouse. It has a wheel for those who know how to ask. Sources: ps2.h. */
+/* The PS/2 mouse. It has a wheel for those who know how to ask. Sources are in ps2.h. */
 #include "lib/util.h"
 #include "machine/dev/ps2_priv.h"
 

@@ -3,7 +3,7 @@
  * VGA: the window at 0xa0000. Four planes at once are a word, plane p is its byte p: the latches,
  * the data and the masks are such words.
  *
- * Sources: see vga.h; FreeVGA, "Graphics Registers", "Accessing the VGA Display Memory".
+ * Sources: FreeVGA, "Graphics Registers", "Accessing the VGA Display Memory".
  */
 #include "machine/dev/vga_priv.h"
 

@@ -8,7 +8,7 @@
  * double word mode), and scan lines of a row may replace its bits 13 and 14, as CGA and Hercules
  * had it.
  *
- * Sources: see vga.h.
+ * Sources are in vga.h.
  */
 #include "lib/util.h"
 #include "machine/dev/screen.h"
