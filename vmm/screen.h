@@ -16,7 +16,9 @@
 
 struct vm;
 
+#ifndef SCREEN_PATIENCE_MS
 #define SCREEN_PATIENCE_MS 10000u
+#endif
 
 /**
  * screen_shot() - Draw what the screen shows

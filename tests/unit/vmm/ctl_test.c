@@ -23,6 +23,7 @@
 #include "vmm/mig_out.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
+#include "vmm/screen.h"
 
 static struct vm vm;
 static char path[64];
@@ -113,6 +114,34 @@ void disks_remove(struct vm *v, const char *disk, struct ctl_reply reply)
 {
 	(void)v, (void)disk;
 	reply_refused(reply, "failed", "no such disk");
+}
+
+static char screened[80]; /* what the screen was asked for last */
+
+void screen_shot(struct vm *v, int fd, struct ctl_reply reply)
+{
+	(void)v;
+	close(fd);
+	strcpy(screened, "picture");
+	reply_result(reply, json_object());
+}
+void screen_text(struct vm *v, struct ctl_reply reply)
+{
+	(void)v;
+	strcpy(screened, "text");
+	reply_result(reply, json_object());
+}
+void screen_key(struct vm *v, const char *names, struct ctl_reply reply)
+{
+	(void)v;
+	snprintf(screened, sizeof(screened), "key %s", names);
+	reply_result(reply, json_object());
+}
+void screen_type(struct vm *v, const char *text, struct ctl_reply reply)
+{
+	(void)v;
+	snprintf(screened, sizeof(screened), "type %s", text);
+	reply_result(reply, json_object());
 }
 
 #define STUB(name, ...) void name(struct vm *v, __VA_ARGS__) { (void)v; fail_msg(#name); }
@@ -543,6 +572,30 @@ static void send_with(int fd, const char *text, int num)
 	turn();
 }
 
+static void ctl_screen_and_keyboard_are_reached(void **state)
+{
+	int fd = reach(), before = open_fds();
+
+	(void)state;
+	ask(fd, CMD("screenshot")); /* a picture needs somewhere to go */
+	assert_non_null(strstr(heard(fd), "memfd"));
+	assert_string_equal(screened, "");
+	send_with(fd, CMD("screenshot"), 1);
+	assert_string_equal(screened, "picture");
+	send_with(fd, CMD("screenshot"), 2);
+	assert_int_equal(open_fds(), before);
+	ask(fd, "{\"execute\": \"screenshot\", \"arguments\": {\"text\": true}}\n");
+	assert_string_equal(screened, "text");
+	ask(fd, "{\"execute\": \"key\", \"arguments\": {\"keys\": \"ctrl-c\"}}\n");
+	assert_string_equal(screened, "key ctrl-c");
+	ask(fd, "{\"execute\": \"type\", \"arguments\": {\"text\": \"ls\"}}\n");
+	assert_string_equal(screened, "type ls");
+	ask(fd, "{\"execute\": \"key\", \"arguments\": {\"keys\": 7}}\n"); /* no text: none */
+	assert_string_equal(screened, "key ");
+	close(fd);
+	turn();
+}
+
 #define ADD(list) "{\"execute\": \"disk-add\", \"arguments\": {\"descriptors\": [" list "]}}\n"
 
 static void ctl_descriptors_go_to_their_command(void **state)
@@ -925,6 +978,7 @@ int main(void)
 		T(ctl_a_vm_whose_memory_has_not_come_stays_as_it_is),
 		T(ctl_console_is_raw_after_its_answer),
 		T(ctl_create_impossible_path_is_refused),
+		T(ctl_screen_and_keyboard_are_reached),
 		T(ctl_descriptors_go_to_their_command),
 		T(ctl_descriptors_are_not_an_earlier_commands),
 		T(ctl_unwanted_descriptors_are_closed),

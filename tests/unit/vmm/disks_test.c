@@ -12,6 +12,7 @@
 #include "tests/harness/fake_vmm.h"
 #include "tests/unit/test.h"
 #include "vmm/disk_info.h"
+#include "vmm/disks_ide.h"
 #include "vmm/disks_priv.h"
 #include "vmm/json_text.h"
 #include "vmm/names.h"
@@ -49,6 +50,21 @@ void uevent_watch_destroy(struct uevent_watch *u)
 
 static bool slow;
 static sem_t begun;
+
+/* no disk here is on IDE */
+void disks_ide_keep(struct vm *v, struct kvmb_disk *d, bool dvd)
+{
+	(void)v, (void)d, (void)dvd;
+	fail_msg("disks_ide_keep");
+}
+void disks_ide_retry(struct vm *v)
+{
+	(void)v;
+}
+void disks_ide_end(struct vm *v)
+{
+	(void)v;
+}
 
 int __real_ftruncate64(int fd, off_t len);
 int __wrap_ftruncate64(int fd, off_t len);
