@@ -78,6 +78,28 @@ static int push_on(struct mig_memory *m, struct mig_stream *s, bool push, u64 *u
 	return err;
 }
 
+/*
+ * Who sends learns first that the other side has gone, even if its last word is here: a VM that was
+ * ended there reads no more. Return: as hear_next().
+ */
+static int hear_last_word(struct mig_stream *s, enum mig_word word, char *why)
+{
+	struct mig_section sec = { 0 };
+	char text[MIG_WHY];
+	int err;
+
+	do
+		err = mig_recv_section(s, &sec);
+	while (!err && sec.t.tag == KVMB_SEC_WANTED);
+	if (!err)
+		err = mig_take_word(s, &sec, word, text) ?: 1;
+	mig_section_fini(&sec);
+	if (err != 1 && err != -ECONNREFUSED)
+		err = -EPIPE;
+	snprintf(why, MIG_WHY, "%s", err == -ECONNREFUSED ? text : mig_why(-EPIPE));
+	return err;
+}
+
 int mig_give(struct mig_memory *m, struct mig_stream *s, enum mig_word word, bool push, char *why)
 {
 	u64 until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
@@ -99,6 +121,8 @@ int mig_give(struct mig_memory *m, struct mig_stream *s, enum mig_word word, boo
 			err = -ETIMEDOUT;
 		}
 	}
+	if (err == -EPIPE)
+		err = hear_last_word(s, word, why);
 	s->deadline_ms = 0;
 	return err > 0 ? 0 : err;
 }
