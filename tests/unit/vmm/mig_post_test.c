@@ -61,7 +61,8 @@ bool vm_try_stop(struct vm *v, const char *reason)
 	assert_int_equal(v->state, VM_RUNNING);
 	if (one_waits)
 		return false;
-	snprintf(v->stop_reason, sizeof(v->stop_reason), "%s", reason);
+	if (reason != v->stop_reason)
+		snprintf(v->stop_reason, sizeof(v->stop_reason), "%s", reason);
 	v->state = VM_PAUSED;
 	stops++;
 	return true;
