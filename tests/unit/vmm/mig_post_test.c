@@ -1097,6 +1097,53 @@ static void stop_that_is_under_way_outlives_a_broken_link(void **state)
 	assert_int_equal(resumes, 0);
 }
 
+static void *ask_for_all(void *arg)
+{
+	u64 until = kvmb_now_ms() + MIG_PATIENCE_MS + 500, page = 0;
+
+	while (page < PAGES || kvmb_now_ms() < until) {
+		want_page(7);
+		for (; page < PAGES && kvmb_now_ms() + 300 >= until; page++) {
+			if (is_listed(page))
+				want_page(page);
+		}
+	}
+	usleep(500000); /* the last are on their way */
+	mig_say(&target, MIG_ALL_HERE, NULL);
+	return arg;
+}
+
+static void *read_all(void *arg)
+{
+	struct mig_section sec = { 0 };
+	struct mig_stream s = { .fd = target.fd };
+
+	while (!mig_recv_section(&s, &sec))
+		;
+	mig_section_fini(&sec);
+	return arg;
+}
+
+/* Many CPUs ask all the time, so that nothing is pushed. All is there by that: no silence. */
+static void target_that_asks_for_all_of_it_is_not_left(void **state)
+{
+	pthread_t ask, take;
+
+	(void)state;
+	meet_target();
+	pthread_create(&take, NULL, read_all, NULL);
+	pthread_create(&ask, NULL, ask_for_all, NULL);
+	begin_server(MIG_ALL_HERE, true, false);
+	if (end_server())
+		print_message("the source: %s, %llu left\n", server.why,
+			      (unsigned long long)mig_memory_left(&memory));
+	shutdown(source.fd, SHUT_RDWR);
+	pthread_join(ask, NULL);
+	pthread_join(take, NULL);
+	assert_int_equal(server.err, 0);
+	leave_target();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1126,6 +1173,7 @@ int main(void)
 		T(source_that_is_sending_hears_that_the_vm_has_ended),
 		T(source_that_says_a_byte_now_and_then_does_not_keep_who_loads),
 		T(stop_that_is_under_way_outlives_a_broken_link),
+		T(target_that_asks_for_all_of_it_is_not_left),
 	};
 
 	kvmb_log_set_level(-1); /* what it warns of is wanted here */
