@@ -76,7 +76,8 @@ static void cmd_kill(struct ctl_client *c, json_t *args, struct handover_fds *fd
 		snprintf(why, sizeof(why),
 			 "it %s elsewhere, and %llu KiB of its memory are only here; without them "
 			 "it is lost there; %sif it is to be: kvmbus kill --force",
-			 mig_out_runs_there(c->all->vm) ? "runs" : "may run", (unsigned long long)serves >> 10,
+			 mig_out_runs_there(c->all->vm) ? "runs" : "may run",
+			 (unsigned long long)serves >> 10,
 			 undecided ? "try: kvmbus migrate --recover; " : "");
 		ctl_client_error(c, "state", why);
 		return;

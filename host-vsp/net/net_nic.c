@@ -282,13 +282,20 @@ void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 		look(n, t);
 		net_slot_unlock(&n->slots[0]);
 	}
-	*i = (struct kvmb_net_info){ .index = n->spec.index, .kind = n->backend->ops->kind,
-				     .detail = n->backend->detail, .num_queues = n->num_queues,
-				     .vlan = n->spec.vlan, .mac_spoof = n->spec.mac_spoof,
-				     .rate = n->spec.rate, .restarts = n->restarts,
-				     .problem = n->backend->problem, .mtu = t->mtu,
-				     .guest_mtu = t->guest_mtu, .nvsp_version = t->nvsp_version,
-				     .rsc = t->rsc, .rss = t->rss };
+	*i = (struct kvmb_net_info){ .index = n->spec.index,
+				     .kind = n->backend->ops->kind,
+				     .detail = n->backend->detail,
+				     .num_queues = n->num_queues,
+				     .vlan = n->spec.vlan,
+				     .mac_spoof = n->spec.mac_spoof,
+				     .rate = n->spec.rate,
+				     .restarts = n->restarts,
+				     .problem = n->backend->problem,
+				     .mtu = t->mtu,
+				     .guest_mtu = t->guest_mtu,
+				     .nvsp_version = t->nvsp_version,
+				     .rsc = t->rsc,
+				     .rss = t->rss };
 	memcpy(i->mac, t->mac, sizeof(i->mac));
 	i->link = __atomic_load_n(&n->link, __ATOMIC_RELAXED);
 	i->connected = !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
