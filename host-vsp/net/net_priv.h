@@ -180,7 +180,7 @@ struct kvmb_net {
 	struct kvmb_work gone_work;
 	struct kvmb_timer revive_timer, remove_timer, announce_timer;
 	u32 announced;		  /* rounds of an announcement so far */
-	struct kvmb_net_info told; /* what was last seen under the primary's lock */
+	struct kvmb_net_info told; /* what net_look() saw last; the rest is 0 */
 	u64 link_ms;		  /* when the guest last had news of its link */
 	u32 restarts;
 	/* the backend is, as far as this thread knows: backend_gone is quicker */
@@ -300,6 +300,9 @@ static inline bool net_link_up(struct kvmb_net *n)
 	return __atomic_load_n(&n->link, __ATOMIC_RELAXED) &&
 	       !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
 }
+
+/* net_nic.c: note what info tells. The primary's lock is held, or nobody has a thread so far. */
+void net_look(struct kvmb_net *n);
 
 /* net_queue.c: locks, buffers, completions */
 void net_slot_enter(struct net_slot *s); /* its worker */

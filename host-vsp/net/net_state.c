@@ -326,7 +326,6 @@ static bool is_untouched(const struct kvmb_net *n)
 
 int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 {
-	struct kvmb_net_info i;
 	struct kvmb_tlv group;
 	int err;
 
@@ -353,7 +352,7 @@ int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 	err = kvmb_tlv_done(t);
 	if (!err)
 		tell_backend(n);
-	kvmb_net_get_info(n, &i); /* n->told */
+	net_look(n);
 	return err;
 }
 
