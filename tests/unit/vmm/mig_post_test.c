@@ -1145,7 +1145,7 @@ static void target_that_asks_for_all_of_it_is_not_left(void **state)
 	leave_target();
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(guest_runs_while_its_memory_comes),
@@ -1177,8 +1177,6 @@ int main(int argc, char **argv)
 		T(target_that_asks_for_all_of_it_is_not_left),
 	};
 
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
 	kvmb_log_set_level(-1); /* what it warns of is wanted here */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
