@@ -77,7 +77,8 @@ static void cmd_kill(struct ctl_client *c, json_t *args, struct handover_fds *fd
 		snprintf(why, sizeof(why),
 			 "it %s elsewhere, and %llu KiB of its memory are only here; without them "
 			 "it is lost there; %sif it is to be: kvmbus kill --force",
-			 undecided ? "may run" : "runs", (unsigned long long)serves >> 10,
+			 mig_out_runs_there(c->all->vm) ? "runs" : "may run",
+			 (unsigned long long)serves >> 10,
 			 undecided ? "try: kvmbus migrate --recover; " : "");
 		ctl_client_error(c, "state", why);
 		return;
@@ -394,7 +395,7 @@ static const char *is_busy(const struct vm *vm, int when)
 		return "the VM waits for memory; try: kvmbus migrate --recover, or kvmbus kill";
 	if (vm->post && when == IDLE)
 		return "a part of the VM's memory has not come; try again";
-	if (mig_out_serves(vm) && !mig_out_is_undecided(vm))
+	if (mig_out_runs_there(vm))
 		return "the VM has moved, and the rest of its memory is sent";
 	if (!vm->migration || (when == LIVE && (mig_out_is_live(vm) || mig_out_is_undecided(vm))))
 		return NULL;

@@ -61,20 +61,40 @@ static bool serve_cancelled(const struct mig_stream *s)
 }
 
 /* Nothing has come. Return: 0 or -errno. */
-static int push_on(struct mig_memory *m, struct mig_stream *s, bool push, u64 *until_ms, char *why)
+static int push_on(struct mig_memory *m, struct mig_stream *s, bool push, u64 until_ms, char *why)
 {
 	int err = push ? mig_memory_give_next(m, s) : 0;
 
-	if (err > 0) { /* what takes pages is not silent */
-		*until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+	if (err > 0)
 		return 0;
-	}
 	if (!err && serve_cancelled(s))
 		err = -ECANCELED;
-	if (!err && kvmb_now_ms() >= *until_ms)
+	if (!err && kvmb_now_ms() >= until_ms)
 		err = -ETIMEDOUT;
 	if (err)
 		snprintf(why, MIG_WHY, "%s", mig_why(err));
+	return err;
+}
+
+/*
+ * Who sends learns first that the other side has gone, even if its last word is here: a VM that was
+ * ended there reads no more. Return: as hear_next().
+ */
+static int hear_last_word(struct mig_stream *s, enum mig_word word, char *why)
+{
+	struct mig_section sec = { 0 };
+	char text[MIG_WHY];
+	int err;
+
+	do
+		err = mig_recv_section(s, &sec);
+	while (!err && sec.t.tag == KVMB_SEC_WANTED);
+	if (!err)
+		err = mig_take_word(s, &sec, word, text) ?: 1;
+	mig_section_fini(&sec);
+	if (err != 1 && err != -ECONNREFUSED)
+		err = -EPIPE;
+	snprintf(why, MIG_WHY, "%s", err == -ECONNREFUSED ? text : mig_why(-EPIPE));
 	return err;
 }
 
@@ -82,23 +102,29 @@ int mig_give(struct mig_memory *m, struct mig_stream *s, enum mig_word word, boo
 {
 	u64 until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+	u64 left = mig_memory_left(m);
 	bool idle;
 	int err = 0;
 
 	while (!err) {
+		if (push && mig_memory_left(m) != left) /* who takes pages is not silent */
+			until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
+		left = mig_memory_left(m);
 		idle = !push || !mig_memory_left(m);
 		/* one who sends a byte now and then is no reason to wait longer */
 		s->deadline_ms = push ? kvmb_now_ms() + MIG_PATIENCE_MS : until_ms;
 		if (poll(&p, 1, idle ? LOOK_MS : 0) > 0)
 			err = hear_next(m, s, word, why);
 		else
-			err = push_on(m, s, push, &until_ms, why);
+			err = push_on(m, s, push, until_ms, why);
 		/* who only asks must not keep the guest standing */
 		if (!err && !push && kvmb_now_ms() >= until_ms) {
 			snprintf(why, MIG_WHY, "%s", mig_why(-ETIMEDOUT));
 			err = -ETIMEDOUT;
 		}
 	}
+	if (err == -EPIPE)
+		err = hear_last_word(s, word, why);
 	s->deadline_ms = 0;
 	return err > 0 ? 0 : err;
 }

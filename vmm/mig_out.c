@@ -825,11 +825,17 @@ u64 mig_out_serves(const struct vm *vm)
 {
 	const struct vm_migration *m = vm->migration;
 
-	if (!m || !m->memory.list ||
-	    (m->step != MIG_SERVING && m->step != MIG_BROKEN && m->step != MIG_UNDECIDED))
+	if (!m || !m->memory.list || m->step < MIG_DECIDING) /* it may run there from GO on */
 		return 0;
 	/* what was sent may be lost on its way until the target says that all is there */
 	return KVMB_MAX(served(m), KVMB_PAGE_SIZE);
+}
+
+bool mig_out_runs_there(const struct vm *vm)
+{
+	const struct vm_migration *m = vm->migration;
+
+	return m && (m->step == MIG_SERVING || m->step == MIG_BROKEN);
 }
 
 static const char *cannot_mend(const struct vm *vm)

@@ -72,11 +72,14 @@ int mig_out_resume(struct vm *vm, char *why, size_t size);
 /**
  * mig_out_serves() - Bytes that only this process has, and that a VM needs which runs elsewhere
  *
- * An undecided VM may run there.
+ * One of which nobody knows so far, or ever, whether it has moved may run there.
  *
  * Return: 0: there is none; a page at least as long as it has not said that all is there.
  */
 u64 mig_out_serves(const struct vm *vm);
+
+/** mig_out_runs_there() - Is it known to run elsewhere, and to need this process? */
+bool mig_out_runs_there(const struct vm *vm);
 
 /**
  * mig_out_mend() - Go on sending to where the VM runs

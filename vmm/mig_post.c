@@ -298,6 +298,16 @@ static int look_at_clock(struct mig_post *p, u64 last_ms)
 	return due && now >= due ? post_failed(p, -ETIMEDOUT) : 0;
 }
 
+/* One who sends a byte now and then is silent: a section that has begun is due, too. */
+static int take_in_time(struct mig_post *p)
+{
+	u64 until = kvmb_now_ms() + MIG_PATIENCE_MS;
+
+	if (!p->in.deadline_ms || until < p->in.deadline_ms)
+		p->in.deadline_ms = until;
+	return take_late(p);
+}
+
 /* Return: 0: all has come, and the VM runs. */
 static int receive_rest(struct mig_post *p)
 {
@@ -308,7 +318,7 @@ static int receive_rest(struct mig_post *p)
 	p->sec.error.text[0] = 0;
 	while (!err && (mem_post_left(&p->vm->machine) || !does_run(p))) {
 		if (poll(&f, 1, LOOK_MS) > 0) {
-			err = take_late(p);
+			err = take_in_time(p);
 			last_ms = kvmb_now_ms();
 		}
 		if (!err)
@@ -447,10 +457,19 @@ static void *run_receiver(void *arg)
 
 /* ---- the main thread: the VM stands as long as the link is broken ---- */
 
+static bool is_ours(const struct vm *vm)
+{
+	return !strncmp(vm->stop_reason, WAITS, strlen(WAITS));
+}
+
 static void try_to_stop(struct mig_post *p)
 {
 	char reason[sizeof(p->vm->stop_reason)], why[MIG_WHY];
 
+	if (p->vm->stop_reason[0] && !is_ours(p->vm)) { /* of vm_stop(): to mend is no resume */
+		vm_try_stop(p->vm, p->vm->stop_reason);
+		return;
+	}
 	pthread_mutex_lock(&p->lock);
 	memcpy(why, p->why, sizeof(why));
 	pthread_mutex_unlock(&p->lock);
@@ -500,7 +519,7 @@ static void carry_on(struct mig_post *p)
 	p->stopped = false;
 	if (!was_stopped || vm->state == VM_ENDED)
 		return;
-	ours = !strncmp(vm->stop_reason, WAITS, strlen(WAITS));
+	ours = is_ours(vm);
 	if (ours && vm->state == VM_RUNNING) /* vCPUs that stand go on, as no reason is left */
 		vm->stop_reason[0] = 0;
 	vm_cut_off(vm, false);

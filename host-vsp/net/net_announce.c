@@ -49,8 +49,11 @@ static u32 rarp_request(const struct kvmb_net *n, u8 *p)
 	return FRAME_MIN + (n->spec.vlan ? NET_VLAN_LEN : 0);
 }
 
-/* Between two turns of the worker the backend's queue has nothing in hand. */
-static void send_one(struct kvmb_net *n)
+/*
+ * Between two turns of the worker the backend's queue has nothing in hand. Return: false: it is in
+ * the middle of one, and may wait for memory.
+ */
+static bool send_one(struct kvmb_net *n)
 {
 	struct kvmb_net_backend *b = n->backend;
 	struct virtio_net_hdr vnet = { 0 };
@@ -59,8 +62,9 @@ static void send_one(struct kvmb_net *n)
 	u32 len;
 
 	if (n->bus && kvmb_bus_paused(n->bus))
-		return; /* it may move on, and be announced elsewhere */
-	net_slot_lock(&n->slots[0]);
+		return true; /* it may move on, and be announced elsewhere */
+	if (!net_slot_try(&n->slots[0]))
+		return false;
 	if (n->state == NET_UP && net_link_up(n)) {
 		len = rarp_request(n, frame);
 		iov[1] = (struct iovec){ frame, len };
@@ -68,14 +72,15 @@ static void send_one(struct kvmb_net *n)
 			b->ops->commit(b, 0);
 	}
 	net_slot_unlock(&n->slots[0]);
+	return true;
 }
 
 void net_announce_again(void *arg)
 {
 	struct kvmb_net *n = arg;
 
-	send_one(n);
-	if (++n->announced < ROUNDS)
+	n->announced += send_one(n);
+	if (n->announced < ROUNDS)
 		kvmb_timer_set(&n->announce_timer, FIRST_MS + n->announced * STEP_MS);
 }
 

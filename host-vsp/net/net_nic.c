@@ -55,7 +55,10 @@ static void revive(void *arg)
 	struct kvmb_net *n = arg;
 	int err;
 
-	net_slot_lock(&n->slots[0]);
+	if (!net_slot_try(&n->slots[0])) {
+		revive_later(n);
+		return;
+	}
 	err = n->backend->ops->revive(n->backend);
 	if (!err) {
 		n->restarts++;
@@ -113,6 +116,18 @@ static void get_stats(void *arg, struct kvmb_net_stats *st)
 	kvmb_net_get_stats(arg, st);
 }
 
+void net_look(struct kvmb_net *n)
+{
+	struct kvmb_net_info *i = &n->told;
+
+	memcpy(i->mac, n->rndis.mac, sizeof(i->mac));
+	i->mtu = n->spec.mtu;
+	i->guest_mtu = n->state == NET_UP ? n->guest_mtu : 0;
+	i->nvsp_version = n->version;
+	i->rsc = n->rndis.rsc4 || n->rndis.rsc6;
+	i->rss = n->rndis.rss.on;
+}
+
 static void revoke(void *arg)
 {
 	struct kvmb_net *n = arg;
@@ -144,6 +159,7 @@ struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_n
 						  .mac_change = spec->mac_spoof };
 	memcpy(n->rndis.mac, spec->mac, sizeof(spec->mac));
 	memcpy(n->rndis.permanent_mac, spec->mac, sizeof(spec->mac));
+	net_look(n);
 	n->rndis.get_stats = get_stats;
 	n->rndis.stats_arg = n;
 	kvmb_work_init(&n->gone_work, on_gone, n);
@@ -258,23 +274,25 @@ const struct kvmb_net_backend *kvmb_net_backend(const struct kvmb_net *n)
 	return n->backend;
 }
 
+/* A worker that waits for memory keeps its lock: then what was so when we last had it. */
 void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 {
 	unsigned int k;
 
-	*i = (struct kvmb_net_info){ .index = n->spec.index, .kind = n->backend->ops->kind,
-				     .detail = n->backend->detail, .num_queues = n->num_queues,
-				     .vlan = n->spec.vlan, .mac_spoof = n->spec.mac_spoof,
-				     .rate = n->spec.rate, .restarts = n->restarts,
-				     .problem = n->backend->problem };
-	net_slot_lock(&n->slots[0]);
-	memcpy(i->mac, n->rndis.mac, sizeof(i->mac));
-	i->mtu = n->spec.mtu;
-	i->guest_mtu = n->state == NET_UP ? n->guest_mtu : 0;
-	i->nvsp_version = n->version;
-	i->rsc = n->rndis.rsc4 || n->rndis.rsc6;
-	i->rss = n->rndis.rss.on;
-	net_slot_unlock(&n->slots[0]);
+	if (net_slot_try(&n->slots[0])) {
+		net_look(n);
+		net_slot_unlock(&n->slots[0]);
+	}
+	*i = n->told;
+	i->index = n->spec.index;
+	i->kind = n->backend->ops->kind;
+	i->detail = n->backend->detail;
+	i->num_queues = n->num_queues;
+	i->vlan = n->spec.vlan;
+	i->mac_spoof = n->spec.mac_spoof;
+	i->rate = n->spec.rate;
+	i->restarts = n->restarts;
+	i->problem = n->backend->problem;
 	i->link = __atomic_load_n(&n->link, __ATOMIC_RELAXED);
 	i->connected = !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
 	for (k = 0; k < n->num_queues; k++)

@@ -180,6 +180,7 @@ struct kvmb_net {
 	struct kvmb_work gone_work;
 	struct kvmb_timer revive_timer, remove_timer, announce_timer;
 	u32 announced;		  /* rounds of an announcement so far */
+	struct kvmb_net_info told; /* what net_look() saw last; the rest is 0 */
 	u64 link_ms;		  /* when the guest last had news of its link */
 	u32 restarts;
 	/* the backend is, as far as this thread knows: backend_gone is quicker */
@@ -300,9 +301,14 @@ static inline bool net_link_up(struct kvmb_net *n)
 	       !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
 }
 
+/* net_nic.c: note what info tells. The primary's lock is held, or nobody has a thread so far. */
+void net_look(struct kvmb_net *n);
+
 /* net_queue.c: locks, buffers, completions */
 void net_slot_enter(struct net_slot *s); /* its worker */
 void net_slot_lock(struct net_slot *s);	 /* anybody else */
+/* Likewise, unless its worker keeps it: it may wait for memory that this thread has to bring. */
+bool net_slot_try(struct net_slot *s);
 void net_slot_unlock(struct net_slot *s);
 void net_lock_others(struct kvmb_net *n); /* primary's worker, which holds its own */
 void net_unlock_others(struct kvmb_net *n, bool news);

@@ -5,8 +5,13 @@
  * Protocol, frames, sections and worker call this file; it calls none of them. net_priv.h says who
  * may touch what, and in which order locks are taken.
  */
+#include <unistd.h>
+
 #include "host-vsp/net/net_priv.h"
+#include "lib/loop.h"
 #include "lib/util.h"
+
+#define TRY_MS 50u /* a worker ends its turn after a packet or frame */
 
 void net_fail(struct net_queue *q, const char *why, int err)
 {
@@ -59,6 +64,31 @@ void net_slot_lock(struct net_slot *s)
 	__atomic_fetch_add(&s->waiting, 1, __ATOMIC_RELAXED);
 	through_the_gate(s);
 	__atomic_fetch_sub(&s->waiting, 1, __ATOMIC_RELAXED);
+}
+
+static bool try_until(pthread_mutex_t *lock, u64 until_ms)
+{
+	while (pthread_mutex_trylock(lock)) {
+		if (kvmb_now_ms() >= until_ms)
+			return false;
+		usleep(100);
+	}
+	return true;
+}
+
+bool net_slot_try(struct net_slot *s)
+{
+	u64 until_ms = kvmb_now_ms() + TRY_MS;
+	bool got;
+
+	__atomic_fetch_add(&s->waiting, 1, __ATOMIC_RELAXED);
+	got = try_until(&s->gate, until_ms);
+	if (got) {
+		got = try_until(&s->lock, until_ms);
+		pthread_mutex_unlock(&s->gate);
+	}
+	__atomic_fetch_sub(&s->waiting, 1, __ATOMIC_RELAXED);
+	return got;
 }
 
 void net_slot_unlock(struct net_slot *s)

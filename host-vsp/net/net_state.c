@@ -352,6 +352,7 @@ int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 	err = kvmb_tlv_done(t);
 	if (!err)
 		tell_backend(n);
+	net_look(n);
 	return err;
 }
 

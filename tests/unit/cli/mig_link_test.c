@@ -3,7 +3,6 @@
 #include "cli/mig_link.h"
 #include "cli/mig_serve.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,7 +25,10 @@
 #include "lib/loop.h"
 #include "lib/util.h"
 #include "tests/harness/certs.h"
+#include "tests/harness/pump.h"
 #include "tests/unit/test.h"
+
+#define PUMP "kvmbus-tls"
 
 /* ---- what is around it ---- */
 
@@ -453,47 +455,13 @@ static void who_does_not_read_is_waited_for(void **state)
 
 /* ---- ends ---- */
 
-/* Our pump's process: it has our group. 0 = there is none. */
-static pid_t find_pump(void)
-{
-	DIR *d = opendir("/proc");
-	char path[300], comm[40];
-	struct dirent *e;
-	pid_t found = 0;
-	int group;
-	char s;
-	FILE *f;
-
-	while ((e = readdir(d))) {
-		snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
-		f = atoi(e->d_name) ? fopen(path, "r") : NULL;
-		if (!f)
-			continue;
-		if (fscanf(f, "%*d (%39[^)]) %c %*d %d", comm, &s, &group) == 3 && s != 'Z' &&
-		    !strcmp(comm, "kvmbus-tls") && group == getpgrp())
-			found = atoi(e->d_name);
-		fclose(f);
-	}
-	closedir(d);
-	return found;
-}
-
-static void expect_no_pump(int ms)
-{
-	u64 until = kvmb_now_ms() + (u64)ms;
-
-	while (find_pump() && kvmb_now_ms() < until)
-		usleep(10000);
-	assert_int_equal(find_pump(), 0);
-}
-
 static void killed_pump_is_a_cut_link(void **state)
 {
 	(void)state;
 	begin();
 	say(link_.fd, "hello");
 	expect(server, "hello");
-	assert_int_equal(kill(find_pump(), SIGKILL), 0);
+	assert_int_equal(kill(find_pump(PUMP), SIGKILL), 0);
 	expect_end(server);
 	expect_end(link_.fd);
 	mig_link_end(&link_);
@@ -513,7 +481,7 @@ static void cut_connection_is_heard_on_both_sides(void **state)
 	expect_end(server);
 	pthread_join(t, NULL);
 	expect_end(link_.fd);
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 	free(pattern);
 }
 
@@ -527,7 +495,7 @@ static void pump_ends_with_the_connection(void **state)
 	expect_end(server);
 	close(server);
 	server = -1;
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 	assert_string_equal(said, "");
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* it was never ours to wait for */
 }
@@ -541,7 +509,7 @@ static void who_hangs_up_without_a_word_is_told_of(void **state)
 	expect_end(server);
 	close(server);
 	server = -1;
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 	assert_non_null(strstr(said, "hung up"));
 }
 
@@ -549,10 +517,10 @@ static void pump_ends_with_who_waits(void **state)
 {
 	(void)state;
 	serve_from(dir);
-	assert_true(find_pump() > 0);
+	assert_true(find_pump(PUMP) > 0);
 	close(server);
 	server = -1;
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 }
 
 static void read_status(pid_t pid, const char *key, char *value, size_t size)
@@ -580,7 +548,7 @@ static void pump_has_neither_rights_nor_our_descriptors(void **state)
 	(void)state;
 	assert_int_equal(pipe(pipes), 0);
 	begin(); /* it lets nobody in before it is confined */
-	pid = find_pump();
+	pid = find_pump(PUMP);
 	close(pipes[1]);
 	expect_end(pipes[0]);
 	close(pipes[0]);
@@ -681,7 +649,7 @@ static void refuse_server(const char *keys, const char *client_says)
 	assert_false(comes(server, 0));
 	close(server);
 	server = -1;
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 	teardown(NULL);
 	setup(NULL);
 }
@@ -956,7 +924,7 @@ static void server_without_keys_says_so_and_ends(void **state)
 	server = mig_serve_tls(&here);
 	expect_end(server);
 	assert_non_null(strstr(said, "/nonexistent/ca-cert.pem: No such file"));
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 }
 
 int main(void)

@@ -2,7 +2,6 @@
 /* Several connections without TLS: how they meet, and who is not let in. */
 #include "cli/mig_serve.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -24,7 +23,10 @@
 #include "lib/fdpass.h"
 #include "lib/loop.h"
 #include "lib/util.h"
+#include "tests/harness/pump.h"
 #include "tests/unit/test.h"
+
+#define PUMP "kvmbus-bundle"
 
 /* ---- what is around it ---- */
 
@@ -91,39 +93,6 @@ static int free_port(void)
 	return ntohs(a.sin_port);
 }
 
-/* Our pump's process: it has our group. 0 = there is none. */
-static pid_t find_pump(void)
-{
-	DIR *d = opendir("/proc");
-	char path[300], comm[40], s;
-	struct dirent *e;
-	pid_t found = 0;
-	int group;
-	FILE *f;
-
-	while ((e = readdir(d))) {
-		snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
-		f = atoi(e->d_name) ? fopen(path, "r") : NULL;
-		if (!f)
-			continue;
-		if (fscanf(f, "%*d (%39[^)]) %c %*d %d", comm, &s, &group) == 3 && s != 'Z' &&
-		    !strcmp(comm, "kvmbus-bundle") && group == getpgrp())
-			found = atoi(e->d_name);
-		fclose(f);
-	}
-	closedir(d);
-	return found;
-}
-
-static void expect_no_pump(int ms)
-{
-	uint64_t until = kvmb_now_ms() + (uint64_t)ms;
-
-	while (find_pump() && kvmb_now_ms() < until)
-		usleep(10000);
-	assert_int_equal(find_pump(), 0);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -149,7 +118,7 @@ static int teardown(void **state)
 	mig_door_close(&door);
 	mig_address_forget(&here);
 	mig_address_forget(&there);
-	expect_no_pump(10000); /* what it says would be taken for the next one's */
+	expect_no_pump(PUMP, 10000); /* what it says would be taken for the next one's */
 	return 0;
 }
 
@@ -285,7 +254,7 @@ static void words_cross_by_any_number_of_connections(void **state)
 		expect_end(server);
 		close(server);
 		server = -1;
-		expect_no_pump(5000);
+		expect_no_pump(PUMP, 5000);
 		assert_string_equal(said, "");
 		teardown(state);
 		setup(state);
@@ -338,7 +307,7 @@ static void pump_has_neither_rights_nor_our_descriptors(void **state)
 	meet(4, true);
 	say(link_.fd, "x", 1);
 	expect(server, "x"); /* it reads nothing before it is confined */
-	pid = find_pump();
+	pid = find_pump(PUMP);
 	close(pipes[1]);
 	expect_end(pipes[0]);
 	close(pipes[0]);
@@ -362,7 +331,7 @@ static void killed_pump_is_a_cut_link(void **state)
 	meet(3, false);
 	say(link_.fd, "hello", 5);
 	expect(server, "hello");
-	assert_int_equal(kill(find_pump(), SIGKILL), 0);
+	assert_int_equal(kill(find_pump(PUMP), SIGKILL), 0);
 	expect_end(server);
 	expect_end(link_.fd);
 	mig_link_end(&link_);
@@ -377,7 +346,7 @@ static void pump_ends_with_who_waits(void **state)
 	server = -1;
 	expect_end(link_.fd);
 	mig_link_end(&link_); /* as its client does, when it has heard that */
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 }
 
 /* ---- who is played ---- */
@@ -532,7 +501,7 @@ static void first_one_that_leaves_is_told_of(void **state)
 	first = -1;
 	expect_end(server);
 	say_soon("hung up");
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 }
 
 /* So that the next one is heard. */
@@ -552,7 +521,7 @@ static void missing_connection_is_not_waited_for(void **state)
 	close(a);
 	close(server);
 	server = -1;
-	expect_no_pump(5000);
+	expect_no_pump(PUMP, 5000);
 	meet(2, true); /* the door is open */
 	say(link_.fd, "x", 1);
 	expect(server, "x");

@@ -219,6 +219,11 @@ u64 mig_out_serves(const struct vm *v)
 	return serves;
 }
 
+bool mig_out_runs_there(const struct vm *v)
+{
+	return serves && !mig_out_is_undecided(v);
+}
+
 void mig_out_mend(struct vm *v, int peer, int pipe_end, struct ctl_reply reply)
 {
 	(void)v;

@@ -1188,6 +1188,35 @@ static void undecided_vm_that_ends_is_not_mended(void **state)
 	mig_out_destroy(&vm);
 }
 
+/*
+ * GO was said, and nobody has answered so far: it may run there already, and need what is here.
+ * `kvmbus kill` asks mig_out_serves(); what is let through is done when all is decided.
+ */
+static void vm_that_may_have_moved_is_not_killed_lightly(void **state)
+{
+	(void)state;
+	later = true;
+	lock_err = -EBUSY; /* the target has them, and has not written so far */
+	begin();
+	mig_say(&target, MIG_LOADED, NULL);
+	while (have_locks)
+		assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
+	/* deciding */
+	assert_int_equal(mig_out_serves(&vm), left * KVMB_PAGE_SIZE);
+	shutdown(target.fd, SHUT_WR); /* nothing comes back */
+	while (!locks_asked)
+		assert_int_equal(kvmb_loop_once(vm.loop, -1), 0);
+	/* asking: vm_kill(), if cmd_kill() does not refuse */
+	if (!mig_out_serves(&vm))
+		vm.held_end = VM_END_KILLED;
+	written = true; /* it runs there */
+	run();
+	kvmb_loop_once(vm.loop, 1000); /* look_after_rest() */
+	assert_false(killed);
+	assert_int_equal(mig_out_serves(&vm), left * KVMB_PAGE_SIZE);
+	mig_out_destroy(&vm);
+}
+
 int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
 
 static bool no_threads;
@@ -1255,6 +1284,7 @@ int main(void)
 		T(slow_flush_is_no_silence), /* 62 s */
 		T(undecided_vm_is_not_killed_lightly),
 		T(undecided_vm_that_ends_is_not_mended),
+		T(vm_that_may_have_moved_is_not_killed_lightly),
 		T(undecided_vm_stays_so_when_it_cannot_be_mended),
 	};
 

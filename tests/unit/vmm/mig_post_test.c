@@ -61,7 +61,8 @@ bool vm_try_stop(struct vm *v, const char *reason)
 	assert_int_equal(v->state, VM_RUNNING);
 	if (one_waits)
 		return false;
-	snprintf(v->stop_reason, sizeof(v->stop_reason), "%s", reason);
+	if (reason != v->stop_reason)
+		snprintf(v->stop_reason, sizeof(v->stop_reason), "%s", reason);
 	v->state = VM_PAUSED;
 	stops++;
 	return true;
@@ -1015,6 +1016,135 @@ static void stop_that_is_under_way_is_finished(void **state)
 	assert_string_equal(vm.stop_reason, "disk 0:0: no space");
 }
 
+/* `kvmbus kill` there while a slow link is full of pages: it says so, reads no more, and goes. */
+static void source_that_is_sending_hears_that_the_vm_has_ended(void **state)
+{
+	(void)state;
+	meet_target();
+	want_page(7); /* was on its way */
+	begin_server(MIG_ALL_HERE, true, false);
+	usleep(300000); /* the link is full */
+	assert_int_not_equal(mig_memory_left(&memory), 0);
+	mig_say(&target, MIG_ALL_HERE, NULL);
+	want_page(10);
+	shutdown(target.fd, SHUT_RDWR);
+	if (end_server())
+		print_message("the source: %s\n", server.why);
+	assert_int_equal(server.err, 0);
+	leave_target();
+}
+
+static void *trickle_page(void *arg)
+{
+	const u8 header[KVMB_TLV_HEADER] = { KVMB_SEC_MEMORY, [17] = 16 }; /* 4096 bytes */
+	int *end = arg;
+	size_t i;
+
+	for (i = 0; !__atomic_load_n(end, __ATOMIC_RELAXED); i++) {
+		if (write(source.fd, i < sizeof(header) ? header + i : (const u8 *)"", 1) != 1)
+			break;
+		usleep(MIG_PATIENCE_MS * 500); /* half of what it may be silent */
+	}
+	return NULL;
+}
+
+/* As above, but it says a byte now and then, of a section that began before anybody waited. */
+static void source_that_says_a_byte_now_and_then_does_not_keep_who_loads(void **state)
+{
+	pthread_t loader, t;
+	bool goes_on = false;
+	int i, end = 0;
+
+	(void)state;
+	skip_where_it_cannot_be();
+	meet();
+	main_goes_on = false;
+	pthread_create(&t, NULL, trickle_page, &end);
+	usleep(200000);
+	pthread_create(&loader, NULL, load, NULL);
+	for (i = 0; i < 4 * (int)MIG_PATIENCE_MS / 100 && !goes_on; i++) {
+		usleep(100000);
+		goes_on = __atomic_load_n(&main_goes_on, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&end, 1, __ATOMIC_RELAXED);
+	mig_post_fail(&vm);
+	pthread_join(loader, NULL);
+	pthread_join(t, NULL);
+	assert_true(goes_on);
+}
+
+/* vm_stop() has left the rest to us, and then the link breaks: to mend it is no resume. */
+static void stop_that_is_under_way_outlives_a_broken_link(void **state)
+{
+	(void)state;
+	skip_where_it_cannot_be();
+	meet();
+	begin_to_run();
+	one_waits = true;
+	snprintf(vm.stop_reason, sizeof(vm.stop_reason), "disk 0:0: no space");
+	shutdown(source.fd, SHUT_RDWR);
+	while (!vm.cut_off)
+		assert_int_equal(kvmb_loop_once(vm.loop, 20), 0);
+	one_waits = false;
+	loop_until(is_paused);
+	close(source.fd);
+	mig_post_mend(&vm, link_to(&source), reply);
+	begin_server(MIG_ALL_HERE, true, true);
+	loop_until(all_is_here);
+	assert_int_equal(end_server(), 0);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_string_equal(vm.stop_reason, "disk 0:0: no space");
+	assert_int_equal(resumes, 0);
+}
+
+#define MANY 50u
+
+/* A slow link: what was asked for takes longer than anybody may be silent. */
+static void *take_slowly(void *arg)
+{
+	struct mig_section sec = { 0 };
+	struct mig_stream s = { .fd = target.fd };
+	bool has_list = false;
+	u32 n = 0;
+
+	while (n < MANY && !mig_recv_section(&s, &sec)) {
+		has_list |= sec.t.tag == KVMB_SEC_LATER;
+		n += has_list && sec.t.tag == KVMB_SEC_MEMORY;
+		if (n)
+			usleep(MIG_PATIENCE_MS * 1400 / MANY);
+	}
+	mig_section_fini(&sec);
+	usleep(400000); /* the source has nothing more to do */
+	mig_say(&target, MIG_ALL_HERE, NULL);
+	return arg;
+}
+
+/* Many CPUs ask all the time, so that nothing is pushed. All is there by that: no silence. */
+static void target_that_asks_for_all_of_it_is_not_left(void **state)
+{
+	u64 want[(PAGES + 63) / 64] = { 0 }, page;
+	int size = 4096;
+	pthread_t take;
+
+	(void)state;
+	meet_target();
+	for (page = 201; page < 201 + MANY; page++)
+		want[page / 64] |= 1ull << page % 64;
+	mig_memory_want(&memory, want);
+	assert_int_equal(setsockopt(source.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	for (page = 201; page < 201 + MANY; page++)
+		want_page(page);
+	pthread_create(&take, NULL, take_slowly, NULL);
+	begin_server(MIG_ALL_HERE, true, false);
+	if (end_server())
+		print_message("the source: %s, %llu left\n", server.why,
+			      (unsigned long long)mig_memory_left(&memory));
+	shutdown(source.fd, SHUT_RDWR);
+	pthread_join(take, NULL);
+	assert_int_equal(server.err, 0);
+	leave_target();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1041,6 +1171,10 @@ int main(void)
 		T(silent_source_does_not_keep_who_loads),
 		T(end_that_waits_for_a_vcpu_is_tried_again),
 		T(stop_that_is_under_way_is_finished),
+		T(source_that_is_sending_hears_that_the_vm_has_ended),
+		T(source_that_says_a_byte_now_and_then_does_not_keep_who_loads),
+		T(stop_that_is_under_way_outlives_a_broken_link),
+		T(target_that_asks_for_all_of_it_is_not_left),
 	};
 
 	kvmb_log_set_level(-1); /* what it warns of is wanted here */

@@ -2,6 +2,13 @@
 /* A NIC's workers stand still and go on, under traffic in both directions. */
 #include "host-vsp/net/net_priv.h"
 
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #include "tests/harness/net_traffic.h"
 
 #define PAUSES 1000u
@@ -150,6 +157,66 @@ static void net_standing_worker_can_be_stopped(void **state)
 	kvmb_bus_resume(f.bus);
 }
 
+/* ---- memory that does not come: a post-copy whose link has broken ---- */
+
+static int drop_receive_buffer(void)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MISSING_SHMEM };
+	u8 *at = (u8 *)f.gm.regions[0].hva + (recv_gfn << 12) - f.gm.regions[0].base;
+	struct uffdio_register r = { .range = { (u64)(uintptr_t)at, recv_pages * 4096ull },
+				     .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
+		print_message("no userfaultfd here\n");
+		skip();
+	}
+	assert_int_equal(madvise(at, recv_pages * 4096ull, MADV_REMOVE), 0);
+	assert_int_equal(ioctl(fd, UFFDIO_REGISTER, &r), 0);
+	return fd;
+}
+
+static int asked; /* atomic */
+
+static void *ask_nic(void *arg)
+{
+	struct kvmb_net_info i;
+
+	kvmb_net_get_info(nic, &i);
+	assert_memory_equal(i.mac, mac, 6);
+	__atomic_store_n((int *)arg, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/*
+ * `kvmbus info`, with which `kvmbus migrate --recover` begins, too. If the main thread waits for
+ * the worker, nobody can bring what the worker waits for.
+ */
+static void net_worker_that_waits_for_memory_is_not_waited_for(void **state)
+{
+	struct uffd_msg msg;
+	pthread_t t;
+	int uffd, i;
+
+	(void)state;
+	start(6);
+	wait_for_all();
+	uffd = drop_receive_buffer();
+	for (i = 0; i < 2000 && read(uffd, &msg, sizeof(msg)) != sizeof(msg); i++) {
+		network_sends(0);
+		usleep(1000);
+	}
+	assert_int_not_equal(i, 2000); /* the worker waits */
+	asked = 0;
+	pthread_create(&t, NULL, ask_nic, &asked);
+	for (i = 0; i < 3000 && !__atomic_load_n(&asked, __ATOMIC_ACQUIRE); i++)
+		usleep(1000);
+	i = __atomic_load_n(&asked, __ATOMIC_ACQUIRE);
+	close(uffd); /* all has come */
+	pthread_join(t, NULL);
+	assert_true(i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +225,7 @@ int main(void)
 		T(net_pause_with_full_rings_keeps_what_waits),
 		T(net_pause_does_not_make_the_backend_deaf),
 		T(net_standing_worker_can_be_stopped),
+		T(net_worker_that_waits_for_memory_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -554,6 +554,17 @@ static void on_ejected(void *arg, struct kvmb_storage *storage, unsigned int lun
 	kvmb_storage_set_medium(storage, lun, NULL, on_gone, NULL);
 }
 
+/* Until the worker has taken all that the guest has sent. */
+static void await_taken(const struct fake_chan *ch)
+{
+	const volatile u32 *index = ch->map_tx.ctrl; /* of the writer, of the reader */
+	u64 until = kvmb_now_ms() + 10000;
+
+	while (index[0] != index[1] && kvmb_now_ms() < until)
+		usleep(1000);
+	assert_int_equal(index[0], index[1]);
+}
+
 /* A channel that hangs acknowledges nothing; the guest may eject as often as it likes meanwhile. */
 static void ejecting_in_a_loop_takes_away_once(void **state)
 {
@@ -585,6 +596,7 @@ static void ejecting_in_a_loop_takes_away_once(void **state)
 	assert_int_equal(fake_open(&f, &sub, le32_to_cpu(o->relid), 8), 0);
 	/* hangs */
 	send_srb(&sub, 3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), 10, KVMB_SRB_DATA_IN, gpa, 512);
+	await_taken(&sub);
 	usleep(50000);
 	ejects = 0;
 	for (i = 0; i < 200; i++) {
