@@ -380,11 +380,21 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 /* What firmware boots from: the first disks whose place nobody has named. */
 static void choose_ide(struct vm_config *c)
 {
-	u32 i, n = 0;
+	u32 taken = 0, i, at = KVMB_STORAGE_IDE;
 
-	for (i = 0; i < c->num_disks && n < 4; i++) {
-		c->disks[i].ide = c->disks[i].controller < 0 && c->disks[i].lun < 0;
-		n += c->disks[i].ide;
+	for (i = 0; i < c->num_disks; i++) {
+		if (c->disks[i].controller > 0)
+			taken |= 1u << c->disks[i].controller;
+	}
+	for (i = 0; i < c->num_disks; i++) {
+		while (at < KVMB_STORAGE_MAX_CONTROLLERS && taken >> at & 1)
+			at++;
+		if (at == KVMB_STORAGE_MAX_CONTROLLERS)
+			break;
+		if (c->disks[i].controller >= 0 || c->disks[i].lun >= 0)
+			continue;
+		c->disks[i].controller = (int)at++;
+		c->disks[i].lun = 0;
 	}
 }
 

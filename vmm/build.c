@@ -38,6 +38,7 @@ static void tell_resumed(struct vm *vm)
 
 static void tell_rebooted(struct vm *vm)
 {
+	disks_ide_go(vm);
 	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
 }
 
@@ -65,6 +66,7 @@ static const struct vm_listener listener = {
 	.leave = tell_leave,
 	.starting = tell_starting,
 	.resumed = tell_resumed,
+	.settle = disks_ide_settle,
 	.rebooted = tell_rebooted,
 	.restored = tell_restored,
 	.ended = tell_ended,

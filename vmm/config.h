@@ -19,7 +19,6 @@ struct disk_config {
 	struct kvmb_disk_spec spec; /* a DVD drive without path is empty */
 	int controller; /* -1 = 0 */
 	int lun;	/* -1 = the next free one */
-	bool ide;	/* on the IDE controller of a gen1 machine instead: disks_ide.h */
 };
 
 enum nic_kind { NIC_USER, NIC_TAP, NIC_MACVTAP, NIC_BRIDGE, NIC_NONE };
