@@ -43,6 +43,7 @@ static void tell_rebooted(struct vm *vm)
 
 static void tell_restored(struct vm *vm)
 {
+	disks_ide_go_on(vm);
 	if (vm->cfg.handed) /* to its network nothing has happened */
 		upgrade_in_settle(vm);
 	else

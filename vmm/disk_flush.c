@@ -74,12 +74,12 @@ struct disk_flush *disk_flush_begin(struct vm *vm)
 	struct disk_flush *f;
 	u32 c, lun, num = 0;
 
-	for_each_unit(vm, c, lun, &i)
+	for_each_image(vm, c, lun, &i)
 		num += can_be_dirty(&i);
 	f = kvmb_xzalloc(sizeof(*f) + num * sizeof(f->units[0]));
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->cond, NULL);
-	for_each_unit(vm, c, lun, &i) {
+	for_each_image(vm, c, lun, &i) {
 		if (can_be_dirty(&i))
 			begin_unit(f, i.disk);
 	}
@@ -164,7 +164,7 @@ static void pass_error(struct vm *vm, const struct unit *u)
 
 	if (!u->err || u->err == -ECANCELED)
 		return;
-	for_each_unit(vm, c, lun, &i) {
+	for_each_image(vm, c, lun, &i) {
 		if (i.disk == u->of)
 			kvmb_disk_owe(i.disk, u->err);
 	}

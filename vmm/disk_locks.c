@@ -11,7 +11,7 @@ static void for_all(struct vm *vm, void (*fn)(struct kvmb_disk *d))
 	struct kvmb_unit_info i;
 	u32 c, lun;
 
-	for_each_unit(vm, c, lun, &i) {
+	for_each_image(vm, c, lun, &i) {
 		if (i.disk)
 			fn(i.disk);
 	}
@@ -35,7 +35,7 @@ int disk_locks_take(struct vm *vm, char *why, size_t size)
 	u32 c, lun;
 	int err = 0;
 
-	for_each_unit(vm, c, lun, &i) {
+	for_each_image(vm, c, lun, &i) {
 		err = i.disk ? kvmb_disk_take(i.disk) : 0;
 		if (!err)
 			continue;
@@ -54,7 +54,7 @@ int disk_locks_tell(struct vm *vm)
 	bool unsure = false;
 	u32 c, lun;
 
-	for_each_unit(vm, c, lun, &i) {
+	for_each_image(vm, c, lun, &i) {
 		if (!i.disk || i.disk->read_only)
 			continue;
 		if (i.disk->copied) { /* what is written there is written elsewhere */
@@ -103,7 +103,7 @@ int disk_locks_fetch(struct vm *vm, char *why, size_t size)
 	u32 c, lun;
 	int err;
 
-	for_each_unit(vm, c, lun, &i) {
+	for_each_image(vm, c, lun, &i) {
 		err = i.disk ? kvmb_disk_fetch(i.disk, text, sizeof(text)) : 0;
 		if (!err)
 			continue;
@@ -121,7 +121,7 @@ void disk_locks_let_go(struct vm *vm)
 	u32 c, lun;
 
 	for_all(vm, kvmb_disk_let_go);
-	for_each_unit(vm, c, lun, &i) {
+	for_each_image(vm, c, lun, &i) {
 		if (i.disk)
 			kvmb_disk_gone(i.disk, why, sizeof(why));
 	}

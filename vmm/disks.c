@@ -36,6 +36,11 @@ bool disks_each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 	return false;
 }
 
+bool disks_each_image(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	return disks_each_unit(vm, c, lun, i) || disks_ide_each(vm, lun, i);
+}
+
 static bool find_unit(struct vm *vm, const char *name, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	u32 want_c, want_lun;

@@ -11,6 +11,9 @@
 
 #include "vmm/vm.h"
 
+struct kvmb_tlv;
+struct kvmb_tlv_out;
+
 /**
  * disks_ide_keep() - Take the next place for @d, which is taken over; NULL: an empty drive
  *
@@ -23,6 +26,29 @@ int disks_ide_connect(struct vm *vm);
 
 /** disks_ide_retry() - The VM goes on: try again what was held back. */
 void disks_ide_retry(struct vm *vm);
+
+/**
+ * disks_ide_rest() - Have no request under way, and begin none
+ * @done: called once on the main thread when it is so, unless disks_ide_go_on() comes first; perhaps
+ *        before this returns
+ * @arg:  of @done
+ */
+void disks_ide_rest(struct vm *vm, void (*done)(void *arg), void *arg);
+
+/** disks_ide_go_on() - Undo it, also before it is done; or the VM was loaded, and goes on. */
+void disks_ide_go_on(struct vm *vm);
+
+/**
+ * disks_ide_each() - The drives, as disks_each_image() has them
+ * @drive: where to look, set to the one that was found
+ */
+bool disks_ide_each(const struct vm *vm, u32 *drive, struct kvmb_unit_info *i);
+
+/** disks_ide_save() - Media of all drives: fields of the open group. */
+void disks_ide_save(const struct vm *vm, struct kvmb_tlv_out *o);
+
+/** disks_ide_load() - Refuse @group unless the same media are here. @group is hostile. */
+void disks_ide_load(struct vm *vm, struct kvmb_tlv *group);
 
 /** disks_ide_end() - Wait for requests, take all apart, close disks. No vCPU runs. */
 void disks_ide_end(struct vm *vm);

@@ -16,4 +16,13 @@ bool disks_each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i);
 #define for_each_unit(vm, c, lun, i) \
 	for ((c) = (lun) = 0; disks_each_unit(vm, &(c), &(lun), i); (lun)++)
 
+/*
+ * The same, and then drives on IDE, whose *c is KVMB_STORAGE_MAX_CONTROLLERS: for what is done with
+ * a disk wherever it is.
+ */
+bool disks_each_image(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i);
+
+#define for_each_image(vm, c, lun, i) \
+	for ((c) = (lun) = 0; disks_each_image(vm, &(c), &(lun), i); (lun)++)
+
 #endif

@@ -47,7 +47,7 @@ int handed_send(struct mig_stream *s, const struct vm_handed *h)
 	int err = send_one(s, HANDED_MEMORY, 0, &h->memory, 1);
 	u32 i;
 
-	for (i = 0; i < KVMB_MAX_DISKS && !err; i++) {
+	for (i = 0; i < HANDED_DISKS && !err; i++) {
 		if (h->disks[i])
 			err = send_one(s, HANDED_DISK, i, &h->disks[i], 1);
 	}
@@ -92,7 +92,7 @@ static const char *put(struct vm_handed *h, enum handed_kind kind, u32 index, co
 {
 	if (kind == HANDED_MEMORY && num == 1 && !h->memory) {
 		h->memory = fds[0];
-	} else if (kind == HANDED_DISK && num == 1 && index < KVMB_MAX_DISKS && !h->disks[index]) {
+	} else if (kind == HANDED_DISK && num == 1 && index < HANDED_DISKS && !h->disks[index]) {
 		h->disks[index] = fds[0];
 	} else if (kind == HANDED_NIC && num && num <= KVMB_NET_MAX_QUEUES &&
 		   index < KVMB_MAX_NICS && !h->nics[index].num) {
@@ -179,9 +179,9 @@ static int *each(struct vm_handed *h, u32 *at)
 
 	if (!i)
 		return &h->memory;
-	if (--i < KVMB_MAX_DISKS)
+	if (--i < HANDED_DISKS)
 		return &h->disks[i];
-	i -= KVMB_MAX_DISKS;
+	i -= HANDED_DISKS;
 	nic = i / KVMB_NET_MAX_QUEUES;
 	i %= KVMB_NET_MAX_QUEUES;
 	return nic < KVMB_MAX_NICS ? &h->nics[nic].fd[i] : NULL;

@@ -15,7 +15,8 @@
 
 enum {			 /* of section HANDED; never used again */
        HANDED_KIND = 1,	 /* enum handed_kind */
-       HANDED_INDEX = 2, /* of DISK: controller * KVMB_STORAGE_MAX_LUNS + LUN; of NIC: its index */
+       HANDED_INDEX = 2, /* of DISK: controller * KVMB_STORAGE_MAX_LUNS + LUN, behind all
+			  * controllers those on IDE; of NIC: its index */
        HANDED_NUM = 3,	 /* descriptors that came with it */
        HANDED_NS = 4,	 /* of STOPPED: CLOCK_MONOTONIC */
 };
@@ -29,9 +30,12 @@ enum handed_kind {
 	HANDED_KINDS
 };
 
+#define HANDED_IDE_DISKS 4u
+#define HANDED_DISKS (KVMB_MAX_DISKS + HANDED_IDE_DISKS)
+
 struct vm_handed {
 	int memory; /* 0 = none; likewise of the others */
-	int disks[KVMB_MAX_DISKS];
+	int disks[HANDED_DISKS];
 	struct kvmb_net_files nics[KVMB_MAX_NICS]; /* fd[num] of each is all that counts */
 	/* the rest is of who gets them */
 	const char *socket; /* control socket of the VM, where its options name none */

@@ -68,9 +68,16 @@ int mig_disks_begin(struct mig_disks *m, struct vm *vm, char *why, size_t size)
 		snprintf(why, size, "no memory to copy its disks");
 		return -ENOMEM;
 	}
-	for_each_unit(vm, c, lun, &i) {
-		if (!err && is_wanted(&i))
+	for_each_image(vm, c, lun, &i) {
+		if (err || !is_wanted(&i))
+			continue;
+		if (c == KVMB_STORAGE_MAX_CONTROLLERS) {
+			snprintf(why, size, "disk %.100s: a disk on IDE is not copied yet",
+				 i.disk->path);
+			err = -EOPNOTSUPP;
+		} else {
 			err = add(m, i.disk, c, lun, why, size);
+		}
 	}
 	return err;
 }

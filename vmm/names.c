@@ -12,20 +12,29 @@
 #include "vmm/disk_copies.h"
 #include "vmm/handed.h"
 
-/* What is handed over is looked at with the rights of who starts this process. */
-static int adopt_disk(struct vm_handed *h, const struct disk_config *dc,
-		      struct kvmb_disk_files *out, char *why)
+static int *find_handed(const struct vm_config *cfg, u32 i)
 {
-	int *fd, err = -ENOENT;
+	const struct disk_config *dc = &cfg->disks[i];
+	u32 n, ide = 0;
 
+	for (n = 0; n < i; n++)
+		ide += cfg->disks[n].ide;
+	if (dc->ide)
+		return ide < HANDED_IDE_DISKS ? &cfg->handed->disks[KVMB_MAX_DISKS + ide] : NULL;
 	/* a keeper's options say the place of each */
 	if (dc->controller < 0 || dc->controller >= (int)KVMB_STORAGE_MAX_CONTROLLERS ||
 	    dc->lun < 0 || dc->lun >= (int)KVMB_STORAGE_MAX_LUNS)
-		fd = NULL;
-	else
-		fd = &h->disks[dc->controller * (int)KVMB_STORAGE_MAX_LUNS + dc->lun];
+		return NULL;
+	return &cfg->handed->disks[dc->controller * (int)KVMB_STORAGE_MAX_LUNS + dc->lun];
+}
+
+/* What is handed over is looked at with the rights of who starts this process. */
+static int adopt_disk(const struct vm_config *cfg, u32 i, struct kvmb_disk_files *out, char *why)
+{
+	int *fd = find_handed(cfg, i), err = -ENOENT;
+
 	if (fd && *fd)
-		err = kvmb_disk_adopt(&dc->spec, *fd, out, why, KVMB_DISK_WHY);
+		err = kvmb_disk_adopt(&cfg->disks[i].spec, *fd, out, why, KVMB_DISK_WHY);
 	else
 		snprintf(why, KVMB_DISK_WHY, "it was not handed over");
 	if (!err)
@@ -54,7 +63,7 @@ static int open_disk(const struct vm_config *cfg, u32 i, struct kvmb_disk_files 
 	if (!spec.path)
 		err = 0;
 	else if (cfg->handed)
-		err = adopt_disk(cfg->handed, &cfg->disks[i], out, why);
+		err = adopt_disk(cfg, i, out, why);
 	else
 		err = resolve_disk(cfg, i, &spec, out, why);
 	if (err)

@@ -10,6 +10,7 @@
 #include "lib/keeper.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
+#include "vmm/disks_ide.h"
 #include "vmm/state_file.h"
 
 #define MAX_ARGS 4096u /* words of a command line */
@@ -25,6 +26,7 @@ enum { ARG_TEXT = 1 }; /* string */
 enum { /* of section VM */
 	VM_PAUSED_BY_USER = 1, /* 1: it begins paused */
 	VM_STOP_REASON = 2,    /* string; may be missing */
+	VM_IDE = 3,	       /* group: disks_ide.c; of a VM with drives on IDE */
 };
 
 static void put_config(const struct vm_state_config *c, struct kvmb_tlv_out *o)
@@ -122,7 +124,26 @@ void vm_state_save(const struct vm *vm, bool paused, struct kvmb_tlv_out *o)
 	/* a disk that failed while it came to rest has its request again, and fails again */
 	if (paused && vm->stop_reason[0])
 		kvmb_tlv_put_str(o, VM_STOP_REASON, vm->stop_reason);
+	if (vm->ide) {
+		kvmb_tlv_group(o, VM_IDE);
+		disks_ide_save(vm, o);
+		kvmb_tlv_group_end(o);
+		kvmb_tlv_critical(o);
+	}
 	kvmb_tlv_end(o);
+}
+
+static void load_ide(struct vm *vm, struct kvmb_tlv *t)
+{
+	bool was = kvmb_tlv_has(t, VM_IDE);
+	struct kvmb_tlv group;
+	size_t pos = 0;
+
+	if (was != (vm->ide != NULL))
+		kvmb_tlv_refuse(t, VM_IDE,
+				was ? "it had disks on IDE" : "it had no disks on IDE");
+	else if (was && kvmb_tlv_each(t, VM_IDE, &pos, &group))
+		disks_ide_load(vm, &group);
 }
 
 int vm_state_load(struct vm *vm, struct kvmb_tlv *t, bool *paused)
@@ -135,5 +156,6 @@ int vm_state_load(struct vm *vm, struct kvmb_tlv *t, bool *paused)
 	if (reason)
 		snprintf(vm->stop_reason, sizeof(vm->stop_reason), "%s", reason);
 	free(reason);
+	load_ide(vm, t);
 	return kvmb_tlv_done(t);
 }
