@@ -9,6 +9,7 @@
 #include "cli/cli_config.c"
 #include "cli/cmd_disk.c"
 
+#include "tests/harness/no_ide.h"
 #include "tests/unit/test.h"
 
 static char said[512];

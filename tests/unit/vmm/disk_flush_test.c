@@ -18,7 +18,7 @@ static struct kvmb_disk disks[2];
 static struct kvmb_disk_req *waits; /* at a server that is dead */
 static char why[STATE_FILE_WHY];
 
-bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	(void)v, (void)c;
 	if (*lun == ARRAY_SIZE(disks))

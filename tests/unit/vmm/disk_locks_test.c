@@ -19,7 +19,7 @@ static int fetch_err[3];
 static bool is_open[3];
 static char why[200];
 
-bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	(void)v, (void)c;
 	if (*lun == ARRAY_SIZE(disks))

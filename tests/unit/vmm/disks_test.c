@@ -57,6 +57,11 @@ void disks_ide_keep(struct vm *v, struct kvmb_disk *d, bool dvd)
 	(void)v, (void)d, (void)dvd;
 	fail_msg("disks_ide_keep");
 }
+bool disks_ide_each(const struct vm *v, u32 *drive, struct kvmb_unit_info *i)
+{
+	(void)v, (void)drive, (void)i;
+	return false;
+}
 void disks_ide_retry(struct vm *v)
 {
 	(void)v;

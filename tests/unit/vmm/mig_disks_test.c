@@ -37,7 +37,7 @@ static pthread_t receiver;
 static bool receives;
 static int read_err, hold; /* of the played disk */
 
-bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	for (; *c == 0 && *lun < 2; ++*lun) {
 		if (!has_disk[*lun])
@@ -46,6 +46,12 @@ bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 		return true;
 	}
 	return false;
+}
+
+/* the target's */
+bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+{
+	return disks_each_image(v, c, lun, i);
 }
 
 /* ---- a disk that is not raw: its file is in lock_fd ---- */

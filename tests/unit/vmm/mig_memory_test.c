@@ -42,7 +42,7 @@ static u64 disk_bytes; /* that were sent */
 static bool disk_complete; /* atomic */
 static u32 disk_writes; /* that the guest makes yet, one a take */
 
-bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	(void)v;
 	if (disk.fd < 0 || *c || *lun)

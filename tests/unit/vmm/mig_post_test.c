@@ -37,7 +37,7 @@ static u32 waits, stops, resumes;
 static u32 end_tries;
 static bool one_waits; /* a vCPU does not come to stand */
 
-bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	(void)v, (void)c, (void)lun, (void)i;
 	return false;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "tests/harness/no_ide.h"
 #include "tests/unit/test.h"
 
 static const u8 mac[6] = { 0, 0x15, 0x5d, 1, 2, 3 };

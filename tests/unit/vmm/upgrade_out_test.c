@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/machine_match.h"
+#include "tests/harness/no_ide.h"
 #include "tests/unit/test.h"
 #include "vmm/console.h"
 #include "vmm/handed.h"
@@ -115,7 +116,7 @@ static struct kvmb_disk disk;
 static struct kvmb_net_backend_ops ops;
 static struct kvmb_net_backend tap = { .ops = &ops, .num_queues = 2 };
 
-bool disks_each_unit(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
+bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
 	(void)v;
 	*i = (struct kvmb_unit_info){ .disk = *lun ? NULL : &disk }; /* and an empty drive */

@@ -9,6 +9,7 @@
 
 #include "lib/keeper.h"
 #include "lib/tlv.h"
+#include "tests/harness/no_ide.h"
 #include "tests/unit/test.h"
 #include "vmm/state_file.h"
 
