@@ -326,8 +326,7 @@ struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 
 	g->machine = m;
 	g->video_at = PCI_NOWHERE;
-	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), FIRMWARE_UNIT, why,
-			  size)) {
+	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), FIRMWARE_UNIT, why, size)) {
 		firmware_close(&g->rom);
 		free(g);
 		return NULL;

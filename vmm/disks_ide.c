@@ -236,7 +236,7 @@ void disks_ide_save(const struct vm *vm, struct kvmb_tlv_out *o)
 }
 
 /* The size of one that another process still has open comes with the state. */
-static const char *check_size(struct kvmb_disk *d, u64 blocks)
+static const char *check_medium_size(struct kvmb_disk *d, u64 blocks)
 {
 	if (d->away) {
 		if (!blocks || blocks > INT64_MAX / d->block)
@@ -259,7 +259,7 @@ static const char *load_medium(struct kvmb_disk *d, struct kvmb_tlv *g)
 			why = "its serial number is not printable";
 	}
 	if (!why && !g->error->err)
-		why = check_size(d, blocks);
+		why = check_medium_size(d, blocks);
 	if (!why && !g->error->err) {
 		snprintf(d->serial, sizeof(d->serial), "%s", serial);
 		d->naa = naa;

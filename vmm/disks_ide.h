@@ -29,8 +29,8 @@ void disks_ide_retry(struct vm *vm);
 
 /**
  * disks_ide_rest() - Have no request under way, and begin none
- * @done: called once on the main thread when it is so, unless disks_ide_go_on() comes first; perhaps
- *        before this returns
+ * @done: called once on the main thread when it is so, unless disks_ide_go_on() comes first;
+ *        perhaps before this returns
  * @arg:  of @done
  */
 void disks_ide_rest(struct vm *vm, void (*done)(void *arg), void *arg);

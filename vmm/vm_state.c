@@ -23,10 +23,10 @@ enum { /* of section CONFIG; never used again */
 
 enum { ARG_TEXT = 1 }; /* string */
 
-enum { /* of section VM */
-	VM_PAUSED_BY_USER = 1, /* 1: it begins paused */
-	VM_STOP_REASON = 2,    /* string; may be missing */
-	VM_IDE = 3,	       /* group: disks_ide.c; of a VM with drives on IDE */
+enum {			      /* of section VM */
+       VM_PAUSED_BY_USER = 1, /* 1: it begins paused */
+       VM_STOP_REASON = 2,    /* string; may be missing */
+       VM_IDE = 3,	      /* group: disks_ide.c; of a VM with drives on IDE */
 };
 
 static void put_config(const struct vm_state_config *c, struct kvmb_tlv_out *o)
@@ -140,8 +140,7 @@ static void load_ide(struct vm *vm, struct kvmb_tlv *t)
 	size_t pos = 0;
 
 	if (was != (vm->ide != NULL))
-		kvmb_tlv_refuse(t, VM_IDE,
-				was ? "it had disks on IDE" : "it had no disks on IDE");
+		kvmb_tlv_refuse(t, VM_IDE, was ? "it had disks on IDE" : "it had no disks on IDE");
 	else if (was && kvmb_tlv_each(t, VM_IDE, &pos, &group))
 		disks_ide_load(vm, &group);
 }

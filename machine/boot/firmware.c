@@ -116,8 +116,8 @@ int firmware_keep(struct firmware *f, const void *bytes, u32 len)
 	u8 *rom = f->rom;
 
 	if (len != f->len) {
-		rom = len ? mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				 -1, 0) :
+		rom = len ? mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+				 0) :
 			    NULL;
 		if (rom == MAP_FAILED)
 			return -ENOMEM;

@@ -55,8 +55,8 @@ enum {
 	DRIVE_FROM = 28,
 	DRIVE_POS = 29,
 	DRIVE_BLOCK_END = 30,
-	DRIVE_BUFFER = 31, /* as far as it means anything */
-	DRIVE_MODEL = 32,  /* string */
+	DRIVE_BUFFER = 31,   /* as far as it means anything */
+	DRIVE_MODEL = 32,    /* string */
 	DRIVE_PHYSICAL = 33, /* bytes of a physical sector; 0 = 512 */
 };
 

@@ -137,7 +137,7 @@ void pci_memory(struct pci_bus *b, u64 addr, u32 size, bool write, void *data);
 /** pci_ports() - Serve an access to a port that no fixed device has; for struct iobus. */
 void pci_ports(void *bus, u16 port, u32 size, bool write, u32 *val);
 
-/** pci_list() - Which functions there are, numbers of no meaning else. Return: of list[PCI_FUNCS]. */
+/** pci_list() - A number for each function, by place and id: list[PCI_FUNCS]. Return: how many. */
 u32 pci_list(const struct pci_bus *b, u64 *list);
 
 /** pci_save() - Configuration space, and which of it is asked for: a group. vCPUs stand. */

@@ -545,8 +545,7 @@ static void no_register_changes_that_a_guest_cannot_change(void **state)
 		u32 reg;
 
 		for (reg = 0; reg < 256; reg++)
-			assert_int_equal((a->config[reg] ^ b->config[reg]) & ~a->can_write[reg],
-					 0);
+			assert_int_equal((a->config[reg] ^ b->config[reg]) & ~a->can_write[reg], 0);
 	}
 }
 

@@ -107,7 +107,7 @@ static void what_is_not_asked_for_is_refused_and_closed(void **state)
 		{ KVMB_SEC_HANDED, HANDED_MEMORY, 0, 2, 2 }, /* two memories */
 		{ KVMB_SEC_HANDED, HANDED_MEMORY, 0, 1, 0 }, /* fewer than it says */
 		{ KVMB_SEC_HANDED, HANDED_MEMORY, 0, 1, 3 }, /* more */
-		{ KVMB_SEC_HANDED, HANDED_DISK, KVMB_MAX_DISKS, 1, 1 },
+		{ KVMB_SEC_HANDED, HANDED_DISK, HANDED_DISKS, 1, 1 },
 		{ KVMB_SEC_HANDED, HANDED_DISK, 0, 0, 0 },
 		{ KVMB_SEC_HANDED, HANDED_NIC, KVMB_MAX_NICS, 1, 1 },
 		{ KVMB_SEC_HANDED, HANDED_NIC, UINT32_MAX, 1, 1 },
