@@ -1,241 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A gen1 machine goes on in another process, on a host with other firmware, as firmware and GRUB
- * left it; and streams that lie. The devices are the real ones, KVM is played.
+ * left it; and streams that lie.
  */
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "lib/log.h"
-#include "machine/dev/ide.h"
-#include "machine/dev/pci.h"
-#include "machine/dev/vga.h"
-#include "machine/gen1_priv.h"
-#include "machine/irq.h"
-#include "machine/mem.h"
+#include "tests/harness/gen1_box.h"
 #include "tests/harness/tlv_mutate.h"
 #include "tests/unit/test.h"
 
-#define RAM (4u << 20)
-#define VIDEO_AT 0xfd000000u
-#define BIOS_HERE 0x20000u
-#define BIOS_THERE 0x30000u /* another version */
-#define VGA_BIOS 0x8000u
-#define DISK_BYTES (1u << 20)
-
-static struct world { /* a host with one VM */
-	struct machine m;
-	struct kvm_userspace_memory_region slots[MEM_SLOT_VIDEO + 1];
-	int lines[16];
-	u8 *ram;
-	char dir[40], bios[60], vga_bios[80];
-} world[2]; /* 0: where it is saved, 1: where it is loaded */
-
 static struct kvmb_tlv_out saved;
 static struct kvmb_tlv_error error;
-
-/* ---- what stands below ---- */
-
-int __wrap_ioctl(int fd, unsigned long request, void *arg);
-int __wrap_ioctl(int fd, unsigned long request, void *arg)
-{
-	const struct kvm_userspace_memory_region *r = arg;
-
-	assert_int_equal(request, KVM_SET_USER_MEMORY_REGION);
-	assert_in_range(r->slot, MEM_SLOT_ROM, MEM_SLOT_VIDEO);
-	world[fd - 9000].slots[r->slot] = *r;
-	return 0;
-}
-
-void irq_set_line(struct machine *m, u32 line, int level)
-{
-	world[m->vm_fd - 9000].lines[line] = level;
-}
-
-static void no_request(void *arg, enum machine_request what)
-{
-	(void)arg, (void)what;
-}
-
-static const struct machine_ops machine_ops = { .request = no_request };
-
-static u64 disk_bytes(void *arg)
-{
-	(void)arg;
-	return DISK_BYTES;
-}
-
-static void read_zeroes(void *arg, struct ide_io *io)
-{
-	int i;
-
-	(void)arg;
-	for (i = 0; i < io->num_iov; i++)
-		memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
-	io->done(io, 0);
-}
-
-static const struct ide_drive_ops disk_ops = { .submit = read_zeroes, .bytes = disk_bytes };
-
-/* ---- a VM ---- */
-
-static void write_rom(const char *path, u32 len, u8 seed)
-{
-	u8 *rom = malloc(len);
-	FILE *f = fopen(path, "w");
-	u32 i;
-
-	assert_true(rom && f);
-	for (i = 0; i < len; i++)
-		rom[i] = (u8)(i / 7 + seed);
-	assert_int_equal(fwrite(rom, 1, len, f), len);
-	assert_int_equal(fclose(f), 0);
-	free(rom);
-}
-
-static void install(struct world *w, u32 bios, u32 vga_bios, u8 seed)
-{
-	strcpy(w->dir, "/tmp/kvmbus-gen1-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	snprintf(w->bios, sizeof(w->bios), "%s/bios.bin", w->dir);
-	snprintf(w->vga_bios, sizeof(w->vga_bios), "%s/vgabios-stdvga.bin", w->dir);
-	write_rom(w->bios, bios, seed);
-	write_rom(w->vga_bios, vga_bios, (u8)(seed + 1));
-}
-
-static void uninstall(struct world *w)
-{
-	unlink(w->bios);
-	unlink(w->vga_bios);
-	rmdir(w->dir);
-}
-
-static void attach(struct world *w, u32 drive, bool cd, const char *serial)
-{
-	struct ide_drive_config cfg = { .ops = &disk_ops, .cd = cd, .read_only = cd };
-
-	snprintf(cfg.serial, sizeof(cfg.serial), "%s", serial);
-	ide_attach(gen1_ide(w->m.gen1), drive, &cfg);
-}
-
-static void build(struct world *w, const char *serial)
-{
-	struct machine *m = &w->m;
-	char why[512];
-
-	memset(m, 0, sizeof(*m));
-	memset(w->slots, 0, sizeof(w->slots));
-	memset(w->lines, 0, sizeof(w->lines));
-	m->name = "t";
-	m->vm_fd = 9000 + (int)(w - world);
-	m->ops = &machine_ops;
-	m->cfg = (struct machine_config){
-		.cpus = 2, .memory = RAM, .gen1 = true, .firmware = w->bios
-	};
-	w->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	m->gm.num_regions = 2;
-	m->gm.regions[0] = (struct kvmb_gm_region){ 0, MEM_VGA_BASE, 0, w->ram };
-	m->gm.regions[1] = (struct kvmb_gm_region){ MEM_VGA_END, RAM - MEM_VGA_END, MEM_VGA_END,
-						    w->ram + MEM_VGA_END };
-	m->gen1 = gen1_open(m, why, sizeof(why));
-	assert_non_null(m->gen1);
-	assert_int_equal(gen1_build(m->gen1), 0);
-	attach(w, 0, false, serial);
-	attach(w, 2, true, "");
-}
-
-static void take_apart(struct world *w)
-{
-	ide_stop(gen1_ide(w->m.gen1), NULL, NULL);
-	gen1_destroy(w->m.gen1);
-	munmap(w->ram, RAM);
-}
-
-static void outb(struct world *w, u16 port, u8 v)
-{
-	iobus_access(&w->m.pio, port, 1, true, &v);
-}
-
-static void outw(struct world *w, u16 port, u16 v)
-{
-	iobus_access(&w->m.pio, port, 2, true, &v);
-}
-
-static u8 inb(struct world *w, u16 port)
-{
-	u8 v = 0;
-
-	iobus_access(&w->m.pio, port, 1, false, &v);
-	return v;
-}
-
-static void config(struct world *w, u32 slot, u32 func, u32 reg, u32 v)
-{
-	u32 address = 0x80000000u | slot << 11 | func << 8 | reg;
-
-	iobus_access(&w->m.pio, 0xcf8, 4, true, &address);
-	iobus_access(&w->m.pio, 0xcfc, 4, true, &v);
-}
-
-static u32 config_of(struct world *w, u32 slot, u32 func, u32 reg)
-{
-	u32 address = 0x80000000u | slot << 11 | func << 8 | reg, v = 0;
-
-	iobus_access(&w->m.pio, 0xcf8, 4, true, &address);
-	iobus_access(&w->m.pio, 0xcfc, 4, false, &v);
-	return v;
-}
-
-static void says(struct world *w, const char *text)
-{
-	for (; *text; text++)
-		outb(w, 0x402, (u8)*text);
-}
-
-static u8 *video(struct world *w)
-{
-	return (u8 *)(uintptr_t)w->slots[MEM_SLOT_VIDEO].userspace_addr;
-}
-
-/* As firmware leaves it, in the midst of what it does. */
-static void live(struct world *w)
-{
-	u32 i;
-
-	gen1_enter(w->m.gen1);
-	config(w, 2, 0, 0x10, VIDEO_AT);
-	config(w, 2, 0, 0x30, 0xfebe0001);
-	config(w, 2, 0, 0x04, 3);
-	config(w, 1, 0, 0x60, 0x0b0a0b0a);
-	config(w, 0, 0, 0x58, 0x11331000);
-	memcpy(video(w) + 5 * 4096, "GRUB", 5);
-	says(w, "No bootable dev");
-	outw(w, 0x510, 0x19); /* the directory */
-	for (i = 0; i < 9; i++)
-		inb(w, 0x511);
-	/* the disk's interrupt is up */
-	outb(w, 0x1f6, 0xa0);
-	outb(w, 0x1f7, 0xec);
-	outb(w, 0x64, 0x60); /* keyboard: both interrupts on */
-	outb(w, 0x60, 0x03);
-	outb(w, 0x3c2, 0x67);
-	outb(w, 0x3d4, 0x0e);
-	outb(w, 0x3d5, 0x5a);
-	w->ram[0xf1234] ^= 0xff; /* firmware changes its own variables */
-}
-
-static void save(struct world *w)
-{
-	memset(&saved, 0, sizeof(saved));
-	ide_stop(gen1_ide(w->m.gen1), NULL, NULL);
-	kvmb_tlv_begin(&saved, KVMB_SEC_MACHINE, 0, 0);
-	gen1_save(w->m.gen1, &saved);
-	kvmb_tlv_end(&saved);
-	assert_false(saved.failed);
-}
 
 static int load(struct world *w, const u8 *buf, size_t len)
 {
@@ -254,22 +28,22 @@ static int load(struct world *w, const u8 *buf, size_t len)
 static int setup(void **state)
 {
 	(void)state;
-	install(&world[0], BIOS_HERE, VGA_BIOS, 1);
-	install(&world[1], BIOS_THERE, VGA_BIOS / 2, 9);
-	build(&world[0], "one");
-	build(&world[1], "another");
-	live(&world[0]);
-	save(&world[0]);
+	box_install(&world[0], BIOS_HERE, VGA_BIOS, 1);
+	box_install(&world[1], BIOS_THERE, VGA_BIOS / 2, 9);
+	box_build(&world[0], "one");
+	box_build(&world[1], "another");
+	gen1_box_live(&world[0]);
+	box_save(&world[0], &saved);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	take_apart(&world[0]);
-	take_apart(&world[1]);
-	uninstall(&world[0]);
-	uninstall(&world[1]);
+	box_take_apart(&world[0]);
+	box_take_apart(&world[1]);
+	box_uninstall(&world[0]);
+	box_uninstall(&world[1]);
 	kvmb_tlv_out_fini(&saved);
 	return 0;
 }
@@ -291,19 +65,19 @@ static void gen1_devices_go_on(void **state)
 	assert_int_equal(b->lines[14], 1);
 	assert_int_equal(inb(b, 0x1f7), 0x58); /* DRQ: what the disk says of itself */
 	assert_int_equal(b->lines[14], 0);
-	assert_int_equal(config_of(b, 2, 0, 0x10), VIDEO_AT | 8);
-	assert_int_equal(config_of(b, 2, 0, 0x30), 0xfebe0001);
-	assert_int_equal(config_of(b, 0, 0, 0x58), 0x11331000);
+	assert_int_equal(box_config_of(b, 2, 0, 0x10), VIDEO_AT | 8);
+	assert_int_equal(box_config_of(b, 2, 0, 0x30), 0xfebe0001);
+	assert_int_equal(box_config_of(b, 0, 0, 0x58), 0x11331000);
 	assert_int_equal(b->slots[MEM_SLOT_VIDEO].guest_phys_addr, VIDEO_AT);
 	assert_int_equal(b->slots[MEM_SLOT_VIDEO].memory_size, VGA_MEMORY);
-	assert_string_equal((char *)video(b) + 5 * 4096, "GRUB");
+	assert_string_equal((char *)box_video(b) + 5 * 4096, "GRUB");
 	for (i = 0; i < 4; i++)
 		assert_int_equal(b->m.pci->route[i], i % 2 ? 11 : 10);
 	assert_int_equal(inb(b, 0x3d5), 0x5a);
 	for (i = 0; i < 100; i++)
 		assert_int_equal(inb(b, 0x511), inb(a, 0x511));
 	assert_false(gen1_no_boot(b->m.gen1));
-	says(b, "ice.\n");
+	box_says(b, "ice.\n");
 	assert_true(gen1_no_boot(b->m.gen1));
 }
 
@@ -359,17 +133,17 @@ static void gen1_has_a_vga_bios_if_it_had_one(void **state)
 		struct world *none = from ? b : a, *w;
 
 		for (w = world; w < world + 2; w++) {
-			take_apart(w);
-			build(w, "one");
+			box_take_apart(w);
+			box_build(w, "one");
 		}
 		vga_set_rom(gen1_vga(none->m.gen1), NULL, 0);
 		assert_int_equal(firmware_keep(&none->m.gen1->vga_rom, NULL, 0), 0);
 		gen1_enter(a->m.gen1);
-		config(a, 2, 0, 0x30, 0xfebe0001);
+		box_config(a, 2, 0, 0x30, 0xfebe0001);
 		kvmb_tlv_out_fini(&saved);
-		save(a);
+		box_save(a, &saved);
 		assert_int_equal(load(b, saved.buf, saved.len), 0);
-		assert_int_equal(config_of(b, 2, 0, 0x30), from ? 0xfebe0001 : 0);
+		assert_int_equal(box_config_of(b, 2, 0, 0x30), from ? 0xfebe0001 : 0);
 	}
 }
 
@@ -380,7 +154,7 @@ static void gen1_is_saved_again_as_it_was(void **state)
 	(void)state;
 	assert_int_equal(load(&world[1], saved.buf, saved.len), 0);
 	gen1_loaded(world[1].m.gen1);
-	save(&world[1]);
+	box_save(&world[1], &saved);
 	assert_int_equal(saved.len, first.len);
 	assert_memory_equal(saved.buf, first.buf, first.len);
 	kvmb_tlv_out_fini(&first);
@@ -406,13 +180,13 @@ static const char *match(void)
 
 static void other_drives_are_told_of_before_anything_moves(void **state)
 {
-	struct ide_drive_config disk = { .ops = &disk_ops, .read_only = true };
+	struct ide_drive_config disk = { .ops = &box_disk_ops, .read_only = true };
 
 	(void)state;
 	assert_string_equal(match(), "");
 	ide_attach(gen1_ide(world[1].m.gen1), 3, &disk);
 	assert_non_null(strstr(match(), "IDE drive 3 was nothing, and is a read-only disk here"));
-	attach(&world[0], 3, true, "");
+	box_attach(&world[0], 3, true, "");
 	assert_non_null(strstr(match(), "IDE drive 3 was a CD drive, and is a read-only disk "
 					"here"));
 	assert_int_not_equal(load(&world[1], saved.buf, saved.len), 0);
@@ -452,8 +226,8 @@ static int load_lie(u8 *buf)
 	int err;
 	u32 i;
 
-	take_apart(w);
-	build(w, "another");
+	box_take_apart(w);
+	box_build(w, "another");
 	tlv_fix_crc(buf, stream_len(buf));
 	err = load(w, buf, stream_len(buf));
 	first = error;
@@ -462,13 +236,13 @@ static int load_lie(u8 *buf)
 		gen1_loaded(w->m.gen1);
 		ide_resume(gen1_ide(w->m.gen1));
 		for (i = 0; i < 256; i += 4)
-			config_of(w, 2, 0, i), config(w, 1, 1, i, ~0u);
+			box_config_of(w, 2, 0, i), box_config(w, 1, 1, i, ~0u);
 		for (i = 0; i < 1000; i++)
 			inb(w, 0x511);
 		for (i = 0; i < 9; i++)
 			inb(w, (u16)(0x1f0 + i)), inb(w, (u16)(0x170 + i));
 		inb(w, 0x60);
-		says(w, "\n");
+		box_says(w, "\n");
 		ide_stop(gen1_ide(w->m.gen1), NULL, NULL);
 		gen1_enter(w->m.gen1);
 	}
