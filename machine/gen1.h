@@ -76,6 +76,9 @@ int gen1_load(struct gen1 *g, struct kvmb_tlv *group);
 /** gen1_loaded() - Interrupt controllers are there: devices raise their lines. Main thread. */
 void gen1_loaded(struct gen1 *g);
 
+/** gen1_dirty() - As machine_dirty(): what its devices touch on the main thread when they go on. */
+void gen1_dirty(struct gen1 *g);
+
 /** gen1_match_put() - What must be the same on another host: a group. Any thread; vCPUs may run. */
 void gen1_match_put(const struct gen1 *g, struct kvmb_tlv_out *o);
 

@@ -168,6 +168,11 @@ void gen1_loaded(struct gen1 *g)
 	ps2_loaded(g->ps2);
 }
 
+void gen1_dirty(struct gen1 *g)
+{
+	ide_dirty(g->ide);
+}
+
 /* ---- what must be the same ---- */
 
 static void list_kinds(const struct gen1 *g, u64 kinds[IDE_DRIVES])

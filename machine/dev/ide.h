@@ -186,6 +186,14 @@ void ide_eject_request(struct ide *ide, u32 drive);
 /** ide_get_stats() - Counters of a drive. Any thread. */
 void ide_get_stats(struct ide *ide, u32 drive, struct ide_stats *out);
 
+/**
+ * ide_dirty() - Note memory that the main thread reads or writes when drives go on after a load
+ *
+ * Descriptors of transfers that are due. In a migration such pages must not come later
+ * (machine/mem_post.h). Context: main thread; drives are stopped.
+ */
+void ide_dirty(struct ide *ide);
+
 enum ide_kind { IDE_NONE, IDE_DISK, IDE_READ_ONLY, IDE_CD }; /* in saved VMs: never changed */
 
 /** ide_kind() - What is connected there. Any thread, once the VM is built. */

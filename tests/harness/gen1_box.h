@@ -77,7 +77,8 @@ static inline void box_read_zeroes(void *arg, struct ide_io *io)
 	io->done(io, 0);
 }
 
-static const struct ide_drive_ops box_disk_ops = { .submit = box_read_zeroes, .bytes = box_disk_bytes };
+static const struct ide_drive_ops box_disk_ops = { .submit = box_read_zeroes,
+						   .bytes = box_disk_bytes };
 
 /* ---- a VM ---- */
 

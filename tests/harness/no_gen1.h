@@ -25,6 +25,12 @@ void gen1_loaded(struct gen1 *g)
 	kvmb_assert(false);
 }
 
+void gen1_dirty(struct gen1 *g)
+{
+	(void)g;
+	kvmb_assert(false);
+}
+
 void gen1_match_put(const struct gen1 *g, struct kvmb_tlv_out *o)
 {
 	(void)g, (void)o;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Drives on IDE stand and go on, whatever crosses; what media they had. The controller is played. */
+/* Drives on IDE stand and go on, whatever crosses; what media they had. The chip is played. */
 #include "vmm/disks_ide.h"
 
 #include <string.h>
@@ -85,8 +85,14 @@ int ide_disks_attach(struct ide_disks *all, u32 drive, bool dvd, struct kvmb_dis
 	(void)all, (void)drive, (void)dvd, (void)d;
 	return 0;
 }
-void ide_disks_destroy(struct ide_disks *all) { (void)all; }
-void ide_disks_retry(struct ide_disks *all) { (void)all; }
+void ide_disks_destroy(struct ide_disks *all)
+{
+	(void)all;
+}
+void ide_disks_retry(struct ide_disks *all)
+{
+	(void)all;
+}
 bool ide_disks_locked(const struct ide_disks *all, u32 drive)
 {
 	(void)all;

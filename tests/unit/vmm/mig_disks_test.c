@@ -36,6 +36,7 @@ static u64 data_sections, bytes_there;
 static pthread_t receiver;
 static bool receives;
 static int read_err, hold; /* of the played disk */
+static bool on_ide;	   /* the first one is */
 
 bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 {
@@ -43,6 +44,7 @@ bool disks_each_image(struct vm *v, u32 *c, u32 *lun, struct kvmb_unit_info *i)
 		if (!has_disk[*lun])
 			continue;
 		*i = (struct kvmb_unit_info){ .disk = v == &here ? &disks[*lun] : &copies[*lun] };
+		*c = on_ide ? KVMB_STORAGE_MAX_CONTROLLERS : 0;
 		return true;
 	}
 	return false;
@@ -395,6 +397,12 @@ static void devices_and_what_is_read_only_or_at_a_server_are_no_files(void **sta
 	assert_int_equal(mig_disks_begin(&m, &here, why, sizeof(why)), -EINVAL);
 	assert_string_equal(why, "disk /d: a device is not copied");
 	mig_disks_end(&m);
+	disks[0].rdev = 0;
+	on_ide = true;
+	assert_int_equal(mig_disks_begin(&m, &here, why, sizeof(why)), -EOPNOTSUPP);
+	assert_string_equal(why, "disk /d: a disk on IDE is not copied yet");
+	mig_disks_end(&m);
+	on_ide = false;
 	disks[0].read_only = true;
 	close(disks[1].lock_fd);
 	disks[1].lock_fd = -1;
