@@ -40,9 +40,11 @@ static struct section copy_sample(void)
 static int load_section(const struct section *sec)
 {
 	struct kvmb_tlv_error e = { 0 };
-	struct kvmb_tlv t = { .p = sec->buf, .len = sec->len, .tag = KVMB_SEC_MACHINE, .error = &e };
-	int err = gen1_load(world[1].m.gen1, &t);
+	struct kvmb_tlv t = { .p = sec->buf, .len = sec->len, .error = &e };
+	int err;
 
+	t.tag = KVMB_SEC_MACHINE;
+	err = gen1_load(world[1].m.gen1, &t);
 	if (err != e.err || !e.text[0] != !err)
 		abort(); /* whoever refuses says why */
 	return err;
