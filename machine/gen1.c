@@ -2,14 +2,12 @@
 /* The parts of a gen1 machine: gen1.h. */
 #include "machine/gen1.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
-#include "machine/boot/firmware.h"
 #include "machine/boot/smbios.h"
 #include "machine/dev/fw_cfg.h"
 #include "machine/dev/pci.h"
@@ -17,28 +15,13 @@
 #include "machine/dev/piix.h"
 #include "machine/dev/ps2.h"
 #include "machine/dev/vga.h"
+#include "machine/gen1_priv.h"
 #include "machine/irq.h"
 #include "machine/mem.h"
 
 #define DEBUG_PORT 0x402u /* firmware writes what it does, a byte at a time */
 #define DEBUG_THERE 0xe9u /* what it reads when somebody listens */
 #define PORT_92 0x92u	  /* bit 0: reset; bit 1: A20, which is always open */
-
-struct gen1 {
-	struct machine *machine;
-	struct firmware rom, vga_rom;
-	struct pci_bus *pci;
-	struct piix *piix;
-	struct fw_cfg *fw_cfg;
-	struct ide *ide;
-	struct vga *vga;
-	struct ps2 *ps2;
-	u64 video_at;	      /* bus's lock: where video memory is mapped, PCI_NOWHERE */
-	pthread_mutex_t lock; /* guards the line */
-	char line[160];
-	u32 line_len;
-	bool no_boot; /* atomic */
-};
 
 /* ---- what firmware says ---- */
 
@@ -343,7 +326,7 @@ struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 
 	g->machine = m;
 	g->video_at = PCI_NOWHERE;
-	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), 0x10000, why, size)) {
+	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), FIRMWARE_UNIT, why, size)) {
 		firmware_close(&g->rom);
 		free(g);
 		return NULL;

@@ -38,12 +38,13 @@ static void tell_resumed(struct vm *vm)
 
 static void tell_rebooted(struct vm *vm)
 {
-	disks_ide_go(vm);
+	disks_ide_settled(vm);
 	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
 }
 
 static void tell_restored(struct vm *vm)
 {
+	disks_ide_go_on(vm);
 	if (vm->cfg.handed) /* to its network nothing has happened */
 		upgrade_in_settle(vm);
 	else

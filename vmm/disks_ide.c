@@ -3,6 +3,7 @@
 #include "vmm/disks_ide.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
@@ -31,13 +32,27 @@ struct vm_drive { /* main thread, but for what says otherwise */
 	void *done_arg;
 };
 
-struct vm_ide {
+/*
+ * GO: drives go, or were loaded and stand.
+ * ASKED: they were told to stand; drives_heard() comes.
+ * STANDS: they do.
+ * CROSSED: as ASKED, and nobody wants it any more.
+ */
+enum ide_rest { IDE_REST_GO, IDE_REST_ASKED, IDE_REST_STANDS, IDE_REST_CROSSED };
+
+struct vm_ide { /* main thread, but for what says otherwise */
+	struct vm *vm;
 	struct vm_drive drives[IDE_DRIVES];
 	struct ide_disks *glue; /* NULL: not connected */
-	bool settled;
-	void (*settle_done)(void *vm);
-	bool settle_told; /* atomic */
-	struct kvmb_work settle_work;
+	enum ide_rest rest;
+	struct kvmb_work heard;
+	bool resting, settled; /* who wants drives to stand */
+	void (*rest_done)(void *arg); /* NULL = nobody waits */
+	void *rest_arg;
+	void (*settle_done)(void *vm); /* likewise */
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool stands; /* lock: what was asked for last is so */
 };
 
 static u32 number_of(const struct kvmb_storage *s)
@@ -89,8 +104,10 @@ static void drive_stands(void *arg)
 static void let_drive_go(struct vm_drive *d)
 {
 	struct ide *ide = ide_of(d->vm);
+	enum vm_state state = d->vm->state;
 
-	if (d->vm->ide->settled)
+	/* a VM that is being loaded is CREATED */
+	if (d->vm->ide->rest != IDE_REST_GO || state == VM_CREATED || state == VM_ENDED)
 		ide_stop_drive(ide, number_of(d->s), IDE_HOLD, NULL, NULL);
 	else
 		ide_resume_drive(ide, number_of(d->s));
@@ -223,58 +240,158 @@ void disks_ide_retry(struct vm *vm)
 
 /* ---- standing still ---- */
 
-/* Any thread. */
-static void all_stand(void *arg)
+/* Any thread; the last touch of @all, unless the main thread hears of it. */
+static void drives_have_stopped(void *arg)
 {
-	struct vm *vm = arg;
+	struct vm_ide *all = arg;
 
-	__atomic_store_n(&vm->ide->settle_told, true, __ATOMIC_RELEASE);
-	kvmb_loop_post(vm->loop, &vm->ide->settle_work);
+	pthread_mutex_lock(&all->lock);
+	all->stands = true;
+	kvmb_loop_post(all->vm->loop, &all->heard);
+	pthread_cond_signal(&all->cond);
+	pthread_mutex_unlock(&all->lock);
 }
 
-static void serve_settled(void *arg)
+static void ask_to_stand(struct vm_ide *all)
 {
-	struct vm *vm = arg;
+	switch (all->rest) {
+	case IDE_REST_GO:
+		all->rest = IDE_REST_ASKED;
+		all->stands = false;
+		ide_stop(ide_of(all->vm), drives_have_stopped, all);
+		break;
+	case IDE_REST_STANDS:
+		kvmb_loop_post(all->vm->loop, &all->heard);
+		break;
+	default:
+		all->rest = IDE_REST_ASKED;
+	}
+}
 
-	if (__atomic_exchange_n(&vm->ide->settle_told, false, __ATOMIC_ACQ_REL))
-		vm->ide->settle_done(vm);
+static void let_drives_go(struct vm_ide *all)
+{
+	u32 i;
+
+	if (all->vm->state == VM_ENDED)
+		return;
+	for (i = 0; i < IDE_DRIVES; i++)
+		serve_drive(&all->drives[i]); /* who has waited for one of them comes first */
+	all->rest = IDE_REST_GO;
+	ide_resume(ide_of(all->vm));
+}
+
+static void tell_waiters(struct vm_ide *all)
+{
+	void (*rest)(void *arg) = all->rest_done, (*settle)(void *vm) = all->settle_done;
+
+	all->rest_done = NULL;
+	all->settle_done = NULL;
+	if (rest)
+		rest(all->rest_arg);
+	if (settle)
+		settle(all->vm);
+}
+
+static void drives_heard(void *arg)
+{
+	struct vm_ide *all = arg;
+	bool unwanted = all->rest == IDE_REST_CROSSED;
+
+	if (all->rest == IDE_REST_GO)
+		return;
+	all->rest = IDE_REST_STANDS;
+	if (unwanted)
+		let_drives_go(all);
+	else
+		tell_waiters(all);
+}
+
+static void stand_no_longer(struct vm_ide *all)
+{
+	if (all->resting || all->settled)
+		return;
+	if (all->rest == IDE_REST_ASKED)
+		all->rest = IDE_REST_CROSSED;
+	else if (all->rest != IDE_REST_CROSSED)
+		let_drives_go(all);
+}
+
+void disks_ide_rest(struct vm *vm, void (*done)(void *arg), void *arg)
+{
+	struct vm_ide *all = vm->ide;
+
+	if (!all || !all->glue) {
+		done(arg);
+		return;
+	}
+	kvmb_assert(!all->resting);
+	all->resting = true;
+	all->rest_done = done;
+	all->rest_arg = arg;
+	ask_to_stand(all);
+}
+
+void disks_ide_go_on(struct vm *vm)
+{
+	struct vm_ide *all = vm->ide;
+
+	if (!all || !all->glue)
+		return;
+	all->resting = false;
+	all->rest_done = NULL;
+	stand_no_longer(all);
+}
+
+static void cancel_all(struct ide *ide)
+{
+	u32 i;
+
+	for (i = 0; i < IDE_DRIVES; i++)
+		ide_cancel(ide, i);
 }
 
 void disks_ide_settle(struct vm *vm, void (*done)(void *vm))
 {
-	u32 i;
+	struct vm_ide *all = vm->ide;
 
-	if (!vm->ide || !vm->ide->glue || vm->ide->settled) {
+	if (!all || !all->glue) {
 		done(vm);
 		return;
 	}
-	vm->ide->settled = true;
-	vm->ide->settle_done = done;
-	for (i = 0; i < IDE_DRIVES; i++)
-		ide_cancel(ide_of(vm), i);
-	ide_stop(ide_of(vm), all_stand, vm);
-	serve_settled(vm);
+	all->settled = true;
+	all->settle_done = done;
+	cancel_all(ide_of(vm));
+	ask_to_stand(all);
 }
 
-void disks_ide_go(struct vm *vm)
+void disks_ide_settled(struct vm *vm)
 {
 	if (!vm->ide || !vm->ide->settled)
 		return;
 	vm->ide->settled = false;
-	ide_resume(ide_of(vm));
+	stand_no_longer(vm->ide);
 }
 
 /* ---- life ---- */
+
+static struct vm_ide *make_vm_ide(struct vm *vm)
+{
+	struct vm_ide *all = kvmb_xzalloc(sizeof(*all));
+
+	all->vm = vm;
+	kvmb_work_init(&all->heard, drives_heard, all);
+	pthread_mutex_init(&all->lock, NULL);
+	pthread_cond_init(&all->cond, NULL);
+	return all;
+}
 
 void disks_ide_add(struct vm *vm, struct kvmb_storage *s, bool dvd,
 		   const struct kvmb_storage_events *ev)
 {
 	struct vm_drive *d;
 
-	if (!vm->ide) {
-		vm->ide = kvmb_xzalloc(sizeof(*vm->ide));
-		kvmb_work_init(&vm->ide->settle_work, serve_settled, vm);
-	}
+	if (!vm->ide)
+		vm->ide = make_vm_ide(vm);
 	d = drive_at(vm, s);
 	*d = (struct vm_drive){ .vm = vm, .s = s, .dvd = dvd, .ev = ev };
 	kvmb_work_init(&d->work, serve_drive, d);
@@ -301,32 +418,25 @@ int disks_ide_connect(struct vm *vm)
 	return err;
 }
 
-struct wait {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
-};
-
-static void stopped(void *arg)
+static void stop_drives(struct vm_ide *all)
 {
-	struct wait *w = arg;
-
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
+	cancel_all(ide_of(all->vm));
+	if (all->rest == IDE_REST_GO)
+		ask_to_stand(all);
+	pthread_mutex_lock(&all->lock);
+	while (!all->stands)
+		pthread_cond_wait(&all->cond, &all->lock);
+	pthread_mutex_unlock(&all->lock);
 }
 
-/* Of a VM that did not come to run. */
-static void stop_drives(struct ide *ide)
+/* Nobody changes it any more, but its old medium and the new one have their way. */
+static void end_drive(struct vm_drive *d)
 {
-	struct wait w = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
-
-	ide_stop(ide, stopped, &w);
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
+	if (!d->s)
+		return;
+	kvmb_loop_unpost(d->vm->loop, &d->work);
+	if (d->changing)
+		kvmb_storage_set_medium(d->s, 0, d->medium, d->done, d->done_arg);
 }
 
 void disks_ide_end(struct vm *vm)
@@ -337,16 +447,15 @@ void disks_ide_end(struct vm *vm)
 	if (!all)
 		return;
 	if (all->glue) {
-		if (!all->settled)
-			stop_drives(ide_of(vm));
+		stop_drives(all);
 		gen1_end_ide(vm->machine.gen1);
 		ide_disks_destroy(all->glue);
 	}
-	for (i = 0; i < IDE_DRIVES; i++) {
-		if (all->drives[i].s)
-			kvmb_loop_unpost(vm->loop, &all->drives[i].work);
-	}
-	kvmb_loop_unpost(vm->loop, &all->settle_work);
+	for (i = 0; i < IDE_DRIVES; i++)
+		end_drive(&all->drives[i]);
+	kvmb_loop_unpost(vm->loop, &all->heard);
+	pthread_mutex_destroy(&all->lock);
+	pthread_cond_destroy(&all->cond);
 	free(all);
 	vm->ide = NULL;
 }

@@ -16,7 +16,10 @@
  * give() comes when the channel's worker has ended. One that comes in LEAVING is kept until the
  * drive has stopped; so is a take() after that.
  *
- * While drives are settled (a reset, the end) none of them goes, whoever gets its disk back.
+ * All drives stand while the VM is saved, and for a reset and the end. Then none of them goes,
+ * whoever gets its disk back. The controller can only be told to go on when it has said, on any
+ * thread, that it stands; so who does not want to wait any longer leaves that to the main thread,
+ * which hears of it. Drives of a VM that has ended never go on: its disks may be somebody else's.
  */
 #ifndef KVMB_DISKS_IDE_H
 #define KVMB_DISKS_IDE_H
@@ -43,16 +46,27 @@ int disks_ide_connect(struct vm *vm);
 void disks_ide_retry(struct vm *vm);
 
 /**
- * disks_ide_settle() - Have no request under way, and submit none until disks_ide_go()
- * @vm:   its vCPUs stand
- * @done: called with @vm, perhaps before return
- *
- * What is under way is cancelled, where the disk can: for a reset and the end. One at a time.
+ * disks_ide_rest() - Have no request under way, and begin none: for saving
+ * @vm:   paused
+ * @done: called once on the main thread when it is so, unless disks_ide_go_on() comes first;
+ *        perhaps before this returns
+ * @arg:  of @done
+ */
+void disks_ide_rest(struct vm *vm, void (*done)(void *arg), void *arg);
+
+/** disks_ide_go_on() - Undo it, also before it is done; or the VM was loaded, and goes on. */
+void disks_ide_go_on(struct vm *vm);
+
+/**
+ * disks_ide_settle() - The same for a reset and the end: what is under way is cancelled, where the
+ * disk can
+ * @vm:   its vCPUs stand, channels are closed
+ * @done: called with @vm, perhaps before this returns
  */
 void disks_ide_settle(struct vm *vm, void (*done)(void *vm));
 
-/** disks_ide_go() - Undo it. Without a settle before nothing happens. */
-void disks_ide_go(struct vm *vm);
+/** disks_ide_settled() - The VM was reset: drives may go. Without a settle nothing happens. */
+void disks_ide_settled(struct vm *vm);
 
 /**
  * disks_ide_set_medium() - As kvmb_storage_set_medium(), of a CD drive on IDE
@@ -74,7 +88,8 @@ const char *disks_ide_path(struct vm *vm, const struct kvmb_storage *s);
 /**
  * disks_ide_end() - Take drives apart; disks stay with their controllers
  *
- * No vCPU runs, channels are closed. Without disks_ide_settle() before, requests are waited for.
+ * No vCPU runs, channels are closed. A request under way is cancelled, and waited for; after
+ * disks_ide_settle() there is none.
  */
 void disks_ide_end(struct vm *vm);
 

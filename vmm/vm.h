@@ -86,6 +86,11 @@ struct vm {
 	int want_reset, want_poweroff, want_error, want_crash, want_test_exit;
 	int test_exit_code;
 
+	struct { /* vm_rest.c */
+		void (*done)(void *arg);
+		void *arg;
+		bool bus; /* it was told to stand, too */
+	} rest;
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
 	struct typing *typing;		/* NULL = nobody types; screen.c */

@@ -67,6 +67,14 @@ struct vga_ops {
 int vga_create(struct vga **v, struct iobus *pio, struct pci_bus *b, const struct vga_ops *ops,
 	       const void *rom, size_t len);
 
+/**
+ * vga_set_rom() - Another VGA BIOS, of a VM that began elsewhere
+ * @v:   the VM does not run yet
+ * @rom: rom[len], copied; whatever it is, only the guest runs it
+ * @len: at most VGA_ROM_SIZE; 0 = there is no ROM
+ */
+void vga_set_rom(struct vga *v, const void *rom, size_t len);
+
 /** vga_destroy() - NULL is fine. No vCPU runs, and its memory is in no guest any more. */
 void vga_destroy(struct vga *v);
 

@@ -177,7 +177,7 @@ static int begin(void **state)
 {
 	(void)state;
 	fake_init(&f, KVMB_VERSION_NEWEST);
-	vm = (struct vm){ .loop = f.loop, .cfg.name = "vm" };
+	vm = (struct vm){ .loop = f.loop, .cfg.name = "vm", .state = VM_RUNNING };
 	rings = kvmb_rings_create(1, false);
 	s = kvmb_storage_create(KVMB_STORAGE_IDE, 0, rings, f.loop, &ev, &vm);
 	assert_int_equal(kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_REPORT), false, 0), 0);
@@ -330,7 +330,7 @@ static void a_reset_waits_for_what_the_disk_has(void **state)
 	turn_loop();
 	assert_int_equal(settled, 1);
 	ide_reset(ide);
-	disks_ide_go(&vm);
+	disks_ide_settled(&vm);
 	turn_loop();
 	assert_string_equal(disks_ide_path(&vm, s), "ide");
 	write_by_ide();
@@ -344,14 +344,116 @@ static void while_settled_nothing_begins(void **state)
 	begin_init();
 	channel_answers();
 	disks_ide_settle(&vm, on_settled);
+	turn_loop();
 	assert_int_equal(settled, 1);
 	fake_close(&f, &c);
 	turn_loop();
 	write_by_ide();
 	turn_loop();
 	assert_int_equal(slow.num, 0);
-	disks_ide_go(&vm);
+	disks_ide_settled(&vm);
 	wait_held(1);
+}
+
+/* ---- standing for a save ---- */
+
+static void on_rest(void *arg)
+{
+	assert_ptr_equal(arg, &settled);
+	settled++;
+}
+
+static void rest(void)
+{
+	vm.state = VM_PAUSED;
+	disks_ide_rest(&vm, on_rest, &settled);
+	turn_loop();
+}
+
+static void drives_rest_when_their_request_is_done(void **state)
+{
+	(void)state;
+	write_by_ide();
+	wait_held(1);
+	rest();
+	assert_int_equal(settled, 0);
+	finish_held(512);
+	turn_loop();
+	assert_int_equal(settled, 1);
+	write_by_ide(); /* no vCPU would */
+	assert_int_equal(slow.num, 0);
+	disks_ide_go_on(&vm);
+	wait_held(1);
+}
+
+/* Who does not wait any longer is not called, and drives go on when they can. */
+static void going_on_crosses_the_end_of_a_request(void **state)
+{
+	u32 again;
+
+	(void)state;
+	for (again = 0; again < 2; again++) { /* the second time somebody waits once more */
+		write_by_ide();
+		wait_held(1);
+		rest();
+		disks_ide_go_on(&vm);
+		if (again)
+			rest();
+		finish_held(512);
+		turn_loop();
+		assert_int_equal(settled, again);
+		write_by_ide();
+		assert_int_equal(slow.num, !again);
+		finish_held(512);
+	}
+	disks_ide_go_on(&vm);
+	wait_held(1);
+}
+
+static void drives_of_a_vm_that_has_ended_stay(void **state)
+{
+	(void)state;
+	write_by_ide();
+	wait_held(1);
+	rest();
+	disks_ide_go_on(&vm);
+	vm.state = VM_ENDED;
+	finish_held(512);
+	turn_loop();
+	write_by_ide();
+	assert_int_equal(slow.num, 0);
+}
+
+/* What was loaded stands, and a channel that closes meanwhile does not change that. */
+static void drives_of_a_vm_that_is_loaded_stand(void **state)
+{
+	(void)state;
+	vm.state = VM_CREATED;
+	ide_stop(ide, NULL, NULL); /* as ide_load() leaves them */
+	open_channel();
+	assert_string_equal(disks_ide_path(&vm, s), "vmbus");
+	fake_close(&f, &c);
+	turn_loop();
+	assert_string_equal(disks_ide_path(&vm, s), "ide");
+	write_by_ide();
+	assert_int_equal(slow.num, 0);
+	vm.state = VM_RUNNING;
+	disks_ide_go_on(&vm);
+	wait_held(1);
+}
+
+static void a_save_and_the_end_cross(void **state)
+{
+	(void)state;
+	slow.deaf = true;
+	write_by_ide();
+	wait_held(1);
+	rest();
+	vm.state = VM_ENDED;
+	disks_ide_settle(&vm, on_settled);
+	finish_held(512);
+	turn_loop();
+	assert_int_equal(settled, 2); /* both hear of it */
 }
 
 /* Whatever comes in whatever order: each path asserts that the disk is its own. */
@@ -419,6 +521,11 @@ int main(void)
 		ROW(one_that_changes_its_mind_finds_the_drive),
 		ROW(a_reset_waits_for_what_the_disk_has),
 		ROW(while_settled_nothing_begins),
+		ROW(drives_rest_when_their_request_is_done),
+		ROW(going_on_crosses_the_end_of_a_request),
+		ROW(drives_of_a_vm_that_has_ended_stay),
+		ROW(drives_of_a_vm_that_is_loaded_stand),
+		ROW(a_save_and_the_end_cross),
 		ROW(no_order_gives_the_disk_two_users),
 	};
 

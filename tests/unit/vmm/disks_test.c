@@ -71,6 +71,12 @@ bool disks_ide_locked(struct vm *v, const struct kvmb_storage *s)
 	fail_msg("disks_ide_locked");
 	return false;
 }
+const char *disks_ide_path(struct vm *v, const struct kvmb_storage *s)
+{
+	(void)v, (void)s;
+	fail_msg("disks_ide_path");
+	return NULL;
+}
 void disks_ide_ask_eject(struct vm *v, const struct kvmb_storage *s)
 {
 	(void)v, (void)s;
