@@ -271,7 +271,8 @@ static int patience(const struct service *s, uint64_t until)
 static int serve_once(struct service *s, uint64_t until)
 {
 	struct pollfd p[] = { { .fd = s->c->sock, .events = POLLIN },
-			      { .fd = s->c->display, .events = POLLIN } };
+			      { .fd = s->c->display, .events = POLLIN },
+			      { .fd = s->c->door } };
 	const struct display_picture before = s->of;
 	int ms = patience(s, until), got = 0;
 
@@ -283,6 +284,8 @@ static int serve_once(struct service *s, uint64_t until)
 	}
 	if (poll(p, ARRAY_SIZE(p), ms) < 0 && errno != EINTR)
 		return -errno;
+	if (p[2].revents)
+		return -EPIPE;
 	if (p[1].revents)
 		got = take_picture(s);
 	if (got > 0)

@@ -27,12 +27,13 @@ struct vnc_client {
 	int sock;    /* of the client, a stream */
 	int display; /* to the VM */
 	int picture; /* memfd of the VM's; hostile, as all of the VM's */
+	int door;    /* hung up when the door is gone */
 	const char *name;     /* of the screen, for the client */
 	const char *password; /* NULL = none is asked for */
 };
 
 /**
- * vnc_client_run() - Serve it until it goes, or the VM does
+ * vnc_client_run() - Serve it until it goes, or the VM, or the door
  * @c: descriptors are the caller's, who ends the process now
  *
  * Return: 0; -errno: there is no picture, or no memory. Context: vnc_lib_load() was called; a

@@ -2,6 +2,7 @@
 /* Taking VNC clients, each in a process: vnc_door.h. */
 #include "cli/vnc_door.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@
 struct doorman {
 	struct vnc_door *d;
 	int signals;
+	int life[2];	 /* a pipe: hung up when we are gone */
 	sigset_t before; /* of the process, as it came */
 	int num;	 /* clients */
 	uint64_t rest_until;
@@ -50,14 +52,15 @@ static void limit_memory(void)
 #endif
 }
 
-static void become_client(const struct doorman *m, int sock, const struct ends *e, pid_t door)
+static void become_client(const struct doorman *m, int sock, const struct ends *e)
 {
 	const struct vnc_client c = { .sock = sock,
 				      .display = e->ours,
 				      .picture = e->picture,
+				      .door = m->life[0],
 				      .name = m->d->name,
 				      .password = m->d->password };
-	int keep[] = { sock, e->ours, e->picture };
+	int keep[] = { sock, e->ours, e->picture, m->life[0] };
 
 	sigprocmask(SIG_SETMASK, &m->before, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -66,9 +69,6 @@ static void become_client(const struct doorman *m, int sock, const struct ends *
 	limit_memory();
 	if (!mig_apart_confine("vnc"))
 		_exit(EXIT_FAILED);
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* now: a change of the user clears it */
-	if (getppid() != door)
-		_exit(EXIT_OK);
 	_exit(vnc_client_run(&c) ? EXIT_FAILED : EXIT_OK);
 }
 
@@ -103,15 +103,15 @@ static bool make_ends(struct ends *e)
 
 static void take_client(struct doorman *m, int sock)
 {
-	pid_t door = getpid(), pid;
 	struct ends e;
+	pid_t pid;
 
 	if (m->num == VNC_DOOR_CLIENTS || !make_ends(&e))
 		return;
 	if (ask_for_display(m->d, &e)) {
 		pid = fork();
 		if (!pid)
-			become_client(m, sock, &e, door);
+			become_client(m, sock, &e);
 		if (pid < 0)
 			cli_error("vnc: %s", strerror(errno));
 		m->num += pid > 0;
@@ -197,12 +197,14 @@ int vnc_door_run(struct vnc_door *d)
 		sigaddset(&set, taken[i]);
 	sigprocmask(SIG_BLOCK, &set, &m.before);
 	m.signals = signalfd(-1, &set, SFD_CLOEXEC);
-	if (m.signals < 0) {
+	if (m.signals < 0 || pipe2(m.life, O_CLOEXEC)) {
 		cli_error("vnc: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	while (watch_door(&m))
 		;
 	close(m.signals);
+	close(m.life[0]);
+	close(m.life[1]); /* and they end */
 	return EXIT_OK;
 }

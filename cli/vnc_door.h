@@ -5,7 +5,7 @@
  * DOC: Theory of operation
  *
  * Who connects may be anybody, and an RFB server is large. So the door reads nothing from a client.
- * It forks a process for each, which keeps three descriptors, gives up all rights, and only then
+ * It forks a process for each, which keeps four descriptors, gives up all rights, and only then
  * reads (cli/vnc_client.h). That process can draw on its client and send keys to the VM, as the
  * client may; it has no file, no network, no program, and cannot reach the VM's control socket: its
  * display (vmm/display.h) is asked for by the door, which has the connection to the VM. A client

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A VM's screen, keyboard and mouse without a VM: screen-vm SOCKET. The displays are the VMM's own
- * (vmm/display.c); the control socket knows "info" and "display" only.
+ * (vmm/display.c); the control socket knows "info", "display" and "screenshot" only.
  *
  * What reaches the devices is printed: "+30", "-30", "mouse DX DY DZ BUTTONS". The screen is grey;
  * a key that is pressed fills its upper left quarter with the colour 0x010101 * code, F1 makes it
@@ -26,6 +26,7 @@
 #include "machine/dev/vga.h"
 #include "machine/gen1.h"
 #include "vmm/display.h"
+#include "vmm/screen.h"
 #include "vmm/vm.h"
 
 static struct vm vm;
@@ -114,6 +115,8 @@ static void on_line(int fd, const char *line, size_t len, const int *fds, int nu
 	if (what && !strcmp(what, "display") && num == 2)
 		display_add(&vm, fds[0], fds[1], json_is_true(json_object_get(args, "view-only")),
 			    reply);
+	else if (what && !strcmp(what, "screenshot") && num == 1)
+		screen_shot(&vm, fds[0], reply);
 	else
 		answered(&fd,
 			 json_pack("{s:s, s:s, s:i, s:I, s:o}", "name", "screen", "state",
