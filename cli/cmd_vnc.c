@@ -24,7 +24,7 @@ _Static_assert(VNC_DOOR_FDS >= MIG_TCP_MAX, "mig_tcp_listen() fills them");
 
 #define UNIX "unix:"
 
-struct place { /* where it listens */
+struct place {		     /* where it listens */
 	char path[PATH_MAX]; /* "" = TCP */
 	char host[256], port[6];
 	char text[PATH_MAX + 8]; /* for the user */
@@ -190,7 +190,7 @@ static int serve(struct cli_args *a, struct place *p, struct vnc_door *d)
 /* ---- the VM ---- */
 
 /* Has it a screen? Everything else is asked for each client. Return: EXIT_*, and the name. */
-static int ask_vm(const struct vnc_door *d, char *name, size_t size)
+static int ask_for_screen(const struct vnc_door *d, char *name, size_t size)
 {
 	json_t *o = NULL;
 	int code = client_ask_on(d->control, d->vm, "info", NULL, NULL, &o);
@@ -226,7 +226,7 @@ int cmd_vnc(struct cli_args *a)
 		return code;
 	d.password = *password ? password : NULL;
 	d.name = name;
-	code = ask_vm(&d, name, sizeof(name));
+	code = ask_for_screen(&d, name, sizeof(name));
 	if (!code)
 		code = client_as_owner(d.control, d.vm);
 	if (!code)

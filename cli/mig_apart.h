@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A process of its own for a pump or a VNC client: without rights when it reads what strangers send. */
+/* A process of its own for a pump or a VNC client: without rights when strangers send. */
 #ifndef KVMB_MIG_APART_H
 #define KVMB_MIG_APART_H
 

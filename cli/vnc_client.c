@@ -15,7 +15,6 @@
 #include "cli/vnc_lib.h"
 #include "lib/loop.h"
 #include "lib/util.h"
-#include "machine/dev/screen.h"
 #include "vmm/display.h"
 
 #define FIRST_MS 10000 /* until the VM has sent a picture */
@@ -31,7 +30,7 @@ struct service {
 	uint32_t *shown; /* the library's frame buffer */
 	uint32_t *new;	 /* new[of.height * of.width]: what the VM has sent last */
 	struct display_picture of;
-	bool asked;	 /* the VM for a picture */
+	bool asked; /* the VM for a picture */
 	bool vm_is_gone, client_is_gone;
 };
 
@@ -42,7 +41,7 @@ static struct service *service_of(rfbClientPtr cl)
 
 /* ---- to the VM ---- */
 
-static void say(struct service *s, uint32_t op, uint32_t a, uint32_t b, uint32_t c)
+static void tell_vm(struct service *s, uint32_t op, uint32_t a, uint32_t b, uint32_t c)
 {
 	const struct display_say word = { op, a, b, c };
 
@@ -52,7 +51,7 @@ static void say(struct service *s, uint32_t op, uint32_t a, uint32_t b, uint32_t
 
 static void press_key(void *arg, uint16_t code, bool down)
 {
-	say(arg, DISPLAY_KEY, code, down, 0);
+	tell_vm(arg, DISPLAY_KEY, code, down, 0);
 }
 
 static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr cl)
@@ -64,8 +63,8 @@ static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr cl)
 static void on_pointer(int buttons, int x, int y, rfbClientPtr cl)
 {
 	if (x >= 0 && y >= 0)
-		say(service_of(cl), DISPLAY_POINTER, (uint32_t)x, (uint32_t)y,
-		    (uint32_t)buttons & 31);
+		tell_vm(service_of(cl), DISPLAY_POINTER, (uint32_t)x, (uint32_t)y,
+			(uint32_t)buttons & 31);
 }
 
 /* ---- pictures ---- */
@@ -84,8 +83,8 @@ static int take_picture(struct service *s)
 
 	if (n < 0 && errno == EAGAIN)
 		return 0;
-	if (n != sizeof(p) || !p.width || !p.height || p.width > SCREEN_MAX_WIDTH ||
-	    p.height > SCREEN_MAX_HEIGHT)
+	if (n != sizeof(p) || !p.width || !p.height || p.width > DISPLAY_MAX_WIDTH ||
+	    p.height > DISPLAY_MAX_HEIGHT)
 		return -EPIPE;
 	new = realloc(s->new, pixels_of(&p) * sizeof(*new));
 	if (!new)
@@ -102,7 +101,7 @@ static int take_first_picture(struct service *s)
 {
 	struct pollfd p = { .fd = s->c->display, .events = POLLIN };
 
-	say(s, DISPLAY_LOOK, 0, 0, 0);
+	tell_vm(s, DISPLAY_LOOK, 0, 0, 0);
 	return poll(&p, 1, FIRST_MS) == 1 ? take_picture(s) : -ETIMEDOUT;
 }
 
@@ -156,7 +155,7 @@ static void blacken(struct service *s)
 	vnc.rfbMarkRectAsModified(s->screen, 0, 0, s->screen->width, s->screen->height);
 }
 
-static int resize(struct service *s)
+static int take_size(struct service *s)
 {
 	uint32_t *shown = calloc(pixels_of(&s->of), sizeof(*shown));
 
@@ -182,7 +181,7 @@ static int show_picture(struct service *s, const struct display_picture *before)
 	int err = 0;
 
 	if (!has_size(s, &s->of) && s->client->useNewFBSize)
-		err = resize(s);
+		err = take_size(s);
 	else if (before->width != s->of.width || before->height != s->of.height)
 		blacken(s);
 	height = KVMB_MIN((uint32_t)s->screen->height, s->of.height);
@@ -279,7 +278,7 @@ static int serve_once(struct service *s, uint64_t until)
 	if (!ms)
 		return -ETIMEDOUT;
 	if (!s->asked && wants_picture(s)) {
-		say(s, DISPLAY_LOOK, 0, 0, 0);
+		tell_vm(s, DISPLAY_LOOK, 0, 0, 0);
 		s->asked = true;
 	}
 	if (poll(p, ARRAY_SIZE(p), ms) < 0 && errno != EINTR)

@@ -24,10 +24,10 @@
 #endif
 
 struct vnc_client {
-	int sock;    /* of the client, a stream */
-	int display; /* to the VM */
-	int picture; /* memfd of the VM's; hostile, as all of the VM's */
-	int door;    /* hung up when the door is gone */
+	int sock;	      /* of the client, a stream */
+	int display;	      /* to the VM */
+	int picture;	      /* memfd of the VM's; hostile, as all of the VM's */
+	int door;	      /* hung up when the door is gone */
 	const char *name;     /* of the screen, for the client */
 	const char *password; /* NULL = none is asked for */
 };

@@ -26,7 +26,8 @@
 #include "lib/util.h"
 #include "vmm/handover.h"
 
-#define MEMORY ((rlim_t)1 << 30) /* of a client's process: screens have 16 MiB, the library several */
+#define MEMORY \
+	((rlim_t)1 << 30) /* of a client's process: screens have 16 MiB, the library several */
 
 struct doorman {
 	struct vnc_door *d;
@@ -121,7 +122,7 @@ static void take_client(struct doorman *m, int sock)
 	close(e.picture);
 }
 
-static void open_door(struct doorman *m, int fd)
+static void answer_door(struct doorman *m, int fd)
 {
 	struct kvmb_listener *path = &m->d->path;
 	int sock = path->fd >= 0 ? kvmb_accept_unix(path, 0) :
@@ -136,7 +137,7 @@ static void open_door(struct doorman *m, int fd)
 
 /* ---- its life ---- */
 
-static void see_off(struct doorman *m, int status)
+static void count_out(struct doorman *m, int status)
 {
 	m->num--;
 	if (!WIFSIGNALED(status))
@@ -157,7 +158,7 @@ static bool take_signal(struct doorman *m)
 	if (si.ssi_signo != SIGCHLD)
 		return false;
 	while (waitpid(-1, &status, WNOHANG) > 0)
-		see_off(m, status);
+		count_out(m, status);
 	return true;
 }
 
@@ -180,7 +181,7 @@ static bool watch_door(struct doorman *m)
 		return false;
 	for (i = 0; i < m->d->num; i++) {
 		if (p[2 + i].revents)
-			open_door(m, m->d->fds[i]);
+			answer_door(m, m->d->fds[i]);
 	}
 	return true;
 }

@@ -29,9 +29,9 @@
 #define VNC_DOOR_REST_MS 1000u
 
 struct vnc_door {
-	const char *vm;	   /* as typed, for messages */
-	const char *name;  /* of the screen, for clients */
-	int control;	   /* of client_connect() */
+	const char *vm;	      /* as typed, for messages */
+	const char *name;     /* of the screen, for clients */
+	int control;	      /* of client_connect() */
 	const char *password; /* NULL = none */
 	bool view_only;
 	struct kvmb_listener path; /* .fd = -1: it listens on TCP */

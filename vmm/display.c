@@ -15,16 +15,19 @@
 #include "vmm/screen.h"
 #include "vmm/vm.h"
 
-#define LOOK_MS 40u	 /* between two looks */
+#define LOOK_MS 40u	  /* between two looks */
 #define SLOW_LOOK_MS 200u /* the same when nothing has changed for QUIET_MS */
 #define QUIET_MS 2000u
-#define SHARE 5u     /* one part of so many of the main thread's time is for pictures */
-#define BATCH 64u    /* records at a time, and then others' turn for REST_MS */
+#define SHARE 5u  /* one part of so many of the main thread's time is for pictures */
+#define BATCH 64u /* records at a time, and then others' turn for REST_MS */
 #define REST_MS 10u
 #define KEY_MS 50u   /* after a release: as in screen.c */
 #define AGAIN_MS 20u /* the guest has taken none, or a held key repeats */
 #define STANDS_MS 250u
 #define CODES 256u /* keys have a lower code */
+
+static_assert(DISPLAY_MAX_WIDTH == SCREEN_MAX_WIDTH, "for who looks");
+static_assert(DISPLAY_MAX_HEIGHT == SCREEN_MAX_HEIGHT, "for who looks");
 
 struct display {
 	struct vm_displays *all;
@@ -91,7 +94,7 @@ static void release_key(struct vm_displays *all, u32 code)
 	set_bit(all->late, code, true);
 }
 
-static void take_late(struct vm_displays *all)
+static void queue_late(struct vm_displays *all)
 {
 	u32 i;
 
@@ -111,7 +114,7 @@ static void drop_presses(struct vm_displays *all)
 	for (i = 0; i < all->num_keys; i++)
 		set_bit(all->late, all->queue[i].code, true);
 	all->num_keys = 0;
-	take_late(all);
+	queue_late(all);
 }
 
 /* Return: milliseconds until the next try. */
@@ -142,7 +145,7 @@ static void type_keys(void *arg)
 	u32 ms = STANDS_MS;
 
 	if (!all->num_keys)
-		take_late(all);
+		queue_late(all);
 	if (all->vm->state == VM_RUNNING && !all->vm->typing)
 		ms = type_some(all);
 	else
@@ -174,7 +177,8 @@ static void take_key(struct display *d, u32 code, bool down)
 
 static u32 ps2_buttons(u32 buttons)
 {
-	return (buttons & DISPLAY_LEFT ? PS2_LEFT : 0) | (buttons & DISPLAY_MIDDLE ? PS2_MIDDLE : 0) |
+	return (buttons & DISPLAY_LEFT ? PS2_LEFT : 0) |
+	       (buttons & DISPLAY_MIDDLE ? PS2_MIDDLE : 0) |
 	       (buttons & DISPLAY_RIGHT ? PS2_RIGHT : 0);
 }
 
@@ -203,7 +207,7 @@ static void move_pointer(struct display *d, u32 x, u32 y, u32 buttons)
 		dy = movement(d->y, y, d->height);
 	}
 	ps2_mouse(gen1_ps2(vm->machine.gen1), dx, dy,
-		  !!(new & DISPLAY_WHEEL_UP) - !!(new & DISPLAY_WHEEL_DOWN), ps2_buttons(buttons));
+		  !!(new &DISPLAY_WHEEL_UP) - !!(new &DISPLAY_WHEEL_DOWN), ps2_buttons(buttons));
 	d->points = true;
 	d->x = x;
 	d->y = y;
@@ -262,7 +266,7 @@ static int draw_picture(struct display *d)
 		       -EPIPE;
 }
 
-static void look_again(struct display *d)
+static void look_later(struct display *d)
 {
 	u64 now = kvmb_now_ms(), ms = now - d->changed_ms < QUIET_MS ? LOOK_MS : SLOW_LOOK_MS;
 
@@ -277,12 +281,12 @@ static void look_now(void *arg)
 	int err;
 
 	if (d->has_drawn && serial == d->serial) {
-		look_again(d);
+		look_later(d);
 		return;
 	}
 	err = draw_picture(d);
 	if (err == -ENOMEM) {
-		look_again(d);
+		look_later(d);
 		return;
 	}
 	if (err) {
@@ -308,7 +312,7 @@ static void look_soon(struct display *d)
 /* ---- what it says ---- */
 
 /* Return: false: that is nothing. */
-static bool take_word(struct display *d, const struct display_say *s)
+static bool take_say(struct display *d, const struct display_say *s)
 {
 	u64 now = kvmb_now_ms();
 
@@ -343,7 +347,7 @@ static void on_display(void *arg, uint32_t events)
 
 	for (i = 0; i < BATCH; i++) {
 		n = recv(d->sock, &s, sizeof(s), MSG_DONTWAIT | MSG_TRUNC);
-		if (n != sizeof(s) || !take_word(d, &s))
+		if (n != sizeof(s) || !take_say(d, &s))
 			break;
 	}
 	if (i == BATCH && !(events & (EPOLLHUP | EPOLLERR))) {

@@ -33,13 +33,15 @@
 
 struct vm;
 
-#define DISPLAY_MAX 8u	   /* at a time */
+#define DISPLAY_MAX 8u /* at a time */
+#define DISPLAY_MAX_WIDTH 2560u
+#define DISPLAY_MAX_HEIGHT 1600u
 #define DISPLAY_QUEUE 256u /* presses and releases that wait for the guest */
 
 enum display_op {
 	DISPLAY_LOOK = 1, /* answer with struct display_picture when the picture has changed */
 	DISPLAY_KEY,	  /* a: KEY_* of linux/input-event-codes.h; b: 1 pressed, 0 released */
-	DISPLAY_POINTER,  /* a, b: from the left, from above, in pixels; c: DISPLAY_* that are down */
+	DISPLAY_POINTER,  /* a, b: pixels from the left, from above; c: DISPLAY_* that are down */
 };
 
 #define DISPLAY_LEFT 1u

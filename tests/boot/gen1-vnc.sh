@@ -8,7 +8,11 @@ F=$KVMBUS_CACHE/firmware G=$F/usr/lib/grub-rescue BIOS=$F/usr/share/seabios/bios
 for p in xtigervncviewer Xvfb xdotool; do command -v $p >/dev/null || skip "no $p here; apt install tigervnc-viewer xvfb xdotool"; done
 ip link set lo up 2>/dev/null
 shows() { "$KVMBUS" screenshot vnc --text 2>/dev/null | grep -q -- "$1"; } # PATTERN
-picture() { "$KVMBUS" screenshot vnc "$W/now.png" && python3 "$KVMBUS_TOP/tests/boot/vnc-picture.py" "$W/fb/Xvfb_screen0" "$W/now.png" "$W/$1.png" 2>"$W/picture.log"; } # NAME
+window() { WINDOW=$(xdotool search --name '- kvmbus' | tail -1) && [ -n "$WINDOW" ] && eval "$(xdotool getwindowgeometry --shell "$WINDOW")"; } # sets X, Y
+picture() { # NAME
+	window && "$KVMBUS" screenshot vnc "$W/now.png" &&
+		python3 "$KVMBUS_TOP/tests/boot/vnc-picture.py" "$W/fb/Xvfb_screen0" "$W/now.png" "$W/$1.png" "$X" "$Y" 2>"$W/picture.log"
+}
 keep() { cp "$W/$1.png" "$LAB_OUT/gen1-vnc-$1.png" 2>/dev/null; }
 big() { "$KVMBUS" screenshot vnc "$W/now.png" --json | pick 'width == 1024' && picture big; }
 cp "$G/grub-rescue-usb.img" "$W/disk.raw"
@@ -30,8 +34,6 @@ xtigervncviewer -geometry=+0+0 -AutoSelect=0 -PreferredEncoding=ZRLE -FullColor=
 until_true 90 "the viewer does not connect" info vnc 'screen.viewers == 1'
 until_true 90 "the viewer does not show GRUB" picture grub
 keep grub
-WINDOW=$(xdotool search --name kvmbus | tail -1)
-[ -n "$WINDOW" ] || fail "no window"
 xdotool windowfocus "$WINDOW"
 xdotool key c # from its menu to its prompt
 until_true 60 "no prompt" shows 'grub>'

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""vnc-picture.py XWD PNG OUT: is the picture of file PNG, which the VM has drawn, in the upper left corner of XWD, the screen of an X
+"""vnc-picture.py XWD PNG OUT X Y: is the picture of file PNG, which the VM has drawn, at X, Y of XWD, the screen of an X
 server (Xvfb -fbdir)? 99 of 100 pixels must be the same: a pointer may be there. OUT gets the X server's screen as PNG.
 
 Sources: X11/XWDFile.h; W3C, Portable Network Graphics (9.2, filters; 11.2).
@@ -66,6 +66,8 @@ def read_png(path):
 
 screen, want = read_xwd(sys.argv[1]), read_png(sys.argv[2])
 write_png(sys.argv[3], screen)
+x, y = int(sys.argv[4]), int(sys.argv[5])
+screen = [row[x * 3:] for row in screen[y:]]
 if len(want) > len(screen) or len(want[0]) > len(screen[0]):
     sys.exit('the X server is smaller than the picture')
 total = len(want) * len(want[0])

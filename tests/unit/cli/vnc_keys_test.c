@@ -60,7 +60,8 @@ static void every_ascii_character_has_its_key(void **state)
 		assert_int_equal(vnc_key_code(c, &shift), keys_of_char((char)c, &with));
 		if (c != ' ')
 			assert_int_equal(shift, with);
-		assert_int_equal(vnc_key_code(0x01000000 | c, &shift), keys_of_char((char)c, &with));
+		assert_int_equal(vnc_key_code(0x01000000 | c, &shift),
+				 keys_of_char((char)c, &with));
 	}
 }
 
@@ -95,10 +96,11 @@ static void named_keys_are_where_they_are(void **state)
 static void what_no_us_keyboard_has_does_nothing(void **state)
 {
 	/* locks are the client's: vnc_keys.h */
-	static const uint32_t none[] = { 0,	 1,	 0x1f,	 0x7f,	     0xe4,	 0xff,
-					 0xfe03, 0xff7f, 0xffe5, 0xff9d,     0xffed,	 0xfe50,
-					 0xffca, 0xffac + 0x10000, 0x10000e4, 0x100001f, 0x2000041,
-					 ~0u };
+	static const uint32_t none[] = {
+		0,	   1,	      0x1f,	 0x7f,	 0xe4,	 0xff,	 0xfe03,
+		0xff7f,	   0xffe5,    0xff9d,	 0xffed, 0xfe50, 0xffca, 0xffac + 0x10000,
+		0x10000e4, 0x100001f, 0x2000041, ~0u
+	};
 	size_t i;
 
 	(void)state;
@@ -142,10 +144,8 @@ static void shift_of_another_layout_is_let_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(every_ascii_character_has_its_key),
-		T(named_keys_are_where_they_are),
-		T(what_no_us_keyboard_has_does_nothing),
-		T(capital_is_one_with_shift_or_without),
+		T(every_ascii_character_has_its_key),	 T(named_keys_are_where_they_are),
+		T(what_no_us_keyboard_has_does_nothing), T(capital_is_one_with_shift_or_without),
 		T(shift_of_another_layout_is_let_go),
 	};
 

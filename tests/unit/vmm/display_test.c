@@ -373,7 +373,9 @@ static void viewer_that_may_only_look_only_looks(void **state)
 static void nonsense_ends_a_display(void **state)
 {
 	static const char big[100];
-	static const struct display_say bad[] = { { 0, 0, 0, 0 }, { 4, 0, 0, 0 }, { ~0u, 0, 0, 0 } };
+	static const struct display_say bad[] = { { 0, 0, 0, 0 },
+						  { 4, 0, 0, 0 },
+						  { ~0u, 0, 0, 0 } };
 	size_t i;
 
 	(void)state;
