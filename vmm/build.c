@@ -10,6 +10,7 @@
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
 #include "vmm/disks_ide.h"
+#include "vmm/display.h"
 #include "vmm/guard.h"
 #include "vmm/handed.h"
 #include "vmm/mig_out.h"
@@ -229,6 +230,7 @@ void vm_destroy(struct vm *vm)
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);
 	screen_forget(vm);
+	display_forget(vm);
 	mig_post_forget(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);

@@ -46,7 +46,7 @@ struct vm_ide { /* main thread, but for what says otherwise */
 	struct ide_disks *glue; /* NULL: not connected */
 	enum ide_rest rest;
 	struct kvmb_work heard;
-	bool resting, settled; /* who wants drives to stand */
+	bool resting, settled;	      /* who wants drives to stand */
 	void (*rest_done)(void *arg); /* NULL = nobody waits */
 	void *rest_arg;
 	void (*settle_done)(void *vm); /* likewise */

@@ -92,6 +92,18 @@ void vga_reset(struct vga *v);
 int vga_screen(struct vga *v, struct screen_image *out);
 
 /**
+ * vga_serial() - Has what vga_screen() would draw changed?
+ *
+ * What the guest has mapped changes without a notice, so registers and visible memory are read:
+ * fast beside drawing, but not for nothing.
+ *
+ * Return: the same number as before, if nothing has changed; another one, if it may have. Two
+ * pictures with one number are as likely as with any hash of 64 bits; a guest that looks for them
+ * keeps its own picture from being shown. Context, Trust: as vga_screen().
+ */
+u64 vga_serial(struct vga *v);
+
+/**
  * vga_text() - The characters of a text mode
  *
  * Return: UTF-8, a line per row, each ends with a newline and has no blanks before it; free() it.
