@@ -17,6 +17,7 @@
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "vmbus-core/version.h"
+#include "vmm/boot_order.h"
 #include "vmm/disk_copies.h"
 #include "vmm/opt.h"
 #include "vmm/run.h"
@@ -277,6 +278,17 @@ static bool set_firmware(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_boot(char *s, struct vm_config *c)
+{
+	const char *word;
+
+	if (boot_order_parse(s, &c->boot, &word))
+		return BAD("--boot: \"%s\": say disk, cdrom, net and menu, in their order, once "
+			   "each",
+			   word);
+	return true;
+}
+
 static bool set_test_devices(char *s, struct vm_config *c)
 {
 	(void)s;
@@ -296,6 +308,7 @@ static const struct {
 	{ "vmbus-max", set_vmbus_max },
 	{ "kernel", set_kernel },
 	{ "firmware", set_firmware },
+	{ "boot", set_boot },
 	{ "initrd", set_initrd },
 	{ "append", set_append },
 	{ "disk", add_disk },
@@ -443,6 +456,8 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	if (cfg.machine.kernel && cfg.machine.firmware)
 		return cli_bad(a->cmd,
 			       "--firmware does not go with --kernel, which is booted without");
+	if (cfg.machine.kernel && (cfg.boot.num || cfg.boot.menu))
+		return cli_bad(a->cmd, "--boot is for firmware; --kernel says what is booted");
 	if (!cfg.machine.kernel && (cfg.machine.initrd || cfg.machine.append))
 		return cli_bad(a->cmd, "--%s goes with --kernel",
 			       cfg.machine.initrd ? "initrd" : "append");

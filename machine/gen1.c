@@ -207,6 +207,18 @@ static void fill_fw_cfg(struct gen1 *g)
 	put_smbios(g);
 }
 
+#define MENU_MS 10000u /* that a menu waits for somebody to ask for it */
+
+void gen1_set_boot(struct gen1 *g, const char *order, bool menu)
+{
+	const __le64 show = cpu_to_le64(menu), wait = cpu_to_le64(MENU_MS);
+
+	fw_cfg_put_file(g->fw_cfg, "bootorder", order, (u32)strlen(order) + 1);
+	fw_cfg_put_file(g->fw_cfg, "etc/show-boot-menu", &show, sizeof(show));
+	if (menu)
+		fw_cfg_put_file(g->fw_cfg, "etc/boot-menu-wait", &wait, sizeof(wait));
+}
+
 /* ---- devices ---- */
 
 static void set_video_slot(struct gen1 *g, u64 gpa, void *hva, u64 size)

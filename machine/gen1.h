@@ -50,6 +50,14 @@ struct vga *gen1_vga(struct gen1 *g);
 /** gen1_ps2() - Its keyboard and mouse. */
 struct ps2 *gen1_ps2(struct gen1 *g);
 
+/**
+ * gen1_set_boot() - Tell firmware what to boot from
+ * @g:     built; nothing runs
+ * @order: paths of devices, a line each
+ * @menu:  show a menu, and wait
+ */
+void gen1_set_boot(struct gen1 *g, const char *order, bool menu);
+
 /** gen1_no_boot() - Has firmware said that nothing can be booted? Any thread. */
 bool gen1_no_boot(const struct gen1 *g);
 

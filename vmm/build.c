@@ -6,6 +6,8 @@
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
+#include "machine/gen1.h"
+#include "vmm/boot_order.h"
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
@@ -165,6 +167,14 @@ static int create_bus(struct vm *vm)
 	return 0;
 }
 
+static void put_boot_order(struct vm *vm)
+{
+	char *list = boot_order_list(&vm->cfg);
+
+	gen1_set_boot(vm->machine.gen1, list, vm->cfg.boot.menu);
+	free(list);
+}
+
 static int build_machine(struct vm *vm)
 {
 	struct serial_ops far_end = { .output = console_output,
@@ -174,6 +184,8 @@ static int build_machine(struct vm *vm)
 
 	if (!err)
 		err = disks_ide_connect(vm);
+	if (!err && vm->machine.gen1)
+		put_boot_order(vm);
 	if (err || !vm->machine.testdev)
 		return err;
 	return testdev_offer(vm->machine.testdev, vm->bus);
