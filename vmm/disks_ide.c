@@ -151,7 +151,7 @@ static void stop_and_serve(struct vm_drive *d, enum ide_stop how)
 	serve_drive(d);
 }
 
-static void take_disk(void *arg, struct kvmb_storage *s)
+static void guest_takes_disk(void *arg, struct kvmb_storage *s)
 {
 	struct vm_drive *d = drive_at(arg, s);
 
@@ -163,7 +163,7 @@ static void take_disk(void *arg, struct kvmb_storage *s)
 	stop_and_serve(d, IDE_REFUSE);
 }
 
-static void give_disk(void *arg, struct kvmb_storage *s)
+static void guest_gives_disk(void *arg, struct kvmb_storage *s)
 {
 	struct vm_drive *d = drive_at(arg, s);
 
@@ -176,7 +176,7 @@ static void give_disk(void *arg, struct kvmb_storage *s)
 	let_drive_go(d);
 }
 
-static const struct kvmb_storage_twin twin = { .take = take_disk, .give = give_disk };
+static const struct kvmb_storage_twin twin = { .take = guest_takes_disk, .give = guest_gives_disk };
 
 const char *disks_ide_path(struct vm *vm, const struct kvmb_storage *s)
 {

@@ -58,10 +58,11 @@ static void what_firmware_is_told(void **state)
 
 static void what_is_no_order(void **state)
 {
-	static const char *const rows[][2] = { { "floppy", "floppy" },	  { "disk,disk", "disk" },
-					       { "", "" },		  { "disk,", "" },
-					       { "menu,menu", "menu" },	  { "Disk", "Disk" },
-					       { "cdrom,net,x", "x" } };
+	static const char *const rows[][2] = {
+		{ "floppy", "floppy" }, { "disk,disk", "disk" }, { "", "" },
+		{ "disk,", "" },	{ "menu,menu", "menu" }, { "Disk", "Disk" },
+		{ "cdrom,net,x", "x" }
+	};
 	struct boot_order o = { .num = 77 };
 	const char *word;
 	char said[40];
