@@ -138,6 +138,7 @@ static void offer_value(struct cursor *c, const struct opt_def *o)
 	} else if (o->kind == OPT_NIC) {
 		offer_units(c, "nic-list");
 	} else if (o->kind == OPT_FILE) {
+		offer_list(c, o->values, NULL);
 		offer_files(c);
 	} else if (o->values && eq && strstr(o->values, "file=")) { /* "file=", "unix=" */
 		step_over(c, eq + 1);

@@ -2,8 +2,8 @@
 /*
  * What firmware boots from, in which order.
  *
- * The order is a list of paths as Open Firmware names devices, a line each; firmware takes what is in
- * no line after all others.
+ * The order is a list of paths as Open Firmware names devices, a line each; firmware takes what is
+ * in no line after all others.
  *
  * Sources: SeaBIOS src/boot.c (bootorder, show-boot-menu) and docs/Runtime_config.md; QEMU
  * docs/system/bootindex.rst.
