@@ -16,7 +16,10 @@ expect() {
 	fi
 }
 printf 'not a kernel at all' >"$W/junk"; : >"$W/empty"; head -c 100000 /dev/zero >"$W/zero"
-expect 2 'kernel is missing' $K run
+expect 2 'initrd goes with --kernel' $K run --initrd x
+expect 2 'firmware does not go with --kernel' $K run --firmware bios --kernel x
+expect 2 'boot is for firmware' $K run --boot disk --kernel x
+expect 2 '"floppy": say disk, cdrom, net and menu' $K run --boot cdrom,floppy
 expect 2 'must be 1 to 64' $K run --cpus 0 --kernel x
 expect 2 'must be 1 to 64' $K run --cpus 65 --kernel x
 expect 2 'must be 1 to 64' $K run --cpus 2x --kernel x
