@@ -19,6 +19,8 @@ vm() {
 	local name=$1 kernel=$2 append=$3; shift 3
 	# where the in-tree bus is built in, ours needs it out of the way: docs/rooms/guest.md
 	[ "$kernel" != own-newest ] || append="$append initcall_blacklist=hv_acpi_init"
+	# a machine that is busy with other things may keep all CPUs from a guest for half a minute, which is no stall of its RCU
+	append="$append rcupdate.rcu_cpu_stall_timeout=120"
 	# a slow machine is no soft lockup, with all of that kernel's checkers
 	[ "$kernel" != own-debug ] || append="$append watchdog_thresh=60 kasan_multi_shot"
 	# in an L1 that says so, huge pages: a boot without its nested page faults takes a third less

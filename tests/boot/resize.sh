@@ -5,7 +5,6 @@
 image raw "$W/image" 256M
 vm r "${GUEST:-storage}" "kvmb.job=fio kvmb.secs=30 loglevel=7" --cpus 2 --memory 512M --disk "$W/image"
 wait_log r 'GUEST: fio begins' 90
-# an idle guest on a slow machine may log one: docs/rooms/storage.md
 until_true 60 "fio writes nothing" stats r 'sum(d.writes for d in disks) > 50'
 for i in 1 2 3 4 5 6 7 8; do
 	"$KVMBUS" disk r resize 0:0 $((256 + 16 * i))M || fail "resize to $((256 + 16 * i))M"
@@ -15,6 +14,8 @@ done
 truncate -s 16M "$W/extra"
 "$KVMBUS" disk r add "$W/extra,lun=7" || fail "disk add"
 wait_log r 'GUEST: ok fio' 240
-grep -q 'timing out command' "$W/r.log" && fail "the guest logged: $(grep -m1 'timing out command' "$W/r.log")"
+# one that "waited 0s" is no I/O: a guest that sent no command for two seconds, on a slow machine, was asked to look (docs/rooms/storage.md)
+late=$(grep 'timing out command' "$W/r.log" | grep -v 'waited 0s' | head -1)
+[ -z "$late" ] || fail "the guest logged: $late"
 stop r
 vm_end r 60 0
