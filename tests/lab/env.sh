@@ -9,7 +9,8 @@ LAB_FIO=$KVMBUS_CACHE/bin/fio
 # its name holds what it is made of: another test script, another image
 LAB_DEBIAN=$KVMBUS_CACHE/debian/root-$(cksum <"$LAB_DIR/../guest/debian-test" | cut -d' ' -f1).vhdx
 LAB_DEBIAN_DKMS=$KVMBUS_CACHE/debian/dkms
+LAB_DISK=$KVMBUS_CACHE/debian/disk-$(cat "$LAB_DIR/mkdisk" "$LAB_DIR/../guest/disk-paths" | cksum | cut -d' ' -f1).raw
 KVMBUS=${KVMBUS:-$KVMBUS_TOP/build/kvmbus}
 GUEST_BIN=$KVMBUS_TOP/build/guest
-export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU LAB_FIO LAB_DEBIAN LAB_DEBIAN_DKMS KVMBUS GUEST_BIN
+export LAB_DIR KVMBUS_TOP KVMBUS_CACHE LAB_KERNELS LAB_QEMU LAB_FIO LAB_DEBIAN LAB_DEBIAN_DKMS LAB_DISK KVMBUS GUEST_BIN
 lab_die() { echo "lab: $*" >&2; exit 125; }
