@@ -21,14 +21,14 @@ logins=0
 logged() { [ "$(grep -ac 'login: ' "$W/g.log")" -ge "$1" ]; }
 # through GRUB's menu to the login prompt, and a shell
 log_in() {
-	until_true 200 "no GRUB" shows 'GNU GRUB'
+	until_true 200 "no GRUB" shows 'boot the selected OS'
 	picture grub
 	if [ $how = emulated ]; then
 		"$KVMBUS" key g c || fail key
 		until_true 60 "no prompt" shows '^grub>'
 		types 'set more="ata_piix.prefer_ms_hyperv=0 modprobe.blacklist=hv_storvsc,hv_netvsc,hv_utils,hv_balloon,hyperv_keyboard,hyperv_fb"'
 		"$KVMBUS" key g esc || fail key
-		until_true 60 "no menu" shows 'GNU GRUB'
+		until_true 60 "no menu" shows 'boot the selected OS'
 	fi
 	[ "$kernel" = 1 ] || "$KVMBUS" key g down || fail key
 	"$KVMBUS" key g ret || fail key
