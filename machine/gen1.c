@@ -10,12 +10,14 @@
 #include "lib/util.h"
 #include "machine/boot/boot.h"
 #include "machine/boot/firmware.h"
+#include "machine/boot/flash.h"
 #include "machine/boot/smbios.h"
 #include "machine/dev/fw_cfg.h"
 #include "machine/dev/pci.h"
 #include "machine/dev/ide.h"
 #include "machine/dev/piix.h"
 #include "machine/dev/ps2.h"
+#include "machine/dev/rtc.h"
 #include "machine/dev/vga.h"
 #include "machine/irq.h"
 #include "machine/mem.h"
@@ -27,6 +29,7 @@
 struct gen1 {
 	struct machine *machine;
 	struct firmware rom, vga_rom;
+	struct flash *flash; /* NULL: this firmware has none */
 	struct pci_bus *pci;
 	struct piix *piix;
 	struct fw_cfg *fw_cfg;
@@ -315,6 +318,11 @@ struct vga *gen1_vga(struct gen1 *g)
 	return g->vga;
 }
 
+struct flash *gen1_flash(struct gen1 *g)
+{
+	return g->flash;
+}
+
 struct ps2 *gen1_ps2(struct gen1 *g)
 {
 	return g->ps2;
@@ -343,7 +351,8 @@ struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 
 	g->machine = m;
 	g->video_at = PCI_NOWHERE;
-	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), 0x10000, why, size)) {
+	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), 4096, why, size) ||
+	    flash_open(&g->flash, g->rom.path, why, size)) {
 		firmware_close(&g->rom);
 		free(g);
 		return NULL;
@@ -364,10 +373,18 @@ int gen1_build(struct gen1 *g)
 	iobus_add(&m->pio, DEBUG_PORT, 1, debug_access, g);
 	iobus_add(&m->pio, PORT_92, 1, port_92_access, g);
 	fill_fw_cfg(g);
+	flash_build(g->flash, m, MEM_HIGH_BASE - g->rom.len);
 	add_ide(g);
 	add_ps2(g);
 	err = add_vga(g);
 	return err ? err : firmware_map(m, &g->rom);
+}
+
+static void tell_memory(struct machine *m)
+{
+	u64 low = KVMB_MIN(m->cfg.memory, MEM_LOW_MAX);
+
+	rtc_set_memory(m->rtc, low, m->cfg.memory - low);
 }
 
 void gen1_enter(struct gen1 *g)
@@ -378,6 +395,8 @@ void gen1_enter(struct gen1 *g)
 	ide_reset(g->ide);
 	vga_reset(g->vga);
 	ps2_reset(g->ps2);
+	flash_reset(g->flash);
+	tell_memory(g->machine);
 	__atomic_store_n(&g->no_boot, false, __ATOMIC_RELAXED);
 	firmware_enter(g->machine, &g->rom);
 }
@@ -390,6 +409,7 @@ void gen1_destroy(struct gen1 *g)
 	ps2_destroy(g->ps2);
 	vga_destroy(g->vga);
 	fw_cfg_destroy(g->fw_cfg);
+	flash_destroy(g->flash);
 	piix_destroy(g->piix);
 	g->machine->pci = NULL;
 	pci_destroy(g->pci);

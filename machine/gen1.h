@@ -10,6 +10,7 @@
 
 #include "machine/machine.h"
 
+struct flash;
 struct gen1;
 struct ide;
 struct ps2;
@@ -44,6 +45,9 @@ void gen1_end_ide(struct gen1 *g);
 
 /** gen1_vga() - Its graphics card. */
 struct vga *gen1_vga(struct gen1 *g);
+
+/** gen1_flash() - Its flash chip. Return: NULL: its firmware has none. */
+struct flash *gen1_flash(struct gen1 *g);
 
 /** gen1_ps2() - Its keyboard and mouse. */
 struct ps2 *gen1_ps2(struct gen1 *g);

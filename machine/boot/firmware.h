@@ -29,6 +29,16 @@ struct firmware {
 const char *firmware_find(const char *name);
 
 /**
+ * firmware_find_vars() - Where the variables are that a new machine with a firmware begins with
+ * @path: of the firmware
+ * @buf:  buf[size], a path
+ * @size: bytes
+ *
+ * Return: false: it is no firmware in two files, named as Debian's OVMF.
+ */
+bool firmware_find_vars(const char *path, char *buf, size_t size);
+
+/**
  * firmware_find_vga() - Where the VGA BIOS is that goes with a firmware
  * @path: of the firmware
  * @buf:  buf[size]

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where UEFI firmware keeps its variables: a flash chip below its ROM.
+ *
+ * DOC: Theory of operation
+ *
+ * Debian's OVMF comes in two files that are one image, of which the guest sees the end below 4 GiB:
+ * OVMF_CODE*.fd, and below it OVMF_VARS*.fd, which is the content of a new machine's chip. Firmware
+ * that is one file has no chip, and forgets its variables at each reset.
+ *
+ * The chip's content lies in memory of this process. Who keeps it in a file (vmm/vars.h) sets it
+ * before the VM runs, and is told of each change.
+ */
+#ifndef KVMB_FLASH_H
+#define KVMB_FLASH_H
+
+#include "machine/machine.h"
+
+struct flash;
+struct pflash;
+
+/* As in struct pflash_ops: on any thread, and none waits. */
+struct flash_keeper {
+	void (*changed)(void *arg, u32 block, const u8 *content);
+	void (*settled)(void *arg);
+	void *arg;
+};
+
+/**
+ * flash_open() - Read the content of a new chip
+ * @out:  set on success, also to NULL: this firmware has none
+ * @rom:  path of the firmware
+ * @why:  why[size], on failure one line that names the file and the cause
+ * @size: bytes
+ *
+ * Return: 0 or -errno. Context: may block on file I/O.
+ */
+int flash_open(struct flash **out, const char *rom, char *why, size_t size);
+
+/** flash_content() - Its content, content[*len], to be changed only before flash_build(). */
+u8 *flash_content(struct flash *f, u32 *len);
+
+/** flash_path() - Of the file that the content of a new chip is in. */
+const char *flash_path(const struct flash *f);
+
+/** flash_keep() - From now on @k, copied, is told of changes. Before flash_build(). */
+void flash_keep(struct flash *f, const struct flash_keeper *k);
+
+/**
+ * flash_build() - Put the chip on the machine's bus
+ * @f:   NULL is fine
+ * @m:   has a PCI bus
+ * @end: guest physical address behind it: where the ROM begins
+ */
+void flash_build(struct flash *f, struct machine *m, u64 end);
+
+/** flash_reset() - Power-on state. NULL is fine. Main thread; vCPUs stand. */
+void flash_reset(struct flash *f);
+
+/** flash_chip() - For saving and loading. NULL is fine: there is none. */
+struct pflash *flash_chip(struct flash *f);
+
+/** flash_destroy() - NULL is fine. Main thread; no vCPU runs, and the VM has ended. */
+void flash_destroy(struct flash *f);
+
+#endif
