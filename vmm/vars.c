@@ -67,8 +67,27 @@ static int write_all_of(int fd, const u8 *p, u32 len)
 	return fdatasync(fd) ? -errno : 0;
 }
 
-/* By a name of its own first, so that nobody finds half of it. */
-static int make_file(const char *path, const u8 *fresh, u32 len)
+/* A file gets its name when it is complete, so that nobody finds half of it. */
+static int make_unnamed(const char *path, const u8 *fresh, u32 len)
+{
+	char dir[4096], proc[40];
+	const char *slash = strrchr(path, '/');
+	int fd, err;
+
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -EOPNOTSUPP;
+	err = write_all_of(fd, fresh, len);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	if (!err && linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW))
+		err = errno == EEXIST ? -EEXIST : -EOPNOTSUPP;
+	close(fd);
+	return err;
+}
+
+/* The same where files without a name are not known, as on NFS. */
+static int make_renamed(const char *path, const u8 *fresh, u32 len)
 {
 	char tmp[4096];
 	int fd, err;
@@ -85,6 +104,15 @@ static int make_file(const char *path, const u8 *fresh, u32 len)
 		err = rename(tmp, path) ? -errno : 0;
 	unlink(tmp);
 	close(fd);
+	return err;
+}
+
+static int make_file(const char *path, const u8 *fresh, u32 len)
+{
+	int err = make_unnamed(path, fresh, len);
+
+	if (err == -EOPNOTSUPP)
+		err = make_renamed(path, fresh, len);
 	return err == -EEXIST ? 0 : err; /* somebody was faster */
 }
 
