@@ -239,8 +239,8 @@ static int build_machine(struct vm *vm)
 }
 
 /* Everything that has a name; no step may start a thread or read what a guest can write. */
-static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console,
-						  open_vars, open_disks_and_nics };
+static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console, open_vars,
+						  open_disks_and_nics };
 
 static int (*const build_steps[])(struct vm *) = { create_bus, disks_create, nics_create,
 						   create_vars, build_machine };

@@ -109,8 +109,8 @@ const struct opt_def opt_memory_options[] = {
 const struct opt_def opt_firmware_options[] = {
 	{ "vars", OPT_FILE, "F", .otherwise = "they live as long as the VM",
 	  .help = "file for the variables of UEFI firmware; made when it is missing",
-	  .more = "It holds what QEMU's file of variables holds, and has the size of OVMF\\_VARS\\*.fd, "
-		  "from which a new one is made. One VM at a time uses it." },
+	  .more = "It is what QEMU has in its file of variables. A new one is made from that of "
+		  "the firmware. One VM at a time uses it." },
 	{ NULL }
 };
 /* clang-format on */

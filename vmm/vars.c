@@ -45,8 +45,8 @@ struct vars {
 	u32 rewrite;	      /* next block of all that are written once more; blocks = none */
 	struct change *queue; /* queue[QUEUE], a ring */
 	u32 head, num;
-	bool settled;	      /* what is in the queue */
-	bool failing;	      /* the last write failed */
+	bool settled; /* what is in the queue */
+	bool failing; /* the last write failed */
 };
 
 /* ---- opening ---- */

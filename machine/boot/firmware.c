@@ -23,7 +23,7 @@ const char *firmware_find(const char *name)
 		return "/usr/share/seabios/bios-256k.bin";
 	if (!strcmp(name, "uefi")) /* Debian 11 has the small one only */
 		return access(OVMF "_4M.fd", R_OK) && !access(OVMF ".fd", R_OK) ? OVMF ".fd" :
-										 OVMF "_4M.fd";
+										  OVMF "_4M.fd";
 	return name;
 }
 

@@ -25,7 +25,7 @@ struct machine;
 
 #define PCI_FUNCS 16u /* most that a bus has */
 #define PCI_WINDOWS 2u
-#define PCI_ROM 6u    /* index of the expansion ROM among BARs */
+#define PCI_ROM 6u /* index of the expansion ROM among BARs */
 #define PCI_NOWHERE (~0ull)
 
 /* offsets in configuration space */

@@ -31,7 +31,7 @@
 enum mode { MODE_ARRAY, MODE_STATUS, MODE_IDENTIFY, MODE_QUERY, MODE_NUM };
 
 struct pflash {
-	u8 *data; /* data[len]; bytes are changed with the lock held, and read by the guest any time */
+	u8 *data; /* data[len]; changed with the lock held, and read by the guest any time */
 	u32 len;
 	struct pflash_ops ops;
 	pthread_mutex_t lock; /* guards the rest */
@@ -57,13 +57,48 @@ static u8 query(const struct pflash *p, u32 at)
 {
 	const u32 blocks = p->len / PFLASH_BLOCK - 1;
 	const u8 table[] = {
-		'Q', 'R', 'Y', 1, 0, 0x31, 0, 0, 0, 0, 0, /* command set 0001, table at 0x31 */
-		0x45, 0x55, 0, 0,			  /* supply: 4.5 to 5.5 V */
-		7, 0, 10, 0, 4, 0, 4, 0,		  /* time: bytes; no buffer; blocks */
-		log2_of(p->len), 0, 0, 0, 0,		  /* size; 8 bits wide; no buffer */
-		1, (u8)blocks, (u8)(blocks >> 8),	  /* one kind of block, how many less one */
-		PFLASH_BLOCK >> 8 & 0xff, PFLASH_BLOCK >> 16,
-		'P', 'R', 'I', '1', '0', 0, 0, 0, 0,	  /* no optional commands */
+		'Q',
+		'R',
+		'Y',
+		1,
+		0,
+		0x31,
+		0,
+		0,
+		0,
+		0,
+		0, /* command set 0001, table at 0x31 */
+		0x45,
+		0x55,
+		0,
+		0, /* supply: 4.5 to 5.5 V */
+		7,
+		0,
+		10,
+		0,
+		4,
+		0,
+		4,
+		0, /* time: bytes; no buffer; blocks */
+		log2_of(p->len),
+		0,
+		0,
+		0,
+		0, /* size; 8 bits wide; no buffer */
+		1,
+		(u8)blocks,
+		(u8)(blocks >> 8), /* one kind of block, how many less one */
+		PFLASH_BLOCK >> 8 & 0xff,
+		PFLASH_BLOCK >> 16,
+		'P',
+		'R',
+		'I',
+		'1',
+		'0',
+		0,
+		0,
+		0,
+		0, /* no optional commands */
 	};
 
 	return at >= 0x10 && at - 0x10 < sizeof(table) ? table[at - 0x10] : 0;

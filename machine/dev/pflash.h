@@ -31,8 +31,8 @@ struct kvmb_tlv;
 struct kvmb_tlv_out;
 struct pflash;
 
-#define PFLASH_BLOCK 4096u	   /* bytes that are erased together */
-#define PFLASH_MOST (8u << 20)	   /* bytes of a chip */
+#define PFLASH_BLOCK 4096u     /* bytes that are erased together */
+#define PFLASH_MOST (8u << 20) /* bytes of a chip */
 
 /* All with the chip's lock held, on vCPUs' threads and the main thread. None waits. */
 struct pflash_ops {

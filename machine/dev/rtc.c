@@ -4,8 +4,8 @@
  * read, a good battery. Setting the clock changes the guest's offset to the host. Alarms and
  * periodic interrupts are not implemented.
  *
- * Sources: Motorola MC146818A data sheet; the century byte at 0x32 as in ACPI's FADT; sizes of memory
- * in CMOS: SeaBIOS src/hw/rtc.h, edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c.
+ * Sources: Motorola MC146818A data sheet; the century byte at 0x32 as in ACPI's FADT; sizes of
+ * memory in CMOS: SeaBIOS src/hw/rtc.h, edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c.
  */
 #include "machine/dev/rtc.h"
 
@@ -87,7 +87,8 @@ static void put_units(struct rtc *r, u32 reg, u32 bytes, u64 units)
 
 void rtc_set_memory(struct rtc *r, u64 low, u64 high)
 {
-	u64 above_1m = low - KVMB_MIN(low, 1ull << 20), above_16m = low - KVMB_MIN(low, 16ull << 20);
+	u64 above_1m = low - KVMB_MIN(low, 1ull << 20);
+	u64 above_16m = low - KVMB_MIN(low, 16ull << 20);
 
 	pthread_mutex_lock(&r->lock);
 	put_units(r, 0x15, 2, 640);

@@ -44,11 +44,9 @@ static void set_settled(void *arg)
 	settled++;
 }
 
-static const struct pflash_ops ops = { .show = show,
-				       .changed = changed,
-				       .settled = set_settled,
-				       .show_arg = data,
-				       .keep_arg = kept };
+static const struct pflash_ops ops = {
+	.show = show, .changed = changed, .settled = set_settled, .show_arg = data, .keep_arg = kept
+};
 
 static int setup(void **state)
 {
@@ -339,12 +337,20 @@ static void put_fields(u32 len, u64 mode, u64 first, u64 status)
 
 static void hostile_states_are_refused(void **state)
 {
-	static const struct { u32 len; u64 mode, first, status; } bad[] = {
-		{ LEN - PFLASH_BLOCK, 0, 0, 0x80 }, { LEN + PFLASH_BLOCK, 0, 0, 0x80 },
-		{ 0, 0, 0, 0x80 },		    { LEN, 4, 0, 0x80 },
-		{ LEN, 1ull << 32, 0, 0x80 },	    { LEN, 0, 0x20, 0x80 },
-		{ LEN, 1, 0x50, 0x80 },		    { LEN, 1, 0x120, 0x80 },
-		{ LEN, 1, 0, 0x81 },		    { LEN, 1, 0, 0x180 },
+	static const struct {
+		u32 len;
+		u64 mode, first, status;
+	} bad[] = {
+		{ LEN - PFLASH_BLOCK, 0, 0, 0x80 },
+		{ LEN + PFLASH_BLOCK, 0, 0, 0x80 },
+		{ 0, 0, 0, 0x80 },
+		{ LEN, 4, 0, 0x80 },
+		{ LEN, 1ull << 32, 0, 0x80 },
+		{ LEN, 0, 0x20, 0x80 },
+		{ LEN, 1, 0x50, 0x80 },
+		{ LEN, 1, 0x120, 0x80 },
+		{ LEN, 1, 0, 0x81 },
+		{ LEN, 1, 0, 0x180 },
 	};
 	size_t i;
 
