@@ -41,7 +41,8 @@ static const struct opt_def run_options[] = {
 	{ "kernel", OPT_FILE, "F",
 	  .help = "Linux as bzImage or ELF vmlinux, or a multiboot-1 ELF32 image; "
 		  "without it the VM begins in firmware" },
-	{ "firmware", OPT_TEXT, "bios|uefi|F[,vars=F]", "bios uefi", .fallback = "bios",
+	{ "firmware", OPT_TEXT, "bios|uefi|F[,vars=F]", "bios uefi",
+	  .otherwise = "bios, or uefi if the first disk was made for it",
 	  .help = "firmware of a VM without --kernel: bios (SeaBIOS), uefi (OVMF) or a ROM image",
 	  .sub = opt_firmware_options },
 	{ "initrd", OPT_FILE, "F", .help = "initial RAM disk, or the multiboot module",

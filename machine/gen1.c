@@ -29,7 +29,9 @@
 struct gen1 {
 	struct machine *machine;
 	struct firmware rom, vga_rom;
-	struct flash *flash; /* NULL: this firmware has none */
+	struct flash *flash;  /* NULL: this firmware has none */
+	struct firmware uefi; /* that may be chosen instead of rom; closed when it was decided */
+	struct flash *uefi_flash;
 	struct pci_bus *pci;
 	struct piix *piix;
 	struct fw_cfg *fw_cfg;
@@ -345,19 +347,50 @@ static void open_vga_rom(struct gen1 *g)
 	g->vga_rom.len = 0;
 }
 
+/* Nothing can be opened any more when it is known which firmware a disk wants. */
+static void open_uefi(struct gen1 *g)
+{
+	char why[512];
+
+	if (firmware_open(&g->uefi, firmware_find("uefi"), FIRMWARE_UNIT, why, sizeof(why)) ||
+	    flash_open(&g->uefi_flash, g->uefi.path, why, sizeof(why)))
+		firmware_close(&g->uefi);
+}
+
+static void forget_uefi(struct gen1 *g)
+{
+	firmware_close(&g->uefi);
+	flash_destroy(g->uefi_flash);
+	g->uefi_flash = NULL;
+}
+
+int gen1_use_uefi(struct gen1 *g)
+{
+	if (!g->uefi.rom)
+		return -ENOENT;
+	firmware_close(&g->rom);
+	g->rom = g->uefi;
+	g->flash = g->uefi_flash;
+	g->uefi = (struct firmware){ 0 };
+	g->uefi_flash = NULL;
+	return 0;
+}
+
 struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 {
 	struct gen1 *g = kvmb_xzalloc(sizeof(*g));
 
 	g->machine = m;
 	g->video_at = PCI_NOWHERE;
-	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), 4096, why, size) ||
+	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), FIRMWARE_UNIT, why, size) ||
 	    flash_open(&g->flash, g->rom.path, why, size)) {
 		firmware_close(&g->rom);
 		free(g);
 		return NULL;
 	}
 	open_vga_rom(g);
+	if (!m->cfg.firmware)
+		open_uefi(g);
 	pthread_mutex_init(&g->lock, NULL);
 	return g;
 }
@@ -367,13 +400,14 @@ int gen1_build(struct gen1 *g)
 	struct machine *m = g->machine;
 	int err;
 
+	forget_uefi(g);
 	g->pci = m->pci = pci_create(m);
 	g->piix = piix_create(g->pci);
 	g->fw_cfg = fw_cfg_create(&m->pio);
 	iobus_add(&m->pio, DEBUG_PORT, 1, debug_access, g);
 	iobus_add(&m->pio, PORT_92, 1, port_92_access, g);
 	fill_fw_cfg(g);
-	flash_build(g->flash, m, MEM_HIGH_BASE - g->rom.len);
+	g->flash = flash_build(g->flash, m, MEM_HIGH_BASE - g->rom.len);
 	add_ide(g);
 	add_ps2(g);
 	err = add_vga(g);
@@ -415,6 +449,7 @@ void gen1_destroy(struct gen1 *g)
 	pci_destroy(g->pci);
 	firmware_close(&g->vga_rom);
 	firmware_close(&g->rom);
+	forget_uefi(g);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }

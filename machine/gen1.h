@@ -26,6 +26,12 @@ struct vga;
  */
 struct gen1 *gen1_open(struct machine *m, char *why, size_t size);
 
+/**
+ * gen1_use_uefi() - A machine whose firmware was not named: take UEFI firmware instead of a BIOS
+ * Return: 0; -ENOENT: there was none. Context: main thread, before gen1_build().
+ */
+int gen1_use_uefi(struct gen1 *g);
+
 /** gen1_build() - Make the devices. Return: 0 or -errno. Main thread; memory is mapped. */
 int gen1_build(struct gen1 *g);
 

@@ -10,6 +10,7 @@
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
 #include "machine/gen1.h"
+#include "vmm/boot_choose.h"
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
@@ -242,8 +243,8 @@ static int build_machine(struct vm *vm)
 static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console, open_vars,
 						  open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus, disks_create, nics_create,
-						   create_vars, build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	disks_create, nics_create,
+						   create_vars, boot_choose,  build_machine };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {

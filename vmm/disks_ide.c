@@ -32,6 +32,15 @@ void disks_ide_keep(struct vm *vm, struct kvmb_disk *d, bool dvd)
 	vm->ide->drives[n].dvd = dvd;
 }
 
+bool disks_ide_drive(const struct vm *vm, u32 n, struct kvmb_disk **d, bool *dvd)
+{
+	if (!vm->ide || n >= vm->ide->num)
+		return false;
+	*d = vm->ide->drives[n].disk;
+	*dvd = vm->ide->drives[n].dvd;
+	return true;
+}
+
 /* ---- what drives tell ---- */
 
 static void drive_stopped(void *arg, u32 drive, int err)

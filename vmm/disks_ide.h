@@ -18,6 +18,15 @@
  */
 void disks_ide_keep(struct vm *vm, struct kvmb_disk *d, bool dvd);
 
+/**
+ * disks_ide_drive() - A drive that was kept
+ * @n:   from 0 on
+ * @dvd: result
+ *
+ * Return: false: there are not so many. *@d is NULL for an empty one, and borrowed.
+ */
+bool disks_ide_drive(const struct vm *vm, u32 n, struct kvmb_disk **d, bool *dvd);
+
 /** disks_ide_connect() - The machine is built: give it its drives. Return: 0 or -errno. */
 int disks_ide_connect(struct vm *vm);
 

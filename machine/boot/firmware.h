@@ -14,6 +14,8 @@
 
 #include "machine/machine.h"
 
+#define FIRMWARE_UNIT 4096u
+
 struct firmware {
 	const char *path; /* borrowed */
 	u8 *rom;	  /* rom[len], mapped anonymously */

@@ -4,21 +4,26 @@
 
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "lib/log.h"
+#include "lib/tlv.h"
 #include "lib/util.h"
 #include "machine/boot/firmware.h"
 #include "machine/dev/pci.h"
 #include "machine/dev/pflash.h"
 #include "machine/mem.h"
 
+#define WINDOW (MEM_HIGH_BASE - (8u << 20)) /* firmware and flash are in it */
+
 struct flash {
 	struct firmware content;
 	char path[4096]; /* of a new chip's content */
 	struct flash_keeper keeper;
-	struct machine *machine; /* NULL until it is built, as is chip */
-	struct pflash *chip;
-	u64 base; /* guest physical */
+	struct machine *machine; /* NULL until it is built */
+	struct pflash *chip;	 /* NULL: there is none, or it is not built */
+	u64 base;		 /* guest physical */
+	bool mapped;
 };
 
 int flash_open(struct flash **out, const char *rom, char *why, size_t size)
@@ -71,32 +76,111 @@ static void show_content(void *arg, bool there)
 	if (ioctl(f->machine->vm_fd, KVM_SET_USER_MEMORY_REGION, &r))
 		kvmb_warn_ratelimited(f->machine->name, "flash at %#llx: %s",
 				      (unsigned long long)f->base, strerror(errno));
+	else
+		f->mapped = there;
 }
 
-void flash_build(struct flash *f, struct machine *m, u64 end)
+/* The window reaches over the ROM, to which writes do nothing. */
+static void flash_access(void *dev, u32 offset, u32 size, bool write, u64 *val)
 {
-	struct pflash_ops ops = { .show = show_content, .show_arg = f };
+	struct flash *f = dev;
+	u64 at = WINDOW + offset;
 
-	if (!f)
-		return;
-	ops.changed = f->keeper.changed;
-	ops.settled = f->keeper.settled;
-	ops.keep_arg = f->keeper.arg;
-	f->machine = m;
+	if (f->chip && at >= f->base && at - f->base < f->content.len)
+		pflash_access(f->chip, (u32)(at - f->base), size, write, val);
+}
+
+static void make_chip(struct flash *f, u64 end)
+{
+	const struct pflash_ops ops = { .show = show_content,
+					.changed = f->keeper.changed,
+					.settled = f->keeper.settled,
+					.show_arg = f,
+					.keep_arg = f->keeper.arg };
+
 	f->base = end - f->content.len;
 	f->chip = pflash_create(f->content.rom, f->content.len, &ops);
-	pci_claim(m->pci, f->base, f->content.len, pflash_access, f->chip);
+}
+
+struct flash *flash_build(struct flash *f, struct machine *m, u64 end)
+{
+	if (!f)
+		f = kvmb_xzalloc(sizeof(*f));
+	f->machine = m;
+	if (f->content.rom)
+		make_chip(f, end);
+	pci_claim(m->pci, WINDOW, MEM_HIGH_BASE - WINDOW, flash_access, f);
+	return f;
 }
 
 void flash_reset(struct flash *f)
 {
-	if (f)
+	if (f->chip)
 		pflash_reset(f->chip);
 }
 
-struct pflash *flash_chip(struct flash *f)
+/* ---- saved VMs ---- */
+
+bool flash_has_chip(const struct flash *f)
 {
-	return f ? f->chip : NULL;
+	return f->chip;
+}
+
+void flash_save(struct flash *f, struct kvmb_tlv_out *o)
+{
+	if (f->chip)
+		pflash_save(f->chip, o);
+}
+
+static void take_chip_away(struct flash *f)
+{
+	if (f->mapped)
+		show_content(f, false);
+	pflash_destroy(f->chip);
+	f->chip = NULL;
+}
+
+/* As new memory has it, which nobody keeps. */
+static int replace_content(struct flash *f, u32 len)
+{
+	u8 *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	firmware_close(&f->content);
+	f->content.rom = p;
+	f->content.len = len;
+	return 0;
+}
+
+static int refuse(struct kvmb_tlv_error *e, int err, const char *why)
+{
+	if (!e->err)
+		snprintf(e->text, sizeof(e->text), "flash: %s", why);
+	e->err = e->err ? e->err : err;
+	return e->err;
+}
+
+int flash_load(struct flash *f, u64 end, struct kvmb_tlv *group, struct kvmb_tlv_error *error)
+{
+	u32 len = group ? pflash_saved_len(group) : 0;
+	int err = error->err;
+
+	if (!err && f->keeper.changed && len != f->content.len)
+		err = refuse(error, -EPROTO, "the file of its variables has another size");
+	if (!err && group && !len)
+		err = refuse(error, -EPROTO, "it has no size that there is");
+	if (err)
+		return err;
+	take_chip_away(f);
+	if (!group)
+		return 0;
+	if (len != f->content.len)
+		err = replace_content(f, len);
+	if (err)
+		return refuse(error, err, strerror(-err));
+	make_chip(f, end);
+	return pflash_load(f->chip, group);
 }
 
 void flash_destroy(struct flash *f)

@@ -17,7 +17,9 @@
 #include "machine/machine.h"
 
 struct flash;
-struct pflash;
+struct kvmb_tlv;
+struct kvmb_tlv_error;
+struct kvmb_tlv_out;
 
 /* As in struct pflash_ops: on any thread, and none waits. */
 struct flash_keeper {
@@ -47,18 +49,34 @@ const char *flash_path(const struct flash *f);
 void flash_keep(struct flash *f, const struct flash_keeper *k);
 
 /**
- * flash_build() - Put the chip on the machine's bus
- * @f:   NULL is fine
+ * flash_build() - Put the chip on the machine's bus, or leave room for one that flash_load() brings
+ * @f:   of flash_open(); NULL: there is no chip
  * @m:   has a PCI bus
  * @end: guest physical address behind it: where the ROM begins
+ *
+ * Return: @f, or a new one.
  */
-void flash_build(struct flash *f, struct machine *m, u64 end);
+struct flash *flash_build(struct flash *f, struct machine *m, u64 end);
 
-/** flash_reset() - Power-on state. NULL is fine. Main thread; vCPUs stand. */
+/** flash_reset() - Power-on state. Main thread; vCPUs stand. */
 void flash_reset(struct flash *f);
 
-/** flash_chip() - For saving and loading. NULL is fine: there is none. */
-struct pflash *flash_chip(struct flash *f);
+/** flash_has_chip() - Is there something to save? */
+bool flash_has_chip(const struct flash *f);
+
+/** flash_save() - A group, if there is a chip. Main thread; vCPUs stand. */
+void flash_save(struct flash *f, struct kvmb_tlv_out *o);
+
+/**
+ * flash_load() - What flash_save() wrote: also instead of a chip of another size, or of none
+ * @f:     built; nothing has run
+ * @end:   as of flash_build(), by now
+ * @group: hostile; NULL: there was no chip
+ * @error: where that is refused, if a file is to be kept
+ *
+ * Return: 0; -errno with one line in @error. Context: main thread.
+ */
+int flash_load(struct flash *f, u64 end, struct kvmb_tlv *group, struct kvmb_tlv_error *error);
 
 /** flash_destroy() - NULL is fine. Main thread; no vCPU runs, and the VM has ended. */
 void flash_destroy(struct flash *f);

@@ -272,6 +272,16 @@ static void take_content(struct pflash *p, const u8 *data)
 		p->ops.settled(p->ops.keep_arg);
 }
 
+u32 pflash_saved_len(struct kvmb_tlv *group)
+{
+	size_t len;
+
+	if (!kvmb_tlv_get_bytes(group, PFLASH_DATA, &len) || len % PFLASH_BLOCK ||
+	    len > PFLASH_MOST)
+		return 0;
+	return (u32)len;
+}
+
 int pflash_load(struct pflash *p, struct kvmb_tlv *group)
 {
 	u32 mode = (u32)kvmb_tlv_get(group, PFLASH_MODE, MODE_NUM - 1);

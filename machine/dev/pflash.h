@@ -76,6 +76,9 @@ void pflash_access(void *dev, u32 offset, u32 size, bool write, u64 *val);
 /** pflash_save() - Content and the command under way: a group. Main thread; vCPUs stand. */
 void pflash_save(struct pflash *p, struct kvmb_tlv_out *o);
 
+/** pflash_saved_len() - Of the chip that was saved. Return: 0: no chip has that, or an error. */
+u32 pflash_saved_len(struct kvmb_tlv *group);
+
 /**
  * pflash_load() - What pflash_save() wrote
  * @p:     new, and of the same size
