@@ -16,8 +16,8 @@
 #define TYPE_ESP 0xefu
 #define ACTIVE 0x80u
 
-#define GPT_MOST 128u	     /* entries that are looked at */
-#define GPT_OLD_FIRMWARE 4u  /* attribute: legacy BIOS bootable */
+#define GPT_MOST 128u	    /* entries that are looked at */
+#define GPT_OLD_FIRMWARE 4u /* attribute: legacy BIOS bootable */
 
 static const u8 guid_esp[16] = { 0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11,
 				 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b };

@@ -154,11 +154,21 @@ static void disks_without_a_gpt(void **state)
 
 static void hostile_tables(void **state)
 {
-	static const struct { u32 at, num, size; } rows[] = {
-		{ 0xffffffff, 128, 128 }, { 2, 0xffffffff, 128 },     { 2, 128, 0xffffffff },
-		{ 2, 128, 0 },		  { 0, 128, 128 },	      { 127, 0xffffffff, 4096 },
-		{ 128, 128, 128 },	  { 2, 0xffffffff, 4096 },    { 2, 128, 127 },
-		{ 2, 0, 128 },		  { 0x80000000, 1u << 31, 1 }, { 126, 128, 640 },
+	static const struct {
+		u32 at, num, size;
+	} rows[] = {
+		{ 0xffffffff, 128, 128 },
+		{ 2, 0xffffffff, 128 },
+		{ 2, 128, 0xffffffff },
+		{ 2, 128, 0 },
+		{ 0, 128, 128 },
+		{ 127, 0xffffffff, 4096 },
+		{ 128, 128, 128 },
+		{ 2, 0xffffffff, 4096 },
+		{ 2, 128, 127 },
+		{ 2, 0, 128 },
+		{ 0x80000000, 1u << 31, 1 },
+		{ 126, 128, 640 },
 	};
 	size_t i;
 
