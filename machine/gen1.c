@@ -341,8 +341,9 @@ static void open_vga_rom(struct gen1 *g)
 	if (!firmware_open(&g->vga_rom, path, 512, why, sizeof(why)) &&
 	    g->vga_rom.len <= VGA_ROM_SIZE)
 		return;
-	kvmb_warn(g->machine->name, "no VGA BIOS, so firmware shows nothing on the screen: %s",
-		  path);
+	if (!g->flash) /* UEFI firmware has a driver of its own */
+		kvmb_warn(g->machine->name,
+			  "no VGA BIOS, so firmware shows nothing on the screen: %s", path);
 	firmware_close(&g->vga_rom);
 	g->vga_rom.len = 0;
 }
