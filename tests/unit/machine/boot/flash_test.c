@@ -249,10 +249,8 @@ static void a_file_wants_its_size(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(variables_go_with_code),
-		T(content_is_mapped_below_the_rom),
-		T(around_it_is_nothing),
-		T(saved_chip_replaces_any),
+		T(variables_go_with_code), T(content_is_mapped_below_the_rom),
+		T(around_it_is_nothing),   T(saved_chip_replaces_any),
 		T(a_file_wants_its_size),
 	};
 

@@ -41,7 +41,10 @@ static u32 number(u8 reg, u32 bytes)
 
 static void sizes_of_memory(void **state)
 {
-	static const struct { u64 low, high; u32 kib, above_16m, above_4g; } rows[] = {
+	static const struct {
+		u64 low, high;
+		u32 kib, above_16m, above_4g;
+	} rows[] = {
 		{ 1ull << 20, 0, 0, 0, 0 },
 		{ 16ull << 20, 0, 15 << 10, 0, 0 },
 		{ 17ull << 20, 0, 16 << 10, 16, 0 },
