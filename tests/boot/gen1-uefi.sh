@@ -50,7 +50,8 @@ begin two --firmware "$O/OVMF_CODE_4M.fd,vars=$VARS"
 in_shell two
 types two 'echo x%kvmbvar%x'
 until_true 60 "the variable is gone after the VM was killed" says two xkept42x
-end two
+types two 'reset -s'
+vm_end two 60 0 # firmware can power off
 
 mkdir -p /usr/share/OVMF /usr/share/seabios && cp "$O"/OVMF_*_4M.fd /usr/share/OVMF/ && cp "$F"/usr/share/seabios/*.bin /usr/share/seabios/ || fail "no firmware"
 "$LAB_DIR/mkefi" "$W/grub.img" "$F/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi" || fail "no image"
