@@ -18,6 +18,16 @@ static const struct opt_def json_only[] = { JSON, END };
 static const struct opt_def screenshot_options[] = {
 	{ "text", OPT_FLAG, .help = "print the characters of a text screen" }, JSON, END
 };
+static const struct opt_def vnc_options[] = {
+	{ "listen", OPT_TEXT, "unix:PATH|HOST:PORT", "unix: 127.0.0.1:5900 [::1]:5900",
+	  .otherwise = "beside the control socket",
+	  .help = "where clients connect; HOST:PORT needs --password-file",
+	  .more = "Nothing is encrypted on a network, and VNC's password is weak: prefer the "
+		  "socket, by _ssh -L_." },
+	{ "password-file", OPT_FILE, "F", .help = "ask clients for the password in F",
+	  .more = "Its first line; VNC takes 8 characters at most.", .aka = "password passwd" },
+	{ "view-only", OPT_FLAG, .help = "clients only look", .aka = "viewonly" }, JSON, END
+};
 static const struct opt_def nothing[] = { END };
 
 static const struct opt_def run_options[] = {
@@ -45,6 +55,10 @@ static const struct opt_def run_options[] = {
 	  .otherwise = "bios, or uefi if the first disk was made for it",
 	  .help = "firmware of a VM without --kernel: bios (SeaBIOS), uefi (OVMF) or a ROM image",
 	  .sub = opt_firmware_options },
+	{ "boot", OPT_TEXT, "DEVICE[,DEVICE]...[,menu]", "disk cdrom net menu",
+	  .fallback = "disk,cdrom,net",
+	  .help = "what firmware boots first: disk, cdrom, net; with menu it waits for a choice",
+	  .aka = "boot-order bootorder" },
 	{ "initrd", OPT_FILE, "F", .help = "initial RAM disk, or the multiboot module",
 	  .aka = "initramfs" },
 	{ "append", OPT_TEXT, "S", .help = "kernel command line",
@@ -264,6 +278,12 @@ const struct cli_command cli_commands[] = {
 	{ "screenshot", NULL, "write what a VM's screen shows to a PNG file",
 	  "Of a VM without --kernel. With *--text* the characters of a text screen are printed.",
 	  cmd_screenshot, { VM, { "F", OPT_FILE, .optional = true } }, screenshot_options },
+	{ "vnc", NULL, "serve a VM's screen, keyboard and mouse to VNC clients",
+	  "Until the VM ends, or a signal comes. Without *--listen* on a socket beside the VM's "
+	  "control socket, of mode 0600; its path is printed. From elsewhere: _ssh -L "
+	  "5900:PATH HOST_. Each client is served by a confined process of its own, eight at "
+	  "most. The guest must have the US keyboard layout.",
+	  cmd_vnc, { VM }, vnc_options },
 	{ "key", NULL, "press keys together on a VM's keyboard", NULL, cmd_key,
 	  { VM, { "KEYS", OPT_TEXT, .values = "ctrl-alt-del enter esc f12" } }, json_only },
 	{ "type", NULL, "type text on a VM's keyboard",

@@ -121,6 +121,8 @@ static void print_disk(const char *prefix, json_t *x)
 		       ", read-only" :
 		       "",
 	       json_is_true(json_object_get(x, "locked")) ? ", locked by the guest" : "");
+	if (json_object_get(x, "via"))
+		printf(", IDE%s", strcmp(str(x, "via"), "ide") ? " and now VMBus" : "");
 	if (json_object_get(x, "cache") && strcmp(str(x, "cache"), "writeback"))
 		printf(", cache %s", str(x, "cache"));
 	if (num(x, "iops"))

@@ -52,6 +52,9 @@ int cmd_info(struct cli_args *a);
 /** cmd_stats() - `kvmbus stats VM`; with --watch until it is interrupted. */
 int cmd_stats(struct cli_args *a);
 
+/** cmd_vnc() - `kvmbus vnc VM`: returns when the VM has ended, or by a signal. */
+int cmd_vnc(struct cli_args *a);
+
 /** cmd_screenshot() - `kvmbus screenshot VM F`. */
 int cmd_screenshot(struct cli_args *a);
 

@@ -17,6 +17,7 @@
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "vmbus-core/version.h"
+#include "vmm/boot_order.h"
 #include "vmm/disk_copies.h"
 #include "vmm/opt.h"
 #include "vmm/run.h"
@@ -280,6 +281,17 @@ static bool set_firmware(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_boot(char *s, struct vm_config *c)
+{
+	const char *word;
+
+	if (boot_order_parse(s, &c->boot, &word))
+		return BAD("--boot: \"%s\": say disk, cdrom, net and menu, in their order, once "
+			   "each",
+			   word);
+	return true;
+}
+
 static bool set_test_devices(char *s, struct vm_config *c)
 {
 	(void)s;
@@ -299,6 +311,7 @@ static const struct {
 	{ "vmbus-max", set_vmbus_max },
 	{ "kernel", set_kernel },
 	{ "firmware", set_firmware },
+	{ "boot", set_boot },
 	{ "initrd", set_initrd },
 	{ "append", set_append },
 	{ "disk", add_disk },
@@ -383,11 +396,21 @@ static void keep_args(const struct cli_args *a, struct vm_config *c)
 /* What firmware boots from: the first disks whose place nobody has named. */
 static void choose_ide(struct vm_config *c)
 {
-	u32 i, n = 0;
+	u32 taken = 0, i, at = KVMB_STORAGE_IDE;
 
-	for (i = 0; i < c->num_disks && n < 4; i++) {
-		c->disks[i].ide = c->disks[i].controller < 0 && c->disks[i].lun < 0;
-		n += c->disks[i].ide;
+	for (i = 0; i < c->num_disks; i++) {
+		if (c->disks[i].controller > 0)
+			taken |= 1u << c->disks[i].controller;
+	}
+	for (i = 0; i < c->num_disks; i++) {
+		while (at < KVMB_STORAGE_MAX_CONTROLLERS && taken >> at & 1)
+			at++;
+		if (at == KVMB_STORAGE_MAX_CONTROLLERS)
+			break;
+		if (c->disks[i].controller >= 0 || c->disks[i].lun >= 0)
+			continue;
+		c->disks[i].controller = (int)at++;
+		c->disks[i].lun = 0;
 	}
 }
 
@@ -436,6 +459,8 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	if (cfg.machine.kernel && cfg.machine.firmware)
 		return cli_bad(a->cmd,
 			       "--firmware does not go with --kernel, which is booted without");
+	if (cfg.machine.kernel && (cfg.boot.num || cfg.boot.menu))
+		return cli_bad(a->cmd, "--boot is for firmware; --kernel says what is booted");
 	if (!cfg.machine.kernel && (cfg.machine.initrd || cfg.machine.append))
 		return cli_bad(a->cmd, "--%s goes with --kernel",
 			       cfg.machine.initrd ? "initrd" : "append");

@@ -59,7 +59,7 @@ int mig_apart_fork(const struct mig_address *a, bool *pump)
 	return -1;
 }
 
-bool mig_apart_confine(const struct mig_address *a)
+bool mig_apart_confine(const char *text)
 {
 	unsigned int lacks = 0;
 	uid_t user = geteuid() ? (uid_t)-1 : CONFINE_UID_BASE + (uid_t)getpid();
@@ -73,7 +73,7 @@ bool mig_apart_confine(const struct mig_address *a)
 	if (listener >= 0)
 		close(listener); /* nothing is executed */
 	if (err)
-		cli_error("%s: %s", a->text, why);
+		cli_error("%s: %s", text, why);
 	return !err;
 }
 

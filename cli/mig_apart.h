@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A process of its own for a pump: without rights when it reads what strangers send. */
+/* A process of its own for a pump or a VNC client: without rights when strangers send. */
 #ifndef KVMB_MIG_APART_H
 #define KVMB_MIG_APART_H
 
@@ -24,7 +24,12 @@ int mig_apart_fork(const struct mig_address *a, bool *pump);
  */
 void mig_apart_keep(int *keep, int num);
 
-/** mig_apart_confine() - Give up all rights. Return: false with one line printed. No threads. */
-bool mig_apart_confine(const struct mig_address *a);
+/**
+ * mig_apart_confine() - Give up all rights
+ * @text: for the message: whom it serves
+ *
+ * Return: false with one line printed. Context: no threads.
+ */
+bool mig_apart_confine(const char *text);
 
 #endif

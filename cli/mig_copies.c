@@ -55,6 +55,8 @@ static int add(const json_t *list, const char *vm, const struct disk_config *dc,
 		return bad_disk(vm, dc->spec.path, why);
 	if (!can)
 		return EXIT_OK;
+	if (dc->controller < 0)
+		return bad_disk(vm, dc->spec.path, "a disk on IDE is not copied yet");
 	d.bytes = size_of(list, &d);
 	if (dc->controller < 0 || dc->lun < 0 || !d.bytes || c->num == KVMB_MAX_DISKS)
 		return bad_disk(vm, dc->spec.path, "the VM does not say how large it is");

@@ -451,7 +451,7 @@ static int serve_tls(const struct mig_address *a, int plain)
 		return EXIT_FAILED;
 	}
 	load_zstd(&h);
-	if (mig_door_open(&h.door, a) || !mig_apart_confine(a))
+	if (mig_door_open(&h.door, a) || !mig_apart_confine(a->text))
 		return EXIT_FAILED;
 	g = h.door.connected ? greet_one(&h) : receive_guest(&h);
 	return g ? serve_guest(&h, g) : EXIT_FAILED;
@@ -487,7 +487,7 @@ static int serve_bundle(const struct mig_door *door, int fd, int plain)
 	if (!take_first(&h, g) || !gather(&h))
 		return EXIT_FAILED;
 	close_up(&h, NULL);
-	return mig_apart_confine(h.address) ? run_bundle(&h) : EXIT_FAILED;
+	return mig_apart_confine(h.address->text) ? run_bundle(&h) : EXIT_FAILED;
 }
 
 int mig_serve_tls(const struct mig_address *a)

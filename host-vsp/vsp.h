@@ -73,6 +73,7 @@ struct kvmb_offer {
 	u16 flags;		/* KVMB_OFFER_* */
 	u16 mmio_megabytes;
 	u32 pipe_mode;		/* KVMB_PIPE_MODE_*, with KVMB_OFFER_NAMED_PIPE */
+	u8 user[16];		/* of the kind's own, without KVMB_OFFER_NAMED_PIPE */
 	const char *name;	/* "net0": for logs, info and stats; must outlive the bus */
 	const struct kvmb_vsp_ops *ops;
 	void *dev;		/* the provider's instance */

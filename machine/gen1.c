@@ -2,15 +2,12 @@
 /* The parts of a gen1 machine: gen1.h. */
 #include "machine/gen1.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
-#include "machine/boot/firmware.h"
-#include "machine/boot/flash.h"
 #include "machine/boot/smbios.h"
 #include "machine/dev/fw_cfg.h"
 #include "machine/dev/pci.h"
@@ -19,31 +16,13 @@
 #include "machine/dev/ps2.h"
 #include "machine/dev/rtc.h"
 #include "machine/dev/vga.h"
+#include "machine/gen1_priv.h"
 #include "machine/irq.h"
 #include "machine/mem.h"
 
 #define DEBUG_PORT 0x402u /* firmware writes what it does, a byte at a time */
 #define DEBUG_THERE 0xe9u /* what it reads when somebody listens */
 #define PORT_92 0x92u	  /* bit 0: reset; bit 1: A20, which is always open */
-
-struct gen1 {
-	struct machine *machine;
-	struct firmware rom, vga_rom;
-	struct flash *flash;  /* NULL: this firmware has none */
-	struct firmware uefi; /* that may be chosen instead of rom; closed when it was decided */
-	struct flash *uefi_flash;
-	struct pci_bus *pci;
-	struct piix *piix;
-	struct fw_cfg *fw_cfg;
-	struct ide *ide;
-	struct vga *vga;
-	struct ps2 *ps2;
-	u64 video_at;	      /* bus's lock: where video memory is mapped, PCI_NOWHERE */
-	pthread_mutex_t lock; /* guards the line */
-	char line[160];
-	u32 line_len;
-	bool no_boot; /* atomic */
-};
 
 /* ---- what firmware says ---- */
 
@@ -227,6 +206,18 @@ static void fill_fw_cfg(struct gen1 *g)
 	put_memory_map(g);
 	put_acpi(g);
 	put_smbios(g);
+}
+
+#define MENU_MS 10000u /* that a menu waits for somebody to ask for it */
+
+void gen1_set_boot(struct gen1 *g, const char *order, bool menu)
+{
+	const __le64 show = cpu_to_le64(menu), wait = cpu_to_le64(MENU_MS);
+
+	fw_cfg_put_file(g->fw_cfg, "bootorder", order, (u32)strlen(order) + 1);
+	fw_cfg_put_file(g->fw_cfg, "etc/show-boot-menu", &show, sizeof(show));
+	if (menu)
+		fw_cfg_put_file(g->fw_cfg, "etc/boot-menu-wait", &wait, sizeof(wait));
 }
 
 /* ---- devices ---- */

@@ -13,6 +13,8 @@
 struct flash;
 struct gen1;
 struct ide;
+struct kvmb_tlv;
+struct kvmb_tlv_out;
 struct ps2;
 struct vga;
 
@@ -58,8 +60,48 @@ struct flash *gen1_flash(struct gen1 *g);
 /** gen1_ps2() - Its keyboard and mouse. */
 struct ps2 *gen1_ps2(struct gen1 *g);
 
+/**
+ * gen1_set_boot() - Tell firmware what to boot from
+ * @g:     built; nothing runs
+ * @order: paths of devices, a line each
+ * @menu:  show a menu, and wait
+ */
+void gen1_set_boot(struct gen1 *g, const char *order, bool menu);
+
 /** gen1_no_boot() - Has firmware said that nothing can be booted? Any thread. */
 bool gen1_no_boot(const struct gen1 *g);
+
+/**
+ * gen1_save() - Firmware, what it was told, and all devices: a group
+ * @g: vCPUs stand, and the drives of its IDE controller: ide_stop()
+ * @o: video memory is in it, as far as it is not zero
+ *
+ * Context: main thread.
+ */
+void gen1_save(struct gen1 *g, struct kvmb_tlv_out *o);
+
+/**
+ * gen1_load() - What gen1_save() wrote
+ * @g:     built, with the same devices; nothing has run
+ * @group: hostile
+ *
+ * IDE drives stand (IDE_HOLD) then: ide_resume() is due when the VM goes on.
+ *
+ * Return: 0; -errno with one line in @group->error: @g can only be destroyed. Context: main thread.
+ */
+int gen1_load(struct gen1 *g, struct kvmb_tlv *group);
+
+/** gen1_loaded() - Interrupt controllers are there: devices raise their lines. Main thread. */
+void gen1_loaded(struct gen1 *g);
+
+/** gen1_dirty() - As machine_dirty(): what its devices touch on the main thread when they go on. */
+void gen1_dirty(struct gen1 *g);
+
+/** gen1_match_put() - What must be the same on another host: a group. Any thread; vCPUs may run. */
+void gen1_match_put(const struct gen1 *g, struct kvmb_tlv_out *o);
+
+/** gen1_match_check() - Refuse @group when it is not the same here. @group is hostile. */
+void gen1_match_check(const struct gen1 *g, struct kvmb_tlv *group);
 
 /** gen1_destroy() - NULL is fine. Context: main thread; no vCPU runs. */
 void gen1_destroy(struct gen1 *g);

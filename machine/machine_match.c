@@ -7,6 +7,7 @@
 
 #include "lib/util.h"
 #include "machine/cpuid.h"
+#include "machine/gen1.h"
 #include "machine/vcpu.h"
 
 /* Base and size of each region. Return: numbers in @list. */
@@ -28,6 +29,26 @@ void machine_match_put(const struct machine *m, struct kvmb_tlv_out *o)
 	kvmb_tlv_put(o, MACHINE_MATCH_CPUS, m->cfg.cpus);
 	kvmb_tlv_put_list(o, MACHINE_MATCH_REGIONS, regions, list_regions(m, regions));
 	kvmb_tlv_put(o, MACHINE_MATCH_TSC_KHZ, m->tsc.khz);
+	if (!m->gen1)
+		return;
+	kvmb_tlv_group(o, MACHINE_MATCH_GEN1);
+	gen1_match_put(m->gen1, o);
+	kvmb_tlv_group_end(o);
+	kvmb_tlv_critical(o);
+}
+
+static void check_gen1(const struct machine *m, struct kvmb_tlv *t)
+{
+	struct kvmb_tlv group;
+	size_t pos = 0;
+	bool was = kvmb_tlv_has(t, MACHINE_MATCH_GEN1);
+
+	if (was != (m->gen1 != NULL))
+		kvmb_tlv_refuse(t, MACHINE_MATCH_GEN1,
+				was ? "it began in firmware: start it without --kernel" :
+				      "it began in a kernel: start it with --kernel");
+	else if (was && kvmb_tlv_each(t, MACHINE_MATCH_GEN1, &pos, &group))
+		gen1_match_check(m->gen1, &group);
 }
 
 void machine_match_check(const struct machine *m, struct kvmb_tlv *t)
@@ -43,6 +64,7 @@ void machine_match_check(const struct machine *m, struct kvmb_tlv *t)
 	if (num != len || (num && memcmp(list, regions, num * sizeof(*list))))
 		kvmb_tlv_refuse(t, MACHINE_MATCH_REGIONS, "its memory was laid out otherwise");
 	free(list);
+	check_gen1(m, t);
 	khz = (u32)kvmb_tlv_get(t, MACHINE_MATCH_TSC_KHZ, UINT32_MAX);
 	if (!guest_tsc_fits(&m->tsc, khz)) {
 		snprintf(why, sizeof(why),

@@ -16,9 +16,10 @@ enum { /* fields of sections KVMB_SEC_MACHINE and KVMB_SEC_HOST; never used agai
        MACHINE_MATCH_REGIONS = 2, /* list: base, bytes, base, bytes ... of guest memory */
        MACHINE_MATCH_TSC_KHZ = 3, /* 0: KVM does not know */
        MACHINE_MATCH_CPUID = 4,	  /* section HOST: of vCPU 0, struct kvm_cpuid_entry2[] */
+       MACHINE_MATCH_GEN1 = 14,	  /* group, of a gen1 machine: gen1_state.c */
 };
 
-/** machine_match_put() - Fields 1 to 3 of the open section. Any thread; vCPUs may run. */
+/** machine_match_put() - Fields 1 to 3, and 14, of the open section. Any thread; vCPUs may run. */
 void machine_match_put(const struct machine *m, struct kvmb_tlv_out *o);
 
 /** machine_match_check() - Refuse section @t when they are not the same here. @t is hostile. */

@@ -28,12 +28,13 @@
 #include "lib/util.h"
 #include "machine/dev/rtc.h"
 #include "machine/dev/serial.h"
+#include "machine/gen1.h"
 #include "machine/machine_match.h"
 #include "machine/vcpu_save.h"
 
 /* Fields of section KVMB_SEC_MACHINE. Numbers are never used again. */
 enum {
-	/* 1 to 3: machine_match.h */
+	/* 1 to 3, and 14: machine_match.h */
 	MACHINE_CLOCK = 4,	/* KVM's, ns */
 	MACHINE_PIC_MASTER = 5, /* struct kvm_irqchip, three of them */
 	MACHINE_PIC_SLAVE = 6,
@@ -44,6 +45,7 @@ enum {
 	MACHINE_CRASHES = 11, /* group: crash.c */
 	MACHINE_SERIAL = 12,  /* group: dev/serial.c */
 	MACHINE_RTC = 13,     /* group: dev/rtc.c */
+	MACHINE_GEN1 = 15,    /* group, of a gen1 machine: gen1_state.c */
 };
 
 struct machine_image {
@@ -95,6 +97,12 @@ static void save_devices(struct machine *m, struct kvmb_tlv_out *o)
 	kvmb_tlv_group(o, MACHINE_RTC);
 	rtc_save(m->rtc, o);
 	kvmb_tlv_group_end(o);
+	if (!m->gen1)
+		return;
+	kvmb_tlv_group(o, MACHINE_GEN1);
+	gen1_save(m->gen1, o);
+	kvmb_tlv_group_end(o);
+	kvmb_tlv_critical(o);
 }
 
 int machine_save(struct machine *m, struct kvmb_tlv_out *o)
@@ -105,8 +113,6 @@ int machine_save(struct machine *m, struct kvmb_tlv_out *o)
 
 	if (m->testdev)
 		return cannot_save(m, "the VM", "test devices cannot be saved", -EOPNOTSUPP);
-	if (m->gen1)
-		return cannot_save(m, "the VM", "a gen1 machine cannot be saved yet", -EOPNOTSUPP);
 	kvmb_tlv_begin(o, KVMB_SEC_MACHINE, 0, KVMB_TLV_CRITICAL);
 	machine_match_put(m, o);
 	kvmb_tlv_put(o, MACHINE_CLOCK, m->paused_clock.clock);
@@ -161,6 +167,8 @@ static void load_devices(struct machine *m, struct kvmb_tlv *t)
 		serial_load(m->serial, &group);
 	if (find_group(t, MACHINE_RTC, &group))
 		rtc_load(m->rtc, &group);
+	if (m->gen1 && !t->error->err && find_group(t, MACHINE_GEN1, &group))
+		gen1_load(m->gen1, &group);
 }
 
 static int load_machine(struct machine *m, struct kvmb_tlv *t)
@@ -261,6 +269,8 @@ int machine_load_done(struct machine *m, struct kvmb_tlv_error *e)
 	if (e->err)
 		return e->err;
 	serial_loaded(m->serial);
+	if (m->gen1)
+		gen1_loaded(m->gen1);
 	for (i = 0; i < m->cfg.cpus; i++) {
 		vcpu_use_synic(&m->vcpus[i]);
 		vcpu_free_image(&m->vcpus[i]);

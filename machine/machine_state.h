@@ -8,7 +8,7 @@
 
 /**
  * machine_save() - Write the sections of the machine and of each vCPU
- * @m: its vCPUs stand, and machine_stop_clock() has stopped its clock
+ * @m: its vCPUs stand, and so do drives on IDE; machine_stop_clock() has stopped its clock
  * @o: sections are appended
  *
  * Guest memory is not among it.

@@ -8,6 +8,7 @@
 #include "lib/dirty_log.h"
 #include "lib/log.h"
 #include "lib/util.h"
+#include "machine/gen1.h"
 #include "machine/hyperv.h"
 #include "machine/machine.h"
 
@@ -163,4 +164,6 @@ void machine_dirty(struct machine *m)
 
 	for (i = 0; i < m->cfg.cpus; i++)
 		hyperv_dirty(&m->vcpus[i]);
+	if (m->gen1)
+		gen1_dirty(m->gen1);
 }

@@ -64,6 +64,8 @@ u64 machine_log_pages(const struct machine *m);
 /**
  * machine_dirty() - Note what is written too often to be noted each time: SynIC pages
  *
+ * And what must not come later: gen1_dirty().
+ *
  * kvmb_bus_dirty() does the same for the bus. Context: main thread; before the last take, when
  * vCPUs and bus stand.
  */

@@ -11,10 +11,12 @@
 #include "machine/dev/testdev.h"
 #include "machine/gen1.h"
 #include "vmm/boot_choose.h"
+#include "vmm/boot_order.h"
 #include "vmm/console.h"
 #include "vmm/ctl.h"
 #include "vmm/disks.h"
 #include "vmm/disks_ide.h"
+#include "vmm/display.h"
 #include "vmm/guard.h"
 #include "vmm/handed.h"
 #include "vmm/mig_out.h"
@@ -46,11 +48,13 @@ static void tell_resumed(struct vm *vm)
 
 static void tell_rebooted(struct vm *vm)
 {
+	disks_ide_settled(vm);
 	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
 }
 
 static void tell_restored(struct vm *vm)
 {
+	disks_ide_go_on(vm);
 	if (vm->cfg.handed) /* to its network nothing has happened */
 		upgrade_in_settle(vm);
 	else
@@ -73,6 +77,7 @@ static const struct vm_listener listener = {
 	.leave = tell_leave,
 	.starting = tell_starting,
 	.resumed = tell_resumed,
+	.settle = disks_ide_settle,
 	.rebooted = tell_rebooted,
 	.restored = tell_restored,
 	.ended = tell_ended,
@@ -225,6 +230,14 @@ static int create_bus(struct vm *vm)
 	return 0;
 }
 
+static void put_boot_order(struct vm *vm)
+{
+	char *list = boot_order_list(&vm->cfg);
+
+	gen1_set_boot(vm->machine.gen1, list, vm->cfg.boot.menu);
+	free(list);
+}
+
 static int build_machine(struct vm *vm)
 {
 	struct serial_ops far_end = { .output = console_output,
@@ -234,6 +247,8 @@ static int build_machine(struct vm *vm)
 
 	if (!err)
 		err = disks_ide_connect(vm);
+	if (!err && vm->machine.gen1)
+		put_boot_order(vm);
 	if (err || !vm->machine.testdev)
 		return err;
 	return testdev_offer(vm->machine.testdev, vm->bus);
@@ -290,6 +305,7 @@ void vm_destroy(struct vm *vm)
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);
 	screen_forget(vm);
+	display_forget(vm);
 	mig_post_forget(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);

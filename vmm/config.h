@@ -15,11 +15,20 @@ struct disk_copies;
 struct state_file;
 struct vm_handed;
 
+#define LEGACY_NIC_SLOT 3u /* of PCI: the first that firmware's devices leave free */
+
+enum boot_from { BOOT_DISK, BOOT_CDROM, BOOT_NET, BOOT_KINDS };
+
+struct boot_order {			 /* boot_order.h */
+	enum boot_from from[BOOT_KINDS]; /* from[num]: these first, then the others */
+	u32 num;
+	bool menu; /* firmware shows one, and waits for a choice */
+};
+
 struct disk_config {
 	struct kvmb_disk_spec spec; /* a DVD drive without path is empty */
 	int controller; /* -1 = 0 */
 	int lun;	/* -1 = the next free one */
-	bool ide;	/* on the IDE controller of a gen1 machine instead: disks_ide.h */
 };
 
 enum nic_kind { NIC_USER, NIC_TAP, NIC_MACVTAP, NIC_BRIDGE, NIC_NONE };
@@ -62,6 +71,7 @@ struct vm_config {
 	u32 vmbus_max; /* KVMB_VERSION_* */
 	struct disk_config disks[KVMB_MAX_DISKS];
 	u32 num_disks;
+	struct boot_order boot; /* of a machine with firmware */
 	struct nic_config nics[KVMB_MAX_NICS];
 	u32 num_nics;
 	bool ic_heartbeat, ic_timesync, ic_shutdown;

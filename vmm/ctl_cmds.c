@@ -7,6 +7,7 @@
 #include "lib/util.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
+#include "vmm/display.h"
 #include "vmm/handover.h"
 #include "vmm/info.h"
 #include "vmm/mig_out.h"
@@ -337,6 +338,18 @@ static void cmd_screenshot(struct ctl_client *c, json_t *args, struct handover_f
 	}
 }
 
+/* Two descriptors: a socket, whose other end looks from now on, and a memfd (vmm/display.h). */
+static void cmd_display(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	if (fds->num != 2) {
+		ctl_client_error(c, "usage", "a socket and a memfd must come with the command");
+		return;
+	}
+	fds->num = 0;
+	display_add(c->all->vm, fds->fd[0], fds->fd[1],
+		    json_is_true(json_object_get(args, "view-only")), ctl_client_reply(c));
+}
+
 static void cmd_key(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	(void)fds;
@@ -374,6 +387,7 @@ static const struct {
 	{ "nic-link", cmd_nic_link },
 	{ "nic-mtu", cmd_nic_mtu },
 	{ "screenshot", cmd_screenshot, LIVE },
+	{ "display", cmd_display, LIVE },
 	{ "key", cmd_key, LIVE },
 	{ "type", cmd_type, LIVE },
 	{ "save", cmd_save },

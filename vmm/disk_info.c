@@ -2,6 +2,7 @@
 /* A VM's disks as JSON; docs/json.md describes the fields. */
 #include "vmm/disk_info.h"
 
+#include "vmm/disks_ide.h"
 #include "vmm/disks_priv.h"
 #include "vmm/json_text.h"
 
@@ -30,6 +31,8 @@ json_t *disks_list(struct vm *vm)
 			      "read_only", !d || d->read_only);
 		if (i.dvd)
 			json_object_set_new(o, "locked", json_boolean(i.locked));
+		if (c >= KVMB_STORAGE_IDE)
+			json_object_set_new(o, "via", json_string(disks_ide_path(vm, vm->scsi[c])));
 		if (d)
 			json_object_update_new(
 				o, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:i}",

@@ -82,6 +82,18 @@ static void io_stopped(void *arg, struct kvmb_storage *s, unsigned int lun, int 
 
 static kvmb_storage_done close_later;
 
+static int set_medium(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, kvmb_storage_done *done,
+		      void *arg)
+{
+	return c < KVMB_STORAGE_IDE ? kvmb_storage_set_medium(vm->scsi[c], lun, d, done, arg) :
+				      disks_ide_set_medium(vm, vm->scsi[c], d, done, arg);
+}
+
+static bool tray_locked(struct vm *vm, u32 c, const struct kvmb_unit_info *i)
+{
+	return c < KVMB_STORAGE_IDE ? i->locked : disks_ide_locked(vm, vm->scsi[c]);
+}
+
 /* Its options are kept by others, who have to hear of it (vmm/note.h). */
 static void note_change(struct vm *vm, struct ctl_reply asked_by)
 {
@@ -92,7 +104,7 @@ static void note_change(struct vm *vm, struct ctl_reply asked_by)
 /* No option says that; the state does, and whoever loads it ejects the medium again. */
 static void guest_ejected(void *arg, struct kvmb_storage *s, unsigned int lun)
 {
-	kvmb_storage_set_medium(s, lun, NULL, close_later, arg);
+	set_medium(arg, kvmb_storage_index(s), lun, NULL, close_later, arg);
 }
 
 static const struct kvmb_storage_events events = { .stopped = io_stopped,
@@ -123,8 +135,8 @@ static int need_controller(struct vm *vm, u32 c, bool offer)
 		return 0;
 	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
 		first = first && !vm->scsi[i];
-	vm->scsi[c] = kvmb_storage_create(c, (u16)(max_channels(vm) - 1), vm->rings, vm->loop,
-					  &events, vm);
+	vm->scsi[c] = kvmb_storage_create(c, c < KVMB_STORAGE_IDE ? (u16)(max_channels(vm) - 1) : 0,
+					  vm->rings, vm->loop, &events, vm);
 	err = kvmb_storage_uring(vm->scsi[c]);
 	if (err && err != -EOPNOTSUPP && first) /* disks_create() has said that */
 		warn_without_uring(vm, err);
@@ -136,6 +148,18 @@ struct kvmb_storage *disks_controller(struct vm *vm, u32 c)
 	return need_controller(vm, c, true) ? NULL : vm->scsi[c];
 }
 
+/* Of firmware's machine; and who is not there when it begins never comes. */
+static int check_ide(const struct vm *vm, u32 c, u32 lun, bool running, char *why, size_t size)
+{
+	if (c < KVMB_STORAGE_IDE || (vm->cfg.machine.gen1 && !running && !lun))
+		return 0;
+	snprintf(why, size, "controller %u is an IDE drive: %s", c,
+		 !vm->cfg.machine.gen1 ? "machines with --kernel have none" :
+		 running	       ? "there can be no new one while the VM runs" :
+					 "it has LUN 0 only");
+	return -EINVAL;
+}
+
 /* Give an opened disk its place. Return: 0 with @dc completed, or -errno with @why. */
 static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *dc, bool running,
 		  char *why, size_t size)
@@ -143,9 +167,12 @@ static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *d
 	u32 c = dc->controller < 0 ? 0 : (u32)dc->controller, lun;
 	struct kvmb_unit_info i;
 	bool made = !vm->scsi[c];
-	int err = need_controller(vm, c, false);
+	int err;
 
 	lun = dc->lun < 0 ? 0 : (u32)dc->lun;
+	if (check_ide(vm, c, lun, running, why, size))
+		return -EINVAL;
+	err = need_controller(vm, c, false);
 	while (!err && dc->lun < 0 && kvmb_storage_unit(vm->scsi[c], lun, &i))
 		lun++;
 	if (!err)
@@ -157,9 +184,19 @@ static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *d
 	}
 	dc->controller = (int)c;
 	dc->lun = (int)lun;
+	if (c >= KVMB_STORAGE_IDE)
+		disks_ide_add(vm, vm->scsi[c], dc->spec.dvd, &events);
 	if (d && d->rdev)
 		uevent_watch_listen(vm->uevents);
 	return made && running ? kvmb_storage_offer(vm->scsi[c], vm->bus) : 0;
+}
+
+/* A guest drives a CD on IDE as ATAPI. */
+static bool is_offered(struct vm *vm, u32 c)
+{
+	struct kvmb_unit_info i;
+
+	return c < KVMB_STORAGE_IDE || (kvmb_storage_unit(vm->scsi[c], 0, &i) && !i.dvd);
 }
 
 int disks_create(struct vm *vm)
@@ -171,8 +208,11 @@ int disks_create(struct vm *vm)
 
 	vm->disks = kvmb_xzalloc(sizeof(*vm->disks));
 	/* also for controllers that come later, when no more can be made */
-	vm->rings = kvmb_rings_create(KVMB_STORAGE_MAX_CONTROLLERS * max_channels(vm),
-				      vm->cfg.sandbox == SANDBOX_STRICT);
+	vm->rings = kvmb_rings_create(
+		KVMB_STORAGE_IDE * max_channels(vm) +
+			(vm->cfg.machine.gen1 ? KVMB_STORAGE_MAX_CONTROLLERS - KVMB_STORAGE_IDE :
+						0),
+		vm->cfg.sandbox == SANDBOX_STRICT);
 	if (!kvmb_rings_restricted(vm->rings) && vm->cfg.sandbox != SANDBOX_OFF) {
 		vm->lacks |= CONFINE_NO_RING_LIMITS;
 		kvmb_warn(vm->cfg.name,
@@ -189,9 +229,7 @@ int disks_create(struct vm *vm)
 			      kvmb_disk_open(&dc->spec, &vm->names->disks[i], &d, why,
 					     sizeof(why)) :
 			      0;
-		if (!err && dc->ide)
-			disks_ide_keep(vm, d, dc->spec.dvd);
-		else if (!err)
+		if (!err)
 			err = attach_disk(vm, d, dc, false, why, sizeof(why));
 		if (err) {
 			kvmb_err(vm->cfg.name, "disk %s: %s", name, why);
@@ -200,7 +238,7 @@ int disks_create(struct vm *vm)
 		}
 	}
 	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++) {
-		if (vm->scsi[i])
+		if (vm->scsi[i] && is_offered(vm, i))
 			kvmb_storage_offer(vm->scsi[i], vm->bus);
 	}
 	return 0;
@@ -300,13 +338,14 @@ static void disk_added(struct disk_job *j)
 
 static void medium_inserted(struct disk_job *j)
 {
-	struct kvmb_storage *s = j->vm->scsi[j->controller];
 	struct disk_job *old = closing_job(j->vm, j->controller, j->lun, j->reply);
+	int err = set_medium(j->vm, j->controller, j->lun, j->disk, let_go, old);
 
-	if (!kvmb_storage_set_medium(s, j->lun, j->disk, let_go, old))
+	if (!err)
 		return;
 	disk_job_free(old);
-	reply_refused(j->reply, "failed", "drive %u:%u has been removed", j->controller, j->lun);
+	reply_refused(j->reply, "failed", "drive %u:%u %s", j->controller, j->lun,
+		      err == -EBUSY ? "is being changed; try again" : "has been removed");
 	close_later(j->vm, j->disk);
 }
 
@@ -409,6 +448,12 @@ void disks_remove(struct vm *vm, const char *disk, struct ctl_reply reply)
 
 	if (!need_unit(vm, disk, &c, &lun, &i, reply) || busy_resizing(vm, &i, reply))
 		return;
+	if (c >= KVMB_STORAGE_IDE) {
+		reply_refused(reply, "state",
+			      "disk %u:%u is on IDE, and stays as long as the VM runs%s", c, lun,
+			      i.dvd ? "; its medium can be ejected" : "");
+		return;
+	}
 	note_change(vm, reply);
 	remove_unit(vm, c, lun, reply);
 }
@@ -454,6 +499,24 @@ static bool need_drive(struct vm *vm, const char *disk, u32 *c, u32 *lun, struct
 	return i->dvd;
 }
 
+static void ask_eject(struct vm *vm, u32 c, u32 lun)
+{
+	if (c < KVMB_STORAGE_IDE)
+		kvmb_storage_ask_eject(vm->scsi[c], lun);
+	else
+		disks_ide_ask_eject(vm, vm->scsi[c]);
+}
+
+static void take_medium_out(struct vm *vm, u32 c, u32 lun, struct ctl_reply reply)
+{
+	struct disk_job *j = closing_job(vm, c, lun, reply);
+
+	if (!set_medium(vm, c, lun, NULL, let_go, j))
+		return;
+	disk_job_free(j);
+	reply_refused(reply, "state", "drive %u:%u is being changed; try again", c, lun);
+}
+
 void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply reply)
 {
 	struct kvmb_unit_info i;
@@ -461,8 +524,8 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 
 	if (!need_drive(vm, disk, &c, &lun, &i, reply))
 		return;
-	if (i.locked && !force) {
-		kvmb_storage_ask_eject(vm->scsi[c], lun);
+	if (tray_locked(vm, c, &i) && !force) {
+		ask_eject(vm, c, lun);
 		reply_refused(
 			reply, "state",
 			"the guest has locked drive %u:%u and was asked to release it; or use "
@@ -471,7 +534,7 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 		return;
 	}
 	note_change(vm, reply);
-	kvmb_storage_set_medium(vm->scsi[c], lun, NULL, let_go, closing_job(vm, c, lun, reply));
+	take_medium_out(vm, c, lun, reply);
 }
 
 void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb_disk_files *files,
@@ -483,7 +546,7 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb
 
 	if (!need_drive(vm, disk, &c, &lun, &i, reply))
 		return;
-	if (i.locked) {
+	if (tray_locked(vm, c, &i)) {
 		reply_refused(reply, "state",
 			      "the guest has locked drive %u:%u; try: kvmbus disk %s eject %u:%u",
 			      c, lun, vm->cfg.name, c, lun);
@@ -511,6 +574,8 @@ void disks_limit(struct vm *vm, const char *disk, s64 iops, s64 bps, struct ctl_
 	}
 	note_change(vm, reply);
 	kvmb_storage_set_limits(vm->scsi[c], lun, iops, bps);
+	if (c >= KVMB_STORAGE_IDE)
+		disks_ide_retry(vm);
 	reply_result(reply, address(c, lun));
 }
 
@@ -552,7 +617,9 @@ void disks_device_gone(void *arg, dev_t dev)
 			  lun, i.disk->path);
 		vm->changed = "a disk's device has vanished";
 		if (i.dvd)
-			kvmb_storage_set_medium(vm->scsi[c], lun, NULL, close_later, vm);
+			set_medium(vm, c, lun, NULL, close_later, vm);
+		else if (c >= KVMB_STORAGE_IDE)
+			continue; /* it stays, and each request fails */
 		else
 			remove_unit(vm, c, lun, nobody);
 	}

@@ -377,6 +377,7 @@ static void unit_submit(void *arg, struct ide_io *io)
 
 	__atomic_store_n(&u->cancelled, false, __ATOMIC_RELEASE);
 	u->io = io;
+	kvmb_assert(!d || kvmb_disk_is_on(d, KVMB_PATH_EMULATED));
 	if (!d) {
 		end_request(u, -ENOMEDIUM);
 		return;
@@ -486,6 +487,8 @@ void ide_disks_set_medium(struct ide_disks *all, u32 drive, struct kvmb_disk *d)
 
 	kvmb_assert(u->all);
 	__atomic_store_n(&u->forget, true, __ATOMIC_RELEASE);
+	if (d)
+		kvmb_disk_set_path(d, KVMB_PATH_EMULATED);
 	__atomic_store_n(&u->disk, d, __ATOMIC_RELEASE);
 	ide_medium_changed(all->ide, drive);
 }
@@ -511,6 +514,8 @@ int ide_disks_attach(struct ide_disks *all, u32 drive, bool dvd, struct kvmb_dis
 	u->all = all;
 	u->drive = drive;
 	u->disk = d;
+	if (d)
+		kvmb_disk_set_path(d, KVMB_PATH_EMULATED);
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->cond, NULL);
 	kvmb_work_init(&u->work, unit_news, u);

@@ -99,8 +99,7 @@ static const struct {
 	{ KEY_ESC, "\033", "" },
 };
 
-/* Return: 0: no key has it. */
-static u16 key_of_char(char c, bool *shift)
+u16 keys_of_char(char c, bool *shift)
 {
 	const char *at;
 	u32 i;
@@ -127,7 +126,7 @@ static u16 key_of_name(const char *name, size_t len)
 			return names_of_keys[i].code;
 	}
 	/* a character stands for the key that has it, be it with shift or not */
-	return len == 1 && *name > ' ' ? key_of_char(*name, &shift) : 0;
+	return len == 1 && *name > ' ' ? keys_of_char(*name, &shift) : 0;
 }
 
 /* Where the name at @at ends: at '-' or '+', but for one that is a name itself. */
@@ -184,7 +183,7 @@ int keys_press(const char *names, struct key_events *out, const char **wrong)
 static bool add_char(struct key_events *e, char c)
 {
 	bool shift;
-	u16 code = key_of_char(c, &shift);
+	u16 code = keys_of_char(c, &shift);
 
 	if (!code)
 		return false;

@@ -43,4 +43,13 @@ int keys_press(const char *names, struct key_events *out, const char **wrong);
  */
 int keys_type(const char *text, struct key_events *out, const char **wrong);
 
+/**
+ * keys_of_char() - The key that has a character
+ * @c:     as keys_type() takes it
+ * @shift: set: with shift held
+ *
+ * Return: its code; 0: no key has it.
+ */
+u16 keys_of_char(char c, bool *shift);
+
 #endif

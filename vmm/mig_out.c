@@ -27,6 +27,7 @@
 #include "vmm/mig_give.h"
 #include "vmm/mig_stream.h"
 #include "vmm/nics.h"
+#include "vmm/vm_rest.h"
 #include "vmm/vm_sections.h"
 
 /* ASKING: nothing was heard after GO, and somebody has the locks. See mig_out.h. */
@@ -99,7 +100,7 @@ static void wake_devices(struct vm *vm)
 {
 	if (vm->state != VM_ENDED)
 		disk_locks_fetch_back(vm);
-	kvmb_bus_resume(vm->bus);
+	vm_rest_end(vm);
 }
 
 /* The VM goes on here. */
@@ -660,7 +661,7 @@ static void on_sent(struct vm_migration *m)
 	}
 	m->step = MIG_STOPPING;
 	m->until_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
-	kvmb_bus_pause(vm->bus, begin_last, m);
+	vm_rest(vm, begin_last, m);
 }
 
 static void on_thread_done(void *arg)

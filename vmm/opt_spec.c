@@ -17,7 +17,8 @@
 const struct opt_def opt_disk_options[] = {
 	{ "ro", OPT_FLAG, .help = "read-only", .aka = "readonly read-only read_only rdonly" },
 	{ "controller", OPT_U32, "N", .max = KVMB_STORAGE_MAX_CONTROLLERS - 1, .fallback = "0",
-	  .help = "SCSI controller, 0 to 3", .aka = "bus" },
+	  .help = "SCSI controller, 0 to 3; 4 to 7 are the IDE drives of a machine with firmware",
+	  .aka = "bus" },
 	{ "lun", OPT_U32, "N", .max = KVMB_STORAGE_MAX_LUNS - 1, .otherwise = "the first free one",
 	  .help = "place on the controller, 0 to 63", .aka = "unit index location" },
 	{ "format", OPT_WORD, "F", "raw vhd vhdx qcow2 vmdk vdi",

@@ -41,8 +41,6 @@ static void settle_disks(struct vm_config *cfg)
 	for (i = 0; i < cfg->num_disks; i++) {
 		struct disk_config *dc = &cfg->disks[i];
 
-		if (dc->ide)
-			continue; /* by their order */
 		c = dc->controller < 0 ? 0 : (u32)dc->controller;
 		for (lun = 0; lun < KVMB_STORAGE_MAX_LUNS && taken[c] >> lun & 1; lun++)
 			;

@@ -8,13 +8,13 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "host-vsp/bus/bus_state.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
 #include "lib/zstd_lib.h"
 #include "vmm/disk_flush.h"
+#include "vmm/vm_rest.h"
 #include "vmm/vm_sections.h"
 
 /*
@@ -61,7 +61,7 @@ static void go_on(struct vm_save *s)
 
 	state_file_void(s->file);
 	free_save(s);
-	kvmb_bus_resume(vm->bus);
+	vm_rest_end(vm);
 	if (!was_paused)
 		vm_resume(vm);
 }
@@ -282,7 +282,7 @@ void save_begin(struct vm *vm, int file, int pipe, const struct state_file_wish 
 		reply_refused(reply, "usage", "the second descriptor is no pipe");
 		return;
 	}
-	kvmb_bus_pause(vm->bus, begin_writing, s);
+	vm_rest(vm, begin_writing, s);
 }
 
 json_t *save_info(const struct vm *vm)

@@ -26,7 +26,7 @@ struct typing {
 	struct ctl_reply reply;
 };
 
-static bool has_screen(struct vm *vm, struct ctl_reply reply)
+bool screen_is_there(struct vm *vm, struct ctl_reply reply)
 {
 	if (vm->machine.gen1)
 		return true;
@@ -37,7 +37,7 @@ static bool has_screen(struct vm *vm, struct ctl_reply reply)
 /* ---- pictures ---- */
 
 /* Whatever a client sends, we wait for no file system. */
-static bool is_memory(int fd)
+bool screen_is_memory(int fd)
 {
 	struct stat st;
 
@@ -59,7 +59,7 @@ static int write_picture(int fd, const void *p, size_t len, off_t at)
 	return 0;
 }
 
-static int draw(struct vm *vm, int fd, struct screen_image *im)
+int screen_draw(struct vm *vm, int fd, struct screen_image *im)
 {
 	int err = vga_screen(gen1_vga(vm->machine.gen1), im);
 	u32 head[2] = { im->width, im->height };
@@ -71,6 +71,7 @@ static int draw(struct vm *vm, int fd, struct screen_image *im)
 		err = write_picture(fd, im->pixels, (size_t)im->width * im->height * sizeof(u32),
 				    sizeof(head));
 	free(im->pixels);
+	im->pixels = NULL;
 	return err;
 }
 
@@ -79,10 +80,10 @@ void screen_shot(struct vm *vm, int fd, struct ctl_reply reply)
 	struct screen_image im = { 0 };
 	int err;
 
-	if (!is_memory(fd)) {
+	if (!screen_is_memory(fd)) {
 		reply_refused(reply, "usage", "a memfd must come with the command");
-	} else if (has_screen(vm, reply)) {
-		err = draw(vm, fd, &im);
+	} else if (screen_is_there(vm, reply)) {
+		err = screen_draw(vm, fd, &im);
 		if (err)
 			reply_refused(reply, "failed", "no picture: %s", strerror(-err));
 		else
@@ -108,7 +109,7 @@ void screen_text(struct vm *vm, struct ctl_reply reply)
 {
 	char *text;
 
-	if (!has_screen(vm, reply))
+	if (!screen_is_there(vm, reply))
 		return;
 	text = vga_text(gen1_vga(vm->machine.gen1));
 	if (text)
@@ -166,7 +167,7 @@ static void begin_typing(struct vm *vm, struct key_events keys, struct ctl_reply
 
 static bool may_type(struct vm *vm, struct ctl_reply reply)
 {
-	if (!has_screen(vm, reply))
+	if (!screen_is_there(vm, reply))
 		return false;
 	if (!vm->typing && vm->state == VM_RUNNING)
 		return true;

@@ -14,6 +14,7 @@
 
 #include "vmm/reply.h"
 
+struct screen_image;
 struct vm;
 
 #ifndef SCREEN_PATIENCE_MS
@@ -29,6 +30,20 @@ struct vm;
  * Context: main thread.
  */
 void screen_shot(struct vm *vm, int fd, struct ctl_reply reply);
+
+/**
+ * screen_draw() - The same, without an answer; the file stays the caller's
+ * @size: width and height are set; no pixels
+ *
+ * Return: 0 or -errno.
+ */
+int screen_draw(struct vm *vm, int fd, struct screen_image *size);
+
+/** screen_is_memory() - Is it a memfd? Nothing else is written to: a disk may take its time. */
+bool screen_is_memory(int fd);
+
+/** screen_is_there() - Has the VM a screen? Return: false: that was answered. */
+bool screen_is_there(struct vm *vm, struct ctl_reply reply);
 
 /** screen_text() - The same of a text mode, as {"lines"}. Main thread. */
 void screen_text(struct vm *vm, struct ctl_reply reply);

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "backend/net/backend.h"
-#include "host-vsp/bus/bus_state.h"
 #include "host-vsp/net/net.h"
 #include "host-vsp/tuner.h"
 #include "lib/log.h"
@@ -23,6 +22,7 @@
 #include "vmm/disks_priv.h"
 #include "vmm/handed.h"
 #include "vmm/nics.h"
+#include "vmm/vm_rest.h"
 #include "vmm/vm_sections.h"
 
 #define NAMES_MS 5000u /* for the other process to take our names; whoever connects comes to us */
@@ -79,7 +79,7 @@ static void keep_vm(struct vm_upgrade *u)
 		  vm->state == VM_ENDED ? "has ended" : "goes on here");
 	free_upgrade(u);
 	if (stands) /* also when the VM has ended: nobody is to be told any more that it stands */
-		kvmb_bus_resume(vm->bus);
+		vm_rest_end(vm);
 	if (stands && !was_paused && vm->state != VM_ENDED)
 		vm_resume(vm);
 	vm_release(vm);
@@ -290,7 +290,7 @@ static void stop_vm(struct vm_upgrade *u)
 	}
 	u->step = UPG_STOPPING;
 	u->watch = kvmb_loop_add(vm->loop, u->stream.fd, 0, on_hung_up, u);
-	kvmb_bus_pause(vm->bus, send_state, u);
+	vm_rest(vm, send_state, u);
 }
 
 static void on_upgrade_thread(void *arg)

@@ -152,12 +152,26 @@ static void finish_reset(void *arg)
 	vm->listener->rebooted(vm);
 }
 
+static void settle_for_reset(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm->listener->settle(vm, finish_reset);
+}
+
 static void finish_end(void *arg)
 {
 	struct vm *vm = arg;
 
 	vm->listener->ended(vm);
 	kvmb_loop_stop(vm->loop);
+}
+
+static void settle_for_end(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm->listener->settle(vm, finish_end);
 }
 
 static void end_vm(struct vm *vm, enum vm_end why, int exit_code)
@@ -184,7 +198,7 @@ static void end_vm(struct vm *vm, enum vm_end why, int exit_code)
 	vm->end = why;
 	vm->exit_code = exit_code;
 	overdue_step(&vm->overdue, "devices to finish their requests");
-	kvmb_bus_reset(vm->bus, finish_end, vm);
+	kvmb_bus_reset(vm->bus, settle_for_end, vm);
 }
 
 void vm_try_end(struct vm *vm)
@@ -205,7 +219,7 @@ static void begin_reset(struct vm *vm)
 	vm->reset_paused = vm->state == VM_PAUSED; /* the wish to reset crossed the pause */
 	set_vm_state(vm, VM_RESETTING);
 	overdue_step(&vm->overdue, "devices to finish their requests");
-	kvmb_bus_reset(vm->bus, finish_reset, vm);
+	kvmb_bus_reset(vm->bus, settle_for_reset, vm);
 }
 
 void vm_kill(struct vm *vm)

@@ -54,6 +54,8 @@ struct vm_listener {
 	void (*starting)(struct vm *vm); /* everything is built, and no vCPU has run */
 	void (*stands)(struct vm *vm, bool stands); /* it is paused; it goes on */
 	void (*resumed)(struct vm *vm);  /* after a stop with a reason: retry what failed */
+	/* vCPUs stand and channels are closed: devices beside the bus finish, then @done(@vm) */
+	void (*settle)(struct vm *vm, void (*done)(void *vm));
 	void (*rebooted)(struct vm *vm);
 	void (*restored)(struct vm *vm); /* from a file: its vCPUs go, or it is paused */
 	void (*ended)(struct vm *vm);    /* providers are at rest; the loop is left next */
@@ -84,9 +86,15 @@ struct vm {
 	int want_reset, want_poweroff, want_error, want_crash, want_test_exit;
 	int test_exit_code;
 
+	struct { /* vm_rest.c */
+		void (*done)(void *arg);
+		void *arg;
+		bool bus; /* it was told to stand, too */
+	} rest;
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
 	struct typing *typing;		/* NULL = nobody types; screen.c */
+	struct vm_displays *displays;	/* NULL = nobody has looked yet; display.c */
 	struct vm_upgrade *upgrade;	/* under way, NULL = none; upgrade_out.c */
 	struct mig_post *post;		/* memory comes later, NULL = all is here; mig_post.c */
 	bool waits;			/* vm_wait() */

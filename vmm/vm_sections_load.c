@@ -35,8 +35,10 @@ static int no_such(struct kvmb_tlv *t, const char *what)
 static int load_storage(struct loading *r, struct kvmb_tlv *t)
 {
 	/* one whose disks were all removed is in no option, and the guest has it */
-	struct kvmb_storage *s = t->instance < KVMB_STORAGE_MAX_CONTROLLERS ?
+	struct kvmb_storage *s = t->instance < KVMB_STORAGE_IDE ?
 					 disks_controller(r->vm, t->instance) :
+				 t->instance < KVMB_STORAGE_MAX_CONTROLLERS ?
+					 r->vm->scsi[t->instance] : /* its drive's */
 					 NULL;
 
 	return s ? kvmb_storage_load(s, t) : no_such(t, "controller");

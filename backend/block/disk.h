@@ -120,6 +120,13 @@ struct kvmb_disk_ops {
 	void (*close)(struct kvmb_disk *d);
 };
 
+/*
+ * Who uses a disk. One path is live at any time (host-vsp/storage/storage.h, about IDE drives);
+ * each asserts at every request that it is the one, and the bus thread changes hands when neither
+ * has a request.
+ */
+enum kvmb_disk_path { KVMB_PATH_SYNTHETIC, KVMB_PATH_EMULATED };
+
 struct kvmb_disk {
 	int fd;		 /* raw: for the workers' io_urings; else -1 */
 	const struct kvmb_disk_ops *ops;
@@ -147,7 +154,20 @@ struct kvmb_disk {
 	char serial[21]; /* unit serial number */
 	u64 naa;	 /* designator of VPD page 83 */
 	struct kvmb_throttle throttle;
+	int user; /* atomic, enum kvmb_disk_path */
 };
+
+/** kvmb_disk_set_path() - Change hands of a disk that nobody has a request of. Bus thread. */
+static inline void kvmb_disk_set_path(struct kvmb_disk *d, enum kvmb_disk_path path)
+{
+	__atomic_store_n(&d->user, (int)path, __ATOMIC_RELEASE);
+}
+
+/** kvmb_disk_is_on() - Is @path the live one? Any thread. */
+static inline bool kvmb_disk_is_on(const struct kvmb_disk *d, enum kvmb_disk_path path)
+{
+	return __atomic_load_n(&d->user, __ATOMIC_ACQUIRE) == (int)path;
+}
 
 /**
  * kvmb_disk_resolve() - Open the files that a disk's names stand for, with the caller's rights

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The synthetic SCSI controller (storvsp): create it, attach and detach disks, statistics. */
+/*
+ * The synthetic SCSI controller (storvsp): create it, attach and detach disks, statistics.
+ *
+ * DOC: IDE drives and their twins
+ *
+ * Controllers from KVMB_STORAGE_IDE on are one drive each, LUN 0, of the emulated IDE controller
+ * (machine/dev/ide.h). A disk is offered to the guest as an IDE-accelerator channel, too, and has
+ * one path at a time: when the guest opens the channel, the drive is asked to let go of the disk,
+ * and the channel takes no packet before it has; when the channel has been closed, by the guest, a
+ * reset, a crash or another kernel, the drive gets the disk back. A CD is not offered: guests drive
+ * it as ATAPI. Who changes hands of a disk is struct kvmb_storage_twin; kvmb_disk.user says whose
+ * it is, and both paths assert it.
+ */
 #ifndef KVMB_STORAGE_H
 #define KVMB_STORAGE_H
 
 #include "backend/block/disk.h"
 #include "host-vsp/bus/bus.h"
 
-#define KVMB_STORAGE_MAX_CONTROLLERS 4u
+#define KVMB_STORAGE_MAX_CONTROLLERS 8u
+#define KVMB_STORAGE_IDE 4u /* the first IDE drive; below: SCSI controllers */
 #define KVMB_STORAGE_MAX_LUNS 64u
 #define KVMB_LATENCY_BUCKETS 96u
 
@@ -34,6 +47,24 @@ struct kvmb_storage_events { /* called on the bus thread */
 struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
 					 struct kvmb_rings *rings, struct kvmb_loop *loop,
 					 const struct kvmb_storage_events *ev, void *arg);
+
+struct kvmb_storage_twin { /* the emulated drive; called on the bus thread */
+	/* The guest wants the channel: let go of the disk, then call kvmb_storage_taken(). */
+	void (*take)(void *arg, struct kvmb_storage *s);
+	/* No channel uses the disk any more; perhaps before kvmb_storage_taken() was called. */
+	void (*give)(void *arg, struct kvmb_storage *s);
+};
+
+/**
+ * kvmb_storage_set_twin() - Share the disk of an IDE drive with the emulated one
+ * @s:    the controller, before it is offered
+ * @twin: must outlive the controller
+ * @arg:  passed to @twin
+ */
+void kvmb_storage_set_twin(struct kvmb_storage *s, const struct kvmb_storage_twin *twin, void *arg);
+
+/** kvmb_storage_taken() - The drive has let go, as take() has asked. Bus thread. */
+void kvmb_storage_taken(struct kvmb_storage *s);
 
 /** kvmb_storage_offer() - kvmb_bus_offer() the controller on @bus. Return: as that. Bus thread. */
 int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus);

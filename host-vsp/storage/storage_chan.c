@@ -50,11 +50,14 @@ static int stor_open(struct kvmb_chan *ch)
 	sc->io->priv = sc;
 	sc->pausing = sc->standing = kvmb_chan_starts_paused(ch);
 	sc->pause_gen = sc->pause_seen = sc->pausing;
+	sc->gated = s->twin;
 	stor_chan_opened(sc);
 	snprintf(name, sizeof(name), "%.8s/%u", s->name, kvmb_chan_index(ch));
 	err = kvmb_worker_start(&sc->worker, KVMB_THREAD_STORAGE, name, stor_worker_run, sc);
 	if (err)
 		goto err_chan;
+	if (s->twin)
+		s->twin->take(s->twin_arg, s);
 	return 0;
 
 err_chan:
@@ -95,6 +98,10 @@ static void stor_closed(struct kvmb_chan *ch)
 	}
 	if (!kvmb_chan_index(ch) && stor_state(sc->s) != STOR_CLOSED)
 		stor_set_state(sc->s, STOR_CLOSED); /* a re-open starts the protocol again */
+	if (sc->s->twin) {
+		__atomic_store_n(&sc->s->taken, false, __ATOMIC_RELAXED);
+		sc->s->twin->give(sc->s->twin_arg, sc->s);
+	}
 	free(sc);
 }
 
@@ -118,6 +125,38 @@ static const struct kvmb_vsp_ops stor_ops = {
 	.load = stor_load_chan,
 };
 
+void kvmb_storage_set_twin(struct kvmb_storage *s, const struct kvmb_storage_twin *twin, void *arg)
+{
+	kvmb_assert(s->index >= KVMB_STORAGE_IDE && !s->bus);
+	s->twin = twin;
+	s->twin_arg = arg;
+}
+
+void kvmb_storage_taken(struct kvmb_storage *s)
+{
+	kvmb_assert(s->chans && !s->taken);
+	__atomic_store_n(&s->taken, true, __ATOMIC_RELEASE);
+	kvmb_worker_kick(&s->chans->worker);
+}
+
+/* Guests know by the instance which of the drives it is: docs/protocol.md#5.9. */
+static int offer_ide(struct kvmb_storage *s, struct kvmb_bus *bus)
+{
+	u32 drive = s->index - KVMB_STORAGE_IDE;
+	struct kvmb_offer offer = {
+		.type = KVMB_IDE_TYPE_GUID,
+		.instance = KVMB_GUID(drive / 2, (u16)(drive % 2), 0x8899, 0, 0, 0, 0, 0, 0, 0, 0),
+		.flags = KVMB_OFFER_ENUMERATE,
+		.user = { [2] = (u8)(drive / 2), [3] = (u8)(drive % 2), [8] = 2 },
+		.name = s->name,
+		.ops = &stor_ops,
+		.dev = s,
+	};
+
+	s->bus = bus;
+	return kvmb_bus_offer(bus, &offer, NULL);
+}
+
 int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)
 {
 	/* stable across restarts, so that a hibernated guest finds its disks again */
@@ -131,6 +170,8 @@ int kvmb_storage_offer(struct kvmb_storage *s, struct kvmb_bus *bus)
 		.dev = s,
 	};
 
+	if (s->index >= KVMB_STORAGE_IDE)
+		return offer_ide(s, bus);
 	s->bus = bus;
 	return kvmb_bus_offer(bus, &offer, NULL);
 }

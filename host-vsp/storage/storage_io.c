@@ -608,6 +608,7 @@ void stor_begin_io(struct stor_chan *sc, struct stor_req *r, const struct kvmb_s
 {
 	u64 wait;
 
+	kvmb_assert(kvmb_disk_is_on(cmd->disk, KVMB_PATH_SYNTHETIC));
 	r->disk = cmd->disk;
 	r->io = cmd->io;
 	r->fua = cmd->fua;

@@ -499,7 +499,10 @@ struct kvmb_storage *kvmb_storage_create(unsigned int index, u16 max_channels,
 	s->rings = rings;
 	kvmb_work_init(&s->work, stor_work, s);
 	kvmb_timer_init(&s->look, loop, look_when_idle, s);
-	snprintf(s->name, sizeof(s->name), "scsi%u", index);
+	if (index < KVMB_STORAGE_IDE)
+		snprintf(s->name, sizeof(s->name), "scsi%u", index);
+	else
+		snprintf(s->name, sizeof(s->name), "ide%u", index - KVMB_STORAGE_IDE);
 	return s;
 }
 

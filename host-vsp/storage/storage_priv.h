@@ -93,6 +93,9 @@ struct kvmb_storage {
 	unsigned int index;
 	u16 max_channels;
 	char name[16];
+	const struct kvmb_storage_twin *twin; /* NULL: nobody else has its disk */
+	void *twin_arg;
+	bool taken; /* atomic: the twin has let go of the disk; bus thread sets it */
 	struct kvmb_loop *loop;
 	struct kvmb_bus *bus;
 	const struct kvmb_storage_events *ev;
@@ -185,6 +188,7 @@ struct stor_chan {
 	struct kvmb_disk *slots[KVMB_STORAGE_MAX_LUNS]; /* whose fd is registered in the ring */
 	bool slots_ok;
 	bool stopping, failed;
+	bool gated;		  /* the twin has the disk yet: no packet is taken */
 	bool starved;		  /* no memory for a request: none is taken until wake_ns */
 	u64 heard;		  /* bit STOR_UD_*: without a ring, what ppoll() has reported */
 	u64 armed;		  /* bit STOR_UD_*: polls that the kernel has */

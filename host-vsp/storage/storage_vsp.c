@@ -97,6 +97,12 @@ static int map_buffer(struct stor_chan *sc, struct stor_req *r)
 	return (int)r->byte_count;
 }
 
+/* An IDE drive is at its controller and its place, but a guest may not say so. */
+static bool our_address(const struct kvmb_storage *s, const struct kvmb_wire_srb *srb)
+{
+	return s->index >= KVMB_STORAGE_IDE || (!srb->path && !srb->target);
+}
+
 static void report_luns(struct stor_chan *sc, const struct kvmb_wire_srb *srb,
 			struct kvmb_scsi_cmd *cmd)
 {
@@ -109,7 +115,7 @@ static void report_luns(struct stor_chan *sc, const struct kvmb_wire_srb *srb,
 	cmd->data_len = 0;
 	memset(cmd->data, 0, sizeof(cmd->data));
 	for (i = 0; i < KVMB_STORAGE_MAX_LUNS; i++)
-		present[i] = !srb->path && !srb->target && stor_lun(sc->s, i);
+		present[i] = our_address(sc->s, srb) && stor_lun(sc->s, i);
 	kvmb_scsi_report_luns(cmd, present);
 }
 
@@ -169,7 +175,7 @@ static void execute_srb(struct stor_chan *sc, struct stor_req *r, int buffer)
 				   KVMB_STOR_STATUS_INVALID_REQUEST);
 		return;
 	}
-	if (!srb->path && !srb->target)
+	if (our_address(sc->s, srb))
 		l = stor_lun(sc->s, srb->lun);
 	/* REPORT LUNS and INQUIRY are answered for every address: docs/protocol.md#5.5, #5.6 */
 	inquiry_like = srb->u.cdb[0] == KVMB_SCSI_INQUIRY ||

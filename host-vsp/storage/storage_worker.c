@@ -54,7 +54,7 @@ static bool quiescing(const struct stor_chan *sc)
 static bool accepting(const struct stor_chan *sc)
 {
 	return !sc->stopping && !sc->failed && !sc->answers && !sc->reset && !quiescing(sc) &&
-	       !sc->pausing && sc->bounced < STOR_BOUNCE_MAX &&
+	       !sc->pausing && !sc->gated && sc->bounced < STOR_BOUNCE_MAX &&
 	       (sc->free || (sc->allocated < STOR_MAX_REQUESTS && !sc->starved));
 }
 
@@ -323,6 +323,13 @@ static void look_at_pause(struct stor_chan *sc)
 	stor_wake_at(sc, 0); /* some of what is delayed is due */
 }
 
+/* Has the emulated drive let go of our disk? */
+static void look_at_twin(struct stor_chan *sc)
+{
+	if (sc->gated && __atomic_load_n(&sc->s->taken, __ATOMIC_ACQUIRE))
+		sc->gated = false;
+}
+
 /* The end of a turn: is there nothing left that we would touch? What waits may wait. */
 static void stand_still(struct stor_chan *sc)
 {
@@ -488,6 +495,7 @@ void stor_worker_run(void *arg)
 	while (!sc->stopping || sc->inflight) {
 		sc->now = 0;
 		progress = reap(sc);
+		look_at_twin(sc);
 		look_at_pause(sc);
 		on_time(sc);
 		serve_retry(sc);

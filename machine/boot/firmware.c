@@ -15,7 +15,6 @@
 #define LOW_SIZE 0x20000u
 #define LOW_END 0x100000u
 #define OVMF "/usr/share/OVMF/OVMF_CODE"
-#define MOST (8u << 20) /* VMBus's window of memory begins at 0xf8000000 and ends far below */
 
 const char *firmware_find(const char *name)
 {
@@ -84,12 +83,13 @@ int firmware_open(struct firmware *f, const char *path, u32 unit, char *why, siz
 			 err == -ENOENT ? "; install the package seabios (or ovmf, for "
 					  "--firmware uefi), or name a file" :
 					  "");
-	} else if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % unit || st.st_size > MOST) {
+	} else if (!S_ISREG(st.st_mode) || !st.st_size || st.st_size % unit ||
+		   st.st_size > FIRMWARE_MOST) {
 		err = -EINVAL;
 		snprintf(why, size,
 			 "firmware %s: it is no ROM image: its size is not a multiple of %u bytes "
 			 "up to %u MiB",
-			 path, unit, MOST >> 20);
+			 path, unit, FIRMWARE_MOST >> 20);
 	} else {
 		err = read_rom(f, fd, (u64)st.st_size, why, size);
 	}
@@ -105,17 +105,51 @@ void firmware_close(struct firmware *f)
 	f->rom = NULL;
 }
 
-int firmware_map(struct machine *m, const struct firmware *f)
+static int map_slot(struct machine *m, const struct firmware *f, u32 len)
 {
 	struct kvm_userspace_memory_region r = {
 		.slot = MEM_SLOT_ROM,
 		.flags = KVM_MEM_READONLY,
 		.guest_phys_addr = MEM_HIGH_BASE - f->len,
-		.memory_size = f->len,
+		.memory_size = len,
 		.userspace_addr = (u64)(uintptr_t)f->rom,
 	};
 
 	return ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) ? -errno : 0;
+}
+
+int firmware_map(struct machine *m, const struct firmware *f)
+{
+	return map_slot(m, f, f->len);
+}
+
+int firmware_keep(struct firmware *f, const void *bytes, u32 len)
+{
+	u8 *rom = f->rom;
+
+	if (len != f->len) {
+		rom = len ? mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+				 0) :
+			    NULL;
+		if (rom == MAP_FAILED)
+			return -ENOMEM;
+		firmware_close(f);
+		f->rom = rom;
+		f->len = len;
+	}
+	if (len)
+		memcpy(rom, bytes, len);
+	return 0;
+}
+
+int firmware_take(struct machine *m, struct firmware *f, const void *bytes, u32 len)
+{
+	int err = map_slot(m, f, 0);
+
+	kvmb_assert(len && !(len % FIRMWARE_UNIT) && len <= FIRMWARE_MOST);
+	if (!err)
+		err = firmware_keep(f, bytes, len);
+	return err ? err : firmware_map(m, f);
 }
 
 void firmware_enter(struct machine *m, const struct firmware *f)

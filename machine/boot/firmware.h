@@ -8,6 +8,9 @@
  * 128 KiB are below 1 MiB too, where old code looks for them. There they are a copy in RAM, which
  * the guest may change: firmware does so once it runs, and what a board would protect by its PAM
  * registers afterwards harms nobody but the guest. A reset copies them again.
+ *
+ * A VM that is restored or has moved keeps the firmware that it began with, from its state: what
+ * runs below 1 MiB belongs to what is below 4 GiB. `kvmbus run` begins with the file's.
  */
 #ifndef KVMB_FIRMWARE_H
 #define KVMB_FIRMWARE_H
@@ -15,6 +18,7 @@
 #include "machine/machine.h"
 
 #define FIRMWARE_UNIT 4096u
+#define FIRMWARE_MOST (8u << 20) /* VMBus's window begins at 0xf8000000 and ends far below */
 
 struct firmware {
 	const char *path; /* borrowed */
@@ -67,6 +71,20 @@ void firmware_close(struct firmware *f);
 
 /** firmware_map() - Show it to the guest below 4 GiB. Return: 0 or -errno. Main thread. */
 int firmware_map(struct machine *m, const struct firmware *f);
+
+/**
+ * firmware_take() - Have another one, of a VM that began elsewhere
+ * @m:     the VM does not run
+ * @f:     mapped
+ * @bytes: bytes[len]; whatever they are, only the guest runs them
+ * @len:   a multiple of FIRMWARE_UNIT, at most FIRMWARE_MOST
+ *
+ * Return: 0 or -errno: then the VM has none. Context: main thread.
+ */
+int firmware_take(struct machine *m, struct firmware *f, const void *bytes, u32 len);
+
+/** firmware_keep() - The same of one that is not mapped; @len may be anything, also 0. */
+int firmware_keep(struct firmware *f, const void *bytes, u32 len);
 
 /** firmware_enter() - Copy it below 1 MiB. vCPUs are in their power-on state. Main thread. */
 void firmware_enter(struct machine *m, const struct firmware *f);

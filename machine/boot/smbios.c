@@ -5,7 +5,11 @@
 #include "lib/util.h"
 #include "machine/machine_config.h"
 
-#define MAKER "kvmbus"
+/*
+ * As Hyper-V's generation 1: Linux leaves disks on a PIIX to hv_storvsc if it finds these two
+ * (drivers/ata/ata_piix.c:piix_ignore_devices_quirk), and a disk has one path only.
+ */
+#define MAKER "Microsoft Corporation"
 #define PRODUCT "Virtual Machine"
 
 struct out {

@@ -23,7 +23,7 @@ struct item {
 };
 
 struct fw_cfg {
-	struct item items[KEYS]; /* immutable once the VM runs */
+	struct item items[KEYS]; /* immutable once the VM runs, as is num_files */
 	u32 num_files;
 	pthread_mutex_t lock; /* guards the rest */
 	u16 key;
@@ -125,29 +125,112 @@ void fw_cfg_reset(struct fw_cfg *c)
 enum {
 	FW_CFG_KEY = 1,
 	FW_CFG_OFFSET = 2,
+	FW_CFG_ITEM = 3, /* a group each, files in their order; the directory follows from them */
 };
+
+enum {
+	ITEM_KEY = 1,
+	ITEM_NAME = 2, /* string, of a file */
+	ITEM_DATA = 3,
+};
+
+#define ITEM_MOST (1u << 20) /* bytes */
+
+static void save_item(const struct item *it, u16 key, struct kvmb_tlv_out *o)
+{
+	if (!it->data || key == KEY_DIR)
+		return;
+	kvmb_tlv_group(o, FW_CFG_ITEM);
+	kvmb_tlv_put(o, ITEM_KEY, key);
+	if (key >= KEY_FILES)
+		kvmb_tlv_put_str(o, ITEM_NAME, it->name);
+	kvmb_tlv_put_bytes(o, ITEM_DATA, it->data, it->len);
+	kvmb_tlv_group_end(o);
+}
 
 void fw_cfg_save(struct fw_cfg *c, struct kvmb_tlv_out *o)
 {
+	u16 key;
+
 	pthread_mutex_lock(&c->lock);
 	kvmb_tlv_put(o, FW_CFG_KEY, c->key);
 	kvmb_tlv_put(o, FW_CFG_OFFSET, c->offset);
+	for (key = 0; key < KEYS; key++)
+		save_item(&c->items[key], key, o);
 	pthread_mutex_unlock(&c->lock);
+}
+
+static void load_name(struct item *it, struct kvmb_tlv *g)
+{
+	char *name = kvmb_tlv_get_str(g, ITEM_NAME, FW_CFG_NAME - 1);
+
+	if (name)
+		snprintf(it->name, sizeof(it->name), "%s", name);
+	free(name);
+}
+
+/* Into @to, which has none. */
+static void load_item(struct fw_cfg *to, struct kvmb_tlv *g)
+{
+	u16 key = (u16)kvmb_tlv_get(g, ITEM_KEY, KEYS - 1);
+	size_t len;
+	const u8 *data = kvmb_tlv_get_bytes(g, ITEM_DATA, &len);
+
+	if (g->error->err)
+		return;
+	if (key == KEY_DIR || to->items[key].data ||
+	    (key >= KEY_FILES && key != KEY_FILES + to->num_files)) {
+		kvmb_tlv_refuse(g, ITEM_KEY, "no such item, or twice, or out of order");
+		return;
+	}
+	if (len > ITEM_MOST) {
+		kvmb_tlv_refuse(g, ITEM_DATA, "too long");
+		return;
+	}
+	if (key >= KEY_FILES) {
+		load_name(&to->items[key], g);
+		to->num_files++;
+	}
+	set_item(&to->items[key], data, (u32)len);
+}
+
+static void free_items(struct fw_cfg *c)
+{
+	u32 i;
+
+	for (i = 0; i < KEYS; i++)
+		free(c->items[i].data);
 }
 
 int fw_cfg_load(struct fw_cfg *c, struct kvmb_tlv *group)
 {
-	u16 key = (u16)kvmb_tlv_get(group, FW_CFG_KEY, 0xbfff);
-	u32 offset = (u32)kvmb_tlv_get(group, FW_CFG_OFFSET, UINT32_MAX);
-	int err = kvmb_tlv_done(group);
+	struct fw_cfg *new = kvmb_xzalloc(sizeof(*new));
+	struct kvmb_tlv g;
+	size_t pos = 0;
+	int err;
 
-	if (err)
-		return err;
-	pthread_mutex_lock(&c->lock);
-	c->key = key;
-	c->offset = offset;
-	pthread_mutex_unlock(&c->lock);
-	return 0;
+	new->key = (u16)kvmb_tlv_get(group, FW_CFG_KEY, 0xbfff);
+	new->offset = (u32)kvmb_tlv_get(group, FW_CFG_OFFSET, UINT32_MAX);
+	while (kvmb_tlv_each(group, FW_CFG_ITEM, &pos, &g)) {
+		load_item(new, &g);
+		if (kvmb_tlv_done(&g))
+			break;
+	}
+	err = kvmb_tlv_done(group);
+	if (!err) {
+		write_directory(new);
+		pthread_mutex_lock(&c->lock);
+		free_items(c);
+		memcpy(c->items, new->items, sizeof(c->items));
+		c->num_files = new->num_files;
+		c->key = new->key;
+		c->offset = new->offset;
+		pthread_mutex_unlock(&c->lock);
+	} else {
+		free_items(new);
+	}
+	free(new);
+	return err;
 }
 
 struct fw_cfg *fw_cfg_create(struct iobus *b)
@@ -164,12 +247,9 @@ struct fw_cfg *fw_cfg_create(struct iobus *b)
 
 void fw_cfg_destroy(struct fw_cfg *c)
 {
-	u32 i;
-
 	if (!c)
 		return;
-	for (i = 0; i < KEYS; i++)
-		free(c->items[i].data);
+	free_items(c);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }

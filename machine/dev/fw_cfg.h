@@ -48,7 +48,7 @@ void fw_cfg_put_file(struct fw_cfg *c, const char *name, const void *data, u32 l
 /** fw_cfg_reset() - Power-on state. Main thread; vCPUs stand. */
 void fw_cfg_reset(struct fw_cfg *c);
 
-/** fw_cfg_save() - which item is being read, and how far: a group. Main thread. */
+/** fw_cfg_save() - All items; which is being read, and how far: a group. Main thread. */
 void fw_cfg_save(struct fw_cfg *c, struct kvmb_tlv_out *o);
 
 /**
@@ -56,7 +56,9 @@ void fw_cfg_save(struct fw_cfg *c, struct kvmb_tlv_out *o);
  * @c:     new
  * @group: hostile
  *
- * Return: 0; -errno with one line in @group->error. Context: main thread.
+ * Its items are in place of those that were put here: firmware may have read some of them.
+ *
+ * Return: 0; -errno with one line in @group->error: @c is as before. Context: main thread.
  */
 int fw_cfg_load(struct fw_cfg *c, struct kvmb_tlv *group);
 

@@ -186,6 +186,19 @@ void ide_eject_request(struct ide *ide, u32 drive);
 /** ide_get_stats() - Counters of a drive. Any thread. */
 void ide_get_stats(struct ide *ide, u32 drive, struct ide_stats *out);
 
+/**
+ * ide_dirty() - Note memory that the main thread reads or writes when drives go on after a load
+ *
+ * Descriptors of transfers that are due. In a migration such pages must not come later
+ * (machine/mem_post.h). Context: main thread; drives are stopped.
+ */
+void ide_dirty(struct ide *ide);
+
+enum ide_kind { IDE_NONE, IDE_DISK, IDE_READ_ONLY, IDE_CD }; /* in saved VMs: never changed */
+
+/** ide_kind() - What is connected there. Any thread, once the VM is built. */
+enum ide_kind ide_kind(const struct ide *ide, u32 drive);
+
 /** ide_save() - Registers, buffers, commands: a group. Drives are stopped. Main thread. */
 void ide_save(struct ide *ide, struct kvmb_tlv_out *o);
 
@@ -194,7 +207,8 @@ void ide_save(struct ide *ide, struct kvmb_tlv_out *o);
  * @ide:   new, with the same drives
  * @group: hostile
  *
- * Drives are stopped (IDE_HOLD) then. The function's PCI registers are the bus's to load.
+ * Drives are stopped (IDE_HOLD) then, and call themselves as they did. The function's PCI registers
+ * are the bus's to load.
  *
  * Return: 0; -errno with one line in @group->error: @ide is as before. Context: main thread.
  */

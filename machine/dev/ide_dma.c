@@ -161,6 +161,49 @@ void ide_dma_copy(struct ide_drive *d)
 		ide_atapi_end(d); /* nothing else answers by DMA */
 }
 
+/* ---- moving ---- */
+
+static void dirty_range(const struct ide_chan *c, u64 from, u64 to)
+{
+	const struct kvmb_gm *gm = c->ide->cfg.gm;
+	u64 page;
+	const void *p;
+
+	for (page = from & ~(u64)(KVMB_PAGE_SIZE - 1); page < to; page += KVMB_PAGE_SIZE) {
+		p = __unshare(kvmb_gm_ptr(gm, page, 1));
+		if (p)
+			kvmb_dirty(p, 1);
+	}
+}
+
+/* A table does not leave its 64 KiB. An answer of the drive's own goes to its first bytes. */
+static void dirty_table(struct ide_chan *c)
+{
+	struct ide_master *bm = &c->bm;
+	u64 end = (bm->next & ~0xffffu) + 0x10000ull;
+	u32 i;
+
+	dirty_range(c, bm->next, end);
+	for (i = 0; i < bm->num; i++)
+		dirty_range(c, bm->prds[i].address, bm->prds[i].address + (u64)bm->prds[i].length);
+}
+
+void ide_dirty(struct ide *ide)
+{
+	u32 i, n;
+
+	for (i = 0; i < 2; i++) {
+		struct ide_chan *c = &ide->chans[i];
+
+		pthread_mutex_lock(&c->lock);
+		for (n = 0; n < 2; n++) {
+			if (c->drives[n].phase == IDE_DUE && c->drives[n].cmd.dma)
+				dirty_table(c);
+		}
+		pthread_mutex_unlock(&c->lock);
+	}
+}
+
 /* ---- registers ---- */
 
 static void start(struct ide_chan *c)

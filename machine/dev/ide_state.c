@@ -42,6 +42,7 @@ enum {
 	DRIVE_TRAY_OPEN = 16,
 	DRIVE_LOCKED = 17,
 	DRIVE_EVENT = 18,
+	DRIVE_SERIAL = 19, /* string: who it says it is, as is 32 */
 	/* the command */
 	DRIVE_CODE = 20,
 	DRIVE_OP = 21,
@@ -54,7 +55,9 @@ enum {
 	DRIVE_FROM = 28,
 	DRIVE_POS = 29,
 	DRIVE_BLOCK_END = 30,
-	DRIVE_BUFFER = 31, /* as far as it means anything */
+	DRIVE_BUFFER = 31,   /* as far as it means anything */
+	DRIVE_MODEL = 32,    /* string */
+	DRIVE_PHYSICAL = 33, /* bytes of a physical sector; 0 = 512 */
 };
 
 #define COMMAND_DMA 1u
@@ -70,6 +73,15 @@ static const u8 saved_phases[IDE_PHASES] = {
 	[IDE_IDLE] = 1,	    [IDE_PIO_IN] = 2, [IDE_PIO_OUT] = 3,   [IDE_PACKET] = 4,
 	[IDE_DMA_WAIT] = 5, [IDE_DUE] = 6,    [IDE_RESETTING] = 7,
 };
+
+enum ide_kind ide_kind(const struct ide *ide, u32 drive)
+{
+	const struct ide_drive *d = &ide->chans[drive / 2].drives[drive % 2];
+
+	if (!d->present)
+		return IDE_NONE;
+	return d->cfg.cd ? IDE_CD : d->cfg.read_only ? IDE_READ_ONLY : IDE_DISK;
+}
 
 /* ---- saving ---- */
 
@@ -122,6 +134,9 @@ static void save_drive(const struct ide_drive *d, struct kvmb_tlv_out *o)
 	kvmb_tlv_put(o, DRIVE_TRAY_OPEN, d->tray_open);
 	kvmb_tlv_put(o, DRIVE_LOCKED, d->locked);
 	kvmb_tlv_put(o, DRIVE_EVENT, d->media_event);
+	kvmb_tlv_put_str(o, DRIVE_SERIAL, d->cfg.serial);
+	kvmb_tlv_put_str(o, DRIVE_MODEL, d->cfg.model);
+	kvmb_tlv_put(o, DRIVE_PHYSICAL, d->cfg.physical);
 	if (d->phase != IDE_IDLE && d->phase != IDE_RESETTING)
 		save_command(d, o);
 	kvmb_tlv_group_end(o);
@@ -291,6 +306,31 @@ static void load_settings(struct ide_drive *d, struct kvmb_tlv *g)
 		kvmb_tlv_refuse(g, DRIVE_MULTIPLE, "not a power of two");
 }
 
+static void load_text(struct kvmb_tlv *g, unsigned int field, char *to, size_t size)
+{
+	char *text = kvmb_tlv_get_str(g, field, size - 1), *p;
+
+	for (p = text; p && *p; p++) {
+		if (*p < ' ' || *p > '~')
+			kvmb_tlv_refuse(g, field, "it is not printable");
+	}
+	if (text)
+		snprintf(to, size, "%s", text);
+	free(text);
+}
+
+/* A guest that finds another disk where one was gives it up. */
+static void load_identity(struct ide_drive *d, struct kvmb_tlv *g)
+{
+	u32 physical = (u32)kvmb_tlv_get(g, DRIVE_PHYSICAL, 4096);
+
+	load_text(g, DRIVE_SERIAL, d->cfg.serial, sizeof(d->cfg.serial));
+	load_text(g, DRIVE_MODEL, d->cfg.model, sizeof(d->cfg.model));
+	if (physical & (physical - 1) || (physical && physical < IDE_SECTOR))
+		kvmb_tlv_refuse(g, DRIVE_PHYSICAL, "no size of a sector");
+	d->cfg.physical = physical;
+}
+
 static void load_drive(struct ide_drive *d, struct kvmb_tlv *g, bool srst)
 {
 	if (kvmb_tlv_get(g, DRIVE_CD, 1) != d->cfg.cd)
@@ -306,6 +346,7 @@ static void load_drive(struct ide_drive *d, struct kvmb_tlv *g, bool srst)
 	if (d->status & (IDE_BSY | IDE_DRQ))
 		kvmb_tlv_refuse(g, DRIVE_STATUS, "of no drive at rest");
 	load_settings(d, g);
+	load_identity(d, g);
 	if (d->phase != IDE_IDLE && d->phase != IDE_RESETTING)
 		load_command(d, g);
 }
@@ -391,6 +432,9 @@ static void take_drive(struct ide_drive *to, struct ide_drive *from)
 	to->tray_open = from->tray_open;
 	to->locked = from->locked;
 	to->media_event = from->media_event;
+	memcpy(to->cfg.serial, from->cfg.serial, sizeof(to->cfg.serial));
+	memcpy(to->cfg.model, from->cfg.model, sizeof(to->cfg.model));
+	to->cfg.physical = from->cfg.physical;
 	if (to->stop == IDE_GO)
 		to->stop = IDE_HOLD;
 	to->buf = from->buf;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/util.h"
+#include "machine/dev/pci_priv.h"
 #include "machine/irq.h"
 
 #define ENABLE 0x80000000u /* in the address register */
@@ -39,11 +40,13 @@ static u32 bar_register(u32 bar)
 
 /* ---- what a function is ---- */
 
-static void init_bar(struct pci_func *f, u32 bar)
+void pci_set_bar(struct pci_func *f, u32 bar)
 {
 	const struct pci_bar *b = &f->bars[bar];
 	u32 at = bar_register(bar), bits;
 
+	memset(f->can_write + at, 0, 4);
+	memset(f->config + at, 0, 4);
 	if (!b->size)
 		return;
 	kvmb_assert(!(b->size & (b->size - 1)));
@@ -70,7 +73,7 @@ void pci_func_init(struct pci_func *f, u16 vendor, u16 device, u32 class_code, u
 	f->can_write[PCI_COMMAND + 1] = 4; /* interrupt disable: kept, not obeyed by old devices */
 	f->can_write[HEADER_LINE] = 0xff;
 	for (i = 0; i <= PCI_ROM; i++)
-		init_bar(f, i);
+		pci_set_bar(f, i);
 }
 
 void pci_add(struct pci_bus *b, struct pci_func *f)
@@ -221,18 +224,33 @@ static struct pci_func *selected(const struct pci_bus *b, u32 address)
 	return NULL;
 }
 
+static void put_byte(struct pci_func *f, u32 reg, u8 val)
+{
+	u8 can = f->can_write[reg];
+
+	f->config[reg] = (u8)((f->config[reg] & ~can) | (val & can));
+}
+
 static void write_config(struct pci_func *f, u32 reg, u32 size, u32 val)
 {
 	u32 i;
 
-	for (i = 0; i < size && reg + i < 256; i++) {
-		u8 can = f->can_write[reg + i];
-
-		f->config[reg + i] = (u8)((f->config[reg + i] & ~can) | (val >> i * 8 & can));
-	}
+	for (i = 0; i < size && reg + i < 256; i++)
+		put_byte(f, reg + i, (u8)(val >> i * 8));
 	decode(f);
 	if (f->written && (reg >= 0x40 || (reg <= PCI_COMMAND + 1 && reg + size > PCI_COMMAND)))
 		f->written(f->dev, reg);
+}
+
+void pci_take_config(struct pci_func *f, const u8 config[256])
+{
+	u32 i;
+
+	for (i = 0; i < 256; i++)
+		put_byte(f, i, config[i]);
+	decode(f);
+	if (f->written)
+		f->written(f->dev, PCI_COMMAND);
 }
 
 static void address_access(void *dev, u16 offset, u32 size, bool write, u32 *val)

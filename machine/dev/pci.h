@@ -21,6 +21,8 @@
 
 #include "vmbus-core/env.h"
 
+struct kvmb_tlv;
+struct kvmb_tlv_out;
 struct machine;
 
 #define PCI_FUNCS 16u /* most that a bus has */
@@ -99,6 +101,9 @@ void pci_destroy(struct pci_bus *b);
  */
 void pci_func_init(struct pci_func *f, u16 vendor, u16 device, u32 class_code, u8 revision);
 
+/** pci_set_bar() - @f->bars[@bar] has been changed, before the VM runs. */
+void pci_set_bar(struct pci_func *f, u32 bar);
+
 /** pci_put16() - Set a register of a function, before the VM runs or in its written(). */
 void pci_put16(struct pci_func *f, u32 reg, u16 v);
 
@@ -133,6 +138,24 @@ void pci_memory(struct pci_bus *b, u64 addr, u32 size, bool write, void *data);
 
 /** pci_ports() - Serve an access to a port that no fixed device has; for struct iobus. */
 void pci_ports(void *bus, u16 port, u32 size, bool write, u32 *val);
+
+/** pci_list() - A number for each function, by place and id: list[PCI_FUNCS]. Return: how many. */
+u32 pci_list(const struct pci_bus *b, u64 *list);
+
+/** pci_save() - Configuration space, and which of it is asked for: a group. vCPUs stand. */
+void pci_save(struct pci_bus *b, struct kvmb_tlv_out *o);
+
+/**
+ * pci_load() - What pci_save() wrote
+ * @b:     new, with the same functions
+ * @group: hostile: of a register only bits are taken that a guest can write
+ *
+ * BARs are decoded, and moved() and written() called, as if the guest had written them. Interrupt
+ * pins are down: each device raises its own.
+ *
+ * Return: 0; -errno with one line in @group->error: @b is as before. Context: main thread.
+ */
+int pci_load(struct pci_bus *b, struct kvmb_tlv *group);
 
 /** pci_reset() - Power-on state of the bus: no BAR is decoded, no line is up. vCPUs stand. */
 void pci_reset(struct pci_bus *b);

@@ -335,7 +335,21 @@ static int make_memory(struct vga *v)
 	return err;
 }
 
-static void fill_func(struct vga *v, bool rom)
+void vga_set_rom(struct vga *v, const void *rom, size_t len)
+{
+	struct pci_bar *bar = &v->func.bars[PCI_ROM];
+
+	kvmb_assert(len <= VGA_ROM_SIZE);
+	*bar = (struct pci_bar){ 0 };
+	if (len)
+		*bar = (struct pci_bar){ .size = VGA_ROM_SIZE, .access = rom_access };
+	pci_set_bar(&v->func, PCI_ROM);
+	memset(v->rom, 0, VGA_ROM_SIZE);
+	if (len)
+		memcpy(v->rom, rom, len);
+}
+
+static void fill_func(struct vga *v)
 {
 	struct pci_func *f = &v->func;
 
@@ -344,8 +358,6 @@ static void fill_func(struct vga *v, bool rom)
 	f->bars[0] =
 		(struct pci_bar){ .size = VGA_MEMORY, .prefetch = true, .moved = memory_moved };
 	f->bars[2] = (struct pci_bar){ .size = 4096, .access = bar2_access };
-	if (rom)
-		f->bars[PCI_ROM] = (struct pci_bar){ .size = VGA_ROM_SIZE, .access = rom_access };
 	pci_func_init(f, 0x1234, 0x1111, 0x030000, 2); /* 2: BAR 2 has QEMU's own registers */
 }
 
@@ -355,18 +367,16 @@ int vga_create(struct vga **out, struct iobus *pio, struct pci_bus *b, const str
 	struct vga *v = kvmb_xzalloc(sizeof(*v));
 	int err = make_memory(v);
 
-	kvmb_assert(len <= VGA_ROM_SIZE);
 	if (err) {
 		free(v);
 		return err;
 	}
 	v->ops = *ops;
 	v->rom = kvmb_xzalloc(VGA_ROM_SIZE);
-	if (len)
-		memcpy(v->rom, rom, len);
 	pthread_mutex_init(&v->lock, NULL);
 	power_on(&v->regs);
-	fill_func(v, len);
+	fill_func(v);
+	vga_set_rom(v, rom, len);
 	pci_add(b, &v->func);
 	pci_claim(b, VGA_WINDOW, 128 << 10, vga_window, v);
 	iobus_add(pio, FIRST_PORT, NUM_PORTS, vga_ports, v);

@@ -67,6 +67,14 @@ struct vga_ops {
 int vga_create(struct vga **v, struct iobus *pio, struct pci_bus *b, const struct vga_ops *ops,
 	       const void *rom, size_t len);
 
+/**
+ * vga_set_rom() - Another VGA BIOS, of a VM that began elsewhere
+ * @v:   the VM does not run yet
+ * @rom: rom[len], copied; whatever it is, only the guest runs it
+ * @len: at most VGA_ROM_SIZE; 0 = there is no ROM
+ */
+void vga_set_rom(struct vga *v, const void *rom, size_t len);
+
 /** vga_destroy() - NULL is fine. No vCPU runs, and its memory is in no guest any more. */
 void vga_destroy(struct vga *v);
 
@@ -82,6 +90,18 @@ void vga_reset(struct vga *v);
  * guest's; whatever they are, it ends, and reads nothing else.
  */
 int vga_screen(struct vga *v, struct screen_image *out);
+
+/**
+ * vga_serial() - Has what vga_screen() would draw changed?
+ *
+ * What the guest has mapped changes without a notice, so registers and visible memory are read:
+ * fast beside drawing, but not for nothing.
+ *
+ * Return: the same number as before, if nothing has changed; another one, if it may have. Two
+ * pictures with one number are as likely as with any hash of 64 bits; a guest that looks for them
+ * keeps its own picture from being shown. Context, Trust: as vga_screen().
+ */
+u64 vga_serial(struct vga *v);
 
 /**
  * vga_text() - The characters of a text mode

@@ -170,6 +170,72 @@ int vga_screen(struct vga *v, struct screen_image *out)
 	return 0;
 }
 
+/* ---- has it changed? ---- */
+
+/* A bit of any word changes bits all over in a few steps. @len: a multiple of 8. */
+static u64 hash_bytes(u64 h, const u8 *p, size_t len)
+{
+	u64 word;
+	size_t i;
+
+	for (i = 0; i < len; i += sizeof(word)) {
+		memcpy(&word, p + i, sizeof(word));
+		h ^= word;
+		h = (h << 23 | h >> 41) * 0x9e3779b97f4a7c15ull;
+	}
+	return h;
+}
+
+/* Without those that say how memory is reached, or move when the guest looks at them. */
+static u64 hash_regs(const struct vga_regs *r)
+{
+	struct vga_regs seen;
+	u8 padded[(sizeof(seen) + 7) / 8 * 8] = { 0 };
+
+	memcpy(&seen, r, sizeof(seen));
+	seen.seq_index = seen.crtc_index = seen.gfx_index = seen.attr_data = 0;
+	seen.attr_index &= 0x20;
+	seen.dac_read = seen.dac_write = seen.dac_part = seen.dac_state = seen.phase = 0;
+	memset(seen.dac_new, 0, sizeof(seen.dac_new));
+	seen.vbe_index = seen.vbe[VBE_BANK] = 0;
+	seen.latch = 0;
+	memcpy(padded, &seen, sizeof(seen));
+	return hash_bytes(0, padded, sizeof(padded));
+}
+
+/* The lines of a linear mode, or of 16 colours, in whole words. */
+static u64 hash_lines(const struct vga *v, const struct vga_regs *r, u64 h)
+{
+	const u32 bpp = r->vbe[VBE_BPP], planes = bpp == 4 ? 4 : 1;
+	const u64 width = r->vbe[VBE_XRES] + (u64)r->vbe[VBE_X_OFFSET];
+	u32 y;
+
+	for (y = 0; y < r->vbe[VBE_YRES]; y++) {
+		u64 at = (u64)vga_vbe_line(r) * (r->vbe[VBE_Y_OFFSET] + y) * planes;
+		u64 end = at + (bpp == 4 ? (width + 7) / 8 * 4 : width * ((bpp + 7) / 8));
+
+		at &= ~7ull;
+		end = KVMB_MIN((end + 7) & ~7ull, (u64)VGA_MEMORY);
+		if (at < end)
+			h = hash_bytes(h, v->memory + at, end - at);
+	}
+	return h;
+}
+
+u64 vga_serial(struct vga *v)
+{
+	struct vga_regs r;
+	u64 h;
+
+	pthread_mutex_lock(&v->lock);
+	memcpy(&r, &v->regs, sizeof(r)); /* with the holes */
+	h = hash_regs(&r);
+	if (!vga_is_vbe(&r) && !vga_is_blank(&r))
+		h = hash_bytes(h, v->memory, VGA_PLANES);
+	pthread_mutex_unlock(&v->lock);
+	return vga_is_vbe(&r) && !vga_is_blank(&r) ? hash_lines(v, &r, h) : h;
+}
+
 /* ---- text ---- */
 
 static const u16 unicode_low[32] = {

@@ -7,7 +7,7 @@ W=$(mktemp -d /dev/shm/kvmbus-test.XXXXXX)
 export XDG_RUNTIME_DIR=$W
 NET_BITS=10.77.0
 trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; [ -z "${TAP:-}" ] || ip link del "$TAP" 2>/dev/null; rm -rf "$W"' EXIT
-fail() { echo "# $*"; for s in "$W"/kvmbus/*.sock; do [ -e "$s" ] && { timeout 5 "$KVMBUS" info "$s"; timeout 5 "$KVMBUS" stats "$s"; } 2>&1 | sed 's/^/# /'; done
+fail() { echo "# $*"; for s in "$W"/kvmbus/*.sock; do [ -e "$s" ] && { timeout 5 "$KVMBUS" info "$s"; timeout 5 "$KVMBUS" stats "$s"; timeout 5 "$KVMBUS" screenshot "$s" --text 2>/dev/null; } 2>&1 | sed 's/^/# /'; done
 	for f in "$W"/*.log; do [ -e "$f" ] && { echo "# --- $(basename "$f")"; tail -25 "$f" | tr -d '\r' | sed 's/^/# /'; }; done
 	[ -z "${LAB_OUT:-}" ] || { mkdir -p "$LAB_OUT/failed"; cp "$W"/*.log "$LAB_OUT/failed/"; } 2>/dev/null # whole, in build/boot/failed
 	exit 1; }

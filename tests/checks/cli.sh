@@ -42,6 +42,15 @@ expect 2 'up or down' $K nic vm link net0 sideways
 expect 3 'no VM' $K nic nosuch list
 expect 2 'not a group address' $K run --nic none,mac=01:00:00:00:00:00 --kernel x
 expect 2 'write heartbeat' $K run --ic heart=on --kernel x
+expect 3 'no VM "nosuch"' $K vnc nosuch
+expect 2 'write unix:PATH, HOST:PORT' $K vnc nosuch --listen localhost
+expect 2 'write unix:PATH, HOST:PORT' $K vnc nosuch --listen ::1:5900
+expect 2 'write unix:PATH, HOST:PORT' $K vnc nosuch --listen 127.0.0.1:65536
+expect 2 'which path' $K vnc nosuch --listen unix:
+for a in 0.0.0.0:5900 :5900 127.0.0.1:5900 '[::1]:5900'; do expect 2 'whoever reaches that port could use the VM; give --password-file' $K vnc nosuch --listen $a; done
+expect 1 'nosuch-file: No such file' $K vnc nosuch --password-file "$W/nosuch-file"
+expect 1 'empty: a VNC password has 1 to 8 characters' $K vnc nosuch --password-file "$W/empty"
+echo ninechars >"$W/long"; expect 1 'a VNC password has 1 to 8 characters' $K vnc nosuch --password-file "$W/long"
 # help is everywhere, hints for what others call it
 for v in run list info stats stop kill pause resume save restore migrate console disk nic; do
 	for h in "$v --help" "$v -h" "help $v"; do

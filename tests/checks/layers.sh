@@ -25,16 +25,18 @@ rule ic-services "vmbus-core/ lib/ host-vsp/ ic-services/" . "$guest"
 rule ic-services "vmbus-core/ guest-vsc/ ic-services/ic_guest.h" "$guest"
 rule machine "vmbus-core/ lib/ host-vsp/ machine/"
 rule vmm "vmbus-core/ lib/ backend/ host-vsp/ ic-services/ machine/ vmm/"
-rule cli "lib/ cli/ vmm/opt.h vmm/config.h vmm/disk_copies.h vmm/handover.h vmm/names.h vmm/note.h vmm/places.h" . "cli/(cmd_(r(un|estore)|save|incoming|migrate|upgrade)|cli_config|client_facts|mig_apart).c"
+rule cli "lib/ cli/ vmm/opt.h vmm/config.h vmm/disk_copies.h vmm/handover.h vmm/names.h vmm/note.h vmm/places.h" . "cli/(cmd_(r(un|estore)|save|incoming|migrate|upgrade)|cli_config|client_facts|mig_apart|vnc_client|vnc_keys).c"
 rule cli/cmd_restore.c "lib/ cli/ vmm/state_file.h"
 rule cli/cli_config.c "lib/ cli/ vmm/state_file.h vmm/vm_state.h"
 rule cli/client_facts.c "lib/ cli/ vmm/note.h vmm/state_file.h"
 rule cli/cmd_incoming.c "lib/ cli/ vmm/disk_copies.h vmm/mig_stream.h"
 rule cli/cmd_migrate.c "lib/ cli/ vmm/disk_copies.h vmm/handover.h vmm/mig_stream.h"
 rule cli/mig_apart.c "lib/ cli/ vmm/confine.h"
+rule cli/vnc_client.c "lib/ cli/ vmm/display.h"
+rule cli/vnc_keys.c "lib/ cli/ vmm/keys.h"
 rule cli/cmd_upgrade.c "lib/ cli/ vmm/handover.h vmm/handed.h"
 rule cli/cmd_save.c "lib/ cli/ vmm/handover.h vmm/state_file.h"
-rule cli/cmd_run.c "lib/ cli/ vmm/disk_copies.h vmm/opt.h vmm/run.h machine/cpuid.h vmbus-core/version.h"
+rule cli/cmd_run.c "lib/ cli/ vmm/boot_order.h vmm/disk_copies.h vmm/opt.h vmm/run.h machine/cpuid.h vmbus-core/version.h"
 rule guest-vsc "vmbus-core/ guest-vsc/"
 # Nobody stands on who stands on him: neither rooms nor the files of vmm/. Reads "FROM TO" lines.
 no_circle() {
@@ -61,6 +63,6 @@ for f in $(git ls-files '*.c' '*.h' '*.S' '*.sh' '*.py' Makefile meson.build Kbu
 	head -3 "$f" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || { echo "not ok layers: no SPDX line in $f"; bad=1; }
 done
 # a VM with raw disks does not load libnbd and what comes with it
-[ ! -e build/kvmbus ] || ! ldd build/kvmbus | grep -E 'libnbd|libgnutls|libpng|libzstd' || { echo "not ok layers: build/kvmbus is linked with a library that is loaded"; bad=1; }
+[ ! -e build/kvmbus ] || ! ldd build/kvmbus | grep -E 'libnbd|libgnutls|libpng|libvncserver|libzstd' || { echo "not ok layers: build/kvmbus is linked with a library that is loaded"; bad=1; }
 [ $bad = 0 ] && echo "ok layers"
 exit $bad

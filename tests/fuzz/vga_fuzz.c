@@ -65,6 +65,7 @@ static void config(u32 reg, u32 val)
 
 static void look(void)
 {
+	u64 serial = vga_serial(v);
 	struct screen_image image;
 	volatile u32 last;
 
@@ -78,6 +79,8 @@ static void look(void)
 	last = image.pixels[image.width * image.height - 1];
 	(void)last;
 	free(image.pixels);
+	if (vga_serial(v) != serial) /* it has only been looked at */
+		abort();
 }
 
 /* ---- saved VMs ---- */

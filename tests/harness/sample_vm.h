@@ -29,6 +29,8 @@
 #include "machine/vcpu_priv.h"
 #include "machine/vcpu_save.h"
 #include "tests/harness/fake_vmm.h"
+#include "tests/harness/no_gen1.h"
+#include "tests/harness/no_ide.h"
 #include "vmm/vm.h"
 
 #define SAMPLE_CPUS 2u

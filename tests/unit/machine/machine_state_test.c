@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "machine/dev/rtc.h"
 #include "machine/dev/serial.h"
+#include "machine/gen1.h"
 #include "machine/hyperv.h"
 #include "machine/machine_match.h"
 #include "machine/vcpu_priv.h"
@@ -71,6 +72,7 @@ static struct world { /* a host with one VM */
 	unsigned long refuse; /* this request fails */
 	u32 refuse_msr;	      /* writing this register fails once the VM is built */
 	int line;	      /* of the serial port */
+	u32 devices, drives, devices_loaded; /* of a gen1 machine */
 	struct machine m;
 	struct vcpu vcpus[CPUS];
 } world[2]; /* 0: where it is saved, 1: where it is loaded */
@@ -352,6 +354,38 @@ void hyperv_vcpu_loaded(struct vcpu *v, u64 control, u64 msg_page, u64 evt_page)
 	c->control = control;
 	c->simp = msg_page;
 	c->siefp = evt_page;
+}
+
+/* ---- what a gen1 machine has more: a number; @g is the world ---- */
+
+void gen1_save(struct gen1 *g, struct kvmb_tlv_out *o)
+{
+	kvmb_tlv_put(o, 1, ((struct world *)(void *)g)->devices);
+}
+
+int gen1_load(struct gen1 *g, struct kvmb_tlv *group)
+{
+	((struct world *)(void *)g)->devices = (u32)kvmb_tlv_get(group, 1, 100);
+	return kvmb_tlv_done(group);
+}
+
+void gen1_loaded(struct gen1 *g)
+{
+	struct world *w = (struct world *)(void *)g;
+
+	assert_true(w->has_pit && w->cpus[0].has_lapic); /* it raises interrupts */
+	w->devices_loaded++;
+}
+
+void gen1_match_put(const struct gen1 *g, struct kvmb_tlv_out *o)
+{
+	kvmb_tlv_put(o, 1, ((const struct world *)(const void *)g)->drives);
+}
+
+void gen1_match_check(const struct gen1 *g, struct kvmb_tlv *group)
+{
+	if (kvmb_tlv_get(group, 1, 4) != ((const struct world *)(const void *)g)->drives)
+		kvmb_tlv_refuse(group, 1, "other drives");
 }
 
 static void set_irq(void *arg, int level)
@@ -640,6 +674,71 @@ static void machine_arrives_whole(void **state)
 	/* nothing is kept that is not needed any more */
 	assert_null(m->image);
 	assert_null(m->vcpus[1].image);
+}
+
+static struct gen1 *as_gen1(struct world *w)
+{
+	return w->m.gen1 = (struct gen1 *)(void *)w;
+}
+
+static void gen1_machine_has_more(void **state)
+{
+	struct kvmb_tlv_error e;
+
+	(void)state;
+	as_gen1(&world[0]);
+	as_gen1(&world[1]);
+	world[0].devices = 77;
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	assert_int_equal(load_all(&saved, &e), 0);
+	assert_int_equal(world[1].devices, 77);
+	assert_int_equal(world[1].devices_loaded, 1);
+	kvmb_tlv_out_fini(&saved);
+	world[0].devices = 101; /* is refused */
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	take_apart(&world[1]);
+	build(&world[1], 200);
+	as_gen1(&world[1]);
+	assert_int_equal(load_all(&saved, &e), -EPROTO);
+	assert_int_equal(world[1].devices_loaded, 0);
+}
+
+static int match_with(struct world *to, struct kvmb_tlv_error *e)
+{
+	struct kvmb_tlv_out o = { 0 };
+	struct kvmb_tlv t;
+	size_t pos = 0;
+	int err;
+
+	memset(e, 0, sizeof(*e));
+	machine_match_save(&world[0].m, &o);
+	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, e), 0);
+	err = machine_match_load(&to->m, &t);
+	kvmb_tlv_out_fini(&o);
+	return err;
+}
+
+/* Also before a migration's first page. */
+static void machine_of_another_kind_is_refused(void **state)
+{
+	struct kvmb_tlv_error e;
+
+	(void)state;
+	assert_int_equal(match_with(&world[1], &e), 0);
+	as_gen1(&world[1]);
+	assert_int_equal(match_with(&world[1], &e), -EPROTO);
+	assert_non_null(strstr(e.text, "it began in a kernel: start it with --kernel"));
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	assert_int_equal(load_all(&saved, &e), -EPROTO);
+	kvmb_tlv_out_fini(&saved);
+	as_gen1(&world[0]);
+	assert_int_equal(match_with(&world[1], &e), 0);
+	world[1].drives = 1;
+	assert_int_equal(match_with(&world[1], &e), -EPROTO);
+	assert_non_null(strstr(e.text, "other drives"));
+	assert_int_equal(machine_save(&world[0].m, &saved), 0);
+	assert_int_equal(load_fresh(&saved, &e), -EPROTO);
+	assert_non_null(strstr(e.text, "it began in firmware: start it without --kernel"));
 }
 
 /* Time goes on where it was stopped, also at a reset of the guest, whatever the hosts' TSCs are. */
@@ -1292,6 +1391,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(machine_arrives_whole),
+		T(gen1_machine_has_more),
+		T(machine_of_another_kind_is_refused),
 		T(machine_time_goes_on_where_it_stopped),
 		T(machine_time_goes_on_at_the_rate_that_it_had),
 		T(machine_goes_on_with_older_kernels),

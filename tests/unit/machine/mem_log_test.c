@@ -14,6 +14,7 @@
 #include "lib/util.h"
 #include "machine/hyperv.h"
 #include "machine/machine.h"
+#include "tests/harness/no_gen1.h"
 #include "tests/unit/test.h"
 
 #define LOW_PAGES (129u << 8) /* three pieces, the last one short */

@@ -13,6 +13,7 @@
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "machine/hyperv.h"
+#include "tests/harness/no_gen1.h"
 #include "tests/unit/test.h"
 
 #define RUN_SIZE 4096u

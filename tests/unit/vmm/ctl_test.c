@@ -23,6 +23,7 @@
 #include "vmm/mig_out.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
+#include "vmm/display.h"
 #include "vmm/screen.h"
 
 static struct vm vm;
@@ -141,6 +142,15 @@ void screen_type(struct vm *v, const char *text, struct ctl_reply reply)
 {
 	(void)v;
 	snprintf(screened, sizeof(screened), "type %s", text);
+	reply_result(reply, json_object());
+}
+
+void display_add(struct vm *v, int sock, int picture, bool view_only, struct ctl_reply reply)
+{
+	(void)v;
+	close(sock);
+	close(picture);
+	strcpy(screened, view_only ? "display, view only" : "display");
 	reply_result(reply, json_object());
 }
 
@@ -595,6 +605,13 @@ static void ctl_screen_and_keyboard_are_reached(void **state)
 	assert_string_equal(screened, "key ctrl-c");
 	ask(fd, "{\"execute\": \"type\", \"arguments\": {\"text\": \"ls\"}}\n");
 	assert_string_equal(screened, "type ls");
+	send_with(fd, CMD("display"), 1); /* it needs two */
+	assert_string_equal(screened, "type ls");
+	send_with(fd, CMD("display"), 2);
+	assert_string_equal(screened, "display");
+	send_with(fd, "{\"execute\": \"display\", \"arguments\": {\"view-only\": true}}\n", 2);
+	assert_string_equal(screened, "display, view only");
+	assert_int_equal(open_fds(), before);
 	ask(fd, "{\"execute\": \"key\", \"arguments\": {\"keys\": 7}}\n"); /* no text: none */
 	assert_string_equal(screened, "key ");
 	close(fd);

@@ -52,10 +52,35 @@ static bool slow;
 static sem_t begun;
 
 /* no disk here is on IDE */
-void disks_ide_keep(struct vm *v, struct kvmb_disk *d, bool dvd)
+void disks_ide_add(struct vm *v, struct kvmb_storage *s, bool dvd,
+		   const struct kvmb_storage_events *ev)
 {
-	(void)v, (void)d, (void)dvd;
-	fail_msg("disks_ide_keep");
+	(void)v, (void)s, (void)dvd, (void)ev;
+	fail_msg("disks_ide_add");
+}
+int disks_ide_set_medium(struct vm *v, struct kvmb_storage *s, struct kvmb_disk *d,
+			 kvmb_storage_done *done, void *arg)
+{
+	(void)v, (void)s, (void)d, (void)done, (void)arg;
+	fail_msg("disks_ide_set_medium");
+	return 0;
+}
+bool disks_ide_locked(struct vm *v, const struct kvmb_storage *s)
+{
+	(void)v, (void)s;
+	fail_msg("disks_ide_locked");
+	return false;
+}
+const char *disks_ide_path(struct vm *v, const struct kvmb_storage *s)
+{
+	(void)v, (void)s;
+	fail_msg("disks_ide_path");
+	return NULL;
+}
+void disks_ide_ask_eject(struct vm *v, const struct kvmb_storage *s)
+{
+	(void)v, (void)s;
+	fail_msg("disks_ide_ask_eject");
 }
 void disks_ide_retry(struct vm *v)
 {

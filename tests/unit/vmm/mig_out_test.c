@@ -18,6 +18,7 @@
 #include "lib/util.h"
 #include "machine/machine_match.h"
 #include "machine/mem_log.h"
+#include "tests/harness/no_ide.h"
 #include "tests/unit/test.h"
 #include "vmm/disk_flush.h"
 #include "vmm/disk_locks.h"

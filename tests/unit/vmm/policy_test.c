@@ -243,7 +243,10 @@ static void who_logs_changes_of_memory(void **state)
 		may[3] = fences;
 		make_calls(class, calls, ARRAY_SIZE(calls));
 		for (i = 0; i < ARRAY_SIZE(calls); i++)
-			CHECK_ROW(results[i], !may[i] ? DENIED : i < 3 ? EBADF : EPERM,
+			CHECK_ROW(results[i],
+				  !may[i] ? DENIED :
+				  i < 3	  ? EBADF :
+					    EPERM,
 				  class * 10 + i);
 	}
 }

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/machine_match.h"
+#include "tests/harness/no_ide.h"
 #include "tests/unit/test.h"
 #include "vmm/console.h"
 #include "vmm/handed.h"

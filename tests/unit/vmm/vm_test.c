@@ -46,9 +46,12 @@ void machine_hold(struct machine *m) { (void)m; }
 void machine_stop_clock(struct machine *m) { (void)m; }
 void machine_start_clock(struct machine *m) { (void)m; }
 
+static u32 machine_resets;
+
 int machine_reset(struct machine *m)
 {
 	(void)m;
+	machine_resets++;
 	return 0;
 }
 
@@ -60,10 +63,13 @@ int machine_start(struct machine *m)
 	return start_err;
 }
 
+static void (*at_rest)(void *arg); /* of the last reset of the bus */
+
 void __wrap_kvmb_bus_reset(struct kvmb_bus *bus, void (*done)(void *arg), void *arg)
 {
 	(void)bus;
 	bus_resets++;
+	at_rest = done;
 	if (vm.state == VM_CREATED) /* its channels are closed at once */
 		done(arg);
 }
@@ -121,6 +127,17 @@ static void check_standing(struct vm *v, bool stands)
 	assert_int_equal(stands, v->state == VM_PAUSED);
 }
 
+/* devices beside the bus that take their time */
+static void (*settling)(void *vm);
+static bool settles_late;
+
+static void settle(struct vm *v, void (*done)(void *vm))
+{
+	settling = done;
+	if (!settles_late)
+		done(v);
+}
+
 static u32 leavings;
 
 static void count_leaving(struct vm *v)
@@ -132,6 +149,7 @@ static void count_leaving(struct vm *v)
 static const struct vm_listener listener = { .starting = count_starting,
 					     .stands = check_standing,
 					     .resumed = ignore,
+					     .settle = settle,
 					     .rebooted = ignore,
 					     .restored = ignore,
 					     .ended = ignore,
@@ -228,6 +246,25 @@ static void vm_reset_alone_resets(void **state)
 	kvmb_loop_once(vm.loop, 0);
 	assert_int_equal(vm.state, VM_RESETTING);
 	assert_int_equal(bus_resets, 1);
+}
+
+static void vm_reset_waits_for_devices_beside_the_bus(void **state)
+{
+	u32 begun;
+
+	(void)state;
+	settles_late = true;
+	start(ON_CRASH_POWEROFF);
+	begun = machine_resets;
+	vm_machine_ops.request(&vm, MACHINE_RESET);
+	kvmb_loop_once(vm.loop, 0);
+	at_rest(&vm);
+	assert_int_equal(vm.state, VM_RESETTING);
+	assert_int_equal(machine_resets, begun);
+	settles_late = false;
+	settling(&vm);
+	assert_int_equal(machine_resets, begun + 1);
+	assert_int_equal(vm.state, VM_RUNNING);
 }
 
 static void ask_reset(void)
@@ -536,6 +573,7 @@ int main(void)
 		cmocka_unit_test_teardown(what_the_guest_asks_for_is_done_later, teardown),
 		cmocka_unit_test_teardown(vm_crash_and_reset_at_once_end_it, teardown),
 		cmocka_unit_test_teardown(vm_reset_alone_resets, teardown),
+		cmocka_unit_test_teardown(vm_reset_waits_for_devices_beside_the_bus, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_reset, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_an_end, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_crashed, teardown),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* An IDE controller is saved in the middle of everything, goes on elsewhere, and refuses lies. */
+#include "lib/dirty_log.h"
 #include "tests/harness/ide_box.h"
 #include "tests/harness/tlv_mutate.h"
 
@@ -183,6 +184,35 @@ static void held_reset_survives(void **state)
 	assert_int_equal(inb(SECONDARY + LBA2), 0xeb);
 }
 
+/* What the main thread reads when the drive goes on is not left behind. */
+static void tables_of_transfers_that_are_due_come_along(void **state)
+{
+	static u64 bits[RAM / 4096 / 64 + 1];
+	u32 page = TABLE / 4096;
+
+	(void)state;
+	assert_int_equal(kvmb_dirty_log_prepare(), 0);
+	put_prd(TABLE, 0, 0x200000, 4096, true);
+	bm_setup(PRIMARY, TABLE, false);
+	drives[0].how = LATER;
+	drives[0].err = -EAGAIN;
+	issue28(PRIMARY, 0, 0xca, 0, 8);
+	bm_start(PRIMARY);
+	ide_stop(ide, NULL, NULL);
+	finish(&drives[0]);
+	assert_int_equal(kvmb_dirty_log_begin(ram, RAM), 0);
+	ide_dirty(ide);
+	kvmb_dirty_log_take(bits, 0, RAM / 4096);
+	kvmb_dirty_log_end();
+	assert_true(bits[page / 64] >> page % 64 & 1);
+	page = 0x200000 / 4096; /* fetched already: where its data goes */
+	assert_true(bits[page / 64] >> page % 64 & 1);
+	page = 0x300000 / 4096;
+	assert_false(bits[page / 64] >> page % 64 & 1);
+	drives[0].err = 0;
+	drives[0].how = AT_ONCE;
+}
+
 /* ---- lies ---- */
 
 static bool is_group(u32 path)
@@ -297,10 +327,15 @@ static void impossible_commands_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(pio_goes_on_after_a_load),  T(writing_goes_on_after_a_load),
-		T(dma_goes_on_after_a_load),  T(interrupt_and_settings_survive),
-		T(packet_half_sent_survives), T(held_reset_survives),
-		T(spoilt_fields_do_no_harm),  T(impossible_commands_are_refused),
+		T(tables_of_transfers_that_are_due_come_along),
+		T(pio_goes_on_after_a_load),
+		T(writing_goes_on_after_a_load),
+		T(dma_goes_on_after_a_load),
+		T(interrupt_and_settings_survive),
+		T(packet_half_sent_survives),
+		T(held_reset_survives),
+		T(spoilt_fields_do_no_harm),
+		T(impossible_commands_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("ide_state", tests, NULL, NULL);

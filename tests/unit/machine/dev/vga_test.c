@@ -781,6 +781,60 @@ static void vbe_shows_all_depths(void **state)
 	}
 }
 
+/* ---- vga_serial() ---- */
+
+static void vga_serial_tells_what_is_shown(void **state)
+{
+	u64 before;
+	u32 i;
+
+	(void)state;
+	set_mode(&text80);
+	before = vga_serial(v);
+	for (i = 0; i < 5; i++)
+		in(0x3da, 1); /* a guest that waits for the retrace */
+	load(0xb8000, 1);
+	out(0x3c4, 1, 3);
+	assert_true(vga_serial(v) == before);
+	say(3, 3, 7, "x");
+	assert_true(vga_serial(v) != before);
+	before = vga_serial(v);
+	crtc(0x0f, 99); /* the cursor */
+	assert_true(vga_serial(v) != before);
+	before = vga_serial(v);
+	colour(7, 1, 2, 3);
+	assert_true(vga_serial(v) != before);
+}
+
+static void vga_serial_sees_what_the_guest_has_mapped(void **state)
+{
+	static const u32 depths[] = { 8, 15, 16, 24, 32 };
+	u64 before;
+	size_t i;
+
+	(void)state;
+	map_memory();
+	for (i = 0; i < ARRAY_SIZE(depths); i++) {
+		u32 bytes = (depths[i] + 7) / 8, at = (1024 * 767 + 1023) * bytes;
+
+		enable(1024, 768, (u16)depths[i]);
+		before = vga_serial(v);
+		memory[at + 1024 * 1024] ^= 1; /* below the screen */
+		CHECK_ROW(vga_serial(v) == before, 1, i);
+		memory[at] ^= 1;
+		CHECK_ROW(vga_serial(v) == before, 0, i);
+		memory[at] ^= 1;
+		CHECK_ROW(vga_serial(v) == before, 1, i);
+		memory[0] ^= 0x80;
+		memory[4] ^= 0x80; /* the same bit twice */
+		CHECK_ROW(vga_serial(v) == before, 0, i);
+	}
+	enable(800, 600, 4);
+	before = vga_serial(v);
+	memory[(100 * 599 + 99) * 4 + 3] ^= 1;
+	assert_true(vga_serial(v) != before);
+}
+
 static void vbe_has_a_virtual_width_and_offsets(void **state)
 {
 	(void)state;
@@ -1052,6 +1106,8 @@ int main(void)
 		T(vbe_shows_16_colours),
 		T(vbe_has_a_dac_of_8_bits),
 		T(vbe_by_bar_2_as_linux_does),
+		T(vga_serial_tells_what_is_shown),
+		T(vga_serial_sees_what_the_guest_has_mapped),
 		T(vga_resets),
 		T(vga_is_saved_and_loaded),
 		T(vga_refuses_wrong_state),
