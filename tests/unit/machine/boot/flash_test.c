@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Flash of a machine on a KVM that the test plays: where it is mapped, and what a saved VM brings. */
+/* A machine's flash on a KVM that the test plays: where it is mapped, what a saved VM brings. */
 #include "machine/boot/flash.h"
 
 #include <stdlib.h>
