@@ -149,7 +149,7 @@ static void offer_value(struct cursor *c, const struct opt_def *o)
 	} else {
 		offer_table(c, o->first);
 		offer_list(c, o->values, NULL);
-		if (o->sub == opt_disk_options)
+		if (o->sub == opt_disk_options || o->sub == opt_firmware_options)
 			offer_files(c);
 	}
 }

@@ -20,6 +20,7 @@ static const struct {
 	{ opt_nic_options, "nic", "options of a NIC, after a comma" },
 	{ opt_disk_options, "disk", "options of a disk or DVD drive, after a comma" },
 	{ opt_memory_options, "memory", "options of --memory, after a comma" },
+	{ opt_firmware_options, "firmware", "options of --firmware, after a comma" },
 };
 
 static bool same_verb(const struct cli_command *a, const struct cli_command *b)

@@ -51,8 +51,10 @@ static const struct opt_def run_options[] = {
 	{ "kernel", OPT_FILE, "F",
 	  .help = "Linux as bzImage or ELF vmlinux, or a multiboot-1 ELF32 image; "
 		  "without it the VM begins in firmware" },
-	{ "firmware", OPT_FILE, "bios|uefi|F", "bios uefi", .fallback = "bios",
-	  .help = "firmware of a VM without --kernel: bios (SeaBIOS), uefi (OVMF) or a ROM image" },
+	{ "firmware", OPT_TEXT, "bios|uefi|F[,vars=F]", "bios uefi",
+	  .otherwise = "bios, or uefi if the first disk was made for it",
+	  .help = "firmware of a VM without --kernel: bios (SeaBIOS), uefi (OVMF) or a ROM image",
+	  .sub = opt_firmware_options },
 	{ "boot", OPT_TEXT, "DEVICE[,DEVICE]...[,menu]", "disk cdrom net menu",
 	  .fallback = "disk,cdrom,net",
 	  .help = "what firmware boots first: disk, cdrom, net; with menu it waits for a choice",

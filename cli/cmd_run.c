@@ -274,7 +274,10 @@ static bool set_no_reboot(char *s, struct vm_config *c)
 
 static bool set_firmware(char *s, struct vm_config *c)
 {
-	c->machine.firmware = s;
+	char why[300], *copy = strdup(s); /* kept: the configuration points into it */
+
+	if (!copy || opt_firmware(copy, c, why, sizeof(why)))
+		return BAD("--firmware \"%s\": %s", s, why);
 	return true;
 }
 

@@ -14,6 +14,7 @@
 #include "machine/dev/ide.h"
 #include "machine/dev/piix.h"
 #include "machine/dev/ps2.h"
+#include "machine/dev/rtc.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1_priv.h"
 #include "machine/irq.h"
@@ -310,6 +311,11 @@ struct vga *gen1_vga(struct gen1 *g)
 	return g->vga;
 }
 
+struct flash *gen1_flash(struct gen1 *g)
+{
+	return g->flash;
+}
+
 struct ps2 *gen1_ps2(struct gen1 *g)
 {
 	return g->ps2;
@@ -326,10 +332,40 @@ static void open_vga_rom(struct gen1 *g)
 	if (!firmware_open(&g->vga_rom, path, 512, why, sizeof(why)) &&
 	    g->vga_rom.len <= VGA_ROM_SIZE)
 		return;
-	kvmb_warn(g->machine->name, "no VGA BIOS, so firmware shows nothing on the screen: %s",
-		  path);
+	if (!g->flash) /* UEFI firmware has a driver of its own */
+		kvmb_warn(g->machine->name,
+			  "no VGA BIOS, so firmware shows nothing on the screen: %s", path);
 	firmware_close(&g->vga_rom);
 	g->vga_rom.len = 0;
+}
+
+/* Nothing can be opened any more when it is known which firmware a disk wants. */
+static void open_uefi(struct gen1 *g)
+{
+	char why[512];
+
+	if (firmware_open(&g->uefi, firmware_find("uefi"), FIRMWARE_UNIT, why, sizeof(why)) ||
+	    flash_open(&g->uefi_flash, g->uefi.path, why, sizeof(why)))
+		firmware_close(&g->uefi);
+}
+
+static void forget_uefi(struct gen1 *g)
+{
+	firmware_close(&g->uefi);
+	flash_destroy(g->uefi_flash);
+	g->uefi_flash = NULL;
+}
+
+int gen1_use_uefi(struct gen1 *g)
+{
+	if (!g->uefi.rom)
+		return -ENOENT;
+	firmware_close(&g->rom);
+	g->rom = g->uefi;
+	g->flash = g->uefi_flash;
+	g->uefi = (struct firmware){ 0 };
+	g->uefi_flash = NULL;
+	return 0;
 }
 
 struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
@@ -338,12 +374,15 @@ struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 
 	g->machine = m;
 	g->video_at = PCI_NOWHERE;
-	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), FIRMWARE_UNIT, why, size)) {
+	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), FIRMWARE_UNIT, why, size) ||
+	    flash_open(&g->flash, g->rom.path, why, size)) {
 		firmware_close(&g->rom);
 		free(g);
 		return NULL;
 	}
 	open_vga_rom(g);
+	if (!m->cfg.firmware)
+		open_uefi(g);
 	pthread_mutex_init(&g->lock, NULL);
 	return g;
 }
@@ -353,16 +392,25 @@ int gen1_build(struct gen1 *g)
 	struct machine *m = g->machine;
 	int err;
 
+	forget_uefi(g);
 	g->pci = m->pci = pci_create(m);
 	g->piix = piix_create(g->pci);
 	g->fw_cfg = fw_cfg_create(&m->pio);
 	iobus_add(&m->pio, DEBUG_PORT, 1, debug_access, g);
 	iobus_add(&m->pio, PORT_92, 1, port_92_access, g);
 	fill_fw_cfg(g);
+	g->flash = flash_build(g->flash, m, MEM_HIGH_BASE - g->rom.len);
 	add_ide(g);
 	add_ps2(g);
 	err = add_vga(g);
 	return err ? err : firmware_map(m, &g->rom);
+}
+
+static void tell_memory(struct machine *m)
+{
+	u64 low = KVMB_MIN(m->cfg.memory, MEM_LOW_MAX);
+
+	rtc_set_memory(m->rtc, low, m->cfg.memory - low);
 }
 
 void gen1_enter(struct gen1 *g)
@@ -373,6 +421,8 @@ void gen1_enter(struct gen1 *g)
 	ide_reset(g->ide);
 	vga_reset(g->vga);
 	ps2_reset(g->ps2);
+	flash_reset(g->flash);
+	tell_memory(g->machine);
 	__atomic_store_n(&g->no_boot, false, __ATOMIC_RELAXED);
 	firmware_enter(g->machine, &g->rom);
 }
@@ -385,11 +435,13 @@ void gen1_destroy(struct gen1 *g)
 	ps2_destroy(g->ps2);
 	vga_destroy(g->vga);
 	fw_cfg_destroy(g->fw_cfg);
+	flash_destroy(g->flash);
 	piix_destroy(g->piix);
 	g->machine->pci = NULL;
 	pci_destroy(g->pci);
 	firmware_close(&g->vga_rom);
 	firmware_close(&g->rom);
+	forget_uefi(g);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }

@@ -10,6 +10,7 @@
 
 #include "machine/machine.h"
 
+struct flash;
 struct gen1;
 struct ide;
 struct kvmb_tlv;
@@ -26,6 +27,12 @@ struct vga;
  * Return: the machine's, for gen1_destroy(); NULL on failure. Context: main thread.
  */
 struct gen1 *gen1_open(struct machine *m, char *why, size_t size);
+
+/**
+ * gen1_use_uefi() - A machine whose firmware was not named: take UEFI firmware instead of a BIOS
+ * Return: 0; -ENOENT: there was none. Context: main thread, before gen1_build().
+ */
+int gen1_use_uefi(struct gen1 *g);
 
 /** gen1_build() - Make the devices. Return: 0 or -errno. Main thread; memory is mapped. */
 int gen1_build(struct gen1 *g);
@@ -46,6 +53,9 @@ void gen1_end_ide(struct gen1 *g);
 
 /** gen1_vga() - Its graphics card. */
 struct vga *gen1_vga(struct gen1 *g);
+
+/** gen1_flash() - Its flash chip. Return: NULL: its firmware has none. */
+struct flash *gen1_flash(struct gen1 *g);
 
 /** gen1_ps2() - Its keyboard and mouse. */
 struct ps2 *gen1_ps2(struct gen1 *g);

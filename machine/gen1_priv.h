@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "machine/boot/firmware.h"
+#include "machine/boot/flash.h"
 #include "machine/gen1.h"
 
 #define GEN1_LINE 160u /* bytes of a line of firmware's, with its NUL */
@@ -13,6 +14,9 @@
 struct gen1 {
 	struct machine *machine;
 	struct firmware rom, vga_rom;
+	struct flash *flash;  /* until it is built NULL: this firmware has none */
+	struct firmware uefi; /* that may be chosen instead of rom; closed when it was decided */
+	struct flash *uefi_flash;
 	struct pci_bus *pci;
 	struct piix *piix;
 	struct fw_cfg *fw_cfg;

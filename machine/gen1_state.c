@@ -22,6 +22,7 @@
 #include "machine/dev/ps2.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1_priv.h"
+#include "machine/mem.h"
 
 /* Fields. Numbers are never used again. */
 enum {
@@ -34,6 +35,7 @@ enum {
 	GEN1_IDE = 7,
 	GEN1_VGA = 8,
 	GEN1_PS2 = 9,
+	GEN1_FLASH = 10, /* missing: it has none */
 };
 
 /* Fields of what must be the same. Numbers are never used again. */
@@ -66,6 +68,11 @@ void gen1_save(struct gen1 *g, struct kvmb_tlv_out *o)
 	kvmb_tlv_group_end(o);
 	kvmb_tlv_group(o, GEN1_PS2);
 	ps2_save(g->ps2, o);
+	kvmb_tlv_group_end(o);
+	if (!flash_has_chip(g->flash))
+		return;
+	kvmb_tlv_group(o, GEN1_FLASH);
+	flash_save(g->flash, o);
 	kvmb_tlv_group_end(o);
 }
 
@@ -142,11 +149,22 @@ static bool find_device(struct kvmb_tlv *group, unsigned int field, struct kvmb_
 	return false;
 }
 
+/* Below the ROM, which has been loaded. */
+static void load_flash(struct gen1 *g, struct kvmb_tlv *group)
+{
+	struct kvmb_tlv dev;
+	size_t pos = 0;
+	bool there = !group->error->err && kvmb_tlv_each(group, GEN1_FLASH, &pos, &dev);
+
+	flash_load(g->flash, MEM_HIGH_BASE - g->rom.len, there ? &dev : NULL, group->error);
+}
+
 int gen1_load(struct gen1 *g, struct kvmb_tlv *group)
 {
 	struct kvmb_tlv dev;
 
 	load_rom(g, group);
+	load_flash(g, group);
 	load_vga_rom(g, group);
 	load_says(g, group);
 	if (find_device(group, GEN1_FW_CFG, &dev))

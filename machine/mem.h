@@ -11,6 +11,7 @@
 /* KVM's slots that are no RAM; those of RAM are the regions' indices */
 #define MEM_SLOT_ROM 8u
 #define MEM_SLOT_VIDEO 9u
+#define MEM_SLOT_FLASH 10u
 
 struct machine;
 

@@ -2,11 +2,15 @@
 /* A VM's parts: build them one after the other, connect them, take them apart. */
 #include "vmm/build.h"
 
+#include <unistd.h>
+
 #include "lib/log.h"
 #include "lib/util.h"
+#include "machine/boot/flash.h"
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
 #include "machine/gen1.h"
+#include "vmm/boot_choose.h"
 #include "vmm/boot_order.h"
 #include "vmm/console.h"
 #include "vmm/ctl.h"
@@ -25,7 +29,10 @@
 #include "vmm/uevent.h"
 #include "vmm/upgrade_in.h"
 #include "vmm/upgrade_out.h"
+#include "vmm/vars.h"
 #include "vmm/vm.h"
+
+#define VARS_END_MS 3000u
 
 /* ---- who is told what ---- */
 
@@ -141,6 +148,62 @@ static int open_disks_and_nics(struct vm *vm)
 	return names_open(&vm->cfg, vm->names);
 }
 
+/* Of UEFI firmware. Its file is made from that of the firmware; an old one is not read yet. */
+static int open_vars(struct vm *vm)
+{
+	struct flash *f = vm->machine.gen1 ? gen1_flash(vm->machine.gen1) : NULL;
+	const u8 *fresh;
+	char why[200];
+	int fd;
+	u32 len;
+
+	if (!vm->cfg.vars)
+		return 0;
+	if (!f) {
+		kvmb_err(vm->cfg.name, "--firmware vars=%s: this firmware keeps no variables",
+			 vm->cfg.vars);
+		return -EINVAL;
+	}
+	fresh = flash_content(f, &len);
+	fd = vars_open(vm->cfg.vars, fresh, len, why, sizeof(why));
+	if (fd < 0)
+		kvmb_err(vm->cfg.name, "variables %s: %s", vm->cfg.vars, why);
+	else
+		vm->vars_fd = fd;
+	return KVMB_MIN(fd, 0);
+}
+
+static int create_vars(struct vm *vm)
+{
+	struct flash_keeper k = { .changed = vars_changed, .settled = vars_settled };
+	struct flash *f;
+	char why[200];
+	u8 *content;
+	u32 len;
+
+	if (!vm->vars_fd)
+		return 0;
+	f = gen1_flash(vm->machine.gen1);
+	content = flash_content(f, &len);
+	k.arg = vm->vars = vars_create(vm->cfg.name, vm->vars_fd, content, len, why, sizeof(why));
+	vm->vars_fd = 0;
+	if (!vm->vars) {
+		kvmb_err(vm->cfg.name, "variables %s: %s", vm->cfg.vars, why);
+		return -EIO;
+	}
+	flash_keep(f, &k);
+	return 0;
+}
+
+static void end_vars(struct vm *vm)
+{
+	vars_destroy(vm->vars, VARS_END_MS);
+	vm->vars = NULL;
+	if (vm->vars_fd > 0)
+		close(vm->vars_fd);
+	vm->vars_fd = 0;
+}
+
 static void forget_names(struct vm *vm)
 {
 	if (vm->names)
@@ -192,11 +255,11 @@ static int build_machine(struct vm *vm)
 }
 
 /* Everything that has a name; no step may start a thread or read what a guest can write. */
-static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console,
+static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console, open_vars,
 						  open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus, disks_create, nics_create,
-						   build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	disks_create, nics_create,
+						   create_vars, boot_choose,  build_machine };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {
@@ -246,6 +309,8 @@ void vm_destroy(struct vm *vm)
 	mig_post_forget(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);
+	overdue_step(&vm->overdue, "the file of the firmware's variables");
+	end_vars(vm);
 	overdue_step(&vm->overdue, "the reader of the console");
 	console_destroy(vm->console);
 	overdue_step(&vm->overdue, "the control socket and the bus");

@@ -78,6 +78,7 @@ struct vm_config {
 	enum serial_kind serial;
 	const char *serial_path;
 	const char *control; /* socket path, NULL = by name in the runtime directory */
+	const char *vars;    /* file of the firmware's variables; NULL = they end with the VM */
 	bool hotplug_images; /* one that is not raw, or an NBD server, may be added later */
 	bool no_reboot; /* a reset of the guest ends the VM */
 	enum on_term on_term;

@@ -78,6 +78,15 @@ static struct kvmb_disk *disk_in(const struct vm_drive *d)
 	return kvmb_storage_unit(d->s, 0, &i) ? i.disk : NULL;
 }
 
+bool disks_ide_drive(const struct vm *vm, u32 n, struct kvmb_disk **disk, bool *dvd)
+{
+	if (!vm->ide || n >= IDE_DRIVES)
+		return false;
+	*disk = vm->ide->drives[n].s ? disk_in(&vm->ide->drives[n]) : NULL;
+	*dvd = vm->ide->drives[n].dvd;
+	return true;
+}
+
 /* ---- changing hands ---- */
 
 static void move(struct vm_drive *d, enum drive_state to)

@@ -39,6 +39,16 @@
 void disks_ide_add(struct vm *vm, struct kvmb_storage *s, bool dvd,
 		   const struct kvmb_storage_events *ev);
 
+/**
+ * disks_ide_drive() - What is in a drive, before the machine is built
+ * @n:    from 0 on
+ * @disk: result, borrowed; NULL: nothing, or there is no such drive
+ * @dvd:  result
+ *
+ * Return: false: there are not so many.
+ */
+bool disks_ide_drive(const struct vm *vm, u32 n, struct kvmb_disk **disk, bool *dvd);
+
 /** disks_ide_connect() - The machine is built: give it its drives. Return: 0 or -errno. */
 int disks_ide_connect(struct vm *vm);
 

@@ -41,7 +41,7 @@ struct opt_def {
 
 /* Comma options of --disk and --dvd, --nic, --memory; and what a --nic begins with. */
 extern const struct opt_def opt_disk_options[], opt_nic_kinds[], opt_nic_options[];
-extern const struct opt_def opt_memory_options[];
+extern const struct opt_def opt_memory_options[], opt_firmware_options[];
 
 /**
  * opt_check() - Is @value allowed for @o?
@@ -136,5 +136,8 @@ int opt_nic(char *s, struct nic_config *nc, char *why, size_t size);
 
 /** opt_memory() - Parse "SIZE[,huge=on|off]"; a plain number is MiB. Otherwise as opt_disk(). */
 int opt_memory(char *s, struct vm_config *c, char *why, size_t size);
+
+/** opt_firmware() - Parse "bios|uefi|F[,vars=F]". Otherwise as opt_disk(). */
+int opt_firmware(char *s, struct vm_config *c, char *why, size_t size);
 
 #endif

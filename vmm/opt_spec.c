@@ -106,6 +106,14 @@ const struct opt_def opt_memory_options[] = {
 	  .help = "guest RAM in huge pages", .aka = "hugepages" },
 	{ NULL }
 };
+
+const struct opt_def opt_firmware_options[] = {
+	{ "vars", OPT_FILE, "F", .otherwise = "they live as long as the VM",
+	  .help = "file for the variables of UEFI firmware; made when it is missing",
+	  .more = "It is what QEMU has in its file of variables. A new one is made from that of "
+		  "the firmware. One VM at a time uses it." },
+	{ NULL }
+};
 /* clang-format on */
 
 /* Next word of a comma-separated list; ",," is a comma in it. NULL at the end. */
@@ -485,6 +493,25 @@ int opt_memory(char *s, struct vm_config *c, char *why, size_t size)
 		if (!o)
 			return -EINVAL;
 		c->machine.huge = opt_index(o, value) ? HUGE_ON : HUGE_OFF;
+	}
+	return 0;
+}
+
+/* ---- firmware ---- */
+
+int opt_firmware(char *s, struct vm_config *c, char *why, size_t size)
+{
+	char *word = next_word(&s), *value;
+
+	if (!*word) {
+		snprintf(why, size, "name bios, uefi or a file");
+		return -EINVAL;
+	}
+	c->machine.firmware = word;
+	while ((word = next_word(&s))) {
+		if (!comma_option(word, opt_firmware_options, &value, why, size))
+			return -EINVAL;
+		c->vars = value;
 	}
 	return 0;
 }

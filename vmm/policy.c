@@ -180,7 +180,7 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(pwrite64, SINK | DISKS, .why = "vhdx_log.c; a file of output that is full"),
 	ROW(preadv2, STORAGE | MAIN),
 	ROW(pwritev2, STORAGE | MAIN),
-	ROW(fdatasync, STORAGE | DISKS, .why = "disk_pool.c, vhdx_log.c"),
+	ROW(fdatasync, STORAGE | DISKS | SINK, .why = "disk_pool.c, vhdx_log.c, vars.c"),
 	ROW(fallocate, STORAGE | MAIN | JOB, .why = "disk_pool.c; can a disk that is opened zero?"),
 	ROW(lseek, SINK | MAIN | JOB, .why = "save: memory that was never touched"),
 	ROW(ftruncate, SINK | MAIN | JOB, .why = "disk resize; a file of output that is full"),

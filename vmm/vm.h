@@ -107,6 +107,8 @@ struct vm {
 	struct term *term; /* signals that ask for its end */
 	struct ctl *ctl;
 	struct console *console;
+	struct vars *vars;	/* of firmware, NULL = nobody keeps them; vars.c */
+	int vars_fd;		/* their file, until it is read; 0 = none */
 	struct vm_names *names; /* of cfg, opened; NULL once everything is built */
 	struct uevent_watch *uevents;
 	struct vm_ide *ide; /* NULL: no disk is on IDE; disks_ide.c */

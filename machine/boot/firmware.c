@@ -14,14 +14,26 @@
 
 #define LOW_SIZE 0x20000u
 #define LOW_END 0x100000u
+#define OVMF "/usr/share/OVMF/OVMF_CODE"
 
 const char *firmware_find(const char *name)
 {
 	if (!name || !strcmp(name, "bios"))
 		return "/usr/share/seabios/bios-256k.bin";
-	if (!strcmp(name, "uefi"))
-		return "/usr/share/ovmf/OVMF.fd";
+	if (!strcmp(name, "uefi")) /* Debian 11 has the small one only */
+		return access(OVMF "_4M.fd", R_OK) && !access(OVMF ".fd", R_OK) ? OVMF ".fd" :
+										  OVMF "_4M.fd";
 	return name;
+}
+
+bool firmware_find_vars(const char *path, char *buf, size_t size)
+{
+	const char *slash = strrchr(path, '/'), *at;
+
+	at = strstr(slash ? slash : path, "CODE");
+	if (at)
+		snprintf(buf, size, "%.*sVARS%s", (int)(at - path), path, at + 4);
+	return at;
 }
 
 const char *firmware_find_vga(const char *path, char *buf, size_t size)

@@ -17,7 +17,7 @@
 
 #include "machine/machine.h"
 
-#define FIRMWARE_UNIT 0x10000u
+#define FIRMWARE_UNIT 4096u
 #define FIRMWARE_MOST (8u << 20) /* VMBus's window begins at 0xf8000000 and ends far below */
 
 struct firmware {
@@ -33,6 +33,16 @@ struct firmware {
  * Return: a path, static or @name.
  */
 const char *firmware_find(const char *name);
+
+/**
+ * firmware_find_vars() - Where the variables are that a new machine with a firmware begins with
+ * @path: of the firmware
+ * @buf:  buf[size], a path
+ * @size: bytes
+ *
+ * Return: false: it is no firmware in two files, named as Debian's OVMF.
+ */
+bool firmware_find_vars(const char *path, char *buf, size_t size);
 
 /**
  * firmware_find_vga() - Where the VGA BIOS is that goes with a firmware

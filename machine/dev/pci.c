@@ -94,8 +94,8 @@ void pci_add(struct pci_bus *b, struct pci_func *f)
 void pci_claim(struct pci_bus *b, u64 base, u64 size,
 	       void (*access)(void *dev, u32 offset, u32 size, bool write, u64 *val), void *dev)
 {
-	kvmb_assert(!b->window.size);
-	b->window = (struct pci_window){ base, size, access, dev };
+	kvmb_assert(b->num_windows < PCI_WINDOWS);
+	b->windows[b->num_windows++] = (struct pci_window){ base, size, access, dev };
 }
 
 /* ---- BARs ---- */
@@ -179,18 +179,30 @@ void pci_ports(void *bus, u16 port, u32 size, bool write, u32 *val)
 	*val = (u32)v;
 }
 
+static bool find_window(const struct pci_bus *b, u64 addr, struct target *t)
+{
+	u32 i;
+
+	for (i = 0; i < b->num_windows; i++) {
+		const struct pci_window *w = &b->windows[i];
+
+		if (addr < w->base || addr - w->base >= w->size)
+			continue;
+		*t = (struct target){ w->access, w->dev, (u32)(addr - w->base) };
+		return true;
+	}
+	return false;
+}
+
 void pci_memory(struct pci_bus *b, u64 addr, u32 size, bool write, void *data)
 {
-	const struct pci_window *w = &b->window;
 	u64 v = write ? 0 : ~0ull;
 	struct target t;
 
 	kvmb_assert(size <= sizeof(v));
 	if (write)
 		memcpy(&v, data, size);
-	if (addr >= w->base && addr - w->base < w->size)
-		w->access(w->dev, (u32)(addr - w->base), size, write, &v);
-	else if (find_target(b, addr, false, &t))
+	if (find_window(b, addr, &t) || find_target(b, addr, false, &t))
 		t.access(t.dev, t.offset, size, write, &v);
 	if (!write)
 		memcpy(data, &v, size);

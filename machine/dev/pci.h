@@ -26,7 +26,8 @@ struct kvmb_tlv_out;
 struct machine;
 
 #define PCI_FUNCS 16u /* most that a bus has */
-#define PCI_ROM 6u    /* index of the expansion ROM among BARs */
+#define PCI_WINDOWS 2u
+#define PCI_ROM 6u /* index of the expansion ROM among BARs */
 #define PCI_NOWHERE (~0ull)
 
 /* offsets in configuration space */
@@ -80,7 +81,8 @@ struct pci_bus {
 		u64 base, size;
 		void (*access)(void *dev, u32 offset, u32 size, bool write, u64 *val);
 		void *dev;
-	} window; /* of memory outside of BARs, immutable once the VM runs; size 0 = none */
+	} windows[PCI_WINDOWS]; /* of memory outside of BARs, immutable once the VM runs */
+	u32 num_windows;
 };
 
 /** pci_create() - Make a bus and claim ports 0xcf8 and 0xcfc. Return: never NULL. Main thread. */
@@ -112,8 +114,8 @@ u16 pci_get16(const struct pci_func *f, u32 reg);
 void pci_add(struct pci_bus *b, struct pci_func *f);
 
 /**
- * pci_claim() - Claim memory outside of BARs, as VGA has it
- * @b:      has none so far
+ * pci_claim() - Claim memory outside of BARs, as VGA and flash have it
+ * @b:      at most PCI_WINDOWS, which do not overlap
  * @base:   guest physical
  * @size:   bytes
  * @access: as of struct pci_bar

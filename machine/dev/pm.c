@@ -3,7 +3,8 @@
  * ACPI fixed hardware.
  *
  * Sources: ACPI 6.4 chapter 4.8 (PM1 registers, PM timer); the reset control register
- * 0xcf9 of PC chipsets; the keyboard controller's reset pulse at 0x64.
+ * 0xcf9 of PC chipsets; the keyboard controller's reset pulse at 0x64; Intel 82371AB (PIIX4) data
+ * sheet, PMCNTRL; edk2 OvmfPkg/Library/ResetSystemLib/DxeResetShutdown.c.
  */
 #include "machine/dev/pm.h"
 
@@ -11,6 +12,7 @@
 
 #define SLP_EN 0x2000u
 
+#define PIIX4_CONTROL 0xb004u
 #define PM_ENABLE 2u /* offset of the PM1 enable register */
 
 static void request_of_guest(struct machine *m, enum machine_request what)
@@ -42,6 +44,19 @@ static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 		request_of_guest(m, MACHINE_POWEROFF);
 }
 
+/*
+ * OVMF powers off at the place where it puts the registers of a PIIX4, though ours are elsewhere
+ * and it leaves them there. The type of a PIIX4 for that is 0.
+ */
+static void piix4_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
+{
+	(void)size;
+	if (!write)
+		*val = 0;
+	else if (!offset && *val & SLP_EN && !(*val >> 10 & 7))
+		request_of_guest(dev, MACHINE_POWEROFF);
+}
+
 static void reset_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 {
 	(void)offset, (void)size;
@@ -69,6 +84,8 @@ void pm_add(struct machine *m)
 {
 	iobus_add(&m->pio, PM_BASE, 12, pm_access, m);
 	iobus_add(&m->pio, PM_RESET_PORT, 1, reset_access, m);
-	if (!m->cfg.gen1) /* which has a keyboard: ps2.h */
+	if (m->cfg.gen1)
+		iobus_add(&m->pio, PIIX4_CONTROL, 2, piix4_access, m);
+	else /* the other one has a keyboard: ps2.h */
 		iobus_add(&m->pio, 0x64, 1, kbd_access, m);
 }

@@ -4,7 +4,8 @@
  * read, a good battery. Setting the clock changes the guest's offset to the host. Alarms and
  * periodic interrupts are not implemented.
  *
- * Source: Motorola MC146818A data sheet; the century byte at 0x32 as in ACPI's FADT.
+ * Sources: Motorola MC146818A data sheet; the century byte at 0x32 as in ACPI's FADT; sizes of
+ * memory in CMOS: SeaBIOS src/hw/rtc.h, edk2 OvmfPkg/Library/PlatformInitLib/MemDetect.c.
  */
 #include "machine/dev/rtc.h"
 
@@ -71,6 +72,31 @@ static void store_time(struct rtc *r)
 	};
 
 	r->offset_s = (s64)timegm(&tm) - (s64)time(NULL);
+}
+
+static void put_units(struct rtc *r, u32 reg, u32 bytes, u64 units)
+{
+	u64 most = (1ull << bytes * 8) - 1;
+
+	units = KVMB_MIN(units, most);
+	while (bytes--) {
+		r->cmos[reg++] = (u8)units;
+		units >>= 8;
+	}
+}
+
+void rtc_set_memory(struct rtc *r, u64 low, u64 high)
+{
+	u64 above_1m = low - KVMB_MIN(low, 1ull << 20);
+	u64 above_16m = low - KVMB_MIN(low, 16ull << 20);
+
+	pthread_mutex_lock(&r->lock);
+	put_units(r, 0x15, 2, 640);
+	put_units(r, 0x17, 2, above_1m >> 10);
+	put_units(r, 0x30, 2, above_1m >> 10);
+	put_units(r, 0x34, 2, above_16m >> 16);
+	put_units(r, 0x5b, 3, high >> 16);
+	pthread_mutex_unlock(&r->lock);
 }
 
 void rtc_access(void *dev, u16 offset, u32 size, bool write, u32 *val)

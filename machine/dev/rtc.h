@@ -15,6 +15,16 @@ struct rtc *rtc_create(void);
 /** rtc_destroy() - NULL is fine. */
 void rtc_destroy(struct rtc *r);
 
+/**
+ * rtc_set_memory() - Say in CMOS memory how much RAM there is, for firmware
+ * @r:    the clock
+ * @low:  bytes below 4 GiB
+ * @high: bytes from 4 GiB on
+ *
+ * OVMF takes what is below 4 GiB from there. Context: main thread; vCPUs stand.
+ */
+void rtc_set_memory(struct rtc *r, u64 low, u64 high);
+
 /** rtc_access() - Port access, for iobus_add(). Any vCPU's thread. */
 void rtc_access(void *dev, u16 offset, u32 size, bool write, u32 *val);
 

@@ -57,7 +57,7 @@ struct vga_ops {
  * vga_create() - Make a card: function VGA_SLOT of the bus, ports and window are claimed
  * @v:     result
  * @pio:   ports 0x3b0 to 0x3df and 0x1ce to 0x1d0 of it
- * @b:     has no window yet
+ * @b:     has room for a window
  * @ops:   copied
  * @rom:   rom[len]: the VGA BIOS; copied
  * @len:   at most VGA_ROM_SIZE; 0 = there is no ROM

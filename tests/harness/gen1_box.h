@@ -16,6 +16,7 @@
 #include "lib/util.h"
 #include "machine/dev/ide.h"
 #include "machine/dev/pci.h"
+#include "machine/dev/rtc.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1_priv.h"
 #include "machine/irq.h"
@@ -30,7 +31,7 @@
 
 static struct world { /* a host with one VM */
 	struct machine m;
-	struct kvm_userspace_memory_region slots[MEM_SLOT_VIDEO + 1];
+	struct kvm_userspace_memory_region slots[MEM_SLOT_FLASH + 1];
 	int lines[16];
 	u8 *ram;
 	char dir[40], bios[60], vga_bios[80];
@@ -44,7 +45,7 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 	const struct kvm_userspace_memory_region *r = arg;
 
 	kvmb_assert(request == KVM_SET_USER_MEMORY_REGION);
-	kvmb_assert(r->slot >= MEM_SLOT_ROM && r->slot <= MEM_SLOT_VIDEO);
+	kvmb_assert(r->slot >= MEM_SLOT_ROM && r->slot <= MEM_SLOT_FLASH);
 	world[fd - 9000].slots[r->slot] = *r;
 	return 0;
 }
@@ -139,6 +140,7 @@ static inline void box_build(struct world *w, const char *serial)
 	m->gm.regions[0] = (struct kvmb_gm_region){ 0, MEM_VGA_BASE, 0, w->ram };
 	m->gm.regions[1] = (struct kvmb_gm_region){ MEM_VGA_END, BOX_RAM - MEM_VGA_END, MEM_VGA_END,
 						    w->ram + MEM_VGA_END };
+	m->rtc = rtc_create();
 	m->gen1 = gen1_open(m, why, sizeof(why));
 	kvmb_assert(m->gen1 && !gen1_build(m->gen1));
 	box_attach(w, 0, false, serial);
@@ -149,6 +151,7 @@ static inline void box_take_apart(struct world *w)
 {
 	ide_stop(gen1_ide(w->m.gen1), NULL, NULL);
 	gen1_destroy(w->m.gen1);
+	rtc_destroy(w->m.rtc);
 	munmap(w->ram, BOX_RAM);
 }
 

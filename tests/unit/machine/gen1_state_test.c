@@ -101,6 +101,65 @@ static void gen1_disk_calls_itself_as_it_did(void **state)
 	assert_int_equal(id[11] >> 8, 'e');
 }
 
+/* ---- UEFI firmware ---- */
+
+#define CODE 0x4000u
+#define VARS 0x3000u
+
+/* The same host with firmware in two files instead. */
+static void have_uefi(struct world *w, u32 code, u8 seed)
+{
+	char vars[80];
+
+	box_take_apart(w);
+	snprintf(vars, sizeof(vars), "%s/VARS.fd", w->dir);
+	unlink(w->bios);
+	snprintf(w->bios, sizeof(w->bios), "%s/CODE.fd", w->dir);
+	box_write_rom(w->bios, code, seed);
+	box_write_rom(vars, VARS, (u8)(seed + 1));
+	box_build(w, "one");
+	gen1_enter(w->m.gen1);
+	unlink(vars);
+}
+
+static void erase_flash(struct world *w, u64 at)
+{
+	static const u8 cycles[] = { 0x20, 0xd0 };
+
+	pci_memory(w->m.pci, at, 1, true, (void *)&cycles[0]);
+	pci_memory(w->m.pci, at, 1, true, (void *)&cycles[1]);
+}
+
+static void gen1_variables_come_along(void **state)
+{
+	struct world *a = &world[0], *b = &world[1];
+	struct kvm_userspace_memory_region *flash = &b->slots[MEM_SLOT_FLASH];
+	const u64 base = MEM_HIGH_BASE - CODE - VARS;
+	struct kvmb_tlv_out o;
+	u8 v = 0xff;
+
+	(void)state;
+	have_uefi(a, CODE, 3);
+	erase_flash(a, base + 0x1000);
+	box_save(a, &o);
+	assert_int_equal(load(b, o.buf, o.len), 0); /* which has a BIOS */
+	assert_int_equal(flash->memory_size, 0);    /* its status is asked for */
+	pci_memory(b->m.pci, base, 1, true, &v);
+	assert_int_equal(flash->guest_phys_addr, base);
+	assert_int_equal(flash->memory_size, VARS);
+	assert_int_equal(*(u8 *)(uintptr_t)(flash->userspace_addr + 0x1800), 0xff);
+	assert_memory_equal((u8 *)(uintptr_t)flash->userspace_addr,
+			    (u8 *)(uintptr_t)a->slots[MEM_SLOT_FLASH].userspace_addr, VARS);
+	gen1_enter(b->m.gen1);
+	have_uefi(b, 2 * CODE, 5); /* another version, of another size */
+	assert_int_equal(load(b, o.buf, o.len), 0);
+	pci_memory(b->m.pci, base, 1, true, &v);
+	assert_int_equal(flash->guest_phys_addr, base);
+	assert_int_equal(load(b, saved.buf, saved.len), 0); /* one with a BIOS */
+	assert_int_equal(flash->memory_size, 0);
+	kvmb_tlv_out_fini(&o);
+}
+
 /* What runs below 1 MiB belongs to it: so it comes along, whatever is installed here. */
 static void gen1_keeps_the_firmware_that_it_began_with(void **state)
 {
@@ -329,6 +388,7 @@ int main(void)
 		T(gen1_devices_go_on),
 		T(gen1_disk_calls_itself_as_it_did),
 		T(gen1_keeps_the_firmware_that_it_began_with),
+		T(gen1_variables_come_along),
 		T(gen1_has_a_vga_bios_if_it_had_one),
 		T(gen1_is_saved_again_as_it_was),
 		T(other_drives_are_told_of_before_anything_moves),

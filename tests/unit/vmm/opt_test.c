@@ -183,6 +183,35 @@ CASE(memory_is_mebibytes_or_has_a_unit)
 	}
 }
 
+CASE(firmware_has_a_name_and_a_file)
+{
+	static const struct {
+		const char *s, *firmware, *vars;
+	} rows[] = {
+		{ "uefi", "uefi", NULL },
+		{ "uefi,vars=/a/b.fd", "uefi", "/a/b.fd" },
+		{ "/x,,y/CODE.fd,vars=v,,w", "/x,y/CODE.fd", "v,w" },
+		{ "", NULL, NULL },
+		{ ",vars=x", NULL, NULL },
+		{ "uefi,vars", NULL, NULL },
+		{ "uefi,vars=", NULL, NULL },
+		{ "uefi,var=x", NULL, NULL },
+	};
+	struct vm_config c;
+	char s[40];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		c = (struct vm_config){ 0 };
+		strcpy(s, rows[i].s);
+		CHECK_ROW(opt_firmware(s, &c, why, sizeof(why)), rows[i].firmware ? 0 : -EINVAL, i);
+		if (!rows[i].firmware)
+			continue;
+		CHECK_ROW(strcmp(c.machine.firmware, rows[i].firmware), 0, i);
+		CHECK_ROW(rows[i].vars ? strcmp(c.vars, rows[i].vars) : c.vars != NULL, 0, i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +224,7 @@ int main(void)
 		cmocka_unit_test(disk_absolute_refuses_what_the_socket_does_not_take),
 		cmocka_unit_test(nic_kinds_and_options),
 		cmocka_unit_test(memory_is_mebibytes_or_has_a_unit),
+		cmocka_unit_test(firmware_has_a_name_and_a_file),
 	};
 
 	return cmocka_run_group_tests_name("opt", tests, NULL, NULL);
