@@ -13,12 +13,16 @@ cp "$F/usr/lib/grub-rescue/grub-rescue-usb.img" "$W/grub.img"
 "$KVMBUS" run --name g --cpus "$cpus" --memory 512M --firmware "$F/usr/share/seabios/bios-256k.bin" --serial "file=$W/g.log" --on-term kill \
 	--disk "$W/grub.img" --disk "$W/boot.img" --disk "$W/d,lun=0" --nic "tap=$TAP" </dev/null 2>"$W/g.err.log" & PID_g=$!
 shows() { "$KVMBUS" screenshot g --text 2>/dev/null | grep -q -- "$1"; }
+# the BIOS keeps 15 keys while GRUB reads a file
+prompts() { [ "$("$KVMBUS" screenshot g --text 2>/dev/null | grep -c '^grub>')" = "$1" ]; } # how many of them are on the screen
 types() { "$KVMBUS" type g "$1"$'\n' || fail "type $1"; }
 until_true 120 "no GRUB" shows 'GNU GRUB'
 "$KVMBUS" key g c || fail key
 until_true 60 "no prompt" shows '^grub>'
 types "linux (hd1)/k console=ttyS0 quiet panic=-1 kvmb.job=probe kvmb.sum=$DISK_SUM kvmb.cpus=$cpus kvmb.wait=1 kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2"
+until_true 240 "GRUB does not end reading the kernel" prompts 2
 types "initrd (hd1)/i"
+until_true 240 "GRUB does not end reading the initrd" prompts 3
 types boot
 wait_log g 'GUEST: ok probe' 240
 info g "state == 'running' and vmbus.version == '5.3'" || fail "info has another state or version"
