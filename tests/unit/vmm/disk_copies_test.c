@@ -209,7 +209,7 @@ static void liar_is_refused(void **state)
 {
 	static const struct disk_copy lies[] = {
 		{ .lun = 64, .bytes = 512 },
-		{ .controller = 4, .bytes = 512 },
+		{ .controller = KVMB_STORAGE_MAX_CONTROLLERS, .bytes = 512 },
 		{ .bytes = 0 },
 		{ .bytes = 511 },
 		{ .bytes = (1ull << 60) + 512 },
