@@ -32,6 +32,7 @@ static const struct {
 	{ "escape", KEY_ESC },
 	{ "enter", KEY_ENTER },
 	{ "return", KEY_ENTER },
+	{ "ret", KEY_ENTER }, /* QEMU's name */
 	{ "tab", KEY_TAB },
 	{ "space", KEY_SPACE },
 	{ "backspace", KEY_BACKSPACE },
