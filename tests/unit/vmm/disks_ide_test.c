@@ -151,6 +151,23 @@ static void channel_answers(void)
 	assert_int_equal(answer(&p, next_id), 0);
 }
 
+static u32 held(void)
+{
+	u32 n;
+
+	pthread_mutex_lock(&slow.lock);
+	n = slow.num;
+	pthread_mutex_unlock(&slow.lock);
+	return n;
+}
+
+static void set_deaf(bool deaf)
+{
+	pthread_mutex_lock(&slow.lock);
+	slow.deaf = deaf;
+	pthread_mutex_unlock(&slow.lock);
+}
+
 static void on_settled(void *v)
 {
 	assert_ptr_equal(v, &vm);
@@ -255,7 +272,7 @@ static void ide_sees_no_further_write(void **state)
 	assert_int_equal(error_register() & ABRT, ABRT);
 	ata(READ_SECTORS);
 	assert_int_equal(status() & (BSY | ERR), ERR);
-	assert_int_equal(slow.num, 0);
+	assert_int_equal(held(), 0);
 	id = read_by_channel();
 	wait_held(1);
 	finish_held(512);
@@ -287,7 +304,7 @@ static void one_that_changes_its_mind_finds_the_drive(void **state)
 	u32 i;
 
 	(void)state;
-	slow.deaf = true;
+	set_deaf(true);
 	for (i = 0; i < 3; i++) {
 		write_by_ide();
 		wait_held(1);
@@ -317,7 +334,7 @@ static void one_that_changes_its_mind_finds_the_drive(void **state)
 static void a_reset_waits_for_what_the_disk_has(void **state)
 {
 	(void)state;
-	slow.deaf = true;
+	set_deaf(true);
 	write_by_ide();
 	wait_held(1);
 	open_channel(); /* and the guest resets its machine */
@@ -350,7 +367,7 @@ static void while_settled_nothing_begins(void **state)
 	turn_loop();
 	write_by_ide();
 	turn_loop();
-	assert_int_equal(slow.num, 0);
+	assert_int_equal(held(), 0);
 	disks_ide_settled(&vm);
 	wait_held(1);
 }
@@ -381,7 +398,7 @@ static void drives_rest_when_their_request_is_done(void **state)
 	turn_loop();
 	assert_int_equal(settled, 1);
 	write_by_ide(); /* no vCPU would */
-	assert_int_equal(slow.num, 0);
+	assert_int_equal(held(), 0);
 	disks_ide_go_on(&vm);
 	wait_held(1);
 }
@@ -403,7 +420,7 @@ static void going_on_crosses_the_end_of_a_request(void **state)
 		turn_loop();
 		assert_int_equal(settled, again);
 		write_by_ide();
-		assert_int_equal(slow.num, !again);
+		assert_int_equal(held(), !again);
 		finish_held(512);
 	}
 	disks_ide_go_on(&vm);
@@ -421,7 +438,7 @@ static void drives_of_a_vm_that_has_ended_stay(void **state)
 	finish_held(512);
 	turn_loop();
 	write_by_ide();
-	assert_int_equal(slow.num, 0);
+	assert_int_equal(held(), 0);
 }
 
 /* What was loaded stands, and a channel that closes meanwhile does not change that. */
@@ -436,7 +453,7 @@ static void drives_of_a_vm_that_is_loaded_stand(void **state)
 	turn_loop();
 	assert_string_equal(disks_ide_path(&vm, s), "ide");
 	write_by_ide();
-	assert_int_equal(slow.num, 0);
+	assert_int_equal(held(), 0);
 	vm.state = VM_RUNNING;
 	disks_ide_go_on(&vm);
 	wait_held(1);
@@ -445,7 +462,7 @@ static void drives_of_a_vm_that_is_loaded_stand(void **state)
 static void a_save_and_the_end_cross(void **state)
 {
 	(void)state;
-	slow.deaf = true;
+	set_deaf(true);
 	write_by_ide();
 	wait_held(1);
 	rest();
@@ -463,7 +480,7 @@ static void no_order_gives_the_disk_two_users(void **state)
 	bool open = false, ready = false;
 
 	(void)state;
-	slow.deaf = true;
+	set_deaf(true);
 	for (i = 0; i < 3000; i++) {
 		seed = seed * 1103515245u + 12345;
 		switch (seed >> 16 & 7) {
@@ -475,10 +492,10 @@ static void no_order_gives_the_disk_two_users(void **state)
 			}
 			break;
 		case 1:
-			slow.deaf = false; /* of what the channel has */
+			set_deaf(false); /* of what the channel has */
 			if (open)
 				fake_close(&f, &c);
-			slow.deaf = true;
+			set_deaf(true);
 			open = ready = false;
 			break;
 		case 2:
@@ -490,7 +507,7 @@ static void no_order_gives_the_disk_two_users(void **state)
 			}
 			break;
 		case 3:
-			if (ready && slow.num < 8)
+			if (ready && held() < 8)
 				read_by_channel();
 			channel_wins += ready;
 			break;
