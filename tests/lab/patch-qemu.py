@@ -1,13 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Repair helper_vmrun() in an unpacked qemu-system-x86_64 (Debian's QEMU 10.0).
+"""Repair an unpacked qemu-system-x86_64 (Debian's QEMU 10.0) for nested guests, in two places.
 
-When VMRUN injects an interrupt, the emulator delivers it at once but leaves
+helper_vmrun(): when VMRUN injects an interrupt, the emulator delivers it at once but leaves
 exception_index set to its vector; at the next exit request the vector is delivered a second
 time, whatever RFLAGS.IF says, and the nested guest dies. The store is not needed on that
 path. It is found by the code around it - load of the vector, store of error_code, the store,
 two stores that mark an external interrupt - and replaced by a no-op of the same length.
-Refuses unless there is exactly one such place."""
+
+tcg_handle_interrupt(): when a nested guest writes CR8 while an interrupt waits, helper_write_crN()
+comes here without the lock of the main loop, and the emulator ends with an assertion (OVMF does that;
+Linux does not write CR8). The assertion is made true: both are the one thread that runs L1.
+
+Refuses unless there is exactly one such place of each."""
 import re, sys
 
 NOP6 = bytes.fromhex('660f1f440000')
@@ -19,16 +24,28 @@ PLACE = re.compile(
     rb'\x48\xc7\x83..\x00\x00\xff\xff\xff\xff',     # exception_next_eip = -1
     re.S)
 
-def main(path):
-    image = open(path, 'rb').read()
-    places = list(PLACE.finditer(image))
+ASSERTION = re.compile(
+    rb'\x84\xc0'                                      # test %al, %al: is the lock held?
+    rb'([\x75\xeb])\x24'                              # jne / jmp over the message
+    rb'\x4c\x8d\x05....\x48\x8d\x0d....\xba\x5f\x00\x00\x00\x31\xff\x48\x8d\x35....\xe8....'
+    rb'(?:\x0f\x1f\x00)?'
+    rb'\x09\xab..\x00\x00',                          # or %ebp, interrupt_request(%rbx)
+    re.S)
+
+def repair(path, image, what, pattern, new):
+    places = list(pattern.finditer(image))
     if len(places) != 1:
-        sys.exit(f'patch-qemu: {len(places)} places look like helper_vmrun(), not 1: this QEMU '
+        sys.exit(f'patch-qemu: {len(places)} places look like {what}, not 1: this QEMU '
                  'is not the one known; see docs/testing.md')
     at = places[0].start(1)
     with open(path, 'r+b') as f:
         f.seek(at)
-        f.write(NOP6)
-    print(f'lab: QEMU repaired at {at:#x}')
+        f.write(new)
+    print(f'lab: QEMU repaired at {at:#x}: {what}')
+
+def main(path):
+    image = open(path, 'rb').read()
+    repair(path, image, 'helper_vmrun()', PLACE, NOP6)
+    repair(path, image, 'tcg_handle_interrupt()', ASSERTION, b'\xeb')
 
 main(sys.argv[1])
