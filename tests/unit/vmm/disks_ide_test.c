@@ -427,6 +427,25 @@ static void going_on_crosses_the_end_of_a_request(void **state)
 	wait_held(1);
 }
 
+/* A reset, and a save that is given up with it: what was on its way says nothing to the next one. */
+static void who_waits_next_is_not_told_of_before(void **state)
+{
+	(void)state;
+	disks_ide_settle(&vm, on_settled);
+	turn_loop();
+	assert_int_equal(settled, 1);
+	disks_ide_rest(&vm, on_rest, &settled);
+	disks_ide_go_on(&vm);
+	disks_ide_settled(&vm);
+	write_by_ide();
+	rest();
+	assert_int_equal(slow.num, 1);
+	assert_int_equal(settled, 1);
+	finish_held(512);
+	turn_loop();
+	assert_int_equal(settled, 2);
+}
+
 static void drives_of_a_vm_that_has_ended_stay(void **state)
 {
 	(void)state;
@@ -540,6 +559,7 @@ int main(void)
 		ROW(while_settled_nothing_begins),
 		ROW(drives_rest_when_their_request_is_done),
 		ROW(going_on_crosses_the_end_of_a_request),
+		ROW(who_waits_next_is_not_told_of_before),
 		ROW(drives_of_a_vm_that_has_ended_stay),
 		ROW(drives_of_a_vm_that_is_loaded_stand),
 		ROW(a_save_and_the_end_cross),
