@@ -173,7 +173,8 @@ static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *d
 	if (check_ide(vm, c, lun, running, why, size))
 		return -EINVAL;
 	err = need_controller(vm, c, false);
-	while (!err && dc->lun < 0 && kvmb_storage_unit(vm->scsi[c], lun, &i))
+	while (!err && dc->lun < 0 && c < KVMB_STORAGE_IDE &&
+	       kvmb_storage_unit(vm->scsi[c], lun, &i))
 		lun++;
 	if (!err)
 		err = kvmb_storage_attach(vm->scsi[c], d, dc->spec.dvd, lun);

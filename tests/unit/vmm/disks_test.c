@@ -51,12 +51,14 @@ void uevent_watch_destroy(struct uevent_watch *u)
 static bool slow;
 static sem_t begun;
 
-/* no disk here is on IDE */
+static u32 on_ide;
+
+/* no disk here is driven by IDE */
 void disks_ide_add(struct vm *v, struct kvmb_storage *s, bool dvd,
 		   const struct kvmb_storage_events *ev)
 {
 	(void)v, (void)s, (void)dvd, (void)ev;
-	fail_msg("disks_ide_add");
+	on_ide++;
 }
 int disks_ide_set_medium(struct vm *v, struct kvmb_storage *s, struct kvmb_disk *d,
 			 kvmb_storage_done *done, void *arg)
@@ -213,6 +215,24 @@ static int teardown(void **state)
 	sem_destroy(&begun);
 	unlink(path);
 	return 0;
+}
+
+static void an_ide_drive_has_one_disk(void **state)
+{
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	make_file(path);
+	vm = (struct vm){ .cfg.name = "t", .loop = f.loop, .bus = f.bus, .names = &names };
+	vm.cfg.machine.cpus = 1;
+	vm.cfg.machine.gen1 = true;
+	vm.cfg.num_disks = 2;
+	vm.cfg.disks[0] = (struct disk_config){ .spec.dvd = true, .controller = 4, .lun = -1 };
+	vm.cfg.disks[1] = (struct disk_config){ .spec.path = path, .controller = 4, .lun = -1 };
+	on_ide = 0;
+	assert_int_equal(names_open(&vm.cfg, &names), 0);
+	assert_int_equal(disks_create(&vm), -EEXIST);
+	assert_int_equal(on_ide, 1);
+	teardown(NULL);
 }
 
 static u32 units(void)
@@ -422,6 +442,7 @@ int main(void)
 		T(a_change_that_nobody_notes_is_remembered),
 		T(a_resize_without_a_thread_is_over),
 		T(an_error_that_pauses_nothing_is_no_reason),
+		cmocka_unit_test(an_ide_drive_has_one_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
