@@ -352,6 +352,15 @@ static void load_drive(struct ide_drive *d, struct kvmb_tlv *g, bool srst)
 		load_command(d, g);
 }
 
+/* Nobody can choose the other one meanwhile; and for DMA both have one table. */
+static void check_chosen(const struct ide_chan *c, struct kvmb_tlv *g)
+{
+	const struct ide_drive *other = &c->drives[c->device & IDE_DEV ? 0 : 1];
+
+	if (other->phase != IDE_IDLE && other->phase != IDE_RESETTING)
+		kvmb_tlv_refuse(g, CHAN_DEVICE, "a command of a drive that is not chosen");
+}
+
 static void load_drives(struct ide_chan *c, struct kvmb_tlv *g)
 {
 	struct kvmb_tlv one;
@@ -408,6 +417,7 @@ static void load_chan(struct ide_chan *c, struct kvmb_tlv *g)
 		kvmb_tlv_refuse(g, CHAN_END, "a table that is too long");
 	load_prds(c, g);
 	load_drives(c, g);
+	check_chosen(c, g);
 }
 
 /* ---- the controller takes it ---- */

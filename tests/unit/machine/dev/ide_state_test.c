@@ -380,6 +380,43 @@ static void a_block_of_half_a_sector_is_refused(void **state)
 	kvmb_tlv_out_fini(&o);
 }
 
+/* A guest cannot choose a drive while the other one is busy: both would use one table for DMA. */
+static void a_busy_drive_is_the_chosen_one(void **state)
+{
+	struct ide_drive_config cfg = { .ops = &box_ops, .arg = &drives[1] };
+	static struct tlv_spots spots;
+	struct kvmb_tlv_out o;
+
+	(void)state;
+	attach(1, DISK_BYTES, false, false);
+	put_prd(TABLE, 0, 0x200000, 4096, true);
+	bm_setup(PRIMARY, TABLE, false);
+	drives[0].how = LATER;
+	issue28(PRIMARY, 0, 0xca, 0, 8);
+	bm_start(PRIMARY);
+	ide_stop(ide, NULL, NULL);
+	finish_err(&drives[0], -EAGAIN);
+	save(&o);
+	spots.num = 0;
+	tlv_find_spots(o.buf, TLV_HEADER, o.len, 0, is_group, &spots);
+	tlv_set(o.buf, tlv_spot(&spots, 0x101, 0), 0xf0);
+	tlv_fix_crc(o.buf, o.len);
+	make_anew();
+	ide_attach(ide, 1, &cfg);
+	if (!load_from(o.buf, o.len)) {
+		drives[1].how = LATER;
+		ide_loaded(ide);
+		ide_resume(ide);
+		issue28(PRIMARY, 1, 0xca, 0, 8);
+		finish(&drives[0]);
+		finish(&drives[1]);
+		fail_msg("it was taken");
+	}
+	assert_non_null(strstr(error.text, "drive that is not chosen"));
+	drives[0].how = AT_ONCE;
+	kvmb_tlv_out_fini(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +430,7 @@ int main(void)
 		T(a_locked_tray_is_told_of_again),
 		T(a_write_is_not_for_a_read_only_disk),
 		T(a_block_of_half_a_sector_is_refused),
+		T(a_busy_drive_is_the_chosen_one),
 		T(spoilt_fields_do_no_harm),
 		T(impossible_commands_are_refused),
 	};
