@@ -84,8 +84,8 @@ u32 pflash_saved_len(struct kvmb_tlv *group);
  * @p:     new, and of the same size
  * @group: hostile
  *
- * Of blocks that differ ops.changed() is told by pflash_loaded(), or before the guest's next change:
- * what is refused with other devices' state does not reach anybody's file.
+ * Of blocks that differ ops.changed() is told by pflash_loaded(), or before the guest's next
+ * change: what is refused with other devices' state does not reach anybody's file.
  *
  * Return: 0; -errno with one line in @group->error: @p is as before. Context: main thread.
  */

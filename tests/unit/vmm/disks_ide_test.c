@@ -430,7 +430,7 @@ static void going_on_crosses_the_end_of_a_request(void **state)
 	wait_held(1);
 }
 
-/* A reset, and a save that is given up with it: what was on its way says nothing to the next one. */
+/* A reset, and a save that is given up with it: what was on its way is not the next one's. */
 static void who_waits_next_is_not_told_of_before(void **state)
 {
 	(void)state;
@@ -552,7 +552,7 @@ static void no_order_gives_the_disk_two_users(void **state)
 /* ---- all at once: a vCPU, a disk that answers, and the main thread ---- */
 
 static pthread_mutex_t vcpu = PTHREAD_MUTEX_INITIALIZER; /* who has it lets no vCPU run */
-static bool over;					  /* atomic */
+static bool over;					 /* atomic */
 static u32 done_by_disk;
 
 static bool is_over(void)
