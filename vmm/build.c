@@ -55,6 +55,8 @@ static void tell_rebooted(struct vm *vm)
 static void tell_restored(struct vm *vm)
 {
 	disks_ide_go_on(vm);
+	if (vm->vars)
+		flash_loaded(gen1_flash(vm->machine.gen1));
 	if (vm->cfg.handed) /* to its network nothing has happened */
 		upgrade_in_settle(vm);
 	else

@@ -30,7 +30,8 @@ json_t *disks_list(struct vm *vm)
 			      "size", json_integer(d ? (json_int_t)kvmb_disk_bytes(d) : 0),
 			      "read_only", !d || d->read_only);
 		if (i.dvd)
-			json_object_set_new(o, "locked", json_boolean(i.locked));
+			json_object_set_new(o, "locked",
+					    json_boolean(disks_tray_locked(vm, c, &i)));
 		if (c >= KVMB_STORAGE_IDE)
 			json_object_set_new(o, "via", json_string(disks_ide_path(vm, vm->scsi[c])));
 		if (d)

@@ -89,7 +89,7 @@ static int set_medium(struct vm *vm, u32 c, u32 lun, struct kvmb_disk *d, kvmb_s
 				      disks_ide_set_medium(vm, vm->scsi[c], d, done, arg);
 }
 
-static bool tray_locked(struct vm *vm, u32 c, const struct kvmb_unit_info *i)
+bool disks_tray_locked(struct vm *vm, u32 c, const struct kvmb_unit_info *i)
 {
 	return c < KVMB_STORAGE_IDE ? i->locked : disks_ide_locked(vm, vm->scsi[c]);
 }
@@ -173,7 +173,8 @@ static int attach_disk(struct vm *vm, struct kvmb_disk *d, struct disk_config *d
 	if (check_ide(vm, c, lun, running, why, size))
 		return -EINVAL;
 	err = need_controller(vm, c, false);
-	while (!err && dc->lun < 0 && kvmb_storage_unit(vm->scsi[c], lun, &i))
+	while (!err && dc->lun < 0 && c < KVMB_STORAGE_IDE &&
+	       kvmb_storage_unit(vm->scsi[c], lun, &i))
 		lun++;
 	if (!err)
 		err = kvmb_storage_attach(vm->scsi[c], d, dc->spec.dvd, lun);
@@ -524,7 +525,7 @@ void disks_eject(struct vm *vm, const char *disk, bool force, struct ctl_reply r
 
 	if (!need_drive(vm, disk, &c, &lun, &i, reply))
 		return;
-	if (tray_locked(vm, c, &i) && !force) {
+	if (disks_tray_locked(vm, c, &i) && !force) {
 		ask_eject(vm, c, lun);
 		reply_refused(
 			reply, "state",
@@ -546,7 +547,7 @@ void disks_insert(struct vm *vm, const char *disk, const char *spec, struct kvmb
 
 	if (!need_drive(vm, disk, &c, &lun, &i, reply))
 		return;
-	if (tray_locked(vm, c, &i)) {
+	if (disks_tray_locked(vm, c, &i)) {
 		reply_refused(reply, "state",
 			      "the guest has locked drive %u:%u; try: kvmbus disk %s eject %u:%u",
 			      c, lun, vm->cfg.name, c, lun);

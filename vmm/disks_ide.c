@@ -285,6 +285,7 @@ static void let_drives_go(struct vm_ide *all)
 		return;
 	for (i = 0; i < IDE_DRIVES; i++)
 		serve_drive(&all->drives[i]); /* who has waited for one of them comes first */
+	kvmb_loop_unpost(all->vm->loop, &all->heard); /* who asks next does not hear of it */
 	all->rest = IDE_REST_GO;
 	ide_resume(ide_of(all->vm));
 }

@@ -13,6 +13,9 @@ struct vm_disks { /* main thread */
 /* The unit at *c:*lun, or the next after it. Return: false: there is none. */
 bool disks_each_unit(struct vm *vm, u32 *c, u32 *lun, struct kvmb_unit_info *i);
 
+/* Has the guest locked its CD in? */
+bool disks_tray_locked(struct vm *vm, u32 c, const struct kvmb_unit_info *i);
+
 #define for_each_unit(vm, c, lun, i) \
 	for ((c) = (lun) = 0; disks_each_unit(vm, &(c), &(lun), i); (lun)++)
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host-vsp/tuner.h"
 #include "lib/util.h"
 #include "machine/dev/ps2.h"
 #include "machine/dev/screen.h"
@@ -54,6 +55,7 @@ struct vm_displays {
 	struct vm *vm;
 	struct display *first;
 	u32 num;
+	u64 first_ms; /* no display has its first picture before */
 
 	struct key_event queue[DISPLAY_QUEUE]; /* queue[num_keys] */
 	u32 num_keys;
@@ -274,17 +276,34 @@ static void look_later(struct display *d)
 	kvmb_timer_set(&d->look, KVMB_MAX(ms, d->next_ms - now));
 }
 
+/* Since @began_ns we have looked at its screen: others' turn. */
+static void took_time(struct display *d, u64 began_ns)
+{
+	u64 ns = kvmb_mono_ns() - began_ns, now = kvmb_now_ms();
+
+	d->next_ms = now + ns * (SHARE * d->all->num - 1) / 1000000 + 1;
+	if (!d->has_drawn) /* who leaves and comes again is as new */
+		d->all->first_ms = now + ns * (SHARE - 1) / 1000000 + 1;
+}
+
 static void look_now(void *arg)
 {
 	struct display *d = arg;
-	u64 began = kvmb_now_ms(), serial = vga_serial(gen1_vga(d->all->vm->machine.gen1));
+	u64 began = kvmb_now_ms(), began_ns = kvmb_mono_ns(), serial;
 	int err;
 
+	if (!d->has_drawn && began < d->all->first_ms) {
+		kvmb_timer_set(&d->look, d->all->first_ms - began);
+		return;
+	}
+	serial = vga_serial(gen1_vga(d->all->vm->machine.gen1));
 	if (d->has_drawn && serial == d->serial) {
+		took_time(d, began_ns);
 		look_later(d);
 		return;
 	}
 	err = draw_picture(d);
+	took_time(d, began_ns);
 	if (err == -ENOMEM) {
 		look_later(d);
 		return;
@@ -296,7 +315,7 @@ static void look_now(void *arg)
 	d->has_drawn = true;
 	d->serial = serial;
 	d->changed_ms = kvmb_now_ms();
-	d->next_ms = began + KVMB_MAX(LOOK_MS, (d->changed_ms - began) * SHARE * d->all->num);
+	d->next_ms = KVMB_MAX(d->next_ms, began + LOOK_MS);
 }
 
 /* Something may change soon, or it asks for the first time. */

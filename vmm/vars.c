@@ -251,8 +251,11 @@ static void flush_and_rest(struct vars *v)
 	pthread_mutex_lock(&v->lock);
 	if (err)
 		say_result(v, err);
-	if (v->state == VARS_RUNS)
-		wait_some(v, REST_MS);
+	if (v->state == VARS_RUNS) {
+		wait_some(v, err ? RETRY_MS : REST_MS);
+		if (err) /* the kernel forgets what it could not write */
+			v->rewrite = 0;
+	}
 	pthread_mutex_unlock(&v->lock);
 }
 

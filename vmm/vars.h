@@ -14,9 +14,9 @@
  * byte by byte. A guest that changes blocks faster than they can be written loses their order, not
  * their content: then all blocks are written once more, as they are by then.
  *
- * A write that fails is tried again every second, and it is said once. At the end what cannot be
- * written is lost, and that is said too. If the thread hangs then, it is left behind as that of
- * vmm/sink.h.
+ * A write that fails is tried again every second, and it is said once; after a flush that fails,
+ * all blocks are. At the end what cannot be written is lost, and that is said too. If the thread
+ * hangs then, it is left behind as that of vmm/sink.h.
  */
 #ifndef KVMB_VARS_H
 #define KVMB_VARS_H

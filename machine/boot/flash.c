@@ -183,6 +183,12 @@ int flash_load(struct flash *f, u64 end, struct kvmb_tlv *group, struct kvmb_tlv
 	return pflash_load(f->chip, group);
 }
 
+void flash_loaded(struct flash *f)
+{
+	if (f->chip)
+		pflash_loaded(f->chip);
+}
+
 void flash_destroy(struct flash *f)
 {
 	if (!f)

@@ -78,6 +78,9 @@ void flash_save(struct flash *f, struct kvmb_tlv_out *o);
  */
 int flash_load(struct flash *f, u64 end, struct kvmb_tlv *group, struct kvmb_tlv_error *error);
 
+/** flash_loaded() - All of the VM was loaded: who keeps the content is told of it. Main thread. */
+void flash_loaded(struct flash *f);
+
 /** flash_destroy() - NULL is fine. Main thread; no vCPU runs, and the VM has ended. */
 void flash_destroy(struct flash *f);
 

@@ -83,6 +83,13 @@ void ide_signature(struct ide_drive *d)
 	d->status = d->cfg.cd ? 0 : IDE_DRDY | IDE_DSC;
 }
 
+static void unlock_tray(struct ide_drive *d)
+{
+	if (d->locked)
+		d->tell |= IDE_TELL_LOCK;
+	d->locked = false;
+}
+
 void ide_power_on(struct ide_drive *d)
 {
 	d->heads = 16;
@@ -93,9 +100,7 @@ void ide_power_on(struct ide_drive *d)
 	d->sense = (struct ide_sense){ 0 };
 	d->attention = d->tray_open = false;
 	d->media_event = 0;
-	if (d->locked)
-		d->tell |= IDE_TELL_LOCK;
-	d->locked = false;
+	unlock_tray(d);
 }
 
 void ide_abandon(struct ide_drive *d)
@@ -518,7 +523,9 @@ static void media_event(struct ide *ide, u32 drive, bool changed)
 	} else {
 		d->media_event = 1;
 	}
-	pthread_mutex_unlock(&d->chan->lock);
+	if (d->media_event == 3)
+		unlock_tray(d); /* it was taken out by force */
+	pump_locked(d->chan);
 }
 
 void ide_medium_changed(struct ide *ide, u32 drive)
@@ -566,7 +573,7 @@ void ide_loaded(struct ide *ide)
 	for (i = 0; i < 2; i++) {
 		pthread_mutex_lock(&ide->chans[i].lock);
 		ide_update_irq(&ide->chans[i]);
-		pthread_mutex_unlock(&ide->chans[i].lock);
+		pump_locked(&ide->chans[i]);
 	}
 }
 

@@ -177,7 +177,11 @@ void ide_retry(struct ide *ide, u32 drive);
 /** ide_cancel() - Cancel a drive's request under way; its command fails. Any thread. */
 void ide_cancel(struct ide *ide, u32 drive);
 
-/** ide_medium_changed() - A CD drive has another medium, or none; its tray closes. Any thread. */
+/**
+ * ide_medium_changed() - A CD drive has another medium, or none; its tray closes
+ *
+ * A drive that is empty is not locked any more. Any thread.
+ */
 void ide_medium_changed(struct ide *ide, u32 drive);
 
 /** ide_eject_request() - Tell the guest that somebody pressed a CD drive's button. Any thread. */
@@ -214,7 +218,11 @@ void ide_save(struct ide *ide, struct kvmb_tlv_out *o);
  */
 int ide_load(struct ide *ide, struct kvmb_tlv *group);
 
-/** ide_loaded() - Interrupt controllers and PCI registers are there: raise lines. Main thread. */
+/**
+ * ide_loaded() - Interrupt controllers and PCI registers are there: raise lines
+ *
+ * Tells which trays are locked. Main thread.
+ */
 void ide_loaded(struct ide *ide);
 
 #endif

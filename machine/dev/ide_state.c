@@ -203,7 +203,8 @@ static bool command_possible(const struct ide_drive *d)
 
 	return unit_possible(d, c->unit) && !(c->offset % sector) && !(c->left % sector) &&
 	       c->from <= c->filled && c->pos <= c->block_end &&
-	       (!d->cfg.cd || c->op == IDE_READ) && (c->op != IDE_FLUSH || !c->left);
+	       (!d->cfg.cd || c->op == IDE_READ) && (c->op != IDE_FLUSH || !c->left) &&
+	       (!d->cfg.read_only || c->op != IDE_WRITE);
 }
 
 static bool dma_possible(const struct ide_drive *d)
@@ -243,7 +244,7 @@ static bool phase_possible(const struct ide_drive *d)
 		       (!c->left || c->op == IDE_READ);
 	case IDE_PIO_OUT:
 		return !c->dma && c->op == IDE_WRITE && c->pos < c->block_end &&
-		       c->block_end <= c->left;
+		       c->block_end <= c->left && !(c->block_end % IDE_SECTOR);
 	case IDE_PACKET:
 		return d->cfg.cd && c->code == 0xa0 && c->pos < c->block_end &&
 		       c->block_end == IDE_PACKET_LEN;
@@ -351,6 +352,15 @@ static void load_drive(struct ide_drive *d, struct kvmb_tlv *g, bool srst)
 		load_command(d, g);
 }
 
+/* Nobody can choose the other one meanwhile; and for DMA both have one table. */
+static void check_chosen(const struct ide_chan *c, struct kvmb_tlv *g)
+{
+	const struct ide_drive *other = &c->drives[c->device & IDE_DEV ? 0 : 1];
+
+	if (other->phase != IDE_IDLE && other->phase != IDE_RESETTING)
+		kvmb_tlv_refuse(g, CHAN_DEVICE, "a command of a drive that is not chosen");
+}
+
 static void load_drives(struct ide_chan *c, struct kvmb_tlv *g)
 {
 	struct kvmb_tlv one;
@@ -407,6 +417,7 @@ static void load_chan(struct ide_chan *c, struct kvmb_tlv *g)
 		kvmb_tlv_refuse(g, CHAN_END, "a table that is too long");
 	load_prds(c, g);
 	load_drives(c, g);
+	check_chosen(c, g);
 }
 
 /* ---- the controller takes it ---- */
@@ -430,6 +441,8 @@ static void take_drive(struct ide_drive *to, struct ide_drive *from)
 	to->sense = from->sense;
 	to->attention = from->attention;
 	to->tray_open = from->tray_open;
+	if (to->locked != from->locked)
+		to->tell |= IDE_TELL_LOCK; /* ide_loaded() does */
 	to->locked = from->locked;
 	to->media_event = from->media_event;
 	memcpy(to->cfg.serial, from->cfg.serial, sizeof(to->cfg.serial));

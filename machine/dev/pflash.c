@@ -39,6 +39,8 @@ struct pflash {
 	u8 first;	      /* cycle of a command that wants a second one; 0 = none is open */
 	u8 status;
 	bool shown;
+	u64 loaded[PFLASH_MOST / PFLASH_BLOCK / 64]; /* bit per block that nobody was told of */
+	bool any_loaded;
 };
 
 /* ---- what is read ---- */
@@ -134,10 +136,29 @@ static void set_mode(struct pflash *p, enum mode mode)
 	p->shown = there;
 }
 
-static void tell_changed(struct pflash *p, u32 block)
+static void tell_block(struct pflash *p, u32 block)
 {
 	if (p->ops.changed)
 		p->ops.changed(p->ops.keep_arg, block, p->data + (size_t)block * PFLASH_BLOCK);
+}
+
+static void tell_loaded(struct pflash *p)
+{
+	u32 i;
+
+	for (i = 0; p->any_loaded && i < p->len / PFLASH_BLOCK; i++) {
+		if (p->loaded[i / 64] >> i % 64 & 1)
+			tell_block(p, i);
+	}
+	memset(p->loaded, 0, sizeof(p->loaded));
+	p->any_loaded = false;
+}
+
+/* What was loaded came before. */
+static void tell_changed(struct pflash *p, u32 block)
+{
+	tell_loaded(p);
+	tell_block(p, block);
 }
 
 static void program(struct pflash *p, u32 at, u8 val)
@@ -266,10 +287,9 @@ static void take_content(struct pflash *p, const u8 *data)
 		if (!memcmp(p->data + at, data + at, PFLASH_BLOCK))
 			continue;
 		memcpy(p->data + at, data + at, PFLASH_BLOCK);
-		tell_changed(p, i);
+		p->loaded[i / 64] |= 1ull << i % 64;
+		p->any_loaded = true;
 	}
-	if (p->ops.settled)
-		p->ops.settled(p->ops.keep_arg);
 }
 
 u32 pflash_saved_len(struct kvmb_tlv *group)
@@ -308,6 +328,17 @@ int pflash_load(struct pflash *p, struct kvmb_tlv *group)
 	set_mode(p, (enum mode)mode);
 	pthread_mutex_unlock(&p->lock);
 	return 0;
+}
+
+void pflash_loaded(struct pflash *p)
+{
+	pthread_mutex_lock(&p->lock);
+	if (p->any_loaded) {
+		tell_loaded(p);
+		if (p->ops.settled)
+			p->ops.settled(p->ops.keep_arg);
+	}
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- life ---- */

@@ -84,10 +84,14 @@ u32 pflash_saved_len(struct kvmb_tlv *group);
  * @p:     new, and of the same size
  * @group: hostile
  *
- * Every block that differs is told by ops.changed().
+ * Of blocks that differ ops.changed() is told by pflash_loaded(), or before the guest's next
+ * change: what is refused with other devices' state does not reach anybody's file.
  *
  * Return: 0; -errno with one line in @group->error: @p is as before. Context: main thread.
  */
 int pflash_load(struct pflash *p, struct kvmb_tlv *group);
+
+/** pflash_loaded() - All of the VM was loaded: tell of what has come. Main thread. */
+void pflash_loaded(struct pflash *p);
 
 #endif

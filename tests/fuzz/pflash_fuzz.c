@@ -88,6 +88,7 @@ static void restore(const struct change *c)
 	t.len = s.len;
 	if (pflash_load(p, &t) && !c)
 		abort();
+	pflash_loaded(p);
 	save(&again);
 	if (!c && (again.len != o.len || memcmp(again.buf, o.buf, o.len)))
 		abort();

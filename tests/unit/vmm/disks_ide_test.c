@@ -5,6 +5,9 @@
  */
 #include "vmm/disks_ide.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "backend/block/disk.h"
 #include "machine/dev/ide.h"
 #include "machine/dev/pci.h"
@@ -427,6 +430,25 @@ static void going_on_crosses_the_end_of_a_request(void **state)
 	wait_held(1);
 }
 
+/* A reset, and a save that is given up with it: what was on its way is not the next one's. */
+static void who_waits_next_is_not_told_of_before(void **state)
+{
+	(void)state;
+	disks_ide_settle(&vm, on_settled);
+	turn_loop();
+	assert_int_equal(settled, 1);
+	disks_ide_rest(&vm, on_rest, &settled);
+	disks_ide_go_on(&vm);
+	disks_ide_settled(&vm);
+	write_by_ide();
+	rest();
+	assert_int_equal(slow.num, 1);
+	assert_int_equal(settled, 1);
+	finish_held(512);
+	turn_loop();
+	assert_int_equal(settled, 2);
+}
+
 static void drives_of_a_vm_that_has_ended_stay(void **state)
 {
 	(void)state;
@@ -527,6 +549,141 @@ static void no_order_gives_the_disk_two_users(void **state)
 	assert_true(ide_wins > 50 && channel_wins > 50);
 }
 
+/* ---- all at once: a vCPU, a disk that answers, and the main thread ---- */
+
+static pthread_mutex_t vcpu = PTHREAD_MUTEX_INITIALIZER; /* who has it lets no vCPU run */
+static bool over;					 /* atomic */
+static u32 done_by_disk;
+
+static bool is_over(void)
+{
+	return __atomic_load_n(&over, __ATOMIC_ACQUIRE);
+}
+
+static void *vcpu_main(void *arg)
+{
+	u32 n = 0;
+
+	(void)arg;
+	while (!is_over()) {
+		pthread_mutex_lock(&vcpu);
+		if (++n % 16 == 0) {
+			out(0x3f6, 1, 4);
+			out(0x3f6, 1, 0);
+		} else if (!ide_busy() && n % 3) {
+			write_by_ide();
+		} else if (!ide_busy()) {
+			ata(n & 1 ? READ_SECTORS : 0xe7);
+		}
+		pthread_mutex_unlock(&vcpu);
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void *disk_main(void *arg)
+{
+	struct kvmb_disk_req *r;
+
+	(void)arg;
+	while (!is_over()) {
+		pthread_mutex_lock(&slow.lock);
+		r = slow.num ? slow.held[--slow.num] : NULL;
+		pthread_mutex_unlock(&slow.lock);
+		if (r) {
+			r->result = ++done_by_disk % 7 ? 0 : -EAGAIN;
+			r->done(r);
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void settle_once(void)
+{
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
+	u32 before = settled;
+
+	disks_ide_settle(&vm, on_settled);
+	while (settled == before && kvmb_now_ms() < until)
+		kvmb_loop_once(f.loop, 1);
+	assert_int_equal(settled, before + 1);
+	ide_reset(ide);
+	disks_ide_settled(&vm);
+}
+
+static void rest_once(bool wait)
+{
+	u64 until = kvmb_now_ms() + PATIENCE_MS;
+	u32 before = settled;
+
+	vm.state = VM_PAUSED;
+	disks_ide_rest(&vm, on_rest, &settled);
+	while (wait && settled == before && kvmb_now_ms() < until)
+		kvmb_loop_once(f.loop, 1);
+	disks_ide_go_on(&vm);
+	vm.state = VM_RUNNING;
+}
+
+static void all_at_once(void **state)
+{
+	pthread_t a, b;
+	bool open = false, ready = false;
+	u32 seed = 7, i, reads = 0;
+
+	(void)state;
+	over = false;
+	pthread_create(&a, NULL, vcpu_main, NULL);
+	pthread_create(&b, NULL, disk_main, NULL);
+	for (i = 0; i < 1500; i++) {
+		seed = seed * 1103515245u + 12345;
+		switch (seed >> 16 & 7) {
+		case 0:
+		case 1:
+			if (open)
+				fake_close(&f, &c);
+			else
+				open_channel();
+			open = !open;
+			ready = false;
+			break;
+		case 2:
+			if (open && !ready && !strcmp(disks_ide_path(&vm, s), "vmbus")) {
+				begin_init();
+				channel_answers();
+				rest_of_init();
+				ready = true;
+				reads = 0;
+			} else if (ready && ++reads < 8) {
+				read_by_channel();
+			}
+			break;
+		case 3:
+			pthread_mutex_lock(&vcpu);
+			if (open)
+				fake_close(&f, &c);
+			open = ready = false;
+			settle_once();
+			pthread_mutex_unlock(&vcpu);
+			break;
+		case 4:
+			pthread_mutex_lock(&vcpu);
+			rest_once(seed >> 20 & 1);
+			pthread_mutex_unlock(&vcpu);
+			break;
+		case 5:
+			disks_ide_retry(&vm);
+			break;
+		default:
+			kvmb_loop_once(f.loop, 1);
+		}
+	}
+	__atomic_store_n(&over, true, __ATOMIC_RELEASE);
+	pthread_join(a, NULL);
+	pthread_join(b, NULL);
+	print_message("%u requests\n", done_by_disk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,10 +697,12 @@ int main(void)
 		ROW(while_settled_nothing_begins),
 		ROW(drives_rest_when_their_request_is_done),
 		ROW(going_on_crosses_the_end_of_a_request),
+		ROW(who_waits_next_is_not_told_of_before),
 		ROW(drives_of_a_vm_that_has_ended_stay),
 		ROW(drives_of_a_vm_that_is_loaded_stand),
 		ROW(a_save_and_the_end_cross),
 		ROW(no_order_gives_the_disk_two_users),
+		ROW(all_at_once),
 	};
 
 	return cmocka_run_group_tests_name("disks_ide", tests, NULL, NULL);

@@ -51,12 +51,14 @@ void uevent_watch_destroy(struct uevent_watch *u)
 static bool slow;
 static sem_t begun;
 
-/* no disk here is on IDE */
+static u32 on_ide;
+
+/* no disk here is driven by IDE */
 void disks_ide_add(struct vm *v, struct kvmb_storage *s, bool dvd,
 		   const struct kvmb_storage_events *ev)
 {
 	(void)v, (void)s, (void)dvd, (void)ev;
-	fail_msg("disks_ide_add");
+	on_ide++;
 }
 int disks_ide_set_medium(struct vm *v, struct kvmb_storage *s, struct kvmb_disk *d,
 			 kvmb_storage_done *done, void *arg)
@@ -68,14 +70,12 @@ int disks_ide_set_medium(struct vm *v, struct kvmb_storage *s, struct kvmb_disk 
 bool disks_ide_locked(struct vm *v, const struct kvmb_storage *s)
 {
 	(void)v, (void)s;
-	fail_msg("disks_ide_locked");
-	return false;
+	return true;
 }
 const char *disks_ide_path(struct vm *v, const struct kvmb_storage *s)
 {
 	(void)v, (void)s;
-	fail_msg("disks_ide_path");
-	return NULL;
+	return "ide";
 }
 void disks_ide_ask_eject(struct vm *v, const struct kvmb_storage *s)
 {
@@ -213,6 +213,44 @@ static int teardown(void **state)
 	sem_destroy(&begun);
 	unlink(path);
 	return 0;
+}
+
+static void an_ide_drive_has_one_disk(void **state)
+{
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	make_file(path);
+	vm = (struct vm){ .cfg.name = "t", .loop = f.loop, .bus = f.bus, .names = &names };
+	vm.cfg.machine.cpus = 1;
+	vm.cfg.machine.gen1 = true;
+	vm.cfg.num_disks = 2;
+	vm.cfg.disks[0] = (struct disk_config){ .spec.dvd = true, .controller = 4, .lun = -1 };
+	vm.cfg.disks[1] = (struct disk_config){ .spec.path = path, .controller = 4, .lun = -1 };
+	on_ide = 0;
+	assert_int_equal(names_open(&vm.cfg, &names), 0);
+	assert_int_equal(disks_create(&vm), -EEXIST);
+	assert_int_equal(on_ide, 1);
+	teardown(NULL);
+}
+
+/* Its controller knows nothing of the lock: the guest has it from the emulated drive. */
+static void info_has_the_lock_of_an_ide_drive(void **state)
+{
+	json_t *a;
+
+	(void)state;
+	fake_init(&f, KVMB_VERSION_NEWEST);
+	make_file(path);
+	vm = (struct vm){ .cfg.name = "t", .loop = f.loop, .bus = f.bus, .names = &names };
+	vm.cfg.machine.cpus = vm.cfg.num_disks = 1;
+	vm.cfg.machine.gen1 = true;
+	vm.cfg.disks[0] = (struct disk_config){ .spec.dvd = true, .controller = 4, .lun = -1 };
+	assert_int_equal(names_open(&vm.cfg, &names), 0);
+	assert_int_equal(disks_create(&vm), 0);
+	a = disks_list(&vm);
+	assert_true(json_is_true(json_object_get(json_array_get(a, 0), "locked")));
+	json_decref(a);
+	teardown(NULL);
 }
 
 static u32 units(void)
@@ -422,6 +460,8 @@ int main(void)
 		T(a_change_that_nobody_notes_is_remembered),
 		T(a_resize_without_a_thread_is_over),
 		T(an_error_that_pauses_nothing_is_no_reason),
+		cmocka_unit_test(an_ide_drive_has_one_disk),
+		cmocka_unit_test(info_has_the_lock_of_an_ide_drive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static char pressed[8000]; /* "+30-30": codes, in order */
 static char moved[400];	   /* "1,2,0,4 ": dx, dy, dz, buttons */
 static int room;	   /* keys that the guest still takes; -1 = any number */
 static u64 serial;
-static u32 looked, drawn, width;
+static u32 looked, drawn, width, draw_ms, look_ms;
 
 bool ps2_key(struct ps2 *p, u32 code, bool down)
 {
@@ -47,6 +47,7 @@ u64 vga_serial(struct vga *v)
 {
 	(void)v;
 	looked++;
+	usleep(look_ms * 1000);
 	return serial;
 }
 
@@ -54,6 +55,7 @@ int vga_screen(struct vga *v, struct screen_image *out)
 {
 	(void)v;
 	drawn++;
+	usleep(draw_ms * 1000);
 	*out = (struct screen_image){ width, 100, calloc(width * 100, sizeof(u32)) };
 	out->pixels[0] = (u32)serial;
 	return 0;
@@ -162,7 +164,7 @@ static int setup(void **state)
 	vm.machine.gen1 = (struct gen1 *)&vm;
 	pressed[0] = moved[0] = answer[0] = 0;
 	room = -1;
-	serial = looked = drawn = 0;
+	serial = looked = drawn = draw_ms = look_ms = 0;
 	width = 200;
 	return 0;
 }
@@ -249,6 +251,48 @@ static void screen_that_stands_is_looked_at_less(void **state)
 	before = looked;
 	run_ms(500);
 	assert_true(looked - before > 1);
+}
+
+/* A stranger at the VNC port: each of his connections has a display before it has a password. */
+static void who_comes_again_and_again_has_his_share(void **state)
+{
+	u64 began = kvmb_now_ms(), ms;
+	u32 i;
+
+	(void)state;
+	draw_ms = 40;
+	for (i = 0; i < 8; i++) {
+		add(false);
+		say(DISPLAY_LOOK, 0, 0, 0);
+		assert_true(await_picture());
+		close(mine);
+		close(picture);
+		run_ms(1);
+	}
+	ms = kvmb_now_ms() - began;
+	assert_true(ms >= 7 * 5 * draw_ms);
+	mine = picture = -1;
+}
+
+/* Each movement may change something, and to see that all of the screen is read. */
+static void a_busy_mouse_has_its_share(void **state)
+{
+	u64 until;
+	u32 before;
+
+	(void)state;
+	add(false);
+	say(DISPLAY_LOOK, 0, 0, 0);
+	assert_true(await_picture());
+	say(DISPLAY_LOOK, 0, 0, 0);
+	look_ms = 8;
+	before = looked;
+	until = kvmb_now_ms() + 1000;
+	while (kvmb_now_ms() < until) {
+		say(DISPLAY_POINTER, 1, 1, 0);
+		run_ms(1);
+	}
+	assert_in_range((looked - before) * look_ms, 1, 1000 / 4);
 }
 
 /* ---- tests: keys ---- */
@@ -484,6 +528,8 @@ int main(void)
 		T(nobody_waits_and_nothing_is_looked_at),
 		T(pictures_come_at_most_25_times_a_second),
 		T(screen_that_stands_is_looked_at_less),
+		T(who_comes_again_and_again_has_his_share),
+		T(a_busy_mouse_has_its_share),
 		T(keys_come_in_order_and_at_a_pace),
 		T(viewer_that_leaves_lets_go_of_all),
 		T(guest_that_reads_nothing_gets_releases_later),

@@ -23,6 +23,23 @@
 static char dir[] = "/tmp/kvmb-vars-XXXXXX", path[64], why[200];
 static u8 fresh[LEN], content[LEN], block[BLOCK];
 
+static u32 lost; /* so many flushes fail, and what they had is not on the disk. Atomic */
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+	static const u8 zeroes[LEN];
+	u32 n = __atomic_load_n(&lost, __ATOMIC_ACQUIRE);
+
+	if (!n)
+		return __real_fdatasync(fd);
+	__atomic_store_n(&lost, n - 1, __ATOMIC_RELEASE);
+	assert_int_equal(pwrite(fd, zeroes, LEN, 0), LEN);
+	errno = EIO;
+	return -1;
+}
+
 static int setup(void **state)
 {
 	u32 i;
@@ -245,6 +262,22 @@ static void disk_is_full_for_a_while(void **state)
 	assert_false(file_has(4, 0x44));
 }
 
+/* The kernel forgets what it could not write, and a later flush says that all is well. */
+static void what_a_flush_has_lost_is_written_again(void **state)
+{
+	struct vars *v = start();
+
+	(void)state;
+	__atomic_store_n(&lost, 1, __ATOMIC_RELEASE);
+	change(v, 2, 0x22);
+	vars_settled(v);
+	while (__atomic_load_n(&lost, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	wait_for(2, 0x22);
+	assert_true(vars_destroy(v, 5000));
+	assert_true(file_has(2, 0x22));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +288,7 @@ int main(void)
 		T(killed_at_any_moment),
 		T(faster_than_any_disk),
 		T(disk_is_full_for_a_while),
+		T(what_a_flush_has_lost_is_written_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,6 +383,20 @@ static void tray_opens_unless_locked(void **state)
 	assert_int_equal(drives[CD].locked, 0);
 }
 
+/* Taken out by force: there is nothing to be locked in, and the next one can be put in. */
+static void an_empty_drive_is_not_locked(void **state)
+{
+	static const u8 lock[12] = { 0x1e, 0, 0, 0, 1 };
+
+	(void)state;
+	packet(lock, NULL, 0);
+	ide_medium_changed(ide, CD); /* another one */
+	assert_int_equal(drives[CD].locked, 1);
+	drives[CD].bytes = 0;
+	ide_medium_changed(ide, CD);
+	assert_int_equal(drives[CD].locked, 0);
+}
+
 static void medium_that_leaves_ends_its_command(void **state)
 {
 	static const u8 r10[12] = { 0x28, 0, 0, 0, 0, 0, 0, 0, 64 };
@@ -424,6 +438,7 @@ int main(void)
 		T(medium_comes_and_goes),
 		T(attention_is_told_by_request_sense),
 		T(tray_opens_unless_locked),
+		T(an_empty_drive_is_not_locked),
 		T(medium_that_leaves_ends_its_command),
 		T(refused_drive_is_not_ready),
 	};

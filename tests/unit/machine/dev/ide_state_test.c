@@ -184,6 +184,22 @@ static void held_reset_survives(void **state)
 	assert_int_equal(inb(SECONDARY + LBA2), 0xeb);
 }
 
+/* Who keeps the drive asks nobody but us whether its tray is locked. */
+static void a_locked_tray_is_told_of_again(void **state)
+{
+	static const u8 cdb[12] = { 0x1e, 0, 0, 0, 1 };
+
+	(void)state;
+	outb(SECONDARY + DEVICE, 0xb0);
+	outb(SECONDARY + STATUS, 0xa0);
+	write_words(SECONDARY, cdb, 12);
+	assert_int_equal(wait_ready(SECONDARY), DRDY | DSC);
+	assert_int_equal(drives[3].locked, 1);
+	drives[3].locked = -1; /* who keeps it there is new */
+	move_house();
+	assert_int_equal(drives[3].locked, 1);
+}
+
 /* What the main thread reads when the drive goes on is not left behind. */
 static void tables_of_transfers_that_are_due_come_along(void **state)
 {
@@ -324,6 +340,83 @@ static void impossible_commands_are_refused(void **state)
 	kvmb_tlv_out_fini(&o);
 }
 
+/* A write that was going to a disk, loaded where that disk is read-only. */
+static void a_write_is_not_for_a_read_only_disk(void **state)
+{
+	struct ide_drive_config cfg = { .ops = &box_ops, .arg = &drives[0], .read_only = true };
+	static u8 sector[512];
+	struct kvmb_tlv_out o;
+
+	(void)state;
+	issue28(PRIMARY, 0, 0x30, 0, 1);
+	write_words(PRIMARY, sector, 100);
+	save(&o);
+	close_controller();
+	make_controller();
+	ide_attach(ide, 0, &cfg);
+	cfg = (struct ide_drive_config){
+		.ops = &box_ops, .arg = &drives[3], .cd = true, .read_only = true
+	};
+	ide_attach(ide, 3, &cfg);
+	assert_int_equal(load_from(o.buf, o.len), -EPROTO);
+	assert_non_null(strstr(error.text, "no command"));
+	kvmb_tlv_out_fini(&o);
+}
+
+/* A block of a disk is whole sectors: else a request that ends in the middle of one comes of it. */
+static void a_block_of_half_a_sector_is_refused(void **state)
+{
+	enum { D = 0x10a00 };
+	static const struct tlv_row rows[] = { { D | 30, 0, 100, "no command" } };
+	static struct tlv_spots spots;
+	struct kvmb_tlv_out o;
+
+	(void)state;
+	issue48(PRIMARY, 0, 0x34, 0, 300);
+	save(&o);
+	spots.num = 0;
+	tlv_find_spots(o.buf, TLV_HEADER, o.len, 0, is_group, &spots);
+	tlv_refuse_each(&o, &spots, load_spoilt, &error, rows, ARRAY_SIZE(rows));
+	kvmb_tlv_out_fini(&o);
+}
+
+/* A guest cannot choose a drive while the other one is busy: both would use one table for DMA. */
+static void a_busy_drive_is_the_chosen_one(void **state)
+{
+	struct ide_drive_config cfg = { .ops = &box_ops, .arg = &drives[1] };
+	static struct tlv_spots spots;
+	struct kvmb_tlv_out o;
+
+	(void)state;
+	attach(1, DISK_BYTES, false, false);
+	put_prd(TABLE, 0, 0x200000, 4096, true);
+	bm_setup(PRIMARY, TABLE, false);
+	drives[0].how = LATER;
+	issue28(PRIMARY, 0, 0xca, 0, 8);
+	bm_start(PRIMARY);
+	ide_stop(ide, NULL, NULL);
+	finish_err(&drives[0], -EAGAIN);
+	save(&o);
+	spots.num = 0;
+	tlv_find_spots(o.buf, TLV_HEADER, o.len, 0, is_group, &spots);
+	tlv_set(o.buf, tlv_spot(&spots, 0x101, 0), 0xf0);
+	tlv_fix_crc(o.buf, o.len);
+	make_anew();
+	ide_attach(ide, 1, &cfg);
+	if (!load_from(o.buf, o.len)) {
+		drives[1].how = LATER;
+		ide_loaded(ide);
+		ide_resume(ide);
+		issue28(PRIMARY, 1, 0xca, 0, 8);
+		finish(&drives[0]);
+		finish(&drives[1]);
+		fail_msg("it was taken");
+	}
+	assert_non_null(strstr(error.text, "drive that is not chosen"));
+	drives[0].how = AT_ONCE;
+	kvmb_tlv_out_fini(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +427,10 @@ int main(void)
 		T(interrupt_and_settings_survive),
 		T(packet_half_sent_survives),
 		T(held_reset_survives),
+		T(a_locked_tray_is_told_of_again),
+		T(a_write_is_not_for_a_read_only_disk),
+		T(a_block_of_half_a_sector_is_refused),
+		T(a_busy_drive_is_the_chosen_one),
 		T(spoilt_fields_do_no_harm),
 		T(impossible_commands_are_refused),
 	};

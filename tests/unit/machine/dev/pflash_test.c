@@ -313,11 +313,32 @@ static void goes_on_amid_a_command(void **state)
 	assert_int_equal(load(), 0);
 	assert_false(shown);
 	assert_memory_equal(data, was, LEN);
+	assert_int_equal(num_told, 0); /* the VM may be refused yet */
+	pflash_loaded(p);
 	assert_memory_equal(kept, was, LEN); /* the file has it, too */
 	assert_int_equal(num_told, 1);
 	assert_int_equal(told[0], 1);
+	assert_int_equal(settled, 1);
 	put(4 * PFLASH_BLOCK, 0xd0);
 	assert_int_equal(data[4 * PFLASH_BLOCK], 0xff);
+	assert_int_equal(num_told, 2);
+	kvmb_tlv_out_fini(&out);
+}
+
+static void what_was_loaded_is_told_before_changes(void **state)
+{
+	(void)state;
+	driver_erase(3 * PFLASH_BLOCK);
+	save();
+	pflash_destroy(p);
+	setup(NULL);
+	assert_int_equal(load(), 0);
+	driver_erase(PFLASH_BLOCK); /* a vCPU was faster than who says that all is loaded */
+	assert_int_equal(num_told, 2);
+	assert_int_equal(told[0], 3);
+	assert_int_equal(told[1], 1);
+	pflash_loaded(p);
+	assert_int_equal(num_told, 2);
 	kvmb_tlv_out_fini(&out);
 }
 
@@ -380,6 +401,7 @@ int main(void)
 		T(reset_shows_content),
 		T(nobody_need_keep_it),
 		T(goes_on_amid_a_command),
+		T(what_was_loaded_is_told_before_changes),
 		T(hostile_states_are_refused),
 	};
 
