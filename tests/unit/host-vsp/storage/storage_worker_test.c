@@ -521,6 +521,17 @@ static void a_reset_drops_what_no_thread_has_taken(void **state)
 	close(pipe_fds[0]);
 }
 
+/* Until the worker has taken all that the guest has sent. */
+static void await_taken(const struct fake_chan *ch)
+{
+	const volatile u32 *index = ch->map_tx.ctrl; /* of the writer, of the reader */
+	u64 until = kvmb_now_ms() + 10000;
+
+	while (index[0] != index[1] && kvmb_now_ms() < until)
+		usleep(1000);
+	assert_int_equal(index[0], index[1]);
+}
+
 static void a_close_waits_for_a_write_that_the_kernel_has(void **state)
 {
 	struct kvmb_wire_relid m = { .relid = cpu_to_le32(c.relid) };
@@ -531,6 +542,7 @@ static void a_close_waits_for_a_write_that_the_kernel_has(void **state)
 	kvmb_storage_attach(s, pipe_disk(pipe_fds[1]), false, 3);
 	init();
 	send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	await_taken(&c);
 	assert_int_equal(collect(1, 100, &last), 0);
 	fake_post(&f, KVMB_MSG_CLOSE, &m, sizeof(m));
 	assert_false(fake_teardown(&f, c.relid, c.gpadl));
@@ -552,17 +564,6 @@ static void on_ejected(void *arg, struct kvmb_storage *storage, unsigned int lun
 	(void)arg;
 	ejects++;
 	kvmb_storage_set_medium(storage, lun, NULL, on_gone, NULL);
-}
-
-/* Until the worker has taken all that the guest has sent. */
-static void await_taken(const struct fake_chan *ch)
-{
-	const volatile u32 *index = ch->map_tx.ctrl; /* of the writer, of the reader */
-	u64 until = kvmb_now_ms() + 10000;
-
-	while (index[0] != index[1] && kvmb_now_ms() < until)
-		usleep(1000);
-	assert_int_equal(index[0], index[1]);
 }
 
 /* A channel that hangs acknowledges nothing; the guest may eject as often as it likes meanwhile. */
