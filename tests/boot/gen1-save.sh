@@ -13,6 +13,7 @@ begin() { # NAME [OPTION...]
 	until_true 60 "$name does not begin" runs "$name"
 }
 shows() { "$KVMBUS" screenshot "$1" --text 2>/dev/null | grep -q -- "$2"; } # VM PATTERN
+prompts() { [ "$("$KVMBUS" screenshot g --text 2>/dev/null | grep -c '^grub>')" = "$1" ]; } # how many are on the screen
 types() { "$KVMBUS" type "$1" "$2"$'\n' || fail "type $2"; }
 MENU='boot the selected OS' # GRUB's prompt has its name on the screen, too
 is_running() { info "$1" 'state == "running" and not memory_left'; }
@@ -101,6 +102,7 @@ until_true 120 "no GRUB" shows g 'GNU GRUB'
 until_true 60 "no prompt" shows g '^grub>'
 types g "linux (hd1)/k console=ttyS0 quiet panic=-1 kvmb.job=probe kvmb.sum=$DISK_SUM kvmb.cpus=$cpus kvmb.wait=1 kvmb.peer=$NET_BITS.1 kvmb.addr=$NET_BITS.2"
 "$KVMBUS" type g "initrd (hd1)/i"$'\n' && save g && restore g || fail "while it reads its disk"
+until_true 240 "GRUB does not end reading the initrd" prompts 3
 types g boot
 wait_log g 'GUEST: ok probe' 240
 save g; restore g
