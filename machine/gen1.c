@@ -18,7 +18,9 @@
 #include "machine/dev/vga.h"
 #include "machine/gen1_priv.h"
 #include "machine/irq.h"
+#include "machine/late.h"
 #include "machine/mem.h"
+#include "machine/vcpu.h"
 
 #define DEBUG_PORT 0x402u /* firmware writes what it does, a byte at a time */
 #define DEBUG_THERE 0xe9u /* what it reads when somebody listens */
@@ -276,6 +278,9 @@ static void add_ide(struct gen1 *g)
 					.irq_arg = m };
 
 	g->ide = ide_create(&cfg);
+	m->late = late_create(m->vm_fd, m->vcpus[0].run, m->run_size, &m->pio);
+	late_add(m->late, IDE_LATE_PORTS(0), IDE_NUM_LATE_PORTS);
+	late_add(m->late, IDE_LATE_PORTS(1), IDE_NUM_LATE_PORTS);
 }
 
 static int add_vga(struct gen1 *g)
@@ -415,6 +420,7 @@ static void tell_memory(struct machine *m)
 
 void gen1_enter(struct gen1 *g)
 {
+	late_deliver(g->machine->late);
 	pci_reset(g->pci);
 	piix_reset(g->piix);
 	fw_cfg_reset(g->fw_cfg);
@@ -431,6 +437,7 @@ void gen1_destroy(struct gen1 *g)
 {
 	if (!g)
 		return;
+	late_destroy(g->machine->late);
 	ide_destroy(g->ide);
 	ps2_destroy(g->ps2);
 	vga_destroy(g->vga);

@@ -22,6 +22,7 @@
 #include "machine/dev/ps2.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1_priv.h"
+#include "machine/late.h"
 #include "machine/mem.h"
 
 /* Fields. Numbers are never used again. */
@@ -48,6 +49,7 @@ enum {
 
 void gen1_save(struct gen1 *g, struct kvmb_tlv_out *o)
 {
+	late_deliver(g->machine->late);
 	kvmb_tlv_put_bytes(o, GEN1_ROM, g->rom.rom, g->rom.len);
 	kvmb_tlv_put_bytes(o, GEN1_VGA_ROM, g->vga_rom.rom, g->vga_rom.len);
 	kvmb_tlv_put(o, GEN1_NO_BOOT, gen1_no_boot(g));

@@ -72,6 +72,7 @@ struct machine {
 	struct crash_log crash;
 
 	struct iobus pio;
+	struct late *late;   /* writes to ports that KVM keeps; NULL = none */
 	struct pci_bus *pci; /* NULL: this machine has none */
 	u32 pm1_enable; /* atomic; dev/pm.c */
 	struct irq_table *irqs;

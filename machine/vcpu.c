@@ -14,6 +14,7 @@
 #include "machine/cpu_throttle.h"
 #include "machine/dev/pci.h"
 #include "machine/hyperv.h"
+#include "machine/late.h"
 #include "machine/vcpu_save.h"
 
 #define KICK_SIGNAL SIGUSR1
@@ -55,6 +56,7 @@ static void exit_io(struct vcpu *v)
 	u32 i;
 
 	v->stats.io++;
+	late_deliver(v->machine->late);
 	for (i = 0; i < r->io.count; i++, data += r->io.size)
 		iobus_access(&v->machine->pio, r->io.port, r->io.size,
 			     r->io.direction == KVM_EXIT_IO_OUT, data);
@@ -65,6 +67,7 @@ static void exit_mmio(struct vcpu *v)
 	struct kvm_run *r = v->run;
 
 	v->stats.mmio++;
+	late_deliver(v->machine->late);
 	if (v->machine->pci)
 		pci_memory(v->machine->pci, r->mmio.phys_addr, r->mmio.len, r->mmio.is_write,
 			   r->mmio.data);

@@ -7,6 +7,7 @@
 #include "backend/block/qsd.h"
 #include "lib/jail.h"
 #include "lib/util.h"
+#include "machine/late.h"
 #include "machine/mem_lazy.h"
 #include "machine/mem_post.h"
 #include "machine/vcpu.h"
@@ -213,11 +214,12 @@ json_t *info_stats(struct vm *vm)
 
 	kvmb_bus_for_each(vm->bus, add_channel_stats, chans);
 	kvmb_bus_get_stats(vm->bus, &b);
-	return json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:i, s:I}, s:o, s:o, s:o, s:o}",
-			 "name", vm->cfg.name, "vcpus", vcpus, "kvm", kvm, "bus", "messages_in",
-			 (json_int_t)b.messages_in, "messages_out", (json_int_t)b.messages_out,
-			 "refused", (json_int_t)b.refused, "busy", (json_int_t)b.busy, "gpadls",
-			 b.gpadls, "gpadl_pages", (json_int_t)b.gpadl_pages, "channels", chans,
-			 "controllers", scsi_stats(vm), "disks", disks_stats(vm), "nics",
-			 nics_stats(vm));
+	return json_pack(
+		"{s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:i, s:I}, s:o, s:o, s:o, s:o, s:I}",
+		"name", vm->cfg.name, "vcpus", vcpus, "kvm", kvm, "bus", "messages_in",
+		(json_int_t)b.messages_in, "messages_out", (json_int_t)b.messages_out, "refused",
+		(json_int_t)b.refused, "busy", (json_int_t)b.busy, "gpadls", b.gpadls,
+		"gpadl_pages", (json_int_t)b.gpadl_pages, "channels", chans, "controllers",
+		scsi_stats(vm), "disks", disks_stats(vm), "nics", nics_stats(vm), "late_writes",
+		(json_int_t)late_delivered(vm->machine.late));
 }

@@ -32,8 +32,8 @@
  * IDE_REFUSE it fails, and each further one, for a disk that its synthetic twin has. Drives are
  * stopped when they are saved, and so they are after ide_load().
  *
- * Writes to the six ports from 0x1f1 and 0x171 on may be coalesced by KVM, if they are delivered
- * before any other access to the controller.
+ * Writes to IDE_LATE_PORTS only fill registers. They may come late (machine/late.h), if they are
+ * delivered before any other access to the controller.
  *
  * Limits: no overlapped commands, no SMART, no TRIM, no audio; a buffer that straddles two regions
  * of RAM is refused. A drive is read-only by ABRT of what writes, as ATA knows nothing better.
@@ -59,6 +59,8 @@ struct pci_bus;
 #define IDE_DRIVES 4u /* two a channel: primary master, its slave, secondary master, its slave */
 #define IDE_SECTOR 512u
 #define IDE_CD_SECTOR 2048u
+#define IDE_LATE_PORTS(channel) ((channel) ? 0x171u : 0x1f1u)
+#define IDE_NUM_LATE_PORTS 6u
 
 enum ide_op { IDE_READ, IDE_WRITE, IDE_FLUSH };
 

@@ -21,8 +21,11 @@
 #include "machine/gen1_priv.h"
 #include "machine/irq.h"
 #include "machine/mem.h"
+#include "machine/vcpu.h"
 
 #define BOX_RAM (4u << 20)
+#define BOX_RUN_SIZE 12288u
+#define BOX_LATE_PAGE 2
 #define VIDEO_AT 0xfd000000u
 #define BIOS_HERE 0x20000u
 #define BIOS_THERE 0x30000u /* another version */
@@ -34,6 +37,9 @@ static struct world { /* a host with one VM */
 	struct kvm_userspace_memory_region slots[MEM_SLOT_FLASH + 1];
 	int lines[16];
 	u8 *ram;
+	struct vcpu vcpu;
+	struct kvm_coalesced_mmio_zone late[2]; /* ports to which writes are kept */
+	u32 num_late;
 	char dir[40], bios[60], vga_bios[80];
 } world[2]; /* 0: where it is saved, 1: where it is loaded */
 
@@ -43,10 +49,18 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
 	const struct kvm_userspace_memory_region *r = arg;
+	struct world *w = &world[fd - 9000];
 
+	if (request == KVM_CHECK_EXTENSION)
+		return BOX_LATE_PAGE;
+	if (request == KVM_REGISTER_COALESCED_MMIO) {
+		kvmb_assert(w->num_late < ARRAY_SIZE(w->late));
+		memcpy(&w->late[w->num_late++], arg, sizeof(w->late[0]));
+		return 0;
+	}
 	kvmb_assert(request == KVM_SET_USER_MEMORY_REGION);
 	kvmb_assert(r->slot >= MEM_SLOT_ROM && r->slot <= MEM_SLOT_FLASH);
-	world[fd - 9000].slots[r->slot] = *r;
+	w->slots[r->slot] = *r;
 	return 0;
 }
 
@@ -129,6 +143,10 @@ static inline void box_build(struct world *w, const char *serial)
 	memset(m, 0, sizeof(*m));
 	memset(w->slots, 0, sizeof(w->slots));
 	memset(w->lines, 0, sizeof(w->lines));
+	w->num_late = 0;
+	w->vcpu.run = kvmb_xzalloc(BOX_RUN_SIZE);
+	m->vcpus = &w->vcpu;
+	m->run_size = BOX_RUN_SIZE;
 	m->name = "t";
 	m->vm_fd = 9000 + (int)(w - world);
 	m->ops = &box_machine_ops;
@@ -152,6 +170,7 @@ static inline void box_take_apart(struct world *w)
 	ide_stop(gen1_ide(w->m.gen1), NULL, NULL);
 	gen1_destroy(w->m.gen1);
 	rtc_destroy(w->m.rtc);
+	free(w->vcpu.run);
 	munmap(w->ram, BOX_RAM);
 }
 
@@ -163,6 +182,16 @@ static inline void outb(struct world *w, u16 port, u8 v)
 static inline void outw(struct world *w, u16 port, u16 v)
 {
 	iobus_access(&w->m.pio, port, 2, true, &v);
+}
+
+/* As KVM does without an exit. */
+static inline void late_outb(struct world *w, u16 port, u8 v)
+{
+	struct kvm_coalesced_mmio_ring *ring = (void *)((u8 *)w->vcpu.run + BOX_LATE_PAGE * 4096u);
+
+	ring->coalesced_mmio[ring->last] =
+		(struct kvm_coalesced_mmio){ .phys_addr = port, .len = 1, .pio = 1, .data = { v } };
+	ring->last++;
 }
 
 static inline u8 inb(struct world *w, u16 port)

@@ -4,6 +4,7 @@
  * left it; and streams that lie.
  */
 #include "lib/log.h"
+#include "machine/late.h"
 #include "tests/harness/gen1_box.h"
 #include "tests/harness/tlv_mutate.h"
 #include "tests/unit/test.h"
@@ -79,6 +80,35 @@ static void gen1_devices_go_on(void **state)
 	assert_false(gen1_no_boot(b->m.gen1));
 	box_says(b, "ice.\n");
 	assert_true(gen1_no_boot(b->m.gen1));
+}
+
+/* What KVM keeps is in a machine that is saved, and one that is reset is rid of it. */
+static void gen1_has_what_kvm_keeps_before_it_is_saved_or_reset(void **state)
+{
+	struct world *a = &world[0], *b = &world[1];
+	struct kvmb_tlv_out o;
+	u32 i;
+
+	(void)state;
+	assert_int_equal(a->num_late, 2);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(a->late[i].addr, i ? 0x171 : 0x1f1);
+		assert_int_equal(a->late[i].size, 6);
+		assert_true(a->late[i].pio);
+	}
+	late_outb(a, 0x172, 0x77);
+	late_outb(a, 0x173, 0x5a);
+	box_save(a, &o);
+	assert_int_equal(load(b, o.buf, o.len), 0);
+	kvmb_tlv_out_fini(&o);
+	assert_int_equal(inb(b, 0x172), 0x77);
+	assert_int_equal(inb(b, 0x173), 0x5a);
+	assert_int_equal(late_delivered(a->m.late), 2);
+	late_outb(a, 0x172, 0x33);
+	gen1_enter(a->m.gen1);
+	assert_int_equal(late_delivered(a->m.late), 3);
+	late_deliver(a->m.late);
+	assert_int_equal(inb(a, 0x172), 1); /* as after power-on */
 }
 
 /* A guest that finds another disk where one was gives it up. */
@@ -386,6 +416,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(gen1_devices_go_on),
+		T(gen1_has_what_kvm_keeps_before_it_is_saved_or_reset),
 		T(gen1_disk_calls_itself_as_it_did),
 		T(gen1_keeps_the_firmware_that_it_began_with),
 		T(gen1_variables_come_along),
