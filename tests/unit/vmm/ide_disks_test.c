@@ -111,6 +111,22 @@ static void on_stopped(void *arg, u32 drive, int err)
 	stopped_err = err;
 }
 
+static void on_stand(void *arg)
+{
+	__atomic_store_n((bool *)arg, true, __ATOMIC_RELEASE);
+}
+
+/* What is told of before its thread has answered is under way for a moment. */
+static void stop_and_resume(void)
+{
+	bool stands = false;
+
+	ide_stop(ide, on_stand, &stands);
+	while (!__atomic_load_n(&stands, __ATOMIC_ACQUIRE))
+		kvmb_loop_once(loop, 10);
+	ide_resume(ide);
+}
+
 static void on_ejected(void *arg, u32 drive)
 {
 	(void)arg;
@@ -333,8 +349,7 @@ static void full_disk_stops_the_vm_and_goes_on(void **state)
 		kvmb_loop_once(loop, 10);
 	assert_int_equal(stopped_err, -ENOSPC);
 	assert_int_equal(alt_status(PRIMARY), BSY);
-	ide_stop(ide, NULL, NULL); /* it can be saved */
-	ide_resume(ide);
+	stop_and_resume(); /* it can be saved */
 	while (stopped < 2)
 		kvmb_loop_once(loop, 10);
 	fails = 0;
@@ -412,8 +427,7 @@ static void limit_lets_requests_wait(void **state)
 	submits = 0;
 	serve_loop(50);
 	assert_int_equal(submits, 0);
-	ide_stop(ide, NULL, NULL); /* it is not under way */
-	ide_resume(ide);
+	stop_and_resume(); /* it is not under way */
 	for (i = 0; i < 1000; i++) { /* resets do not add up */
 		outb(PRIMARY + 0x206, 4);
 		outb(PRIMARY + 0x206, 0);
