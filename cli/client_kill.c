@@ -26,6 +26,8 @@
 #include "lib/keeper.h"
 #include "lib/util.h"
 
+#define ENDING 30 /* times our patience, as long as KEEPER_RELEASED_MS by default */
+
 /*
  * Inode of the socket that listens at @path. Source: Linux net/unix/af_unix.c:unix_seq_show().
  * Return: 0 = none.
@@ -103,6 +105,18 @@ static bool owns(uid_t uid, const char *path)
 	return !lstat(path, &st) && st.st_uid == uid;
 }
 
+/*
+ * A VM that ends removes its socket first, and by then we cannot tell any more whose it was. Its
+ * keeper does not let that take longer than this.
+ * Return: it has hung up.
+ */
+static bool ends(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&p, 1, ENDING * client_patience() * 1000) > 0;
+}
+
 static int failed(const char *vm, const char *why)
 {
 	cli_error("VM \"%s\": its process does not answer, and cannot be killed: %s", vm, why);
@@ -158,8 +172,11 @@ static int find_process(int fd, const char *path, pid_t *pid)
 		client_peer(fd, &peer);
 	if (peer.pid <= 0)
 		return fd < 0 ? ask_keeper(path, pid) : -ENOENT;
-	if (fd >= 0 && !owns(peer.uid, path))
-		return -EACCES;
+	if (fd >= 0 && !owns(peer.uid, path)) {
+		if (!access(path, F_OK) || errno != ENOENT)
+			return -EACCES;
+		return ends(fd) ? -ESRCH : -ENOENT;
+	}
 	*pid = peer.pid;
 	pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
 	if (pidfd < 0)

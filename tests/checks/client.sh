@@ -69,6 +69,8 @@ if [ $EUID = 0 ]; then # a user's, which only its keeper knows; not another user
 	gone $HUNG
 fi
 fake ends ends; expect 0 '' $K kill ends
+fake leaves leaves; expect 0 '' $K kill leaves
+gone $PID_leaves
 fake good ok; expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
 fake long-name-of-32-characters.12345 ok; expect 0 '' $K list
 [ "$(awk '{print index($0, $2)}' <<<"$OUT" | sort -u | wc -l)" = 1 ] || err "columns: $OUT"

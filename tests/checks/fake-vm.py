@@ -5,7 +5,7 @@
 MODE: ok; boots (its shutdown service comes $BOOTS seconds after the first question); slow (changes take 3 s); silent (accepts, never answers);
 endless (an answer without end); drip (a byte now and then); evil (control characters everywhere);
 console (says a line now and then, and takes none);
-ends (is gone when it is asked to be killed);
+ends (is gone when it is asked to be killed); leaves (then its socket is gone, and it some seconds later);
 last (its answer is the last that it does, 1.5 s later, when its socket has gone).
 """
 import fcntl, json, os, socket, sys, threading, time
@@ -83,6 +83,10 @@ def serve(c):
             say(' '.join(['descriptors', *files]))
         if mode == 'ends' and q['execute'] == 'kill':
             os.unlink(path)
+            os._exit(0)
+        if mode == 'leaves' and q['execute'] == 'kill':
+            os.unlink(path)
+            time.sleep(4)
             os._exit(0)
         if mode == 'last' and q['execute'] != 'info':
             os.unlink(path)
