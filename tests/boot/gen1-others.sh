@@ -3,7 +3,7 @@
 # gen1-others.sh memtest|memtest-efi|ipxe|ipxe-efi|installer|systemd-boot: what Debian packages ship and nobody here has made starts from a CD or a disk, and
 # comes to its prompt. The pictures are in build/.
 . "$(dirname "$0")/lib.sh"
-what=$1 F=$KVMBUS_CACHE/firmware
+system=$1 F=$KVMBUS_CACHE/firmware
 mkdir -p /usr/share/OVMF /usr/share/seabios && cp "$F"/usr/share/OVMF/OVMF_*_4M.fd /usr/share/OVMF/ && cp "$F"/usr/share/seabios/*.bin /usr/share/seabios/ || fail "no firmware"
 begin() {
 	"$KVMBUS" run --name g --cpus 2 --memory 512M --serial "file=$W/g.log" --on-term kill --nic none "$@" </dev/null 2>"$W/g.err.log" & PID_g=$!
@@ -12,8 +12,8 @@ begin() {
 shows() { "$KVMBUS" screenshot g --text 2>/dev/null | grep -q -- "$1"; }
 says() { grep -aq -- "$1" "$W/g.log"; }
 types() { "$KVMBUS" type g "$1"$'\n' || fail "type $1"; }
-picture() { "$KVMBUS" screenshot g "$W/$what.png" && cp "$W/$what.png" "$LAB_OUT/gen1-others-$what.png" || fail "no picture"; }
-case $what in
+picture() { "$KVMBUS" screenshot g "$W/$system.png" && cp "$W/$system.png" "$LAB_OUT/gen1-others-$system.png" || fail "no picture"; }
+case $system in
 memtest)
 	begin --dvd "$F/usr/lib/memtest86+/memtest86+x64.iso"
 	until_true 200 "no memtest86+" shows 'Memtest86+ v'
@@ -21,21 +21,8 @@ memtest)
 memtest-efi)
 	"$LAB_DIR/mkefi" "$W/d.img" "$F/boot/memtest86+x64.efi" && begin --disk "$W/d.img" || fail "no image"
 	grep -q 'wants UEFI firmware, and gets it' "$W/g.err.log" || nap 1
-	changed() { # firmware's logo is gone: blue with lines of text
-		"$KVMBUS" screenshot g "$W/now.png" && python3 - "$W/now.png" <<-'E'
-			import struct, sys, zlib
-			b, i, z = open(sys.argv[1], "rb").read(), 8, b""
-			w, h = struct.unpack(">II", b[16:24])
-			while i < len(b):
-			    n, t = struct.unpack(">I4s", b[i:i + 8])
-			    z += b[i + 8:i + 8 + n] if t == b"IDAT" else b""
-			    i += 12 + n
-			rows, step = zlib.decompress(z), 1 + 3 * w
-			blue = sum(rows[y * step + 1 + 3 * x:y * step + 4 + 3 * x] in (b"\0\0\xaa", b"\0\0\xa8", b"\0\0\xab") for y in range(0, h, 8) for x in range(0, w, 8))
-			sys.exit(blue < (w // 8) * (h // 8) // 4)
-		E
-	}
-	until_true 500 "no memtest86+" changed ;;
+	blue() { picture && python3 "$KVMBUS_TOP/tests/boot/picture.py" "$W/$system.png" 0 0 170 60 2>/dev/null; }
+	until_true 500 "no memtest86+" blue ;;
 ipxe)
 	begin --dvd "$F/usr/lib/ipxe/ipxe.iso"
 	until_true 200 "no iPXE" shows 'Ctrl-B'
@@ -65,7 +52,7 @@ installer) # by GRUB of a CD; its initrd is read by the BIOS
 	until_true 60 "no languages" shows 'English'
 	"$KVMBUS" key g ret || fail key
 	until_true 120 "it takes no key" shows 'select your location' ;;
-*) fail "what is $what?" ;;
+*) fail "what is $system?" ;;
 esac
 picture
 "$KVMBUS" kill g; vm_end g 60 6

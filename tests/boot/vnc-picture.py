@@ -3,9 +3,11 @@
 """vnc-picture.py XWD PNG OUT X Y: is the picture of file PNG, which the VM has drawn, at X, Y of XWD, the screen of an X
 server (Xvfb -fbdir)? 99 of 100 pixels must be the same: a pointer may be there. OUT gets the X server's screen as PNG.
 
-Sources: X11/XWDFile.h; W3C, Portable Network Graphics (9.2, filters; 11.2).
+Sources: X11/XWDFile.h; W3C, Portable Network Graphics (11.2).
 """
 import struct, sys, zlib
+
+from picture import read_png
 
 
 def read_xwd(path):
@@ -29,39 +31,6 @@ def write_png(path, rows):
     with open(path, 'wb') as f:
         f.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', len(rows[0]) // 3, len(rows), 8, 2, 0, 0, 0)) +
                 chunk(b'IDAT', zlib.compress(b''.join(b'\0' + r for r in rows))) + chunk(b'IEND', b''))
-
-
-def paeth(a, b, c):
-    p = a + b - c
-    pa, pb, pc = abs(p - a), abs(p - b), abs(p - c)
-    return a if pa <= pb and pa <= pc else b if pb <= pc else c
-
-
-def read_png(path):
-    b = open(path, 'rb').read()
-    at, data = 8, b''
-    while at < len(b):
-        size, kind = struct.unpack('>I4s', b[at:at + 8])
-        body = b[at + 8:at + 8 + size]
-        if kind == b'IHDR':
-            width, height, depth, colours = struct.unpack('>IIBB', body[:10])
-            assert (depth, colours) == (8, 2)
-        data += body if kind == b'IDAT' else b''
-        at += 12 + size
-    data = zlib.decompress(data)
-    rows, above = [], bytes(width * 3)
-    for y in range(height):
-        line = bytearray(data[y * (width * 3 + 1):(y + 1) * (width * 3 + 1)])
-        kind, line = line[0], line[1:]
-        if kind == 2:
-            line = bytearray((v + u) & 255 for v, u in zip(line, above))
-        elif kind:
-            for i, v in enumerate(line):
-                left, corner = (line[i - 3], above[i - 3]) if i > 2 else (0, 0)
-                line[i] = v + (left, 0, (left + above[i]) // 2, paeth(left, above[i], corner))[kind - 1] & 255
-        above = bytes(line)
-        rows.append(above)
-    return rows
 
 
 screen, want = read_xwd(sys.argv[1]), read_png(sys.argv[2])
