@@ -31,7 +31,7 @@ ipxe)
 	types 'echo six times ${seven} is 42'
 	until_true 60 "iPXE does not answer" shows '^six times *is 42' ;;
 ipxe-efi)
-	"$LAB_DIR/mkefi" "$W/d.img" "$F/boot/ipxe.efi" && begin --disk "$W/d.img" || fail "no image"
+	"$LAB_DIR/mkefi" "$W/d.img" "$(readlink -e "$F/boot/ipxe.efi" || readlink -e "$F/usr/lib/ipxe/ipxe.efi")" && begin --disk "$W/d.img" || fail "no image"
 	until_true 500 "no iPXE" says 'Ctrl-B'
 	"$KVMBUS" key g ctrl-b || fail key
 	until_true 60 "no prompt" says 'iPXE>' ;;
