@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# gen1-others.sh memtest|memtest-efi|ipxe|ipxe-efi|installer|systemd-boot: what Debian packages ship and nobody here has made starts from a CD or a disk, and
+# gen1-others.sh memtest|memtest-efi|ipxe|ipxe-efi|installer: what Debian packages ship and nobody here has made starts from a CD or a disk, and
 # comes to its prompt. The pictures are in build/.
 . "$(dirname "$0")/lib.sh"
 system=$1 F=$KVMBUS_CACHE/firmware
