@@ -44,7 +44,8 @@ total=0 before=0 within=0 after=0 lost=
 for ((r = 1; r <= rounds; r++)); do
 	printf 'go %d\n' $r | dd of="$D" bs=512 seek=64 conv=notrunc,sync status=none
 	rm -f "$W/g.log"
-	cp "$S" "$W/one.state" && "$KVMBUS" restore "$W/one.state" </dev/null 2>>"$W/g.err.log" & PID_g=$!
+	rm -f "$W/one.state" && cp "$S" "$W/one.state" || fail "no copy of the state"
+	"$KVMBUS" restore "$W/one.state" </dev/null 2>>"$W/g.err.log" & PID_g=$!
 	wait_log g 'GUEST: acked 0' 120
 	nap 0.$((RANDOM % 10)); [ $((RANDOM % 3)) = 0 ] || { wait_log g 'GUEST: handover begins' 60; nap $((RANDOM % 3)).$((RANDOM % 10)); }
 	if [ $how = kill ]; then
