@@ -309,11 +309,10 @@ void tulip_tick(struct tulip *t, u64 now)
 
 void tulip_set_link(struct tulip *t, bool up)
 {
-	pthread_mutex_lock(&t->lock);
-	t->mii.was_down |= !up;
-	t->link = up;
-	tell_of_room(t);
-	pthread_mutex_unlock(&t->lock);
+	__atomic_store_n(&t->link, up, __ATOMIC_RELEASE);
+	if (!up)
+		__atomic_store_n(&t->fell, true, __ATOMIC_RELEASE);
+	t->ops.kick(t->ops.arg); /* a frame that waits for room does not any more */
 }
 
 /* ---- life ---- */

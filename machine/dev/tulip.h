@@ -59,7 +59,7 @@ struct tulip_ops {
 	 * there is some; another -errno: this frame is lost. On tulip_work()'s thread, no lock.
 	 */
 	int (*send)(void *arg, const void *frame, size_t len);
-	/* Have tulip_work() called soon. Any thread, with the device's lock. */
+	/* Have tulip_work() called soon. Any thread, perhaps with the device's lock. */
 	void (*kick)(void *arg);
 	/* After tulip_receive() had no room: try again. Any thread, with the device's lock. */
 	void (*room)(void *arg);
@@ -124,7 +124,7 @@ int tulip_receive(struct tulip *t, const void *frame, size_t len);
 /** tulip_missed() - A frame was lost for want of descriptors: the guest's counter has it. */
 void tulip_missed(struct tulip *t);
 
-/** tulip_set_link() - Plug the cable in or out. Any thread. */
+/** tulip_set_link() - Plug the cable in or out. Any thread; waits for nobody, calls kick(). */
 void tulip_set_link(struct tulip *t, bool up);
 
 /**
