@@ -305,16 +305,6 @@ static void load_buffer(struct kvmb_net *n, struct kvmb_tlv *t, unsigned int fie
 		kvmb_tlv_refuse(t, field, "nothing has been agreed yet");
 }
 
-static void tell_backend(struct kvmb_net *n)
-{
-	const struct kvmb_net_backend_ops *ops = n->backend->ops;
-
-	if (n->state == NET_UP && ops->set_offload)
-		ops->set_offload(n->backend, true, n->rndis.rsc4, n->rndis.rsc6);
-	if (memcmp(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac)) && ops->set_mac)
-		ops->set_mac(n->backend, n->rndis.mac);
-}
-
 static bool is_untouched(const struct kvmb_net *n)
 {
 	unsigned int i;
@@ -322,6 +312,12 @@ static bool is_untouched(const struct kvmb_net *n)
 	for (i = 0; i < n->num_queues && !n->slots[i].q; i++)
 		;
 	return i == n->num_queues && n->state == NET_CLOSED;
+}
+
+void kvmb_net_load_owner(struct kvmb_net *n)
+{
+	n->twin->let_go(n->twin_arg);
+	kvmb_net_set_path(n->backend, KVMB_NET_SYNTHETIC);
 }
 
 int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
@@ -334,6 +330,8 @@ int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 		return t->error->err;
 	}
 	load_agreed(n, t);
+	if (n->twin && net_owns_backend(n) && n->state == NET_CLOSED)
+		kvmb_tlv_refuse(t, F_STATE, "it has the network, and no driver");
 	n->spec.mtu = (u32)kvmb_tlv_get(t, F_MTU, KVMB_NET_MTU_MAX);
 	if (n->spec.mtu < KVMB_NET_MTU_MIN)
 		kvmb_tlv_refuse(t, F_MTU, "it is too small");
@@ -350,8 +348,8 @@ int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 		load_sections(n, &group);
 	}
 	err = kvmb_tlv_done(t);
-	if (!err)
-		tell_backend(n);
+	if (!err && net_owns_backend(n))
+		net_tell_backend(n);
 	net_look(n);
 	return err;
 }

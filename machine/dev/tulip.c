@@ -340,6 +340,7 @@ void tulip_reset(struct tulip *t)
 	tulip_reset_chip(t);
 	t->pins = t->pins_out = 0;
 	tulip_phy_reset(t);
+	__atomic_store_n(&t->fell, !tulip_link(t), __ATOMIC_RELEASE); /* of before: none hears it */
 	tulip_update(t);
 	tell_of_room(t);
 	t->ops.kick(t->ops.arg);

@@ -225,19 +225,31 @@ static inline void driver_up(void)
 	csr_out(2, 0);
 }
 
-/* Byte i of the frame's body is i + @seed. */
-static inline void driver_send(u32 len, u8 seed, u32 flags)
+/* The next frame to send, not queued yet: byte i of its body is i + @seed. */
+static inline void driver_fill(u32 len, u8 seed)
 {
-	u32 n = board.cur_tx % TX_NUM, i;
-	u8 *p = ram_at(TX_BUF(n));
+	u8 *p = ram_at(TX_BUF(board.cur_tx % TX_NUM));
+	u32 i;
 
 	memset(p, 0xff, 6);
 	memcpy(p + 6, board.mac, 6);
 	for (i = 12; i < len; i++)
 		p[i] = (u8)(i + seed);
+}
+
+static inline void driver_queue(u32 len, u32 flags)
+{
+	u32 n = board.cur_tx % TX_NUM;
+
 	put_desc(tx_desc(n), DESC_OWN, TX_FIRST | TX_LAST | flags | len | tx_end(), TX_BUF(n), 0);
 	board.cur_tx++;
 	csr_out(1, 0);
+}
+
+static inline void driver_send(u32 len, u8 seed, u32 flags)
+{
+	driver_fill(len, seed);
+	driver_queue(len, flags);
 }
 
 /* The next frame that has come, NULL = none; its descriptor goes back at once. */

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "host-vsp/net/net_offload.h"
+#include "host-vsp/tuner.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/tlv.h"
@@ -20,6 +21,8 @@
 
 static struct kvmb_loop *loop;
 static struct legacy_nic *nic;
+static struct kvmb_net_backend *backend; /* lent to it */
+static u32 lost;			 /* atomic: times that it said so */
 static int wire; /* the other end of a tap or stream */
 
 /* ---- a backend that is played: what it takes is counted, what it gives is said ---- */
@@ -29,10 +32,7 @@ static struct {
 	int says;	 /* atomic: of send() */
 	u32 sent, calls; /* atomic: frames; calls of send(), commit() and recv() */
 	u32 inside;	 /* atomic: threads in here */
-	int revive_says;
-	u32 revived, destroyed;
-	void (*news)(void *arg, enum kvmb_net_backend_news news);
-	void *arg;
+	u32 destroyed;
 } played;
 
 static void enter(void)
@@ -76,22 +76,6 @@ static ssize_t played_recv(struct kvmb_net_backend *b, unsigned int q, struct vi
 	return leave(-EAGAIN);
 }
 
-static int played_revive(struct kvmb_net_backend *b)
-{
-	(void)b;
-	enter();
-	played.revived++;
-	return leave(played.revive_says);
-}
-
-static void played_attach(struct kvmb_net_backend *b,
-			  void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg)
-{
-	(void)b;
-	played.news = news;
-	played.arg = arg;
-}
-
 static void played_destroy(struct kvmb_net_backend *b)
 {
 	close(b->fd[0]);
@@ -103,8 +87,6 @@ static const struct kvmb_net_backend_ops played_ops = {
 	.send = played_send,
 	.commit = played_commit,
 	.recv = played_recv,
-	.revive = played_revive,
-	.attach = played_attach,
 	.destroy = played_destroy,
 };
 
@@ -135,15 +117,33 @@ static struct kvmb_net_backend *tap(void)
 	return kvmb_net_tap_fds(&fd, 1);
 }
 
+static void on_lost(void *arg)
+{
+	assert_ptr_equal(arg, &lost);
+	__atomic_fetch_add(&lost, 1, __ATOMIC_ACQ_REL);
+}
+
+static u16 vlan; /* of the next NIC */
+static u64 rate;
+
 static void make_nic(struct kvmb_net_backend *b, bool spoof)
 {
-	struct legacy_nic_spec spec = {
-		.slot = BOARD_SLOT, .pci = board.m.pci, .gm = &board.m.gm, .mac_spoof = spoof
-	};
+	struct legacy_nic_spec spec = { .slot = BOARD_SLOT,
+					.pci = board.m.pci,
+					.gm = &board.m.gm,
+					.mac_spoof = spoof,
+					.vlan = vlan,
+					.rate = rate,
+					.backend = b,
+					.lost = on_lost,
+					.arg = &lost };
 	u32 line;
 
 	memcpy(spec.mac, board.mac, 6);
-	nic = legacy_nic_create(&spec, b, loop);
+	backend = b;
+	kvmb_net_set_path(b, KVMB_NET_EMULATED);
+	nic = legacy_nic_create(&spec);
+	legacy_nic_use(nic);
 	for (line = 0; line < 4; line++)
 		pci_route(board.m.pci, line, BOARD_IRQ);
 	conf_out(0x10, 4, BOARD_PORT);
@@ -180,13 +180,22 @@ static int setup(void **state)
 	loop = kvmb_loop_create();
 	board_begin();
 	wire = -1;
+	lost = vlan = 0;
+	rate = 0;
 	return 0;
+}
+
+static void destroy_nic(void)
+{
+	legacy_nic_destroy(nic);
+	backend->ops->destroy(backend);
+	nic = NULL;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	legacy_nic_destroy(nic);
+	destroy_nic();
 	board_end();
 	kvmb_loop_destroy(loop);
 	if (wire >= 0)
@@ -365,7 +374,7 @@ static void legacy_nic_does_not_let_its_guest_spoof(void **state)
 	driver_send(101, 2, 0);
 	assert_int_equal(from_wire(f, sizeof(f)), 101);
 	assert_int_equal(stats().tx_spoofed, 1);
-	legacy_nic_destroy(nic);
+	destroy_nic();
 	close(wire);
 	board_end();
 	board_begin();
@@ -513,7 +522,6 @@ static bool link_is_up(void)
 
 static void legacy_nic_shows_its_link(void **state)
 {
-	struct legacy_nic_info i;
 	u8 f[2048];
 
 	(void)state;
@@ -527,40 +535,152 @@ static void legacy_nic_shows_its_link(void **state)
 	assert_true(link_is_up());
 	driver_send(101, 0, 0);
 	assert_int_equal(from_wire(f, sizeof(f)), 101);
-	legacy_nic_get_info(nic, &i);
-	assert_string_equal(i.kind, "tap");
-	assert_true(i.link && i.connected);
-	assert_memory_equal(i.mac, board.mac, 6);
 }
 
-static void legacy_nic_begins_its_backend_again(void **state)
+/* What it lent out and has back in any order with frames: no call comes but while it has it. */
+static void legacy_nic_lends_its_backend(void **state)
 {
-	struct legacy_nic_info i;
+	u32 i, calls, sent = 0;
 
 	(void)state;
 	begin(play(), false);
-	__atomic_store_n(&played.says, -EPIPE, __ATOMIC_RELEASE);
-	played.revive_says = -EINPROGRESS;
+	for (i = 0; i < 200; i++) {
+		UNTIL(!(tx_status(board.cur_tx + 1) & DESC_OWN)); /* room for two */
+		driver_send(100, 0, 0);
+		if (i % 3)
+			continue;
+		legacy_nic_let_go(nic);
+		legacy_nic_let_go(nic);
+		calls = __atomic_load_n(&played.calls, __ATOMIC_RELAXED);
+		kvmb_net_set_path(backend, KVMB_NET_SYNTHETIC);
+		assert_false(link_is_up());
+		driver_send(100, 0, 0);
+		UNTIL(!(tx_status(board.cur_tx - 1) & DESC_OWN)); /* lost, as without a cable */
+		assert_int_equal(__atomic_load_n(&played.calls, __ATOMIC_RELAXED), calls);
+		sent = __atomic_load_n(&played.sent, __ATOMIC_ACQUIRE);
+		kvmb_net_set_path(backend, KVMB_NET_EMULATED);
+		legacy_nic_use(nic);
+		assert_true(link_is_up());
+	}
 	driver_send(100, 0, 0);
-	UNTIL(played.revived == 1);
-	assert_false(link_is_up());
-	legacy_nic_get_info(nic, &i);
-	assert_false(i.connected);
-	played.revive_says = -EAGAIN;
-	played.news(played.arg, KVMB_BACKEND_READY); /* and it ends again before it can be used */
-	assert_int_equal(played.revived, 2);
-	played.news(played.arg, KVMB_BACKEND_REFUSED);
-	played.revive_says = 0;
-	__atomic_store_n(&played.says, 0, __ATOMIC_RELEASE);
-	UNTIL(played.revived == 3); /* after a second or two */
+	UNTIL(__atomic_load_n(&played.sent, __ATOMIC_ACQUIRE) > sent);
+	assert_int_equal(played.inside, 0);
+}
+
+/* Nothing of the old one is left when it has another: neither its descriptor nor news of that. */
+static void legacy_nic_takes_a_backend_that_is_back(void **state)
+{
+	u8 f[200];
+	__be32 len = htonl(200);
+	int fd;
+
+	(void)state;
+	begin(kvmb_net_stream_open(sockets(SOCK_STREAM)), false);
+	close(wire);
+	UNTIL(!link_is_up());
+	assert_int_equal(lost, 1);
+	fd = sockets(SOCK_STREAM);
+	close(backend->fd[0]);
+	backend->fd[0] = fd;
+	legacy_nic_use(nic);
 	assert_true(link_is_up());
-	driver_send(100, 0, 0);
-	UNTIL(__atomic_load_n(&played.sent, __ATOMIC_ACQUIRE) == 1);
-	legacy_nic_get_info(nic, &i);
-	assert_true(i.connected);
-	assert_int_equal(i.restarts, 1);
-	played.news(played.arg, KVMB_BACKEND_ENDED); /* it says so itself */
-	assert_false(link_is_up());
+	make_frame(f, sizeof(f), 3);
+	assert_int_equal(send(wire, &len, 4, 0), 4);
+	assert_int_equal(send(wire, f, 200, 0), 200);
+	assert_int_equal(receive_one(), 200);
+	assert_int_equal(lost, 1);
+}
+
+static void legacy_nic_announces(void **state)
+{
+	static const u8 rarp[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	u8 f[2048];
+
+	(void)state;
+	begin(tap(), false);
+	legacy_nic_announce(nic, rarp, sizeof(rarp));
+	assert_int_equal(from_wire(f, sizeof(f)), sizeof(rarp));
+	legacy_nic_let_go(nic);
+	legacy_nic_announce(nic, rarp, sizeof(rarp));
+	assert_int_equal(recv(wire, f, sizeof(f), 0), -1);
+}
+
+static void tag_frame(u8 *f, u16 vid)
+{
+	f[12] = 0x81;
+	f[13] = 0;
+	f[14] = (u8)(vid >> 8);
+	f[15] = (u8)vid;
+}
+
+static void legacy_nic_is_on_an_access_vlan(void **state)
+{
+	u8 f[2048], g[2048];
+	u32 i;
+
+	(void)state;
+	vlan = 0x123;
+	begin(tap(), false);
+	driver_send(100, 5, 0);
+	assert_int_equal(from_wire(f, sizeof(f)), 104);
+	assert_memory_equal(f + 12, "\x81\0\x01\x23", 4);
+	assert_int_equal(f[16 + 50], (u8)(12 + 50 + 5));
+	assert_memory_equal(f + 6, board.mac, 6);
+	for (i = 0; i < 4; i++) { /* untagged, another, of priority only, its own */
+		make_frame(g, 200, (u8)i);
+		if (i)
+			tag_frame(g, i == 1 ? 0x124 : i == 2 ? 0 : 0x6123);
+		to_wire(&plain_hdr, g, 200);
+	}
+	assert_int_equal(receive_one(), 196);
+	assert_memory_equal(received, g, 12);
+	assert_memory_equal(received + 12, g + 16, 184);
+	assert_int_equal(stats().rx_dropped, 3);
+}
+
+static void legacy_nic_lets_no_tag_out_of_an_access_vlan(void **state)
+{
+	u8 f[2048];
+
+	(void)state;
+	vlan = 5;
+	begin(tap(), false);
+	driver_fill(100, 0);
+	tag_frame(ram_at(TX_BUF(board.cur_tx)), 5);
+	driver_queue(100, 0);
+	UNTIL(!(tx_status(board.cur_tx - 1) & DESC_OWN));
+	assert_int_equal(stats().tx_dropped, 1);
+	driver_send(101, 0, 0);
+	assert_int_equal(from_wire(f, sizeof(f)), 105);
+}
+
+/* A frame is 0.1 s of it: behind a burst each waits for so long. */
+static void legacy_nic_keeps_its_rate(void **state)
+{
+	u64 began;
+	u8 f[2048];
+	u32 i;
+
+	(void)state;
+	rate = 15000;
+	begin(tap(), false);
+	began = kvmb_mono_ns();
+	for (i = 0; i < 6; i++) {
+		UNTIL(!(tx_status(board.cur_tx) & DESC_OWN));
+		driver_send(1500, (u8)i, 0);
+	}
+	for (i = 0; i < 6; i++)
+		assert_int_equal(from_wire(f, sizeof(f)), 1500);
+	assert_true(kvmb_mono_ns() - began > 250000000);
+	began = kvmb_mono_ns();
+	for (i = 0; i < 6; i++) {
+		make_frame(f, 1500, (u8)i);
+		to_wire(&plain_hdr, f, 1500);
+	}
+	for (i = 0; i < 6; i++)
+		assert_int_equal(receive_one(), 1500);
+	assert_true(kvmb_mono_ns() - began > 250000000);
+	assert_int_equal(stats().tx_dropped + stats().rx_missed, 0);
 }
 
 static void legacy_nic_lives_without_its_backend(void **state)
@@ -580,7 +700,6 @@ static void legacy_nic_goes_on_after_it_was_saved(void **state)
 {
 	struct kvmb_tlv_error e = { 0 };
 	struct kvmb_tlv_out o = { 0 };
-	struct legacy_nic_info i;
 	struct kvmb_tlv t;
 	u8 f[2048], ram[0x4000];
 	size_t pos = 0;
@@ -598,7 +717,7 @@ static void legacy_nic_goes_on_after_it_was_saved(void **state)
 	kvmb_tlv_end(&o);
 	memcpy(ram, ram_at(0), sizeof(ram));
 	memcpy(f, ram_at(TX_BUF(1)), 100);
-	legacy_nic_destroy(nic);
+	destroy_nic();
 	board_end();
 	board_begin();
 	memcpy(ram_at(0), ram, sizeof(ram));
@@ -613,8 +732,7 @@ static void legacy_nic_goes_on_after_it_was_saved(void **state)
 	legacy_nic_resume(nic);
 	assert_int_equal(from_wire(f, sizeof(f)), 100);
 	assert_int_equal(f[50], 55);
-	legacy_nic_get_info(nic, &i);
-	assert_true(i.link);
+	assert_true(link_is_up());
 	kvmb_tlv_out_fini(&o);
 }
 
@@ -674,7 +792,12 @@ int main(void)
 		T(legacy_nic_gives_up_on_a_deaf_guest),
 		T(legacy_nic_stands_still),
 		T(legacy_nic_shows_its_link),
-		T(legacy_nic_begins_its_backend_again),
+		T(legacy_nic_lends_its_backend),
+		T(legacy_nic_takes_a_backend_that_is_back),
+		T(legacy_nic_announces),
+		T(legacy_nic_is_on_an_access_vlan),
+		T(legacy_nic_lets_no_tag_out_of_an_access_vlan),
+		T(legacy_nic_keeps_its_rate),
 		T(legacy_nic_lives_without_its_backend),
 		T(legacy_nic_goes_on_after_it_was_saved),
 		T(legacy_nic_refuses_half_a_state),
