@@ -23,6 +23,7 @@
 #include "vmm/mig_post.h"
 #include "vmm/names.h"
 #include "vmm/nics.h"
+#include "vmm/nics_legacy.h"
 #include "vmm/save.h"
 #include "vmm/screen.h"
 #include "vmm/term.h"
@@ -46,6 +47,12 @@ static void tell_resumed(struct vm *vm)
 	disks_retry(vm);
 }
 
+static void settle_devices(struct vm *vm, void (*done)(void *vm))
+{
+	nics_legacy_reset(vm);
+	disks_ide_settle(vm, done);
+}
+
 static void tell_rebooted(struct vm *vm)
 {
 	disks_ide_settled(vm);
@@ -55,6 +62,7 @@ static void tell_rebooted(struct vm *vm)
 static void tell_restored(struct vm *vm)
 {
 	disks_ide_go_on(vm);
+	nics_legacy_go_on(vm);
 	if (vm->vars)
 		flash_loaded(gen1_flash(vm->machine.gen1));
 	if (vm->cfg.handed) /* to its network nothing has happened */
@@ -79,7 +87,7 @@ static const struct vm_listener listener = {
 	.leave = tell_leave,
 	.starting = tell_starting,
 	.resumed = tell_resumed,
-	.settle = disks_ide_settle,
+	.settle = settle_devices,
 	.rebooted = tell_rebooted,
 	.restored = tell_restored,
 	.ended = tell_ended,
@@ -249,6 +257,8 @@ static int build_machine(struct vm *vm)
 
 	if (!err)
 		err = disks_ide_connect(vm);
+	if (!err)
+		err = nics_legacy_connect(vm);
 	if (!err && vm->machine.gen1)
 		put_boot_order(vm);
 	if (err || !vm->machine.testdev)
@@ -321,6 +331,7 @@ void vm_destroy(struct vm *vm)
 	overdue_step(&vm->overdue, "changes of disks that are under way, and disks to close");
 	disks_destroy(vm);
 	overdue_step(&vm->overdue, "backends of NICs to end");
+	nics_legacy_end(vm);
 	nics_destroy(vm);
 	forget_names(vm);
 	uevent_watch_destroy(vm->uevents);

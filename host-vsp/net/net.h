@@ -156,6 +156,9 @@ int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu);
 /** kvmb_net_backend() - What its frames go to; borrowed, its queues' descriptors, too. */
 const struct kvmb_net_backend *kvmb_net_backend(const struct kvmb_net *n);
 
+/** kvmb_net_shared_backend() - The same, for the twin: calls of it in use() .. let_go() only. */
+struct kvmb_net_backend *kvmb_net_shared_backend(struct kvmb_net *n);
+
 /** kvmb_net_get_info() - Copy what `kvmbus nic list` shows to @i; strings are borrowed. */
 void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i);
 

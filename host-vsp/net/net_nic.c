@@ -290,6 +290,11 @@ const struct kvmb_net_backend *kvmb_net_backend(const struct kvmb_net *n)
 	return n->backend;
 }
 
+struct kvmb_net_backend *kvmb_net_shared_backend(struct kvmb_net *n)
+{
+	return n->backend;
+}
+
 /* A worker that waits for memory keeps its lock: then what was so when we last had it. */
 void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 {
