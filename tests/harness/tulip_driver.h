@@ -18,7 +18,9 @@
 #include "machine/irq.h"
 
 #define BOARD_RAM (1u << 20)
+#ifndef BOARD_SLOT
 #define BOARD_SLOT 10u
+#endif
 #define BOARD_PORT 0xd000u
 #define BOARD_IRQ 11u
 #define RX_RING 0x1000u
@@ -191,12 +193,12 @@ static inline void driver_setup(u32 flags)
 	csr_out(1, 0);
 }
 
-static inline void put_address(u32 longword, const u8 *mac)
+static inline void put_address(u32 longword, const u8 *address)
 {
 	u32 i;
 
 	for (i = 0; i < 6; i++)
-		*ram_at(SETUP_AT + longword * 4 + i / 2 * 4 + i % 2) = mac[i];
+		*ram_at(SETUP_AT + longword * 4 + i / 2 * 4 + i % 2) = address[i];
 }
 
 /* Ourselves and broadcast, as Linux's driver begins. */
