@@ -14,9 +14,9 @@
 static struct {
 	struct kvmb_net_backend b;
 	u32 sent, received; /* atomic */
-	bool csum;	    /* what set_offload() said last */
-	u8 address[6];	    /* what set_mac() said last */
-	u32 queues;	    /* bit per queue that is attached */
+	bool csum;	    /* atomic: what set_offload() said last */
+	u8 address[6];	    /* what set_mac() said last; the primary's lock */
+	u32 queues;	    /* atomic: bit per queue that is attached */
 	int says;	    /* of send() */
 	int revive_says;
 	u32 revived;
@@ -28,6 +28,16 @@ static struct { /* the emulated NIC */
 	bool has; /* atomic */
 	u32 uses, announced;
 } twin;
+
+static u32 queues(void)
+{
+	return __atomic_load_n(&played.queues, __ATOMIC_ACQUIRE);
+}
+
+static bool csum(void)
+{
+	return __atomic_load_n(&played.csum, __ATOMIC_ACQUIRE);
+}
 
 static bool twin_has(void)
 {
@@ -45,7 +55,7 @@ static int played_send(struct kvmb_net_backend *b, unsigned int q, struct virtio
 {
 	(void)b, (void)vnet, (void)iov, (void)num, (void)len;
 	is_ours();
-	assert_true(!q || played.queues >> q & 1);
+	assert_true(!q || queues() >> q & 1);
 	if (!__atomic_load_n(&played.says, __ATOMIC_ACQUIRE))
 		__atomic_fetch_add(&played.sent, 1, __ATOMIC_RELEASE);
 	return __atomic_load_n(&played.says, __ATOMIC_ACQUIRE);
@@ -71,14 +81,17 @@ static void played_set_queue(struct kvmb_net_backend *b, unsigned int q, bool on
 {
 	(void)b;
 	is_ours();
-	played.queues = on ? played.queues | 1u << q : played.queues & ~(1u << q);
+	if (on)
+		__atomic_fetch_or(&played.queues, 1u << q, __ATOMIC_ACQ_REL);
+	else
+		__atomic_fetch_and(&played.queues, ~(1u << q), __ATOMIC_ACQ_REL);
 }
 
 static void played_set_offload(struct kvmb_net_backend *b, bool csum, bool tso4, bool tso6)
 {
 	(void)b, (void)tso4, (void)tso6;
 	is_ours();
-	played.csum = csum;
+	__atomic_store_n(&played.csum, csum, __ATOMIC_RELEASE);
 }
 
 static int played_set_mac(struct kvmb_net_backend *b, const u8 *address)
@@ -148,8 +161,8 @@ static void use(void *arg)
 {
 	assert_ptr_equal(arg, &twin);
 	assert_int_equal(kvmb_net_path(&played.b), KVMB_NET_EMULATED);
-	assert_false(played.csum); /* its guest knows no offloads, and one queue */
-	assert_int_equal(played.queues, 0);
+	assert_false(csum()); /* its guest knows no offloads, and one queue */
+	assert_int_equal(queues(), 0);
 	assert_memory_equal(played.address, mac, 6);
 	assert_false(__atomic_exchange_n(&twin.has, true, __ATOMIC_ACQ_REL));
 	twin.uses++;
@@ -264,8 +277,8 @@ static void a_driver_that_is_not_up_takes_nothing(void **state)
 	send_one(&c);
 	assert_int_equal(sent(), 0);
 	assert_int_equal(counts().tx_dropped[KVMB_DROP_LINK], 1);
-	assert_int_equal(played.received, 0);
-	assert_false(played.csum);
+	assert_int_equal(__atomic_load_n(&played.received, __ATOMIC_ACQUIRE), 0);
+	assert_false(csum());
 }
 
 static void a_filter_takes_the_network(void **state)
@@ -278,7 +291,7 @@ static void a_filter_takes_the_network(void **state)
 	assert_true(i.emulated && i.offered);
 	set_filter(0x0d);
 	assert_false(twin_has());
-	assert_true(played.csum);
+	assert_true(csum());
 	send_one(&c);
 	assert_int_equal(sent(), 1);
 	set_filter(0); /* the interface is down; its driver is there */
@@ -323,9 +336,9 @@ static void queues_come_and_go_with_it(void **state)
 	(void)state;
 	bring_up();
 	assert_int_equal(open_subs(100), QUEUES - 1);
-	assert_int_equal(played.queues, 0);
+	assert_int_equal(queues(), 0);
 	set_filter(0x0d);
-	assert_int_equal(played.queues, 0xe);
+	assert_int_equal(queues(), 0xe);
 	for (i = 1; i < QUEUES; i++)
 		send_one(&sub[i]);
 	assert_int_equal(sent(), QUEUES - 1);
@@ -336,7 +349,17 @@ static void queues_come_and_go_with_it(void **state)
 	bring_up();
 	set_filter(0x0d);
 	assert_int_equal(open_subs(1), 1); /* this time they come later */
-	assert_int_equal(played.queues, 2);
+	assert_int_equal(queues(), 2);
+}
+
+static bool address_is(const u8 *address)
+{
+	bool is;
+
+	net_slot_lock(&nic->slots[0]);
+	is = !memcmp(played.address, address, 6);
+	net_slot_unlock(&nic->slots[0]);
+	return is;
 }
 
 static void an_address_goes_with_it(void **state)
@@ -360,9 +383,9 @@ static void an_address_goes_with_it(void **state)
 		w.value[2 * i] = (u8)value[i];
 	bring_up();
 	set_oid(KVMB_OID_GEN_RNDIS_CONFIG_PARAMETER, &w, sizeof(w));
-	assert_memory_equal(played.address, mac, 6);
+	assert_true(address_is(mac));
 	set_filter(0x0d);
-	assert_memory_equal(played.address, wanted, 6);
+	assert_true(address_is(wanted));
 	close_all();
 	fake_run(&f);
 	assert_true(twin_has()); /* use() has looked at the address */
@@ -526,7 +549,7 @@ static void a_saved_nic_has_the_network_or_not(void **state)
 	save_nic();
 	assert_int_equal(load_nic(true, why), 0);
 	assert_false(twin_has());
-	assert_true(played.csum);
+	assert_true(csum());
 	kvmb_tlv_out_fini(&saved);
 	saved = (struct kvmb_tlv_out){ 0 };
 }
