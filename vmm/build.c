@@ -109,10 +109,35 @@ static void shutdown_answered(void *arg, u32 status)
  * What the user can get wrong comes first, so that nothing has been touched yet.
  */
 
+/* Models and places are not settled yet. */
+static bool may_be_legacy(const struct vm_config *c, const struct nic_config *nc)
+{
+	return nc->model != NIC_SYNTHETIC && nc->index < (int)LEGACY_NICS &&
+	       (nc->model != NIC_UNSAID || !c->machine.netboot_comes);
+}
+
+static void choose_netboot(struct vm_config *c)
+{
+	u32 at, i;
+
+	c->machine.netboot_comes = c->state || c->incoming || c->handed;
+	for (at = 0; at < c->boot.num && c->boot.from[at] != BOOT_NET; at++)
+		;
+	if (!c->machine.gen1 || at == c->boot.num)
+		return;
+	for (i = 0; i < c->num_nics && !may_be_legacy(c, &c->nics[i]); i++)
+		;
+	if (i == c->num_nics)
+		kvmb_warn(c->name, "--boot net: there is no legacy NIC to boot from");
+	else
+		c->machine.netboot = at ? NETBOOT_LATER : NETBOOT_FIRST;
+}
+
 static int open_machine(struct vm *vm)
 {
 	struct vm_handed *h = vm->cfg.handed;
 
+	choose_netboot(&vm->cfg);
 	if (h) {
 		vm->cfg.machine.memory_fd = h->memory;
 		h->memory = 0;

@@ -625,19 +625,42 @@ void legacy_nic_reset(struct legacy_nic *n)
 enum {
 	LEGACY_LINK = 1,  /* as the user wants it */
 	LEGACY_TULIP = 2, /* group: tulip_state.c */
+	LEGACY_ROM = 3,	  /* bytes; missing: it has none */
 };
 
 void legacy_nic_save(struct legacy_nic *n, struct kvmb_tlv_out *o)
 {
+	u32 len;
+	const void *rom = tulip_rom(n->tulip, &len);
+
 	kvmb_tlv_put(o, LEGACY_LINK, n->link);
+	if (rom)
+		kvmb_tlv_put_bytes(o, LEGACY_ROM, rom, len);
 	kvmb_tlv_group(o, LEGACY_TULIP);
 	tulip_save(n->tulip, o);
 	kvmb_tlv_group_end(o);
 }
 
+/* What firmware finds there when the guest resets belongs to what the VM has in fw_cfg. */
+static const void *load_rom(struct legacy_nic *n, struct kvmb_tlv *group)
+{
+	const void *bytes, *here;
+	size_t len;
+	u32 len_here;
+
+	if (!kvmb_tlv_has(group, LEGACY_ROM))
+		return NULL;
+	bytes = kvmb_tlv_get_bytes(group, LEGACY_ROM, &len);
+	here = tulip_rom(n->tulip, &len_here);
+	if (!here || len != len_here)
+		kvmb_tlv_refuse(group, LEGACY_ROM, "here it has none of this size");
+	return bytes;
+}
+
 int legacy_nic_load(struct legacy_nic *n, struct kvmb_tlv *group)
 {
 	bool link = kvmb_tlv_get(group, LEGACY_LINK, 1);
+	const void *rom = load_rom(n, group);
 	struct kvmb_tlv dev;
 	size_t pos = 0;
 	int err;
@@ -647,9 +670,14 @@ int legacy_nic_load(struct legacy_nic *n, struct kvmb_tlv *group)
 	err = kvmb_tlv_done(group);
 	if (!err)
 		err = tulip_load(n->tulip, &dev);
-	if (!err)
-		legacy_nic_set_link(n, link);
-	return err;
+	if (err)
+		return err;
+	if (rom)
+		tulip_set_rom(n->tulip, rom);
+	if (n->b->ops->revive) /* another passt: as if the cable had been out for a moment */
+		tulip_set_link(n->tulip, false);
+	legacy_nic_set_link(n, link);
+	return 0;
 }
 
 void legacy_nic_loaded(struct legacy_nic *n)

@@ -132,7 +132,7 @@ void legacy_nic_pause(struct legacy_nic *n);
 void legacy_nic_resume(struct legacy_nic *n);
 
 /**
- * legacy_nic_save() - The device and its link: a group
+ * legacy_nic_save() - The device, its link and its ROM: a group
  *
  * Paused; vCPUs stand. A frame that waits for a descriptor is lost, as on any wire.
  */

@@ -8,7 +8,7 @@
 #include "lib/log.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
-#include "machine/machine.h"
+#include "machine/gen1.h"
 #include "vmm/legacy_nic.h"
 
 struct vm_legacy {
@@ -68,6 +68,14 @@ bool nics_legacy_has(const struct vm *vm, u32 index)
 	return vm->legacy && index < LEGACY_NICS && vm->legacy->at[index].net;
 }
 
+/* What boots from the network tries all NICs, whichever has its ROM. */
+static bool is_first(const struct vm *vm, u32 index)
+{
+	while (index-- && !vm->legacy->at[index].net)
+		;
+	return index == ~0u;
+}
+
 static int connect_legacy(struct vm *vm, u32 index, struct vm_legacy *l)
 {
 	struct legacy_nic_spec spec = {
@@ -84,6 +92,8 @@ static int connect_legacy(struct vm *vm, u32 index, struct vm_legacy *l)
 	};
 
 	memcpy(spec.mac, l->nc.mac, sizeof(spec.mac));
+	if (is_first(vm, index))
+		spec.rom = gen1_netboot_rom(vm->machine.gen1, &spec.rom_len);
 	l->nic = legacy_nic_create(&spec);
 	kvmb_net_set_twin(l->net, &twin, l->nic);
 	if (vm->legacy->rest)

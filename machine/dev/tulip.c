@@ -374,6 +374,17 @@ static void take_boot_rom(struct tulip *t, const struct tulip_spec *spec)
 	t->func.bars[PCI_ROM] = (struct pci_bar){ .size = size, .access = boot_rom_access };
 }
 
+const void *tulip_rom(const struct tulip *t, u32 *len)
+{
+	*len = t->func.bars[PCI_ROM].size;
+	return t->boot_rom;
+}
+
+void tulip_set_rom(struct tulip *t, const void *rom)
+{
+	memcpy(t->boot_rom, rom, t->func.bars[PCI_ROM].size);
+}
+
 static void init_func(struct tulip *t, const struct tulip_spec *spec)
 {
 	struct pci_func *f = &t->func;

@@ -85,6 +85,20 @@ struct tulip *tulip_create(const struct tulip_spec *spec, const struct tulip_ops
 /** tulip_destroy() - NULL is fine. Its function is on no bus any more; no thread is inside. */
 void tulip_destroy(struct tulip *t);
 
+/**
+ * tulip_rom() - Its boot ROM, as it is read: bytes[*@len]
+ * Return: NULL: it has none. Main thread.
+ */
+const void *tulip_rom(const struct tulip *t, u32 *len);
+
+/**
+ * tulip_set_rom() - Put other content into its boot ROM
+ * @rom: of so many bytes as tulip_rom() says
+ *
+ * Main thread; vCPUs stand.
+ */
+void tulip_set_rom(struct tulip *t, const void *rom);
+
 /** tulip_func() - Its PCI function, for pci_add(); valid until tulip_destroy(). */
 struct pci_func *tulip_func(struct tulip *t);
 

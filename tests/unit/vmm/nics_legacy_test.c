@@ -21,6 +21,15 @@
 
 static struct vm vm;
 
+const void *gen1_netboot_rom(const struct gen1 *g, u32 *len)
+{
+	static const u8 rom[2048] = { 0x55, 0xaa, 4 };
+
+	(void)g;
+	*len = sizeof(rom);
+	return rom;
+}
+
 /* ---- a network: it asserts that one at a time is in it, and that it is theirs ---- */
 
 static struct {
