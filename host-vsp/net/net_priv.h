@@ -166,6 +166,7 @@ struct kvmb_net {
 	u32 guest_mtu;		  /* from NDIS_CONFIG, 0 = not said */
 	u64 guest_caps;		  /* KVMB_NVSP_CAP_* */
 	u32 num_subs;		  /* sub-channels granted */
+	bool by_twin;		  /* the guest has switched its frames to the other NIC */
 	struct kvmb_rndis rndis;
 	struct net_buf recv, send;
 	struct net_sections sec;
@@ -327,8 +328,8 @@ void net_state_to(struct kvmb_net *n, enum net_state to); /* every lock held, or
 void net_backend_lost(struct net_queue *q); /* any worker */
 /* The backend changes hands, if there is a twin. Every lock held, by the primary's worker or the
  * bus thread. */
-void net_take_backend(struct kvmb_net *n);
-void net_give_backend(struct kvmb_net *n);
+void net_choose_owner(struct kvmb_net *n); /* something changed that decides it */
+void net_give_backend(struct kvmb_net *n); /* the driver is gone */
 void net_tell_backend(struct kvmb_net *n); /* what the guest takes, and its address; likewise */
 /* 0 or -errno; every lock held */
 int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id);

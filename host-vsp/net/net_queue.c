@@ -80,9 +80,9 @@ static void use_queues(struct kvmb_net *n, u32 num, bool on)
 	}
 }
 
-void net_take_backend(struct kvmb_net *n)
+static void take_backend(struct kvmb_net *n)
 {
-	if (!n->twin || net_owns_backend(n))
+	if (net_owns_backend(n))
 		return;
 	n->twin->let_go(n->twin_arg);
 	kvmb_net_set_path(n->backend, KVMB_NET_SYNTHETIC);
@@ -98,12 +98,23 @@ void net_give_backend(struct kvmb_net *n)
 	if (!n->twin || !net_owns_backend(n))
 		return;
 	use_queues(n, n->num_queues, false);
+	if (ops->set_offload)
+		ops->set_offload(n->backend, false, false, false);
 	if (!has_own_mac(n) && ops->set_mac)
 		ops->set_mac(n->backend, n->rndis.permanent_mac);
 	kvmb_net_set_path(n->backend, KVMB_NET_EMULATED);
 	kvmb_dbg(n->name, "its network is the legacy NIC's again");
 	if (!__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE))
 		n->twin->use(n->twin_arg);
+}
+
+/* A filter that is zero decides nothing: net.h. */
+void net_choose_owner(struct kvmb_net *n)
+{
+	if (n->twin && n->by_twin)
+		net_give_backend(n);
+	else if (n->twin && n->state == NET_UP && n->rndis.packet_filter)
+		take_backend(n);
 }
 
 /* ---- locks; any thread ---- */

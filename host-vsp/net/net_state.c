@@ -23,6 +23,7 @@ enum {			 /* of the section */
        F_SEND_BUF = 13,	 /* the same */
        F_RNDIS = 14,	 /* group */
        F_SECTIONS = 15,	 /* group, of the receive buffer */
+       F_BY_TWIN = 16,	 /* 1: the guest has switched its frames to the twin; missing: it has not */
 };
 
 enum {			/* of F_RNDIS */
@@ -124,6 +125,8 @@ void kvmb_net_save(struct kvmb_net *n, struct kvmb_tlv_out *o)
 	kvmb_tlv_put(o, F_LEAVING, n->removed || n->leaving);
 	kvmb_tlv_put_bytes(o, F_MAC, n->rndis.mac, sizeof(n->rndis.mac));
 	kvmb_tlv_put_bytes(o, F_OWN_MAC, n->rndis.permanent_mac, sizeof(n->rndis.permanent_mac));
+	if (n->by_twin)
+		kvmb_tlv_put(o, F_BY_TWIN, 1);
 	if (n->recv.gpadl)
 		kvmb_tlv_put(o, F_RECV_BUF, n->recv.id);
 	if (n->send.gpadl)
@@ -332,6 +335,7 @@ int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 	load_agreed(n, t);
 	if (n->twin && net_owns_backend(n) && n->state == NET_CLOSED)
 		kvmb_tlv_refuse(t, F_STATE, "it has the network, and no driver");
+	n->by_twin = n->twin && kvmb_tlv_has(t, F_BY_TWIN) && kvmb_tlv_get(t, F_BY_TWIN, 1);
 	n->spec.mtu = (u32)kvmb_tlv_get(t, F_MTU, KVMB_NET_MTU_MAX);
 	if (n->spec.mtu < KVMB_NET_MTU_MIN)
 		kvmb_tlv_refuse(t, F_MTU, "it is too small");

@@ -319,6 +319,42 @@ static void a_closed_channel_gives_it_back(void **state)
 	assert_int_equal(sent(), 3);
 }
 
+static void switch_data_path(u32 path)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SWITCH_DATA_PATH) };
+	struct kvmb_pkt pkt;
+
+	m.u.data_path.path = cpu_to_le32(path);
+	fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m));
+	assert_int_equal(recv_pkt(&pkt), 0);
+	assert_int_equal(pkt.trans_id, next_id);
+}
+
+/* Linux up to 2018 finds a VF by its address: docs/protocol.md#6.17. */
+static void a_guest_may_take_the_twin_for_a_vf(void **state)
+{
+	(void)state;
+	bring_up();
+	switch_data_path(KVMB_NVSP_PATH_VF);
+	set_filter(0x0d);
+	assert_true(twin_has());
+	switch_data_path(0);
+	assert_false(twin_has());
+	send_one(&c);
+	switch_data_path(KVMB_NVSP_PATH_VF);
+	assert_true(twin_has());
+	set_filter(0x0d);
+	assert_true(twin_has());
+	send_one(&c);
+	assert_int_equal(sent(), 1);
+	close_all();
+	fake_run(&f);
+	open_again();
+	bring_up();
+	set_filter(0x0d); /* a driver that begins anew has switched nothing */
+	assert_false(twin_has());
+}
+
 static void a_reset_gives_it_back(void **state)
 {
 	(void)state;
@@ -550,6 +586,14 @@ static void a_saved_nic_has_the_network_or_not(void **state)
 	assert_int_equal(load_nic(true, why), 0);
 	assert_false(twin_has());
 	assert_true(csum());
+	teardown_twin(NULL);
+	begin(false);
+	bring_up();
+	set_filter(0x0d);
+	switch_data_path(KVMB_NVSP_PATH_VF);
+	save_nic();
+	assert_int_equal(load_nic(false, why), 0);
+	assert_true(nic->by_twin);
 	kvmb_tlv_out_fini(&saved);
 	saved = (struct kvmb_tlv_out){ 0 };
 }
@@ -625,6 +669,7 @@ int main(void)
 		TWIN(a_driver_that_is_not_up_takes_nothing),
 		TWIN(a_filter_takes_the_network),
 		TWIN(a_closed_channel_gives_it_back),
+		TWIN(a_guest_may_take_the_twin_for_a_vf),
 		TWIN(a_reset_gives_it_back),
 		TWIN(queues_come_and_go_with_it),
 		TWIN(an_address_goes_with_it),
