@@ -39,7 +39,8 @@ log_in() {
 	types root
 	until_true 120 "root has no shell" shows 'root@debian:~#'
 }
-case $how in synthetic) want='root vmbus nics hv_netvsc' via=vmbus ;; *) want='root ide nics' via=ide ;; esac
+# the legacy NIC is there either way
+case $how in synthetic) want='root vmbus nics.* hv_netvsc.*' via=vmbus ;; *) want='root ide nics tulip' via=ide ;; esac
 log_in
 types disk-paths
 wait_log g "GUEST: paths $want kernel" 60
