@@ -20,12 +20,14 @@
 #define INDEX 2u
 
 static struct vm vm;
+static u8 rom_version = 1; /* of this host */
 
 const void *gen1_netboot_rom(const struct gen1 *g, u32 *len)
 {
-	static const u8 rom[2048] = { 0x55, 0xaa, 4 };
+	static u8 rom[2048] = { 0x55, 0xaa };
 
 	(void)g;
+	rom[2] = rom_version;
 	*len = sizeof(rom);
 	return rom;
 }
@@ -443,6 +445,16 @@ static void counters_are_of_the_legacy_side(void **state)
 
 /* ---- standing still, saved VMs ---- */
 
+static u8 version_in_rom(void)
+{
+	u8 b = 0;
+
+	conf_out(0x30, 4, 0xfeb00001);
+	conf_out(0x04, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	pci_memory(board.m.pci, 0xfeb00002, 1, false, &b);
+	return b;
+}
+
 static void a_thread_stands_for_a_save(void **state)
 {
 	u32 sent;
@@ -520,7 +532,10 @@ static void a_saved_legacy_nic_goes_on(void **state)
 	driver_send(100, 0, 0); /* and its vCPU stands: the frame is in the ring */
 	save_vm(&old);
 	end_vm();
+	rom_version = 2;
 	assert_int_equal(load_vm(&old, NIC_AUTO, why), 0);
+	assert_int_equal(version_in_rom(), 1); /* that which belongs to its firmware */
+	rom_version = 1;
 	usleep(2000);
 	assert_int_equal(by_legacy(), 0); /* it stands */
 	nics_legacy_go_on(&vm);
