@@ -232,8 +232,9 @@ static int open_netboot(struct gen1 *g, char *why, size_t size)
 	int err;
 
 	for (i = 0; c->netboot && i < ARRAY_SIZE(g->ipxe); i++) {
-		err = wanted[i] ? netboot_open(&g->ipxe[i], g->rom.path, i, reason, sizeof(reason)) :
-				0;
+		err = wanted[i] ?
+			      netboot_open(&g->ipxe[i], g->rom.path, i, reason, sizeof(reason)) :
+			      0;
 		if (err && !c->netboot_comes && (c->firmware || !i)) {
 			snprintf(why, size, "%s", reason);
 			return err;

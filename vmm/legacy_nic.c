@@ -129,7 +129,7 @@ static void unwatch(struct legacy_nic *n)
 	n->watched = -1;
 }
 
-static void let_go(struct legacy_nic *n)
+static void drop_backend(struct legacy_nic *n)
 {
 	unwatch(n);
 	n->has = n->readable = n->full = false;
@@ -138,7 +138,7 @@ static void let_go(struct legacy_nic *n)
 
 static void backend_lost(struct legacy_nic *n)
 {
-	let_go(n);
+	drop_backend(n);
 	n->lost(n->arg);
 }
 
@@ -157,7 +157,7 @@ void legacy_nic_use(struct legacy_nic *n)
 void legacy_nic_let_go(struct legacy_nic *n)
 {
 	lock_backend(n);
-	let_go(n);
+	drop_backend(n);
 	unlock_backend(n);
 }
 

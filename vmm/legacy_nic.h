@@ -65,7 +65,7 @@ struct legacy_nic_spec {
 struct legacy_nic_stats {
 	u64 tx_frames, tx_bytes; /* taken by the backend */
 	u64 rx_frames, rx_bytes; /* taken by the device, or not wanted by its filter */
-	u64 tx_dropped;		 /* the backend was full for too long, is gone, or refused it; a tag */
+	u64 tx_dropped; /* the backend was full for too long, is gone, or refused it; a tag */
 	u64 tx_spoofed;		 /* from an address that is not the NIC's */
 	u64 rx_missed;		 /* there was no descriptor for too long */
 	u64 rx_dropped;		 /* too long, offload marks that make no sense, another VLAN */

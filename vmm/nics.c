@@ -292,8 +292,9 @@ void nics_add(struct vm *vm, const char *spec, struct kvmb_net_files *files,
 		return;
 	}
 	if (nc.model == NIC_LEGACY) {
-		reply_refused(reply, "failed",
-			      "a legacy NIC cannot be added while the VM runs; a synthetic one can");
+		reply_refused(
+			reply, "failed",
+			"a legacy NIC cannot be added while the VM runs; a synthetic one can");
 		free(text);
 		return;
 	}
@@ -446,8 +447,8 @@ json_t *nics_list(struct vm *vm)
 				"{s:i, s:s, s:s, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, "
 				"s:b, s:i, s:o, s:b, s:b, s:o}",
 				"index", k, "model", models[vm->nics[k].model], "via",
-				live_side(&i), "kind", i.kind, "interface", json_text(i.detail), "mac",
-				mac, "link",
+				live_side(&i), "kind", i.kind, "interface", json_text(i.detail),
+				"mac", mac, "link",
 				vm->nics[k].removing ? "removing" :
 				!i.connected	     ? "gone" :
 				i.link		     ? "up" :

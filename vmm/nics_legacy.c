@@ -12,8 +12,8 @@
 #include "vmm/legacy_nic.h"
 
 struct vm_legacy {
-	struct kvmb_net *net; /* NULL: there is none of this index */
-	struct nic_config nc; /* only numbers and the address are used */
+	struct kvmb_net *net;	/* NULL: there is none of this index */
+	struct nic_config nc;	/* only numbers and the address are used */
 	struct legacy_nic *nic; /* NULL: not connected */
 };
 
@@ -22,9 +22,9 @@ struct vm_legacies { /* main thread */
 	bool rest;
 };
 
-#define for_each_legacy(vm, l)                                                        \
-	for ((l) = (vm)->legacy ? (vm)->legacy->at : NULL;                            \
-	     (l) && (l) < (vm)->legacy->at + LEGACY_NICS; (l)++)                      \
+#define for_each_legacy(vm, l)                                   \
+	for ((l) = (vm)->legacy ? (vm)->legacy->at : NULL;       \
+	     (l) && (l) < (vm)->legacy->at + LEGACY_NICS; (l)++) \
 		if ((l)->nic)
 
 /* ---- the twin of a synthetic NIC: host-vsp/net/net.h ---- */

@@ -58,9 +58,9 @@ static char *with_place(const char *spec, u32 controller, u32 lun)
 /* Machines without firmware are as they were: an older kvmbus can restore them. */
 static char *with_model(char *spec, const struct vm_config *cfg, enum nic_model model)
 {
-	static const char *const words[] = { [NIC_AUTO] = "auto",
-					     [NIC_LEGACY] = "legacy",
-					     [NIC_SYNTHETIC] = "synthetic" };
+	static const char *const words[] = {
+		[NIC_AUTO] = "auto", [NIC_LEGACY] = "legacy", [NIC_SYNTHETIC] = "synthetic"
+	};
 
 	return cfg->machine.gen1 && words[model] ? with_option(spec, "model", words[model]) : spec;
 }

@@ -81,10 +81,10 @@ const struct opt_def opt_nic_options[] = {
 	  .help = "place of the NIC, which N of netN is, 0 to 7", .aka = "slot" },
 	{ "model", OPT_WORD, "M", "auto legacy synthetic", .otherwise = "auto",
 	  .help = "auto, legacy (DEC 21140) or synthetic (VMBus)",
-	  .more = "*auto* is both, one at a time, where there is firmware: the legacy NIC until the "
-		  "guest's netvsc begins, and again after that has ended. With *--kernel* it is "
-		  "synthetic. A machine has up to four legacy NICs, of the indices 0 to 3; one that "
-		  "is added while the VM runs is synthetic.",
+	  .more = "*auto* is both, one at a time, where there is firmware: the legacy NIC until "
+		  "the guest's netvsc begins, and again after that has ended. With *--kernel* it "
+		  "is synthetic. A machine has up to four legacy NICs, of the indices 0 to 3; one "
+		  "that is added while the VM runs is synthetic.",
 	  .aka = "driver type device" },
 	{ "queues", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS,
 	  .otherwise = "one per CPU, if the interface has several",

@@ -12,7 +12,8 @@
  * nothing (let_go()). When the primary channel has been closed, by the guest, a reset, a crash or
  * another kernel, the twin gets it back. A filter that is set to zero changes nothing: the driver
  * is still there. A guest that takes the twin for a VF of its synthetic NIC, as Linux did up to
- * 2018, says so by switching the data path, and has what it wants: docs/protocol.md#6.17. kvmb_net_backend.path says whose it is, and both sides assert it.
+ * 2018, says so by switching the data path, and has what it wants: docs/protocol.md#6.17.
+ * kvmb_net_backend.path says whose it is, and both sides assert it.
  */
 #ifndef KVMB_NET_H
 #define KVMB_NET_H

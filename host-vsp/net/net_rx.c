@@ -164,8 +164,8 @@ bool net_can_receive(struct net_queue *q)
 	struct kvmb_net *n = q->n;
 
 	return !q->failed && !q->stopping && !q->held && !q->batch.control && !q->rx_ns &&
-	       n->recv.gpadl && n->rndis.packet_filter && net_link_up(n) &&
-	       net_owns_backend(n) && q->num_free > sections_needed(n) + q->batch.num;
+	       n->recv.gpadl && n->rndis.packet_filter && net_link_up(n) && net_owns_backend(n) &&
+	       q->num_free > sections_needed(n) + q->batch.num;
 }
 
 /* Would sections that the guest gives back be used at once? A full ring makes them worthless. */

@@ -405,8 +405,8 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	 * what is gone may never say that it takes more: on a dead wire frames are lost, and
 	 * nothing waits
 	 */
-	if (q->full && (__atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE) ||
-			!net_owns_backend(q->n)))
+	if (q->full &&
+	    (__atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE) || !net_owns_backend(q->n)))
 		q->full = false;
 	judge_backend(q);
 	if (q->tx_ns && kvmb_mono_ns() >= q->tx_ns)

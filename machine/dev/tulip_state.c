@@ -94,8 +94,7 @@ static void save_serial(const struct tulip_rom *r, const struct tulip_mii *m, bo
 	kvmb_tlv_put(o, TULIP_F_MII_POS, m->pos);
 	kvmb_tlv_put(o, TULIP_F_MII_IN, m->in);
 	kvmb_tlv_put(o, TULIP_F_MII_OUT, m->out);
-	kvmb_tlv_put(o, TULIP_F_MII_FLAGS,
-		     m->reading | m->present << 1 | m->mdi << 2 | fell << 3);
+	kvmb_tlv_put(o, TULIP_F_MII_FLAGS, m->reading | m->present << 1 | m->mdi << 2 | fell << 3);
 	kvmb_tlv_put(o, TULIP_F_MII_CONTROL, m->control);
 	kvmb_tlv_put(o, TULIP_F_MII_ADVERTISE, m->advertise);
 }

@@ -639,7 +639,7 @@ static void no_order_gives_the_network_two_users(void **state)
 	assert_true(by_legacy() > 100 && by_net() > 10);
 }
 
-/* ---- all at once: a vCPU, the network, netvsc's worker, the legacy thread, the main thread ---- */
+/* ---- all at once: a vCPU, the network, both NICs' threads, the main thread ---- */
 
 static pthread_mutex_t vcpu = PTHREAD_MUTEX_INITIALIZER; /* who has it lets no vCPU run */
 static bool over;					 /* atomic */

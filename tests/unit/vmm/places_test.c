@@ -93,10 +93,14 @@ static void nics_get_a_model(void **state)
 		int from_elsewhere, index;
 		enum nic_model asked, is;
 	} rows[] = {
-		{ true, 0, 0, NIC_UNSAID, NIC_AUTO },	    { true, 0, 3, NIC_AUTO, NIC_AUTO },
-		{ true, 0, 4, NIC_UNSAID, NIC_SYNTHETIC },  { true, 0, 1, NIC_LEGACY, NIC_LEGACY },
-		{ true, 9, 0, NIC_UNSAID, NIC_SYNTHETIC },  { true, 9, 0, NIC_AUTO, NIC_AUTO },
-		{ false, 0, 0, NIC_UNSAID, NIC_SYNTHETIC }, { false, 0, 0, NIC_AUTO, NIC_SYNTHETIC },
+		{ true, 0, 0, NIC_UNSAID, NIC_AUTO },
+		{ true, 0, 3, NIC_AUTO, NIC_AUTO },
+		{ true, 0, 4, NIC_UNSAID, NIC_SYNTHETIC },
+		{ true, 0, 1, NIC_LEGACY, NIC_LEGACY },
+		{ true, 9, 0, NIC_UNSAID, NIC_SYNTHETIC },
+		{ true, 9, 0, NIC_AUTO, NIC_AUTO },
+		{ false, 0, 0, NIC_UNSAID, NIC_SYNTHETIC },
+		{ false, 0, 0, NIC_AUTO, NIC_SYNTHETIC },
 		{ true, 0, 0, NIC_SYNTHETIC, NIC_SYNTHETIC },
 	};
 	u32 i;

@@ -24,7 +24,7 @@ static struct {
 	void *arg;
 } played;
 
-static struct { /* the emulated NIC */
+static struct {	  /* the emulated NIC */
 	bool has; /* atomic */
 	u32 uses, announced;
 } twin;
@@ -147,9 +147,8 @@ static struct kvmb_net_backend *play(void)
 	memset(&played, 0, sizeof(played));
 	memset(&twin, 0, sizeof(twin));
 	memcpy(played.address, mac, 6);
-	played.b = (struct kvmb_net_backend){ .ops = &played_ops,
-					      .vnet = true,
-					      .num_queues = QUEUES };
+	played.b =
+		(struct kvmb_net_backend){ .ops = &played_ops, .vnet = true, .num_queues = QUEUES };
 	for (i = 0; i < QUEUES; i++)
 		played.b.fd[i] = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* readable for ever */
 	return &played.b;
@@ -182,9 +181,7 @@ static void announce(void *arg, const void *frame, size_t len)
 	twin.announced++;
 }
 
-static const struct kvmb_net_twin twin_ops = { .use = use,
-					       .let_go = let_go,
-					       .announce = announce };
+static const struct kvmb_net_twin twin_ops = { .use = use, .let_go = let_go, .announce = announce };
 
 static void begin(bool spoof)
 {
@@ -401,7 +398,10 @@ static bool address_is(const u8 *address)
 static void an_address_goes_with_it(void **state)
 {
 	static const u8 wanted[6] = { 2, 0, 0, 0, 0, 7 };
-	struct { struct kvmb_wire_rndis_config c; u8 name[28], value[24]; } w = { 0 };
+	struct {
+		struct kvmb_wire_rndis_config c;
+		u8 name[28], value[24];
+	} w = { 0 };
 	static const char name[] = "NetworkAddress", value[] = "020000000007";
 	u32 i;
 
@@ -598,7 +598,7 @@ static void a_saved_nic_has_the_network_or_not(void **state)
 	saved = (struct kvmb_tlv_out){ 0 };
 }
 
-/* ---- whatever comes in whatever order: everybody who is in the backend asserts that he may ---- */
+/* ---- whatever comes in whatever order: who is in the backend asserts that he may ---- */
 
 static void no_order_gives_the_network_two_users(void **state)
 {
