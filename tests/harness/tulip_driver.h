@@ -267,4 +267,22 @@ static inline const u8 *driver_receive(u32 *status)
 	return ram_at(RX_BUF(n));
 }
 
+/* The transceiver's status: bit 2 is the link, which tells once that it was lost. */
+static inline u32 driver_bmsr(void)
+{
+	u32 v = 0, i;
+	u64 cmd = 0xffffffffull << 14 | 1 << 12 | 2 << 10 | 1 << 5 | 1;
+
+	for (i = 46; i--;) {
+		csr_out(9, cmd >> i & 1 ? 0x20000 : 0);
+		csr_out(9, (cmd >> i & 1 ? 0x20000 : 0) | 0x10000);
+	}
+	for (i = 0; i < 18; i++) {
+		csr_out(9, 0x40000);
+		csr_out(9, 0x50000);
+		v = v << 1 | (csr_in(9) >> 19 & 1);
+	}
+	return v >> 1 & 0xffff;
+}
+
 #endif
