@@ -222,25 +222,33 @@ void gen1_set_boot(struct gen1 *g, const char *order, bool menu)
 
 /* ---- the network: boot/netboot.h ---- */
 
-/* Of a VM that comes from elsewhere, programs are in its state. Return: 0 or -errno. */
+/* Return: 0 or -errno with @why. */
+static int open_ipxe(struct gen1 *g, bool uefi, char *why, size_t size)
+{
+	const struct machine_config *c = &g->machine->cfg;
+	const char *firmware = uefi && !c->firmware ? firmware_find("uefi") : g->rom.path;
+	int err = netboot_open(&g->ipxe[uefi], firmware, uefi, why, size);
+
+	if (!err || c->netboot_comes) /* of a VM that comes from elsewhere it is in the state */
+		return 0;
+	if (uefi && !c->firmware) /* if that is chosen, it is said then */
+		return 0;
+	if (c->netboot == NETBOOT_LATER)
+		kvmb_warn(g->machine->name, "%s", why);
+	return c->netboot == NETBOOT_LATER ? 0 : err;
+}
+
+/* For the firmware that there is, or for both that may be chosen. */
 static int open_netboot(struct gen1 *g, char *why, size_t size)
 {
 	const struct machine_config *c = &g->machine->cfg;
-	bool wanted[2] = { !c->firmware || !g->flash, !c->firmware || g->flash };
-	char reason[512];
-	u32 i;
-	int err;
+	int err = 0;
 
-	for (i = 0; c->netboot && i < ARRAY_SIZE(g->ipxe); i++) {
-		err = wanted[i] ?
-			      netboot_open(&g->ipxe[i], g->rom.path, i, reason, sizeof(reason)) :
-			      0;
-		if (err && !c->netboot_comes && (c->firmware || !i)) {
-			snprintf(why, size, "%s", reason);
-			return err;
-		}
-	}
-	return 0;
+	if (c->netboot && !g->flash)
+		err = open_ipxe(g, false, why, size);
+	if (c->netboot && !err && (g->flash || !c->firmware))
+		err = open_ipxe(g, true, why, size);
+	return err;
 }
 
 static void close_netboot(struct gen1 *g)

@@ -59,6 +59,8 @@ static void revive(void *arg)
 		revive_later(n);
 		return;
 	}
+	if (n->twin) /* the primary's worker may have given it back a moment ago */
+		n->twin->let_go(n->twin_arg);
 	err = n->backend->ops->revive(n->backend);
 	if (!err) {
 		n->restarts++;
@@ -84,7 +86,7 @@ static void on_gone(void *arg)
 	bool again = n->backend->ops->revive;
 
 	n->there = false;
-	if (n->twin) /* also if it has not got it: revive() comes next */
+	if (n->twin) /* its guest's link is down */
 		n->twin->let_go(n->twin_arg);
 	kvmb_warn_ratelimited(n->name, "the %s network%s%s is gone%s%s; %s", n->backend->ops->kind,
 			      n->backend->detail[0] ? " " : "", n->backend->detail,

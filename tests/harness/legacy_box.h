@@ -51,8 +51,8 @@ static inline int leave(int err)
 	return err;
 }
 
-static inline int played_send(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-		       struct iovec *iov, int num, size_t len)
+static inline int played_send(struct kvmb_net_backend *b, unsigned int q,
+			      struct virtio_net_hdr *vnet, struct iovec *iov, int num, size_t len)
 {
 	bool emulated = kvmb_net_path(b) == KVMB_NET_EMULATED;
 
@@ -72,8 +72,8 @@ static inline int played_commit(struct kvmb_net_backend *b, unsigned int q)
 	return leave(0);
 }
 
-static inline ssize_t played_recv(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-			   struct iovec *iov, int num)
+static inline ssize_t played_recv(struct kvmb_net_backend *b, unsigned int q,
+				  struct virtio_net_hdr *vnet, struct iovec *iov, int num)
 {
 	u8 frame[60] = { 0 };
 	u64 one;

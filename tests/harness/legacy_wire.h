@@ -21,7 +21,7 @@ static struct kvmb_loop *loop;
 static struct legacy_nic *nic;
 static struct kvmb_net_backend *backend; /* lent to it */
 static u32 lost;			 /* atomic: times that it said so */
-static int wire; /* the other end of a tap or stream */
+static int wire;			 /* the other end of a tap or stream */
 
 /* ---- a backend that is played: what it takes is counted, what it gives is said ---- */
 
@@ -45,8 +45,8 @@ static inline int leave(int err)
 	return err;
 }
 
-static inline int played_send(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-		       struct iovec *iov, int num, size_t len)
+static inline int played_send(struct kvmb_net_backend *b, unsigned int q,
+			      struct virtio_net_hdr *vnet, struct iovec *iov, int num, size_t len)
 {
 	int err = __atomic_load_n(&played.says, __ATOMIC_ACQUIRE);
 
@@ -66,8 +66,8 @@ static inline int played_commit(struct kvmb_net_backend *b, unsigned int q)
 	return leave(0);
 }
 
-static inline ssize_t played_recv(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-			   struct iovec *iov, int num)
+static inline ssize_t played_recv(struct kvmb_net_backend *b, unsigned int q,
+				  struct virtio_net_hdr *vnet, struct iovec *iov, int num)
 {
 	(void)b, (void)q, (void)vnet, (void)iov, (void)num;
 	enter();
