@@ -56,8 +56,10 @@ static const struct opt_def run_options[] = {
 	  .help = "firmware of a VM without --kernel: bios (SeaBIOS), uefi (OVMF) or a ROM image",
 	  .sub = opt_firmware_options },
 	{ "boot", OPT_TEXT, "DEVICE[,DEVICE]...[,menu]", "disk cdrom net menu",
-	  .fallback = "disk,cdrom,net",
+	  .fallback = "disk,cdrom",
 	  .help = "what firmware boots first: disk, cdrom, net; with menu it waits for a choice",
+	  .more = "*net* is iPXE (package ipxe) on a legacy NIC, and is tried only where it is "
+		  "named; UEFI firmware tries it first or not at all.",
 	  .aka = "boot-order bootorder" },
 	{ "initrd", OPT_FILE, "F", .help = "initial RAM disk, or the multiboot module",
 	  .aka = "initramfs" },

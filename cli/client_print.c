@@ -141,6 +141,8 @@ static void print_nic(const char *prefix, json_t *x)
 	printf("%snet%lld %s, %s%s%s, %s, MTU %lld", prefix, num(x, "index"), str(x, "mac"),
 	       str(x, "kind"), *str(x, "interface") ? " " : "", str(x, "interface"), str(x, "link"),
 	       num(x, "guest_mtu") ? num(x, "guest_mtu") : num(x, "mtu"));
+	if (json_object_get(x, "model") && strcmp(str(x, "model"), "synthetic"))
+		printf(", legacy%s", strcmp(str(x, "via"), "legacy") ? " and now VMBus" : "");
 	if (num(x, "queues") > 1)
 		printf(", %lld of %lld queues", num(x, "open_queues"), num(x, "queues"));
 	if (num(x, "vlan"))
@@ -302,6 +304,11 @@ static void print_queues(json_t *nic)
 	json_t *queues = json_object_get(nic, "queues"), *q;
 	char title[32];
 	size_t i;
+
+	if (json_object_get(nic, "legacy")) {
+		snprintf(title, sizeof(title), "legacy%lld", num(nic, "index"));
+		print_row(title, json_object_get(nic, "legacy"));
+	}
 
 	json_array_foreach(queues, i, q) {
 		if (!json_is_true(json_object_get(q, "open")) || json_array_size(queues) < 2)

@@ -222,6 +222,92 @@ void gen1_set_boot(struct gen1 *g, const char *order, bool menu)
 		fw_cfg_put_file(g->fw_cfg, "etc/boot-menu-wait", &wait, sizeof(wait));
 }
 
+/* ---- the network: boot/netboot.h ---- */
+
+/* Return: 0 or -errno with @why. */
+static int open_ipxe(struct gen1 *g, bool uefi, char *why, size_t size)
+{
+	const struct machine_config *c = &g->machine->cfg;
+	const char *firmware = uefi && !c->firmware ? firmware_find("uefi") : g->rom.path;
+	int err = netboot_open(&g->ipxe[uefi], firmware, uefi, why, size);
+
+	if (!err || c->netboot_comes) /* of a VM that comes from elsewhere it is in the state */
+		return 0;
+	if (uefi && !c->firmware) /* if that is chosen, it is said then */
+		return 0;
+	if (c->netboot == NETBOOT_LATER)
+		kvmb_warn(g->machine->name, "%s", why);
+	return c->netboot == NETBOOT_LATER ? 0 : err;
+}
+
+/* For the firmware that there is, or for both that may be chosen. */
+static int open_netboot(struct gen1 *g, char *why, size_t size)
+{
+	const struct machine_config *c = &g->machine->cfg;
+	int err = 0;
+
+	if (c->netboot && !g->flash)
+		err = open_ipxe(g, false, why, size);
+	if (c->netboot && !err && (g->flash || !c->firmware))
+		err = open_ipxe(g, true, why, size);
+	return err;
+}
+
+static void close_netboot(struct gen1 *g)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(g->ipxe); i++)
+		firmware_close(&g->ipxe[i]);
+}
+
+static void put_bios_netboot(struct gen1 *g)
+{
+	const struct firmware *f = &g->ipxe[0];
+	u16 key = 0;
+
+	if (f->rom)
+		key = fw_cfg_put_file(g->fw_cfg, "etc/kvmbus/ipxe", f->rom, f->len);
+	netboot_make_rom(g->netboot_rom, f->rom ? f : NULL, key);
+	g->has_netboot_rom = true;
+}
+
+static void put_uefi_netboot(struct gen1 *g)
+{
+	const struct firmware *f = &g->ipxe[1];
+	__le32 len = cpu_to_le32(f->len);
+
+	if (g->machine->cfg.netboot != NETBOOT_FIRST) {
+		kvmb_warn(g->machine->name,
+			  "UEFI firmware boots from the network first or not at all: not now; "
+			  "--boot net,... does it");
+	} else if (f->rom) {
+		fw_cfg_put(g->fw_cfg, FW_CFG_KERNEL_SIZE, &len, sizeof(len));
+		fw_cfg_put(g->fw_cfg, FW_CFG_KERNEL_DATA, f->rom, f->len);
+	} else if (!g->machine->cfg.netboot_comes) {
+		kvmb_warn(g->machine->name,
+			  "UEFI firmware does not boot from the network: it has no driver for the "
+			  "legacy NIC, and there is no /usr/lib/ipxe/ipxe.efi");
+	}
+}
+
+static void put_netboot(struct gen1 *g)
+{
+	if (!g->machine->cfg.netboot)
+		return;
+	if (g->flash)
+		put_uefi_netboot(g);
+	else
+		put_bios_netboot(g);
+	close_netboot(g);
+}
+
+const void *gen1_netboot_rom(const struct gen1 *g, u32 *len)
+{
+	*len = NETBOOT_ROM_LEN;
+	return g->has_netboot_rom ? g->netboot_rom : NULL;
+}
+
 /* ---- devices ---- */
 
 static void set_video_slot(struct gen1 *g, u64 gpa, void *hva, u64 size)
@@ -380,7 +466,9 @@ struct gen1 *gen1_open(struct machine *m, char *why, size_t size)
 	g->machine = m;
 	g->video_at = PCI_NOWHERE;
 	if (firmware_open(&g->rom, firmware_find(m->cfg.firmware), FIRMWARE_UNIT, why, size) ||
-	    flash_open(&g->flash, g->rom.path, why, size)) {
+	    flash_open(&g->flash, g->rom.path, why, size) || open_netboot(g, why, size)) {
+		close_netboot(g);
+		flash_destroy(g->flash);
 		firmware_close(&g->rom);
 		free(g);
 		return NULL;
@@ -404,6 +492,7 @@ int gen1_build(struct gen1 *g)
 	iobus_add(&m->pio, DEBUG_PORT, 1, debug_access, g);
 	iobus_add(&m->pio, PORT_92, 1, port_92_access, g);
 	fill_fw_cfg(g);
+	put_netboot(g);
 	g->flash = flash_build(g->flash, m, MEM_HIGH_BASE - g->rom.len);
 	add_ide(g);
 	add_ps2(g);
@@ -448,6 +537,7 @@ void gen1_destroy(struct gen1 *g)
 	pci_destroy(g->pci);
 	firmware_close(&g->vga_rom);
 	firmware_close(&g->rom);
+	close_netboot(g);
 	forget_uefi(g);
 	pthread_mutex_destroy(&g->lock);
 	free(g);

@@ -61,6 +61,15 @@ struct flash *gen1_flash(struct gen1 *g);
 struct ps2 *gen1_ps2(struct gen1 *g);
 
 /**
+ * gen1_netboot_rom() - What a BIOS boots from the network with, for one of the legacy NICs
+ * @g:   built
+ * @len: result, bytes
+ *
+ * Return: NULL: nothing. Borrowed.
+ */
+const void *gen1_netboot_rom(const struct gen1 *g, u32 *len);
+
+/**
  * gen1_set_boot() - Tell firmware what to boot from
  * @g:     built; nothing runs
  * @order: paths of devices, a line each

@@ -7,6 +7,7 @@
 
 #include "machine/boot/firmware.h"
 #include "machine/boot/flash.h"
+#include "machine/boot/netboot.h"
 #include "machine/gen1.h"
 
 #define GEN1_LINE 160u /* bytes of a line of firmware's, with its NUL */
@@ -17,6 +18,9 @@ struct gen1 {
 	struct flash *flash;  /* until it is built NULL: this firmware has none */
 	struct firmware uefi; /* that may be chosen instead of rom; closed when it was decided */
 	struct flash *uefi_flash;
+	struct firmware ipxe[2]; /* for a BIOS, for UEFI; without content: there is none */
+	u8 netboot_rom[NETBOOT_ROM_LEN];
+	bool has_netboot_rom;
 	struct pci_bus *pci;
 	struct piix *piix;
 	struct fw_cfg *fw_cfg;

@@ -17,6 +17,9 @@ struct machine_config {
 	const char *kernel, *initrd, *append;
 	bool gen1;	      /* a machine with PCI, which begins in firmware and not in a kernel */
 	const char *firmware; /* of a gen1 machine, as firmware_find() takes it */
+	/* of a gen1 machine: boot from the network, before all else or later */
+	enum netboot { NETBOOT_NONE, NETBOOT_LATER, NETBOOT_FIRST } netboot;
+	bool netboot_comes; /* what it starts comes with the VM's state, if the host has none */
 	bool test_devices;
 	bool lazy; /* memory comes from a file while the guest runs, if the host can (mem_lazy.h) */
 	bool post; /* some of it may come later from where the VM was (mem_post.h) */

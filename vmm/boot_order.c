@@ -63,10 +63,24 @@ static void put_drives(FILE *f, const struct vm_config *cfg, bool dvd)
 	}
 }
 
+static void put_nics(FILE *f, const struct vm_config *cfg)
+{
+	int index;
+	u32 i;
+
+	for (index = 0; index < (int)LEGACY_NICS; index++) {
+		for (i = 0; i < cfg->num_nics; i++) {
+			if (cfg->nics[i].index == index && nic_is_legacy(&cfg->nics[i]))
+				fprintf(f, "/pci@i0cf8/ethernet@%x\n",
+					LEGACY_NIC_SLOT + (u32)index);
+		}
+	}
+}
+
 static void put_kind(FILE *f, const struct vm_config *cfg, enum boot_from from)
 {
 	if (from == BOOT_NET)
-		fprintf(f, "/pci@i0cf8/ethernet@%x\n", LEGACY_NIC_SLOT);
+		put_nics(f, cfg);
 	else
 		put_drives(f, cfg, from == BOOT_CDROM);
 }

@@ -25,7 +25,7 @@ int boot_order_parse(char *s, struct boot_order *out, const char **word);
 
 /**
  * boot_order_list() - The list for firmware
- * @cfg: disks have their places
+ * @cfg: disks and NICs have their places
  *
  * All disks of a kind come in the order of their drives. Return: to be freed; never NULL.
  */

@@ -23,6 +23,7 @@
 #include "vmm/mig_post.h"
 #include "vmm/names.h"
 #include "vmm/nics.h"
+#include "vmm/nics_legacy.h"
 #include "vmm/save.h"
 #include "vmm/screen.h"
 #include "vmm/term.h"
@@ -46,6 +47,12 @@ static void tell_resumed(struct vm *vm)
 	disks_retry(vm);
 }
 
+static void settle_devices(struct vm *vm, void (*done)(void *vm))
+{
+	nics_legacy_reset(vm);
+	disks_ide_settle(vm, done);
+}
+
 static void tell_rebooted(struct vm *vm)
 {
 	disks_ide_settled(vm);
@@ -55,6 +62,7 @@ static void tell_rebooted(struct vm *vm)
 static void tell_restored(struct vm *vm)
 {
 	disks_ide_go_on(vm);
+	nics_legacy_go_on(vm);
 	if (vm->vars)
 		flash_loaded(gen1_flash(vm->machine.gen1));
 	if (vm->cfg.handed) /* to its network nothing has happened */
@@ -79,7 +87,7 @@ static const struct vm_listener listener = {
 	.leave = tell_leave,
 	.starting = tell_starting,
 	.resumed = tell_resumed,
-	.settle = disks_ide_settle,
+	.settle = settle_devices,
 	.rebooted = tell_rebooted,
 	.restored = tell_restored,
 	.ended = tell_ended,
@@ -101,10 +109,35 @@ static void shutdown_answered(void *arg, u32 status)
  * What the user can get wrong comes first, so that nothing has been touched yet.
  */
 
+/* Models and places are not settled yet. */
+static bool may_be_legacy(const struct vm_config *c, const struct nic_config *nc)
+{
+	return nc->model != NIC_SYNTHETIC && nc->index < (int)LEGACY_NICS &&
+	       (nc->model != NIC_UNSAID || !c->machine.netboot_comes);
+}
+
+static void choose_netboot(struct vm_config *c)
+{
+	u32 at, i;
+
+	c->machine.netboot_comes = c->state || c->incoming || c->handed;
+	for (at = 0; at < c->boot.num && c->boot.from[at] != BOOT_NET; at++)
+		;
+	if (!c->machine.gen1 || at == c->boot.num)
+		return;
+	for (i = 0; i < c->num_nics && !may_be_legacy(c, &c->nics[i]); i++)
+		;
+	if (i == c->num_nics)
+		kvmb_warn(c->name, "--boot net: there is no legacy NIC to boot from");
+	else
+		c->machine.netboot = at ? NETBOOT_LATER : NETBOOT_FIRST;
+}
+
 static int open_machine(struct vm *vm)
 {
 	struct vm_handed *h = vm->cfg.handed;
 
+	choose_netboot(&vm->cfg);
 	if (h) {
 		vm->cfg.machine.memory_fd = h->memory;
 		h->memory = 0;
@@ -249,6 +282,8 @@ static int build_machine(struct vm *vm)
 
 	if (!err)
 		err = disks_ide_connect(vm);
+	if (!err)
+		err = nics_legacy_connect(vm);
 	if (!err && vm->machine.gen1)
 		put_boot_order(vm);
 	if (err || !vm->machine.testdev)
@@ -321,6 +356,7 @@ void vm_destroy(struct vm *vm)
 	overdue_step(&vm->overdue, "changes of disks that are under way, and disks to close");
 	disks_destroy(vm);
 	overdue_step(&vm->overdue, "backends of NICs to end");
+	nics_legacy_end(vm);
 	nics_destroy(vm);
 	forget_names(vm);
 	uevent_watch_destroy(vm->uevents);

@@ -15,7 +15,8 @@ struct disk_copies;
 struct state_file;
 struct vm_handed;
 
-#define LEGACY_NIC_SLOT 3u /* of PCI: the first that firmware's devices leave free */
+#define LEGACY_NICS 4u	   /* NICs 0 to 3 of a machine with firmware may be legacy NICs, too */
+#define LEGACY_NIC_SLOT 3u /* of PCI: the first that firmware's devices leave free; of NIC 0 */
 
 enum boot_from { BOOT_DISK, BOOT_CDROM, BOOT_NET, BOOT_KINDS };
 
@@ -33,10 +34,18 @@ struct disk_config {
 
 enum nic_kind { NIC_USER, NIC_TAP, NIC_MACVTAP, NIC_BRIDGE, NIC_NONE };
 
+/*
+ * What a guest sees of a NIC. UNSAID is AUTO, but in a VM that comes from elsewhere, whose options
+ * say it if its kvmbus knew legacy NICs. places_settle() leaves none of UNSAID, and AUTO only where
+ * there is a legacy NIC.
+ */
+enum nic_model { NIC_UNSAID, NIC_AUTO, NIC_LEGACY, NIC_SYNTHETIC };
+
 #define KVMB_MAX_FORWARDS 16u
 
 struct nic_config {
 	enum nic_kind kind;
+	enum nic_model model;
 	int index;	    /* -1 = the next free one */
 	const char *ifname; /* of tap, macvtap and bridge */
 	u8 mac[6];
@@ -49,6 +58,12 @@ struct nic_config {
 	const char *forwards[KVMB_MAX_FORWARDS]; /* forwards[num_forwards], of user */
 	u32 num_forwards;
 };
+
+/* Is it a PCI device? places_settle() was called. */
+static inline bool nic_is_legacy(const struct nic_config *nc)
+{
+	return nc->model == NIC_AUTO || nc->model == NIC_LEGACY;
+}
 
 enum serial_kind { SERIAL_STDIO, SERIAL_FILE, SERIAL_UNIX, SERIAL_NONE };
 

@@ -7,12 +7,14 @@
 #include "lib/util.h"
 #include "vmm/json_text.h"
 #include "vmm/names.h"
+#include "vmm/nics_legacy.h"
 #include "vmm/opt.h"
 #include "vmm/places.h"
 
 struct vm_nic { /* vm->nics[KVMB_MAX_NICS]; free when it has neither net nor opening */
 	struct vm *vm;
 	struct kvmb_net *net; /* NULL = none */
+	enum nic_model model;
 	struct kvmb_net_backend *opening; /* of a NIC to be, while its passt starts */
 	struct nic_config nc; /* of that one */
 	char *text;	      /* what nc points into */
@@ -106,14 +108,30 @@ static int offer_nic(struct vm *vm, u32 index, const struct nic_config *nc,
 		b->ops->destroy(b);
 		return err;
 	}
-	vm->nics[index] = (struct vm_nic){ .vm = vm, .net = kvmb_net_create(&spec, b, vm->loop) };
-	err = kvmb_net_offer(vm->nics[index].net, vm->bus);
+	vm->nics[index] = (struct vm_nic){ .vm = vm,
+					   .net = kvmb_net_create(&spec, b, vm->loop),
+					   .model = nc->model };
+	if (nc->model != NIC_LEGACY)
+		err = kvmb_net_offer(vm->nics[index].net, vm->bus);
 	if (err) {
 		snprintf(why, KVMB_NET_WHY, "cannot be offered: %s", strerror(-err));
 		kvmb_net_destroy(vm->nics[index].net);
 		vm->nics[index].net = NULL;
+	} else if (nic_is_legacy(nc)) {
+		nics_legacy_add(vm, index, nc, vm->nics[index].net);
 	}
 	return err;
+}
+
+static bool can_be_legacy(const struct vm *vm, u32 index, char *why)
+{
+	if (!vm->cfg.machine.gen1)
+		snprintf(why, KVMB_NET_WHY,
+			 "a machine with --kernel has no legacy NIC; leave model=legacy out");
+	else if (index >= LEGACY_NICS)
+		snprintf(why, KVMB_NET_WHY, "a legacy NIC has one of the indices 0 to %u",
+			 LEGACY_NICS - 1);
+	return vm->cfg.machine.gen1 && index < LEGACY_NICS;
 }
 
 /* Before the VM runs: waits for passt. */
@@ -128,6 +146,8 @@ static int open_nic(struct vm *vm, const struct nic_config *nc, struct kvmb_net_
 		snprintf(why, KVMB_NET_WHY, "index %u is taken", index);
 		return -EEXIST;
 	}
+	if (nc->model == NIC_LEGACY && !can_be_legacy(vm, index, why))
+		return -EINVAL;
 	b = open_backend(vm, nc, files, why);
 	err = b && nc->kind == NIC_USER ? kvmb_net_passt_wait(b, why) : 0;
 	if (err)
@@ -271,6 +291,14 @@ void nics_add(struct vm *vm, const char *spec, struct kvmb_net_files *files,
 		free(text);
 		return;
 	}
+	if (nc.model == NIC_LEGACY) {
+		reply_refused(
+			reply, "failed",
+			"a legacy NIC cannot be added while the VM runs; a synthetic one can");
+		free(text);
+		return;
+	}
+	nc.model = NIC_SYNTHETIC;
 	if (!find_place(vm, &nc, reply)) {
 		free(text);
 		return;
@@ -311,6 +339,13 @@ void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 
 	if (!nic)
 		return;
+	if (nics_legacy_has(vm, index)) {
+		reply_refused(reply, "failed",
+			      "net%u is a PCI device, too, and stays as long as the VM runs; "
+			      "\"kvmbus nic %s link down net%u\" unplugs it",
+			      index, vm->cfg.name, index);
+		return;
+	}
 	nic->removing = true;
 	note_change_of_nic(vm, reply);
 	nic->reply = reply;
@@ -335,6 +370,7 @@ void nics_link(struct vm *vm, const char *name, bool up, struct ctl_reply reply)
 	if (!nic)
 		return;
 	kvmb_net_set_link(nic->net, up);
+	nics_legacy_link(vm, index, up);
 	reply_result(reply, name_of(index));
 }
 
@@ -383,8 +419,18 @@ void nics_announce(struct vm *vm)
 	}
 }
 
+/* Who has the network: of a NIC that is both, one of them. */
+static const char *live_side(const struct kvmb_net_info *i)
+{
+	return i->emulated ? "legacy" : "vmbus";
+}
+
 json_t *nics_list(struct vm *vm)
 {
+	static const char *const models[] = { [NIC_UNSAID] = "synthetic",
+					      [NIC_AUTO] = "auto",
+					      [NIC_LEGACY] = "legacy",
+					      [NIC_SYNTHETIC] = "synthetic" };
 	json_t *a = json_array();
 	struct kvmb_net_info i;
 	char mac[18];
@@ -398,10 +444,11 @@ json_t *nics_list(struct vm *vm)
 		json_array_append_new(
 			a,
 			json_pack(
-				"{s:i, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:b, s:i, "
-				"s:o, s:b, s:b, s:o}",
-				"index", k, "kind", i.kind, "interface", json_text(i.detail), "mac",
-				mac, "link",
+				"{s:i, s:s, s:s, s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:I, "
+				"s:b, s:i, s:o, s:b, s:b, s:o}",
+				"index", k, "model", models[vm->nics[k].model], "via",
+				live_side(&i), "kind", i.kind, "interface", json_text(i.detail),
+				"mac", mac, "link",
 				vm->nics[k].removing ? "removing" :
 				!i.connected	     ? "gone" :
 				i.link		     ? "up" :
@@ -464,6 +511,8 @@ json_t *nics_stats(struct vm *vm)
 			json_array_append_new(queues, q);
 		}
 		json_object_set_new(o, "queues", queues);
+		if (nics_legacy_has(vm, k))
+			json_object_set_new(o, "legacy", nics_legacy_stats(vm, k));
 		json_array_append_new(a, o);
 	}
 	return a;

@@ -33,20 +33,36 @@ static char *join(enum kind k, const char *spec)
 	return word;
 }
 
-/* @spec with an option that is a number; takes @spec. */
-static char *with_number(char *spec, const char *key, u64 value)
+/* @spec with an option; takes @spec. */
+static char *with_option(char *spec, const char *key, const char *value)
 {
-	char text[24], *out;
+	char *out = opt_with(spec, key, value);
 
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	out = opt_with(spec, key, text);
 	free(spec);
 	return out;
+}
+
+static char *with_number(char *spec, const char *key, u64 value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return with_option(spec, key, text);
 }
 
 static char *with_place(const char *spec, u32 controller, u32 lun)
 {
 	return with_number(with_number(strdup(spec), "controller", controller), "lun", lun);
+}
+
+/* Machines without firmware are as they were: an older kvmbus can restore them. */
+static char *with_model(char *spec, const struct vm_config *cfg, enum nic_model model)
+{
+	static const char *const words[] = {
+		[NIC_AUTO] = "auto", [NIC_LEGACY] = "legacy", [NIC_SYNTHETIC] = "synthetic"
+	};
+
+	return cfg->machine.gen1 && words[model] ? with_option(spec, "model", words[model]) : spec;
 }
 
 static char *with_index(const char *spec, u32 index, const u8 *m)
@@ -147,7 +163,9 @@ static char *settled(const struct vm_config *cfg, const char *word, u32 *disks, 
 
 	if (k == NIC && *nics < cfg->num_nics) {
 		nc = &cfg->nics[(*nics)++];
-		spec = nc->index < 0 ? NULL : with_index(typed, (u32)nc->index, nc->mac);
+		if (nc->index >= 0)
+			spec = with_model(with_index(typed, (u32)nc->index, nc->mac), cfg,
+					  nc->model);
 	} else if ((k == DISK || k == DVD) && *disks < cfg->num_disks) {
 		dc = &cfg->disks[(*disks)++];
 		spec = dc->lun < 0 ? NULL : with_place(typed, (u32)dc->controller, (u32)dc->lun);
@@ -205,15 +223,9 @@ int note_set_medium(struct vm_state_config *c, u32 controller, u32 lun, const ch
 
 static char *with_limit(char *spec, const char *key, s64 value)
 {
-	char *out;
-
 	if (value > 0)
 		return with_number(spec, key, (u64)value);
-	if (value < 0)
-		return spec;
-	out = opt_with(spec, key, NULL);
-	free(spec);
-	return out;
+	return value < 0 ? spec : with_option(spec, key, NULL);
 }
 
 int note_limit_disk(struct vm_state_config *c, u32 controller, u32 lun, s64 iops, s64 bps)
@@ -238,6 +250,8 @@ int note_add_nic(struct vm_state_config *c, const char *spec, u32 index, const u
 	    (nc.index >= 0 && nc.index != (int)index))
 		return -EEXIST;
 	full = with_index(spec, index, mac);
+	if (nc.model != NIC_UNSAID) /* without it, it is synthetic, too */
+		full = with_option(full, "model", "synthetic");
 	append(c, join(NIC, full));
 	free(full);
 	return 0;

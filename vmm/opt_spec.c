@@ -79,6 +79,13 @@ const struct opt_def opt_nic_options[] = {
 	  .help = "address", .aka = "macaddr mac_address hwaddr address" },
 	{ "index", OPT_U32, "N", .max = KVMB_MAX_NICS - 1, .otherwise = "the first free one",
 	  .help = "place of the NIC, which N of netN is, 0 to 7", .aka = "slot" },
+	{ "model", OPT_WORD, "M", "auto legacy synthetic", .otherwise = "auto",
+	  .help = "auto, legacy (DEC 21140) or synthetic (VMBus)",
+	  .more = "*auto* is both, one at a time, where there is firmware: the legacy NIC until "
+		  "the guest's netvsc begins, and again after that has ended. With *--kernel* it "
+		  "is synthetic. A machine has up to four legacy NICs, of the indices 0 to 3; one "
+		  "that is added while the VM runs is synthetic.",
+	  .aka = "driver type device" },
 	{ "queues", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS,
 	  .otherwise = "one per CPU, if the interface has several",
 	  .help = "at most N queues",
@@ -404,6 +411,8 @@ static bool set_nic_option(struct nic_config *nc, const struct opt_def *o, char 
 		return nc->has_mac;
 	} else if (!strcmp(key, "index")) {
 		nc->index = (int)v;
+	} else if (!strcmp(key, "model")) {
+		nc->model = (enum nic_model)(NIC_AUTO + opt_index(o, value));
 	} else if (!strcmp(key, "queues")) {
 		nc->queues = v;
 	} else if (!strcmp(key, "mtu")) {

@@ -52,6 +52,17 @@ static void settle_disks(struct vm_config *cfg)
 	}
 }
 
+/* Of a VM that comes from elsewhere, where legacy NICs were unknown if no option tells of them. */
+static void settle_model(const struct vm_config *cfg, struct nic_config *nc)
+{
+	bool elsewhere = cfg->state || cfg->incoming || cfg->handed;
+
+	if (nc->model == NIC_UNSAID)
+		nc->model = elsewhere ? NIC_SYNTHETIC : NIC_AUTO;
+	if (nc->model == NIC_AUTO && (!cfg->machine.gen1 || nc->index >= (int)LEGACY_NICS))
+		nc->model = NIC_SYNTHETIC;
+}
+
 static void settle_nics(struct vm_config *cfg, const struct vm_names *names)
 {
 	u32 taken = 0, i, index;
@@ -63,6 +74,7 @@ static void settle_nics(struct vm_config *cfg, const struct vm_names *names)
 			;
 		if (nc->index < 0 && index < KVMB_MAX_NICS)
 			nc->index = (int)index;
+		settle_model(cfg, nc);
 		if (nc->index < 0)
 			continue;
 		taken |= 1u << nc->index;

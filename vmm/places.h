@@ -13,7 +13,7 @@
 #include "vmm/names.h"
 
 /**
- * places_settle() - Give each disk and NIC its place, and each NIC its address
+ * places_settle() - Give each disk and NIC its place, and each NIC its address and model
  * @cfg:   what an option says stays; what finds no free place stays without one
  * @names: of @cfg, opened
  */

@@ -114,7 +114,7 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(KVM_HYPERV_EVENTFD, MAIN),
 	/* devices */
 	REQUEST(TUNSETOFFLOAD, NET | MAIN),
-	REQUEST(TUNSETQUEUE, MAIN),
+	REQUEST(TUNSETQUEUE, NET | MAIN, .why = "net: of a NIC that takes its network over"),
 	REQUEST(TUNGETIFF, MAIN, .why = "a tap that a command hands over"),
 	REQUEST(SIOCSIFHWADDR, NET | MAIN, .why = "of a macvtap whose guest changes its address"),
 	REQUEST(BLKGETSIZE64, JOB | MAIN, .why = "a disk may have grown"),

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Standing still: vm_rest.h. First the drives, then the bus. */
+/* Standing still: vm_rest.h. First the drives, then legacy NICs, then the bus. */
 #include "vmm/vm_rest.h"
 
 #include "host-vsp/bus/bus_state.h"
 #include "lib/util.h"
 #include "vmm/disks_ide.h"
+#include "vmm/nics_legacy.h"
 
 static void drives_stand(void *arg)
 {
 	struct vm *vm = arg;
 
+	nics_legacy_rest(vm);
 	vm->rest.bus = vm->state != VM_ENDED; /* else its channels close as ever */
 	if (vm->rest.bus)
 		kvmb_bus_pause(vm->bus, vm->rest.done, vm->rest.arg);
@@ -32,5 +34,6 @@ void vm_rest_end(struct vm *vm)
 	vm->rest.bus = false;
 	if (bus)
 		kvmb_bus_resume(vm->bus);
+	nics_legacy_go_on(vm);
 	disks_ide_go_on(vm);
 }

@@ -12,6 +12,7 @@
 #include "machine/mem_lazy.h"
 #include "vmm/disks.h"
 #include "vmm/nics.h"
+#include "vmm/nics_legacy.h"
 #include "vmm/vm_state.h"
 
 const char *vm_cannot_move(const struct vm *vm)
@@ -43,6 +44,7 @@ int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o)
 		if (vm->scsi[i])
 			kvmb_storage_save(vm->scsi[i], o);
 	}
+	nics_legacy_save(vm, o);
 	for (i = 0; i < KVMB_MAX_NICS; i++) {
 		if (nics_net(vm, i))
 			kvmb_net_save(nics_net(vm, i), o);

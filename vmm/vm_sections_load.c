@@ -13,6 +13,7 @@
 #include "machine/machine_state.h"
 #include "vmm/disks.h"
 #include "vmm/nics.h"
+#include "vmm/nics_legacy.h"
 #include "vmm/vm_state.h"
 
 struct loading {
@@ -21,7 +22,7 @@ struct loading {
 	size_t len;
 	struct kvmb_tlv_error error;
 	bool paused;
-	u32 num[KVMB_SEC_MEMORY + 1]; /* sections of this tag */
+	u32 num[KVMB_SEC_LEGACY + 1]; /* sections of this tag */
 	u64 place;		      /* of the last section, place_of() */
 };
 
@@ -49,6 +50,12 @@ static int load_net(struct loading *r, struct kvmb_tlv *t)
 	struct kvmb_net *n = t->instance < KVMB_MAX_NICS ? nics_net(r->vm, t->instance) : NULL;
 
 	return n ? kvmb_net_load(n, t) : no_such(t, "NIC");
+}
+
+static int load_legacy(struct loading *r, struct kvmb_tlv *t)
+{
+	return nics_legacy_has(r->vm, t->instance) ? nics_legacy_load(r->vm, t) :
+						     no_such(t, "legacy NIC");
 }
 
 static int load_ic(struct loading *r, struct kvmb_tlv *t)
@@ -85,6 +92,8 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 		return machine_load(&r->vm->machine, t);
 	case KVMB_SEC_STORAGE:
 		return load_storage(r, t);
+	case KVMB_SEC_LEGACY:
+		return load_legacy(r, t);
 	case KVMB_SEC_NET:
 		return load_net(r, t);
 	case KVMB_SEC_BUS:
@@ -103,8 +112,8 @@ static u64 place_of(const struct kvmb_tlv *t)
 {
 	static const u8 places[] = {
 		[KVMB_SEC_VM] = 1,	[KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
-		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_NET] = 5,	[KVMB_SEC_BUS] = 6,
-		[KVMB_SEC_IC] = 7,	[KVMB_SEC_END] = 8,
+		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_LEGACY] = 5,	[KVMB_SEC_NET] = 6,
+		[KVMB_SEC_BUS] = 7,	[KVMB_SEC_IC] = 8,	[KVMB_SEC_END] = 9,
 	};
 
 	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])
@@ -139,8 +148,10 @@ static int missing(struct loading *r)
 
 	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
 		want[KVMB_SEC_STORAGE] += r->vm->scsi[i] != NULL;
-	for (i = 0; i < KVMB_MAX_NICS; i++)
+	for (i = 0; i < KVMB_MAX_NICS; i++) {
 		want[KVMB_SEC_NET] += nics_net(r->vm, i) != NULL;
+		want[KVMB_SEC_LEGACY] += nics_legacy_has(r->vm, i);
+	}
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		if (r->num[i] >= want[i])
 			continue;
@@ -181,7 +192,10 @@ static int load_all(struct loading *r)
 	if (err)
 		return err;
 	kvmb_bus_begin_load(r->vm->bus);
-	return load_sections(r, false);
+	err = load_sections(r, false);
+	if (!err)
+		nics_legacy_loaded(r->vm);
+	return err;
 }
 
 int vm_sections_load(struct vm *vm, const void *sections, size_t len, char *why, size_t size)

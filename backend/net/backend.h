@@ -70,8 +70,13 @@ struct kvmb_net_backend_ops {
 	void (*destroy)(struct kvmb_net_backend *b);
 };
 
+/* Whose a backend is that two NICs of one VM share, one guest's cable at a time. */
+enum kvmb_net_path { KVMB_NET_SYNTHETIC, KVMB_NET_EMULATED };
+
 struct kvmb_net_backend { /* embed it */
 	const struct kvmb_net_backend_ops *ops;
+	/* atomic; each NIC asserts before a call that it is its own */
+	enum kvmb_net_path path;
 	bool vnet;
 	/* frames that recv() has not given out wait in our memory: fd does not tell of them */
 	bool more;
@@ -83,6 +88,18 @@ struct kvmb_net_backend { /* embed it */
 	char problem[KVMB_NET_WHY];    /* why it is gone, if that is known; bus thread */
 	int fd[KVMB_NET_MAX_QUEUES];   /* fd[num_queues], readable when a frame waits; -1 = never */
 };
+
+/** kvmb_net_path() - Whose it is. Any thread. */
+static inline enum kvmb_net_path kvmb_net_path(const struct kvmb_net_backend *b)
+{
+	return __atomic_load_n(&b->path, __ATOMIC_ACQUIRE);
+}
+
+/** kvmb_net_set_path() - It changes hands: nobody is in it. */
+static inline void kvmb_net_set_path(struct kvmb_net_backend *b, enum kvmb_net_path path)
+{
+	__atomic_store_n(&b->path, path, __ATOMIC_RELEASE);
+}
 
 /* Kinds of taps: an existing one, a macvtap, a new one on a bridge. */
 enum kvmb_net_tap { KVMB_NET_TAP, KVMB_NET_MACVTAP, KVMB_NET_BRIDGE };

@@ -1,5 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The synthetic NIC (netvsp): create, offer, change, remove, statistics. */
+/*
+ * The synthetic NIC (netvsp): create, offer, change, remove, statistics.
+ *
+ * DOC: NICs and their twins
+ *
+ * A NIC of a machine with firmware may have an emulated twin (vmm/legacy_nic.h): the same cable,
+ * address and backend, and one of the two has them at a time. The twin has them from power-on. When
+ * the guest's driver has initialised RNDIS and sets a packet filter, which is when it begins to
+ * take frames, the primary channel's worker takes the backend away before it answers: with every
+ * queue's lock held, so that no queue is in the middle of something, and the twin waits for
+ * nothing (let_go()). When the primary channel has been closed, by the guest, a reset, a crash or
+ * another kernel, the twin gets it back. A filter that is set to zero changes nothing: the driver
+ * is still there. A guest that takes the twin for a VF of its synthetic NIC, as Linux did up to
+ * 2018, says so by switching the data path, and has what it wants: docs/protocol.md#6.17.
+ * kvmb_net_backend.path says whose it is, and both sides assert it.
+ */
 #ifndef KVMB_NET_H
 #define KVMB_NET_H
 
@@ -62,6 +77,8 @@ struct kvmb_net_info {
 	const char *problem;	   /* why the backend is gone; "" = not known, or it is there */
 	u32 nvsp_version;	   /* 0 = not up */
 	bool rsc, rss;		   /* coalesced frames go in; the guest set an RSS table */
+	bool offered;		   /* the guest may have it as a synthetic NIC */
+	bool emulated;		   /* its twin has the network now */
 };
 
 /**
@@ -74,6 +91,24 @@ struct kvmb_net_info {
  */
 struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_net_backend *backend,
 				 struct kvmb_loop *loop);
+
+struct kvmb_net_twin { /* the emulated NIC; see above. None may wait for a thread of the guest's */
+	void (*use)(void *arg);	   /* the backend is there, and yours. With the primary's lock */
+	void (*let_go)(void *arg); /* when it returns, you touch it no more. Any thread */
+	/* Send a frame of the host's own, untagged, if you have the backend. Bus thread. */
+	void (*announce)(void *arg, const void *frame, size_t len);
+};
+
+/**
+ * kvmb_net_set_twin() - Share the NIC's backend with an emulated one, which has it to begin with
+ * @n:    no channel was opened yet
+ * @twin: must outlive the NIC, or NULL: there is none any more, and none had it. Then @n is at rest
+ * @arg:  passed to @twin
+ */
+void kvmb_net_set_twin(struct kvmb_net *n, const struct kvmb_net_twin *twin, void *arg);
+
+/** kvmb_net_twin_lost() - The twin has found that the backend has ended. Any thread. */
+void kvmb_net_twin_lost(struct kvmb_net *n);
 
 /** kvmb_net_offer() - Offer it on @bus. Return: as kvmb_bus_offer(). */
 int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus);
@@ -122,6 +157,9 @@ int kvmb_net_set_mtu(struct kvmb_net *n, u32 mtu);
 
 /** kvmb_net_backend() - What its frames go to; borrowed, its queues' descriptors, too. */
 const struct kvmb_net_backend *kvmb_net_backend(const struct kvmb_net *n);
+
+/** kvmb_net_shared_backend() - The same, for the twin: calls of it in use() .. let_go() only. */
+struct kvmb_net_backend *kvmb_net_shared_backend(struct kvmb_net *n);
 
 /** kvmb_net_get_info() - Copy what `kvmbus nic list` shows to @i; strings are borrowed. */
 void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i);

@@ -27,17 +27,17 @@ static u32 put_be16(u8 *p, u32 at, u16 v)
 }
 
 /* Return: bytes of @p[FRAME_MIN + NET_VLAN_LEN], padded. */
-static u32 rarp_request(const struct kvmb_net *n, u8 *p)
+static u32 rarp_request(const struct kvmb_net *n, u16 vlan, u8 *p)
 {
-	const u8 *mac = n->rndis.mac;
+	const u8 *mac = net_owns_backend(n) ? n->rndis.mac : n->rndis.permanent_mac;
 	u32 at = 12;
 
 	memset(p, 0, FRAME_MIN + NET_VLAN_LEN);
 	memset(p, 0xff, 6);
 	memcpy(p + 6, mac, 6);
-	if (n->spec.vlan) {
+	if (vlan) {
 		at = put_be16(p, at, 0x8100);
-		at = put_be16(p, at, n->spec.vlan);
+		at = put_be16(p, at, vlan);
 	}
 	at = put_be16(p, at, 0x8035); /* RARP */
 	at = put_be16(p, at, 1);      /* of Ethernet */
@@ -46,7 +46,7 @@ static u32 rarp_request(const struct kvmb_net *n, u8 *p)
 	at = put_be16(p, at, 3); /* request */
 	memcpy(p + at, mac, 6);	 /* who asks, and (behind its IP address) of whom */
 	memcpy(p + at + 10, mac, 6);
-	return FRAME_MIN + (n->spec.vlan ? NET_VLAN_LEN : 0);
+	return FRAME_MIN + (vlan ? NET_VLAN_LEN : 0);
 }
 
 /*
@@ -65,8 +65,11 @@ static bool send_one(struct kvmb_net *n)
 		return true; /* it may move on, and be announced elsewhere */
 	if (!net_slot_try(&n->slots[0]))
 		return false;
-	if (n->state == NET_UP && net_link_up(n)) {
-		len = rarp_request(n, frame);
+	if (!net_owns_backend(n)) {
+		len = rarp_request(n, 0, frame);
+		n->twin->announce(n->twin_arg, frame, len);
+	} else if (n->state == NET_UP && net_link_up(n)) {
+		len = rarp_request(n, n->spec.vlan, frame);
 		iov[1] = (struct iovec){ frame, len };
 		if (!b->ops->send(b, 0, &vnet, iov, 2, len)) /* if it is full, it is heard of */
 			b->ops->commit(b, 0);

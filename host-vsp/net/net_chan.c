@@ -29,7 +29,7 @@ static void detach_queue(struct net_queue *q)
 		net_forget_guest(n);
 	net_unlock_all(n);
 	net_worker_fini(q);
-	if (n->backend->ops->set_queue && q->index)
+	if (n->backend->ops->set_queue && q->index && net_owns_backend(n))
 		n->backend->ops->set_queue(n->backend, q->index, false);
 }
 
@@ -93,9 +93,9 @@ static int net_open(struct kvmb_chan *ch)
 	}
 	q->rx_epoch = __atomic_load_n(&n->rx_epoch, __ATOMIC_ACQUIRE);
 	q->backend_epoch = q->told_epoch = __atomic_load_n(&n->backend_epoch, __ATOMIC_ACQUIRE);
-	net_unlock_all(n);
-	if (n->backend->ops->set_queue && i)
+	if (n->backend->ops->set_queue && i && net_owns_backend(n))
 		n->backend->ops->set_queue(n->backend, i, true);
+	net_unlock_all(n);
 	snprintf(name, sizeof(name), "%.8s/%u", n->name, i);
 	err = kvmb_worker_start(&q->worker, KVMB_THREAD_NET, name, net_worker_run, q);
 	if (err) {
@@ -151,7 +151,7 @@ static void net_forgotten(struct kvmb_chan *ch)
 	if (!memcmp(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac)))
 		return;
 	memcpy(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac));
-	if (n->backend->ops->set_mac)
+	if (n->backend->ops->set_mac && net_owns_backend(n))
 		n->backend->ops->set_mac(n->backend, n->rndis.mac);
 }
 

@@ -59,11 +59,15 @@ static void revive(void *arg)
 		revive_later(n);
 		return;
 	}
+	if (n->twin) /* the primary's worker may have given it back a moment ago */
+		n->twin->let_go(n->twin_arg);
 	err = n->backend->ops->revive(n->backend);
 	if (!err) {
 		n->restarts++;
 		__atomic_fetch_add(&n->backend_epoch, 1, __ATOMIC_RELEASE);
 		__atomic_store_n(&n->backend_gone, false, __ATOMIC_RELEASE);
+		if (n->twin && !net_owns_backend(n))
+			n->twin->use(n->twin_arg);
 	}
 	net_slot_unlock(&n->slots[0]);
 	if (!err) {
@@ -82,6 +86,8 @@ static void on_gone(void *arg)
 	bool again = n->backend->ops->revive;
 
 	n->there = false;
+	if (n->twin) /* its guest's link is down */
+		n->twin->let_go(n->twin_arg);
 	kvmb_warn_ratelimited(n->name, "the %s network%s%s is gone%s%s; %s", n->backend->ops->kind,
 			      n->backend->detail[0] ? " " : "", n->backend->detail,
 			      n->backend->problem[0] ? ": " : "", n->backend->problem,
@@ -171,6 +177,18 @@ struct kvmb_net *kvmb_net_create(const struct kvmb_net_spec *spec, struct kvmb_n
 	if (backend->ops->attach)
 		backend->ops->attach(backend, on_news, n);
 	return n;
+}
+
+void kvmb_net_set_twin(struct kvmb_net *n, const struct kvmb_net_twin *twin, void *arg)
+{
+	kvmb_assert(!twin || (!n->slots[0].q && n->state == NET_CLOSED));
+	if (!twin && n->twin)
+		n->twin->let_go(n->twin_arg);
+	n->twin = twin;
+	n->twin_arg = arg;
+	kvmb_net_set_path(n->backend, twin ? KVMB_NET_EMULATED : KVMB_NET_SYNTHETIC);
+	if (twin && n->there)
+		twin->use(arg);
 }
 
 int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus)
@@ -274,6 +292,11 @@ const struct kvmb_net_backend *kvmb_net_backend(const struct kvmb_net *n)
 	return n->backend;
 }
 
+struct kvmb_net_backend *kvmb_net_shared_backend(struct kvmb_net *n)
+{
+	return n->backend;
+}
+
 /* A worker that waits for memory keeps its lock: then what was so when we last had it. */
 void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 {
@@ -295,6 +318,8 @@ void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 	i->problem = n->backend->problem;
 	i->link = __atomic_load_n(&n->link, __ATOMIC_RELAXED);
 	i->connected = !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
+	i->offered = n->primary;
+	i->emulated = !net_owns_backend(n);
 	for (k = 0; k < n->num_queues; k++)
 		i->open_queues += n->slots[k].q != NULL;
 }

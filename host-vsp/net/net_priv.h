@@ -166,6 +166,7 @@ struct kvmb_net {
 	u32 guest_mtu;		  /* from NDIS_CONFIG, 0 = not said */
 	u64 guest_caps;		  /* KVMB_NVSP_CAP_* */
 	u32 num_subs;		  /* sub-channels granted */
+	bool by_twin;		  /* the guest has switched its frames to the other NIC */
 	struct kvmb_rndis rndis;
 	struct net_buf recv, send;
 	struct net_sections sec;
@@ -188,6 +189,8 @@ struct kvmb_net {
 	u64 born_ms;		  /* when the backend was last begun */
 	u32 revive_ms;		  /* next pause before it is begun again */
 	bool leaving;		  /* loaded: it was being removed */
+	const struct kvmb_net_twin *twin; /* immutable once the VM runs; NULL: there is none */
+	void *twin_arg;
 	bool guest_stands;	  /* it sees nothing of what we tell it */
 	bool remove_waits;	  /* until it goes on */
 	void (*removed)(void *arg, struct kvmb_net *n);
@@ -301,6 +304,12 @@ static inline bool net_link_up(struct kvmb_net *n)
 	       !__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE);
 }
 
+/* Is the backend ours? It changes with every queue's lock. */
+static inline bool net_owns_backend(const struct kvmb_net *n)
+{
+	return kvmb_net_path(n->backend) == KVMB_NET_SYNTHETIC;
+}
+
 /* net_nic.c: note what info tells. The primary's lock is held, or nobody has a thread so far. */
 void net_look(struct kvmb_net *n);
 
@@ -317,6 +326,11 @@ void net_unlock_all(struct kvmb_net *n);
 void net_fail(struct net_queue *q, const char *why, int err);
 void net_state_to(struct kvmb_net *n, enum net_state to); /* every lock held, or no channel open */
 void net_backend_lost(struct net_queue *q); /* any worker */
+/* The backend changes hands, if there is a twin. Every lock held, by the primary's worker or the
+ * bus thread. */
+void net_choose_owner(struct kvmb_net *n); /* something changed that decides it */
+void net_give_backend(struct kvmb_net *n); /* the driver is gone */
+void net_tell_backend(struct kvmb_net *n); /* what the guest takes, and its address; likewise */
 /* 0 or -errno; every lock held */
 int net_take_buffer(struct net_queue *q, struct net_buf *b, u32 id);
 void net_drop_buffer(struct kvmb_bus *bus, struct net_buf *b);

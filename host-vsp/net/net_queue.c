@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host-vsp/net/net_priv.h"
+#include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/util.h"
 
@@ -35,11 +36,85 @@ void net_state_to(struct kvmb_net *n, enum net_state to)
 	n->state = to;
 }
 
+static void note_lost(struct kvmb_net *n)
+{
+	if (!__atomic_exchange_n(&n->backend_gone, true, __ATOMIC_ACQ_REL))
+		kvmb_loop_post(n->loop, &n->gone_work);
+}
+
 void net_backend_lost(struct net_queue *q)
 {
-	if (__atomic_exchange_n(&q->n->backend_gone, true, __ATOMIC_ACQ_REL))
+	note_lost(q->n);
+}
+
+void kvmb_net_twin_lost(struct kvmb_net *n)
+{
+	note_lost(n);
+}
+
+/* ---- whose the backend is: net.h ---- */
+
+static bool has_own_mac(const struct kvmb_net *n)
+{
+	return !memcmp(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac));
+}
+
+void net_tell_backend(struct kvmb_net *n)
+{
+	const struct kvmb_net_backend_ops *ops = n->backend->ops;
+
+	if (n->state == NET_UP && ops->set_offload)
+		ops->set_offload(n->backend, true, n->rndis.rsc4, n->rndis.rsc6);
+	if (!has_own_mac(n) && ops->set_mac)
+		ops->set_mac(n->backend, n->rndis.mac);
+}
+
+/* Of the sub-channels that are open. */
+static void use_queues(struct kvmb_net *n, u32 num, bool on)
+{
+	u32 i;
+
+	for (i = 1; n->backend->ops->set_queue && i < num; i++) {
+		if (n->slots[i].q)
+			n->backend->ops->set_queue(n->backend, i, on);
+	}
+}
+
+static void take_backend(struct kvmb_net *n)
+{
+	if (net_owns_backend(n))
 		return;
-	kvmb_loop_post(q->n->loop, &q->n->gone_work);
+	n->twin->let_go(n->twin_arg);
+	kvmb_net_set_path(n->backend, KVMB_NET_SYNTHETIC);
+	use_queues(n, n->num_subs + 1, true);
+	net_tell_backend(n);
+	kvmb_dbg(n->name, "the guest takes its network by VMBus");
+}
+
+void net_give_backend(struct kvmb_net *n)
+{
+	const struct kvmb_net_backend_ops *ops = n->backend->ops;
+
+	if (!n->twin || !net_owns_backend(n))
+		return;
+	use_queues(n, n->num_queues, false);
+	if (ops->set_offload)
+		ops->set_offload(n->backend, false, false, false);
+	if (!has_own_mac(n) && ops->set_mac)
+		ops->set_mac(n->backend, n->rndis.permanent_mac);
+	kvmb_net_set_path(n->backend, KVMB_NET_EMULATED);
+	kvmb_dbg(n->name, "its network is the legacy NIC's again");
+	if (!__atomic_load_n(&n->backend_gone, __ATOMIC_ACQUIRE))
+		n->twin->use(n->twin_arg);
+}
+
+/* A filter that is zero decides nothing: net.h. */
+void net_choose_owner(struct kvmb_net *n)
+{
+	if (n->twin && n->by_twin)
+		net_give_backend(n);
+	else if (n->twin && n->state == NET_UP && n->rndis.packet_filter)
+		take_backend(n);
 }
 
 /* ---- locks; any thread ---- */

@@ -164,7 +164,7 @@ bool net_can_receive(struct net_queue *q)
 	struct kvmb_net *n = q->n;
 
 	return !q->failed && !q->stopping && !q->held && !q->batch.control && !q->rx_ns &&
-	       n->recv.gpadl && n->rndis.packet_filter && net_link_up(n) &&
+	       n->recv.gpadl && n->rndis.packet_filter && net_link_up(n) && net_owns_backend(n) &&
 	       q->num_free > sections_needed(n) + q->batch.num;
 }
 
@@ -393,6 +393,7 @@ static int receive_frame(struct net_queue *q)
 		return -EBUSY;
 	num = make_room(q, &f, iov, &room);
 	net_count(&q->slot->stats.backend_calls, 1);
+	kvmb_assert(net_owns_backend(q->n));
 	len = b->ops->recv(b, q->index, &f.vnet, iov, num);
 	if (len != -EAGAIN)
 		kvmb_dirty_iov(iov + 1, num - 1, len < 0 ? room : (size_t)len);
@@ -432,6 +433,7 @@ static bool throw_away(struct net_queue *q)
 
 	iov[1] = (struct iovec){ q->scratch, sizeof(q->scratch) };
 	for (i = 0; i < RX_BUDGET && q->stale; i++, q->stale--) {
+		kvmb_assert(net_owns_backend(q->n));
 		len = b->ops->recv(b, q->index, &vnet, iov, 2);
 		if (len < 0 && len != -EMSGSIZE) {
 			q->stale = 0;
@@ -454,6 +456,10 @@ bool net_rx(struct net_queue *q)
 	if (q->rx_epoch != epoch)
 		q->stale = STALE_MAX;
 	q->rx_epoch = epoch;
+	if (!net_owns_backend(q->n)) {
+		q->stale = 0;
+		return q->readable = false;
+	}
 	if (q->stale && !q->stopping && net_link_up(q->n) && !throw_away(q))
 		return q->readable = true;
 	q->readable |= q->n->backend->more; /* frames in its buffer: the descriptor tells nothing */

@@ -23,6 +23,7 @@ enum {			 /* of the section */
        F_SEND_BUF = 13,	 /* the same */
        F_RNDIS = 14,	 /* group */
        F_SECTIONS = 15,	 /* group, of the receive buffer */
+       F_BY_TWIN = 16,	 /* 1: the guest has switched its frames to the twin; missing: it has not */
 };
 
 enum {			/* of F_RNDIS */
@@ -124,6 +125,8 @@ void kvmb_net_save(struct kvmb_net *n, struct kvmb_tlv_out *o)
 	kvmb_tlv_put(o, F_LEAVING, n->removed || n->leaving);
 	kvmb_tlv_put_bytes(o, F_MAC, n->rndis.mac, sizeof(n->rndis.mac));
 	kvmb_tlv_put_bytes(o, F_OWN_MAC, n->rndis.permanent_mac, sizeof(n->rndis.permanent_mac));
+	if (n->by_twin)
+		kvmb_tlv_put(o, F_BY_TWIN, 1);
 	if (n->recv.gpadl)
 		kvmb_tlv_put(o, F_RECV_BUF, n->recv.id);
 	if (n->send.gpadl)
@@ -305,16 +308,6 @@ static void load_buffer(struct kvmb_net *n, struct kvmb_tlv *t, unsigned int fie
 		kvmb_tlv_refuse(t, field, "nothing has been agreed yet");
 }
 
-static void tell_backend(struct kvmb_net *n)
-{
-	const struct kvmb_net_backend_ops *ops = n->backend->ops;
-
-	if (n->state == NET_UP && ops->set_offload)
-		ops->set_offload(n->backend, true, n->rndis.rsc4, n->rndis.rsc6);
-	if (memcmp(n->rndis.mac, n->rndis.permanent_mac, sizeof(n->rndis.mac)) && ops->set_mac)
-		ops->set_mac(n->backend, n->rndis.mac);
-}
-
 static bool is_untouched(const struct kvmb_net *n)
 {
 	unsigned int i;
@@ -322,6 +315,12 @@ static bool is_untouched(const struct kvmb_net *n)
 	for (i = 0; i < n->num_queues && !n->slots[i].q; i++)
 		;
 	return i == n->num_queues && n->state == NET_CLOSED;
+}
+
+void kvmb_net_load_owner(struct kvmb_net *n)
+{
+	n->twin->let_go(n->twin_arg);
+	kvmb_net_set_path(n->backend, KVMB_NET_SYNTHETIC);
 }
 
 int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
@@ -334,6 +333,9 @@ int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 		return t->error->err;
 	}
 	load_agreed(n, t);
+	if (n->twin && net_owns_backend(n) && n->state == NET_CLOSED)
+		kvmb_tlv_refuse(t, F_STATE, "it has the network, and no driver");
+	n->by_twin = n->twin && kvmb_tlv_has(t, F_BY_TWIN) && kvmb_tlv_get(t, F_BY_TWIN, 1);
 	n->spec.mtu = (u32)kvmb_tlv_get(t, F_MTU, KVMB_NET_MTU_MAX);
 	if (n->spec.mtu < KVMB_NET_MTU_MIN)
 		kvmb_tlv_refuse(t, F_MTU, "it is too small");
@@ -350,8 +352,8 @@ int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t)
 		load_sections(n, &group);
 	}
 	err = kvmb_tlv_done(t);
-	if (!err)
-		tell_backend(n);
+	if (!err && net_owns_backend(n))
+		net_tell_backend(n);
 	net_look(n);
 	return err;
 }

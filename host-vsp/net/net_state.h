@@ -36,6 +36,14 @@ void kvmb_net_save(struct kvmb_net *n, struct kvmb_tlv_out *o);
 int kvmb_net_load(struct kvmb_net *n, struct kvmb_tlv *t);
 
 /**
+ * kvmb_net_load_owner() - The NIC had the network when it was saved, not its twin
+ * @n: has a twin; before kvmb_net_load()
+ *
+ * Context: bus thread.
+ */
+void kvmb_net_load_owner(struct kvmb_net *n);
+
+/**
  * kvmb_net_is_leaving() - Was it being removed when it was saved?
  *
  * Then call kvmb_net_remove() before the bus goes on, lest it be offered anew. Bus thread.

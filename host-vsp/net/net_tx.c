@@ -87,6 +87,7 @@ void net_tx_commit(struct net_queue *q)
 	if (!q->num_heads)
 		return;
 	q->num_heads = 0;
+	kvmb_assert(net_owns_backend(q->n));
 	err = b->ops->commit(b, q->index);
 	if (err == -EAGAIN)
 		q->full = true; /* the rest of it goes when the backend is writable */
@@ -149,7 +150,7 @@ static bool allowed(struct net_queue *q, const struct kvmb_rndis_frame *f, struc
 		drop_sent(q, KVMB_DROP_SPOOFED);
 		return false;
 	}
-	if (!net_link_up(n)) {
+	if (!net_link_up(n) || !net_owns_backend(n)) { /* then its cable is the twin's */
 		drop_sent(q, KVMB_DROP_LINK);
 		return false;
 	}
@@ -206,6 +207,7 @@ static int send_frame(struct net_queue *q, const struct iovec *iov, int num, u64
 	out[1] = (struct iovec){ h->bytes, head_len };
 	n = 2 + kvmb_iov_slice(iov, num, off + copied, len - copied, out + 2);
 	net_count(&q->slot->stats.backend_calls, 1);
+	kvmb_assert(net_owns_backend(q->n));
 	err = b->ops->send(b, q->index, &h->vnet, out, n, len - copied + head_len);
 	if (err == -EAGAIN)
 		return err;

@@ -96,7 +96,7 @@ static u32 on_recv_buf(struct net_queue *q, const struct kvmb_wire_nvsp *m)
 	}
 	if (!net_coalesced_fit(n)) {
 		n->rndis.caps.rsc = n->rndis.rsc4 = n->rndis.rsc6 = false;
-		if (n->state == NET_UP && n->backend->ops->set_offload)
+		if (n->state == NET_UP && n->backend->ops->set_offload && net_owns_backend(n))
 			n->backend->ops->set_offload(n->backend, true, false, false);
 	}
 	q->free = 0;
@@ -165,8 +165,10 @@ static bool nvsp_request(struct net_queue *q, const struct kvmb_wire_nvsp *m,
 		a->u.subchannel_complete.num =
 			cpu_to_le32(st == KVMB_NVSP_STAT_SUCCESS ? n->num_subs : 0);
 		return true;
-	case KVMB_NVSP_SWITCH_DATA_PATH:
-		return false; /* there is no VF: the synthetic path stays */
+	case KVMB_NVSP_SWITCH_DATA_PATH: /* a guest that takes the twin for a VF: #6.17 */
+		n->by_twin = n->twin && le32_to_cpu(m->u.data_path.path) == KVMB_NVSP_PATH_VF;
+		net_choose_owner(n);
+		return false;
 	case KVMB_NVSP_REVOKE_RECV_BUF:
 		drop_recv_buffer(n);
 		return false;
@@ -229,12 +231,22 @@ static void handle_nvsp(struct net_queue *q, const struct kvmb_pkt *pkt,
 
 /* ---- RNDIS ---- */
 
+static void tell_of_change(struct kvmb_net *n, u32 changed)
+{
+	const struct kvmb_net_backend_ops *ops = n->backend->ops;
+
+	if (changed & KVMB_CHANGED_RSC && ops->set_offload)
+		ops->set_offload(n->backend, true, n->rndis.rsc4, n->rndis.rsc6);
+	if (changed & KVMB_CHANGED_MAC && ops->set_mac)
+		ops->set_mac(n->backend, n->rndis.mac);
+}
+
 static void rndis_changed(struct kvmb_net *n, u32 changed, u32 old_filter)
 {
 	const struct kvmb_net_backend_ops *ops = n->backend->ops;
 
 	if (changed & KVMB_CHANGED_UP) {
-		if (n->state != NET_UP && ops->set_offload)
+		if (n->state != NET_UP && ops->set_offload && net_owns_backend(n))
 			ops->set_offload(n->backend, true, false, false);
 		net_state_to(n, NET_UP);
 	}
@@ -242,10 +254,10 @@ static void rndis_changed(struct kvmb_net *n, u32 changed, u32 old_filter)
 		net_state_to(n, NET_VERSIONED);
 	if (changed & KVMB_CHANGED_FILTER && !old_filter && n->rndis.packet_filter)
 		__atomic_fetch_add(&n->rx_epoch, 1, __ATOMIC_RELEASE);
-	if (changed & KVMB_CHANGED_RSC && ops->set_offload)
-		ops->set_offload(n->backend, true, n->rndis.rsc4, n->rndis.rsc6);
-	if (changed & KVMB_CHANGED_MAC && ops->set_mac)
-		ops->set_mac(n->backend, n->rndis.mac);
+	if (net_owns_backend(n))
+		tell_of_change(n, changed);
+	else
+		net_choose_owner(n);
 }
 
 static void on_control(struct net_queue *q, const struct kvmb_pkt *pkt,
@@ -320,6 +332,8 @@ void net_forget_guest(struct kvmb_net *n)
 	n->rndis.rsc4 = n->rndis.rsc6 = n->rndis.rss.on = false;
 	n->rndis.caps.rsc = false;
 	n->rndis.packet_filter = n->rndis.num_multicast = 0;
-	if (n->backend->ops->set_offload)
+	n->by_twin = false;
+	if (!n->twin && n->backend->ops->set_offload)
 		n->backend->ops->set_offload(n->backend, false, false, false);
+	net_give_backend(n);
 }

@@ -214,7 +214,8 @@ static void watch_backend(struct net_queue *q)
 	int fd = q->n->backend->fd[q->index], op;
 
 	/* one that is gone reports that for ever, asked or not */
-	if (fd < 0 || q->failed || __atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE)) {
+	if (fd < 0 || q->failed || !net_owns_backend(q->n) ||
+	    __atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE)) {
 		events = 0;
 		fd = q->backend_fd;
 	}
@@ -241,8 +242,9 @@ static void on_backend(struct net_queue *q, u32 events)
 	struct kvmb_net_backend *b = q->n->backend;
 	int err;
 
-	if (__atomic_load_n(&q->n->backend_epoch, __ATOMIC_ACQUIRE) != q->backend_epoch)
-		return; /* that was news of a descriptor which is closed */
+	if (__atomic_load_n(&q->n->backend_epoch, __ATOMIC_ACQUIRE) != q->backend_epoch ||
+	    !net_owns_backend(q->n))
+		return; /* that was news of a descriptor which is closed, or not ours */
 	if (events & EPOLLOUT && q->full) {
 		err = b->ops->commit(b, q->index);
 		q->full = err == -EAGAIN;
@@ -403,7 +405,8 @@ static enum drained turn(struct net_queue *q, u32 *work)
 	 * what is gone may never say that it takes more: on a dead wire frames are lost, and
 	 * nothing waits
 	 */
-	if (q->full && __atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE))
+	if (q->full &&
+	    (__atomic_load_n(&q->n->backend_gone, __ATOMIC_ACQUIRE) || !net_owns_backend(q->n)))
 		q->full = false;
 	judge_backend(q);
 	if (q->tx_ns && kvmb_mono_ns() >= q->tx_ns)

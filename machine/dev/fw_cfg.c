@@ -42,8 +42,13 @@ void fw_cfg_put16(struct fw_cfg *c, u16 key, u16 v)
 {
 	u8 le[2] = { (u8)v, (u8)(v >> 8) };
 
+	fw_cfg_put(c, key, le, sizeof(le));
+}
+
+void fw_cfg_put(struct fw_cfg *c, u16 key, const void *data, u32 len)
+{
 	kvmb_assert(key < KEY_DIR);
-	set_item(&c->items[key], le, sizeof(le));
+	set_item(&c->items[key], data, len);
 }
 
 static void put_be32(u8 *p, u32 v)
@@ -71,7 +76,7 @@ static void write_directory(struct fw_cfg *c)
 	free(d);
 }
 
-void fw_cfg_put_file(struct fw_cfg *c, const char *name, const void *data, u32 len)
+u16 fw_cfg_put_file(struct fw_cfg *c, const char *name, const void *data, u32 len)
 {
 	u32 i;
 
@@ -85,6 +90,7 @@ void fw_cfg_put_file(struct fw_cfg *c, const char *name, const void *data, u32 l
 	}
 	set_item(&c->items[KEY_FILES + i], data, len);
 	write_directory(c);
+	return (u16)(KEY_FILES + i);
 }
 
 /* ---- ports ---- */

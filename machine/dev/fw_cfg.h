@@ -21,6 +21,8 @@ struct kvmb_tlv_out;
 #define FW_CFG_CPUS 0x05u
 #define FW_CFG_BOOT_MENU 0x0eu
 #define FW_CFG_MAX_CPUS 0x0fu
+#define FW_CFG_KERNEL_SIZE 0x08u
+#define FW_CFG_KERNEL_DATA 0x11u
 
 /** fw_cfg_create() - Make one that says who it is, and claim its ports. Return: never NULL. */
 struct fw_cfg *fw_cfg_create(struct iobus *b);
@@ -36,14 +38,19 @@ void fw_cfg_destroy(struct fw_cfg *c);
  */
 void fw_cfg_put16(struct fw_cfg *c, u16 key, u16 v);
 
+/** fw_cfg_put() - Set an item, data[len], copied. As fw_cfg_put16(). */
+void fw_cfg_put(struct fw_cfg *c, u16 key, const void *data, u32 len);
+
 /**
  * fw_cfg_put_file() - Add a file, or replace its content
  * @c:    no vCPU runs
  * @name: shorter than FW_CFG_NAME; at most FW_CFG_FILES of them
  * @data: data[len], copied
  * @len:  bytes
+ *
+ * Return: its key.
  */
-void fw_cfg_put_file(struct fw_cfg *c, const char *name, const void *data, u32 len);
+u16 fw_cfg_put_file(struct fw_cfg *c, const char *name, const void *data, u32 len);
 
 /** fw_cfg_reset() - Power-on state. Main thread; vCPUs stand. */
 void fw_cfg_reset(struct fw_cfg *c);

@@ -309,11 +309,10 @@ void tulip_tick(struct tulip *t, u64 now)
 
 void tulip_set_link(struct tulip *t, bool up)
 {
-	pthread_mutex_lock(&t->lock);
-	t->mii.was_down |= !up;
-	t->link = up;
-	tell_of_room(t);
-	pthread_mutex_unlock(&t->lock);
+	__atomic_store_n(&t->link, up, __ATOMIC_RELEASE);
+	if (!up)
+		__atomic_store_n(&t->fell, true, __ATOMIC_RELEASE);
+	t->ops.kick(t->ops.arg); /* a frame that waits for room does not any more */
 }
 
 /* ---- life ---- */
@@ -341,6 +340,7 @@ void tulip_reset(struct tulip *t)
 	tulip_reset_chip(t);
 	t->pins = t->pins_out = 0;
 	tulip_phy_reset(t);
+	__atomic_store_n(&t->fell, !tulip_link(t), __ATOMIC_RELEASE); /* of before: none hears it */
 	tulip_update(t);
 	tell_of_room(t);
 	t->ops.kick(t->ops.arg);
@@ -372,6 +372,17 @@ static void take_boot_rom(struct tulip *t, const struct tulip_spec *spec)
 	t->boot_rom = kvmb_xzalloc(size);
 	memcpy(t->boot_rom, spec->rom, spec->rom_len);
 	t->func.bars[PCI_ROM] = (struct pci_bar){ .size = size, .access = boot_rom_access };
+}
+
+const void *tulip_rom(const struct tulip *t, u32 *len)
+{
+	*len = t->func.bars[PCI_ROM].size;
+	return t->boot_rom;
+}
+
+void tulip_set_rom(struct tulip *t, const void *rom)
+{
+	memcpy(t->boot_rom, rom, t->func.bars[PCI_ROM].size);
 }
 
 static void init_func(struct tulip *t, const struct tulip_spec *spec)

@@ -59,7 +59,7 @@ struct tulip_ops {
 	 * there is some; another -errno: this frame is lost. On tulip_work()'s thread, no lock.
 	 */
 	int (*send)(void *arg, const void *frame, size_t len);
-	/* Have tulip_work() called soon. Any thread, with the device's lock. */
+	/* Have tulip_work() called soon. Any thread, perhaps with the device's lock. */
 	void (*kick)(void *arg);
 	/* After tulip_receive() had no room: try again. Any thread, with the device's lock. */
 	void (*room)(void *arg);
@@ -84,6 +84,20 @@ struct tulip *tulip_create(const struct tulip_spec *spec, const struct tulip_ops
 
 /** tulip_destroy() - NULL is fine. Its function is on no bus any more; no thread is inside. */
 void tulip_destroy(struct tulip *t);
+
+/**
+ * tulip_rom() - Its boot ROM, as it is read: bytes[*@len]
+ * Return: NULL: it has none. Main thread.
+ */
+const void *tulip_rom(const struct tulip *t, u32 *len);
+
+/**
+ * tulip_set_rom() - Put other content into its boot ROM
+ * @rom: of so many bytes as tulip_rom() says
+ *
+ * Main thread; vCPUs stand.
+ */
+void tulip_set_rom(struct tulip *t, const void *rom);
 
 /** tulip_func() - Its PCI function, for pci_add(); valid until tulip_destroy(). */
 struct pci_func *tulip_func(struct tulip *t);
@@ -124,7 +138,7 @@ int tulip_receive(struct tulip *t, const void *frame, size_t len);
 /** tulip_missed() - A frame was lost for want of descriptors: the guest's counter has it. */
 void tulip_missed(struct tulip *t);
 
-/** tulip_set_link() - Plug the cable in or out. Any thread. */
+/** tulip_set_link() - Plug the cable in or out. Any thread; waits for nobody, calls kick(). */
 void tulip_set_link(struct tulip *t, bool up);
 
 /**

@@ -157,7 +157,6 @@ struct tulip_mii { /* management interface, and the transceiver behind it */
 	bool reading, present;
 	bool mdi;
 	u16 control, advertise; /* registers 0 and 4 */
-	bool was_down;		/* register 1 has not told of it yet */
 };
 
 struct tulip {
@@ -165,6 +164,10 @@ struct tulip {
 	struct tulip_ops ops;
 	const struct kvmb_gm *gm;
 	u8 *boot_rom; /* boot_rom[func.bars[PCI_ROM].size], NULL = none */
+
+	/* atomic: who sets the link waits for nobody, and a lock may be held until memory comes */
+	bool link;
+	bool fell; /* it was down, and the transceiver has not told of it yet */
 
 	pthread_mutex_t lock; /* guards all below */
 	u32 bus_mode, rx_base, tx_base, op_mode, int_enable, serial, boot_addr, watchdog;
@@ -177,7 +180,6 @@ struct tulip {
 	enum tulip_process rx, tx;
 	u32 rx_at, tx_at; /* next descriptors */
 	bool dead;	  /* a fatal bus error: nothing starts before a reset */
-	bool link;
 	struct tulip_filter filter;
 	struct tulip_rom rom;
 	struct tulip_mii mii;
@@ -199,6 +201,11 @@ void tulip_update(struct tulip *t);	/* interrupt pin; whoever waits for room */
 void tulip_reset_chip(struct tulip *t); /* but for the port that is selected */
 void tulip_stop_tx(struct tulip *t);
 void tulip_tick(struct tulip *t, u64 now);
+
+static inline bool tulip_link(const struct tulip *t)
+{
+	return __atomic_load_n(&t->link, __ATOMIC_ACQUIRE);
+}
 
 /* tulip_filter.c */
 u32 tulip_crc(const void *p, size_t len); /* of Ethernet, not inverted at its end */

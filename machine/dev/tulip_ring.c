@@ -190,7 +190,7 @@ int tulip_receive(struct tulip *t, const void *frame, size_t len)
 		len = sizeof(padded);
 	}
 	pthread_mutex_lock(&t->lock);
-	if (t->link && !(t->op_mode & TULIP_OP_LOOP))
+	if (tulip_link(t) && !(t->op_mode & TULIP_OP_LOOP))
 		err = take_in(t, frame, (u32)len);
 	t->rx_waits = err == -EAGAIN;
 	tulip_update(t);
@@ -313,7 +313,7 @@ static u32 padded_len(struct tulip *t)
 
 static bool is_sendable(const struct tulip *t, u32 len)
 {
-	return len >= TULIP_MIN_FRAME && t->tx_len >= ETH_HEAD && t->link;
+	return len >= TULIP_MIN_FRAME && t->tx_len >= ETH_HEAD && tulip_link(t);
 }
 
 /* Return: false: it has to wait. */

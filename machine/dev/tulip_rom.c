@@ -131,11 +131,13 @@ static void clock_rom(struct tulip_rom *r, bool in)
 
 static u16 phy_status(struct tulip *t)
 {
-	bool link = t->link && !t->mii.was_down;
+	/* a link that was lost is told of once */
+	bool fell = __atomic_exchange_n(&t->fell, false, __ATOMIC_ACQ_REL), up = tulip_link(t);
 
-	t->mii.was_down = !t->link; /* a link that was lost is told of once */
-	return (u16)(STATUS_CAN | (link ? STATUS_LINK : 0) |
-		     (t->link && t->mii.control & CONTROL_AGREE ? STATUS_AGREED : 0));
+	if (!up)
+		__atomic_store_n(&t->fell, true, __ATOMIC_RELEASE);
+	return (u16)(STATUS_CAN | (up && !fell ? STATUS_LINK : 0) |
+		     (up && t->mii.control & CONTROL_AGREE ? STATUS_AGREED : 0));
 }
 
 static u16 phy_read(struct tulip *t, u32 reg)
@@ -152,9 +154,9 @@ static u16 phy_read(struct tulip *t, u32 reg)
 	case 4:
 		return t->mii.advertise;
 	case 5:
-		return t->link ? PARTNER_ALL : 0;
+		return tulip_link(t) ? PARTNER_ALL : 0;
 	case 6:
-		return t->link; /* the partner can negotiate */
+		return tulip_link(t); /* the partner can negotiate */
 	case 25:
 		return 0x480 | PHY_AT; /* agreed on full duplex, not on 10 Mb/s */
 	default:

@@ -77,13 +77,13 @@ static void save_rings(const struct tulip *t, struct kvmb_tlv_out *o)
 	kvmb_tlv_put(o, TULIP_F_RX_AT, t->rx_at);
 	kvmb_tlv_put(o, TULIP_F_TX_AT, t->tx_at);
 	kvmb_tlv_put(o, TULIP_F_DEAD, t->dead);
-	kvmb_tlv_put(o, TULIP_F_LINK, t->link);
+	kvmb_tlv_put(o, TULIP_F_LINK, tulip_link(t));
 	kvmb_tlv_put(o, TULIP_F_FILTER, t->filter.kind);
 	kvmb_tlv_put_bytes(o, TULIP_F_ADDRESSES, t->filter.addr, sizeof(t->filter.addr));
 	kvmb_tlv_put_bytes(o, TULIP_F_HASH, t->filter.hash, sizeof(t->filter.hash));
 }
 
-static void save_serial(const struct tulip_rom *r, const struct tulip_mii *m,
+static void save_serial(const struct tulip_rom *r, const struct tulip_mii *m, bool fell,
 			struct kvmb_tlv_out *o)
 {
 	kvmb_tlv_put(o, TULIP_F_ROM_MODE, r->mode);
@@ -94,8 +94,7 @@ static void save_serial(const struct tulip_rom *r, const struct tulip_mii *m,
 	kvmb_tlv_put(o, TULIP_F_MII_POS, m->pos);
 	kvmb_tlv_put(o, TULIP_F_MII_IN, m->in);
 	kvmb_tlv_put(o, TULIP_F_MII_OUT, m->out);
-	kvmb_tlv_put(o, TULIP_F_MII_FLAGS,
-		     m->reading | m->present << 1 | m->mdi << 2 | m->was_down << 3);
+	kvmb_tlv_put(o, TULIP_F_MII_FLAGS, m->reading | m->present << 1 | m->mdi << 2 | fell << 3);
 	kvmb_tlv_put(o, TULIP_F_MII_CONTROL, m->control);
 	kvmb_tlv_put(o, TULIP_F_MII_ADVERTISE, m->advertise);
 }
@@ -106,7 +105,7 @@ void tulip_save(struct tulip *t, struct kvmb_tlv_out *o)
 	kvmb_assert(!t->sending);
 	save_registers(t, o);
 	save_rings(t, o);
-	save_serial(&t->rom, &t->mii, o);
+	save_serial(&t->rom, &t->mii, __atomic_load_n(&t->fell, __ATOMIC_ACQUIRE), o);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -163,7 +162,8 @@ static void load_rings(struct tulip *n, struct kvmb_tlv *group)
 	kvmb_tlv_copy(group, TULIP_F_HASH, n->filter.hash, sizeof(n->filter.hash));
 }
 
-static void load_serial(struct tulip_rom *r, struct tulip_mii *m, struct kvmb_tlv *group)
+static void load_serial(struct tulip_rom *r, struct tulip_mii *m, bool *fell,
+			struct kvmb_tlv *group)
 {
 	u32 flags;
 
@@ -179,7 +179,7 @@ static void load_serial(struct tulip_rom *r, struct tulip_mii *m, struct kvmb_tl
 	m->reading = flags & 1;
 	m->present = flags & 2;
 	m->mdi = flags & 4;
-	m->was_down = flags & 8;
+	*fell = flags & 8;
 	m->control = (u16)kvmb_tlv_get(group, TULIP_F_MII_CONTROL, 0xffff);
 	m->advertise = (u16)kvmb_tlv_get(group, TULIP_F_MII_ADVERTISE, 0xffff);
 }
@@ -206,7 +206,8 @@ static void take_over(struct tulip *t, const struct tulip *n)
 	t->rx_at = n->rx_at;
 	t->tx_at = n->tx_at;
 	t->dead = n->dead;
-	t->link = n->link;
+	__atomic_store_n(&t->link, n->link, __ATOMIC_RELEASE);
+	__atomic_store_n(&t->fell, n->fell, __ATOMIC_RELEASE);
 	t->filter = n->filter;
 	t->rom = n->rom;
 	t->mii = n->mii;
@@ -219,7 +220,7 @@ int tulip_load(struct tulip *t, struct kvmb_tlv *group)
 
 	load_registers(&n, group);
 	load_rings(&n, group);
-	load_serial(&n.rom, &n.mii, group);
+	load_serial(&n.rom, &n.mii, &n.fell, group);
 	err = kvmb_tlv_done(group);
 	if (err)
 		return err;

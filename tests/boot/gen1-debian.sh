@@ -48,7 +48,8 @@ log_in() { # through GRUB's menu to the login prompt, and a shell
 	types root
 	until_true 120 "root has no shell at the keyboard" said 'GUEST: shell on tty1' $shells
 }
-case $how in synthetic) want='root vmbus nics.* hv_netvsc' via=vmbus ;; *) want='root ide nics' via=ide ;; esac
+# the legacy NIC is there either way
+case $how in synthetic) want='root vmbus nics.* hv_netvsc' via=vmbus ;; *) want='root ide nics.* tulip' via=ide ;; esac
 log_in
 types disk-paths
 wait_log g "GUEST: paths $want" 60

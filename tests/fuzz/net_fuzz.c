@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * netvsp: NVSP and RNDIS packets of any shape on a primary and two sub-channels through the fake
- * VMM, frames with any virtio-net header coming in meanwhile. With KVMB_FUZZ_RACE=1 a thread of the
- * guest rewrites the memory that headers are read from all the time: nothing is reproducible then,
- * and nothing may break.
+ * VMM, frames with any virtio-net header coming in meanwhile; the NIC has a twin. With
+ * KVMB_FUZZ_RACE=1 a thread of the guest rewrites the memory that headers are read from all the
+ * time: nothing is reproducible then, and nothing may break.
  */
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,6 +42,26 @@ static void *racer(void *arg)
 	return NULL;
 }
 
+/* ---- a twin: the network is the NIC's or its, which both assert ---- */
+
+static bool twin_has; /* atomic */
+
+static void twin_use(void *arg)
+{
+	(void)arg;
+	if (__atomic_exchange_n(&twin_has, true, __ATOMIC_ACQ_REL) ||
+	    kvmb_net_path(nic->backend) != KVMB_NET_EMULATED)
+		abort();
+}
+
+static void twin_let_go(void *arg)
+{
+	(void)arg;
+	__atomic_store_n(&twin_has, false, __ATOMIC_RELEASE);
+}
+
+static const struct kvmb_net_twin twin = { .use = twin_use, .let_go = twin_let_go };
+
 static void make_nic(void)
 {
 	struct kvmb_net_spec spec = {
@@ -60,6 +80,7 @@ static void make_nic(void)
 	}
 	fake_init(&f, KVMB_VERSION_NEWEST);
 	nic = kvmb_net_create(&spec, kvmb_net_tap_fds(near, QUEUES), f.loop);
+	kvmb_net_set_twin(nic, &twin, NULL);
 	kvmb_net_offer(nic, f.bus);
 	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
 	if (getenv("KVMB_FUZZ_RACE"))

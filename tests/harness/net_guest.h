@@ -43,7 +43,7 @@ __attribute__((unused)) static void box(const struct kvmb_net_spec *spec,
 	open_box();
 }
 
-static void unbox(void)
+__attribute__((unused)) static void unbox(void)
 {
 	fake_unmap(&c);
 	fake_rest(&f);

@@ -18,7 +18,9 @@
 #include "machine/irq.h"
 
 #define BOARD_RAM (1u << 20)
+#ifndef BOARD_SLOT
 #define BOARD_SLOT 10u
+#endif
 #define BOARD_PORT 0xd000u
 #define BOARD_IRQ 11u
 #define RX_RING 0x1000u
@@ -191,12 +193,12 @@ static inline void driver_setup(u32 flags)
 	csr_out(1, 0);
 }
 
-static inline void put_address(u32 longword, const u8 *mac)
+static inline void put_address(u32 longword, const u8 *address)
 {
 	u32 i;
 
 	for (i = 0; i < 6; i++)
-		*ram_at(SETUP_AT + longword * 4 + i / 2 * 4 + i % 2) = mac[i];
+		*ram_at(SETUP_AT + longword * 4 + i / 2 * 4 + i % 2) = address[i];
 }
 
 /* Ourselves and broadcast, as Linux's driver begins. */
@@ -225,19 +227,31 @@ static inline void driver_up(void)
 	csr_out(2, 0);
 }
 
-/* Byte i of the frame's body is i + @seed. */
-static inline void driver_send(u32 len, u8 seed, u32 flags)
+/* The next frame to send, not queued yet: byte i of its body is i + @seed. */
+static inline void driver_fill(u32 len, u8 seed)
 {
-	u32 n = board.cur_tx % TX_NUM, i;
-	u8 *p = ram_at(TX_BUF(n));
+	u8 *p = ram_at(TX_BUF(board.cur_tx % TX_NUM));
+	u32 i;
 
 	memset(p, 0xff, 6);
 	memcpy(p + 6, board.mac, 6);
 	for (i = 12; i < len; i++)
 		p[i] = (u8)(i + seed);
+}
+
+static inline void driver_queue(u32 len, u32 flags)
+{
+	u32 n = board.cur_tx % TX_NUM;
+
 	put_desc(tx_desc(n), DESC_OWN, TX_FIRST | TX_LAST | flags | len | tx_end(), TX_BUF(n), 0);
 	board.cur_tx++;
 	csr_out(1, 0);
+}
+
+static inline void driver_send(u32 len, u8 seed, u32 flags)
+{
+	driver_fill(len, seed);
+	driver_queue(len, flags);
 }
 
 /* The next frame that has come, NULL = none; its descriptor goes back at once. */
@@ -251,6 +265,24 @@ static inline const u8 *driver_receive(u32 *status)
 	__atomic_store_n(rx_desc(n), DESC_OWN, __ATOMIC_RELEASE);
 	board.cur_rx++;
 	return ram_at(RX_BUF(n));
+}
+
+/* The transceiver's status: bit 2 is the link, which tells once that it was lost. */
+static inline u32 driver_bmsr(void)
+{
+	u32 v = 0, i;
+	u64 cmd = 0xffffffffull << 14 | 1 << 12 | 2 << 10 | 1 << 5 | 1;
+
+	for (i = 46; i--;) {
+		csr_out(9, cmd >> i & 1 ? 0x20000 : 0);
+		csr_out(9, (cmd >> i & 1 ? 0x20000 : 0) | 0x10000);
+	}
+	for (i = 0; i < 18; i++) {
+		csr_out(9, 0x40000);
+		csr_out(9, 0x50000);
+		v = v << 1 | (csr_in(9) >> 19 & 1);
+	}
+	return v >> 1 & 0xffff;
 }
 
 #endif

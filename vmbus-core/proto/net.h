@@ -48,6 +48,7 @@ enum kvmb_nvsp_type {
 #define KVMB_NVSP_CHANNEL_DATA 0u
 #define KVMB_NVSP_CHANNEL_CONTROL 1u
 #define KVMB_NVSP_NO_SECTION 0xffffffffu
+#define KVMB_NVSP_PATH_VF 1u /* frames go by another NIC of the same address; 0: by this one */
 #define KVMB_NVSP_RECV_BUF_ID 0xcafeu
 #define KVMB_NVSP_SUBCHANNEL_ALLOCATE 1u
 #define KVMB_NVSP_TABLE_SIZE 16u	 /* Linux takes no other count */
@@ -106,6 +107,9 @@ struct kvmb_wire_nvsp {
 			__le32 status;
 			__le32 num;
 		} subchannel_complete;
+		struct {
+			__le32 path; /* KVMB_NVSP_PATH_* */
+		} data_path;
 		struct {
 			__le32 count;
 			__le32 offset; /* of the table, from the message's start */

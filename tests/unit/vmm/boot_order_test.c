@@ -9,11 +9,14 @@
 #include "tests/unit/test.h"
 
 #define DRIVE(channel, place) "/pci@i0cf8/ide@1,1/drive@" channel "/disk@" place "\n"
-#define NIC "/pci@i0cf8/ethernet@3\n"
+#define NIC "/pci@i0cf8/ethernet@3\n/pci@i0cf8/ethernet@6\n"
 
 static struct vm_config cfg;
 
-/* Two disks, of which the second is on drive 3; a CD on drive 2; a disk on SCSI. */
+/*
+ * Two disks, of which the second is on drive 3; a CD on drive 2; a disk on SCSI. Legacy NICs 3 and
+ * 0, and others.
+ */
 static int setup(void **state)
 {
 	(void)state;
@@ -23,6 +26,11 @@ static int setup(void **state)
 	cfg.disks[2].controller = KVMB_STORAGE_IDE + 2;
 	cfg.disks[2].spec.dvd = true;
 	cfg.disks[3].controller = 0;
+	cfg.nics[0] = (struct nic_config){ .index = 3, .model = NIC_LEGACY };
+	cfg.nics[1] = (struct nic_config){ .index = 4, .model = NIC_SYNTHETIC };
+	cfg.nics[2] = (struct nic_config){ .index = 0, .model = NIC_AUTO };
+	cfg.nics[3] = (struct nic_config){ .index = 1, .model = NIC_SYNTHETIC };
+	cfg.num_nics = 4;
 	return 0;
 }
 

@@ -1,254 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A legacy NIC's thread between a driver and backends: one that is played, a tap's and passt's. */
+/* A legacy NIC's thread between a driver and backends: frames, links, saved VMs. */
 #include "vmm/legacy_nic.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include "host-vsp/net/net_offload.h"
-#include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/tlv.h"
-#include "tests/harness/patience.h"
-#include "tests/harness/tulip_driver.h"
-#include "tests/unit/test.h"
-
-static struct kvmb_loop *loop;
-static struct legacy_nic *nic;
-static int wire; /* the other end of a tap or stream */
-
-/* ---- a backend that is played: what it takes is counted, what it gives is said ---- */
-
-static struct {
-	struct kvmb_net_backend b;
-	int says;	 /* atomic: of send() */
-	u32 sent, calls; /* atomic: frames; calls of send(), commit() and recv() */
-	u32 inside;	 /* atomic: threads in here */
-	int revive_says;
-	u32 revived, destroyed;
-	void (*news)(void *arg, enum kvmb_net_backend_news news);
-	void *arg;
-} played;
-
-static void enter(void)
-{
-	__atomic_fetch_add(&played.calls, 1, __ATOMIC_RELAXED);
-	assert_int_equal(__atomic_fetch_add(&played.inside, 1, __ATOMIC_ACQ_REL), 0);
-}
-
-static int leave(int err)
-{
-	__atomic_fetch_sub(&played.inside, 1, __ATOMIC_ACQ_REL);
-	return err;
-}
-
-static int played_send(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-		       struct iovec *iov, int num, size_t len)
-{
-	int err = __atomic_load_n(&played.says, __ATOMIC_ACQUIRE);
-
-	(void)b, (void)q, (void)vnet, (void)len;
-	enter();
-	assert_int_equal(num, 2);
-	assert_int_equal(iov[1].iov_len, len);
-	if (!err)
-		__atomic_fetch_add(&played.sent, 1, __ATOMIC_RELEASE);
-	return leave(err);
-}
-
-static int played_commit(struct kvmb_net_backend *b, unsigned int q)
-{
-	(void)b, (void)q;
-	enter();
-	return leave(0);
-}
-
-static ssize_t played_recv(struct kvmb_net_backend *b, unsigned int q, struct virtio_net_hdr *vnet,
-			   struct iovec *iov, int num)
-{
-	(void)b, (void)q, (void)vnet, (void)iov, (void)num;
-	enter();
-	return leave(-EAGAIN);
-}
-
-static int played_revive(struct kvmb_net_backend *b)
-{
-	(void)b;
-	enter();
-	played.revived++;
-	return leave(played.revive_says);
-}
-
-static void played_attach(struct kvmb_net_backend *b,
-			  void (*news)(void *arg, enum kvmb_net_backend_news news), void *arg)
-{
-	(void)b;
-	played.news = news;
-	played.arg = arg;
-}
-
-static void played_destroy(struct kvmb_net_backend *b)
-{
-	close(b->fd[0]);
-	played.destroyed++;
-}
-
-static const struct kvmb_net_backend_ops played_ops = {
-	.kind = "played",
-	.send = played_send,
-	.commit = played_commit,
-	.recv = played_recv,
-	.revive = played_revive,
-	.attach = played_attach,
-	.destroy = played_destroy,
-};
-
-static struct kvmb_net_backend *play(void)
-{
-	memset(&played, 0, sizeof(played));
-	played.b = (struct kvmb_net_backend){ .ops = &played_ops, .num_queues = 1 };
-	played.b.fd[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* always writable */
-	return &played.b;
-}
-
-/* ---- the box ---- */
-
-static int sockets(int type)
-{
-	int sv[2], size = 20000;
-
-	assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv), 0);
-	setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	wire = sv[1];
-	return sv[0];
-}
-
-static struct kvmb_net_backend *tap(void)
-{
-	int fd = sockets(SOCK_SEQPACKET);
-
-	return kvmb_net_tap_fds(&fd, 1);
-}
-
-static void make_nic(struct kvmb_net_backend *b, bool spoof)
-{
-	struct legacy_nic_spec spec = {
-		.slot = BOARD_SLOT, .pci = board.m.pci, .gm = &board.m.gm, .mac_spoof = spoof
-	};
-	u32 line;
-
-	memcpy(spec.mac, board.mac, 6);
-	nic = legacy_nic_create(&spec, b, loop);
-	for (line = 0; line < 4; line++)
-		pci_route(board.m.pci, line, BOARD_IRQ);
-	conf_out(0x10, 4, BOARD_PORT);
-	conf_out(0x04, 2, PCI_COMMAND_IO | PCI_COMMAND_MASTER);
-}
-
-/* Until it is so, at most for as long as a test has patience. */
-#define UNTIL(c)                                           \
-	do {                                               \
-		u64 end = kvmb_now_ms() + PATIENCE_MS;     \
-		while (!(c)) {                             \
-			if (kvmb_now_ms() > end)           \
-				fail_msg("never: %s", #c); \
-			kvmb_loop_once(loop, 1);           \
-		}                                          \
-	} while (0)
-
-static u32 tx_status(u32 n)
-{
-	return __atomic_load_n(tx_desc(n), __ATOMIC_ACQUIRE);
-}
-
-static void begin(struct kvmb_net_backend *b, bool spoof)
-{
-	make_nic(b, spoof);
-	assert_int_equal(legacy_nic_start(nic), 0);
-	driver_up();
-	UNTIL(tx_status(0) == 0x7fffffff);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	loop = kvmb_loop_create();
-	board_begin();
-	wire = -1;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	legacy_nic_destroy(nic);
-	board_end();
-	kvmb_loop_destroy(loop);
-	if (wire >= 0)
-		close(wire);
-	return 0;
-}
-
-static struct legacy_nic_stats stats(void)
-{
-	struct legacy_nic_stats s;
-
-	legacy_nic_get_stats(nic, &s);
-	return s;
-}
-
-/* A frame that came out of a tap; its header must say nothing. Return: bytes without that. */
-static size_t from_wire(u8 *frame, size_t room)
-{
-	static const struct virtio_net_hdr plain;
-	u8 buf[4096];
-	ssize_t n;
-
-	UNTIL((n = recv(wire, buf, sizeof(buf), 0)) > 0);
-	n -= (ssize_t)sizeof(plain);
-	assert_memory_equal(buf, &plain, sizeof(plain));
-	assert_in_range(n, 60, room);
-	memcpy(frame, buf + sizeof(plain), (size_t)n);
-	return (size_t)n;
-}
-
-static void to_wire(const struct virtio_net_hdr *vnet, const u8 *frame, size_t len)
-{
-	struct iovec iov[2] = { { (void *)vnet, sizeof(*vnet) }, { (void *)frame, len } };
-
-	UNTIL(writev(wire, iov, 2) >= 0);
-}
-
-static const struct virtio_net_hdr plain_hdr;
-
-static void make_frame(u8 *f, size_t len, u8 seed)
-{
-	size_t i;
-
-	memcpy(f, board.mac, 6);
-	for (i = 6; i < len; i++)
-		f[i] = (u8)(i + seed);
-	f[12] = 8;
-	f[13] = 0;
-}
-
-static u8 received[2048];
-
-static u32 receive_one(void)
-{
-	const u8 *p;
-	u32 status;
-
-	UNTIL((p = driver_receive(&status)));
-	memcpy(received, p, (status >> 16 & 0x3fff) - 4);
-	csr_out(5, INT_ALL);
-	return (status >> 16 & 0x3fff) - 4;
-}
+#include "tests/harness/legacy_wire.h"
 
 /* ---- frames ---- */
 
@@ -365,7 +123,7 @@ static void legacy_nic_does_not_let_its_guest_spoof(void **state)
 	driver_send(101, 2, 0);
 	assert_int_equal(from_wire(f, sizeof(f)), 101);
 	assert_int_equal(stats().tx_spoofed, 1);
-	legacy_nic_destroy(nic);
+	destroy_nic();
 	close(wire);
 	board_end();
 	board_begin();
@@ -488,32 +246,8 @@ static void legacy_nic_stands_still(void **state)
 	legacy_nic_pause(nic); /* its end comes while it stands */
 }
 
-static u32 bmsr(void)
-{
-	u32 v = 0, i;
-	u64 cmd = 0xffffffffull << 14 | 1 << 12 | 2 << 10 | 1 << 5 | 1;
-
-	for (i = 46; i--;) {
-		csr_out(9, cmd >> i & 1 ? 0x20000 : 0);
-		csr_out(9, (cmd >> i & 1 ? 0x20000 : 0) | 0x10000);
-	}
-	for (i = 0; i < 18; i++) {
-		csr_out(9, 0x40000);
-		csr_out(9, 0x50000);
-		v = v << 1 | (csr_in(9) >> 19 & 1);
-	}
-	return v >> 1 & 0xffff;
-}
-
-static bool link_is_up(void)
-{
-	bmsr();
-	return bmsr() & 4;
-}
-
 static void legacy_nic_shows_its_link(void **state)
 {
-	struct legacy_nic_info i;
 	u8 f[2048];
 
 	(void)state;
@@ -527,51 +261,6 @@ static void legacy_nic_shows_its_link(void **state)
 	assert_true(link_is_up());
 	driver_send(101, 0, 0);
 	assert_int_equal(from_wire(f, sizeof(f)), 101);
-	legacy_nic_get_info(nic, &i);
-	assert_string_equal(i.kind, "tap");
-	assert_true(i.link && i.connected);
-	assert_memory_equal(i.mac, board.mac, 6);
-}
-
-static void legacy_nic_begins_its_backend_again(void **state)
-{
-	struct legacy_nic_info i;
-
-	(void)state;
-	begin(play(), false);
-	__atomic_store_n(&played.says, -EPIPE, __ATOMIC_RELEASE);
-	played.revive_says = -EINPROGRESS;
-	driver_send(100, 0, 0);
-	UNTIL(played.revived == 1);
-	assert_false(link_is_up());
-	legacy_nic_get_info(nic, &i);
-	assert_false(i.connected);
-	played.revive_says = -EAGAIN;
-	played.news(played.arg, KVMB_BACKEND_READY); /* and it ends again before it can be used */
-	assert_int_equal(played.revived, 2);
-	played.news(played.arg, KVMB_BACKEND_REFUSED);
-	played.revive_says = 0;
-	__atomic_store_n(&played.says, 0, __ATOMIC_RELEASE);
-	UNTIL(played.revived == 3); /* after a second or two */
-	assert_true(link_is_up());
-	driver_send(100, 0, 0);
-	UNTIL(__atomic_load_n(&played.sent, __ATOMIC_ACQUIRE) == 1);
-	legacy_nic_get_info(nic, &i);
-	assert_true(i.connected);
-	assert_int_equal(i.restarts, 1);
-	played.news(played.arg, KVMB_BACKEND_ENDED); /* it says so itself */
-	assert_false(link_is_up());
-}
-
-static void legacy_nic_lives_without_its_backend(void **state)
-{
-	(void)state;
-	begin(kvmb_net_stream_open(sockets(SOCK_STREAM)), false);
-	close(wire);
-	wire = -1;
-	UNTIL(!link_is_up());
-	driver_send(100, 0, 0);
-	UNTIL(!(tx_status(board.cur_tx - 1) & DESC_OWN));
 }
 
 /* ---- saved VMs ---- */
@@ -580,7 +269,6 @@ static void legacy_nic_goes_on_after_it_was_saved(void **state)
 {
 	struct kvmb_tlv_error e = { 0 };
 	struct kvmb_tlv_out o = { 0 };
-	struct legacy_nic_info i;
 	struct kvmb_tlv t;
 	u8 f[2048], ram[0x4000];
 	size_t pos = 0;
@@ -598,7 +286,7 @@ static void legacy_nic_goes_on_after_it_was_saved(void **state)
 	kvmb_tlv_end(&o);
 	memcpy(ram, ram_at(0), sizeof(ram));
 	memcpy(f, ram_at(TX_BUF(1)), 100);
-	legacy_nic_destroy(nic);
+	destroy_nic();
 	board_end();
 	board_begin();
 	memcpy(ram_at(0), ram, sizeof(ram));
@@ -613,8 +301,7 @@ static void legacy_nic_goes_on_after_it_was_saved(void **state)
 	legacy_nic_resume(nic);
 	assert_int_equal(from_wire(f, sizeof(f)), 100);
 	assert_int_equal(f[50], 55);
-	legacy_nic_get_info(nic, &i);
-	assert_true(i.link);
+	assert_true(link_is_up());
 	kvmb_tlv_out_fini(&o);
 }
 
@@ -674,8 +361,6 @@ int main(void)
 		T(legacy_nic_gives_up_on_a_deaf_guest),
 		T(legacy_nic_stands_still),
 		T(legacy_nic_shows_its_link),
-		T(legacy_nic_begins_its_backend_again),
-		T(legacy_nic_lives_without_its_backend),
 		T(legacy_nic_goes_on_after_it_was_saved),
 		T(legacy_nic_refuses_half_a_state),
 		T(legacy_nic_is_reset_under_traffic),

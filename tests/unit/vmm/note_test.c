@@ -77,6 +77,33 @@ static void places_and_addresses_are_said(void **state)
 	assert_true(note_has_passt(&c));
 }
 
+/* Of a machine with firmware: who restores it must make the same PCI devices. */
+static void models_are_said(void **state)
+{
+	static const char *const args[] = { "--name=web", "--nic=none", "--nic=none,model=auto",
+					    "--nic=none,model=legacy" };
+	struct vm_config cfg = { .dir = "/there",
+				 .args = args,
+				 .num_args = ARRAY_SIZE(args),
+				 .num_nics = 3,
+				 .machine.gen1 = true };
+
+	(void)state;
+	cfg.nics[0] = (struct nic_config){ .index = 0, .model = NIC_AUTO };
+	cfg.nics[1] = (struct nic_config){ .index = 5, .model = NIC_SYNTHETIC };
+	cfg.nics[2] = (struct nic_config){ .index = 1, .model = NIC_LEGACY };
+	vm_state_free_config(&c);
+	note_create(&cfg, &c);
+	has("--nic=none,mac=00:00:00:00:00:00,index=0,model=auto");
+	has("--nic=none,mac=00:00:00:00:00:00,index=5,model=synthetic");
+	has("--nic=none,mac=00:00:00:00:00:00,index=1,model=legacy");
+	/* what is added while it runs */
+	assert_int_equal(note_add_nic(&c, "none,model=auto", 6, mac), 0);
+	has("--nic=none,mac=00:15:5d:01:02:03,index=6,model=synthetic");
+	assert_int_equal(note_add_nic(&c, "none", 7, mac), 0);
+	has("--nic=none,mac=00:15:5d:01:02:03,index=7");
+}
+
 static void a_disk_comes_and_goes(void **state)
 {
 	(void)state;
@@ -143,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NOTE(places_and_addresses_are_said),
+		NOTE(models_are_said),
 		NOTE(a_disk_comes_and_goes),
 		NOTE(a_place_that_cannot_be_is_refused),
 		NOTE(a_medium_changes_in_a_drive_only),

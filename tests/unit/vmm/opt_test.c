@@ -146,12 +146,16 @@ CASE(nic_kinds_and_options)
 	char user[] = "user,forward=udp:127.0.0.1/53:53,forward=2222:22,mtu=1500,mac-spoof=on";
 	char tap[] = "tap=t0,vlan=7", bare[] = "tap", none[] = "none,forward=1:1",
 	     far[] = "user,forward=22";
+	char model[] = "none,model=legacy", no_model[] = "none,model=e1000";
 	struct nic_config nc;
 
 	CHECK_EQ(opt_nic(user, &nc, why, sizeof(why)), 0);
 	CHECK(nc.kind == NIC_USER && nc.num_forwards == 2 && nc.mtu == 1500 && nc.mac_spoof);
 	CHECK_EQ(opt_nic(tap, &nc, why, sizeof(why)), 0);
 	CHECK(nc.kind == NIC_TAP && !strcmp(nc.ifname, "t0") && nc.vlan == 7);
+	CHECK_EQ(opt_nic(model, &nc, why, sizeof(why)), 0);
+	CHECK_EQ(nc.model, NIC_LEGACY);
+	CHECK_EQ(opt_nic(no_model, &nc, why, sizeof(why)), -EINVAL);
 	CHECK_EQ(opt_nic(bare, &nc, why, sizeof(why)), -EINVAL);
 	CHECK_EQ(opt_nic(none, &nc, why, sizeof(why)), -EINVAL);
 	CHECK_EQ(opt_nic(far, &nc, why, sizeof(why)), -EINVAL);

@@ -86,12 +86,46 @@ static void nics_get_index_and_address(void **state)
 	assert_memory_equal(cfg.nics[0].mac, first, 6);
 }
 
+static void nics_get_a_model(void **state)
+{
+	static const struct {
+		bool gen1;
+		int from_elsewhere, index;
+		enum nic_model asked, is;
+	} rows[] = {
+		{ true, 0, 0, NIC_UNSAID, NIC_AUTO },
+		{ true, 0, 3, NIC_AUTO, NIC_AUTO },
+		{ true, 0, 4, NIC_UNSAID, NIC_SYNTHETIC },
+		{ true, 0, 1, NIC_LEGACY, NIC_LEGACY },
+		{ true, 9, 0, NIC_UNSAID, NIC_SYNTHETIC },
+		{ true, 9, 0, NIC_AUTO, NIC_AUTO },
+		{ false, 0, 0, NIC_UNSAID, NIC_SYNTHETIC },
+		{ false, 0, 0, NIC_AUTO, NIC_SYNTHETIC },
+		{ true, 0, 0, NIC_SYNTHETIC, NIC_SYNTHETIC },
+	};
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		setup(NULL);
+		cfg.machine.gen1 = rows[i].gen1;
+		cfg.incoming = rows[i].from_elsewhere;
+		cfg.nics[0] = (struct nic_config){ .kind = NIC_NONE,
+						   .index = rows[i].index,
+						   .model = rows[i].asked };
+		cfg.num_nics = 1;
+		places_settle(&cfg, &names);
+		assert_int_equal(cfg.nics[0].model, rows[i].is);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(disks_get_the_first_free_lun, setup),
 		cmocka_unit_test_setup(one_disk_too_many_gets_no_lun, setup),
 		cmocka_unit_test_setup(nics_get_index_and_address, setup),
+		cmocka_unit_test_setup(nics_get_a_model, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

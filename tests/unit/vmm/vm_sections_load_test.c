@@ -222,6 +222,34 @@ static void section_of_a_newer_version_is_skipped_unless_it_is_critical(void **s
 	put_first(200, KVMB_TLV_CRITICAL, -EOPNOTSUPP);
 }
 
+/* Before those of synthetic NICs, of which one has the twin. */
+static void section_of_a_legacy_nic_needs_one(void **state)
+{
+	struct kvmb_tlv_out o = { 0 };
+	u8 *buf = copy();
+	size_t at;
+
+	(void)state;
+	kvmb_tlv_begin(&o, KVMB_SEC_LEGACY, 0, KVMB_TLV_CRITICAL);
+	kvmb_tlv_put(&o, 1, 1);
+	kvmb_tlv_end(&o);
+	at = tlv_section(buf, sample.len, KVMB_SEC_NET, 0);
+	memmove(buf + at + o.len, buf + at, sample.len - at);
+	memcpy(buf + at, o.buf, o.len);
+	assert_int_equal(load(buf, sample.len + o.len), -EPROTO);
+	assert_string_equal(why, "section legacy 0: the VM has no such legacy NIC");
+	anew();
+	memcpy(buf, sample.sections, sample.len);
+	at = tlv_section(buf, sample.len, KVMB_SEC_BUS, 0);
+	memmove(buf + at + o.len, buf + at, sample.len - at);
+	memcpy(buf + at, o.buf, o.len);
+	assert_int_equal(load(buf, sample.len + o.len), -EPROTO);
+	assert_non_null(strstr(why, "behind one that needs it"));
+	kvmb_tlv_out_fini(&o);
+	free(buf);
+	anew();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +260,7 @@ int main(void)
 		T(state_that_is_torn_is_refused_wherever),
 		T(bit_that_flips_is_seen_wherever),
 		T(section_of_a_newer_version_is_skipped_unless_it_is_critical),
+		T(section_of_a_legacy_nic_needs_one),
 	};
 
 	kvmb_log_set_level(KVMB_LOG_ERR);
