@@ -11,7 +11,7 @@ static const struct { const char *theirs, *ours; } verbs[] = {
 	/* virsh, xl, podman and their like */
 	{ "start create define boot up launch virt-install qemu", "run" },
 	{ "shutdown poweroff halt down", "stop" },
-	{ "reboot restart reset", "stop VM --reboot" },
+	{ "reboot restart", "stop VM --reboot" },
 	{ "destroy terminate", "kill" },
 	{ "suspend freeze", "pause" },
 	{ "managedsave hibernate checkpoint", "save" },

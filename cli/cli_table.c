@@ -247,6 +247,10 @@ const struct cli_command cli_commands[] = {
 	  "The time sync service corrects the guest's clock. A VM of which nobody knows whether it "
 	  "has moved continues here if nobody else has locked its disks, or written to them.",
 	  cmd_resume, { VM }, json_only },
+	{ "reset", NULL, "reset the machine, whatever the guest is at",
+	  "Like the button of a PC: what the guest has not written is lost. *stop --reboot* asks "
+	  "it to restart instead. A paused VM is reset and stays paused.", cmd_reset, { VM },
+	  json_only },
 	{ "save", NULL, "save a VM into a file and end it; restore continues it",
 	  "FILE appears when everything is on disk; until then the VM can go on, and does when the "
 	  "command is interrupted. Connections of a NIC of kind *user* break, and the command says "

@@ -73,6 +73,9 @@ int cmd_kill(struct cli_args *a);
 /** cmd_pause() - `kvmbus pause VM`. */
 int cmd_pause(struct cli_args *a);
 
+/** cmd_reset() - `kvmbus reset VM`. */
+int cmd_reset(struct cli_args *a);
+
 /** cmd_resume() - `kvmbus resume VM`. */
 int cmd_resume(struct cli_args *a);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* stop, kill, pause, resume. */
+/* stop, kill, pause, resume, reset. */
 #include <string.h>
 #include <unistd.h>
 
@@ -89,6 +89,11 @@ int cmd_kill(struct cli_args *a)
 int cmd_pause(struct cli_args *a)
 {
 	return simple(a, "pause", NULL);
+}
+
+int cmd_reset(struct cli_args *a)
+{
+	return simple(a, "reset", NULL);
 }
 
 int cmd_resume(struct cli_args *a)

@@ -67,6 +67,15 @@ static void cmd_resume(struct ctl_client *c, json_t *args, struct handover_fds *
 		ctl_client_return(c, json_object());
 }
 
+static void cmd_reset(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)args, (void)fds;
+	if (vm_reset(c->all->vm))
+		ctl_client_error(c, "state", "the VM is being reset or has ended");
+	else
+		ctl_client_return(c, json_object());
+}
+
 static void cmd_kill(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
 	bool undecided = mig_out_is_undecided(c->all->vm);
@@ -373,6 +382,7 @@ static const struct {
 	{ "kill", cmd_kill, ANY_TIME },
 	{ "pause", cmd_pause, LIVE },
 	{ "resume", cmd_resume, LIVE },
+	{ "reset", cmd_reset },
 	{ "console", cmd_console, LIVE },
 	{ "disk-list", cmd_disk_list, ANY_TIME },
 	{ "disk-add", cmd_disk_add },

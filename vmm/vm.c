@@ -222,6 +222,15 @@ static void begin_reset(struct vm *vm)
 	kvmb_bus_reset(vm->bus, settle_for_reset, vm);
 }
 
+int vm_reset(struct vm *vm)
+{
+	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED)
+		return -EINVAL;
+	__atomic_store_n(&vm->want_reset, 1, __ATOMIC_SEQ_CST);
+	kvmb_loop_post(vm->loop, &vm->event_work);
+	return 0;
+}
+
 void vm_kill(struct vm *vm)
 {
 	end_vm(vm, VM_END_KILLED, 0);

@@ -212,6 +212,14 @@ void vm_try_end(struct vm *vm);
 /** vm_resume() - Continue after a pause. Return: 0; -EINVAL unless PAUSED. Main thread. */
 int vm_resume(struct vm *vm);
 
+/**
+ * vm_reset() - Reset it as a guest does that resets itself, whatever it is at
+ *
+ * It begins with the loop's next round, and ends the VM where a guest's own would (--no-reboot). A
+ * PAUSED VM stays that. Return: 0; -EINVAL unless RUNNING or PAUSED. Context: main thread.
+ */
+int vm_reset(struct vm *vm);
+
 /** vm_request_waits() - Has a vCPU asked for a reset or an end that is not served yet? */
 bool vm_request_waits(const struct vm *vm);
 

@@ -57,6 +57,7 @@ for ((r = 1; r <= rounds; r++)); do
 		info g "disks[1].via == 'ide'" || fail "after a reset the disk is not on IDE"
 		nap $((RANDOM % 6)).$((RANDOM % 10))
 		"$KVMBUS" reset g || fail "reset in firmware"
+		until_true 60 "it was not reset again" info g 'boots == 3'
 		until_true 120 "no GRUB after resets" shows 'GNU GRUB'
 		"$KVMBUS" kill g; wait $PID_g; mv "$W/r.log" "$W/g.log"
 	fi

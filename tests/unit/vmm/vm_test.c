@@ -248,6 +248,33 @@ static void vm_reset_alone_resets(void **state)
 	assert_int_equal(bus_resets, 1);
 }
 
+static void vm_reset_by_its_administrator_resets(void **state)
+{
+	(void)state;
+	start(ON_CRASH_POWEROFF);
+	assert_int_equal(vm_reset(&vm), 0);
+	assert_int_equal(vm.state, VM_RUNNING); /* who asked for it may be answered first */
+	kvmb_loop_once(vm.loop, 0);
+	assert_int_equal(vm.state, VM_RESETTING);
+	assert_int_equal(bus_resets, 1);
+	assert_int_equal(vm_reset(&vm), -EINVAL);
+	at_rest(&vm);
+	assert_int_equal(vm.state, VM_RUNNING);
+}
+
+static void vm_that_is_paused_is_reset_and_stays_paused(void **state)
+{
+	(void)state;
+	start(ON_CRASH_POWEROFF);
+	assert_int_equal(vm_pause(&vm), 0);
+	assert_int_equal(vm_reset(&vm), 0);
+	kvmb_loop_once(vm.loop, 0);
+	assert_int_equal(bus_resets, 1);
+	at_rest(&vm);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_false(cpus_run);
+}
+
 static void vm_reset_waits_for_devices_beside_the_bus(void **state)
 {
 	u32 begun;
@@ -573,6 +600,8 @@ int main(void)
 		cmocka_unit_test_teardown(what_the_guest_asks_for_is_done_later, teardown),
 		cmocka_unit_test_teardown(vm_crash_and_reset_at_once_end_it, teardown),
 		cmocka_unit_test_teardown(vm_reset_alone_resets, teardown),
+		cmocka_unit_test_teardown(vm_reset_by_its_administrator_resets, teardown),
+		cmocka_unit_test_teardown(vm_that_is_paused_is_reset_and_stays_paused, teardown),
 		cmocka_unit_test_teardown(vm_reset_waits_for_devices_beside_the_bus, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_reset, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_an_end, teardown),
