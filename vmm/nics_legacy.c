@@ -8,8 +8,12 @@
 #include "lib/log.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
+#include "machine/boot/boot.h"
+#include "machine/dev/pci.h"
 #include "machine/gen1.h"
 #include "vmm/legacy_nic.h"
+
+static_assert(LEGACY_NIC_SLOT + LEGACY_NICS - 1 <= ACPI_PCI_SLOTS, "each has an interrupt");
 
 struct vm_legacy {
 	struct kvmb_net *net;	/* NULL: there is none of this index */
