@@ -44,6 +44,7 @@ enum kvmb_section {
 	KVMB_SEC_DISK = 17,   /* of their content: vmm/mig_disks.h */
 	KVMB_SEC_LATER = 18,  /* of a migration: which pages come later; vmm/mig_stream.h */
 	KVMB_SEC_WANTED = 19, /* of a migration: a page that is needed now */
+	KVMB_SEC_SYNTH = 21,  /* synthetic keyboard, mouse and video: vmm/synth.c; may be missing */
 };
 
 #define KVMB_TLV_CRITICAL 1u /* flag of sections and fields */
