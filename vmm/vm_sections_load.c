@@ -13,6 +13,7 @@
 #include "machine/machine_state.h"
 #include "vmm/disks.h"
 #include "vmm/nics.h"
+#include "vmm/synth.h"
 #include "vmm/vm_state.h"
 
 struct loading {
@@ -91,6 +92,8 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 		return kvmb_bus_load(r->vm->bus, t);
 	case KVMB_SEC_IC:
 		return load_ic(r, t);
+	case KVMB_SEC_SYNTH:
+		return synth_load(r->vm, t);
 	}
 	return unknown(t);
 }
@@ -104,7 +107,7 @@ static u64 place_of(const struct kvmb_tlv *t)
 	static const u8 places[] = {
 		[KVMB_SEC_VM] = 1,	[KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
 		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_NET] = 5,	[KVMB_SEC_BUS] = 6,
-		[KVMB_SEC_IC] = 7,	[KVMB_SEC_END] = 8,
+		[KVMB_SEC_IC] = 7,	[KVMB_SEC_SYNTH] = 8,	[KVMB_SEC_END] = 9,
 	};
 
 	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/tlv.h"
 #include "machine/machine_state.h"
+#include "tests/harness/no_synth.h"
 #include "tests/unit/test.h"
 #include "vmm/nics.h"
 #include "vmm/state_file.h"
