@@ -13,7 +13,7 @@ vhd) qemu-img convert -O vpc -o subformat=dynamic,force_size=on "$LAB_DISK" "$I"
 *) qemu-img convert -O "$format" "$LAB_DISK" "$I" ;;
 esac || fail "no $format image"
 "$KVMBUS" run --name g --cpus 2 --memory 1G --firmware "$F/usr/share/seabios/bios-256k.bin" --serial "file=$W/g.log" --on-term kill \
-	--disk "$I" --nic "tap=$TAP" </dev/null 2>"$W/g.err.log" & PID_g=$!
+	--disk "$I" --nic "tap=$TAP" --video off </dev/null 2>"$W/g.err.log" & PID_g=$!
 shows() { "$KVMBUS" screenshot g --text 2>/dev/null | grep -q -- "$1"; }
 types() { "$KVMBUS" type g "$1"$'\n' || fail "type $1"; }
 picture() { "$KVMBUS" screenshot g "$W/$1.png" && cp "$W/$1.png" "$LAB_OUT/gen1-debian-$1.png"; }

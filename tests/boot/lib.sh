@@ -59,6 +59,19 @@ print(result)' "$1"
 info() { "$KVMBUS" info "$1" --json | pick "$2"; }       # VM EXPRESSION
 stats() { "$KVMBUS" stats "$1" --json | pick "$2"; }     # VM EXPRESSION
 nics() { "$KVMBUS" nic "$1" list --json | pick "$2"; }   # VM EXPRESSION
+png() { # FILE [COLOURS]: its width and height; it fails unless they are those of a screen, with at least so many colours (3)
+	python3 -ISc '
+import struct, sys, zlib
+b = open(sys.argv[1], "rb").read()
+w, h = struct.unpack(">II", b[16:24])
+i, z = 8, b""
+while i < len(b):
+    n, t = struct.unpack(">I4s", b[i:i + 8])
+    z += b[i + 8:i + 8 + n] if t == b"IDAT" else b""
+    i += 12 + n
+print(w, h)
+sys.exit(w < 640 or h < 350 or len(set(zlib.decompress(z))) < int(sys.argv[2]))' "$1" "${2:-3}"
+}
 runs() { "$KVMBUS" info "$1" >/dev/null 2>&1; }          # VM
 helper_pid() { local pid; eval "pid=\$PID_$1"; pgrep -P "$(pgrep -P "$pid" kvmbus-keeper)" "$2"; } # VM PROGRAM: which its keeper runs
 # stop VM [OPTION...]: ask the guest to shut down. It has as long as its test has
