@@ -129,12 +129,13 @@ static const char *take_location(struct kvmb_video *v, const struct kvmb_synth_m
 	int err = 0;
 
 	memcpy(&w, m->body, sizeof(w));
-	if (w.specified)
-		err = video_place(v, le64_to_cpu(w.gpa));
-	else
+	if (!w.specified)
 		video_nowhere(v);
+	else if (v->place == KVMB_VIDEO_NOWHERE || v->gpa != le64_to_cpu(w.gpa))
+		err = v->moves++ < KVMB_VIDEO_MOVES ? video_place(v, le64_to_cpu(w.gpa)) : -EBUSY;
 	if (err)
-		return "its memory cannot be where it says";
+		return err == -EBUSY ? "its memory moves without end" :
+				       "its memory cannot be where it says";
 	ack.context = w.context;
 	if (say(v, KVMB_VIDEO_VRAM_ACK, &ack, sizeof(ack)))
 		return "its ring is corrupt";
@@ -335,6 +336,7 @@ static void video_stopped(struct kvmb_synth *s)
 	video_nowhere(v);
 	v->situation = (struct kvmb_video_situation){ 0 };
 	v->owes = false;
+	v->moves = 0;
 }
 
 static const struct kvmb_synth_ops video_ops = {

@@ -11,8 +11,10 @@
  *    generation has it (hyperv_drm and hyperv_fb on a machine with firmware), or plain RAM
  *    (hyperv_fb with room in CMA). Then we look at what lies there, and put nothing.
  * So one rule serves all: memory that the guest has wins, ours fills what is free, and any other
- * place costs the channel. Nobody has to know which driver it is, or which machine. Video memory
- * of our own is apart from the card's: its text is there again when the guest lets go of it.
+ * place costs the channel. Nobody has to know which driver it is, or which machine. Memory of our
+ * own is apart from the card's, whose text is there again when the guest lets go of it; in BAR 0 a
+ * driver draws over it. Mapping costs the bus thread time, so a guest may move its memory
+ * KVMB_VIDEO_MOVES times while the channel is open; drivers do so once.
  *
  * A situation update has size, depth, distance of lines and offset of the picture. From then on,
  * while the location is known and the picture active, it is what the screen shows: live. Each
@@ -33,6 +35,7 @@
 
 #define KVMB_VIDEO_MEGABYTES 8u /* as Hyper-V offers them: docs/protocol.md#9.9 */
 #define KVMB_VIDEO_MEMORY (KVMB_VIDEO_MEGABYTES << 20)
+#define KVMB_VIDEO_MOVES 64u
 #define KVMB_VIDEO_MAX_WIDTH 2560u
 #define KVMB_VIDEO_MAX_HEIGHT 1600u
 
@@ -70,7 +73,8 @@ struct kvmb_video { /* bus thread */
 	int fd;	    /* of the memory */
 	u8 *memory; /* memory[KVMB_VIDEO_MEMORY]; shared with the guest while it is OWN */
 	enum kvmb_video_place place;
-	u64 gpa; /* of place */
+	u64 gpa;   /* of place */
+	u32 moves; /* since the channel was opened */
 	struct kvmb_video_situation situation;
 	bool watched; /* somebody looks all the time */
 	bool owes;    /* the guest is to be told what we want to hear */

@@ -305,6 +305,33 @@ static void video_memory_is_nowhere_else(void **state)
 	}
 }
 
+/* Each costs the main thread a while. */
+static void video_memory_that_moves_without_end_costs_the_channel(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 3 * KVMB_VIDEO_MOVES; i++) { /* where it is: nothing moves */
+		if (i % 10 == 0)
+			agree(V35);
+		video_locate(SYNTH_FREE, 1, true);
+		synth_hear_all(SYNTH_VIDEO);
+	}
+	assert_false(failed());
+	anew();
+	agree(V35);
+	for (i = 0; i < KVMB_VIDEO_MOVES; i++) {
+		video_locate(SYNTH_FREE + (i & 1) * 4096, 1, true);
+		synth_hear_all(SYNTH_VIDEO);
+	}
+	assert_false(failed());
+	video_locate(SYNTH_FREE + 8192, 1, true);
+	assert_true(failed());
+	anew();
+	agree(V35);
+	place(SYNTH_FREE);
+}
+
 /* ---- pictures ---- */
 
 static void video_draws_each_depth(void **state)
@@ -626,6 +653,7 @@ int main(void)
 		T(video_memory_of_the_card_is_looked_at),
 		T(video_memory_in_ram_is_looked_at),
 		T(video_memory_is_nowhere_else),
+		T(video_memory_that_moves_without_end_costs_the_channel),
 		T(video_draws_each_depth),
 		T(video_largest_pictures_end_where_memory_does),
 		T(video_pictures_that_cannot_be_cost_the_channel),
