@@ -169,6 +169,12 @@ static bool set_ic(char *s, struct vm_config *c)
 	return BAD("--ic \"%s\": write heartbeat=on|off, timesync=on|off or shutdown=on|off", s);
 }
 
+static bool set_video(char *s, struct vm_config *c)
+{
+	c->video = strcmp(s, "on") ? VIDEO_OFF : VIDEO_ON;
+	return true;
+}
+
 static bool set_serial(char *s, struct vm_config *c)
 {
 	if (!strcmp(s, "stdio")) {
@@ -318,6 +324,7 @@ static const struct {
 	{ "dvd", add_dvd },
 	{ "nic", add_nic },
 	{ "ic", set_ic },
+	{ "video", set_video },
 	{ "serial", set_serial },
 	{ "control", set_control },
 	{ "on-term", set_on_term },

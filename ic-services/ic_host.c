@@ -2,13 +2,8 @@
 /* Host half of the integration services: the part that all of them share. */
 #include "ic-services/ic_host.h"
 
-#include <sys/epoll.h>
-#include <unistd.h>
-
 #include "lib/log.h"
 #include "lib/util.h"
-
-#define BUDGET 64 /* packets per turn: no guest can monopolise the main thread */
 
 static const char *const state_names[] = { "no guest driver", "negotiating", "ready", "refused" };
 static_assert(ARRAY_SIZE(state_names) == KVMB_IC_NUM_STATES, "one name a state");
@@ -33,45 +28,21 @@ const char *kvmb_ic_state_name(const struct kvmb_ic *ic)
 
 static int send_packet(struct kvmb_ic *ic, const void *buf, u32 len)
 {
-	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
-	int err;
-
-	err = kvmb_ring_put(&io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, buf, len);
-	if (!err && kvmb_chan_publish(ic->ch) < 0)
-		err = -EPROTO;
-	if (err)
-		return err;
-	io->stats.packets_out++;
-	kvmb_chan_signal(ic->ch); /* always: see the theory of operation */
-	return 0;
+	return kvmb_loop_chan_send(&ic->chan, KVMB_PKT_INBAND, 0, buf, len);
 }
 
-static void give_up(struct kvmb_ic *ic, const char *why, int err)
+static const char *on_packet(struct kvmb_loop_chan *c, const struct kvmb_pkt *pkt)
 {
-	set_state(ic, KVMB_IC_REFUSED);
-	kvmb_chan_fail(ic->ch, why, err);
-	kvmb_loop_del(ic->watch);
-	ic->watch = NULL;
-}
-
-static void on_packet(struct kvmb_ic *ic, const struct kvmb_pkt *pkt)
-{
+	struct kvmb_ic *ic = container_of(c, struct kvmb_ic, chan);
 	struct kvmb_icmsg msg;
-	int err;
 
-	if (pkt->type != KVMB_PKT_INBAND ||
-	    kvmb_icmsg_parse(pkt->payload, pkt->payload_len, &msg)) {
-		give_up(ic, "a message is malformed", -EPROTO);
-		return;
-	}
+	if (pkt->type != KVMB_PKT_INBAND || kvmb_icmsg_parse(pkt->payload, pkt->payload_len, &msg))
+		return "a message is malformed";
 	if (msg.type == KVMB_IC_NEGOTIATE && ic->state == KVMB_IC_NEGOTIATING) {
-		err = kvmb_icmsg_parse_negotiated(&msg, &ic->framework, &ic->message);
-		if (err) {
-			give_up(ic, "no common version", err);
-			return;
-		}
+		if (kvmb_icmsg_parse_negotiated(&msg, &ic->framework, &ic->message))
+			return "no common version";
 		set_state(ic, KVMB_IC_READY);
-		kvmb_dbg(kvmb_chan_name(ic->ch), "version %u.%u", ic->message >> 16,
+		kvmb_dbg(kvmb_chan_name(c->ch), "version %u.%u", ic->message >> 16,
 			 ic->message & 0xffff);
 		ic->ops->ready(ic);
 	} else if (msg.type == ic->ops->message_type && ic->state == KVMB_IC_READY &&
@@ -79,73 +50,19 @@ static void on_packet(struct kvmb_ic *ic, const struct kvmb_pkt *pkt)
 		ic->waiting = false;
 		ic->ops->reply(ic, &msg);
 	} else {
-		kvmb_chan_io(ic->ch)->stats.errors++; /* unasked-for: ignored, counted */
+		kvmb_chan_io(c->ch)->stats.errors++; /* unasked-for: ignored, counted */
 	}
+	return NULL;
 }
 
-/* Take what there is, and tell the guest how far we have read. Return: packets; -errno. */
-static int drain(struct kvmb_ic *ic, struct kvmb_chan_io *io)
+static void on_failed(struct kvmb_loop_chan *c)
 {
-	u8 buf[KVMB_IC_PACKET_MAX] __attribute__((aligned(8)));
-	struct kvmb_pkt pkt;
-	int err, n = 0;
-
-	while (!(err = kvmb_ring_peek(&io->rx, buf, sizeof(buf), &pkt))) {
-		n++;
-		io->stats.packets_in++;
-		kvmb_ring_skip(&io->rx, &pkt);
-		on_packet(ic, &pkt);
-		if (!ic->watch)
-			return n; /* given up */
-		if (n == BUDGET)
-			break;
-	}
-	if (err && err != -EAGAIN)
-		return err;
-	err = kvmb_ring_release(&io->rx);
-	if (err > 0)
-		kvmb_chan_signal(ic->ch);
-	return err < 0 ? err : n;
+	set_state(container_of(c, struct kvmb_ic, chan), KVMB_IC_REFUSED);
 }
 
-static bool bus_stands(const struct kvmb_ic *ic)
-{
-	return kvmb_bus_paused(kvmb_chan_bus(ic->ch));
-}
-
-static void look_at_ring(struct kvmb_ic *ic)
-{
-	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
-	u64 one = 1;
-	int taken = drain(ic, io);
-
-	if (!ic->watch)
-		return;
-	if (taken < 0) {
-		give_up(ic, "its ring is corrupt", taken);
-		return;
-	}
-	/*
-	 * what came before our read index was visible came without a signal; others have their turn
-	 * first
-	 */
-	if (kvmb_ring_unmask(&io->rx) && write(io->signal_fd, &one, sizeof(one)) < 0)
-		return; /* it is readable anyway */
-}
-
-static void on_signal(void *arg, uint32_t events)
-{
-	struct kvmb_ic *ic = arg;
-	struct kvmb_chan_io *io = kvmb_chan_io(ic->ch);
-	u64 n;
-
-	(void)events;
-	if (read(io->signal_fd, &n, sizeof(n)) < 0)
-		return;
-	io->stats.wakes++;
-	if (!bus_stands(ic)) /* else ic_resume() looks */
-		look_at_ring(ic);
-}
+static const struct kvmb_loop_chan_ops chan_ops = { .packet_max = KVMB_IC_PACKET_MAX,
+						    .packet = on_packet,
+						    .failed = on_failed };
 
 static int send_versions(struct kvmb_ic *ic)
 {
@@ -160,20 +77,16 @@ static int send_versions(struct kvmb_ic *ic)
 static int ic_open(struct kvmb_chan *ch)
 {
 	struct kvmb_ic *ic = kvmb_chan_dev(ch);
-	int err;
+	int err = kvmb_loop_chan_open(&ic->chan, ch, &chan_ops);
 
-	ic->ch = ch;
+	if (err)
+		return err;
 	ic->waiting = false;
-	ic->watch = kvmb_loop_add(kvmb_bus_loop(kvmb_chan_bus(ch)), kvmb_chan_io(ch)->signal_fd,
-				  EPOLLIN, on_signal, ic);
-	if (!ic->watch)
-		return -ENOMEM;
 	set_state(ic, KVMB_IC_NEGOTIATING);
 	ic->unasked = kvmb_chan_starts_paused(ch);
 	err = ic->unasked ? 0 : send_versions(ic);
 	if (err) {
-		kvmb_loop_del(ic->watch);
-		ic->watch = NULL;
+		kvmb_loop_chan_drop(&ic->chan);
 		set_state(ic, KVMB_IC_CLOSED);
 	}
 	return err;
@@ -183,12 +96,9 @@ static void ic_close(struct kvmb_chan *ch)
 {
 	struct kvmb_ic *ic = kvmb_chan_dev(ch);
 
-	kvmb_loop_del(ic->watch);
-	ic->watch = NULL;
 	set_state(ic, KVMB_IC_CLOSED);
 	ic->ops->stopped(ic);
-	ic->ch = NULL;
-	kvmb_chan_closed(ch);
+	kvmb_loop_chan_close(&ic->chan);
 }
 
 static void ic_resume(struct kvmb_chan *ch)
@@ -196,17 +106,17 @@ static void ic_resume(struct kvmb_chan *ch)
 	struct kvmb_ic *ic = kvmb_chan_dev(ch);
 	int err;
 
-	if (!ic->watch)
+	if (!ic->chan.watch)
 		return; /* given up */
 	if (ic->unasked) {
 		ic->unasked = false;
 		err = send_versions(ic);
 		if (err) {
-			give_up(ic, "its ring is corrupt", err);
+			kvmb_loop_chan_fail(&ic->chan, "its ring is corrupt", err);
 			return;
 		}
 	}
-	look_at_ring(ic);
+	kvmb_loop_chan_look(&ic->chan);
 	if (ic->state == KVMB_IC_READY && ic->ops->resumed)
 		ic->ops->resumed(ic);
 }
@@ -217,10 +127,8 @@ void kvmb_ic_go_on(struct kvmb_ic *ic, enum kvmb_ic_state state)
 	if (state == ic->state)
 		return;
 	set_state(ic, state);
-	if (state != KVMB_IC_REFUSED)
-		return;
-	kvmb_loop_del(ic->watch);
-	ic->watch = NULL;
+	if (state == KVMB_IC_REFUSED)
+		kvmb_loop_chan_mute(&ic->chan);
 }
 
 static const struct kvmb_vsp_ops ic_vsp_ops = {
@@ -266,7 +174,7 @@ int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply
 
 	if (ic->state != KVMB_IC_READY)
 		return -ENOTCONN;
-	if ((ic->waiting && reply) || bus_stands(ic))
+	if ((ic->waiting && reply) || !kvmb_loop_chan_runs(&ic->chan))
 		return -EAGAIN;
 	kvmb_assert(len <= sizeof(buf) - sizeof(struct kvmb_wire_icmsg));
 	msg.transaction = ++ic->transaction;

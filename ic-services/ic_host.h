@@ -6,8 +6,8 @@
  *
  * A service is a channel that is served on the bus thread. When the guest has opened it, we send
  * our list of versions; the guest's choice starts the service (ready()). From then on the service
- * sends one request at a time and gets the guest's answer (reply()). Guests read one packet per
- * interrupt here, so we signal every packet, even if the ring was not empty (docs/protocol.md#7.4).
+ * sends one request at a time and gets the guest's answer (reply()). host-vsp/loop_chan.h has the
+ * channel.
  *
  * While the bus is paused nobody here touches a ring: requests find no room, and answers wait until
  * the bus goes on.
@@ -16,6 +16,7 @@
 #define KVMB_IC_HOST_H
 
 #include "host-vsp/bus/bus.h"
+#include "host-vsp/loop_chan.h"
 #include "vmbus-core/icmsg.h"
 
 #define KVMB_IC_PACKET_MAX 4096u
@@ -44,8 +45,7 @@ enum kvmb_ic_state {
 
 struct kvmb_ic { /* embed it; bus thread only */
 	const struct kvmb_ic_ops *ops;
-	struct kvmb_chan *ch; /* NULL while closed */
-	struct kvmb_watch *watch;
+	struct kvmb_loop_chan chan;
 	enum kvmb_ic_state state; /* set_state() in ic_host.c */
 	u32 framework, message; /* negotiated */
 	u8 transaction;

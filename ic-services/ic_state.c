@@ -67,11 +67,11 @@ static void load_common(struct kvmb_ic *ic, struct kvmb_tlv *t)
 	ic->message = (u32)kvmb_tlv_get(t, F_MESSAGE, UINT32_MAX);
 	ic->transaction = (u8)kvmb_tlv_get(t, F_TRANSACTION, UINT8_MAX);
 	ic->waiting = kvmb_tlv_get(t, F_WAITING, 1);
-	if ((state == KVMB_IC_CLOSED) != !ic->ch)
+	if ((state == KVMB_IC_CLOSED) != !ic->chan.ch)
 		kvmb_tlv_refuse(t, F_STATE, "it does not fit to that of the channel");
 	if (state == KVMB_IC_READY && !offered(ic, ic->message))
 		kvmb_tlv_refuse(t, F_MESSAGE, "no such version");
-	if (ic->ch && !ic->unasked)
+	if (ic->chan.ch && !ic->unasked)
 		kvmb_tlv_refuse(t, F_STATE, "it comes too late, or twice");
 	if (!t->error->err)
 		kvmb_ic_go_on(ic, state);

@@ -373,7 +373,9 @@ static int add_vga(struct gen1 *g)
 {
 	const struct vga_ops ops = { .map = map_video, .arg = g };
 
-	return vga_create(&g->vga, &g->machine->pio, g->pci, &ops, g->vga_rom.rom, g->vga_rom.len);
+	return vga_create(&g->vga, &g->machine->pio, g->pci, &ops,
+			  firmware_is_uefi(&g->rom) ? VGA_QEMU : VGA_HYPERV, g->vga_rom.rom,
+			  g->vga_rom.len);
 }
 
 static void add_ps2(struct gen1 *g)

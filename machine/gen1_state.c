@@ -173,6 +173,7 @@ int gen1_load(struct gen1 *g, struct kvmb_tlv *group)
 		fw_cfg_load(g->fw_cfg, &dev);
 	if (find_device(group, GEN1_PCI, &dev))
 		pci_load(g->pci, &dev);
+	vga_renamed(g->vga);
 	if (find_device(group, GEN1_IDE, &dev))
 		ide_load(g->ide, &dev);
 	if (find_device(group, GEN1_VGA, &dev))

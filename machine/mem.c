@@ -120,6 +120,16 @@ int mem_map(struct machine *m)
 	return err;
 }
 
+int mem_show(struct machine *m, u32 slot, u64 gpa, void *hva, u64 size)
+{
+	struct kvm_userspace_memory_region r = { .slot = slot,
+						 .guest_phys_addr = gpa,
+						 .memory_size = size,
+						 .userspace_addr = (u64)(uintptr_t)hva };
+
+	return ioctl(m->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) ? -errno : 0;
+}
+
 void mem_destroy(struct machine *m)
 {
 	if (m->gm.num_regions)

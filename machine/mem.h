@@ -12,6 +12,9 @@
 #define MEM_SLOT_ROM 8u
 #define MEM_SLOT_VIDEO 9u
 #define MEM_SLOT_FLASH 10u
+#define MEM_SLOT_SYNTH 11u /* synthetic video: vmm/synth.c */
+
+#include "vmbus-core/env.h"
 
 struct machine;
 
@@ -27,6 +30,18 @@ int mem_open(struct machine *m);
 
 /** mem_map() - Map it, register it with KVM, fill @m->gm. Return: 0 or -errno. Main thread. */
 int mem_map(struct machine *m);
+
+/**
+ * mem_show() - Show memory of this process to the guest, or take it away
+ * @m:    built
+ * @slot: MEM_SLOT_*
+ * @gpa:  guest physical, a multiple of 4096
+ * @hva:  hva[@size], outlives what is shown
+ * @size: bytes, a multiple of 4096; 0 = take away what is in @slot
+ *
+ * Return: 0; -EEXIST: something is there; -errno. Context: main thread; vCPUs may run.
+ */
+int mem_show(struct machine *m, u32 slot, u64 gpa, void *hva, u64 size);
 
 /** mem_destroy() - Undo both. Context: main thread; no vCPU exists any more. */
 void mem_destroy(struct machine *m);

@@ -19,13 +19,14 @@
 #include "vmm/display.h"
 #include "vmm/guard.h"
 #include "vmm/handed.h"
+#include "vmm/input.h"
 #include "vmm/mig_out.h"
 #include "vmm/mig_post.h"
 #include "vmm/names.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
 #include "vmm/save.h"
-#include "vmm/screen.h"
+#include "vmm/synth.h"
 #include "vmm/term.h"
 #include "vmm/uevent.h"
 #include "vmm/upgrade_in.h"
@@ -295,8 +296,9 @@ static int build_machine(struct vm *vm)
 static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console, open_vars,
 						  open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,	disks_create, nics_create,
-						   create_vars, boot_choose,  build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	 synth_create, disks_create,
+						   nics_create,	 create_vars,  boot_choose,
+						   build_machine };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {
@@ -341,8 +343,8 @@ void vm_destroy(struct vm *vm)
 	save_destroy(vm);
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);
-	screen_forget(vm);
 	display_forget(vm);
+	input_forget(vm);
 	mig_post_forget(vm);
 	overdue_step(&vm->overdue, "vCPU threads to end");
 	machine_stop(&vm->machine);
@@ -364,6 +366,7 @@ void vm_destroy(struct vm *vm)
 	mig_post_destroy(vm);
 	overdue_step(&vm->overdue, "KVM");
 	machine_close(&vm->machine);
+	synth_destroy(vm);
 	overdue_end(&vm->overdue);
 	term_destroy(vm->term);
 	kvmb_loop_destroy(vm->loop);

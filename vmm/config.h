@@ -73,6 +73,8 @@ enum on_term { ON_TERM_SHUTDOWN, ON_TERM_KILL };
 /* What happens when the guest reports that its kernel crashed. */
 enum on_crash { ON_CRASH_RESET, ON_CRASH_PAUSE, ON_CRASH_POWEROFF };
 
+enum video_mode { VIDEO_AUTO, VIDEO_ON, VIDEO_OFF }; /* auto: with firmware */
+
 /* How the process of a VM is confined: vmm/confine.h, vmm/policy.h. */
 enum sandbox_mode {
 	SANDBOX_STRICT, /* a system call that no thread of its kind makes ends the process */
@@ -90,6 +92,7 @@ struct vm_config {
 	struct nic_config nics[KVMB_MAX_NICS];
 	u32 num_nics;
 	bool ic_heartbeat, ic_timesync, ic_shutdown;
+	enum video_mode video; /* synthetic, with keyboard and mouse: synth.h */
 	enum serial_kind serial;
 	const char *serial_path;
 	const char *control; /* socket path, NULL = by name in the runtime directory */

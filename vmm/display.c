@@ -8,12 +8,10 @@
 
 #include "host-vsp/tuner.h"
 #include "lib/util.h"
-#include "machine/dev/ps2.h"
 #include "machine/dev/screen.h"
-#include "machine/dev/vga.h"
-#include "machine/gen1.h"
-#include "vmm/keys.h"
+#include "vmm/input.h"
 #include "vmm/screen.h"
+#include "vmm/synth.h"
 #include "vmm/vm.h"
 
 #define LOOK_MS 40u	  /* between two looks */
@@ -22,10 +20,6 @@
 #define SHARE 5u  /* one part of so many of the main thread's time is for pictures */
 #define BATCH 64u /* records at a time, and then others' turn for REST_MS */
 #define REST_MS 10u
-#define KEY_MS 50u   /* after a release: as in screen.c */
-#define AGAIN_MS 20u /* the guest has taken none, or a held key repeats */
-#define STANDS_MS 250u
-#define CODES 256u /* keys have a lower code */
 
 static_assert(DISPLAY_MAX_WIDTH == SCREEN_MAX_WIDTH, "for who looks");
 static_assert(DISPLAY_MAX_HEIGHT == SCREEN_MAX_HEIGHT, "for who looks");
@@ -46,9 +40,8 @@ struct display {
 	u64 changed_ms; /* when something happened last */
 	u32 width, height;
 
-	u8 held[CODES / 8]; /* pressed by it, and not released */
-	bool points;	    /* x, y are known */
-	u32 x, y, buttons;
+	struct input_codes held; /* pressed by it, and not released */
+	struct input_pointer pointer;
 };
 
 struct vm_displays {
@@ -56,164 +49,20 @@ struct vm_displays {
 	struct display *first;
 	u32 num;
 	u64 first_ms; /* no display has its first picture before */
-
-	struct key_event queue[DISPLAY_QUEUE]; /* queue[num_keys] */
-	u32 num_keys;
-	u8 late[CODES / 8]; /* to be released when the queue is empty */
-	u64 since_ms;	    /* the guest took a key last, or the queue was empty */
-	struct kvmb_timer type;
 };
-
-static bool has_bit(const u8 *bits, u32 i)
-{
-	return bits[i / 8] >> i % 8 & 1;
-}
-
-static void set_bit(u8 *bits, u32 i, bool to)
-{
-	bits[i / 8] = (u8)((bits[i / 8] & ~(1u << i % 8)) | (u32)to << i % 8);
-}
 
 /* ---- keys ---- */
 
-static bool queue_key(struct vm_displays *all, u32 code, bool down)
-{
-	if (all->num_keys == DISPLAY_QUEUE)
-		return false;
-	if (!all->num_keys)
-		all->since_ms = kvmb_now_ms();
-	all->queue[all->num_keys++] = (struct key_event){ .code = (u16)code, .down = down };
-	if (!all->type.due_ms)
-		kvmb_timer_set(&all->type, 0);
-	return true;
-}
-
-/* It gets there, sooner or later. */
-static void release_key(struct vm_displays *all, u32 code)
-{
-	if (queue_key(all, code, false))
-		return;
-	set_bit(all->late, code, true);
-}
-
-static void queue_late(struct vm_displays *all)
-{
-	u32 i;
-
-	for (i = 0; i < CODES && all->num_keys < DISPLAY_QUEUE; i++) {
-		if (!has_bit(all->late, i))
-			continue;
-		set_bit(all->late, i, false);
-		queue_key(all, i, false);
-	}
-}
-
-/* The guest has not read its keyboard for long: what it gets then is not what is typed then. */
-static void drop_presses(struct vm_displays *all)
-{
-	u32 i;
-
-	for (i = 0; i < all->num_keys; i++)
-		set_bit(all->late, all->queue[i].code, true);
-	all->num_keys = 0;
-	queue_late(all);
-}
-
-/* Return: milliseconds until the next try. */
-static u32 type_some(struct vm_displays *all)
-{
-	struct ps2 *ps2 = gen1_ps2(all->vm->machine.gen1);
-	struct key_event e;
-	u32 num = 0;
-	bool pace = false;
-
-	while (num < all->num_keys && !pace) {
-		e = all->queue[num];
-		if (!ps2_key(ps2, e.code, e.down))
-			break;
-		pace = !e.down;
-		num++;
-	}
-	if (num)
-		all->since_ms = kvmb_now_ms();
-	all->num_keys -= num;
-	memmove(all->queue, all->queue + num, all->num_keys * sizeof(*all->queue));
-	return pace ? KEY_MS : AGAIN_MS;
-}
-
-static void type_keys(void *arg)
-{
-	struct vm_displays *all = arg;
-	u32 ms = STANDS_MS;
-
-	if (!all->num_keys)
-		queue_late(all);
-	if (all->vm->state == VM_RUNNING && !all->vm->typing)
-		ms = type_some(all);
-	else
-		all->since_ms = kvmb_now_ms();
-	if (all->num_keys && kvmb_now_ms() - all->since_ms >= SCREEN_PATIENCE_MS) {
-		drop_presses(all);
-		all->since_ms = kvmb_now_ms();
-		ms = STANDS_MS;
-	}
-	/* also when all is typed: the next one keeps its distance */
-	kvmb_timer_cancel(&all->type);
-	if (all->num_keys || ms == KEY_MS)
-		kvmb_timer_set(&all->type, ms);
-}
-
 static void take_key(struct display *d, u32 code, bool down)
 {
-	if (!code || code >= CODES)
+	if (!code || code >= INPUT_CODES)
 		return;
-	if (down && queue_key(d->all, code, true)) {
-		set_bit(d->held, code, true);
-	} else if (!down && has_bit(d->held, code)) {
-		set_bit(d->held, code, false);
-		release_key(d->all, code);
+	if (down && input_queue(d->all->vm, code, true)) {
+		input_set(&d->held, code, true);
+	} else if (!down && input_has(&d->held, code)) {
+		input_set(&d->held, code, false);
+		input_release(d->all->vm, code);
 	}
-}
-
-/* ---- mouse ---- */
-
-static u32 ps2_buttons(u32 buttons)
-{
-	return (buttons & DISPLAY_LEFT ? PS2_LEFT : 0) |
-	       (buttons & DISPLAY_MIDDLE ? PS2_MIDDLE : 0) |
-	       (buttons & DISPLAY_RIGHT ? PS2_RIGHT : 0);
-}
-
-/* At an edge it goes on: display.h. */
-static s32 movement(u32 from, u32 to, u32 size)
-{
-	s32 by = (s32)to - (s32)from;
-
-	if (by < 0 && !to)
-		return by - (s32)size;
-	return by > 0 && to == size - 1 ? by + (s32)size : by;
-}
-
-static void move_pointer(struct display *d, u32 x, u32 y, u32 buttons)
-{
-	struct vm *vm = d->all->vm;
-	u32 new = buttons & ~d->buttons;
-	s32 dx = 0, dy = 0;
-
-	if (!d->width || vm->state != VM_RUNNING)
-		return;
-	x = KVMB_MIN(x, d->width - 1);
-	y = KVMB_MIN(y, d->height - 1);
-	if (d->points) {
-		dx = movement(d->x, x, d->width);
-		dy = movement(d->y, y, d->height);
-	}
-	ps2_mouse(gen1_ps2(vm->machine.gen1), dx, dy,
-		  !!(new &DISPLAY_WHEEL_UP) - !!(new &DISPLAY_WHEEL_DOWN), ps2_buttons(buttons));
-	d->points = true;
-	d->x = x;
-	d->y = y;
-	d->buttons = buttons;
 }
 
 /* ---- its end ---- */
@@ -222,12 +71,11 @@ static void release_all(struct display *d)
 {
 	u32 i;
 
-	for (i = 0; i < CODES; i++) {
-		if (has_bit(d->held, i))
-			release_key(d->all, i);
+	for (i = 0; i < INPUT_CODES; i++) {
+		if (input_has(&d->held, i))
+			input_release(d->all->vm, i);
 	}
-	if (ps2_buttons(d->buttons))
-		ps2_mouse(gen1_ps2(d->all->vm->machine.gen1), 0, 0, 0, 0);
+	input_unpoint(d->all->vm, &d->pointer);
 }
 
 static void drop_display(struct display *d)
@@ -238,6 +86,8 @@ static void drop_display(struct display *d)
 		;
 	*p = d->next;
 	d->all->num--;
+	if (!d->all->num)
+		synth_watch(d->all->vm, false);
 	release_all(d);
 	kvmb_timer_cancel(&d->look);
 	kvmb_timer_cancel(&d->rest);
@@ -259,7 +109,7 @@ static int draw_picture(struct display *d)
 		return err;
 	say = (struct display_picture){ .width = im.width, .height = im.height };
 	if (d->width != im.width || d->height != im.height)
-		d->points = false;
+		d->pointer.known = false;
 	d->width = im.width;
 	d->height = im.height;
 	d->looks = false;
@@ -296,7 +146,7 @@ static void look_now(void *arg)
 		kvmb_timer_set(&d->look, d->all->first_ms - began);
 		return;
 	}
-	serial = vga_serial(gen1_vga(d->all->vm->machine.gen1));
+	serial = screen_serial(d->all->vm);
 	if (d->has_drawn && serial == d->serial) {
 		took_time(d, began_ns);
 		look_later(d);
@@ -343,8 +193,8 @@ static bool take_say(struct display *d, const struct display_say *s)
 	} else if (!d->view_only) {
 		if (s->op == DISPLAY_KEY)
 			take_key(d, s->a, s->b & 1);
-		else
-			move_pointer(d, s->a, s->b, s->c);
+		else if (d->width)
+			input_point(d->all->vm, &d->pointer, s->a, s->b, d->width, d->height, s->c);
 		look_soon(d);
 	}
 	return true;
@@ -385,7 +235,6 @@ static struct vm_displays *all_displays(struct vm *vm)
 		return vm->displays;
 	vm->displays = kvmb_xzalloc(sizeof(*vm->displays));
 	vm->displays->vm = vm;
-	kvmb_timer_init(&vm->displays->type, vm->loop, type_keys, vm->displays);
 	return vm->displays;
 }
 
@@ -409,6 +258,7 @@ static bool add_display(struct vm *vm, int sock, int picture, bool view_only)
 	kvmb_timer_init(&d->rest, vm->loop, on_rested, d);
 	all->first = d;
 	all->num++;
+	synth_watch(vm, true);
 	return true;
 }
 
@@ -442,9 +292,17 @@ void display_add(struct vm *vm, int sock, int picture, bool view_only, struct ct
 
 json_t *display_info(const struct vm *vm)
 {
-	return vm->machine.gen1 ?
-		       json_pack("{s:i}", "viewers", vm->displays ? (int)vm->displays->num : 0) :
-		       json_null();
+	const char *ps2 = vm->machine.gen1 ? "ps2" : NULL;
+
+	if (!vm->machine.gen1 && !vm->synth)
+		return json_null();
+	return json_pack("{s:i, s:s, s:s?, s:s?}", "viewers",
+			 vm->displays ? (int)vm->displays->num : 0, "source",
+			 synth_shows(vm)  ? "synthetic" :
+			 vm->machine.gen1 ? "vga" :
+					    "blank",
+			 "keyboard", synth_takes_keys(vm) ? "synthetic" : ps2, "pointer",
+			 synth_takes_points(vm) ? "synthetic" : ps2);
 }
 
 void display_forget(struct vm *vm)
@@ -455,7 +313,6 @@ void display_forget(struct vm *vm)
 		return;
 	while (all->first)
 		drop_display(all->first);
-	kvmb_timer_cancel(&all->type);
 	vm->displays = NULL;
 	free(all);
 }

@@ -14,16 +14,8 @@
  * times when nothing has changed for a while. All displays together get a fifth of the main
  * thread's time. Without a DISPLAY_LOOK nothing is looked at.
  *
- * Keys of all displays wait in one queue while the guest does not take them. They come at the pace
- * of screen_type(), which goes first. When the queue is full, further presses are lost, but no
- * release of a key that was pressed. What a guest has not taken for SCREEN_PATIENCE_MS is lost
- * likewise. A display that ends, however that happens, releases the keys and buttons it holds.
- *
- * Who looks tells where on the picture the pointer is; a PS/2 mouse only knows movements. What the
- * guest makes of them is its own business, so the two drift apart. At an edge of the picture the
- * mouse goes on as far as the picture reaches, and they meet again.
- *
- * Limits: while the VM does not run, movements are lost and keys wait.
+ * Keys and pointers of all displays go to the guest by vmm/input.h. A display that ends, however
+ * that happens, releases the keys and buttons it holds.
  */
 #ifndef KVMB_DISPLAY_H
 #define KVMB_DISPLAY_H
@@ -36,7 +28,6 @@ struct vm;
 #define DISPLAY_MAX 8u /* at a time */
 #define DISPLAY_MAX_WIDTH 2560u
 #define DISPLAY_MAX_HEIGHT 1600u
-#define DISPLAY_QUEUE 256u /* presses and releases that wait for the guest */
 
 enum display_op {
 	DISPLAY_LOOK = 1, /* answer with struct display_picture when the picture has changed */
@@ -44,6 +35,7 @@ enum display_op {
 	DISPLAY_POINTER,  /* a, b: pixels from the left, from above; c: DISPLAY_* that are down */
 };
 
+/* as vmm/input.h has them */
 #define DISPLAY_LEFT 1u
 #define DISPLAY_MIDDLE 2u
 #define DISPLAY_RIGHT 4u
@@ -69,7 +61,7 @@ struct display_picture {
  */
 void display_add(struct vm *vm, int sock, int picture, bool view_only, struct ctl_reply reply);
 
-/** display_info() - Return: {"viewers"}; null of a VM without a screen. Main thread. */
+/** display_info() - Return: as docs/json.md has it; null of a VM without a screen. Main thread. */
 json_t *display_info(const struct vm *vm);
 
 /** display_forget() - All displays end. Main thread, before the machine is closed. */

@@ -100,7 +100,7 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(KVM_CLEAR_DIRTY_LOG, JOB | MAIN, .why = "migration: machine/mem_log.c"),
 	/* a slot leads to memory of this process, which whoever makes calls here has anyway */
 	REQUEST(KVM_SET_USER_MEMORY_REGION, VCPU | MAIN,
-		.why = "migration: machine/mem_log.c; video memory: machine/gen1.c"),
+		.why = "migration: machine/mem_log.c; video memory: machine/gen1.c, vmm/synth.c"),
 	REQUEST(KVM_CHECK_EXTENSION, MAIN),
 	REQUEST(UFFDIO_COPY, JOB | MAIN, .why = "machine/mem_uffd.c"),
 	REQUEST(UFFDIO_UNREGISTER, JOB | MAIN, .why = "machine/mem_uffd.c"),

@@ -7,30 +7,24 @@
 #include <unistd.h>
 
 #include "lib/util.h"
-#include "machine/dev/ps2.h"
 #include "machine/dev/screen.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1.h"
+#include "vmm/input.h"
 #include "vmm/keys.h"
+#include "vmm/synth.h"
 #include "vmm/vm.h"
 
-#define AGAIN_MS 20u
-#define KEY_MS 50u /* between two keys: a BIOS takes all at once, and keeps 15 for its program */
-
-struct typing {
-	struct vm *vm;
-	struct key_events keys;
-	size_t at;
-	u64 since_ms; /* it took a key last */
-	struct kvmb_timer timer;
-	struct ctl_reply reply;
-};
+/* Of a screen that no driver has taken. */
+#define BLANK_WIDTH 640u
+#define BLANK_HEIGHT 400u
 
 bool screen_is_there(struct vm *vm, struct ctl_reply reply)
 {
-	if (vm->machine.gen1)
+	if (vm->machine.gen1 || vm->synth)
 		return true;
-	reply_refused(reply, "state", "the VM has no screen: it was started with --kernel");
+	reply_refused(reply, "state",
+		      "the VM has no screen: it was started with --kernel and without --video on");
 	return false;
 }
 
@@ -59,9 +53,33 @@ static int write_picture(int fd, const void *p, size_t len, off_t at)
 	return 0;
 }
 
+static int draw_blank(struct screen_image *im)
+{
+	*im = (struct screen_image){ BLANK_WIDTH, BLANK_HEIGHT,
+				     calloc(BLANK_WIDTH * BLANK_HEIGHT, sizeof(u32)) };
+	return im->pixels ? 0 : -ENOMEM;
+}
+
+static int draw_screen(struct vm *vm, struct screen_image *im)
+{
+	int err = synth_screen(vm, im);
+
+	if (err != -ENODATA)
+		return err;
+	return vm->machine.gen1 ? vga_screen(gen1_vga(vm->machine.gen1), im) : draw_blank(im);
+}
+
+/* Numbers of two sources are never the same, but by chance. */
+u64 screen_serial(struct vm *vm)
+{
+	if (synth_shows(vm))
+		return synth_serial(vm);
+	return vm->machine.gen1 ? vga_serial(gen1_vga(vm->machine.gen1)) : 0;
+}
+
 int screen_draw(struct vm *vm, int fd, struct screen_image *im)
 {
-	int err = vga_screen(gen1_vga(vm->machine.gen1), im);
+	int err = draw_screen(vm, im);
 	u32 head[2] = { im->width, im->height };
 
 	if (err)
@@ -107,11 +125,12 @@ static json_t *lines_of(const char *text)
 
 void screen_text(struct vm *vm, struct ctl_reply reply)
 {
-	char *text;
+	char *text = NULL;
 
 	if (!screen_is_there(vm, reply))
 		return;
-	text = vga_text(gen1_vga(vm->machine.gen1));
+	if (vm->machine.gen1 && !synth_shows(vm))
+		text = vga_text(gen1_vga(vm->machine.gen1));
 	if (text)
 		reply_result(reply, json_pack("{s:o}", "lines", lines_of(text)));
 	else
@@ -121,58 +140,14 @@ void screen_text(struct vm *vm, struct ctl_reply reply)
 
 /* ---- keys ---- */
 
-static struct ctl_reply end_typing(struct vm *vm)
-{
-	struct typing *t = vm->typing;
-	struct ctl_reply reply = t->reply;
-
-	vm->typing = NULL;
-	kvmb_timer_cancel(&t->timer);
-	free(t->keys.list);
-	free(t);
-	return reply;
-}
-
-static void type_on(void *arg)
-{
-	struct vm *vm = arg;
-	struct typing *t = vm->typing;
-	struct ps2 *ps2 = gen1_ps2(vm->machine.gen1);
-
-	bool released = false;
-
-	while (t->at < t->keys.num && !released &&
-	       ps2_key(ps2, t->keys.list[t->at].code, t->keys.list[t->at].down)) {
-		released = !t->keys.list[t->at].down;
-		t->at++;
-		t->since_ms = kvmb_now_ms();
-	}
-	if (t->at == t->keys.num)
-		reply_result(end_typing(vm), json_object());
-	else if (kvmb_now_ms() - t->since_ms >= SCREEN_PATIENCE_MS)
-		reply_refused(end_typing(vm), "failed", "the guest does not read its keyboard");
-	else
-		kvmb_timer_set(&t->timer, released ? KEY_MS : AGAIN_MS);
-}
-
-static void begin_typing(struct vm *vm, struct key_events keys, struct ctl_reply reply)
-{
-	struct typing *t = kvmb_xzalloc(sizeof(*t));
-
-	*t = (struct typing){ .vm = vm, .keys = keys, .since_ms = kvmb_now_ms(), .reply = reply };
-	kvmb_timer_init(&t->timer, vm->loop, type_on, vm);
-	vm->typing = t;
-	type_on(vm);
-}
-
 static bool may_type(struct vm *vm, struct ctl_reply reply)
 {
 	if (!screen_is_there(vm, reply))
 		return false;
-	if (!vm->typing && vm->state == VM_RUNNING)
+	if (!input_types(vm) && vm->state == VM_RUNNING)
 		return true;
 	reply_refused(reply, "state",
-		      vm->typing ? "somebody else types; try again" : "the VM is not running");
+		      input_types(vm) ? "somebody else types; try again" : "the VM is not running");
 	return false;
 }
 
@@ -197,7 +172,7 @@ void screen_key(struct vm *vm, const char *names, struct ctl_reply reply)
 	if (err)
 		refuse_keys(reply, err, wrong);
 	else
-		begin_typing(vm, keys, reply);
+		input_type(vm, keys, reply);
 }
 
 void screen_type(struct vm *vm, const char *text, struct ctl_reply reply)
@@ -212,11 +187,5 @@ void screen_type(struct vm *vm, const char *text, struct ctl_reply reply)
 	if (err)
 		refuse_keys(reply, err, wrong);
 	else
-		begin_typing(vm, keys, reply);
-}
-
-void screen_forget(struct vm *vm)
-{
-	if (vm->typing)
-		reply_refused(end_typing(vm), "state", "the VM has ended");
+		input_type(vm, keys, reply);
 }

@@ -4,22 +4,19 @@
  *
  * DOC: Theory of operation
  *
- * A picture is drawn when somebody asks, and written to a memfd that came with the command. Keys
- * wait here while the guest does not read its keyboard, and come no faster than 20 a second. Who
- * types is answered when the guest has taken the last one, or has taken none for
- * SCREEN_PATIENCE_MS. One types at a time.
+ * A VM has one screen. It shows the synthetic picture while the guest's driver has one
+ * (vmm/synth.h), else what the graphics card shows, and it is black where there is no card. A
+ * picture is drawn when somebody asks, and written to a memfd that came with the command. How keys
+ * get to the guest is in vmm/input.h; who types is answered when it has taken the last one.
  */
 #ifndef KVMB_VMM_SCREEN_H
 #define KVMB_VMM_SCREEN_H
 
+#include "vmbus-core/env.h"
 #include "vmm/reply.h"
 
 struct screen_image;
 struct vm;
-
-#ifndef SCREEN_PATIENCE_MS
-#define SCREEN_PATIENCE_MS 10000u
-#endif
 
 /**
  * screen_shot() - Draw what the screen shows
@@ -39,6 +36,13 @@ void screen_shot(struct vm *vm, int fd, struct ctl_reply reply);
  */
 int screen_draw(struct vm *vm, int fd, struct screen_image *size);
 
+/**
+ * screen_serial() - Has the picture changed?
+ *
+ * Return: the same number as before, if nothing has; another one, if it may have.
+ */
+u64 screen_serial(struct vm *vm);
+
 /** screen_is_memory() - Is it a memfd? Nothing else is written to: a disk may take its time. */
 bool screen_is_memory(int fd);
 
@@ -53,8 +57,5 @@ void screen_key(struct vm *vm, const char *names, struct ctl_reply reply);
 
 /** screen_type() - Type text, as keys_type() takes it. Main thread. */
 void screen_type(struct vm *vm, const char *text, struct ctl_reply reply);
-
-/** screen_forget() - Nobody types any more. Main thread, before the machine is closed. */
-void screen_forget(struct vm *vm);
 
 #endif

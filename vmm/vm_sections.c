@@ -13,6 +13,7 @@
 #include "vmm/disks.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
+#include "vmm/synth.h"
 #include "vmm/vm_state.h"
 
 const char *vm_cannot_move(const struct vm *vm)
@@ -51,6 +52,7 @@ int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o)
 	}
 	kvmb_bus_save(vm->bus, o);
 	kvmb_ic_save(&ics, o);
+	synth_save(vm, o);
 	kvmb_tlv_begin(o, KVMB_SEC_END, 0, 0);
 	kvmb_tlv_end(o);
 	if (o->failed)

@@ -7,8 +7,9 @@
  * that for it every pointer is an offset, and listed.
  *
  * The DSDT is assembled by a few AML emitters, so that addresses come from the same
- * constants as the devices. The VMBus device stands under a module device whose _CRS
- * holds the MMIO windows, as on Hyper-V (docs/protocol.md#8.2).
+ * constants as the devices. The VMBus device stands under what has the MMIO windows in its _CRS:
+ * a module device, as on Hyper-V's second generation, or the PCI bus, as on its first one, where
+ * the graphics card's BAR 0 is in it (docs/protocol.md#8.2).
  *
  * Source: ACPI 6.4 chapters 5 (tables), 6.4 (resource descriptors), 20 (AML).
  */
@@ -23,6 +24,8 @@
 #define TABLES_SIZE (0x100000u - BOOT_ACPI)
 #define MMIO_LOW_BASE 0xf8000000ull
 #define MMIO_LOW_SIZE 0x6c00000ull /* to the IOAPIC at 0xfec00000 */
+#define MMIO_LOW_END (MMIO_LOW_BASE + MMIO_LOW_SIZE)
+#define PCI_LOW_BASE 0x80000000u /* at the lowest: OVMF gives addresses from here on */
 #define MMIO_HIGH_SIZE 0x100000000ull
 
 #define MAX_LINKS 16u
@@ -181,27 +184,70 @@ static void res_qword_memory(struct buf *r, u64 base, u64 size)
 	emit64(r, size);
 }
 
-static void vmbus_device(struct buf *b, u64 high_base)
-{
-	u8 area[128];
-	struct buf res = { .p = area, .max = sizeof(area) };
-	u32 mod, dev;
+/* ---- where MMIO is ---- */
 
-	mod = open_device(b, "VMOD");
-	name_str(b, "_HID", "ACPI0004");
-	name_int(b, "_UID", 0);
-	res_qword_memory(&res, MMIO_LOW_BASE, MMIO_LOW_SIZE);
-	res_qword_memory(&res, high_base, MMIO_HIGH_SIZE);
-	crs(b, &res);
-	dev = open_device(b, "VMBS");
+static u64 mmio_low_base(const struct machine *m)
+{
+	return m->cfg.gen1 ? KVMB_MAX(KVMB_MIN(m->cfg.memory, MEM_LOW_MAX), (u64)PCI_LOW_BASE) :
+			     MMIO_LOW_BASE;
+}
+
+static u64 mmio_high_base(const struct machine *m)
+{
+	const struct kvmb_gm_region *last = &m->gm.regions[m->gm.num_regions - 1];
+	u64 high = KVMB_MAX(MEM_HIGH_BASE, last->base + last->size);
+
+	return (high + 0x3fffffffull) & ~0x3fffffffull;
+}
+
+static bool within(u64 at, u64 size, u64 base, u64 len)
+{
+	return at >= base && at - base < len && size <= len - (at - base);
+}
+
+/* A VM of before had the high window on a gen1 machine, too. */
+bool acpi_has_mmio(const struct machine *m, u64 gpa, u64 size)
+{
+	u64 low = mmio_low_base(m);
+
+	return within(gpa, size, low, MMIO_LOW_END - low) ||
+	       within(gpa, size, mmio_high_base(m), MMIO_HIGH_SIZE);
+}
+
+/* ---- devices ---- */
+
+/*
+ * On the PCI bus it has no _ADR: Linux would take it for what belongs to PCI device 00.0, and no
+ * driver would get it any more (drivers/acpi/glue.c:acpi_find_child_device, acpi_platform.c).
+ */
+static void vmbus_device(struct buf *b, bool on_pci)
+{
+	u8 area[1] = { 0 };
+	const struct buf res = { .p = area };
+	u32 dev = open_device(b, "VMBS");
+
 	name_str(b, "_HID", "VMBus");
 	name_int(b, "_UID", 0);
 	name_str(b, "_DDN", "VMBUS");
-	name_int(b, "_ADR", 0);
+	if (!on_pci)
+		name_int(b, "_ADR", 0);
 	name_int(b, "_STA", 15);
-	res.len = 0;
 	crs(b, &res);
 	close_pkg(b, dev);
+}
+
+static void module_device(const struct machine *m, struct buf *b)
+{
+	u8 area[128];
+	struct buf res = { .p = area, .max = sizeof(area) };
+	u32 mod = open_device(b, "VMOD");
+
+	name_str(b, "_HID", "ACPI0004");
+	name_int(b, "_UID", 0);
+	res_qword_memory(&res, MMIO_LOW_BASE, MMIO_LOW_SIZE);
+	res_qword_memory(&res, mmio_high_base(m), MMIO_HIGH_SIZE);
+	crs(b, &res);
+	vmbus_device(b, false);
 	close_pkg(b, mod);
 }
 
@@ -311,7 +357,6 @@ static void ps2_devices(struct buf *b)
 
 static void pci_device(const struct machine *m, struct buf *b)
 {
-	u32 low = (u32)KVMB_MIN(m->cfg.memory, MEM_LOW_MAX);
 	u8 area[160];
 	struct buf res = { .p = area, .max = sizeof(area) };
 	u32 dev = open_device(b, "PCI0"), isa;
@@ -324,8 +369,8 @@ static void pci_device(const struct machine *m, struct buf *b)
 	res_word(&res, 1, 3, 0, 0xcf7);
 	res_word(&res, 1, 3, 0xd00, 0xffff);
 	res_dword_memory(&res, MEM_VGA_BASE, MEM_VGA_END - 1);
-	/* firmware gives addresses from 0x80000000, or the end of RAM on */
-	res_dword_memory(&res, KVMB_MAX(low, 0x80000000u), (u32)MMIO_LOW_BASE - 1);
+	/* OVMF gives addresses from below, SeaBIOS from above: its VGA is at 0xfd000000 */
+	res_dword_memory(&res, (u32)mmio_low_base(m), (u32)MMIO_LOW_END - 1);
 	crs(b, &res);
 	pci_routes(b);
 	isa = open_device(b, "ISA_");
@@ -333,23 +378,23 @@ static void pci_device(const struct machine *m, struct buf *b)
 	ps2_devices(b);
 	legacy_devices(b);
 	close_pkg(b, isa);
+	vmbus_device(b, true);
 	close_pkg(b, dev);
 }
 
 static void build_dsdt(struct machine *m, struct buf *b)
 {
-	const struct kvmb_gm_region *last = &m->gm.regions[m->gm.num_regions - 1];
-	u64 high = KVMB_MAX(MEM_HIGH_BASE, last->base + last->size);
 	u32 scope, pkg;
 
 	emit8(b, AML_SCOPE);
 	scope = open_pkg(b);
 	emit(b, "\\_SB_", 5);
-	vmbus_device(b, (high + 0x3fffffffull) & ~0x3fffffffull);
-	if (m->cfg.gen1)
+	if (m->cfg.gen1) {
 		pci_device(m, b);
-	else
+	} else {
+		module_device(m, b);
 		legacy_devices(b);
+	}
 	close_pkg(b, scope);
 	name(b, "_S5_");
 	emit8(b, AML_PACKAGE);

@@ -91,6 +91,13 @@ int boot_elf_load(struct machine *m, const struct boot_image *b, u64 paddr, u64 
 /** acpi_build() - Write ACPI tables to guest memory. Return: address of the RSDP, 0 on failure. */
 u64 acpi_build(struct machine *m);
 
+/**
+ * acpi_has_mmio() - Is memory in the windows in which VMBus's drivers take what they need?
+ * @gpa:  hostile, as is @size
+ * @size: bytes
+ */
+bool acpi_has_mmio(const struct machine *m, u64 gpa, u64 size);
+
 #define ACPI_RSDP_LEN 36u
 #define ACPI_PCI_SLOTS 8u /* the slots 1 to 8 have interrupts */
 

@@ -98,6 +98,12 @@ int firmware_open(struct firmware *f, const char *path, u32 unit, char *why, siz
 	return err;
 }
 
+/* Source: UEFI Platform Initialization Specification 1.7, volume 3, 3.2.1. */
+bool firmware_is_uefi(const struct firmware *f)
+{
+	return f->len >= 44 && !memcmp(f->rom + 40, "_FVH", 4);
+}
+
 void firmware_close(struct firmware *f)
 {
 	if (f->rom)

@@ -66,6 +66,9 @@ const char *firmware_find_vga(const char *path, char *buf, size_t size);
  */
 int firmware_open(struct firmware *f, const char *path, u32 unit, char *why, size_t size);
 
+/** firmware_is_uefi() - Does it begin with a UEFI firmware volume, and not with a BIOS's code? */
+bool firmware_is_uefi(const struct firmware *f);
+
 /** firmware_close() - Free it; also one that was never opened. After the VM's end. */
 void firmware_close(struct firmware *f);
 

@@ -33,6 +33,11 @@ void pci_put16(struct pci_func *f, u32 reg, u16 v)
 	memcpy(f->config + reg, &v, 2);
 }
 
+u32 pci_id(const struct pci_func *f)
+{
+	return (u32)pci_get16(f, 2) << 16 | pci_get16(f, 0);
+}
+
 static u32 bar_register(u32 bar)
 {
 	return bar == PCI_ROM ? HEADER_ROM : HEADER_BAR0 + bar * 4;

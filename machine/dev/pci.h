@@ -58,6 +58,7 @@ struct pci_func {
 	u8 slot, number; /* 0..31, 0..7 */
 	u8 pin;		 /* 0 = no interrupt, 1 = INTA# */
 	void *dev;	 /* passed to all callbacks */
+	u32 other_id;	 /* device << 16 | vendor: a saved VM may have it under this; 0 = none */
 	struct pci_bar bars[PCI_ROM + 1];
 	/* After a write to PCI_COMMAND or a register from 0x40 on. As moved(). NULL: none */
 	void (*written)(void *dev, u32 reg);
@@ -139,7 +140,16 @@ void pci_memory(struct pci_bus *b, u64 addr, u32 size, bool write, void *data);
 /** pci_ports() - Serve an access to a port that no fixed device has; for struct iobus. */
 void pci_ports(void *bus, u16 port, u32 size, bool write, u32 *val);
 
-/** pci_list() - A number for each function, by place and id: list[PCI_FUNCS]. Return: how many. */
+/** pci_id() - Return: device << 16 | vendor, as the guest reads it now. Nothing runs. */
+u32 pci_id(const struct pci_func *f);
+
+/**
+ * pci_list() - A number for each function, by place and id: list[PCI_FUNCS]
+ *
+ * One that may have two ids has the lower one there.
+ *
+ * Return: how many.
+ */
 u32 pci_list(const struct pci_bus *b, u64 *list);
 
 /** pci_save() - Configuration space, and which of it is asked for: a group. vCPUs stand. */
@@ -147,7 +157,7 @@ void pci_save(struct pci_bus *b, struct kvmb_tlv_out *o);
 
 /**
  * pci_load() - What pci_save() wrote
- * @b:     new, with the same functions
+ * @b:     new, with the same functions; one may get its other_id
  * @group: hostile: of a register only bits are taken that a guest can write
  *
  * BARs are decoded, and moved() and written() called, as if the guest had written them. Interrupt

@@ -27,11 +27,6 @@ static u32 place_of(const struct pci_func *f)
 	return (u32)f->slot << 3 | f->number;
 }
 
-static u32 id_of(const struct pci_func *f)
-{
-	return (u32)pci_get16(f, 2) << 16 | pci_get16(f, 0);
-}
-
 static void list_bars(const struct pci_func *f, u64 list[NUM_BARS])
 {
 	u32 i;
@@ -40,12 +35,19 @@ static void list_bars(const struct pci_func *f, u64 list[NUM_BARS])
 		list[i] = f->bars[i].size | (u64)(f->bars[i].size && f->bars[i].io) << 32;
 }
 
+static u32 listed_id(const struct pci_func *f)
+{
+	u32 id = pci_id(f);
+
+	return f->other_id ? KVMB_MIN(id, f->other_id) : id;
+}
+
 u32 pci_list(const struct pci_bus *b, u64 *list)
 {
 	u32 i;
 
 	for (i = 0; i < b->num; i++)
-		list[i] = (u64)place_of(b->funcs[i]) << 32 | id_of(b->funcs[i]);
+		list[i] = (u64)place_of(b->funcs[i]) << 32 | listed_id(b->funcs[i]);
 	return b->num;
 }
 
@@ -58,7 +60,7 @@ static void save_func(const struct pci_func *f, struct kvmb_tlv_out *o)
 	list_bars(f, bars);
 	kvmb_tlv_group(o, BUS_FUNC);
 	kvmb_tlv_put(o, FUNC_PLACE, place_of(f));
-	kvmb_tlv_put(o, FUNC_ID, id_of(f));
+	kvmb_tlv_put(o, FUNC_ID, pci_id(f));
 	kvmb_tlv_put_list(o, FUNC_BARS, bars, NUM_BARS);
 	kvmb_tlv_put_bytes(o, FUNC_CONFIG, f->config, sizeof(f->config));
 	kvmb_tlv_group_end(o);
@@ -79,6 +81,7 @@ void pci_save(struct pci_bus *b, struct kvmb_tlv_out *o)
 
 struct loaded { /* of the function with the same index */
 	bool there;
+	u32 id;
 	u8 config[256];
 };
 
@@ -92,17 +95,19 @@ static u32 find_place(const struct pci_bus *b, u32 place)
 }
 
 /* Return: NULL, or why the guest would not find what it knows. */
-static const char *compare_func(const struct pci_func *f, struct kvmb_tlv *g)
+static const char *compare_func(const struct pci_func *f, struct kvmb_tlv *g, u32 *id)
 {
 	u64 bars[NUM_BARS], *list;
 	bool same;
 	size_t num;
 
+	*id = (u32)kvmb_tlv_get(g, FUNC_ID, UINT32_MAX);
+
 	list_bars(f, bars);
 	list = kvmb_tlv_get_list(g, FUNC_BARS, NUM_BARS, &num);
 	same = num == NUM_BARS && !memcmp(list, bars, sizeof(bars));
 	free(list);
-	if (kvmb_tlv_get(g, FUNC_ID, UINT32_MAX) != id_of(f))
+	if (*id != pci_id(f) && (!f->other_id || *id != f->other_id))
 		return "another device is there";
 	return same ? NULL : "its registers or its ROM have another size";
 }
@@ -118,7 +123,7 @@ static void load_func(const struct pci_bus *b, struct loaded *all, struct kvmb_t
 	if (i == b->num)
 		why = "this machine does not have it";
 	else
-		why = all[i].there ? "it comes twice" : compare_func(b->funcs[i], g);
+		why = all[i].there ? "it comes twice" : compare_func(b->funcs[i], g, &all[i].id);
 	if (why && !g->error->err) {
 		snprintf(text, sizeof(text), "PCI device %02x.%x: %s", place >> 3, place & 7, why);
 		kvmb_tlv_refuse(g, FUNC_PLACE, text);
@@ -143,6 +148,16 @@ static void need_all(const struct pci_bus *b, const struct loaded *all, struct k
 	}
 }
 
+static void take_func(struct pci_func *f, const struct loaded *l)
+{
+	if (pci_id(f) != l->id) {
+		f->other_id = pci_id(f);
+		pci_put16(f, 0, (u16)l->id);
+		pci_put16(f, 2, (u16)(l->id >> 16));
+	}
+	pci_take_config(f, l->config);
+}
+
 int pci_load(struct pci_bus *b, struct kvmb_tlv *group)
 {
 	struct loaded all[PCI_FUNCS] = { 0 };
@@ -161,7 +176,7 @@ int pci_load(struct pci_bus *b, struct kvmb_tlv *group)
 	__atomic_store_n(&b->address, address & 0x80fffffc, __ATOMIC_RELAXED);
 	pthread_rwlock_wrlock(&b->lock);
 	for (i = 0; i < b->num; i++)
-		pci_take_config(b->funcs[i], all[i].config);
+		take_func(b->funcs[i], &all[i]);
 	pthread_rwlock_unlock(&b->lock);
 	return 0;
 }

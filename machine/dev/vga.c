@@ -289,8 +289,19 @@ static void memory_moved(void *dev, u64 base)
 {
 	struct vga *v = dev;
 
+	__atomic_store_n(&v->base, base, __ATOMIC_RELAXED);
 	if (v->ops.map)
 		v->ops.map(v->ops.arg, base, v->memory, VGA_MEMORY);
+}
+
+const u8 *vga_memory_at(const struct vga *v, u64 gpa, u64 len)
+{
+	u64 base = __atomic_load_n(&v->base, __ATOMIC_RELAXED);
+
+	if (base == PCI_NOWHERE || gpa < base || gpa - base >= VGA_MEMORY ||
+	    len > VGA_MEMORY - (gpa - base))
+		return NULL;
+	return v->memory + (gpa - base);
 }
 
 static void rom_access(void *dev, u32 offset, u32 size, bool write, u64 *val)
@@ -335,6 +346,33 @@ static int make_memory(struct vga *v)
 	return err;
 }
 
+/* ---- its name ---- */
+
+#define QEMU_ID 0x11111234u
+#define HYPERV_ID 0x53531414u
+#define ROM_SUM 6u  /* where SeaVGABIOS has the byte that makes the sum 0 */
+#define ROM_PCI 24u /* where a ROM says where its PCI data is */
+
+/* The VGA BIOS goes by the same name, if it has one of the two. */
+void vga_renamed(struct vga *v)
+{
+	const u32 id = pci_id(&v->func);
+	u32 len = KVMB_MIN(v->rom[2] * 512u, VGA_ROM_SIZE), at = 0, old, i;
+	u8 sum = 0;
+
+	memcpy(&at, v->rom + ROM_PCI, 2);
+	if (v->rom[0] != 0x55 || v->rom[1] != 0xaa || at + 8 > len ||
+	    memcmp(v->rom + at, "PCIR", 4))
+		return;
+	memcpy(&old, v->rom + at + 4, 4);
+	if (old != QEMU_ID && old != HYPERV_ID)
+		return;
+	memcpy(v->rom + at + 4, &id, 4);
+	for (i = 0; i < len; i++)
+		sum = (u8)(sum + v->rom[i]);
+	v->rom[ROM_SUM] = (u8)(v->rom[ROM_SUM] - sum);
+}
+
 void vga_set_rom(struct vga *v, const void *rom, size_t len)
 {
 	struct pci_bar *bar = &v->func.bars[PCI_ROM];
@@ -347,10 +385,12 @@ void vga_set_rom(struct vga *v, const void *rom, size_t len)
 	memset(v->rom, 0, VGA_ROM_SIZE);
 	if (len)
 		memcpy(v->rom, rom, len);
+	vga_renamed(v);
 }
 
-static void fill_func(struct vga *v)
+static void fill_func(struct vga *v, enum vga_kind kind)
 {
+	const u32 id = kind == VGA_HYPERV ? HYPERV_ID : QEMU_ID;
 	struct pci_func *f = &v->func;
 
 	f->slot = VGA_SLOT;
@@ -358,11 +398,13 @@ static void fill_func(struct vga *v)
 	f->bars[0] =
 		(struct pci_bar){ .size = VGA_MEMORY, .prefetch = true, .moved = memory_moved };
 	f->bars[2] = (struct pci_bar){ .size = 4096, .access = bar2_access };
-	pci_func_init(f, 0x1234, 0x1111, 0x030000, 2); /* 2: BAR 2 has QEMU's own registers */
+	/* revision 2: BAR 2 has QEMU's own registers */
+	pci_func_init(f, (u16)id, (u16)(id >> 16), 0x030000, 2);
+	f->other_id = id == QEMU_ID ? HYPERV_ID : QEMU_ID;
 }
 
 int vga_create(struct vga **out, struct iobus *pio, struct pci_bus *b, const struct vga_ops *ops,
-	       const void *rom, size_t len)
+	       enum vga_kind kind, const void *rom, size_t len)
 {
 	struct vga *v = kvmb_xzalloc(sizeof(*v));
 	int err = make_memory(v);
@@ -375,7 +417,8 @@ int vga_create(struct vga **out, struct iobus *pio, struct pci_bus *b, const str
 	v->rom = kvmb_xzalloc(VGA_ROM_SIZE);
 	pthread_mutex_init(&v->lock, NULL);
 	power_on(&v->regs);
-	fill_func(v);
+	v->base = PCI_NOWHERE;
+	fill_func(v, kind);
 	vga_set_rom(v, rom, len);
 	pci_add(b, &v->func);
 	pci_claim(b, VGA_WINDOW, 128 << 10, vga_window, v);

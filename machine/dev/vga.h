@@ -4,6 +4,12 @@
  *
  * DOC: Theory of operation
  *
+ * It has one of two names. On a machine with a BIOS it is Hyper-V's 1414:5353: hyperv_fb looks for
+ * that, VMBus keeps its BAR 0 for synthetic video (host-vsp/video/video.h), and bochs-drm, which
+ * would be a second driver of the same screen, does not come. SeaVGABIOS looks for its card by the
+ * name in its own header, so that is changed with it, as long as it is 1234:1111 there. OVMF's
+ * driver knows QEMU's name only, so with UEFI firmware it has that. A VM that was saved keeps it.
+ *
  * One memory of VGA_MEMORY bytes serves all modes. Its first 256 KiB are the four planes of VGA,
  * interleaved: byte @o of plane @p is byte 4 * @o + @p. A guest reaches the planes through the
  * window at 0xa0000, every access an exit, by the modes of the graphics controller. BAR 0 shows the
@@ -44,6 +50,12 @@ struct vga;
 #define VGA_WINDOW 0xa0000u /* 128 KiB of guest physical memory */
 #define VGA_SLOT 2u	    /* on the PCI bus */
 
+/* Whose card it says that it is. It is the same card. */
+enum vga_kind {
+	VGA_QEMU,   /* 1234:1111: OVMF and bochs-drm know it */
+	VGA_HYPERV, /* 1414:5353: Hyper-V's drivers know where its memory is, and others leave it */
+};
+
 struct vga_ops {
 	/*
 	 * Show @hva[@size] to the guest at @gpa as memory, and nowhere else; PCI_NOWHERE: take it
@@ -59,13 +71,14 @@ struct vga_ops {
  * @pio:   ports 0x3b0 to 0x3df and 0x1ce to 0x1d0 of it
  * @b:     has room for a window
  * @ops:   copied
+ * @kind:  its name
  * @rom:   rom[len]: the VGA BIOS; copied
  * @len:   at most VGA_ROM_SIZE; 0 = there is no ROM
  *
  * Return: 0; -errno: no memory for it. Context: main thread, before the VM runs.
  */
 int vga_create(struct vga **v, struct iobus *pio, struct pci_bus *b, const struct vga_ops *ops,
-	       const void *rom, size_t len);
+	       enum vga_kind kind, const void *rom, size_t len);
 
 /**
  * vga_set_rom() - Another VGA BIOS, of a VM that began elsewhere
@@ -74,6 +87,20 @@ int vga_create(struct vga **v, struct iobus *pio, struct pci_bus *b, const struc
  * @len: at most VGA_ROM_SIZE; 0 = there is no ROM
  */
 void vga_set_rom(struct vga *v, const void *rom, size_t len);
+
+/** vga_renamed() - pci_load() may have given it its other name: the VGA BIOS follows. */
+void vga_renamed(struct vga *v);
+
+/**
+ * vga_memory_at() - Its memory, where the guest has it mapped now
+ * @v:   card
+ * @gpa: first byte, hostile
+ * @len: bytes, hostile
+ *
+ * Return: @len bytes that the guest may rewrite at any time, and which live as long as @v, wherever
+ * the guest moves them; NULL: not all of them are in BAR 0. Context: any thread.
+ */
+const u8 *vga_memory_at(const struct vga *v, u64 gpa, u64 len);
 
 /** vga_destroy() - NULL is fine. No vCPU runs, and its memory is in no guest any more. */
 void vga_destroy(struct vga *v);

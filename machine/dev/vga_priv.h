@@ -59,6 +59,7 @@ struct vga {
 	struct vga_ops ops;
 	int fd;	    /* of the memory */
 	u8 *memory; /* memory[VGA_MEMORY]; shared with the guest */
+	u64 base;   /* atomic: where BAR 0 shows it, PCI_NOWHERE */
 	u8 *rom;    /* rom[VGA_ROM_SIZE]; immutable */
 	pthread_mutex_t lock;
 	struct vga_regs regs; /* lock */

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "lib/pixels.h"
 #include "lib/util.h"
 #include "machine/dev/vga_priv.h"
 
@@ -28,13 +29,6 @@ static u32 rgb_of_555(u32 c)
 	return (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 | (b << 3 | b >> 2);
 }
 
-static u32 rgb_of_565(u32 c)
-{
-	u32 r = c >> 11 & 31, g = c >> 5 & 63, b = c & 31;
-
-	return (r << 3 | r >> 2) << 16 | (g << 2 | g >> 4) << 8 | (b << 3 | b >> 2);
-}
-
 /* Pixels of p[n * bytes], one function for each depth: a screen has millions. */
 static void pixels_of_8(const struct linear *l, const u8 *p, u32 *out, u32 n)
 {
@@ -51,7 +45,7 @@ static void pixels_of_16(const struct linear *l, const u8 *p, u32 *out, u32 n)
 	for (i = 0; i < n; i++, p += 2) {
 		u32 word = (u32)p[high] << 8 | p[!high];
 
-		out[i] = l->bpp == 15 ? rgb_of_555(word) : rgb_of_565(word);
+		out[i] = l->bpp == 15 ? rgb_of_555(word) : kvmb_rgb_of_565(word);
 	}
 }
 
@@ -172,20 +166,6 @@ int vga_screen(struct vga *v, struct screen_image *out)
 
 /* ---- has it changed? ---- */
 
-/* A bit of any word changes bits all over in a few steps. @len: a multiple of 8. */
-static u64 hash_bytes(u64 h, const u8 *p, size_t len)
-{
-	u64 word;
-	size_t i;
-
-	for (i = 0; i < len; i += sizeof(word)) {
-		memcpy(&word, p + i, sizeof(word));
-		h ^= word;
-		h = (h << 23 | h >> 41) * 0x9e3779b97f4a7c15ull;
-	}
-	return h;
-}
-
 /* Without those that say how memory is reached, or move when the guest looks at them. */
 static u64 hash_regs(const struct vga_regs *r)
 {
@@ -200,7 +180,7 @@ static u64 hash_regs(const struct vga_regs *r)
 	seen.vbe_index = seen.vbe[VBE_BANK] = 0;
 	seen.latch = 0;
 	memcpy(padded, &seen, sizeof(seen));
-	return hash_bytes(0, padded, sizeof(padded));
+	return kvmb_pixels_hash(0, padded, sizeof(padded));
 }
 
 /* The lines of a linear mode, or of 16 colours, in whole words. */
@@ -217,7 +197,7 @@ static u64 hash_lines(const struct vga *v, const struct vga_regs *r, u64 h)
 		at &= ~7ull;
 		end = KVMB_MIN((end + 7) & ~7ull, (u64)VGA_MEMORY);
 		if (at < end)
-			h = hash_bytes(h, v->memory + at, end - at);
+			h = kvmb_pixels_hash(h, v->memory + at, end - at);
 	}
 	return h;
 }
@@ -231,7 +211,7 @@ u64 vga_serial(struct vga *v)
 	memcpy(&r, &v->regs, sizeof(r)); /* with the holes */
 	h = hash_regs(&r);
 	if (!vga_is_vbe(&r) && !vga_is_blank(&r))
-		h = hash_bytes(h, v->memory, VGA_PLANES);
+		h = kvmb_pixels_hash(h, v->memory, VGA_PLANES);
 	pthread_mutex_unlock(&v->lock);
 	return vga_is_vbe(&r) && !vga_is_blank(&r) ? hash_lines(v, &r, h) : h;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* VGA: its state in saved VMs. Memory is there as runs of pages that are not all zero. */
-#include "lib/sparse.h"
-#include "lib/tlv.h"
+#include "lib/tlv_memory.h"
 #include "lib/util.h"
 #include "machine/dev/vga_priv.h"
 
@@ -32,11 +31,6 @@ enum {
 	VGA_DAC = 23,
 	VGA_VBE = 24, /* list of VBE_REGS */
 	VGA_RUN = 25, /* groups */
-};
-
-enum {
-	RUN_AT = 1, /* bytes into memory, of a page */
-	RUN_DATA = 2,
 };
 
 #define OFFSET(name) offsetof(struct vga_regs, name)
@@ -90,42 +84,11 @@ static void save_registers(const struct vga_regs *r, struct kvmb_tlv_out *o)
 	kvmb_tlv_put(o, VGA_LATCH, r->latch);
 }
 
-/* Runs of pages of memory[@from..@to) that are not all zero. */
-static void save_runs(const u8 *memory, u32 from, u32 to, struct kvmb_tlv_out *o)
-{
-	u32 end;
-
-	for (; from < to; from = end) {
-		end = from;
-		while (end < to && !kvmb_all_zero(memory + end, KVMB_PAGE_SIZE))
-			end += KVMB_PAGE_SIZE;
-		if (end > from) {
-			kvmb_tlv_group(o, VGA_RUN);
-			kvmb_tlv_put(o, RUN_AT, from);
-			kvmb_tlv_put_bytes(o, RUN_DATA, memory + from, end - from);
-			kvmb_tlv_group_end(o);
-		} else {
-			end += KVMB_PAGE_SIZE;
-		}
-	}
-}
-
-static void save_memory(const struct vga *v, struct kvmb_tlv_out *o)
-{
-	u64 from, to = 0;
-	int more;
-
-	while ((more = kvmb_next_data(v->fd, to, VGA_MEMORY, &from, &to)) > 0)
-		save_runs(v->memory, (u32)from, (u32)to, o);
-	if (more < 0) /* then there is more to look at */
-		save_runs(v->memory, (u32)to, VGA_MEMORY, o);
-}
-
 void vga_save(struct vga *v, struct kvmb_tlv_out *o)
 {
 	pthread_mutex_lock(&v->lock);
 	save_registers(&v->regs, o);
-	save_memory(v, o);
+	kvmb_tlv_put_memory(o, VGA_RUN, v->fd, v->memory, VGA_MEMORY);
 	pthread_mutex_unlock(&v->lock);
 }
 
@@ -163,39 +126,19 @@ static void load_registers(struct vga_regs *r, struct kvmb_tlv *group)
 	r->latch = (u32)kvmb_tlv_get(group, VGA_LATCH, 0xffffffff);
 }
 
-/* @memory: NULL: only look. Return: false, with an error, when there is something wrong. */
-static bool load_memory(u8 *memory, struct kvmb_tlv *group)
-{
-	struct kvmb_tlv run;
-	size_t pos = 0, len;
-
-	while (kvmb_tlv_each(group, VGA_RUN, &pos, &run)) {
-		u64 at = kvmb_tlv_get(&run, RUN_AT, VGA_MEMORY - 1);
-		const u8 *data = kvmb_tlv_get_bytes(&run, RUN_DATA, &len);
-
-		if (len > VGA_MEMORY - at)
-			kvmb_tlv_refuse(&run, RUN_DATA, "behind the end of video memory");
-		if (kvmb_tlv_done(&run))
-			return false;
-		if (memory && len)
-			memcpy(memory + at, data, len);
-	}
-	return true;
-}
-
 int vga_load(struct vga *v, struct kvmb_tlv *group)
 {
 	struct vga_regs r;
 	int err;
 
 	load_registers(&r, group);
-	load_memory(NULL, group);
+	kvmb_tlv_get_memory(group, VGA_RUN, NULL, VGA_MEMORY);
 	err = kvmb_tlv_done(group);
 	if (err)
 		return err;
 	pthread_mutex_lock(&v->lock);
 	v->regs = r;
-	load_memory(v->memory, group);
+	kvmb_tlv_get_memory(group, VGA_RUN, v->memory, VGA_MEMORY);
 	pthread_mutex_unlock(&v->lock);
 	return 0;
 }

@@ -10,7 +10,7 @@ mkdir "$W/boot" && cp "$LAB_KERNELS/$kernel/bzImage" "$W/boot/k" && cp "$GUEST_B
 	mke2fs -q -t ext2 -d "$W/boot" "$W/boot.img" || fail "no image"
 DISK_SUM=$(head -c 4194304 "$W/boot.img" | sha256sum | cut -c1-64)
 "$KVMBUS" run --name g --cpus "$cpus" --memory 512M --firmware "$F/usr/share/seabios/bios-256k.bin" --serial "file=$W/g.log" --on-term kill \
-	--disk "$W/boot.img" --dvd "$F/usr/lib/grub-rescue/grub-rescue-cdrom.iso" --boot cdrom --nic "tap=$TAP" </dev/null 2>"$W/g.err.log" & PID_g=$!
+	--disk "$W/boot.img" --dvd "$F/usr/lib/grub-rescue/grub-rescue-cdrom.iso" --boot cdrom --nic "tap=$TAP" --video off </dev/null 2>"$W/g.err.log" & PID_g=$!
 shows() { "$KVMBUS" screenshot g --text 2>/dev/null | grep -q -- "$1"; }
 # the BIOS keeps 15 keys while GRUB reads a file
 prompts() { [ "$("$KVMBUS" screenshot g --text 2>/dev/null | grep -c '^grub>')" = "$1" ]; } # how many of them are on the screen

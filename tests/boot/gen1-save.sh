@@ -95,7 +95,7 @@ python3 "$(dirname "$0")/echo-server.py" $NET_BITS.1 7000 &
 mkdir "$W/boot" && cp "$LAB_KERNELS/$kernel/bzImage" "$W/boot/k" && cp "$GUEST_BIN/$kernel.cpio" "$W/boot/i" && truncate -s 128M "$W/boot.img" &&
 	mke2fs -q -t ext2 -d "$W/boot" "$W/boot.img" || fail "no image"
 DISK_SUM=$(head -c 4194304 "$W/boot.img" | sha256sum | cut -c1-64)
-begin g --disk "$W/boot.img" --dvd "$F/usr/lib/grub-rescue/grub-rescue-cdrom.iso" --boot cdrom --nic "tap=$TAP"
+begin g --disk "$W/boot.img" --dvd "$F/usr/lib/grub-rescue/grub-rescue-cdrom.iso" --boot cdrom --nic "tap=$TAP" --video off
 until_true 120 "no GRUB" shows g 'GNU GRUB'
 "$KVMBUS" key g c || fail key
 until_true 60 "no prompt" shows g '^grub>'

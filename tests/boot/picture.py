@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""picture.py PNG [R G B PERCENT]: is it a picture of two colours or more, at least 640 x 350, of which so much is of this one?
+"""picture.py PNG [R G B PERCENT]: is it a picture of two colours or more, at least 640 x 350, of which so much is of this one? Prints width and height.
 
 Source: W3C, Portable Network Graphics (9.2, filters; 11.2).
 """
@@ -43,8 +43,9 @@ def read_png(path):
 def judge(path, colour, percent):
     rows = read_png(path)
     pixels = [row[i:i + 3] for row in rows for i in range(0, len(row), 3)]
+    print(len(rows[0]) // 3, len(rows))
     if len(rows) < 350 or len(rows[0]) < 640 * 3:
-        return f'it has {len(rows[0]) // 3} x {len(rows)} pixels'
+        return 'it is too small'
     if len(set(pixels)) < 2:
         return 'it is all of one colour'
     share = 100 * pixels.count(colour) // len(pixels)

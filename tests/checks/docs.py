@@ -15,7 +15,7 @@ HEADINGS = ["Purpose", "Wire", "States", "Host", "Guest", "Migration", "Limits",
 PUBLIC = ("vmbus-core", "lib", "host-vsp", "backend", "machine", "vmm", "cli", "ic-services", "guest-vsc")
 # Who counts as a public source, as the first thing or a later one that a "Source:" names.
 SOURCES = (r"Linux|TLFS|DMTF|PCI Local Bus|SeaBIOS|INCITS|Bochs|DEC |Microsoft|IBM|FreeVGA|T13|SFF-|OpenVMM|\[MS-|ACPI|SPC-|SBC-|MMC-|SAM-|virtio|RFC ?\d|QEMU|qemu|NBD protocol|Multiboot|PC16550D|MC146818A|"
-           r"IEEE|Intel|AMD|POSIX|VMware|UEFI|observed|api\.rst|docs/[a-z-]+\.md#|[a-z_.-]+\(\d\)")
+           r"IEEE|Intel|AMD|POSIX|VMware|UEFI|USB-IF|VESA|observed|api\.rst|docs/[a-z-]+\.md#|[a-z_.-]+\(\d\)")
 # Notes that are not in the tree: nobody else can read them.
 PRIVATE = r"protocol notes|\bnotes \d+\.\d|\bthreats? [A-Z]\d\d|\bthreats\.md\b|\banchors\b|\bbaselines\b"
 # What libc and the kernel bring, and this tree mentions without calling.

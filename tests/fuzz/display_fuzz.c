@@ -17,7 +17,9 @@
 #include "machine/dev/screen.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1.h"
+#include "tests/harness/no_synth.h"
 #include "vmm/display.h"
+#include "vmm/input.h"
 #include "vmm/vm.h"
 
 static struct vm vm;
@@ -145,7 +147,7 @@ static void drain(void)
 	u32 i;
 
 	vm.state = VM_RUNNING;
-	for (i = 0; i < 4 * DISPLAY_QUEUE; i++) {
+	for (i = 0; i < 4 * INPUT_QUEUE; i++) {
 		room = 300;
 		turn(300);
 	}
@@ -177,6 +179,7 @@ int LLVMFuzzerTestOneInput(const u8 *in, size_t left)
 	close(sv[0]);
 	drain();
 	display_forget(&vm);
+	input_forget(&vm);
 	kvmb_loop_destroy(vm.loop);
 	return 0;
 }

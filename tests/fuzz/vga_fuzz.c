@@ -45,7 +45,7 @@ static void make(void)
 	memset(&machine, 0, sizeof(machine));
 	memory = NULL;
 	bus = pci_create(&machine);
-	if (vga_create(&v, &machine.pio, bus, &ops, "\x55\xaa", 2))
+	if (vga_create(&v, &machine.pio, bus, &ops, VGA_QEMU, "\x55\xaa", 2))
 		abort();
 }
 

@@ -26,6 +26,8 @@
 #include "machine/dev/vga.h"
 #include "machine/gen1.h"
 #include "vmm/display.h"
+#include "tests/harness/no_synth.h"
+#include "vmm/input.h"
 #include "vmm/screen.h"
 #include "vmm/vm.h"
 
@@ -166,6 +168,7 @@ int main(int argc, char **argv)
 	printf("up\n");
 	kvmb_loop_run(vm.loop);
 	display_forget(&vm);
+	input_forget(&vm);
 	kvmb_unlisten_unix(&l);
 	return 0;
 }

@@ -265,7 +265,7 @@ static void answer_in_between(int sig)
 	u64 id, seq;
 
 	(void)sig;
-	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE,
+	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.chan.ch)->rx.ctrl), KVMB_PAGE_SIZE,
 				  PROT_READ | PROT_WRITE),
 			 0);
 	next(&m, &id);
@@ -290,8 +290,9 @@ static void ic_answer_while_falling_asleep_is_seen(void **state)
 	(void)state;
 	asked_for_versions(0, &m);
 	sigaction(SIGSEGV, &act, &old);
-	assert_int_equal(
-		mprotect(__unshare(kvmb_chan_io(hb.ic.ch)->rx.ctrl), KVMB_PAGE_SIZE, PROT_READ), 0);
+	assert_int_equal(mprotect(__unshare(kvmb_chan_io(hb.ic.chan.ch)->rx.ctrl), KVMB_PAGE_SIZE,
+				  PROT_READ),
+			 0);
 	reply_version(&m, KVMB_IC_VERSION(3, 0));
 	sigaction(SIGSEGV, &old, NULL);
 	assert_int_equal(hb.beats, 1);

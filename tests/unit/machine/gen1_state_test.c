@@ -131,6 +131,48 @@ static void gen1_disk_calls_itself_as_it_did(void **state)
 	assert_int_equal(id[11] >> 8, 'e');
 }
 
+/* ---- the graphics card's name ---- */
+
+#define QEMU_ID 0x11111234u
+#define HYPERV_ID 0x53531414u
+
+/* As a kvmbus of before has it. */
+static void rename_vga(struct world *w, u32 id)
+{
+	struct pci_func *f = w->m.pci->funcs[0];
+	u32 i;
+
+	for (i = 0; f->slot != VGA_SLOT; i++)
+		f = w->m.pci->funcs[i];
+	pci_put16(f, 0, (u16)id);
+	pci_put16(f, 2, (u16)(id >> 16));
+	f->other_id = id == QEMU_ID ? HYPERV_ID : QEMU_ID;
+}
+
+/* A driver has found the card by it. */
+static void gen1_graphics_card_keeps_its_name(void **state)
+{
+	struct world *a = &world[0], *b = &world[1];
+	struct kvmb_tlv_out o;
+
+	(void)state;
+	assert_int_equal(box_config_of(a, VGA_SLOT, 0, 0), HYPERV_ID); /* with a BIOS */
+	ide_resume(gen1_ide(a->m.gen1));
+	rename_vga(a, QEMU_ID);
+	box_save(a, &o);
+	assert_int_equal(load(b, o.buf, o.len), 0);
+	assert_int_equal(box_config_of(b, VGA_SLOT, 0, 0), QEMU_ID);
+	gen1_loaded(b->m.gen1);
+	ide_resume(gen1_ide(b->m.gen1));
+	kvmb_tlv_out_fini(&o);
+	box_save(b, &o); /* and again */
+	box_take_apart(a);
+	box_build(a, "one");
+	assert_int_equal(load(a, o.buf, o.len), 0);
+	assert_int_equal(box_config_of(a, VGA_SLOT, 0, 0), QEMU_ID);
+	kvmb_tlv_out_fini(&o);
+}
+
 /* ---- UEFI firmware ---- */
 
 #define CODE 0x4000u
@@ -281,6 +323,20 @@ static void other_drives_are_told_of_before_anything_moves(void **state)
 	assert_int_not_equal(load(&world[1], saved.buf, saved.len), 0);
 }
 
+static void graphics_card_moves_by_either_name(void **state)
+{
+	(void)state;
+	rename_vga(&world[0], QEMU_ID);
+	assert_string_equal(match(), "");
+	rename_vga(&world[1], QEMU_ID);
+	assert_string_equal(match(), "");
+	rename_vga(&world[0], HYPERV_ID);
+	assert_string_equal(match(), "");
+	rename_vga(&world[0], 0x00b81013); /* another card is none */
+	world[0].m.pci->funcs[0]->other_id = 0;
+	assert_non_null(strstr(match(), "it had other devices on its PCI bus"));
+}
+
 static void other_pci_devices_are_told_of_before_anything_moves(void **state)
 {
 	static struct pci_func nic;
@@ -417,6 +473,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(gen1_devices_go_on),
 		T(gen1_has_what_kvm_keeps_before_it_is_saved_or_reset),
+		T(gen1_graphics_card_keeps_its_name),
+		T(graphics_card_moves_by_either_name),
 		T(gen1_disk_calls_itself_as_it_did),
 		T(gen1_keeps_the_firmware_that_it_began_with),
 		T(gen1_variables_come_along),

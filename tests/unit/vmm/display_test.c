@@ -14,7 +14,9 @@
 #include "machine/dev/screen.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1.h"
+#include "tests/harness/no_synth.h"
 #include "tests/unit/test.h"
+#include "vmm/input.h"
 #include "vmm/screen.h"
 #include "vmm/vm.h"
 
@@ -174,6 +176,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	display_forget(&vm);
+	input_forget(&vm);
 	kvmb_loop_destroy(vm.loop);
 	close(mine);
 	close(picture);
@@ -341,7 +344,7 @@ static void guest_that_reads_nothing_gets_releases_later(void **state)
 	add(false);
 	say(DISPLAY_KEY, KEY_LEFTSHIFT, 1, 0);
 	await_keys("+42");
-	for (i = 0; i < 2 * DISPLAY_QUEUE; i++) {
+	for (i = 0; i < 2 * INPUT_QUEUE; i++) {
 		say(DISPLAY_KEY, 2 + i % 9, 1, 0);
 		if (i % 32 == 0)
 			run_ms(20);
@@ -351,7 +354,7 @@ static void guest_that_reads_nothing_gets_releases_later(void **state)
 	run_ms(50);
 	assert_string_equal(pressed, "+42");
 	close(mine);
-	run_ms(SCREEN_PATIENCE_MS + 600);
+	run_ms(INPUT_PATIENCE_MS + 600);
 	room = -1;
 	run_ms(1500);
 	minus = strchr(pressed, '-');
@@ -369,7 +372,7 @@ static void keys_wait_while_the_vm_stands(void **state)
 	assert_true(await_picture()); /* it can be looked at */
 	say(DISPLAY_KEY, KEY_A, 1, 0);
 	say(DISPLAY_POINTER, 1, 1, DISPLAY_LEFT);
-	run_ms(SCREEN_PATIENCE_MS + 300);
+	run_ms(INPUT_PATIENCE_MS + 300);
 	assert_string_equal(pressed, "");
 	assert_string_equal(moved, "");
 	vm.state = VM_RUNNING;

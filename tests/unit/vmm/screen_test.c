@@ -12,7 +12,9 @@
 #include "machine/dev/screen.h"
 #include "machine/dev/vga.h"
 #include "machine/gen1.h"
+#include "tests/harness/no_synth.h"
 #include "tests/unit/test.h"
+#include "vmm/input.h"
 #include "vmm/vm.h"
 
 /* ---- the machine ---- */
@@ -47,6 +49,19 @@ int vga_screen(struct vga *v, struct screen_image *out)
 }
 
 static const char *text;
+
+u64 vga_serial(struct vga *v)
+{
+	(void)v;
+	fail();
+	return 0;
+}
+
+void ps2_mouse(struct ps2 *p, s32 dx, s32 dy, s32 dz, u32 buttons)
+{
+	(void)p, (void)dx, (void)dy, (void)dz, (void)buttons;
+	fail();
+}
 
 char *vga_text(struct vga *v)
 {
@@ -97,7 +112,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	screen_forget(&vm);
+	input_forget(&vm);
 	kvmb_loop_destroy(vm.loop);
 	return 0;
 }
@@ -171,7 +186,7 @@ static void who_types_is_answered_when_the_vm_ends(void **state)
 	(void)state;
 	room = 0;
 	screen_type(&vm, "a", reply);
-	screen_forget(&vm);
+	input_forget(&vm);
 	assert_string_equal(answer, "state: the VM has ended");
 	assert_int_equal(answers, 1);
 }

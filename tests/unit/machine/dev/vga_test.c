@@ -40,14 +40,14 @@ static void map(void *arg, u64 gpa, void *hva, u64 size)
 	memory = hva;
 }
 
-static struct vga *make(void)
+static struct vga *make(enum vga_kind kind)
 {
 	struct vga_ops ops = { .map = map, .arg = &machine };
 	struct vga *made;
 
 	memset(&machine, 0, sizeof(machine));
 	bus = pci_create(&machine);
-	assert_int_equal(vga_create(&made, &machine.pio, bus, &ops, ROM, sizeof(ROM)), 0);
+	assert_int_equal(vga_create(&made, &machine.pio, bus, &ops, kind, ROM, sizeof(ROM)), 0);
 	mapped_at = PCI_NOWHERE;
 	return made;
 }
@@ -55,7 +55,7 @@ static struct vga *make(void)
 static int setup(void **state)
 {
 	(void)state;
-	v = make();
+	v = make(VGA_QEMU);
 	return 0;
 }
 
@@ -330,6 +330,86 @@ static void vga_rom_is_read(void **state)
 	store(0xfeb00000, 2, 0);
 	assert_int_equal(load(0xfeb00000, 8), 0x6d6f7202aa55ull);
 	assert_int_equal(load(0xfeb0fffe, 4), 0xffff0000); /* its end */
+}
+
+/* As SeaVGABIOS's: its PCI data at 64, and a sum that is 0. */
+static void make_rom(u8 *rom, u32 id)
+{
+	u8 sum = 0;
+	u32 i;
+
+	memset(rom, 0x5a, 1024);
+	memcpy(rom, "\x55\xaa\x02\xe9", 4);
+	memcpy(rom + 24, "\x40\0", 2);
+	memcpy(rom + 64, "PCIR", 4);
+	memcpy(rom + 68, &id, 4);
+	for (i = 0; i < 1024; i++)
+		sum = (u8)(sum + rom[i]);
+	rom[6] = (u8)(rom[6] - sum);
+}
+
+static u32 rom_id(void)
+{
+	u8 sum = 0;
+	u32 i;
+
+	config(0x30, 0xfeb00001);
+	config(4, 2);
+	for (i = 0; i < 1024; i++)
+		sum = (u8)(sum + load(0xfeb00000 + i, 1));
+	assert_int_equal(sum, 0);
+	return (u32)load(0xfeb00000 + 68, 4);
+}
+
+static void vga_bios_has_the_name_of_the_card(void **state)
+{
+	u8 rom[1024], before[1024];
+	u32 i;
+
+	teardown(state);
+	v = make(VGA_HYPERV);
+	assert_int_equal(get_config(0), 0x53531414);
+	assert_int_equal(get_config(8), 0x03000002);
+	for (i = 0; i < 2; i++) {
+		make_rom(rom, i ? 0x53531414 : 0x11111234);
+		vga_set_rom(v, rom, sizeof(rom));
+		assert_int_equal(rom_id(), 0x53531414);
+	}
+	make_rom(rom, 0x00b81013); /* somebody else's stays */
+	vga_set_rom(v, rom, sizeof(rom));
+	assert_int_equal(rom_id(), 0x00b81013);
+	make_rom(before, 0x11111234);
+	for (i = 0; i < sizeof(rom); i += 61) { /* whatever is broken in it */
+		memcpy(rom, before, sizeof(rom));
+		rom[i] ^= 0xff;
+		vga_set_rom(v, rom, sizeof(rom));
+		rom[24] = (u8)(i * 4), rom[25] = (u8)(i >> 3);
+		vga_set_rom(v, rom, i);
+	}
+	teardown(state);
+	setup(state);
+	make_rom(rom, 0x11111234);
+	vga_set_rom(v, rom, sizeof(rom));
+	assert_int_equal(rom_id(), 0x11111234);
+}
+
+static void vga_memory_is_found_where_it_is_mapped(void **state)
+{
+	(void)state;
+	assert_null(vga_memory_at(v, 0xfd000000, 1));
+	config(0x10, 0xfd000000);
+	config(4, 2);
+	assert_ptr_equal(vga_memory_at(v, 0xfd000000, VGA_MEMORY), memory);
+	assert_ptr_equal(vga_memory_at(v, 0xfd001000, VGA_MEMORY - 4096), (u8 *)memory + 4096);
+	assert_null(vga_memory_at(v, 0xfd001000, VGA_MEMORY));
+	assert_null(vga_memory_at(v, 0xfcfff000, 8192));
+	assert_null(vga_memory_at(v, 0xfe000000, 1));
+	assert_null(vga_memory_at(v, 0xfd000000, ~0ull));
+	assert_null(vga_memory_at(v, ~0ull, 1));
+	config(0x10, 0xe0000000);
+	assert_null(vga_memory_at(v, 0xfd000000, 1));
+	config(4, 0);
+	assert_null(vga_memory_at(v, 0xe0000000, 1));
 }
 
 static void vga_registers_are_read_back(void **state)
@@ -1031,7 +1111,7 @@ static void vga_is_saved_and_loaded(void **state)
 	save_to(&o);
 	assert_in_range(o.len, 3 * 4096, 300 << 10); /* the rest is zero */
 	old_bus = bus;
-	v = make();
+	v = make(VGA_QEMU);
 	assert_int_equal(load_from(v, &o, &section), 0);
 	map_memory();
 	assert_int_equal(memory[VGA_MEMORY - 1], 0x99);
@@ -1082,6 +1162,8 @@ int main(void)
 		T(vga_is_found_on_the_bus),
 		T(vga_memory_is_mapped_where_the_guest_says),
 		T(vga_rom_is_read),
+		T(vga_bios_has_the_name_of_the_card),
+		T(vga_memory_is_found_where_it_is_mapped),
 		T(vga_registers_are_read_back),
 		T(vga_crtc_is_locked),
 		T(vga_dac_counts_up),
