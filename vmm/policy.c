@@ -60,7 +60,8 @@
 static const struct kvmb_sys_rule rules[] = {
 	/* what is called often comes first: only these rows are looked at each time */
 	REQUEST(KVM_RUN, VCPU),
-	REQUEST(KVM_IRQ_LINE, VCPU | MAIN | STORAGE | NET, .why = "serial port, IDE, legacy NIC"),
+	REQUEST(KVM_IRQ_LINE, VCPU | MAIN | STORAGE | NET | DISK | JOB,
+		.why = "serial port, IDE, legacy NIC"),
 	REQUEST(KVM_GET_CLOCK, VCPU | MAIN),
 	ROW(sendto, ALL, WHEN(IS(4, 0)), .why = "to who is connected, no address"),
 	ROW(mmap, ALL, WHEN(WITHOUT(2, PROT_EXEC)), .why = "malloc; main: rings of channels"),
