@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * acked STREAM ROUND COUNT DISK TWIN: write blocks of a stream of its own to a disk, and say which were acknowledged; when the
- * disk refuses one, write it to its twin, whose name TWIN (a file) will hold, and go on there for COUNT blocks. Then
- * read all of them back. Block N lies at 1 MiB + (STREAM * 4096 + N) * 4 KiB and holds STREAM, ROUND, N again and again.
+ * acked STREAM ROUND COUNT DISK TWIN: write blocks of a stream of its own to a disk, and say which
+ * were acknowledged; when the disk refuses one, write it to its twin, whose name TWIN (a file) will
+ * hold, and go on there for COUNT blocks. Then read all of them back. Block N lies at
+ * 1 MiB + (STREAM * 4096 + N) * 4 KiB and holds STREAM, ROUND, N again and again.
  *
- * Each line is one write(), when the block is on the disk: whoever kills the machine finds it there.
+ * Each line is one write(), when the block is on the disk: whoever kills the machine finds it
+ * there.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -846,7 +846,8 @@ static void ctl_memory_that_a_vm_elsewhere_needs_is_kept(void **state)
 /* The main thread would wait for vCPUs that wait for memory; or what is saved would lack it. */
 static void ctl_a_vm_whose_memory_has_not_come_stays_as_it_is(void **state)
 {
-	static const char *const not [] = { "pause", "reset", "save", "migrate", "upgrade", "disk-add" };
+	static const char *const not [] = { "pause",   "reset",	  "save",
+					    "migrate", "upgrade", "disk-add" };
 	int fd = reach(), before = open_fds();
 	char line[64];
 	size_t i;
