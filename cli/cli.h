@@ -36,6 +36,7 @@ struct cli_args {
 	struct cli_given {
 		const struct opt_def *opt;
 		char *value; /* NULL of a flag */
+		const char *from; /* "FILE:LINE" of a VM's file (cli_file.h); NULL = typed */
 	} *given; /* given[num_given], in the order of the command line */
 	int num_given;
 };
@@ -79,6 +80,9 @@ u32 cli_u32(const struct cli_args *a, const char *name);
  */
 int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/** cli_blame() - What cli_bad() says from now on is about @where, "FILE:LINE"; NULL = the command */
+void cli_blame(const char *where);
 
 /**
  * cli_error() - Print "kvmbus: ..." as one line on standard error, control characters escaped

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Parses a command line by the table: the rules of getopt_long(), without abbreviations. */
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -61,13 +62,20 @@ void cli_error(const char *fmt, ...)
 	va_end(ap);
 }
 
+static const char *blamed;
+
+void cli_blame(const char *where)
+{
+	blamed = where;
+}
+
 int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
 {
-	char prefix[64];
+	char prefix[64 + PATH_MAX];
 	va_list ap;
 
-	snprintf(prefix, sizeof(prefix), " %s%s%s", cmd->verb, cmd->action ? " " : "",
-		 cmd->action ? cmd->action : "");
+	snprintf(prefix, sizeof(prefix), " %s%s%s%s%s", cmd->verb, cmd->action ? " " : "",
+		 cmd->action ? cmd->action : "", blamed ? ": " : "", blamed ? blamed : "");
 	va_start(ap, fmt);
 	say(prefix, fmt, ap);
 	va_end(ap);
@@ -168,7 +176,7 @@ static int take_option(struct parser *p, char *word, char *next)
 	if (value)
 		value++;
 	p->a->given[p->a->num_given++] =
-		(struct cli_given){ o, value || o->kind == OPT_FLAG ? value : next };
+		(struct cli_given){ o, value || o->kind == OPT_FLAG ? value : next, NULL };
 	return o->kind != OPT_FLAG && !value;
 }
 

@@ -101,6 +101,8 @@ static const struct opt_def run_options[] = {
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
+	{ "config", OPT_FILE, "F", .help = "take options from a VM's file; those typed add or replace",
+	  .more = "See *A VM'S FILE*.", .aka = "conf file define definition" },
 	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate tcp::6600 fd:3",
 	  .help = "become the VM that kvmbus migrate moves to ADDRESS",
 	  .more = "The VM brings its options along, so no others are given here. "

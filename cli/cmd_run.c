@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/cli_file.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/log.h"
@@ -443,10 +444,12 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	cfg.machine.cpu_model = "host";
 	keep_args(a, &cfg);
 	for (i = 0; i < a->num_given; i++) {
+		cli_blame(a->given[i].from);
 		if (!set_option(&a->given[i], &cfg))
 			return EXIT_USAGE;
 		verbose += !strcmp(a->given[i].opt->name, "verbose");
 	}
+	cli_blame(NULL);
 	for (i = 0; incoming && i < (int)cfg.num_disks; i++)
 		cfg.disks[i].spec.unlocked = true; /* the VM takes its locks along */
 	if (copies && disk_copies_mark(copies, &cfg, why, sizeof(why))) {
@@ -477,9 +480,13 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 int cmd_run(struct cli_args *a)
 {
 	const char *address = cli_text(a, "incoming");
+	int code;
 
 	if (!address && (cli_flag(a, "insecure") || cli_flag(a, "tls")))
 		return cli_bad(a->cmd, "--%s goes with --incoming",
 			       cli_flag(a, "tls") ? "tls" : "insecure");
-	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0, NULL, NULL);
+	if (address)
+		return cmd_incoming(a, address);
+	code = cli_file_take(a);
+	return code == EXIT_OK ? cmd_run_from(a, NULL, 0, NULL, NULL) : code;
 }
