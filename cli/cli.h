@@ -57,6 +57,9 @@ extern const struct cli_command cli_commands[];
  */
 int cli_parse(int argc, char **argv, struct cli_args *a);
 
+/** cli_good_name() - Can a VM be called so? */
+bool cli_good_name(const char *s);
+
 /** cli_free() - Free what cli_parse() allocated. */
 void cli_free(struct cli_args *a);
 

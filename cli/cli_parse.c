@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Parses a command line by the table: the rules of getopt_long(), without abbreviations. */
+#include <ctype.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <string.h>
@@ -80,6 +81,17 @@ int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
 	say(prefix, fmt, ap);
 	va_end(ap);
 	return EXIT_USAGE;
+}
+
+bool cli_good_name(const char *s)
+{
+	size_t i;
+
+	for (i = 0; s[i]; i++) {
+		if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
+			return false;
+	}
+	return i && i <= 32 && s[0] != '.' && s[0] != '-';
 }
 
 /* ---- rows ---- */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `kvmbus run`: turns options into a configuration; run_vm() makes this process the VM. */
 #include <cpuid.h>
-#include <ctype.h>
 #include <grp.h>
 #include <malloc.h>
 #include <pwd.h>
@@ -28,21 +27,10 @@
 /* The one line about an option; then the caller returns false. */
 #define BAD(...) (cli_bad(cli_rows("run"), __VA_ARGS__), false)
 
-static bool good_name(const char *s)
-{
-	size_t i;
-
-	for (i = 0; s[i]; i++) {
-		if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
-			return false;
-	}
-	return i && i <= 32 && s[0] != '.' && s[0] != '-';
-}
-
 static bool set_name(char *s, struct vm_config *c)
 {
 	c->name = s;
-	return good_name(s) ||
+	return cli_good_name(s) ||
 	       BAD("--name \"%s\": use up to 32 letters, digits, - _ . "
 		   "and begin with a letter or digit",
 		   s);

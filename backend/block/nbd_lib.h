@@ -21,7 +21,8 @@
 	F(get_size) F(get_block_size) F(is_read_only) F(can_fua) F(can_flush) F(can_zero) \
 	F(aio_get_fd) F(aio_get_direction) F(aio_notify_read) F(aio_notify_write) \
 	F(aio_is_ready) F(aio_is_dead) F(aio_is_closed) F(aio_disconnect) \
-	F(aio_pread) F(aio_pwrite) F(aio_zero) F(aio_flush)
+	F(aio_pread) F(aio_pwrite) F(aio_zero) F(aio_flush) \
+	F(add_meta_context) F(can_meta_context) F(aio_block_status) F(poll)
 
 struct kvmb_libnbd {
 #define KVMB_LIBNBD_FIELD(name) typeof(nbd_##name) *name;
