@@ -261,6 +261,12 @@ static bool set_no_reboot(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_uuid(char *s, struct vm_config *c)
+{
+	return opt_uuid(s, c->machine.uuid) ||
+	       BAD("--uuid \"%s\": write 8-4-4-4-12 hexadecimal digits, not all zero", s);
+}
+
 static bool set_firmware(char *s, struct vm_config *c)
 {
 	char why[300], *copy = strdup(s); /* kept: the configuration points into it */
@@ -299,6 +305,7 @@ static const struct {
 	{ "cpu", set_cpu },
 	{ "vmbus-max", set_vmbus_max },
 	{ "kernel", set_kernel },
+	{ "uuid", set_uuid },
 	{ "firmware", set_firmware },
 	{ "boot", set_boot },
 	{ "initrd", set_initrd },

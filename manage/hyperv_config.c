@@ -134,7 +134,7 @@ static void take_nic(struct import_vm *vm, const struct tree_node *n, const char
 		nic->network = import_text("%s", network);
 	nic->mac_spoof = tree_true(n, "AllowMacSpoofing");
 	if (name && strcasestr(name, "emulated"))
-		import_lack(vm, "the place of network adapter %u as a legacy one: each has both",
+		import_lack(vm, "the legacy network adapter %u: it is a synthetic one here",
 			    vm->num_nics);
 	if (tree_true(n, "Connection/VlanId") || tree_true(n, "VlanId"))
 		import_lack(vm, "the VLAN of network adapter %u; --nic has vlan=", vm->num_nics);
@@ -360,8 +360,8 @@ static void take_properties(struct import_vm *vm, const struct tree_node *p)
 		vm->uuid = import_text("%s", id);
 	if (notes && *notes)
 		import_lack(vm, "its notes: %.300s", notes);
-	if (import_number(tree_text(p, "subtype"), 1, &v))
-		vm->generation = (int)v + 1;
+	/* before 2012 R2 there was one kind, and nobody said */
+	vm->generation = import_number(tree_text(p, "subtype"), 1, &v) ? (int)v + 1 : 1;
 }
 
 static void take_globals(struct import_vm *vm, const struct tree_node *g)

@@ -132,7 +132,7 @@ static void take_port(struct import_vm *vm, const struct tree_node *n, bool emul
 	if (nic && to && *to)
 		nic->network = import_text("%s", "a switch of its host");
 	if (emulated)
-		import_lack(vm, "the place of network adapter %u as a legacy one: each has both",
+		import_lack(vm, "the legacy network adapter %u: it is a synthetic one here",
 			    vm->num_nics);
 }
 
@@ -248,6 +248,7 @@ int hyperv_wmi_take(const struct tree *t, struct import_vm *vm, char *why, size_
 		else
 			take_resource(vm, t, n);
 	}
+	vm->generation = 1; /* it had no other */
 	if (found)
 		return 0;
 	snprintf(why, size, "it has no settings of a VM");

@@ -25,8 +25,6 @@ enum resource { /* of CIM_ResourceAllocationSettingData */
 	RES_DVD = 16,
 	RES_DISK = 17,
 	RES_STORAGE = 20, /* SATA, NVMe */
-	RES_USB = 23,
-	RES_GRAPHICS = 24,
 };
 
 struct ovf {
@@ -231,9 +229,12 @@ static void take_item(struct ovf *o, const struct tree_node *item)
 	case RES_MEMORY:
 		take_ovf_memory(o, item);
 		break;
-	case RES_IDE:
 	case RES_SCSI:
+		if (tree_text(item, "ResourceSubType"))
+			import_lack(o->vm, "the kind of SCSI controller, %s: it is Hyper-V's here",
+				    tree_text(item, "ResourceSubType"));
 		break;
+	case RES_IDE:
 	case RES_STORAGE: /* its disks say so */
 		break;
 	case RES_ETHERNET:

@@ -27,6 +27,7 @@ struct p2v {
 	struct copier c;
 	int ssh; /* a process; 0 = none */
 	int dir;
+	bool made_dir;
 	char path[PATH_MAX]; /* of @dir */
 	char *conf, *target, *journal; /* names in it */
 	const char *doing;
@@ -103,17 +104,18 @@ static void close_device(struct p2v *p)
 
 static int open_p2v_dir(struct p2v *p)
 {
+	bool there = !access(p->w->dir, F_OK);
 	struct stat st;
 
-	if (access(p->w->dir, F_OK) && (p->w->dry_run || mkdir(p->w->dir, 0777)))
-		p->dir = p->w->dry_run ? open("/", O_PATH | O_CLOEXEC) : -1;
-	else
-		p->dir = open(p->w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (p->dir < 0 || (!realpath(p->w->dir, p->path) && !p->w->dry_run)) {
+	if (!there && p->w->dry_run)
+		return 0;
+	p->made_dir = !there && !mkdir(p->w->dir, 0777);
+	p->dir = open(p->w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir < 0 || !realpath(p->w->dir, p->path)) {
 		snprintf(p->why, p->size, "%s: %s", p->w->dir, strerror(errno));
 		return -errno;
 	}
-	return p->path[0] && !fstatat(p->dir, p->conf, &st, AT_SYMLINK_NOFOLLOW) ?
+	return !fstatat(p->dir, p->conf, &st, AT_SYMLINK_NOFOLLOW) ?
 		       fail_file(p, p->conf, -EEXIST) :
 		       0;
 }
@@ -272,6 +274,8 @@ int p2v_make(const char *device, const struct import_wish *w, struct import_vm *
 		close(p.c.fd);
 	if (p.dir >= 0)
 		close(p.dir);
+	if (err && p.made_dir)
+		rmdir(w->dir); /* of something in it there is more to come */
 	free(p.conf);
 	free(p.target);
 	free(p.journal);
