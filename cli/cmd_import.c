@@ -66,21 +66,19 @@ static json_t *json_of(const struct import_vm *vm)
 	return o;
 }
 
-static void show_json(const struct import_vm *vm)
+static void show_import(const struct cli_args *a, const struct import_vm *vm)
 {
-	json_t *o = json_of(vm);
-
-	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-	putchar('\n');
-	json_decref(o);
-}
-
-static void show_import(const struct import_vm *vm, bool dry_run)
-{
-	char *plain;
 	unsigned int i;
+	char *plain;
+	json_t *o;
 
-	if (dry_run) {
+	if (cli_flag(a, "json")) {
+		o = json_of(vm);
+		progress_event(o, "imported");
+		json_decref(o);
+		return;
+	}
+	if (cli_flag(a, "dry-run")) {
 		fputs(vm->text, stdout);
 		return;
 	}
@@ -170,10 +168,8 @@ int cmd_import(struct cli_args *a)
 	progress_end(w.arg);
 	if (err)
 		cli_error("%s", why);
-	else if (cli_flag(a, "json"))
-		show_json(vm);
 	else
-		show_import(vm, w.dry_run);
+		show_import(a, vm);
 	import_free(vm);
 	free(vm);
 	return err ? EXIT_FAILED : EXIT_OK;

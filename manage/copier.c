@@ -16,6 +16,7 @@
 #include "manage/copy_journal.h"
 
 #define TICK_MS 200
+#define DRAIN_MS 2000u
 
 struct run {
 	struct copier *c;
@@ -272,6 +273,19 @@ static int one_turn(struct run *r)
 	return err;
 }
 
+/* Told to stop: what is on its way counts, if it comes soon. */
+static void drain(struct run *r)
+{
+	uint64_t until = kvmb_now_ms() + DRAIN_MS;
+	int some = 0;
+
+	while (r->busy && some >= 0 && kvmb_now_ms() < until) {
+		some = take_some(r);
+		if (!some && r->c->source->ops->wait(r->c->source, TICK_MS))
+			break;
+	}
+}
+
 static int run_copy(struct copier *c, bool verify, char *why, size_t size)
 {
 	struct run r = { .c = c, .verify = verify, .why = why, .size = size };
@@ -290,6 +304,10 @@ static int run_copy(struct copier *c, bool verify, char *why, size_t size)
 	}
 	while (!err && (r.next < r.grains || r.busy))
 		err = one_turn(&r);
+	if (err == -EINTR) {
+		drain(&r);
+		snprintf(why, size, "interrupted");
+	}
 	if (err) {
 		/* what is in flight may still be written to; what is copied counts */
 		c->source->ops->close(c->source);

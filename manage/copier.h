@@ -27,7 +27,7 @@
 #define COPIER_GRAIN (1u << 20)
 #define COPIER_SLOTS 8u
 #define COPIER_SYNC_GRAINS 64u
-#define COPIER_SYNC_MS 2000u
+#define COPIER_SYNC_MS 1000u
 #define COPIER_MOST (64ull << 40) /* bytes of a disk */
 #define COPIER_ID 512u		  /* bytes of what tells one source from another */
 

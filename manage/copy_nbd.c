@@ -18,6 +18,7 @@
 #define WINDOW (1u << 30)	     /* bytes that are asked about at once */
 #define GREETING_MS 20000u
 #define TICK_MS 200
+#define GOODBYE_TICKS 5
 
 struct nbd_source {
 	struct copier_source s;
@@ -139,9 +140,24 @@ static int look_at_nbd(struct copier_source *s, uint64_t at, uint64_t *end, bool
 	return 0;
 }
 
+/* A server that is only hung up on complains, and who watches ssh reads it. */
+static void say_goodbye(struct nbd_handle *nbd)
+{
+	int i;
+
+	if (!libnbd.aio_is_ready(nbd) || libnbd.aio_disconnect(nbd, 0) < 0)
+		return;
+	for (i = 0; i < GOODBYE_TICKS && !libnbd.aio_is_closed(nbd) && !libnbd.aio_is_dead(nbd);
+	     i++) {
+		if (libnbd.poll(nbd, TICK_MS) < 0)
+			return;
+	}
+}
+
 /* Callbacks come no more, so their slots may go. */
 static void close_nbd(struct copier_source *s)
 {
+	say_goodbye(nbd_of(s)->nbd);
 	libnbd.close(nbd_of(s)->nbd);
 	free(nbd_of(s));
 }

@@ -194,6 +194,21 @@ static void name_target(struct make *m, struct import_disk *d)
 	} while (is_taken(m, d, d->target));
 }
 
+/* Whose content the disk has, too: the user should see it. */
+static void lack_parents(struct import_vm *vm, const struct import_disk *d)
+{
+	char *names = import_text("%s", ""), *more;
+	unsigned int i;
+
+	for (i = 0; i + 1 < d->chain.num; i++) {
+		more = import_text("%s, \"%s\"", names, d->chain.at[i].parent);
+		free(names);
+		names = more;
+	}
+	import_lack(vm, "the parents of disk \"%s\"%s: it is one whole image", d->source, names);
+	free(names);
+}
+
 static int plan_disk(struct make *m, struct import_disk *d)
 {
 	const struct import_wish *w = m->w;
@@ -217,6 +232,8 @@ static int plan_disk(struct make *m, struct import_disk *d)
 	d->format = d->chain.num ? d->chain.at[0].format : "raw";
 	if (mode == IMPORT_IN_PLACE)
 		return 0;
+	if (d->chain.num > 1)
+		lack_parents(m->vm, d);
 	if (mode == IMPORT_CONVERT && !d->dvd)
 		d->format = w->format ? w->format : "qcow2";
 	name_target(m, d);
