@@ -193,13 +193,17 @@ static int take_key(struct file_options *o, const struct vm_file_value *v, const
 static int take_all(struct file_options *o, const struct vm_file *f)
 {
 	int code = EXIT_OK;
+	int had;
 	char *from;
 	size_t i;
 
 	for (i = 0; code == EXIT_OK && i < f->num; i++) {
 		from = text_of("%s:%u", o->path, f->values[i].line);
+		had = o->num;
 		cli_blame(from);
 		code = take_key(o, &f->values[i], from);
+		if (o->num == had)
+			free(from);
 	}
 	cli_blame(NULL);
 	return code;

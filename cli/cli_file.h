@@ -7,8 +7,7 @@ struct cli_args;
 
 /**
  * cli_file_take() - Put the options of the file that --config names in front of those typed
- * @a: of "run"; --config is none of it afterwards, and values of the file live as long as the
- *     process
+ * @a: of "run"; --config is none of it afterwards, and values of the file live until cli_free()
  *
  * What may be given several times (disk, dvd, nic, ic) adds up; of what may not, that of the file
  * is dropped if it was typed, too. Names of files in it begin where the file is, and become

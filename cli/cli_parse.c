@@ -299,6 +299,14 @@ int cli_parse(int argc, char **argv, struct cli_args *a)
 
 void cli_free(struct cli_args *a)
 {
+	int i;
+
+	for (i = 0; a->given && i < a->num_given; i++) {
+		if (!a->given[i].from)
+			continue;
+		free(a->given[i].value);
+		free((char *)a->given[i].from);
+	}
 	free(a->given);
 	a->given = NULL;
 }
