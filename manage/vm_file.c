@@ -177,14 +177,26 @@ static int take_value(void *user, const char *section, const char *name, const c
 		return 0;
 	if (*section && strcmp(section, "vm"))
 		refuse_line(r, "it is in another section than [vm]");
-	else if (!*name || strlen(name) > KEY_MOST)
-		refuse_line(r, "write KEY = VALUE");
 	else if (r->goes_on && r->f->num)
 		r->f->values[r->f->num - 1].value =
 			append(r->f->values[r->f->num - 1].value, value);
 	else
 		add_value(r->f, name, value, r->line);
 	return !r->failed;
+}
+
+/* As options are called. */
+static bool is_key(const char *s, const char *end)
+{
+	const char *p = s;
+
+	while (p < end && (isalnum((unsigned char)*p) || *p == '-' || *p == '_'))
+		p++;
+	if (p == s || (size_t)(p - s) > KEY_MOST)
+		return false;
+	while (p < end && is_blank(*p))
+		p++;
+	return p == end;
 }
 
 /* What libinih would take for something else, or only count: before it reads. */
@@ -194,8 +206,7 @@ static void look_at_line(struct vm_file_reader *r, const char *s, const char *en
 
 	if (*s == '[' && end[-1] == ']')
 		return;
-	if (*s == '[' || !eq || eq == s || (size_t)(eq - s) > KEY_MOST ||
-	    memchr(s, ':', (size_t)(eq - s)))
+	if (*s == '[' || !eq || !is_key(s, eq))
 		refuse_line(r, "write KEY = VALUE");
 }
 

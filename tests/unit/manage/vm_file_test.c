@@ -97,6 +97,8 @@ CASE(what_is_no_line_of_ours_is_refused_with_its_number)
 		{ "name web\n", "web.conf:1: write KEY = VALUE" },
 		{ "a = b\n= web\n", "web.conf:2: write KEY = VALUE" },
 		{ "a = b\n\nname: web = x\n", "web.conf:3: write KEY = VALUE" },
+		{ "x y = z\n", "web.conf:1: write KEY = VALUE" },
+		{ "\xc3\xa4 = z\n", "web.conf:1: write KEY = VALUE" },
 		{ "[vm\n", "web.conf:1: write KEY = VALUE" },
 		{ "[vm] x = 1\n", "web.conf:1: write KEY = VALUE" },
 		{ "[net]\nx = 1\n", "web.conf:2: it is in another section than [vm]" },
