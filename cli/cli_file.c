@@ -45,8 +45,8 @@ static bool adds_up(const char *name)
 	return is_one_of(names, ARRAY_SIZE(names), name);
 }
 
-static char *text_of(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static char *text_of(const char *fmt, ...)
+static char *make_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static char *make_text(const char *fmt, ...)
 {
 	char *text = NULL;
 	va_list ap;
@@ -63,23 +63,23 @@ static char *text_of(const char *fmt, ...)
 
 static char *from_dir(const struct file_options *o, const char *prefix, const char *name)
 {
-	return *name && *name != '/' ? text_of("%s%s/%s", prefix, o->dir, name) :
-				       text_of("%s%s", prefix, name);
+	return *name && *name != '/' ? make_text("%s%s/%s", prefix, o->dir, name) :
+				       make_text("%s%s", prefix, name);
 }
 
 /* A file, not a word that names some firmware; then the file of its variables. */
 static char *firmware_of(const struct file_options *o, const char *value)
 {
 	const char *vars = strstr(value, ",vars=");
-	char *rom, *all, *file = vars ? from_dir(o, ",vars=", vars + 6) : text_of("%s", "");
+	char *rom, *all, *file = vars ? from_dir(o, ",vars=", vars + 6) : make_text("%s", "");
 
-	rom = text_of("%.*s", (int)(vars ? vars - value : (ptrdiff_t)strlen(value)), value);
+	rom = make_text("%.*s", (int)(vars ? vars - value : (ptrdiff_t)strlen(value)), value);
 	if (strcasecmp(rom, "bios") && strcasecmp(rom, "uefi")) {
 		all = from_dir(o, "", rom);
 		free(rom);
 		rom = all;
 	}
-	all = text_of("%s%s", rom, file);
+	all = make_text("%s%s", rom, file);
 	free(rom);
 	free(file);
 	return all;
@@ -198,7 +198,7 @@ static int take_all(struct file_options *o, const struct vm_file *f)
 	size_t i;
 
 	for (i = 0; code == EXIT_OK && i < f->num; i++) {
-		from = text_of("%s:%u", o->path, f->values[i].line);
+		from = make_text("%s:%u", o->path, f->values[i].line);
 		had = o->num;
 		cli_blame(from);
 		code = take_key(o, &f->values[i], from);

@@ -15,7 +15,7 @@
 /**
  * folder_walk() - Call @fn for each regular file below a directory
  * @dir: descriptor
- * @fn:  @at: of the file's directory, @path: relative to @dir. Return: false: no more
+ * @fn:  gets the descriptor of the file's directory, and its path below @dir. Return: false: no more
  *
  * Return: 0; -E2BIG: there are too many; -errno.
  */

@@ -133,7 +133,7 @@ bool import_number(const char *text, uint64_t most, uint64_t *out);
 /** import_take_text() - Read a small file. Return: 0 with *text to free, text[len] 0; -errno. */
 int import_take_text(int fd, char **text, size_t *len);
 
-/** import_place() - Where an IDE drive is: controller 0 or 1, drive 0 or 1. */
+/** import_place_ide() - Where an IDE drive is: controller 0 or 1, drive 0 or 1. */
 void import_place_ide(struct import_disk *d, unsigned int controller, unsigned int drive);
 
 /** import_place_scsi() - The same of a SCSI disk; what does not fit gets a line. */

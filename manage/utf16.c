@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* UTF-16 to UTF-8: utf16.h. Source: The Unicode Standard, 3.9. */
+/* UTF-16 to UTF-8: utf16.h. Source: RFC 2781, RFC 3629. */
 #include "manage/utf16.h"
 
 #include <errno.h>

@@ -160,7 +160,7 @@ static char *append(char *to, const char *more)
 	return text;
 }
 
-static void add_value(struct vm_file *f, const char *key, const char *value, uint32_t line)
+static void add_line(struct vm_file *f, const char *key, const char *value, uint32_t line)
 {
 	/* by powers of two */
 	if (!(f->num & (f->num - 1)))
@@ -181,7 +181,7 @@ static int take_value(void *user, const char *section, const char *name, const c
 		r->f->values[r->f->num - 1].value =
 			append(r->f->values[r->f->num - 1].value, value);
 	else
-		add_value(r->f, name, value, r->line);
+		add_line(r->f, name, value, r->line);
 	return !r->failed;
 }
 
