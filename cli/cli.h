@@ -84,7 +84,7 @@ u32 cli_u32(const struct cli_args *a, const char *name);
 int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/** cli_blame() - What cli_bad() says from now on is about @where, "FILE:LINE"; NULL = the command */
+/** cli_blame() - What cli_bad() says from now on is about @where, "FILE:LINE"; NULL = nothing */
 void cli_blame(const char *where);
 
 /**

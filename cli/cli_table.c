@@ -104,7 +104,7 @@ static const struct opt_def run_options[] = {
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
-	{ "config", OPT_FILE, "F", .help = "take options from a VM's file; those typed add or replace",
+	{ "config", OPT_FILE, "F", .help = "take options from a VM's file; typed ones add or replace",
 	  .more = "See *A VM'S FILE*.", .aka = "conf file define definition" },
 	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate tcp::6600 fd:3",
 	  .help = "become the VM that kvmbus migrate moves to ADDRESS",
@@ -219,7 +219,8 @@ static const struct opt_def import_options[] = {
 	  .help = "copy a disk of this host, or of another one: ssh://[USER@]HOST[:PORT]/PATH",
 	  .more = "Into a sparse raw image, _N.raw_. What is copied stands in _N.raw.journal_, "
 		  "so the same command goes on after an interruption, if it is the same disk. "
-		  "The other host needs nbdkit, or qemu-nbd and socat or nc.", .aka = "p2v device" },
+		  "The other host needs nbdkit, or qemu-nbd and socat or nc.",
+	  .aka = "p2v device" },
 	{ "verify", OPT_FLAG, .help = "with --from-device: read both again, and compare" },
 	{ "dry-run", OPT_FLAG, .help = "make nothing; print what the VM's file would be",
 	  .aka = "n print" },
@@ -258,8 +259,8 @@ const struct cli_command cli_commands[] = {
 	{ "run", NULL, "start a VM in this process",
 	  "The process ends when the guest powers off.", cmd_run, { END }, run_options },
 	{ "import", NULL, "make a VM's file from elsewhere's VM or disk",
-	  "_SOURCE_ is the folder of a Hyper-V export, or the description in it (GUID.xml, GUID.exp, "
-	  "GUID.vmcx); an OVA or OVF; or a disk image alone. Its disks, with their places, its "
+	  "_SOURCE_ is the folder of a Hyper-V export, or the description in it (GUID.xml, "
+	  "GUID.exp, GUID.vmcx); an OVA or OVF; or a disk image alone. Its disks, with their places, its "
 	  "NICs, processors, memory and firmware are taken over; each other thing that it has gets "
 	  "a line. See *IMPORT*.",
 	  cmd_import, { { "SOURCE", OPT_FILE, .optional = true } }, import_options },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `kvmbus import`: makes a VM's file of what comes from elsewhere (manage/import.h, manage/p2v.h). */
+/* `kvmbus import`: a VM's file of what comes from elsewhere (manage/import.h, manage/p2v.h). */
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
@@ -50,10 +50,10 @@ static json_t *json_of(const struct import_vm *vm)
 	for (i = 0; i < vm->num_disks; i++) {
 		const struct import_disk *d = &vm->disks[i];
 
-		json_array_append_new(disks, json_pack("{s:s?, s:s?, s:s?, s:b}", "source",
-						       d->source, "path",
-						       d->target ? d->target : d->found, "format",
-						       d->format, "dvd", d->dvd));
+		json_array_append_new(disks,
+				      json_pack("{s:s?, s:s?, s:s?, s:b}", "source", d->source,
+						"path", d->target ? d->target : d->found, "format",
+						d->format, "dvd", d->dvd));
 	}
 	for (i = 0; i < vm->num_lacks; i++)
 		json_array_append_new(lacks, json_string(vm->lacks[i]));
@@ -110,7 +110,7 @@ static int read_device_wish(const struct cli_args *a, const struct import_wish *
 		return cli_bad(a->cmd, "--from-device goes without SOURCE");
 	if (w->mode_said)
 		return cli_bad(a->cmd, "--from-device makes a raw image; import that with --%s",
-			       w->format   ? "convert" :
+			       w->format	      ? "convert" :
 			       w->mode == IMPORT_COPY ? "copy" :
 							"in-place");
 	if (w->source_format)
@@ -134,8 +134,10 @@ static int read_wish(const struct cli_args *a, struct import_wish *w)
 	if (code != EXIT_OK)
 		return code;
 	if (w->name && !cli_good_name(w->name))
-		return cli_bad(a->cmd, "--name \"%s\": use up to 32 letters, digits, - _ . "
-				       "and begin with a letter or digit", w->name);
+		return cli_bad(a->cmd,
+			       "--name \"%s\": use up to 32 letters, digits, - _ . "
+			       "and begin with a letter or digit",
+			       w->name);
 	if (cli_text(a, "from-device"))
 		return read_device_wish(a, w);
 	if (!w->source)

@@ -30,10 +30,9 @@
 static bool set_name(char *s, struct vm_config *c)
 {
 	c->name = s;
-	return cli_good_name(s) ||
-	       BAD("--name \"%s\": use up to 32 letters, digits, - _ . "
-		   "and begin with a letter or digit",
-		   s);
+	return cli_good_name(s) || BAD("--name \"%s\": use up to 32 letters, digits, - _ . "
+				       "and begin with a letter or digit",
+				       s);
 }
 
 static bool set_cpus(char *s, struct vm_config *c)

@@ -17,7 +17,7 @@ struct machine_config {
 	const char *kernel, *initrd, *append;
 	bool gen1;	      /* a machine with PCI, which begins in firmware and not in a kernel */
 	const char *firmware; /* of a gen1 machine, as firmware_find() takes it */
-	u8 uuid[16]; /* of a gen1 machine's SMBIOS, in the order of its text; 0 = none */
+	u8 uuid[16];	      /* of a gen1 machine's SMBIOS, in the order of its text; 0 = none */
 	bool test_devices;
 	bool lazy; /* memory comes from a file while the guest runs, if the host can (mem_lazy.h) */
 	bool post; /* some of it may come later from where the VM was (mem_post.h) */

@@ -110,8 +110,9 @@ static int admit(struct start *s, struct confined *c, char *why, size_t size)
 	if (err)
 		snprintf(why, size, "%s cannot be confined", s->argv[0]);
 	else if (kvmb_jail_opens_files(s->lacks)) {
-		snprintf(why, size, "this host has nothing to confine %s with (user namespaces or "
-				    "Landlock), and it would read what a stranger wrote",
+		snprintf(why, size,
+			 "this host has nothing to confine %s with (user namespaces or "
+			 "Landlock), and it would read what a stranger wrote",
 			 s->argv[0]);
 		err = -EPERM;
 	}
@@ -210,8 +211,7 @@ static void hear(struct confined *c, const char *text, size_t len)
 		if (!c->said_len)
 			memset(c->said, 0, sizeof(c->said));
 		if (c->said_len < sizeof(c->said) - 1)
-			c->said[c->said_len++] =
-				text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+			c->said[c->said_len++] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
 	}
 }
 
@@ -283,6 +283,8 @@ int confined_ask(const char *const *argv, const struct confined_file *files, uns
 	if (!err)
 		return 0;
 	snprintf(why, size, "%s: %s", argv[0],
-		 c.said[0] ? c.said : n ? "it took too long, or said too much" : "it failed");
+		 c.said[0] ? c.said :
+		 n	   ? "it took too long, or said too much" :
+			     "it failed");
 	return -EIO;
 }

@@ -22,8 +22,8 @@ struct confined_file {
 };
 
 struct confined {
-	pid_t pid;    /* 0 = it has ended */
-	int out, err; /* ends of its pipes */
+	pid_t pid;	/* 0 = it has ended */
+	int out, err;	/* ends of its pipes */
 	char said[256]; /* the last line on its standard error, printable */
 	size_t said_len;
 };

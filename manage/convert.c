@@ -64,8 +64,10 @@ static int run_qemu_img(const struct probe_chain *c, int to, const char *format,
 	struct confined_file files[PROBE_CHAIN + 1] = { { to, true } };
 	bool vhd = !strcmp(format, "vhd");
 	char opts[OPTS];
-	const char *argv[] = { "qemu-img", "convert", "-p", "--image-opts", "-O",
-			       vhd ? "vpc" : format, opts, "/proc/self/fd/10", NULL, NULL, NULL };
+	const char *argv[] = {
+		"qemu-img", "convert",		"-p", "--image-opts", "-O", vhd ? "vpc" : format,
+		opts,	    "/proc/self/fd/10", NULL, NULL,	      NULL
+	};
 	struct confined run;
 	int err, status;
 
@@ -185,8 +187,9 @@ uint64_t convert_needs(const struct probe_chain *c)
 {
 	struct confined_file files[PROBE_CHAIN];
 	char opts[OPTS], why[PROBE_WHY], *out = kvmb_xzalloc(CONFINED_OUT);
-	const char *argv[] = { "qemu-img", "measure", "--output=json", "--image-opts",
-			       "-O",	   "qcow2",   opts,	      NULL };
+	const char *argv[] = { "qemu-img",     "measure", "--output=json",
+			       "--image-opts", "-O",	  "qcow2",
+			       opts,	       NULL };
 	json_int_t bytes = 0;
 	json_t *o;
 

@@ -52,7 +52,7 @@ struct copier_ops {
 	int (*begin)(struct copier_source *s, struct copier_slot *slot);
 	/* Until something is done, or @ms. Return: 0; -errno: the source is gone. */
 	int (*wait)(struct copier_source *s, int ms);
-	/* Is it zero from @at on, or not, until *@end? NULL = it never knows. Return: 0 or -errno. */
+	/* Is it zero from @at on, or not, until *@end? NULL = it never knows. Return: 0, -errno. */
 	int (*look)(struct copier_source *s, uint64_t at, uint64_t *end, bool *zero);
 	void (*close)(struct copier_source *s);
 };
@@ -66,9 +66,9 @@ struct copier_source {
 
 struct copier {
 	struct copier_source *source;
-	int fd;			  /* the target: readable, writable, as long as the source */
+	int fd;			      /* the target: readable, writable, as long as the source */
 	struct copy_journal *journal; /* NULL = none */
-	bool fresh;		  /* the target was empty: what is zero needs no punching */
+	bool fresh;		      /* the target was empty: what is zero needs no punching */
 	/* Called often. Return: false: stop. */
 	bool (*tell)(void *arg, uint64_t done, uint64_t total);
 	void *arg;

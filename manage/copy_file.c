@@ -50,7 +50,8 @@ static int wait_for_file(struct copier_source *s, int ms)
 static int look_at_file(struct copier_source *s, uint64_t at, uint64_t *end, bool *zero)
 {
 	uint64_t from, to;
-	int more = file_of(s)->holes ? kvmb_next_data(file_of(s)->fd, at, s->bytes, &from, &to) : -1;
+	int more = file_of(s)->holes ? kvmb_next_data(file_of(s)->fd, at, s->bytes, &from, &to) :
+				       -1;
 
 	*zero = false;
 	*end = s->bytes;

@@ -33,9 +33,9 @@ struct header {
 struct copy_journal {
 	int fd;
 	uint64_t grains, set;
-	size_t len;		  /* of the bitmap */
-	unsigned char *bits;	  /* bits[len] */
-	size_t from, to;	  /* what of it is not written yet; to 0 = nothing */
+	size_t len;	     /* of the bitmap */
+	unsigned char *bits; /* bits[len] */
+	size_t from, to;     /* what of it is not written yet; to 0 = nothing */
 };
 
 static void fill_header(struct header *h, uint64_t bytes, const char *id, uint32_t grain)

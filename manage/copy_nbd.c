@@ -121,8 +121,8 @@ static int look_at_nbd(struct copier_source *s, uint64_t at, uint64_t *end, bool
 	n->from = n->end = at;
 	n->zero = n->answered = false;
 	n->status_err = 0;
-	if (libnbd.aio_block_status(n->nbd, KVMB_MIN(WINDOW, s->bytes - at), at, extents, done,
-				    0) < 0)
+	if (libnbd.aio_block_status(n->nbd, KVMB_MIN(WINDOW, s->bytes - at), at, extents, done, 0) <
+	    0)
 		return fail_nbd(n);
 	while (!err && !n->answered) {
 		err = wait_for_nbd(s, TICK_MS);

@@ -67,8 +67,8 @@ static void add_attribute(char *id, size_t size, dev_t dev, const char *name)
 
 void disk_id_local(int fd, const char *path, char *id, size_t size)
 {
-	static const char *const names[] = { "serial", "wwid", "device/serial", "device/wwid",
-					     "partition", "loop/backing_file" };
+	static const char *const names[] = { "serial",	    "wwid",	 "device/serial",
+					     "device/wwid", "partition", "loop/backing_file" };
 	unsigned char head[HEAD] = { 0 };
 	char real[PATH_MAX];
 	struct stat st;

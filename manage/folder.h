@@ -9,13 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FOLDER_DEPTH 4u	     /* directories below it */
+#define FOLDER_DEPTH 4u	    /* directories below it */
 #define FOLDER_FILES 20000u /* looked at */
 
 /**
  * folder_walk() - Call @fn for each regular file below a directory
  * @dir: descriptor
- * @fn:  gets the descriptor of the file's directory, and its path below @dir. Return: false: no more
+ * @fn:  gets the descriptor of its directory, and its path below @dir. Return: false: no more
  *
  * Return: 0; -E2BIG: there are too many; -errno.
  */

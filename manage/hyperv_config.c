@@ -207,7 +207,7 @@ static void take_manifest(struct import_vm *vm, const struct tree_node *top)
 		else
 			lack_device(vm, device, name ? name : "");
 	}
-	/* an older host lists fewer devices: what has an address or a controller is one all the same */
+	/* an older host lists fewer: what has an address or a controller is one all the same */
 	for (n = top->first; n; n = n->next) {
 		char guid[37];
 
@@ -245,8 +245,8 @@ static void take_ports(struct import_vm *vm, const struct tree_node *ports)
 		snprintf(path, sizeof(path), "port%d/connection", i);
 		text = tree_text(ports, path);
 		if (text && *text)
-			import_lack(vm, "the connection of COM%d to \"%s\"; run has --serial", i + 1,
-				    text);
+			import_lack(vm, "the connection of COM%d to \"%s\"; run has --serial",
+				    i + 1, text);
 	}
 }
 
@@ -287,8 +287,8 @@ static void take_memory(struct import_vm *vm, const struct tree_node *bank)
 		return;
 	low = tree_text(bank, "reservation");
 	high = tree_text(bank, "limit");
-	import_lack(vm, "dynamic memory (%s to %s MiB): it is what it starts with",
-		    low ? low : "?", high ? high : "?");
+	import_lack(vm, "dynamic memory (%s to %s MiB): it is what it starts with", low ? low : "?",
+		    high ? high : "?");
 }
 
 void hyperv_boot_add(struct import_vm *vm, const char *device)

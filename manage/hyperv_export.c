@@ -22,12 +22,12 @@
 #define SNAPSHOTS "Snapshots/"
 
 struct scan {
-	const char *wanted;	   /* NULL = any */
-	char path[PATH_MAX];	   /* of the description */
+	const char *wanted;			    /* NULL = any */
+	char path[PATH_MAX];			    /* of the description */
 	char disks[IMPORT_MAX_DISKS][NAME_MAX + 1]; /* disks[num_disks] */
 	unsigned int descriptions, num_disks, snapshots;
-	bool saved, guest_state;   /* there is memory of a VM; a .vmgs */
-	bool children;		   /* there are disks that checkpoints left */
+	bool saved, guest_state; /* there is memory of a VM; a .vmgs */
+	bool children;		 /* there are disks that checkpoints left */
 };
 
 static bool ends_in(const char *name, const char *suffix)
@@ -113,7 +113,8 @@ static int read_description(int dir, struct scan *s, struct import_vm *vm, char 
 	if (!err)
 		err = import_take_text(fd, &text, &len);
 	if (err)
-		snprintf(what, sizeof(what), "%s", err == -EFBIG ? "it is too large" : strerror(-err));
+		snprintf(what, sizeof(what), "%s",
+			 err == -EFBIG ? "it is too large" : strerror(-err));
 	else
 		err = hyperv_text_take(base, text, len, vm, what, sizeof(what));
 	free(text);
@@ -143,8 +144,9 @@ int hyperv_export_read(int dir, const char *file, struct import_vm *vm, char *wh
 		snprintf(why, size, "%s", err == -E2BIG ? "it has too many files" : strerror(-err));
 	if (!err && !s->descriptions) {
 		err = -ENOENT;
-		snprintf(why, size, "there is no description of a VM in it (GUID.xml, GUID.exp, "
-				    "GUID.vmcx, or an .ovf)");
+		snprintf(why, size,
+			 "there is no description of a VM in it (GUID.xml, GUID.exp, "
+			 "GUID.vmcx, or an .ovf)");
 	} else if (!err && s->descriptions > 1) {
 		err = -EINVAL;
 		snprintf(why, size, "it has %u VMs; name the description of one of them",

@@ -14,13 +14,13 @@
 #include "manage/tree.h"
 
 #define MOST_INSTANCES 1000u /* each is looked for among all */
-#define SNAPSHOT "5" /* a SettingType of Msvm_VirtualSystemSettingData */
+#define SNAPSHOT "5"	     /* a SettingType of Msvm_VirtualSystemSettingData */
 
 static const struct tree_node *next_instance(const struct tree *t, const struct tree_node *n)
 {
 	do {
 		n = n || !t->root || strcasecmp(t->root->name, "INSTANCE") ? tree_walk(t->root, n) :
-									       t->root;
+									     t->root;
 	} while (n && strcasecmp(n->name, "INSTANCE"));
 	return n;
 }
@@ -110,7 +110,8 @@ static void take_image(struct import_vm *vm, const struct tree *t, const struct 
 }
 
 /* A drive in which there is no image. */
-static void take_dvd_drive(struct import_vm *vm, const struct tree *t, const struct tree_node *drive)
+static void take_dvd_drive(struct import_vm *vm, const struct tree *t,
+			   const struct tree_node *drive)
 {
 	const struct tree_node *n;
 

@@ -33,19 +33,19 @@
 #define IMPORT_IDE 4	       /* --disk's controller=4 to 7 are the IDE drives */
 
 struct import_disk {
-	char *source;	 /* what the source calls it */
+	char *source; /* what the source calls it */
 	bool dvd;
-	int controller;	 /* of --disk; -1 = nobody said */
+	int controller; /* of --disk; -1 = nobody said */
 	int lun;
 	struct probe_chain chain; /* num 0: an empty drive, or not found yet */
-	char *found;	 /* absolute name of the image, NULL = in an archive */
-	bool packed;	 /* in an archive */
-	char *target;	 /* name in the target directory; NULL = it stays where it is */
-	const char *format; /* of the target */
+	char *found;		  /* absolute name of the image, NULL = in an archive */
+	bool packed;		  /* in an archive */
+	char *target;		  /* name in the target directory; NULL = it stays where it is */
+	const char *format;	  /* of the target */
 };
 
 struct import_nic {
-	char mac[18]; /* "" = the source says none */
+	char mac[18];  /* "" = the source says none */
 	char *network; /* name of its switch; NULL = not connected */
 	bool mac_spoof;
 };
@@ -58,7 +58,7 @@ struct import_wish {
 	const char *name;	  /* NULL = the source's */
 	bool mode_said;
 	enum import_mode mode;
-	const char *format;	  /* of IMPORT_CONVERT */
+	const char *format;	   /* of IMPORT_CONVERT */
 	const char *source_format; /* of a disk image alone; NULL = by its content */
 	bool dry_run, verify;
 	/* Called often. @what: what is being done. Return: false: stop. */
@@ -73,8 +73,8 @@ struct import_vm {
 	int generation;	   /* Hyper-V's 1 or 2; 0 = nobody said */
 	uint32_t cpus;	   /* 0 = nobody said */
 	uint64_t memory_mib;
-	char boot[40];	   /* for --boot; "" = nobody said */
-	bool ic_off[3];	   /* heartbeat, timesync, shutdown */
+	char boot[40];				    /* for --boot; "" = nobody said */
+	bool ic_off[3];				    /* heartbeat, timesync, shutdown */
 	struct import_disk disks[IMPORT_MAX_DISKS]; /* disks[num_disks] */
 	unsigned int num_disks;
 	struct import_nic nics[IMPORT_MAX_NICS]; /* nics[num_nics] */
@@ -82,8 +82,8 @@ struct import_vm {
 	char *lacks[IMPORT_MAX_LACKS]; /* lacks[num_lacks]: a line each */
 	unsigned int num_lacks;
 	char *archive; /* the OVA that disks are packed in; NULL = none */
-	char *file;	  /* out: absolute name of the VM's file */
-	char *text;	  /* out: what is in it */
+	char *file;    /* out: absolute name of the VM's file */
+	char *text;    /* out: what is in it */
 };
 
 /**

@@ -23,7 +23,7 @@
 struct make {
 	const struct import_wish *w;
 	struct import_vm *vm;
-	int dir;		     /* -1 = of a dry run into a directory that is not there */
+	int dir; /* -1 = of a dry run into a directory that is not there */
 	bool made_dir;
 	char path[PATH_MAX];	     /* of @dir, absolute */
 	int files[IMPORT_MAX_DISKS]; /* what disks become; -1 = stays, or is not made yet */
@@ -42,8 +42,7 @@ static int fail_disk(struct make *m, const struct import_disk *d, int err, const
 static int fail_path(struct make *m, const char *name, int err)
 {
 	snprintf(m->why, m->size, "%s%s%s: %s", m->path[0] ? m->path : m->w->dir, *name ? "/" : "",
-		 name,
-		 err == -EEXIST ? "it exists, and nothing is overwritten" : strerror(-err));
+		 name, err == -EEXIST ? "it exists, and nothing is overwritten" : strerror(-err));
 	return err;
 }
 
@@ -126,8 +125,7 @@ static int unpack_disk(struct make *m, struct import_disk *d)
 		d->chain.at[0] = (struct probe_image){ .fd = fd, .format = "raw" };
 	if (!err && d->chain.at[0].parent[0]) {
 		err = -EINVAL;
-		snprintf(why, sizeof(why), "it is an overlay of \"%.300s\"",
-			 d->chain.at[0].parent);
+		snprintf(why, sizeof(why), "it is an overlay of \"%.300s\"", d->chain.at[0].parent);
 	}
 	if (err) {
 		close(fd);
@@ -182,9 +180,10 @@ static void name_target(struct make *m, struct import_disk *d)
 	}
 	if (!isalnum((unsigned char)stem[0]))
 		stem[0] = 'd';
-	if (!dot || !same || strlen(dot) > 8 || strspn(dot + 1, "abcdefghijklmnopqrstuvwxyz"
-							       "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-							       "0123456789") != strlen(dot + 1))
+	if (!dot || !same || strlen(dot) > 8 ||
+	    strspn(dot + 1, "abcdefghijklmnopqrstuvwxyz"
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789") != strlen(dot + 1))
 		dot = NULL;
 	do {
 		free(d->target);
@@ -219,12 +218,14 @@ static int plan_disk(struct make *m, struct import_disk *d)
 	if (d->packed && mode == IMPORT_IN_PLACE)
 		return fail_disk(m, d, -EINVAL, "it is in an archive, and cannot stay there");
 	if (d->chain.num > 1 && mode != IMPORT_CONVERT)
-		return fail_disk(m, d, -EINVAL, "it is an overlay; --convert FORMAT makes one whole "
-						"image of it and its parents");
+		return fail_disk(m, d, -EINVAL,
+				 "it is an overlay; --convert FORMAT makes one whole "
+				 "image of it and its parents");
 	if (d->chain.num && d->chain.at[0].stream && mode != IMPORT_CONVERT) {
 		if (w->mode_said)
-			return fail_disk(m, d, -EINVAL, "it is a VMDK for transport, which cannot "
-							"be written to; --convert FORMAT");
+			return fail_disk(m, d, -EINVAL,
+					 "it is a VMDK for transport, which cannot "
+					 "be written to; --convert FORMAT");
 		mode = IMPORT_CONVERT;
 		import_lack(m->vm, "the format of disk \"%s\", which is for transport: it is qcow2",
 			    d->source);

@@ -21,9 +21,9 @@
 struct source {
 	const struct import_wish *w;
 	struct import_vm *vm;
-	int fd;		 /* of what the user named */
-	int dir;	 /* of the folder in which disks are; -1 = none */
-	bool beside;	 /* parents are looked for in that directory, not below it */
+	int fd;		     /* of what the user named */
+	int dir;	     /* of the folder in which disks are; -1 = none */
+	bool beside;	     /* parents are looked for in that directory, not below it */
 	char path[PATH_MAX]; /* of that folder, absolute */
 	char *why;
 	size_t size;
@@ -116,8 +116,10 @@ static int take_chain(struct source *s, struct import_disk *d, int fd, const cha
 		if (fd >= 0)
 			continue;
 		err = fd;
-		snprintf(why, sizeof(why), "it is an overlay of \"%.300s\", which is not in its "
-					   "folder: %s", parent, strerror(-err));
+		snprintf(why, sizeof(why),
+			 "it is an overlay of \"%.300s\", which is not in its "
+			 "folder: %s",
+			 parent, strerror(-err));
 	}
 	if (err)
 		snprintf(s->why, s->size, "disk \"%s\": %s", d->source, why);
@@ -134,9 +136,8 @@ static int take_cd(struct source *s, struct import_disk *d, int fd)
 		close(fd);
 		return 0;
 	}
-	d->chain.at[0] = (struct probe_image){ .fd = fd,
-					       .format = "raw",
-					       .bytes = (uint64_t)st.st_size };
+	d->chain.at[0] =
+		(struct probe_image){ .fd = fd, .format = "raw", .bytes = (uint64_t)st.st_size };
 	d->chain.num = 1;
 	return 0;
 }
@@ -320,8 +321,10 @@ static int read_source(struct source *s)
 	if (S_ISDIR(st.st_mode))
 		return read_directory(s);
 	if (!S_ISREG(st.st_mode)) {
-		snprintf(s->why, s->size, "%s: it is neither a file nor a folder; a disk of a host "
-					  "is imported by --from-device", name);
+		snprintf(s->why, s->size,
+			 "%s: it is neither a file nor a folder; a disk of a host "
+			 "is imported by --from-device",
+			 name);
 		return -EINVAL;
 	}
 	if (s->w->source_format)

@@ -60,8 +60,9 @@ static void free_boot_disk(struct import_vm *vm)
 	}
 	if (!first || first->controller < 0)
 		return;
-	import_lack(vm, "the place of disk \"%s\", SCSI controller %d, location %d: firmware boots "
-			"from IDE, so it is there until the guest's driver takes it over",
+	import_lack(vm,
+		    "the place of disk \"%s\", SCSI controller %d, location %d: firmware boots "
+		    "from IDE, so it is there until the guest's driver takes it over",
 		    first->source, first->controller, first->lun);
 	first->controller = first->lun = -1;
 }
@@ -69,7 +70,8 @@ static void free_boot_disk(struct import_vm *vm)
 static void put_disk(struct text_out *o, const struct import_disk *d)
 {
 	const char *file = d->target ? d->target : d->found;
-	char *name = d->chain.num || d->packed ? double_commas(file ? file : "") : NULL, place[48] = "";
+	char *name = d->chain.num || d->packed ? double_commas(file ? file : "") : NULL,
+	     place[48] = "";
 
 	if (d->controller >= 0)
 		snprintf(place, sizeof(place), ",controller=%d,lun=%d", d->controller, d->lun);
@@ -77,10 +79,10 @@ static void put_disk(struct text_out *o, const struct import_disk *d)
 		put_key(o, "dvd", import_text("empty%s", place));
 	else
 		put_key(o, d->dvd ? "dvd" : "disk",
-			strpbrk(name, "\n\r") ? strdup("\n") :
-						import_text("%s%s%s%s", name,
-							    d->dvd ? "" : ",format=",
-							    d->dvd ? "" : d->format, place));
+			strpbrk(name, "\n\r") ?
+				strdup("\n") :
+				import_text("%s%s%s%s", name, d->dvd ? "" : ",format=",
+					    d->dvd ? "" : d->format, place));
 	free(name);
 }
 
@@ -102,9 +104,10 @@ static void lack_networks(struct import_vm *vm)
 
 	for (i = 0; i < vm->num_nics; i++) {
 		if (vm->nics[i].network)
-			import_lack(vm, "the network of adapter %u, \"%s\": it is of kind user; "
-					"nic= of the file has bridge=BR", i + 1,
-				    vm->nics[i].network);
+			import_lack(vm,
+				    "the network of adapter %u, \"%s\": it is of kind user; "
+				    "nic= of the file has bridge=BR",
+				    i + 1, vm->nics[i].network);
 	}
 }
 

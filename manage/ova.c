@@ -42,7 +42,10 @@ struct ova {
 	unsigned int seen;
 };
 
-#define CALL(name, field) { name, offsetof(struct ova, field) }
+#define CALL(name, field)                         \
+	{                                         \
+		name, offsetof(struct ova, field) \
+	}
 static const struct kvmb_library_call calls_of_archive[] = {
 	CALL("archive_read_new", read_new),
 	CALL("archive_read_free", read_free),

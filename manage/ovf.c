@@ -16,15 +16,15 @@
 #define MOST_ITEMS 1000u /* each is looked for among all */
 
 enum resource { /* of CIM_ResourceAllocationSettingData */
-	RES_CPU = 3,
-	RES_MEMORY = 4,
-	RES_IDE = 5,
-	RES_SCSI = 6,
-	RES_ETHERNET = 10,
-	RES_CD = 15,
-	RES_DVD = 16,
-	RES_DISK = 17,
-	RES_STORAGE = 20, /* SATA, NVMe */
+		RES_CPU = 3,
+		RES_MEMORY = 4,
+		RES_IDE = 5,
+		RES_SCSI = 6,
+		RES_ETHERNET = 10,
+		RES_CD = 15,
+		RES_DVD = 16,
+		RES_DISK = 17,
+		RES_STORAGE = 20, /* SATA, NVMe */
 };
 
 struct ovf {
@@ -260,11 +260,10 @@ static void find_firmware(struct ovf *o, const struct tree_node *system)
 	for (n = tree_walk(system, NULL); n; n = tree_walk(system, n)) {
 		if (!strcasecmp(n->name, "Config") &&
 		    !strcasecmp(tree_attribute(n, "key"), "firmware"))
-			o->vm->generation =
-				strcasecmp(tree_attribute(n, "value"), "efi") ? 1 : 2;
+			o->vm->generation = strcasecmp(tree_attribute(n, "value"), "efi") ? 1 : 2;
 		else if (!strcasecmp(n->name, "Firmware") && *tree_attribute(n, "type"))
-			o->vm->generation =
-				strncasecmp(tree_attribute(n, "type"), "EFI", 3) ? 1 : 2;
+			o->vm->generation = strncasecmp(tree_attribute(n, "type"), "EFI", 3) ? 1 :
+											       2;
 		else if (!strcasecmp(n->name, "Config") &&
 			 strcasestr(tree_attribute(n, "key"), "secureBoot") &&
 			 !strcasecmp(tree_attribute(n, "value"), "true"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * OVF: the description of a VM that several vendors write, alone beside its disks, or first in a tar
- * of all of them (an OVA).
+ * OVF: the description of a VM that several vendors write, alone beside its disks, or first in a
+ * tar of all of them (an OVA).
  *
  * Source: DMTF DSP0243, Open Virtualization Format Specification 1.1.1 and 2.1.1; resource types:
  * DMTF CIM_ResourceAllocationSettingData. Firmware: vmw:Config of VMware, vbox:Machine of

@@ -28,7 +28,7 @@ struct p2v {
 	int ssh; /* a process; 0 = none */
 	int dir;
 	bool made_dir;
-	char path[PATH_MAX]; /* of @dir */
+	char path[PATH_MAX];	       /* of @dir */
 	char *conf, *target, *journal; /* names in it */
 	const char *doing;
 	char *why;
@@ -130,8 +130,9 @@ static int open_target_file(struct p2v *p, bool begun)
 	if (p->c.fd < 0 && errno == ENOENT && !copy_journal_count(p->c.journal))
 		p->c.fd = openat(p->dir, p->target, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, 0600);
 	if (p->c.fd < 0 && errno == ENOENT) {
-		snprintf(p->why, p->size, "%s/%s is gone, and its journal is there: remove %s/%s "
-					  "to begin anew",
+		snprintf(p->why, p->size,
+			 "%s/%s is gone, and its journal is there: remove %s/%s "
+			 "to begin anew",
 			 p->path, p->target, p->path, p->journal);
 		return -ENOENT;
 	}
@@ -160,8 +161,9 @@ static void check_room(struct p2v *p)
 		return;
 	has = (uint64_t)v.f_bavail * v.f_frsize;
 	if (has < p->c.source->bytes)
-		import_lack(p->vm, "room for all of it: the disk has %llu MiB, and %llu MiB are "
-				   "free; holes take none",
+		import_lack(p->vm,
+			    "room for all of it: the disk has %llu MiB, and %llu MiB are "
+			    "free; holes take none",
 			    (unsigned long long)(p->c.source->bytes >> 20),
 			    (unsigned long long)(has >> 20));
 }
@@ -198,8 +200,9 @@ static int copy_disk(struct p2v *p)
 		if (err && err != -EINTR)
 			snprintf(p->why, p->size, "%s: %s", p->device, why);
 	} else if (err) {
-		snprintf(p->why, p->size, "%s: %s; %llu MiB are copied, and the same command goes on",
-			 p->device, why,
+		snprintf(p->why, p->size,
+			 "%s: %s; %llu MiB are copied, and the same command goes on", p->device,
+			 why,
 			 (unsigned long long)(copy_journal_count(p->c.journal) * COPIER_GRAIN >>
 					      20));
 	}

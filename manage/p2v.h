@@ -36,7 +36,7 @@ struct import_wish;
 int p2v_make(const char *device, const struct import_wish *w, struct import_vm *vm, char *why,
 	     size_t size);
 
-struct p2v_ssh { /* where a disk is */
+struct p2v_ssh {	  /* where a disk is */
 	char target[300]; /* [USER@]HOST */
 	char port[8];	  /* "" = the usual */
 	char path[1024];  /* absolute */

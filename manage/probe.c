@@ -61,8 +61,8 @@ const char *probe_base_name(const char *name)
 /* Return: what qemu-img says; NULL with @why. */
 static json_t *ask_qemu(int fd, const char *format, char *why, size_t size)
 {
-	const char *argv[] = { "qemu-img",	   "info", "--output=json", "/proc/self/fd/10", NULL,
-			       NULL,		   NULL };
+	const char *argv[] = { "qemu-img", "info", "--output=json", "/proc/self/fd/10", NULL,
+			       NULL,	   NULL };
 	struct confined_file file = { fd, false };
 	char *out = kvmb_xzalloc(CONFINED_OUT);
 	json_t *o = NULL;
@@ -200,8 +200,8 @@ static bool fetch_head(const struct probe_chain *c, struct head *h)
 {
 	struct confined_file files[PROBE_CHAIN + 1];
 	char opts[2048], src[2200], *out = kvmb_xzalloc(CONFINED_OUT), why[PROBE_WHY];
-	const char *argv[] = { "qemu-img", "convert",	"--image-opts", "-O", "raw",
-			       src,	   "/proc/self/fd/10", NULL };
+	const char *argv[] = { "qemu-img", "convert", "--image-opts",	  "-O",
+			       "raw",	   src,	      "/proc/self/fd/10", NULL };
 	struct probe_chain part = *c;
 	int fd = memfd_create("head", MFD_CLOEXEC);
 	size_t n = 0;

@@ -21,11 +21,11 @@
 #define PROBE_WHY 640u
 
 struct probe_image {
-	int fd;		       /* readable; owned by who has the chain */
-	const char *format;    /* as option format= has it; static */
-	uint64_t bytes;	       /* of the disk */
+	int fd;			 /* readable; owned by who has the chain */
+	const char *format;	 /* as option format= has it; static */
+	uint64_t bytes;		 /* of the disk */
 	char parent[PROBE_NAME]; /* base name of the file; "" = it has none. Hostile */
-	bool stream;	       /* a VMDK that is written once, from begin to end: cannot be run */
+	bool stream;		 /* a VMDK that is written once, from begin to end: cannot be run */
 };
 
 struct probe_chain {

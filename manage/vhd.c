@@ -25,7 +25,7 @@ enum vhd_type { VHD_IS_FIXED = 2, VHD_IS_DYNAMIC = 3, VHD_IS_DIFFERENCING = 4 };
 struct vhd {
 	int fd;
 	uint64_t bytes, file_bytes;
-	uint32_t type;		   /* enum vhd_type */
+	uint32_t type; /* enum vhd_type */
 	unsigned char id[16], parent_id[16];
 	char parent[PROBE_NAME];
 	uint32_t block, num_blocks; /* bytes of one; how many */
@@ -248,7 +248,8 @@ struct copier_source *copy_vhd_open(const struct probe_chain *chain, char *why, 
 		if (!err)
 			err = load_table(v, table_at);
 		if (!err && c->num && memcmp(v->id, v[-1].parent_id, sizeof(v->id))) {
-			snprintf(why, size, "its parent \"%.200s\" is not the disk that it was made of",
+			snprintf(why, size,
+				 "its parent \"%.200s\" is not the disk that it was made of",
 				 v[-1].parent);
 			err = -ESTALE;
 		}
@@ -262,8 +263,8 @@ struct copier_source *copy_vhd_open(const struct probe_chain *chain, char *why, 
 		return &c->s;
 	}
 	if (err != -ESTALE)
-		snprintf(why, size, "%s", err == -EINVAL ? "a VHD of its chain is damaged" :
-							   strerror(-err));
+		snprintf(why, size, "%s",
+			 err == -EINVAL ? "a VHD of its chain is damaged" : strerror(-err));
 	close_vhd(&c->s);
 	return NULL;
 }

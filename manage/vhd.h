@@ -6,8 +6,8 @@
  * Reading only; what is read becomes a raw image (copier.h: copy_vhd_open()). A child says the
  * identifier of its parent: one that is not that one is refused.
  *
- * Source: Microsoft, Virtual Hard Disk Image Format Specification 1.0: hard disk footer, dynamic disk header,
- * block allocation table, differencing hard disks.
+ * Source: Microsoft, Virtual Hard Disk Image Format Specification 1.0: hard disk footer, dynamic
+ * disk header, block allocation table, differencing hard disks.
  */
 #ifndef KVMB_VHD_H
 #define KVMB_VHD_H

@@ -227,8 +227,9 @@ static int parse_text(struct vm_file_reader *r, const struct ini_calls *ini)
 int vm_file_parse(const char *name, const char *text, size_t len, struct vm_file *f, char *why,
 		  size_t size)
 {
-	struct vm_file_reader r = { .name = name, .at = text, .end = text + len, .f = f, .why = why,
-				    .size = size };
+	struct vm_file_reader r = {
+		.name = name, .at = text, .end = text + len, .f = f, .why = why, .size = size
+	};
 	void *lib = dlopen(LIBINIH, RTLD_NOW | RTLD_LOCAL);
 	struct ini_calls ini;
 	char what[200];
@@ -342,8 +343,8 @@ int vm_file_make(int dir, const char *name, const char *text, size_t len)
 		return -errno;
 	err = kvmb_pwrite_all(fd, text, len, 0);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	if (!err && (fsync(fd) || linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) ||
-		     fsync(dir)))
+	if (!err &&
+	    (fsync(fd) || linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) || fsync(dir)))
 		err = -errno;
 	close(fd);
 	return err;

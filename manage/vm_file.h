@@ -27,7 +27,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define VM_FILE_MAX (1u << 20) /* bytes of a file */
+#define VM_FILE_MAX (1u << 20)	/* bytes of a file */
 #define VM_FILE_MAX_LINE 16384u /* as long as a disk of the control socket may be */
 #define VM_FILE_SUFFIX ".conf"
 

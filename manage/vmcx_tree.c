@@ -19,16 +19,23 @@
 #define LOG_HEADER 0x22u
 #define OBJECTS_AT 0x2000u
 #define OBJECTS_MAGIC 0x01110001u
-#define OBJECT 18u    /* bytes of an entry of the table */
+#define OBJECT 18u /* bytes of an entry of the table */
 #define KEYS_MAGIC 2u
 #define KEYS_HEADER 10u
-#define KEY 21u       /* bytes of an entry's header */
+#define KEY 21u /* bytes of an entry's header */
 #define MOST_OBJECTS 4096u
 #define MOST_TABLES 16u /* of objects */
 #define TEXT 8192u
 
 enum object_type { OBJECT_TABLE = 1, OBJECT_KEYS = 2 };
-enum key_type { KEY_FREE = 1, KEY_INT = 3, KEY_UINT = 4, KEY_STRING = 6, KEY_BOOL = 8, KEY_NODE = 9 };
+enum key_type {
+	KEY_FREE = 1,
+	KEY_INT = 3,
+	KEY_UINT = 4,
+	KEY_STRING = 6,
+	KEY_BOOL = 8,
+	KEY_NODE = 9
+};
 
 #define KEY_ELSEWHERE 0x100u /* a flag: the value is in an object of its own */
 

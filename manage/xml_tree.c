@@ -28,11 +28,17 @@ struct xml_calls {
 	typeof(xmlCtxtGetLastError) *last_error;
 };
 
-#define CALL(name, field) { name, offsetof(struct xml_calls, field) }
+#define CALL(name, field)                               \
+	{                                               \
+		name, offsetof(struct xml_calls, field) \
+	}
 static const struct kvmb_library_call calls_of_xml[] = {
-	CALL("xmlCreatePushParserCtxt", create), CALL("xmlCtxtUseOptions", use_options),
-	CALL("xmlParseChunk", parse),		 CALL("xmlStopParser", stop),
-	CALL("xmlFreeParserCtxt", free_parser),	 CALL("xmlFreeDoc", free_doc),
+	CALL("xmlCreatePushParserCtxt", create),
+	CALL("xmlCtxtUseOptions", use_options),
+	CALL("xmlParseChunk", parse),
+	CALL("xmlStopParser", stop),
+	CALL("xmlFreeParserCtxt", free_parser),
+	CALL("xmlFreeDoc", free_doc),
 	CALL("xmlCtxtGetLastError", last_error),
 };
 
@@ -73,7 +79,8 @@ static void add_attributes(struct xml_reader *r, struct tree_node *n, int num, c
 
 	for (i = 0; i < num; i++, list += 5) { /* name, prefix, URI, value, its end */
 		value = (const char *)list[3];
-		a = tree_add_attribute(r->t, n, (const char *)list[0], strlen((const char *)list[0]));
+		a = tree_add_attribute(r->t, n, (const char *)list[0],
+				       strlen((const char *)list[0]));
 		if (a && tree_add_text(r->t, a, value, (size_t)((const char *)list[4] - value)))
 			continue;
 		refuse_xml(r, "it is too large");

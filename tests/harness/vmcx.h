@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Makes a .vmcx, by what manage/vmcx_tree.h cites: two headers, one table of objects and of keys. */
+/* Makes a .vmcx, by what manage/vmcx_tree.h cites: two headers, a table of objects, one of keys. */
 #ifndef KVMB_VMCX_H
 #define KVMB_VMCX_H
 

@@ -11,23 +11,21 @@
 #include "lib/exits.h"
 #include "tests/unit/test.h"
 
-static const struct opt_def options[] = {
-	{ "name", OPT_TEXT, "N" },
-	{ "cpus", OPT_U32, "N", .min = 1, .max = 64 },
-	{ "memory", OPT_TEXT, "SIZE" },
-	{ "kernel", OPT_FILE, "F" },
-	{ "firmware", OPT_TEXT, "F" },
-	{ "append", OPT_TEXT, "S", .optional = true },
-	{ "disk", OPT_TEXT, "F", .sub = opt_disk_options },
-	{ "dvd", OPT_TEXT, "F", .sub = opt_disk_options },
-	{ "nic", OPT_TEXT, "KIND" },
-	{ "serial", OPT_TEXT, "S" },
-	{ "config", OPT_FILE, "F" },
-	{ "incoming", OPT_TEXT, "ADDRESS" },
-	{ "no-reboot", OPT_FLAG },
-	{ "json", OPT_FLAG },
-	{ NULL }
-};
+static const struct opt_def options[] = { { "name", OPT_TEXT, "N" },
+					  { "cpus", OPT_U32, "N", .min = 1, .max = 64 },
+					  { "memory", OPT_TEXT, "SIZE" },
+					  { "kernel", OPT_FILE, "F" },
+					  { "firmware", OPT_TEXT, "F" },
+					  { "append", OPT_TEXT, "S", .optional = true },
+					  { "disk", OPT_TEXT, "F", .sub = opt_disk_options },
+					  { "dvd", OPT_TEXT, "F", .sub = opt_disk_options },
+					  { "nic", OPT_TEXT, "KIND" },
+					  { "serial", OPT_TEXT, "S" },
+					  { "config", OPT_FILE, "F" },
+					  { "incoming", OPT_TEXT, "ADDRESS" },
+					  { "no-reboot", OPT_FLAG },
+					  { "json", OPT_FLAG },
+					  { NULL } };
 
 static int nothing(struct cli_args *a)
 {
@@ -36,8 +34,7 @@ static int nothing(struct cli_args *a)
 }
 
 const struct cli_command cli_commands[] = {
-	{ "run", NULL, "", NULL, nothing, { { NULL } }, options },
-	{ NULL }
+	{ "run", NULL, "", NULL, nothing, { { NULL } }, options }, { NULL }
 };
 
 void cli_help(FILE *f, const char *verb, const char *action)
@@ -113,7 +110,9 @@ CASE(names_begin_where_the_file_is)
 
 	CHECK_EQ(take("disk = a.vhd,format=vhd,backing=b.vhd\ndisk = /abs/c,, d.img,ro\n"
 		      "dvd = empty,controller=6\ndvd = x.iso\nkernel = vmlinuz\nserial = file=log\n"
-		      "firmware = uefi,vars=vm.vars\ndisk = nbd://host/x\n", 0), EXIT_OK);
+		      "firmware = uefi,vars=vm.vars\ndisk = nbd://host/x\n",
+		      0),
+		 EXIT_OK);
 	snprintf(want, sizeof(want), "%s/a.vhd,format=vhd,backing=%s/b.vhd", dir, dir);
 	check(0, "disk", want);
 	check(1, "disk", "/abs/c,, d.img,ro");
@@ -131,7 +130,8 @@ CASE(names_begin_where_the_file_is)
 CASE(typed_options_add_or_replace)
 {
 	CHECK_EQ(take("name = web\ncpus = 2\ndisk = /a\nnic = user\nappend =\n", 4, "--cpus=4",
-		      "--disk=b", "--append=quiet", "--name=other"), EXIT_OK);
+		      "--disk=b", "--append=quiet", "--name=other"),
+		 EXIT_OK);
 	CHECK_EQ(a.num_given, 6);
 	check(0, "disk", "/a");
 	check(1, "nic", "user");
@@ -166,7 +166,9 @@ CASE(what_is_for_the_command_line_is_refused)
 CASE(files_of_every_option_are_found)
 {
 	CHECK_EQ(take("kernel = vmlinuz\nfirmware = OVMF.fd,vars=v\nserial = unix=s\n"
-		      "dvd = x.iso\ndvd = empty\nfirmware = BIOS\nserial = stdio\n", 0), EXIT_OK);
+		      "dvd = x.iso\ndvd = empty\nfirmware = BIOS\nserial = stdio\n",
+		      0),
+		 EXIT_OK);
 	check(0, "kernel", "@/vmlinuz");
 	assert_non_null(strstr(a.given[1].value, "/OVMF.fd,vars=/tmp/"));
 	assert_int_equal(strncmp(a.given[2].value, "unix=/tmp/", 10), 0);

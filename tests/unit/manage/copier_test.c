@@ -238,8 +238,7 @@ CASE(partition_table_is_part_of_what_a_disk_is)
 	memcpy(srv.disk + 512, "EFI PART", 8);
 	memset(srv.disk + 568, 0xab, 16);
 	begin(true, "a b");
-	assert_string_equal(c.source->id,
-			    "a_b,mbr=01020304,gpt=abababababababababababababababab");
+	assert_string_equal(c.source->id, "a_b,mbr=01020304,gpt=abababababababababababababababab");
 }
 
 CASE(journal_that_is_damaged_or_in_use_is_refused)
@@ -288,9 +287,8 @@ static u32 say_junk(struct nbd_srv *s, const struct nbd_srv_req *q)
 
 CASE(errors_silence_and_junk_end_it)
 {
-	u32 (*const plans[])(struct nbd_srv *s, const struct nbd_srv_req *q) = {
-		say_error, say_nothing, say_junk
-	};
+	u32 (*const plans[])(struct nbd_srv * s,
+			     const struct nbd_srv_req *q) = { say_error, say_nothing, say_junk };
 	static const int errors[] = { -EIO, -ETIMEDOUT, 0 };
 	size_t i;
 	int err;

@@ -220,14 +220,16 @@ static int refuse(const char *text)
 CASE(entities_end_it_before_they_are_expanded)
 {
 	static const char bomb[] =
-		"<?xml version=\"1.0\"?><!DOCTYPE configuration [<!ENTITY a \"aaaaaaaaaaaaaaaa\">"
-		"<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;\">"
-		"<!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;&c;\"><!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;&d;\">]>"
+		"<?xml version=\"1.0\"?><!DOCTYPE configuration [<!ENTITY a \"aaaaaaaaa\">"
+		"<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;\">"
+		"<!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;\"><!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;\">]>"
 		"<configuration><properties><name>&e;</name></properties><settings/></configuration>";
 	static const char outside[] =
 		"<!DOCTYPE x [<!ENTITY p SYSTEM \"file:///etc/passwd\">]>"
-		"<configuration><properties><name>&p;</name></properties><settings/></configuration>";
-	static const char remote[] = "<!DOCTYPE x SYSTEM \"http://192.0.2.1/x.dtd\"><configuration/>";
+		"<configuration><properties><name>&p;</name></properties><settings/>"
+		"</configuration>";
+	static const char remote[] =
+		"<!DOCTYPE x SYSTEM \"http://192.0.2.1/x.dtd\"><configuration/>";
 
 	CHECK_EQ(refuse(bomb), -EINVAL);
 	assert_string_equal(why, "it has a document type, which no export has");
@@ -263,7 +265,7 @@ CASE(trees_of_any_size_have_a_limit)
 	CHECK_EQ(refuse("<configuration><settings/></configuration>"), -EINVAL);
 }
 
-#define VM(properties, rest)                                                                 \
+#define VM(properties, rest)                                                    \
 	"<configuration><properties>" properties "</properties><settings>" rest \
 	"</settings></configuration>"
 
@@ -271,7 +273,8 @@ CASE(values_out_of_bounds_are_said_and_left_out)
 {
 	CHECK_EQ(refuse(VM("<name>x</name><subtype>7</subtype>",
 			   "<processors><count>99999999999999999999</count></processors>"
-			   "<memory><bank><size>-5</size></bank></memory>")), 0);
+			   "<memory><bank><size>-5</size></bank></memory>")),
+		 0);
 	CHECK_EQ(vm->cpus, 0);
 	CHECK_EQ(vm->memory_mib, 0);
 	CHECK_EQ(vm->generation, 1);

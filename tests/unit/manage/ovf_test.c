@@ -114,8 +114,12 @@ static int take_with(const char *file, const char *disk)
 
 CASE(names_that_leave_the_folder_are_refused)
 {
-	static const char *const files[] = { "href='/etc/passwd'", "href='../x.vmdk'", "href=''",
-					     "href='a/b.vmdk'", "href='..\\x'", "href='..'",
+	static const char *const files[] = { "href='/etc/passwd'",
+					     "href='../x.vmdk'",
+					     "href=''",
+					     "href='a/b.vmdk'",
+					     "href='..\\x'",
+					     "href='..'",
 					     "href='http://192.0.2.1/x.vmdk'",
 					     "href='x.vmdk' compression='gzip'",
 					     "href='x.vmdk' chunkSize='100'" };
@@ -141,12 +145,18 @@ CASE(memory_has_units_and_bounds)
 		const char *quantity, *units;
 		uint64_t mib; /* 0 = it is refused */
 	} cases[] = {
-		{ "512", "byte * 2^20", 512 }, { "2", "byte * 2^30", 2048 },
-		{ "2", "GigaBytes", 2048 },    { "1048576", "byte", 1 },
-		{ "512", "", 512 },	       { "512", "parsecs", 0 },
-		{ "1", "byte * 2^60", 0 },     { "18446744073709551615", "byte * 2^20", 0 },
-		{ "0", "byte * 2^20", 0 },     { "-1", "byte * 2^20", 0 },
-		{ "1", "byte * 2^", 0 },       { "8796093022208", "byte * 2^30", 0 },
+		{ "512", "byte * 2^20", 512 },
+		{ "2", "byte * 2^30", 2048 },
+		{ "2", "GigaBytes", 2048 },
+		{ "1048576", "byte", 1 },
+		{ "512", "", 512 },
+		{ "512", "parsecs", 0 },
+		{ "1", "byte * 2^60", 0 },
+		{ "18446744073709551615", "byte * 2^20", 0 },
+		{ "0", "byte * 2^20", 0 },
+		{ "-1", "byte * 2^20", 0 },
+		{ "1", "byte * 2^", 0 },
+		{ "8796093022208", "byte * 2^30", 0 },
 	};
 	char text[1000];
 	size_t i;
@@ -168,8 +178,13 @@ CASE(memory_has_units_and_bounds)
 CASE(what_is_no_vm_is_refused)
 {
 	static const char *const texts[] = {
-		"", "<", "<Envelope/>", "<Envelope><VirtualSystemCollection/></Envelope>",
-		"<Envelope><VirtualSystem/></Envelope>", "\xff\xfe<", "<!DOCTYPE x><Envelope/>",
+		"",
+		"<",
+		"<Envelope/>",
+		"<Envelope><VirtualSystemCollection/></Envelope>",
+		"<Envelope><VirtualSystem/></Envelope>",
+		"\xff\xfe<",
+		"<!DOCTYPE x><Envelope/>",
 	};
 	size_t i;
 

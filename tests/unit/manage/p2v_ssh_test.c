@@ -30,10 +30,21 @@ CASE(places_are_understood)
 CASE(what_is_no_place_is_refused)
 {
 	static const char *const bad[] = {
-		"ssh://host", "ssh://host/", "ssh:///dev/sda", "ssh://-oProxyCommand=x/dev/sda",
-		"ssh://a b/dev/sda", "ssh://host;x/dev/sda", "ssh://host:99999/dev/sda",
-		"ssh://host:0/dev/sda", "ssh://host:/dev/sda", "ssh://@/dev/sda", "ssh://u@/dev/sda",
-		"ssh://u@-x/dev/sda", "ssh://host/dev/\nsda", "ssh:host", "ssh://$(x)/y",
+		"ssh://host",
+		"ssh://host/",
+		"ssh:///dev/sda",
+		"ssh://-oProxyCommand=x/dev/sda",
+		"ssh://a b/dev/sda",
+		"ssh://host;x/dev/sda",
+		"ssh://host:99999/dev/sda",
+		"ssh://host:0/dev/sda",
+		"ssh://host:/dev/sda",
+		"ssh://@/dev/sda",
+		"ssh://u@/dev/sda",
+		"ssh://u@-x/dev/sda",
+		"ssh://host/dev/\nsda",
+		"ssh:host",
+		"ssh://$(x)/y",
 		"ssh://[-x]/y",
 	};
 	char url[2000];

@@ -145,8 +145,8 @@ CASE(sector_comes_from_the_youngest_that_has_it)
 		for (len = 1; at + len <= BYTES; len += 777) {
 			CHECK_EQ(read_all(buf, at, len), 0);
 			for (i = 0; i < len; i++)
-				CHECK_ROW(buf[i],
-					  want[(at + i) / BLOCK][(at + i) % BLOCK / SECTOR], i);
+				CHECK_ROW(buf[i], want[(at + i) / BLOCK][(at + i) % BLOCK / SECTOR],
+					  i);
 		}
 	}
 }

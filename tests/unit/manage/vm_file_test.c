@@ -145,8 +145,17 @@ CASE(what_is_not_a_file_is_refused)
 /* Either a value is refused, or it is read as it was. */
 CASE(what_is_written_is_read_again)
 {
-	static const char *const values[] = { "a", "", "a b", "a;b", "#", "a # b", "x,,y = z",
-					      "[vm]", "=", "\xc3\xa4", ",controller=4,lun=0" };
+	static const char *const values[] = { "a",
+					      "",
+					      "a b",
+					      "a;b",
+					      "#",
+					      "a # b",
+					      "x,,y = z",
+					      "[vm]",
+					      "=",
+					      "\xc3\xa4",
+					      ",controller=4,lun=0" };
 	static const char *const bad[] = { " a", "a ", "a ;b", ";", "a\nb", "\x7f", "a\tb\r" };
 	char *text;
 	size_t len, i;
