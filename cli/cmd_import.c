@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -42,27 +43,44 @@ static bool tell_import(void *arg, const char *what, uint64_t done, uint64_t tot
 
 /* ---- the answer ---- */
 
+/* A file's name may be no UTF-8. */
+static json_t *json_text(const char *s)
+{
+	json_t *o = json_string(s);
+	char *copy, *p;
+
+	if (o || !s)
+		return o ? o : json_null();
+	copy = strdup(s);
+	for (p = copy; p && *p; p++)
+		*p = *p & 0x80 ? '?' : *p;
+	o = json_string(copy);
+	free(copy);
+	return o ? o : json_null();
+}
+
+static json_t *json_of_disk(const struct import_disk *d)
+{
+	return json_pack("{s:o, s:o, s:o, s:b}", "source", json_text(d->source), "path",
+			 json_text(d->target ? d->target : d->found), "format",
+			 json_text(d->format), "dvd", d->dvd);
+}
+
 static json_t *json_of(const struct import_vm *vm)
 {
 	json_t *o = json_object(), *disks = json_array(), *lacks = json_array();
 	unsigned int i;
 
-	for (i = 0; i < vm->num_disks; i++) {
-		const struct import_disk *d = &vm->disks[i];
-
-		json_array_append_new(disks,
-				      json_pack("{s:s?, s:s?, s:s?, s:b}", "source", d->source,
-						"path", d->target ? d->target : d->found, "format",
-						d->format, "dvd", d->dvd));
-	}
+	for (i = 0; i < vm->num_disks; i++)
+		json_array_append_new(disks, json_of_disk(&vm->disks[i]));
 	for (i = 0; i < vm->num_lacks; i++)
-		json_array_append_new(lacks, json_string(vm->lacks[i]));
-	json_object_set_new(o, "name", json_string(vm->name));
-	json_object_set_new(o, "file", vm->file ? json_string(vm->file) : json_null());
-	json_object_set_new(o, "origin", json_string(vm->origin));
+		json_array_append_new(lacks, json_text(vm->lacks[i]));
+	json_object_set_new(o, "name", json_text(vm->name));
+	json_object_set_new(o, "file", json_text(vm->file));
+	json_object_set_new(o, "origin", json_text(vm->origin));
 	json_object_set_new(o, "disks", disks);
 	json_object_set_new(o, "not_taken_over", lacks);
-	json_object_set_new(o, "text", json_string(vm->text));
+	json_object_set_new(o, "text", json_text(vm->text));
 	return o;
 }
 

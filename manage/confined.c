@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #define ASK_MS 60000
 #define BEGIN_MS 10000
 #define MEMORY (4ull << 30) /* of addresses; its image may ask for what it likes */
+#define MOST_FDS 1024
 #define FIRST_FREE (CONFINED_FILES + CONFINED_MOST)
 
 struct start {
@@ -48,6 +50,19 @@ static int above(int fd)
 	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE);
 }
 
+/* What else is open, also from before us, is not for the program. */
+static void leave_others(const struct start *s)
+{
+	int fd, from = (int)(CONFINED_FILES + s->num);
+
+	for (fd = 3; fd < CONFINED_FILES; fd++)
+		close(fd);
+	if (!syscall(SYS_close_range, from, ~0u, CLOSE_RANGE_CLOEXEC))
+		return;
+	for (fd = from; fd < MOST_FDS; fd++) /* before Linux 5.11 */
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 static void arrange_fds(struct start *s)
 {
 	int files[CONFINED_MOST], out = above(s->out[1]), err = above(s->err[1]), null;
@@ -63,6 +78,7 @@ static void arrange_fds(struct start *s)
 	dup2(err, 2);
 	for (i = 0; i < s->num; i++)
 		dup2(files[i], (int)(CONFINED_FILES + i));
+	leave_others(s);
 }
 
 /* As a helper of a VM gives its listener to the keeper (lib/keeper_child.c). */

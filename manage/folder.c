@@ -104,7 +104,7 @@ int folder_open(int dir, const char *path)
 {
 	char name[NAME_MAX + 1];
 	size_t len;
-	int at = dup(dir), next;
+	int at = fcntl(dir, F_DUPFD_CLOEXEC, 3), next;
 
 	while (at >= 0 && strchr(path, '/')) {
 		len = strcspn(path, "/");

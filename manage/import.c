@@ -26,6 +26,8 @@ static char *plain_vtext(const char *fmt, va_list ap)
 	for (p = text; *p; p++) {
 		if (iscntrl((unsigned char)*p))
 			*p = '?';
+		else if ((unsigned char)p[0] == 0xc2 && (p[1] & 0xe0) == 0x80)
+			p[0] = p[1] = '?'; /* U+0080 to U+009F: commands, too */
 	}
 	return text;
 }

@@ -287,7 +287,7 @@ static int make_disk(struct make *m, struct import_disk *d, int *file)
 		return 0;
 	m->doing = d->target;
 	if (d->packed && !strcmp(d->format, d->chain.at[0].format)) {
-		*file = dup(d->chain.at[0].fd); /* unpacked is made */
+		*file = fcntl(d->chain.at[0].fd, F_DUPFD_CLOEXEC, 3); /* unpacked is made */
 		return *file < 0 || fsync(*file) ? fail_path(m, d->target, -errno) : 0;
 	}
 	*file = open_nameless(m);

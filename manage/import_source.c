@@ -235,7 +235,7 @@ static int read_directory(struct source *s)
 	struct one_ovf *o = kvmb_xzalloc(sizeof(*o));
 	int err, fd;
 
-	s->dir = dup(s->fd);
+	s->dir = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
 	if (s->dir < 0 || !realpath(s->w->source, s->path)) {
 		free(o);
 		return fail_source(s, -errno);
@@ -298,7 +298,7 @@ static int read_image(struct source *s)
 {
 	struct import_disk *d = import_add_disk(s->vm, s->w->source, false);
 	char real[PATH_MAX];
-	int fd = dup(s->fd), err = open_dir_of(s, 0);
+	int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 3), err = open_dir_of(s, 0);
 
 	if (err || fd < 0 || !realpath(s->w->source, real)) {
 		if (fd >= 0)

@@ -219,7 +219,8 @@ static int write_vm(struct p2v *p)
 	d->target = strdup(p->target);
 	d->format = "raw";
 	d->chain.num = 1;
-	d->chain.at[0] = (struct probe_image){ .fd = dup(p->c.fd), .format = "raw" };
+	d->chain.at[0] =
+		(struct probe_image){ .fd = fcntl(p->c.fd, F_DUPFD_CLOEXEC, 3), .format = "raw" };
 	switch (p->w->dry_run ? PROBE_BOOT_NONE : probe_boot(&d->chain)) {
 	case PROBE_BOOT_UEFI:
 		p->vm->generation = 2;

@@ -2,6 +2,7 @@
 /* Files of VMs, written by people and programs, and by nobody who means well. */
 #include "manage/vm_file.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -61,6 +62,8 @@ CASE(keys_values_and_comments_are_read_with_their_lines)
 	check_value(5, "x", "a=b:c", 10);
 	CHECK_EQ(parse(""), 0);
 	CHECK_EQ(f.num, 0);
+	/* a VM's process does not keep it */
+	assert_null(dlopen("libinih.so.1", RTLD_NOW | RTLD_NOLOAD));
 	CHECK_EQ(parse("\xef\xbb\xbfname = x\n"), 0);
 	check_value(0, "name", "x", 1);
 }
