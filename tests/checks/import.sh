@@ -155,7 +155,7 @@ done
 for p in $(pgrep -x qemu-img); do ! ls -l /proc/$p/fd 2>/dev/null | grep -q "$W" || err "qemu-img goes on"; done
 
 # a disk by NBD, killed again and again: the same command goes on, and the copy is equal
-mkdir shim; printf '#!/bin/sh\nexec %s -s -r --filter=delay file "$4" rdelay=${DELAY:-100ms}\n' "$(command -v nbdkit)" >shim/nbdkit; chmod +x shim/nbdkit
+mkdir shim; printf '#!/bin/sh\nexec %s -s -r --filter=delay file "$4" rdelay=${DELAY:-400ms}\n' "$(command -v nbdkit)" >shim/nbdkit; chmod +x shim/nbdkit
 printf '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nPATH=%s:$PATH exec sh -c "$3" 2>/dev/null\n' "$W/shim" >ssh; chmod +x ssh
 export KVMBUS_SSH=$W/ssh
 copied() { python3 -c 'import sys; print(sum(bin(b).count("1") for b in open(sys.argv[1], "rb").read()[4096:]))' "$1" 2>/dev/null || echo 0; }

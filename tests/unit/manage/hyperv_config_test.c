@@ -222,7 +222,7 @@ CASE(entities_end_it_before_they_are_expanded)
 	static const char bomb[] =
 		"<?xml version=\"1.0\"?><!DOCTYPE configuration [<!ENTITY a \"aaaaaaaaa\">"
 		"<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;\">"
-		"<!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;\"><!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;\">]>"
+		"<!ENTITY d \"&c;&c;&c;&c;&c;&c;\"><!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;\">]>"
 		"<configuration><properties><name>&e;</name></properties><settings/></configuration>";
 	static const char outside[] =
 		"<!DOCTYPE x [<!ENTITY p SYSTEM \"file:///etc/passwd\">]>"
