@@ -104,7 +104,8 @@ static const struct opt_def run_options[] = {
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
-	{ "config", OPT_FILE, "F", .help = "take options from a VM's file; typed ones add or replace",
+	{ "config", OPT_FILE, "F",
+	  .help = "take options from a VM's file; typed ones add or replace",
 	  .more = "See *A VM'S FILE*.", .aka = "conf file define definition" },
 	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate tcp::6600 fd:3",
 	  .help = "become the VM that kvmbus migrate moves to ADDRESS",
@@ -260,9 +261,9 @@ const struct cli_command cli_commands[] = {
 	  "The process ends when the guest powers off.", cmd_run, { END }, run_options },
 	{ "import", NULL, "make a VM's file from elsewhere's VM or disk",
 	  "_SOURCE_ is the folder of a Hyper-V export, or the description in it (GUID.xml, "
-	  "GUID.exp, GUID.vmcx); an OVA or OVF; or a disk image alone. Its disks, with their places, its "
-	  "NICs, processors, memory and firmware are taken over; each other thing that it has gets "
-	  "a line. See *IMPORT*.",
+	  "GUID.exp, GUID.vmcx); an OVA or OVF; or a disk image alone. Its disks, with their places, "
+	  "its NICs, processors, memory and firmware are taken over; each other thing that it has "
+	  "gets a line. See *IMPORT*.",
 	  cmd_import, { { "SOURCE", OPT_FILE, .optional = true } }, import_options },
 	{ "list", NULL, "the running VMs",
 	  "Those in _$XDG_RUNTIME_DIR/kvmbus_ and _/run/kvmbus_; for root those of every user.",

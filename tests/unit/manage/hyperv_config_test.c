@@ -223,7 +223,8 @@ CASE(entities_end_it_before_they_are_expanded)
 		"<?xml version=\"1.0\"?><!DOCTYPE configuration [<!ENTITY a \"aaaaaaaaa\">"
 		"<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;\"><!ENTITY c \"&b;&b;&b;&b;&b;&b;\">"
 		"<!ENTITY d \"&c;&c;&c;&c;&c;&c;\"><!ENTITY e \"&d;&d;&d;&d;&d;&d;&d;\">]>"
-		"<configuration><properties><name>&e;</name></properties><settings/></configuration>";
+		"<configuration><properties><name>&e;</name></properties><settings/>"
+		"</configuration>";
 	static const char outside[] =
 		"<!DOCTYPE x [<!ENTITY p SYSTEM \"file:///etc/passwd\">]>"
 		"<configuration><properties><name>&p;</name></properties><settings/>"
