@@ -261,7 +261,7 @@ const struct cli_command cli_commands[] = {
 	  "The process ends when the guest powers off.", cmd_run, { END }, run_options },
 	{ "import", NULL, "make a VM's file from elsewhere's VM or disk",
 	  "_SOURCE_ is the folder of a Hyper-V export, or the description in it (GUID.xml, "
-	  "GUID.exp, GUID.vmcx); an OVA or OVF; or a disk image alone. Its disks, with their places, "
+	  "GUID.exp, GUID.vmcx); an OVA or OVF; or a disk image alone. Its disks and their places, "
 	  "its NICs, processors, memory and firmware are taken over; each other thing that it has "
 	  "gets a line. See *IMPORT*.",
 	  cmd_import, { { "SOURCE", OPT_FILE, .optional = true } }, import_options },
