@@ -36,6 +36,7 @@ struct cli_args {
 	struct cli_given {
 		const struct opt_def *opt;
 		char *value; /* NULL of a flag */
+		const char *from; /* "FILE:LINE" of a VM's file (cli_file.h); NULL = typed */
 	} *given; /* given[num_given], in the order of the command line */
 	int num_given;
 };
@@ -55,6 +56,9 @@ extern const struct cli_command cli_commands[];
  * printed.
  */
 int cli_parse(int argc, char **argv, struct cli_args *a);
+
+/** cli_good_name() - Can a VM be called so? */
+bool cli_good_name(const char *s);
 
 /** cli_free() - Free what cli_parse() allocated. */
 void cli_free(struct cli_args *a);
@@ -79,6 +83,9 @@ u32 cli_u32(const struct cli_args *a, const char *name);
  */
 int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/** cli_blame() - What cli_bad() says from now on is about @where, "FILE:LINE"; NULL = nothing */
+void cli_blame(const char *where);
 
 /**
  * cli_error() - Print "kvmbus: ..." as one line on standard error, control characters escaped

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Parses a command line by the table: the rules of getopt_long(), without abbreviations. */
+#include <ctype.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -61,17 +63,35 @@ void cli_error(const char *fmt, ...)
 	va_end(ap);
 }
 
+static const char *blamed;
+
+void cli_blame(const char *where)
+{
+	blamed = where;
+}
+
 int cli_bad(const struct cli_command *cmd, const char *fmt, ...)
 {
-	char prefix[64];
+	char prefix[64 + PATH_MAX];
 	va_list ap;
 
-	snprintf(prefix, sizeof(prefix), " %s%s%s", cmd->verb, cmd->action ? " " : "",
-		 cmd->action ? cmd->action : "");
+	snprintf(prefix, sizeof(prefix), " %s%s%s%s%s", cmd->verb, cmd->action ? " " : "",
+		 cmd->action ? cmd->action : "", blamed ? ": " : "", blamed ? blamed : "");
 	va_start(ap, fmt);
 	say(prefix, fmt, ap);
 	va_end(ap);
 	return EXIT_USAGE;
+}
+
+bool cli_good_name(const char *s)
+{
+	size_t i;
+
+	for (i = 0; s[i]; i++) {
+		if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
+			return false;
+	}
+	return i && i <= 32 && s[0] != '.' && s[0] != '-';
 }
 
 /* ---- rows ---- */
@@ -168,7 +188,7 @@ static int take_option(struct parser *p, char *word, char *next)
 	if (value)
 		value++;
 	p->a->given[p->a->num_given++] =
-		(struct cli_given){ o, value || o->kind == OPT_FLAG ? value : next };
+		(struct cli_given){ o, value || o->kind == OPT_FLAG ? value : next, NULL };
 	return o->kind != OPT_FLAG && !value;
 }
 
@@ -279,6 +299,14 @@ int cli_parse(int argc, char **argv, struct cli_args *a)
 
 void cli_free(struct cli_args *a)
 {
+	int i;
+
+	for (i = 0; a->given && i < a->num_given; i++) {
+		if (!a->given[i].from)
+			continue;
+		free(a->given[i].value);
+		free((char *)a->given[i].from);
+	}
 	free(a->given);
 	a->given = NULL;
 }

@@ -55,6 +55,9 @@ static const struct opt_def run_options[] = {
 	  .otherwise = "bios, or uefi if the first disk was made for it",
 	  .help = "firmware of a VM without --kernel: bios (SeaBIOS), uefi (OVMF) or a ROM image",
 	  .sub = opt_firmware_options },
+	{ "uuid", OPT_TEXT, "UUID", .otherwise = "none",
+	  .help = "identifier that firmware tells the guest of a VM without --kernel",
+	  .aka = "system-uuid smbios" },
 	{ "boot", OPT_TEXT, "DEVICE[,DEVICE]...[,menu]", "disk cdrom net menu",
 	  .fallback = "disk,cdrom",
 	  .help = "what firmware boots first: disk, cdrom, net; with menu it waits for a choice",
@@ -106,6 +109,9 @@ static const struct opt_def run_options[] = {
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
+	{ "config", OPT_FILE, "F",
+	  .help = "take options from a VM's file; typed ones add or replace",
+	  .more = "See *A VM'S FILE*.", .aka = "conf file define definition" },
 	{ "incoming", OPT_TEXT, "ADDRESS", "unix:/run/vm.migrate tcp::6600 fd:3",
 	  .help = "become the VM that kvmbus migrate moves to ADDRESS",
 	  .more = "The VM brings its options along, so no others are given here. "
@@ -201,6 +207,32 @@ static const struct opt_def save_options[] = {
 	JSON, END
 };
 
+static const struct opt_def import_options[] = {
+	{ "name", OPT_TEXT, "N", .max = 32, .otherwise = "the source's",
+	  .help = "name of the VM, and of its file N.conf" },
+	{ "to", OPT_FILE, "DIR", .fallback = ".",
+	  .help = "directory for the VM's file and its disks; made when it is missing",
+	  .aka = "output dir o os" },
+	{ "copy", OPT_FLAG, .help = "copy the disks as they are; the default" },
+	{ "convert", OPT_WORD, "FORMAT", "raw qcow2 vhdx vhd",
+	  .help = "make disks of another format: raw, qcow2, vhdx or vhd",
+	  .more = "A disk with parents in the same folder becomes one whole image.",
+	  .aka = "of output-format" },
+	{ "in-place", OPT_FLAG, .help = "use the disks where they are", .aka = "register" },
+	{ "format", OPT_WORD, "FORMAT", "raw vhd vhdx qcow2 vmdk vdi",
+	  .otherwise = "by its content", .help = "what SOURCE is, when it is a disk image" },
+	{ "from-device", OPT_TEXT, "DEVICE", "/dev/sda ssh://host/dev/sda",
+	  .help = "copy a disk of this host, or of another one: ssh://[USER@]HOST[:PORT]/PATH",
+	  .more = "Into a sparse raw image, _N.raw_. What is copied stands in _N.raw.journal_, "
+		  "so the same command goes on after an interruption, if it is the same disk. "
+		  "The other host needs nbdkit, or qemu-nbd and socat or nc.",
+	  .aka = "p2v device" },
+	{ "verify", OPT_FLAG, .help = "with --from-device: read both again, and compare" },
+	{ "dry-run", OPT_FLAG, .help = "make nothing; print what the VM's file would be",
+	  .aka = "n print" },
+	JSON, END
+};
+
 static const struct opt_def kill_options[] = {
 	{ "force", OPT_FLAG,
 	  .help = "even when a VM that has moved needs memory that is only here" },
@@ -232,6 +264,12 @@ static const struct opt_def limit_options[] = {
 const struct cli_command cli_commands[] = {
 	{ "run", NULL, "start a VM in this process",
 	  "The process ends when the guest powers off.", cmd_run, { END }, run_options },
+	{ "import", NULL, "make a VM's file from elsewhere's VM or disk",
+	  "_SOURCE_ is the folder of a Hyper-V export, or the description in it (GUID.xml, "
+	  "GUID.exp, GUID.vmcx); an OVA or OVF; or a disk image alone. Its disks and their places, "
+	  "its NICs, processors, memory and firmware are taken over; each other thing that it has "
+	  "gets a line. See *IMPORT*.",
+	  cmd_import, { { "SOURCE", OPT_FILE, .optional = true } }, import_options },
 	{ "list", NULL, "the running VMs",
 	  "Those in _$XDG_RUNTIME_DIR/kvmbus_ and _/run/kvmbus_; for root those of every user.",
 	  cmd_list, { END }, json_only },

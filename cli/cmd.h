@@ -43,6 +43,9 @@ struct mig_stream;
 int incoming_await(const struct mig_address *address, const char *greeting, struct mig_stream *s,
 		   struct mig_section *sec);
 
+/** cmd_import() - `kvmbus import SOURCE`: returns when the VM's file is there. */
+int cmd_import(struct cli_args *a);
+
 /** cmd_list() - `kvmbus list`: the running VMs. */
 int cmd_list(struct cli_args *a);
 

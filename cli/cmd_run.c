@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* `kvmbus run`: turns options into a configuration; run_vm() makes this process the VM. */
 #include <cpuid.h>
-#include <ctype.h>
 #include <grp.h>
 #include <malloc.h>
 #include <pwd.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/cli_file.h"
 #include "cli/cmd.h"
 #include "lib/exits.h"
 #include "lib/log.h"
@@ -27,24 +27,12 @@
 /* The one line about an option; then the caller returns false. */
 #define BAD(...) (cli_bad(cli_rows("run"), __VA_ARGS__), false)
 
-static bool good_name(const char *s)
-{
-	size_t i;
-
-	for (i = 0; s[i]; i++) {
-		if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
-			return false;
-	}
-	return i && i <= 32 && s[0] != '.' && s[0] != '-';
-}
-
 static bool set_name(char *s, struct vm_config *c)
 {
 	c->name = s;
-	return good_name(s) ||
-	       BAD("--name \"%s\": use up to 32 letters, digits, - _ . "
-		   "and begin with a letter or digit",
-		   s);
+	return cli_good_name(s) || BAD("--name \"%s\": use up to 32 letters, digits, - _ . "
+				       "and begin with a letter or digit",
+				       s);
 }
 
 static bool set_cpus(char *s, struct vm_config *c)
@@ -278,6 +266,12 @@ static bool set_no_reboot(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_uuid(char *s, struct vm_config *c)
+{
+	return opt_uuid(s, c->machine.uuid) ||
+	       BAD("--uuid \"%s\": write 8-4-4-4-12 hexadecimal digits, not all zero", s);
+}
+
 static bool set_firmware(char *s, struct vm_config *c)
 {
 	char why[300], *copy = strdup(s); /* kept: the configuration points into it */
@@ -316,6 +310,7 @@ static const struct {
 	{ "cpu", set_cpu },
 	{ "vmbus-max", set_vmbus_max },
 	{ "kernel", set_kernel },
+	{ "uuid", set_uuid },
 	{ "firmware", set_firmware },
 	{ "boot", set_boot },
 	{ "initrd", set_initrd },
@@ -450,10 +445,12 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	cfg.machine.cpu_model = "host";
 	keep_args(a, &cfg);
 	for (i = 0; i < a->num_given; i++) {
+		cli_blame(a->given[i].from);
 		if (!set_option(&a->given[i], &cfg))
 			return EXIT_USAGE;
 		verbose += !strcmp(a->given[i].opt->name, "verbose");
 	}
+	cli_blame(NULL);
 	for (i = 0; incoming && i < (int)cfg.num_disks; i++)
 		cfg.disks[i].spec.unlocked = true; /* the VM takes its locks along */
 	if (copies && disk_copies_mark(copies, &cfg, why, sizeof(why))) {
@@ -484,9 +481,13 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 int cmd_run(struct cli_args *a)
 {
 	const char *address = cli_text(a, "incoming");
+	int code;
 
 	if (!address && (cli_flag(a, "insecure") || cli_flag(a, "tls")))
 		return cli_bad(a->cmd, "--%s goes with --incoming",
 			       cli_flag(a, "tls") ? "tls" : "insecure");
-	return address ? cmd_incoming(a, address) : cmd_run_from(a, NULL, 0, NULL, NULL);
+	if (address)
+		return cmd_incoming(a, address);
+	code = cli_file_take(a);
+	return code == EXIT_OK ? cmd_run_from(a, NULL, 0, NULL, NULL) : code;
 }

@@ -30,6 +30,8 @@ struct progress {
 	pthread_cond_t wake;
 	bool ended;
 	unsigned int drawn; /* columns that are not empty */
+	bool here;	    /* nobody is asked: progress_tell() */
+	uint64_t told_ms;
 };
 
 static long long number(json_t *o, const char *name)
@@ -221,12 +223,48 @@ struct progress *progress_begin(const char *vm, const char *what, bool as_json)
 	return NULL;
 }
 
+struct progress *progress_begin_here(bool as_json)
+{
+	struct progress *p;
+
+	if (!as_json && !isatty(STDERR_FILENO))
+		return NULL;
+	p = kvmb_xzalloc(sizeof(*p));
+	p->as_json = as_json;
+	p->here = true;
+	pthread_mutex_init(&p->lock, NULL);
+	cli_before_error(stop_telling, p);
+	return p;
+}
+
+void progress_tell(struct progress *p, const char *what, long long done, long long total)
+{
+	uint64_t now = kvmb_now_ms();
+	char line[160], bar[120];
+	json_t *o;
+
+	if (!p || p->ended || now - p->told_ms < ASK_MS)
+		return;
+	p->told_ms = now;
+	o = json_pack("{s:s, s:I, s:I}", "step", what, "done", (json_int_t)done, "total",
+		      (json_int_t)total);
+	if (p->as_json) {
+		progress_event(o, "progress");
+	} else {
+		progress_line(o, &p->rate, (long long)now, bar, sizeof(bar));
+		snprintf(line, sizeof(line), "%s  %.30s", bar, what);
+		draw(p, line);
+	}
+	json_decref(o);
+}
+
 void progress_end(struct progress *p)
 {
 	if (!p)
 		return;
 	cli_before_error(NULL, NULL);
 	stop_telling(p);
-	pthread_join(p->thread, NULL);
+	if (!p->here)
+		pthread_join(p->thread, NULL);
 	free(p);
 }

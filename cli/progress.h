@@ -22,6 +22,20 @@ struct progress;
  */
 struct progress *progress_begin(const char *vm, const char *what, bool as_json);
 
+/**
+ * progress_begin_here() - The same of what this process does itself, and tells by progress_tell()
+ *
+ * Return: as progress_begin(). There is no thread.
+ */
+struct progress *progress_begin_here(bool as_json);
+
+/**
+ * progress_tell() - How far it is; twice a second somebody is told
+ * @p:    of progress_begin_here(); NULL is fine
+ * @what: is being done, UTF-8
+ */
+void progress_tell(struct progress *p, const char *what, long long done, long long total);
+
 /** progress_end() - No more of it; the terminal's line is empty then, as before a cli_error(). */
 void progress_end(struct progress *p);
 

@@ -82,6 +82,25 @@ bool opt_mac(const char *s, u8 *mac)
 	return memcmp(mac, zero, sizeof(zero)) != 0;
 }
 
+bool opt_uuid(const char *s, u8 *uuid)
+{
+	static const u8 zero[16];
+	unsigned int v;
+	int i;
+
+	if (strlen(s) != 36)
+		return false;
+	for (i = 0; i < 16; i++, s += 2) {
+		if ((i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
+			return false;
+		if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) ||
+		    sscanf(s, "%2x", &v) != 1)
+			return false;
+		uuid[i] = (u8)v;
+	}
+	return memcmp(uuid, zero, sizeof(zero)) != 0;
+}
+
 /* ---- tables ---- */
 
 const struct opt_def *opt_find(const struct opt_def *table, const char *name)

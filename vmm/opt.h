@@ -98,6 +98,9 @@ bool opt_size(const char *s, u64 *out, const char **end);
  */
 bool opt_mac(const char *s, u8 *mac);
 
+/** opt_uuid() - Parse "d7e792a2-ca61-4ebb-8502-dc1fa5fd3bae". Return: false: it is none, or 0. */
+bool opt_uuid(const char *s, u8 *uuid);
+
 /**
  * opt_disk() - Parse "F[,ro][,controller=N][,lun=N][,format=...]..."
  * @s:    changed, and @dc points into it; two commas in a row are one comma in a name

@@ -15,13 +15,16 @@
 #include <stddef.h>
 
 /* The functions of libnbd that we call; `libnbd.create()` is nbd_create(3). */
+/* clang-format off */
 #define KVMB_LIBNBD_CALLS(F) \
 	F(create) F(close) F(get_error) F(get_errno) \
 	F(set_export_name) F(set_uri_allow_local_file) F(aio_connect_socket) F(aio_connect_uri) \
 	F(get_size) F(get_block_size) F(is_read_only) F(can_fua) F(can_flush) F(can_zero) \
 	F(aio_get_fd) F(aio_get_direction) F(aio_notify_read) F(aio_notify_write) \
 	F(aio_is_ready) F(aio_is_dead) F(aio_is_closed) F(aio_disconnect) \
-	F(aio_pread) F(aio_pwrite) F(aio_zero) F(aio_flush)
+	F(aio_pread) F(aio_pwrite) F(aio_zero) F(aio_flush) \
+	F(add_meta_context) F(can_meta_context) F(aio_block_status) F(poll)
+/* clang-format on */
 
 struct kvmb_libnbd {
 #define KVMB_LIBNBD_FIELD(name) typeof(nbd_##name) *name;

@@ -91,14 +91,25 @@ static void bios(struct out *o)
 	END(o, "SeaBIOS\0001\00001/01/2026\0");
 }
 
-static void systems(struct out *o)
+/* The first three fields are little-endian in there (7.2.1). */
+static void system_uuid(struct out *o, const u8 *uuid)
+{
+	static const u8 order[] = { 3, 2, 1, 0, 5, 4, 7, 6 };
+	u32 i;
+
+	for (i = 0; i < sizeof(order); i++)
+		put8(o, uuid[order[i]]);
+	put(o, uuid + 8, 8);
+}
+
+static void systems(struct out *o, const struct machine_config *cfg)
 {
 	begin(o, 1);
 	put8(o, 1);
 	put8(o, 2);
 	put8(o, 3);
 	put8(o, 0);
-	zeroes(o, 16); /* no UUID yet */
+	system_uuid(o, cfg->uuid);
 	put8(o, 6);    /* power switch */
 	put8(o, 0);
 	put8(o, 0);
@@ -209,7 +220,7 @@ void smbios_build(const struct machine_config *cfg, struct smbios *s)
 
 	memset(s, 0, sizeof(*s));
 	bios(&o);
-	systems(&o);
+	systems(&o, cfg);
 	processor(&o, cfg->cpus);
 	memory(&o, cfg->memory);
 	last(&o);

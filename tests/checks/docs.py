@@ -12,9 +12,9 @@ import sys
 
 HEADINGS = ["Purpose", "Wire", "States", "Host", "Guest", "Migration", "Limits", "Sources"]
 # Rooms whose headers are read by others; a header that ends in _priv.h is nobody else's.
-PUBLIC = ("vmbus-core", "lib", "host-vsp", "backend", "machine", "vmm", "cli", "ic-services", "guest-vsc")
+PUBLIC = ("vmbus-core", "lib", "host-vsp", "backend", "machine", "vmm", "manage", "cli", "ic-services", "guest-vsc")
 # Who counts as a public source, as the first thing or a later one that a "Source:" names.
-SOURCES = (r"Linux|TLFS|DMTF|PCI Local Bus|SeaBIOS|INCITS|Bochs|DEC |Microsoft|IBM|FreeVGA|T13|SFF-|OpenVMM|\[MS-|ACPI|SPC-|SBC-|MMC-|SAM-|virtio|RFC ?\d|QEMU|qemu|NBD protocol|Multiboot|PC16550D|MC146818A|"
+SOURCES = (r"Linux|TLFS|DMTF|PCI Local Bus|SeaBIOS|INCITS|Bochs|DEC |Microsoft|IBM|FreeVGA|T13|SFF-|OpenVMM|\[MS-|ACPI|docs\.dissect\.tools|libxml2|libarchive|libnbd|SPC-|SBC-|MMC-|SAM-|virtio|RFC ?\d|QEMU|qemu|NBD protocol|Multiboot|PC16550D|MC146818A|"
            r"IEEE|Intel|AMD|POSIX|VMware|UEFI|USB-IF|VESA|observed|api\.rst|docs/[a-z-]+\.md#|[a-z_.-]+\(\d\)")
 # Notes that are not in the tree: nobody else can read them.
 PRIVATE = r"protocol notes|\bnotes \d+\.\d|\bthreats? [A-Z]\d\d|\bthreats\.md\b|\banchors\b|\bbaselines\b"

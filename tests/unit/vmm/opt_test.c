@@ -52,6 +52,21 @@ CASE(mac_is_neither_zero_nor_a_group)
 	CHECK(!opt_mac("00:15:5d:01:02:0g", mac));
 }
 
+CASE(uuid_is_as_it_is_written_and_not_zero)
+{
+	static const u8 want[] = { 0xd7, 0xe7, 0x92, 0xa2, 0xca, 0x61, 0x4e, 0xbb,
+				   0x85, 0x02, 0xdc, 0x1f, 0xa5, 0xfd, 0x3b, 0xae };
+	u8 uuid[16];
+
+	CHECK(opt_uuid("d7e792a2-ca61-4ebb-8502-DC1FA5FD3BAE", uuid));
+	CHECK_MEM(uuid, want, 16);
+	CHECK(!opt_uuid("00000000-0000-0000-0000-000000000000", uuid));
+	CHECK(!opt_uuid("d7e792a2-ca61-4ebb-8502-dc1fa5fd3ba", uuid));
+	CHECK(!opt_uuid("d7e792a2-ca61-4ebb-8502-dc1fa5fd3bae0", uuid));
+	CHECK(!opt_uuid("d7e792a2xca61-4ebb-8502-dc1fa5fd3bae", uuid));
+	CHECK(!opt_uuid("d7e792a2-ca61-4ebb-8502-dc1fa5fd3b-e", uuid));
+}
+
 CASE(similar_finds_slips_and_other_programs_words)
 {
 	CHECK_EQ(opt_distance("stop", "stop"), 0);
@@ -221,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(size_takes_units_and_refuses_the_rest),
 		cmocka_unit_test(mac_is_neither_zero_nor_a_group),
+		cmocka_unit_test(uuid_is_as_it_is_written_and_not_zero),
 		cmocka_unit_test(similar_finds_slips_and_other_programs_words),
 		cmocka_unit_test(disk_takes_commas_in_names_and_words_in_any_case),
 		cmocka_unit_test(disk_refusals_say_what_would_be_right),
