@@ -304,7 +304,7 @@ static void put_netboot(struct gen1 *g)
 
 const void *gen1_netboot_rom(const struct gen1 *g, u32 *len)
 {
-	*len = NETBOOT_ROM_LEN;
+	*len = g->has_netboot_rom ? NETBOOT_ROM_LEN : 0;
 	return g->has_netboot_rom ? g->netboot_rom : NULL;
 }
 

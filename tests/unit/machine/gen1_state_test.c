@@ -82,6 +82,15 @@ static void gen1_devices_go_on(void **state)
 	assert_true(gen1_no_boot(b->m.gen1));
 }
 
+static void gen1_without_network_boot_has_no_rom_for_it(void **state)
+{
+	u32 len = 77;
+
+	(void)state;
+	assert_null(gen1_netboot_rom(world[0].m.gen1, &len));
+	assert_int_equal(len, 0);
+}
+
 /* What KVM keeps is in a machine that is saved, and one that is reset is rid of it. */
 static void gen1_has_what_kvm_keeps_before_it_is_saved_or_reset(void **state)
 {
@@ -472,6 +481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(gen1_devices_go_on),
+		T(gen1_without_network_boot_has_no_rom_for_it),
 		T(gen1_has_what_kvm_keeps_before_it_is_saved_or_reset),
 		T(gen1_graphics_card_keeps_its_name),
 		T(graphics_card_moves_by_either_name),
