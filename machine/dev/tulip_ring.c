@@ -330,13 +330,11 @@ static bool send_frame_out(struct tulip *t)
 		loop_back(t, len);
 	else if (is_sendable(t, len))
 		err = send_unlocked(t, len);
-	if (t->epoch != epoch)
-		return true;
-	if (err != -EAGAIN && !t->dead)
+	if (t->epoch == epoch && err != -EAGAIN && !t->dead)
 		finish_tx(t, err ? TULIP_TX_ERROR | TULIP_TX_LOST_CARRIER : 0);
-	if (t->tx == TULIP_STOPPING)
+	if (t->tx == TULIP_STOPPING) /* whatever became of its list meanwhile */
 		tulip_stop_tx(t);
-	return err != -EAGAIN;
+	return t->epoch != epoch || err != -EAGAIN;
 }
 
 static void take_setup(struct tulip *t)

@@ -908,6 +908,35 @@ static void tulip_stops_and_resets_amid_a_frame(void **state)
 	assert_int_equal(net.num, 5);
 }
 
+static void stop_and_move_inside(void)
+{
+	net.inside = NULL;
+	csr_out(6, 0x020e0200 | OP_RX);
+	csr_out(4, 0x4000);
+}
+
+static void tulip_stops_though_its_list_moves_amid_a_frame(void **state)
+{
+	struct kvmb_tlv_out o = { 0 };
+	struct kvmb_tlv_error e = { 0 };
+	struct kvmb_tlv t;
+	size_t pos = 0;
+
+	(void)state;
+	bring_up();
+	net.inside = stop_and_move_inside;
+	driver_send(100, 1, 0);
+	work();
+	assert_int_equal(tx_state(), 0);
+	assert_int_equal(csr_in(5) & 2, 2);
+	kvmb_tlv_begin(&o, 100, 0, 0);
+	tulip_save(board.t, &o);
+	kvmb_tlv_end(&o);
+	assert_int_equal(kvmb_tlv_next(o.buf, o.len, &pos, &t, &e), 0);
+	assert_int_equal(tulip_load(board.t, &t), 0);
+	kvmb_tlv_out_fini(&o);
+}
+
 static void tulip_loops_back(void **state)
 {
 	u32 status;
@@ -1513,6 +1542,7 @@ int main(void)
 		T(tulip_drops_frames_that_cannot_be),
 		T(tulip_keeps_a_frame_that_has_no_room),
 		T(tulip_stops_and_resets_amid_a_frame),
+		T(tulip_stops_though_its_list_moves_amid_a_frame),
 		T(tulip_loops_back),
 		T(tulip_works_with_ipxe),
 		T(tulip_receives_a_frame),
