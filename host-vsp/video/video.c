@@ -38,22 +38,24 @@ static bool has_memory(const struct kvmb_video *v, u64 gpa)
 	       v->ops.find(v->ops.arg, gpa, KVMB_VIDEO_MEMORY);
 }
 
-int video_place(struct kvmb_video *v, u64 gpa)
+int video_put(struct kvmb_video *v, u64 gpa, enum kvmb_video_place place)
 {
 	int err = 0;
 
 	video_nowhere(v);
 	if (gpa & (KVMB_PAGE_SIZE - 1) || gpa > MAX_GPA)
 		return -EINVAL;
-	if (has_memory(v, gpa)) {
-		v->place = KVMB_VIDEO_THEIRS;
-	} else {
+	if (place == KVMB_VIDEO_OWN)
 		err = v->ops.map(v->ops.arg, gpa, v->memory, KVMB_VIDEO_MEMORY);
-		if (!err)
-			v->place = KVMB_VIDEO_OWN;
-	}
+	if (!err)
+		v->place = place;
 	v->gpa = gpa;
 	return err;
+}
+
+static int put_where_said(struct kvmb_video *v, u64 gpa)
+{
+	return video_put(v, gpa, has_memory(v, gpa) ? KVMB_VIDEO_THEIRS : KVMB_VIDEO_OWN);
 }
 
 /* ---- what we say ---- */
@@ -132,7 +134,8 @@ static const char *take_location(struct kvmb_video *v, const struct kvmb_synth_m
 	if (!w.specified)
 		video_nowhere(v);
 	else if (v->place == KVMB_VIDEO_NOWHERE || v->gpa != le64_to_cpu(w.gpa))
-		err = v->moves++ < KVMB_VIDEO_MOVES ? video_place(v, le64_to_cpu(w.gpa)) : -EBUSY;
+		err = v->moves++ < KVMB_VIDEO_MOVES ? put_where_said(v, le64_to_cpu(w.gpa)) :
+						      -EBUSY;
 	if (err)
 		return err == -EBUSY ? "its memory moves without end" :
 				       "its memory cannot be where it says";

@@ -6,12 +6,13 @@
 #include "host-vsp/video/video.h"
 
 /**
- * video_place() - Video memory is at @gpa from now on, hostile
- * @v: open
+ * video_put() - Video memory is at @gpa from now on, hostile
+ * @v:     open
+ * @place: OWN: ours is mapped there; THEIRS: what is there is looked at, if there is something
  *
- * Return: 0; -errno: it cannot be there, and is nowhere.
+ * Return: 0; -EEXIST: something else is there; -errno: it cannot be there. It is nowhere then.
  */
-int video_place(struct kvmb_video *v, u64 gpa);
+int video_put(struct kvmb_video *v, u64 gpa, enum kvmb_video_place place);
 
 /** video_nowhere() - Video memory is nowhere from now on. */
 void video_nowhere(struct kvmb_video *v);

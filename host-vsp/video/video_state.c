@@ -13,8 +13,9 @@ enum {
 	VIDEO_WIDTH,
 	VIDEO_HEIGHT,
 	VIDEO_PITCH,
-	VIDEO_OWES, /* 1: the guest is to be told what we want to hear */
-	VIDEO_RUN,  /* groups: of our own memory, while the guest has it */
+	VIDEO_OWES,   /* 1: the guest is to be told what we want to hear */
+	VIDEO_RUN,    /* groups: of our own memory, while the guest has it */
+	VIDEO_THEIRS, /* 1: memory is the guest's or another device's; missing: our own */
 };
 
 void kvmb_video_save(const struct kvmb_video *v, struct kvmb_tlv_out *o)
@@ -33,6 +34,8 @@ void kvmb_video_save(const struct kvmb_video *v, struct kvmb_tlv_out *o)
 		kvmb_tlv_put(o, VIDEO_PITCH, s->pitch);
 	}
 	kvmb_tlv_put(o, VIDEO_OWES, v->owes);
+	if (v->place == KVMB_VIDEO_THEIRS)
+		kvmb_tlv_put(o, VIDEO_THEIRS, 1);
 	if (v->place == KVMB_VIDEO_OWN)
 		kvmb_tlv_put_memory(o, VIDEO_RUN, v->fd, v->memory, KVMB_VIDEO_MEMORY);
 }
@@ -51,18 +54,38 @@ static void load_situation(struct kvmb_video_situation *s, struct kvmb_tlv *t)
 		kvmb_tlv_refuse(t, VIDEO_WIDTH, "a picture that cannot be");
 }
 
+/*
+ * As it was there, whatever else the guest has there now: it may have moved or switched off the
+ * card's BAR since. One that it moved over memory of ours was not to be seen; here the card is
+ * first, and the guest has no picture until it says again where that is.
+ */
+static bool load_place(struct kvmb_video *v, struct kvmb_video_situation *s, struct kvmb_tlv *t)
+{
+	u64 gpa = kvmb_tlv_get(t, VIDEO_GPA, UINT64_MAX);
+	bool theirs = kvmb_tlv_get_or(t, VIDEO_THEIRS, 1, 0);
+	int err;
+
+	if (t->error->err)
+		return false;
+	err = video_put(v, gpa, theirs ? KVMB_VIDEO_THEIRS : KVMB_VIDEO_OWN);
+	if (err == -EEXIST)
+		*s = (struct kvmb_video_situation){ 0 };
+	return !err || err == -EEXIST;
+}
+
 int kvmb_video_load(struct kvmb_video *v, struct kvmb_tlv *t)
 {
 	struct kvmb_video_situation s = { 0 };
 	bool placed = kvmb_tlv_has(t, VIDEO_GPA), owes = kvmb_tlv_get(t, VIDEO_OWES, 1);
-	u64 gpa = placed ? kvmb_tlv_get(t, VIDEO_GPA, UINT64_MAX) : 0;
 
 	load_situation(&s, t);
 	kvmb_tlv_get_memory(t, VIDEO_RUN, NULL, KVMB_VIDEO_MEMORY);
 	kvmb_synth_load(&v->synth, t, video_version_known);
 	if (!t->error->err && (placed || s.active) && v->synth.state != KVMB_SYNTH_READY)
 		kvmb_tlv_refuse(t, VIDEO_GPA, "nobody has said where it is");
-	if (!t->error->err && placed && video_place(v, gpa))
+	if (!placed && kvmb_tlv_has(t, VIDEO_THEIRS))
+		kvmb_tlv_refuse(t, VIDEO_THEIRS, "nobody has said where it is");
+	if (!t->error->err && placed && !load_place(v, &s, t))
 		kvmb_tlv_refuse(t, VIDEO_GPA, "its memory cannot be there");
 	if (kvmb_tlv_done(t))
 		return t->error->err;

@@ -39,6 +39,9 @@ static struct synth_box {
 	u64 card_at; /* 0 = nowhere */
 } box;
 
+static u64 box_card_at = SYNTH_CARD; /* of the next host */
+static int box_map_err;		     /* what map() says, 0 = it maps */
+
 static struct kvmb_synth *const synth_of[SYNTH_NUM] = { &box.keyboard.synth, &box.mouse.synth,
 							&box.video.synth };
 
@@ -49,6 +52,8 @@ static inline int box_map(void *arg, u64 gpa, void *hva, u64 size)
 	kvmb_assert(arg == &box && !box.mapped && size == KVMB_VIDEO_MEMORY);
 	if (gpa < SYNTH_FREE || gpa + size > SYNTH_FREE + (64u << 20))
 		return -EADDRNOTAVAIL;
+	if (box_map_err)
+		return box_map_err;
 	box.mapped = gpa;
 	box.hva = hva;
 	return 0;
@@ -82,7 +87,8 @@ static inline void synth_host_begin(void)
 	fake_init(&box.f, KVMB_VERSION_NEWEST);
 	box.card = mmap(NULL, SYNTH_CARD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			-1, 0);
-	box.card_at = SYNTH_CARD;
+	box.card_at = box_card_at;
+	box_card_at = SYNTH_CARD;
 	kvmb_keyboard_init(&box.keyboard);
 	kvmb_mouse_init(&box.mouse);
 	kvmb_assert(box.card != MAP_FAILED && !kvmb_video_create(&box.video, &ops));

@@ -299,6 +299,63 @@ static void synth_moves_in_the_midst_with_memory_in_ram(void **state)
 	assert_int_equal(box.mapped, 0);
 }
 
+/* The guest has switched its BAR off, or moved it, since it said where the picture lies. */
+static void video_of_a_card_that_is_away_moves(void **state)
+{
+	(void)state;
+	synth_open_all();
+	synth_ready_all(SYNTH_CARD);
+	box.card_at = 0;
+	assert_false(kvmb_video_live(&box.video));
+	pause_bus();
+	save_bus();
+	save_devices();
+	leave();
+	box_card_at = 0;
+	assert_int_equal(arrive(), 0);
+	forget_file();
+	kvmb_bus_resume(box.f.bus);
+	assert_int_equal(box.mapped, 0);
+	box.card_at = SYNTH_CARD;
+	assert_true(kvmb_video_live(&box.video));
+	synth_hear_all(SYNTH_VIDEO);
+	video_locate(SYNTH_FREE, 1, true);
+	box.card_at = SYNTH_FREE; /* over memory of ours: KVM shows that as before */
+	box.video.memory[0] = 0x37;
+	pause_bus();
+	save_bus();
+	save_devices();
+	leave();
+	box_card_at = SYNTH_FREE;
+	assert_int_equal(arrive(), 0);
+	forget_file();
+	kvmb_bus_resume(box.f.bus);
+	assert_true(box.mapped == SYNTH_FREE);
+	assert_int_equal(box.video.memory[0], 0x37);
+}
+
+/* Its card is there first: nothing else can be, and a VM that was saved goes on. */
+static void video_goes_where_the_card_is_already(void **state)
+{
+	(void)state;
+	synth_open_all();
+	synth_ready_all(SYNTH_FREE);
+	pause_bus();
+	save_bus();
+	save_devices();
+	leave();
+	box_map_err = -EEXIST;
+	assert_int_equal(arrive(), 0);
+	box_map_err = 0;
+	forget_file();
+	kvmb_bus_resume(box.f.bus);
+	assert_false(kvmb_video_live(&box.video));
+	assert_int_equal(box.mapped, 0);
+	synth_hear_all(SYNTH_VIDEO);
+	video_locate(SYNTH_FREE, 1, true);
+	assert_true(box.mapped == SYNTH_FREE);
+}
+
 static void synth_that_has_failed_stays_so(void **state)
 {
 	(void)state;
@@ -355,7 +412,7 @@ static int arrive_with(unsigned int field, void (*put)(struct kvmb_tlv_out *o, s
 }
 
 static const struct {
-	u64 state, version, gpa, active, offset, depth, width, height, pitch, run_at, run;
+	u64 state, version, gpa, active, offset, depth, width, height, pitch, run_at, run, theirs;
 	const char *why; /* NULL: it is right */
 } videos[] = {
 #define GOOD .state = 3, .version = 0x00050003, .gpa = SYNTH_FREE
@@ -378,6 +435,15 @@ static const struct {
 	{ .state = 3, .version = 0x00050003, .gpa = 0xf0000000, .why = "cannot be there" },
 	{ .state = 3, .version = 0x00050003, .gpa = SYNTH_FREE + 1, .why = "cannot be there" },
 	{ .state = 3, .version = 0x00050003, .gpa = ~0ull, .why = "cannot be there" },
+	{ .state = 3, .version = 0x00050003, .gpa = 0xf0000000, .theirs = 1 },
+	{ .state = 3, .version = 0x00050003, .gpa = 1, .theirs = 1, .why = "cannot be there" },
+	{ .state = 3,
+	  .version = 0x00050003,
+	  .gpa = -4096ull,
+	  .theirs = 1,
+	  .why = "cannot be there" },
+	{ GOOD, .theirs = 2, .why = "field" },
+	{ .state = 1, .theirs = 1, .why = "field 25" },
 	{ GOOD, .active = 2, .why = "field" },
 	{ GOOD, .active = 1, .why = "cannot be" },
 	{ GOOD, SHOWS, .offset = KVMB_VIDEO_MEMORY, .why = "cannot be" },
@@ -406,6 +472,8 @@ static void put_video(struct kvmb_tlv_out *o, size_t row)
 	kvmb_tlv_put(o, 21, videos[row].height);
 	kvmb_tlv_put(o, 22, videos[row].pitch);
 	kvmb_tlv_put(o, 23, 0);
+	if (videos[row].theirs)
+		kvmb_tlv_put(o, 25, videos[row].theirs);
 	if (!videos[row].run)
 		return;
 	kvmb_tlv_group(o, 24);
@@ -511,6 +579,8 @@ int main(void)
 		T(synth_moves_in_the_midst_with_memory_of_its_own),
 		T(synth_moves_in_the_midst_with_memory_of_the_card),
 		T(synth_moves_in_the_midst_with_memory_in_ram),
+		T(video_of_a_card_that_is_away_moves),
+		T(video_goes_where_the_card_is_already),
 		T(synth_that_has_failed_stays_so),
 		T(video_owes_its_word_after_a_move),
 		T(video_states_that_lie_are_refused),
