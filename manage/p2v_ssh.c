@@ -157,7 +157,7 @@ static int start_ssh(const struct p2v_ssh *s, int *pid)
 	return -errno;
 }
 
-/* One line, byte by byte: what follows is libnbd's. Return: false: it does not come. */
+/* One line, byte by byte: what follows is libnbd's. Return: false: it does not come; @line is "". */
 static bool read_hello(int fd, char *line, size_t size)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -170,6 +170,7 @@ static bool read_hello(int fd, char *line, size_t size)
 		}
 		n++;
 	}
+	line[0] = 0;
 	return false;
 }
 

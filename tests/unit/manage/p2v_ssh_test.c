@@ -2,7 +2,10 @@
 /* Where a disk of another host is: what is a place, and what would be an option or a command. */
 #include "manage/p2v.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/util.h"
 #include "tests/unit/test.h"
@@ -60,11 +63,42 @@ CASE(what_is_no_place_is_refused)
 	CHECK(!p2v_parse(url, &s, why, sizeof(why)));
 }
 
+/* What a host over there says, played by a script in place of ssh. */
+static void host_says(const char *script)
+{
+	char path[] = "/tmp/kvmbus-ssh-XXXXXX";
+	int fd = mkstemp(path), pid;
+
+	assert_true(fd >= 0);
+	CHECK_EQ(write(fd, script, strlen(script)), (ssize_t)strlen(script));
+	CHECK_EQ(fchmod(fd, 0700), 0);
+	close(fd);
+	setenv("KVMBUS_SSH", path, 1);
+	CHECK(p2v_parse("ssh://host/dev/sda", &s, why, sizeof(why)));
+	memset(why, 0, sizeof(why));
+	assert_null(p2v_connect(&s, &pid, why, sizeof(why)));
+	unlink(path);
+}
+
+/* It says more than fits, or ends amid a line. */
+CASE(hosts_that_end_no_line_are_refused)
+{
+	host_says("#!/bin/sh\nprintf 'kvmbus-fail why\n'\n");
+	assert_string_equal(why, "host: why");
+	host_says("#!/bin/sh\nprintf 'kvmbus-fail %0500d' 7\n");
+	assert_non_null(strstr(why, "has not reached it"));
+	host_says("#!/bin/sh\nprintf 'kvmbus-fail half'\n");
+	assert_non_null(strstr(why, "has not reached it"));
+	host_says("#!/bin/sh\n");
+	assert_non_null(strstr(why, "has not reached it"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(places_are_understood),
 		cmocka_unit_test(what_is_no_place_is_refused),
+		cmocka_unit_test(hosts_that_end_no_line_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
