@@ -142,6 +142,8 @@ static int load_bitmap(struct vhd *v, uint32_t sector)
 {
 	int err;
 
+	if (!sector) /* that is the header's */
+		return -EINVAL;
 	if (v->bitmap_of == sector)
 		return 0;
 	v->bitmap_of = 0;
@@ -209,6 +211,8 @@ static int begin_vhd(struct copier_source *s, struct copier_slot *slot)
 	struct vhd_source *c = container_of(s, struct vhd_source, s);
 
 	slot->err = read_level(c, 0, slot->at, slot->buf, slot->len);
+	if (slot->err == -EINVAL)
+		snprintf(s->why, sizeof(s->why), "a table of its chain is damaged");
 	slot->done = true;
 	return 0;
 }

@@ -200,12 +200,25 @@ CASE(damaged_disks_give_data_or_errors)
 	}
 }
 
+/* Sector 0 is the footer's copy: a table that says so has no bitmap there that anybody wrote. */
+CASE(block_in_the_header_is_refused)
+{
+	uint8_t buf[BYTES];
+
+	make_chain();
+	put_be32(child.bytes + TABLE_AT, 0);
+	close(chain.at[0].fd);
+	chain.at[0].fd = file_of_image(&child);
+	CHECK_EQ(read_all(buf, 0, BYTES), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(sector_comes_from_the_youngest_that_has_it),
 		T(parent_that_is_another_disk_is_refused),
 		T(parent_is_named_and_a_fixed_disk_found),
+		T(block_in_the_header_is_refused),
 		T(damaged_disks_give_data_or_errors),
 	};
 
