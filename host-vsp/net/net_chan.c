@@ -27,10 +27,11 @@ static void detach_queue(struct net_queue *q)
 		net_sections_return(q);
 	else
 		net_forget_guest(n);
-	net_unlock_all(n);
-	net_worker_fini(q);
+	/* with the locks: the primary's worker may be about to give the backend to the twin */
 	if (n->backend->ops->set_queue && q->index && net_owns_backend(n))
 		n->backend->ops->set_queue(n->backend, q->index, false);
+	net_unlock_all(n);
+	net_worker_fini(q);
 }
 
 static void free_queue(struct net_queue *q)

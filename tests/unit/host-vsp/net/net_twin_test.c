@@ -239,8 +239,7 @@ static void send_one(struct fake_chan *ch)
 	assert_int_equal(status_on(ch), KVMB_NVSP_STAT_SUCCESS);
 }
 
-/* The driver is unloaded and loaded: no VMBus message but CLOSE and OPEN. */
-static void close_all(void)
+static void close_subs(void)
 {
 	u32 i;
 
@@ -249,6 +248,12 @@ static void close_all(void)
 			fake_close(&f, &sub[i]);
 		memset(&sub[i], 0, sizeof(sub[i]));
 	}
+}
+
+/* The driver is unloaded and loaded: no VMBus message but CLOSE and OPEN. */
+static void close_all(void)
+{
+	close_subs();
 	fake_close(&f, &c);
 }
 
@@ -383,6 +388,37 @@ static void queues_come_and_go_with_it(void **state)
 	set_filter(0x0d);
 	assert_int_equal(open_subs(1), 1); /* this time they come later */
 	assert_int_equal(queues(), 2);
+}
+
+/* A sub-channel closes while the primary's worker gives the network to the twin. */
+static void queue_that_closes_meanwhile_is_not_left_behind(void **state)
+{
+	struct kvmb_wire_nvsp m = { .type = cpu_to_le32(KVMB_NVSP_SWITCH_DATA_PATH) };
+	struct kvmb_pkt pkt;
+	u64 gfn = f.next_gfn;
+	u32 i, round;
+
+	(void)state;
+	for (round = 0; round < 60; round++) {
+		bring_up();
+		assert_int_equal(open_subs(100), QUEUES - 1);
+		set_filter(0x0d);
+		assert_int_equal(queues(), 0xe);
+		for (i = 0; i < 8; i++) { /* to and fro */
+			m.u.data_path.path = cpu_to_le32(i & 1 ? 0 : KVMB_NVSP_PATH_VF);
+			fake_send(&f, &c, KVMB_PKT_INBAND, 1, ++next_id, NULL, 0, &m, sizeof(m));
+		}
+		close_subs();
+		while (i--)
+			assert_int_equal(recv_pkt(&pkt), 0);
+		switch_data_path(KVMB_NVSP_PATH_VF);
+		assert_true(twin_has());
+		assert_int_equal(queues(), 0);
+		close_all();
+		fake_run(&f);
+		f.next_gfn = gfn; /* of rings that are closed */
+		open_again();
+	}
 }
 
 static bool address_is(const u8 *address)
@@ -672,6 +708,7 @@ int main(void)
 		TWIN(a_guest_may_take_the_twin_for_a_vf),
 		TWIN(a_reset_gives_it_back),
 		TWIN(queues_come_and_go_with_it),
+		TWIN(queue_that_closes_meanwhile_is_not_left_behind),
 		TWIN(an_address_goes_with_it),
 		TWIN(a_network_that_ended_comes_back_to_the_twin),
 		TWIN(a_network_that_ended_is_not_given_back_before_it_is_there),
