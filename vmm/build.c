@@ -50,8 +50,7 @@ static void tell_resumed(struct vm *vm)
 
 static void settle_devices(struct vm *vm, void (*done)(void *vm))
 {
-	nics_legacy_reset(vm);
-	disks_ide_settle(vm, done);
+	nics_legacy_settle(vm, disks_ide_settle, done);
 }
 
 static void tell_rebooted(struct vm *vm)

@@ -508,10 +508,25 @@ static void legacy_run(void *arg)
 	}
 }
 
-void legacy_nic_pause(struct legacy_nic *n)
+void legacy_nic_ask(struct legacy_nic *n)
 {
 	__atomic_fetch_add(&n->wanted, 1, __ATOMIC_ACQ_REL);
 	kvmb_worker_kick(&n->worker);
+}
+
+bool legacy_nic_stands(struct legacy_nic *n)
+{
+	bool stands;
+
+	pthread_mutex_lock(&n->lock);
+	stands = !n->worker.started || n->stands;
+	pthread_mutex_unlock(&n->lock);
+	return stands;
+}
+
+void legacy_nic_pause(struct legacy_nic *n)
+{
+	legacy_nic_ask(n);
 	pthread_mutex_lock(&n->lock);
 	while (n->worker.started && !n->stands)
 		pthread_cond_wait(&n->changed, &n->lock);

@@ -92,7 +92,7 @@ int legacy_nic_start(struct legacy_nic *n);
  */
 void legacy_nic_destroy(struct legacy_nic *n);
 
-/** legacy_nic_reset() - Power-on state of the device. vCPUs stand. */
+/** legacy_nic_reset() - Power-on state of the device. vCPUs stand, and so does its thread. */
 void legacy_nic_reset(struct legacy_nic *n);
 
 /**
@@ -128,7 +128,13 @@ void legacy_nic_set_link(struct legacy_nic *n, bool up);
  */
 void legacy_nic_pause(struct legacy_nic *n);
 
-/** legacy_nic_resume() - Undo one legacy_nic_pause(). */
+/** legacy_nic_ask() - As legacy_nic_pause(), without waiting: legacy_nic_stands() tells. */
+void legacy_nic_ask(struct legacy_nic *n);
+
+/** legacy_nic_stands() - Does its thread stand, that was asked to? It waits for nothing. */
+bool legacy_nic_stands(struct legacy_nic *n);
+
+/** legacy_nic_resume() - Undo one legacy_nic_pause() or legacy_nic_ask(). */
 void legacy_nic_resume(struct legacy_nic *n);
 
 /**

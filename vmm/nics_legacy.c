@@ -13,6 +13,8 @@
 #include "machine/gen1.h"
 #include "vmm/legacy_nic.h"
 
+#define LOOK_MS 5u /* at threads that are to stand */
+
 static_assert(LEGACY_NIC_SLOT + LEGACY_NICS - 1 <= ACPI_PCI_SLOTS, "each has an interrupt");
 
 struct vm_legacy {
@@ -22,8 +24,13 @@ struct vm_legacy {
 };
 
 struct vm_legacies { /* main thread */
+	struct vm *vm;
 	struct vm_legacy at[LEGACY_NICS];
 	bool rest;
+	/* of a reset, or of the end; NULL: none */
+	void (*next)(struct vm *vm, void (*done)(void *vm));
+	void (*done)(void *vm);
+	struct kvmb_timer look;
 };
 
 #define for_each_legacy(vm, l)                                   \
@@ -57,13 +64,62 @@ static void backend_ended(void *arg)
 	kvmb_net_twin_lost(arg);
 }
 
+/* ---- a reset, and the end ---- */
+
+/* One that waits for memory has its device's lock, so nobody touches that before. */
+static void look_whether_all_stand(void *arg)
+{
+	struct vm_legacies *all = arg;
+	struct vm *vm = all->vm;
+	void (*next)(struct vm * vm, void (*done)(void *vm)) = all->next;
+	struct vm_legacy *l;
+
+	for_each_legacy(vm, l) {
+		if (!legacy_nic_stands(l->nic)) {
+			kvmb_timer_set(&all->look, LOOK_MS);
+			return;
+		}
+	}
+	for_each_legacy(vm, l) {
+		legacy_nic_reset(l->nic);
+		if (vm->state != VM_ENDED)
+			legacy_nic_resume(l->nic);
+	}
+	all->next = NULL;
+	next(vm, all->done);
+}
+
+void nics_legacy_settle(struct vm *vm, void (*next)(struct vm *vm, void (*done)(void *vm)),
+			void (*done)(void *vm))
+{
+	struct vm_legacy *l;
+	bool asked;
+
+	if (!vm->legacy) {
+		next(vm, done);
+		return;
+	}
+	asked = vm->legacy->next;
+	vm->legacy->next = next;
+	vm->legacy->done = done;
+	for_each_legacy(vm, l) {
+		if (!asked)
+			legacy_nic_ask(l->nic);
+	}
+	if (!asked)
+		look_whether_all_stand(vm->legacy);
+}
+
 /* ---- life ---- */
 
 void nics_legacy_add(struct vm *vm, u32 index, const struct nic_config *nc, struct kvmb_net *net)
 {
 	kvmb_assert(index < LEGACY_NICS);
-	if (!vm->legacy)
+	if (!vm->legacy) {
 		vm->legacy = kvmb_xzalloc(sizeof(*vm->legacy));
+		vm->legacy->vm = vm;
+		kvmb_timer_init(&vm->legacy->look, vm->loop, look_whether_all_stand, vm->legacy);
+	}
 	vm->legacy->at[index] = (struct vm_legacy){ .net = net, .nc = *nc };
 }
 
@@ -123,14 +179,6 @@ int nics_legacy_connect(struct vm *vm)
 	return err;
 }
 
-void nics_legacy_reset(struct vm *vm)
-{
-	struct vm_legacy *l;
-
-	for_each_legacy(vm, l)
-		legacy_nic_reset(l->nic);
-}
-
 void nics_legacy_rest(struct vm *vm)
 {
 	struct vm_legacy *l;
@@ -162,6 +210,8 @@ void nics_legacy_end(struct vm *vm)
 		kvmb_net_set_twin(l->net, NULL, NULL);
 		legacy_nic_destroy(l->nic);
 	}
+	if (vm->legacy)
+		kvmb_timer_cancel(&vm->legacy->look);
 	free(vm->legacy);
 	vm->legacy = NULL;
 }

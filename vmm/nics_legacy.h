@@ -9,9 +9,9 @@
  * changes hands, is the synthetic NIC's business (host-vsp/net/net.h); a NIC of model=legacy has
  * the same object, which is not offered to the guest. Here the device is made, and connected.
  *
- * The threads of all legacy NICs stand while the VM is saved, or loaded. A reset of the VM resets
- * the devices when vCPUs stand: from then on none of them touches memory until a driver starts it
- * again, though its thread goes on.
+ * The threads of all legacy NICs stand while the VM is saved, or loaded. A reset of the VM has them
+ * stand and resets the devices when vCPUs stand: from then on none of them touches memory until a
+ * driver starts it again, though its thread goes on.
  */
 #ifndef KVMB_NICS_LEGACY_H
 #define KVMB_NICS_LEGACY_H
@@ -46,8 +46,16 @@ int nics_legacy_connect(struct vm *vm);
 /** nics_legacy_has() - Has the NIC of this index a legacy twin? */
 bool nics_legacy_has(const struct vm *vm, u32 index);
 
-/** nics_legacy_reset() - Power-on state of all; vCPUs stand and channels are closed. */
-void nics_legacy_reset(struct vm *vm);
+/**
+ * nics_legacy_settle() - Power-on state of all; vCPUs stand and channels are closed
+ * @next: called with @vm and @done on the main thread, now or later: nothing waits here, for a
+ *        thread may have to until memory comes. Asked again before that, only the last is called
+ * @done: of @next
+ *
+ * Those of a VM that has ended stand from then on.
+ */
+void nics_legacy_settle(struct vm *vm, void (*next)(struct vm *vm, void (*done)(void *vm)),
+			void (*done)(void *vm));
 
 /** nics_legacy_rest() - Have all threads stand: for saving. It waits for their turns. */
 void nics_legacy_rest(struct vm *vm);

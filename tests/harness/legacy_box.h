@@ -288,6 +288,25 @@ static inline void close_channel(void)
 	fake_run(&f);
 }
 
+static bool settled; /* by nics_legacy_settle() */
+
+static inline void note_settled(void *arg)
+{
+	assert_ptr_equal(arg, &vm);
+	settled = true;
+}
+
+static inline void go_further(struct vm *of, void (*done)(void *vm))
+{
+	done(of);
+}
+
+static inline void settle_nics(void)
+{
+	settled = false;
+	nics_legacy_settle(&vm, go_further, note_settled);
+}
+
 /* As at a reset of the VM: vm.c's order. */
 static inline void reset_vm(void)
 {
@@ -295,7 +314,8 @@ static inline void reset_vm(void)
 		fake_unmap(&c);
 	memset(&c, 0, sizeof(c));
 	fake_rest(&f);
-	nics_legacy_reset(&vm);
+	settle_nics();
+	UNTIL(settled);
 	plug_in();
 }
 

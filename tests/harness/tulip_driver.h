@@ -50,6 +50,8 @@ static struct board {
 	struct machine m;
 	struct tulip *t;
 	int level; /* atomic: of BOARD_IRQ */
+	/* atomic: whoever raises it, with the device's lock, stands there as if memory did not come */
+	bool hold, holds;
 	u8 mac[6];
 	u32 cur_rx, cur_tx; /* of the driver: next descriptors, never wrapped */
 } board = { .mac = { 0x00, 0x15, 0x5d, 0x12, 0x34, 0x56 } };
@@ -57,6 +59,10 @@ static struct board {
 void irq_set_line(struct machine *m, u32 line, int level)
 {
 	kvmb_assert(m == &board.m && line == BOARD_IRQ);
+	while (__atomic_load_n(&board.hold, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&board.holds, true, __ATOMIC_RELEASE);
+		usleep(100);
+	}
 	__atomic_store_n(&board.level, level, __ATOMIC_RELEASE);
 }
 

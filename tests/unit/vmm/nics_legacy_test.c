@@ -171,6 +171,48 @@ static void a_thread_stands_for_a_save(void **state)
 	assert_int_equal(by_legacy(), sent);
 }
 
+/* Its thread waits for memory, with the device's lock: the main thread does not wait with it. */
+static void the_end_waits_for_no_lock(enum vm_state state)
+{
+	tulip_up();
+	csr_out(5, ~0u);
+	__atomic_store_n(&board.hold, true, __ATOMIC_RELEASE);
+	driver_send(100, 0, TX_INT);
+	UNTIL(__atomic_load_n(&board.holds, __ATOMIC_ACQUIRE));
+	vm.state = state;
+	settle_nics();
+	settle_nics(); /* killed amid a reset */
+	while (kvmb_loop_once(f.loop, 30) > 0)
+		;
+	assert_false(settled);
+	__atomic_store_n(&board.hold, false, __ATOMIC_RELEASE);
+	UNTIL(settled);
+	assert_int_equal(csr_in(6) & (OP_TX | OP_RX), 0);
+}
+
+static void a_reset_waits_for_no_lock(void **state)
+{
+	(void)state;
+	the_end_waits_for_no_lock(VM_RESETTING);
+	vm.state = VM_RUNNING;
+	plug_in();
+	tulip_up();
+	tulip_sends();
+}
+
+static void an_end_waits_for_no_lock(void **state)
+{
+	u32 sent;
+
+	(void)state;
+	the_end_waits_for_no_lock(VM_ENDED);
+	sent = by_legacy();
+	driver_up();
+	driver_send(100, 0, 0);
+	usleep(2000);
+	assert_int_equal(by_legacy(), sent);
+}
+
 struct old { /* what is left of a VM */
 	struct kvmb_tlv_out o;
 	u8 ram[0x12000];
@@ -473,7 +515,8 @@ static void all_at_once(void **state)
 			if (at)
 				close_channel();
 			at = CLOSED;
-			nics_legacy_reset(&vm);
+			settle_nics();
+			UNTIL(settled);
 			driver_up();
 			pthread_mutex_unlock(&vcpu);
 			break;
@@ -504,6 +547,8 @@ int main(void)
 		T(a_nic_may_be_legacy_only),
 		T(counters_are_of_the_legacy_side),
 		T(a_thread_stands_for_a_save),
+		T(a_reset_waits_for_no_lock),
+		T(an_end_waits_for_no_lock),
 		T(a_saved_legacy_nic_goes_on),
 		T(a_saved_netvsc_keeps_the_network),
 		T(half_a_state_is_refused),
