@@ -178,7 +178,9 @@ static void name_target(struct make *m, struct import_disk *d)
 		if (!isalnum((unsigned char)*p) && !strchr("._-+", *p))
 			*p = '_';
 	}
-	if (!isalnum((unsigned char)stem[0]))
+	if (!stem[0])
+		strcpy(stem, "disk");
+	else if (!isalnum((unsigned char)stem[0]))
 		stem[0] = 'd';
 	if (!dot || !same || strlen(dot) > 8 ||
 	    strspn(dot + 1, "abcdefghijklmnopqrstuvwxyz"
