@@ -107,6 +107,14 @@ void vm_wait(struct vm *vm, bool waits)
 		kvmb_loop_post(vm->loop, &vm->event_work);
 }
 
+static void forget_why_it_stopped(struct vm *vm)
+{
+	if (!vm->stop_reason[0])
+		return;
+	vm->stop_reason[0] = 0;
+	vm->listener->resumed(vm);
+}
+
 int vm_resume(struct vm *vm)
 {
 	if (vm->state != VM_PAUSED)
@@ -115,10 +123,7 @@ int vm_resume(struct vm *vm)
 	set_vm_state(vm, VM_RUNNING);
 	tell_that_it_stands(vm, false);
 	let_cpus_go(vm);
-	if (vm->stop_reason[0]) {
-		vm->stop_reason[0] = 0;
-		vm->listener->resumed(vm);
-	}
+	forget_why_it_stopped(vm);
 	return 0;
 }
 
@@ -150,6 +155,8 @@ static void finish_reset(void *arg)
 		let_cpus_go(vm);
 	}
 	vm->listener->rebooted(vm);
+	if (vm->state == VM_PAUSED) /* why was in the last life */
+		forget_why_it_stopped(vm);
 }
 
 static void settle_for_reset(void *arg)

@@ -138,6 +138,14 @@ static void settle(struct vm *v, void (*done)(void *vm))
 		done(v);
 }
 
+static u32 retries;
+
+static void count_retry(struct vm *v)
+{
+	(void)v;
+	retries++;
+}
+
 static u32 leavings;
 
 static void count_leaving(struct vm *v)
@@ -148,7 +156,7 @@ static void count_leaving(struct vm *v)
 
 static const struct vm_listener listener = { .starting = count_starting,
 					     .stands = check_standing,
-					     .resumed = ignore,
+					     .resumed = count_retry,
 					     .settle = settle,
 					     .rebooted = ignore,
 					     .restored = ignore,
@@ -164,7 +172,7 @@ static void start(enum on_crash on_crash)
 	cfg.name = "t";
 	cfg.on_crash = on_crash;
 	kvmb_log_set_level(KVMB_LOG_ERR);
-	bus_resets = 0;
+	bus_resets = retries = 0;
 	last_word = NULL;
 	vm_init(&vm, &cfg, kvmb_loop_create(), &listener);
 	assert_int_equal(vm_start(&vm, NULL), 0);
@@ -273,6 +281,23 @@ static void vm_that_is_paused_is_reset_and_stays_paused(void **state)
 	at_rest(&vm);
 	assert_int_equal(vm.state, VM_PAUSED);
 	assert_false(cpus_run);
+}
+
+/* What stopped it was of the guest that is gone; what waits for a retry is told of it. */
+static void vm_that_was_stopped_forgets_why_when_it_is_reset(void **state)
+{
+	(void)state;
+	start(ON_CRASH_PAUSE);
+	assert_true(vm_stop(&vm, "guest crashed"));
+	assert_int_equal(vm_reset(&vm), 0);
+	kvmb_loop_once(vm.loop, 0);
+	at_rest(&vm);
+	assert_int_equal(vm.state, VM_PAUSED);
+	assert_string_equal(vm.stop_reason, "");
+	assert_int_equal(retries, 1);
+	assert_int_equal(vm_resume(&vm), 0);
+	assert_int_equal(retries, 1);
+	assert_true(cpus_run);
 }
 
 static void vm_reset_waits_for_devices_beside_the_bus(void **state)
@@ -602,6 +627,8 @@ int main(void)
 		cmocka_unit_test_teardown(vm_reset_alone_resets, teardown),
 		cmocka_unit_test_teardown(vm_reset_by_its_administrator_resets, teardown),
 		cmocka_unit_test_teardown(vm_that_is_paused_is_reset_and_stays_paused, teardown),
+		cmocka_unit_test_teardown(vm_that_was_stopped_forgets_why_when_it_is_reset,
+					  teardown),
 		cmocka_unit_test_teardown(vm_reset_waits_for_devices_beside_the_bus, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_reset, teardown),
 		cmocka_unit_test_teardown(vm_resume_keeps_a_cpu_that_asked_for_an_end, teardown),
