@@ -140,6 +140,7 @@ static void put_machine(struct text_out *o)
 	}
 }
 
+/* As `kvmbus run` takes it: not all zero. */
 static bool is_uuid(const char *s)
 {
 	size_t i;
@@ -149,7 +150,7 @@ static bool is_uuid(const char *s)
 							      !isxdigit((unsigned char)s[i]))
 			return false;
 	}
-	return !s[36];
+	return !s[36] && strspn(s, "0-") < 36;
 }
 
 static void check_identity(struct import_vm *vm)

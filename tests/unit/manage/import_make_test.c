@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What disks are called in the directory that an import makes, whatever a source calls them. */
+/* What an import makes of names and numbers that a stranger chose. */
 #include "manage/import.h"
 
 #include <stdlib.h>
@@ -80,10 +80,33 @@ CASE(targets_are_named_as_their_sources)
 	}
 }
 
+/* `kvmbus run` takes no identifier of zeroes, so a file that has one starts nothing. */
+CASE(an_identifier_of_zeroes_is_none)
+{
+	static const char *const ids[] = { "00000000-0000-0000-0000-000000000000",
+					   "D7E792A2-CA61-4EBB-8502-DC1FA5FD3BAE" };
+	struct import_wish w = { .dir = "/nowhere", .dry_run = true, .tell = go_on };
+	struct import_vm *vm = kvmb_xzalloc(sizeof(*vm));
+	char why[IMPORT_WHY];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		vm->name = strdup("vm");
+		vm->origin = strdup("a test");
+		vm->uuid = strdup(ids[i]);
+		vm->generation = 1;
+		CHECK_EQ(import_make(&w, vm, why, sizeof(why)), 0);
+		CHECK_ROW(strstr(vm->text, "uuid = ") != NULL, i == 1, i);
+		import_free(vm);
+	}
+	free(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets_are_named_as_their_sources),
+		cmocka_unit_test(an_identifier_of_zeroes_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
