@@ -157,7 +157,7 @@ static int start_ssh(const struct p2v_ssh *s, int *pid)
 	return -errno;
 }
 
-/* One line, byte by byte: what follows is libnbd's. Return: false: it does not come; @line is "". */
+/* One line, byte by byte: what follows is libnbd's. Return: false, and "": it does not come. */
 static bool read_hello(int fd, char *line, size_t size)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };

@@ -53,7 +53,7 @@ struct vm;
 struct vm_listener {
 	void (*starting)(struct vm *vm); /* everything is built, and no vCPU has run */
 	void (*stands)(struct vm *vm, bool stands); /* it is paused; it goes on */
-	void (*resumed)(struct vm *vm);  /* after a stop with a reason, or its reset: retry what failed */
+	void (*resumed)(struct vm *vm);  /* after a stop with a reason: retry what failed */
 	/* vCPUs stand and channels are closed: devices beside the bus finish, then @done(@vm) */
 	void (*settle)(struct vm *vm, void (*done)(void *vm));
 	void (*rebooted)(struct vm *vm);

@@ -50,7 +50,7 @@ static struct board {
 	struct machine m;
 	struct tulip *t;
 	int level; /* atomic: of BOARD_IRQ */
-	/* atomic: whoever raises it, with the device's lock, stands there as if memory did not come */
+	/* atomic: who raises it, with the device's lock, stands as if memory did not come */
 	bool hold, holds;
 	u8 mac[6];
 	u32 cur_rx, cur_tx; /* of the driver: next descriptors, never wrapped */
