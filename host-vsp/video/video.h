@@ -42,8 +42,8 @@
 /* What a VMM does for it. Bus thread; none may be NULL. */
 struct kvmb_video_ops {
 	/*
-	 * Show @hva[@size] to the guest at @gpa, hostile. Return: 0; -errno: it may not be there,
-	 * or something else is.
+	 * Show @hva[@size] to the guest at @gpa, hostile. Return: 0; -EEXIST: something else is
+	 * there; -errno: it may not be there.
 	 */
 	int (*map)(void *arg, u64 gpa, void *hva, u64 size);
 	/* Take it away from where it was shown. */

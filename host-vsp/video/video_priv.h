@@ -10,7 +10,7 @@
  * @v:     open
  * @place: OWN: ours is mapped there; THEIRS: what is there is looked at, if there is something
  *
- * Return: 0; -EEXIST: something else is there; -errno: it cannot be there. It is nowhere then.
+ * Return: 0; -EINVAL, or what map() says: it cannot be there, and is nowhere.
  */
 int video_put(struct kvmb_video *v, u64 gpa, enum kvmb_video_place place);
 
