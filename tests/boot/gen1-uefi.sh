@@ -44,7 +44,7 @@ vm_end two 60 0 # firmware can power off
 
 mkdir -p /usr/share/OVMF /usr/share/seabios && cp "$O"/OVMF_*_4M.fd /usr/share/OVMF/ && cp "$F"/usr/share/seabios/*.bin /usr/share/seabios/ || fail "no firmware"
 "$LAB_DIR/mkefi" "$W/grub.img" "$F/usr/lib/grub/x86_64-efi/monolithic/gcdx64.efi" || fail "no image"
-begin grub -v --disk "$W/grub.img"
+begin grub --verbose --disk "$W/grub.img"
 until_true 400 "no GRUB" says grub 'grub>'
 grep -q 'wants UEFI firmware, and gets it' "$W/grub.err.log" || fail "it is not said which firmware was found out"
 types grub 'echo six times $seven is 42'
