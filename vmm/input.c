@@ -62,7 +62,7 @@ static bool press(struct vm_input *in, const struct key_event *e)
 		return press_synth(in, e);
 	if (ps2)
 		return ps2_key(ps2, e->code, e->down);
-	return !e->down && takes; /* it was never pressed */
+	return !e->down; /* it was never pressed */
 }
 
 /* Keys up to the first release. Return: how many of list[@num] the guest took. */

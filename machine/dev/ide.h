@@ -33,7 +33,9 @@
  * stopped when they are saved, and so they are after ide_load().
  *
  * Writes to IDE_LATE_PORTS only fill registers. They may come late (machine/late.h), if they are
- * delivered before any other access to the controller.
+ * delivered before any other access to the controller. The last port also chooses the drive, and
+ * with it whose interrupt is shown: a host that leaves a drive with one pending, and comes back to
+ * wait for it, would wait for its own next access. With one command a channel none does.
  *
  * Limits: no overlapped commands, no SMART, no TRIM, no audio; a buffer that straddles two regions
  * of RAM is refused. A drive is read-only by ABRT of what writes, as ATA knows nothing better.

@@ -124,6 +124,7 @@ static inline void board_begin(void)
 	};
 	board.m.pci = pci_create(&board.m);
 	board.level = 0;
+	board.hold = board.holds = false;
 	board.cur_rx = board.cur_tx = 0;
 }
 

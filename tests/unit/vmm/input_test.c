@@ -204,6 +204,20 @@ static void keys_wait_for_a_driver_where_there_is_no_ps2(void **state)
 	assert_string_equal(said, "");
 }
 
+/* Of a key that nobody could press there is nothing to let go of. */
+static void queue_is_empty_after_a_key_that_nobody_takes(void **state)
+{
+	u32 i;
+
+	(void)state;
+	vm.machine.gen1 = NULL;
+	input_queue(&vm, KEY_A, true);
+	input_release(&vm, KEY_A);
+	run_ms(INPUT_PATIENCE_MS + 1000);
+	for (i = 0; i < INPUT_QUEUE; i++)
+		assert_true(input_queue(&vm, KEY_B, true));
+}
+
 static void text_goes_before_the_queue(void **state)
 {
 	u64 began = kvmb_now_ms();
@@ -303,6 +317,7 @@ int main(void)
 		T(keys_go_where_a_driver_takes_them),
 		T(key_is_let_go_where_it_was_pressed),
 		T(keys_wait_for_a_driver_where_there_is_no_ps2),
+		T(queue_is_empty_after_a_key_that_nobody_takes),
 		T(text_goes_before_the_queue),
 		T(queue_that_is_full_loses_presses_only),
 		T(vm_that_stands_gets_nothing),

@@ -171,13 +171,22 @@ static void a_thread_stands_for_a_save(void **state)
 	assert_int_equal(by_legacy(), sent);
 }
 
+/* A vCPU, which may have to wait for that lock as well. */
+static void *send_by_vcpu(void *arg)
+{
+	driver_send(100, 0, TX_INT);
+	return arg;
+}
+
 /* Its thread waits for memory, with the device's lock: the main thread does not wait with it. */
 static void the_end_waits_for_no_lock(enum vm_state state)
 {
+	pthread_t sender;
+
 	tulip_up();
 	csr_out(5, ~0u);
 	__atomic_store_n(&board.hold, true, __ATOMIC_RELEASE);
-	driver_send(100, 0, TX_INT);
+	pthread_create(&sender, NULL, send_by_vcpu, NULL);
 	UNTIL(__atomic_load_n(&board.holds, __ATOMIC_ACQUIRE));
 	vm.state = state;
 	settle_nics();
@@ -186,6 +195,7 @@ static void the_end_waits_for_no_lock(enum vm_state state)
 		;
 	assert_false(settled);
 	__atomic_store_n(&board.hold, false, __ATOMIC_RELEASE);
+	pthread_join(sender, NULL);
 	UNTIL(settled);
 	assert_int_equal(csr_in(6) & (OP_TX | OP_RX), 0);
 }
