@@ -105,7 +105,9 @@ static void show_import(const struct cli_args *a, const struct import_vm *vm)
 		printf("not taken over: %s\n", plain ? plain : "");
 		free(plain);
 	}
-	printf("%s: start it with\n  kvmbus run --config %s\n", vm->name, vm->file);
+	plain = cli_plain(vm->file);
+	printf("%s: start it with\n  kvmbus run --config %s\n", vm->name, plain ? plain : "");
+	free(plain);
 }
 
 /* ---- the question ---- */

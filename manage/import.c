@@ -44,6 +44,16 @@ char *import_text(const char *fmt, ...)
 	return text;
 }
 
+char *import_path(const char *dir, const char *name)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		path = NULL;
+	kvmb_assert(path);
+	return path;
+}
+
 void import_lack(struct import_vm *vm, const char *fmt, ...)
 {
 	char *text;

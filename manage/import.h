@@ -113,6 +113,9 @@ void import_lack(struct import_vm *vm, const char *fmt, ...) __attribute__((form
 /** import_text() - asprintf() that does not fail; control characters become "?". */
 char *import_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** import_path() - "@dir/@name", exactly: what it names is opened. Return: to be freed. */
+char *import_path(const char *dir, const char *name);
+
 /**
  * import_add_disk() - One more
  * @source: what the source calls it; NULL = an empty drive

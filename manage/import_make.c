@@ -109,10 +109,14 @@ static int unpack_disk(struct make *m, struct import_disk *d)
 	int archive = open(m->vm->archive, O_RDONLY | O_CLOEXEC), fd, err;
 
 	m->doing = d->source;
-	fd = archive < 0 ? fail_path(m, "", -errno) : open_nameless(m);
+	if (archive < 0) {
+		err = -errno;
+		snprintf(m->why, m->size, "%s: %s", m->vm->archive, strerror(-err));
+		return err;
+	}
+	fd = open_nameless(m);
 	if (fd < 0) {
-		if (archive >= 0)
-			close(archive);
+		close(archive);
 		return fd;
 	}
 	err = ova_unpack(archive, d->source, fd, tell_disk, m, why, sizeof(why));
@@ -153,10 +157,15 @@ static int unpack_disks(struct make *m)
 
 /* ---- what becomes of each ---- */
 
+/* By another disk, or by what is beside them: NAME.conf, NAME.vars. */
 static bool is_taken(const struct make *m, const struct import_disk *until, const char *name)
 {
+	size_t len = strlen(m->vm->name);
 	const struct import_disk *d;
 
+	if (!strncmp(name, m->vm->name, len) &&
+	    (!strcmp(name + len, VM_FILE_SUFFIX) || !strcmp(name + len, ".vars")))
+		return true;
 	for (d = m->vm->disks; d < until; d++) {
 		if (d->target && !strcmp(d->target, name))
 			return true;
@@ -329,7 +338,7 @@ static int make_files(struct make *m)
 			fail_path(m, conf, err);
 	}
 	if (!err)
-		m->vm->file = import_text("%s/%s", m->path, conf);
+		m->vm->file = import_path(m->path, conf);
 	free(conf);
 	return err;
 }

@@ -232,7 +232,7 @@ static int write_vm(struct p2v *p)
 	if (err)
 		return fail_file(p, p->conf, err);
 	unlinkat(p->dir, p->journal, 0);
-	p->vm->file = import_text("%s/%s", p->path, p->conf);
+	p->vm->file = import_path(p->path, p->conf);
 	return 0;
 }
 
