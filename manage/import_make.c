@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -139,14 +140,47 @@ static int unpack_disk(struct make *m, struct import_disk *d)
 	return 0;
 }
 
+/* A dry run does not unpack. Who packs a VMDK makes one for transport of it. */
+static void guess_image(struct import_disk *d)
+{
+	static const char *const formats[] = { "vmdk", "vhdx", "vhd", "qcow2", "vdi" };
+	const char *dot = strrchr(d->source, '.');
+	size_t i;
+
+	d->chain.at[0] = (struct probe_image){ .fd = -1, .format = "raw" };
+	for (i = 0; dot && !d->dvd && i < ARRAY_SIZE(formats); i++) {
+		if (!strcasecmp(dot + 1, formats[i]))
+			d->chain.at[0].format = formats[i];
+	}
+	d->chain.at[0].stream = !strcmp(d->chain.at[0].format, "vmdk");
+}
+
+static void guess_images(struct import_vm *vm)
+{
+	char *text = import_text("%s; its disks were not looked at: formats are by their names",
+				 vm->origin);
+	unsigned int i;
+
+	free(vm->origin);
+	vm->origin = text;
+	for (i = 0; i < vm->num_disks; i++) {
+		if (vm->disks[i].packed)
+			guess_image(&vm->disks[i]);
+	}
+}
+
 static int unpack_disks(struct make *m)
 {
 	struct stat st;
 	unsigned int i;
 	int err;
 
-	if (!m->vm->archive || m->w->dry_run)
+	if (!m->vm->archive)
 		return 0;
+	if (m->w->dry_run) {
+		guess_images(m->vm);
+		return 0;
+	}
 	err = stat(m->vm->archive, &st) ? 0 : check_space(m, (uint64_t)st.st_size);
 	for (i = 0; !err && i < m->vm->num_disks; i++) {
 		if (m->vm->disks[i].packed)
@@ -178,7 +212,7 @@ static void name_target(struct make *m, struct import_disk *d)
 {
 	const char *base = probe_base_name(d->source);
 	char stem[160], *p;
-	bool same = d->chain.num && !strcmp(d->format, d->chain.at[0].format);
+	bool same = !strcmp(d->format, d->chain.at[0].format);
 	const char *dot = base ? strrchr(base, '.') : NULL;
 	unsigned int n = 1;
 
@@ -230,7 +264,7 @@ static int plan_disk(struct make *m, struct import_disk *d)
 		return fail_disk(m, d, -EINVAL,
 				 "it is an overlay; --convert FORMAT makes one whole "
 				 "image of it and its parents");
-	if (d->chain.num && d->chain.at[0].stream && mode != IMPORT_CONVERT) {
+	if (d->chain.at[0].stream && mode != IMPORT_CONVERT) {
 		if (w->mode_said)
 			return fail_disk(m, d, -EINVAL,
 					 "it is a VMDK for transport, which cannot "
@@ -239,7 +273,7 @@ static int plan_disk(struct make *m, struct import_disk *d)
 		import_lack(m->vm, "the format of disk \"%s\", which is for transport: it is qcow2",
 			    d->source);
 	}
-	d->format = d->chain.num ? d->chain.at[0].format : "raw";
+	d->format = d->chain.at[0].format;
 	if (mode == IMPORT_IN_PLACE)
 		return 0;
 	if (d->chain.num > 1)

@@ -126,6 +126,8 @@ gone m
 # an OVA: its disk is for transport, and becomes a qcow2
 qemu-img convert -f raw -O vmdk -o subformat=streamOptimized base.raw disk1.vmdk; cp "$DATA/vmware.ovf" vm.ovf
 tar -cf vm.ova --format=ustar vm.ovf disk1.vmdk
+mkdir $'odd\nova'; cp vm.ova $'odd\nova/vm.ova'; import $'odd\nova/vm.ova' --to odd-ova; same raw base.raw qcow2 odd-ova/disk1.qcow2
+import vm.ova --dry-run --to p; gone p; has out '^disk = disk1.qcow2,format=qcow2$'; has out '^# made from the OVA vm.ova; its disks were not looked at'
 import vm.ova --to p; same raw base.raw qcow2 p/disk1.qcow2
 for line in '^name = The-VM$' '^cpus = 2$' '^memory = 2048M$' '^firmware = uefi,vars=The-VM.vars$' '^disk = disk1.qcow2,format=qcow2$' '^nic = user,mac=00:50:56:01:02:03$'; do has p/The-VM.conf "$line"; done
 [ "$(ls -A p | wc -l)" = 2 ] || err "left beside an OVA's disk: $(ls -A p)"
