@@ -155,21 +155,21 @@ expect 1 'write ssh://' "$K" import --from-device ssh://-oProxyCommand=x/y --nam
 data large.raw 600M "$(seq 0 4 590)"
 for sig in INT KILL; do
 	"$K" import large.raw --to t --convert qcow2 --json >out 2>/dev/null & p=$!; PIDS+=($p)
-	for _ in $(seq 200); do [ -s out ] && break; sleep 0.02; done
+	for _ in $(seq 3000); do [ -s out ] && break; sleep 0.02; done
 	kill -$sig $p; wait $p 2>/dev/null
 	[ -z "$(ls -A t 2>/dev/null)" ] || err "after SIG$sig: $(ls -A t)"
 done
 for p in $(pgrep -x qemu-img); do ! ls -l /proc/$p/fd 2>/dev/null | grep -q "$W" || err "qemu-img goes on"; done
 
 # a disk by NBD, killed again and again: the same command goes on, and the copy is equal
-mkdir shim; printf '#!/bin/sh\nexec %s -s -r --filter=delay file "$4" rdelay=${DELAY:-400ms}\n' "$(command -v nbdkit)" >shim/nbdkit; chmod +x shim/nbdkit
+mkdir shim; printf '#!/bin/sh\nexec %s -s -r --filter=delay file "$4" rdelay=${DELAY:-1000ms}\n' "$(command -v nbdkit)" >shim/nbdkit; chmod +x shim/nbdkit
 printf '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nPATH=%s:$PATH exec sh -c "$3" 2>/dev/null\n' "$W/shim" >ssh; chmod +x ssh
 export KVMBUS_SSH=$W/ssh
 copied() { python3 -c 'import sys; print(sum(bin(b).count("1") for b in open(sys.argv[1], "rb").read()[4096:]))' "$1" 2>/dev/null || echo 0; }
 data disk.img 300M "$(seq 0 3 290)"; before=0
 for round in 1 2 3; do
 	"$K" import --from-device "ssh://h$W/disk.img" --name m --to u >/dev/null 2>&1 & p=$!; PIDS+=($p)
-	for _ in $(seq 300); do now=$(copied u/m.raw.journal); [ "$now" -gt $before ] && break; sleep 0.05; done
+	for _ in $(seq 1200); do now=$(copied u/m.raw.journal); [ "$now" -gt $before ] && break; sleep 0.05; done
 	kill -KILL $p; wait $p 2>/dev/null
 	[ "$(copied u/m.raw.journal)" -gt $before ] || err "round $round: nothing is copied: $now"
 	before=$(copied u/m.raw.journal); gone u/m.conf
@@ -205,7 +205,7 @@ if [ "$(id -u)" = 0 ] && [ -x /usr/sbin/sshd ]; then
 	printf 'Port 12022\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPidFile none\nUsePAM no\n' "$W/host" "$W/keys" >sshd.conf
 	/usr/sbin/sshd -D -f sshd.conf 2>sshd.log & PIDS+=($!); disown
 	printf '#!/bin/sh\nexec ssh -F none -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes "$@"\n' "$W/user" >ssh3; chmod +x ssh3
-	for _ in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/12022) 2>/dev/null && break; sleep 0.1; done
+	for _ in $(seq 600); do (exec 3<>/dev/tcp/127.0.0.1/12022) 2>/dev/null && break; sleep 0.1; done
 	KVMBUS_SSH=$W/ssh3 "$K" import --from-device "ssh://root@127.0.0.1:12022$W/disk.img" --name z --to z --verify >out 2>&1 || err "by sshd: $(<out) $(tail -3 sshd.log)"
 	cmp disk.img z/z.raw || err "the copy by sshd differs"
 fi
