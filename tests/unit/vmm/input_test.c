@@ -202,6 +202,24 @@ static void key_is_let_go_where_it_was_pressed(void **state)
 	await("s+46 s-46 ");
 }
 
+/* Who types sends a press again and again while a key is down. */
+static void key_that_repeats_is_let_go_where_it_was_pressed(void **state)
+{
+	(void)state;
+	input_queue(&vm, KEY_A, true);
+	await("p+30 ");
+	has_keyboard = true; /* its driver comes */
+	input_queue(&vm, KEY_A, true);
+	input_release(&vm, KEY_A);
+	await("p+30 p-30 ");
+	input_queue(&vm, KEY_A, true);
+	await("s+30 ");
+	has_keyboard = false; /* and goes, with its keys */
+	input_queue(&vm, KEY_A, true);
+	input_release(&vm, KEY_A);
+	await("p+30 p-30 ");
+}
+
 static void keys_wait_for_a_driver_where_there_is_no_ps2(void **state)
 {
 	(void)state;
@@ -317,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(keys_go_where_a_driver_takes_them),
 		T(key_is_let_go_where_it_was_pressed),
+		T(key_that_repeats_is_let_go_where_it_was_pressed),
 		T(keys_wait_for_a_driver_where_there_is_no_ps2),
 		T(text_goes_before_the_queue),
 		T(queue_that_is_full_loses_presses_only),
