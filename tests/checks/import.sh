@@ -41,12 +41,15 @@ done
 import src.vhdx --in-place --to c --name 'V-1.x'; has c/V-1.x.conf "^disk = $W/src.vhdx,format=vhdx\$"; gone c/src.vhdx
 import src.raw --dry-run --to d; gone d; has out '^disk = src.raw,format=raw$'
 import src.raw --to e --json; python3 -c 'import json; d = json.loads(open("out").readlines()[-1]); assert d["event"] == "imported" and d["disks"][0]["path"] == "src.raw" and d["file"].endswith("/e/src.conf"), d' || err "json: $(<out)"
+expect 1 'it cannot be read as vhdx: qemu-img: Could not' "$K" import src.raw --format vhdx --to as
+import src.raw --to 'to here'; has out "run --config '/.*/to here/src.conf'\$"
 expect 1 'src.conf: it exists, and nothing is overwritten' "$K" import src.raw --to e
 mv e/src.conf e/x; expect 1 'src.raw: it exists, and nothing is overwritten' "$K" import src.raw --to e
 # a disk that is called as the VM's file; a name that no file of a VM can hold
 cp src.raw vm.conf; import vm.conf --to names; has names/vm.conf '^disk = vm-2.conf,format=raw$'; cmp src.raw names/vm-2.conf || err "vm-2.conf differs"
 mkdir $'odd\nname'; cp src.raw $'odd\nname/odd.raw'
 expect 1 "a VM's file cannot hold .*; --copy gives" "$K" import $'odd\nname/odd.raw' --in-place --to odd; gone odd
+cp src.raw $'csi\u9b.raw'; expect 1 "a VM's file cannot hold" "$K" import $'csi\u9b.raw' --in-place --to odd; gone odd
 import $'odd\nname/odd.raw' --to $'odd\nto'; has $'odd\nto/odd.conf' '^disk = odd.raw,format=raw$'; [ "$(wc -l <out)" = 2 ] || err "odd: $(<out)"
 # which firmware: GPT with an EFI system partition, by its type's GUID
 data gpt.raw 24M 7
