@@ -72,16 +72,18 @@ static void put_disk(struct text_out *o, const struct import_disk *d)
 {
 	const char *file = d->target ? d->target : d->found;
 	bool empty = !d->chain.num && !d->packed, dvd = d->dvd || empty;
-	char *name = double_commas(empty ? "empty" : file ? file : ""), place[48] = "", *value;
+	char *name = double_commas(empty ? "empty" : file ? file : "");
+	char *plain = import_text("%s", name), place[48] = "";
 
 	if (d->controller >= 0)
 		snprintf(place, sizeof(place), ",controller=%d,lun=%d", d->controller, d->lun);
-	/* not by import_text(), which would make another name of it: vm_file_put() refuses such */
-	if (asprintf(&value, "%s%s%s%s", name, dvd ? "" : ",format=", dvd ? "" : d->format, place) <
-	    0)
-		value = NULL;
-	kvmb_assert(value);
-	put_key(o, dvd ? "dvd" : "disk", value);
+	if (!strcmp(plain, name))
+		put_key(o, dvd ? "dvd" : "disk",
+			import_text("%s%s%s%s", name, dvd ? "" : ",format=", dvd ? "" : d->format,
+				    place));
+	else if (!o->bad) /* it would be the name of another file */
+		o->bad = strdup(name);
+	free(plain);
 	free(name);
 }
 
