@@ -107,7 +107,8 @@ static void show_import(const struct cli_args *a, const struct import_vm *vm)
 		free(plain);
 	}
 	plain = cli_plain(vm->file);
-	quote = plain && strpbrk(plain, " \t\"$&;()<>|*?[]#~!`\\") && !strchr(plain, '\'') ? "'" : "";
+	quote = plain && strpbrk(plain, " \t\"$&;()<>|*?[]#~!`\\") && !strchr(plain, '\'') ? "'" :
+											     "";
 	printf("%s: start it with\n  kvmbus run --config %s%s%s\n", vm->name, quote,
 	       plain ? plain : "", quote);
 	free(plain);
