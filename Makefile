@@ -25,7 +25,7 @@ build-asan/build.ninja: | deps
 demo: deps all ## a stock Debian guest with disk, NIC, heartbeat and clean shutdown, in minutes
 	@tests/demo/run
 
-check: ## everything, from a bare machine
+check: ## all kinds of tests, from a bare machine; WIDE=1: with all boot tests that CI runs
 	@tests/check
 
 check-unit: build-asan/build.ninja $(if $(T),,check-layers check-docs check-compat) ## unit tests with ASan and UBSan; no root, no KVM. T=host-vsp/net: those whose names have that

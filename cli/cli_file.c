@@ -74,7 +74,7 @@ static char *firmware_of(const struct file_options *o, const char *value)
 	char *rom, *all, *file = vars ? from_dir(o, ",vars=", vars + 6) : make_text("%s", "");
 
 	rom = make_text("%.*s", (int)(vars ? vars - value : (ptrdiff_t)strlen(value)), value);
-	if (strcasecmp(rom, "bios") && strcasecmp(rom, "uefi")) {
+	if (strcmp(rom, "bios") && strcmp(rom, "uefi")) {
 		all = from_dir(o, "", rom);
 		free(rom);
 		rom = all;

@@ -136,13 +136,21 @@ static void print_disk(const char *prefix, json_t *x)
 	putchar('\n');
 }
 
+/* What a guest sees of a NIC that is more than a synthetic one, and which of the two has it now. */
+static void print_model(json_t *x)
+{
+	if (!strcmp(str(x, "model"), "legacy"))
+		printf(", legacy NIC");
+	else if (!strcmp(str(x, "model"), "auto"))
+		printf(", now %s", strcmp(str(x, "via"), "legacy") ? "VMBus" : "legacy NIC");
+}
+
 static void print_nic(const char *prefix, json_t *x)
 {
 	printf("%snet%lld %s, %s%s%s, %s, MTU %lld", prefix, num(x, "index"), str(x, "mac"),
 	       str(x, "kind"), *str(x, "interface") ? " " : "", str(x, "interface"), str(x, "link"),
 	       num(x, "guest_mtu") ? num(x, "guest_mtu") : num(x, "mtu"));
-	if (json_object_get(x, "model") && strcmp(str(x, "model"), "synthetic"))
-		printf(", legacy%s", strcmp(str(x, "via"), "legacy") ? " and now VMBus" : "");
+	print_model(x);
 	if (num(x, "queues") > 1)
 		printf(", %lld of %lld queues", num(x, "open_queues"), num(x, "queues"));
 	if (num(x, "vlan"))
@@ -203,6 +211,15 @@ static void print_rest(json_t *o)
 		printf("Memory:      %lld MiB are needed where it runs\n", there >> 20);
 }
 
+/* Whose picture is shown, and where keys and movements go. */
+static void print_screen(json_t *screen)
+{
+	if (json_is_object(screen))
+		printf("Screen:      %s, keyboard %s, pointer %s, %lld viewers\n",
+		       str(screen, "source"), str(screen, "keyboard"), str(screen, "pointer"),
+		       num(screen, "viewers"));
+}
+
 void client_print_info(json_t *o)
 {
 	json_t *v = json_object_get(o, "vmbus"), *ics = json_object_get(o, "integration"), *x;
@@ -220,6 +237,7 @@ void client_print_info(json_t *o)
 	print_rest(o);
 	print_crash(json_object_get(o, "crash"));
 	print_sandbox(json_object_get(o, "sandbox"));
+	print_screen(json_object_get(o, "screen"));
 	json_object_foreach(ics, key, x) {
 		printf("Service:     %-10s %s", key,
 		       json_is_true(json_object_get(x, "enabled")) ? str(x, "state") : "off");

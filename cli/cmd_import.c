@@ -86,6 +86,7 @@ static json_t *json_of(const struct import_vm *vm)
 
 static void show_import(const struct cli_args *a, const struct import_vm *vm)
 {
+	const char *quote; /* for a shell */
 	unsigned int i;
 	char *plain;
 	json_t *o;
@@ -105,7 +106,12 @@ static void show_import(const struct cli_args *a, const struct import_vm *vm)
 		printf("not taken over: %s\n", plain ? plain : "");
 		free(plain);
 	}
-	printf("%s: start it with\n  kvmbus run --config %s\n", vm->name, vm->file);
+	plain = cli_plain(vm->file);
+	quote = plain && strpbrk(plain, " \t\"$&;()<>|*?[]#~!`\\") && !strchr(plain, '\'') ? "'" :
+											     "";
+	printf("%s: start it with\n  kvmbus run --config %s%s%s\n", vm->name, quote,
+	       plain ? plain : "", quote);
+	free(plain);
 }
 
 /* ---- the question ---- */

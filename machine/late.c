@@ -56,13 +56,13 @@ static bool nothing_is_kept(const struct late *l)
 void late_deliver(struct late *l)
 {
 	struct kvm_coalesced_mmio *e;
-	u32 first, num = 0;
+	u32 first, num;
 
 	if (!l || nothing_is_kept(l))
 		return;
 	pthread_mutex_lock(&l->lock);
 	/* one ring full at most: another vCPU may go on writing */
-	while (!nothing_is_kept(l) && num++ < l->num) {
+	for (num = 0; num < l->num && !nothing_is_kept(l); num++) {
 		first = l->ring->first;
 		e = &l->ring->coalesced_mmio[first];
 		if (e->pio && e->len <= sizeof(e->data))

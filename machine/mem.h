@@ -3,6 +3,8 @@
 #ifndef KVMB_MEM_H
 #define KVMB_MEM_H
 
+#include "vmbus-core/env.h"
+
 #define MEM_LOW_MAX 0xc0000000ull /* RAM below 4 GiB ends here at the latest */
 #define MEM_HIGH_BASE 0x100000000ull
 #define MEM_VGA_BASE 0xa0000ull /* of a machine with PCI: no RAM from here ... */
@@ -13,8 +15,6 @@
 #define MEM_SLOT_VIDEO 9u
 #define MEM_SLOT_FLASH 10u
 #define MEM_SLOT_SYNTH 11u /* synthetic video: vmm/synth.c */
-
-#include "vmbus-core/env.h"
 
 struct machine;
 

@@ -298,9 +298,10 @@ int confined_ask(const char *const *argv, const struct confined_file *files, uns
 	err = confined_end(&c, n != 0);
 	if (!err)
 		return 0;
-	snprintf(why, size, "%s: %s", argv[0],
-		 c.said[0] ? c.said :
-		 n	   ? "it took too long, or said too much" :
-			     "it failed");
+	if (c.said[0]) /* with its name in front */
+		snprintf(why, size, "%s", c.said);
+	else
+		snprintf(why, size, "%s %s", argv[0],
+			 n ? "took too long, or said too much" : "failed");
 	return -EIO;
 }

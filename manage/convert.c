@@ -128,8 +128,12 @@ int convert_copy(int from, int to, const struct convert_ear *ear, char *why, siz
 {
 	struct copier_source *s;
 
-	if (!ioctl(to, FICLONE, from))
-		return 0;
+	if (!ioctl(to, FICLONE, from)) {
+		if (!fsync(to))
+			return 0;
+		snprintf(why, size, "%s", strerror(errno));
+		return -errno;
+	}
 	s = copy_file_take(from, "", why, size);
 	return s ? run_copier(s, to, "copying", ear, why, size) : -EIO;
 }

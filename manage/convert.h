@@ -27,7 +27,10 @@ struct convert_ear { /* as in struct import_wish */
 int convert_chain(const struct probe_chain *c, int to, const char *format, int dir,
 		  const struct convert_ear *ear, char *why, size_t size);
 
-/** convert_copy() - Copy an image byte by byte, sharing its blocks where the file system can. */
+/**
+ * convert_copy() - Copy an image byte by byte, sharing its blocks where the file system can
+ * Return: as convert_chain().
+ */
 int convert_copy(int from, int to, const struct convert_ear *ear, char *why, size_t size);
 
 /** convert_needs() - Bytes that the new image takes, about. 0 = nobody knows. */

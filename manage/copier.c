@@ -83,7 +83,7 @@ static int compare(struct run *r, const void *data, uint64_t at, uint32_t len)
 			i++;
 		snprintf(r->why, r->size, "source and copy differ at byte %llu",
 			 (unsigned long long)at + i);
-		err = -EIO;
+		err = -ESTALE;
 	}
 	free(ours);
 	return err;

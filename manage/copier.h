@@ -85,7 +85,7 @@ struct copier {
  */
 int copier_run(struct copier *c, char *why, size_t size);
 
-/** copier_verify() - Read all of both again. Return: 0; -EIO: they differ; as copier_run(). */
+/** copier_verify() - Read all of both again. Return: 0; -ESTALE: they differ; as copier_run(). */
 int copier_verify(struct copier *c, char *why, size_t size);
 
 /* ---- sources; ops->close() frees them ---- */

@@ -134,42 +134,46 @@ static void take_nic(struct import_vm *vm, const struct tree_node *n, const char
 		nic->network = import_text("%s", network);
 	nic->mac_spoof = tree_true(n, "AllowMacSpoofing");
 	if (name && strcasestr(name, "emulated"))
-		import_lack(vm, "the legacy network adapter %u: it is a synthetic one here",
-			    vm->num_nics);
+		import_legacy_nic(vm);
 	if (tree_true(n, "Connection/VlanId") || tree_true(n, "VlanId"))
 		import_lack(vm, "the VLAN of network adapter %u; --nic has vlan=", vm->num_nics);
 }
 
 /* ---- devices ---- */
 
-static const struct {
-	const char *guid; /* of a device */
-	const char *ours; /* NULL = taken elsewhere, or nothing to have */
-} other_devices[] = {
-	{ IDE, NULL },
-	{ SCSI, NULL },
-	{ FLOPPY, NULL },
-	{ SERIAL_PORTS, NULL },
-	{ BIOS, NULL },
-	{ ETHERNET, NULL },
-	{ HEARTBEAT, NULL },
-	{ TIMESYNC, NULL },
-	{ SHUTDOWN, NULL },
-	{ "58f75a6d-d949-4320-99e1-a2a2576d581c", "an emulated PS/2 mouse is there" },
-	{ "197f74e3-b84b-46de-8ae6-82f1cd181cdc", "an emulated PS/2 keyboard is there" },
-	{ "f3cf6965-e8d3-44a9-9b7d-a04245ea7525", "an emulated VGA is there" },
+/* Taken elsewhere, nothing to have, or what each machine of ours has as well. */
+static const char *const known_devices[] = {
+	IDE,
+	SCSI,
+	FLOPPY,
+	SERIAL_PORTS,
+	BIOS,
+	ETHERNET,
+	HEARTBEAT,
+	TIMESYNC,
+	SHUTDOWN,
+	"58f75a6d-d949-4320-99e1-a2a2576d581c", /* synthetic mouse */
+	"197f74e3-b84b-46de-8ae6-82f1cd181cdc", /* synthetic keyboard */
+	"f3cf6965-e8d3-44a9-9b7d-a04245ea7525", /* synthetic video */
+	"d41a1872-3740-41ce-a1ee-4522ab82f991", /* VMBus */
+	"84535fad-4d98-4a6a-bdcd-21d5720dc430", /* PCI bus */
+	"4d42d9f7-6531-4f6c-9e46-1f0477876104", /* ISA bus */
+	"db8b9818-b4bb-4725-b99d-b4612716b6b4", /* power management */
+	"72682fc4-040a-430a-be0b-224574b953fe", /* I/O APIC */
+	"9edd1639-9bca-40dc-b3a2-07c828da60b5", /* PIC */
+	"a28e4d02-3323-4148-9569-565930a5cb39", /* PIT */
+	"e51b7ef6-4a7f-4780-aaae-d4b291aacd2e", /* clock */
+	"655bc5c5-a784-46b7-81bc-e26328f7eb0e", /* controller of PS/2 */
+	"e3c82929-edb4-475e-85a4-29aaa2a30c2d", /* dynamic memory: a setting of memory */
 };
 
 static void lack_device(struct import_vm *vm, const char *guid, const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(other_devices); i++) {
-		if (strcasecmp(guid, other_devices[i].guid))
-			continue;
-		if (other_devices[i].ours)
-			import_lack(vm, "the device \"%s\"; %s", name, other_devices[i].ours);
-		return;
+	for (i = 0; i < ARRAY_SIZE(known_devices); i++) {
+		if (!strcasecmp(guid, known_devices[i]))
+			return;
 	}
 	import_lack(vm, "the device \"%s\"", *name ? name : guid);
 }

@@ -14,7 +14,8 @@
  * such files (hashicorp/vagrant plugins/providers/hyperv/scripts/utils/VagrantVM/VagrantVM.psm1;
  * imagefactory's oz hyperv descriptor with the whole tree of a VM of 2012 R2, redhat-imaging/
  * imagefactory imagefactory_plugins/ovfcommon/ovfcommon.py); Altaro, "Hyper-V's relationship with
- * virtual machine XML files"; fox-it/dissect.target, loaders/hyperv. Of WMI: Microsoft,
+ * virtual machine XML files"; fox-it/dissect.target, loaders/hyperv. Devices in manifests of VMs of
+ * both generations: ExHyperV, VmcxSchema.cs. Of WMI: Microsoft,
  * "Hyper-V WMI provider (V1)", classes Msvm_*SettingData; DMTF DSP0201, "CIM-XML".
  */
 #ifndef KVMB_HYPERV_CONFIG_H

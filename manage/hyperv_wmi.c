@@ -132,9 +132,8 @@ static void take_port(struct import_vm *vm, const struct tree_node *n, bool emul
 
 	if (nic && to && *to)
 		nic->network = import_text("%s", "a switch of its host");
-	if (emulated)
-		import_lack(vm, "the legacy network adapter %u: it is a synthetic one here",
-			    vm->num_nics);
+	if (nic && emulated)
+		import_legacy_nic(vm);
 }
 
 /* What has a place of its own here, or is a part of what has. */
@@ -145,7 +144,8 @@ static bool is_known(const struct tree_node *n)
 		"Microsoft Synthetic Disk Drive",    "Microsoft Processor",
 		"Microsoft Virtual Machine Memory",  "Microsoft Emulated Diskette Controller",
 		"Microsoft Emulated Diskette Drive", "Microsoft Synthetic Diskette Drive",
-		"Microsoft Serial Controller",
+		"Microsoft Serial Controller",	     "Microsoft Synthetic Mouse",
+		"Microsoft Synthetic Keyboard",	     "Microsoft Synthetic Display Controller",
 	};
 	size_t i;
 

@@ -15,6 +15,7 @@
 #define MAX_CPUS 64u
 #define MAX_SCSI 4u
 #define MAX_LUNS 64u
+#define LEGACY_NICS 4u /* as vmm/config.h has it */
 
 static char *plain_vtext(const char *fmt, va_list ap)
 {
@@ -41,6 +42,16 @@ char *import_text(const char *fmt, ...)
 	text = plain_vtext(fmt, ap);
 	va_end(ap);
 	return text;
+}
+
+char *import_path(const char *dir, const char *name)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		path = NULL;
+	kvmb_assert(path);
+	return path;
 }
 
 void import_lack(struct import_vm *vm, const char *fmt, ...)
@@ -110,6 +121,13 @@ struct import_nic *import_add_nic(struct import_vm *vm, const char *mac)
 	if (mac && *mac && !take_mac(n, mac))
 		import_lack(vm, "the address \"%.40s\" of a network adapter, which is none", mac);
 	return n;
+}
+
+void import_legacy_nic(struct import_vm *vm)
+{
+	if (vm->num_nics > LEGACY_NICS)
+		import_lack(vm, "the legacy network adapter %u: it is a synthetic one here",
+			    vm->num_nics);
 }
 
 bool import_number(const char *text, uint64_t most, uint64_t *out)

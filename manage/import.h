@@ -113,6 +113,9 @@ void import_lack(struct import_vm *vm, const char *fmt, ...) __attribute__((form
 /** import_text() - asprintf() that does not fail; control characters become "?". */
 char *import_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/** import_path() - "@dir/@name", exactly: what it names is opened. Return: to be freed. */
+char *import_path(const char *dir, const char *name);
+
 /**
  * import_add_disk() - One more
  * @source: what the source calls it; NULL = an empty drive
@@ -123,6 +126,13 @@ struct import_disk *import_add_disk(struct import_vm *vm, const char *source, bo
 
 /** import_add_nic() - One more. @mac: any notation, or NULL. Return: as import_add_disk(). */
 struct import_nic *import_add_nic(struct import_vm *vm, const char *mac);
+
+/**
+ * import_legacy_nic() - The NIC that was added last is an emulated one there
+ *
+ * run makes the first NICs legacy NICs, too; a later one gets a line.
+ */
+void import_legacy_nic(struct import_vm *vm);
 
 /** import_set_cpus() - @text is a number of CPUs; one that we cannot have gets a line. */
 void import_set_cpus(struct import_vm *vm, const char *text);

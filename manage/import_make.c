@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Making what import_read() has read: import.h. Every new file has no name until all are whole, so
- * nothing is left of an import that does not come to its end, whatever ends it.
+ * nothing is left of an import that does not come to its end, whatever ends it; but SIGKILL while
+ * they get their names, which takes no time, leaves some of the disks.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -109,10 +111,14 @@ static int unpack_disk(struct make *m, struct import_disk *d)
 	int archive = open(m->vm->archive, O_RDONLY | O_CLOEXEC), fd, err;
 
 	m->doing = d->source;
-	fd = archive < 0 ? fail_path(m, "", -errno) : open_nameless(m);
+	if (archive < 0) {
+		err = -errno;
+		snprintf(m->why, m->size, "%s: %s", m->vm->archive, strerror(-err));
+		return err;
+	}
+	fd = open_nameless(m);
 	if (fd < 0) {
-		if (archive >= 0)
-			close(archive);
+		close(archive);
 		return fd;
 	}
 	err = ova_unpack(archive, d->source, fd, tell_disk, m, why, sizeof(why));
@@ -135,14 +141,47 @@ static int unpack_disk(struct make *m, struct import_disk *d)
 	return 0;
 }
 
+/* A dry run does not unpack. Who packs a VMDK makes one for transport of it. */
+static void guess_image(struct import_disk *d)
+{
+	static const char *const formats[] = { "vmdk", "vhdx", "vhd", "qcow2", "vdi" };
+	const char *dot = strrchr(d->source, '.');
+	size_t i;
+
+	d->chain.at[0] = (struct probe_image){ .fd = -1, .format = "raw" };
+	for (i = 0; dot && !d->dvd && i < ARRAY_SIZE(formats); i++) {
+		if (!strcasecmp(dot + 1, formats[i]))
+			d->chain.at[0].format = formats[i];
+	}
+	d->chain.at[0].stream = !strcmp(d->chain.at[0].format, "vmdk");
+}
+
+static void guess_images(struct import_vm *vm)
+{
+	char *text = import_text("%s; its disks were not looked at: formats are by their names",
+				 vm->origin);
+	unsigned int i;
+
+	free(vm->origin);
+	vm->origin = text;
+	for (i = 0; i < vm->num_disks; i++) {
+		if (vm->disks[i].packed)
+			guess_image(&vm->disks[i]);
+	}
+}
+
 static int unpack_disks(struct make *m)
 {
 	struct stat st;
 	unsigned int i;
 	int err;
 
-	if (!m->vm->archive || m->w->dry_run)
+	if (!m->vm->archive)
 		return 0;
+	if (m->w->dry_run) {
+		guess_images(m->vm);
+		return 0;
+	}
 	err = stat(m->vm->archive, &st) ? 0 : check_space(m, (uint64_t)st.st_size);
 	for (i = 0; !err && i < m->vm->num_disks; i++) {
 		if (m->vm->disks[i].packed)
@@ -153,10 +192,15 @@ static int unpack_disks(struct make *m)
 
 /* ---- what becomes of each ---- */
 
+/* By another disk, or by what is beside them: NAME.conf, NAME.vars. */
 static bool is_taken(const struct make *m, const struct import_disk *until, const char *name)
 {
+	size_t len = strlen(m->vm->name);
 	const struct import_disk *d;
 
+	if (!strncmp(name, m->vm->name, len) &&
+	    (!strcmp(name + len, VM_FILE_SUFFIX) || !strcmp(name + len, ".vars")))
+		return true;
 	for (d = m->vm->disks; d < until; d++) {
 		if (d->target && !strcmp(d->target, name))
 			return true;
@@ -169,7 +213,7 @@ static void name_target(struct make *m, struct import_disk *d)
 {
 	const char *base = probe_base_name(d->source);
 	char stem[160], *p;
-	bool same = d->chain.num && !strcmp(d->format, d->chain.at[0].format);
+	bool same = !strcmp(d->format, d->chain.at[0].format);
 	const char *dot = base ? strrchr(base, '.') : NULL;
 	unsigned int n = 1;
 
@@ -223,7 +267,7 @@ static int plan_disk(struct make *m, struct import_disk *d)
 		return fail_disk(m, d, -EINVAL,
 				 "it is an overlay; --convert FORMAT makes one whole "
 				 "image of it and its parents");
-	if (d->chain.num && d->chain.at[0].stream && mode != IMPORT_CONVERT) {
+	if (d->chain.at[0].stream && mode != IMPORT_CONVERT) {
 		if (w->mode_said)
 			return fail_disk(m, d, -EINVAL,
 					 "it is a VMDK for transport, which cannot "
@@ -232,7 +276,7 @@ static int plan_disk(struct make *m, struct import_disk *d)
 		import_lack(m->vm, "the format of disk \"%s\", which is for transport: it is qcow2",
 			    d->source);
 	}
-	d->format = d->chain.num ? d->chain.at[0].format : "raw";
+	d->format = d->chain.at[0].format;
 	if (mode == IMPORT_IN_PLACE)
 		return 0;
 	if (d->chain.num > 1)
@@ -331,7 +375,7 @@ static int make_files(struct make *m)
 			fail_path(m, conf, err);
 	}
 	if (!err)
-		m->vm->file = import_text("%s/%s", m->path, conf);
+		m->vm->file = import_path(m->path, conf);
 	free(conf);
 	return err;
 }

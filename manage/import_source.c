@@ -159,7 +159,7 @@ static int find_disk(struct source *s, struct import_disk *d)
 					   strerror(-fd));
 		return fd;
 	}
-	d->found = import_text("%s/%s", s->path, path);
+	d->found = import_path(s->path, path);
 	return d->dvd ? take_cd(s, d, fd) : take_chain(s, d, fd, NULL);
 }
 
@@ -287,7 +287,7 @@ static int read_ova_file(struct source *s)
 		return name_source(s, err);
 	if (!realpath(s->w->source, real))
 		return fail_source(s, -errno);
-	s->vm->archive = import_text("%s", real);
+	s->vm->archive = strdup(real);
 	s->vm->origin = import_text("the OVA %s", s->w->source);
 	for (i = 0; i < s->vm->num_disks; i++)
 		s->vm->disks[i].packed = s->vm->disks[i].source;
@@ -306,7 +306,7 @@ static int read_image(struct source *s)
 		return fail_source(s, err ? err : -errno);
 	}
 	s->beside = s->vm->bare = true;
-	d->found = import_text("%s", real);
+	d->found = strdup(real);
 	s->vm->origin = import_text("the image %s", real);
 	return take_chain(s, d, fd, s->w->source_format);
 }

@@ -15,14 +15,15 @@
 struct text_out {
 	FILE *f;
 	struct import_vm *vm;
-	const char *bad; /* a value that no file can hold */
+	char *bad; /* the first value that no file can hold */
 };
 
 static void put_key(struct text_out *o, const char *key, char *value)
 {
 	if (vm_file_put(o->f, key, value) && !o->bad)
-		o->bad = key;
-	free(value);
+		o->bad = value;
+	else
+		free(value);
 }
 
 /* A comma in a name is written twice. */
@@ -70,19 +71,19 @@ static void free_boot_disk(struct import_vm *vm)
 static void put_disk(struct text_out *o, const struct import_disk *d)
 {
 	const char *file = d->target ? d->target : d->found;
-	char *name = d->chain.num || d->packed ? double_commas(file ? file : "") : NULL,
-	     place[48] = "";
+	bool empty = !d->chain.num && !d->packed, dvd = d->dvd || empty;
+	char *name = double_commas(empty ? "empty" : file ? file : "");
+	char *plain = import_text("%s", name), place[48] = "";
 
 	if (d->controller >= 0)
 		snprintf(place, sizeof(place), ",controller=%d,lun=%d", d->controller, d->lun);
-	if (!name)
-		put_key(o, "dvd", import_text("empty%s", place));
-	else
-		put_key(o, d->dvd ? "dvd" : "disk",
-			strpbrk(name, "\n\r") ?
-				strdup("\n") :
-				import_text("%s%s%s%s", name, d->dvd ? "" : ",format=",
-					    d->dvd ? "" : d->format, place));
+	if (!strcmp(plain, name))
+		put_key(o, dvd ? "dvd" : "disk",
+			import_text("%s%s%s%s", name, dvd ? "" : ",format=", dvd ? "" : d->format,
+				    place));
+	else if (!o->bad) /* it would be the name of another file */
+		o->bad = strdup(name);
+	free(plain);
 	free(name);
 }
 
@@ -208,6 +209,8 @@ int import_write_text(struct import_vm *vm, char *why, size_t size)
 	kvmb_assert(!fclose(o.f));
 	if (!o.bad)
 		return 0;
-	snprintf(why, size, "the name of a file cannot be written into a VM's file (%s)", o.bad);
+	snprintf(why, size, "a VM's file cannot hold \"%s\"; --copy gives the disk another name",
+		 o.bad);
+	free(o.bad);
 	return -EINVAL;
 }

@@ -12,7 +12,7 @@ struct import_vm;
  * @vm:  its name is chosen, its disks have their targets
  * @why: why[size], on failure one line
  *
- * Return: 0; -EINVAL: a file's name cannot be written.
+ * Return: 0; -EINVAL: the name of a disk that stays where it is cannot be written.
  */
 int import_write_text(struct import_vm *vm, char *why, size_t size);
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,23 +150,6 @@ static int open_target_file(struct p2v *p, bool begun)
 	return 0;
 }
 
-/* Holes take none, and how many there are nobody knows before. */
-static void check_room(struct p2v *p)
-{
-	struct statvfs v;
-	uint64_t has;
-
-	if (fstatvfs(p->dir, &v))
-		return;
-	has = (uint64_t)v.f_bavail * v.f_frsize;
-	if (has < p->c.source->bytes)
-		import_lack(p->vm,
-			    "room for all of it: the disk has %llu MiB, and %llu MiB are "
-			    "free; holes take none",
-			    (unsigned long long)(p->c.source->bytes >> 20),
-			    (unsigned long long)(has >> 20));
-}
-
 static int open_copy(struct p2v *p)
 {
 	char why[PROBE_WHY];
@@ -180,11 +162,25 @@ static int open_copy(struct p2v *p)
 		snprintf(p->why, p->size, "%s/%s %s", p->path, p->journal, why);
 		return -EINVAL;
 	}
-	check_room(p);
 	err = open_target_file(p, !fresh);
 	if (err && fresh)
 		unlinkat(p->dir, p->journal, 0);
 	return err;
+}
+
+static void say_unfinished(struct p2v *p, const char *why)
+{
+	uint64_t bytes = copy_journal_count(p->c.journal) * COPIER_GRAIN;
+
+	snprintf(p->why, p->size, "%s: %s; %llu MiB are copied, and the same command goes on",
+		 p->device, why, (unsigned long long)(bytes >> 20));
+}
+
+/* A journal in which all is copied would only have it compared again. */
+static void say_different(struct p2v *p, const char *why)
+{
+	snprintf(p->why, p->size, "%s: %s; remove %s/%s and %s/%s to begin anew", p->device, why,
+		 p->path, p->target, p->path, p->journal);
 }
 
 static int copy_disk(struct p2v *p)
@@ -197,15 +193,13 @@ static int copy_disk(struct p2v *p)
 	if (!err && p->w->verify) {
 		p->doing = "comparing";
 		err = copier_verify(&p->c, why, sizeof(why));
-		if (err && err != -EINTR)
-			snprintf(p->why, p->size, "%s: %s", p->device, why);
-	} else if (err) {
-		snprintf(p->why, p->size,
-			 "%s: %s; %llu MiB are copied, and the same command goes on", p->device,
-			 why,
-			 (unsigned long long)(copy_journal_count(p->c.journal) * COPIER_GRAIN >>
-					      20));
+		if (err == -ESTALE) {
+			say_different(p, why);
+			return err;
+		}
 	}
+	if (err)
+		say_unfinished(p, why);
 	return err;
 }
 
@@ -238,7 +232,7 @@ static int write_vm(struct p2v *p)
 	if (err)
 		return fail_file(p, p->conf, err);
 	unlinkat(p->dir, p->journal, 0);
-	p->vm->file = import_text("%s/%s", p->path, p->conf);
+	p->vm->file = import_path(p->path, p->conf);
 	return 0;
 }
 

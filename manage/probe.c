@@ -64,7 +64,7 @@ static json_t *ask_qemu(int fd, const char *format, char *why, size_t size)
 	const char *argv[] = { "qemu-img", "info", "--output=json", "/proc/self/fd/10", NULL,
 			       NULL,	   NULL };
 	struct confined_file file = { fd, false };
-	char *out = kvmb_xzalloc(CONFINED_OUT);
+	char *out = kvmb_xzalloc(CONFINED_OUT), said[PROBE_WHY];
 	json_t *o = NULL;
 
 	if (format) {
@@ -72,7 +72,10 @@ static json_t *ask_qemu(int fd, const char *format, char *why, size_t size)
 		argv[4] = qemus_of(format);
 		argv[5] = "/proc/self/fd/10";
 	}
-	if (!confined_ask(argv, &file, 1, out, why, size)) {
+	if (confined_ask(argv, &file, 1, out, said, sizeof(said))) {
+		snprintf(why, size, "%s%s%s%s", format ? "it cannot be read as " : "",
+			 format ? format : "", format ? ": " : "", said);
+	} else {
 		o = json_loads(out, 0, NULL);
 		if (!json_is_object(o)) {
 			snprintf(why, size, "qemu-img cannot tell what it is");

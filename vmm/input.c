@@ -27,7 +27,8 @@ struct vm_input {
 	struct input_codes late; /* to be released when the queue is empty */
 	u64 since_ms;		 /* the guest took one of them last, or the queue was empty */
 
-	struct input_codes on_synth;	/* pressed on the synthetic keyboard */
+	struct input_codes on_synth;	/* down on the synthetic keyboard */
+	struct input_codes on_ps2;	/* down on the PS/2 keyboard */
 	u32 x, y, width, height;	/* that the synthetic mouse was told last */
 	u32 synth_buttons, ps2_buttons; /* down there: PS2_LEFT, ... */
 };
@@ -47,21 +48,32 @@ static bool press_synth(struct vm_input *in, const struct key_event *e)
 	return true;
 }
 
+static bool press_ps2(struct vm_input *in, struct ps2 *ps2, const struct key_event *e)
+{
+	if (!ps2_key(ps2, e->code, e->down))
+		return false;
+	input_set(&in->on_ps2, e->code, e->down);
+	return true;
+}
+
 /* Return: false: the guest takes none now. */
 static bool press(struct vm_input *in, const struct key_event *e)
 {
-	bool takes = synth_takes_keys(in->vm), was = input_has(&in->on_synth, e->code);
+	bool takes = synth_takes_keys(in->vm), was;
 	struct ps2 *ps2 = ps2_of(in->vm);
 
 	kvmb_assert(e->code < INPUT_CODES);
-	if (!e->down && was && !takes) { /* it went with the driver */
+	was = input_has(&in->on_synth, e->code);
+	if (was && !takes) { /* it went with the driver */
 		input_set(&in->on_synth, e->code, false);
-		return true;
+		if (!e->down)
+			return true;
 	}
-	if (e->down ? takes : was)
+	/* a key that repeats does so where it is down */
+	if (takes && (was || (e->down && !input_has(&in->on_ps2, e->code))))
 		return press_synth(in, e);
 	if (ps2)
-		return ps2_key(ps2, e->code, e->down);
+		return press_ps2(in, ps2, e);
 	return !e->down; /* it was never pressed */
 }
 

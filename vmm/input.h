@@ -5,8 +5,8 @@
  * DOC: Theory of operation
  *
  * Keys go to the synthetic keyboard while the guest has a driver for it, else to the PS/2 keyboard,
- * and the pointer likewise. A key is let go where it was pressed, and so are buttons: a driver that
- * comes in between finds none stuck on the other device.
+ * and the pointer likewise. A key repeats and is let go where it was pressed, and buttons are let
+ * go there: a driver that comes in between finds none stuck on the other device.
  *
  * Two wait while the guest does not take keys: a text of `kvmbus type`, one at a time, which goes
  * first; and a queue of INPUT_QUEUE presses and releases, which all displays share. After each

@@ -71,7 +71,10 @@ fi
 fake ends ends; expect 0 '' $K kill ends
 fake leaves leaves; expect 0 '' $K kill leaves
 gone $PID_leaves
-fake good ok; expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
+fake good ok
+expect 0 '' $K info good; says 'Screen:      vga, keyboard ps2, pointer -, 2 viewers'
+says 'net0 00:15:5d:00:00:01, tap, up, MTU 0, now VMBus'; says 'net1 00:15:5d:00:00:02, none, up, MTU 0, now legacy NIC'
+expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
 fake long-name-of-32-characters.12345 ok; expect 0 '' $K list
 [ "$(awk '{print index($0, $2)}' <<<"$OUT" | sort -u | wc -l)" = 1 ] || err "columns: $OUT"
 

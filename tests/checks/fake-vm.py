@@ -33,7 +33,9 @@ def info():
     ready = mode != 'boots' or time.time() >= ready_at
     return {'name': os.path.basename(path)[:-5] + evil, 'state': 'running', 'pid': os.getpid(), 'cpus': 1, 'memory': 1 << 30,
             'vmbus': {'state': 'connected', 'version': '5.3' + evil}, 'disks': disk_list(), evil: 1,
-            'nics': [{'index': 0, 'mac': '00:15:5d:00:00:01', 'kind': 'tap', 'interface': evil, 'link': 'up'}],
+            'nics': [{'index': 0, 'mac': '00:15:5d:00:00:01', 'kind': 'tap', 'interface': evil, 'link': 'up', 'model': 'auto', 'via': 'vmbus'},
+                     {'index': 1, 'mac': '00:15:5d:00:00:02', 'kind': 'none', 'interface': '', 'link': 'up', 'model': 'auto', 'via': 'legacy'}],
+            'screen': {'viewers': 2, 'source': 'vga' + evil, 'keyboard': 'ps2' + evil, 'pointer': None},
             'integration': {'shutdown' + evil: {'enabled': True, 'state': 'ready'},
                             'shutdown': {'enabled': True, 'state': 'ready' if ready else 'no guest driver'}}}
 

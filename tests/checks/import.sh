@@ -41,8 +41,16 @@ done
 import src.vhdx --in-place --to c --name 'V-1.x'; has c/V-1.x.conf "^disk = $W/src.vhdx,format=vhdx\$"; gone c/src.vhdx
 import src.raw --dry-run --to d; gone d; has out '^disk = src.raw,format=raw$'
 import src.raw --to e --json; python3 -c 'import json; d = json.loads(open("out").readlines()[-1]); assert d["event"] == "imported" and d["disks"][0]["path"] == "src.raw" and d["file"].endswith("/e/src.conf"), d' || err "json: $(<out)"
+expect 1 'it cannot be read as vhdx: qemu-img: Could not' "$K" import src.raw --format vhdx --to as
+import src.raw --to 'to here'; has out "run --config '/.*/to here/src.conf'\$"
 expect 1 'src.conf: it exists, and nothing is overwritten' "$K" import src.raw --to e
 mv e/src.conf e/x; expect 1 'src.raw: it exists, and nothing is overwritten' "$K" import src.raw --to e
+# a disk that is called as the VM's file; a name that no file of a VM can hold
+cp src.raw vm.conf; import vm.conf --to names; has names/vm.conf '^disk = vm-2.conf,format=raw$'; cmp src.raw names/vm-2.conf || err "vm-2.conf differs"
+mkdir $'odd\nname'; cp src.raw $'odd\nname/odd.raw'
+expect 1 "a VM's file cannot hold .*; --copy gives" "$K" import $'odd\nname/odd.raw' --in-place --to odd; gone odd
+cp src.raw $'csi\u9b.raw'; expect 1 "a VM's file cannot hold" "$K" import $'csi\u9b.raw' --in-place --to odd; gone odd
+import $'odd\nname/odd.raw' --to $'odd\nto'; has $'odd\nto/odd.conf' '^disk = odd.raw,format=raw$'; [ "$(wc -l <out)" = 2 ] || err "odd: $(<out)"
 # which firmware: GPT with an EFI system partition, by its type's GUID
 data gpt.raw 24M 7
 python3 - <<-'P'
@@ -121,6 +129,8 @@ gone m
 # an OVA: its disk is for transport, and becomes a qcow2
 qemu-img convert -f raw -O vmdk -o subformat=streamOptimized base.raw disk1.vmdk; cp "$DATA/vmware.ovf" vm.ovf
 tar -cf vm.ova --format=ustar vm.ovf disk1.vmdk
+mkdir $'odd\nova'; cp vm.ova $'odd\nova/vm.ova'; import $'odd\nova/vm.ova' --to odd-ova; same raw base.raw qcow2 odd-ova/disk1.qcow2
+import vm.ova --dry-run --to p; gone p; has out '^disk = disk1.qcow2,format=qcow2$'; has out '^# made from the OVA vm.ova; its disks were not looked at'
 import vm.ova --to p; same raw base.raw qcow2 p/disk1.qcow2
 for line in '^name = The-VM$' '^cpus = 2$' '^memory = 2048M$' '^firmware = uefi,vars=The-VM.vars$' '^disk = disk1.qcow2,format=qcow2$' '^nic = user,mac=00:50:56:01:02:03$'; do has p/The-VM.conf "$line"; done
 [ "$(ls -A p | wc -l)" = 2 ] || err "left beside an OVA's disk: $(ls -A p)"
@@ -148,21 +158,21 @@ expect 1 'write ssh://' "$K" import --from-device ssh://-oProxyCommand=x/y --nam
 data large.raw 600M "$(seq 0 4 590)"
 for sig in INT KILL; do
 	"$K" import large.raw --to t --convert qcow2 --json >out 2>/dev/null & p=$!; PIDS+=($p)
-	for _ in $(seq 200); do [ -s out ] && break; sleep 0.02; done
+	for _ in $(seq 3000); do [ -s out ] && break; sleep 0.02; done
 	kill -$sig $p; wait $p 2>/dev/null
 	[ -z "$(ls -A t 2>/dev/null)" ] || err "after SIG$sig: $(ls -A t)"
 done
 for p in $(pgrep -x qemu-img); do ! ls -l /proc/$p/fd 2>/dev/null | grep -q "$W" || err "qemu-img goes on"; done
 
 # a disk by NBD, killed again and again: the same command goes on, and the copy is equal
-mkdir shim; printf '#!/bin/sh\nexec %s -s -r --filter=delay file "$4" rdelay=${DELAY:-400ms}\n' "$(command -v nbdkit)" >shim/nbdkit; chmod +x shim/nbdkit
+mkdir shim; printf '#!/bin/sh\nexec %s -s -r --filter=delay file "$4" rdelay=${DELAY:-1000ms}\n' "$(command -v nbdkit)" >shim/nbdkit; chmod +x shim/nbdkit
 printf '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nPATH=%s:$PATH exec sh -c "$3" 2>/dev/null\n' "$W/shim" >ssh; chmod +x ssh
 export KVMBUS_SSH=$W/ssh
 copied() { python3 -c 'import sys; print(sum(bin(b).count("1") for b in open(sys.argv[1], "rb").read()[4096:]))' "$1" 2>/dev/null || echo 0; }
 data disk.img 300M "$(seq 0 3 290)"; before=0
 for round in 1 2 3; do
 	"$K" import --from-device "ssh://h$W/disk.img" --name m --to u >/dev/null 2>&1 & p=$!; PIDS+=($p)
-	for _ in $(seq 300); do now=$(copied u/m.raw.journal); [ "$now" -gt $before ] && break; sleep 0.05; done
+	for _ in $(seq 1200); do now=$(copied u/m.raw.journal); [ "$now" -gt $before ] && break; sleep 0.05; done
 	kill -KILL $p; wait $p 2>/dev/null
 	[ "$(copied u/m.raw.journal)" -gt $before ] || err "round $round: nothing is copied: $now"
 	before=$(copied u/m.raw.journal); gone u/m.conf
@@ -198,7 +208,7 @@ if [ "$(id -u)" = 0 ] && [ -x /usr/sbin/sshd ]; then
 	printf 'Port 12022\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nPidFile none\nUsePAM no\n' "$W/host" "$W/keys" >sshd.conf
 	/usr/sbin/sshd -D -f sshd.conf 2>sshd.log & PIDS+=($!); disown
 	printf '#!/bin/sh\nexec ssh -F none -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes "$@"\n' "$W/user" >ssh3; chmod +x ssh3
-	for _ in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/12022) 2>/dev/null && break; sleep 0.1; done
+	for _ in $(seq 600); do (exec 3<>/dev/tcp/127.0.0.1/12022) 2>/dev/null && break; sleep 0.1; done
 	KVMBUS_SSH=$W/ssh3 "$K" import --from-device "ssh://root@127.0.0.1:12022$W/disk.img" --name z --to z --verify >out 2>&1 || err "by sshd: $(<out) $(tail -3 sshd.log)"
 	cmp disk.img z/z.raw || err "the copy by sshd differs"
 fi

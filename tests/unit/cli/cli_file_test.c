@@ -174,7 +174,7 @@ CASE(files_of_every_option_are_found)
 	assert_int_equal(strncmp(a.given[2].value, "unix=/tmp/", 10), 0);
 	check(3, "dvd", "@/x.iso");
 	check(4, "dvd", "empty");
-	check(5, "firmware", "BIOS");
+	check(5, "firmware", "@/BIOS"); /* as run has it, a file */
 	check(6, "serial", "stdio");
 }
 

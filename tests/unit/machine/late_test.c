@@ -25,6 +25,9 @@ static int has_mmio, has_pio;
 static struct iobus bus;
 static struct late *late;
 static u32 got[WRITES], num_got;
+static bool writes_on; /* another vCPU does, meanwhile */
+
+static bool kvm_keeps(u16 v);
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
@@ -45,6 +48,8 @@ static void take(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	assert_int_equal(size, 2);
 	assert_in_range(num_got, 0, WRITES - 1);
 	got[num_got++] = *val;
+	if (writes_on)
+		kvm_keeps(0);
 }
 
 static int setup(void **state)
@@ -53,6 +58,7 @@ static int setup(void **state)
 	memset(run, 0, sizeof(run));
 	memset(&bus, 0, sizeof(bus));
 	num_got = 0;
+	writes_on = false;
 	has_mmio = RING_PAGE;
 	has_pio = 1;
 	iobus_add(&bus, 0x1f1, 6, take, NULL);
@@ -102,6 +108,18 @@ static void late_writes_come_once_and_in_order(void **state)
 	for (i = 0; i < sent; i++)
 		assert_int_equal(got[i], i);
 	assert_int_equal(late_delivered(late), sent);
+}
+
+/* Who delivers does not do so for ever, and counts what it delivered. */
+static void late_ends_while_another_vcpu_writes(void **state)
+{
+	(void)state;
+	writes_on = true;
+	while (kvm_keeps(0))
+		;
+	late_deliver(late);
+	assert_int_equal(num_got, ENTRIES);
+	assert_int_equal(late_delivered(late), num_got);
 }
 
 static void late_is_none_where_kvm_has_none(void **state)
@@ -160,6 +178,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(late_writes_come_once_and_in_order, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(late_ends_while_another_vcpu_writes, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(late_is_none_where_kvm_has_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(late_writes_come_in_order_to_two_vcpus, setup,

@@ -339,7 +339,7 @@ CASE(difference_is_found_and_said_where)
 	begin(true, "a");
 	CHECK_EQ(copier_run(&c, why, sizeof(why)), 0);
 	CHECK_EQ(pwrite(target, "x", 1, 5 * COPIER_GRAIN + 1234), 1);
-	CHECK_EQ(copier_verify(&c, why, sizeof(why)), -EIO);
+	CHECK_EQ(copier_verify(&c, why, sizeof(why)), -ESTALE);
 	assert_string_equal(why, "source and copy differ at byte 5244114");
 }
 
