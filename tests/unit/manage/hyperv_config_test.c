@@ -13,39 +13,9 @@
 #include "manage/import.h"
 #include "manage/tree.h"
 #include "manage/xml_tree.h"
+#include "tests/harness/import_sample.h"
 #include "tests/unit/test.h"
 #include "vmm/config.h"
-
-static struct import_vm *vm;
-static char why[IMPORT_WHY];
-
-static int setup(void **state)
-{
-	(void)state;
-	vm = kvmb_xzalloc(sizeof(*vm));
-	why[0] = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	import_free(vm);
-	free(vm);
-	return 0;
-}
-
-static char *sample(const char *name, size_t *len)
-{
-	char path[500], *text = NULL;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", IMPORT_DATA, name);
-	fd = open(path, O_RDONLY);
-	CHECK_EQ(import_take_text(fd, &text, len), 0);
-	close(fd);
-	return text;
-}
 
 static void take_sample(const char *name)
 {

@@ -11,38 +11,8 @@
 
 #include "lib/util.h"
 #include "manage/import.h"
+#include "tests/harness/import_sample.h"
 #include "tests/unit/test.h"
-
-static struct import_vm *vm;
-static char why[IMPORT_WHY];
-
-static int setup(void **state)
-{
-	(void)state;
-	vm = kvmb_xzalloc(sizeof(*vm));
-	why[0] = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	import_free(vm);
-	free(vm);
-	return 0;
-}
-
-static char *sample(const char *name, size_t *len)
-{
-	char path[500], *text = NULL;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", IMPORT_DATA, name);
-	fd = open(path, O_RDONLY);
-	CHECK_EQ(import_take_text(fd, &text, len), 0);
-	close(fd);
-	return text;
-}
 
 static void take_sample(const char *name)
 {
