@@ -2,6 +2,9 @@
 /* From who types and points to the guest's devices: input.h. */
 #include "vmm/input.h"
 
+#include <stdlib.h>
+
+#include "lib/tlv.h"
 #include "lib/util.h"
 #include "machine/dev/ps2.h"
 #include "machine/gen1.h"
@@ -95,12 +98,36 @@ static u32 press_some(struct vm_input *in, const struct key_event *list, size_t 
 
 /* ---- a text ---- */
 
+/* Those that it has pressed and will not let go of any more. */
+static void release_typed(struct vm_input *in)
+{
+	struct input_codes down = { 0 };
+	u32 i;
+
+	for (i = 0; i < in->at; i++)
+		input_set(&down, in->keys.list[i].code, in->keys.list[i].down);
+	for (i = 0; i < INPUT_CODES; i++) {
+		if (input_has(&down, i))
+			input_release(in->vm, i);
+	}
+}
+
 static struct ctl_reply end_typing(struct vm_input *in)
 {
 	in->types = false;
 	free(in->keys.list);
 	in->keys.list = NULL;
 	return in->reply;
+}
+
+static void give_text_up(struct vm_input *in)
+{
+	release_typed(in);
+	if (in->vm->state == VM_RUNNING)
+		reply_refused(end_typing(in), "failed", "the guest does not read its keyboard");
+	else
+		reply_refused(end_typing(in), "state",
+			      "the VM was stopped before all of it was typed");
 }
 
 static void type_some(struct vm_input *in)
@@ -114,7 +141,7 @@ static void type_some(struct vm_input *in)
 	if (in->at == in->keys.num)
 		reply_result(end_typing(in), json_object());
 	else if (now - in->typed_ms >= INPUT_PATIENCE_MS)
-		reply_refused(end_typing(in), "failed", "the guest does not read its keyboard");
+		give_text_up(in);
 }
 
 /* ---- the queue ---- */
@@ -241,6 +268,57 @@ void input_forget(struct vm *vm)
 	kvmb_timer_cancel(&in->timer);
 	vm->input = NULL;
 	free(in);
+}
+
+/* ---- saved VMs ---- */
+
+/* Fields of section INPUT. Numbers are never used again. */
+enum { INPUT_DOWN = 1 }; /* list: codes of keys that are down, and INPUT_ON_SYNTH */
+
+#define INPUT_ON_SYNTH 0x100u
+
+void input_save(const struct vm *vm, struct kvmb_tlv_out *o)
+{
+	u64 list[2 * INPUT_CODES];
+	u32 i, num = 0;
+
+	for (i = 0; vm->input && i < INPUT_CODES; i++) {
+		if (input_has(&vm->input->on_ps2, i))
+			list[num++] = i;
+		if (input_has(&vm->input->on_synth, i))
+			list[num++] = INPUT_ON_SYNTH | i;
+	}
+	if (!num)
+		return;
+	kvmb_tlv_begin(o, KVMB_SEC_INPUT, 0, 0);
+	kvmb_tlv_put_list(o, INPUT_DOWN, list, num);
+	kvmb_tlv_end(o);
+}
+
+int input_load(struct vm *vm, struct kvmb_tlv *t)
+{
+	struct vm_input *in;
+	size_t num, i;
+	u64 *list = kvmb_tlv_get_list(t, INPUT_DOWN, (size_t)2 * INPUT_CODES, &num);
+	int err;
+
+	for (i = 0; i < num; i++) {
+		if (list[i] >= INPUT_ON_SYNTH + INPUT_CODES)
+			kvmb_tlv_refuse(t, INPUT_DOWN, "there is no such key");
+	}
+	err = kvmb_tlv_done(t);
+	in = err || !num ? NULL : input_of(vm);
+	for (i = 0; in && i < num; i++) {
+		input_set(list[i] & INPUT_ON_SYNTH ? &in->on_synth : &in->on_ps2,
+			  list[i] % INPUT_CODES, true);
+		input_set(&in->late, list[i] % INPUT_CODES, true);
+	}
+	if (in)
+		queue_late(in);
+	if (in)
+		kvmb_timer_set(&in->timer, STANDS_MS);
+	free(list);
+	return err;
 }
 
 /* ---- the pointer ---- */

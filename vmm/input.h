@@ -12,8 +12,12 @@
  * first; and a queue of INPUT_QUEUE presses and releases, which all displays share. After each
  * release the next key keeps a distance of INPUT_KEY_MS: a BIOS takes all at once, and keeps 15 for
  * its program. A guest that takes none for INPUT_PATIENCE_MS is given up: who types is told, and
- * of the queue presses are lost, but no release of a key that was pressed. That is also so when the
- * queue is full. While the VM does not run the queue waits, and movements are lost.
+ * presses are lost, of a text and of the queue, but no release of a key that was pressed. That is
+ * also so when the queue is full. While the VM does not run the queue waits, a text does so for
+ * INPUT_PATIENCE_MS, and movements are lost.
+ *
+ * Who types and looks stays behind when a VM is saved or moves. So the keys that are down are in
+ * its state, and are let go when it goes on.
  *
  * Who points tells where on the picture. The synthetic mouse is absolute. A PS/2 mouse only knows
  * movements; what the guest makes of them is its own business, so the two drift apart. At an edge
@@ -25,6 +29,8 @@
 #include "vmm/keys.h"
 #include "vmm/reply.h"
 
+struct kvmb_tlv;
+struct kvmb_tlv_out;
 struct vm;
 
 #ifndef INPUT_PATIENCE_MS
@@ -96,6 +102,12 @@ void input_point(struct vm *vm, struct input_pointer *p, u32 x, u32 y, u32 width
 
 /** input_unpoint() - They are gone: let go of their buttons. */
 void input_unpoint(struct vm *vm, struct input_pointer *p);
+
+/** input_save() - Section INPUT, if a key is down */
+void input_save(const struct vm *vm, struct kvmb_tlv_out *o);
+
+/** input_load() - That section, hostile. Return: 0; -errno, and @t->error has one line. */
+int input_load(struct vm *vm, struct kvmb_tlv *t);
 
 /** input_forget() - Nobody types any more. Before the machine is closed. */
 void input_forget(struct vm *vm);

@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "machine/machine_state.h"
 #include "vmm/disks.h"
+#include "vmm/input.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
 #include "vmm/synth.h"
@@ -103,6 +104,8 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 		return load_ic(r, t);
 	case KVMB_SEC_SYNTH:
 		return synth_load(r->vm, t);
+	case KVMB_SEC_INPUT:
+		return input_load(r->vm, t);
 	}
 	return unknown(t);
 }
@@ -117,7 +120,7 @@ static u64 place_of(const struct kvmb_tlv *t)
 		[KVMB_SEC_VM] = 1,	[KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
 		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_LEGACY] = 5,	[KVMB_SEC_NET] = 6,
 		[KVMB_SEC_BUS] = 7,	[KVMB_SEC_IC] = 8,	[KVMB_SEC_SYNTH] = 9,
-		[KVMB_SEC_END] = 10,
+		[KVMB_SEC_INPUT] = 10,	[KVMB_SEC_END] = 11,
 	};
 
 	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])
@@ -145,8 +148,10 @@ static int note_section(struct loading *r, struct kvmb_tlv *t)
 /* Each device has its section; those of CPUs are counted by machine_load_done(). */
 static int missing(struct loading *r)
 {
-	u32 want[ARRAY_SIZE(r->num)] = { [KVMB_SEC_VM] = 1, [KVMB_SEC_MACHINE] = 1,
-					 [KVMB_SEC_BUS] = 1, [KVMB_SEC_IC] = 3,
+	u32 want[ARRAY_SIZE(r->num)] = { [KVMB_SEC_VM] = 1,
+					 [KVMB_SEC_MACHINE] = 1,
+					 [KVMB_SEC_BUS] = 1,
+					 [KVMB_SEC_IC] = 3,
 					 [KVMB_SEC_END] = 1 };
 	u32 i;
 

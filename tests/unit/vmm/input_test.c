@@ -2,9 +2,11 @@
 /* Keys and pointers find the device that the guest listens to; drivers come and go meanwhile. */
 #include "vmm/input.h"
 
+#include <errno.h>
 #include <linux/input-event-codes.h>
 #include <string.h>
 
+#include "lib/tlv.h"
 #include "lib/util.h"
 #include "machine/dev/ps2.h"
 #include "machine/gen1.h"
@@ -298,6 +300,90 @@ static void vm_that_stands_gets_nothing(void **state)
 	await("s+30 ");
 }
 
+/* Nobody comes to let go of them. */
+static void text_that_is_given_up_lets_go_of_its_keys(void **state)
+{
+	(void)state;
+	room = 2; /* shift and the key, and then no more */
+	type("Ab");
+	await("p+42 p+30 ");
+	run_ms((int)INPUT_PATIENCE_MS + 300);
+	assert_string_equal(answer, "failed: the guest does not read its keyboard");
+	room = -1;
+	await("p-30 p-42 ");
+}
+
+static void text_of_a_vm_that_stands_is_not_the_guests_fault(void **state)
+{
+	(void)state;
+	type("ab");
+	await("p+30 p-30 ");
+	vm.state = VM_PAUSED;
+	run_ms((int)INPUT_PATIENCE_MS + 600);
+	assert_string_equal(answer, "state: the VM was stopped before all of it was typed");
+	assert_false(input_types(&vm));
+}
+
+static void save_keys(struct kvmb_tlv_out *o)
+{
+	*o = (struct kvmb_tlv_out){ 0 };
+	input_save(&vm, o);
+	input_forget(&vm);
+}
+
+static int load_keys(const struct kvmb_tlv_out *o)
+{
+	struct kvmb_tlv_error error = { 0 };
+	struct kvmb_tlv t;
+	size_t pos = 0;
+
+	assert_int_equal(kvmb_tlv_next(o->buf, o->len, &pos, &t, &error), 0);
+	assert_int_equal(t.tag, KVMB_SEC_INPUT);
+	return input_load(&vm, &t);
+}
+
+/* Who holds them stays behind. */
+static void keys_are_let_go_when_a_saved_vm_goes_on(void **state)
+{
+	struct kvmb_tlv_out o;
+
+	(void)state;
+	input_queue(&vm, KEY_C, true);
+	input_queue(&vm, KEY_A, true);
+	await("p+46 p+30 ");
+	has_keyboard = true;
+	input_queue(&vm, KEY_B, true);
+	input_release(&vm, KEY_C);
+	await("s+48 p-46 ");
+	save_keys(&o);
+	vm.state = VM_CREATED;
+	assert_int_equal(load_keys(&o), 0);
+	run_ms(1000);
+	assert_string_equal(said, "");
+	vm.state = VM_RUNNING;
+	await("p-30 s-48 ");
+	run_ms(1000);
+	assert_string_equal(said, "");
+	kvmb_tlv_out_fini(&o);
+	save_keys(&o);
+	assert_int_equal(o.len, 0); /* none is down */
+}
+
+static void keys_that_no_keyboard_has_are_refused(void **state)
+{
+	const u64 list[] = { KEY_A, 0x200 };
+	struct kvmb_tlv_out o = { 0 };
+
+	(void)state;
+	kvmb_tlv_begin(&o, KVMB_SEC_INPUT, 0, 0);
+	kvmb_tlv_put_list(&o, 1, list, 2);
+	kvmb_tlv_end(&o);
+	assert_int_equal(load_keys(&o), -EPROTO);
+	kvmb_tlv_out_fini(&o);
+	run_ms(1000);
+	assert_string_equal(said, "");
+}
+
 /* ---- the pointer ---- */
 
 static void pointer_goes_where_a_driver_takes_it(void **state)
@@ -355,6 +441,10 @@ int main(void)
 		T(text_goes_before_the_queue),
 		T(queue_that_is_full_loses_presses_only),
 		T(vm_that_stands_gets_nothing),
+		T(text_that_is_given_up_lets_go_of_its_keys),
+		T(text_of_a_vm_that_stands_is_not_the_guests_fault),
+		T(keys_are_let_go_when_a_saved_vm_goes_on),
+		T(keys_that_no_keyboard_has_are_refused),
 		T(pointer_goes_where_a_driver_takes_it),
 		T(pointer_that_leaves_lets_go),
 	};

@@ -15,6 +15,7 @@
 #include "lib/tlv.h"
 #include "machine/machine_state.h"
 #include "tests/harness/no_legacy.h"
+#include "tests/harness/no_input.h"
 #include "tests/harness/no_synth.h"
 #include "tests/unit/test.h"
 #include "vmm/nics.h"
