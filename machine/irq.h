@@ -10,6 +10,7 @@
 
 #define IRQ_NUM_LINES 24u
 #define IRQ_SERIAL 4u
+#define IRQ_RTC 8u
 #define IRQ_SCI 9u
 
 /**

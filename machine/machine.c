@@ -102,6 +102,7 @@ int machine_reset(struct machine *m)
 		}
 	}
 	serial_reset(m->serial);
+	rtc_reset(m->rtc);
 	pm_reset(m);
 	if (m->gen1)
 		gen1_enter(m->gen1);
@@ -229,6 +230,11 @@ static void serial_irq(void *arg, int level)
 	irq_set_line(arg, IRQ_SERIAL, level);
 }
 
+static void rtc_irq(void *arg, int level)
+{
+	irq_set_line(arg, IRQ_RTC, level);
+}
+
 static int create_platform(struct machine *m, const struct serial_ops *far_end)
 {
 	struct serial_ops ops = *far_end;
@@ -237,6 +243,7 @@ static int create_platform(struct machine *m, const struct serial_ops *far_end)
 	ops.irq_arg = m;
 	m->serial = serial_create(&ops);
 	m->rtc = rtc_create();
+	rtc_connect(m->rtc, m->loop, rtc_irq, m);
 	iobus_add(&m->pio, 0x3f8, 8, serial_access, m->serial);
 	iobus_add(&m->pio, 0x70, 2, rtc_access, m->rtc);
 	pm_add(m);

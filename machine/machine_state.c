@@ -269,6 +269,7 @@ int machine_load_done(struct machine *m, struct kvmb_tlv_error *e)
 	if (e->err)
 		return e->err;
 	serial_loaded(m->serial);
+	rtc_loaded(m->rtc);
 	if (m->gen1)
 		gen1_loaded(m->gen1);
 	for (i = 0; i < m->cfg.cpus; i++) {

@@ -5,6 +5,7 @@
 
 #include "vmbus-core/env.h"
 
+struct kvmb_loop;
 struct kvmb_tlv;
 struct kvmb_tlv_out;
 struct rtc;
@@ -12,7 +13,21 @@ struct rtc;
 /** rtc_create() - Make a clock that shows the host's UTC. Return: never NULL. */
 struct rtc *rtc_create(void);
 
-/** rtc_destroy() - NULL is fine. */
+/**
+ * rtc_connect() - Give it its interrupt, 8
+ * @loop:    borrowed; on its thread interrupts come
+ * @set_irq: any thread, with the clock's lock held
+ * @arg:     of @set_irq
+ *
+ * Context: main thread; nothing runs.
+ */
+void rtc_connect(struct rtc *r, struct kvmb_loop *loop, void (*set_irq)(void *arg, int level),
+		 void *arg);
+
+/** rtc_reset() - No interrupts; time and memory stay. Main thread; vCPUs stand. */
+void rtc_reset(struct rtc *r);
+
+/** rtc_destroy() - NULL is fine. Main thread. */
 void rtc_destroy(struct rtc *r);
 
 /**
@@ -39,5 +54,8 @@ void rtc_save(struct rtc *r, struct kvmb_tlv_out *o);
  * Return: 0; -errno with one line in @group->error: @r is as before. Context: main thread.
  */
 int rtc_load(struct rtc *r, struct kvmb_tlv *group);
+
+/** rtc_loaded() - Interrupt controllers are there: go on. Main thread. */
+void rtc_loaded(struct rtc *r);
 
 #endif
