@@ -200,7 +200,9 @@ static int open_vars(struct vm *vm)
 		return -EINVAL;
 	}
 	fresh = flash_content(f, &len);
-	fd = vars_open(vm->cfg.vars, fresh, len, why, sizeof(why));
+	/* one that moves here, or is handed over, may have it on the other side yet */
+	fd = vars_open(vm->cfg.vars, fresh, len, !vm->cfg.incoming && !vm->cfg.handed, why,
+		       sizeof(why));
 	if (fd < 0)
 		kvmb_err(vm->cfg.name, "variables %s: %s", vm->cfg.vars, why);
 	else
@@ -232,6 +234,8 @@ static int create_vars(struct vm *vm)
 
 static void end_vars(struct vm *vm)
 {
+	if (vm->lock_vars.loop)
+		kvmb_timer_cancel(&vm->lock_vars);
 	vars_destroy(vm->vars, VARS_END_MS);
 	vm->vars = NULL;
 	if (vm->vars_fd > 0)

@@ -5,6 +5,7 @@
 #include "backend/block/disk.h"
 #include "lib/util.h"
 #include "vmm/disks_priv.h"
+#include "vmm/vars.h"
 
 static void for_all(struct vm *vm, void (*fn)(struct kvmb_disk *d))
 {
@@ -27,6 +28,7 @@ static void unlock(struct kvmb_disk *d)
 void disk_locks_give_up(struct vm *vm)
 {
 	for_all(vm, unlock);
+	vars_unlock(vm->vars);
 }
 
 int disk_locks_take(struct vm *vm, char *why, size_t size)
@@ -44,7 +46,13 @@ int disk_locks_take(struct vm *vm, char *why, size_t size)
 		disk_locks_give_up(vm);
 		return err;
 	}
-	return 0;
+	err = vars_lock(vm->vars);
+	if (!err)
+		return 0;
+	snprintf(why, size, "the file of its firmware's variables: %s",
+		 err == -EBUSY ? "another VM uses it" : strerror(-err));
+	disk_locks_give_up(vm);
+	return err;
 }
 
 int disk_locks_tell(struct vm *vm)

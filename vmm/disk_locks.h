@@ -27,6 +27,9 @@
  * does a file of the source to which nobody has written. Such a disk is never given up, and nobody
  * can tell (-ENODATA): after a GO without an answer the VM stands until the administrator decides.
  *
+ * The file of UEFI firmware's variables (vars.h) goes with the disks: one that both sides have
+ * changes hands by its lock, and one on each side is locked by each.
+ *
  * All of main thread, unless said otherwise. An NFS server that is mounted hard and dies after the
  * flush keeps it from everything else until it is back; `kvmbus kill` ends the VM. To ask on the
  * migration's thread would not help yet: its end waits for the thread, whose disks must stay open,
@@ -40,11 +43,11 @@
 /** disk_locks_note() - From here on disk_locks_tell() tells; nobody writes to them now. */
 void disk_locks_note(struct vm *vm);
 
-/** disk_locks_give_up() - Another process may take the disks; nobody writes to them. */
+/** disk_locks_give_up() - Another process may take disks and variables; nobody writes to them. */
 void disk_locks_give_up(struct vm *vm);
 
 /**
- * disk_locks_take() - Lock all disks
+ * disk_locks_take() - Lock all disks, and the variables
  * @why: why[size], on failure one phrase, and none is locked
  *
  * Return: 0; -EBUSY: somebody else has one; -errno.

@@ -318,11 +318,13 @@ static int keep_files(struct incoming *in)
 {
 	int err = in->vm->cfg.copies ? kvmb_keeper_stay(STAY_MS) : 0;
 
-	if (err)
+	if (err) {
 		snprintf(in->why, sizeof(in->why), "its keeper does not answer: %s",
 			 strerror(-err));
-	else
+		disk_locks_give_up(in->vm);
+	} else {
 		mig_disks_in_settle(in->vm);
+	}
 	return err;
 }
 

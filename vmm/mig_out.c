@@ -27,6 +27,7 @@
 #include "vmm/mig_give.h"
 #include "vmm/mig_stream.h"
 #include "vmm/nics.h"
+#include "vmm/vars.h"
 #include "vmm/vm_rest.h"
 #include "vmm/vm_sections.h"
 
@@ -42,7 +43,8 @@ enum mig_step {
 	MIG_BROKEN
 };
 
-#define LOOK_MS 500u /* between two looks at what nobody tells us */
+#define VARS_MS 5000u /* for the firmware's variables to be written */
+#define LOOK_MS 500u  /* between two looks at what nobody tells us */
 
 struct vm_migration { /* main thread, but for what the thread has */
 	struct vm *vm;
@@ -215,6 +217,16 @@ static void *run_live(void *arg)
 	return NULL;
 }
 
+static int write_variables(struct vm_migration *m)
+{
+	int err = vars_drain(m->vm->vars, VARS_MS);
+
+	if (err)
+		snprintf(m->why, sizeof(m->why),
+			 "its firmware's variables cannot be written to their file");
+	return err;
+}
+
 /*
  * Whoever reads the images next must find what the guest has written.
  *
@@ -232,6 +244,8 @@ static int send_last(struct vm_migration *m)
 	flushed = disk_flush_end(m->flush, m->why);
 	m->stream.deadline_ms = kvmb_now_ms() + MIG_PATIENCE_MS;
 	err = err ? err : flushed;
+	if (!err)
+		err = write_variables(m);
 	if (!err)
 		err = mig_send(&m->stream, m->sections.buf, m->sections.len);
 	m->stream.deadline_ms = 0;

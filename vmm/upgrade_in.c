@@ -11,9 +11,12 @@
 #include "lib/util.h"
 #include "vmm/handed.h"
 #include "vmm/mig_in.h"
+#include "vmm/vars.h"
 #include "vmm/vm.h"
 
 #define NAMES_MS 5000u
+#define LOCK_MS 15000u /* of the firmware's variables: the other process is killed before */
+#define LOCK_AGAIN_MS 100u
 
 static int load_handed(struct vm *vm)
 {
@@ -53,6 +56,22 @@ static void does_not_start(struct vm *vm, const char *why)
 
 const struct vm_loader upgrade_in_loader = { load_handed, go_on_here, does_not_start, true };
 
+/*
+ * The other process has their lock until it ends, and changes them no more: it has written all that
+ * it had before we were told of it.
+ */
+static void lock_variables(void *arg)
+{
+	struct vm *vm = arg;
+	int err = vars_lock(vm->vars);
+
+	if (err == -EBUSY && kvmb_now_ms() < vm->lock_until_ms)
+		kvmb_timer_set(&vm->lock_vars, LOCK_AGAIN_MS);
+	else if (err)
+		kvmb_err(vm->cfg.name, "variables %s: %s", vm->cfg.vars,
+			 err == -EBUSY ? "another VM uses them, too" : strerror(-err));
+}
+
 void upgrade_in_settle(struct vm *vm)
 {
 	const struct vm_handed *h = vm->cfg.handed;
@@ -62,6 +81,9 @@ void upgrade_in_settle(struct vm *vm)
 	if (err)
 		kvmb_err(vm->cfg.name, "its sockets cannot get their names: %s", strerror(-err));
 	close(vm->cfg.incoming); /* the other process ends */
+	vm->lock_until_ms = kvmb_now_ms() + LOCK_MS;
+	kvmb_timer_init(&vm->lock_vars, vm->loop, lock_variables, vm);
+	lock_variables(vm);
 	dprintf(STDERR_FILENO,
 		"VM \"%s\" goes on in process %d: the guest stood for %lld ms; %llu bytes were "
 		"handed over, and no memory was copied\n",

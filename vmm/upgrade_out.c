@@ -22,12 +22,14 @@
 #include "vmm/disks_priv.h"
 #include "vmm/handed.h"
 #include "vmm/nics.h"
+#include "vmm/vars.h"
 #include "vmm/vm_rest.h"
 #include "vmm/vm_sections.h"
 
 #define NAMES_MS 5000u /* for the other process to take our names; whoever connects comes to us */
 #define LEAVE_MS 100u  /* for clients that came to us before that to get their answers */
 #define DRAIN_MS 2000u /* for the serial port's output to be written */
+#define VARS_MS 5000u  /* for the firmware's variables */
 
 enum upgrade_step { UPG_LIVE, UPG_STOPPING, UPG_LAST, UPG_DECIDING, UPG_LEAVING };
 
@@ -128,7 +130,12 @@ static void *run_state(void *arg)
 	int err;
 
 	kvmb_thread_enter(KVMB_THREAD_JOB, "upgrade");
-	err = mig_send(&u->stream, u->sections.buf, u->sections.len);
+	err = vars_drain(u->vm->vars, VARS_MS);
+	if (err)
+		snprintf(u->why, sizeof(u->why),
+			 "its firmware's variables cannot be written to their file");
+	else
+		err = mig_send(&u->stream, u->sections.buf, u->sections.len);
 	if (!err)
 		err = mig_hear(&u->stream, MIG_LOADED, u->why);
 	end_thread(u, err);

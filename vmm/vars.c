@@ -47,6 +47,7 @@ struct vars {
 	u32 head, num;
 	bool settled; /* what is in the queue */
 	bool failing; /* the last write failed */
+	bool busy;    /* the thread has a change, or flushes */
 };
 
 /* ---- opening ---- */
@@ -116,7 +117,7 @@ static int make_file(const char *path, const u8 *fresh, u32 len)
 	return err == -EEXIST ? 0 : err; /* somebody was faster */
 }
 
-static int open_old(const char *path, u32 len, char *why, size_t size)
+static int open_old(const char *path, u32 len, bool lock, char *why, size_t size)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err = 0;
 	struct stat st;
@@ -132,7 +133,7 @@ static int open_old(const char *path, u32 len, char *why, size_t size)
 		snprintf(why, size, "it has %lld bytes, and this firmware's variables have %u",
 			 (long long)st.st_size, len);
 		err = -EINVAL;
-	} else {
+	} else if (lock) {
 		err = kvmb_disk_lock(fd, false, 0);
 	}
 	if (!err)
@@ -141,15 +142,15 @@ static int open_old(const char *path, u32 len, char *why, size_t size)
 	return err;
 }
 
-int vars_open(const char *path, const u8 *fresh, u32 len, char *why, size_t size)
+int vars_open(const char *path, const u8 *fresh, u32 len, bool lock, char *why, size_t size)
 {
 	int fd, err = 0;
 
 	why[0] = 0;
-	fd = open_old(path, len, why, size);
+	fd = open_old(path, len, lock, why, size);
 	if (fd == -ENOENT) {
 		err = make_file(path, fresh, len);
-		fd = err ? err : open_old(path, len, why, size);
+		fd = err ? err : open_old(path, len, lock, why, size);
 	}
 	if (fd < 0 && !why[0])
 		snprintf(why, size, "%s", fd == -EBUSY ? "another VM uses it" : strerror(-fd));
@@ -181,8 +182,11 @@ static bool has_more(const struct vars *v)
 /* Lock held. Wait until there is something that is worth writing. Return: false at the end. */
 static bool wait_for_work(struct vars *v)
 {
+	v->busy = false;
+	pthread_cond_broadcast(&v->moved);
 	while (!has_more(v) && v->state == VARS_RUNS)
 		pthread_cond_wait(&v->moved, &v->lock);
+	v->busy = true;
 	if (v->num == 1 && !v->settled && v->state == VARS_RUNS)
 		wait_some(v, GATHER_MS);
 	return has_more(v) && v->state != VARS_ABANDONED;
@@ -341,6 +345,41 @@ void vars_settled(void *arg)
 	if (has_more(v))
 		pthread_cond_broadcast(&v->moved);
 	pthread_mutex_unlock(&v->lock);
+}
+
+/* ---- whose the file is ---- */
+
+static bool has_unwritten(const struct vars *v)
+{
+	return has_more(v) || v->busy;
+}
+
+int vars_drain(struct vars *v, u32 ms)
+{
+	u32 waited;
+	bool left;
+
+	if (!v)
+		return 0;
+	pthread_mutex_lock(&v->lock);
+	v->settled = true;
+	pthread_cond_broadcast(&v->moved);
+	for (waited = 0; has_unwritten(v) && waited < ms; waited += 10)
+		wait_some(v, 10);
+	left = has_unwritten(v);
+	pthread_mutex_unlock(&v->lock);
+	return left ? -ETIMEDOUT : 0;
+}
+
+int vars_lock(struct vars *v)
+{
+	return v ? kvmb_disk_lock(v->fd, false, 0) : 0;
+}
+
+void vars_unlock(struct vars *v)
+{
+	if (v)
+		kvmb_disk_unlock(v->fd);
 }
 
 /* ---- life ---- */

@@ -14,6 +14,11 @@
  * byte by byte. A guest that changes blocks faster than they can be written loses their order, not
  * their content: then all blocks are written once more, as they are by then.
  *
+ * A VM that moves, or is handed over, may have one file on both sides. So the side that is to go on
+ * opens it without its lock, and writes nothing before it runs. By then the other one has written
+ * all that its guest has changed (vars_drain()), and gives up the lock with those of the disks
+ * (vmm/disk_locks.h), or with its end (vmm/upgrade_in.c).
+ *
  * A write that fails is tried again every second, and it is said once; after a flush that fails,
  * all blocks are. At the end what cannot be written is lost, and that is said too. If the thread
  * hangs then, it is left behind as that of vmm/sink.h.
@@ -30,6 +35,7 @@ struct vars;
  * @path:  of the file
  * @fresh: fresh[len], what it holds when it is new
  * @len:   bytes, of any such file
+ * @lock:  false: vars_lock() comes later
  * @why:   why[size], on failure one phrase
  * @size:  bytes
  *
@@ -37,7 +43,7 @@ struct vars;
  *
  * Return: a descriptor; -EBUSY: another VM has it; another -errno. Context: may block on file I/O.
  */
-int vars_open(const char *path, const u8 *fresh, u32 len, char *why, size_t size);
+int vars_open(const char *path, const u8 *fresh, u32 len, bool lock, char *why, size_t size);
 
 /**
  * vars_create() - Read the variables, and keep them from now on
@@ -64,6 +70,21 @@ void vars_changed(void *v, u32 block, const u8 *content);
 
 /** vars_settled() - What has changed is whole for now: write it. As vars_changed(). */
 void vars_settled(void *v);
+
+/**
+ * vars_drain() - Wait until all changes are in the file
+ * @v:  nobody changes them; NULL is fine
+ * @ms: longest wait
+ *
+ * Return: 0; -ETIMEDOUT. Context: a thread that may block.
+ */
+int vars_drain(struct vars *v, u32 ms);
+
+/** vars_lock() - The file is ours. NULL is fine. Return: 0; -EBUSY: another VM has it; -errno. */
+int vars_lock(struct vars *v);
+
+/** vars_unlock() - It may be another process's from now on: after vars_drain(). NULL is fine. */
+void vars_unlock(struct vars *v);
 
 /**
  * vars_destroy() - Write what is left, and end the thread; NULL is fine

@@ -110,6 +110,8 @@ struct vm {
 	struct console *console;
 	struct vars *vars;	/* of firmware, NULL = nobody keeps them; vars.c */
 	int vars_fd;		/* their file, until it is read; 0 = none */
+	struct kvmb_timer lock_vars; /* of an upgrade: upgrade_in.c */
+	u64 lock_until_ms;
 	struct vm_names *names; /* of cfg, opened; NULL once everything is built */
 	struct uevent_watch *uevents;
 	struct vm_ide *ide; /* NULL: no disk is on IDE; disks_ide.c */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "lib/util.h"
 #include "tests/unit/test.h"
 #include "vmm/disks_priv.h"
+#include "vmm/vars.h"
 
 static struct vm vm;
 static struct kvmb_disk disks[3]; /* raw, image, image */
@@ -197,6 +199,40 @@ static void disk_that_is_copied_tells_nothing(void **state)
 	(void)state;
 }
 
+/* The file of the firmware's variables goes with the disks, or nothing goes. */
+static void variables_go_with_the_disks(void **state)
+{
+	static const u8 fresh[4096];
+	u8 content[4096];
+	char path[] = "/tmp/kvmb-locks-XXXXXX/vars";
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int other, fd;
+
+	(void)state;
+	path[22] = 0;
+	assert_non_null(mkdtemp(path));
+	path[22] = '/';
+	fd = vars_open(path, fresh, sizeof(fresh), false, why, sizeof(why));
+	assert_true(fd >= 0);
+	vm.vars = vars_create("t", fd, content, sizeof(content), why, sizeof(why));
+	assert_non_null(vm.vars);
+	other = open(path, O_RDWR);
+	assert_int_equal(fcntl(other, F_OFD_SETLK, &fl), 0);
+	assert_int_equal(disk_locks_take(&vm, why, sizeof(why)), -EBUSY);
+	assert_string_equal(why, "the file of its firmware's variables: another VM uses it");
+	assert_true(is_free(disks[0].fd));
+	close(other);
+	assert_int_equal(disk_locks_take(&vm, why, sizeof(why)), 0);
+	assert_false(is_free(fd) || is_free(disks[0].fd));
+	disk_locks_give_up(&vm);
+	assert_true(is_free(fd) && is_free(disks[0].fd));
+	assert_true(vars_destroy(vm.vars, 5000));
+	vm.vars = NULL;
+	unlink(path);
+	path[22] = 0;
+	rmdir(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +241,7 @@ int main(void)
 		T(one_that_was_written_tells_for_all),
 		T(server_has_no_lock),
 		T(disk_that_is_copied_tells_nothing),
+		T(variables_go_with_the_disks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

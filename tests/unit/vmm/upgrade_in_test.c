@@ -3,8 +3,11 @@
 #include "vmm/upgrade_in.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +16,7 @@
 #include "tests/unit/test.h"
 #include "vmm/handed.h"
 #include "vmm/mig_in.h"
+#include "vmm/vars.h"
 #include "vmm/vm.h"
 
 static struct vm vm;
@@ -118,12 +122,52 @@ static void it_does_not_run_when_it_cannot_say_so(void **state)
 	pthread_join(t, NULL);
 }
 
+/* The process that it comes from has their lock until it ends. */
+static void variables_are_locked_when_the_other_process_has_gone(void **state)
+{
+	static const u8 fresh[4096];
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[] = "/tmp/kvmb-upgrade-XXXXXX", file[40];
+	struct vm_handed h = { .stopped_ns = 1 };
+	u8 content[4096];
+	int other, fd, i;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(file, sizeof(file), "%s/vars", path);
+	fd = vars_open(file, fresh, sizeof(fresh), false, why, sizeof(why));
+	other = open(file, O_RDWR);
+	assert_int_equal(fcntl(other, F_OFD_SETLK, &fl), 0);
+	vm.loop = kvmb_loop_create();
+	vm.vars = vars_create("t", fd, content, sizeof(content), why, sizeof(why));
+	vm.cfg.handed = &h;
+	upgrade_in_settle(&vm);
+	for (i = 0; i < 5; i++)
+		kvmb_loop_once(vm.loop, 50);
+	close(other); /* it ends */
+	other = open(file, O_RDWR);
+	while (!fcntl(other, F_OFD_SETLK, &fl)) {
+		fl.l_type = F_UNLCK;
+		fcntl(other, F_OFD_SETLK, &fl);
+		fl.l_type = F_WRLCK;
+		kvmb_loop_once(vm.loop, 50);
+	}
+	assert_int_equal(vm.lock_vars.due_ms, 0);
+	close(other);
+	assert_true(vars_destroy(vm.vars, 5000));
+	kvmb_loop_destroy(vm.loop);
+	unlink(file);
+	rmdir(path);
+	vm.cfg.incoming = -1;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(it_says_so_before_it_runs_and_takes_its_names_then),
 		T(its_failure_leaves_everything_as_it_is),
 		T(it_does_not_run_when_it_cannot_say_so),
+		T(variables_are_locked_when_the_other_process_has_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ static int teardown(void **state)
 
 static int open_it(void)
 {
-	return vars_open(path, fresh, LEN, why, sizeof(why));
+	return vars_open(path, fresh, LEN, true, why, sizeof(why));
 }
 
 static struct vars *start(void)
@@ -161,9 +161,9 @@ static void other_files_are_refused(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(vars_open(dir, fresh, LEN, why, sizeof(why)), -EISDIR);
-	assert_int_equal(vars_open("/dev/null", fresh, LEN, why, sizeof(why)), -EINVAL);
-	assert_int_equal(vars_open("/nowhere/at/all", fresh, LEN, why, sizeof(why)), -ENOENT);
+	assert_int_equal(vars_open(dir, fresh, LEN, true, why, sizeof(why)), -EISDIR);
+	assert_int_equal(vars_open("/dev/null", fresh, LEN, true, why, sizeof(why)), -EINVAL);
+	assert_int_equal(vars_open("/nowhere/at/all", fresh, LEN, true, why, sizeof(why)), -ENOENT);
 	assert_true(why[0]);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(open_it(), -EINVAL);
@@ -278,6 +278,55 @@ static void what_a_flush_has_lost_is_written_again(void **state)
 	assert_true(file_has(2, 0x22));
 }
 
+static struct vars *start_unlocked(void)
+{
+	int fd = vars_open(path, fresh, LEN, false, why, sizeof(why));
+
+	assert_true(fd >= 0);
+	return vars_create("other", fd, content, LEN, why, sizeof(why));
+}
+
+/* Of a VM that moves: both sides have it open, one has the lock, and what it had is there. */
+static void file_goes_from_one_side_to_the_other(void **state)
+{
+	struct vars *from = start(), *to;
+
+	(void)state;
+	to = start_unlocked();
+	change(from, 1, 0x11);
+	change(from, 4, 0x44); /* and does not settle it */
+	assert_int_equal(vars_drain(from, PATIENCE_MS), 0);
+	assert_true(file_has(1, 0x11) && file_has(4, 0x44));
+	assert_int_equal(vars_lock(to), -EBUSY);
+	vars_unlock(from);
+	assert_int_equal(vars_lock(to), 0);
+	assert_int_equal(vars_lock(from), -EBUSY);
+	assert_true(vars_destroy(from, 5000));
+	change(to, 4, 0x45);
+	assert_true(vars_destroy(to, 5000));
+	assert_true(file_has(1, 0x11) && file_has(4, 0x45));
+}
+
+static void drain_waits_for_what_cannot_be_written(void **state)
+{
+	struct rlimit old, none;
+	struct vars *v = start();
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	none = (struct rlimit){ BLOCK, old.rlim_max };
+	setrlimit(RLIMIT_FSIZE, &none);
+	change(v, 3, 0x33);
+	assert_int_equal(vars_drain(v, 200), -ETIMEDOUT);
+	setrlimit(RLIMIT_FSIZE, &old);
+	assert_int_equal(vars_drain(v, PATIENCE_MS), 0);
+	assert_true(file_has(3, 0x33));
+	assert_int_equal(vars_drain(NULL, 0), 0);
+	assert_int_equal(vars_lock(NULL), 0);
+	assert_true(vars_destroy(v, 5000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +338,8 @@ int main(void)
 		T(faster_than_any_disk),
 		T(disk_is_full_for_a_while),
 		T(what_a_flush_has_lost_is_written_again),
+		T(file_goes_from_one_side_to_the_other),
+		T(drain_waits_for_what_cannot_be_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
