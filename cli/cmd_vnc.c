@@ -198,9 +198,10 @@ static int ask_for_screen(const struct vnc_door *d, char *name, size_t size)
 
 	snprintf(name, size, "%.60s - kvmbus", said ? said : d->vm);
 	if (!code && json_is_null(json_object_get(o, "screen"))) {
-		cli_error("VM \"%s\": the VM has no screen: it was started with --kernel and without "
-			  "--video on",
-			  d->vm);
+		cli_error(
+			"VM \"%s\": the VM has no screen: it was started with --kernel and without "
+			"--video on",
+			d->vm);
 		code = EXIT_STATE;
 	}
 	json_decref(o);
