@@ -347,6 +347,8 @@ static bool serve(struct ide_drive *d)
 	}
 	if (d->phase != IDE_DUE || d->stop == IDE_HOLD || (d->held && d->stop != IDE_REFUSE))
 		return false;
+	if (ide_dma_await(d))
+		return true;
 	d->held = false;
 	if (!ide_next_piece(d))
 		return true;

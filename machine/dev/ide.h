@@ -20,6 +20,9 @@
  * interrupt; one that has more leaves it active with an interrupt, as the PIIX does. An address
  * that is not RAM ends the command: error bit, ABRT, an interrupt.
  *
+ * Guest memory that has not come yet makes who touches it wait. No lock is held then: what a piece
+ * reads of a table, and where an answer goes, is touched before.
+ *
  * Data in PIO is read and written in pieces of up to 64 KiB, from which the guest's blocks are
  * served. A piece that fails is tried again in single sectors, so that the guest learns which one
  * is bad and gets those before it.

@@ -161,6 +161,76 @@ void ide_dma_copy(struct ide_drive *d)
 		ide_atapi_end(d); /* nothing else answers by DMA */
 }
 
+/* ---- memory that comes later ---- */
+
+#define AT_ONCE (IDE_IOVS * sizeof(struct raw_prd)) /* bytes of a table */
+
+/* No lock held. */
+static void touch_range(const struct kvmb_gm *gm, u64 from, u64 to)
+{
+	const u8 __shared *p;
+	u64 page;
+
+	for (page = from & ~(u64)(KVMB_PAGE_SIZE - 1); page < to; page += KVMB_PAGE_SIZE) {
+		p = kvmb_gm_ptr(gm, page, 1);
+		if (p)
+			(void)*(const volatile u8 *)p;
+	}
+}
+
+static void await_table(struct ide_chan *c)
+{
+	struct ide_master *bm = &c->bm;
+	u64 window = bm->next & ~0xffffu, from = bm->next & 0xffff, to = from + AT_ONCE;
+
+	bm->awaited_generation = bm->generation;
+	bm->awaited_next = bm->next;
+	bm->awaited_answer = false;
+	pthread_mutex_unlock(&c->lock);
+	touch_range(c->ide->cfg.gm, window + from, window + KVMB_MIN(to, 0x10000u));
+	if (to > 0x10000) /* it goes on at the beginning: fetch_prd() */
+		touch_range(c->ide->cfg.gm, window, window + to - 0x10000);
+	pthread_mutex_lock(&c->lock);
+}
+
+/* Of a table that is there. Return: false: it leads nowhere, which ide_dma_copy() finds, too. */
+static bool await_answer(struct ide_chan *c, u32 len)
+{
+	struct ide_master *bm = &c->bm;
+	struct ide_prd to[IDE_CDB_REPLY / 2];
+	u32 num, i;
+
+	if (len > IDE_CDB_REPLY || !fetch_prds(c, len))
+		return false;
+	num = KVMB_MIN(bm->num, (u32)ARRAY_SIZE(to));
+	memcpy(to, bm->prds, num * sizeof(to[0]));
+	bm->awaited_next = bm->next;
+	bm->awaited_answer = true;
+	pthread_mutex_unlock(&c->lock);
+	for (i = 0; i < num; i++)
+		touch_range(c->ide->cfg.gm, to[i].address,
+			    to[i].address + (u64)KVMB_MIN(to[i].length, len));
+	pthread_mutex_lock(&c->lock);
+	return true;
+}
+
+bool ide_dma_await(struct ide_drive *d)
+{
+	const struct ide_command *cmd = &d->cmd;
+	struct ide_chan *c = d->chan;
+	struct ide_master *bm = &c->bm;
+
+	if (!cmd->dma || !__atomic_load_n(&c->ide->cfg.gm->lazy, __ATOMIC_ACQUIRE) ||
+	    !pci_may_master(c->ide->cfg.pci, &c->ide->func))
+		return false;
+	if (bm->awaited_generation != bm->generation || bm->awaited_next != bm->next) {
+		await_table(c);
+		return true;
+	}
+	return cmd->from < cmd->filled && !bm->awaited_answer &&
+	       await_answer(c, cmd->filled - cmd->from);
+}
+
 /* ---- moving ---- */
 
 static void dirty_range(const struct ide_chan *c, u64 from, u64 to)

@@ -159,6 +159,8 @@ struct ide_master { /* bus master of a channel; its lock */
 	bool end;	/* the last one is fetched */
 	u32 generation; /* of START */
 	u32 num;	/* prds[num] are fetched and not used */
+	u32 awaited_generation, awaited_next; /* of a table that is in memory: ide_dma_await() */
+	bool awaited_answer;		      /* and so is where an answer goes */
 	struct ide_prd prds[IDE_IOVS];
 };
 
@@ -255,6 +257,14 @@ void ide_bm_access(void *dev, u32 offset, u32 size, bool write, u64 *val);
 
 /** ide_bm_reset() - Power-on state. Lock held, as below. */
 void ide_bm_reset(struct ide_chan *c);
+
+/**
+ * ide_dma_await() - Touch what the next piece needs of guest memory, without the lock
+ *
+ * Memory may have to come first (kvmb_gm.lazy), and the main thread takes the lock. Of a drive in
+ * DUE; for ide_pump(). Return: true: the lock was released, look again; false: all is there.
+ */
+bool ide_dma_await(struct ide_drive *d);
 
 enum ide_table { IDE_TABLE_OK, IDE_TABLE_SHORT, IDE_TABLE_BAD };
 

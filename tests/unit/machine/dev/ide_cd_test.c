@@ -224,6 +224,14 @@ static void dma_reads_blocks_and_answers(void **state)
 }
 
 /* A sector in 1024 pieces, and a table that ends in the middle of one. */
+/* The same in a VM whose memory comes as it is touched. */
+static void dma_moves_in_memory_that_comes_later(void **state)
+{
+	gm_played->lazy = 1;
+	dma_reads_blocks_and_answers(state);
+	gm_played->lazy = 0;
+}
+
 static void dma_over_the_smallest_descriptors(void **state)
 {
 	static const u8 r10[12] = { 0x28, 0, 0, 0, 0, 0, 0, 0, 2 };
@@ -431,6 +439,7 @@ int main(void)
 		T(unknown_commands_are_refused),
 		T(pio_reads_blocks),
 		T(dma_reads_blocks_and_answers),
+		T(dma_moves_in_memory_that_comes_later),
 		T(dma_over_the_smallest_descriptors),
 		T(errors_have_sense),
 		T(capacity_toc_and_profile),

@@ -3,6 +3,8 @@
  * Disks at the IDE controller, as drivers use them: Linux drivers/ata/libata-sff.c and ata_piix.c,
  * and firmware. Sources: T13 ATA/ATAPI-6; SFF-8038i; Intel 82371SB data sheet.
  */
+#include <signal.h>
+
 #include "tests/harness/ide_box.h"
 
 #define TABLE 0x10000u
@@ -530,6 +532,92 @@ static void dma_reads_over_scattered_memory(void **state)
 	assert_int_equal(bm_status(PRIMARY), 0);
 	assert_int_equal(ram[0x200000 + 1026], 0);
 	assert_int_equal(ram[0x300001], 0);
+}
+
+/* ---- memory that comes when it is touched ---- */
+
+static struct {
+	u8 *page[4]; /* that have not come */
+	u32 num, came;
+	bool blocked; /* the lock was held meanwhile */
+	sem_t touched, looked;
+} later;
+
+/* As the main thread does. */
+static void *look_at_drives(void *arg)
+{
+	struct ide_stats s;
+
+	(void)arg;
+	while (!sem_wait(&later.touched)) {
+		if (later.came == later.num)
+			break;
+		ide_get_stats(ide, DISK, &s);
+		sem_post(&later.looked);
+	}
+	return NULL;
+}
+
+static void on_missing(int sig, siginfo_t *si, void *context)
+{
+	u8 *page = (u8 *)((uintptr_t)si->si_addr & ~(uintptr_t)4095);
+	struct timespec until;
+	u32 i;
+
+	(void)context;
+	for (i = 0; i < later.num && later.page[i] != page; i++)
+		;
+	if (i == later.num) { /* a fault of the test */
+		signal(sig, SIG_DFL);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	sem_post(&later.touched);
+	later.blocked |= sem_timedwait(&later.looked, &until) != 0;
+	later.came++;
+	mprotect(page, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void comes_later(u32 gpa)
+{
+	later.page[later.num++] = ram + gpa;
+	mprotect(ram + gpa, 4096, PROT_NONE);
+}
+
+/* The main thread takes the lock, and it is who brings memory when a link is mended. */
+static void memory_that_comes_later_is_waited_for_without_the_lock(void **state)
+{
+	const u32 table = 0x1fff8; /* it wraps in its 64 KiB */
+	struct sigaction sa = { .sa_sigaction = on_missing, .sa_flags = SA_SIGINFO }, old;
+	pthread_t t;
+	u8 st;
+
+	(void)state;
+	memset(&later, 0, sizeof(later));
+	sem_init(&later.touched, 0, 0);
+	sem_init(&later.looked, 0, 0);
+	sigaction(SIGSEGV, &sa, &old);
+	assert_int_equal(pthread_create(&t, NULL, look_at_drives, NULL), 0);
+	lay_down(DISK, 0, 8192, 23);
+	put_prd(table, 0, 0x200000, 4096, false);
+	put_prd(TABLE, 0, 0x300000, 4096, true);
+	gm_played->lazy = 1;
+	comes_later(0x1f000);
+	comes_later(TABLE);
+	bm_setup(PRIMARY, table, true);
+	issue28(PRIMARY, 0, 0xc8, 0, 16);
+	bm_start(PRIMARY);
+	assert_int_equal(bm_finish(PRIMARY, &st), 4);
+	assert_int_equal(st, DRDY | DSC);
+	gm_played->lazy = 0;
+	assert_int_equal(later.came, 2);
+	sem_post(&later.touched);
+	pthread_join(t, NULL);
+	sigaction(SIGSEGV, &old, NULL);
+	assert_false(later.blocked);
+	is_pattern(ram + 0x200000, 4096, 23);
+	is_pattern(ram + 0x300000, 4096, 4096 + 23);
 }
 
 static void dma_writes_and_start_may_come_first(void **state)
@@ -1099,6 +1187,7 @@ int main(void)
 		T(nien_holds_the_interrupt_back),
 		T(interrupts_are_of_the_drive_that_is_chosen),
 		T(dma_reads_over_scattered_memory),
+		T(memory_that_comes_later_is_waited_for_without_the_lock),
 		T(dma_writes_and_start_may_come_first),
 		T(dma_of_the_largest_command),
 		T(dma_over_the_smallest_descriptors),
