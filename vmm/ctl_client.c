@@ -174,6 +174,11 @@ static void end_pending(void *arg, json_t *result, const char *class, const char
 		ctl_client_error(c, class, why);
 }
 
+static bool pending_is_gone(void *arg)
+{
+	return !((struct ctl_pending *)arg)->client;
+}
+
 struct ctl_reply ctl_client_reply(struct ctl_client *c)
 {
 	struct ctl_pending *p = kvmb_xzalloc(sizeof(*p));
@@ -181,7 +186,7 @@ struct ctl_reply ctl_client_reply(struct ctl_client *c)
 	p->client = c;
 	c->pending = p;
 	ctl_client_to(c, CLIENT_WAITING);
-	return (struct ctl_reply){ end_pending, p };
+	return (struct ctl_reply){ .fn = end_pending, .arg = p, .gone = pending_is_gone };
 }
 
 /* ---- the console ---- */

@@ -120,10 +120,17 @@ static struct ctl_reply end_typing(struct vm_input *in)
 	return in->reply;
 }
 
+static bool typist_is_gone(const struct vm_input *in)
+{
+	return in->reply.gone && in->reply.gone(in->reply.arg);
+}
+
 static void give_text_up(struct vm_input *in)
 {
 	release_typed(in);
-	if (in->vm->state == VM_RUNNING)
+	if (typist_is_gone(in))
+		reply_refused(end_typing(in), "failed", "nobody waits for it");
+	else if (in->vm->state == VM_RUNNING)
 		reply_refused(end_typing(in), "failed", "the guest does not read its keyboard");
 	else
 		reply_refused(end_typing(in), "state",
@@ -133,8 +140,13 @@ static void give_text_up(struct vm_input *in)
 static void type_some(struct vm_input *in)
 {
 	u64 now = kvmb_now_ms();
-	u32 num = press_some(in, in->keys.list + in->at, in->keys.num - in->at);
+	u32 num;
 
+	if (typist_is_gone(in)) {
+		give_text_up(in);
+		return;
+	}
+	num = press_some(in, in->keys.list + in->at, in->keys.num - in->at);
 	in->at += num;
 	if (num)
 		in->typed_ms = now;

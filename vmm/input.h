@@ -13,8 +13,8 @@
  * release the next key keeps a distance of INPUT_KEY_MS: a BIOS takes all at once, and keeps 15 for
  * its program. A guest that takes none for INPUT_PATIENCE_MS is given up: who types is told, and
  * presses are lost, of a text and of the queue, but no release of a key that was pressed. That is
- * also so when the queue is full. While the VM does not run the queue waits, a text does so for
- * INPUT_PATIENCE_MS, and movements are lost.
+ * also so when the queue is full. A text whose typist has gone is typed no further. While the VM
+ * does not run the queue waits, a text does so for INPUT_PATIENCE_MS, and movements are lost.
  *
  * Who types and looks stays behind when a VM is saved or moves. So the keys that are down are in
  * its state, and are let go when it goes on.

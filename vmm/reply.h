@@ -10,6 +10,8 @@ struct ctl_reply {
 	/* @result: a new reference; or NULL, with @class and @why. NULL = nobody waits. */
 	void (*fn)(void *arg, json_t *result, const char *class, const char *why);
 	void *arg;
+	/* Has who waits gone? NULL: that cannot be told. Not after the answer. */
+	bool (*gone)(void *arg);
 	/* who asks has told the VM's keeper, and notes the change there (vmm/note.h) */
 	bool noted;
 };

@@ -109,6 +109,13 @@ static void take_turn(void)
 /* ---- who types ---- */
 
 static char answer[200];
+static bool typist_is_away;
+
+static bool is_away(void *arg)
+{
+	(void)arg;
+	return typist_is_away;
+}
 
 static void answered(void *arg, json_t *result, const char *class, const char *why)
 {
@@ -122,7 +129,7 @@ static void answered(void *arg, json_t *result, const char *class, const char *w
 
 static void type(const char *text)
 {
-	const struct ctl_reply reply = { .fn = answered };
+	const struct ctl_reply reply = { .fn = answered, .gone = is_away };
 	struct key_events keys;
 	const char *wrong;
 
@@ -153,7 +160,7 @@ static int setup(void **state)
 	vm = (struct vm){ .loop = kvmb_loop_create(), .state = VM_RUNNING };
 	vm.machine.gen1 = (struct gen1 *)&vm;
 	said[0] = answer[0] = 0;
-	has_keyboard = has_mouse = false;
+	has_keyboard = has_mouse = typist_is_away = false;
 	room = -1;
 	return 0;
 }
@@ -324,6 +331,21 @@ static void text_of_a_vm_that_stands_is_not_the_guests_fault(void **state)
 	assert_false(input_types(&vm));
 }
 
+/* `kvmbus type` was interrupted: it would go on for an hour, and keep everybody else away. */
+static void text_ends_when_its_typist_has_gone(void **state)
+{
+	(void)state;
+	room = 2;
+	type("Ab");
+	await("p+42 p+30 ");
+	typist_is_away = true;
+	room = -1;
+	await("p-30 p-42 "); /* and no b */
+	run_ms(1000);
+	assert_string_equal(said, "");
+	assert_false(input_types(&vm));
+}
+
 static void save_keys(struct kvmb_tlv_out *o)
 {
 	*o = (struct kvmb_tlv_out){ 0 };
@@ -443,6 +465,7 @@ int main(void)
 		T(vm_that_stands_gets_nothing),
 		T(text_that_is_given_up_lets_go_of_its_keys),
 		T(text_of_a_vm_that_stands_is_not_the_guests_fault),
+		T(text_ends_when_its_typist_has_gone),
 		T(keys_are_let_go_when_a_saved_vm_goes_on),
 		T(keys_that_no_keyboard_has_are_refused),
 		T(pointer_goes_where_a_driver_takes_it),
