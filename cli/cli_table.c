@@ -69,8 +69,7 @@ static const struct opt_def run_options[] = {
 	{ "append", OPT_TEXT, "S", .help = "kernel command line",
 	  .aka = "cmdline extra-args kernel-args", .optional = true },
 	{ "disk", OPT_TEXT, "F[,OPTION]...",
-	  .help = "disk on a SCSI controller: image, block device or NBD URI; "
-		  "write a comma in F as ,,",
+	  .help = "disk: image, block device or NBD URI; write a comma in F as ,,",
 	  .more = "Name a block device by its /dev/disk/by-id link, which does not change. "
 		  "Images are locked "
 		  "while in use. See *DISKS*.",
@@ -323,7 +322,8 @@ const struct cli_command cli_commands[] = {
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
 	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
 	{ "screenshot", NULL, "write what a VM's screen shows to a PNG file",
-	  "Of a VM without --kernel. With *--text* the characters of a text screen are printed.",
+	  "Of a VM without --kernel, or with *--video on*. With *--text* the characters of a text "
+	  "screen are printed.",
 	  cmd_screenshot, { VM, { "F", OPT_FILE, .optional = true } }, screenshot_options },
 	{ "vnc", NULL, "serve a VM's screen, keyboard and mouse to VNC clients",
 	  "Until the VM ends, or a signal comes. Without *--listen* on a socket beside the VM's "

@@ -16,7 +16,8 @@
 /* clang-format off */
 const struct opt_def opt_disk_options[] = {
 	{ "ro", OPT_FLAG, .help = "read-only", .aka = "readonly read-only read_only rdonly" },
-	{ "controller", OPT_U32, "N", .max = KVMB_STORAGE_MAX_CONTROLLERS - 1, .fallback = "0",
+	{ "controller", OPT_U32, "N", .max = KVMB_STORAGE_MAX_CONTROLLERS - 1,
+	  .otherwise = "0; of run without --kernel the first free IDE drive",
 	  .help = "SCSI controller, 0 to 3; 4 to 7 are the IDE drives of a machine with firmware",
 	  .aka = "bus" },
 	{ "lun", OPT_U32, "N", .max = KVMB_STORAGE_MAX_LUNS - 1, .otherwise = "the first free one",
