@@ -140,6 +140,14 @@ static int open_target_file(struct p2v *p, bool begun)
 	if (fstat(p->c.fd, &st) || !S_ISREG(st.st_mode))
 		return fail_file(p, p->target, -EINVAL);
 	p->c.fresh = !st.st_blocks;
+	/* what the journal says is copied would be holes */
+	if (!st.st_size && copy_journal_count(p->c.journal)) {
+		snprintf(p->why, p->size,
+			 "%s/%s is empty, and its journal says that something is copied: "
+			 "remove %s/%s and %s/%s to begin anew",
+			 p->path, p->target, p->path, p->target, p->path, p->journal);
+		return -EINVAL;
+	}
 	if (!st.st_size && ftruncate(p->c.fd, (off_t)p->c.source->bytes))
 		return fail_file(p, p->target, -errno);
 	if (st.st_size && (uint64_t)st.st_size != p->c.source->bytes) {
