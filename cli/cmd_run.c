@@ -20,6 +20,7 @@
 #include "vmm/boot_order.h"
 #include "vmm/disk_copies.h"
 #include "vmm/opt.h"
+#include "vmm/opt_ic.h"
 #include "vmm/run.h"
 
 #define MMIO_BYTES (1ull << 30) /* of the guest's address space at most, below 4 GiB */
@@ -143,18 +144,14 @@ static bool add_nic(char *s, struct vm_config *c)
 
 static bool set_ic(char *s, struct vm_config *c)
 {
-	static const char *const names[] = { "heartbeat=", "timesync=", "shutdown=" };
-	bool *flags[] = { &c->ic_heartbeat, &c->ic_timesync, &c->ic_shutdown };
-	size_t i, len;
+	struct service_config wish;
+	enum vm_service which;
+	char why[200];
 
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		len = strlen(names[i]);
-		if (strncmp(names[i], s, len) || (strcmp(s + len, "on") && strcmp(s + len, "off")))
-			continue;
-		*flags[i] = !strcmp(s + len, "on");
-		return true;
-	}
-	return BAD("--ic \"%s\": write heartbeat=on|off, timesync=on|off or shutdown=on|off", s);
+	if (opt_ic(s, &which, &wish, why, sizeof(why)))
+		return BAD("--ic \"%s\": %s", s, why);
+	c->services[which] = wish;
+	return true;
 }
 
 static bool set_video(char *s, struct vm_config *c)
@@ -422,9 +419,6 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	char default_name[32], why[300];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
 				 .hotplug_images = true,
-				 .ic_heartbeat = true,
-				 .ic_timesync = true,
-				 .ic_shutdown = true,
 				 .on_term = ON_TERM_SHUTDOWN,
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,

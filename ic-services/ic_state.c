@@ -47,17 +47,6 @@ void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 
 /* ---- loading ---- */
 
-static bool offered(const struct kvmb_ic *ic, u32 message)
-{
-	u32 i;
-
-	for (i = 0; i < ic->ops->num_versions; i++) {
-		if (ic->ops->versions[i] == message)
-			return true;
-	}
-	return false;
-}
-
 static void load_common(struct kvmb_ic *ic, struct kvmb_tlv *t)
 {
 	enum kvmb_ic_state state =
@@ -69,7 +58,7 @@ static void load_common(struct kvmb_ic *ic, struct kvmb_tlv *t)
 	ic->waiting = kvmb_tlv_get(t, F_WAITING, 1);
 	if ((state == KVMB_IC_CLOSED) != !ic->chan.ch)
 		kvmb_tlv_refuse(t, F_STATE, "it does not fit to that of the channel");
-	if (state == KVMB_IC_READY && !offered(ic, ic->message))
+	if (state == KVMB_IC_READY && !kvmb_ic_knows(ic, ic->message))
 		kvmb_tlv_refuse(t, F_MESSAGE, "no such version");
 	if (ic->chan.ch && !ic->unasked)
 		kvmb_tlv_refuse(t, F_STATE, "it comes too late, or twice");

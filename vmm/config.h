@@ -11,6 +11,25 @@
 #define KVMB_MAX_DISKS (KVMB_STORAGE_MAX_CONTROLLERS * KVMB_STORAGE_MAX_LUNS)
 #define KVMB_MAX_NICS 8u
 
+/* Services that are switched on and off; numbers of a saved state, never used again. */
+enum vm_service {
+	SERVICE_HEARTBEAT = 1,
+	SERVICE_SHUTDOWN = 2,
+	SERVICE_TIMESYNC = 3,
+	SERVICE_KVP = 4,
+	SERVICE_VSS = 5,
+	SERVICE_FCOPY = 6,
+	SERVICES_IC = 7, /* those of --ic are below */
+	SERVICE_MEMORY = 7,
+	SERVICE_VSOCK = 8,
+	SERVICES
+};
+
+struct service_config { /* zeroes: on, in every version */
+	bool off;
+	u32 max; /* KVMB_IC_VERSION() of its messages at most, 0 = all that we know */
+};
+
 struct disk_copies;
 struct state_file;
 struct vm_handed;
@@ -91,7 +110,7 @@ struct vm_config {
 	struct boot_order boot; /* of a machine with firmware */
 	struct nic_config nics[KVMB_MAX_NICS];
 	u32 num_nics;
-	bool ic_heartbeat, ic_timesync, ic_shutdown;
+	struct service_config services[SERVICES];
 	enum video_mode video; /* synthetic, with keyboard and mouse: synth.h */
 	enum serial_kind serial;
 	const char *serial_path;
