@@ -23,7 +23,7 @@ static void set_state(struct kvmb_ic *ic, enum kvmb_ic_state to)
 
 const char *kvmb_ic_state_name(const struct kvmb_ic *ic)
 {
-	return state_names[ic->state];
+	return ic->leaving && ic->state == KVMB_IC_CLOSED ? "leaving" : state_names[ic->state];
 }
 
 /* Versions are sorted, best last. */
@@ -164,11 +164,21 @@ void kvmb_ic_go_on(struct kvmb_ic *ic, enum kvmb_ic_state state)
 		kvmb_loop_chan_mute(&ic->chan);
 }
 
+/* Of a reset guest, too. */
+static void ic_released(struct kvmb_chan *ch)
+{
+	struct kvmb_ic *ic = kvmb_chan_dev(ch);
+
+	if (!--ic->leaving && ic->left)
+		ic->left(ic->left_arg);
+}
+
 static const struct kvmb_vsp_ops ic_vsp_ops = {
 	.name = "ic",
 	.open = ic_open,
 	.close = ic_close,
 	.resume = ic_resume,
+	.released = ic_released,
 };
 
 void kvmb_ic_init(struct kvmb_ic *ic, const struct kvmb_ic_ops *ops)
@@ -197,8 +207,10 @@ void kvmb_ic_revoke(struct kvmb_ic *ic)
 	struct kvmb_chan *ch = ic->primary;
 
 	ic->primary = NULL;
-	if (ch)
-		kvmb_bus_revoke(ch);
+	if (!ch)
+		return;
+	ic->leaving++;
+	kvmb_bus_revoke(ch);
 }
 
 int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply)

@@ -47,6 +47,9 @@ struct kvmb_ic { /* embed it; bus thread only */
 	const struct kvmb_ic_ops *ops;
 	struct kvmb_loop_chan chan;
 	struct kvmb_chan *primary; /* NULL = it is not offered */
+	u32 leaving;		   /* channels that are revoked, and the guest has not released */
+	void (*left)(void *arg);   /* @leaving has come to 0; NULL = nobody wants to know */
+	void *left_arg;
 	enum kvmb_ic_state state; /* set_state() in ic_host.c */
 	u32 max;		  /* version of messages at most, 0 = all; counts when it is opened */
 	u64 contact_ms;		  /* kvmb_now_ms() of the last message that was right, 0 = none */
@@ -102,7 +105,7 @@ int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply
  */
 void kvmb_ic_go_on(struct kvmb_ic *ic, enum kvmb_ic_state state);
 
-/** kvmb_ic_state_name() - "no guest driver", "negotiating", "ready", "refused". */
+/** kvmb_ic_state_name() - "no guest driver", "negotiating", "ready", "refused", "leaving". */
 const char *kvmb_ic_state_name(const struct kvmb_ic *ic);
 
 #endif

@@ -74,8 +74,7 @@ static void load_heartbeat(struct kvmb_heartbeat *h, struct kvmb_tlv *t)
 	h->paused = kvmb_tlv_get(t, F_PAUSED, 1);
 	if (h->ic.state != KVMB_IC_READY)
 		return;
-	h->last_ms = kvmb_now_ms();
-	kvmb_timer_set(&h->timer, KVMB_HEARTBEAT_PERIOD_MS);
+	kvmb_heartbeat_go_on(h);
 }
 
 static void load_timesync(struct kvmb_timesync *ts, struct kvmb_tlv *t)
@@ -97,6 +96,7 @@ int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 	} else if (t->instance == KVMB_IC_IS_SHUTDOWN) {
 		load_common(&s->shutdown->ic, t);
 		s->shutdown->asked = kvmb_tlv_get(t, F_ASKED, 1);
+		s->shutdown->asked_ms = kvmb_now_ms(); /* it has all of its time again */
 	} else {
 		kvmb_tlv_refuse(t, F_STATE, "no such service");
 	}
