@@ -150,6 +150,8 @@ static bool set_ic(char *s, struct vm_config *c)
 
 	if (opt_ic(s, &which, &wish, why, sizeof(why)))
 		return BAD("--ic \"%s\": %s", s, why);
+	if (which >= SERVICES_IC)
+		return BAD("--ic %s: it has an option of its own, --%s", s, service_name(which));
 	c->services[which] = wish;
 	return true;
 }
@@ -211,6 +213,26 @@ static bool set_on_crash(char *s, struct vm_config *c)
 {
 	c->on_crash = (enum on_crash)opt_index(opt_find(cli_rows("run")->options, "on-crash"), s);
 	return true;
+}
+
+static bool set_on_heartbeat_lost(char *s, struct vm_config *c)
+{
+	static const char *const words[] = { [ON_LOST_NONE] = "none",
+					     [ON_LOST_EVENT] = "event",
+					     [ON_LOST_RESET] = "reset" };
+	size_t n = strcspn(s, ","), i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strlen(words[i]) != n || strncmp(words[i], s, n))
+			continue;
+		c->on_lost = (enum on_lost)i;
+		if (!s[n] || (!strncmp(s + n, ",after=", 7) &&
+			      opt_u32(s + n + 7, 5, 86400, &c->lost_after_s)))
+			return true;
+	}
+	return BAD("--on-heartbeat-lost \"%s\": write none, event or reset, and ,after=S with 5 to "
+		   "86400 seconds",
+		   s);
 }
 
 static bool set_hotplug_images(char *s, struct vm_config *c)
@@ -321,6 +343,7 @@ static const struct {
 	{ "control", set_control },
 	{ "on-term", set_on_term },
 	{ "on-crash", set_on_crash },
+	{ "on-heartbeat-lost", set_on_heartbeat_lost },
 	{ "hotplug-images", set_hotplug_images },
 	{ "sandbox", set_sandbox },
 	{ "user", set_user },

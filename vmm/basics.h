@@ -13,4 +13,7 @@
  */
 int basics_create(struct vm *vm, void (*answered)(void *vm, u32 status));
 
+/** basics_destroy() - Their channels are closed: let go of what they watch. */
+void basics_destroy(struct vm *vm);
+
 #endif

@@ -359,6 +359,7 @@ void vm_destroy(struct vm *vm)
 	overdue_step(&vm->overdue, "KVM");
 	machine_close(&vm->machine);
 	synth_destroy(vm);
+	basics_destroy(vm);
 	services_destroy(vm);
 	overdue_end(&vm->overdue);
 	term_destroy(vm->term);

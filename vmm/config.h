@@ -92,6 +92,9 @@ enum on_term { ON_TERM_SHUTDOWN, ON_TERM_KILL };
 /* What happens when the guest reports that its kernel crashed. */
 enum on_crash { ON_CRASH_RESET, ON_CRASH_PAUSE, ON_CRASH_POWEROFF };
 
+/* What happens when a guest whose heartbeat was there does not answer any more. */
+enum on_lost { ON_LOST_NONE, ON_LOST_EVENT, ON_LOST_RESET };
+
 enum video_mode { VIDEO_AUTO, VIDEO_ON, VIDEO_OFF }; /* auto: with firmware */
 
 /* How the process of a VM is confined: vmm/confine.h, vmm/policy.h. */
@@ -121,6 +124,8 @@ struct vm_config {
 	enum on_term on_term;
 	u32 term_timeout_s; /* seconds the guest has to shut down before it is killed */
 	enum on_crash on_crash;
+	enum on_lost on_lost;
+	u32 lost_after_s; /* seconds without an answer; 0 = KVMB_HEARTBEAT_LOST_MS */
 	enum sandbox_mode sandbox;
 	struct state_file *state; /* of a saved VM that is restored; NULL = none */
 	int incoming;		  /* stream that the VM comes from: vmm/mig_stream.h; 0 = none */

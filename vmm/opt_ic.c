@@ -60,10 +60,8 @@ int opt_ic(const char *s, enum vm_service *which, struct service_config *wish, c
 
 	*wish = (struct service_config){ 0 };
 	*which = service_find(s, len);
-	if (!*which || *which >= SERVICES_IC) {
-		snprintf(why, size,
-			 "no such service; there are heartbeat, shutdown, timesync, kvp, vss and "
-			 "fcopy");
+	if (!*which) {
+		snprintf(why, size, "no such service; kvmbus ic VM lists them");
 		return -EINVAL;
 	}
 	wish->off = word == 3 && !strncmp(value, "off", word);

@@ -7,7 +7,12 @@
  * Who makes a service puts it here, once, when the VM is built: an integration service by its
  * kvmb_ic, another one (dynamic memory, sockets) by functions. From then on the table offers and
  * revokes it: at once, if the VM's options want it, and at run time by the control socket
- * (vmm/services_set.h). Info and a saved state have all that are in the table.
+ * (services_set()). Info and a saved state have all that are in the table.
+ *
+ * What is off has been rescinded. The guest gives its channel back some time later, and gets
+ * another offer only then (docs/protocol.md#7.9); the bus sees to that, so here a service is on or
+ * off at once. Who has asked for the change is answered when the guest is through with it, or after
+ * SERVICES_PATIENCE_MS.
  *
  * Disks, NICs, screen and keyboard are not here: they are added and removed, not switched.
  */
@@ -16,7 +21,15 @@
 
 #include <jansson.h>
 
+#include "vmm/reply.h"
 #include "vmm/vm.h"
+
+struct kvmb_tlv;
+struct kvmb_tlv_out;
+
+#ifndef SERVICES_PATIENCE_MS
+#define SERVICES_PATIENCE_MS 10000u
+#endif
 
 struct service_hooks { /* const; each may be NULL, but for the first three of what is no IC */
 	/* of a service that is no IC. Offer it. Return: 0 or -errno */
@@ -49,5 +62,25 @@ bool services_on(const struct vm *vm, enum vm_service which);
 
 /** services_info() - All of them, an object by name: docs/json.md. Main thread. */
 json_t *services_info(struct vm *vm);
+
+/**
+ * services_set() - Switch a service on or off
+ * @spec:  "NAME=on|off[,max=V]", as for opt_ic(); hostile
+ * @reply: what services_info() says of it, or why not
+ *
+ * It is offered anew if its newest version changes. Context: main thread.
+ */
+void services_set(struct vm *vm, const char *spec, struct ctl_reply reply);
+
+/** services_save() - Section SERVICES; before that of the bus. */
+void services_save(const struct vm *vm, struct kvmb_tlv_out *o);
+
+/**
+ * services_load() - Section SERVICES: switch them as they were
+ * @t: before the bus's, and its bus is not loaded
+ *
+ * Return: 0; -errno, and @t's error says why. Trust: hostile.
+ */
+int services_load(struct vm *vm, struct kvmb_tlv *t);
 
 #endif

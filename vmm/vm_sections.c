@@ -13,6 +13,7 @@
 #include "vmm/disks.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
+#include "vmm/services.h"
 #include "vmm/synth.h"
 #include "vmm/vm_state.h"
 
@@ -50,6 +51,7 @@ int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o)
 		if (nics_net(vm, i))
 			kvmb_net_save(nics_net(vm, i), o);
 	}
+	services_save(vm, o);
 	kvmb_bus_save(vm->bus, o);
 	kvmb_ic_save(&ics, o);
 	synth_save(vm, o);
