@@ -2,8 +2,12 @@
 /*
  * Time sync, host half. After boot, after each resume and when the host's clock is set, we send
  * SYNC, and the guest steps its clock; otherwise a SAMPLE every five seconds, which it only
- * records. If the ring is full, a SYNC is sent later; if the bus was paused, at once when it goes
- * on.
+ * records. If the bus was paused, a SYNC is sent at once when it goes on.
+ *
+ * Linux reads one packet for each interrupt (docs/protocol.md#7.4), and two of ours may come as one
+ * interrupt. Then it would be one packet behind for good, and before 4.0 set its clock to a time
+ * that has passed. So nothing is sent while it has not read the last one: we interrupt it once more
+ * and send a SYNC a second later.
  *
  * The kernel wakes us when the clock is set: a timer of CLOCK_REALTIME that never fires is
  * cancelled by it (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET).
@@ -59,6 +63,10 @@ static int send_time(struct kvmb_timesync *t, u8 flags)
 	struct kvmb_wire_timesync_v1 v1 = { .flags = flags };
 	u64 time = 0, ref = 0;
 
+	if (kvmb_loop_chan_runs(&t->ic.chan) && kvmb_loop_chan_unread(&t->ic.chan)) {
+		kvmb_chan_signal(t->ic.chan.ch);
+		return -EAGAIN;
+	}
 	if (t->ic.message >= KVMB_IC_VERSION(4, 0)) {
 		sample_clocks(t->vmm, &time, &ref);
 		v4.parent_time = cpu_to_le64(time);
@@ -78,7 +86,7 @@ static void sync_now(struct kvmb_timesync *t)
 		t->sync_number = t->ic.transaction;
 		t->sync_due = true;
 	}
-	kvmb_timer_set(&t->timer, KVMB_TIMESYNC_PERIOD_MS);
+	kvmb_timer_set(&t->timer, t->owed ? KVMB_TIMESYNC_RETRY_MS : KVMB_TIMESYNC_PERIOD_MS);
 }
 
 static void sample(void *arg)

@@ -6,6 +6,7 @@
 #include "ic-services/ic_host.h"
 
 #define KVMB_TIMESYNC_PERIOD_MS 5000u
+#define KVMB_TIMESYNC_RETRY_MS 1000u /* of a SYNC */
 
 struct kvmb_timesync { /* bus thread */
 	struct kvmb_ic ic;
@@ -13,7 +14,7 @@ struct kvmb_timesync { /* bus thread */
 	struct kvmb_vmm *vmm;
 	u64 syncs, samples;
 	bool paused;
-	bool owed; /* a SYNC found no room in the ring */
+	bool owed; /* a SYNC could not be sent yet */
 	u64 sync_ms;	/* kvmb_now_ms() of the last SYNC, 0 = none for this guest */
 	u8 sync_number; /* its transaction */
 	bool sync_due;	/* its answer is */

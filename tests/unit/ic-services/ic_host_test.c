@@ -569,6 +569,34 @@ static void timesync_offset_is_what_the_guest_says(void **state)
 	assert_false(ts.has_offset);
 }
 
+/* Two packets in one interrupt: Linux would stay one behind. */
+static void timesync_sends_nothing_behind_an_unread_packet(void **state)
+{
+	struct kvmb_wire_timesync_v1 v1;
+	struct kvmb_icmsg m;
+	u64 events, syncs;
+
+	(void)state;
+	negotiate(2, KVMB_IC_VERSION(3, 0)); /* and a SYNC */
+	syncs = ts.syncs;
+	events = f.num_events;
+	ts.timer.fn(ts.timer.arg);
+	assert_int_equal(ts.samples, 0);
+	assert_int_equal(f.num_events, events + 1); /* it is told again */
+	kvmb_timesync_pause(&ts, true);
+	kvmb_timesync_pause(&ts, false);
+	assert_true(ts.owed);
+	assert_int_equal(ts.syncs, syncs);
+	assert_true(ts.timer.due_ms <= kvmb_now_ms() + KVMB_TIMESYNC_RETRY_MS);
+	next(&m, &(u64){ 0 });
+	ts.timer.fn(ts.timer.arg);
+	assert_false(ts.owed);
+	next(&m, &(u64){ 0 });
+	memcpy(&v1, m.payload, sizeof(v1));
+	assert_int_equal(v1.flags, KVMB_TIMESYNC_SYNC);
+	assert_int_equal(ts.syncs, syncs + 1);
+}
+
 static void timesync_without_room_is_made_up_for(void **state)
 {
 	struct kvmb_wire_timesync_v4 w;
@@ -696,6 +724,7 @@ int main(void)
 		T(shutdown_without_answer_can_be_asked_again),
 		T(timesync_step_of_the_host_is_passed_on),
 		T(timesync_offset_is_what_the_guest_says),
+		T(timesync_sends_nothing_behind_an_unread_packet),
 		T(shutdown_sends_the_whole_message_and_hears_the_answer),
 		T(timesync_sends_host_time_with_the_reference),
 		T(timesync_without_room_is_made_up_for),
