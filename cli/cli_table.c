@@ -12,6 +12,7 @@
 	.help = "encrypt it, with keys and certificates of directory DIR", \
 	.more = "See *MIGRATION*.", \
 	.aka = "tls-creds" }
+#define SERVICE_NAMES "heartbeat shutdown timesync kvp vss fcopy memory vsock"
 #define END { NULL }
 
 static const struct opt_def json_only[] = { JSON, END };
@@ -117,9 +118,9 @@ static const struct opt_def run_options[] = {
 	  .fallback = "none,after=10",
 	  .help = "what happens when the guest's heartbeat stays away: none, event or reset",
 	  .more = "For _S_ seconds. *event* writes a line to the log, and another when it is back; "
-		  "*reset* resets the machine, too, as *kvmbus reset* does. A guest that has had no "
-		  "heartbeat yet, that is paused, or that has just come from elsewhere has not "
-		  "lost it. A guest that writes a crash dump has: leave it the time.",
+		  "*reset* resets the machine, too, as *kvmbus reset* does. A guest that has had "
+		  "no heartbeat yet, that is paused, or that has just come from elsewhere has "
+		  "not lost it. A guest that writes a crash dump has: leave it the time.",
 	  .aka = "watchdog watchdog-action heartbeat" },
 	{ "config", OPT_FILE, "F",
 	  .help = "take options from a VM's file; typed ones add or replace",
@@ -174,16 +175,16 @@ static const struct opt_def stop_options[] = {
 };
 
 static const struct opt_def ic_options[] = {
-	{ "enable", OPT_TEXT, "NAME[,max=V]", "heartbeat shutdown timesync kvp vss fcopy memory vsock",
+	{ "enable", OPT_TEXT, "NAME[,max=V]", SERVICE_NAMES,
 	  .help = "offer a service to the guest; with max, no newer version of its messages",
 	  .more = "Without *max* the limit stays what it was. Returns when the guest has released "
 		  "the old one, if it had one.",
 	  .aka = "on" },
-	{ "disable", OPT_TEXT, "NAME", "heartbeat shutdown timesync kvp vss fcopy memory vsock",
+	{ "disable", OPT_TEXT, "NAME", SERVICE_NAMES,
 	  .help = "take a service away from the guest",
-	  .more = "Returns when the guest has released it, or with exit status 5 after ten seconds; "
-		  "it is off all the same. A saved or moved VM stays as it is; one that is started "
-		  "anew begins with its options.",
+	  .more = "Returns when the guest has released it, or with exit status 5 after ten "
+		  "seconds; it is off all the same. A saved or moved VM stays as it is; one that "
+		  "is started anew begins with its options.",
 	  .aka = "off" },
 	{ "check", OPT_WORD, "SERVICE", "heartbeat",
 	  .help = "tell by the exit status how the guest's heartbeat is",
@@ -320,9 +321,9 @@ const struct cli_command cli_commands[] = {
 	  "Asks the guest's shutdown service, and waits for the service while the guest boots.",
 	  cmd_stop, { VM }, stop_options },
 	{ "ic", NULL, "integration services: list, switch on and off",
-	  "The service's state is *ready* when the guest uses it, in the version shown. *leaving* is "
-	  "one that was switched off, and the guest has not released it yet. Several changes are "
-	  "made in their order.",
+	  "A service's state is *ready* when the guest uses it, in the version shown; *leaving* "
+	  "when it was switched off, and the guest has not released it yet. Several changes are "
+	  "made in their order. See *SERVICES*.",
 	  cmd_ic, { VM }, ic_options },
 	{ "kill", NULL, "end a VM at once",
 	  "Like pulling the plug. A process that does not answer, or does not end within a minute, "

@@ -9,7 +9,7 @@
 #include "cli/cmd.h"
 #include "lib/exits.h"
 
-static const char *text_of(json_t *o, const char *key, const char *otherwise)
+static const char *service_text(json_t *o, const char *key, const char *otherwise)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
@@ -31,10 +31,11 @@ static const char *age_of(json_t *service, char *buf, size_t size)
 /* What is special of a service: a heartbeat's status, the last step of a clock. */
 static void print_special(json_t *o)
 {
-	json_t *sync = json_object_get(o, "last_sync_ms"), *answer = json_object_get(o, "answer_ms");
+	json_t *sync = json_object_get(o, "last_sync_ms"),
+	       *answer = json_object_get(o, "answer_ms");
 	json_t *offset = json_object_get(o, "guest_offset_ms");
 
-	printf("%s", text_of(o, "status", ""));
+	printf("%s", service_text(o, "status", ""));
 	if (json_is_integer(sync))
 		printf("clock set %lld s ago", (long long)json_integer_value(sync) / 1000);
 	if (json_is_integer(answer))
@@ -51,10 +52,11 @@ static void print_services(json_t *all)
 
 	printf("%-10s %-8s %-16s %-8s %-14s %s\n", "SERVICE", "ENABLED", "STATE", "VERSION",
 	       "LAST CONTACT", "STATUS");
-	json_object_foreach(all, name, o) {
+	json_object_foreach(all, name, o)
+	{
 		printf("%-10s %-8s %-16s %-8s %-14s ", name,
 		       json_is_true(json_object_get(o, "enabled")) ? "yes" : "no",
-		       text_of(o, "state", "-"), text_of(o, "version", "-"),
+		       service_text(o, "state", "-"), service_text(o, "version", "-"),
 		       age_of(o, age, sizeof(age)));
 		print_special(o);
 		putchar('\n');
@@ -128,7 +130,7 @@ static int check_heartbeat(struct cli_args *a)
 	if (err)
 		return err;
 	o = json_object_get(all, "heartbeat");
-	status = text_of(o, "status", "unknown");
+	status = service_text(o, "status", "unknown");
 	err = verdict(status);
 	age_of(o, age, sizeof(age));
 	plain = cli_plain(status);

@@ -71,8 +71,7 @@ int cmd_stop(struct cli_args *a)
 
 	if (cli_flag(a, "reboot") && cli_flag(a, "hibernate"))
 		return cli_bad(a->cmd, "--hibernate does not go with --reboot");
-	args = json_pack("{s:b, s:b, s:s*}", "reboot", cli_flag(a, "reboot"), "hibernate",
-			 cli_flag(a, "hibernate"), "message", message);
+	args = json_pack("{s:b, s:s*}", "reboot", cli_flag(a, "reboot"), "message", message);
 	if (!args)
 		return cli_bad(a->cmd, "--message: a text that is not UTF-8 cannot be sent");
 	err = await_service(a->words[0], end);
@@ -83,7 +82,7 @@ int cmd_stop(struct cli_args *a)
 	now = kvmb_now_ms();
 	timeout = now < end ? (u32)((end - now + 999) / 1000) : 0;
 	json_object_set_new(args, "timeout", json_integer(timeout));
-	return simple(a, "stop", args);
+	return simple(a, cli_flag(a, "hibernate") ? "hibernate" : "stop", args);
 }
 
 int cmd_kill(struct cli_args *a)

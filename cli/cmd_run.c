@@ -217,9 +217,9 @@ static bool set_on_crash(char *s, struct vm_config *c)
 
 static bool set_on_heartbeat_lost(char *s, struct vm_config *c)
 {
-	static const char *const words[] = { [ON_LOST_NONE] = "none",
-					     [ON_LOST_EVENT] = "event",
-					     [ON_LOST_RESET] = "reset" };
+	static const char *const words[] = {
+		[ON_LOST_NONE] = "none", [ON_LOST_EVENT] = "event", [ON_LOST_RESET] = "reset"
+	};
 	size_t n = strcspn(s, ","), i;
 
 	for (i = 0; i < ARRAY_SIZE(words); i++) {

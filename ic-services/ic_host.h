@@ -51,8 +51,8 @@ struct kvmb_ic { /* embed it; bus thread only */
 	void (*left)(void *arg);   /* @leaving has come to 0; NULL = nobody wants to know */
 	void *left_arg;
 	enum kvmb_ic_state state; /* set_state() in ic_host.c */
-	u32 max;		  /* version of messages at most, 0 = all; counts when it is opened */
-	u64 contact_ms;		  /* kvmb_now_ms() of the last message that was right, 0 = none */
+	u32 max;		/* version of messages at most, 0 = all; counts when it is opened */
+	u64 contact_ms;		/* kvmb_now_ms() of the last message that was right, 0 = none */
 	u32 framework, message; /* negotiated */
 	u8 transaction;
 	bool waiting;		/* a request is not answered yet */

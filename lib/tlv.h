@@ -48,7 +48,7 @@ enum kvmb_section {
 	KVMB_SEC_SYNTH = 21,  /* synthetic keyboard, mouse and video: vmm/synth.c; may be missing */
 	KVMB_SEC_MEM_SERVICE = 22, /* dynamic memory; may be missing */
 	KVMB_SEC_HVSOCK = 23,	   /* sockets; may be missing */
-	KVMB_SEC_SERVICES = 24, /* which services are on: vmm/services.c; may be missing */
+	KVMB_SEC_SERVICES = 24,	   /* which services are on: vmm/services.c; may be missing */
 };
 
 #define KVMB_TLV_CRITICAL 1u /* flag of sections and fields */

@@ -40,9 +40,9 @@ static void describe_heartbeat(struct vm *vm, json_t *o)
 	const struct kvmb_heartbeat *h = &vm->heartbeat;
 
 	json_object_update_new(o, json_pack("{s:s, s:I, s:I, s:I}", "status",
-					    kvmb_heartbeat_status(h), "beats",
-					    (json_int_t)h->beats, "losses", (json_int_t)h->losses,
-					    "lost_after_ms", (json_int_t)h->lost_ms));
+					    kvmb_heartbeat_status(h), "beats", (json_int_t)h->beats,
+					    "losses", (json_int_t)h->losses, "lost_after_ms",
+					    (json_int_t)h->lost_ms));
 }
 
 /* ---- time sync ---- */

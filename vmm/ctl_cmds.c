@@ -23,8 +23,9 @@
 static void stop_failed(struct ctl_client *c, int err)
 {
 	if (err == -EOPNOTSUPP)
-		ctl_client_error(c, "failed", "the guest's shutdown service has no hibernation: its "
-					      "version is below 3.2");
+		ctl_client_error(c, "failed",
+				 "the guest's shutdown service has no hibernation: its "
+				 "version is below 3.2");
 	else if (err == -EILSEQ || err == -E2BIG)
 		ctl_client_error(c, "usage", "the message has more than 1023 characters");
 	else if (err == -ENOTCONN && !services_on(c->all->vm, SERVICE_SHUTDOWN))
@@ -39,36 +40,42 @@ static void stop_failed(struct ctl_client *c, int err)
 				 "the guest has not answered an earlier request; try: kvmbus kill");
 }
 
-static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+static void ask_to_stop(struct ctl_client *c, json_t *args, u32 flags)
 {
 	struct vm *vm = c->all->vm;
-	bool reboot = json_is_true(json_object_get(args, "reboot"));
-	bool hibernate = json_is_true(json_object_get(args, "hibernate"));
 	json_t *t = json_object_get(args, "timeout");
 	json_int_t timeout = json_is_integer(t) ? json_integer_value(t) : 60;
 	int err;
 
-	(void)fds;
 	if (vm->state != VM_RUNNING) {
 		ctl_client_error(c, "state",
 				 "the VM is not running; try: kvmbus resume, or kvmbus kill");
 		return;
 	}
-	if (reboot && hibernate) {
-		ctl_client_error(c, "usage", "it can restart or hibernate, not both");
-		return;
-	}
 	timeout = KVMB_MAX(KVMB_MIN(timeout, 86400), 0);
-	err = kvmb_shutdown_ask(&vm->shutdown,
-				reboot	  ? KVMB_SHUTDOWN_RESTART :
-				hibernate ? KVMB_SHUTDOWN_HIBERNATE :
-					    0,
-				(u32)timeout, json_string_value(json_object_get(args, "message")));
+	err = kvmb_shutdown_ask(&vm->shutdown, flags, (u32)timeout,
+				json_string_value(json_object_get(args, "message")));
 	if (err)
 		stop_failed(c, err);
 	else
-		ctl_client_stop(c, reboot ? CLIENT_REBOOTING : CLIENT_STOPPING,
+		ctl_client_stop(c,
+				flags == KVMB_SHUTDOWN_RESTART ? CLIENT_REBOOTING : CLIENT_STOPPING,
 				(u64)timeout * 1000);
+}
+
+static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	bool reboot = json_is_true(json_object_get(args, "reboot"));
+
+	(void)fds;
+	ask_to_stop(c, args, reboot ? KVMB_SHUTDOWN_RESTART : 0);
+}
+
+/* A command of its own: an older process of a VM would power the guest off. */
+static void cmd_hibernate(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	ask_to_stop(c, args, KVMB_SHUTDOWN_HIBERNATE);
 }
 
 static void cmd_pause(struct ctl_client *c, json_t *args, struct handover_fds *fds)
@@ -420,6 +427,7 @@ static const struct {
 	{ "info", cmd_info, ANY_TIME },
 	{ "stats", cmd_stats, ANY_TIME },
 	{ "stop", cmd_stop, LIVE },
+	{ "hibernate", cmd_hibernate, LIVE },
 	{ "kill", cmd_kill, ANY_TIME },
 	{ "pause", cmd_pause, LIVE },
 	{ "resume", cmd_resume, LIVE },

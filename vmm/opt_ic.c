@@ -10,10 +10,14 @@
 #include "vmm/opt.h"
 
 static const char *const service_names[] = {
-	[SERVICE_HEARTBEAT] = "heartbeat", [SERVICE_SHUTDOWN] = "shutdown",
-	[SERVICE_TIMESYNC] = "timesync",   [SERVICE_KVP] = "kvp",
-	[SERVICE_VSS] = "vss",		   [SERVICE_FCOPY] = "fcopy",
-	[SERVICE_MEMORY] = "memory",	   [SERVICE_VSOCK] = "vsock",
+	[SERVICE_HEARTBEAT] = "heartbeat",
+	[SERVICE_SHUTDOWN] = "shutdown",
+	[SERVICE_TIMESYNC] = "timesync",
+	[SERVICE_KVP] = "kvp",
+	[SERVICE_VSS] = "vss",
+	[SERVICE_FCOPY] = "fcopy",
+	[SERVICE_MEMORY] = "memory",
+	[SERVICE_VSOCK] = "vsock",
 };
 static_assert(ARRAY_SIZE(service_names) == SERVICES, "one name a service");
 
@@ -61,7 +65,9 @@ int opt_ic(const char *s, enum vm_service *which, struct service_config *wish, c
 	*wish = (struct service_config){ 0 };
 	*which = service_find(s, len);
 	if (!*which) {
-		snprintf(why, size, "no such service; kvmbus ic VM lists them");
+		snprintf(why, size,
+			 "unknown; there are heartbeat, shutdown, timesync, kvp, vss, fcopy, "
+			 "memory and vsock");
 		return -EINVAL;
 	}
 	wish->off = word == 3 && !strncmp(value, "off", word);

@@ -11,12 +11,12 @@
 #include "vmm/opt_ic.h"
 
 struct service {
-	struct vm *vm;	 /* NULL: the VM has none, services_add() */
+	struct vm *vm; /* NULL: the VM has none, services_add() */
 	enum vm_service which;
 	bool on; /* offered, as the administrator wants */
 	struct kvmb_ic *ic;
 	const struct service_hooks *hooks; /* never NULL */
-	bool asked; /* @reply is due */
+	bool asked;			   /* @reply is due */
 	struct ctl_reply reply;
 	struct kvmb_timer limit; /* of @reply */
 };
@@ -54,7 +54,7 @@ static bool has_left(const struct service *s)
 }
 
 /* @class: NULL = it was made. */
-static void answer(struct service *s, const char *class, const char *why)
+static void answer_asker(struct service *s, const char *class, const char *why)
 {
 	if (!s->asked)
 		return;
@@ -68,16 +68,17 @@ static void answer(struct service *s, const char *class, const char *why)
 
 static void service_left(void *arg)
 {
-	answer(arg, NULL, NULL);
+	answer_asker(arg, NULL, NULL);
 }
 
 static void waited_enough(void *arg)
 {
 	struct service *s = arg;
 
-	answer(s, "timeout",
-	       s->on ? "the guest has not released the old one yet; it gets the new one then" :
-		       "it is off, but the guest has not released it yet");
+	answer_asker(
+		s, "timeout",
+		s->on ? "the guest has not released the old one yet; it gets the new one then" :
+			"it is off, but the guest has not released it yet");
 }
 
 /* What does not run releases nothing: that is to come. */
@@ -86,7 +87,7 @@ static void answer_when_left(struct service *s, struct ctl_reply reply)
 	s->reply = reply;
 	s->asked = true;
 	if (has_left(s) || s->vm->state != VM_RUNNING)
-		answer(s, NULL, NULL);
+		answer_asker(s, NULL, NULL);
 	else
 		kvmb_timer_set(&s->limit, SERVICES_PATIENCE_MS);
 }
@@ -105,9 +106,7 @@ int services_add(struct vm *vm, enum vm_service which, struct kvmb_ic *ic,
 		vm->services = kvmb_xzalloc(sizeof(*vm->services));
 	s = &vm->services->all[which];
 	kvmb_assert(!s->vm && (ic || (hooks && hooks->offer && hooks->revoke && hooks->state)));
-	*s = (struct service){
-		.vm = vm, .which = which, .ic = ic, .hooks = hooks ? hooks : &none
-	};
+	*s = (struct service){ .vm = vm, .which = which, .ic = ic, .hooks = hooks ? hooks : &none };
 	kvmb_timer_init(&s->limit, vm->loop, waited_enough, s);
 	if (ic) {
 		ic->left = service_left;
@@ -131,7 +130,7 @@ void services_destroy(struct vm *vm)
 	unsigned int i;
 
 	for (i = 1; vm->services && i < SERVICES; i++)
-		answer(&vm->services->all[i], "failed", "the VM ends");
+		answer_asker(&vm->services->all[i], "failed", "the VM ends");
 	free(vm->services);
 	vm->services = NULL;
 }
@@ -183,7 +182,7 @@ void services_set(struct vm *vm, const char *spec, struct ctl_reply reply)
 			      service_name(which), wish.max >> 16, wish.max & 0xffff);
 		return;
 	}
-	answer(s, "state", "another command has switched it meanwhile");
+	answer_asker(s, "state", "another command has switched it meanwhile");
 	err = change(s, &wish);
 	if (err) {
 		reply_refused(reply, "failed", "service %s: %s", service_name(which),

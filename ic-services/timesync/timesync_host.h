@@ -14,7 +14,7 @@ struct kvmb_timesync { /* bus thread */
 	struct kvmb_vmm *vmm;
 	u64 syncs, samples;
 	bool paused;
-	bool owed; /* a SYNC could not be sent yet */
+	bool owed;	/* a SYNC could not be sent yet */
 	u64 sync_ms;	/* kvmb_now_ms() of the last SYNC, 0 = none for this guest */
 	u8 sync_number; /* its transaction */
 	bool sync_due;	/* its answer is */

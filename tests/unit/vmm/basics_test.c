@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a VM does when its guest's heartbeat stays away, and what info says of the basic services. */
+/* What a VM does when its guest's heartbeat stays away; what info says of the basic services. */
 #include "vmm/basics.h"
 
 #include <string.h>

@@ -307,8 +307,8 @@ static void services_nonsense_is_refused_and_changes_nothing(void **state)
 	(void)state;
 	make_services();
 	connect_guest();
-	assert_true(refused("", "usage", "no such service"));
-	assert_true(refused("heart=off", "usage", "no such service"));
+	assert_true(refused("", "usage", "there are heartbeat"));
+	assert_true(refused("heart=off", "usage", "there are heartbeat"));
 	assert_true(refused("heartbeat", "usage", "write heartbeat=on"));
 	assert_true(refused("heartbeat=", "usage", "write"));
 	assert_true(refused("heartbeat=offf", "usage", "write"));
