@@ -35,14 +35,23 @@ static void heartbeat_changed(void *arg, enum kvmb_heartbeat_state from)
 		vm_reset(vm);
 }
 
+/* Windows says it, Linux returns what it got. */
+static json_t *applications(u32 state)
+{
+	return state == 1 ? json_string("healthy") :
+	       state == 2 ? json_string("critical") :
+			    json_null();
+}
+
 static void describe_heartbeat(struct vm *vm, json_t *o)
 {
 	const struct kvmb_heartbeat *h = &vm->heartbeat;
 
-	json_object_update_new(o, json_pack("{s:s, s:I, s:I, s:I}", "status",
+	json_object_update_new(o, json_pack("{s:s, s:I, s:I, s:I, s:o}", "status",
 					    kvmb_heartbeat_status(h), "beats", (json_int_t)h->beats,
 					    "losses", (json_int_t)h->losses, "lost_after_ms",
-					    (json_int_t)h->lost_ms));
+					    (json_int_t)h->lost_ms, "applications",
+					    applications(h->app_state)));
 }
 
 /* ---- time sync ---- */

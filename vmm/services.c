@@ -267,7 +267,7 @@ void services_save(const struct vm *vm, struct kvmb_tlv_out *o)
 }
 
 /* One that this kvmbus, or this VM, does not have is passed over: then its channel is missed. */
-static void load_service(struct vm *vm, struct kvmb_tlv *g)
+static void load_service(struct vm *vm, struct kvmb_tlv *g, u32 *seen)
 {
 	unsigned int which = (unsigned int)kvmb_tlv_get(g, F_WHICH, UINT8_MAX);
 	bool on = kvmb_tlv_get(g, F_ON, 1);
@@ -276,20 +276,24 @@ static void load_service(struct vm *vm, struct kvmb_tlv *g)
 
 	if (kvmb_tlv_done(g) || !s)
 		return;
-	if (s->ic && kvmb_ic_limit(s->ic, max))
+	if (*seen & 1u << which) /* each change makes a channel, which goes when the loop runs */
+		kvmb_tlv_refuse(g, F_WHICH, "it is there twice");
+	else if (s->ic && kvmb_ic_limit(s->ic, max))
 		kvmb_tlv_refuse(g, F_MAX, "there is no version as old as that");
 	else if (!on)
 		switch_off(s);
 	else if (switch_on(s))
 		kvmb_tlv_refuse(g, F_ON, "it cannot be offered");
+	*seen |= 1u << which;
 }
 
 int services_load(struct vm *vm, struct kvmb_tlv *t)
 {
 	struct kvmb_tlv g;
 	size_t pos = 0;
+	u32 seen = 0;
 
 	while (kvmb_tlv_each(t, F_SERVICE, &pos, &g))
-		load_service(vm, &g);
+		load_service(vm, &g, &seen);
 	return kvmb_tlv_done(t);
 }

@@ -69,6 +69,7 @@ static void ready(struct kvmb_ic *ic)
 	struct kvmb_heartbeat *h = container_of(ic, struct kvmb_heartbeat, ic);
 
 	h->beats = 0;
+	h->app_state = 0;
 	give_time(h); /* negotiating was a sign of life */
 	set_heartbeat(h, KVMB_HEARTBEAT_OK);
 	beat(h);
@@ -92,6 +93,7 @@ static void reply(struct kvmb_ic *ic, const struct kvmb_icmsg *msg)
 	if (le64_to_cpu(m.sequence) != h->sequence + 1)
 		return; /* an answer to something else is no sign of life */
 	h->sequence = le64_to_cpu(m.sequence) + 1;
+	h->app_state = le32_to_cpu(m.app_state); /* 0 where the answer is too short */
 	h->beats++;
 	h->last_ms = kvmb_now_ms();
 	set_heartbeat(h, KVMB_HEARTBEAT_OK);

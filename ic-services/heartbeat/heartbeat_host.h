@@ -29,6 +29,7 @@ struct kvmb_heartbeat { /* bus thread */
 	u64 last_ms;	   /* kvmb_now_ms() when the guest's time to answer began, 0 = never */
 	u64 tick_ms;	   /* kvmb_now_ms() when we looked last */
 	u32 lost_ms;	   /* how much time it has: KVMB_HEARTBEAT_LOST_MS */
+	u32 app_state;	   /* of the guest's applications, as it says: 1 healthy, 2 critical */
 	u64 losses;	   /* times that it became LOST */
 	bool paused;
 	/* the next three may be NULL */

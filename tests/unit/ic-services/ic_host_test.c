@@ -162,6 +162,7 @@ static void heartbeat_counts_right_answers_only(void **state)
 	m.size = 8; /* the least a guest may send */
 	reply(&m);
 	assert_int_equal(hb.beats, 1);
+	assert_int_equal(hb.app_state, 0);
 	assert_string_equal(kvmb_heartbeat_status(&hb), "ok");
 	m.size = 4;
 	reply(&m);

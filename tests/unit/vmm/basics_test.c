@@ -118,11 +118,13 @@ static void basics_info_says_what_is_known(void **state)
 	assert_true(json_is_null(field(all, "timesync", "guest_offset_ms")));
 	assert_true(json_is_true(field(all, "shutdown", "enabled")));
 	json_decref(all);
+	vm.heartbeat.app_state = 2;
 	vm.timesync.sync_ms = kvmb_now_ms();
 	vm.timesync.answer_ms = 3;
 	vm.timesync.has_offset = true;
 	vm.timesync.offset_100ns = -25000;
 	all = services_info(&vm);
+	assert_string_equal(json_string_value(field(all, "heartbeat", "applications")), "critical");
 	assert_int_equal(json_integer_value(field(all, "timesync", "answer_ms")), 3);
 	assert_int_equal(json_integer_value(field(all, "timesync", "guest_offset_ms")), -2);
 	json_decref(all);

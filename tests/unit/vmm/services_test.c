@@ -433,6 +433,13 @@ static void services_hostile_section_is_refused(void **state)
 	assert_int_equal(load_one(SERVICE_HEARTBEAT, 1, 1ull << 32, why), -EPROTO);
 	assert_int_equal(load_one(SERVICE_HEARTBEAT, 1, 1, why), -EPROTO);
 	assert_non_null(strstr(why, "services"));
+	kvmb_tlv_begin(&out, KVMB_SEC_SERVICES, 0, 0);
+	put_service(SERVICE_TIMESYNC, 0, 0);
+	put_service(SERVICE_TIMESYNC, 1, 0);
+	kvmb_tlv_end(&out);
+	assert_int_equal(load_section(&out, why), -EPROTO);
+	assert_non_null(strstr(why, "twice"));
+	kvmb_tlv_out_fini(&out);
 	assert_int_equal(load_one(0, 0, 0, why), 0); /* of a newer kvmbus, perhaps */
 	assert_int_equal(load_one(200, 0, 77, why), 0);
 	assert_int_equal(load_one(SERVICE_KVP, 0, 0, why), 0);
