@@ -202,7 +202,7 @@ static void clock_stepped(void *arg, uint32_t events)
 
 int kvmb_timesync_watch(struct kvmb_timesync *t)
 {
-	const struct itimerspec never = { .it_value = { .tv_sec = INT32_MAX } };
+	const struct itimerspec never = { .it_value = { .tv_sec = (time_t)1 << 36 } };
 	int err = 0;
 
 	t->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);

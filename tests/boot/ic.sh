@@ -22,7 +22,7 @@ before=$(held)
 for ((r = 1; r <= rounds; r++)); do
 	for s in $all; do
 		ic --disable "$s"
-		services "not $s.enabled and $s.state == 'no guest driver'" || fail "$s is not off: $("$KVMBUS" ic i)"
+		services "not $s.enabled" || fail "$s is not off: $("$KVMBUS" ic i)"
 		ic --enable "$s"
 		until_true 60 "$s does not come back (round $r)" services "$s.enabled and $s.state $taken"
 	done
