@@ -60,6 +60,18 @@ static int send_packet(struct kvmb_ic *ic, const void *buf, u32 len)
 	return kvmb_loop_chan_send(&ic->chan, KVMB_PKT_INBAND, 0, buf, len);
 }
 
+void kvmb_ic_hush(struct kvmb_ic *ic)
+{
+	if (kvmb_loop_chan_runs(&ic->chan))
+		kvmb_loop_chan_hush(&ic->chan);
+}
+
+void kvmb_ic_look(struct kvmb_ic *ic)
+{
+	if (kvmb_loop_chan_runs(&ic->chan))
+		kvmb_loop_chan_look(&ic->chan);
+}
+
 static const char *on_packet(struct kvmb_loop_chan *c, const struct kvmb_pkt *pkt)
 {
 	struct kvmb_ic *ic = container_of(c, struct kvmb_ic, chan);

@@ -99,6 +99,20 @@ bool kvmb_ic_knows(const struct kvmb_ic *ic, u32 message);
 int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply);
 
 /**
+ * kvmb_ic_hush() - Whatever the guest answers can wait until kvmb_ic_look(): it need not wake us
+ *
+ * A service that asks at regular times looks before it asks again. Bus thread; fine in any state.
+ */
+void kvmb_ic_hush(struct kvmb_ic *ic);
+
+/**
+ * kvmb_ic_look() - Take what the guest has answered, if the bus is not paused
+ *
+ * The service may not be ready any more afterwards. Bus thread; not in a function of its ops.
+ */
+void kvmb_ic_look(struct kvmb_ic *ic);
+
+/**
  * kvmb_ic_go_on() - A service that was just opened, on a paused bus, goes on where it was saved
  * @ic:    the service
  * @state: reached there; CLOSED only if it is closed here

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Heartbeat, host half: sends a number every two seconds; the guest returns it plus one. */
+/*
+ * Heartbeat, host half: sends a number every two seconds; the guest returns it plus one.
+ *
+ * While all is well, its answer is read with the next question, and costs no wake-up of its own.
+ */
 #include "ic-services/heartbeat/heartbeat_host.h"
 
 #include "lib/util.h"
@@ -48,20 +52,29 @@ static void judge(struct kvmb_heartbeat *h)
 		set_heartbeat(h, KVMB_HEARTBEAT_LOST);
 }
 
+static void ask(struct kvmb_heartbeat *h)
+{
+	struct kvmb_wire_heartbeat m = { .sequence = cpu_to_le64(h->sequence) };
+
+	if (!h->paused)
+		kvmb_ic_request(&h->ic, &m, sizeof(m), true);
+	if (h->beats && h->state == KVMB_HEARTBEAT_OK) /* else news are welcome at once */
+		kvmb_ic_hush(&h->ic);
+	kvmb_timer_set(&h->timer, KVMB_HEARTBEAT_PERIOD_MS);
+}
+
 static void beat(void *arg)
 {
 	struct kvmb_heartbeat *h = arg;
-	struct kvmb_wire_heartbeat m = { .sequence = cpu_to_le64(h->sequence) };
 
+	kvmb_ic_look(&h->ic);
 	if (h->ic.state != KVMB_IC_READY) {
 		/* it has broken the protocol; ready() starts us again */
 		set_heartbeat(h, KVMB_HEARTBEAT_NO_CONTACT);
 		return;
 	}
 	judge(h);
-	if (!h->paused)
-		kvmb_ic_request(&h->ic, &m, sizeof(m), true);
-	kvmb_timer_set(&h->timer, KVMB_HEARTBEAT_PERIOD_MS);
+	ask(h);
 }
 
 static void ready(struct kvmb_ic *ic)
@@ -72,7 +85,7 @@ static void ready(struct kvmb_ic *ic)
 	h->app_state = 0;
 	give_time(h); /* negotiating was a sign of life */
 	set_heartbeat(h, KVMB_HEARTBEAT_OK);
-	beat(h);
+	ask(h);
 }
 
 void kvmb_heartbeat_go_on(struct kvmb_heartbeat *h)

@@ -93,12 +93,17 @@ static void sample(void *arg)
 {
 	struct kvmb_timesync *t = arg;
 
+	kvmb_ic_look(&t->ic);
+	if (t->ic.state != KVMB_IC_READY)
+		return; /* ready() starts us again */
 	if (t->owed && !t->paused) {
 		sync_now(t);
 		return;
 	}
-	if (!t->paused && !send_time(t, KVMB_TIMESYNC_SAMPLE))
+	if (!t->paused && !send_time(t, KVMB_TIMESYNC_SAMPLE)) {
 		t->samples++;
+		kvmb_ic_hush(&t->ic); /* of a SYNC we want to know when it was answered */
+	}
 	kvmb_timer_set(&t->timer, KVMB_TIMESYNC_PERIOD_MS);
 }
 
@@ -180,6 +185,7 @@ void kvmb_timesync_init(struct kvmb_timesync *t, struct kvmb_loop *loop, struct 
 void kvmb_timesync_pause(struct kvmb_timesync *t, bool paused)
 {
 	t->paused = paused;
+	kvmb_ic_look(&t->ic); /* and have it tell us of the next answer */
 	if (!paused && t->ic.state == KVMB_IC_READY)
 		sync_now(t);
 }
@@ -195,6 +201,7 @@ static void clock_stepped(void *arg, uint32_t events)
 	if (read(t->clock_fd, &n, sizeof(n)) >= 0 || errno != ECANCELED)
 		return; /* it has come to the end of time, or somebody was quicker */
 	t->steps++;
+	kvmb_ic_look(&t->ic);
 	if (t->paused || t->ic.state != KVMB_IC_READY)
 		return; /* it gets a SYNC when it goes on, or has come */
 	sync_now(t);

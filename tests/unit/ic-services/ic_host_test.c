@@ -278,6 +278,52 @@ static void heartbeat_of_a_liar_is_no_contact(void **state)
 	assert_int_equal(told, 1);
 }
 
+/* The answers of a guest that is well are read when we are awake anyway. */
+static void heartbeat_that_is_well_wakes_nobody(void **state)
+{
+	const struct kvmb_chan_io *io;
+	u64 wakes;
+	int i;
+
+	(void)state;
+	listen_to_heartbeat();
+	answer_beat(); /* the first one is news */
+	assert_int_equal(hb.beats, 1);
+	io = kvmb_chan_io(hb.ic.chan.ch);
+	hb.timer.fn(hb.timer.arg);
+	wakes = io->stats.wakes;
+	for (i = 0; i < 20; i++) {
+		answer_beat();
+		assert_int_equal(hb.beats, (u64)i + 1);
+		hb.timer.fn(hb.timer.arg);
+		assert_int_equal(hb.beats, (u64)i + 2);
+	}
+	assert_int_equal(io->stats.wakes, wakes);
+	silence(2 * KVMB_HEARTBEAT_LOST_MS);
+	assert_string_equal(kvmb_heartbeat_status(&hb), "lost-communication");
+	answer_beat(); /* and so is that it is back */
+	assert_string_equal(kvmb_heartbeat_status(&hb), "ok");
+	assert_int_equal(io->stats.wakes, wakes + 1);
+}
+
+/* What it sends unasked meanwhile is met by the next look, which it may not survive. */
+static void heartbeat_liar_is_met_by_the_next_look(void **state)
+{
+	(void)state;
+	listen_to_heartbeat();
+	answer_beat();
+	hb.timer.fn(hb.timer.arg);
+	fake_send(&f, &c, KVMB_PKT_INBAND, 0, 0, NULL, 0, "junk", 5);
+	fake_run(&f);
+	assert_int_equal(hb.ic.state, KVMB_IC_READY);
+	kvmb_timer_cancel(&hb.timer); /* as one that fires */
+	hb.timer.fn(hb.timer.arg);
+	assert_int_equal(hb.ic.state, KVMB_IC_REFUSED);
+	assert_string_equal(kvmb_heartbeat_status(&hb), "no-contact");
+	assert_int_equal(hb.timer.due_ms, 0);
+	fake_close(&f, &c);
+}
+
 /* ---- versions ---- */
 
 static void ic_limit_is_the_newest_version_offered(void **state)
@@ -564,6 +610,7 @@ static void timesync_offset_is_what_the_guest_says(void **state)
 	assert_false(ts.has_offset);
 	m.size = sizeof(v1);
 	reply(&m);
+	ts.timer.fn(ts.timer.arg); /* the answer to a sample is read with the next one */
 	assert_true(ts.has_offset);
 	assert_int_equal(ts.offset_100ns, -50000);
 	fake_close(&f, &c);
@@ -716,6 +763,8 @@ int main(void)
 		T(heartbeat_loss_and_return_are_told_once),
 		T(heartbeat_gets_its_whole_time_after_a_stop),
 		T(heartbeat_of_a_liar_is_no_contact),
+		T(heartbeat_that_is_well_wakes_nobody),
+		T(heartbeat_liar_is_met_by_the_next_look),
 		T(ic_limit_is_the_newest_version_offered),
 		T(ic_version_that_was_not_offered_is_refused),
 		T(ic_off_and_on_again_while_others_work),
