@@ -12,6 +12,7 @@
 	.help = "encrypt it, with keys and certificates of directory DIR", \
 	.more = "See *MIGRATION*.", \
 	.aka = "tls-creds" }
+#define SERVICE_NAMES "heartbeat shutdown timesync kvp vss fcopy memory vsock"
 #define END { NULL }
 
 static const struct opt_def json_only[] = { JSON, END };
@@ -82,8 +83,12 @@ static const struct opt_def run_options[] = {
 	  .more = "See *NICS*.", .aka = "net netdev network network-interface",
 	  .first = opt_nic_kinds,
 	  .sub = opt_nic_options },
-	{ "ic", OPT_TEXT, "NAME=on|off", "heartbeat= timesync= shutdown=", .otherwise = "all on",
-	  .help = "integration service heartbeat, timesync or shutdown" },
+	{ "ic", OPT_TEXT, "NAME=on|off[,max=V]",
+	  "heartbeat= shutdown= timesync= kvp= vss= fcopy=", .otherwise = "all on",
+	  .help = "integration service heartbeat, shutdown, timesync, kvp, vss or fcopy",
+	  .more = "With *max* it offers no newer version of its messages than _V_, for example "
+		  "*timesync=on,max=3.0*: as an old host does.",
+	  .aka = "integration-service" },
 	{ "video", OPT_WORD, "on|off", "on off", .otherwise = "on, with --kernel off",
 	  .help = "synthetic video, keyboard and mouse, beside VGA and PS/2",
 	  .more = "With *--kernel* there are no others.", .aka = "vga display graphics" },
@@ -108,6 +113,14 @@ static const struct opt_def run_options[] = {
 	{ "on-crash", OPT_WORD, "ACTION", "reset pause poweroff", .fallback = "reset",
 	  .help = "what happens when the guest reports a kernel crash: reset, pause or poweroff",
 	  .aka = "on_crash" },
+	{ "on-heartbeat-lost", OPT_TEXT, "ACTION[,after=S]", "none event reset",
+	  .fallback = "none,after=10",
+	  .help = "what happens when the guest's heartbeat stays away: none, event or reset",
+	  .more = "For _S_ seconds. *event* writes a line to the log, and another when it is back; "
+		  "*reset* resets the machine, too, as *kvmbus reset* does. A guest that has had "
+		  "no heartbeat yet, that is paused, or that has just come from elsewhere has "
+		  "not lost it. A guest that writes a crash dump has: leave it the time.",
+	  .aka = "watchdog watchdog-action heartbeat" },
 	{ "config", OPT_FILE, "F",
 	  .help = "take options from a VM's file; typed ones add or replace",
 	  .more = "See *A VM'S FILE*.", .aka = "conf file define definition" },
@@ -147,8 +160,35 @@ static const struct opt_def stats_options[] = {
 static const struct opt_def stop_options[] = {
 	{ "reboot", OPT_FLAG, .help = "restart the guest instead of powering it off",
 	  .aka = "restart r" },
+	{ "hibernate", OPT_FLAG, .help = "have the guest hibernate: it goes on there when it is "
+					 "started again",
+	  .more = "From version 3.2 of the service on. Linux tells its user space, by an event "
+		  "(EVENT=hibernate) of the device; where no rule of udev hears it, nothing "
+		  "happens, and the command times out.",
+	  .aka = "suspend suspend-disk" },
+	{ "message", OPT_TEXT, "TEXT", .max = 1023,
+	  .help = "text that goes with the request; Windows shows it", .aka = "comment m" },
 	{ "timeout", OPT_U32, "S", .max = 86400, .fallback = "60",
 	  .help = "give up after S seconds", .aka = "wait t" },
+	JSON, END
+};
+
+static const struct opt_def ic_options[] = {
+	{ "enable", OPT_TEXT, "NAME[,max=V]", SERVICE_NAMES,
+	  .help = "offer a service to the guest; with max, no newer version of its messages",
+	  .more = "Without *max* the limit stays what it was. Returns when the guest has released "
+		  "the old one, if it had one.",
+	  .aka = "on" },
+	{ "disable", OPT_TEXT, "NAME", SERVICE_NAMES,
+	  .help = "take a service away from the guest",
+	  .more = "Returns when the guest has released it, or with exit status 5 after ten "
+		  "seconds; it is off all the same. A saved or moved VM stays as it is; one that "
+		  "is started anew begins with its options.",
+	  .aka = "off" },
+	{ "check", OPT_WORD, "SERVICE", "heartbeat",
+	  .help = "tell by the exit status how the guest's heartbeat is",
+	  .more = "0: ok; 1: lost, or there is none; 3: there is no such VM; 4: the VM is paused, "
+		  "or the service disabled; 5: the VM does not answer." },
 	JSON, END
 };
 
@@ -279,6 +319,11 @@ const struct cli_command cli_commands[] = {
 	{ "stop", NULL, "shut the guest down cleanly",
 	  "Asks the guest's shutdown service, and waits for the service while the guest boots.",
 	  cmd_stop, { VM }, stop_options },
+	{ "ic", NULL, "integration services: list, switch on and off",
+	  "A service's state is *ready* when the guest uses it, in the version shown; *leaving* "
+	  "when it was switched off, and the guest has not released it yet. Several changes are "
+	  "made in their order. See *SERVICES*.",
+	  cmd_ic, { VM }, ic_options },
 	{ "kill", NULL, "end a VM at once",
 	  "Like pulling the plug. A process that does not answer, or does not end within a minute, "
 	  "gets SIGKILL.", cmd_kill, { VM }, kill_options },

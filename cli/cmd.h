@@ -52,6 +52,9 @@ int cmd_list(struct cli_args *a);
 /** cmd_info() - `kvmbus info VM`. */
 int cmd_info(struct cli_args *a);
 
+/** cmd_ic() - `kvmbus ic VM`: services; with --check the exit status is the heartbeat's. */
+int cmd_ic(struct cli_args *a);
+
 /** cmd_stats() - `kvmbus stats VM`; with --watch until it is interrupted. */
 int cmd_stats(struct cli_args *a);
 

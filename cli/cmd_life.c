@@ -43,7 +43,8 @@ static int await_service(const char *vm, uint64_t end)
 		service = json_object_get(json_object_get(o, "integration"), "shutdown");
 		state = json_string_value(json_object_get(service, "state"));
 		coming = json_is_true(json_object_get(service, "enabled")) && state &&
-			 (!strcmp(state, "no guest driver") || !strcmp(state, "negotiating"));
+			 (!strcmp(state, "no guest driver") || !strcmp(state, "negotiating") ||
+			  !strcmp(state, "leaving"));
 		state = json_string_value(json_object_get(o, "state"));
 		coming = coming && state && !strcmp(state, "running");
 		json_decref(o);
@@ -64,15 +65,24 @@ int cmd_stop(struct cli_args *a)
 {
 	u32 timeout = cli_u32(a, "timeout");
 	uint64_t now, end = kvmb_now_ms() + timeout * 1000ull;
-	int err = await_service(a->words[0], end);
+	const char *message = cli_text(a, "message");
+	json_t *args;
+	int err;
 
-	if (err)
+	if (cli_flag(a, "reboot") && cli_flag(a, "hibernate"))
+		return cli_bad(a->cmd, "--hibernate does not go with --reboot");
+	args = json_pack("{s:b, s:s*}", "reboot", cli_flag(a, "reboot"), "message", message);
+	if (!args)
+		return cli_bad(a->cmd, "--message: a text that is not UTF-8 cannot be sent");
+	err = await_service(a->words[0], end);
+	if (err) {
+		json_decref(args);
 		return err;
+	}
 	now = kvmb_now_ms();
 	timeout = now < end ? (u32)((end - now + 999) / 1000) : 0;
-	return simple(a, "stop",
-		      json_pack("{s:b, s:i}", "reboot", cli_flag(a, "reboot"), "timeout",
-				(int)timeout));
+	json_object_set_new(args, "timeout", json_integer(timeout));
+	return simple(a, cli_flag(a, "hibernate") ? "hibernate" : "stop", args);
 }
 
 int cmd_kill(struct cli_args *a)

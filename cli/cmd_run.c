@@ -20,6 +20,7 @@
 #include "vmm/boot_order.h"
 #include "vmm/disk_copies.h"
 #include "vmm/opt.h"
+#include "vmm/opt_ic.h"
 #include "vmm/run.h"
 
 #define MMIO_BYTES (1ull << 30) /* of the guest's address space at most, below 4 GiB */
@@ -143,18 +144,16 @@ static bool add_nic(char *s, struct vm_config *c)
 
 static bool set_ic(char *s, struct vm_config *c)
 {
-	static const char *const names[] = { "heartbeat=", "timesync=", "shutdown=" };
-	bool *flags[] = { &c->ic_heartbeat, &c->ic_timesync, &c->ic_shutdown };
-	size_t i, len;
+	struct service_config wish;
+	enum vm_service which;
+	char why[200];
 
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		len = strlen(names[i]);
-		if (strncmp(names[i], s, len) || (strcmp(s + len, "on") && strcmp(s + len, "off")))
-			continue;
-		*flags[i] = !strcmp(s + len, "on");
-		return true;
-	}
-	return BAD("--ic \"%s\": write heartbeat=on|off, timesync=on|off or shutdown=on|off", s);
+	if (opt_ic(s, &which, &wish, why, sizeof(why)))
+		return BAD("--ic \"%s\": %s", s, why);
+	if (which >= SERVICES_IC)
+		return BAD("--ic %s: it has an option of its own, --%s", s, service_name(which));
+	c->services[which] = wish;
+	return true;
 }
 
 static bool set_video(char *s, struct vm_config *c)
@@ -214,6 +213,26 @@ static bool set_on_crash(char *s, struct vm_config *c)
 {
 	c->on_crash = (enum on_crash)opt_index(opt_find(cli_rows("run")->options, "on-crash"), s);
 	return true;
+}
+
+static bool set_on_heartbeat_lost(char *s, struct vm_config *c)
+{
+	static const char *const words[] = {
+		[ON_LOST_NONE] = "none", [ON_LOST_EVENT] = "event", [ON_LOST_RESET] = "reset"
+	};
+	size_t n = strcspn(s, ","), i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strlen(words[i]) != n || strncmp(words[i], s, n))
+			continue;
+		c->on_lost = (enum on_lost)i;
+		if (!s[n] || (!strncmp(s + n, ",after=", 7) &&
+			      opt_u32(s + n + 7, 5, 86400, &c->lost_after_s)))
+			return true;
+	}
+	return BAD("--on-heartbeat-lost \"%s\": write none, event or reset, and ,after=S with 5 to "
+		   "86400 seconds",
+		   s);
 }
 
 static bool set_hotplug_images(char *s, struct vm_config *c)
@@ -324,6 +343,7 @@ static const struct {
 	{ "control", set_control },
 	{ "on-term", set_on_term },
 	{ "on-crash", set_on_crash },
+	{ "on-heartbeat-lost", set_on_heartbeat_lost },
 	{ "hotplug-images", set_hotplug_images },
 	{ "sandbox", set_sandbox },
 	{ "user", set_user },
@@ -422,9 +442,6 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	char default_name[32], why[300];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
 				 .hotplug_images = true,
-				 .ic_heartbeat = true,
-				 .ic_timesync = true,
-				 .ic_shutdown = true,
 				 .on_term = ON_TERM_SHUTDOWN,
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,

@@ -31,6 +31,11 @@ void kvmb_loop_chan_mute(struct kvmb_loop_chan *c)
 	c->watch = NULL;
 }
 
+void kvmb_loop_chan_hush(struct kvmb_loop_chan *c)
+{
+	kvmb_ring_mask(&kvmb_chan_io(c->ch)->rx);
+}
+
 void kvmb_loop_chan_fail(struct kvmb_loop_chan *c, const char *why, int err)
 {
 	kvmb_chan_fail(c->ch, why, err);

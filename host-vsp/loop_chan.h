@@ -59,6 +59,14 @@ void kvmb_loop_chan_mute(struct kvmb_loop_chan *c);
 /** kvmb_loop_chan_look() - Read what there is, and tell room(). The bus is not paused. */
 void kvmb_loop_chan_look(struct kvmb_loop_chan *c);
 
+/**
+ * kvmb_loop_chan_hush() - What the guest sends can wait until kvmb_loop_chan_look(): no signal
+ * @c: it runs
+ *
+ * For who looks at times that he chooses; it saves a wake-up of this thread.
+ */
+void kvmb_loop_chan_hush(struct kvmb_loop_chan *c);
+
 /** kvmb_loop_chan_runs() - May something be sent now: is it open, whole, and the bus not paused? */
 bool kvmb_loop_chan_runs(const struct kvmb_loop_chan *c);
 

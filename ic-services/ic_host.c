@@ -23,12 +23,53 @@ static void set_state(struct kvmb_ic *ic, enum kvmb_ic_state to)
 
 const char *kvmb_ic_state_name(const struct kvmb_ic *ic)
 {
-	return state_names[ic->state];
+	return ic->leaving && ic->state == KVMB_IC_CLOSED ? "leaving" : state_names[ic->state];
+}
+
+/* Versions are sorted, best last. */
+static u32 num_offered(const struct kvmb_ic *ic, u32 max)
+{
+	u32 n = ic->ops->num_versions;
+
+	while (max && n && ic->ops->versions[n - 1] > max)
+		n--;
+	return n;
+}
+
+bool kvmb_ic_knows(const struct kvmb_ic *ic, u32 message)
+{
+	u32 i;
+
+	for (i = 0; i < num_offered(ic, ic->max); i++) {
+		if (ic->ops->versions[i] == message)
+			return true;
+	}
+	return false;
+}
+
+int kvmb_ic_limit(struct kvmb_ic *ic, u32 max)
+{
+	if (!num_offered(ic, max))
+		return -EINVAL;
+	ic->max = max;
+	return 0;
 }
 
 static int send_packet(struct kvmb_ic *ic, const void *buf, u32 len)
 {
 	return kvmb_loop_chan_send(&ic->chan, KVMB_PKT_INBAND, 0, buf, len);
+}
+
+void kvmb_ic_hush(struct kvmb_ic *ic)
+{
+	if (kvmb_loop_chan_runs(&ic->chan))
+		kvmb_loop_chan_hush(&ic->chan);
+}
+
+void kvmb_ic_look(struct kvmb_ic *ic)
+{
+	if (kvmb_loop_chan_runs(&ic->chan))
+		kvmb_loop_chan_look(&ic->chan);
 }
 
 static const char *on_packet(struct kvmb_loop_chan *c, const struct kvmb_pkt *pkt)
@@ -41,6 +82,9 @@ static const char *on_packet(struct kvmb_loop_chan *c, const struct kvmb_pkt *pk
 	if (msg.type == KVMB_IC_NEGOTIATE && ic->state == KVMB_IC_NEGOTIATING) {
 		if (kvmb_icmsg_parse_negotiated(&msg, &ic->framework, &ic->message))
 			return "no common version";
+		if (!kvmb_ic_knows(ic, ic->message))
+			return "it chose a version that was not offered";
+		ic->contact_ms = kvmb_now_ms();
 		set_state(ic, KVMB_IC_READY);
 		kvmb_dbg(kvmb_chan_name(c->ch), "version %u.%u", ic->message >> 16,
 			 ic->message & 0xffff);
@@ -48,6 +92,7 @@ static const char *on_packet(struct kvmb_loop_chan *c, const struct kvmb_pkt *pk
 	} else if (msg.type == ic->ops->message_type && ic->state == KVMB_IC_READY &&
 		   msg.flags & KVMB_IC_F_RESPONSE) {
 		ic->waiting = false;
+		ic->contact_ms = kvmb_now_ms();
 		ic->ops->reply(ic, &msg);
 	} else {
 		kvmb_chan_io(c->ch)->stats.errors++; /* unasked-for: ignored, counted */
@@ -69,7 +114,7 @@ static int send_versions(struct kvmb_ic *ic)
 	static const u32 frameworks[] = { KVMB_IC_FW_1, KVMB_IC_FW_3 };
 	u8 buf[256];
 	u32 len = kvmb_icmsg_build_negotiate(buf, frameworks, ARRAY_SIZE(frameworks),
-					     ic->ops->versions, ic->ops->num_versions);
+					     ic->ops->versions, num_offered(ic, ic->max));
 
 	return send_packet(ic, buf, len);
 }
@@ -131,11 +176,21 @@ void kvmb_ic_go_on(struct kvmb_ic *ic, enum kvmb_ic_state state)
 		kvmb_loop_chan_mute(&ic->chan);
 }
 
+/* Of a reset guest, too. */
+static void ic_released(struct kvmb_chan *ch)
+{
+	struct kvmb_ic *ic = kvmb_chan_dev(ch);
+
+	if (!--ic->leaving && ic->left)
+		ic->left(ic->left_arg);
+}
+
 static const struct kvmb_vsp_ops ic_vsp_ops = {
 	.name = "ic",
 	.open = ic_open,
 	.close = ic_close,
 	.resume = ic_resume,
+	.released = ic_released,
 };
 
 void kvmb_ic_init(struct kvmb_ic *ic, const struct kvmb_ic_ops *ops)
@@ -156,7 +211,18 @@ int kvmb_ic_offer(struct kvmb_ic *ic, struct kvmb_bus *bus)
 		.dev = ic,
 	};
 
-	return kvmb_bus_offer(bus, &offer, NULL);
+	return ic->primary ? 0 : kvmb_bus_offer(bus, &offer, &ic->primary);
+}
+
+void kvmb_ic_revoke(struct kvmb_ic *ic)
+{
+	struct kvmb_chan *ch = ic->primary;
+
+	ic->primary = NULL;
+	if (!ch)
+		return;
+	ic->leaving++;
+	kvmb_bus_revoke(ch);
 }
 
 int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply)

@@ -46,7 +46,13 @@ enum kvmb_ic_state {
 struct kvmb_ic { /* embed it; bus thread only */
 	const struct kvmb_ic_ops *ops;
 	struct kvmb_loop_chan chan;
+	struct kvmb_chan *primary; /* NULL = it is not offered */
+	u32 leaving;		   /* channels that are revoked, and the guest has not released */
+	void (*left)(void *arg);   /* @leaving has come to 0; NULL = nobody wants to know */
+	void *left_arg;
 	enum kvmb_ic_state state; /* set_state() in ic_host.c */
+	u32 max;		/* version of messages at most, 0 = all; counts when it is opened */
+	u64 contact_ms;		/* kvmb_now_ms() of the last message that was right, 0 = none */
 	u32 framework, message; /* negotiated */
 	u8 transaction;
 	bool waiting;		/* a request is not answered yet */
@@ -56,8 +62,29 @@ struct kvmb_ic { /* embed it; bus thread only */
 /** kvmb_ic_init() - Prepare @ic; @ops must outlive it. Nothing is offered yet. */
 void kvmb_ic_init(struct kvmb_ic *ic, const struct kvmb_ic_ops *ops);
 
-/** kvmb_ic_offer() - Offer the service on @bus. Return: as kvmb_bus_offer(). */
+/**
+ * kvmb_ic_offer() - Offer the service on @bus; fine if it is
+ *
+ * Also right after kvmb_ic_revoke(): the guest gets the offer when it has released the old channel.
+ *
+ * Return: as kvmb_bus_offer(). Context: bus thread, or before the VM runs.
+ */
 int kvmb_ic_offer(struct kvmb_ic *ic, struct kvmb_bus *bus);
+
+/** kvmb_ic_revoke() - Take the service away from the guest; fine if it is. Bus thread. */
+void kvmb_ic_revoke(struct kvmb_ic *ic);
+
+/**
+ * kvmb_ic_limit() - Offer no newer version of the service's messages than @max, 0 = all
+ *
+ * Counts when the guest opens the channel the next time.
+ *
+ * Return: 0; -EINVAL: no version is as old as that, and nothing has changed.
+ */
+int kvmb_ic_limit(struct kvmb_ic *ic, u32 max);
+
+/** kvmb_ic_knows() - Is @message a version that we offer of this service's messages? */
+bool kvmb_ic_knows(const struct kvmb_ic *ic, u32 message);
 
 /**
  * kvmb_ic_request() - Send a request to the guest
@@ -72,13 +99,27 @@ int kvmb_ic_offer(struct kvmb_ic *ic, struct kvmb_bus *bus);
 int kvmb_ic_request(struct kvmb_ic *ic, const void *payload, u32 len, bool reply);
 
 /**
+ * kvmb_ic_hush() - Whatever the guest answers can wait until kvmb_ic_look(): it need not wake us
+ *
+ * A service that asks at regular times looks before it asks again. Bus thread; fine in any state.
+ */
+void kvmb_ic_hush(struct kvmb_ic *ic);
+
+/**
+ * kvmb_ic_look() - Take what the guest has answered, if the bus is not paused
+ *
+ * The service may not be ready any more afterwards. Bus thread; not in a function of its ops.
+ */
+void kvmb_ic_look(struct kvmb_ic *ic);
+
+/**
  * kvmb_ic_go_on() - A service that was just opened, on a paused bus, goes on where it was saved
  * @ic:    the service
  * @state: reached there; CLOSED only if it is closed here
  */
 void kvmb_ic_go_on(struct kvmb_ic *ic, enum kvmb_ic_state state);
 
-/** kvmb_ic_state_name() - "no guest driver", "negotiating", "ready", "refused". */
+/** kvmb_ic_state_name() - "no guest driver", "negotiating", "ready", "refused", "leaving". */
 const char *kvmb_ic_state_name(const struct kvmb_ic *ic);
 
 #endif

@@ -47,17 +47,6 @@ void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 
 /* ---- loading ---- */
 
-static bool offered(const struct kvmb_ic *ic, u32 message)
-{
-	u32 i;
-
-	for (i = 0; i < ic->ops->num_versions; i++) {
-		if (ic->ops->versions[i] == message)
-			return true;
-	}
-	return false;
-}
-
 static void load_common(struct kvmb_ic *ic, struct kvmb_tlv *t)
 {
 	enum kvmb_ic_state state =
@@ -69,7 +58,7 @@ static void load_common(struct kvmb_ic *ic, struct kvmb_tlv *t)
 	ic->waiting = kvmb_tlv_get(t, F_WAITING, 1);
 	if ((state == KVMB_IC_CLOSED) != !ic->chan.ch)
 		kvmb_tlv_refuse(t, F_STATE, "it does not fit to that of the channel");
-	if (state == KVMB_IC_READY && !offered(ic, ic->message))
+	if (state == KVMB_IC_READY && !kvmb_ic_knows(ic, ic->message))
 		kvmb_tlv_refuse(t, F_MESSAGE, "no such version");
 	if (ic->chan.ch && !ic->unasked)
 		kvmb_tlv_refuse(t, F_STATE, "it comes too late, or twice");
@@ -85,8 +74,7 @@ static void load_heartbeat(struct kvmb_heartbeat *h, struct kvmb_tlv *t)
 	h->paused = kvmb_tlv_get(t, F_PAUSED, 1);
 	if (h->ic.state != KVMB_IC_READY)
 		return;
-	h->last_ms = kvmb_now_ms();
-	kvmb_timer_set(&h->timer, KVMB_HEARTBEAT_PERIOD_MS);
+	kvmb_heartbeat_go_on(h);
 }
 
 static void load_timesync(struct kvmb_timesync *ts, struct kvmb_tlv *t)
@@ -108,6 +96,7 @@ int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 	} else if (t->instance == KVMB_IC_IS_SHUTDOWN) {
 		load_common(&s->shutdown->ic, t);
 		s->shutdown->asked = kvmb_tlv_get(t, F_ASKED, 1);
+		s->shutdown->asked_ms = kvmb_now_ms(); /* it has all of its time again */
 	} else {
 		kvmb_tlv_refuse(t, F_STATE, "no such service");
 	}

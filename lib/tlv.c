@@ -35,7 +35,8 @@ const char *kvmb_tlv_section_name(uint32_t tag)
 		[KVMB_SEC_HANDED] = "handed",	[KVMB_SEC_COPY] = "copy",
 		[KVMB_SEC_DISK] = "disk",	[KVMB_SEC_LATER] = "later",
 		[KVMB_SEC_WANTED] = "wanted",	[KVMB_SEC_LEGACY] = "legacy",
-		[KVMB_SEC_SYNTH] = "synth",	[KVMB_SEC_INPUT] = "input",
+		[KVMB_SEC_SYNTH] = "synth",	[KVMB_SEC_SERVICES] = "services",
+		[KVMB_SEC_INPUT] = "input",
 	};
 
 	return tag < ARRAY_SIZE(names) && names[tag] ? names[tag] : "unknown";

@@ -10,6 +10,7 @@
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
 #include "machine/gen1.h"
+#include "vmm/basics.h"
 #include "vmm/boot_choose.h"
 #include "vmm/boot_order.h"
 #include "vmm/console.h"
@@ -26,6 +27,7 @@
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
 #include "vmm/save.h"
+#include "vmm/services.h"
 #include "vmm/synth.h"
 #include "vmm/term.h"
 #include "vmm/uevent.h"
@@ -257,16 +259,7 @@ static int create_bus(struct vm *vm)
 				       .max_version = vm->cfg.vmbus_max, .who = vm->cfg.name };
 
 	vm->bus = kvmb_bus_create(&cfg);
-	kvmb_shutdown_init(&vm->shutdown, shutdown_answered, vm);
-	kvmb_timesync_init(&vm->timesync, vm->loop, &vm->machine.vmm);
-	kvmb_heartbeat_init(&vm->heartbeat, vm->loop);
-	if (vm->cfg.ic_shutdown)
-		kvmb_ic_offer(&vm->shutdown.ic, vm->bus);
-	if (vm->cfg.ic_timesync)
-		kvmb_ic_offer(&vm->timesync.ic, vm->bus);
-	if (vm->cfg.ic_heartbeat)
-		kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
-	return 0;
+	return basics_create(vm, shutdown_answered);
 }
 
 static void put_boot_order(struct vm *vm)
@@ -370,6 +363,8 @@ void vm_destroy(struct vm *vm)
 	overdue_step(&vm->overdue, "KVM");
 	machine_close(&vm->machine);
 	synth_destroy(vm);
+	basics_destroy(vm);
+	services_destroy(vm);
 	overdue_end(&vm->overdue);
 	term_destroy(vm->term);
 	kvmb_loop_destroy(vm->loop);

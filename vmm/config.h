@@ -11,6 +11,25 @@
 #define KVMB_MAX_DISKS (KVMB_STORAGE_MAX_CONTROLLERS * KVMB_STORAGE_MAX_LUNS)
 #define KVMB_MAX_NICS 8u
 
+/* Services that are switched on and off; numbers of a saved state, never used again. */
+enum vm_service {
+	SERVICE_HEARTBEAT = 1,
+	SERVICE_SHUTDOWN = 2,
+	SERVICE_TIMESYNC = 3,
+	SERVICE_KVP = 4,
+	SERVICE_VSS = 5,
+	SERVICE_FCOPY = 6,
+	SERVICES_IC = 7, /* those of --ic are below */
+	SERVICE_MEMORY = 7,
+	SERVICE_VSOCK = 8,
+	SERVICES
+};
+
+struct service_config { /* zeroes: on, in every version */
+	bool off;
+	u32 max; /* KVMB_IC_VERSION() of its messages at most, 0 = all that we know */
+};
+
 struct disk_copies;
 struct state_file;
 struct vm_handed;
@@ -73,6 +92,9 @@ enum on_term { ON_TERM_SHUTDOWN, ON_TERM_KILL };
 /* What happens when the guest reports that its kernel crashed. */
 enum on_crash { ON_CRASH_RESET, ON_CRASH_PAUSE, ON_CRASH_POWEROFF };
 
+/* What happens when a guest whose heartbeat was there does not answer any more. */
+enum on_lost { ON_LOST_NONE, ON_LOST_EVENT, ON_LOST_RESET };
+
 enum video_mode { VIDEO_AUTO, VIDEO_ON, VIDEO_OFF }; /* auto: with firmware */
 
 /* How the process of a VM is confined: vmm/confine.h, vmm/policy.h. */
@@ -91,7 +113,7 @@ struct vm_config {
 	struct boot_order boot; /* of a machine with firmware */
 	struct nic_config nics[KVMB_MAX_NICS];
 	u32 num_nics;
-	bool ic_heartbeat, ic_timesync, ic_shutdown;
+	struct service_config services[SERVICES];
 	enum video_mode video; /* synthetic, with keyboard and mouse: synth.h */
 	enum serial_kind serial;
 	const char *serial_path;
@@ -102,6 +124,8 @@ struct vm_config {
 	enum on_term on_term;
 	u32 term_timeout_s; /* seconds the guest has to shut down before it is killed */
 	enum on_crash on_crash;
+	enum on_lost on_lost;
+	u32 lost_after_s; /* seconds without an answer; 0 = KVMB_HEARTBEAT_LOST_MS */
 	enum sandbox_mode sandbox;
 	struct state_file *state; /* of a saved VM that is restored; NULL = none */
 	int incoming;		  /* stream that the VM comes from: vmm/mig_stream.h; 0 = none */

@@ -25,6 +25,7 @@
 #include "lib/rundir.h"
 #include "lib/sock.h"
 #include "lib/util.h"
+#include "vmbus-core/proto/ic.h"
 #include "vmm/ctl_client.h"
 #include "vmm/ctl_cmds.h"
 #include "vmm/handed.h"
@@ -79,10 +80,23 @@ static void on_ctl_connect(void *arg, uint32_t events)
 		ctl_client_add(&ctl->clients, fd);
 }
 
+static void tell_refused(struct ctl_client *c)
+{
+	const struct kvmb_shutdown *s = &c->all->vm->shutdown;
+	char why[80];
+
+	snprintf(why, sizeof(why), "the guest refused to %s (status %#x)",
+		 s->flags & KVMB_SHUTDOWN_HIBERNATE ? "hibernate" :
+		 s->flags & KVMB_SHUTDOWN_RESTART   ? "restart" :
+						      "shut down",
+		 s->status);
+	ctl_client_error(c, "failed", why);
+}
+
 static void tell_client(struct ctl_client *c, enum ctl_event e)
 {
 	if (e == CTL_EVENT_SHUTDOWN_REFUSED)
-		ctl_client_error(c, "failed", "the guest refused to shut down");
+		tell_refused(c);
 	else if (e == CTL_EVENT_ENDED && c->all->vm->end == VM_END_SAVED)
 		ctl_client_error(c, "failed",
 				 "the VM was saved, or has moved, before it stopped; its guest may "

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "vmbus-core/proto/ic.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/display.h"
@@ -15,31 +16,66 @@
 #include "vmm/nics.h"
 #include "vmm/save.h"
 #include "vmm/screen.h"
+#include "vmm/services.h"
 #include "vmm/upgrade_out.h"
 
-static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+/* Why the guest was not asked, by kvmb_shutdown_ask(). */
+static void stop_failed(struct ctl_client *c, int err)
+{
+	if (err == -EOPNOTSUPP)
+		ctl_client_error(c, "failed",
+				 "the guest's shutdown service has no hibernation: its "
+				 "version is below 3.2");
+	else if (err == -EILSEQ || err == -E2BIG)
+		ctl_client_error(c, "usage", "the message has more than 1023 characters");
+	else if (err == -ENOTCONN && !services_on(c->all->vm, SERVICE_SHUTDOWN))
+		ctl_client_error(c, "failed",
+				 "its service shutdown is switched off; try: kvmbus ic --enable "
+				 "shutdown, or kvmbus kill");
+	else if (err == -ENOTCONN)
+		ctl_client_error(c, "failed",
+				 "the guest has no shutdown service; try: kvmbus kill");
+	else
+		ctl_client_error(c, "failed",
+				 "the guest has not answered an earlier request; try: kvmbus kill");
+}
+
+static void ask_to_stop(struct ctl_client *c, json_t *args, u32 flags)
 {
 	struct vm *vm = c->all->vm;
-	bool reboot = json_is_true(json_object_get(args, "reboot"));
 	json_t *t = json_object_get(args, "timeout");
 	json_int_t timeout = json_is_integer(t) ? json_integer_value(t) : 60;
 	int err;
 
-	(void)fds;
 	if (vm->state != VM_RUNNING) {
 		ctl_client_error(c, "state",
 				 "the VM is not running; try: kvmbus resume, or kvmbus kill");
 		return;
 	}
 	timeout = KVMB_MAX(KVMB_MIN(timeout, 86400), 0);
-	err = kvmb_shutdown_request(&vm->shutdown, reboot, (u32)timeout);
-	if (err) {
-		ctl_client_error(c, "failed", err == -ENOTCONN ?
-			   "the guest has no shutdown service; try: kvmbus kill" :
-			   "the guest has not answered an earlier request; try: kvmbus kill");
-		return;
-	}
-	ctl_client_stop(c, reboot ? CLIENT_REBOOTING : CLIENT_STOPPING, (u64)timeout * 1000);
+	err = kvmb_shutdown_ask(&vm->shutdown, flags, (u32)timeout,
+				json_string_value(json_object_get(args, "message")));
+	if (err)
+		stop_failed(c, err);
+	else
+		ctl_client_stop(c,
+				flags == KVMB_SHUTDOWN_RESTART ? CLIENT_REBOOTING : CLIENT_STOPPING,
+				(u64)timeout * 1000);
+}
+
+static void cmd_stop(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	bool reboot = json_is_true(json_object_get(args, "reboot"));
+
+	(void)fds;
+	ask_to_stop(c, args, reboot ? KVMB_SHUTDOWN_RESTART : 0);
+}
+
+/* A command of its own: an older process of a VM would power the guest off. */
+static void cmd_hibernate(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	ask_to_stop(c, args, KVMB_SHUTDOWN_HIBERNATE);
 }
 
 static void cmd_pause(struct ctl_client *c, json_t *args, struct handover_fds *fds)
@@ -245,6 +281,18 @@ static void cmd_nic_mtu(struct ctl_client *c, json_t *args, struct handover_fds 
 		 ctl_client_reply(c));
 }
 
+static void cmd_ic_list(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)args, (void)fds;
+	ctl_client_return(c, services_info(c->all->vm));
+}
+
+static void cmd_ic_set(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	services_set(c->all->vm, arg_str(args, "spec"), ctl_client_reply(c));
+}
+
 /* Two descriptors: the file, the pipe (vmm/save.h). */
 static void cmd_save(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
@@ -379,6 +427,7 @@ static const struct {
 	{ "info", cmd_info, ANY_TIME },
 	{ "stats", cmd_stats, ANY_TIME },
 	{ "stop", cmd_stop, LIVE },
+	{ "hibernate", cmd_hibernate, LIVE },
 	{ "kill", cmd_kill, ANY_TIME },
 	{ "pause", cmd_pause, LIVE },
 	{ "resume", cmd_resume, LIVE },
@@ -396,6 +445,8 @@ static const struct {
 	{ "nic-remove", cmd_nic_remove },
 	{ "nic-link", cmd_nic_link },
 	{ "nic-mtu", cmd_nic_mtu },
+	{ "ic-list", cmd_ic_list, ANY_TIME },
+	{ "ic-set", cmd_ic_set, LIVE },
 	{ "screenshot", cmd_screenshot, LIVE },
 	{ "display", cmd_display, LIVE },
 	{ "key", cmd_key, LIVE },

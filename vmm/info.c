@@ -18,6 +18,7 @@
 #include "vmm/mig_post.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
+#include "vmm/services.h"
 #include "vmm/upgrade_out.h"
 
 #define VERSION_STR(buf, v) snprintf(buf, sizeof(buf), "%u.%u", (v) >> 16, (v) & 0xffff)
@@ -55,30 +56,6 @@ static void add_channel_stats(void *arg, const struct kvmb_chan_info *i)
 			  (json_int_t)i->stats.wakes, "signals", (json_int_t)i->stats.signals,
 			  "errors", (json_int_t)i->stats.errors, "rx_used", i->rx_used, "rx_size",
 			  i->rx_size, "tx_used", i->tx_used, "tx_size", i->tx_size));
-}
-
-static json_t *ic_info(const struct kvmb_ic *ic, bool on)
-{
-	json_t *o = json_pack("{s:b, s:s}", "enabled", on, "state", kvmb_ic_state_name(ic));
-	char v[16];
-
-	VERSION_STR(v, ic->message);
-	json_object_set_new(o, "version",
-			    ic->state == KVMB_IC_READY ? json_string(v) : json_null());
-	return o;
-}
-
-static json_t *ics_info(struct vm *vm)
-{
-	json_t *hb = ic_info(&vm->heartbeat.ic, vm->cfg.ic_heartbeat);
-	json_t *ts = ic_info(&vm->timesync.ic, vm->cfg.ic_timesync);
-	json_t *sd = ic_info(&vm->shutdown.ic, vm->cfg.ic_shutdown);
-
-	json_object_set_new(hb, "status", json_string(kvmb_heartbeat_status(&vm->heartbeat)));
-	json_object_set_new(hb, "beats", json_integer((json_int_t)vm->heartbeat.beats));
-	json_object_set_new(ts, "syncs", json_integer((json_int_t)vm->timesync.syncs));
-	json_object_set_new(ts, "samples", json_integer((json_int_t)vm->timesync.samples));
-	return json_pack("{s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd);
 }
 
 static json_t *bits_json(unsigned int bits, const char *(*name)(unsigned int))
@@ -123,8 +100,8 @@ json_t *info_vm(struct vm *vm)
 		"cpu_model", vm->cfg.machine.cpu_model, "vmbus", "state",
 		kvmb_bus_state_name(vm->bus), "version", v ? json_string(version) : json_null(),
 		"max_version", max, "channels", chans, "disks", disks_list(vm), "nics",
-		nics_list(vm), "integration", ics_info(vm), "crash", crash_json(&vm->machine.crash),
-		"sandbox", sandbox_info(vm), "stop_reason",
+		nics_list(vm), "integration", services_info(vm), "crash",
+		crash_json(&vm->machine.crash), "sandbox", sandbox_info(vm), "stop_reason",
 		vm->stop_reason[0] ? json_string(vm->stop_reason) : json_null(), "save",
 		save_info(vm), "migration", mig_out_info(vm), "upgrade", upgrade_out_info(vm),
 		"memory_left",

@@ -119,6 +119,7 @@ struct vm {
 	struct kvmb_rings *rings; /* of all controllers */
 	struct kvmb_storage *scsi[KVMB_STORAGE_MAX_CONTROLLERS];
 	struct vm_nic *nics; /* nics[KVMB_MAX_NICS], nics.c */
+	struct vm_services *services; /* NULL = none yet; services.c */
 	struct vm_legacies *legacy; /* NULL: no NIC is a legacy NIC; nics_legacy.c */
 	struct kvmb_heartbeat heartbeat;
 	struct kvmb_timesync timesync;

@@ -14,6 +14,7 @@
 #include "vmm/input.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
+#include "vmm/services.h"
 #include "vmm/synth.h"
 #include "vmm/vm_state.h"
 
@@ -51,6 +52,7 @@ int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o)
 		if (nics_net(vm, i))
 			kvmb_net_save(nics_net(vm, i), o);
 	}
+	services_save(vm, o);
 	kvmb_bus_save(vm->bus, o);
 	kvmb_ic_save(&ics, o);
 	synth_save(vm, o);

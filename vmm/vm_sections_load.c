@@ -15,6 +15,7 @@
 #include "vmm/input.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
+#include "vmm/services.h"
 #include "vmm/synth.h"
 #include "vmm/vm_state.h"
 
@@ -102,6 +103,8 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 		return kvmb_bus_load(r->vm->bus, t);
 	case KVMB_SEC_IC:
 		return load_ic(r, t);
+	case KVMB_SEC_SERVICES:
+		return services_load(r->vm, t);
 	case KVMB_SEC_SYNTH:
 		return synth_load(r->vm, t);
 	case KVMB_SEC_INPUT:
@@ -117,10 +120,10 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 static u64 place_of(const struct kvmb_tlv *t)
 {
 	static const u8 places[] = {
-		[KVMB_SEC_VM] = 1,	[KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
-		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_LEGACY] = 5,	[KVMB_SEC_NET] = 6,
-		[KVMB_SEC_BUS] = 7,	[KVMB_SEC_IC] = 8,	[KVMB_SEC_SYNTH] = 9,
-		[KVMB_SEC_INPUT] = 10,	[KVMB_SEC_END] = 11,
+		[KVMB_SEC_VM] = 1,	 [KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
+		[KVMB_SEC_STORAGE] = 4,	 [KVMB_SEC_LEGACY] = 5,	 [KVMB_SEC_NET] = 6,
+		[KVMB_SEC_SERVICES] = 7, [KVMB_SEC_BUS] = 8,	 [KVMB_SEC_IC] = 9,
+		[KVMB_SEC_SYNTH] = 10,	 [KVMB_SEC_INPUT] = 11,	 [KVMB_SEC_END] = 12,
 	};
 
 	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])

@@ -39,6 +39,7 @@ void kvmb_bus_destroy(struct kvmb_bus *bus);
  * @offer: copied; what it points to must outlive the bus
  * @out:   set to the primary channel on success; may be NULL
  *
+ * The offer waits while the guest has not released a revoked device of the same type and instance.
  * If no relid is free, the device is logged and stays hidden until the guest connects again.
  *
  * Return: 0; -EEXIST when there is a device of the same type and instance.

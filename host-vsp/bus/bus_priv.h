@@ -206,6 +206,11 @@ void kvmb_chan_hide_all(struct kvmb_bus *bus);
 void kvmb_chan_work(void *arg);
 void kvmb_chan_free(struct kvmb_chan *ch);
 void kvmb_chan_set_state(struct kvmb_chan *ch, enum kvmb_chan_state to);
+/*
+ * Has the guest not released an older channel of the same device? It would take a second offer for
+ * one of the old device, and forget it: docs/protocol.md#7.9. remove_chan() offers it then.
+ */
+bool kvmb_chan_must_wait(const struct kvmb_chan *ch);
 /* Behind all others, hidden; @primary is NULL if @index is 0. */
 struct kvmb_chan *kvmb_chan_add(struct kvmb_bus *bus, const struct kvmb_offer *offer,
 				struct kvmb_chan *primary, u16 index);

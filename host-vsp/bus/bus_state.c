@@ -420,7 +420,8 @@ static void offer_new_devices(struct kvmb_bus *bus)
 	struct kvmb_chan *ch;
 
 	for (ch = bus->chans; ch && bus->state == KVMB_CONN_OFFERED; ch = ch->next) {
-		if (ch->state == KVMB_CHAN_HIDDEN && !ch->index && !ch->going)
+		if (ch->state == KVMB_CHAN_HIDDEN && !ch->index && !ch->going &&
+		    !kvmb_chan_must_wait(ch))
 			kvmb_chan_send_offer(ch);
 	}
 }

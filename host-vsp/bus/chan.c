@@ -127,6 +127,35 @@ struct kvmb_chan *kvmb_chan_add(struct kvmb_bus *bus, const struct kvmb_offer *o
 	return ch;
 }
 
+static bool same_device(const struct kvmb_chan *a, const struct kvmb_chan *b)
+{
+	return a->index == b->index && kvmb_guid_equal(&a->offer.type, &b->offer.type) &&
+	       kvmb_guid_equal(&a->offer.instance, &b->offer.instance);
+}
+
+bool kvmb_chan_must_wait(const struct kvmb_chan *ch)
+{
+	const struct kvmb_chan *old;
+
+	for (old = ch->bus->chans; old; old = old->next) {
+		if (old->going && old->relid && same_device(old, ch))
+			return true;
+	}
+	return false;
+}
+
+/* @old has left the list. */
+static void offer_successor(const struct kvmb_chan *old)
+{
+	struct kvmb_chan *ch;
+
+	for (ch = old->bus->chans; ch && old->bus->state == KVMB_CONN_OFFERED; ch = ch->next) {
+		if (ch->state == KVMB_CHAN_HIDDEN && !ch->going && same_device(old, ch) &&
+		    !kvmb_chan_must_wait(ch))
+			kvmb_chan_send_offer(ch);
+	}
+}
+
 int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct kvmb_chan **out)
 {
 	struct kvmb_chan *ch;
@@ -137,7 +166,7 @@ int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct 
 			return -EEXIST;
 	}
 	ch = kvmb_chan_add(bus, offer, NULL, 0);
-	if (bus->state == KVMB_CONN_OFFERED)
+	if (bus->state == KVMB_CONN_OFFERED && !kvmb_chan_must_wait(ch))
 		kvmb_chan_send_offer(ch);
 	if (out)
 		*out = ch;
@@ -159,6 +188,8 @@ static void remove_chan(struct kvmb_chan *ch)
 	*p = ch->next;
 	if (!ch->index && ch->offer.ops->released)
 		ch->offer.ops->released(ch);
+	if (!ch->index)
+		offer_successor(ch);
 	kvmb_chan_free(ch);
 }
 

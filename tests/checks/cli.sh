@@ -44,7 +44,7 @@ expect 2 'unknown action' $K nic vm frobnicate
 expect 2 'up or down' $K nic vm link net0 sideways
 expect 3 'no VM' $K nic nosuch list
 expect 2 'not a group address' $K run --nic none,mac=01:00:00:00:00:00 --kernel x
-expect 2 'write heartbeat' $K run --ic heart=on --kernel x
+expect 2 'there are heartbeat, shutdown' $K run --ic heart=on --kernel x
 expect 3 'no VM "nosuch"' $K vnc nosuch
 expect 2 'write unix:PATH, HOST:PORT' $K vnc nosuch --listen localhost
 expect 2 'write unix:PATH, HOST:PORT' $K vnc nosuch --listen ::1:5900
@@ -55,13 +55,17 @@ expect 1 'nosuch-file: No such file' $K vnc nosuch --password-file "$W/nosuch-fi
 expect 1 'empty: a VNC password has 1 to 8 characters' $K vnc nosuch --password-file "$W/empty"
 echo ninechars >"$W/long"; expect 1 'a VNC password has 1 to 8 characters' $K vnc nosuch --password-file "$W/long"
 # help is everywhere, hints for what others call it
-for v in run list info stats stop kill pause resume save restore migrate console disk nic; do
+for v in run list info stats stop kill pause resume save restore migrate console disk nic ic; do
 	for h in "$v --help" "$v -h" "help $v"; do
 		out=$($K $h) && grep -q "usage: kvmbus $v" <<<"$out" || { echo "not ok cli: kvmbus $h: $out"; bad=1; }
 	done
 done
 $K disk --help | grep -q 'limit' && $K disk x limit --help | grep -q -- --iops && ! $K help disk limit | grep -q eject || { echo "not ok cli: help of an action"; bad=1; }
 expect 2 'unknown command "shutdown"; did you mean stop\?' $K shutdown web
+expect 2 'did you mean ic VM --enable NAME' $K Enable-VMIntegrationService web
+for s in heartbeat heartbeat= heartbeat=maybe heartbeat=on,max heartbeat=on,max=3 heartbeat=on,min=1.0 'heartbeat=on,max=1.0,'; do expect 2 'write heartbeat=on' $K run --ic "$s"; done
+expect 2 'has an option of its own' $K run --ic vsock=off
+for s in none,after=4 event,after= reset,later=9 ignore; do expect 2 'write none, event or reset' $K run --on-heartbeat-lost "$s"; done
 expect 2 'did you mean kill' $K destroy web
 expect 2 'did you mean list' $K Get-VM
 expect 2 'did you mean stop VM --reboot' $K restart-vm web

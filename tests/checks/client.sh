@@ -74,6 +74,19 @@ gone $PID_leaves
 fake good ok
 expect 0 '' $K info good; says 'Screen:      vga, keyboard ps2, pointer -, 2 viewers'
 says 'net0 00:15:5d:00:00:01, tap, up, MTU 0, now VMBus'; says 'net1 00:15:5d:00:00:02, none, up, MTU 0, now legacy NIC'
+# services
+expect 0 '' $K ic good; says 'heartbeat  yes      ready            3.0      1.5 s ago      ok'; says 'never          clock set 61 s ago, taken within 2 ms'
+expect 0 '' $K ic good --disable timesync --enable kvp,max=4.0; says $'timesync disabled\nkvp enabled'
+asked good '"spec":"timesync=off"'; asked good '"spec":"kvp=on,max=4.0"'
+expect 0 '' $K ic good --check heartbeat; says 'heartbeat ok, last contact 1.5 s ago'
+expect 2 'does not go with --enable' $K ic good --check heartbeat --enable kvp
+expect 2 'no service has such a name' $K ic good --disable "$(printf 'x%.0s' {1..200})"
+for v in lost-communication=1 no-contact=1 paused=4 disabled=4 nonsense=1; do
+	HEARTBEAT=${v%=*} fake "hb-${v%=*}" ok
+	expect ${v#*=} "heartbeat ${v%=*}, last contact 1.5 s ago" $K ic "hb-${v%=*}" --check heartbeat
+done
+expect 2 '--hibernate does not go with --reboot' $K stop good --reboot --hibernate
+expect 0 '' $K stop good --hibernate --message 'see you'; asked good '"execute":"hibernate"'; asked good '"message":"see you"'
 expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
 fake long-name-of-32-characters.12345 ok; expect 0 '' $K list
 [ "$(awk '{print index($0, $2)}' <<<"$OUT" | sort -u | wc -l)" = 1 ] || err "columns: $OUT"
@@ -90,7 +103,7 @@ for c in leave term pipe; do timeout 100 tests/checks/terminal.py $c $K talks >"
 
 # what a VM says does not reach the terminal (R9)
 fake evil evil $'/tmp/\e]0;x\a'
-for c in "info evil" "disk evil list" "nic evil list" list "stats evil" "pause evil" "info evil --json"; do
+for c in "info evil" "disk evil list" "nic evil list" list "stats evil" "pause evil" "info evil --json" "ic evil" "ic evil --check heartbeat" "ic evil --disable kvp"; do
 	timeout 9 $K $c >"$W/out" 2>&1 </dev/null; n=$((n + 1))
 	LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$W/out" && err "$c: $(cat -v "$W/out")"
 done

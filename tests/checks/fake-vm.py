@@ -40,13 +40,23 @@ def info():
                             'shutdown': {'enabled': True, 'state': 'ready' if ready else 'no guest driver'}}}
 
 
+def services():
+    evil = '\x1b[31m\n\x9b31m' if mode == 'evil' else ''
+    return {'heartbeat': {'enabled': True, 'state': 'ready', 'version': '3.0', 'last_contact_ms': 1500,
+                          'status': os.environ.get('HEARTBEAT', 'ok') + evil},
+            'timesync' + evil: {'enabled': True, 'state': 'ready', 'version': '4.0', 'last_contact_ms': None, 'last_sync_ms': 61000,
+                                'answer_ms': 2, 'guest_offset_ms': None}}
+
+
 def answer(what, args):
-    if mode == 'evil' and what != 'info':
+    if mode == 'evil' and what not in ('info', 'ic-list'):
         return {'error': {'class': 'state', 'desc': 'no\x1b[2J\nkvmbus: all is well'}}
     if mode == 'slow' and what not in ('info', 'disk-list'):
         time.sleep(3)
     if what == 'disk-list':
         return {'return': disk_list()}
+    if what == 'ic-list':
+        return {'return': services()}
     if what.startswith('disk-'):
         c, lun = map(int, args['disk'].split(':')) if 'disk' in args and ':' in args['disk'] else (0, 0)
         if what == 'disk-resize' and args['size']:

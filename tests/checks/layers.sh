@@ -39,7 +39,7 @@ rule cli/vnc_client.c "lib/ cli/ vmm/display.h"
 rule cli/vnc_keys.c "lib/ cli/ vmm/keys.h"
 rule cli/cmd_upgrade.c "lib/ cli/ vmm/handover.h vmm/handed.h"
 rule cli/cmd_save.c "lib/ cli/ vmm/handover.h vmm/state_file.h"
-rule cli/cmd_run.c "lib/ cli/ vmm/boot_order.h vmm/disk_copies.h vmm/opt.h vmm/run.h machine/cpuid.h vmbus-core/version.h"
+rule cli/cmd_run.c "lib/ cli/ vmm/boot_order.h vmm/disk_copies.h vmm/opt.h vmm/opt_ic.h vmm/run.h machine/cpuid.h vmbus-core/version.h"
 rule guest-vsc "vmbus-core/ guest-vsc/"
 # Nobody stands on who stands on him: neither rooms nor the files of vmm/. Reads "FROM TO" lines.
 no_circle() {

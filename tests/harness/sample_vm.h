@@ -31,6 +31,7 @@
 #include "tests/harness/fake_vmm.h"
 #include "tests/harness/no_gen1.h"
 #include "tests/harness/no_ide.h"
+#include "vmm/services.h"
 #include "vmm/vm.h"
 
 #define SAMPLE_CPUS 2u
@@ -228,9 +229,9 @@ static inline void sample_devices(void)
 	kvmb_shutdown_init(&vm->shutdown, NULL, NULL);
 	kvmb_timesync_init(&vm->timesync, vm->loop, &sample.f.vmm);
 	kvmb_heartbeat_init(&vm->heartbeat, vm->loop);
-	kvmb_ic_offer(&vm->shutdown.ic, vm->bus);
-	kvmb_ic_offer(&vm->timesync.ic, vm->bus);
-	kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
+	kvmb_assert(!services_add(vm, SERVICE_SHUTDOWN, &vm->shutdown.ic, NULL));
+	kvmb_assert(!services_add(vm, SERVICE_TIMESYNC, &vm->timesync.ic, NULL));
+	kvmb_assert(!services_add(vm, SERVICE_HEARTBEAT, &vm->heartbeat.ic, NULL));
 	vm->scsi[0] = kvmb_storage_create(0, SAMPLE_CPUS - 1, NULL, vm->loop, NULL, NULL);
 	sample_attach(0, false, 64u << 20);
 	sample_attach(1, true, 4u << 20);
@@ -268,6 +269,7 @@ static inline void sample_end(void)
 	u32 i;
 
 	fake_rest(&sample.f);
+	services_destroy(vm);
 	kvmb_net_destroy(sample.net);
 	for (i = 0; i < KVMB_STORAGE_MAX_CONTROLLERS; i++)
 		kvmb_storage_destroy(vm->scsi[i]);

@@ -191,6 +191,7 @@ static void ic_paused_bus_is_not_touched(void **state)
 	hb.timer.fn(hb.timer.arg);
 	next(HEARTBEAT, &m);
 	reply_beat(&m);
+	hb.timer.fn(hb.timer.arg); /* it is read with the next question */
 	assert_int_equal(hb.beats, beats + 2);
 }
 

@@ -25,6 +25,8 @@
 #include "vmm/save.h"
 #include "vmm/display.h"
 #include "vmm/screen.h"
+#include "vmm/services.h"
+#include "vmbus-core/proto/ic.h"
 
 static struct vm vm;
 static char path[64];
@@ -79,9 +81,34 @@ int vm_resume(struct vm *v)
 	return -EINVAL;
 }
 
+static enum ctl_event kill_event = CTL_EVENT_ENDED;
+
 void vm_kill(struct vm *v)
 {
-	ctl_notify(v->ctl, CTL_EVENT_ENDED);
+	ctl_notify(v->ctl, kill_event);
+}
+
+static bool shutdown_is_on = true;
+static char switched[64]; /* what was asked of the services last */
+
+bool services_on(const struct vm *v, enum vm_service which)
+{
+	(void)v;
+	assert_int_equal(which, SERVICE_SHUTDOWN);
+	return shutdown_is_on;
+}
+
+void services_set(struct vm *v, const char *spec, struct ctl_reply reply)
+{
+	(void)v;
+	snprintf(switched, sizeof(switched), "%s", spec);
+	reply_result(reply, json_object());
+}
+
+json_t *services_info(struct vm *v)
+{
+	(void)v;
+	return json_pack("{s:{}}", "heartbeat");
 }
 
 json_t *disks_list(struct vm *v)
@@ -527,6 +554,53 @@ static void ctl_stop_without_service_is_refused_kill_ends(void **state)
 	assert_non_null(strstr(heard(fd), "no shutdown service"));
 	ask(fd, CMD("kill") CMD("info"));
 	assert_string_equal(heard(fd), "{\"return\":{\"state\":\"ended\"}}\n" INFO);
+	close(fd);
+}
+
+static void ctl_stop_says_why_not(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	shutdown_is_on = false;
+	ask(fd, CMD("stop"));
+	assert_non_null(strstr(heard(fd), "kvmbus ic --enable shutdown"));
+	shutdown_is_on = true;
+	vm.shutdown.ic.state = KVMB_IC_READY;
+	vm.shutdown.ic.message = KVMB_IC_VERSION(3, 1);
+	ask(fd, CMD("hibernate"));
+	assert_non_null(strstr(heard(fd), "below 3.2"));
+	vm.shutdown.ic.state = KVMB_IC_CLOSED;
+	close(fd);
+}
+
+static void ctl_refusal_has_the_guests_status(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	kill_event = CTL_EVENT_SHUTDOWN_REFUSED;
+	vm.shutdown.flags = KVMB_SHUTDOWN_HIBERNATE;
+	vm.shutdown.status = KVMB_IC_STATUS_FAIL;
+	ask(fd, CMD("kill"));
+	assert_non_null(strstr(heard(fd), "refused to hibernate (status 0x80004005)"));
+	vm.shutdown.flags = 0;
+	ask(fd, CMD("kill"));
+	assert_non_null(strstr(heard(fd), "refused to shut down"));
+	kill_event = CTL_EVENT_ENDED;
+	close(fd);
+}
+
+static void ctl_services_are_listed_and_switched(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	ask(fd, CMD("ic-list"));
+	assert_string_equal(heard(fd), "{\"return\":{\"heartbeat\":{}}}\n");
+	ask(fd, "{\"execute\": \"ic-set\", \"arguments\": {\"spec\": \"kvp=off\"}}\n");
+	assert_string_equal(heard(fd), DONE);
+	assert_string_equal(switched, "kvp=off");
 	close(fd);
 }
 
@@ -1003,6 +1077,9 @@ int main(void)
 		T(ctl_no_command_is_refused),
 		T(ctl_long_line_hangs_up_and_a_flood_waits),
 		T(ctl_stop_without_service_is_refused_kill_ends),
+		T(ctl_stop_says_why_not),
+		T(ctl_refusal_has_the_guests_status),
+		T(ctl_services_are_listed_and_switched),
 		T(ctl_memory_that_a_vm_elsewhere_needs_is_kept),
 		T(ctl_a_vm_whose_memory_has_not_come_stays_as_it_is),
 		T(ctl_console_is_raw_after_its_answer),

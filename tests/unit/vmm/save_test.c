@@ -97,6 +97,10 @@ int machine_save(struct machine *m, struct kvmb_tlv_out *o)
 void kvmb_bus_save(struct kvmb_bus *b, struct kvmb_tlv_out *o) { (void)b, (void)o; }
 void kvmb_net_save(struct kvmb_net *n, struct kvmb_tlv_out *o) { (void)n, (void)o; }
 void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o) { (void)s, (void)o; }
+void services_save(const struct vm *v, struct kvmb_tlv_out *o)
+{
+	(void)v, (void)o;
+}
 void kvmb_storage_save(struct kvmb_storage *s, struct kvmb_tlv_out *o) { (void)s, (void)o; }
 
 void vm_state_save(const struct vm *v, bool paused, struct kvmb_tlv_out *o)

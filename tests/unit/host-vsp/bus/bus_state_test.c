@@ -373,14 +373,34 @@ static void a_revoked_number_stays_taken(void **state)
 	resume_bus();
 	assert_int_equal(f.num_msgs, 0);
 	add_dev_with(1, &ops);
-	o = fake_next(&f, KVMB_MSG_OFFER);
-	assert_int_equal(le32_to_cpu(o->relid), 3);
+	assert_null(fake_next(&f, KVMB_MSG_OFFER)); /* docs/protocol.md#7.9 */
 	assert_true(fake_teardown(&f, relid(1), c.gpadl));
-	assert_int_equal(fake_open(&f, &c, 3, 4), 0);
 	fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));
-	assert_null(kvmb_chan_by_relid(f.bus, relid(1)));
+	o = fake_next(&f, KVMB_MSG_OFFER);
+	assert_non_null(o);
+	assert_int_equal(fake_open(&f, &c, le32_to_cpu(o->relid), 4), 0);
 	assert_int_equal(dev[1].released, 0);
 	fake_close(&f, &c);
+}
+
+/* The same, and the device is there when the process begins, as a service that is on again. */
+static void an_offer_that_waited_waits_on(void **state)
+{
+	struct kvmb_wire_relid m;
+
+	(void)state;
+	connect_all();
+	m.relid = cpu_to_le32(relid(1));
+	kvmb_bus_revoke(chan(relid(1)));
+	add_dev_with(1, &ops);
+	fake_run(&f);
+	save_bus();
+	move_to_new_process(2);
+	resume_bus();
+	assert_null(fake_next(&f, KVMB_MSG_OFFER));
+	fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));
+	assert_non_null(fake_next(&f, KVMB_MSG_OFFER));
+	assert_null(fake_next(&f, KVMB_MSG_OFFER));
 }
 
 static void a_reset_forgets_what_was_revoked(void **state)
@@ -669,6 +689,7 @@ int main(void)
 		S(page_lists_keep_their_state),
 		S(a_list_without_its_user_is_torn_down),
 		S(a_revoked_number_stays_taken),
+		S(an_offer_that_waited_waits_on),
 		S(a_reset_forgets_what_was_revoked),
 		S(a_new_device_is_offered),
 		S(old_guests_are_signalled_by_their_page),

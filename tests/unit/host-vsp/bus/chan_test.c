@@ -329,6 +329,60 @@ static void chan_rescind_closes_and_frees_after_release(void **state)
 	fake_unmap(&c);
 }
 
+/* The guest would forget a second offer of what it still has: docs/protocol.md#7.9. */
+static void chan_offer_waits_for_the_release_of_the_old_one(void **state)
+{
+	struct kvmb_chan *ch = add_dev(2);
+	const struct kvmb_wire_offer *o;
+	struct kvmb_wire_relid m;
+	struct fake_chan c;
+	u32 old;
+	int i;
+
+	(void)state;
+	assert_int_equal(connect_all(), 3);
+	old = relid(2);
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(fake_open(&f, &c, old, 4), 0);
+		kvmb_bus_revoke(ch);
+		ch = add_dev(2);
+		kvmb_bus_revoke(ch); /* the administrator cannot decide */
+		ch = add_dev(2);
+		fake_run(&f);
+		assert_non_null(fake_next(&f, KVMB_MSG_RESCIND));
+		assert_null(fake_next(&f, KVMB_MSG_OFFER));
+		assert_int_equal(ch->relid, 0);
+		assert_true(fake_teardown(&f, old, c.gpadl));
+		fake_unmap(&c);
+		m = (struct kvmb_wire_relid){ .relid = cpu_to_le32(old) };
+		fake_post(&f, KVMB_MSG_RELID_RELEASED, &m, sizeof(m));
+		o = fake_next(&f, KVMB_MSG_OFFER);
+		assert_non_null(o);
+		assert_int_equal(o->instance.b[0], 2);
+		assert_null(fake_next(&f, KVMB_MSG_OFFER));
+		old = le32_to_cpu(o->relid);
+		assert_ptr_equal(kvmb_chan_by_relid(f.bus, old), ch);
+	}
+	assert_int_equal(dev[2].released, 200);
+	assert_int_equal(dev[2].opens, 100);
+}
+
+/* One that goes without a word, and comes again, is offered what there is. */
+static void chan_new_guest_gets_the_offer_that_waited(void **state)
+{
+	struct kvmb_chan *ch = add_dev(2);
+
+	(void)state;
+	connect_all();
+	kvmb_bus_revoke(ch);
+	ch = add_dev(2);
+	fake_run(&f);
+	assert_int_equal(ch->relid, 0);
+	assert_int_equal(connect_all(), 3);
+	assert_int_equal(dev[2].released, 1);
+	assert_int_not_equal(ch->relid, 0);
+}
+
 static void chan_rescind_waits_for_a_slow_provider(void **state)
 {
 	struct kvmb_wire_relid m = { 0 };
@@ -389,6 +443,8 @@ int main(void)
 		T(chan_gpadl_teardown_waits_for_the_provider),
 		T(chan_modify_moves_the_signal),
 		T(chan_rescind_closes_and_frees_after_release),
+		T(chan_offer_waits_for_the_release_of_the_old_one),
+		T(chan_new_guest_gets_the_offer_that_waited),
 		T(chan_rescind_waits_for_a_slow_provider),
 		T(chan_subs_are_offered_once_and_go_with_the_primary),
 	};
