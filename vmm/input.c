@@ -103,6 +103,21 @@ static struct ctl_reply end_typing(struct vm_input *in)
 	return in->reply;
 }
 
+/* Who types is given up: what is down of it is let go, what was pressed last first. */
+static void let_typed_go(struct vm_input *in)
+{
+	struct input_codes seen = { { 0 } };
+	size_t i;
+
+	for (i = in->at; i--;) {
+		const struct key_event *e = &in->keys.list[i];
+
+		if (e->down && !input_has(&seen, e->code))
+			input_release(in->vm, e->code);
+		input_set(&seen, e->code, true);
+	}
+}
+
 static void type_some(struct vm_input *in)
 {
 	u64 now = kvmb_now_ms();
@@ -111,10 +126,14 @@ static void type_some(struct vm_input *in)
 	in->at += num;
 	if (num)
 		in->typed_ms = now;
-	if (in->at == in->keys.num)
+	if (in->at == in->keys.num) {
 		reply_result(end_typing(in), json_object());
-	else if (now - in->typed_ms >= INPUT_PATIENCE_MS)
-		reply_refused(end_typing(in), "failed", "the guest does not read its keyboard");
+		return;
+	}
+	if (now - in->typed_ms < INPUT_PATIENCE_MS)
+		return;
+	let_typed_go(in);
+	reply_refused(end_typing(in), "failed", "the guest does not read its keyboard");
 }
 
 /* ---- the queue ---- */

@@ -12,7 +12,7 @@
  * first; and a queue of INPUT_QUEUE presses and releases, which all displays share. After each
  * release the next key keeps a distance of INPUT_KEY_MS: a BIOS takes all at once, and keeps 15 for
  * its program. A guest that takes none for INPUT_PATIENCE_MS is given up: who types is told, and
- * of the queue presses are lost, but no release of a key that was pressed. That is also so when the
+ * of text and queue presses are lost, but no release of a key that was pressed. That is also so when the
  * queue is full. While the VM does not run the queue waits, and movements are lost.
  *
  * Who points tells where on the picture. The synthetic mouse is absolute. A PS/2 mouse only knows

@@ -264,6 +264,28 @@ static void text_goes_before_the_queue(void **state)
 	assert_false(input_types(&vm));
 }
 
+/* Else what is typed next comes with shift. */
+static void text_that_is_given_up_holds_no_key(void **state)
+{
+	(void)state;
+	room = 2;
+	type("A");
+	await("p+42 p+30 ");
+	room = 0;
+	run_ms((int)INPUT_PATIENCE_MS + 300);
+	assert_string_equal(answer, "failed: the guest does not read its keyboard");
+	room = -1;
+	await("p-30 p-42 ");
+	room = 3;
+	type("Ba");
+	await("p+42 p+48 p-48 ");
+	run_ms((int)INPUT_PATIENCE_MS + 300);
+	room = -1;
+	await("p-42 ");
+	type("a");
+	await("p+30 p-30 ");
+}
+
 static void queue_that_is_full_loses_presses_only(void **state)
 {
 	u32 i, releases = 0;
@@ -353,6 +375,7 @@ int main(void)
 		T(keys_wait_for_a_driver_where_there_is_no_ps2),
 		T(queue_is_empty_after_a_key_that_nobody_takes),
 		T(text_goes_before_the_queue),
+		T(text_that_is_given_up_holds_no_key),
 		T(queue_that_is_full_loses_presses_only),
 		T(vm_that_stands_gets_nothing),
 		T(pointer_goes_where_a_driver_takes_it),
