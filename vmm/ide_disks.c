@@ -150,7 +150,10 @@ static enum kvmb_io kind_of_piece(const struct ide_unit *u)
 	return u->io->op == IDE_WRITE ? KVMB_IO_WRITE : KVMB_IO_FLUSH;
 }
 
-/* What is left of it. On return the disk may be gone, unless the drive is being pumped. */
+/*
+ * What is left of it. A raw disk may be gone on return, unless the drive is being pumped; any other
+ * one is there, for this is its thread, or the drive is pumped.
+ */
 static void send_rest(struct ide_unit *u, struct kvmb_disk *d)
 {
 	u64 left = u->length - u->done;
@@ -164,10 +167,13 @@ static void send_rest(struct ide_unit *u, struct kvmb_disk *d)
 		.num_iov = kvmb_iov_slice(u->from, u->num_from, u->done, (u32)left, u->iov),
 		.done = unit_done,
 	};
-	if (kvmb_disk_is_raw(d))
+	if (kvmb_disk_is_raw(d)) {
 		hand_to_thread(u);
-	else
-		d->ops->submit(d, &u->req);
+		return;
+	}
+	d->ops->submit(d, &u->req);
+	if (__atomic_load_n(&u->cancelled, __ATOMIC_ACQUIRE))
+		d->ops->cancel(d, &u->req); /* it came before the request was there */
 }
 
 /* A block was read of which the guest writes a part. */
@@ -390,8 +396,6 @@ static void unit_submit(void *arg, struct ide_io *io)
 		return;
 	}
 	send_rest(u, d);
-	if (__atomic_load_n(&u->cancelled, __ATOMIC_ACQUIRE) && !kvmb_disk_is_raw(d))
-		d->ops->cancel(d, &u->req); /* it came before the request was there */
 }
 
 /* What the drive's thread has is at the kernel: only its end ends it. */

@@ -64,11 +64,17 @@ static struct kvmb_disk_req *waits;
 static u32 submits, cancels, retries;
 static int result;
 static bool keeps;
+static void (*before_it_is_there)(void); /* of the next request */
 
 static void served_submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
 {
+	void (*first)(void) = before_it_is_there;
+
 	(void)d;
 	submits++;
+	before_it_is_there = NULL;
+	if (first)
+		first();
 	waits = r;
 	if (keeps)
 		return;
@@ -153,6 +159,7 @@ static int setup(void **state)
 	submits = cancels = retries = stopped = ejected = stable = 0;
 	result = stopped_err = fails = 0;
 	keeps = false;
+	before_it_is_there = NULL;
 	most = 0;
 	raw = NULL;
 	return 0;
@@ -401,6 +408,35 @@ static void served_disk_gets_requests(void **state)
 	assert_int_equal(wait_ready(PRIMARY), DRDY | DSC);
 }
 
+static void begin_guest_reset(void)
+{
+	outb(PRIMARY + 0x206, 4);
+}
+
+/* A cancel that comes when the disk has some of it, and the rest is on its way there. */
+static void reset_cancels_the_rest_of_a_request(void **state)
+{
+	struct kvmb_disk_req *first;
+
+	(void)state;
+	assert_int_equal(ide_disks_attach(disks, 0, false, &served), 0);
+	keeps = true;
+	issue48(PRIMARY, 0, 0x25, 100, 8);
+	put_prd(TABLE, 0, 0x200000, 4096, true);
+	bm_setup(PRIMARY, TABLE, true);
+	bm_start(PRIMARY);
+	assert_non_null(waits);
+	before_it_is_there = begin_guest_reset;
+	first = waits;
+	waits = NULL;
+	first->result = 512;
+	first->done(first);
+	assert_int_equal(submits, 2);
+	outb(PRIMARY + 0x206, 0);
+	assert_null(waits);
+	assert_int_equal(wait_ready(PRIMARY), DRDY | DSC);
+}
+
 static void host_that_is_short_is_asked_again(void **state)
 {
 	(void)state;
@@ -476,6 +512,7 @@ int main(void)
 		T(full_disk_stops_the_vm_and_goes_on),
 		T(errors_are_reported),
 		T(served_disk_gets_requests),
+		T(reset_cancels_the_rest_of_a_request),
 		T(host_that_is_short_is_asked_again),
 		T(limit_lets_requests_wait),
 		T(cd_drive_changes_its_medium),
