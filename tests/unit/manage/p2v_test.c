@@ -125,6 +125,23 @@ CASE(copy_that_differs_says_how_to_begin_anew)
 	CHECK_EQ(import_disk_until(NULL), 0);
 }
 
+/* The journal says what is in it, and would have all of that be zeroes. */
+CASE(copy_that_was_emptied_is_not_gone_on_with)
+{
+	struct stat st;
+
+	CHECK_EQ(import_disk_until("comparing"), -EINTR);
+	CHECK_EQ(truncate(in_vms("old.raw"), 0), 0);
+	CHECK_EQ(import_disk_until(NULL), -EINVAL);
+	CHECK(says("is empty") && says("remove") && says(in_vms("old.raw.journal")));
+	CHECK_EQ(stat(in_vms("old.raw"), &st), 0);
+	CHECK_EQ(st.st_size, 0);
+	CHECK(access(in_vms("old.conf"), F_OK));
+	unlink(in_vms("old.raw.journal"));
+	unlink(in_vms("old.raw"));
+	CHECK_EQ(import_disk_until(NULL), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -133,6 +150,7 @@ int main(void)
 		T(disk_becomes_a_vm),
 		T(interrupted_import_says_so_and_goes_on),
 		T(copy_that_differs_says_how_to_begin_anew),
+		T(copy_that_was_emptied_is_not_gone_on_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
