@@ -14,6 +14,7 @@
 
 #include "lib/crc32c.h"
 #include "lib/io.h"
+#include "lib/sparse.h"
 #include "lib/util.h"
 #include "manage/copier.h"
 
@@ -74,6 +75,16 @@ static int compare_header(const struct header *h, const struct header *want, cha
 	return -EEXIST;
 }
 
+/* Who began it was killed before it had a header: begin_journal(). There is no target yet. */
+static bool is_begun(const struct copy_journal *j, off_t file_len)
+{
+	struct header h;
+
+	return !file_len || (file_len == (off_t)(HEAD + j->len) &&
+			     !kvmb_pread_all(j->fd, &h, sizeof(h), 0) &&
+			     kvmb_all_zero(&h, sizeof(h)));
+}
+
 static int resume_journal(struct copy_journal *j, off_t file_len, const struct header *want,
 			  char *why, size_t size)
 {
@@ -122,8 +133,8 @@ static int open_journal(struct copy_journal *j, int dir, const char *name,
 		snprintf(why, size, "is gone: another import has finished");
 		return -EBUSY;
 	}
-	*fresh = !st.st_size;
-	if (st.st_size)
+	*fresh = is_begun(j, st.st_size);
+	if (!*fresh)
 		return resume_journal(j, st.st_size, want, why, size);
 	err = begin_journal(j, want);
 	if (err)
