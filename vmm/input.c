@@ -343,3 +343,26 @@ void input_unpoint(struct vm *vm, struct input_pointer *p)
 		point_synth(in, 0, 0);
 	in->synth_buttons = 0;
 }
+
+/* ---- before it goes on elsewhere ---- */
+
+void input_let_go(struct vm *vm)
+{
+	struct vm_input *in = vm->input;
+	struct key_event e = { .down = false };
+	u32 i;
+
+	for (i = 0; in && i < INPUT_CODES; i++) {
+		e.code = (u16)i;
+		if (input_has(&in->on_synth, i))
+			press(in, &e);
+		if (input_has(&in->on_ps2, i))
+			press(in, &e);
+	}
+	if (!in)
+		return;
+	leave_ps2(in);
+	if (in->synth_buttons && synth_takes_points(vm))
+		point_synth(in, 0, 0);
+	in->synth_buttons = 0;
+}

@@ -15,6 +15,9 @@
  * of text and queue presses are lost, but no release of a key that was pressed. That is also so when the
  * queue is full. While the VM does not run the queue waits, and movements are lost.
  *
+ * Who types and points does not come along when the VM goes on elsewhere, and what he lets go of
+ * later is heard of here alone. So before it is saved, or moves, all that is down is let go.
+ *
  * Who points tells where on the picture. The synthetic mouse is absolute. A PS/2 mouse only knows
  * movements; what the guest makes of them is its own business, so the two drift apart. At an edge
  * of the picture the mouse goes on as far as the picture reaches, and they meet again.
@@ -96,6 +99,9 @@ void input_point(struct vm *vm, struct input_pointer *p, u32 x, u32 y, u32 width
 
 /** input_unpoint() - They are gone: let go of their buttons. */
 void input_unpoint(struct vm *vm, struct input_pointer *p);
+
+/** input_let_go() - Let go of all keys and buttons that are down. The VM stands, its bus does not. */
+void input_let_go(struct vm *vm);
 
 /** input_forget() - Nobody types any more. Before the machine is closed. */
 void input_forget(struct vm *vm);

@@ -320,6 +320,33 @@ static void vm_that_stands_gets_nothing(void **state)
 	await("s+30 ");
 }
 
+/* Who holds them stays behind. */
+static void vm_that_is_saved_holds_no_key(void **state)
+{
+	struct input_pointer p = { 0 };
+
+	(void)state;
+	input_let_go(&vm); /* nobody has typed */
+	input_queue(&vm, KEY_LEFTCTRL, true);
+	input_queue(&vm, KEY_A, true);
+	await("p+29 p+30 ");
+	input_point(&vm, &p, 1, 2, 10, 10, INPUT_LEFT);
+	await("p0,0,0,1 ");
+	has_keyboard = has_mouse = true; /* their drivers come */
+	input_queue(&vm, KEY_LEFTSHIFT, true);
+	await("s+42 ");
+	vm.state = VM_PAUSED;
+	input_let_go(&vm);
+	await("p-29 p-30 s-42 p0,0,0,0 ");
+	vm.state = VM_RUNNING; /* it was given up */
+	input_point(&vm, &p, 1, 2, 10, 10, INPUT_LEFT);
+	await("s1/10,2/10,0,1 ");
+	vm.state = VM_PAUSED;
+	input_let_go(&vm);
+	input_let_go(&vm);
+	await("s1/10,2/10,0,0 ");
+}
+
 /* ---- the pointer ---- */
 
 static void pointer_goes_where_a_driver_takes_it(void **state)
@@ -378,6 +405,7 @@ int main(void)
 		T(text_that_is_given_up_holds_no_key),
 		T(queue_that_is_full_loses_presses_only),
 		T(vm_that_stands_gets_nothing),
+		T(vm_that_is_saved_holds_no_key),
 		T(pointer_goes_where_a_driver_takes_it),
 		T(pointer_that_leaves_lets_go),
 	};
