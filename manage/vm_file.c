@@ -114,7 +114,7 @@ static bool next_line(struct vm_file_reader *r, const char **s, const char **end
 			(*end)--;
 		while (*s < *end && is_blank(**s))
 			(*s)++;
-		if (*s == *end || strchr("#;", **s))
+		if (*s == *end || **s == '#' || **s == ';')
 			continue;
 		*end = end_of_text(*s, *end);
 		if (!check_bytes(r, *s, *end))

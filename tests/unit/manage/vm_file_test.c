@@ -131,6 +131,10 @@ CASE(what_is_no_line_of_ours_is_refused_with_its_number)
 		assert_string_equal(why, cases[i].why);
 	}
 	CHECK_EQ(parse_n("a = b\0c\n", 8), -EINVAL);
+	/* nor is what a host that lost power may leave of a file */
+	CHECK_EQ(parse_n("a = b\n\0\0\0\0", 10), -EINVAL);
+	assert_string_equal(why, "web.conf:2: a control character; it must be text");
+	CHECK_EQ(parse_n("\0disk = x\n", 10), -EINVAL);
 }
 
 CASE(line_that_is_too_long_is_refused)
