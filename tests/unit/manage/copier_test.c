@@ -367,6 +367,54 @@ CASE(holes_of_a_file_are_not_read)
 	assert_null(copy_file_open("/nosuch", why, sizeof(why)));
 }
 
+/* ---- a source that is asked what is zero, and tells a byte at a time ---- */
+
+static uint64_t looks;
+
+static int begin_played(struct copier_source *s, struct copier_slot *slot)
+{
+	(void)s;
+	memcpy(slot->buf, srv.disk + slot->at, slot->len);
+	slot->done = true;
+	return 0;
+}
+
+static int wait_for_played(struct copier_source *s, int ms)
+{
+	(void)s, (void)ms;
+	return 0;
+}
+
+static int look_at_played(struct copier_source *s, uint64_t at, uint64_t *end, bool *zero)
+{
+	(void)s;
+	looks++;
+	*end = at + 1;
+	*zero = !srv.disk[at];
+	return 0;
+}
+
+static void close_played(struct copier_source *s)
+{
+	(void)s;
+}
+
+/* Nobody could stop it meanwhile. */
+CASE(source_that_says_little_is_not_asked_for_ever)
+{
+	static const struct copier_ops ops = { begin_played, wait_for_played, look_at_played,
+					       close_played };
+	struct copier_source played = { .ops = &ops, .bytes = BYTES };
+
+	c.source = &played;
+	c.fd = open_target(true);
+	looks = 0;
+	CHECK_EQ(copier_run(&c, why, sizeof(why)), 0);
+	CHECK(looks <= GRAINS * 64);
+	check_equal();
+	c.source = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +429,7 @@ int main(void)
 		T(what_was_written_before_becomes_a_hole_again),
 		T(difference_is_found_and_said_where),
 		T(holes_of_a_file_are_not_read),
+		T(source_that_says_little_is_not_asked_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
