@@ -3,6 +3,7 @@
 #include "vmm/ide_disks.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 
 #include "backend/block/disk.h"
 #include "backend/block/disk_dirty.h"
@@ -55,6 +56,18 @@ ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int num, off_t at, i
 	if (flags & RWF_DSYNC)
 		__atomic_fetch_add(&stable, 1, __ATOMIC_RELAXED);
 	return __real_pwritev64v2(fd, one.iov_len ? &one : iov, one.iov_len ? 1 : num, at, flags);
+}
+
+static int sync_fails; /* the next one, so, and tells no other; atomic */
+
+int fdatasync(int fd)
+{
+	int err = __atomic_exchange_n(&sync_fails, 0, __ATOMIC_ACQ_REL);
+
+	if (!err)
+		return (int)syscall(SYS_fdatasync, fd);
+	errno = err;
+	return -1;
 }
 
 /* ---- a disk with operations ---- */
@@ -381,6 +394,41 @@ static void errors_are_reported(void **state)
 	assert_int_equal(flush(), DRDY | DSC);
 }
 
+/* What was not written is forgotten: once more it would succeed, and say what is not true. */
+static void flush_that_failed_is_not_tried_again(void **state)
+{
+	(void)state;
+	attach_raw(0, KVMB_CACHE_WRITEBACK);
+	sync_fails = ENOSPC;
+	assert_int_equal(flush(), DRDY | DSC | DF | ERR);
+	raw->on_error = KVMB_ON_ERROR_STOP;
+	sync_fails = EIO;
+	assert_int_equal(flush(), DRDY | DSC | DF | ERR);
+	kvmb_disk_owe(raw, -EIO);
+	assert_int_equal(flush(), DRDY | DSC | DF | ERR);
+	serve_loop(1);
+	assert_int_equal(stopped, 0);
+	assert_int_equal(flush(), DRDY | DSC);
+}
+
+/* Its server has kept what it has not written. */
+static void flush_of_a_server_is_tried_again(void **state)
+{
+	(void)state;
+	assert_int_equal(ide_disks_attach(disks, 0, false, &served), 0);
+	served.on_error = KVMB_ON_ERROR_STOP;
+	result = -EIO;
+	issue28(PRIMARY, 0, 0xe7, 0, 0);
+	while (!stopped)
+		kvmb_loop_once(loop, 10);
+	result = 0;
+	kvmb_disk_owe(&served, -EIO); /* but this one must be heard */
+	ide_disks_retry(disks);
+	assert_int_equal(ready(), DRDY | DSC | DF | ERR);
+	assert_int_equal(stopped, 1);
+	assert_int_equal(flush(), DRDY | DSC);
+}
+
 /* ---- others ---- */
 
 static void served_disk_gets_requests(void **state)
@@ -511,6 +559,8 @@ int main(void)
 		T(writes_are_noted_for_who_copies),
 		T(full_disk_stops_the_vm_and_goes_on),
 		T(errors_are_reported),
+		T(flush_that_failed_is_not_tried_again),
+		T(flush_of_a_server_is_tried_again),
 		T(served_disk_gets_requests),
 		T(reset_cancels_the_rest_of_a_request),
 		T(host_that_is_short_is_asked_again),
