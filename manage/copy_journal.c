@@ -80,9 +80,9 @@ static bool is_begun(const struct copy_journal *j, off_t file_len)
 {
 	struct header h;
 
-	return !file_len || (file_len == (off_t)(HEAD + j->len) &&
-			     !kvmb_pread_all(j->fd, &h, sizeof(h), 0) &&
-			     kvmb_all_zero(&h, sizeof(h)));
+	return !file_len ||
+	       (file_len == (off_t)(HEAD + j->len) && !kvmb_pread_all(j->fd, &h, sizeof(h), 0) &&
+		kvmb_all_zero(&h, sizeof(h)));
 }
 
 static int resume_journal(struct copy_journal *j, off_t file_len, const struct header *want,

@@ -12,8 +12,8 @@
  * first; and a queue of INPUT_QUEUE presses and releases, which all displays share. After each
  * release the next key keeps a distance of INPUT_KEY_MS: a BIOS takes all at once, and keeps 15 for
  * its program. A guest that takes none for INPUT_PATIENCE_MS is given up: who types is told, and
- * of text and queue presses are lost, but no release of a key that was pressed. That is also so when the
- * queue is full. While the VM does not run the queue waits, and movements are lost.
+ * of text and queue presses are lost, but no release of a key that was pressed. That is also so
+ * when the queue is full. While the VM does not run the queue waits, and movements are lost.
  *
  * Who types and points does not come along when the VM goes on elsewhere, and what he lets go of
  * later is heard of here alone. So before it is saved, or moves, all that is down is let go.
@@ -100,7 +100,7 @@ void input_point(struct vm *vm, struct input_pointer *p, u32 x, u32 y, u32 width
 /** input_unpoint() - They are gone: let go of their buttons. */
 void input_unpoint(struct vm *vm, struct input_pointer *p);
 
-/** input_let_go() - Let go of all keys and buttons that are down. The VM stands, its bus does not. */
+/** input_let_go() - Let go of all that is down. The VM stands, its bus does not. */
 void input_let_go(struct vm *vm);
 
 /** input_forget() - Nobody types any more. Before the machine is closed. */

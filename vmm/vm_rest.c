@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Standing still: vm_rest.h. First keys and buttons, then the drives, then legacy NICs, then the bus. */
+/* Standing still: vm_rest.h. First the input, then the drives, then legacy NICs, then the bus. */
 #include "vmm/vm_rest.h"
 
 #include "host-vsp/bus/bus_state.h"
