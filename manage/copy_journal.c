@@ -37,6 +37,7 @@ struct copy_journal {
 	size_t len;	     /* of the bitmap */
 	unsigned char *bits; /* bits[len] */
 	size_t from, to;     /* what of it is not written yet; to 0 = nothing */
+	int lost;	     /* -errno: some of what is marked never came to the target */
 };
 
 static void fill_header(struct header *h, uint64_t bytes, const char *id, uint32_t grain)
@@ -186,10 +187,12 @@ int copy_journal_sync(struct copy_journal *j, int target)
 {
 	int err;
 
-	if (!j->to)
-		return 0;
-	if (fdatasync(target))
-		return -errno;
+	if (j->lost || !j->to)
+		return j->lost;
+	if (fdatasync(target)) { /* the kernel has forgotten it, and says so once */
+		j->lost = -errno;
+		return j->lost;
+	}
 	err = kvmb_pwrite_all(j->fd, j->bits + j->from, j->to - j->from, HEAD + j->from);
 	if (!err && fdatasync(j->fd))
 		err = -errno;
