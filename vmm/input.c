@@ -133,7 +133,10 @@ static void type_some(struct vm_input *in)
 	if (now - in->typed_ms < INPUT_PATIENCE_MS)
 		return;
 	let_typed_go(in);
-	reply_refused(end_typing(in), "failed", "the guest does not read its keyboard");
+	if (in->vm->state != VM_RUNNING)
+		reply_refused(end_typing(in), "state", "the VM is not running");
+	else
+		reply_refused(end_typing(in), "failed", "the guest does not read its keyboard");
 }
 
 /* ---- the queue ---- */

@@ -284,6 +284,11 @@ static void text_that_is_given_up_holds_no_key(void **state)
 	await("p-42 ");
 	type("a");
 	await("p+30 p-30 ");
+	vm.state = VM_PAUSED; /* it is not the guest's fault */
+	type("a");
+	run_ms((int)INPUT_PATIENCE_MS + 300);
+	assert_string_equal(answer, "state: the VM is not running");
+	vm.state = VM_RUNNING;
 }
 
 static void queue_that_is_full_loses_presses_only(void **state)
