@@ -44,6 +44,13 @@ static u8 read_hour(const struct rtc *r, int hour)
 	return (u8)(encode(r, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? 0x80 : 0));
 }
 
+static int write_hour(const struct rtc *r, u8 v)
+{
+	int hour = decode(r, v & 0x7f);
+
+	return r->cmos[0x0b] & REG_B_24H ? hour : hour % 12 + (v & 0x80 ? 12 : 0);
+}
+
 static void load_time(struct rtc *r)
 {
 	time_t t = time(NULL) + (time_t)r->offset_s;
@@ -65,7 +72,7 @@ static void store_time(struct rtc *r)
 	struct tm tm = {
 		.tm_sec = decode(r, r->cmos[0]),
 		.tm_min = decode(r, r->cmos[2]),
-		.tm_hour = decode(r, r->cmos[4] & 0x7f),
+		.tm_hour = write_hour(r, r->cmos[4]),
 		.tm_mday = decode(r, r->cmos[7]),
 		.tm_mon = decode(r, r->cmos[8]) - 1,
 		.tm_year = decode(r, r->cmos[9]) + (decode(r, r->cmos[0x32]) - 19) * 100,

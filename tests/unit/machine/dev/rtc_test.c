@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* CMOS memory as firmware reads sizes from it. */
+/* CMOS memory as firmware reads sizes from it, and the clock. */
 #include "machine/dev/rtc.h"
 
 #include "lib/util.h"
@@ -79,11 +79,46 @@ static void guest_cannot_keep_another_size(void **state)
 	assert_int_equal(number(0x34, 2), 240 << 4);
 }
 
+static void set_cmos(u8 reg, u8 to)
+{
+	u32 v = reg;
+
+	rtc_access(r, 0, 1, true, &v);
+	v = to;
+	rtc_access(r, 1, 1, true, &v);
+}
+
+/* Of 12 or 24 hours, BCD or not: what is set is read. */
+static void clock_is_set_as_it_is_read(void **state)
+{
+	static const struct {
+		u8 mode, hour, as_24;
+	} rows[] = {
+		{ 0x02, 0x00, 0x00 }, { 0x02, 0x23, 0x23 }, { 0x06, 23, 0x23 },
+		{ 0x00, 0x12, 0x00 }, { 0x00, 0x01, 0x01 }, { 0x00, 0x92, 0x12 },
+		{ 0x00, 0x91, 0x23 }, { 0x04, 0x8b, 0x23 }, { 0x04, 0x0c, 0x00 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		set_cmos(0x0b, 0x80 | rows[i].mode);
+		set_cmos(0, 0);
+		set_cmos(2, 0x10);
+		set_cmos(4, rows[i].hour);
+		set_cmos(0x0b, rows[i].mode);
+		CHECK_ROW(cmos(4), rows[i].hour, i);
+		set_cmos(0x0b, 0x02);
+		CHECK_ROW(cmos(4), rows[i].as_24, i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(sizes_of_memory),
 		T(guest_cannot_keep_another_size),
+		T(clock_is_set_as_it_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
