@@ -15,7 +15,7 @@ struct unit {
 	struct kvmb_disk *disk; /* not raw, else NULL */
 	int fd;			/* raw: ours; -1 = none */
 	int err;
-	int owed; /* -errno of a flush before, which the guest has not heard of */
+	int owed;	/* -errno of a flush before, which the guest has not heard of */
 	char name[100]; /* of its image */
 	struct kvmb_disk_req req;
 };
