@@ -3,9 +3,10 @@
 #include "host-vsp/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
-#include <stdint.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/util.h"
@@ -65,6 +66,18 @@ void kvmb_worker_stop(struct kvmb_worker *w)
 {
 	__atomic_store_n(&w->stopping, 1, __ATOMIC_RELEASE);
 	kvmb_worker_kick(w);
+}
+
+/* glibc has the call, and leaves it to us what to do without it. */
+int kvmb_worker_wait(int epoll_fd, struct epoll_event *ev, int num, int64_t ns)
+{
+	const struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+	int64_t ms = ns / 1000000 + (ns % 1000000 != 0);
+	int n = epoll_pwait2(epoll_fd, ev, num, ns < 0 ? NULL : &ts, NULL);
+
+	if (n >= 0 || errno != ENOSYS)
+		return n;
+	return epoll_pwait(epoll_fd, ev, num, ns < 0 ? -1 : (int)KVMB_MIN(ms, INT_MAX), NULL);
 }
 
 void kvmb_worker_join(struct kvmb_worker *w)

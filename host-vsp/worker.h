@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
 
 #include "lib/thread.h"
 
@@ -37,6 +39,15 @@ void kvmb_worker_stop(struct kvmb_worker *w);
 
 /** kvmb_worker_kick() - Wake the worker: stop_fd gets readable. Any thread, from init to fini. */
 void kvmb_worker_kick(struct kvmb_worker *w);
+
+/**
+ * kvmb_worker_wait() - epoll_wait() with nanoseconds
+ * @ev: ev[num]
+ * @ns: to wait for; negative = for ever. A kernel before 5.11 makes whole milliseconds of them
+ *
+ * Return: events; -1 with errno. Context: the worker.
+ */
+int kvmb_worker_wait(int epoll_fd, struct epoll_event *ev, int num, int64_t ns);
 
 /** kvmb_worker_join() - Wait until run() has returned. The worker may still be kicked. */
 void kvmb_worker_join(struct kvmb_worker *w);

@@ -14,6 +14,7 @@
 
 #include "lib/crc32c.h"
 #include "lib/io.h"
+#include "lib/sparse.h"
 #include "lib/util.h"
 #include "manage/copier.h"
 
@@ -36,6 +37,7 @@ struct copy_journal {
 	size_t len;	     /* of the bitmap */
 	unsigned char *bits; /* bits[len] */
 	size_t from, to;     /* what of it is not written yet; to 0 = nothing */
+	int lost;	     /* -errno: some of what is marked never came to the target */
 };
 
 static void fill_header(struct header *h, uint64_t bytes, const char *id, uint32_t grain)
@@ -72,6 +74,16 @@ static int compare_header(const struct header *h, const struct header *want, cha
 	else
 		snprintf(why, size, "is of another disk (%s)", h->id);
 	return -EEXIST;
+}
+
+/* Who began it was killed before it had a header: begin_journal(). There is no target yet. */
+static bool is_begun(const struct copy_journal *j, off_t file_len)
+{
+	struct header h;
+
+	return !file_len ||
+	       (file_len == (off_t)(HEAD + j->len) && !kvmb_pread_all(j->fd, &h, sizeof(h), 0) &&
+		kvmb_all_zero(&h, sizeof(h)));
 }
 
 static int resume_journal(struct copy_journal *j, off_t file_len, const struct header *want,
@@ -122,8 +134,8 @@ static int open_journal(struct copy_journal *j, int dir, const char *name,
 		snprintf(why, size, "is gone: another import has finished");
 		return -EBUSY;
 	}
-	*fresh = !st.st_size;
-	if (st.st_size)
+	*fresh = is_begun(j, st.st_size);
+	if (!*fresh)
 		return resume_journal(j, st.st_size, want, why, size);
 	err = begin_journal(j, want);
 	if (err)
@@ -175,10 +187,12 @@ int copy_journal_sync(struct copy_journal *j, int target)
 {
 	int err;
 
-	if (!j->to)
-		return 0;
-	if (fdatasync(target))
-		return -errno;
+	if (j->lost || !j->to)
+		return j->lost;
+	if (fdatasync(target)) { /* the kernel has forgotten it, and says so once */
+		j->lost = -errno;
+		return j->lost;
+	}
 	err = kvmb_pwrite_all(j->fd, j->bits + j->from, j->to - j->from, HEAD + j->from);
 	if (!err && fdatasync(j->fd))
 		err = -errno;

@@ -139,6 +139,13 @@ static int open_target_file(struct p2v *p, bool begun)
 		return fail_file(p, p->target, -errno);
 	if (fstat(p->c.fd, &st) || !S_ISREG(st.st_mode))
 		return fail_file(p, p->target, -EINVAL);
+	if (!st.st_size && copy_journal_count(p->c.journal)) {
+		snprintf(p->why, p->size,
+			 "%s/%s is empty, and its journal says what is in it: remove %s/%s and "
+			 "%s/%s to begin anew",
+			 p->path, p->target, p->path, p->target, p->path, p->journal);
+		return -EINVAL;
+	}
 	p->c.fresh = !st.st_blocks;
 	/* what the journal says is copied would be holes */
 	if (!st.st_size && copy_journal_count(p->c.journal)) {

@@ -79,12 +79,12 @@ static bool split_port(struct p2v_ssh *s)
 
 bool p2v_parse(const char *url, struct p2v_ssh *s, char *why, size_t size)
 {
-	const char *path = strchr(url + 6, '/'), *p;
+	const char *path = strncmp(url, "ssh://", 6) ? NULL : strchr(url + 6, '/'), *p;
 
 	*s = (struct p2v_ssh){ 0 };
 	snprintf(why, size, "%s: write ssh://[USER@]HOST[:PORT]/PATH", url);
-	if (strncmp(url, "ssh://", 6) || !path || !path[1] ||
-	    (size_t)(path - url) - 6 >= sizeof(s->target) || strlen(path) >= sizeof(s->path))
+	if (!path || !path[1] || (size_t)(path - url) - 6 >= sizeof(s->target) ||
+	    strlen(path) >= sizeof(s->path))
 		return false;
 	snprintf(s->target, sizeof(s->target), "%.*s", (int)(path - url) - 6, url + 6);
 	strcpy(s->path, path);

@@ -114,7 +114,7 @@ static bool next_line(struct vm_file_reader *r, const char **s, const char **end
 			(*end)--;
 		while (*s < *end && is_blank(**s))
 			(*s)++;
-		if (*s == *end || strchr("#;", **s))
+		if (*s == *end || **s == '#' || **s == ';')
 			continue;
 		*end = end_of_text(*s, *end);
 		if (!check_bytes(r, *s, *end))
@@ -343,9 +343,12 @@ int vm_file_make(int dir, const char *name, const char *text, size_t len)
 		return -errno;
 	err = kvmb_pwrite_all(fd, text, len, 0);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	if (!err &&
-	    (fsync(fd) || linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) || fsync(dir)))
+	if (!err && (fsync(fd) || linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW))) {
 		err = -errno;
+	} else if (!err && fsync(dir)) {
+		err = -errno;
+		unlinkat(dir, name, 0); /* ours: nothing was there before */
+	}
 	close(fd);
 	return err;
 }

@@ -15,6 +15,7 @@ struct unit {
 	struct kvmb_disk *disk; /* not raw, else NULL */
 	int fd;			/* raw: ours; -1 = none */
 	int err;
+	int owed;	/* -errno of a flush before, which the guest has not heard of */
 	char name[100]; /* of its image */
 	struct kvmb_disk_req req;
 };
@@ -47,6 +48,7 @@ static void begin_unit(struct disk_flush *f, struct kvmb_disk *d)
 
 	u->all = f;
 	u->of = d;
+	u->owed = kvmb_disk_owes(d);
 	u->fd = -1;
 	snprintf(u->name, sizeof(u->name), "%.99s", d->path);
 	if (kvmb_disk_is_raw(d)) {
@@ -147,7 +149,7 @@ int disk_flush_end(struct disk_flush *f, char *why)
 		pthread_cond_wait(&f->cond, &f->lock);
 	pthread_mutex_unlock(&f->lock);
 	for (i = 0; i < f->num && !err; i++) {
-		err = f->units[i].err;
+		err = f->units[i].err ? f->units[i].err : f->units[i].owed;
 		if (err && err != -ECANCELED) /* who cancels knows why */
 			snprintf(why, STATE_FILE_WHY, "disk %s: cannot be flushed: %s",
 				 f->units[i].name, strerror(-err));

@@ -12,6 +12,7 @@
  *
  * When a flush fails and the VM goes on, we have taken an error that was the guest's: Linux tells
  * an open file of it once, and a duplicate is the same open file. So the guest's next flush fails.
+ * Until then ours fail, too: the VM that goes on elsewhere has no such debts.
  */
 #ifndef KVMB_DISK_FLUSH_H
 #define KVMB_DISK_FLUSH_H

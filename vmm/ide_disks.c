@@ -41,6 +41,7 @@ struct ide_unit {
 	int num_from;
 	u8 *bounce;	  /* bounce[length]; NULL = guest memory itself */
 	struct iovec one; /* the bounce buffer */
+	bool owed;	  /* kvmb_disk_take_owed() gave its error */
 	bool filling;	  /* bounce is read, and then written with the guest's data */
 	bool cancelled;	  /* atomic */
 
@@ -109,8 +110,14 @@ static void try_later(struct ide_unit *u, u64 ns)
 	end_request(u, -EAGAIN);
 }
 
-static bool stops_vm(const struct kvmb_disk *d, int err)
+/*
+ * The kernel tells of a flush that failed once, and forgets what it could not write: that flush
+ * would succeed when it is tried again, and the guest would believe it.
+ */
+static bool stops_vm(const struct kvmb_disk *d, const struct ide_unit *u, int err)
 {
+	if (u->io->op == IDE_FLUSH && (kvmb_disk_is_raw(d) || u->owed))
+		return false;
 	if (d->on_error == KVMB_ON_ERROR_DEFAULT)
 		return err == -ENOSPC || err == -EDQUOT;
 	return d->on_error == KVMB_ON_ERROR_STOP;
@@ -119,7 +126,7 @@ static bool stops_vm(const struct kvmb_disk *d, int err)
 static void fail_request(struct ide_unit *u, const struct kvmb_disk *d, int err)
 {
 	static const char *const names[] = { "read", "write", "flush" };
-	bool stop = stops_vm(d, err);
+	bool stop = stops_vm(d, u, err);
 
 	kvmb_warn_ratelimited(u->all->name, "IDE drive %u (%s): %s at %llu failed: %s%s", u->drive,
 			      d->path, names[u->io->op], (unsigned long long)(u->offset + u->done),
@@ -150,7 +157,10 @@ static enum kvmb_io kind_of_piece(const struct ide_unit *u)
 	return u->io->op == IDE_WRITE ? KVMB_IO_WRITE : KVMB_IO_FLUSH;
 }
 
-/* What is left of it. On return the disk may be gone, unless the drive is being pumped. */
+/*
+ * What is left of it. A raw disk may be gone on return, unless the drive is being pumped; any other
+ * one is there, for this is its thread, or the drive is pumped.
+ */
 static void send_rest(struct ide_unit *u, struct kvmb_disk *d)
 {
 	u64 left = u->length - u->done;
@@ -164,10 +174,13 @@ static void send_rest(struct ide_unit *u, struct kvmb_disk *d)
 		.num_iov = kvmb_iov_slice(u->from, u->num_from, u->done, (u32)left, u->iov),
 		.done = unit_done,
 	};
-	if (kvmb_disk_is_raw(d))
+	if (kvmb_disk_is_raw(d)) {
 		hand_to_thread(u);
-	else
-		d->ops->submit(d, &u->req);
+		return;
+	}
+	d->ops->submit(d, &u->req);
+	if (__atomic_load_n(&u->cancelled, __ATOMIC_ACQUIRE))
+		d->ops->cancel(d, &u->req); /* it came before the request was there */
 }
 
 /* A block was read of which the guest writes a part. */
@@ -211,8 +224,11 @@ static void unit_done(struct kvmb_disk_req *r)
 
 	if (r->io == KVMB_IO_WRITE) /* whatever came of it: disk_dirty.h */
 		kvmb_disk_dirty(d, r->offset, r->length);
-	if (r->io == KVMB_IO_FLUSH && !res)
+	u->owed = false;
+	if (r->io == KVMB_IO_FLUSH && !res) {
 		res = kvmb_disk_take_owed(d);
+		u->owed = res;
+	}
 	if (res == -EINTR || res == -EAGAIN)
 		try_later(u, RETRY_NS);
 	else if (res == -ECANCELED)
@@ -390,8 +406,6 @@ static void unit_submit(void *arg, struct ide_io *io)
 		return;
 	}
 	send_rest(u, d);
-	if (__atomic_load_n(&u->cancelled, __ATOMIC_ACQUIRE) && !kvmb_disk_is_raw(d))
-		d->ops->cancel(d, &u->req); /* it came before the request was there */
 }
 
 /* What the drive's thread has is at the kernel: only its end ends it. */

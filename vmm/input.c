@@ -98,20 +98,6 @@ static u32 press_some(struct vm_input *in, const struct key_event *list, size_t 
 
 /* ---- a text ---- */
 
-/* Those that it has pressed and will not let go of any more. */
-static void release_typed(struct vm_input *in)
-{
-	struct input_codes down = { 0 };
-	u32 i;
-
-	for (i = 0; i < in->at; i++)
-		input_set(&down, in->keys.list[i].code, in->keys.list[i].down);
-	for (i = 0; i < INPUT_CODES; i++) {
-		if (input_has(&down, i))
-			input_release(in->vm, i);
-	}
-}
-
 static struct ctl_reply end_typing(struct vm_input *in)
 {
 	in->types = false;
@@ -125,9 +111,24 @@ static bool typist_is_gone(const struct vm_input *in)
 	return in->reply.gone && in->reply.gone(in->reply.arg);
 }
 
+/* Who types is given up: what is down of it is let go, what was pressed last first. */
+static void let_typed_go(struct vm_input *in)
+{
+	struct input_codes seen = { { 0 } };
+	size_t i;
+
+	for (i = in->at; i--;) {
+		const struct key_event *e = &in->keys.list[i];
+
+		if (e->down && !input_has(&seen, e->code))
+			input_release(in->vm, e->code);
+		input_set(&seen, e->code, true);
+	}
+}
+
 static void give_text_up(struct vm_input *in)
 {
-	release_typed(in);
+	let_typed_go(in);
 	if (typist_is_gone(in))
 		reply_refused(end_typing(in), "failed", "nobody waits for it");
 	else if (in->vm->state == VM_RUNNING)
@@ -409,6 +410,29 @@ void input_unpoint(struct vm *vm, struct input_pointer *p)
 	if (!in || !device_buttons(p->buttons))
 		return;
 	p->buttons = 0;
+	leave_ps2(in);
+	if (in->synth_buttons && synth_takes_points(vm))
+		point_synth(in, 0, 0);
+	in->synth_buttons = 0;
+}
+
+/* ---- before it goes on elsewhere ---- */
+
+void input_let_go(struct vm *vm)
+{
+	struct vm_input *in = vm->input;
+	struct key_event e = { .down = false };
+	u32 i;
+
+	for (i = 0; in && i < INPUT_CODES; i++) {
+		e.code = (u16)i;
+		if (input_has(&in->on_synth, i))
+			press(in, &e);
+		if (input_has(&in->on_ps2, i))
+			press(in, &e);
+	}
+	if (!in)
+		return;
 	leave_ps2(in);
 	if (in->synth_buttons && synth_takes_points(vm))
 		point_synth(in, 0, 0);

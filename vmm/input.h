@@ -16,8 +16,8 @@
  * also so when the queue is full. A text whose typist has gone is typed no further. While the VM
  * does not run the queue waits, a text does so for INPUT_PATIENCE_MS, and movements are lost.
  *
- * Who types and looks stays behind when a VM is saved or moves. So the keys that are down are in
- * its state, and are let go when it goes on.
+ * Who types and looks stays behind when a VM is saved or moves. So all that is down is let go
+ * before; keys that the guest has no room for are in its state, and are let go when it goes on.
  *
  * Who points tells where on the picture. The synthetic mouse is absolute. A PS/2 mouse only knows
  * movements; what the guest makes of them is its own business, so the two drift apart. At an edge
@@ -102,6 +102,9 @@ void input_point(struct vm *vm, struct input_pointer *p, u32 x, u32 y, u32 width
 
 /** input_unpoint() - They are gone: let go of their buttons. */
 void input_unpoint(struct vm *vm, struct input_pointer *p);
+
+/** input_let_go() - Let go of all that is down. The VM stands, its bus does not. */
+void input_let_go(struct vm *vm);
 
 /** input_save() - Section INPUT, if a key is down */
 void input_save(const struct vm *vm, struct kvmb_tlv_out *o);

@@ -436,14 +436,12 @@ static u64 wait_until(struct legacy_nic *n, u64 next)
 static void wait_for_events(struct legacy_nic *n, u64 until)
 {
 	u64 now = until && until != TULIP_NEVER ? kvmb_mono_ns() : 0;
-	u64 ns = until > now ? until - now : 0, kicks;
-	struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000),
-			       .tv_nsec = (long)(ns % 1000000000) };
+	s64 ns = until == TULIP_NEVER ? -1 : until > now ? (s64)(until - now) : 0;
 	struct epoll_event ev[2];
 	int i, num;
+	u64 kicks;
 
-	num = epoll_pwait2(n->epoll_fd, ev, ARRAY_SIZE(ev), until == TULIP_NEVER ? NULL : &ts,
-			   NULL);
+	num = kvmb_worker_wait(n->epoll_fd, ev, ARRAY_SIZE(ev), ns);
 	for (i = 0; i < num; i++) {
 		if ((ev[i].data.u64 & 0xff) == ON_BACKEND)
 			backend_says(n, &ev[i]);

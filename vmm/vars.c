@@ -46,7 +46,7 @@ struct vars {
 	struct change *queue; /* queue[QUEUE], a ring */
 	u32 head, num;
 	bool settled; /* what is in the queue */
-	bool failing; /* the last write failed */
+	bool failing; /* a write or flush failed, and no flush has succeeded since */
 	bool busy;    /* the thread has a change, or flushes */
 };
 
@@ -238,7 +238,8 @@ static bool insist(struct vars *v, const struct change *c)
 	for (;;) {
 		err = write_change(v, c);
 		pthread_mutex_lock(&v->lock);
-		say_result(v, err);
+		if (err) /* that it is written shows when it is flushed */
+			say_result(v, err);
 		runs = v->state == VARS_RUNS;
 		if (err && runs)
 			wait_some(v, RETRY_MS);
@@ -253,8 +254,7 @@ static void flush_and_rest(struct vars *v)
 	int err = fdatasync(v->fd) ? -errno : 0;
 
 	pthread_mutex_lock(&v->lock);
-	if (err)
-		say_result(v, err);
+	say_result(v, err);
 	if (v->state == VARS_RUNS) {
 		wait_some(v, err ? RETRY_MS : REST_MS);
 		if (err) /* the kernel forgets what it could not write */

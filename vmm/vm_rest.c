@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Standing still: vm_rest.h. First the drives, then legacy NICs, then the bus. */
+/* Standing still: vm_rest.h. First the input, then the drives, then legacy NICs, then the bus. */
 #include "vmm/vm_rest.h"
 
 #include "host-vsp/bus/bus_state.h"
 #include "lib/util.h"
 #include "vmm/disks_ide.h"
+#include "vmm/input.h"
 #include "vmm/nics_legacy.h"
 
 static void drives_stand(void *arg)
@@ -24,6 +25,7 @@ void vm_rest(struct vm *vm, void (*done)(void *arg), void *arg)
 	kvmb_assert(!vm->rest.bus);
 	vm->rest.done = done;
 	vm->rest.arg = arg;
+	input_let_go(vm);
 	disks_ide_rest(vm, drives_stand, vm);
 }
 

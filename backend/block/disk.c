@@ -240,6 +240,11 @@ int kvmb_disk_take_owed(struct kvmb_disk *d)
 	return __atomic_exchange_n(&d->owed, 0, __ATOMIC_RELAXED);
 }
 
+int kvmb_disk_owes(const struct kvmb_disk *d)
+{
+	return __atomic_load_n(&d->owed, __ATOMIC_RELAXED);
+}
+
 /* ---- moving to another process ---- */
 
 void kvmb_disk_let_go(struct kvmb_disk *d)

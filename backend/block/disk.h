@@ -241,6 +241,9 @@ void kvmb_disk_owe(struct kvmb_disk *d, int err);
 /** kvmb_disk_take_owed() - Return: what the guest's flush that succeeded must say: 0 or -errno. */
 int kvmb_disk_take_owed(struct kvmb_disk *d);
 
+/** kvmb_disk_owes() - Return: what kvmb_disk_take_owed() would. */
+int kvmb_disk_owes(const struct kvmb_disk *d);
+
 /*
  * ---- moving to another process: vmm/disk_locks.h ----
  *

@@ -296,7 +296,7 @@ static void stand(struct net_queue *q)
 			kvmb_chan_paused(q->ch);
 		}
 		net_slot_unlock(q->slot);
-		epoll_pwait2(q->epoll_fd, ev, ARRAY_SIZE(ev), NULL, NULL);
+		kvmb_worker_wait(q->epoll_fd, ev, ARRAY_SIZE(ev), -1);
 		net_slot_enter(q->slot);
 		if (read(q->worker.stop_fd, &kicks, sizeof(kicks)) < 0)
 			continue; /* the guest's signal: a turn will look */
@@ -310,12 +310,11 @@ static void stand(struct net_queue *q)
 /* Serve what the descriptors say; wait up to @ns for something, -1 = for ever. Return: any? */
 static bool wait_for_news(struct net_queue *q, s64 ns)
 {
-	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 	struct epoll_event ev[3];
 	u64 kicks;
 	int n, i;
 
-	n = epoll_pwait2(q->epoll_fd, ev, ARRAY_SIZE(ev), ns < 0 ? NULL : &ts, NULL);
+	n = kvmb_worker_wait(q->epoll_fd, ev, ARRAY_SIZE(ev), ns);
 	net_slot_enter(q->slot);
 	for (i = 0; i < n; i++) {
 		if (ev[i].data.u32 == UD_SIGNAL)

@@ -40,8 +40,16 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res);
 
 /* ---- errors ---- */
 
-static bool must_stop(const struct kvmb_disk *d, int err)
+/*
+ * The kernel tells of a flush that failed once, and forgets what it could not write: that flush
+ * would succeed when it is tried again, and the guest would believe it.
+ */
+static bool must_stop(const struct stor_req *r, int err)
 {
+	const struct kvmb_disk *d = r->disk;
+
+	if (r->io == KVMB_IO_FLUSH && (kvmb_disk_is_raw(d) || r->owed))
+		return false;
 	if (d->on_error == KVMB_ON_ERROR_DEFAULT)
 		return err == -ENOSPC || err == -EDQUOT;
 	return d->on_error == KVMB_ON_ERROR_STOP;
@@ -68,8 +76,8 @@ static void io_failed(struct stor_chan *sc, struct stor_req *r, int err)
 	kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "disk %u (%s): %s at %llu failed: %s%s",
 			      r->lun, r->disk->path, io_name(r->io),
 			      (unsigned long long)(r->offset + r->done), strerror(-err),
-			      must_stop(r->disk, err) ? "; held back" : "");
-	if (must_stop(r->disk, err)) {
+			      must_stop(r, err) ? "; held back" : "");
+	if (must_stop(r, err)) {
 		stor_hold(sc, r, err);
 		return;
 	}
@@ -486,8 +494,11 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res)
 		kvmb_dirty_iov(r->cur, r->num_iov, r->length - r->done);
 	else
 		note_written(r);
-	if (r->io == KVMB_IO_FLUSH && !res)
+	r->owed = false;
+	if (r->io == KVMB_IO_FLUSH && !res) {
 		res = kvmb_disk_take_owed(r->disk);
+		r->owed = res;
+	}
 	if (res == -EINTR || res == -EAGAIN)
 		stor_delay(sc, r, STOR_RETRY_NS); /* at once might be for ever */
 	else if (res < 0 || (!res && data))

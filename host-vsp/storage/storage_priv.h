@@ -151,6 +151,7 @@ struct stor_req { /* its worker's; only dreq goes to another thread */
 	struct kvmb_disk *disk;
 	enum kvmb_io io;
 	bool fua;
+	bool owed;		  /* kvmb_disk_take_owed() gave its error */
 	u64 offset, length, done; /* bytes */
 	u64 started_ns, due_ns;
 	/* of the limit that it waits for; given back when dropped */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -50,10 +51,38 @@ static bool tell(void *arg, uint64_t done, uint64_t total)
 	return true;
 }
 
+/* Long enough for what is copied to be flushed. */
+static bool wait_a_while(void *arg, uint64_t done, uint64_t total)
+{
+	uint64_t *waited_at = arg;
+
+	(void)total;
+	if (done > *waited_at)
+		usleep(COPIER_SYNC_MS * 1000 / 8);
+	*waited_at = done;
+	return true;
+}
+
 static bool stop_after(void *arg, uint64_t done, uint64_t total)
 {
 	(void)total;
 	return done < *(uint64_t *)arg;
+}
+
+/* ---- a disk that does not write ---- */
+
+static int syncs_fail; /* so many */
+
+/* It tells of it once, and drops what it could not write. */
+int fdatasync(int fd)
+{
+	if (!syncs_fail)
+		return (int)syscall(SYS_fdatasync, fd);
+	syncs_fail--;
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(ftruncate(fd, BYTES), 0);
+	errno = EIO;
+	return -1;
 }
 
 static int connect_srv(void)
@@ -192,6 +221,26 @@ CASE(source_that_dies_is_gone_on_with)
 	for (i = 0, again = 0; i <= GRAINS; i++)
 		again += reads[i] > 1 ? reads[i] - 1 : 0;
 	CHECK(again <= 3 * COPIER_SLOTS);
+}
+
+CASE(what_the_disk_could_not_write_is_copied_again)
+{
+	uint64_t waited_at = 0;
+
+	begin(true, "a");
+	c.tell = wait_a_while;
+	c.arg = &waited_at;
+	syncs_fail = 1;
+	CHECK_EQ(copier_run(&c, why, sizeof(why)), -EIO);
+	assert_non_null(strstr(why, "writing the copy to disk"));
+	CHECK_EQ(syncs_fail, 0);
+	copy_journal_close(c.journal);
+	close(target);
+	c.tell = tell;
+	begin(false, "a");
+	CHECK_EQ(copy_journal_count(c.journal), 0);
+	CHECK_EQ(copier_run(&c, why, sizeof(why)), 0);
+	check_equal();
 }
 
 /* As after kill -9: what the journal has on disk counts, and no more than one step is lost. */
@@ -367,11 +416,60 @@ CASE(holes_of_a_file_are_not_read)
 	assert_null(copy_file_open("/nosuch", why, sizeof(why)));
 }
 
+/* ---- a source that is asked what is zero, and tells a byte at a time ---- */
+
+static uint64_t looks;
+
+static int begin_played(struct copier_source *s, struct copier_slot *slot)
+{
+	(void)s;
+	memcpy(slot->buf, srv.disk + slot->at, slot->len);
+	slot->done = true;
+	return 0;
+}
+
+static int wait_for_played(struct copier_source *s, int ms)
+{
+	(void)s, (void)ms;
+	return 0;
+}
+
+static int look_at_played(struct copier_source *s, uint64_t at, uint64_t *end, bool *zero)
+{
+	(void)s;
+	looks++;
+	*end = at + 1;
+	*zero = !srv.disk[at];
+	return 0;
+}
+
+static void close_played(struct copier_source *s)
+{
+	(void)s;
+}
+
+/* Nobody could stop it meanwhile. */
+CASE(source_that_says_little_is_not_asked_for_ever)
+{
+	static const struct copier_ops ops = { begin_played, wait_for_played, look_at_played,
+					       close_played };
+	struct copier_source played = { .ops = &ops, .bytes = BYTES };
+
+	c.source = &played;
+	c.fd = open_target(true);
+	looks = 0;
+	CHECK_EQ(copier_run(&c, why, sizeof(why)), 0);
+	CHECK(looks <= GRAINS * 64);
+	check_equal();
+	c.source = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(whole_disk_is_copied_once_and_zeroes_are_holes),
 		T(source_that_dies_is_gone_on_with),
+		T(what_the_disk_could_not_write_is_copied_again),
 		T(journal_that_was_not_closed_loses_one_step_at_most),
 		T(another_disk_is_refused),
 		T(partition_table_is_part_of_what_a_disk_is),
@@ -381,6 +479,7 @@ int main(void)
 		T(what_was_written_before_becomes_a_hole_again),
 		T(difference_is_found_and_said_where),
 		T(holes_of_a_file_are_not_read),
+		T(source_that_says_little_is_not_asked_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

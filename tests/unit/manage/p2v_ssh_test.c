@@ -63,6 +63,20 @@ CASE(what_is_no_place_is_refused)
 	CHECK(!p2v_parse(url, &s, why, sizeof(why)));
 }
 
+/* One that ends before its slashes is not looked at behind its end. */
+CASE(short_places_are_refused)
+{
+	static const char whole[] = "ssh://";
+	size_t len;
+	char *url;
+
+	for (len = 4; len < sizeof(whole); len++) {
+		url = strndup(whole, len);
+		CHECK(!p2v_parse(url, &s, why, sizeof(why)));
+		free(url);
+	}
+}
+
 /* What a host over there says, played by a script in place of ssh. */
 static void host_says(const char *script)
 {
@@ -98,6 +112,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(places_are_understood),
 		cmocka_unit_test(what_is_no_place_is_refused),
+		cmocka_unit_test(short_places_are_refused),
 		cmocka_unit_test(hosts_that_end_no_line_are_refused),
 	};
 

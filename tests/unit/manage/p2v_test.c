@@ -125,16 +125,41 @@ CASE(copy_that_differs_says_how_to_begin_anew)
 	CHECK_EQ(import_disk_until(NULL), 0);
 }
 
+/* The journal says what is in it, and would have all of that be zeroes. */
 CASE(copy_that_was_emptied_is_not_gone_on_with)
 {
+	struct stat st;
+
 	CHECK_EQ(import_disk_until("comparing"), -EINTR);
 	CHECK_EQ(truncate(in_vms("old.raw"), 0), 0);
 	CHECK_EQ(import_disk_until(NULL), -EINVAL);
 	CHECK(says("is empty") && says("remove") && says(in_vms("old.raw.journal")));
+	CHECK_EQ(stat(in_vms("old.raw"), &st), 0);
+	CHECK_EQ(st.st_size, 0);
 	CHECK(access(in_vms("old.conf"), F_OK));
-	unlink(in_vms("old.raw"));
 	unlink(in_vms("old.raw.journal"));
+	unlink(in_vms("old.raw"));
 	CHECK_EQ(import_disk_until(NULL), 0);
+}
+
+/* Killed, or without power, before the journal had its header. */
+CASE(import_that_ended_at_its_beginning_goes_on)
+{
+	static const off_t lengths[] = { 0, 4096 + 512 };
+	size_t i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		mkdir(vms, 0700);
+		fd = open(in_vms("old.raw.journal"), O_RDWR | O_CREAT | O_EXCL, 0600);
+		CHECK(fd >= 0 && !ftruncate(fd, lengths[i]));
+		close(fd);
+		CHECK_EQ(import_disk_until("copying"), -EINTR);
+		CHECK_EQ(import_disk_until(NULL), 0);
+		CHECK(access(in_vms("old.raw.journal"), F_OK));
+		unlink(in_vms("old.raw"));
+		unlink(in_vms("old.conf"));
+	}
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -146,6 +171,7 @@ int main(void)
 		T(interrupted_import_says_so_and_goes_on),
 		T(copy_that_differs_says_how_to_begin_anew),
 		T(copy_that_was_emptied_is_not_gone_on_with),
+		T(import_that_ended_at_its_beginning_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

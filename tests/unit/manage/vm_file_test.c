@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/util.h"
@@ -15,6 +16,20 @@
 
 static struct vm_file f;
 static char why[300];
+
+/* ---- a disk that fails ---- */
+
+static int syncs_left = -1; /* then one fails; -1 = none */
+
+int fsync(int fd)
+{
+	if (syncs_left < 0 || syncs_left--)
+		return (int)syscall(SYS_fsync, fd);
+	errno = EIO;
+	return -1;
+}
+
+/* ---- reading ---- */
 
 static int parse_n(const char *text, size_t len)
 {
@@ -116,6 +131,10 @@ CASE(what_is_no_line_of_ours_is_refused_with_its_number)
 		assert_string_equal(why, cases[i].why);
 	}
 	CHECK_EQ(parse_n("a = b\0c\n", 8), -EINVAL);
+	/* nor is what a host that lost power may leave of a file */
+	CHECK_EQ(parse_n("a = b\n\0\0\0\0", 10), -EINVAL);
+	assert_string_equal(why, "web.conf:2: a control character; it must be text");
+	CHECK_EQ(parse_n("\0disk = x\n", 10), -EINVAL);
 }
 
 CASE(line_that_is_too_long_is_refused)
@@ -198,6 +217,25 @@ CASE(file_appears_whole_and_replaces_nothing)
 	rmdir(dir);
 }
 
+/* Whoever makes a VM takes its disks away then, and may try again. */
+CASE(file_that_is_not_on_disk_is_not_there)
+{
+	char dir[] = "/tmp/kvmbus-vmfile-XXXXXX";
+	int fd, i;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	for (i = 0; i < 2; i++) {
+		syncs_left = i;
+		CHECK_EQ(vm_file_make(fd, "a.conf", "name = a\n", 9), -EIO);
+		CHECK(faccessat(fd, "a.conf", F_OK, 0));
+	}
+	CHECK_EQ(vm_file_make(fd, "a.conf", "name = a\n", 9), 0);
+	unlinkat(fd, "a.conf", 0);
+	close(fd);
+	CHECK_EQ(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +246,7 @@ int main(void)
 		T(what_is_not_a_file_is_refused),
 		T(what_is_written_is_read_again),
 		T(file_appears_whole_and_replaces_nothing),
+		T(file_that_is_not_on_disk_is_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,25 @@ static void guest_is_owed_an_error_that_it_did_not_hear(void **state)
 	assert_int_equal(kvmb_disk_take_owed(&disks[1]), 0);
 }
 
+/* Who tries again gets no further: elsewhere the guest would never hear of it. */
+static void vm_that_is_owed_an_error_does_not_leave(void **state)
+{
+	struct disk_flush *f;
+
+	(void)state;
+	add_server();
+	for (u32 i = 0; i < 2; i++) {
+		kvmb_disk_owe(&disks[i], -EIO);
+		f = disk_flush_begin(&vm);
+		answer(0);
+		assert_int_equal(disk_flush_end(f, why), -EIO);
+		assert_non_null(strstr(why, disks[i].path));
+		assert_int_equal(kvmb_disk_take_owed(&disks[i]), -EIO);
+		disk_flush_free(&vm, f); /* the guest has heard it just before */
+		assert_int_equal(kvmb_disk_take_owed(&disks[i]), 0);
+	}
+}
+
 /* Who cancels has another reason, which is the one to be told. */
 static void cancelled_flush_does_not_say_why(void **state)
 {
@@ -229,6 +248,7 @@ int main(void)
 		T(all_disks_are_waited_for),
 		T(disk_that_fails_is_named),
 		T(guest_is_owed_an_error_that_it_did_not_hear),
+		T(vm_that_is_owed_an_error_does_not_leave),
 		T(cancelled_flush_does_not_say_why),
 		T(flush_that_hangs_can_be_cancelled),
 		T(image_that_moves_is_closed),

@@ -3,6 +3,7 @@
 #include "vmm/ide_disks.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 
 #include "backend/block/disk.h"
 #include "backend/block/disk_dirty.h"
@@ -57,6 +58,18 @@ ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int num, off_t at, i
 	return __real_pwritev64v2(fd, one.iov_len ? &one : iov, one.iov_len ? 1 : num, at, flags);
 }
 
+static int sync_fails; /* the next one, so, and tells no other; atomic */
+
+int fdatasync(int fd)
+{
+	int err = __atomic_exchange_n(&sync_fails, 0, __ATOMIC_ACQ_REL);
+
+	if (!err)
+		return (int)syscall(SYS_fdatasync, fd);
+	errno = err;
+	return -1;
+}
+
 /* ---- a disk with operations ---- */
 
 static struct kvmb_disk served;
@@ -64,11 +77,17 @@ static struct kvmb_disk_req *waits;
 static u32 submits, cancels, retries;
 static int result;
 static bool keeps;
+static void (*before_it_is_there)(void); /* of the next request */
 
 static void served_submit(struct kvmb_disk *d, struct kvmb_disk_req *r)
 {
+	void (*first)(void) = before_it_is_there;
+
 	(void)d;
 	submits++;
+	before_it_is_there = NULL;
+	if (first)
+		first();
 	waits = r;
 	if (keeps)
 		return;
@@ -153,6 +172,7 @@ static int setup(void **state)
 	submits = cancels = retries = stopped = ejected = stable = 0;
 	result = stopped_err = fails = 0;
 	keeps = false;
+	before_it_is_there = NULL;
 	most = 0;
 	raw = NULL;
 	return 0;
@@ -374,6 +394,41 @@ static void errors_are_reported(void **state)
 	assert_int_equal(flush(), DRDY | DSC);
 }
 
+/* What was not written is forgotten: once more it would succeed, and say what is not true. */
+static void flush_that_failed_is_not_tried_again(void **state)
+{
+	(void)state;
+	attach_raw(0, KVMB_CACHE_WRITEBACK);
+	sync_fails = ENOSPC;
+	assert_int_equal(flush(), DRDY | DSC | DF | ERR);
+	raw->on_error = KVMB_ON_ERROR_STOP;
+	sync_fails = EIO;
+	assert_int_equal(flush(), DRDY | DSC | DF | ERR);
+	kvmb_disk_owe(raw, -EIO);
+	assert_int_equal(flush(), DRDY | DSC | DF | ERR);
+	serve_loop(1);
+	assert_int_equal(stopped, 0);
+	assert_int_equal(flush(), DRDY | DSC);
+}
+
+/* Its server has kept what it has not written. */
+static void flush_of_a_server_is_tried_again(void **state)
+{
+	(void)state;
+	assert_int_equal(ide_disks_attach(disks, 0, false, &served), 0);
+	served.on_error = KVMB_ON_ERROR_STOP;
+	result = -EIO;
+	issue28(PRIMARY, 0, 0xe7, 0, 0);
+	while (!stopped)
+		kvmb_loop_once(loop, 10);
+	result = 0;
+	kvmb_disk_owe(&served, -EIO); /* but this one must be heard */
+	ide_disks_retry(disks);
+	assert_int_equal(ready(), DRDY | DSC | DF | ERR);
+	assert_int_equal(stopped, 1);
+	assert_int_equal(flush(), DRDY | DSC);
+}
+
 /* ---- others ---- */
 
 static void served_disk_gets_requests(void **state)
@@ -398,6 +453,35 @@ static void served_disk_gets_requests(void **state)
 	outb(PRIMARY + 0x206, 4); /* a reset cancels it */
 	outb(PRIMARY + 0x206, 0);
 	assert_int_equal(cancels, 1);
+	assert_int_equal(wait_ready(PRIMARY), DRDY | DSC);
+}
+
+static void begin_guest_reset(void)
+{
+	outb(PRIMARY + 0x206, 4);
+}
+
+/* A cancel that comes when the disk has some of it, and the rest is on its way there. */
+static void reset_cancels_the_rest_of_a_request(void **state)
+{
+	struct kvmb_disk_req *first;
+
+	(void)state;
+	assert_int_equal(ide_disks_attach(disks, 0, false, &served), 0);
+	keeps = true;
+	issue48(PRIMARY, 0, 0x25, 100, 8);
+	put_prd(TABLE, 0, 0x200000, 4096, true);
+	bm_setup(PRIMARY, TABLE, true);
+	bm_start(PRIMARY);
+	assert_non_null(waits);
+	before_it_is_there = begin_guest_reset;
+	first = waits;
+	waits = NULL;
+	first->result = 512;
+	first->done(first);
+	assert_int_equal(submits, 2);
+	outb(PRIMARY + 0x206, 0);
+	assert_null(waits);
 	assert_int_equal(wait_ready(PRIMARY), DRDY | DSC);
 }
 
@@ -475,7 +559,10 @@ int main(void)
 		T(writes_are_noted_for_who_copies),
 		T(full_disk_stops_the_vm_and_goes_on),
 		T(errors_are_reported),
+		T(flush_that_failed_is_not_tried_again),
+		T(flush_of_a_server_is_tried_again),
 		T(served_disk_gets_requests),
+		T(reset_cancels_the_rest_of_a_request),
 		T(host_that_is_short_is_asked_again),
 		T(limit_lets_requests_wait),
 		T(cd_drive_changes_its_medium),

@@ -273,6 +273,33 @@ static void text_goes_before_the_queue(void **state)
 	assert_false(input_types(&vm));
 }
 
+/* Else what is typed next comes with shift. */
+static void text_that_is_given_up_holds_no_key(void **state)
+{
+	(void)state;
+	room = 2;
+	type("A");
+	await("p+42 p+30 ");
+	room = 0;
+	run_ms((int)INPUT_PATIENCE_MS + 300);
+	assert_string_equal(answer, "failed: the guest does not read its keyboard");
+	room = -1;
+	await("p-30 p-42 ");
+	room = 3;
+	type("Ba");
+	await("p+42 p+48 p-48 ");
+	run_ms((int)INPUT_PATIENCE_MS + 300);
+	room = -1;
+	await("p-42 ");
+	type("a");
+	await("p+30 p-30 ");
+	vm.state = VM_PAUSED; /* it is not the guest's fault */
+	type("a");
+	run_ms((int)INPUT_PATIENCE_MS + 300);
+	assert_string_equal(answer, "state: the VM was stopped before all of it was typed");
+	vm.state = VM_RUNNING;
+}
+
 static void queue_that_is_full_loses_presses_only(void **state)
 {
 	u32 i, releases = 0;
@@ -305,30 +332,6 @@ static void vm_that_stands_gets_nothing(void **state)
 	assert_string_equal(said, "");
 	vm.state = VM_RUNNING;
 	await("s+30 ");
-}
-
-/* Nobody comes to let go of them. */
-static void text_that_is_given_up_lets_go_of_its_keys(void **state)
-{
-	(void)state;
-	room = 2; /* shift and the key, and then no more */
-	type("Ab");
-	await("p+42 p+30 ");
-	run_ms((int)INPUT_PATIENCE_MS + 300);
-	assert_string_equal(answer, "failed: the guest does not read its keyboard");
-	room = -1;
-	await("p-30 p-42 ");
-}
-
-static void text_of_a_vm_that_stands_is_not_the_guests_fault(void **state)
-{
-	(void)state;
-	type("ab");
-	await("p+30 p-30 ");
-	vm.state = VM_PAUSED;
-	run_ms((int)INPUT_PATIENCE_MS + 600);
-	assert_string_equal(answer, "state: the VM was stopped before all of it was typed");
-	assert_false(input_types(&vm));
 }
 
 /* `kvmbus type` was interrupted: it would go on for an hour, and keep everybody else away. */
@@ -406,6 +409,33 @@ static void keys_that_no_keyboard_has_are_refused(void **state)
 	assert_string_equal(said, "");
 }
 
+/* Who holds them stays behind. */
+static void vm_that_is_saved_holds_no_key(void **state)
+{
+	struct input_pointer p = { 0 };
+
+	(void)state;
+	input_let_go(&vm); /* nobody has typed */
+	input_queue(&vm, KEY_LEFTCTRL, true);
+	input_queue(&vm, KEY_A, true);
+	await("p+29 p+30 ");
+	input_point(&vm, &p, 1, 2, 10, 10, INPUT_LEFT);
+	await("p0,0,0,1 ");
+	has_keyboard = has_mouse = true; /* their drivers come */
+	input_queue(&vm, KEY_LEFTSHIFT, true);
+	await("s+42 ");
+	vm.state = VM_PAUSED;
+	input_let_go(&vm);
+	await("p-29 p-30 s-42 p0,0,0,0 ");
+	vm.state = VM_RUNNING; /* it was given up */
+	input_point(&vm, &p, 1, 2, 10, 10, INPUT_LEFT);
+	await("s1/10,2/10,0,1 ");
+	vm.state = VM_PAUSED;
+	input_let_go(&vm);
+	input_let_go(&vm);
+	await("s1/10,2/10,0,0 ");
+}
+
 /* ---- the pointer ---- */
 
 static void pointer_goes_where_a_driver_takes_it(void **state)
@@ -461,13 +491,13 @@ int main(void)
 		T(keys_wait_for_a_driver_where_there_is_no_ps2),
 		T(queue_is_empty_after_a_key_that_nobody_takes),
 		T(text_goes_before_the_queue),
+		T(text_that_is_given_up_holds_no_key),
 		T(queue_that_is_full_loses_presses_only),
 		T(vm_that_stands_gets_nothing),
-		T(text_that_is_given_up_lets_go_of_its_keys),
-		T(text_of_a_vm_that_stands_is_not_the_guests_fault),
 		T(text_ends_when_its_typist_has_gone),
 		T(keys_are_let_go_when_a_saved_vm_goes_on),
 		T(keys_that_no_keyboard_has_are_refused),
+		T(vm_that_is_saved_holds_no_key),
 		T(pointer_goes_where_a_driver_takes_it),
 		T(pointer_that_leaves_lets_go),
 	};

@@ -245,8 +245,11 @@ static int teardown(void **state)
 
 static void the_answer_means_a_file_that_is_complete(void **state)
 {
+	u32 let_go = *keys_let_go();
+
 	(void)state;
 	ask();
+	assert_int_equal(*keys_let_go(), let_go + 1);
 	assert_false(answered());
 	bus_stands(bus_arg);
 	serve_until(answered);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/util.h"
 #include "tests/harness/patience.h"
 #include "tests/unit/test.h"
@@ -38,6 +39,18 @@ int __wrap_fdatasync(int fd)
 	assert_int_equal(pwrite(fd, zeroes, LEN, 0), LEN);
 	errno = EIO;
 	return -1;
+}
+
+static u32 said_failing, said_again; /* lines of the log; atomic */
+
+void __wrap_kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...);
+void __wrap_kvmb_log(enum kvmb_log_level level, const char *who, const char *fmt, ...)
+{
+	(void)level, (void)who;
+	if (strstr(fmt, "cannot be written"))
+		__atomic_fetch_add(&said_failing, 1, __ATOMIC_RELEASE);
+	if (strstr(fmt, "written again"))
+		__atomic_fetch_add(&said_again, 1, __ATOMIC_RELEASE);
 }
 
 static int setup(void **state)
@@ -263,6 +276,27 @@ static void disk_is_full_for_a_while(void **state)
 }
 
 /* The kernel forgets what it could not write, and a later flush says that all is well. */
+/* Not at each try: a file system that is broken may be so for days. */
+static void flushes_that_fail_are_said_once(void **state)
+{
+	struct vars *v = start();
+	u64 until = unqueued_ms() + PATIENCE_MS;
+
+	(void)state;
+	__atomic_store_n(&said_failing, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&said_again, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&lost, 3, __ATOMIC_RELEASE);
+	change(v, 1, 0x11);
+	vars_settled(v);
+	while (!__atomic_load_n(&said_again, __ATOMIC_ACQUIRE) && unqueued_ms() < until)
+		usleep(1000);
+	assert_int_equal(__atomic_load_n(&lost, __ATOMIC_ACQUIRE), 0);
+	wait_for(1, 0x11);
+	assert_true(vars_destroy(v, 5000));
+	assert_int_equal(__atomic_load_n(&said_failing, __ATOMIC_ACQUIRE), 1);
+	assert_int_equal(__atomic_load_n(&said_again, __ATOMIC_ACQUIRE), 1);
+}
+
 static void what_a_flush_has_lost_is_written_again(void **state)
 {
 	struct vars *v = start();
@@ -340,6 +374,7 @@ int main(void)
 		T(what_a_flush_has_lost_is_written_again),
 		T(file_goes_from_one_side_to_the_other),
 		T(drain_waits_for_what_cannot_be_written),
+		T(flushes_that_fail_are_said_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

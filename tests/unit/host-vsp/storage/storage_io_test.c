@@ -24,6 +24,7 @@ static const struct kvmb_storage_events stop_events = { .stopped = on_stopped };
 static void an_error_holds_the_request_until_a_retry(void **state)
 {
 	u64 gpa = fake_alloc(&f, 1) << 12, id, until = kvmb_now_ms() + PATIENCE_MS;
+	struct kvmb_disk *full = slow_disk(KVMB_ON_ERROR_DEFAULT);
 	struct kvmb_wire_stor a;
 	u8 buf[256] __attribute__((aligned(8)));
 	struct kvmb_pkt pkt;
@@ -34,7 +35,7 @@ static void an_error_holds_the_request_until_a_retry(void **state)
 	fake_fini(&f);
 	fake_init(&f, KVMB_VERSION_NEWEST);
 	s = kvmb_storage_create(0, 3, rings, f.loop, &stop_events, NULL);
-	kvmb_storage_attach(s, slow_disk(KVMB_ON_ERROR_DEFAULT), false, 3);
+	kvmb_storage_attach(s, full, false, 3);
 	kvmb_storage_offer(s, f.bus);
 	fake_connect(&f, KVMB_VERSION_NEWEST, &offer, 1);
 	fake_unmap(&c);
@@ -61,6 +62,17 @@ static void an_error_holds_the_request_until_a_retry(void **state)
 	srb_lun(3, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096, &a);
 	assert_sense(&a, 3, 0x11);
 	assert_int_equal(stops, 1);
+	/* a flush is only tried again by whoever still has what it is to write */
+	__atomic_store_n(&slow.fail, -ENOSPC, __ATOMIC_RELEASE);
+	id = send_srb(&c, 3, CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0);
+	while (stops < 2 && kvmb_now_ms() < until)
+		kvmb_loop_once(f.loop, 1);
+	__atomic_store_n(&slow.fail, 0, __ATOMIC_RELEASE);
+	kvmb_disk_owe(full, -ENOSPC);
+	kvmb_storage_retry(s);
+	assert_int_equal(answer(&a, id), 0);
+	assert_sense(&a, 7, 0x27);
+	assert_int_equal(stops, 2);
 }
 
 static void an_error_is_reported_when_asked_to(void **state)

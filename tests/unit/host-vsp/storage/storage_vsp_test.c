@@ -105,6 +105,12 @@ static void flush_that_failed_before_is_told_once(void **state)
 	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a),
 			 KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID);
 	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
+	/* nor is that flush tried again: it would succeed, and say what is not true */
+	i.disk->on_error = KVMB_ON_ERROR_STOP;
+	kvmb_disk_owe(i.disk, -ENOSPC);
+	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a),
+			 KVMB_SRB_ERROR | KVMB_SRB_AUTOSENSE_VALID);
+	assert_int_equal(srb(CDB(0x35), 10, KVMB_SRB_DATA_NONE, 0, 0, &a), 1);
 }
 
 static void answers_of_a_disk_a_stock_guest_asks(void **state)

@@ -313,6 +313,31 @@ static void interrupts_go_on_in_a_saved_vm(void **state)
 	assert_int_equal(cmos(0x0c), 0);
 }
 
+/* Of 12 or 24 hours, BCD or not: what is set is read. */
+static void clock_is_set_as_it_is_read(void **state)
+{
+	static const struct {
+		u8 mode, hour, as_24;
+	} rows[] = {
+		{ 0x02, 0x00, 0x00 }, { 0x02, 0x23, 0x23 }, { 0x06, 23, 0x23 },
+		{ 0x00, 0x12, 0x00 }, { 0x00, 0x01, 0x01 }, { 0x00, 0x92, 0x12 },
+		{ 0x00, 0x91, 0x23 }, { 0x04, 0x8b, 0x23 }, { 0x04, 0x0c, 0x00 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		put(0x0b, 0x80 | rows[i].mode);
+		put(0, 0);
+		put(2, 0x10);
+		put(4, rows[i].hour);
+		put(0x0b, rows[i].mode);
+		CHECK_ROW(cmos(4), rows[i].hour, i);
+		put(0x0b, 0x02);
+		CHECK_ROW(cmos(4), rows[i].as_24, i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +351,7 @@ int main(void)
 		T(reset_ends_interrupts),
 		T(time_in_twelve_hours),
 		T(interrupts_go_on_in_a_saved_vm),
+		T(clock_is_set_as_it_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
