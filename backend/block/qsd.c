@@ -41,7 +41,7 @@
 #include "lib/util.h"
 
 #define DAEMON "qemu-storage-daemon"
-#define START_MS 10000u
+#define START_MS 60000u /* a host may be busy */
 #define QUIT_MS 10000u
 #define CLOSE_MS 1000u
 #define ANSWER_MS 10000u    /* of the keeper, which kills for three seconds at most */
@@ -264,8 +264,9 @@ static int check_node(struct kvmb_qsd *q, json_t *node, char *why, size_t size)
 	}
 	file = file ? file : "";
 	kvmb_image_quote(shown, (const u8 *)file, strlen(file), 1);
-	snprintf(why, size, "it names another file, \"%s\", as its data, which kvmbus does not "
-			    "open",
+	snprintf(why, size,
+		 "it names another file, \"%s\", as its data, which kvmbus does not "
+		 "open",
 		 shown);
 	return -EINVAL;
 }
@@ -278,8 +279,7 @@ static int check_nodes(struct kvmb_qsd *q, char *why, size_t size)
 	size_t k;
 	int err = nodes ? 0 : -EIO;
 
-	json_array_foreach(nodes, k, node)
-		err = err ? err : check_node(q, node, why, size);
+	json_array_foreach(nodes, k, node) err = err ? err : check_node(q, node, why, size);
 	json_decref(nodes);
 	return err;
 }
