@@ -121,6 +121,10 @@ static const struct opt_def run_options[] = {
 		  "no heartbeat yet, that is paused, or that has just come from elsewhere has "
 		  "not lost it. A guest that writes a crash dump has: leave it the time.",
 	  .aka = "watchdog watchdog-action heartbeat" },
+	{ "hibernation", OPT_WORD, "on|off", "on off", .fallback = "off",
+	  .help = "may the guest hibernate: it finds sleep state S4 in ACPI",
+	  .more = "What *stop --hibernate* needs. Linux then does without hot-added memory.",
+	  .aka = "pm suspend-to-disk" },
 	{ "config", OPT_FILE, "F",
 	  .help = "take options from a VM's file; typed ones add or replace",
 	  .more = "See *A VM'S FILE*.", .aka = "conf file define definition" },
@@ -162,9 +166,9 @@ static const struct opt_def stop_options[] = {
 	  .aka = "restart r" },
 	{ "hibernate", OPT_FLAG, .help = "have the guest hibernate: it goes on there when it is "
 					 "started again",
-	  .more = "From version 3.2 of the service on. Linux tells its user space, by an event "
-		  "(EVENT=hibernate) of the device; where no rule of udev hears it, nothing "
-		  "happens, and the command times out.",
+	  .more = "For a VM of *run --hibernation on*, and from version 3.2 of the service on. "
+		  "Linux tells its user space, by an event (EVENT=hibernate) of the device; where "
+		  "no rule of udev hears it, nothing happens, and the command times out.",
 	  .aka = "suspend suspend-disk" },
 	{ "message", OPT_TEXT, "TEXT", .max = 1023,
 	  .help = "text that goes with the request; Windows shows it", .aka = "comment m" },

@@ -235,6 +235,12 @@ static bool set_on_heartbeat_lost(char *s, struct vm_config *c)
 		   s);
 }
 
+static bool set_hibernation(char *s, struct vm_config *c)
+{
+	c->machine.hibernation = !opt_index(opt_find(cli_rows("run")->options, "hibernation"), s);
+	return true;
+}
+
 static bool set_hotplug_images(char *s, struct vm_config *c)
 {
 	c->hotplug_images = !opt_index(opt_find(cli_rows("run")->options, "hotplug-images"), s);
@@ -344,6 +350,7 @@ static const struct {
 	{ "on-term", set_on_term },
 	{ "on-crash", set_on_crash },
 	{ "on-heartbeat-lost", set_on_heartbeat_lost },
+	{ "hibernation", set_hibernation },
 	{ "hotplug-images", set_hotplug_images },
 	{ "sandbox", set_sandbox },
 	{ "user", set_user },

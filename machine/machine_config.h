@@ -21,6 +21,7 @@ struct machine_config {
 	enum netboot { NETBOOT_NONE, NETBOOT_LATER, NETBOOT_FIRST } netboot;
 	bool netboot_comes; /* what it starts comes with the VM's state, if the host has none */
 	u8 uuid[16];	    /* of a gen1 machine's SMBIOS, in the order of its text; 0 = none */
+	bool hibernation;   /* ACPI has S4, which is how a guest of Hyper-V knows that it may */
 	bool test_devices;
 	bool lazy; /* memory comes from a file while the guest runs, if the host can (mem_lazy.h) */
 	bool post; /* some of it may come later from where the VM was (mem_post.h) */

@@ -382,9 +382,24 @@ static void pci_device(const struct machine *m, struct buf *b)
 	close_pkg(b, dev);
 }
 
+static void sleep_state(struct buf *b, const char *state, u8 type)
+{
+	u32 pkg;
+
+	name(b, state);
+	emit8(b, AML_PACKAGE);
+	pkg = open_pkg(b);
+	emit8(b, 2);
+	emit8(b, 0x0a);
+	emit8(b, type);
+	emit8(b, 0x0a);
+	emit8(b, type);
+	close_pkg(b, pkg);
+}
+
 static void build_dsdt(struct machine *m, struct buf *b)
 {
-	u32 scope, pkg;
+	u32 scope;
 
 	emit8(b, AML_SCOPE);
 	scope = open_pkg(b);
@@ -396,15 +411,9 @@ static void build_dsdt(struct machine *m, struct buf *b)
 		legacy_devices(b);
 	}
 	close_pkg(b, scope);
-	name(b, "_S5_");
-	emit8(b, AML_PACKAGE);
-	pkg = open_pkg(b);
-	emit8(b, 2);
-	emit8(b, 0x0a);
-	emit8(b, PM_SLEEP_S5);
-	emit8(b, 0x0a);
-	emit8(b, PM_SLEEP_S5);
-	close_pkg(b, pkg);
+	if (m->cfg.hibernation)
+		sleep_state(b, "_S4_", PM_SLEEP_S4);
+	sleep_state(b, "_S5_", PM_SLEEP_S5);
 }
 
 /* ---- tables ---- */

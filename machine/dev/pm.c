@@ -20,6 +20,15 @@ static void request_of_guest(struct machine *m, enum machine_request what)
 	m->ops->request(m->ops_arg, what);
 }
 
+/* A machine that hibernates is off; what it goes on with is on its disk. */
+static bool turns_off(const struct machine *m, u32 control)
+{
+	u32 type = control >> 10 & 7;
+
+	return control & SLP_EN &&
+	       (type == PM_SLEEP_S5 || (type == PM_SLEEP_S4 && m->cfg.hibernation));
+}
+
 static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 {
 	struct machine *m = dev;
@@ -40,7 +49,7 @@ static void pm_access(void *dev, u16 offset, u32 size, bool write, u32 *val)
 	}
 	if (offset == PM_ENABLE) /* kept, because ACPICA reads back what it enabled */
 		__atomic_store_n(&m->pm1_enable, *val & 0xffff, __ATOMIC_RELAXED);
-	if (offset == PM_CONTROL - PM_BASE && *val & SLP_EN && (*val >> 10 & 7) == PM_SLEEP_S5)
+	if (offset == PM_CONTROL - PM_BASE && turns_off(m, *val))
 		request_of_guest(m, MACHINE_POWEROFF);
 }
 

@@ -10,7 +10,8 @@
 #define PM_TIMER 0x608u	     /* 4 bytes */
 #define PM_RESET_PORT 0xcf9u
 #define PM_RESET_VALUE 6u
-#define PM_SLEEP_S5 5u	     /* SLP_TYP of \_S5 in our DSDT */
+#define PM_SLEEP_S4 4u /* SLP_TYP of \_S4 in our DSDT, if the machine has it */
+#define PM_SLEEP_S5 5u /* likewise of \_S5 */
 
 /** pm_add() - Add the ports to @m->pio. Context: main thread, while the machine is built. */
 void pm_add(struct machine *m);

@@ -43,6 +43,13 @@ for v in heartbeat=1.0 heartbeat=3.0 timesync=1.0 timesync=3.0 timesync=4.0 shut
 	until_true 60 "$v is not negotiated: $("$KVMBUS" ic i)" services "${v%=*}.version == '${v#*=}'"
 done
 "$KVMBUS" ic i --enable heartbeat,max=0.1 >/dev/null 2>&1; [ $? = 2 ] || fail "a version that there is not is no usage error"
+refused() { "$KVMBUS" stop i --hibernate >"$W/out" 2>&1; [ $? = 1 ] && grep -q "$1" "$W/out" || fail "stop --hibernate: $(cat "$W/out")"; }
+refused 'refused to hibernate (status 0x80004005)' # without --hibernation on there is no S4
+ic --enable shutdown,max=3.1
+until_true 60 "no shutdown 3.1" services 'shutdown.version == "3.1"'
+refused 'below 3.2'
+ic --enable shutdown,max=3.2
+until_true 60 "no shutdown 3.2" services 'shutdown.version == "3.2"'
 offset() { "$GUEST_BIN/tool" clock $NET_BITS.2 7001 || fail "the guest does not tell its time"; }
 near() { local us; us=$(offset); echo "# $1: $us us"; [ "${us#-}" -le 50000 ]; }
 if [ -n "${LAB_STOLEN:-}" ]; then # an L1 of our own

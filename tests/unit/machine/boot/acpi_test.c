@@ -130,6 +130,32 @@ static void vmbus_stands_on_the_pci_bus_where_there_is_one(void **state)
 	}
 }
 
+/* Of a sleep state: NAME, its name, a package of two bytes. */
+static bool has_state(const char *state, u8 type)
+{
+	const u8 want[] = { 0x12, 0x47, 0x00, 2, 0x0a, type, 0x0a, type }; /* 7 bytes long */
+	u32 i;
+
+	for (i = 0; i + 4 + sizeof(want) <= files.tables_len; i++) {
+		if (!memcmp(files.tables + i, state, 4))
+			return !memcmp(files.tables + i + 4, want, sizeof(want));
+	}
+	return false;
+}
+
+/* A guest of Hyper-V may hibernate exactly if there is S4: docs/protocol.md#7.12. */
+static void s4_is_there_if_the_guest_may_hibernate(void **state)
+{
+	(void)state;
+	build(false, 1u << 30);
+	assert_true(has_state("_S5_", 5));
+	assert_false(has_state("_S4_", 4));
+	machine.cfg.hibernation = true;
+	acpi_build_files(&machine, &files);
+	assert_true(has_state("_S4_", 4));
+	assert_true(has_state("_S5_", 5));
+}
+
 static void mmio_is_in_its_windows(void **state)
 {
 	static const struct {
@@ -173,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(vmbus_stands_in_a_module_device_without_pci),
 		T(vmbus_stands_on_the_pci_bus_where_there_is_one),
+		T(s4_is_there_if_the_guest_may_hibernate),
 		T(mmio_is_in_its_windows),
 	};
 	const char *keep = getenv("ACPI_TABLES"); /* a file for iasl */
