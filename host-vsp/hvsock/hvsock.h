@@ -54,7 +54,11 @@ struct kvmb_hvsock_config {
 /** kvmb_hvsock_create() - Serve sockets on a bus. Return: NULL: no descriptors are left. */
 struct kvmb_hvsock *kvmb_hvsock_create(const struct kvmb_hvsock_config *cfg);
 
-/** kvmb_hvsock_destroy() - Hang up on everybody. After kvmb_bus_destroy(); NULL is fine. */
+/**
+ * kvmb_hvsock_destroy() - Hang up on everybody
+ *
+ * The bus is at rest for good, or destroyed. Its loop is not. NULL is fine.
+ */
 void kvmb_hvsock_destroy(struct kvmb_hvsock *h);
 
 /**
