@@ -50,7 +50,7 @@ check-compat: ## what the guest modules ask of kernel headers, on header trees f
 	@tests/checks/compat.sh
 
 check-cli: all ## the command: wrong input, help, manual and completion, VMs that do not answer
-	@tests/checks/cli.sh && tests/checks/import.sh && tests/checks/client.sh && tests/checks/vnc.sh && tests/checks/cli-table.sh
+	@tests/checks/cli.sh && tests/checks/import.sh && tests/checks/client.sh && tests/checks/exec.sh && tests/checks/vnc.sh && tests/checks/cli-table.sh
 
 check-interrupt: ## an interrupted demo, check, boot or bench leaves no emulator behind
 	@tests/checks/interrupt.sh

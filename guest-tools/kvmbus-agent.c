@@ -106,12 +106,13 @@ static void set_nonblocking(int fd)
 static void become_command(char **argv, const int *in, const int *out, const int *err, int said)
 {
 	sigset_t none;
-	int why;
+	int why, i;
 
 	setsid();
+	for (i = 1; i < 32; i++)
+		signal(i, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
 	dup2(in[0], 0);
 	dup2(out[1], 1);
 	dup2(err[1], 2);

@@ -8,7 +8,7 @@ that lies, one way each (hex frames).
 import os, socket, subprocess, sys, threading
 
 path, agent = sys.argv[1], sys.argv[2]
-LIES = ['1100000000000000', '11000000ffffffff', '1100000001000100', '1200000004000000ffffffff', '1400000004000000ffffffff', '14000000080000000000000000',
+LIES = ['1100000000000000', '11000000ffffffff', '1100000001000100', '1200000004000000ffffffff', '1400000004000000ffffffff', '14000000080000000000000000000000',
         '630000000000000000', '0000000000000000', '11000000']
 if os.path.exists(path):
     os.unlink(path)
