@@ -56,7 +56,7 @@ static int read_ok(int fd)
 	return strncmp(line, "OK ", 3) ? -EPROTO : 0;
 }
 
-static int say_why(const char *vm, uint32_t port, int err, const char *hint)
+static int say_no_port(const char *vm, uint32_t port, int err, const char *hint)
 {
 	if (err == -ENOENT)
 		cli_error("VM \"%s\": it has no sockets: it was started with --vsock off, or by an "
@@ -94,5 +94,5 @@ int client_vsock(const char *vm, uint32_t port, const char *hint, int *out)
 	}
 	if (fd >= 0)
 		close(fd);
-	return say_why(vm, port, err, hint);
+	return say_no_port(vm, port, err, hint);
 }

@@ -26,11 +26,11 @@
 static struct exec {
 	const char *vm;
 	int sock, sig_fd;
-	size_t unread;	 /* bytes of STDIN that the guest has not taken */
-	bool ended;	 /* standard input has, and the guest knows */
-	int code;	 /* the command's, -1 = it runs */
+	size_t unread; /* bytes of STDIN that the guest has not taken */
+	bool ended;    /* standard input has, and the guest knows */
+	int code;      /* the command's, -1 = it runs */
 	size_t in_len, out_off, out_len;
-	char in[HEAD + KVMB_AGENT_FRAME];	   /* in[in_len]: of a frame that comes */
+	char in[HEAD + KVMB_AGENT_FRAME];	 /* in[in_len]: of a frame that comes */
 	char out[2 * (HEAD + KVMB_AGENT_FRAME)]; /* out[out_off..out_len): frames that go */
 } x;
 
@@ -51,8 +51,8 @@ static bool put_frame(u32 type, const void *data, size_t size)
 
 static bool send_frames(void)
 {
-	ssize_t n = send(x.sock, x.out + x.out_off, x.out_len - x.out_off,
-			 MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n =
+		send(x.sock, x.out + x.out_off, x.out_len - x.out_off, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
@@ -65,8 +65,7 @@ static bool send_frames(void)
 
 static bool put_start(char **words, int num)
 {
-	struct kvmb_wire_agent_start w = { cpu_to_le32(KVMB_AGENT_VERSION),
-					   cpu_to_le32((u32)num) };
+	struct kvmb_wire_agent_start w = { cpu_to_le32(KVMB_AGENT_VERSION), cpu_to_le32((u32)num) };
 	static char data[KVMB_AGENT_FRAME];
 	size_t len = sizeof(w), n;
 	int i;
@@ -127,7 +126,7 @@ static bool print_all(int fd, const char *data, size_t size)
 	return true;
 }
 
-static bool take_word(const char *data, size_t size, u32 *value)
+static bool take_number(const char *data, size_t size, u32 *value)
 {
 	__le32 w;
 
@@ -162,7 +161,7 @@ static bool take_frame(u32 type, const char *data, size_t size)
 	case KVMB_AGENT_STDERR:
 		return print_all(STDERR_FILENO, data, size);
 	case KVMB_AGENT_TAKEN:
-		if (!take_word(data, size, &n) || n > x.unread)
+		if (!take_number(data, size, &n) || n > x.unread)
 			return false;
 		x.unread -= n;
 		return true;
@@ -176,7 +175,7 @@ static bool take_frame(u32 type, const char *data, size_t size)
 }
 
 /* Return: false: the connection is of no more use. */
-static bool hear_guest(void)
+static bool hear_agent(void)
 {
 	ssize_t n = recv(x.sock, x.in + x.in_len, sizeof(x.in) - x.in_len, MSG_DONTWAIT);
 	struct kvmb_wire_agent h;
@@ -229,11 +228,12 @@ static void run_there(void)
 	while (alive && x.code < 0) {
 		p[0].events = x.out_len ? POLLIN | POLLOUT : POLLIN;
 		p[1].fd = has_room() ? x.sig_fd : -1;
-		p[2].fd = !x.ended && has_room() && x.unread < KVMB_AGENT_WINDOW ? STDIN_FILENO : -1;
+		p[2].fd = !x.ended && has_room() && x.unread < KVMB_AGENT_WINDOW ? STDIN_FILENO :
+										   -1;
 		if (poll(p, 3, -1) < 0)
 			continue;
 		if (p[0].revents & ~POLLOUT)
-			alive = hear_guest();
+			alive = hear_agent();
 		if (p[1].fd >= 0 && p[1].revents)
 			pass_signals();
 		if (p[2].fd >= 0 && p[2].revents)

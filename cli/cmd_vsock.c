@@ -48,8 +48,8 @@ static void read_input(void)
 /* Return: false: nobody takes it. */
 static bool pass_input(int fd)
 {
-	ssize_t n = send(fd, input.buf + input.off, input.len - input.off,
-			 MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n =
+		send(fd, input.buf + input.off, input.len - input.off, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;

@@ -39,19 +39,19 @@
 #define HEAD sizeof(struct kvmb_wire_agent)
 
 struct stream { /* of the command's output */
-	int fd;	/* -1: it has ended */
+	int fd; /* -1: it has ended */
 	uint32_t type;
 };
 
 static struct session {
 	int sock, stdin_fd, sig_fd;
 	struct stream out[2];
-	pid_t pid; /* 0 = it has ended */
+	pid_t pid;  /* 0 = it has ended */
 	int status; /* of wait() */
 	size_t in_len, stdin_len, send_off, send_len;
-	bool stdin_ends; /* once stdin_buf is written */
-	char in[HEAD + KVMB_AGENT_FRAME];	    /* in[in_len]: of a frame that comes */
-	char stdin_buf[KVMB_AGENT_WINDOW];	    /* stdin_buf[stdin_len] */
+	bool stdin_ends;			   /* once stdin_buf is written */
+	char in[HEAD + KVMB_AGENT_FRAME];	   /* in[in_len]: of a frame that comes */
+	char stdin_buf[KVMB_AGENT_WINDOW];	   /* stdin_buf[stdin_len] */
 	char send[HEAD + KVMB_AGENT_FRAME + 4096]; /* send[send_off..send_len): frames that go */
 } s;
 
@@ -350,8 +350,8 @@ static void serve_once(void)
 {
 	struct pollfd p[5] = {
 		{ .fd = s.sock,
-		  .events = (short)((send_room() > 1024 ? POLLIN : 0) |
-				    (s.send_len ? POLLOUT : 0)) },
+		  .events =
+			  (short)((send_room() > 1024 ? POLLIN : 0) | (s.send_len ? POLLOUT : 0)) },
 		{ .fd = s.sig_fd, .events = POLLIN },
 		{ .fd = s.stdin_len ? s.stdin_fd : -1, .events = POLLOUT },
 		{ .fd = s.send_len ? -1 : s.out[0].fd, .events = POLLIN },

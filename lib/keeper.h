@@ -304,8 +304,8 @@ int kvmb_keeper_ask(int channel, enum kvmb_keeper_op op);
  * kvmb_keeper_ask_port() - Connect to a port of KVMB_RECIPE_PORTS
  * @channel: of such a recipe. Who has asked too often without reading loses it
  *
- * CONNECTED answers at once, with a non-blocking socket: -ENOENT and -ECONNREFUSED: nobody listens;
- * -EAGAIN: too many wait there; -EACCES: it is another user's. Return: as kvmb_keeper_ask().
+ * CONNECTED answers at once, with a non-blocking socket or with what connect() says; one that another
+ * user listens on may not be accessed. Return: as kvmb_keeper_ask().
  */
 int kvmb_keeper_ask_port(int channel, uint32_t port);
 

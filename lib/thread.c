@@ -8,7 +8,7 @@
 
 #include "lib/util.h"
 
-static const char *const class_names[] = { "main", "vcpu", "storage", "net",	"disk",
+static const char *const class_names[] = { "main", "vcpu", "storage", "net",	 "disk",
 					   "job",  "sink", "guard",   "overdue", "socket" };
 static_assert(ARRAY_SIZE(class_names) == KVMB_THREAD_NUM, "one name a class");
 

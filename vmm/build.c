@@ -157,6 +157,11 @@ static int open_ctl(struct vm *vm)
 	return vm->ctl ? 0 : -EADDRINUSE;
 }
 
+static int open_vsock(struct vm *vm)
+{
+	return vsock_open(vm, ctl_path(vm->ctl));
+}
+
 static const struct console_watcher ctl_listens = {
 	.output = ctl_console_output,
 	.room = ctl_console_room,
@@ -293,10 +298,10 @@ static int build_machine(struct vm *vm)
 }
 
 /* Everything that has a name; no step may start a thread or read what a guest can write. */
-static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  vsock_open,
+static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  open_vsock,
 						  open_console, open_vars, open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,   synth_create, vsock_create,
+static int (*const build_steps[])(struct vm *) = { create_bus,	 synth_create, vsock_create,
 						   disks_create, nics_create,  create_vars,
 						   boot_choose,	 build_machine };
 

@@ -13,7 +13,6 @@
 #include "lib/rundir.h"
 #include "lib/sock.h"
 #include "lib/util.h"
-#include "vmm/ctl.h"
 
 struct vm_vsock {
 	struct kvmb_listener listener;
@@ -31,11 +30,11 @@ static const char *vsock_path(const struct vm_vsock *v)
 	return v->listener.later[0] ? v->listener.later : v->listener.path;
 }
 
-static int make_vsock(struct vm *vm, char *why, size_t size)
+static int make_vsock(struct vm *vm, const char *control, char *why, size_t size)
 {
 	struct kvmb_listener *l = &vm->vsock->listener;
 	char path[PATH_MAX];
-	int err = kvmb_rundir_beside(ctl_path(vm->ctl), ".vsock", path, sizeof(path));
+	int err = kvmb_rundir_beside(control, ".vsock", path, sizeof(path));
 
 	if (err) {
 		snprintf(why, size, "its path would be too long");
@@ -64,7 +63,7 @@ static int tell_vsock_keeper(struct vm_vsock *v, char *why, size_t size)
 	return KVMB_MIN(v->channel, 0);
 }
 
-int vsock_open(struct vm *vm)
+int vsock_open(struct vm *vm, const char *control)
 {
 	char why[300];
 	int err;
@@ -73,7 +72,7 @@ int vsock_open(struct vm *vm)
 		return 0;
 	vm->vsock = kvmb_xzalloc(sizeof(*vm->vsock));
 	vm->vsock->listener.fd = vm->vsock->channel = -1;
-	err = make_vsock(vm, why, sizeof(why));
+	err = make_vsock(vm, control, why, sizeof(why));
 	if (!err)
 		err = tell_vsock_keeper(vm->vsock, why, sizeof(why));
 	if (err)

@@ -25,8 +25,13 @@
 
 #include "vmm/vm.h"
 
-/** vsock_open() - Make the socket, unless the VM has none. Return: 0 or -errno, logged. Launcher. */
-int vsock_open(struct vm *vm);
+/**
+ * vsock_open() - Make the socket, unless the VM has none
+ * @control: path of the control socket, or the one that it will have
+ *
+ * Return: 0 or -errno, logged. Context: launcher.
+ */
+int vsock_open(struct vm *vm, const char *control);
 
 /** vsock_create() - Serve it. Return: 0 or -errno, logged. The bus is there. */
 int vsock_create(struct vm *vm);

@@ -25,7 +25,8 @@ static const char *const state_names[] = { "greeting", "connecting", "waiting",
 					   "offered",  "open",	     "ending" };
 static_assert(ARRAY_SIZE(state_names) == HVS_NUM_STATES, "one name a state");
 
-static const u8 moves[HVS_NUM_STATES] = { /* bit n: may go to state n */
+static const u8 moves[HVS_NUM_STATES] = {
+	/* bit n: may go to state n */
 	[HVS_GREETING] = 1 << HVS_WAITING | 1 << HVS_ENDING,
 	[HVS_DIALLING] = 1 << HVS_WAITING | 1 << HVS_ENDING,
 	[HVS_WAITING] = 1 << HVS_OFFERED | 1 << HVS_ENDING,

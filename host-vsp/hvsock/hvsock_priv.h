@@ -58,16 +58,16 @@ struct hvs_conn {
 	struct hvs_conn *next_served; /* h->served */
 	struct kvmb_chan_io *io;
 	bool served, stands;
-	bool active;  /* there may be something to do */
-	bool masked;  /* the guest need not signal */
-	bool readable, writable; /* the host's socket, as far as is known */
-	bool hung_up; /* the host's side is gone, or reads and writes no more */
-	bool deaf;    /* what the guest says cannot be delivered */
+	bool active;		      /* there may be something to do */
+	bool masked;		      /* the guest need not signal */
+	bool readable, writable;      /* the host's socket, as far as is known */
+	bool hung_up;		      /* the host's side is gone, or reads and writes no more */
+	bool deaf;		      /* what the guest says cannot be delivered */
 	bool host_ended, guest_ended; /* the end of its stream has been seen */
 	bool told_guest; /* ... and passed on; of the guest's end that is one with seeing it */
-	bool wants;   /* the guest was asked to tell of room */
-	u32 done;     /* bytes of the ring's first packet that are written already */
-	u64 gone_ms;  /* it has hung up: by then what is left must have found room; 0 = not so */
+	bool wants;	 /* the guest was asked to tell of room */
+	u32 done;	 /* bytes of the ring's first packet that are written already */
+	u64 gone_ms;	 /* it has hung up: by then what is left must have found room; 0 = not so */
 };
 
 struct kvmb_hvsock {

@@ -39,8 +39,8 @@
 #define HVS_PIECE (HVS_HEAD + KVMB_HVSOCK_MTU)
 #define HVS_BUF (128u << 10)
 #define HVS_OVERHEAD ((u32)sizeof(struct kvmb_wire_pkt) + HVS_HEAD + KVMB_PKT_TRAILER)
-#define HVS_CHUNK 4096u /* data that we want room for before we go on */
-#define HVS_ROUNDS 4u	/* of each way, in a turn */
+#define HVS_CHUNK 4096u	    /* data that we want room for before we go on */
+#define HVS_ROUNDS 4u	    /* of each way, in a turn */
 #define HVS_GONE_MS 300000u /* for a guest to read what a client has left */
 #define HVS_EVENTS 64
 
@@ -91,7 +91,7 @@ struct batch {
 	struct iovec iov[HVS_PACKETS];
 	u32 len[HVS_PACKETS]; /* of each packet, as in the ring */
 	u32 num;
-	bool end;	      /* behind them the guest says that there is no more */
+	bool end; /* behind them the guest says that there is no more */
 	u32 end_len;
 };
 
@@ -138,7 +138,8 @@ static bool collect(struct hvs_conn *c, struct batch *b)
 			b->end_len = pkt.len;
 			return true;
 		}
-		b->iov[b->num].iov_base = buf + used + (pkt.payload - (buf + used)) + HVS_HEAD + off;
+		b->iov[b->num].iov_base =
+			buf + used + (pkt.payload - (buf + used)) + HVS_HEAD + off;
 		b->iov[b->num].iov_len = size - off;
 		b->len[b->num++] = pkt.len;
 		used += pkt.len;
@@ -540,8 +541,7 @@ int hvs_worker_init(struct kvmb_hvsock *h)
 	if (err)
 		return err;
 	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (h->epoll_fd < 0 ||
-	    epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->worker.stop_fd, &e)) {
+	if (h->epoll_fd < 0 || epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->worker.stop_fd, &e)) {
 		err = -errno;
 		if (h->epoll_fd >= 0)
 			close(h->epoll_fd);

@@ -13,8 +13,8 @@ static const u8 *in;
 static size_t left;
 static bool paused, stands;
 static struct sock_conn conns[CONNS]; /* host: -1 = nobody; relid: 0 = not offered */
-static u32 asked;	/* of box.dialled: answered */
-static u32 heard_msgs; /* of box.f.log */
+static u32 asked;		      /* of box.dialled: answered */
+static u32 heard_msgs;		      /* of box.f.log */
 
 static u8 byte(void)
 {
@@ -170,8 +170,7 @@ static void say_anything(struct sock_conn *s, u8 how)
 
 static void spoil_ring(struct sock_conn *s, u8 how)
 {
-	struct kvmb_wire_ring_ctrl *c = how & 1 ? __unshare(s->c.tx.ctrl) :
-						  __unshare(s->c.rx.ctrl);
+	struct kvmb_wire_ring_ctrl *c = how & 1 ? __unshare(s->c.tx.ctrl) : __unshare(s->c.rx.ctrl);
 	u32 v = (u32)byte() << (how & 14);
 
 	__atomic_store_n(how & 16 ? &c->write_index :

@@ -10,16 +10,9 @@
 #include "lib/sock.h"
 #include "tests/harness/keeper.h"
 #include "tests/harness/socket_guest.h"
-#include "vmm/ctl.h"
 
 static char dir[64], control[96], why[256];
 static struct vm vm;
-
-const char *ctl_path(const struct ctl *c)
-{
-	assert_ptr_equal(c, &vm);
-	return control;
-}
 
 /* The bus is the box's; its own sockets are not used. */
 static void begin(bool keeper, bool vsock)
@@ -31,8 +24,7 @@ static void begin(bool keeper, bool vsock)
 	memset(&vm, 0, sizeof(vm));
 	vm.cfg.name = "test";
 	vm.cfg.vsock = vsock;
-	vm.ctl = (struct ctl *)&vm;
-	assert_int_equal(vsock_open(&vm), 0);
+	assert_int_equal(vsock_open(&vm, control), 0);
 	signal(SIGPIPE, SIG_IGN);
 	memset(&box, 0, sizeof(box));
 	fake_init(&box.f, KVMB_VERSION_NEWEST);
@@ -244,9 +236,8 @@ static void name_in_use_is_refused(void **state)
 	memset(&vm, 0, sizeof(vm));
 	vm.cfg.name = "test";
 	vm.cfg.vsock = true;
-	vm.ctl = (struct ctl *)&vm;
 	kvmb_log_set_level(KVMB_LOG_ERR);
-	assert_int_equal(vsock_open(&vm), -EADDRINUSE);
+	assert_int_equal(vsock_open(&vm, control), -EADDRINUSE);
 	vsock_destroy(&vm);
 	kvmb_unlisten_unix(&l);
 }
@@ -254,9 +245,12 @@ static void name_in_use_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(host_reaches_the_guest),	  T(guest_reaches_the_host),
-		T(socket_is_its_owners_alone),	  T(vm_without_sockets_has_none),
-		T(vm_without_a_keeper_reaches_nobody), T(vm_whose_keeper_dies_goes_on),
+		T(host_reaches_the_guest),
+		T(guest_reaches_the_host),
+		T(socket_is_its_owners_alone),
+		T(vm_without_sockets_has_none),
+		T(vm_without_a_keeper_reaches_nobody),
+		T(vm_whose_keeper_dies_goes_on),
 		T(name_in_use_is_refused),
 	};
 

@@ -227,8 +227,7 @@ static void finish(struct sock_conn *s)
 
 static void expect_refusal(u32 from, u32 port)
 {
-	const struct kvmb_wire_tl_connect_result *r =
-		fake_next(&box.f, KVMB_MSG_TL_CONNECT_RESULT);
+	const struct kvmb_wire_tl_connect_result *r = fake_next(&box.f, KVMB_MSG_TL_CONNECT_RESULT);
 
 	assert_non_null(r);
 	assert_int_equal(port_of(&r->endpoint), from);
@@ -287,11 +286,17 @@ static void guest_connects_and_both_talk(void **state)
 
 static void greeting_that_is_none_is_hung_up_on(void **state)
 {
-	static const char *const lines[] = {
-		"\n", "CONNECT\n", "CONNECT \n", "CONNECT x\n", "CONNECT 12 \n", "CONNECT -1\n",
-		"CONNECT 2147483648\n", "CONNECT 99999999999999999999\n", "connect 5\n",
-		"OK 5\n", "CONNECT 0000000000000000000000000000000005\n"
-	};
+	static const char *const lines[] = { "\n",
+					     "CONNECT\n",
+					     "CONNECT \n",
+					     "CONNECT x\n",
+					     "CONNECT 12 \n",
+					     "CONNECT -1\n",
+					     "CONNECT 2147483648\n",
+					     "CONNECT 99999999999999999999\n",
+					     "connect 5\n",
+					     "OK 5\n",
+					     "CONNECT 0000000000000000000000000000000005\n" };
 	int ours, theirs;
 	size_t i;
 	char b;
@@ -497,10 +502,14 @@ static void guest_that_lies_loses_that_connection(void **state)
 		u16 type;
 		u32 pipe, size, len; /* of the header, and of the payload behind it */
 	} lies[] = {
-		{ KVMB_PKT_COMPLETION, 1, 8, 8 }, { KVMB_PKT_INBAND, 0, 8, 8 },
-		{ KVMB_PKT_INBAND, 2, 8, 8 },	  { KVMB_PKT_INBAND, 1, 9, 8 },
-		{ KVMB_PKT_INBAND, 1, 0, 8 },	  { KVMB_PKT_INBAND, 1, 8, 16 },
-		{ KVMB_PKT_INBAND, 1, 8, 0 },	  { KVMB_PKT_INBAND, 1, ~0u, 64 },
+		{ KVMB_PKT_COMPLETION, 1, 8, 8 },
+		{ KVMB_PKT_INBAND, 0, 8, 8 },
+		{ KVMB_PKT_INBAND, 2, 8, 8 },
+		{ KVMB_PKT_INBAND, 1, 9, 8 },
+		{ KVMB_PKT_INBAND, 1, 0, 8 },
+		{ KVMB_PKT_INBAND, 1, 8, 16 },
+		{ KVMB_PKT_INBAND, 1, 8, 0 },
+		{ KVMB_PKT_INBAND, 1, ~0u, 64 },
 		{ KVMB_PKT_INBAND, 1, KVMB_HVSOCK_MTU + 8, KVMB_HVSOCK_MTU + 8 },
 	};
 	u8 buf[KVMB_HVSOCK_MTU + 64] = { 0 };
