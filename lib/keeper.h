@@ -14,9 +14,9 @@
  * control socket. For each recipe the keeper makes a channel. Who holds the channel's other end
  * may say KVMB_KEEPER_START, _CONNECT and _KILL and nothing more: there are no strings and no
  * numbers that a VM which was taken over could choose, but one: which of the sockets "PREFIX_PORT"
- * to connect to (KVMB_RECIPE_PORTS). Who puts a socket there means the guest. The keeper reports on the channel what
- * becomes of the helper. Closing the channel ends the helper (a daemon has two seconds to write
- * back what it has) and forgets the recipe, with its files and their locks.
+ * to connect to (KVMB_RECIPE_PORTS). Who puts a socket there means the guest. The keeper reports
+ * on the channel what becomes of the helper. Closing the channel ends the helper (a daemon has two
+ * seconds to write back what it has) and forgets the recipe, with its files and their locks.
  *
  * A channel is a non-blocking SOCK_SEQPACKET socket; poll it, and call kvmb_keeper_read().
  *
@@ -304,8 +304,8 @@ int kvmb_keeper_ask(int channel, enum kvmb_keeper_op op);
  * kvmb_keeper_ask_port() - Connect to a port of KVMB_RECIPE_PORTS
  * @channel: of such a recipe. Who has asked too often without reading loses it
  *
- * CONNECTED answers at once, with a non-blocking socket or with what connect() says; one that another
- * user listens on may not be accessed. Return: as kvmb_keeper_ask().
+ * CONNECTED answers at once, with a non-blocking socket or with what connect() says; one that
+ * another user listens on may not be accessed. Return: as kvmb_keeper_ask().
  */
 int kvmb_keeper_ask_port(int channel, uint32_t port);
 

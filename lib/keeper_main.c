@@ -4,8 +4,8 @@
  *
  * One thread and an event loop. Who may register is decided by who holds a socket: the launcher's
  * ends with kvmb_keeper_seal(), a command must have our user id or root's. The VM's process holds
- * the main socket and channels; of these a byte is read, or a port, and any other than a known word,
- * or a VM that does not read its reports, costs the recipe.
+ * the main socket and channels; of these a byte is read, or a port, and any other than a known
+ * word, or a VM that does not read its reports, costs the recipe.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -156,7 +156,8 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(seccomp, MAKERS, WHEN(IS32(0, SECCOMP_SET_MODE_FILTER)), .why = "only narrows"),
 
 	/* descriptors */
-	ROW(read, VCPU | STORAGE | NET | GUARD | OVERDUE | SOCKET | DISKS, .why = "eventfds; the keeper"),
+	ROW(read, VCPU | STORAGE | NET | GUARD | OVERDUE | SOCKET | DISKS,
+	    .why = "eventfds; the keeper"),
 	ROW(close, SINK | NET | DISKS, .why = "of a worker's own"),
 	ROW(eventfd2, MAIN | JOB),
 	ROW(epoll_create1, MAIN),
