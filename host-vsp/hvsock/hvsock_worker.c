@@ -72,7 +72,7 @@ static void fail_conn(struct hvs_conn *c, const char *why, int err)
 	say_over(c);
 }
 
-static void count_bytes(u64 *counter, u64 n)
+static void add_to(u64 *counter, u64 n)
 {
 	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
@@ -180,13 +180,13 @@ static bool release_batch(struct hvs_conn *c, const struct batch *b, size_t writ
 
 	c->io->rx.peer = b->look.peer; /* our index may pass what was known of the guest's */
 	if (!c->deaf)
-		count_bytes(&c->to_host, written);
+		add_to(&c->to_host, written);
 	for (i = 0; i < b->num && written >= b->iov[i].iov_len; i++) {
 		written -= b->iov[i].iov_len;
 		pkt.len = b->len[i];
 		kvmb_ring_skip(&c->io->rx, &pkt);
 		c->done = 0;
-		c->io->stats.packets_in++;
+		add_to(&c->io->stats.packets_in, 1);
 	}
 	if (i < b->num) {
 		c->done += (u32)written;
@@ -195,7 +195,7 @@ static bool release_batch(struct hvs_conn *c, const struct batch *b, size_t writ
 	if (b->end) {
 		pkt.len = b->end_len;
 		kvmb_ring_skip(&c->io->rx, &pkt);
-		c->io->stats.packets_in++;
+		add_to(&c->io->stats.packets_in, 1);
 		c->guest_ended = true;
 		shutdown(c->fd, SHUT_WR);
 	}
@@ -229,16 +229,17 @@ static bool to_host(struct hvs_conn *c)
 static u32 tx_room(struct hvs_conn *c)
 {
 	const struct kvmb_ring *tx = &c->io->tx;
-	u32 chunk = KVMB_MIN(HVS_CHUNK, tx->size / 4), free, most;
+	u32 chunk = KVMB_MIN(HVS_CHUNK, tx->size / 4), free, most, tries;
 
-	for (;;) {
+	/* a guest that plays with its index finds nobody who waits for it here */
+	for (tries = 0;; tries++) {
 		free = tx->size - kvmb_ring_used(tx, true);
 		/* a ring is never full, and the end has its place */
 		most = free > 2 * HVS_OVERHEAD + 8 ? free - 2 * HVS_OVERHEAD - 8 : 0;
 		if (most >= chunk)
 			break;
 		c->wants = true;
-		if (!kvmb_ring_want(&c->io->tx, chunk + 2 * HVS_OVERHEAD + 8))
+		if (!kvmb_ring_want(&c->io->tx, chunk + 2 * HVS_OVERHEAD + 8) || tries)
 			return 0;
 	}
 	if (c->wants)
@@ -286,7 +287,7 @@ static bool put_piece(struct hvs_conn *c, u8 *piece, u32 size)
 	memcpy(piece, &w, sizeof(w));
 	err = kvmb_ring_put(&c->io->tx, KVMB_PKT_INBAND, 0, 0, NULL, 0, piece, HVS_HEAD + size);
 	if (!err) {
-		c->io->stats.packets_out++;
+		add_to(&c->io->stats.packets_out, 1);
 		return true;
 	}
 	fail_conn(c, "a ring index went back", err == -EAGAIN ? -EPROTO : err);
@@ -330,7 +331,7 @@ static bool to_guest(struct hvs_conn *c)
 		return c->host_ended; /* tell the guest */
 	if (!put_all(c, num))
 		return false;
-	count_bytes(&c->to_guest, num);
+	add_to(&c->to_guest, num);
 	if (c->hung_up)
 		c->gone_ms = kvmb_now_ms() + HVS_GONE_MS;
 	if (kvmb_chan_flush(c->ch)) {
@@ -383,7 +384,7 @@ static void on_event(const struct epoll_event *e)
 	struct hvs_conn *c = (void *)(uintptr_t)(e->data.u64 & ~UD_SIGNAL);
 
 	if (e->data.u64 & UD_SIGNAL) {
-		c->io->stats.wakes++;
+		add_to(&c->io->stats.wakes, 1);
 	} else {
 		if (e->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			c->readable = true;

@@ -262,6 +262,7 @@ static void who_makes_threads_has_their_rows(void **state)
 		{ KVMB_THREAD_MAIN, KVMB_THREAD_DISK },	   { KVMB_THREAD_MAIN, KVMB_THREAD_JOB },
 		{ KVMB_THREAD_MAIN, KVMB_THREAD_SINK },	   { KVMB_THREAD_MAIN, KVMB_THREAD_GUARD },
 		{ KVMB_THREAD_MAIN, KVMB_THREAD_OVERDUE }, { KVMB_THREAD_JOB, KVMB_THREAD_DISK },
+		{ KVMB_THREAD_MAIN, KVMB_THREAD_SOCKET },
 	};
 	const struct kvmb_sys_rule *rules;
 	size_t num, i, j;
