@@ -15,8 +15,11 @@
 #include "lib/rundir.h"
 #include "lib/util.h"
 
-/* Where it is: beside the control socket. Return: EXIT_*, with one line already printed. */
-static int find_vsock(const char *vm, struct sockaddr_un *sa)
+/*
+ * Where it is, and whose it must be: beside the control socket, and of the same user. In a user's
+ * directory it may be a link to another VM's. Return: EXIT_*, with one line already printed.
+ */
+static int find_vsock(const char *vm, struct sockaddr_un *sa, struct ucred *owner)
 {
 	char path[PATH_MAX];
 	int fd, code = client_connect(vm, &fd);
@@ -24,6 +27,7 @@ static int find_vsock(const char *vm, struct sockaddr_un *sa)
 
 	if (code)
 		return code;
+	client_peer(fd, owner);
 	/* the socket's own name may be relative to where the VM was started */
 	found = strchr(vm, '/') ? snprintf(path, sizeof(path), "%s", vm) > 0 :
 				  client_socket(fd, path, sizeof(path));
@@ -74,7 +78,8 @@ int client_vsock(const char *vm, uint32_t port, const char *hint, int *out)
 {
 	struct timeval tv = { .tv_sec = client_patience() };
 	struct sockaddr_un sa = { 0 };
-	int fd, n, err = 0, code = find_vsock(vm, &sa);
+	struct ucred owner, peer;
+	int fd, n, err = 0, code = find_vsock(vm, &sa, &owner);
 	char line[32];
 
 	if (code)
@@ -83,8 +88,11 @@ int client_vsock(const char *vm, uint32_t port, const char *hint, int *out)
 	if (fd >= 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	n = snprintf(line, sizeof(line), "CONNECT %u\n", port);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
-	    send(fd, line, (size_t)n, MSG_NOSIGNAL) != n)
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
+		err = -errno;
+	else if (client_peer(fd, &peer) || peer.uid != owner.uid)
+		err = -EACCES;
+	else if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n)
 		err = -errno;
 	if (!err)
 		err = read_ok(fd);

@@ -108,10 +108,12 @@ static u32 port_of(const struct kvmb_guid *g)
 	return port;
 }
 
+static u32 ring_pages = SOCK_PAGES;
+
 static void guest_opens(struct sock_conn *s, const struct kvmb_wire_offer *o)
 {
 	s->relid = le32_to_cpu(o->relid);
-	assert_int_equal(fake_open(&box.f, &s->c, s->relid, SOCK_PAGES), 0);
+	assert_int_equal(fake_open(&box.f, &s->c, s->relid, ring_pages), 0);
 	s->is_open = true;
 }
 
@@ -381,6 +383,22 @@ static void host_where_nobody_listens_refuses(void **state)
 	assert_int_equal(box.num_dialled, 2);
 	assert_null(fake_next(&box.f, KVMB_MSG_OFFER));
 	assert_int_equal(counted().all, 0);
+}
+
+static void silo_of_a_guest_is_ignored(void **state)
+{
+	struct {
+		struct kvmb_wire_tl_connect m;
+		struct kvmb_guid silo;
+	} m = { .m = { .endpoint = KVMB_HVSOCK_GUID(70000), .service = KVMB_HVSOCK_GUID(5) },
+		.silo = { { 1, 2, 3 } } };
+
+	(void)state;
+	fake_post(&box.f, KVMB_MSG_TL_CONNECT, &m, sizeof(m));
+	assert_int_equal(box.num_dialled, 1);
+	assert_int_equal(box.dialled[0], 5);
+	assert_true(kvmb_hvsock_dialled(box.h, -ENOENT, -1));
+	expect_refusal(70000, 5);
 }
 
 static void old_guest_has_no_sockets(void **state)
@@ -749,46 +767,69 @@ static void more_than_the_limit_are_refused(void **state)
 
 /* ---- bulk ---- */
 
-static void much_arrives_as_it_was(void **state)
+static u64 take_back(struct sock_conn *s, u64 back)
 {
-	const u64 all = 8u << 20;
-	u64 out = 0, in = 0, back = 0, i;
-	u8 block[4088], got[65536];
-	struct sock_conn s;
 	const u8 *data = NULL;
-	ssize_t n;
+	u64 i;
 	int k;
 
-	(void)state;
-	guest_connects(&s, 70000, 1);
-	while (back < all) { /* the host sends back what it hears */
-		for (i = 0; i < sizeof(block); i++)
+	while ((k = guest_hears(s, &data, 0)) > 0) {
+		for (i = 0; i < (u64)k; i++) {
+			if (data[i] != pattern(back + i))
+				fail_msg("byte %llu", (unsigned long long)(back + i));
+		}
+		back += (u64)k;
+	}
+	return back;
+}
+
+/* The host sends back what it hears: nothing is kept but in rings and sockets. */
+static void bounce(struct sock_conn *s, u64 all)
+{
+	u64 out = 0, back = 0, i, most;
+	u8 block[4088], got[65536];
+	size_t held = 0;
+	ssize_t n;
+
+	while (back < all) {
+		most = KVMB_MIN(sizeof(block), KVMB_MIN(all - out, s->c.tx.size / 4));
+		for (i = 0; i < most; i++)
 			block[i] = pattern(out + i);
-		if (out < all && !guest_sends(&s, block, (u32)KVMB_MIN(sizeof(block), all - out)))
-			out += KVMB_MIN(sizeof(block), all - out);
-		n = in == all ? -1 : read(s.host, got, sizeof(got));
-		for (; n > 0; n -= k, in += (u64)k) {
-			k = (int)write(s.host, got, (size_t)n);
-			if (k <= 0) {
-				usleep(100);
-				k = 0;
-			}
-			memmove(got, got + k, (size_t)(n - k));
-			if (!k)
-				while ((k = guest_hears(&s, &data, 0)) > 0)
-					back += (u64)k;
-			k = k > 0 ? k : 0;
+		if (most && !guest_sends(s, block, (u32)most))
+			out += most;
+		n = read(s->host, got + held, sizeof(got) - held);
+		held += n > 0 ? (size_t)n : 0;
+		n = held ? write(s->host, got, held) : 0;
+		if (n > 0) {
+			held -= (size_t)n;
+			memmove(got, got + n, held);
 		}
-		while ((k = guest_hears(&s, &data, 0)) > 0) {
-			for (i = 0; i < (u64)k; i++) {
-				if (data[i] != pattern(back + i))
-					fail_msg("byte %llu", (unsigned long long)(back + i));
-			}
-			back += (u64)k;
-		}
+		back = take_back(s, back);
 	}
 	assert_int_equal(back, all);
-	finish(&s);
+}
+
+/* HVSOCK_MB=256: so much, to see how long it takes. */
+static void much_arrives_as_it_was(void **state)
+{
+	static const u32 pages[] = { 2, 3, SOCK_PAGES, 64 };
+	const char *mb = getenv("HVSOCK_MB");
+	struct sock_conn s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		u64 all = (mb ? (u64)atoi(mb) : 2) << 20, t = kvmb_now_ms();
+
+		ring_pages = pages[i];
+		guest_connects(&s, 70000, 1);
+		bounce(&s, all);
+		if (mb)
+			print_message("%s MiB there and back, rings of %u pages: %llu ms\n", mb,
+				      pages[i], (unsigned long long)(kvmb_now_ms() - t));
+		finish(&s);
+	}
+	ring_pages = SOCK_PAGES;
 }
 
 /* ---- standing, saving ---- */
@@ -930,6 +971,7 @@ int main(void)
 		T(greeting_that_is_none_is_hung_up_on),
 		T(guest_where_nobody_listens_has_5_s),
 		T(host_where_nobody_listens_refuses),
+		T(silo_of_a_guest_is_ignored),
 		T(old_guest_has_no_sockets),
 		T(guest_that_asks_twice_has_one),
 		T(each_way_has_its_own_end),
