@@ -15,7 +15,7 @@ works
 G sh -c 'exit 7'; [ $? = 7 ] || fail "exec: the status is lost"
 [ "$(printf 'a\nb\n' | timeout 60 "$KVMBUS" exec v -- wc -l | tr -d ' ')" = 2 ] || fail "exec: standard input"
 G sh -c 'kill -9 $$'; [ $? = 137 ] || fail "exec: a signal's status"
-timeout -s INT 5 "$KVMBUS" exec v -- sleep 300 </dev/null; [ $? = 130 ] || fail "exec: Ctrl-C"
+timeout --preserve-status -s INT 5 "$KVMBUS" exec v -- sleep 300 </dev/null; [ $? = 130 ] || fail "exec: Ctrl-C"
 # refusals: nobody listens there
 timeout 60 "$KVMBUS" vsock v 5999 </dev/null 2>"$W/err" && fail "port 5999 is served"
 grep -q 'nobody listens on port 5999' "$W/err" || fail "said: $(<"$W/err")"
@@ -25,9 +25,9 @@ for ((i = 0; i < 100; i++)); do (
 	exec 3< <(printf 'one %d' $i | timeout 120 "$KVMBUS" vsock v 5000); read -r -u3 line; [ "$line" = "one $i" ] || echo $i >>"$W/bad"
 ) & done
 wait $(jobs -p | grep -v "^$PID_v$"); [ ! -e "$W/bad" ] || fail "of a hundred clients: $(tr '\n' ' ' <"$W/bad")"
-socat "UNIX-LISTEN:${V}_6000,fork,backlog=128" EXEC:cat & H=$!
+socat -t 60 "UNIX-LISTEN:${V}_6000,fork,backlog=128" EXEC:cat & H=$!
 until_true 20 "no listener" test -S "${V}_6000"
-G sh -c 'for i in $(seq 100); do (r=$(echo $i | socat - VSOCK-CONNECT:2:6000); [ "$r" = $i ] || echo $i >>/tmp/bad) & done; wait; [ ! -e /tmp/bad ]' ||
+G sh -c 'for i in $(seq 100); do (r=$(echo $i | socat -t 60 - VSOCK-CONNECT:2:6000); [ "$r" = $i ] || echo $i >>/tmp/bad) & done; wait; [ ! -e /tmp/bad ]' ||
 	fail "of the guest's hundred: $(G cat /tmp/bad | tr '\n' ' ')"
 kill $H; rm -f "${V}_6000"
 # much, each way
