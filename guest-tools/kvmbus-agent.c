@@ -413,7 +413,7 @@ static int listen_vsock(void)
 				 .svm_port = KVMB_AGENT_PORT };
 	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 16)) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 128)) {
 		fprintf(stderr, "kvmbus-agent: AF_VSOCK port %u: %s\n", KVMB_AGENT_PORT,
 			strerror(errno));
 		exit(1);
