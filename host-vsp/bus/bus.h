@@ -47,6 +47,15 @@ void kvmb_bus_destroy(struct kvmb_bus *bus);
 int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct kvmb_chan **out);
 
 /**
+ * kvmb_bus_goes() - Has the guest still to release a device that was taken away?
+ *
+ * A Linux guest takes an offer of the same type and instance for a second one, and warns of it.
+ * Context: bus thread.
+ */
+bool kvmb_bus_goes(const struct kvmb_bus *bus, const struct kvmb_guid *type,
+		   const struct kvmb_guid *instance);
+
+/**
  * kvmb_bus_revoke() - Take a device away: rescind it and its sub-channels
  * @primary: freed when the guest has released it, after released() of its ops
  *

@@ -146,6 +146,19 @@ int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct 
 	return 0;
 }
 
+bool kvmb_bus_goes(const struct kvmb_bus *bus, const struct kvmb_guid *type,
+		   const struct kvmb_guid *instance)
+{
+	const struct kvmb_chan *ch;
+
+	for (ch = bus->chans; ch; ch = ch->next) {
+		if (ch->going && ch->relid && kvmb_guid_equal(&ch->offer.type, type) &&
+		    kvmb_guid_equal(&ch->offer.instance, instance))
+			return true;
+	}
+	return false;
+}
+
 void kvmb_chan_free(struct kvmb_chan *ch)
 {
 	pthread_mutex_destroy(&ch->target_lock);

@@ -196,7 +196,10 @@ static void conn_resume(struct kvmb_chan *ch)
 
 static void conn_released(struct kvmb_chan *ch)
 {
-	free_conn(kvmb_chan_dev(ch));
+	struct hvs_conn *c = kvmb_chan_dev(ch);
+
+	kvmb_loop_post(c->h->loop, &c->h->work); /* one of the same ends may wait for it */
+	free_conn(c);
 }
 
 static void conn_forgotten(struct kvmb_chan *ch)
@@ -242,6 +245,11 @@ static void offer_conn(struct hvs_conn *c)
 
 	if (kvmb_bus_paused(bus))
 		return; /* WAITING */
+	if (kvmb_bus_goes(bus, &c->service, &c->endpoint)) {
+		if (!c->deadline_ms)
+			set_deadline(c, OFFER_MS);
+		return;
+	}
 	memcpy(o.user, &user, sizeof(user));
 	if (kvmb_bus_version(bus) < KVMB_VERSION_WIN10 || kvmb_bus_offer(bus, &o, &c->ch)) {
 		refuse_guest(c); /* none that knows sockets, or it has this connection already */
@@ -417,7 +425,7 @@ static void on_deadline(void *arg)
 		next = c->next;
 		if (!c->deadline_ms || c->deadline_ms > now)
 			continue;
-		if (c->state == HVS_OFFERED && kvmb_bus_paused(h->cfg.bus))
+		if (c->state != HVS_GREETING && kvmb_bus_paused(h->cfg.bus))
 			c->deadline_ms = now + OFFER_MS; /* the guest has no chance to answer */
 		else
 			end_conn(c);
@@ -425,20 +433,7 @@ static void on_deadline(void *arg)
 	arm_timer(h);
 }
 
-/* The worker says that one is over. */
-static void on_over(void *arg)
-{
-	struct kvmb_hvsock *h = arg;
-	struct hvs_conn *c, *next;
-
-	for (c = h->conns; c; c = next) {
-		next = c->next;
-		if (c->state == HVS_OPEN && __atomic_load_n(&c->over, __ATOMIC_ACQUIRE))
-			end_conn(c);
-	}
-}
-
-static void on_bus_resumed(void *arg)
+static void offer_waiting(void *arg)
 {
 	struct kvmb_hvsock *h = arg;
 	struct hvs_conn *c, *next;
@@ -450,13 +445,27 @@ static void on_bus_resumed(void *arg)
 	}
 }
 
+/* The worker says that one is over; or one has gone. */
+static void on_news(void *arg)
+{
+	struct kvmb_hvsock *h = arg;
+	struct hvs_conn *c, *next;
+
+	for (c = h->conns; c; c = next) {
+		next = c->next;
+		if (c->state == HVS_OPEN && __atomic_load_n(&c->over, __ATOMIC_ACQUIRE))
+			end_conn(c);
+	}
+	offer_waiting(h);
+}
+
 /* ---- life ---- */
 
 struct kvmb_hvsock *kvmb_hvsock_create(const struct kvmb_hvsock_config *cfg)
 {
 	struct kvmb_hvsock *h = kvmb_xzalloc(sizeof(*h));
 	const struct kvmb_bus_sockets s = { .connect = on_guest_connect,
-					    .resumed = on_bus_resumed,
+					    .resumed = offer_waiting,
 					    .arg = h };
 
 	h->cfg = *cfg;
@@ -467,7 +476,7 @@ struct kvmb_hvsock *kvmb_hvsock_create(const struct kvmb_hvsock_config *cfg)
 		return NULL;
 	}
 	kvmb_timer_init(&h->timer, h->loop, on_deadline, h);
-	kvmb_work_init(&h->over_work, on_over, h);
+	kvmb_work_init(&h->work, on_news, h);
 	kvmb_bus_serve_sockets(cfg->bus, &s);
 	return h;
 }
@@ -478,7 +487,7 @@ void kvmb_hvsock_destroy(struct kvmb_hvsock *h)
 		return;
 	hvs_worker_fini(h);
 	kvmb_timer_cancel(&h->timer);
-	kvmb_loop_unpost(h->loop, &h->over_work);
+	kvmb_loop_unpost(h->loop, &h->work);
 	while (h->conns)
 		free_conn(h->conns);
 	free(h);

@@ -12,7 +12,8 @@
  * GREETING: a client of the host; its line has not come.
  * DIALLING: the guest has asked; dial() has not been answered. Caveats: it is answered in order,
  *   so it stays in the list until then.
- * WAITING: to be offered when the bus goes on.
+ * WAITING: to be offered when the bus goes on, or when the guest has released its last connection
+ *   of the same two ends.
  * OFFERED: until the guest opens it, or OFFER_MS are over.
  * OPEN: the worker moves its data; it has the descriptor.
  * ENDING: nobody is served any more; until the guest has released the channel.
@@ -77,7 +78,7 @@ struct kvmb_hvsock {
 	u32 num, dialling;
 	u32 next_port; /* of the host, in a connection that it makes */
 	struct kvmb_timer timer;
-	struct kvmb_work over_work; /* a connection is over */
+	struct kvmb_work work; /* a connection is over, or gone */
 
 	struct kvmb_worker worker;
 	int epoll_fd;

@@ -56,7 +56,7 @@ static void say_over(struct hvs_conn *c)
 {
 	__atomic_store_n(&c->over, 1, __ATOMIC_RELEASE);
 	c->active = false;
-	kvmb_loop_post(c->h->loop, &c->h->over_work);
+	kvmb_loop_post(c->h->loop, &c->h->work);
 }
 
 static bool is_over(const struct hvs_conn *c)

@@ -434,6 +434,44 @@ static void guest_that_asks_twice_has_one(void **state)
 	finish(&s);
 }
 
+/* Linux takes a second offer of the same two ends for a mistake, and warns. */
+static void ends_are_used_again_when_released(void **state)
+{
+	struct sock_conn s, again = { 0 };
+	const struct kvmb_wire_relid *m;
+	struct kvmb_wire_offer o;
+	int theirs;
+
+	(void)state;
+	guest_connects(&s, 70000, 1);
+	hang_up(&s);
+	m = fake_wait(&box.f, KVMB_MSG_RESCIND);
+	assert_non_null(m);
+	guest_asks(70000, 1);
+	sock_pair(&again.host, &theirs);
+	assert_true(kvmb_hvsock_dialled(box.h, 0, theirs));
+	fake_run(&box.f);
+	assert_null(fake_next(&box.f, KVMB_MSG_OFFER));
+	guest_releases(&s);
+	o = next_offer();
+	assert_int_equal(port_of(&o.instance), 70000);
+	guest_opens(&again, &o);
+	finish(&again);
+	/* one that is never released */
+	guest_connects(&s, 70000, 1);
+	hang_up(&s);
+	assert_non_null(fake_wait(&box.f, KVMB_MSG_RESCIND));
+	guest_asks(70000, 1);
+	sock_pair(&again.host, &theirs);
+	assert_true(kvmb_hvsock_dialled(box.h, 0, theirs));
+	let_time_pass(6000);
+	expect_host_end(again.host);
+	close(again.host);
+	guest_releases(&s);
+	assert_null(fake_next(&box.f, KVMB_MSG_OFFER));
+	assert_int_equal(counted().all, 0);
+}
+
 /* ---- ends ---- */
 
 static void each_way_has_its_own_end(void **state)
@@ -974,6 +1012,7 @@ int main(void)
 		T(silo_of_a_guest_is_ignored),
 		T(old_guest_has_no_sockets),
 		T(guest_that_asks_twice_has_one),
+		T(ends_are_used_again_when_released),
 		T(each_way_has_its_own_end),
 		T(guest_that_closes_ends_it),
 		T(guest_that_is_reset_loses_all),
