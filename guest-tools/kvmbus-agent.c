@@ -400,7 +400,7 @@ static void run_session(int sock)
 
 /* ---- the listener ---- */
 
-/* Linux before 5.4 tells nothing of a host that connects by Hyper-V's sockets. */
+/* Linux before 5.5 tells nothing of a host that connects by Hyper-V's sockets. */
 static bool is_host(const struct sockaddr_vm *a)
 {
 	return a->svm_cid == VMADDR_CID_HOST || a->svm_cid == VMADDR_CID_ANY;
