@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 FUZZ_SECS ?= 10
 
-.PHONY: all help deps demo check check-unit check-tsan check-layers check-docs check-style check-compat check-cli check-interrupt fuzz modules kunit boot bench ringbench deb install clean
+.PHONY: all help deps agent demo check check-unit check-tsan check-layers check-docs check-style check-compat check-cli check-interrupt fuzz modules kunit boot bench ringbench deb install clean
 
 all: build/build.ninja
 	@ninja -C build --quiet
@@ -21,6 +21,9 @@ build/build.ninja: | deps
 
 build-asan/build.ninja: | deps
 	@meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+
+agent: ## kvmbus-agent for guests, linked statically: build/kvmbus-agent
+	@mkdir -p build && $(CC) -static -Os -std=gnu11 -Wall -Wextra -D_GNU_SOURCE -I. -o build/kvmbus-agent guest-tools/kvmbus-agent.c
 
 demo: deps all ## a stock Debian guest with disk, NIC, heartbeat and clean shutdown, in minutes
 	@tests/demo/run
@@ -50,7 +53,7 @@ check-compat: ## what the guest modules ask of kernel headers, on header trees f
 	@tests/checks/compat.sh
 
 check-cli: all ## the command: wrong input, help, manual and completion, VMs that do not answer
-	@tests/checks/cli.sh && tests/checks/import.sh && tests/checks/client.sh && tests/checks/vnc.sh && tests/checks/cli-table.sh
+	@tests/checks/cli.sh && tests/checks/import.sh && tests/checks/client.sh && tests/checks/exec.sh && tests/checks/vnc.sh && tests/checks/cli-table.sh
 
 check-interrupt: ## an interrupted demo, check, boot or bench leaves no emulator behind
 	@tests/checks/interrupt.sh

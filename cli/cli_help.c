@@ -93,6 +93,10 @@ static void print_usage(FILE *f, const struct cli_command *c, bool man)
 	}
 	if (count(c->options) > MAX_SHOWN)
 		fprintf(f, " [options]");
+	if (c->rest) {
+		fprintf(f, " -- ");
+		print_value(f, c->rest, man);
+	}
 }
 
 /* ---- help ---- */

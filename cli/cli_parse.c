@@ -281,6 +281,11 @@ int cli_parse(int argc, char **argv, struct cli_args *a)
 						NULL);
 			return -1;
 		}
+		if (!p.only_words && !strcmp(argv[i], "--") && p.rows->rest) {
+			a->rest = argv + i + 1;
+			a->num_rest = argc - i - 1;
+			break;
+		}
 		if (!p.only_words && !strcmp(argv[i], "--")) {
 			p.only_words = true;
 		} else if (!p.only_words && argv[i][0] == '-' && argv[i][1]) {

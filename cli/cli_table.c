@@ -92,6 +92,9 @@ static const struct opt_def run_options[] = {
 	{ "video", OPT_WORD, "on|off", "on off", .otherwise = "on, with --kernel off",
 	  .help = "synthetic video, keyboard and mouse, beside VGA and PS/2",
 	  .more = "With *--kernel* there are no others.", .aka = "vga display graphics" },
+	{ "vsock", OPT_WORD, "on|off", "on off", .fallback = "on",
+	  .help = "sockets between guest and host (AF_VSOCK, Hyper-V sockets)",
+	  .more = "See *SOCKETS*.", .aka = "hvsock virtio-vsock" },
 	{ "serial", OPT_TEXT, "stdio|file=F|unix=F|none", "stdio file= unix= none",
 	  .fallback = "stdio",
 	  .help = "where the guest's first serial port goes",
@@ -370,6 +373,15 @@ const struct cli_command cli_commands[] = {
 	  cmd_upgrade, { VM }, nothing },
 	{ "console", NULL, "connect to the serial port; Ctrl-] leaves",
 	  "Starts with the last 64 KiB of output.", cmd_console, { VM }, nothing },
+	{ "exec", NULL, "run a command in a VM's guest",
+	  "By *kvmbus-agent*, which must run there, as root. Standard input, output and error are "
+	  "the command's, Ctrl-C and SIGTERM go to it, and its exit status is this one's: 128 and "
+	  "the number of a signal that ended it, 255 when it could not be run or the connection "
+	  "was lost. There is no terminal.",
+	  cmd_exec, { VM }, nothing, "CMD [ARG]..." },
+	{ "vsock", NULL, "connect standard input and output to a port of a VM's guest",
+	  "A port of AF_VSOCK on which somebody listens there. See *SOCKETS*.", cmd_vsock,
+	  { VM, { "PORT", OPT_U32, .max = 0x7fffffff } }, nothing },
 	{ "screenshot", NULL, "write what a VM's screen shows to a PNG file",
 	  "Of a VM without --kernel, or with *--video on*. With *--text* the characters of a text "
 	  "screen are printed.",

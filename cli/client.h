@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct ucred;
@@ -151,6 +152,17 @@ int client_each(void (*fn)(void *arg, const char *path, const char *name), void 
  * Return: EXIT_*, with one line already printed.
  */
 int client_end_process(int fd, const char *vm, const char *path);
+
+/**
+ * client_vsock() - Connect to a port of a VM's guest
+ * @vm:   as for client_connect()
+ * @port: of AF_VSOCK
+ * @hint: what to do when nobody listens there; NULL = nothing to say
+ * @fd:   set on success, closed by the caller: what the guest says; hostile
+ *
+ * Return: EXIT_OK; else another EXIT_*, with one line already printed.
+ */
+int client_vsock(const char *vm, uint32_t port, const char *hint, int *fd);
 
 struct cli_args;
 

@@ -220,6 +220,19 @@ static void print_screen(json_t *screen)
 		       num(screen, "viewers"));
 }
 
+static void print_sockets(json_t *vsock)
+{
+	json_t *x;
+	size_t i;
+
+	if (json_is_object(vsock))
+		printf("Sockets:     %s\n", str(vsock, "path"));
+	json_array_foreach(json_object_get(vsock, "connections"), i, x)
+		printf("Socket:      port %lld, from %s, %s, %lld bytes in, %lld out\n",
+		       num(x, "port"), str(x, "from"), str(x, "state"), num(x, "to_guest"),
+		       num(x, "to_host"));
+}
+
 void client_print_info(json_t *o)
 {
 	json_t *v = json_object_get(o, "vmbus"), *ics = json_object_get(o, "integration"), *x;
@@ -238,6 +251,7 @@ void client_print_info(json_t *o)
 	print_crash(json_object_get(o, "crash"));
 	print_sandbox(json_object_get(o, "sandbox"));
 	print_screen(json_object_get(o, "screen"));
+	print_sockets(json_object_get(o, "vsock"));
 	json_object_foreach(ics, key, x) {
 		printf("Service:     %-10s %s", key,
 		       json_is_true(json_object_get(x, "enabled")) ? str(x, "state") : "off");

@@ -100,6 +100,12 @@ int cmd_upgrade(struct cli_args *a);
 /** cmd_console() - `kvmbus console VM`: until Ctrl-] or the end of the VM. */
 int cmd_console(struct cli_args *a);
 
+/** cmd_exec() - `kvmbus exec VM -- CMD`: returns what the command returns. */
+int cmd_exec(struct cli_args *a);
+
+/** cmd_vsock() - `kvmbus vsock VM PORT`: until the guest ends its stream. */
+int cmd_vsock(struct cli_args *a);
+
 /** disk_list() - `kvmbus disk VM list`. */
 int disk_list(struct cli_args *a);
 

@@ -162,6 +162,12 @@ static bool set_video(char *s, struct vm_config *c)
 	return true;
 }
 
+static bool set_vsock(char *s, struct vm_config *c)
+{
+	c->vsock = !opt_index(opt_find(cli_rows("run")->options, "vsock"), s);
+	return true;
+}
+
 static bool set_serial(char *s, struct vm_config *c)
 {
 	if (!strcmp(s, "stdio")) {
@@ -345,6 +351,7 @@ static const struct {
 	{ "nic", add_nic },
 	{ "ic", set_ic },
 	{ "video", set_video },
+	{ "vsock", set_vsock },
 	{ "serial", set_serial },
 	{ "control", set_control },
 	{ "on-term", set_on_term },
@@ -449,6 +456,7 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 	char default_name[32], why[300];
 	struct vm_config cfg = { .vmbus_max = KVMB_VERSION_NEWEST,
 				 .hotplug_images = true,
+				 .vsock = true,
 				 .on_term = ON_TERM_SHUTDOWN,
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,

@@ -40,6 +40,11 @@ struct kvmb_tlv_out;
 
 struct kvmb_vsp_ops { /* const, one per kind of device */
 	const char *name;
+	/*
+	 * It does not outlive its process: a guest that goes on elsewhere hears there that the
+	 * device was taken away, as if it had been revoked. Then save() and load() are NULL.
+	 */
+	bool transient;
 	/* The rings are mapped. Return: 0, or -errno: the guest's open fails. */
 	int (*open)(struct kvmb_chan *ch);
 	/* Stop. Call kvmb_chan_closed() when you no longer touch the rings. */
@@ -73,7 +78,7 @@ struct kvmb_offer {
 	u16 flags;		/* KVMB_OFFER_* */
 	u16 mmio_megabytes;
 	u32 pipe_mode;		/* KVMB_PIPE_MODE_*, with KVMB_OFFER_NAMED_PIPE */
-	u8 user[16];		/* of the kind's own, without KVMB_OFFER_NAMED_PIPE */
+	u8 user[16];		/* of the kind's own; with KVMB_OFFER_NAMED_PIPE behind the mode */
 	const char *name;	/* "net0": for logs, info and stats; must outlive the bus */
 	const struct kvmb_vsp_ops *ops;
 	void *dev;		/* the provider's instance */

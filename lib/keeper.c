@@ -444,6 +444,15 @@ int kvmb_keeper_ask(int channel, enum kvmb_keeper_op op)
 	return errno == EAGAIN || errno == EINTR ? -EAGAIN : -EPIPE;
 }
 
+int kvmb_keeper_ask_port(int channel, uint32_t port)
+{
+	struct keeper_ask a = { .op = KVMB_KEEPER_PORT, .port = port };
+
+	if (send(channel, &a, sizeof(a), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(a))
+		return 0;
+	return errno == EAGAIN || errno == EINTR ? -EAGAIN : -EPIPE;
+}
+
 int kvmb_keeper_read(int channel, struct kvmb_keeper_news *news)
 {
 	struct keeper_wire w;

@@ -13,9 +13,10 @@
  * the launcher, and later a `kvmbus` command of the same user, over a socket beside the VM's
  * control socket. For each recipe the keeper makes a channel. Who holds the channel's other end
  * may say KVMB_KEEPER_START, _CONNECT and _KILL and nothing more: there are no strings and no
- * numbers that a VM which was taken over could choose. The keeper reports on the channel what
- * becomes of the helper. Closing the channel ends the helper (a daemon has two seconds to write
- * back what it has) and forgets the recipe, with its files and their locks.
+ * numbers that a VM which was taken over could choose, but one: which of the sockets "PREFIX_PORT"
+ * to connect to (KVMB_RECIPE_PORTS). Who puts a socket there means the guest. The keeper reports
+ * on the channel what becomes of the helper. Closing the channel ends the helper (a daemon has two
+ * seconds to write back what it has) and forgets the recipe, with its files and their locks.
  *
  * A channel is a non-blocking SOCK_SEQPACKET socket; poll it, and call kvmb_keeper_read().
  *
@@ -53,6 +54,11 @@ enum kvmb_recipe_kind {
 	 * { "unix", PATH }.
 	 */
 	KVMB_RECIPE_DIAL,
+	/*
+	 * No program: kvmb_keeper_ask_port() connects to the stream socket "PREFIX_PORT" if it
+	 * listens for this user or root. argv is { PREFIX }.
+	 */
+	KVMB_RECIPE_PORTS,
 	KVMB_RECIPE_KINDS
 };
 
@@ -75,7 +81,12 @@ struct kvmb_recipe { /* all borrowed during kvmb_keeper_register() */
 	unsigned int ready_ms; /* PASST: it is killed if it is not READY by then; 0 = 10 s */
 };
 
-enum kvmb_keeper_op { KVMB_KEEPER_START = 1, KVMB_KEEPER_CONNECT, KVMB_KEEPER_KILL };
+enum kvmb_keeper_op {
+	KVMB_KEEPER_START = 1,
+	KVMB_KEEPER_CONNECT,
+	KVMB_KEEPER_KILL,
+	KVMB_KEEPER_PORT, /* kvmb_keeper_ask_port() */
+};
 
 enum kvmb_keeper_what {
 	/* answers START: fd, or err; -EBUSY: the last one has not ended; -ENOENT: it is not
@@ -86,7 +97,7 @@ enum kvmb_keeper_what {
 	/* it ended by itself: status, words; err = -ETIME: it was not ready in time, or -EPERM:
 	 * it does not confine itself; then it was killed */
 	KVMB_KEEPER_ENDED,
-	KVMB_KEEPER_CONNECTED, /* answers CONNECT: fd, or err */
+	KVMB_KEEPER_CONNECTED, /* answers CONNECT and PORT, in their order: fd, or err */
 	KVMB_KEEPER_KILLED,    /* answers KILL: status, words; -ETIMEDOUT: it does not end */
 };
 
@@ -288,6 +299,15 @@ void kvmb_keeper_end(unsigned int ms);
  * Return: 0; -EPIPE when the keeper is gone; -EAGAIN when it does not read. Never waits.
  */
 int kvmb_keeper_ask(int channel, enum kvmb_keeper_op op);
+
+/**
+ * kvmb_keeper_ask_port() - Connect to a port of KVMB_RECIPE_PORTS
+ * @channel: of such a recipe. Who has asked too often without reading loses it
+ *
+ * CONNECTED answers at once, with a non-blocking socket or with what connect() says; one that
+ * another user listens on may not be accessed. Return: as kvmb_keeper_ask().
+ */
+int kvmb_keeper_ask_port(int channel, uint32_t port);
 
 /**
  * kvmb_keeper_read() - Read one report

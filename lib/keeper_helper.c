@@ -437,7 +437,7 @@ void helper_start(struct recipe *r)
 	struct child_fds c;
 	int ours = -1, err;
 
-	if (h->state != HELPER_NONE || r->kind == KVMB_RECIPE_DIAL) {
+	if (h->state != HELPER_NONE || !programs[r->kind]) {
 		keeper_report(r, KVMB_KEEPER_STARTED, h->state ? -EBUSY : -EINVAL, -1);
 		return;
 	}

@@ -4,8 +4,8 @@
  *
  * One thread and an event loop. Who may register is decided by who holds a socket: the launcher's
  * ends with kvmb_keeper_seal(), a command must have our user id or root's. The VM's process holds
- * the main socket and channels; of these a byte is read, and any other than a known word, or a VM
- * that does not read its reports, costs the recipe.
+ * the main socket and channels; of these a byte is read, or a port, and any other than a known
+ * word, or a VM that does not read its reports, costs the recipe.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,17 +96,19 @@ void keeper_report(struct recipe *r, enum kvmb_keeper_what what, int err, int fd
 static void on_channel(void *arg, uint32_t events)
 {
 	struct recipe *r = arg;
-	uint8_t op = 0;
-	ssize_t n = recv(r->channel, &op, sizeof(op), MSG_DONTWAIT | MSG_TRUNC);
+	struct keeper_ask ask = { 0 };
+	ssize_t n = recv(r->channel, &ask, sizeof(ask), MSG_DONTWAIT | MSG_TRUNC);
 
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n == 1 && op == KVMB_KEEPER_START)
+	if (n == sizeof(ask) && ask.op == KVMB_KEEPER_PORT && r->kind == KVMB_RECIPE_PORTS)
+		keeper_connect_port(r, ask.port);
+	else if (n == 1 && ask.op == KVMB_KEEPER_START)
 		helper_start(r);
-	else if (n == 1 && op == KVMB_KEEPER_CONNECT)
+	else if (n == 1 && ask.op == KVMB_KEEPER_CONNECT)
 		helper_connect(r);
-	else if (n == 1 && op == KVMB_KEEPER_KILL)
+	else if (n == 1 && ask.op == KVMB_KEEPER_KILL)
 		helper_kill(r);
 	else
 		forget_recipe(r);

@@ -49,6 +49,11 @@ struct keeper_answer { /* with a channel after KEEPER_REGISTER, a file after VM 
 	char why[248];
 };
 
+struct keeper_ask { /* KVMB_KEEPER_PORT; all other words are one byte */
+	uint8_t op, pad[3];
+	uint32_t port;
+};
+
 struct keeper_wire { /* a report; words[] is sent as far as it is used */
 	uint32_t what, lacks;
 	int32_t err, status;
@@ -171,6 +176,11 @@ void helper_end(struct recipe *r);
 
 /** helper_kill() - Carry out KILL: reports KILLED, at once or later. */
 void helper_kill(struct recipe *r);
+
+/* keeper_port.c */
+
+/** keeper_connect_port() - Carry out PORT: reports CONNECTED. */
+void keeper_connect_port(struct recipe *r, uint32_t port);
 
 /* keeper_child.c */
 

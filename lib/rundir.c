@@ -88,3 +88,14 @@ int kvmb_rundir_socket(const char *dir, const char *name, char *path, size_t siz
 
 	return n < (int)size ? 0 : -ENAMETOOLONG;
 }
+
+int kvmb_rundir_beside(const char *control, const char *ending, char *path, size_t size)
+{
+	size_t len = strlen(control);
+
+	if (len > 5 && !strcmp(control + len - 5, ".sock"))
+		len -= 5;
+	return snprintf(path, size, "%.*s%s", (int)len, control, ending) < (int)size ?
+		       0 :
+		       -ENAMETOOLONG;
+}

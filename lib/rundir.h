@@ -55,4 +55,13 @@ int kvmb_rundir_make(char *why, size_t size);
  */
 int kvmb_rundir_socket(const char *dir, const char *name, char *path, size_t size);
 
+/**
+ * kvmb_rundir_beside() - Path of another socket of a VM
+ * @control: of its control socket
+ * @ending:  ".vsock": in the place of an ending .sock, else behind it
+ * @path:    path[size]
+ * Return: 0, -ENAMETOOLONG.
+ */
+int kvmb_rundir_beside(const char *control, const char *ending, char *path, size_t size);
+
 #endif

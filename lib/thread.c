@@ -8,8 +8,8 @@
 
 #include "lib/util.h"
 
-static const char *const class_names[] = { "main", "vcpu", "storage", "net",	"disk",
-					   "job",  "sink", "guard",   "overdue" };
+static const char *const class_names[] = { "main", "vcpu", "storage", "net",	 "disk",
+					   "job",  "sink", "guard",   "overdue", "socket" };
 static_assert(ARRAY_SIZE(class_names) == KVMB_THREAD_NUM, "one name a class");
 
 static void (*on_enter)(enum kvmb_thread_class class);

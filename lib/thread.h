@@ -19,6 +19,7 @@ enum kvmb_thread_class {
 	KVMB_THREAD_SINK,    /* writes serial output into a file */
 	KVMB_THREAD_GUARD,   /* takes signals while the loop does not run */
 	KVMB_THREAD_OVERDUE, /* says where a VM hangs */
+	KVMB_THREAD_SOCKET,  /* the data of all sockets of the guest */
 	KVMB_THREAD_NUM
 };
 

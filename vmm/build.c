@@ -35,6 +35,7 @@
 #include "vmm/upgrade_out.h"
 #include "vmm/vars.h"
 #include "vmm/vm.h"
+#include "vmm/vsock.h"
 
 #define VARS_END_MS 3000u
 
@@ -156,6 +157,11 @@ static int open_ctl(struct vm *vm)
 	if (!vm->ctl)
 		kvmb_err(vm->cfg.name, "%s", why);
 	return vm->ctl ? 0 : -EADDRINUSE;
+}
+
+static int open_vsock(struct vm *vm)
+{
+	return vsock_open(vm, ctl_path(vm->ctl));
 }
 
 static const struct console_watcher ctl_listens = {
@@ -289,12 +295,12 @@ static int build_machine(struct vm *vm)
 }
 
 /* Everything that has a name; no step may start a thread or read what a guest can write. */
-static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl, open_console, open_vars,
-						  open_disks_and_nics };
+static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  open_vsock,
+						  open_console, open_vars, open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,	 synth_create, disks_create,
-						   nics_create,	 create_vars,  boot_choose,
-						   build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	 synth_create, vsock_create,
+						   disks_create, nics_create,  create_vars,
+						   boot_choose,	 build_machine };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {
@@ -351,6 +357,7 @@ void vm_destroy(struct vm *vm)
 	overdue_step(&vm->overdue, "the control socket and the bus");
 	ctl_destroy(vm->ctl);
 	kvmb_bus_destroy(vm->bus);
+	vsock_destroy(vm);
 	overdue_step(&vm->overdue, "changes of disks that are under way, and disks to close");
 	disks_destroy(vm);
 	overdue_step(&vm->overdue, "backends of NICs to end");

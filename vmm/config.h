@@ -114,6 +114,7 @@ struct vm_config {
 	struct nic_config nics[KVMB_MAX_NICS];
 	u32 num_nics;
 	struct service_config services[SERVICES];
+	bool vsock;	       /* sockets between guest and host: vsock.h */
 	enum video_mode video; /* synthetic, with keyboard and mouse: synth.h */
 	enum serial_kind serial;
 	const char *serial_path;

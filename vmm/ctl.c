@@ -179,6 +179,11 @@ struct ctl *ctl_create(struct vm *vm, char *why, size_t size)
 	return ctl;
 }
 
+const char *ctl_path(const struct ctl *ctl)
+{
+	return ctl->listener.later[0] ? ctl->listener.later : ctl->listener.path;
+}
+
 void ctl_destroy(struct ctl *ctl)
 {
 	if (!ctl)

@@ -21,6 +21,9 @@ struct ctl *ctl_create(struct vm *vm, char *why, size_t size);
 /** ctl_destroy() - Hang up on all clients and remove the socket. NULL is fine. Main thread. */
 void ctl_destroy(struct ctl *c);
 
+/** ctl_path() - Path of the socket, or the one that it will have. */
+const char *ctl_path(const struct ctl *c);
+
 enum ctl_event { CTL_EVENT_REBOOTED, CTL_EVENT_ENDED, CTL_EVENT_SHUTDOWN_REFUSED };
 
 /** ctl_notify() - Report an event that clients may wait for. Main thread. */

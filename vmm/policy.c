@@ -40,6 +40,7 @@
 #define SINK (1u << KVMB_THREAD_SINK)
 #define GUARD (1u << KVMB_THREAD_GUARD)
 #define OVERDUE (1u << KVMB_THREAD_OVERDUE)
+#define SOCKET (1u << KVMB_THREAD_SOCKET)
 #define ALL ((1u << KVMB_THREAD_NUM) - 1)
 #define MAKERS (MAIN | JOB | STORAGE) /* of threads */
 #define DISKS (MAIN | JOB | DISK)     /* of these each makes the next */
@@ -155,12 +156,13 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(seccomp, MAKERS, WHEN(IS32(0, SECCOMP_SET_MODE_FILTER)), .why = "only narrows"),
 
 	/* descriptors */
-	ROW(read, VCPU | STORAGE | NET | GUARD | OVERDUE | DISKS, .why = "eventfds; the keeper"),
+	ROW(read, VCPU | STORAGE | NET | GUARD | OVERDUE | SOCKET | DISKS,
+	    .why = "eventfds; the keeper"),
 	ROW(close, SINK | NET | DISKS, .why = "of a worker's own"),
 	ROW(eventfd2, MAIN | JOB),
 	ROW(epoll_create1, MAIN),
-	ROW(epoll_ctl, NET | MAIN),
-	ROW(epoll_wait, MAIN),
+	ROW(epoll_ctl, NET | SOCKET | MAIN),
+	ROW(epoll_wait, SOCKET | MAIN),
 	ROW(epoll_pwait2, NET | MAIN),
 	ROW(epoll_pwait, NET | MAIN, .why = "before Linux 5.11"),
 	ROW(ppoll, STORAGE | MAIN, .why = "a channel without an io_uring"),
@@ -194,12 +196,13 @@ static const struct kvmb_sys_rule rules[] = {
 	ROW(sendmsg, MAIN | JOB, .why = "upgrade: vmm/handed.c, of a job; main makes those"),
 	ROW(recvmsg, DISKS, .why = "descriptors from commands and the keeper; uevents"),
 	ROW(accept4, MAIN),
-	ROW(shutdown, DISKS, .why = "libnbd says good-bye, and main to the keeper"),
+	ROW(shutdown, SOCKET | DISKS,
+	    .why = "libnbd says good-bye, and main to the keeper; half a guest's socket"),
 	ROW(getsockopt, DISKS, .why = "libnbd"),
 	ROW(setsockopt, DISKS, .why = "libnbd"),
 	ROW(getrandom, DISKS, .why = "TLS"),
-	ROW(readv, NET | MAIN),
-	ROW(writev, NET | MAIN),
+	ROW(readv, NET | SOCKET | MAIN),
+	ROW(writev, NET | SOCKET | MAIN),
 
 	/* host-vsp/tuner.c */
 	ROW(sched_setscheduler, STORAGE | NET | MAIN, WHEN(IS32(0, 0))),

@@ -371,14 +371,28 @@ static void on_request_offers(struct kvmb_bus *bus)
 	kvmb_bus_send(bus, KVMB_MSG_ALL_OFFERS_DELIVERED, empty, sizeof(empty));
 }
 
-static void on_tl_connect(struct kvmb_bus *bus, const struct kvmb_wire_tl_connect *m)
+void kvmb_bus_serve_sockets(struct kvmb_bus *bus, const struct kvmb_bus_sockets *s)
 {
-	struct kvmb_wire_tl_connect_result r = { .endpoint = m->endpoint, .service = m->service };
+	bus->sockets = *s;
+}
 
-	if (bus->version < KVMB_VERSION_WIN10_RS3)
-		return; /* no answer exists yet; the guest times out */
+void kvmb_bus_refuse_socket(struct kvmb_bus *bus, const struct kvmb_guid *endpoint,
+			    const struct kvmb_guid *service)
+{
+	struct kvmb_wire_tl_connect_result r = { .endpoint = *endpoint, .service = *service };
+
+	if (bus->state != KVMB_CONN_OFFERED || bus->version < KVMB_VERSION_WIN10_RS3)
+		return; /* it is gone; or no answer exists yet, and the guest times out */
 	r.status = cpu_to_le32(KVMB_STATUS_CONNECTION_REFUSED);
 	kvmb_bus_send(bus, KVMB_MSG_TL_CONNECT_RESULT, &r, sizeof(r));
+}
+
+static void on_tl_connect(struct kvmb_bus *bus, const struct kvmb_wire_tl_connect *m)
+{
+	if (bus->sockets.connect)
+		bus->sockets.connect(bus->sockets.arg, &m->endpoint, &m->service);
+	else
+		kvmb_bus_refuse_socket(bus, &m->endpoint, &m->service);
 }
 
 /* buf is large enough for every message's struct; kvmb_msg_check_to_host() saw its length */

@@ -48,12 +48,44 @@ void kvmb_bus_destroy(struct kvmb_bus *bus);
 int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct kvmb_chan **out);
 
 /**
+ * kvmb_bus_goes() - Has the guest still to release a device that was taken away?
+ *
+ * A Linux guest takes an offer of the same type and instance for a second one, and warns of it.
+ * Context: bus thread.
+ */
+bool kvmb_bus_goes(const struct kvmb_bus *bus, const struct kvmb_guid *type,
+		   const struct kvmb_guid *instance);
+
+/**
  * kvmb_bus_revoke() - Take a device away: rescind it and its sub-channels
  * @primary: freed when the guest has released it, after released() of its ops
  *
  * Returns at once. The guest is told when the provider is off the rings. Context: bus thread.
  */
 void kvmb_bus_revoke(struct kvmb_chan *primary);
+
+struct kvmb_bus_sockets { /* who serves sockets of the guest: hvsock/hvsock.h */
+	/*
+	 * The guest wants a connection from its @endpoint to the host's @service, both hostile. The
+	 * answer is an offer of that type and instance, or kvmb_bus_refuse_socket().
+	 */
+	void (*connect)(void *arg, const struct kvmb_guid *endpoint,
+			const struct kvmb_guid *service);
+	void (*resumed)(void *arg); /* the bus goes on after a pause */
+	void *arg;
+};
+
+/** kvmb_bus_serve_sockets() - @s is copied. Until then connections are refused. Bus thread. */
+void kvmb_bus_serve_sockets(struct kvmb_bus *bus, const struct kvmb_bus_sockets *s);
+
+/**
+ * kvmb_bus_refuse_socket() - Nobody listens there
+ *
+ * A guest older than VMBus 4.1 hears nothing. Linux ignores what it hears, and waits for its time
+ * limit (docs/protocol.md#11.6). Context: bus thread, and the bus is not paused.
+ */
+void kvmb_bus_refuse_socket(struct kvmb_bus *bus, const struct kvmb_guid *endpoint,
+			    const struct kvmb_guid *service);
 
 /**
  * kvmb_bus_post() - Queue a message of the guest (HvPostMessage)

@@ -104,6 +104,8 @@ void kvmb_bus_resume(struct kvmb_bus *bus)
 		ch->paused = false;
 	}
 	kvmb_bus_old_events(bus);
+	if (bus->sockets.resumed)
+		bus->sockets.resumed(bus->sockets.arg);
 	/* answers, messages and sub-channels that waited */
 	kvmb_loop_post(bus->cfg.loop, &bus->tx_work);
 	kvmb_loop_post(bus->cfg.loop, &bus->rx_work);

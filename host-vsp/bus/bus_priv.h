@@ -158,6 +158,7 @@ struct kvmb_bus {
 	u32 __shared *int_page; /* versions below 5.0: 4096 bytes, else NULL */
 	gpa_t int_gpa;		/* of int_page */
 	struct kvmb_chan *chans;
+	struct kvmb_bus_sockets sockets;
 	u8 relids[KVMB_MAX_RELID / 8 + 1]; /* bitmap of those in use */
 	u32 ring_maps;	/* mappings of all rings, at most KVMB_RING_MAX_MAPS */
 	struct kvmb_bus_stats stats;

@@ -54,10 +54,38 @@ static_assert(KVMB_CHAN_OFFERED == 1 && KVMB_CHAN_OPEN == 2 && KVMB_CHAN_REVOKED
 static_assert(KVMB_GPADL_ASSEMBLING == 0 && KVMB_GPADL_CREATED == 1 && KVMB_GPADL_TEARING == 2,
 	      "saved numbers");
 
-/* An offer for each channel and a TORNDOWN for each list may wait, and a turn's answers. */
-#define MAX_TX (KVMB_MAX_RELID + KVMB_GPADL_MAX_COUNT + 1024u)
+/*
+ * An offer and a RESCIND for each channel and a TORNDOWN for each list may wait, and a turn's
+ * answers.
+ */
+#define MAX_TX (2 * KVMB_MAX_RELID + KVMB_GPADL_MAX_COUNT + 1024u)
 
 /* ---- saving ---- */
+
+/*
+ * Of a transient device: the guest hears of its end when it goes on elsewhere, and nothing when it
+ * goes on here.
+ */
+static bool ends_with_move(const struct kvmb_chan *ch)
+{
+	return ch->offer.ops->transient &&
+	       (ch->state == KVMB_CHAN_OFFERED || ch->state == KVMB_CHAN_OPEN);
+}
+
+static void save_rescinds(const struct kvmb_bus *bus, struct kvmb_tlv_out *o)
+{
+	struct kvmb_wire_relid m = { .h.type = cpu_to_le32(KVMB_MSG_RESCIND) };
+	const struct kvmb_chan *ch;
+
+	for (ch = bus->chans; ch; ch = ch->next) {
+		if (!ends_with_move(ch))
+			continue;
+		m.relid = cpu_to_le32(ch->relid);
+		kvmb_tlv_group(o, BUS_TX);
+		kvmb_tlv_put_bytes(o, MSG_BYTES, &m, sizeof(m));
+		kvmb_tlv_group_end(o);
+	}
+}
 
 static void save_messages(struct kvmb_bus *bus, struct kvmb_tlv_out *o)
 {
@@ -79,6 +107,7 @@ static void save_messages(struct kvmb_bus *bus, struct kvmb_tlv_out *o)
 		kvmb_tlv_put_bytes(o, MSG_BYTES, out->buf, out->len);
 		kvmb_tlv_group_end(o);
 	}
+	save_rescinds(bus, o); /* behind the offers */
 }
 
 static void save_gpadl(const struct kvmb_gpadl *g, struct kvmb_tlv_out *o)
@@ -128,10 +157,10 @@ static void save_chan(struct kvmb_chan *ch, struct kvmb_tlv_out *o)
 	kvmb_tlv_put_bytes(o, CHAN_TYPE, &ch->offer.type, sizeof(ch->offer.type));
 	kvmb_tlv_put_bytes(o, CHAN_INSTANCE, &ch->offer.instance, sizeof(ch->offer.instance));
 	kvmb_tlv_put(o, CHAN_INDEX, ch->index);
-	kvmb_tlv_put(o, CHAN_STATE, ch->state);
+	kvmb_tlv_put(o, CHAN_STATE, ends_with_move(ch) ? KVMB_CHAN_REVOKED : ch->state);
 	kvmb_tlv_put(o, CHAN_RELID, ch->relid);
 	kvmb_tlv_put(o, CHAN_CONN, ch->conn_id);
-	if (ch->state == KVMB_CHAN_OPEN)
+	if (ch->state == KVMB_CHAN_OPEN && !ends_with_move(ch))
 		save_open(ch, o);
 	kvmb_tlv_group_end(o);
 }

@@ -17,8 +17,9 @@
  * continue at the indices found there. Devices are not: a channel is found again by the type and
  * instance of its offer, so a process that loads is built with the same devices. Channels that
  * were open are opened as if the guest asked, with the same checks. One that was revoked is made
- * without its device, which is gone, until the guest gives its number back. A device that the
- * guest has not heard of is offered when the bus goes on.
+ * without its device, which is gone, until the guest gives its number back. So is one whose
+ * provider is transient (vsp.h), and a RESCIND of it stands behind the messages that wait. A
+ * device that the guest has not heard of is offered when the bus goes on.
  *
  * A signal that was given and not yet seen is lost with the old process. So kvmb_bus_resume()
  * signals each open channel once after a load, both ways.

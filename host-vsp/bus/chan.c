@@ -90,10 +90,12 @@ void kvmb_chan_send_offer(struct kvmb_chan *ch)
 	}
 	m.flags = cpu_to_le16(ch->offer.flags);
 	m.mmio_megabytes = cpu_to_le16(ch->offer.mmio_megabytes);
-	if (ch->offer.flags & KVMB_OFFER_NAMED_PIPE)
+	if (ch->offer.flags & KVMB_OFFER_NAMED_PIPE) {
 		m.u.pipe.mode = cpu_to_le32(ch->offer.pipe_mode);
-	else
+		memcpy(m.u.pipe.user, ch->offer.user, sizeof(ch->offer.user));
+	} else {
 		memcpy(m.u.user, ch->offer.user, sizeof(ch->offer.user));
+	}
 	m.sub_channel_index = cpu_to_le16(ch->index);
 	m.relid = cpu_to_le32(ch->relid);
 	m.monitor_id = 0xff; /* none: the guest signals by hypercall */
@@ -171,6 +173,19 @@ int kvmb_bus_offer(struct kvmb_bus *bus, const struct kvmb_offer *offer, struct 
 	if (out)
 		*out = ch;
 	return 0;
+}
+
+bool kvmb_bus_goes(const struct kvmb_bus *bus, const struct kvmb_guid *type,
+		   const struct kvmb_guid *instance)
+{
+	const struct kvmb_chan *ch;
+
+	for (ch = bus->chans; ch; ch = ch->next) {
+		if (ch->going && ch->relid && kvmb_guid_equal(&ch->offer.type, type) &&
+		    kvmb_guid_equal(&ch->offer.instance, instance))
+			return true;
+	}
+	return false;
 }
 
 void kvmb_chan_free(struct kvmb_chan *ch)

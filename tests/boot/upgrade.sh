@@ -54,7 +54,7 @@ for ((i = 1; i <= rounds; i++)); do
 	[ ! -e "$W/unseen" ] || fail "nobody answered to its name: $(cat "$W/watch.log")"
 done
 kill $watch
-[ -z "$(ls "$W/kvmbus" | grep -v -e '^s.sock$' -e '^s.keeper$')" ] || fail "left over: $(ls "$W/kvmbus")"
+[ -z "$(ls "$W/kvmbus" | grep -v -e '^s.sock$' -e '^s.keeper$' -e '^s.vsock$')" ] || fail "left over: $(ls "$W/kvmbus")"
 truncate -s 16M "$W/end" && "$KVMBUS" disk s add "$W/end,lun=7" || fail "disk add" # fio reads all back, and ends
 wait_log s 'GUEST: ok fio' $((rounds * 20 + 120))
 acked=$(tr -d '\r' <"$W/s.log" | grep -oE '^GUEST: chain [0-9]+$' | tail -1) acked=${acked##* }

@@ -17,7 +17,7 @@
 #include "tests/harness/patience.h"
 
 #define FAKE_VPS 4u
-#define FAKE_MAX_CONNS 64u
+#define FAKE_MAX_CONNS 600u
 #define FAKE_RAM (64u << 20)
 #define FAKE_LOG 512u
 

@@ -20,6 +20,7 @@
 #include "lib/jail.h"
 #include "lib/keeper_priv.h"
 #include "lib/sock.h"
+#include "lib/util.h"
 #include "tests/harness/keeper.h"
 
 static char dir[64], why[256];
@@ -1005,6 +1006,88 @@ static void addresses_are_dialled(void **state)
 	close(fd);
 }
 
+/* ---- ports ---- */
+
+static void expect_port(int channel, uint32_t port, int err)
+{
+	assert_int_equal(kvmb_keeper_ask_port(channel, port), 0);
+	get(channel, KVMB_KEEPER_CONNECTED);
+	assert_int_equal(news.err, err);
+	assert_int_equal(news.fd >= 0, !err);
+}
+
+static int ports_recipe(const char *prefix)
+{
+	const char *argv[] = { prefix, NULL };
+	struct kvmb_recipe r = { .kind = KVMB_RECIPE_PORTS, .argv = argv };
+	int channel = kvmb_keeper_register(&r, why, sizeof(why));
+
+	assert_true(channel >= 0);
+	return channel;
+}
+
+static void ports_are_connected_to_and_nothing_else(void **state)
+{
+	char prefix[80], path[96], elsewhere[96];
+	struct kvmb_listener l, other;
+	int channel, i, c;
+
+	(void)state;
+	snprintf(prefix, sizeof(prefix), "%s/vm.vsock", dir);
+	snprintf(path, sizeof(path), "%s_5", prefix);
+	snprintf(elsewhere, sizeof(elsewhere), "%s/other_5", dir);
+	channel = ports_recipe(prefix);
+	expect_port(channel, 5, -ENOENT);
+	assert_int_equal(kvmb_listen_unix(&l, path, why, sizeof(why)), 0);
+	assert_int_equal(kvmb_listen_unix(&other, elsewhere, why, sizeof(why)), 0);
+	for (i = 0; i < 20; i++) {
+		expect_port(channel, 5, 0);
+		assert_true(fcntl(news.fd, F_GETFL) & O_NONBLOCK);
+		c = kvmb_accept_unix(&l, 0);
+		assert_int_equal(write(c, "x", 1), 1);
+		assert_int_equal(read(news.fd, path, 1), 1);
+		close(c);
+		close(news.fd);
+	}
+	expect_port(channel, 55, -ENOENT);
+	expect_port(channel, UINT32_MAX, -ENOENT);
+	kvmb_unlisten_unix(&l);
+	expect_port(channel, 5, -ENOENT);
+	/* it is no program, and nothing to dial */
+	assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_START), 0);
+	get(channel, KVMB_KEEPER_STARTED);
+	assert_int_equal(news.err, -EINVAL);
+	assert_int_equal(kvmb_keeper_ask(channel, KVMB_KEEPER_CONNECT), 0);
+	get(channel, KVMB_KEEPER_CONNECTED);
+	assert_int_equal(news.err, -EINVAL);
+	close(channel);
+	kvmb_unlisten_unix(&other);
+}
+
+static void asks_for_ports_that_are_none_cost_the_recipe(void **state)
+{
+	static const char *const nowhere[] = { "unix", "/nonesuch", NULL };
+	const uint32_t asks[][3] = { { KVMB_KEEPER_PORT }, { KVMB_KEEPER_PORT, 5, 0 }, { 99, 5 } };
+	const size_t sizes[] = { 4, 12, 8 };
+	int channel;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(asks); i++) {
+		channel = ports_recipe("/nonesuch");
+		assert_int_equal(send(channel, asks[i], sizes[i], MSG_NOSIGNAL), sizes[i]);
+		assert_int_equal(kvmb_keeper_wait(channel, KVMB_KEEPER_CONNECTED, &news,
+						  PATIENCE_MS),
+				 -EPIPE);
+		close(channel);
+	}
+	channel = dial(nowhere); /* of another kind */
+	assert_int_equal(kvmb_keeper_ask_port(channel, 5), 0);
+	assert_int_equal(kvmb_keeper_wait(channel, KVMB_KEEPER_CONNECTED, &news, PATIENCE_MS),
+			 -EPIPE);
+	close(channel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1036,6 +1119,8 @@ int main(void)
 		T(a_vm_that_left_its_socket_to_another_has_ended),
 		T(names_of_a_vm_that_is_handed_over_are_always_there),
 		T(addresses_are_dialled),
+		T(ports_are_connected_to_and_nothing_else),
+		T(asks_for_ports_that_are_none_cost_the_recipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,20 @@ static void rundir_socket_name_too_long_is_refused(void **state)
 			 -ENAMETOOLONG);
 }
 
+static void rundir_beside_replaces_the_ending(void **state)
+{
+	char path[20];
+
+	(void)state;
+	assert_int_equal(kvmb_rundir_beside("/run/a.sock", ".vsock", path, sizeof(path)), 0);
+	assert_string_equal(path, "/run/a.vsock");
+	assert_int_equal(kvmb_rundir_beside("/run/a", ".vsock", path, sizeof(path)), 0);
+	assert_string_equal(path, "/run/a.vsock");
+	assert_int_equal(kvmb_rundir_beside("/run/abcdefgh.sock", ".vsock", path, sizeof(path)), 0);
+	assert_int_equal(kvmb_rundir_beside("/run/abcdefghi.sock", ".vsock", path, sizeof(path)),
+			 -ENAMETOOLONG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +211,7 @@ int main(void)
 		T(rundir_relative_or_endless_variable_is_ignored),
 		T(rundir_make_failure_names_a_remedy),
 		T(rundir_socket_name_too_long_is_refused),
+		T(rundir_beside_replaces_the_ending),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,8 @@ static void classes_have_what_they_live_on(void **state)
 		{ KVMB_THREAD_STORAGE,
 		  { DENIED, EBADF, DENIED, ENOSYS, 0, DENIED, DENIED, DENIED } },
 		{ KVMB_THREAD_NET, { DENIED, DENIED, EBADF, DENIED, 0, DENIED, DENIED, EBADF } },
+		{ KVMB_THREAD_SOCKET,
+		  { DENIED, DENIED, EBADF, DENIED, 0, DENIED, DENIED, DENIED } },
 		{ KVMB_THREAD_MAIN, { DENIED, EBADF, EBADF, ENOSYS, 0, DENIED, EBADF, EBADF } },
 	};
 	size_t i, j;
@@ -260,6 +262,7 @@ static void who_makes_threads_has_their_rows(void **state)
 		{ KVMB_THREAD_MAIN, KVMB_THREAD_DISK },	   { KVMB_THREAD_MAIN, KVMB_THREAD_JOB },
 		{ KVMB_THREAD_MAIN, KVMB_THREAD_SINK },	   { KVMB_THREAD_MAIN, KVMB_THREAD_GUARD },
 		{ KVMB_THREAD_MAIN, KVMB_THREAD_OVERDUE }, { KVMB_THREAD_JOB, KVMB_THREAD_DISK },
+		{ KVMB_THREAD_MAIN, KVMB_THREAD_SOCKET },
 	};
 	const struct kvmb_sys_rule *rules;
 	size_t num, i, j;
