@@ -30,10 +30,10 @@ static void on_stands(void *arg)
 /* Some of the input as it is. */
 static const u8 *some(u32 *n)
 {
+	size_t most = byte();
 	const u8 *p = in;
 
-	*n = (u32)KVMB_MIN((size_t)byte(), left);
-	p = in;
+	*n = (u32)KVMB_MIN(most, left);
 	in += *n;
 	left -= *n;
 	return p;
