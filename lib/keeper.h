@@ -55,8 +55,8 @@ enum kvmb_recipe_kind {
 	 */
 	KVMB_RECIPE_DIAL,
 	/*
-	 * No program: kvmb_keeper_ask_port() connects to the stream socket "PREFIX_PORT" if it
-	 * listens for this user or root. argv is { PREFIX }.
+	 * No program: kvmb_keeper_ask_port() connects to the stream socket "PREFIX_PORT", if that
+	 * is this user's or root's, and no link. argv is { PREFIX }.
 	 */
 	KVMB_RECIPE_PORTS,
 	KVMB_RECIPE_KINDS

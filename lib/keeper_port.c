@@ -1,34 +1,69 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KVMB_RECIPE_PORTS in the keeper's process: sockets of the host that a guest connects to. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/keeper_priv.h"
 
-/* At once: a socket of this host takes a connection, or does not. */
+static bool is_ours(uid_t uid)
+{
+	return !uid || uid == geteuid();
+}
+
+/*
+ * The socket itself, and no link to one: where others may write to the directory, a link could lead
+ * the guest to any socket that we may connect to. Return: an O_PATH descriptor, or -errno.
+ */
+static int open_port(const struct recipe *r, uint32_t port)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int fd, err = 0;
+
+	if (snprintf(path, sizeof(path), "%s_%u", r->argv[0], port) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		err = -errno;
+	else if (!S_ISSOCK(st.st_mode))
+		err = -ENOTSOCK;
+	else if (!is_ours(st.st_uid))
+		err = -EACCES;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+/* At once: it takes a connection, or does not. By its inode, as keeper_helper.c does. */
 static int dial_port(const struct recipe *r, uint32_t port)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(peer);
-	int fd, err = 0;
+	int path = open_port(r, port), fd, err = 0;
 
-	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s_%u", r->argv[0], port) >=
-	    (int)sizeof(a.sun_path))
-		return -ENAMETOOLONG;
+	if (path < 0)
+		return path;
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d", path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) ||
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 		err = -errno;
-	else if (peer.uid && peer.uid != geteuid())
-		err = -EACCES; /* in a directory that others may write to, it is not meant */
+	else if (!is_ours(peer.uid))
+		err = -EACCES;
+	close(path);
 	if (!err)
 		return fd;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return err;
 }
 

@@ -30,10 +30,10 @@ static void on_stands(void *arg)
 /* Some of the input as it is. */
 static const u8 *some(u32 *n)
 {
+	size_t most = byte();
 	const u8 *p = in;
 
-	*n = (u32)KVMB_MIN((size_t)byte(), left);
-	p = in;
+	*n = (u32)KVMB_MIN(most, left);
 	in += *n;
 	left -= *n;
 	return p;
@@ -270,8 +270,18 @@ static void pause_or_go_on(u8 how)
 	kvmb_tlv_out_fini(&o);
 }
 
+static void check_info(void *arg, const struct kvmb_hvsock_info *i)
+{
+	u32 *num = arg;
+
+	if (++*num > KVMB_HVSOCK_MAX || i->port > KVMB_HVSOCK_MAX_LISTEN)
+		abort();
+}
+
 static void act(void)
 {
+	u32 num = 0;
+
 	u8 what = byte(), how = byte();
 	struct sock_conn *s = &conns[what % CONNS];
 
@@ -302,6 +312,7 @@ static void act(void)
 	}
 	fake_run(&box.f);
 	read_messages();
+	kvmb_hvsock_for_each(box.h, check_info, &num);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t len);

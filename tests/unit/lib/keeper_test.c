@@ -1031,6 +1031,7 @@ static void ports_are_connected_to_and_nothing_else(void **state)
 	char prefix[80], path[96], elsewhere[96];
 	struct kvmb_listener l, other;
 	int channel, i, c;
+	char b;
 
 	(void)state;
 	snprintf(prefix, sizeof(prefix), "%s/vm.vsock", dir);
@@ -1045,9 +1046,20 @@ static void ports_are_connected_to_and_nothing_else(void **state)
 		assert_true(fcntl(news.fd, F_GETFL) & O_NONBLOCK);
 		c = kvmb_accept_unix(&l, 0);
 		assert_int_equal(write(c, "x", 1), 1);
-		assert_int_equal(read(news.fd, path, 1), 1);
+		assert_int_equal(read(news.fd, &b, 1), 1);
 		close(c);
 		close(news.fd);
+	}
+	snprintf(path, sizeof(path), "%s_6", prefix); /* a link to a socket, and no socket */
+	assert_int_equal(symlink(elsewhere, path), 0);
+	expect_port(channel, 6, -ENOTSOCK);
+	snprintf(path, sizeof(path), "%s_7", prefix);
+	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	expect_port(channel, 7, -ENOTSOCK);
+	if (!geteuid()) { /* one of another user's */
+		assert_int_equal(chown(l.path, 12345, 12345), 0);
+		expect_port(channel, 5, -EACCES);
+		assert_int_equal(chown(l.path, 0, 0), 0);
 	}
 	expect_port(channel, 55, -ENOENT);
 	expect_port(channel, UINT32_MAX, -ENOENT);
