@@ -17,6 +17,7 @@
 #include "vmm/disks.h"
 #include "vmm/disks_ide.h"
 #include "vmm/display.h"
+#include "vmm/fcopy.h"
 #include "vmm/guard.h"
 #include "vmm/handed.h"
 #include "vmm/input.h"
@@ -262,6 +263,12 @@ static int create_bus(struct vm *vm)
 		kvmb_ic_offer(&vm->timesync.ic, vm->bus);
 	if (vm->cfg.ic_heartbeat)
 		kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
+	kvmb_kvp_init(&vm->kvp, vm->loop);
+	if (vm->cfg.ic_kvp)
+		kvmb_ic_offer(&vm->kvp.ic, vm->bus);
+	kvmb_fcopy_init(&vm->fcopy, vm->loop);
+	if (vm->cfg.ic_fcopy)
+		kvmb_ic_offer(&vm->fcopy.ic, vm->bus);
 	return 0;
 }
 
@@ -354,6 +361,11 @@ void vm_destroy(struct vm *vm)
 	overdue_step(&vm->overdue, "the control socket and the bus");
 	ctl_destroy(vm->ctl);
 	kvmb_bus_destroy(vm->bus);
+	overdue_step(&vm->overdue, "a file that is copied into the guest");
+	if (vm->bus) { /* it was built */
+		fcopy_destroy(vm);
+		kvmb_kvp_fini(&vm->kvp);
+	}
 	overdue_step(&vm->overdue, "changes of disks that are under way, and disks to close");
 	disks_destroy(vm);
 	overdue_step(&vm->overdue, "backends of NICs to end");

@@ -92,6 +92,7 @@ struct vm_config {
 	struct nic_config nics[KVMB_MAX_NICS];
 	u32 num_nics;
 	bool ic_heartbeat, ic_timesync, ic_shutdown;
+	bool ic_kvp, ic_fcopy;
 	enum video_mode video; /* synthetic, with keyboard and mouse: synth.h */
 	enum serial_kind serial;
 	const char *serial_path;

@@ -14,6 +14,8 @@
 #include "vmm/confine.h"
 #include "vmm/disk_info.h"
 #include "vmm/display.h"
+#include "vmm/fcopy.h"
+#include "vmm/kvp.h"
 #include "vmm/mig_out.h"
 #include "vmm/mig_post.h"
 #include "vmm/nics.h"
@@ -73,12 +75,15 @@ static json_t *ics_info(struct vm *vm)
 	json_t *hb = ic_info(&vm->heartbeat.ic, vm->cfg.ic_heartbeat);
 	json_t *ts = ic_info(&vm->timesync.ic, vm->cfg.ic_timesync);
 	json_t *sd = ic_info(&vm->shutdown.ic, vm->cfg.ic_shutdown);
+	json_t *kvp = ic_info(&vm->kvp.ic, vm->cfg.ic_kvp);
 
 	json_object_set_new(hb, "status", json_string(kvmb_heartbeat_status(&vm->heartbeat)));
 	json_object_set_new(hb, "beats", json_integer((json_int_t)vm->heartbeat.beats));
 	json_object_set_new(ts, "syncs", json_integer((json_int_t)vm->timesync.syncs));
 	json_object_set_new(ts, "samples", json_integer((json_int_t)vm->timesync.samples));
-	return json_pack("{s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd);
+	kvp_add_info(vm, kvp);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown",
+			 sd, "kvp", kvp, "fcopy", ic_info(&vm->fcopy.ic, vm->cfg.ic_fcopy));
 }
 
 static json_t *bits_json(unsigned int bits, const char *(*name)(unsigned int))
@@ -116,7 +121,7 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
+		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -129,7 +134,7 @@ json_t *info_vm(struct vm *vm)
 		save_info(vm), "migration", mig_out_info(vm), "upgrade", upgrade_out_info(vm),
 		"memory_left",
 		(json_int_t)(mem_lazy_left(&vm->machine) + mem_post_left(&vm->machine)),
-		"memory_comes", mig_post_info(vm), "screen", display_info(vm));
+		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "copy", fcopy_info(vm));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */
