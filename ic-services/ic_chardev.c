@@ -50,7 +50,7 @@ static struct kvmb_ic_chardev *of_file(struct file *file)
 
 static void set_talk(struct kvmb_ic_chardev *d, enum talk to)
 {
-	d->talk = to;
+	WRITE_ONCE(d->talk, to);
 	wake_up_all(&d->wait);
 }
 
@@ -231,8 +231,8 @@ void kvmb_ic_chardev_interrupt(struct kvmb_ic_chardev *d, bool on)
 
 void kvmb_ic_chardev_await(struct kvmb_ic_chardev *d, unsigned int seconds)
 {
-	wait_event_timeout(d->wait, READ_ONCE(d->registered) || READ_ONCE(d->interrupted),
-			   seconds * HZ);
+	wait_event_idle_timeout(d->wait, READ_ONCE(d->registered) || READ_ONCE(d->interrupted),
+				seconds * HZ);
 }
 
 /* Return: 0; -errno: there is nobody to wait for. Under the lock. */
@@ -241,14 +241,11 @@ static int still_there(const struct kvmb_ic_chardev *d)
 	return d->interrupted ? -ENODEV : d->registered ? 0 : -ENOTCONN;
 }
 
-static bool changed(struct kvmb_ic_chardev *d, enum talk want)
+/* Without the lock, because who waits may not sleep for it; wait_for() looks again. */
+static bool changed(const struct kvmb_ic_chardev *d, enum talk want)
 {
-	bool is;
-
-	mutex_lock(&d->lock);
-	is = d->talk == want || still_there(d);
-	mutex_unlock(&d->lock);
-	return is;
+	return READ_ONCE(d->talk) == want || READ_ONCE(d->interrupted) ||
+	       !READ_ONCE(d->registered);
 }
 
 /* Wait for @want until *left jiffies have passed. Return: 0, with the lock; -errno without it. */
@@ -256,7 +253,8 @@ static int wait_for(struct kvmb_ic_chardev *d, enum talk want, long *left)
 {
 	int err;
 
-	*left = wait_event_timeout(d->wait, changed(d, want), *left);
+	/* idle: a freeze may take longer than a task may hang */
+	*left = wait_event_idle_timeout(d->wait, changed(d, want), *left);
 	mutex_lock(&d->lock);
 	err = still_there(d);
 	if (!err && d->talk != want)

@@ -4,6 +4,8 @@
 #include <linux/slab.h>
 
 #include "ic-services/ic_guest.h"
+#include "vmbus-core/proto/fcopy.h"
+#include "vmbus-core/proto/kvp.h"
 
 #define RING_PAGES 5 /* control page and 16 KiB */
 #define BUDGET 64u   /* requests of one turn of the work */
@@ -11,7 +13,9 @@
 static const u32 frameworks[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
 
 static const struct kvmb_ic_service *const services[] = {
+	&kvmb_fcopy_service,
 	&kvmb_heartbeat_service,
+	&kvmb_kvp_service,
 	&kvmb_shutdown_service,
 	&kvmb_timesync_service,
 };
@@ -169,7 +173,9 @@ static int ic_resume(struct kvmb_device *dev)
 }
 
 static const struct kvmb_guid ic_types[] = {
+	KVMB_FCOPY_TYPE_GUID,
 	KVMB_HEARTBEAT_TYPE_GUID,
+	KVMB_KVP_TYPE_GUID,
 	KVMB_SHUTDOWN_TYPE_GUID,
 	KVMB_TIMESYNC_TYPE_GUID,
 };
@@ -198,6 +204,8 @@ module_init(ic_init);
 module_exit(ic_exit);
 /* the type GUIDs of proto/ic.h in wire order */
 MODULE_ALIAS("kvmbus:394f16571591784eab55382f3bd5422d"); /* heartbeat */
+MODULE_ALIAS("kvmbus:e7f4a0a9455a964db8278a841e8c03e6"); /* data exchange */
+MODULE_ALIAS("kvmbus:e34bd134e4dec8419ae76b174977c192"); /* file copy */
 MODULE_ALIAS("kvmbus:31600b0e13523449818b38d90ced39db"); /* shutdown */
 MODULE_ALIAS("kvmbus:30e62795aed07b49adcee80ab0175caf"); /* time sync */
 MODULE_DESCRIPTION("kvmbus: integration services of a guest");

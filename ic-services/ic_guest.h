@@ -21,7 +21,7 @@
 #include "vmbus-core/icmsg.h"
 #include "vmbus-core/proto/ic.h"
 
-#define KVMB_IC_BUF 8192 /* the longest request: a shutdown's message, 2 KiB; rings are 16 KiB */
+#define KVMB_IC_BUF 8192 /* the longest request: addresses of KVP, 7480 bytes; rings are 16 KiB */
 
 struct kvmb_ic;
 
@@ -56,7 +56,9 @@ struct kvmb_ic {
 	u8 buf[KVMB_IC_BUF] __aligned(8);
 };
 
+extern const struct kvmb_ic_service kvmb_fcopy_service;
 extern const struct kvmb_ic_service kvmb_heartbeat_service;
+extern const struct kvmb_ic_service kvmb_kvp_service;
 extern const struct kvmb_ic_service kvmb_shutdown_service;
 extern const struct kvmb_ic_service kvmb_timesync_service;
 
