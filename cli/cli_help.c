@@ -71,6 +71,11 @@ static void print_words(FILE *f, const struct cli_command *c, int from, bool man
 		print_value(f, c->words[i].name, man);
 		fprintf(f, c->words[i].optional ? "]" : "");
 	}
+	if (!c->rest)
+		return;
+	fprintf(f, " [");
+	print_value(f, "ARG", man);
+	fprintf(f, "]...");
 }
 
 static void print_usage(FILE *f, const struct cli_command *c, bool man)

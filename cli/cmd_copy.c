@@ -40,8 +40,8 @@ static int open_source(const char *name, off_t *size)
  */
 static json_t *make_args(struct cli_args *a, off_t size)
 {
-	char *path = strdup(a->words[2] + (*a->words[2] == ':')), *slash = path ? strrchr(path, '/') :
-										   NULL;
+	char *path = strdup(a->words[2] + (*a->words[2] == ':')),
+	     *slash = path ? strrchr(path, '/') : NULL;
 	char *source = strdup(a->words[1]);
 	const char *name = slash && slash[1] ? slash + 1 : source ? basename(source) : "";
 	json_t *args = json_pack("{s:s, s:I, s:b, s:b}", "name", name, "size", (json_int_t)size,

@@ -8,7 +8,7 @@
 #include "lib/exits.h"
 #include "lib/util.h"
 
-static const char *text_of(json_t *o, const char *key)
+static const char *kvp_text(json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
@@ -22,10 +22,11 @@ static json_t *chosen_items(struct cli_args *a, json_t *answer, const char *key)
 	const char *pool = cli_text(a, "pool");
 	size_t n;
 
-	json_array_foreach(json_object_get(answer, "items"), n, i) {
-		if (pool && strcasecmp(pool, text_of(i, "pool")))
+	json_array_foreach(json_object_get(answer, "items"), n, i)
+	{
+		if (pool && strcasecmp(pool, kvp_text(i, "pool")))
 			continue;
-		if (!key || !strcmp(key, text_of(i, "key")))
+		if (!key || !strcmp(key, kvp_text(i, "key")))
 			json_array_append(out, i);
 	}
 	return out;
@@ -36,16 +37,14 @@ static void print_items(json_t *items)
 	json_t *i;
 	size_t n;
 
-	json_array_foreach(items, n, i)
-		printf("%-9s %s = %s%s\n", text_of(i, "pool"), text_of(i, "key"),
-		       text_of(i, "value"),
-		       json_is_true(json_object_get(i, "owed")) ? " (the guest has not got it)" :
-								  "");
+	json_array_foreach(items, n, i) printf(
+		"%-9s %s = %s%s\n", kvp_text(i, "pool"), kvp_text(i, "key"), kvp_text(i, "value"),
+		json_is_true(json_object_get(i, "owed")) ? " (the guest has not got it)" : "");
 }
 
-static void print_value(json_t *item)
+static void print_kvp_value(json_t *item)
 {
-	puts(text_of(item, "value"));
+	puts(kvp_text(item, "value"));
 }
 
 int kvp_cmd_list(struct cli_args *a)
@@ -71,7 +70,7 @@ int kvp_cmd_get(struct cli_args *a)
 		return err;
 	items = chosen_items(a, o, a->words[1]);
 	if (json_array_size(items)) {
-		client_show(json_array_get(items, 0), cli_flag(a, "json"), print_value);
+		client_show(json_array_get(items, 0), cli_flag(a, "json"), print_kvp_value);
 	} else {
 		cli_error("VM \"%s\": the guest has no item \"%s\"", a->words[0], a->words[1]);
 		err = EXIT_FAILED;
@@ -134,13 +133,12 @@ static json_t *values_of(struct cli_args *a, const char *option)
 	return out;
 }
 
-static void print_words(const char *title, json_t *list)
+static void print_ip_list(const char *title, json_t *list)
 {
 	json_t *s;
 	size_t i;
 
-	json_array_foreach(list, i, s)
-		printf("%-12s %s\n", title, json_string_value(s) ?: "");
+	json_array_foreach(list, i, s) printf("%-12s %s\n", title, json_string_value(s) ?: "");
 }
 
 static void print_ip(json_t *o)
@@ -154,8 +152,8 @@ static void print_ip(json_t *o)
 	json_array_foreach(addresses, i, s)
 		printf("%-12s %s %s\n", "Address:", json_string_value(s) ?: "",
 		       json_string_value(json_array_get(subnets, i)) ?: "");
-	print_words("Gateway:", json_object_get(o, "gateways"));
-	print_words("DNS:", json_object_get(o, "dns"));
+	print_ip_list("Gateway:", json_object_get(o, "gateways"));
+	print_ip_list("DNS:", json_object_get(o, "dns"));
 	printf("%-12s %s\n", "DHCP:", json_is_true(json_object_get(o, "dhcp")) ? "yes" : "no");
 }
 

@@ -156,8 +156,9 @@ static bool set_ic(char *s, struct vm_config *c)
 		*flags[i] = !strcmp(s + len, "on");
 		return true;
 	}
-	return BAD("--ic \"%s\": write NAME=on|off; NAME is heartbeat, timesync, shutdown, kvp "
-		   "or fcopy", s);
+	return BAD("--ic \"%s\": write heartbeat=on|off, or that of timesync, shutdown, kvp "
+		   "or fcopy",
+		   s);
 }
 
 static bool set_video(char *s, struct vm_config *c)

@@ -39,7 +39,8 @@ static const char *address_of(json_t *info)
 	json_t *kvp = json_object_get(json_object_get(info, "integration"), "kvp"), *s;
 	size_t i;
 
-	json_array_foreach(json_object_get(kvp, "addresses"), i, s) {
+	json_array_foreach(json_object_get(kvp, "addresses"), i, s)
+	{
 		if (json_is_string(s) && good_address(json_string_value(s)))
 			return json_string_value(s);
 	}
@@ -53,7 +54,8 @@ static bool is_behind_passt(json_t *info)
 	const char *kind;
 	size_t i;
 
-	json_array_foreach(nics, i, nic) {
+	json_array_foreach(nics, i, nic)
+	{
 		kind = json_string_value(json_object_get(nic, "kind"));
 		if (!kind || strcmp(kind, "user"))
 			return false;
@@ -105,9 +107,10 @@ int cmd_ssh(struct cli_args *a)
 	} else if (address) {
 		err = become_ssh(a, address);
 	} else {
-		cli_error("VM \"%s\": the guest has told no address that could be reached; it needs "
-			  "a data exchange service (for Linux: hyperv-daemons)",
-			  a->words[0]);
+		cli_error(
+			"VM \"%s\": the guest has told no address that could be reached; it needs "
+			"a data exchange service (for Linux: hyperv-daemons)",
+			a->words[0]);
 		err = EXIT_FAILED;
 	}
 	json_decref(info);

@@ -26,13 +26,13 @@ typedef void (*kvmb_ic_ask_fn)(struct kvmb_ic_ask *a, int err, const struct kvmb
 struct kvmb_ic_ask { /* embed it; bus thread only */
 	struct kvmb_ic *ic;
 	struct kvmb_timer timer;
-	kvmb_ic_ask_fn done;	/* of the question that is asked; NULL = none */
-	void *payload;		/* payload[len], owned, until it is sent */
+	kvmb_ic_ask_fn done; /* of the question that is asked; NULL = none */
+	void *payload;	     /* payload[len], owned, until it is sent */
 	u32 len;
-	u64 until_ms;		/* kvmb_now_ms() of the limit */
-	u8 transaction;		/* once it is sent */
+	u64 until_ms;	/* kvmb_now_ms() of the limit */
+	u8 transaction; /* once it is sent */
 	bool sent;
-	u64 stray;		/* answers to nothing that is asked */
+	u64 stray; /* answers to nothing that is asked */
 };
 
 /** kvmb_ic_ask_init() - Prepare; @ic is of the same service, @loop the bus thread's. */

@@ -30,8 +30,8 @@ struct kvmb_ic_chardev {
 	wait_queue_head_t wait; /* anything has changed */
 	bool gone, interrupted, open, registered;
 	enum talk talk;
-	u32 len;		/* of the message in buf */
-	u8 *buf;		/* buf[ops->max]: to be read, or the answer */
+	u32 len; /* of the message in buf */
+	u8 *buf; /* buf[ops->max]: to be read, or the answer */
 };
 
 static void free_chardev(struct kref *ref)
@@ -139,8 +139,7 @@ static int take_hello(struct kvmb_ic_chardev *d, const void *msg, u32 len)
 	return 0;
 }
 
-static ssize_t chardev_write(struct file *file, const char __user *from, size_t count,
-			     loff_t *pos)
+static ssize_t chardev_write(struct file *file, const char __user *from, size_t count, loff_t *pos)
 {
 	struct kvmb_ic_chardev *d = of_file(file);
 	void *msg;
@@ -244,8 +243,7 @@ static int still_there(const struct kvmb_ic_chardev *d)
 /* Without the lock, because who waits may not sleep for it; wait_for() looks again. */
 static bool changed(const struct kvmb_ic_chardev *d, enum talk want)
 {
-	return READ_ONCE(d->talk) == want || READ_ONCE(d->interrupted) ||
-	       !READ_ONCE(d->registered);
+	return READ_ONCE(d->talk) == want || READ_ONCE(d->interrupted) || !READ_ONCE(d->registered);
 }
 
 /* Wait for @want until *left jiffies have passed. Return: 0, with the lock; -errno without it. */
@@ -268,8 +266,8 @@ static int wait_for(struct kvmb_ic_chardev *d, enum talk want, long *left)
 	return err;
 }
 
-int kvmb_ic_chardev_ask(struct kvmb_ic_chardev *d, const void *msg, u32 len, void *answer,
-			u32 size, unsigned int seconds)
+int kvmb_ic_chardev_ask(struct kvmb_ic_chardev *d, const void *msg, u32 len, void *answer, u32 size,
+			unsigned int seconds)
 {
 	long left = (long)seconds * HZ;
 	int err = wait_for(d, NOTHING, &left);

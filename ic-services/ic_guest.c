@@ -13,11 +13,8 @@
 static const u32 frameworks[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
 
 static const struct kvmb_ic_service *const services[] = {
-	&kvmb_fcopy_service,
-	&kvmb_heartbeat_service,
-	&kvmb_kvp_service,
-	&kvmb_shutdown_service,
-	&kvmb_timesync_service,
+	&kvmb_fcopy_service,	&kvmb_heartbeat_service, &kvmb_kvp_service,
+	&kvmb_shutdown_service, &kvmb_timesync_service,
 };
 
 static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
@@ -173,11 +170,8 @@ static int ic_resume(struct kvmb_device *dev)
 }
 
 static const struct kvmb_guid ic_types[] = {
-	KVMB_FCOPY_TYPE_GUID,
-	KVMB_HEARTBEAT_TYPE_GUID,
-	KVMB_KVP_TYPE_GUID,
-	KVMB_SHUTDOWN_TYPE_GUID,
-	KVMB_TIMESYNC_TYPE_GUID,
+	KVMB_FCOPY_TYPE_GUID,	 KVMB_HEARTBEAT_TYPE_GUID, KVMB_KVP_TYPE_GUID,
+	KVMB_SHUTDOWN_TYPE_GUID, KVMB_TIMESYNC_TYPE_GUID,
 };
 
 static struct kvmb_driver ic_driver = {

@@ -16,7 +16,7 @@ enum kvmb_ic_instance { /* of section KVMB_SEC_IC; never used again */
 			KVMB_IC_IS_HEARTBEAT = 1,
 			KVMB_IC_IS_SHUTDOWN = 2,
 			KVMB_IC_IS_TIMESYNC = 3,
-			KVMB_IC_IS_KVP = 4,   /* may be missing, as those below */
+			KVMB_IC_IS_KVP = 4, /* may be missing, as those below */
 			KVMB_IC_IS_FCOPY = 6,
 };
 
@@ -24,7 +24,7 @@ struct kvmb_ic_services { /* borrowed */
 	struct kvmb_heartbeat *heartbeat;
 	struct kvmb_shutdown *shutdown;
 	struct kvmb_timesync *timesync;
-	struct kvmb_kvp *kvp;	  /* NULL: there is none, as of those below */
+	struct kvmb_kvp *kvp; /* NULL: there is none, as of those below */
 	struct kvmb_fcopy *fcopy;
 };
 

@@ -92,8 +92,8 @@ static int request_ip(const u8 *p, u32 size, struct kvmb_kvpd *out)
 		return -EINVAL;
 	if (w->operation == KVMB_KVP_GET_IP)
 		return 0;
-	if (!take_text(w->addresses, sizeof(w->addresses), sizeof(w->addresses),
-		       out->ip.addresses, sizeof(out->ip.addresses)) ||
+	if (!take_text(w->addresses, sizeof(w->addresses), sizeof(w->addresses), out->ip.addresses,
+		       sizeof(out->ip.addresses)) ||
 	    !take_text(w->subnets, sizeof(w->subnets), sizeof(w->subnets), out->ip.subnets,
 		       sizeof(out->ip.subnets)) ||
 	    !take_text(w->gateways, sizeof(w->gateways), sizeof(w->gateways), out->ip.gateways,
@@ -123,9 +123,9 @@ int kvmb_kvpd_request(const u8 *p, u32 size, struct kvmb_kvpd *out)
 	case KVMB_KVP_SET:
 		return request_item(w, out);
 	case KVMB_KVP_DELETE:
-		out->remove.key_size =
-			take_text(w->remove.key, le32_to_cpu(w->remove.key_size),
-				  sizeof(w->remove.key), out->remove.key, sizeof(out->remove.key));
+		out->remove.key_size = take_text(w->remove.key, le32_to_cpu(w->remove.key_size),
+						 sizeof(w->remove.key), out->remove.key,
+						 sizeof(out->remove.key));
 		return out->remove.key_size > 1 ? 0 : -EINVAL;
 	case KVMB_KVP_ENUMERATE:
 		out->each.index = le32_to_cpu(w->each.index);

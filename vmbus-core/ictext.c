@@ -64,8 +64,13 @@ int kvmb_ictext_get(const void *in, u32 len, char *out, u32 size)
 static u32 take_utf8(const u8 *in, u32 len, u32 *c)
 {
 	static const u32 least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	u32 n = in[0] < 0x80 ? 1 : in[0] < 0xc0 ? 0 : in[0] < 0xe0 ? 2 : in[0] < 0xf0 ? 3 :
-		in[0] < 0xf8 ? 4 : 0, i;
+	u32 n = in[0] < 0x80 ? 1 :
+		in[0] < 0xc0 ? 0 :
+		in[0] < 0xe0 ? 2 :
+		in[0] < 0xf0 ? 3 :
+		in[0] < 0xf8 ? 4 :
+			       0,
+	    i;
 
 	if (!n || n > len)
 		return 0;

@@ -24,12 +24,12 @@ struct vm_fcopy { /* main thread, but for what the thread has */
 	struct kvmb_watch *watch; /* of the pipe */
 	struct ctl_reply reply;
 	char *name;
-	u64 size, read; /* read: bytes, with those that are being read */
+	u64 size, read;		  /* read: bytes, with those that are being read */
 	struct block *now, *next; /* that the guest gets; the thread's while it reads */
-	bool reading; /* the thread runs */
-	bool full;    /* next is read, and not fed */
-	bool hungry;  /* the guest wants it */
-	bool ended;   /* answered; the thread is waited for */
+	bool reading;		  /* the thread runs */
+	bool full;		  /* next is read, and not fed */
+	bool hungry;		  /* the guest wants it */
+	bool ended;		  /* answered; the thread is waited for */
 	pthread_t thread;
 	struct kvmb_work work; /* the thread has read */
 	int err;	       /* its result */
@@ -185,8 +185,8 @@ static const char *text_arg(json_t *args, const char *key)
 }
 
 /* Return: NULL; else why not. */
-static const char *take_file(struct vm *vm, json_t *args, struct kvmb_fcopy_file *f,
-			     const char **class)
+static const char *take_copy_args(struct vm *vm, json_t *args, struct kvmb_fcopy_file *f,
+				  const char **class)
 {
 	json_int_t size = json_integer_value(json_object_get(args, "size"));
 
@@ -211,7 +211,7 @@ static const char *take_file(struct vm *vm, json_t *args, struct kvmb_fcopy_file
 void fcopy_begin(struct vm *vm, json_t *args, int file, int pipe, struct ctl_reply reply)
 {
 	struct kvmb_fcopy_file f;
-	const char *class, *why = take_file(vm, args, &f, &class);
+	const char *class, *why = take_copy_args(vm, args, &f, &class);
 	struct vm_fcopy *c;
 
 	if (why) {
@@ -221,8 +221,9 @@ void fcopy_begin(struct vm *vm, json_t *args, int file, int pipe, struct ctl_rep
 		return;
 	}
 	c = vm->copy = kvmb_xzalloc(sizeof(*c));
-	*c = (struct vm_fcopy){ .vm = vm, .file = file, .pipe = pipe, .reply = reply,
-				.size = f.size };
+	*c = (struct vm_fcopy){
+		.vm = vm, .file = file, .pipe = pipe, .reply = reply, .size = f.size
+	};
 	c->now = kvmb_xzalloc(sizeof(*c->now));
 	c->next = kvmb_xzalloc(sizeof(*c->next));
 	c->name = strdup(f.name);

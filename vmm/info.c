@@ -134,7 +134,8 @@ json_t *info_vm(struct vm *vm)
 		save_info(vm), "migration", mig_out_info(vm), "upgrade", upgrade_out_info(vm),
 		"memory_left",
 		(json_int_t)(mem_lazy_left(&vm->machine) + mem_post_left(&vm->machine)),
-		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "copy", fcopy_info(vm));
+		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "copy",
+		fcopy_info(vm));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

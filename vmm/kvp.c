@@ -58,9 +58,8 @@ static bool went_well(struct ctl_reply to, const struct kvmb_kvp_result *r)
 
 /* ---- items ---- */
 
-static const char *const pool_names[KVMB_KVP_POOLS] = {
-	"external", "guest", "auto", "auto-external", "auto-internal"
-};
+static const char *const pool_names[KVMB_KVP_POOLS] = { "external", "guest", "auto",
+							"auto-external", "auto-internal" };
 
 static json_t *item_json(const struct kvmb_kvp_item *i)
 {
@@ -243,18 +242,21 @@ static bool put_list(json_t *a, char *list, size_t size)
 	size_t i, n = 0;
 	bool all;
 
-	json_array_foreach(a, i, s) {
+	json_array_foreach(a, i, s)
+	{
 		add_addresses(good, json_string_value(s), AF_INET);
 		add_addresses(good, json_string_value(s), AF_INET6);
 	}
 	all = json_array_size(good) == json_array_size(a);
-	json_array_foreach(good, i, s) {
+	json_array_foreach(good, i, s)
+	{
 		if (n < size)
 			n += (size_t)snprintf(list + n, size - n, "%s%s", i ? ";" : "",
 					      json_string_value(s));
 	}
 	json_decref(good);
-	return all && n < size / 3; /* each character is a unit on the wire, and has a limit there */
+	return all &&
+	       n < size / 3; /* each character is a unit on the wire, and has a limit there */
 }
 
 /* Return: NULL; else what is wrong, one phrase. */
@@ -266,7 +268,8 @@ static const char *take_ip(json_t *args, struct kvmb_kvp_ip *ip)
 	ip->dhcp = json_is_true(json_object_get(args, "dhcp"));
 	if (json_array_size(addresses) > KVMB_KVP_MAX_ADDRESSES / 4)
 		return "too many addresses";
-	json_array_foreach(addresses, i, s) {
+	json_array_foreach(addresses, i, s)
+	{
 		if (!json_is_string(s) || !add_address(ip, json_string_value(s)))
 			return "an address is written as 192.0.2.5/24 or 2001:db8::5/64";
 	}
@@ -353,6 +356,5 @@ void kvp_add_info(struct vm *vm, json_t *o)
 	add_text(o, "os", k, "OSName");
 	add_text(o, "os_version", k, "OSMajorVersion");
 	add_text(o, "kernel", k, "OSBuildNumber");
-	json_object_set_new(o, "age_ms",
-			    k->read_ms ? json_integer((json_int_t)age) : json_null());
+	json_object_set_new(o, "age_ms", k->read_ms ? json_integer((json_int_t)age) : json_null());
 }

@@ -87,8 +87,7 @@ static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 		return n;
 	if (n < 0)
 		return KVMB_IC_STATUS_FAIL;
-	n = kvmb_ic_chardev_ask(f->dev, &f->question, n, &status, sizeof(status),
-				KVMB_IC_DAEMON_S);
+	n = kvmb_ic_chardev_ask(f->dev, &f->question, n, &status, sizeof(status), KVMB_IC_DAEMON_S);
 	return n == sizeof(status) ? status : KVMB_IC_STATUS_FAIL;
 }
 

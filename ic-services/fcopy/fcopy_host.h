@@ -39,7 +39,7 @@ struct kvmb_fcopy_file {
 	u64 size;		 /* bytes */
 };
 
-struct kvmb_fcopy_ops { /* who copies; bus thread */
+struct kvmb_fcopy_ops {		  /* who copies; bus thread */
 	void (*wants)(void *arg); /* more bytes: kvmb_fcopy_feed() or kvmb_fcopy_cancel() are due */
 	/*
 	 * It has ended: @err as of kvmb_kvp_result, or of kvmb_fcopy_cancel(); with 0 the guest's
@@ -65,7 +65,7 @@ struct kvmb_fcopy { /* bus thread */
 /** kvmb_fcopy_init() - Prepare, not offered; @loop is the bus thread's. */
 void kvmb_fcopy_init(struct kvmb_fcopy *f, struct kvmb_loop *loop);
 
-/** kvmb_fcopy_fini() - Its channel is closed; a copy ends with -ENOTCONN. */
+/** kvmb_fcopy_fini() - Its channel is closed; a copy ends as one whose guest has gone. */
 void kvmb_fcopy_fini(struct kvmb_fcopy *f);
 
 /** kvmb_fcopy_check() - Can a guest have a file called so? Return: NULL; else one phrase. */

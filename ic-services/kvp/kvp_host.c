@@ -7,7 +7,7 @@
 #include "vmbus-core/ictext.h"
 
 #define STATUS_NO_MORE 0x80070103u
-#define KEY_BYTES 511u	  /* of UTF-8 that Linux' daemon keeps, without the end */
+#define KEY_BYTES 511u /* of UTF-8 that Linux' daemon keeps, without the end */
 #define VALUE_BYTES 2047u
 
 enum job_kind { JOB_READ, JOB_PUSH, JOB_DELETE, JOB_GET_IP, JOB_SET_IP };
@@ -391,8 +391,8 @@ static void resumed(struct kvmb_ic *ic)
 	kvmb_kvp_read(k, NULL, NULL);
 }
 
-static const u32 versions[] = { KVMB_IC_VERSION(1, 0), KVMB_IC_VERSION(3, 0),
-				KVMB_IC_VERSION(4, 0), KVMB_IC_VERSION(5, 0) };
+static const u32 versions[] = { KVMB_IC_VERSION(1, 0), KVMB_IC_VERSION(3, 0), KVMB_IC_VERSION(4, 0),
+				KVMB_IC_VERSION(5, 0) };
 
 static const struct kvmb_ic_ops kvp_ops = {
 	.name = "kvp",

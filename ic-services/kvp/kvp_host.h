@@ -21,17 +21,17 @@
 #include "ic-services/ic_ask.h"
 #include "vmbus-core/proto/kvp.h"
 
-#define KVMB_KVP_LIMIT_MS 35000u     /* a question; Linux itself gives its daemon 30 s */
-#define KVMB_KVP_READ_MS 60000u	     /* a reading, or all items that are owed */
-#define KVMB_KVP_MAX_READ 512u	     /* items of a pool that we look at */
-#define KVMB_KVP_MAX_WANTED 256u     /* items that an administrator may set */
-#define KVMB_KVP_TEXT_MAX 3072u	     /* bytes that 2048 of UTF-16 may become */
+#define KVMB_KVP_LIMIT_MS 35000u /* a question; Linux itself gives its daemon 30 s */
+#define KVMB_KVP_READ_MS 60000u	 /* a reading, or all items that are owed */
+#define KVMB_KVP_MAX_READ 512u	 /* items of a pool that we look at */
+#define KVMB_KVP_MAX_WANTED 256u /* items that an administrator may set */
+#define KVMB_KVP_TEXT_MAX 3072u	 /* bytes that 2048 of UTF-16 may become */
 
 struct kvmb_kvp_item {
 	struct kvmb_kvp_item *next;
 	enum kvmb_kvp_pool pool;
-	bool owed;  /* EXTERNAL, of ours: the guest has not got it yet */
-	bool tried; /* ... by the job that is under way */
+	bool owed;	   /* EXTERNAL, of ours: the guest has not got it yet */
+	bool tried;	   /* ... by the job that is under way */
 	char *key, *value; /* UTF-8, owned */
 };
 
@@ -50,8 +50,8 @@ struct kvmb_kvp_result {
 	 * -ETIMEDOUT; -EPROTO: its answer makes no sense; -EOPNOTSUPP: not in its version
 	 */
 	int err;
-	u32 status;			/* KVMB_IC_STATUS_*, or another HRESULT */
-	const struct kvmb_kvp_ip *ip;	/* of kvmb_kvp_get_ip(), if all is well */
+	u32 status;		      /* KVMB_IC_STATUS_*, or another HRESULT */
+	const struct kvmb_kvp_ip *ip; /* of kvmb_kvp_get_ip(), if all is well */
 };
 
 typedef void (*kvmb_kvp_fn)(void *arg, const struct kvmb_kvp_result *r);
@@ -60,19 +60,19 @@ struct kvmb_kvp_job;
 struct kvmb_kvp { /* bus thread */
 	struct kvmb_ic ic;
 	struct kvmb_ic_ask ask;
-	struct kvmb_kvp_job *jobs;	/* the first is under way */
-	struct kvmb_kvp_item *read;	/* what the guest said last */
-	struct kvmb_kvp_item *wanted;	/* of the administrator */
+	struct kvmb_kvp_job *jobs;    /* the first is under way */
+	struct kvmb_kvp_item *read;   /* what the guest said last */
+	struct kvmb_kvp_item *wanted; /* of the administrator */
 	u32 num_wanted;
-	u64 read_ms;			/* kvmb_now_ms() of that, 0 = nothing read of this guest */
-	u64 malformed;			/* items and answers that made no sense */
-	bool loaded;			/* from another process: nothing is read yet */
+	u64 read_ms;   /* kvmb_now_ms() of that, 0 = nothing read of this guest */
+	u64 malformed; /* items and answers that made no sense */
+	bool loaded;   /* from another process: nothing is read yet */
 };
 
 /** kvmb_kvp_init() - Prepare, not offered; @loop is the bus thread's. */
 void kvmb_kvp_init(struct kvmb_kvp *k, struct kvmb_loop *loop);
 
-/** kvmb_kvp_fini() - Free it; jobs end with -ENOTCONN. Its channel is closed. */
+/** kvmb_kvp_fini() - Free it; jobs end as of a guest that has gone. Its channel is closed. */
 void kvmb_kvp_fini(struct kvmb_kvp *k);
 
 /*

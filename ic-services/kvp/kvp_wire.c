@@ -130,8 +130,8 @@ static int get_ip_text(const struct kvmb_wire_kvp_ip *m, struct kvmb_kvp_ip *ip)
 	if (kvmb_ictext_get(m->addresses, sizeof(m->addresses), ip->addresses,
 			    sizeof(ip->addresses)) < 0 ||
 	    kvmb_ictext_get(m->subnets, sizeof(m->subnets), ip->subnets, sizeof(ip->subnets)) < 0 ||
-	    kvmb_ictext_get(m->gateways, sizeof(m->gateways), ip->gateways,
-			    sizeof(ip->gateways)) < 0 ||
+	    kvmb_ictext_get(m->gateways, sizeof(m->gateways), ip->gateways, sizeof(ip->gateways)) <
+		    0 ||
 	    kvmb_ictext_get(m->dns, sizeof(m->dns), ip->dns, sizeof(ip->dns)) < 0)
 		return -EPROTO;
 	return 0;
@@ -205,8 +205,8 @@ static int put_ip_binary(struct kvmb_wire_kvp_ip_binary *m, const struct kvmb_kv
 				       KVMB_KVP_MAX_GATEWAYS };
 	const struct both dns = { m->dns4, m->dns6, &n[4], &n[5], KVMB_KVP_MAX_ADDRESSES };
 
-	if (kvmb_ictext_put(ip->adapter, (u32)strlen(ip->adapter), m->adapter,
-			    sizeof(m->adapter)) < 0 ||
+	if (kvmb_ictext_put(ip->adapter, (u32)strlen(ip->adapter), m->adapter, sizeof(m->adapter)) <
+		    0 ||
 	    !put_addresses(ip->addresses, &addresses) || !put_addresses(ip->gateways, &gateways) ||
 	    !put_addresses(ip->dns, &dns))
 		return -EINVAL;

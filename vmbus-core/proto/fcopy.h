@@ -10,10 +10,10 @@
 
 #include "vmbus-core/guid.h"
 
-#define KVMB_FCOPY_TYPE_GUID                                                                 \
+#define KVMB_FCOPY_TYPE_GUID \
 	KVMB_GUID(0x34d14be3, 0xdee4, 0x41c8, 0x9a, 0xe7, 0x6b, 0x17, 0x49, 0x77, 0xc1, 0x92)
 /* the newer daemon of Linux looks for this instance */
-#define KVMB_FCOPY_INSTANCE_GUID                                                             \
+#define KVMB_FCOPY_INSTANCE_GUID \
 	KVMB_GUID(0xeb765408, 0x105f, 0x49b6, 0xb4, 0xaa, 0xc1, 0x23, 0xb6, 0x4d, 0x17, 0xd4)
 
 enum kvmb_fcopy_operation {

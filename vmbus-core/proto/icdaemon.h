@@ -11,11 +11,11 @@
 #include "vmbus-core/proto/fcopy.h"
 #include "vmbus-core/proto/kvp.h"
 
-#define KVMB_KVPD_REGISTER 4u	   /* an old daemon: an empty key is its way to say no */
-#define KVMB_KVPD_REGISTER1 100u   /* a daemon that says its status */
-#define KVMB_FCOPYD_VERSION_0 0u   /* expects no answer when it registers */
-#define KVMB_FCOPYD_VERSION_1 1u   /* expects our version */
-#define KVMB_FCOPYD_NAME_MAX 259u  /* bytes: Linux' first daemon has room for no more */
+#define KVMB_KVPD_REGISTER 4u	  /* an old daemon: an empty key is its way to say no */
+#define KVMB_KVPD_REGISTER1 100u  /* a daemon that says its status */
+#define KVMB_FCOPYD_VERSION_0 0u  /* expects no answer when it registers */
+#define KVMB_FCOPYD_VERSION_1 1u  /* expects our version */
+#define KVMB_FCOPYD_NAME_MAX 259u /* bytes: Linux' first daemon has room for no more */
 
 struct kvmb_kvpd_value {
 	u32 type;

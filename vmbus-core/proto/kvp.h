@@ -13,9 +13,9 @@
 
 #include "vmbus-core/guid.h"
 
-#define KVMB_KVP_TYPE_GUID                                                                   \
+#define KVMB_KVP_TYPE_GUID \
 	KVMB_GUID(0xa9a0f4e7, 0x5a45, 0x4d96, 0xb8, 0x27, 0x8a, 0x84, 0x1e, 0x8c, 0x03, 0xe6)
-#define KVMB_KVP_INSTANCE_GUID                                                               \
+#define KVMB_KVP_INSTANCE_GUID \
 	KVMB_GUID(0x242ff919, 0x07db, 0x4180, 0x9c, 0x2e, 0xb8, 0x6c, 0xb6, 0x8c, 0x8c, 0x55)
 
 enum kvmb_kvp_operation {
@@ -29,9 +29,9 @@ enum kvmb_kvp_operation {
 };
 
 enum kvmb_kvp_pool {
-	KVMB_KVP_EXTERNAL, /* from the host's administrator to the guest */
-	KVMB_KVP_GUEST,	   /* from programs of the guest to the host */
-	KVMB_KVP_AUTO,	   /* what the guest's service says of itself */
+	KVMB_KVP_EXTERNAL,	/* from the host's administrator to the guest */
+	KVMB_KVP_GUEST,		/* from programs of the guest to the host */
+	KVMB_KVP_AUTO,		/* what the guest's service says of itself */
 	KVMB_KVP_AUTO_EXTERNAL, /* what the host says of itself */
 	KVMB_KVP_AUTO_INTERNAL, /* never on the wire */
 	KVMB_KVP_POOLS
@@ -45,7 +45,7 @@ enum kvmb_kvp_value_type {
 	KVMB_KVP_U64 = 11,
 };
 
-#define KVMB_KVP_KEY_MAX 512u	/* bytes on the wire */
+#define KVMB_KVP_KEY_MAX 512u /* bytes on the wire */
 #define KVMB_KVP_VALUE_MAX 2048u
 
 struct kvmb_wire_kvp_value {

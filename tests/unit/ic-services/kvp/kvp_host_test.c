@@ -346,7 +346,8 @@ static const char *key_of_set(void)
 
 	assert_int_equal(q.operation, KVMB_KVP_SET);
 	assert_int_equal(q.pool, KVMB_KVP_EXTERNAL);
-	assert_true(kvmb_ictext_get(q.item.key, le32_to_cpu(q.item.key_size), key, sizeof(key)) > 0);
+	assert_true(kvmb_ictext_get(q.item.key, le32_to_cpu(q.item.key_size), key, sizeof(key)) >
+		    0);
 	return key;
 }
 
@@ -435,9 +436,12 @@ static void kvp_there_is_an_end_of_items(void **state)
 
 static void kvp_addresses_in_the_old_form(void **state)
 {
-	struct kvmb_kvp_ip ip = { .adapter = "{6b766d62}", .family = KVMB_KVP_IPV4,
-				  .addresses = "192.0.2.5", .subnets = "255.255.255.0",
-				  .gateways = "192.0.2.1", .dns = "192.0.2.1;192.0.2.2" };
+	struct kvmb_kvp_ip ip = { .adapter = "{6b766d62}",
+				  .family = KVMB_KVP_IPV4,
+				  .addresses = "192.0.2.5",
+				  .subnets = "255.255.255.0",
+				  .gateways = "192.0.2.1",
+				  .dns = "192.0.2.1;192.0.2.2" };
 
 	(void)state;
 	open_with(KVMB_IC_VERSION(4, 0));
@@ -472,9 +476,12 @@ static void kvp_addresses_in_the_old_form(void **state)
 
 static void kvp_addresses_in_binary(void **state)
 {
-	struct kvmb_kvp_ip ip = { .adapter = "x", .family = 3,
-				  .addresses = "192.0.2.5;2001:db8::5", .subnets = "255.255.255.0;/64",
-				  .gateways = "2001:db8::1", .dns = "192.0.2.1" };
+	struct kvmb_kvp_ip ip = { .adapter = "x",
+				  .family = 3,
+				  .addresses = "192.0.2.5;2001:db8::5",
+				  .subnets = "255.255.255.0;/64",
+				  .gateways = "2001:db8::1",
+				  .dns = "192.0.2.1" };
 	struct kvmb_wire_kvp_ip_binary b;
 
 	(void)state;
