@@ -83,7 +83,8 @@ static const struct opt_def run_options[] = {
 	  .more = "See *NICS*.", .aka = "net netdev network network-interface",
 	  .first = opt_nic_kinds,
 	  .sub = opt_nic_options },
-	{ "ic", OPT_TEXT, "NAME=on|off", "heartbeat= timesync= shutdown= kvp= fcopy=", .otherwise = "all on",
+	{ "ic", OPT_TEXT, "NAME=on|off", "heartbeat= timesync= shutdown= kvp= fcopy=",
+	  .otherwise = "all on",
 	  .help = "integration service heartbeat, timesync, shutdown, kvp or fcopy" },
 	{ "video", OPT_WORD, "on|off", "on off", .otherwise = "on, with --kernel off",
 	  .help = "synthetic video, keyboard and mouse, beside VGA and PS/2",
@@ -364,8 +365,8 @@ const struct cli_command cli_commands[] = {
 	  "The guest's service does it, for Linux by its script hv_set_ifconfig.", kvp_cmd_ip,
 	  { VM }, ip_options },
 	{ "copy", NULL, "copy a file into the guest",
-	  "_PATH_ begins with :/ and names the file, or ends with / and names its directory. A Linux "
-	  "guest writes it as root, by the daemon of package hyperv-daemons. When it is "
+	  "_PATH_ begins with :/ and names the file, or ends with / and names its directory. A "
+	  "Linux guest writes it as root, by the daemon of package hyperv-daemons. When it is "
 	  "interrupted, the guest is asked to remove what it has.", cmd_copy,
 	  { VM, { "FILE", OPT_FILE }, { ":/PATH", OPT_TEXT, .values = ":/" } }, copy_options },
 	{ "ssh", NULL, "log in to the guest with ssh(1), at an address that it says it has",

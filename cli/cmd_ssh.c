@@ -70,7 +70,7 @@ static int become_ssh(struct cli_args *a, const char *address)
 	char alias[80];
 	int n = 0;
 
-	snprintf(alias, sizeof(alias), "HostKeyAlias=kvmbus-%.60s", name ? name + 1 : a->words[0]);
+	snprintf(alias, sizeof(alias), "HostKeyAlias=kvmbus-%.40s", name ? name + 1 : a->words[0]);
 	argv[n++] = "ssh";
 	argv[n++] = "-o";
 	argv[n++] = alias;

@@ -425,7 +425,7 @@ void kvmb_kvp_fini(struct kvmb_kvp *k)
 
 /* ---- what others ask for ---- */
 
-/* A job is begun only when there is somebody to ask. Return: NULL: there is nobody, and @fn knows. */
+/* Only when there is somebody to ask. Return: NULL: there is nobody, and @fn knows. */
 static struct kvmb_kvp_job *new_job(struct kvmb_kvp *k, enum job_kind kind, kvmb_kvp_fn fn,
 				    void *arg)
 {
