@@ -75,7 +75,8 @@ static int become_ssh(struct cli_args *a, const char *address)
 	argv[n++] = "-o";
 	argv[n++] = alias;
 	argv[n++] = (char *)address;
-	memcpy(argv + n, a->rest, (size_t)a->num_rest * sizeof(*argv));
+	if (a->num_rest)
+		memcpy(argv + n, a->rest, (size_t)a->num_rest * sizeof(*argv));
 	execvp("ssh", argv);
 	cli_error("ssh: %s", errno == ENOENT ? "not found (on Debian: apt install openssh-client)" :
 					       strerror(errno));

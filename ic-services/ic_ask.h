@@ -19,7 +19,7 @@ struct kvmb_ic_ask;
 
 /*
  * How a question ended. @err: 0: @msg is the answer, whatever its status; -ETIMEDOUT; -ENOTCONN:
- * the guest has closed the channel, or broken the protocol; @msg is NULL then. May ask the next one.
+ * the guest has closed the channel, or broken the protocol; @msg is NULL then. May ask again.
  */
 typedef void (*kvmb_ic_ask_fn)(struct kvmb_ic_ask *a, int err, const struct kvmb_icmsg *msg);
 
