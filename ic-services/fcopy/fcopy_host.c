@@ -145,6 +145,15 @@ static void started(struct kvmb_ic_ask *a, int err, const struct kvmb_icmsg *msg
 		go_on_copying(f);
 }
 
+/* Linux makes, and looks for, those directories of a path that have a / behind them. */
+static void end_path(const char *path, char out[KVMB_FCOPY_NAME_MAX + 2])
+{
+	size_t n = strlen(path);
+
+	snprintf(out, KVMB_FCOPY_NAME_MAX + 2, "%s%s", path,
+		 *path == '/' && path[n - 1] != '/' ? "/" : "");
+}
+
 static bool put_name(const char *s, u8 out[2 * KVMB_FCOPY_NAME_UNITS])
 {
 	return kvmb_ictext_put(s, (u32)strlen(s), out, 2 * KVMB_FCOPY_NAME_UNITS) > 0;
@@ -169,8 +178,11 @@ int kvmb_fcopy_start(struct kvmb_fcopy *f, const struct kvmb_fcopy_file *file,
 	struct kvmb_wire_fcopy_start m = { .h.operation = cpu_to_le32(KVMB_FCOPY_START),
 					   .flags = cpu_to_le32(file->flags),
 					   .size = cpu_to_le64(file->size) };
-	bool good = put_name(file->name, m.file) && put_name(file->path, m.path);
+	char path[KVMB_FCOPY_NAME_MAX + 2];
+	bool good;
 
+	end_path(file->path, path);
+	good = put_name(file->name, m.file) && put_name(path, m.path);
 	kvmb_assert(good);
 	if (f->state != KVMB_FCOPY_IS_IDLE)
 		return -EBUSY;

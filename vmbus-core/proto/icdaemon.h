@@ -47,11 +47,12 @@ struct kvmb_kvpd { /* each message, either way */
 			char adapter[256];
 			u8 family, dhcp;
 			char addresses[2048], subnets[2048], gateways[1024], dns[2048];
+			u8 pad[2]; /* Linux aligns this union to 4 bytes */
 		} __attribute__((packed)) ip;
 		char version[KVMB_KVP_KEY_MAX];
 	} __attribute__((packed));
 } __attribute__((packed));
-static_assert(sizeof(struct kvmb_kvpd) == 7430, "hv_kvp_msg");
+static_assert(sizeof(struct kvmb_kvpd) == 7432, "hv_kvp_msg");
 
 union kvmb_fcopyd {
 	u32 operation;

@@ -161,7 +161,7 @@ static void fcopy_brings_every_byte(void **state)
 	assert_int_equal(start(1, 0), -EBUSY);
 	expect(KVMB_FCOPY_START);
 	assert_int_equal(asked.size, 1088);
-	assert_memory_equal(q.start.path, "/\0t\0m\0p\0\0\0", 10);
+	assert_memory_equal(q.start.path, "/\0t\0m\0p\0/\0\0\0", 12);
 	assert_memory_equal(q.start.file, "n\0a\0m\0e\0\0\0", 10);
 	assert_int_equal(le32_to_cpu(q.start.flags), 3);
 	assert_int_equal(le64_to_cpu(q.start.size), sizeof(file));
