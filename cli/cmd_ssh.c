@@ -2,6 +2,7 @@
 /* `kvmbus ssh VM`: log in to the guest, at an address that it says it has. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,6 +35,30 @@ static bool good_address(const char *s)
 	return a >> 24 && a >> 24 != 127 && a >> 16 != 0xa9fe && a >> 28 < 0xe;
 }
 
+/* One of this host's own. A guest behind passt has one of these as its own, too. */
+static bool is_ours(const char *address)
+{
+	struct ifaddrs *all = NULL, *i;
+	char text[INET6_ADDRSTRLEN];
+	bool ours = false;
+	int family;
+
+	if (getifaddrs(&all))
+		return false;
+	for (i = all; i && !ours; i = i->ifa_next) {
+		family = i->ifa_addr ? i->ifa_addr->sa_family : AF_UNSPEC;
+		if (family == AF_INET)
+			inet_ntop(family, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr,
+				  text, sizeof(text));
+		else if (family == AF_INET6)
+			inet_ntop(family, &((struct sockaddr_in6 *)(void *)i->ifa_addr)->sin6_addr,
+				  text, sizeof(text));
+		ours = (family == AF_INET || family == AF_INET6) && !strcmp(text, address);
+	}
+	freeifaddrs(all);
+	return ours;
+}
+
 static const char *address_of(json_t *info)
 {
 	json_t *kvp = json_object_get(json_object_get(info, "integration"), "kvp"), *s;
@@ -41,7 +66,8 @@ static const char *address_of(json_t *info)
 
 	json_array_foreach(json_object_get(kvp, "addresses"), i, s)
 	{
-		if (json_is_string(s) && good_address(json_string_value(s)))
+		if (json_is_string(s) && good_address(json_string_value(s)) &&
+		    !is_ours(json_string_value(s)))
 			return json_string_value(s);
 	}
 	return NULL;
@@ -98,9 +124,11 @@ int cmd_ssh(struct cli_args *a)
 		err = client_ask(a->words[0], "info", NULL, &info);
 		if (err)
 			return err;
+		if (is_behind_passt(info))
+			break;
 		address = address_of(info);
 	}
-	if (address && is_behind_passt(info)) {
+	if (info && is_behind_passt(info)) {
 		cli_error("VM \"%s\": nobody reaches a guest behind a NIC of kind user; forward a "
 			  "port (--nic user,forward=...) and use that",
 			  a->words[0]);

@@ -141,7 +141,11 @@ static void was_deleted(void *arg, const struct kvmb_kvp_result *r)
 {
 	struct kvp_asked *a = arg;
 
-	if (went_well(a->reply, r))
+	if (r->err == -ENOTCONN)
+		reply_refused(a->reply, "failed",
+			      "forgotten here, but the guest has no data exchange service now, and "
+			      "may have it still");
+	else if (went_well(a->reply, r))
 		reply_result(a->reply, json_object());
 	free(a);
 }

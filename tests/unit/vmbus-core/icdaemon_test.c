@@ -31,8 +31,9 @@ static void ictext_keeps_what_is_text(void **state)
 
 static void ictext_refuses_and_replaces_what_is_none(void **state)
 {
-	static const char *const bad[] = { "\x80", "\xc3", "\xc0\x80", "\xed\xa0\x80",
-					   "\xf4\x90\x80\x80", "\xff", "\xe2\x82" };
+	static const char *const bad[] = {
+		"\x80", "\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "\xe2\x82"
+	};
 	static const u8 halves[] = { 0x3e, 0xd8, 'x', 0, 0xc0, 0xdd, 0x3e, 0xd8 };
 	char back[32];
 	u8 out[32];

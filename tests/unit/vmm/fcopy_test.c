@@ -228,8 +228,8 @@ static void fcopy_vm_ends_in_the_middle(void **state)
 
 static void fcopy_what_cannot_be_is_refused(void **state)
 {
-	json_t *args = json_pack("{s:s, s:s, s:I}", "path", "tmp", "name", "n", "size",
-				 (json_int_t)1);
+	json_t *args =
+		json_pack("{s:s, s:s, s:I}", "path", "tmp", "name", "n", "size", (json_int_t)1);
 
 	fcopy_begin(&vm, args, dup(file), dup((int)(long)*state), reply);
 	assert_string_equal(class, "usage");
@@ -257,9 +257,12 @@ static void fcopy_what_cannot_be_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(fcopy_file_arrives),	     T(fcopy_shorter_file_is_told),
-		T(fcopy_shorter_than_it_says), T(fcopy_guest_refuses),
-		T(fcopy_client_goes),	     T(fcopy_vm_ends_in_the_middle),
+		T(fcopy_file_arrives),
+		T(fcopy_shorter_file_is_told),
+		T(fcopy_shorter_than_it_says),
+		T(fcopy_guest_refuses),
+		T(fcopy_client_goes),
+		T(fcopy_vm_ends_in_the_middle),
 		T(fcopy_what_cannot_be_is_refused),
 	};
 

@@ -119,8 +119,9 @@ static void open_guest(void)
 
 static int setup(void **state)
 {
-	const struct kvmb_net_spec spec = { .index = 2, .mac = { 0, 0x15, 0x5d, 1, 2, 0xab },
-					    .mtu = 1500, .max_queues = 1 };
+	const struct kvmb_net_spec spec = {
+		.index = 2, .mac = { 0, 0x15, 0x5d, 1, 2, 0xab }, .mtu = 1500, .max_queues = 1
+	};
 
 	(void)state;
 	memset(&vm, 0, sizeof(vm));
@@ -280,9 +281,9 @@ static void kvp_ip_is_written_as_a_guest_wants_it(void **state)
 
 static void kvp_ip_without_sense_is_refused(void **state)
 {
-	static const char *const bad[] = { "192.0.2.5", "192.0.2.5/", "192.0.2.5/33", "1.2.3/8",
-					   "::1/129", "192.0.2.5/8x", "/8", "192.0.2.5/-1",
-					   "1.1.1.1;2.2.2.2/8" };
+	static const char *const bad[] = { "192.0.2.5", "192.0.2.5/",	"192.0.2.5/33",
+					   "1.2.3/8",	"::1/129",	"192.0.2.5/8x",
+					   "/8",	"192.0.2.5/-1", "1.1.1.1;2.2.2.2/8" };
 	json_t *args;
 	size_t i;
 
@@ -314,10 +315,8 @@ static void kvp_ip_without_sense_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(kvp_info_has_addresses_only),
-		T(kvp_paused_guest_is_not_asked),
-		T(kvp_list_has_what_is_owed),
-		T(kvp_ip_is_written_as_a_guest_wants_it),
+		T(kvp_info_has_addresses_only),	    T(kvp_paused_guest_is_not_asked),
+		T(kvp_list_has_what_is_owed),	    T(kvp_ip_is_written_as_a_guest_wants_it),
 		T(kvp_ip_without_sense_is_refused),
 	};
 
