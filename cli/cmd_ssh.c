@@ -36,7 +36,7 @@ static bool good_address(const char *s)
 }
 
 /* One of this host's own. A guest behind passt has one of these as its own, too. */
-static bool is_ours(const char *address)
+static bool is_of_this_host(const char *address)
 {
 	struct ifaddrs *all = NULL, *i;
 	char text[INET6_ADDRSTRLEN];
@@ -67,7 +67,7 @@ static const char *address_of(json_t *info)
 	json_array_foreach(json_object_get(kvp, "addresses"), i, s)
 	{
 		if (json_is_string(s) && good_address(json_string_value(s)) &&
-		    !is_ours(json_string_value(s)))
+		    !is_of_this_host(json_string_value(s)))
 			return json_string_value(s);
 	}
 	return NULL;

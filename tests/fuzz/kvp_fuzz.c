@@ -81,7 +81,8 @@ static void administrate(u8 what)
 		break;
 	case 1:
 	case 2:
-		owed -= kvmb_kvp_set(&k, key, "value", heard, NULL) != 0;
+		if (kvmb_kvp_set(&k, key, "value", heard, NULL))
+			owed--;
 		break;
 	case 3:
 		kvmb_kvp_delete(&k, key, heard, NULL);
