@@ -23,7 +23,7 @@
 
 #define KVMB_KVP_LIMIT_MS 35000u /* a question; Linux itself gives its daemon 30 s */
 #define KVMB_KVP_READ_MS 60000u	 /* a reading, or all items that are owed */
-#define KVMB_KVP_MAX_READ 512u	 /* items of a pool that we look at */
+#define KVMB_KVP_MAX_READ 256u	 /* items of a pool that we look at */
 #define KVMB_KVP_MAX_WANTED 256u /* items that an administrator may set */
 #define KVMB_KVP_TEXT_MAX 3072u	 /* bytes that 2048 of UTF-16 may become */
 
