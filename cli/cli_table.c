@@ -362,7 +362,8 @@ const struct cli_command cli_commands[] = {
 	{ "kvp", "delete", "take an item from the guest", NULL, kvp_cmd_delete,
 	  { VM, { "KEY", OPT_TEXT } }, json_only },
 	{ "kvp", "ip", "print a NIC's addresses in the guest, or set them",
-	  "The guest's service does it, for Linux by its script hv_set_ifconfig.", kvp_cmd_ip,
+	  "The guest's service does it, for Linux by a script of the distribution, "
+	  "hv_set_ifconfig, which Debian's package does not have.", kvp_cmd_ip,
 	  { VM }, ip_options },
 	{ "copy", NULL, "copy a file into the guest",
 	  "_PATH_ begins with :/ and names the file, or ends with / and names its directory. A "
