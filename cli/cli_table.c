@@ -357,7 +357,8 @@ const struct cli_command cli_commands[] = {
 		  "NetworkAddressIPv6 OSName OSBuildNumber OSMajorVersion OSMinorVersion OSVersion "
 		  "ProcessorArchitecture IntegrationServicesVersion" } }, pool_options },
 	{ "kvp", "set", "give the guest an item",
-	  "It is kept with the VM, and given to the guest again after each start.", kvp_cmd_set,
+	  "It is kept as long as the VM runs or is saved, and given to the guest again after each "
+	  "of its starts.", kvp_cmd_set,
 	  { VM, { "KEY", OPT_TEXT }, { "VALUE", OPT_TEXT, .optional = true } }, json_only },
 	{ "kvp", "delete", "take an item from the guest", NULL, kvp_cmd_delete,
 	  { VM, { "KEY", OPT_TEXT } }, json_only },
