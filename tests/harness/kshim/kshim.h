@@ -92,20 +92,20 @@ typedef struct {
 #define init_waitqueue_head(q) ((void)(q))
 #define wake_up_all(q) ((void)(q))
 
-#define wait_event_idle_timeout(q, condition, jiffies)                                       \
-	({                                                                                   \
-		uint64_t until_ = kvmb_now_ms() + (uint64_t)(jiffies);                       \
-		bool is_;                                                                    \
-		while (!(is_ = (condition)) && kvmb_now_ms() < until_)                       \
-			usleep(1000);                                                        \
-		is_ ? KVMB_MAX((long)(until_ - kvmb_now_ms()), 1l) : 0l;                     \
+#define wait_event_idle_timeout(q, condition, jiffies)                   \
+	({                                                               \
+		uint64_t until_ = kvmb_now_ms() + (uint64_t)(jiffies);   \
+		bool is_;                                                \
+		while (!(is_ = (condition)) && kvmb_now_ms() < until_)   \
+			usleep(1000);                                    \
+		is_ ? KVMB_MAX((long)(until_ - kvmb_now_ms()), 1l) : 0l; \
 	})
 
-#define wait_event_interruptible(q, condition)                                               \
-	({                                                                                   \
-		while (!(condition))                                                         \
-			usleep(1000);                                                        \
-		0;                                                                           \
+#define wait_event_interruptible(q, condition) \
+	({                                     \
+		while (!(condition))           \
+			usleep(1000);          \
+		0;                             \
 	})
 
 /* ---- files and the device ---- */

@@ -218,9 +218,9 @@ static void chardev_is_not_opened_when_it_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(chardev_registers_one_daemon),     T(chardev_late_answer_is_to_nothing),
-		T(chardev_daemon_is_killed),	     T(chardev_interrupted_nobody_waits),
-		T(chardev_goes_while_it_is_open),    T(chardev_is_not_opened_when_it_goes),
+		T(chardev_registers_one_daemon),  T(chardev_late_answer_is_to_nothing),
+		T(chardev_daemon_is_killed),	  T(chardev_interrupted_nobody_waits),
+		T(chardev_goes_while_it_is_open), T(chardev_is_not_opened_when_it_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
