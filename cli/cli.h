@@ -26,7 +26,8 @@ struct cli_command {
 	int (*run)(struct cli_args *a); /* returns EXIT_* of lib/exits.h */
 	struct opt_def words[CLI_MAX_WORDS]; /* the VM first, even if an action follows it */
 	const struct opt_def *options;
-	bool rest; /* words and options behind those of the table are not ours: cli_args.rest */
+	const char *rest;  /* what comes behind "--", as it is: "CMD [ARG]..."; NULL = more words */
+	bool rest_at_once; /* ... or behind the last word, without "--" */
 };
 
 /* A command line that fits the table. */
@@ -34,7 +35,7 @@ struct cli_args {
 	const struct cli_command *cmd;
 	char *words[CLI_MAX_WORDS]; /* words[num_words]: the VM first, then those of the table */
 	int num_words;
-	char **rest; /* rest[num_rest] */
+	char **rest; /* rest[num_rest]: behind "--" */
 	int num_rest;
 	struct cli_given {
 		const struct opt_def *opt;

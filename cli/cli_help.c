@@ -71,11 +71,6 @@ static void print_words(FILE *f, const struct cli_command *c, int from, bool man
 		print_value(f, c->words[i].name, man);
 		fprintf(f, c->words[i].optional ? "]" : "");
 	}
-	if (!c->rest)
-		return;
-	fprintf(f, " [");
-	print_value(f, "ARG", man);
-	fprintf(f, "]...");
 }
 
 static void print_usage(FILE *f, const struct cli_command *c, bool man)
@@ -98,6 +93,10 @@ static void print_usage(FILE *f, const struct cli_command *c, bool man)
 	}
 	if (count(c->options) > MAX_SHOWN)
 		fprintf(f, " [options]");
+	if (c->rest) {
+		fprintf(f, c->rest_at_once ? " " : " -- ");
+		print_value(f, c->rest, man);
+	}
 }
 
 /* ---- help ---- */

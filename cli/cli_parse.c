@@ -278,7 +278,7 @@ int cli_parse(int argc, char **argv, struct cli_args *a)
 	*a = (struct cli_args){ .cmd = p.rows->action ? NULL : p.rows };
 	a->given = kvmb_xzalloc((size_t)argc * sizeof(*a->given));
 	for (i = 1; i < argc; i++) {
-		if (a->cmd && a->cmd->rest && has_all_words(a)) {
+		if (a->cmd && a->cmd->rest_at_once && has_all_words(a)) {
 			i += !strcmp(argv[i], "--");
 			a->rest = argv + i;
 			a->num_rest = argc - i;

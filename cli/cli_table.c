@@ -374,7 +374,7 @@ const struct cli_command cli_commands[] = {
 	{ "ssh", NULL, "log in to the guest with ssh(1), at an address that it says it has",
 	  "What follows the VM goes to ssh. The guest's key is remembered under the VM's name, and "
 	  "not its address, which may change and which the guest could make up.", cmd_ssh,
-	  { VM }, nothing, .rest = true },
+	  { VM }, nothing, .rest = "[ARG]...", .rest_at_once = true },
 	{ "screenshot", NULL, "write what a VM's screen shows to a PNG file",
 	  "Of a VM without --kernel. With *--text* the characters of a text screen are printed.",
 	  cmd_screenshot, { VM, { "F", OPT_FILE, .optional = true } }, screenshot_options },
