@@ -537,7 +537,7 @@ static void kvp_items_go_along_and_what_was_asked_is_asked_again(void **state)
 {
 	const struct kvmb_ic_services all = { .kvp = &k };
 	struct kvmb_heartbeat hb;
-	struct kvmb_shutdown sd;
+	struct kvmb_shutdown sd = { 0 };
 	struct kvmb_timesync ts;
 	struct kvmb_ic_services saved = { &hb, &sd, &ts, .kvp = &k };
 	struct kvmb_tlv_out o = { 0 };
