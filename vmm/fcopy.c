@@ -71,15 +71,18 @@ static void *read_block(void *arg)
 
 static void read_next(struct vm_fcopy *c)
 {
+	int err;
+
 	if (c->read == c->size)
 		return;
 	c->next->len = (u32)KVMB_MIN(c->size - c->read, (u64)BLOCK);
 	c->read += c->next->len;
-	c->err = -pthread_create(&c->thread, NULL, read_block, c);
-	if (!c->err)
-		c->reading = true;
-	else
-		kvmb_loop_post(c->vm->loop, &c->work);
+	err = pthread_create(&c->thread, NULL, read_block, c); /* from here on c->err is its own */
+	c->reading = !err;
+	if (!err)
+		return;
+	c->err = -err;
+	kvmb_loop_post(c->vm->loop, &c->work);
 }
 
 /* ---- the main thread ---- */
