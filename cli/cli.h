@@ -26,7 +26,8 @@ struct cli_command {
 	int (*run)(struct cli_args *a); /* returns EXIT_* of lib/exits.h */
 	struct opt_def words[CLI_MAX_WORDS]; /* the VM first, even if an action follows it */
 	const struct opt_def *options;
-	const char *rest; /* what comes behind "--", as it is: "CMD [ARG]..."; NULL = more words */
+	const char *rest;  /* what comes behind "--", as it is: "CMD [ARG]..."; NULL = more words */
+	bool rest_at_once; /* ... or behind the last word, without "--" */
 };
 
 /* A command line that fits the table. */

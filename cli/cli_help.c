@@ -94,7 +94,7 @@ static void print_usage(FILE *f, const struct cli_command *c, bool man)
 	if (count(c->options) > MAX_SHOWN)
 		fprintf(f, " [options]");
 	if (c->rest) {
-		fprintf(f, " -- ");
+		fprintf(f, c->rest_at_once ? " " : " -- ");
 		print_value(f, c->rest, man);
 	}
 }
