@@ -260,6 +260,11 @@ static int check(struct parser *p)
 	return EXIT_OK;
 }
 
+static bool has_all_words(const struct cli_args *a)
+{
+	return a->num_words && (a->num_words == CLI_MAX_WORDS || !a->cmd->words[a->num_words].name);
+}
+
 static bool is_help(const char *word)
 {
 	return !strcmp(word, "--help") || !strcmp(word, "-h");
@@ -273,6 +278,12 @@ int cli_parse(int argc, char **argv, struct cli_args *a)
 	*a = (struct cli_args){ .cmd = p.rows->action ? NULL : p.rows };
 	a->given = kvmb_xzalloc((size_t)argc * sizeof(*a->given));
 	for (i = 1; i < argc; i++) {
+		if (a->cmd && a->cmd->rest_at_once && has_all_words(a)) {
+			i += !strcmp(argv[i], "--");
+			a->rest = argv + i;
+			a->num_rest = argc - i;
+			break;
+		}
 		if (!p.only_words && is_help(argv[i])) {
 			/* "disk VM add --help", "disk add --help" */
 			cli_help(stdout, argv[0],

@@ -285,6 +285,32 @@ static const struct opt_def kill_options[] = {
 	JSON, END
 };
 
+static const struct opt_def copy_options[] = {
+	{ "overwrite", OPT_FLAG, .help = "even if the guest has such a file", .aka = "force f" },
+	{ "make-directories", OPT_FLAG, .help = "make the directories of the path",
+	  .aka = "parents p mkdir create-full-path" },
+	JSON, END
+};
+
+static const struct opt_def pool_options[] = {
+	{ "pool", OPT_WORD, "POOL", "auto guest external", .otherwise = "all of them",
+	  .help = "auto (what the service says), guest (of its programs) or external (yours)" },
+	JSON, END
+};
+
+static const struct opt_def ip_options[] = {
+	{ "nic", OPT_NIC, "NIC", .fallback = "net0", .help = "which NIC" },
+	{ "address", OPT_TEXT, "ADDRESS/LEN", "192.0.2.5/24 2001:db8::5/64",
+	  .otherwise = "nothing is changed", .help = "address for it; may be given again",
+	  .aka = "ip addr" },
+	{ "gateway", OPT_TEXT, "ADDRESS", .otherwise = "none",
+	  .help = "default gateway; may be given again", .aka = "gw" },
+	{ "dns", OPT_TEXT, "ADDRESS", .otherwise = "none",
+	  .help = "server of names; may be given again", .aka = "nameserver" },
+	{ "dhcp", OPT_FLAG, .help = "have the guest ask by DHCP instead" },
+	JSON, END
+};
+
 static const struct opt_def add_options[] = {
 	{ "dvd", OPT_FLAG, .help = "a DVD drive; F may be \"empty\"", .aka = "cdrom" }, JSON, END
 };
@@ -378,10 +404,36 @@ const struct cli_command cli_commands[] = {
 	  "the command's, Ctrl-C and SIGTERM go to it, and its exit status is this one's: 128 and "
 	  "the number of a signal that ended it, 255 when it could not be run or the connection "
 	  "was lost. There is no terminal.",
-	  cmd_exec, { VM }, nothing, "CMD [ARG]..." },
+	  cmd_exec, { VM }, nothing, .rest = "CMD [ARG]..." },
 	{ "vsock", NULL, "connect standard input and output to a port of a VM's guest",
 	  "A port of AF_VSOCK on which somebody listens there. See *SOCKETS*.", cmd_vsock,
 	  { VM, { "PORT", OPT_U32, .max = 0x7fffffff } }, nothing },
+	{ "kvp", "list", "what the guest says of itself, and items for it",
+	  "A Linux guest answers by the daemon of package hyperv-daemons. Nothing in the lists is "
+	  "verified: the guest says what it wants.", kvp_cmd_list, { VM }, pool_options },
+	{ "kvp", "get", "print one item's value", NULL, kvp_cmd_get,
+	  { VM, { "KEY", OPT_TEXT, .values = "FullyQualifiedDomainName NetworkAddressIPv4 "
+		  "NetworkAddressIPv6 OSName OSBuildNumber OSMajorVersion OSMinorVersion OSVersion "
+		  "ProcessorArchitecture IntegrationServicesVersion" } }, pool_options },
+	{ "kvp", "set", "give the guest an item",
+	  "It is kept as long as the VM runs or is saved, and given to the guest again after each "
+	  "of its starts.", kvp_cmd_set,
+	  { VM, { "KEY", OPT_TEXT }, { "VALUE", OPT_TEXT, .optional = true } }, json_only },
+	{ "kvp", "delete", "take an item from the guest", NULL, kvp_cmd_delete,
+	  { VM, { "KEY", OPT_TEXT } }, json_only },
+	{ "kvp", "ip", "print a NIC's addresses in the guest, or set them",
+	  "The guest's service does it, for Linux by a script of the distribution, "
+	  "hv_set_ifconfig, which Debian's package does not have.", kvp_cmd_ip,
+	  { VM }, ip_options },
+	{ "copy", NULL, "copy a file into the guest",
+	  "_PATH_ begins with :/ and names the file, or ends with / and names its directory. A "
+	  "Linux guest writes it as root, by the daemon of package hyperv-daemons. When it is "
+	  "interrupted, the guest is asked to remove what it has.", cmd_copy,
+	  { VM, { "FILE", OPT_FILE }, { ":/PATH", OPT_TEXT, .values = ":/" } }, copy_options },
+	{ "ssh", NULL, "log in to the guest with ssh(1), at an address that it says it has",
+	  "What follows the VM goes to ssh. The guest's key is remembered under the VM's name, and "
+	  "not its address, which may change and which the guest could make up.", cmd_ssh,
+	  { VM }, nothing, .rest = "[ARG]...", .rest_at_once = true },
 	{ "screenshot", NULL, "write what a VM's screen shows to a PNG file",
 	  "Of a VM without --kernel, or with *--video on*. With *--text* the characters of a text "
 	  "screen are printed.",

@@ -83,6 +83,18 @@ static long long num(json_t *o, const char *key)
 
 /* ---- list, info, disks, NICs ---- */
 
+static json_t *kvp_of(json_t *info)
+{
+	return json_object_get(json_object_get(info, "integration"), "kvp");
+}
+
+static const char *first_address(json_t *info)
+{
+	json_t *a = json_array_get(json_object_get(kvp_of(info), "addresses"), 0);
+
+	return json_string_value(a) ?: "-";
+}
+
 void client_print_list(json_t *all)
 {
 	json_t *info, *hb;
@@ -91,19 +103,19 @@ void client_print_list(json_t *all)
 
 	json_array_foreach(all, i, info)
 		width = KVMB_MAX(width, (int)strlen(str(info, "name")));
-	printf("%-*s %-10s %8s %5s %8s  %-5s %s\n", width, "NAME", "STATE", "PID", "CPUS", "MEMORY",
-	       "VMBUS", "HEARTBEAT");
+	printf("%-*s %-10s %8s %5s %8s  %-5s %-18s %s\n", width, "NAME", "STATE", "PID", "CPUS",
+	       "MEMORY", "VMBUS", "HEARTBEAT", "ADDRESS");
 	json_array_foreach(all, i, info) {
 		hb = json_object_get(json_object_get(info, "integration"), "heartbeat");
 		if (!json_object_get(info, "pid")) { /* it is busy: nothing else is known */
-			printf("%-*s %-10s %8s %5s %8s  %-5s %s\n", width, str(info, "name"),
-			       str(info, "state"), "-", "-", "-", "-", "-");
+			printf("%-*s %-10s %8s %5s %8s  %-5s %-18s %s\n", width, str(info, "name"),
+			       str(info, "state"), "-", "-", "-", "-", "-", "-");
 			continue;
 		}
-		printf("%-*s %-10s %8lld %5lld %7lldM  %-5s %s\n", width, str(info, "name"),
+		printf("%-*s %-10s %8lld %5lld %7lldM  %-5s %-18s %s\n", width, str(info, "name"),
 		       str(info, "state"), num(info, "pid"), num(info, "cpus"),
 		       num(info, "memory") >> 20, str(json_object_get(info, "vmbus"), "version"),
-		       str(hb, "status"));
+		       str(hb, "status"), first_address(info));
 	}
 }
 
@@ -190,6 +202,20 @@ static void print_list(const char *before, json_t *list)
 		printf("%s %s", i ? "," : before, json_string_value(word) ?: "");
 }
 
+/* What the guest says of itself; nobody has verified it. */
+static void print_guest(json_t *kvp)
+{
+	json_t *addresses = json_object_get(kvp, "addresses");
+
+	if (json_is_string(json_object_get(kvp, "os")))
+		printf("Guest:       %s, %s %s, kernel %s\n", str(kvp, "fqdn"), str(kvp, "os"),
+		       str(kvp, "os_version"), str(kvp, "kernel"));
+	if (json_array_size(addresses)) {
+		print_list("Addresses:  ", addresses);
+		putchar('\n');
+	}
+}
+
 static void print_sandbox(json_t *sandbox)
 {
 	printf("Sandbox:     %s, user %lld", str(sandbox, "mode"), num(sandbox, "uid"));
@@ -249,6 +275,7 @@ void client_print_info(json_t *o)
 		printf("Stopped by:  %s\n", str(o, "stop_reason"));
 	print_rest(o);
 	print_crash(json_object_get(o, "crash"));
+	print_guest(kvp_of(o));
 	print_sandbox(json_object_get(o, "sandbox"));
 	print_screen(json_object_get(o, "screen"));
 	print_sockets(json_object_get(o, "vsock"));

@@ -106,6 +106,27 @@ int cmd_exec(struct cli_args *a);
 /** cmd_vsock() - `kvmbus vsock VM PORT`: until the guest ends its stream. */
 int cmd_vsock(struct cli_args *a);
 
+/** cmd_copy() - `kvmbus copy VM FILE :/PATH`: returns when the guest has the file. */
+int cmd_copy(struct cli_args *a);
+
+/** cmd_ssh() - `kvmbus ssh VM [ARG]...`: becomes ssh(1). */
+int cmd_ssh(struct cli_args *a);
+
+/** kvp_cmd_list() - `kvmbus kvp VM list`. */
+int kvp_cmd_list(struct cli_args *a);
+
+/** kvp_cmd_get() - `kvmbus kvp VM get KEY`. */
+int kvp_cmd_get(struct cli_args *a);
+
+/** kvp_cmd_set() - `kvmbus kvp VM set KEY VALUE`. */
+int kvp_cmd_set(struct cli_args *a);
+
+/** kvp_cmd_delete() - `kvmbus kvp VM delete KEY`. */
+int kvp_cmd_delete(struct cli_args *a);
+
+/** kvp_cmd_ip() - `kvmbus kvp VM ip`: what a NIC has, or is to have. */
+int kvp_cmd_ip(struct cli_args *a);
+
 /** disk_list() - `kvmbus disk VM list`. */
 int disk_list(struct cli_args *a);
 

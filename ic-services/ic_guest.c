@@ -4,6 +4,8 @@
 #include <linux/slab.h>
 
 #include "ic-services/ic_guest.h"
+#include "vmbus-core/proto/fcopy.h"
+#include "vmbus-core/proto/kvp.h"
 
 #define RING_PAGES 5 /* control page and 16 KiB */
 #define BUDGET 64u   /* requests of one turn of the work */
@@ -11,9 +13,8 @@
 static const u32 frameworks[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
 
 static const struct kvmb_ic_service *const services[] = {
-	&kvmb_heartbeat_service,
-	&kvmb_shutdown_service,
-	&kvmb_timesync_service,
+	&kvmb_fcopy_service,	&kvmb_heartbeat_service, &kvmb_kvp_service,
+	&kvmb_shutdown_service, &kvmb_timesync_service,
 };
 
 static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
@@ -41,6 +42,8 @@ static bool handle(struct kvmb_ic *ic, u8 *payload, u32 len)
 	if (msg.type == KVMB_IC_NEGOTIATE) {
 		if (msg.size < 16)
 			goto malformed;
+		if (ic->svc->await)
+			ic->svc->await(ic);
 		negotiate(ic, &msg, payload);
 		return true;
 	}
@@ -128,12 +131,20 @@ err_free:
 	return err;
 }
 
+/* Nothing comes any more, and nothing is done. */
+static void quiet(struct kvmb_ic *ic)
+{
+	kvmb_chan_stop(ic->ch);
+	if (ic->svc->interrupt)
+		ic->svc->interrupt(ic, true);
+	cancel_work_sync(&ic->work);
+}
+
 static void ic_remove(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
-	kvmb_chan_stop(ic->ch);
-	cancel_work_sync(&ic->work);
+	quiet(ic);
 	if (ic->svc->stop)
 		ic->svc->stop(ic);
 	kvmb_chan_close(ic->ch);
@@ -144,8 +155,7 @@ static int ic_suspend(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
-	kvmb_chan_stop(ic->ch);
-	cancel_work_sync(&ic->work);
+	quiet(ic);
 	kvmb_chan_close(ic->ch);
 	return 0;
 }
@@ -154,13 +164,14 @@ static int ic_resume(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
+	if (ic->svc->interrupt)
+		ic->svc->interrupt(ic, false);
 	return kvmb_chan_open(ic->ch, RING_PAGES, NULL, 0, ic_callback, ic);
 }
 
 static const struct kvmb_guid ic_types[] = {
-	KVMB_HEARTBEAT_TYPE_GUID,
-	KVMB_SHUTDOWN_TYPE_GUID,
-	KVMB_TIMESYNC_TYPE_GUID,
+	KVMB_FCOPY_TYPE_GUID,	 KVMB_HEARTBEAT_TYPE_GUID, KVMB_KVP_TYPE_GUID,
+	KVMB_SHUTDOWN_TYPE_GUID, KVMB_TIMESYNC_TYPE_GUID,
 };
 
 static struct kvmb_driver ic_driver = {
@@ -187,6 +198,8 @@ module_init(ic_init);
 module_exit(ic_exit);
 /* the type GUIDs of proto/ic.h in wire order */
 MODULE_ALIAS("kvmbus:394f16571591784eab55382f3bd5422d"); /* heartbeat */
+MODULE_ALIAS("kvmbus:e7f4a0a9455a964db8278a841e8c03e6"); /* data exchange */
+MODULE_ALIAS("kvmbus:e34bd134e4dec8419ae76b174977c192"); /* file copy */
 MODULE_ALIAS("kvmbus:31600b0e13523449818b38d90ced39db"); /* shutdown */
 MODULE_ALIAS("kvmbus:30e62795aed07b49adcee80ab0175caf"); /* time sync */
 MODULE_DESCRIPTION("kvmbus: integration services of a guest");

@@ -21,7 +21,7 @@
 #include "vmbus-core/icmsg.h"
 #include "vmbus-core/proto/ic.h"
 
-#define KVMB_IC_BUF 8192 /* the longest request: a shutdown's message, 2 KiB; rings are 16 KiB */
+#define KVMB_IC_BUF 8192 /* the longest request: addresses of KVP, 7480 bytes; rings are 16 KiB */
 
 struct kvmb_ic;
 
@@ -40,6 +40,10 @@ struct kvmb_ic_service { /* const, one per kind */
 	s64 (*request)(struct kvmb_ic *ic, u8 *p, u32 size);
 	/* Called after the answer has been sent. May be NULL. */
 	void (*answered)(struct kvmb_ic *ic);
+	/* Called before a negotiation is answered; may wait, for its daemon. May be NULL. */
+	void (*await)(struct kvmb_ic *ic);
+	/* With @on nothing here may wait any more: it is removed, or sleeps. May be NULL. */
+	void (*interrupt)(struct kvmb_ic *ic, bool on);
 };
 
 struct kvmb_ic {
@@ -52,7 +56,9 @@ struct kvmb_ic {
 	u8 buf[KVMB_IC_BUF] __aligned(8);
 };
 
+extern const struct kvmb_ic_service kvmb_fcopy_service;
 extern const struct kvmb_ic_service kvmb_heartbeat_service;
+extern const struct kvmb_ic_service kvmb_kvp_service;
 extern const struct kvmb_ic_service kvmb_shutdown_service;
 extern const struct kvmb_ic_service kvmb_timesync_service;
 

@@ -2,6 +2,8 @@
 /* Saving and loading the integration services: ic_state.h. */
 #include "ic-services/ic_state.h"
 
+#include <stdlib.h>
+
 #include "lib/tlv.h"
 #include "lib/util.h"
 
@@ -18,6 +20,13 @@ enum {			  /* of all services */
        F_PAUSED = 18,	/* the VM was paused, as it is to be saved; of time sync, too */
        /* of shutdown */
        F_ASKED = 19, /* an answer is due */
+       /* of data exchange */
+       F_ITEM = 32, /* group: an item of the administrator */
+       F_KEY = 33,
+       F_VALUE = 34,
+       F_OWED = 35, /* the guest has not got it */
+       /* of file copy */
+       F_COPYING = 64, /* a copy is under way, which the guest is to forget */
 };
 
 static void begin(enum kvmb_ic_instance instance, const struct kvmb_ic *ic, struct kvmb_tlv_out *o)
@@ -28,6 +37,28 @@ static void begin(enum kvmb_ic_instance instance, const struct kvmb_ic *ic, stru
 	kvmb_tlv_put(o, F_MESSAGE, ic->message);
 	kvmb_tlv_put(o, F_TRANSACTION, ic->transaction);
 	kvmb_tlv_put(o, F_WAITING, ic->waiting);
+}
+
+static void save_kvp(const struct kvmb_kvp *k, struct kvmb_tlv_out *o)
+{
+	const struct kvmb_kvp_item *i;
+
+	begin(KVMB_IC_IS_KVP, &k->ic, o);
+	for (i = k->wanted; i; i = i->next) {
+		kvmb_tlv_group(o, F_ITEM);
+		kvmb_tlv_put_str(o, F_KEY, i->key);
+		kvmb_tlv_put_str(o, F_VALUE, i->value);
+		kvmb_tlv_put(o, F_OWED, i->owed);
+		kvmb_tlv_group_end(o);
+	}
+	kvmb_tlv_end(o);
+}
+
+static void save_fcopy(const struct kvmb_fcopy *f, struct kvmb_tlv_out *o)
+{
+	begin(KVMB_IC_IS_FCOPY, &f->ic, o);
+	kvmb_tlv_put(o, F_COPYING, f->state != KVMB_FCOPY_IS_IDLE || f->owes_cancel);
+	kvmb_tlv_end(o);
 }
 
 void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
@@ -43,6 +74,10 @@ void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 	begin(KVMB_IC_IS_TIMESYNC, &s->timesync->ic, o);
 	kvmb_tlv_put(o, F_PAUSED, s->timesync->paused);
 	kvmb_tlv_end(o);
+	if (s->kvp)
+		save_kvp(s->kvp, o);
+	if (s->fcopy)
+		save_fcopy(s->fcopy, o);
 }
 
 /* ---- loading ---- */
@@ -87,6 +122,39 @@ static void load_timesync(struct kvmb_timesync *ts, struct kvmb_tlv *t)
 	kvmb_timer_set(&ts->timer, KVMB_TIMESYNC_PERIOD_MS);
 }
 
+/* Not twice: the first item of a key would be lost. Return: false: it is refused. */
+static bool load_item(struct kvmb_kvp *k, struct kvmb_tlv *g)
+{
+	char *key = kvmb_tlv_get_str(g, F_KEY, KVMB_KVP_TEXT_MAX);
+	char *value = kvmb_tlv_get_str(g, F_VALUE, KVMB_KVP_TEXT_MAX);
+	bool owed = kvmb_tlv_get(g, F_OWED, 1);
+
+	if (key && value && !g->error->err && kvmb_kvp_check(key, value))
+		kvmb_tlv_refuse(g, F_KEY, "no guest can have such an item");
+	if (key && value && !kvmb_tlv_done(g) && kvmb_kvp_want(k, key, value, owed))
+		kvmb_tlv_refuse(g, F_KEY, "there are too many");
+	free(key);
+	free(value);
+	return !g->error->err;
+}
+
+static void load_kvp(struct kvmb_kvp *k, struct kvmb_tlv *t)
+{
+	struct kvmb_tlv g;
+	size_t pos = 0;
+
+	load_common(&k->ic, t);
+	while (kvmb_tlv_each(t, F_ITEM, &pos, &g) && load_item(k, &g))
+		;
+	k->loaded = true;
+}
+
+static void load_fcopy(struct kvmb_fcopy *f, struct kvmb_tlv *t)
+{
+	load_common(&f->ic, t);
+	f->owes_cancel = kvmb_tlv_get(t, F_COPYING, 1);
+}
+
 int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 {
 	if (t->instance == KVMB_IC_IS_HEARTBEAT) {
@@ -97,6 +165,10 @@ int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 		load_common(&s->shutdown->ic, t);
 		s->shutdown->asked = kvmb_tlv_get(t, F_ASKED, 1);
 		s->shutdown->asked_ms = kvmb_now_ms(); /* it has all of its time again */
+	} else if (t->instance == KVMB_IC_IS_KVP && s->kvp) {
+		load_kvp(s->kvp, t);
+	} else if (t->instance == KVMB_IC_IS_FCOPY && s->fcopy) {
+		load_fcopy(s->fcopy, t);
 	} else {
 		kvmb_tlv_refuse(t, F_STATE, "no such service");
 	}

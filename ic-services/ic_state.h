@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The state of the three integration services, for another process: docs/migration.md. */
+/* The state of the integration services, for another process: docs/migration.md. */
 #ifndef KVMB_IC_STATE_H
 #define KVMB_IC_STATE_H
 
+#include "ic-services/fcopy/fcopy_host.h"
 #include "ic-services/heartbeat/heartbeat_host.h"
+#include "ic-services/kvp/kvp_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
 
@@ -14,12 +16,16 @@ enum kvmb_ic_instance { /* of section KVMB_SEC_IC; never used again */
 			KVMB_IC_IS_HEARTBEAT = 1,
 			KVMB_IC_IS_SHUTDOWN = 2,
 			KVMB_IC_IS_TIMESYNC = 3,
+			KVMB_IC_IS_KVP = 4, /* may be missing, as those below */
+			KVMB_IC_IS_FCOPY = 6,
 };
 
 struct kvmb_ic_services { /* borrowed */
 	struct kvmb_heartbeat *heartbeat;
 	struct kvmb_shutdown *shutdown;
 	struct kvmb_timesync *timesync;
+	struct kvmb_kvp *kvp; /* NULL: there is none, as of those below */
+	struct kvmb_fcopy *fcopy;
 };
 
 /** kvmb_ic_save() - Write a section for each service; their bus stands. Bus thread. */

@@ -18,9 +18,11 @@
 #include "vmm/disks.h"
 #include "vmm/disks_ide.h"
 #include "vmm/display.h"
+#include "vmm/fcopy.h"
 #include "vmm/guard.h"
 #include "vmm/handed.h"
 #include "vmm/input.h"
+#include "vmm/kvp.h"
 #include "vmm/mig_out.h"
 #include "vmm/mig_post.h"
 #include "vmm/names.h"
@@ -298,9 +300,10 @@ static int build_machine(struct vm *vm)
 static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  open_vsock,
 						  open_console, open_vars, open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,	 synth_create, vsock_create,
-						   disks_create, nics_create,  create_vars,
-						   boot_choose,	 build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	 kvp_create,   fcopy_create,
+						   synth_create, vsock_create, disks_create,
+						   nics_create,	 create_vars,  boot_choose,
+						   build_machine };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {
@@ -358,6 +361,9 @@ void vm_destroy(struct vm *vm)
 	ctl_destroy(vm->ctl);
 	kvmb_bus_destroy(vm->bus);
 	vsock_destroy(vm);
+	overdue_step(&vm->overdue, "a file that is copied into the guest");
+	fcopy_destroy(vm);
+	kvp_destroy(vm);
 	overdue_step(&vm->overdue, "changes of disks that are under way, and disks to close");
 	disks_destroy(vm);
 	overdue_step(&vm->overdue, "backends of NICs to end");

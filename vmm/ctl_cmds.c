@@ -9,8 +9,10 @@
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/display.h"
+#include "vmm/fcopy.h"
 #include "vmm/handover.h"
 #include "vmm/info.h"
+#include "vmm/kvp.h"
 #include "vmm/mig_out.h"
 #include "vmm/mig_post.h"
 #include "vmm/nics.h"
@@ -293,6 +295,45 @@ static void cmd_ic_set(struct ctl_client *c, json_t *args, struct handover_fds *
 	services_set(c->all->vm, arg_str(args, "spec"), ctl_client_reply(c));
 }
 
+static void cmd_kvp_list(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)args, (void)fds;
+	kvp_list(c->all->vm, ctl_client_reply(c));
+}
+
+static void cmd_kvp_set(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	kvp_set(c->all->vm, arg_str(args, "key"), arg_str(args, "value"), ctl_client_reply(c));
+}
+
+static void cmd_kvp_delete(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	kvp_delete(c->all->vm, arg_str(args, "key"), ctl_client_reply(c));
+}
+
+static void cmd_kvp_ip(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	kvp_ip(c->all->vm, args, ctl_client_reply(c));
+}
+
+/* Two descriptors: the file, the pipe (vmm/fcopy.h). */
+static void cmd_copy(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	int file, pipe;
+
+	if (fds->num != 2) {
+		ctl_client_error(c, "usage", "a file and a pipe must come with the command");
+		return;
+	}
+	file = fds->fd[0];
+	pipe = fds->fd[1];
+	fds->num = 0;
+	fcopy_begin(c->all->vm, args, file, pipe, ctl_client_reply(c));
+}
+
 /* Two descriptors: the file, the pipe (vmm/save.h). */
 static void cmd_save(struct ctl_client *c, json_t *args, struct handover_fds *fds)
 {
@@ -447,6 +488,11 @@ static const struct {
 	{ "nic-mtu", cmd_nic_mtu },
 	{ "ic-list", cmd_ic_list, ANY_TIME },
 	{ "ic-set", cmd_ic_set, LIVE },
+	{ "kvp-list", cmd_kvp_list, LIVE },
+	{ "kvp-set", cmd_kvp_set, LIVE },
+	{ "kvp-delete", cmd_kvp_delete, LIVE },
+	{ "kvp-ip", cmd_kvp_ip, LIVE },
+	{ "copy", cmd_copy },
 	{ "screenshot", cmd_screenshot, LIVE },
 	{ "display", cmd_display, LIVE },
 	{ "key", cmd_key, LIVE },

@@ -352,6 +352,14 @@ void nics_remove(struct vm *vm, const char *name, struct ctl_reply reply)
 	kvmb_net_remove(nic->net, nic_removed, nic);
 }
 
+struct kvmb_net *nics_named(struct vm *vm, const char *name, struct ctl_reply reply)
+{
+	u32 index;
+	struct vm_nic *nic = find_nic(vm, name, &index, reply);
+
+	return nic ? nic->net : NULL;
+}
+
 void nics_guest_stands(struct vm *vm, bool stands)
 {
 	u32 i;

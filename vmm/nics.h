@@ -22,6 +22,15 @@ void nics_destroy(struct vm *vm);
 /** nics_net() - The NIC of this index, for its state. Return: NULL = there is none. */
 struct kvmb_net *nics_net(const struct vm *vm, u32 index);
 
+/**
+ * nics_named() - The NIC of this name
+ * @name:  "net0" or "0", or its MAC address
+ * @reply: gets the refusal if there is none
+ *
+ * Return: NULL = there is none, and @reply was answered. Main thread.
+ */
+struct kvmb_net *nics_named(struct vm *vm, const char *name, struct ctl_reply reply);
+
 /** nics_announce() - The VM may have been elsewhere: tell the networks. Main thread. */
 void nics_announce(struct vm *vm);
 

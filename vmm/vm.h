@@ -18,7 +18,9 @@
 
 #include "host-vsp/bus/bus.h"
 #include "host-vsp/storage/storage.h"
+#include "ic-services/fcopy/fcopy_host.h"
 #include "ic-services/heartbeat/heartbeat_host.h"
+#include "ic-services/kvp/kvp_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
 #include "machine/machine.h"
@@ -125,6 +127,9 @@ struct vm {
 	struct kvmb_heartbeat heartbeat;
 	struct kvmb_timesync timesync;
 	struct kvmb_shutdown shutdown;
+	struct kvmb_kvp kvp;
+	struct kvmb_fcopy fcopy;
+	struct vm_fcopy *copy; /* of a file into the guest, NULL = none; fcopy.c */
 };
 
 /**

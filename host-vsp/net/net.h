@@ -79,6 +79,7 @@ struct kvmb_net_info {
 	bool rsc, rss;		   /* coalesced frames go in; the guest set an RSS table */
 	bool offered;		   /* the guest may have it as a synthetic NIC */
 	bool emulated;		   /* its twin has the network now */
+	struct kvmb_guid instance; /* of its offer */
 };
 
 /**

@@ -191,13 +191,20 @@ void kvmb_net_set_twin(struct kvmb_net *n, const struct kvmb_net_twin *twin, voi
 		twin->use(arg);
 }
 
+/* stable across restarts, so that a hibernated guest finds its NICs again */
+static struct kvmb_guid instance_of(const struct kvmb_net *n)
+{
+	const struct kvmb_guid g = KVMB_GUID(0x6b766d62, 0x4e49, (u16)n->spec.index, 0x80, 0x01,
+					     'n', 'e', 't', 0, 0, (u8)n->spec.index);
+
+	return g;
+}
+
 int kvmb_net_offer(struct kvmb_net *n, struct kvmb_bus *bus)
 {
-	/* stable across restarts, so that a hibernated guest finds its NICs again */
 	struct kvmb_offer offer = {
 		.type = KVMB_NET_TYPE_GUID,
-		.instance = KVMB_GUID(0x6b766d62, 0x4e49, (u16)n->spec.index, 0x80, 0x01, 'n', 'e',
-				      't', 0, 0, (u8)n->spec.index),
+		.instance = instance_of(n),
 		.flags = KVMB_OFFER_ENUMERATE,
 		.name = n->name,
 		.ops = &net_vsp_ops,
@@ -308,6 +315,7 @@ void kvmb_net_get_info(struct kvmb_net *n, struct kvmb_net_info *i)
 	}
 	*i = n->told;
 	i->index = n->spec.index;
+	i->instance = instance_of(n);
 	i->kind = n->backend->ops->kind;
 	i->detail = n->backend->detail;
 	i->num_queues = n->num_queues;

@@ -26,7 +26,7 @@ types boot
 wait_log g 'GUEST: ok probe' 240
 info g "disks[0].via == 'vmbus' and disks[1].via == 'ide'" || fail "the disk is not used by VMBus"
 info g "state == 'running' and vmbus.version == '5.3'" || fail "info has another state or version"
-info g 'all(c.state == "open" for c in channels)' || fail "info has a channel that is not open"
+info g 'all(c.state == "open" or c.name == "fcopy" for c in channels)' || fail "info has a channel that is not open"
 info g 'integration.heartbeat.state == "ready"' || fail "no heartbeat"
 cp "$W/g.log" "$LAB_OUT/gen1-linux.log" 2>/dev/null
 stop g

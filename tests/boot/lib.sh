@@ -115,8 +115,9 @@ vm_end() {
 	if [ -z "${QUIET:-}" ] && [ -s "$W/$1.err.log" ]; then fail "$1: kvmbus complained"; fi
 	return 0
 }
-# all_open NAME SECONDS: until every channel that is offered is open (drivers open sub-channels late)
-all_open() { until_true "$2" "$1: a channel is not open" info "$1" 'bool(channels) and all(c.state == "open" for c in channels)'; }
+# all_open NAME SECONDS: until every channel that is offered is open (drivers open sub-channels late). That of file copy need not
+# be: since Linux 6.10 its driver is a daemon
+all_open() { until_true "$2" "$1: a channel is not open" info "$1" 'bool(channels) and all(c.state == "open" or c.name == "fcopy" for c in channels)'; }
 disk() { dd if=/dev/urandom of="$W/$1" bs=1M count="$2" 2>/dev/null; DISK_SUM=$(head -c 4194304 "$W/$1" | sha256sum | cut -c1-64); }
 image() { # FORMAT PATH SIZE
 	case $1 in raw) truncate -s "$3" "$2" ;; vhd) qemu-img create -q -f vpc -o force_size=on "$2" "$3" ;; *) qemu-img create -q -f "$1" "$2" "$3" ;; esac || fail "no $1 image"

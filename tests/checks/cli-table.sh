@@ -31,7 +31,7 @@ line() { # VERB ACTION
 	run*|list*|help*) ;;
 	"disk add") L+=(f) ;; "nic add") L+=(none) ;; "nic mtu") L+=(net0 1500) ;; "nic link") L+=(up net0) ;;
 	"save -") L+=(ghost f) ;; "migrate -") L+=(ghost unix:/x) ;;
-	"disk insert") L+=(0:0 f) ;; "disk list"|"nic list") ;; disk*|nic*) L+=(0:0) ;; *) L+=(ghost) ;;
+	"disk insert") L+=(0:0 f) ;; "disk list"|"nic list"|"kvp list"|"kvp ip") ;; "copy -") L+=(ghost f :/f) ;; disk*|nic*) L+=(0:0) ;; *) L+=(ghost) ;;
 	esac
 }
 wrong() { # KIND VALUES MIN MAX: values that are none
@@ -55,8 +55,12 @@ while IFS=$'\t' read -r what verb action of name kind value values min max; do
 		mentions "the manual" "$man" "${L[0]}${of_action:+ VM}$of_action"
 		completes "$verb" "${verb:0:1}"
 		[ "$action" = - ] || { completes "$action" "$verb" ghost ""; [ "$($K "$verb" ghost "$action" --help)" = "${HELP["$verb$of_action"]}" ] || err "$verb VM $action --help"; }
-		one 2 'unknown option' $K "${L[@]}" --no-such-option
-		one 2 '[Uu]nexpected word|has no action' $K "${L[@]}" one two three four
+		if [ "$verb" = ssh ]; then # what follows is ssh's
+			one 3 'no VM "ghost"' $K ssh ghost --no-such-option one two three four
+		else
+			one 2 'unknown option' $K "${L[@]}" --no-such-option
+			one 2 '[Uu]nexpected word|has no action' $K "${L[@]}" one two three four
+		fi
 		;;
 	word)
 		mentions "help $verb$of_action" "${HELP["$verb$of_action"]}" "$name"

@@ -136,6 +136,27 @@ expect 0 '' $K disk v resize a 32M; says 'disk 0:0 resized from 16 MiB to 32 MiB
 expect 0 '' $K disk v resize a; says 'disk 0:0 has 32 MiB, as before'
 expect 1 '99999T is larger than its whole file system .*--force' $K disk v resize a 99999T
 expect 0 '' $K disk v resize a 99999T --force --json; says '"old_size": 33554432'
+# items of the guest, a file for it, and ssh at an address that it has told: none of this host, and nothing else
+mkdir "$W/bin"; printf '#!/bin/sh\nprintf "%%s|" ssh "$@"\n' >"$W/bin/ssh"; chmod +x "$W/bin/ssh"
+ADDRESSES='-oProxyCommand=x 127.0.0.1 ::ffff:127.0.0.1 169.254.1.1 fe80::1 0.0.0.0 224.0.0.1 198.51.100.7' fake g ok "$W/a"
+expect 0 '' env PATH="$W/bin:$PATH" $K ssh g -l root --json 'a b'; [ "$OUT" = 'ssh|-o|HostKeyAlias=kvmbus-g|198.51.100.7|-l|root|--json|a b|' ] || err "ssh: $OUT"
+expect 0 '' env PATH="$W/bin:$PATH" $K ssh g -- uptime; says '198.51.100.7|uptime|'
+expect 1 'ssh: not found' env PATH="$W/d" $K ssh g
+ADDRESSES='127.0.0.1' fake h ok; expect 1 'told no address' env PATH="$W/bin:$PATH" $K ssh h
+expect 0 '' $K list; grep -qE '^g .* -oProxyCommand=x$' <<<"$OUT" || err "list has no address: $OUT"
+expect 0 '' $K kvp g get OSName; [ "$OUT" = Debian ] || err "get: $OUT"
+expect 1 'has no item "x"' $K kvp g get x; expect 1 'has no item "k"' $K kvp g get k --pool guest
+expect 0 '' $K kvp g list --pool external; [ "$OUT" = 'external  k = v (the guest has not got it)' ] || err "list: $OUT"
+expect 0 '' $K kvp g set a; asked g '"key":"a","value":""'
+expect 0 '' $K kvp g delete a; asked g '{"execute":"kvp-delete","arguments":{"key":"a"}}'
+expect 2 'go with --address' $K kvp g ip --dns 192.0.2.1
+expect 0 '' $K kvp g ip --address 192.0.2.2/24 --address 2001:db8::2/64 --gateway 192.0.2.1
+asked g '"nic":"net0","dhcp":false,"addresses":["192.0.2.2/24","2001:db8::2/64"],"gateways":["192.0.2.1"],"dns":[]'
+expect 0 '' $K copy g a :/tmp/; asked g '"name":"a","size":16777216,"overwrite":false,"make_path":false,"path":"/tmp"'; asked g "descriptors $W/a r pipe:"
+expect 0 '' $K copy g a :/x --overwrite --make-directories; asked g '"name":"x","size":16777216,"overwrite":true,"make_path":true,"path":"/"'
+expect 1 'none: No such file' $K copy g none :/x; expect 1 'd: it is no file' $K copy g d :/x
+expect 2 'begins with :/' $K copy g a x; expect 2 'begins with :/' $K copy g a host:/x
+kill $PID_g $PID_h
 # a line each
 timeout 60 $K stats v --watch --json | head -2 >"$W/out"; [ "$(wc -l <"$W/out")" -ge 2 ] || err "stats --watch --json: $(<"$W/out")"
 while read -r l; do python3 -m json.tool <<<"$l" >/dev/null || err "no object: $l"; done <"$W/out"

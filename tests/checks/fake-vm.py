@@ -36,7 +36,9 @@ def info():
             'nics': [{'index': 0, 'mac': '00:15:5d:00:00:01', 'kind': 'tap', 'interface': evil, 'link': 'up', 'model': 'auto', 'via': 'vmbus'},
                      {'index': 1, 'mac': '00:15:5d:00:00:02', 'kind': 'none', 'interface': '', 'link': 'up', 'model': 'auto', 'via': 'legacy'}],
             'screen': {'viewers': 2, 'source': 'vga' + evil, 'keyboard': 'ps2' + evil, 'pointer': None},
-            'integration': {'shutdown' + evil: {'enabled': True, 'state': 'ready'},
+            'integration': {'kvp': {'enabled': True, 'state': 'ready' + evil, 'os': evil or None, 'fqdn': evil,
+                                    'addresses': [a + evil for a in os.environ.get('ADDRESSES', '192.0.2.1').split()]},
+                            'shutdown' + evil: {'enabled': True, 'state': 'ready'},
                             'shutdown': {'enabled': True, 'state': 'ready' if ready else 'no guest driver'}}}
 
 
@@ -57,6 +59,9 @@ def answer(what, args):
         return {'return': disk_list()}
     if what == 'ic-list':
         return {'return': services()}
+    if what == 'kvp-list':
+        return {'return': {'items': [{'pool': 'auto', 'key': 'OSName', 'value': 'Debian', 'owed': False},
+                                     {'pool': 'external', 'key': 'k', 'value': 'v', 'owed': True}]}}
     if what.startswith('disk-'):
         c, lun = map(int, args['disk'].split(':')) if 'disk' in args and ':' in args['disk'] else (0, 0)
         if what == 'disk-resize' and args['size']:

@@ -12,7 +12,9 @@
 #include "tests/kunit/sysfs_kunit.h"
 #include "vmbus-core/hvdef.h"
 #include "vmbus-core/icmsg.h"
+#include "vmbus-core/proto/fcopy.h"
 #include "vmbus-core/proto/ic.h"
+#include "vmbus-core/proto/kvp.h"
 
 #define RELID 4
 #define NAME "00000001-0000-0000-0000-000000000000" /* of its device */
@@ -73,7 +75,8 @@ static void ic_exit_case(struct kunit *test)
 
 static const struct kvmb_guid heartbeat = KVMB_HEARTBEAT_TYPE_GUID,
 			      shutdown_type = KVMB_SHUTDOWN_TYPE_GUID,
-			      timesync = KVMB_TIMESYNC_TYPE_GUID;
+			      timesync = KVMB_TIMESYNC_TYPE_GUID, kvp = KVMB_KVP_TYPE_GUID,
+			      fcopy = KVMB_FCOPY_TYPE_GUID;
 
 CASE(a_beat_comes_back_one_higher)
 {
@@ -226,6 +229,31 @@ CASE(the_clock_is_set_when_the_host_says_so_and_only_then)
 	CHECK(!request(buf, kvmb_icmsg_build(buf, &m)));
 }
 
+/* Its daemon has not registered: the host's versions are not answered, and nobody waits for it. */
+static void goes_without_a_daemon(struct kunit *test, const struct kvmb_guid *type, u32 version)
+{
+	static const u32 fw[] = { KVMB_IC_FW_1, KVMB_IC_FW_3 };
+	unsigned long began;
+	u8 buf[128];
+
+	plug_in(type);
+	CHECK(host_chan_of(RELID)->open);
+	host_put(host_chan_of(RELID), KVMB_PKT_INBAND, KVMB_PKT_FLAG_COMPLETE, 1, NULL, 0, buf,
+		 kvmb_icmsg_build_negotiate(buf, fw, 2, &version, 1));
+	msleep(100);
+	host_settle();
+	CHECK_EQ(got.answers, 0);
+	began = jiffies;
+	host_reset();
+	CHECK(time_before(jiffies, began + 20 * HZ));
+}
+
+CASE(service_that_waits_for_its_daemon_can_go)
+{
+	goes_without_a_daemon(test, &kvp, KVMB_IC_VERSION(4, 0));
+	goes_without_a_daemon(test, &fcopy, KVMB_IC_VERSION(1, 1));
+}
+
 CASE(device_of_another_type_is_refused)
 {
 	static const struct kvmb_guid no_service =
@@ -245,6 +273,7 @@ static struct kunit_case ic_cases[] = {
 	KUNIT_CASE(a_shutdown_that_is_none_is_refused),
 	KUNIT_CASE(hibernation_is_promised_where_it_can_be),
 	KUNIT_CASE(the_clock_is_set_when_the_host_says_so_and_only_then),
+	KUNIT_CASE(service_that_waits_for_its_daemon_can_go),
 	KUNIT_CASE(device_of_another_type_is_refused),
 	{}
 };

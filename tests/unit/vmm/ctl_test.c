@@ -19,7 +19,9 @@
 #include "vmm/console.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
+#include "vmm/fcopy.h"
 #include "vmm/info.h"
+#include "vmm/kvp.h"
 #include "vmm/mig_out.h"
 #include "vmm/nics.h"
 #include "vmm/save.h"
@@ -196,6 +198,23 @@ STUB(disks_limit, const char *d, s64 iops, s64 bps, struct ctl_reply r)
 STUB(nics_remove, const char *nic, struct ctl_reply r)
 STUB(nics_link, const char *nic, bool up, struct ctl_reply r)
 STUB(nics_mtu, const char *nic, u32 mtu, struct ctl_reply r)
+STUB(kvp_list, struct ctl_reply r)
+STUB(kvp_delete, const char *key, struct ctl_reply r)
+STUB(kvp_ip, json_t *args, struct ctl_reply r)
+
+void kvp_set(struct vm *v, const char *key, const char *value, struct ctl_reply reply)
+{
+	(void)v;
+	reply_result(reply, json_pack("{s:s, s:s}", "key", key, "value", value));
+}
+
+void fcopy_begin(struct vm *v, json_t *args, int file, int pipe_end, struct ctl_reply reply)
+{
+	(void)v;
+	close(file);
+	close(pipe_end);
+	reply_result(reply, json_incref(args));
+}
 
 static u32 saves;
 static struct state_file_wish wished;
@@ -844,6 +863,21 @@ static void ctl_save_takes_a_file_and_a_pipe(void **state)
 	close(fd);
 }
 
+static void ctl_copy_takes_a_file_and_a_pipe(void **state)
+{
+	int fd = reach(), before = open_fds();
+
+	(void)state;
+	send_with(fd, "{\"execute\": \"copy\"}\n", 1);
+	assert_non_null(strstr(heard(fd), "a file and a pipe"));
+	send_with(fd, "{\"execute\": \"copy\", \"arguments\": {\"name\": \"n\"}}\n", 2);
+	assert_string_equal(heard(fd), "{\"return\":{\"name\":\"n\"}}\n");
+	ask(fd, "{\"execute\": \"kvp-set\", \"arguments\": {\"key\": \"k\", \"value\": 7}}\n");
+	assert_string_equal(heard(fd), "{\"return\":{\"key\":\"k\",\"value\":\"\"}}\n");
+	assert_int_equal(open_fds(), before);
+	close(fd);
+}
+
 static void ctl_migrate_takes_a_connection_and_a_pipe(void **state)
 {
 	static const char ask[] = "{\"execute\": \"migrate\", \"arguments\": {\"downtime\": 7}}\n";
@@ -1090,6 +1124,7 @@ int main(void)
 		T(ctl_unwanted_descriptors_are_closed),
 		T(ctl_nic_add_brings_queues_and_facts),
 		T(ctl_save_takes_a_file_and_a_pipe),
+		T(ctl_copy_takes_a_file_and_a_pipe),
 		T(ctl_migrate_takes_a_connection_and_a_pipe),
 		T(ctl_a_vm_that_has_moved_has_not_stopped),
 		T(ctl_a_vm_that_is_saved_is_not_changed),
