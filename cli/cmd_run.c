@@ -143,8 +143,8 @@ static bool add_nic(char *s, struct vm_config *c)
 
 static bool set_ic(char *s, struct vm_config *c)
 {
-	static const char *const names[] = { "heartbeat=", "timesync=", "shutdown=" };
-	bool *flags[] = { &c->ic_heartbeat, &c->ic_timesync, &c->ic_shutdown };
+	static const char *const names[] = { "heartbeat=", "timesync=", "shutdown=", "vss=" };
+	bool *flags[] = { &c->ic_heartbeat, &c->ic_timesync, &c->ic_shutdown, &c->ic_vss };
 	size_t i, len;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
@@ -154,7 +154,7 @@ static bool set_ic(char *s, struct vm_config *c)
 		*flags[i] = !strcmp(s + len, "on");
 		return true;
 	}
-	return BAD("--ic \"%s\": write heartbeat=on|off, timesync=on|off or shutdown=on|off", s);
+	return BAD("--ic \"%s\": write heartbeat=, timesync=, shutdown= or vss=, and on or off", s);
 }
 
 static bool set_video(char *s, struct vm_config *c)
@@ -425,6 +425,7 @@ int cmd_run_from(struct cli_args *a, struct state_file *state, int incoming,
 				 .ic_heartbeat = true,
 				 .ic_timesync = true,
 				 .ic_shutdown = true,
+				 .ic_vss = true,
 				 .on_term = ON_TERM_SHUTDOWN,
 				 .term_timeout_s = 90,
 				 .on_crash = ON_CRASH_RESET,

@@ -10,6 +10,7 @@
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
 #include "machine/gen1.h"
+#include "vmm/backup.h"
 #include "vmm/boot_choose.h"
 #include "vmm/boot_order.h"
 #include "vmm/console.h"
@@ -256,12 +257,15 @@ static int create_bus(struct vm *vm)
 	kvmb_shutdown_init(&vm->shutdown, shutdown_answered, vm);
 	kvmb_timesync_init(&vm->timesync, vm->loop, &vm->machine.vmm);
 	kvmb_heartbeat_init(&vm->heartbeat, vm->loop);
+	kvmb_vss_init(&vm->vss, vm->loop);
 	if (vm->cfg.ic_shutdown)
 		kvmb_ic_offer(&vm->shutdown.ic, vm->bus);
 	if (vm->cfg.ic_timesync)
 		kvmb_ic_offer(&vm->timesync.ic, vm->bus);
 	if (vm->cfg.ic_heartbeat)
 		kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
+	if (vm->cfg.ic_vss)
+		kvmb_ic_offer(&vm->vss.ic, vm->bus);
 	return 0;
 }
 
@@ -339,6 +343,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm->overdue.running)
 		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
+	backup_destroy(vm);
 	save_destroy(vm);
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);

@@ -91,7 +91,7 @@ struct vm_config {
 	struct boot_order boot; /* of a machine with firmware */
 	struct nic_config nics[KVMB_MAX_NICS];
 	u32 num_nics;
-	bool ic_heartbeat, ic_timesync, ic_shutdown;
+	bool ic_heartbeat, ic_timesync, ic_shutdown, ic_vss;
 	enum video_mode video; /* synthetic, with keyboard and mouse: synth.h */
 	enum serial_kind serial;
 	const char *serial_path;

@@ -11,6 +11,7 @@
 #include "machine/mem_lazy.h"
 #include "machine/mem_post.h"
 #include "machine/vcpu.h"
+#include "vmm/backup.h"
 #include "vmm/confine.h"
 #include "vmm/disk_info.h"
 #include "vmm/display.h"
@@ -73,12 +74,16 @@ static json_t *ics_info(struct vm *vm)
 	json_t *hb = ic_info(&vm->heartbeat.ic, vm->cfg.ic_heartbeat);
 	json_t *ts = ic_info(&vm->timesync.ic, vm->cfg.ic_timesync);
 	json_t *sd = ic_info(&vm->shutdown.ic, vm->cfg.ic_shutdown);
+	json_t *vss = ic_info(&vm->vss.ic, vm->cfg.ic_vss);
 
 	json_object_set_new(hb, "status", json_string(kvmb_heartbeat_status(&vm->heartbeat)));
 	json_object_set_new(hb, "beats", json_integer((json_int_t)vm->heartbeat.beats));
 	json_object_set_new(ts, "syncs", json_integer((json_int_t)vm->timesync.syncs));
 	json_object_set_new(ts, "samples", json_integer((json_int_t)vm->timesync.samples));
-	return json_pack("{s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd);
+	json_object_set_new(vss, "status", json_string(kvmb_vss_state_name(&vm->vss)));
+	json_object_set_new(vss, "freezes", json_integer((json_int_t)vm->vss.freezes));
+	return json_pack("{s:o, s:o, s:o, s:o}", "heartbeat", hb, "timesync", ts, "shutdown", sd,
+			 "vss", vss);
 }
 
 static json_t *bits_json(unsigned int bits, const char *(*name)(unsigned int))
@@ -116,7 +121,7 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
+		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -129,7 +134,8 @@ json_t *info_vm(struct vm *vm)
 		save_info(vm), "migration", mig_out_info(vm), "upgrade", upgrade_out_info(vm),
 		"memory_left",
 		(json_int_t)(mem_lazy_left(&vm->machine) + mem_post_left(&vm->machine)),
-		"memory_comes", mig_post_info(vm), "screen", display_info(vm));
+		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "backup",
+		backup_info(vm));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "backend/block/disk_dirty.h"
+#include "backend/block/disk_point.h"
 #include "lib/loop.h"
 #include "lib/sparse.h"
 #include "lib/util.h"
@@ -36,6 +37,7 @@ static int add(struct mig_disks *m, struct kvmb_disk *d, u32 c, u32 lun, char *w
 	*at = (struct mig_disk){
 		.d = d, .controller = c, .lun = lun, .chunks = kvmb_disk_chunks(d)
 	};
+	kvmb_disk_since_forget(d); /* it goes on elsewhere, where nobody knows of backups */
 	at->bits = calloc((at->chunks + 63) / 64, sizeof(*at->bits));
 	err = at->bits ? kvmb_disk_dirty_begin(d) : -ENOMEM;
 	if (err) {
