@@ -41,6 +41,8 @@ static bool handle(struct kvmb_ic *ic, u8 *payload, u32 len)
 	if (msg.type == KVMB_IC_NEGOTIATE) {
 		if (msg.size < 16)
 			goto malformed;
+		if (ic->svc->await)
+			ic->svc->await(ic);
 		negotiate(ic, &msg, payload);
 		return true;
 	}
@@ -128,12 +130,20 @@ err_free:
 	return err;
 }
 
+/* Nothing comes any more, and nothing is done. */
+static void quiet(struct kvmb_ic *ic)
+{
+	kvmb_chan_stop(ic->ch);
+	if (ic->svc->interrupt)
+		ic->svc->interrupt(ic, true);
+	cancel_work_sync(&ic->work);
+}
+
 static void ic_remove(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
-	kvmb_chan_stop(ic->ch);
-	cancel_work_sync(&ic->work);
+	quiet(ic);
 	if (ic->svc->stop)
 		ic->svc->stop(ic);
 	kvmb_chan_close(ic->ch);
@@ -144,8 +154,7 @@ static int ic_suspend(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
-	kvmb_chan_stop(ic->ch);
-	cancel_work_sync(&ic->work);
+	quiet(ic);
 	kvmb_chan_close(ic->ch);
 	return 0;
 }
@@ -154,6 +163,8 @@ static int ic_resume(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
+	if (ic->svc->interrupt)
+		ic->svc->interrupt(ic, false);
 	return kvmb_chan_open(ic->ch, RING_PAGES, NULL, 0, ic_callback, ic);
 }
 
