@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "ic-services/ic_guest.h"
+#include "vmbus-core/proto/vss.h"
 
 #define RING_PAGES 5 /* control page and 16 KiB */
 #define BUDGET 64u   /* requests of one turn of the work */
@@ -14,6 +15,7 @@ static const struct kvmb_ic_service *const services[] = {
 	&kvmb_heartbeat_service,
 	&kvmb_shutdown_service,
 	&kvmb_timesync_service,
+	&kvmb_vss_service,
 };
 
 static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
@@ -172,6 +174,7 @@ static const struct kvmb_guid ic_types[] = {
 	KVMB_HEARTBEAT_TYPE_GUID,
 	KVMB_SHUTDOWN_TYPE_GUID,
 	KVMB_TIMESYNC_TYPE_GUID,
+	KVMB_VSS_TYPE_GUID,
 };
 
 static struct kvmb_driver ic_driver = {
@@ -200,5 +203,6 @@ module_exit(ic_exit);
 MODULE_ALIAS("kvmbus:394f16571591784eab55382f3bd5422d"); /* heartbeat */
 MODULE_ALIAS("kvmbus:31600b0e13523449818b38d90ced39db"); /* shutdown */
 MODULE_ALIAS("kvmbus:30e62795aed07b49adcee80ab0175caf"); /* time sync */
+MODULE_ALIAS("kvmbus:292efa3523ea364296ae3a6ebacba440"); /* backup */
 MODULE_DESCRIPTION("kvmbus: integration services of a guest");
 MODULE_LICENSE("GPL");

@@ -59,5 +59,6 @@ struct kvmb_ic {
 extern const struct kvmb_ic_service kvmb_heartbeat_service;
 extern const struct kvmb_ic_service kvmb_shutdown_service;
 extern const struct kvmb_ic_service kvmb_timesync_service;
+extern const struct kvmb_ic_service kvmb_vss_service;
 
 #endif

@@ -264,7 +264,8 @@ static int create_bus(struct vm *vm)
 		kvmb_ic_offer(&vm->timesync.ic, vm->bus);
 	if (vm->cfg.ic_heartbeat)
 		kvmb_ic_offer(&vm->heartbeat.ic, vm->bus);
-	if (vm->cfg.ic_vss)
+	/* Linux opens it from 3.0 on only: drivers/hv/hv_snapshot.c, hv_vss_init() */
+	if (vm->cfg.ic_vss && vm->cfg.vmbus_max >= KVMB_VERSION_WIN8_1)
 		kvmb_ic_offer(&vm->vss.ic, vm->bus);
 	return 0;
 }
