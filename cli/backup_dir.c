@@ -37,7 +37,7 @@ int backup_dir_make(struct backup_dir *d, const char *path)
 	return d->fd < 0 ? blame(path, NULL, errno) : EXIT_OK;
 }
 
-int backup_dir_add(struct backup_dir *d, u32 controller, u32 lun, u64 bytes)
+int backup_dir_add(struct backup_dir *d, uint32_t controller, uint32_t lun, uint64_t bytes)
 {
 	struct backup_file *f = &d->files[d->num];
 
@@ -102,12 +102,12 @@ static long long mtime_ns(const struct stat *st)
 	return (long long)st->st_mtim.tv_sec * 1000000000ll + st->st_mtim.tv_nsec;
 }
 
-static int copy_part(int from, int to, u64 at, u64 end, u8 *buf)
+static int copy_part(int from, int to, uint64_t at, uint64_t end, uint8_t *buf)
 {
 	ssize_t n, w, done;
 
-	for (; at < end; at += (u64)n) {
-		n = pread(from, buf, KVMB_MIN(end - at, (u64)COPY_PIECE), (off_t)at);
+	for (; at < end; at += (uint64_t)n) {
+		n = pread(from, buf, KVMB_MIN(end - at, (uint64_t)COPY_PIECE), (off_t)at);
 		if (n <= 0)
 			return n ? -errno : 0;
 		for (done = 0; done < n; done += w) {
@@ -119,10 +119,10 @@ static int copy_part(int from, int to, u64 at, u64 end, u8 *buf)
 	return 0;
 }
 
-static int copy_sparse(int from, int to, u64 bytes)
+static int copy_sparse(int from, int to, uint64_t bytes)
 {
-	u8 *buf = malloc(COPY_PIECE);
-	u64 pos, at, end;
+	uint8_t *buf = malloc(COPY_PIECE);
+	uint64_t pos, at, end;
 	int err = buf ? 0 : -ENOMEM, more = 1;
 
 	if (!err && ftruncate(to, (off_t)bytes))
@@ -147,7 +147,7 @@ static int fill_file(struct backup_file *f, const char *base, int dir, json_t *e
 		return blame(base, f->name, errno);
 	if (fstat(fd, &st))
 		err = errno;
-	else if ((u64)st.st_size != f->bytes ||
+	else if ((uint64_t)st.st_size != f->bytes ||
 		 json_integer_value(json_object_get(entry, "mtime_ns")) != mtime_ns(&st))
 		err = ESTALE;
 	else if (ioctl(f->fd, FICLONE, fd))
@@ -166,7 +166,7 @@ static int fill_files(struct backup_dir *d, const char *base, int dir, json_t *m
 {
 	int code = EXIT_OK;
 	json_t *entry;
-	u32 i;
+	uint32_t i;
 
 	for (i = 0; i < d->num && !code; i++) {
 		entry = find_entry(manifest, &d->files[i]);
@@ -241,7 +241,7 @@ int backup_dir_finish(struct backup_dir *d, json_t *manifest)
 	json_t *disks = json_object_get(manifest, "disks"), *o;
 	struct stat st;
 	int err;
-	u32 i;
+	uint32_t i;
 
 	for (i = 0; i < d->num; i++) {
 		o = json_array_get(disks, i);
@@ -262,7 +262,7 @@ int backup_dir_finish(struct backup_dir *d, json_t *manifest)
 /* Also on the thread that has heard a signal, while another one adds: names are enough. */
 void backup_dir_undo(const struct backup_dir *d)
 {
-	u32 i;
+	uint32_t i;
 
 	if (!d->path || d->whole)
 		return;
@@ -275,7 +275,7 @@ void backup_dir_undo(const struct backup_dir *d)
 
 void backup_dir_close(struct backup_dir *d)
 {
-	u32 i;
+	uint32_t i;
 
 	for (i = 0; i < d->num; i++)
 		close(d->files[i].fd);

@@ -15,26 +15,27 @@
 #define KVMB_BACKUP_DIR_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/fdpass.h"
-#include "vmbus-core/env.h"
 
 #define BACKUP_DIR_FILES (KVMB_FDPASS_MAX - 1) /* a pipe goes with them */
 #define BACKUP_DIR_ID 33u		       /* 32 digits and an end */
 
 struct backup_file {
-	u32 controller, lun;
-	u64 bytes;
+	uint32_t controller, lun;
+	uint64_t bytes;
 	char name[32]; /* "disk-0-1.raw" */
 	int fd;	       /* owned */
 };
 
-struct backup_dir { /* zeroed to begin with */
+struct backup_dir {	  /* zeroed to begin with */
 	const char *path; /* borrowed; NULL: it is not made yet */
 	int fd;		  /* owned */
-	u32 num;
+	uint32_t num;
 	struct backup_file files[BACKUP_DIR_FILES]; /* files[num] */
-	bool whole;	  /* it has its manifest, and stays */
+	bool whole;				    /* it has its manifest, and stays */
 };
 
 /* All return EXIT_OK, or EXIT_FAILED with one line printed. */
@@ -43,7 +44,7 @@ struct backup_dir { /* zeroed to begin with */
 int backup_dir_make(struct backup_dir *d, const char *path);
 
 /** backup_dir_add() - Make the file of a disk, empty, mode 0600. */
-int backup_dir_add(struct backup_dir *d, u32 controller, u32 lun, u64 bytes);
+int backup_dir_add(struct backup_dir *d, uint32_t controller, uint32_t lun, uint64_t bytes);
 
 /**
  * backup_dir_fill() - Have all files begin as those of an older backup

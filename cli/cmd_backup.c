@@ -149,9 +149,9 @@ static json_t *backup_wishes(const struct job *j)
 	for (i = 0; i < j->dir.num; i++) {
 		const struct backup_file *f = &j->dir.files[i];
 
-		json_array_append_new(disks, json_pack("{s:i, s:i, s:I}", "controller",
-						       f->controller, "lun", f->lun, "bytes",
-						       (json_int_t)f->bytes));
+		json_array_append_new(disks,
+				      json_pack("{s:i, s:i, s:I}", "controller", f->controller,
+						"lun", f->lun, "bytes", (json_int_t)f->bytes));
 	}
 	json_object_set_new(args, "id", json_string(j->id));
 	if (j->base)
@@ -205,11 +205,11 @@ static json_t *make_manifest(const struct job *j, json_t *result)
 		const struct backup_file *f = &j->dir.files[i];
 
 		o = json_array_get(list, i);
-		json_array_append_new(
-			disks, json_pack("{s:i, s:i, s:I, s:I, s:b}", "controller", f->controller,
-					 "lun", f->lun, "bytes", (json_int_t)f->bytes, "copied",
-					 number_of(o, "copied"), "cloned",
-					 json_is_true(json_object_get(o, "cloned"))));
+		json_array_append_new(disks, json_pack("{s:i, s:i, s:I, s:I, s:b}", "controller",
+						       f->controller, "lun", f->lun, "bytes",
+						       (json_int_t)f->bytes, "copied",
+						       number_of(o, "copied"), "cloned",
+						       json_is_true(json_object_get(o, "cloned"))));
 	}
 	return json_pack("{s:i, s:s, s:s, s:s, s:o, s:b, s:I, s:o}", "kvmbus_backup", 1, "vm",
 			 j->vm, "id", j->id, "time", when, "base",

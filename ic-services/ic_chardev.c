@@ -30,8 +30,8 @@ struct kvmb_ic_chardev {
 	wait_queue_head_t wait; /* anything has changed */
 	bool gone, interrupted, open, registered;
 	enum talk talk;
-	u32 len;		/* of the message in buf */
-	u8 *buf;		/* buf[ops->max]: to be read, or the answer */
+	u32 len; /* of the message in buf */
+	u8 *buf; /* buf[ops->max]: to be read, or the answer */
 };
 
 static void free_chardev(struct kref *ref)
@@ -139,8 +139,7 @@ static int take_hello(struct kvmb_ic_chardev *d, const void *msg, u32 len)
 	return 0;
 }
 
-static ssize_t chardev_write(struct file *file, const char __user *from, size_t count,
-			     loff_t *pos)
+static ssize_t chardev_write(struct file *file, const char __user *from, size_t count, loff_t *pos)
 {
 	struct kvmb_ic_chardev *d = of_file(file);
 	void *msg;
@@ -270,8 +269,8 @@ static int wait_for(struct kvmb_ic_chardev *d, enum talk want, long *left)
 	return err;
 }
 
-int kvmb_ic_chardev_ask(struct kvmb_ic_chardev *d, const void *msg, u32 len, void *answer,
-			u32 size, unsigned int seconds)
+int kvmb_ic_chardev_ask(struct kvmb_ic_chardev *d, const void *msg, u32 len, void *answer, u32 size,
+			unsigned int seconds)
 {
 	long left = (long)seconds * HZ;
 	int err = wait_for(d, NOTHING, &left);

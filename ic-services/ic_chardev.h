@@ -21,14 +21,14 @@
 
 #include <linux/types.h>
 
-#define KVMB_IC_DAEMON_S 30  /* a daemon has that long for an answer, as with the in-tree driver */
+#define KVMB_IC_DAEMON_S 30   /* a daemon has that long for an answer, as with the in-tree driver */
 #define KVMB_IC_REGISTER_S 55 /* and to register, before the host hears that there is none */
 
 struct kvmb_ic_chardev;
 
 struct kvmb_ic_chardev_ops { /* const, one per service */
-	const char *name; /* below /dev */
-	u32 max;	  /* bytes of a message, both ways */
+	const char *name;    /* below /dev */
+	u32 max;	     /* bytes of a message, both ways */
 	/*
 	 * The first write, msg[len] with len <= max. Return: 0: it is registered, and is told
 	 * say[*say_len] if that is not 0; -errno: its write fails with that. A mutex is held.
@@ -63,7 +63,7 @@ void kvmb_ic_chardev_await(struct kvmb_ic_chardev *d, unsigned int seconds);
  * Return: bytes that it wrote; -ENOTCONN: there is none, or it has gone; -ETIMEDOUT; -ENODEV:
  * interrupted. One caller at a time. Trust: the daemon is root's, and may still be wrong.
  */
-int kvmb_ic_chardev_ask(struct kvmb_ic_chardev *d, const void *msg, u32 len, void *answer,
-			u32 size, unsigned int seconds);
+int kvmb_ic_chardev_ask(struct kvmb_ic_chardev *d, const void *msg, u32 len, void *answer, u32 size,
+			unsigned int seconds);
 
 #endif

@@ -15,7 +15,7 @@ enum kvmb_ic_instance { /* of section KVMB_SEC_IC; never used again */
 			KVMB_IC_IS_HEARTBEAT = 1,
 			KVMB_IC_IS_SHUTDOWN = 2,
 			KVMB_IC_IS_TIMESYNC = 3,
-			KVMB_IC_IS_VSS = 5,	/* may be missing */
+			KVMB_IC_IS_VSS = 5, /* may be missing */
 };
 
 struct kvmb_ic_services { /* borrowed */

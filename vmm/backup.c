@@ -44,7 +44,7 @@ struct vm_backup { /* main thread, but for what the thread has: copy, err */
 	u64 stood_ms; /* how long the guest stood; until then, since when */
 	pthread_t thread;
 	bool has_thread;
-	bool given_up; /* the thread is being ended */
+	bool given_up;	       /* the thread is being ended */
 	struct kvmb_work work; /* it has */
 	int err;	       /* its result */
 };
@@ -60,7 +60,7 @@ static void free_backup(struct vm_backup *b)
 }
 
 /* The moment is over, or does not come. */
-static void go_on(struct vm_backup *b)
+static void end_moment(struct vm_backup *b)
 {
 	struct vm *vm = b->vm;
 
@@ -87,7 +87,7 @@ fail_backup(struct vm_backup *b, const char *class, const char *fmt, ...)
 	va_end(ap);
 	backup_copy_end(&b->copy);
 	if (b->state == BACKUP_RESTING)
-		go_on(b);
+		end_moment(b);
 	else if (b->freeze)
 		kvmb_vss_thaw(&b->vm->vss);
 	free_backup(b);
@@ -134,7 +134,7 @@ static const char *no_moment(struct vm_backup *b)
 	return NULL;
 }
 
-static void on_rested(void *arg)
+static void on_moment(void *arg)
 {
 	struct vm_backup *b = arg;
 	const char *why = no_moment(b);
@@ -148,19 +148,18 @@ static void on_rested(void *arg)
 		fail_backup(b, "failed", "%s", b->copy.why);
 		return;
 	}
-	go_on(b);
+	end_moment(b);
 	b->state = BACKUP_COPYING;
 	start_thread_of(b);
 }
 
 static void on_no_rest(void *arg)
 {
-	fail_backup(arg, "failed",
-		    "a disk did not finish its requests within %u s; the VM goes on",
+	fail_backup(arg, "failed", "a disk did not finish its requests within %u s; the VM goes on",
 		    RESTING_MS / 1000);
 }
 
-static void stand(struct vm_backup *b)
+static void take_moment(struct vm_backup *b)
 {
 	struct vm *vm = b->vm;
 
@@ -172,7 +171,7 @@ static void stand(struct vm_backup *b)
 	b->state = BACKUP_RESTING;
 	b->stood_ms = kvmb_now_ms();
 	kvmb_timer_set(&b->timer, RESTING_MS);
-	vm_rest(vm, on_rested, b);
+	vm_rest(vm, on_moment, b);
 }
 
 static const char *freeze_error(int err)
@@ -202,7 +201,7 @@ static void on_frozen(void *arg, int err)
 	if (err)
 		fail_backup(b, "failed", "%s", freeze_error(err));
 	else
-		stand(b);
+		take_moment(b);
 }
 
 static void freeze(struct vm_backup *b)
@@ -210,7 +209,7 @@ static void freeze(struct vm_backup *b)
 	int err;
 
 	if (!b->freeze) {
-		stand(b);
+		take_moment(b);
 		return;
 	}
 	if (b->vm->state != VM_RUNNING) {
@@ -238,10 +237,10 @@ static json_t *backup_result(const struct vm_backup *b)
 	for (i = 0; i < b->copy.num; i++) {
 		const struct backup_disk *d = &b->copy.disks[i];
 
-		json_array_append_new(
-			disks, json_pack("{s:i, s:i, s:I, s:I, s:b}", "controller", d->controller,
-					 "lun", d->lun, "bytes", (json_int_t)d->bytes, "copied",
-					 (json_int_t)d->copied, "cloned", d->cloned));
+		json_array_append_new(disks, json_pack("{s:i, s:i, s:I, s:I, s:b}", "controller",
+						       d->controller, "lun", d->lun, "bytes",
+						       (json_int_t)d->bytes, "copied",
+						       (json_int_t)d->copied, "cloned", d->cloned));
 	}
 	return json_pack("{s:s, s:b, s:I, s:o}", "id", b->id, "frozen", b->freeze, "stood_ms",
 			 (json_int_t)b->stood_ms, "disks", disks);
@@ -282,7 +281,7 @@ static void on_thread(void *arg)
 }
 
 /* The client has gone. */
-static void on_client(void *arg, uint32_t events)
+static void on_pipe_end(void *arg, uint32_t events)
 {
 	struct vm_backup *b = arg;
 
@@ -310,8 +309,7 @@ static const char *bad_file(const struct backup_disk *d, bool changes)
 	struct stat st;
 	int flags = fcntl(d->fd, F_GETFL);
 
-	if (fstat(d->fd, &st) || !S_ISREG(st.st_mode) || flags < 0 ||
-	    (flags & O_ACCMODE) != O_RDWR)
+	if (fstat(d->fd, &st) || !S_ISREG(st.st_mode) || flags < 0 || (flags & O_ACCMODE) != O_RDWR)
 		return "is no file that can be written and read";
 	if (!changes && st.st_size)
 		return "is not empty";
@@ -350,8 +348,8 @@ static bool take_disk_of(struct vm_backup *b, const json_t *o, int *fd, u32 c, u
 	return !bad;
 }
 
-static bool take_disks(struct vm_backup *b, json_t *args, struct handover_fds *fds, char *why,
-		       size_t size)
+static bool take_all_disks(struct vm_backup *b, json_t *args, struct handover_fds *fds, char *why,
+			   size_t size)
 {
 	json_t *disks = json_object_get(args, "disks");
 	size_t num = json_array_size(disks);
@@ -427,12 +425,12 @@ static const char *prepare_backup(struct vm_backup *b, json_t *args, struct hand
 		snprintf(why, size, "an id is 32 hexadecimal digits");
 		return "usage";
 	}
-	if (!take_disks(b, args, fds, why, size))
+	if (!take_all_disks(b, args, fds, why, size))
 		return "failed";
 	b->pipe = fds->fd[0];
 	fds->fd[0] = -1;
 	fcntl(b->pipe, F_SETFL, O_NONBLOCK); /* whatever it is, nobody waits for it */
-	b->watch = kvmb_loop_add(b->vm->loop, b->pipe, EPOLLIN, on_client, b);
+	b->watch = kvmb_loop_add(b->vm->loop, b->pipe, EPOLLIN, on_pipe_end, b);
 	if (b->watch)
 		return NULL;
 	snprintf(why, size, "the first descriptor is no pipe");

@@ -60,7 +60,7 @@ void backup_copy_cancel(struct backup_copy *c)
 	ring(&c->bell);
 }
 
-static int is_cancelled(void *arg)
+static int is_given_up(void *arg)
 {
 	struct backup_copy *c = arg;
 
@@ -85,7 +85,7 @@ int backup_copy_warm(struct backup_copy *c)
 {
 	u32 i;
 
-	for (i = 0; i < c->num && !is_cancelled(c); i++) {
+	for (i = 0; i < c->num && !is_given_up(c); i++) {
 		struct backup_disk *b = &c->disks[i];
 
 		if (c->changes || !kvmb_disk_is_raw(b->d) || b->d->rdev || !clone_disk(b))
@@ -93,7 +93,7 @@ int backup_copy_warm(struct backup_copy *c)
 		settle(b->d);
 		b->clones = true;
 	}
-	return is_cancelled(c);
+	return is_given_up(c);
 }
 
 /* ---- the moment ---- */
@@ -178,8 +178,8 @@ static int write_part(int fd, const u8 *p, u64 at, size_t len)
 }
 
 /* A file that was empty has them; one that is older may have something else there. */
-static int write_zeroes(struct backup_copy *c, const struct backup_disk *b, const u8 *p, u64 at,
-			size_t len)
+static int clear_part(struct backup_copy *c, const struct backup_disk *b, const u8 *p, u64 at,
+		      size_t len)
 {
 	if (!c->changes)
 		return 0;
@@ -189,7 +189,7 @@ static int write_zeroes(struct backup_copy *c, const struct backup_disk *b, cons
 }
 
 /* What is in c->buf, in parts that are all zero or all not. */
-static int write_piece(struct backup_copy *c, const struct backup_disk *b, u64 at, size_t len)
+static int write_copy(struct backup_copy *c, const struct backup_disk *b, u64 at, size_t len)
 {
 	size_t from, n;
 	int err = 0;
@@ -201,7 +201,7 @@ static int write_piece(struct backup_copy *c, const struct backup_disk *b, u64 a
 			       kvmb_all_zero(c->buf + from + n,
 					     KVMB_MIN(len - from - n, (size_t)DISK_READ_ALIGN)))
 				n += KVMB_MIN(len - from - n, (size_t)DISK_READ_ALIGN);
-			err = write_zeroes(c, b, c->buf + from, at + from, n);
+			err = clear_part(c, b, c->buf + from, at + from, n);
 		} else {
 			while (from + n < len &&
 			       !kvmb_all_zero(c->buf + from + n,
@@ -226,10 +226,10 @@ static int is_broken(struct backup_copy *c, const struct backup_disk *b)
 static int copy_chunks(struct backup_copy *c, struct backup_disk *b, u64 chunk, u64 num)
 {
 	u64 at = place_of_chunk(b, chunk), len = place_of_chunk(b, chunk + num) - at;
-	int err = is_cancelled(c);
+	int err = is_given_up(c);
 
 	if (!err)
-		err = disk_read(&c->reader, b->d, c->buf, at, len, is_cancelled, c);
+		err = disk_read(&c->reader, b->d, c->buf, at, len, is_given_up, c);
 	if (err) {
 		if (err != -ECANCELED)
 			snprintf(c->why, sizeof(c->why), "disk %u:%u cannot be read: %s",
@@ -237,7 +237,7 @@ static int copy_chunks(struct backup_copy *c, struct backup_disk *b, u64 chunk, 
 		return err;
 	}
 	kvmb_disk_point_saved(b->d, chunk, 0); /* somebody is here: see its patience */
-	err = write_piece(c, b, at, len);
+	err = write_copy(c, b, at, len);
 	if (!err)
 		err = is_broken(c, b); /* else it may be newer than the moment */
 	if (err)
@@ -287,7 +287,7 @@ static int keep_pace(struct backup_copy *c)
 	int err;
 
 	for (;;) {
-		err = is_cancelled(c);
+		err = is_given_up(c);
 		if (!err)
 			err = serve_wants(c);
 		if (err || !c->rate)
@@ -318,7 +318,7 @@ static int skip_holes(struct backup_copy *c, struct backup_disk *b)
 		last = more ? from / KVMB_DISK_CHUNK : b->chunks;
 		if (last > first)
 			kvmb_disk_point_saved(b->d, first, last - first);
-		err = is_cancelled(c);
+		err = is_given_up(c);
 		if (!err)
 			err = serve_wants(c);
 	}
@@ -406,7 +406,7 @@ int backup_copy_run(struct backup_copy *c)
 		if (fdatasync(c->disks[i].fd))
 			err = cannot_write(c, &c->disks[i], -errno);
 		else
-			err = is_cancelled(c);
+			err = is_given_up(c);
 	}
 	close_files(c);
 	return err;

@@ -23,23 +23,23 @@
 struct backup_disk {
 	struct kvmb_disk *d;
 	u32 controller, lun;
-	int fd;	      /* owned: the file; -1 = is closed */
-	bool clones;  /* FICLONE worked before */
-	bool cloned;  /* and when it counted */
+	int fd;	     /* owned: the file; -1 = is closed */
+	bool clones; /* FICLONE worked before */
+	bool cloned; /* and when it counted */
 	u64 chunks, bytes;
-	u64 copied;   /* bytes that were read */
+	u64 copied; /* bytes that were read */
 };
 
 struct backup_copy { /* zeroed to begin with */
 	u32 num;
 	struct backup_disk *disks; /* disks[num], owned */
-	bool changes;	/* the files are copies of an older backup */
-	u64 rate;	/* bytes a second; 0 = no limit */
-	u64 done, total; /* atomics: bytes */
-	int cancelled;	/* atomic: give up soon */
+	bool changes;		   /* the files are copies of an older backup */
+	u64 rate;		   /* bytes a second; 0 = no limit */
+	u64 done, total;	   /* atomics: bytes */
+	int cancelled;		   /* atomic: give up soon */
 	struct disk_reader reader;
 	struct kvmb_disk_bell bell;
-	u8 *buf;	/* buf[BACKUP_PIECE and DISK_READ_ALIGN] */
+	u8 *buf;	     /* buf[BACKUP_PIECE and DISK_READ_ALIGN] */
 	u64 began_ms, paced; /* of the rate: bytes since began_ms */
 	char why[BACKUP_WHY];
 };

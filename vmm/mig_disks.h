@@ -50,7 +50,7 @@ struct mig_disks { /* zeroed to begin with; then of one thread at a time */
 	u32 num;
 	struct mig_disk *disks; /* disks[num] */
 	struct kvmb_tlv_out out;
-	u8 *copy;    /* copy[MIG_CHUNK and DISK_READ_ALIGN], aligned: what is sent, while the guest writes */
+	u8 *copy;    /* copy[MIG_CHUNK and DISK_READ_ALIGN]: what is sent, while the guest writes */
 	u64 total;   /* bytes of all disks */
 	u64 done;    /* atomic, for info: of the first time */
 	u64 sent;    /* atomic: bytes of sections */

@@ -28,7 +28,7 @@ struct kvmb_disk_point {
 };
 
 struct kvmb_disk_since {
-	u64 bytes; /* of the disk when it began */
+	u64 bytes;		/* of the disk when it began */
 	char id[KVMB_POINT_ID]; /* of the last good point; "" = none */
 	u64 bits[];
 };
@@ -279,8 +279,8 @@ void kvmb_disk_since_done(struct kvmb_disk *d, const char *id)
 
 	if (!s)
 		return;
-	memset(s->bits, 0, words_of((s->bytes + KVMB_DISK_CHUNK - 1) / KVMB_DISK_CHUNK) *
-				   sizeof(s->bits[0]));
+	memset(s->bits, 0,
+	       words_of((s->bytes + KVMB_DISK_CHUNK - 1) / KVMB_DISK_CHUNK) * sizeof(s->bits[0]));
 	snprintf(s->id, sizeof(s->id), "%s", id);
 }
 

@@ -17,8 +17,9 @@
  * copier that has seen none is done.
  *
  * A guest does not wait for a copier that hangs: when a write has waited for KVMB_POINT_PATIENCE_MS
- * and nothing was saved meanwhile, the point is broken: everybody may write, and what was saved is worth nothing. The writers
- * themselves look at the clock, each time when they ask; no thread is needed for it.
+ * and nothing was saved meanwhile, the point is broken: everybody may write, and what was saved is
+ * worth nothing. The writers themselves look at the clock, each time when they ask; no thread is
+ * needed for it.
  *
  * While there is no point, a write costs a load and a branch. The flag needs no fence, because it
  * is set while nobody writes, and who goes on afterwards has been told by a lock or a generation.
@@ -37,8 +38,8 @@
 
 #define KVMB_POINT_PATIENCE_MS 10000u	  /* of a writer, while nothing is saved */
 #define KVMB_POINT_PATIENCE_MAX_MS 30000u /* and even if something is */
-#define KVMB_POINT_RETRY_NS 1000000u /* a writer that may not asks again then */
-#define KVMB_POINT_ID 33u	    /* 32 digits and an end */
+#define KVMB_POINT_RETRY_NS 1000000u	  /* a writer that may not asks again then */
+#define KVMB_POINT_ID 33u		  /* 32 digits and an end */
 
 struct kvmb_disk_bell { /* of a copier: somebody wants chunks */
 	pthread_mutex_t lock;

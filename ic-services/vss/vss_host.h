@@ -43,7 +43,7 @@ enum kvmb_vss_state {
 	KVMB_VSS_CHECKING, /* HOT_BACKUP is sent */
 	KVMB_VSS_FREEZING, /* FREEZE is sent */
 	KVMB_VSS_FROZEN,
-	KVMB_VSS_THAWING,  /* a THAW is owed */
+	KVMB_VSS_THAWING, /* a THAW is owed */
 	KVMB_VSS_NUM_STATES
 };
 
@@ -57,7 +57,7 @@ struct kvmb_vss { /* bus thread */
 	struct kvmb_timer timer;
 	void (*done)(void *arg, int err); /* of freeze(), until it has been called; NULL */
 	void *arg;
-	u64 freezes, thaws;		  /* that the guest has confirmed */
+	u64 freezes, thaws; /* that the guest has confirmed */
 };
 
 /** kvmb_vss_init() - Prepare, not offered; @loop is the bus thread's. */

@@ -11,9 +11,9 @@
 
 #include "vmbus-core/guid.h"
 
-#define KVMB_VSS_TYPE_GUID                                                                   \
+#define KVMB_VSS_TYPE_GUID \
 	KVMB_GUID(0x35fa2e29, 0xea23, 0x4236, 0x96, 0xae, 0x3a, 0x6e, 0xba, 0xcb, 0xa4, 0x40)
-#define KVMB_VSS_INSTANCE_GUID                                                               \
+#define KVMB_VSS_INSTANCE_GUID \
 	KVMB_GUID(0x2450ee40, 0x33bf, 0x4fbd, 0x89, 0x2e, 0x9f, 0xb0, 0x6e, 0x92, 0x14, 0xcf)
 
 enum kvmb_vss_op {

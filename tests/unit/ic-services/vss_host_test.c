@@ -94,7 +94,9 @@ static void fire(void)
 
 static void open_vss(void)
 {
-	struct { struct kvmb_wire_ic_negotiate n; struct kvmb_wire_ic_version v[2];
+	struct {
+		struct kvmb_wire_ic_negotiate n;
+		struct kvmb_wire_ic_version v[2];
 	} a = { { cpu_to_le16(1), cpu_to_le16(1), 0 },
 		{ { cpu_to_le16(3), 0 }, { cpu_to_le16(5), 0 } } };
 	struct kvmb_icmsg m;

@@ -261,8 +261,14 @@ static void serve_until(bool (*done)(void))
 	assert_true(done());
 }
 
-static bool answered(void) { return answer[0]; }
-static bool freezing(void) { return freezes || answer[0]; }
+static bool answered(void)
+{
+	return answer[0];
+}
+static bool freezing(void)
+{
+	return freezes || answer[0];
+}
 
 static void guest_freezes(int err)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A disk as it was at one moment: who may write, who is served first, and how long anybody waits. */
+/* A disk as it was at one moment: who may write, who comes first, and how long anybody waits. */
 #include "backend/block/disk_point.h"
 
 #include <pthread.h>
@@ -248,7 +248,8 @@ static void what_is_saved_is_what_was_there(void **state)
 	begin(NULL);
 	for (i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&writers[i], NULL, write_all,
-						(void *)(uintptr_t)(i + 1)), 0);
+						(void *)(uintptr_t)(i + 1)),
+				 0);
 	while ((chunk = kvmb_disk_point_next(&d, chunk, 1, &num)) < CHUNKS) {
 		w = chunk;
 		n = num;
