@@ -226,6 +226,8 @@ static int write_manifest(struct backup_dir *d, const json_t *manifest)
 		return -ENOMEM;
 	fd = openat(d->fd, MANIFEST_NEW, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	err = fd < 0 ? -errno : write_text(fd, text);
+	if (!err)
+		err = write_text(fd, "\n");
 	if (fd >= 0)
 		close(fd);
 	free(text);

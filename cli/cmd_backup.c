@@ -269,6 +269,8 @@ int cmd_backup(struct cli_args *a)
 	json_t *result = NULL;
 	int code;
 
+	if (!cli_text(a, "to"))
+		return cli_bad(a->cmd, "--to is missing: the directory to make");
 	j = (struct job){ .a = a, .vm = a->words[0], .base = cli_text(a, "incremental"), .fd = -1 };
 	j.dir.fd = -1;
 	pthread_mutex_init(&j.lock, NULL);
