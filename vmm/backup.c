@@ -17,7 +17,9 @@
 #include "vmm/disks_priv.h"
 #include "vmm/vm_rest.h"
 
-#define RESTING_MS 10000u
+#ifndef BACKUP_RESTING_MS /* tests have less */
+#define BACKUP_RESTING_MS 10000u
+#endif
 #define NO_FREEZE "--no-freeze takes its disks as after a power cut"
 
 enum backup_state {
@@ -156,7 +158,7 @@ static void on_moment(void *arg)
 static void on_no_rest(void *arg)
 {
 	fail_backup(arg, "failed", "a disk did not finish its requests within %u s; the VM goes on",
-		    RESTING_MS / 1000);
+		    BACKUP_RESTING_MS / 1000);
 }
 
 static void take_moment(struct vm_backup *b)
@@ -170,7 +172,7 @@ static void take_moment(struct vm_backup *b)
 	}
 	b->state = BACKUP_RESTING;
 	b->stood_ms = kvmb_now_ms();
-	kvmb_timer_set(&b->timer, RESTING_MS);
+	kvmb_timer_set(&b->timer, BACKUP_RESTING_MS);
 	vm_rest(vm, on_moment, b);
 }
 

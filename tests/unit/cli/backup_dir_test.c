@@ -210,7 +210,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_backup_has_files_and_a_manifest, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_exists_is_not_touched, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_is_left_of_one_that_failed, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_left_of_one_that_failed, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(another_begins_with_a_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_is_not_as_it_was_is_no_base, setup,
 						teardown),
