@@ -15,7 +15,8 @@
  * The client opens the files, and a pipe by which we learn what became of it: when it ends the
  * backup is given up. Whatever fails, and wherever: the VM goes on, and the guest is thawed; by
  * VSS itself if nobody asks for it. A disk that does not finish its requests costs the guest
- * BACKUP_RESTING_MS; one that hangs later, or a file that cannot be written fast enough, costs the backup.
+ * BACKUP_RESTING_MS; one that hangs later, or a file that cannot be written fast enough, costs the
+ * backup.
  *
  * One backup at a time; no save, no migration and no change of disks meanwhile.
  *
