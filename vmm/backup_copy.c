@@ -188,27 +188,25 @@ static int clear_part(struct backup_copy *c, const struct backup_disk *b, const 
 	return write_part(b->fd, p, at, len);
 }
 
+static size_t block_at(size_t at, size_t len)
+{
+	return KVMB_MIN(len - at, (size_t)DISK_READ_ALIGN);
+}
+
 /* What is in c->buf, in parts that are all zero or all not. */
 static int write_copy(struct backup_copy *c, const struct backup_disk *b, u64 at, size_t len)
 {
-	size_t from, n;
+	size_t from, to;
+	bool zero;
 	int err = 0;
 
-	for (from = 0; from < len && !err; from += n) {
-		n = KVMB_MIN(len - from, (size_t)DISK_READ_ALIGN);
-		if (kvmb_all_zero(c->buf + from, n)) {
-			while (from + n < len &&
-			       kvmb_all_zero(c->buf + from + n,
-					     KVMB_MIN(len - from - n, (size_t)DISK_READ_ALIGN)))
-				n += KVMB_MIN(len - from - n, (size_t)DISK_READ_ALIGN);
-			err = clear_part(c, b, c->buf + from, at + from, n);
-		} else {
-			while (from + n < len &&
-			       !kvmb_all_zero(c->buf + from + n,
-					      KVMB_MIN(len - from - n, (size_t)DISK_READ_ALIGN)))
-				n += KVMB_MIN(len - from - n, (size_t)DISK_READ_ALIGN);
-			err = write_part(b->fd, c->buf + from, at + from, n);
-		}
+	for (from = 0; from < len && !err; from = to) {
+		zero = kvmb_all_zero(c->buf + from, block_at(from, len));
+		to = from + block_at(from, len);
+		while (to < len && kvmb_all_zero(c->buf + to, block_at(to, len)) == zero)
+			to += block_at(to, len);
+		err = zero ? clear_part(c, b, c->buf + from, at + from, to - from) :
+			     write_part(b->fd, c->buf + from, at + from, to - from);
 	}
 	return err ? cannot_write(c, b, err) : 0;
 }
