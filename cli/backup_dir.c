@@ -238,6 +238,17 @@ static int write_manifest(struct backup_dir *d, const json_t *manifest)
 	return err;
 }
 
+/* The directory's own name; a file system that cannot is no reason to throw the backup away. */
+static void sync_parent(const struct backup_dir *d)
+{
+	int fd = openat(d->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	fsync(fd);
+	close(fd);
+}
+
 int backup_dir_finish(struct backup_dir *d, json_t *manifest)
 {
 	json_t *disks = json_object_get(manifest, "disks"), *o;
@@ -257,6 +268,7 @@ int backup_dir_finish(struct backup_dir *d, json_t *manifest)
 	err = write_manifest(d, manifest);
 	if (err)
 		return blame(d->path, MANIFEST, -err);
+	sync_parent(d);
 	d->whole = true;
 	return EXIT_OK;
 }

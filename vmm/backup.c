@@ -311,8 +311,9 @@ static const char *bad_file(const struct backup_disk *d, bool changes)
 	struct stat st;
 	int flags = fcntl(d->fd, F_GETFL);
 
-	if (fstat(d->fd, &st) || !S_ISREG(st.st_mode) || flags < 0 || (flags & O_ACCMODE) != O_RDWR)
-		return "is no file that can be written and read";
+	if (fstat(d->fd, &st) || !S_ISREG(st.st_mode) || flags < 0 ||
+	    (flags & O_ACCMODE) != O_RDWR || flags & O_APPEND)
+		return "is no file that can be written anywhere and read";
 	if (!changes && st.st_size)
 		return "is not empty";
 	if (changes && (u64)st.st_size != d->bytes)
