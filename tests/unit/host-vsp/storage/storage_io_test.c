@@ -508,6 +508,61 @@ static void what_is_not_saved_is_not_overwritten(void **state)
 	kvmb_loop_once(f.loop, 10);
 }
 
+static u8 moment[BLOCKS * 512];
+
+static void *copy_slowly(void *arg)
+{
+	struct kvmb_disk *d = arg;
+	u64 chunk = 0, at, num, n;
+
+	while ((chunk = kvmb_disk_point_next(d, chunk, 2, &num)) < kvmb_disk_chunks(d)) {
+		at = chunk;
+		n = num;
+		kvmb_disk_point_wanted(d, 2, &at, &n);
+		pread(d->fd, moment + at * KVMB_DISK_CHUNK, n * KVMB_DISK_CHUNK,
+		      (off_t)(at * KVMB_DISK_CHUNK));
+		usleep(1000);
+		kvmb_disk_point_saved(d, at, n);
+	}
+	return NULL;
+}
+
+/* A guest that writes all over its disk, by its channel, and a copier: nothing new is copied. */
+static void a_copy_under_load_is_of_the_moment(void **state)
+{
+	static u8 before[sizeof(moment)];
+	u64 gpa = fake_alloc(&f, 16) << 12;
+	unsigned int seed = 1;
+	struct kvmb_wire_stor a;
+	struct kvmb_disk *d;
+	pthread_t copier;
+	u32 i, lba;
+
+	(void)state;
+	init();
+	d = disk_at(0);
+	while (srb_lun(0, CDB(0), 6, 0, 0, 0, &a) != 1)
+		; /* its attentions */
+	for (i = 0; i < sizeof(before); i++)
+		before[i] = (u8)rand_r(&seed);
+	assert_int_equal(pwrite(d->fd, before, sizeof(before), 0), sizeof(before));
+	memset(fake_ptr(&f, gpa), 0xee, 65536);
+	assert_int_equal(kvmb_disk_point_begin(d, NULL, &bell), 0);
+	assert_int_equal(pthread_create(&copier, NULL, copy_slowly, d), 0);
+	for (i = 0; i < 300; i++) {
+		lba = (u32)rand_r(&seed) % (BLOCKS - 16);
+		srb_lun(0, CDB(0x2a, i & 8, 0, 0, (u8)(lba >> 8), (u8)lba, 0, 0, 16), 10,
+			KVMB_SRB_DATA_OUT, gpa, 8192, &a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+	}
+	pthread_join(copier, NULL);
+	kvmb_disk_point_end(d);
+	assert_false(kvmb_disk_point_broken(d));
+	assert_memory_equal(moment, before, sizeof(before));
+	assert_int_equal(pread(d->fd, before, sizeof(before), 0), sizeof(before));
+	assert_memory_not_equal(moment, before, sizeof(before));
+}
+
 static void percentiles_are_within_a_quarter(void **state)
 {
 	u64 h[KVMB_LATENCY_BUCKETS] = { 0 };
@@ -537,6 +592,7 @@ int main(void)
 		T(what_is_written_is_noted),
 		T(write_that_ends_after_it_was_read_is_seen_again),
 		T(what_is_not_saved_is_not_overwritten),
+		T(a_copy_under_load_is_of_the_moment),
 		T(percentiles_are_within_a_quarter),
 	};
 
