@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The state of the three integration services, for another process: docs/migration.md. */
+/* The state of the integration services, for another process: docs/migration.md. */
 #ifndef KVMB_IC_STATE_H
 #define KVMB_IC_STATE_H
 
