@@ -13,13 +13,13 @@
 #include <linux/wait.h>
 
 /*
- * NOTHING: nothing is asked.
- * SAYING: the answer to its registration waits to be read.
- * ASKED: a question waits to be read.
- * READ: the daemon has it; its next write is the answer.
- * ANSWERED: who asked has not taken the answer yet.
+ * TALK_NOTHING: nothing is asked.
+ * TALK_SAYING: the answer to its registration waits to be read.
+ * TALK_ASKED: a question waits to be read.
+ * TALK_READ: the daemon has it; its next write is the answer.
+ * TALK_ANSWERED: who asked has not taken the answer yet.
  */
-enum talk { NOTHING, SAYING, ASKED, READ, ANSWERED };
+enum talk { TALK_NOTHING, TALK_SAYING, TALK_ASKED, TALK_READ, TALK_ANSWERED };
 
 struct kvmb_ic_chardev {
 	struct miscdevice misc;
@@ -50,7 +50,7 @@ static struct kvmb_ic_chardev *of_file(struct file *file)
 
 static void set_talk(struct kvmb_ic_chardev *d, enum talk to)
 {
-	d->talk = to;
+	WRITE_ONCE(d->talk, to);
 	wake_up_all(&d->wait);
 }
 
@@ -80,7 +80,7 @@ static int chardev_release(struct inode *inode, struct file *file)
 
 	mutex_lock(&d->lock);
 	d->open = d->registered = false;
-	set_talk(d, NOTHING);
+	set_talk(d, TALK_NOTHING);
 	mutex_unlock(&d->lock);
 	kref_put(&d->ref, free_chardev);
 	return 0;
@@ -90,7 +90,7 @@ static bool has_message(const struct kvmb_ic_chardev *d)
 {
 	enum talk talk = READ_ONCE(d->talk);
 
-	return talk == SAYING || talk == ASKED;
+	return talk == TALK_SAYING || talk == TALK_ASKED;
 }
 
 /* Return: bytes; 0: somebody else was faster. Under the lock. */
@@ -104,7 +104,7 @@ static ssize_t give_message(struct kvmb_ic_chardev *d, char __user *to, size_t c
 		return -EINVAL;
 	if (copy_to_user(to, d->buf, d->len))
 		return -EFAULT;
-	set_talk(d, d->talk == ASKED ? READ : NOTHING);
+	set_talk(d, d->talk == TALK_ASKED ? TALK_READ : TALK_NOTHING);
 	return d->len;
 }
 
@@ -135,7 +135,7 @@ static int take_hello(struct kvmb_ic_chardev *d, const void *msg, u32 len)
 		return err;
 	d->registered = true;
 	d->len = say;
-	set_talk(d, say ? SAYING : NOTHING);
+	set_talk(d, say ? TALK_SAYING : TALK_NOTHING);
 	return 0;
 }
 
@@ -155,10 +155,10 @@ static ssize_t chardev_write(struct file *file, const char __user *from, size_t 
 		err = -EBADF;
 	} else if (!d->registered) {
 		err = take_hello(d, msg, count);
-	} else if (d->talk == READ) {
+	} else if (d->talk == TALK_READ) {
 		memcpy(d->buf, msg, count);
 		d->len = count;
-		set_talk(d, ANSWERED);
+		set_talk(d, TALK_ANSWERED);
 	} /* else it is late, and who asked has given up */
 	mutex_unlock(&d->lock);
 	kfree(msg);
@@ -214,7 +214,7 @@ void kvmb_ic_chardev_destroy(struct kvmb_ic_chardev *d)
 {
 	mutex_lock(&d->lock);
 	WRITE_ONCE(d->gone, true);
-	set_talk(d, NOTHING);
+	set_talk(d, TALK_NOTHING);
 	mutex_unlock(&d->lock);
 	misc_deregister(&d->misc); /* nobody opens it from here on */
 	kref_put(&d->ref, free_chardev);
@@ -230,8 +230,8 @@ void kvmb_ic_chardev_interrupt(struct kvmb_ic_chardev *d, bool on)
 
 void kvmb_ic_chardev_await(struct kvmb_ic_chardev *d, unsigned int seconds)
 {
-	wait_event_timeout(d->wait, READ_ONCE(d->registered) || READ_ONCE(d->interrupted),
-			   seconds * HZ);
+	wait_event_idle_timeout(d->wait, READ_ONCE(d->registered) || READ_ONCE(d->interrupted),
+				seconds * HZ);
 }
 
 /* Return: 0; -errno: there is nobody to wait for. Under the lock. */
@@ -240,14 +240,10 @@ static int still_there(const struct kvmb_ic_chardev *d)
 	return d->interrupted ? -ENODEV : d->registered ? 0 : -ENOTCONN;
 }
 
-static bool changed(struct kvmb_ic_chardev *d, enum talk want)
+/* Without the lock, because who waits may not sleep for it; wait_for() looks again. */
+static bool changed(const struct kvmb_ic_chardev *d, enum talk want)
 {
-	bool is;
-
-	mutex_lock(&d->lock);
-	is = d->talk == want || still_there(d);
-	mutex_unlock(&d->lock);
-	return is;
+	return READ_ONCE(d->talk) == want || READ_ONCE(d->interrupted) || !READ_ONCE(d->registered);
 }
 
 /* Wait for @want until *left jiffies have passed. Return: 0, with the lock; -errno without it. */
@@ -255,15 +251,16 @@ static int wait_for(struct kvmb_ic_chardev *d, enum talk want, long *left)
 {
 	int err;
 
-	*left = wait_event_timeout(d->wait, changed(d, want), *left);
+	/* idle: a freeze may take longer than a task may hang */
+	*left = wait_event_idle_timeout(d->wait, changed(d, want), *left);
 	mutex_lock(&d->lock);
 	err = still_there(d);
 	if (!err && d->talk != want)
 		err = -ETIMEDOUT;
 	if (err) {
 		/* an answer that is still to come is to nothing that is asked */
-		if (d->talk != SAYING)
-			set_talk(d, NOTHING);
+		if (d->talk != TALK_SAYING)
+			set_talk(d, TALK_NOTHING);
 		mutex_unlock(&d->lock);
 	}
 	return err;
@@ -273,21 +270,21 @@ int kvmb_ic_chardev_ask(struct kvmb_ic_chardev *d, const void *msg, u32 len, voi
 			unsigned int seconds)
 {
 	long left = (long)seconds * HZ;
-	int err = wait_for(d, NOTHING, &left);
+	int err = wait_for(d, TALK_NOTHING, &left);
 
 	if (err)
 		return err;
 	memcpy(d->buf, msg, len);
 	d->len = len;
-	set_talk(d, ASKED);
+	set_talk(d, TALK_ASKED);
 	mutex_unlock(&d->lock);
 	left = max(left, 1l);
-	err = wait_for(d, ANSWERED, &left);
+	err = wait_for(d, TALK_ANSWERED, &left);
 	if (err)
 		return err;
 	err = d->len;
 	memcpy(answer, d->buf, min(d->len, size));
-	set_talk(d, NOTHING);
+	set_talk(d, TALK_NOTHING);
 	mutex_unlock(&d->lock);
 	return err;
 }
