@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "ic-services/ic_guest.h"
+#include "vmbus-core/proto/vss.h"
 
 #define RING_PAGES 5 /* control page and 16 KiB */
 #define BUDGET 64u   /* requests of one turn of the work */
@@ -14,6 +15,7 @@ static const struct kvmb_ic_service *const services[] = {
 	&kvmb_heartbeat_service,
 	&kvmb_shutdown_service,
 	&kvmb_timesync_service,
+	&kvmb_vss_service,
 };
 
 static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
@@ -41,6 +43,8 @@ static bool handle(struct kvmb_ic *ic, u8 *payload, u32 len)
 	if (msg.type == KVMB_IC_NEGOTIATE) {
 		if (msg.size < 16)
 			goto malformed;
+		if (ic->svc->await)
+			ic->svc->await(ic);
 		negotiate(ic, &msg, payload);
 		return true;
 	}
@@ -128,12 +132,20 @@ err_free:
 	return err;
 }
 
+/* Nothing comes any more, and nothing is done. */
+static void quiet(struct kvmb_ic *ic)
+{
+	kvmb_chan_stop(ic->ch);
+	if (ic->svc->interrupt)
+		ic->svc->interrupt(ic, true);
+	cancel_work_sync(&ic->work);
+}
+
 static void ic_remove(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
-	kvmb_chan_stop(ic->ch);
-	cancel_work_sync(&ic->work);
+	quiet(ic);
 	if (ic->svc->stop)
 		ic->svc->stop(ic);
 	kvmb_chan_close(ic->ch);
@@ -144,8 +156,7 @@ static int ic_suspend(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
-	kvmb_chan_stop(ic->ch);
-	cancel_work_sync(&ic->work);
+	quiet(ic);
 	kvmb_chan_close(ic->ch);
 	return 0;
 }
@@ -154,6 +165,8 @@ static int ic_resume(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
+	if (ic->svc->interrupt)
+		ic->svc->interrupt(ic, false);
 	return kvmb_chan_open(ic->ch, RING_PAGES, NULL, 0, ic_callback, ic);
 }
 
@@ -161,6 +174,7 @@ static const struct kvmb_guid ic_types[] = {
 	KVMB_HEARTBEAT_TYPE_GUID,
 	KVMB_SHUTDOWN_TYPE_GUID,
 	KVMB_TIMESYNC_TYPE_GUID,
+	KVMB_VSS_TYPE_GUID,
 };
 
 static struct kvmb_driver ic_driver = {
@@ -189,5 +203,6 @@ module_exit(ic_exit);
 MODULE_ALIAS("kvmbus:394f16571591784eab55382f3bd5422d"); /* heartbeat */
 MODULE_ALIAS("kvmbus:31600b0e13523449818b38d90ced39db"); /* shutdown */
 MODULE_ALIAS("kvmbus:30e62795aed07b49adcee80ab0175caf"); /* time sync */
+MODULE_ALIAS("kvmbus:292efa3523ea364296ae3a6ebacba440"); /* backup */
 MODULE_DESCRIPTION("kvmbus: integration services of a guest");
 MODULE_LICENSE("GPL");

@@ -40,6 +40,10 @@ struct kvmb_ic_service { /* const, one per kind */
 	s64 (*request)(struct kvmb_ic *ic, u8 *p, u32 size);
 	/* Called after the answer has been sent. May be NULL. */
 	void (*answered)(struct kvmb_ic *ic);
+	/* Called before a negotiation is answered; may wait, for its daemon. May be NULL. */
+	void (*await)(struct kvmb_ic *ic);
+	/* With @on nothing here may wait any more: it is removed, or sleeps. May be NULL. */
+	void (*interrupt)(struct kvmb_ic *ic, bool on);
 };
 
 struct kvmb_ic {
@@ -55,5 +59,6 @@ struct kvmb_ic {
 extern const struct kvmb_ic_service kvmb_heartbeat_service;
 extern const struct kvmb_ic_service kvmb_shutdown_service;
 extern const struct kvmb_ic_service kvmb_timesync_service;
+extern const struct kvmb_ic_service kvmb_vss_service;
 
 #endif

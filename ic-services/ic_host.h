@@ -19,7 +19,7 @@
 #include "host-vsp/loop_chan.h"
 #include "vmbus-core/icmsg.h"
 
-#define KVMB_IC_PACKET_MAX 4096u
+#define KVMB_IC_PACKET_MAX 8192u /* the longest are of KVP: 7480 bytes */
 
 struct kvmb_ic;
 

@@ -18,6 +18,8 @@ enum {			  /* of all services */
        F_PAUSED = 18,	/* the VM was paused, as it is to be saved; of time sync, too */
        /* of shutdown */
        F_ASKED = 19, /* an answer is due */
+       /* of vss */
+       F_OWES_THAW = 48, /* the guest is frozen, or will be */
 };
 
 static void begin(enum kvmb_ic_instance instance, const struct kvmb_ic *ic, struct kvmb_tlv_out *o)
@@ -42,6 +44,11 @@ void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 	kvmb_tlv_end(o);
 	begin(KVMB_IC_IS_TIMESYNC, &s->timesync->ic, o);
 	kvmb_tlv_put(o, F_PAUSED, s->timesync->paused);
+	kvmb_tlv_end(o);
+	if (!s->vss)
+		return;
+	begin(KVMB_IC_IS_VSS, &s->vss->ic, o);
+	kvmb_tlv_put(o, F_OWES_THAW, s->vss->state >= KVMB_VSS_FREEZING);
 	kvmb_tlv_end(o);
 }
 
@@ -87,6 +94,13 @@ static void load_timesync(struct kvmb_timesync *ts, struct kvmb_tlv *t)
 	kvmb_timer_set(&ts->timer, KVMB_TIMESYNC_PERIOD_MS);
 }
 
+static void load_vss(struct kvmb_vss *v, struct kvmb_tlv *t)
+{
+	load_common(&v->ic, t);
+	if (kvmb_tlv_get(t, F_OWES_THAW, 1) && !t->error->err)
+		kvmb_vss_owe_thaw(v);
+}
+
 int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 {
 	if (t->instance == KVMB_IC_IS_HEARTBEAT) {
@@ -97,6 +111,8 @@ int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 		load_common(&s->shutdown->ic, t);
 		s->shutdown->asked = kvmb_tlv_get(t, F_ASKED, 1);
 		s->shutdown->asked_ms = kvmb_now_ms(); /* it has all of its time again */
+	} else if (t->instance == KVMB_IC_IS_VSS && s->vss) {
+		load_vss(s->vss, t);
 	} else {
 		kvmb_tlv_refuse(t, F_STATE, "no such service");
 	}

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The state of the three integration services, for another process: docs/migration.md. */
+/* The state of the integration services, for another process: docs/migration.md. */
 #ifndef KVMB_IC_STATE_H
 #define KVMB_IC_STATE_H
 
 #include "ic-services/heartbeat/heartbeat_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
+#include "ic-services/vss/vss_host.h"
 
 struct kvmb_tlv;
 struct kvmb_tlv_out;
@@ -14,12 +15,14 @@ enum kvmb_ic_instance { /* of section KVMB_SEC_IC; never used again */
 			KVMB_IC_IS_HEARTBEAT = 1,
 			KVMB_IC_IS_SHUTDOWN = 2,
 			KVMB_IC_IS_TIMESYNC = 3,
+			KVMB_IC_IS_VSS = 5, /* may be missing */
 };
 
 struct kvmb_ic_services { /* borrowed */
 	struct kvmb_heartbeat *heartbeat;
 	struct kvmb_shutdown *shutdown;
 	struct kvmb_timesync *timesync;
+	struct kvmb_vss *vss; /* NULL: none */
 };
 
 /** kvmb_ic_save() - Write a section for each service; their bus stands. Bus thread. */

@@ -10,6 +10,7 @@
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
 #include "machine/gen1.h"
+#include "vmm/backup.h"
 #include "vmm/basics.h"
 #include "vmm/boot_choose.h"
 #include "vmm/boot_order.h"
@@ -36,6 +37,7 @@
 #include "vmm/vars.h"
 #include "vmm/vm.h"
 #include "vmm/vsock.h"
+#include "vmm/vss.h"
 
 #define VARS_END_MS 3000u
 
@@ -263,9 +265,13 @@ static int create_bus(struct vm *vm)
 {
 	struct kvmb_bus_config cfg = { .loop = vm->loop, .vmm = &vm->machine.vmm,
 				       .max_version = vm->cfg.vmbus_max, .who = vm->cfg.name };
+	int err;
 
 	vm->bus = kvmb_bus_create(&cfg);
-	return basics_create(vm, shutdown_answered);
+	err = basics_create(vm, shutdown_answered);
+	if (!err)
+		err = vss_create(vm);
+	return err;
 }
 
 static void put_boot_order(struct vm *vm)
@@ -342,6 +348,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm->overdue.running)
 		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
+	backup_destroy(vm);
 	save_destroy(vm);
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);

@@ -21,6 +21,7 @@
 #include "ic-services/heartbeat/heartbeat_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
+#include "ic-services/vss/vss_host.h"
 #include "machine/machine.h"
 #include "vmm/config.h"
 #include "vmm/overdue.h"
@@ -91,6 +92,7 @@ struct vm {
 		void *arg;
 		bool bus; /* it was told to stand, too */
 	} rest;
+	struct vm_backup *backup; /* under way, NULL = none; backup.c */
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
 	struct vm_input *input;		/* NULL = nobody has typed or pointed yet; input.c */
@@ -125,6 +127,7 @@ struct vm {
 	struct kvmb_heartbeat heartbeat;
 	struct kvmb_timesync timesync;
 	struct kvmb_shutdown shutdown;
+	struct kvmb_vss vss;
 };
 
 /**

@@ -20,9 +20,9 @@ rule backend/block "vmbus-core/env.h lib/ backend/block/ backend/iov.h backend/t
 rule backend/net "vmbus-core/env.h lib/ backend/net/ backend/iov.h backend/throttle.h"
 rule host-vsp "vmbus-core/ lib/ backend/ host-vsp/"
 guest_file='_guest\.[ch] ' # in a line of includes
-guest='_guest\.[ch]$' # guest halves live in the kernel, beside their host halves
+guest='(_guest|/ic_chardev)\.[ch]$' # guest halves live in the kernel, beside their host halves
 rule ic-services "vmbus-core/ lib/ host-vsp/ ic-services/" . "$guest"
-rule ic-services "vmbus-core/ guest-vsc/ ic-services/ic_guest.h" "$guest"
+rule ic-services "vmbus-core/ guest-vsc/ ic-services/ic_guest.h ic-services/ic_chardev.h" "$guest"
 rule machine "vmbus-core/ lib/ host-vsp/ machine/"
 rule vmm "vmbus-core/ lib/ backend/ host-vsp/ ic-services/ machine/ vmm/"
 rule manage "vmbus-core/env.h lib/ backend/block/image.h backend/block/nbd_lib.h vmm/boot_find.h manage/"

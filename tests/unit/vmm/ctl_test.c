@@ -16,6 +16,7 @@
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
+#include "vmm/backup.h"
 #include "vmm/console.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
@@ -196,6 +197,16 @@ STUB(disks_limit, const char *d, s64 iops, s64 bps, struct ctl_reply r)
 STUB(nics_remove, const char *nic, struct ctl_reply r)
 STUB(nics_link, const char *nic, bool up, struct ctl_reply r)
 STUB(nics_mtu, const char *nic, u32 mtu, struct ctl_reply r)
+
+static bool stands_for_backup;
+
+STUB(backup_begin, json_t *args, struct handover_fds *fds, struct ctl_reply r)
+
+bool backup_stands(const struct vm *v)
+{
+	(void)v;
+	return stands_for_backup;
+}
 
 static u32 saves;
 static struct state_file_wish wished;
@@ -978,6 +989,30 @@ static void ctl_a_vm_that_is_saved_is_not_changed(void **state)
 	close(fd);
 }
 
+static void ctl_a_vm_that_is_backed_up_keeps_its_disks(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	saves = 0;
+	vm.backup = (struct vm_backup *)&vm;
+	send_with(fd, "{\"execute\": \"save\"}\n", 2);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	assert_int_equal(saves, 0);
+	send_with(fd, "{\"execute\": \"disk-remove\", \"arguments\": {\"disk\": \"0:0\"}}\n", 0);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	send_with(fd, "{\"execute\": \"backup\"}\n", 2);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	send_with(fd, "{\"execute\": \"pause\"}\n", 0);
+	assert_string_equal(heard(fd), DONE);
+	stands_for_backup = true;
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	stands_for_backup = false;
+	vm.backup = NULL;
+	close(fd);
+}
+
 /* Each of these leaves us with what we had before. */
 static void ctl_flood_of_descriptors_hangs_up(void **state)
 {
@@ -1093,6 +1128,7 @@ int main(void)
 		T(ctl_migrate_takes_a_connection_and_a_pipe),
 		T(ctl_a_vm_that_has_moved_has_not_stopped),
 		T(ctl_a_vm_that_is_saved_is_not_changed),
+		T(ctl_a_vm_that_is_backed_up_keeps_its_disks),
 		T(ctl_flood_of_descriptors_hangs_up),
 		T(ctl_cut_descriptors_are_refused),
 	};
