@@ -79,7 +79,8 @@ static int chardev_release(struct inode *inode, struct file *file)
 	struct kvmb_ic_chardev *d = of_file(file);
 
 	mutex_lock(&d->lock);
-	d->open = d->registered = false;
+	d->open = false;
+	WRITE_ONCE(d->registered, false);
 	set_talk(d, TALK_NOTHING);
 	mutex_unlock(&d->lock);
 	kref_put(&d->ref, free_chardev);
@@ -133,7 +134,7 @@ static int take_hello(struct kvmb_ic_chardev *d, const void *msg, u32 len)
 
 	if (err)
 		return err;
-	d->registered = true;
+	WRITE_ONCE(d->registered, true);
 	d->len = say;
 	set_talk(d, say ? TALK_SAYING : TALK_NOTHING);
 	return 0;
