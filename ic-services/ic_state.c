@@ -32,6 +32,13 @@ static void begin(enum kvmb_ic_instance instance, const struct kvmb_ic *ic, stru
 	kvmb_tlv_put(o, F_WAITING, ic->waiting);
 }
 
+static void save_vss(const struct kvmb_vss *v, struct kvmb_tlv_out *o)
+{
+	begin(KVMB_IC_IS_VSS, &v->ic, o);
+	kvmb_tlv_put(o, F_OWES_THAW, v->state >= KVMB_VSS_FREEZING);
+	kvmb_tlv_end(o);
+}
+
 void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 {
 	begin(KVMB_IC_IS_HEARTBEAT, &s->heartbeat->ic, o);
@@ -45,11 +52,8 @@ void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 	begin(KVMB_IC_IS_TIMESYNC, &s->timesync->ic, o);
 	kvmb_tlv_put(o, F_PAUSED, s->timesync->paused);
 	kvmb_tlv_end(o);
-	if (!s->vss)
-		return;
-	begin(KVMB_IC_IS_VSS, &s->vss->ic, o);
-	kvmb_tlv_put(o, F_OWES_THAW, s->vss->state >= KVMB_VSS_FREEZING);
-	kvmb_tlv_end(o);
+	if (s->vss)
+		save_vss(s->vss, o);
 }
 
 /* ---- loading ---- */

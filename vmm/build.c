@@ -265,13 +265,9 @@ static int create_bus(struct vm *vm)
 {
 	struct kvmb_bus_config cfg = { .loop = vm->loop, .vmm = &vm->machine.vmm,
 				       .max_version = vm->cfg.vmbus_max, .who = vm->cfg.name };
-	int err;
 
 	vm->bus = kvmb_bus_create(&cfg);
-	err = basics_create(vm, shutdown_answered);
-	if (!err)
-		err = vss_create(vm);
-	return err;
+	return basics_create(vm, shutdown_answered);
 }
 
 static void put_boot_order(struct vm *vm)
@@ -304,9 +300,9 @@ static int build_machine(struct vm *vm)
 static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  open_vsock,
 						  open_console, open_vars, open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,	 synth_create, vsock_create,
-						   disks_create, nics_create,  create_vars,
-						   boot_choose,	 build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	 vss_create,   synth_create,
+						   vsock_create, disks_create, nics_create,
+						   create_vars,	 boot_choose,  build_machine };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {

@@ -36,7 +36,7 @@ const char *vm_cannot_move(const struct vm *vm)
 int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o)
 {
 	const struct kvmb_ic_services ics = { &vm->heartbeat, &vm->shutdown, &vm->timesync,
-					      &vm->vss };
+					      .vss = &vm->vss };
 	u32 i;
 	int err;
 

@@ -64,7 +64,7 @@ static int load_legacy(struct loading *r, struct kvmb_tlv *t)
 static int load_ic(struct loading *r, struct kvmb_tlv *t)
 {
 	const struct kvmb_ic_services ics = { &r->vm->heartbeat, &r->vm->shutdown, &r->vm->timesync,
-					      &r->vm->vss };
+					      .vss = &r->vm->vss };
 
 	return kvmb_ic_load(&ics, t);
 }

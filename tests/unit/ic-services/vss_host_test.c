@@ -405,7 +405,7 @@ static void a_thaw_that_finds_the_bus_paused_comes_later(void **state)
 static struct kvmb_heartbeat hb; /* closed, all three */
 static struct kvmb_shutdown sd;
 static struct kvmb_timesync ts;
-static const struct kvmb_ic_services all = { &hb, &sd, &ts, &v };
+static const struct kvmb_ic_services all = { &hb, &sd, &ts, .vss = &v };
 
 static void begin_others(void)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The backup service in the table: when a VM has it, what info says, when it can be switched off. */
+/* The backup service in the table: which VM has it, what info says, when it can go off. */
 #include "vmm/vss.h"
 
 #include <string.h>
