@@ -58,10 +58,9 @@ static void back_up(const char *base, const char *id, bool kill_it)
 	void *err;
 
 	assert_int_equal(backup_copy_init(&c, 1), 0);
-	c.disks[c.num++] = (struct backup_disk){ .d = d,
-						 .fd = dup(fd),
-						 .chunks = kvmb_disk_chunks(d),
-						 .bytes = kvmb_disk_bytes(d) };
+	c.disks[c.num++] = (struct backup_disk){
+		.d = d, .fd = dup(fd), .chunks = kvmb_disk_chunks(d), .bytes = kvmb_disk_bytes(d)
+	};
 	c.changes = base;
 	c.rate = 32u << 20;
 	if (base)
