@@ -244,6 +244,24 @@ static const struct opt_def migrate_options[] = {
 	TLS, INSECURE, JSON, END
 };
 
+static const struct opt_def backup_options[] = {
+	{ "to", OPT_FILE, "DIR", .needed = true,
+	  .help = "directory to make, with a raw file for each disk; it must not exist" },
+	{ "incremental", OPT_FILE, "DIR",
+	  .help = "begin with a copy of the last backup, in DIR, and read only what changed since",
+	  .more = "The new directory is a whole backup all the same; where the file system can "
+		  "share blocks (XFS, btrfs) it takes space for the changes only. Changes are "
+		  "known from the VM's last backup on, in its process: a VM that was started "
+		  "anew, restored or moved since needs a full one.",
+	  .aka = "base since" },
+	{ "no-freeze", OPT_FLAG, .help = "do not ask the guest: its disks as after a power cut",
+	  .aka = "crash-consistent" },
+	{ "bandwidth", OPT_SIZE, "SIZE", .fallback = "0",
+	  .help = "bytes per second at most that are read; 0: no limit",
+	  .more = "What the guest is about to overwrite is read at once.",
+	  .aka = "rate rate-limit speed" },
+	JSON, END
+};
 static const struct opt_def save_options[] = {
 	{ "compress", OPT_WORD, "METHOD", "zstd", .otherwise = "not compressed",
 	  .help = "compress memory: zstd",
@@ -369,6 +387,14 @@ const struct cli_command cli_commands[] = {
 	  "Like the button of a PC: what the guest has not written is lost. *stop --reboot* asks "
 	  "it to restart instead. A paused VM is reset and stays paused.", cmd_reset, { VM },
 	  json_only },
+	{ "backup", NULL, "copy a VM's disks as they are at one moment, while it runs",
+	  "The guest freezes its file systems (VSS; in Linux *hv_vss_daemon* of the package "
+	  "hyperv-daemons), all disks are noted at one moment, the guest thaws and runs on, and "
+	  "its disks are copied as they were then. A raw image is cloned at once where DIR's file "
+	  "system can (XFS, btrfs). DIR gets a raw sparse file for each disk, whatever its format "
+	  "was, and _manifest.json_; without that it is no backup. Read-only disks and media are "
+	  "not copied. See *BACKUP*.",
+	  cmd_backup, { VM }, backup_options },
 	{ "save", NULL, "save a VM into a file and end it; restore continues it",
 	  "FILE appears when everything is on disk; until then the VM can go on, and does when the "
 	  "command is interrupted. Connections of a NIC of kind *user* break, and the command says "

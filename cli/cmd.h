@@ -85,6 +85,9 @@ int cmd_reset(struct cli_args *a);
 /** cmd_resume() - `kvmbus resume VM`. */
 int cmd_resume(struct cli_args *a);
 
+/** cmd_backup() - `kvmbus backup VM --to DIR`: returns when DIR is whole. */
+int cmd_backup(struct cli_args *a);
+
 /** cmd_save() - `kvmbus save VM FILE`: returns when FILE is there and the VM has ended. */
 int cmd_save(struct cli_args *a);
 

@@ -6,6 +6,7 @@
 #include "ic-services/ic_guest.h"
 #include "vmbus-core/proto/fcopy.h"
 #include "vmbus-core/proto/kvp.h"
+#include "vmbus-core/proto/vss.h"
 
 #define RING_PAGES 5 /* control page and 16 KiB */
 #define BUDGET 64u   /* requests of one turn of the work */
@@ -14,7 +15,7 @@ static const u32 frameworks[] = { KVMB_IC_FW_3, KVMB_IC_FW_1 };
 
 static const struct kvmb_ic_service *const services[] = {
 	&kvmb_fcopy_service,	&kvmb_heartbeat_service, &kvmb_kvp_service,
-	&kvmb_shutdown_service, &kvmb_timesync_service,
+	&kvmb_shutdown_service, &kvmb_timesync_service,	 &kvmb_vss_service,
 };
 
 static void negotiate(struct kvmb_ic *ic, struct kvmb_icmsg *msg, u8 *payload)
@@ -171,7 +172,7 @@ static int ic_resume(struct kvmb_device *dev)
 
 static const struct kvmb_guid ic_types[] = {
 	KVMB_FCOPY_TYPE_GUID,	 KVMB_HEARTBEAT_TYPE_GUID, KVMB_KVP_TYPE_GUID,
-	KVMB_SHUTDOWN_TYPE_GUID, KVMB_TIMESYNC_TYPE_GUID,
+	KVMB_SHUTDOWN_TYPE_GUID, KVMB_TIMESYNC_TYPE_GUID,  KVMB_VSS_TYPE_GUID,
 };
 
 static struct kvmb_driver ic_driver = {
@@ -202,5 +203,6 @@ MODULE_ALIAS("kvmbus:e7f4a0a9455a964db8278a841e8c03e6"); /* data exchange */
 MODULE_ALIAS("kvmbus:e34bd134e4dec8419ae76b174977c192"); /* file copy */
 MODULE_ALIAS("kvmbus:31600b0e13523449818b38d90ced39db"); /* shutdown */
 MODULE_ALIAS("kvmbus:30e62795aed07b49adcee80ab0175caf"); /* time sync */
+MODULE_ALIAS("kvmbus:292efa3523ea364296ae3a6ebacba440"); /* backup */
 MODULE_DESCRIPTION("kvmbus: integration services of a guest");
 MODULE_LICENSE("GPL");

@@ -61,5 +61,6 @@ extern const struct kvmb_ic_service kvmb_heartbeat_service;
 extern const struct kvmb_ic_service kvmb_kvp_service;
 extern const struct kvmb_ic_service kvmb_shutdown_service;
 extern const struct kvmb_ic_service kvmb_timesync_service;
+extern const struct kvmb_ic_service kvmb_vss_service;
 
 #endif

@@ -25,6 +25,8 @@ enum {			  /* of all services */
        F_KEY = 33,
        F_VALUE = 34,
        F_OWED = 35, /* the guest has not got it */
+       /* of vss */
+       F_OWES_THAW = 48, /* the guest is frozen, or will be */
        /* of file copy */
        F_COPYING = 64, /* a copy is under way, which the guest is to forget */
 };
@@ -61,6 +63,13 @@ static void save_fcopy(const struct kvmb_fcopy *f, struct kvmb_tlv_out *o)
 	kvmb_tlv_end(o);
 }
 
+static void save_vss(const struct kvmb_vss *v, struct kvmb_tlv_out *o)
+{
+	begin(KVMB_IC_IS_VSS, &v->ic, o);
+	kvmb_tlv_put(o, F_OWES_THAW, v->state >= KVMB_VSS_FREEZING);
+	kvmb_tlv_end(o);
+}
+
 void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 {
 	begin(KVMB_IC_IS_HEARTBEAT, &s->heartbeat->ic, o);
@@ -76,6 +85,8 @@ void kvmb_ic_save(const struct kvmb_ic_services *s, struct kvmb_tlv_out *o)
 	kvmb_tlv_end(o);
 	if (s->kvp)
 		save_kvp(s->kvp, o);
+	if (s->vss)
+		save_vss(s->vss, o);
 	if (s->fcopy)
 		save_fcopy(s->fcopy, o);
 }
@@ -155,6 +166,13 @@ static void load_fcopy(struct kvmb_fcopy *f, struct kvmb_tlv *t)
 	f->owes_cancel = kvmb_tlv_get(t, F_COPYING, 1);
 }
 
+static void load_vss(struct kvmb_vss *v, struct kvmb_tlv *t)
+{
+	load_common(&v->ic, t);
+	if (kvmb_tlv_get(t, F_OWES_THAW, 1) && !t->error->err)
+		kvmb_vss_owe_thaw(v);
+}
+
 int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 {
 	if (t->instance == KVMB_IC_IS_HEARTBEAT) {
@@ -169,6 +187,8 @@ int kvmb_ic_load(const struct kvmb_ic_services *s, struct kvmb_tlv *t)
 		load_kvp(s->kvp, t);
 	} else if (t->instance == KVMB_IC_IS_FCOPY && s->fcopy) {
 		load_fcopy(s->fcopy, t);
+	} else if (t->instance == KVMB_IC_IS_VSS && s->vss) {
+		load_vss(s->vss, t);
 	} else {
 		kvmb_tlv_refuse(t, F_STATE, "no such service");
 	}

@@ -8,6 +8,7 @@
 #include "ic-services/kvp/kvp_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
+#include "ic-services/vss/vss_host.h"
 
 struct kvmb_tlv;
 struct kvmb_tlv_out;
@@ -17,6 +18,7 @@ enum kvmb_ic_instance { /* of section KVMB_SEC_IC; never used again */
 			KVMB_IC_IS_SHUTDOWN = 2,
 			KVMB_IC_IS_TIMESYNC = 3,
 			KVMB_IC_IS_KVP = 4, /* may be missing, as those below */
+			KVMB_IC_IS_VSS = 5,
 			KVMB_IC_IS_FCOPY = 6,
 };
 
@@ -25,6 +27,7 @@ struct kvmb_ic_services { /* borrowed */
 	struct kvmb_shutdown *shutdown;
 	struct kvmb_timesync *timesync;
 	struct kvmb_kvp *kvp; /* NULL: there is none, as of those below */
+	struct kvmb_vss *vss;
 	struct kvmb_fcopy *fcopy;
 };
 

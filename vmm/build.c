@@ -10,6 +10,7 @@
 #include "machine/dev/serial.h"
 #include "machine/dev/testdev.h"
 #include "machine/gen1.h"
+#include "vmm/backup.h"
 #include "vmm/basics.h"
 #include "vmm/boot_choose.h"
 #include "vmm/boot_order.h"
@@ -38,6 +39,7 @@
 #include "vmm/vars.h"
 #include "vmm/vm.h"
 #include "vmm/vsock.h"
+#include "vmm/vss.h"
 
 #define VARS_END_MS 3000u
 
@@ -300,10 +302,10 @@ static int build_machine(struct vm *vm)
 static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  open_vsock,
 						  open_console, open_vars, open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,	 kvp_create,   fcopy_create,
-						   synth_create, vsock_create, disks_create,
-						   nics_create,	 create_vars,  boot_choose,
-						   build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	 kvp_create,   vss_create,
+						   fcopy_create, synth_create, vsock_create,
+						   disks_create, nics_create,  create_vars,
+						   boot_choose,	 build_machine };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {
@@ -345,6 +347,7 @@ void vm_destroy(struct vm *vm)
 {
 	if (!vm->overdue.running)
 		overdue_begin(&vm->overdue, vm->cfg.name, "the end of the VM", VM_OVERDUE_MS);
+	backup_destroy(vm);
 	save_destroy(vm);
 	mig_out_destroy(vm);
 	upgrade_out_destroy(vm);

@@ -6,6 +6,7 @@
 
 #include "lib/util.h"
 #include "vmbus-core/proto/ic.h"
+#include "vmm/backup.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/display.h"
@@ -460,6 +461,12 @@ static void cmd_type(struct ctl_client *c, json_t *args, struct handover_fds *fd
 	screen_type(c->all->vm, arg_str(args, "text"), ctl_client_reply(c));
 }
 
+/* Descriptors: a pipe, and a file for each disk (vmm/backup.h). */
+static void cmd_backup(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	backup_begin(c->all->vm, args, fds, ctl_client_reply(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
@@ -497,6 +504,7 @@ static const struct {
 	{ "display", cmd_display, LIVE },
 	{ "key", cmd_key, LIVE },
 	{ "type", cmd_type, LIVE },
+	{ "backup", cmd_backup },
 	{ "save", cmd_save },
 	{ "migrate", cmd_migrate },
 	{ "mend", cmd_mend, ANY_TIME },
@@ -510,6 +518,8 @@ static const char *is_busy(const struct vm *vm, int when)
 		return NULL;
 	if (vm->save)
 		return "the VM is being saved";
+	if (vm->backup && (when == IDLE || backup_stands(vm)))
+		return "the VM is being backed up; try again, or interrupt kvmbus backup";
 	if (vm->upgrade)
 		return "the VM is being handed over to another process; try again";
 	if (mig_post_is_broken(vm))

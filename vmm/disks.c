@@ -613,6 +613,13 @@ void disks_device_gone(void *arg, dev_t dev)
 	for_each_unit(vm, c, lun, &i) {
 		if (!is_on(i.disk, dev) || vm->disks->resizing == i.disk)
 			continue;
+		if (vm->backup && !i.dvd) { /* whose thread reads it */
+			kvmb_warn(vm->cfg.name,
+				  "disk %u:%u (%s): the device has vanished during a backup; "
+				  "remove it by kvmbus disk",
+				  c, lun, i.disk->path);
+			continue;
+		}
 		kvmb_warn(vm->cfg.name,
 			  "disk %u:%u (%s): the device has vanished; removed from the guest", c,
 			  lun, i.disk->path);

@@ -8,6 +8,7 @@
 
 #include "backend/block/disk.h"
 #include "backend/block/disk_dirty.h"
+#include "backend/block/disk_point.h"
 #include "backend/iov.h"
 #include "host-vsp/tuner.h"
 #include "lib/log.h"
@@ -399,6 +400,9 @@ static void unit_submit(void *arg, struct ide_io *io)
 		return;
 	}
 	wait = limit_wait(u, d, io);
+	/* no point begins while a request is under way, so that pieces of it need not ask */
+	if (!wait && io->op == IDE_WRITE && !kvmb_disk_may_write(d, io->offset, io->length))
+		wait = KVMB_POINT_RETRY_NS;
 	if (!wait && !prepare_request(u, d))
 		wait = RETRY_NS;
 	if (wait) {

@@ -11,6 +11,7 @@
 #include "machine/mem_lazy.h"
 #include "machine/mem_post.h"
 #include "machine/vcpu.h"
+#include "vmm/backup.h"
 #include "vmm/confine.h"
 #include "vmm/disk_info.h"
 #include "vmm/display.h"
@@ -109,7 +110,7 @@ json_t *info_vm(struct vm *vm)
 		"memory_left",
 		(json_int_t)(mem_lazy_left(&vm->machine) + mem_post_left(&vm->machine)),
 		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "vsock",
-		vsock_info(vm), "copy", fcopy_info(vm));
+		vsock_info(vm), "copy", fcopy_info(vm), "backup", backup_info(vm));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

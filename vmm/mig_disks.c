@@ -3,17 +3,14 @@
 #include "vmm/mig_disks.h"
 
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "backend/block/disk_dirty.h"
+#include "backend/block/disk_point.h"
 #include "lib/loop.h"
 #include "lib/sparse.h"
 #include "lib/util.h"
 #include "vmm/disks_priv.h"
 
-#define PAGE 4096u	/* whatever direct I/O wants */
-#define LOOK_MS 200	/* how soon a cancellation is seen */
 #ifndef QUIET_MS	/* tests have less */
 #define QUIET_MS 10000u /* without a section: who is not there any more is noticed by one */
 #endif
@@ -40,6 +37,7 @@ static int add(struct mig_disks *m, struct kvmb_disk *d, u32 c, u32 lun, char *w
 	*at = (struct mig_disk){
 		.d = d, .controller = c, .lun = lun, .chunks = kvmb_disk_chunks(d)
 	};
+	kvmb_disk_since_forget(d); /* it goes on elsewhere, where nobody knows of backups */
 	at->bits = calloc((at->chunks + 63) / 64, sizeof(*at->bits));
 	err = at->bits ? kvmb_disk_dirty_begin(d) : -ENOMEM;
 	if (err) {
@@ -61,9 +59,8 @@ int mig_disks_begin(struct mig_disks *m, struct vm *vm, char *why, size_t size)
 	int err = 0;
 
 	m->disks = calloc(KVMB_MAX_DISKS, sizeof(*m->disks));
-	m->copy = aligned_alloc(PAGE, MIG_CHUNK + PAGE);
-	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->cond, NULL);
+	m->copy = aligned_alloc(DISK_READ_ALIGN, MIG_CHUNK + DISK_READ_ALIGN);
+	disk_reader_init(&m->reader);
 	if (!m->disks || !m->copy) {
 		snprintf(why, size, "no memory to copy its disks");
 		return -ENOMEM;
@@ -84,10 +81,8 @@ void mig_disks_end(struct mig_disks *m)
 		m->disks[i].d->copied = false;
 		free(m->disks[i].bits);
 	}
-	if (m->disks) {
-		pthread_mutex_destroy(&m->lock);
-		pthread_cond_destroy(&m->cond);
-	}
+	if (m->disks)
+		disk_reader_fini(&m->reader);
 	free(m->disks);
 	free(m->copy);
 	kvmb_tlv_out_fini(&m->out);
@@ -96,79 +91,9 @@ void mig_disks_end(struct mig_disks *m)
 
 /* ---- reading ---- */
 
-/* What direct I/O reads ends at a page, and the file before that. */
-static int read_raw(const struct kvmb_disk *d, u8 *buf, u64 at, size_t len)
+static int is_wanted_yet(void *s)
 {
-	size_t want = d->direct ? KVMB_ALIGN_UP(len, (size_t)PAGE) : len, have = 0;
-	ssize_t n;
-
-	while (have < len) {
-		n = pread(d->fd, buf + have, want - have, (off_t)(at + have));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO; /* it became shorter */
-		have += (size_t)n;
-	}
-	return 0;
-}
-
-struct read_req {
-	struct kvmb_disk_req req;
-	struct mig_disks *m;
-};
-
-static void on_read(struct kvmb_disk_req *r)
-{
-	struct mig_disks *m = container_of(r, struct read_req, req)->m;
-
-	pthread_mutex_lock(&m->lock);
-	m->answered = true;
-	pthread_cond_signal(&m->cond);
-	pthread_mutex_unlock(&m->lock);
-}
-
-static bool wait_a_little(struct mig_disks *m)
-{
-	struct timespec until;
-	bool answered;
-
-	clock_gettime(CLOCK_REALTIME, &until); /* its jumps do no harm here */
-	until.tv_nsec += LOOK_MS * 1000000l;
-	until.tv_sec += until.tv_nsec / 1000000000l;
-	until.tv_nsec %= 1000000000l;
-	pthread_mutex_lock(&m->lock);
-	if (!m->answered)
-		pthread_cond_timedwait(&m->cond, &m->lock, &until);
-	answered = m->answered;
-	pthread_mutex_unlock(&m->lock);
-	return answered;
-}
-
-/* A server that is dead is waited for until somebody gives up: the request is on our stack. */
-static int read_other(struct mig_disks *m, struct kvmb_disk *d, struct mig_stream *s, u64 at,
-		      size_t len)
-{
-	struct iovec iov = { m->copy, len };
-	struct read_req r = { .m = m,
-			      .req = { .io = KVMB_IO_READ,
-				       .offset = at,
-				       .length = len,
-				       .iov = &iov,
-				       .num_iov = 1,
-				       .done = on_read } };
-	int err = 0;
-
-	m->answered = false;
-	d->ops->submit(d, &r.req);
-	while (!wait_a_little(m)) {
-		if (err)
-			continue;
-		err = mig_pause(s, 0);
-		if (err)
-			d->ops->cancel(d, &r.req);
-	}
-	return err ? err : r.req.result;
+	return mig_pause(s, 0);
 }
 
 static int read_chunks(struct mig_disks *m, const struct mig_disk *at, struct mig_stream *s,
@@ -178,8 +103,7 @@ static int read_chunks(struct mig_disks *m, const struct mig_disk *at, struct mi
 
 	if (err)
 		return err;
-	err = kvmb_disk_is_raw(at->d) ? read_raw(at->d, m->copy, offset, len) :
-					read_other(m, at->d, s, offset, len);
+	err = disk_read(&m->reader, at->d, m->copy, offset, len, is_wanted_yet, s);
 	if (err && err != -ECANCELED && err != -ETIMEDOUT) {
 		snprintf(why, MIG_WHY, "disk %.100s cannot be read: %s", at->d->path,
 			 strerror(-err));

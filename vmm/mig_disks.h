@@ -24,10 +24,9 @@
 #ifndef KVMB_MIG_DISKS_H
 #define KVMB_MIG_DISKS_H
 
-#include <pthread.h>
-
 #include "lib/tlv.h"
 #include "vmm/disk_copies.h"
+#include "vmm/disk_read.h"
 #include "vmm/mig_stream.h"
 #include "vmm/vm.h"
 
@@ -51,15 +50,12 @@ struct mig_disks { /* zeroed to begin with; then of one thread at a time */
 	u32 num;
 	struct mig_disk *disks; /* disks[num] */
 	struct kvmb_tlv_out out;
-	u8 *copy;    /* copy[MIG_CHUNK and a page], aligned: what is sent, while the guest writes */
+	u8 *copy;    /* copy[MIG_CHUNK and DISK_READ_ALIGN]: what is sent, while the guest writes */
 	u64 total;   /* bytes of all disks */
 	u64 done;    /* atomic, for info: of the first time */
 	u64 sent;    /* atomic: bytes of sections */
 	u64 sent_ms; /* when the last one was */
-	/* a request to a disk that is not raw */
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool answered; /* under the lock */
+	struct disk_reader reader;
 };
 
 /* Who counts what is sent, and may wait. Return: 0 or -errno: to give up. */

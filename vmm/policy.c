@@ -119,6 +119,7 @@ static const struct kvmb_sys_rule rules[] = {
 	REQUEST(TUNSETQUEUE, NET | MAIN, .why = "net: of a NIC that takes its network over"),
 	REQUEST(TUNGETIFF, MAIN, .why = "a tap that a command hands over"),
 	REQUEST(SIOCSIFHWADDR, NET | MAIN, .why = "of a macvtap whose guest changes its address"),
+	REQUEST(FICLONE, JOB | MAIN, .why = "backup: vmm/backup_copy.c"),
 	REQUEST(BLKGETSIZE64, JOB | MAIN, .why = "a disk may have grown"),
 	REQUEST(TCGETS, MAIN, .why = "isatty"),
 	REQUEST(TCSETS, MAIN | GUARD, .why = "the terminal gets its modes back"),

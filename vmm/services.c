@@ -147,6 +147,12 @@ static struct service *find_service(const struct vm *vm, enum vm_service which)
 	return s && s->vm ? s : NULL;
 }
 
+/* Is it taken away from the guest, if only for a moment? */
+static bool switches_off(const struct service *s, const struct service_config *wish)
+{
+	return s->on && (wish->off || (wish->max && wish->max != s->ic->max));
+}
+
 /* A limit that is not named stays as it was. */
 static int change(struct service *s, const struct service_config *wish)
 {
@@ -165,6 +171,7 @@ void services_set(struct vm *vm, const char *spec, struct ctl_reply reply)
 	struct service_config wish;
 	enum vm_service which;
 	struct service *s;
+	const char *why_not;
 	char why[200];
 	int err;
 
@@ -180,6 +187,11 @@ void services_set(struct vm *vm, const char *spec, struct ctl_reply reply)
 	if (wish.max && (!s->ic || s->ic->ops->versions[0] > wish.max)) {
 		reply_refused(reply, "usage", "service %s has no version as old as %u.%u",
 			      service_name(which), wish.max >> 16, wish.max & 0xffff);
+		return;
+	}
+	why_not = switches_off(s, &wish) && s->hooks->keep ? s->hooks->keep(vm) : NULL;
+	if (why_not) {
+		reply_refused(reply, "state", "service %s: %s", service_name(which), why_not);
 		return;
 	}
 	answer_asker(s, "state", "another command has switched it meanwhile");

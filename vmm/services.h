@@ -40,6 +40,8 @@ struct service_hooks { /* const; each may be NULL, but for the first three of wh
 	const char *(*state)(struct vm *vm);
 	/* what info says of it beyond the common fields: put it into @o */
 	void (*describe)(struct vm *vm, json_t *o);
+	/* why it cannot be switched off just now, one phrase; NULL: it can */
+	const char *(*keep)(const struct vm *vm);
 };
 
 /**

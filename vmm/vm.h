@@ -23,6 +23,7 @@
 #include "ic-services/kvp/kvp_host.h"
 #include "ic-services/shutdown/shutdown_host.h"
 #include "ic-services/timesync/timesync_host.h"
+#include "ic-services/vss/vss_host.h"
 #include "machine/machine.h"
 #include "vmm/config.h"
 #include "vmm/overdue.h"
@@ -93,6 +94,7 @@ struct vm {
 		void *arg;
 		bool bus; /* it was told to stand, too */
 	} rest;
+	struct vm_backup *backup; /* under way, NULL = none; backup.c */
 	struct vm_save *save; /* under way, NULL = none; save.c */
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
 	struct vm_input *input;		/* NULL = nobody has typed or pointed yet; input.c */
@@ -130,6 +132,7 @@ struct vm {
 	struct kvmb_kvp kvp;
 	struct kvmb_fcopy fcopy;
 	struct vm_fcopy *copy; /* of a file into the guest, NULL = none; fcopy.c */
+	struct kvmb_vss vss;
 };
 
 /**

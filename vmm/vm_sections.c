@@ -35,8 +35,12 @@ const char *vm_cannot_move(const struct vm *vm)
 
 int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o)
 {
-	const struct kvmb_ic_services ics = { &vm->heartbeat, &vm->shutdown, &vm->timesync,
-					      .kvp = &vm->kvp, .fcopy = &vm->fcopy };
+	const struct kvmb_ic_services ics = { .heartbeat = &vm->heartbeat,
+					      .shutdown = &vm->shutdown,
+					      .timesync = &vm->timesync,
+					      .kvp = &vm->kvp,
+					      .vss = &vm->vss,
+					      .fcopy = &vm->fcopy };
 	u32 i;
 	int err;
 

@@ -63,8 +63,12 @@ static int load_legacy(struct loading *r, struct kvmb_tlv *t)
 
 static int load_ic(struct loading *r, struct kvmb_tlv *t)
 {
-	const struct kvmb_ic_services ics = { &r->vm->heartbeat, &r->vm->shutdown, &r->vm->timesync,
-					      .kvp = &r->vm->kvp, .fcopy = &r->vm->fcopy };
+	const struct kvmb_ic_services ics = { .heartbeat = &r->vm->heartbeat,
+					      .shutdown = &r->vm->shutdown,
+					      .timesync = &r->vm->timesync,
+					      .kvp = &r->vm->kvp,
+					      .vss = &r->vm->vss,
+					      .fcopy = &r->vm->fcopy };
 
 	return kvmb_ic_load(&ics, t);
 }

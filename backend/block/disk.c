@@ -16,6 +16,7 @@
 #include "backend/block/disk_dirty.h"
 #include "backend/block/disk_file.h"
 #include "backend/block/disk_nbd.h"
+#include "backend/block/disk_point.h"
 #include "backend/block/disk_raw.h"
 #include "backend/block/nbd_lib.h"
 #include "backend/block/nbd_uri.h"
@@ -343,6 +344,7 @@ void kvmb_disk_close(struct kvmb_disk *d)
 		kvmb_disk_unlock(d->lock_fd);
 		close(d->lock_fd);
 	}
+	kvmb_disk_point_free(d);
 	kvmb_disk_dirty_free(d);
 	free(d);
 }

@@ -95,6 +95,8 @@ struct kvmb_disk_req { /* a request to a disk with operations; embed it */
 
 struct kvmb_disk;
 struct kvmb_disk_dirty;
+struct kvmb_disk_point;
+struct kvmb_disk_since;
 
 struct kvmb_disk_ops {
 	/* Submit a request. Any thread; does not block. done() is called exactly once. */
@@ -136,6 +138,9 @@ struct kvmb_disk {
 	bool away; /* another process has the image; its size is not known: kvmb_disk_fetch() */
 	bool watched;		       /* atomic: what is written is noted in dirty: disk_dirty.h */
 	struct kvmb_disk_dirty *dirty; /* atomic; NULL before the first time */
+	bool pointed;		       /* atomic: who writes must ask first: disk_point.h */
+	struct kvmb_disk_point *point; /* atomic; NULL before the first time */
+	struct kvmb_disk_since *since; /* main thread: changes since a backup; NULL = none */
 	bool copied; /* main thread: its content moves with the VM, and each side has a file */
 	bool read_only;
 	bool direct;	 /* O_DIRECT: buffers must be aligned */

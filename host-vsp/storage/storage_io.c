@@ -23,6 +23,7 @@
 #include <fcntl.h>
 
 #include "backend/block/disk_dirty.h"
+#include "backend/block/disk_point.h"
 #include "backend/iov.h"
 #include "host-vsp/storage/storage_priv.h"
 #include "lib/dirty_log.h"
@@ -347,9 +348,21 @@ void stor_issue_ready(struct stor_chan *sc)
 	}
 }
 
+/* Is what the next piece would overwrite saved, if somebody copies the disk: disk_point.h? */
+static bool may_write(const struct stor_req *r)
+{
+	if (r->io == KVMB_IO_WRITE || r->io == KVMB_IO_SAME)
+		return kvmb_disk_may_write(r->disk, r->offset + r->done, r->length - r->done);
+	if (r->io == KVMB_IO_ZERO)
+		return kvmb_disk_may_write(r->disk, zero_offset(r), zero_length(r));
+	return true;
+}
+
 void stor_issue(struct stor_chan *sc, struct stor_req *r)
 {
-	if (!kvmb_disk_is_raw(r->disk))
+	if (!may_write(r))
+		stor_delay(sc, r, KVMB_POINT_RETRY_NS);
+	else if (!kvmb_disk_is_raw(r->disk))
 		submit_to_disk(sc, r);
 	else if (write_on_the_spot(sc, r))
 		write_now(sc, r);
@@ -429,6 +442,8 @@ static void go_on(struct stor_chan *sc, struct stor_req *r)
 {
 	if (stor_leaving(sc, r->lun))
 		io_failed(sc, r, -ECANCELED);
+	else if (!may_write(r))
+		stor_delay(sc, r, KVMB_POINT_RETRY_NS);
 	else if (!kvmb_disk_is_raw(r->disk))
 		submit_to_disk(sc, r);
 	else

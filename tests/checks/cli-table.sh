@@ -30,7 +30,7 @@ line() { # VERB ACTION
 	case "$1 $2" in
 	run*|list*|help*) ;;
 	"disk add") L+=(f) ;; "nic add") L+=(none) ;; "nic mtu") L+=(net0 1500) ;; "nic link") L+=(up net0) ;;
-	"save -") L+=(ghost f) ;; "migrate -") L+=(ghost unix:/x) ;;
+	"save -") L+=(ghost f) ;; "backup -") L+=(ghost --to d) ;; "migrate -") L+=(ghost unix:/x) ;;
 	"disk insert") L+=(0:0 f) ;; "disk list"|"nic list"|"kvp list"|"kvp ip") ;; "copy -") L+=(ghost f :/f) ;; disk*|nic*) L+=(0:0) ;; *) L+=(ghost) ;;
 	esac
 }

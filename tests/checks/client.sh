@@ -163,6 +163,19 @@ while read -r l; do python3 -m json.tool <<<"$l" >/dev/null || err "no object: $
 expect 1 'standard output: No space left' bash -c "exec $K stats v --watch --json >/dev/full"
 $K __complete disk v remove '' | grep -q '^0:1.*/b' || err "completion knows no disks: $($K __complete disk v remove '')"
 $K __complete info '' | cut -f1 | grep -qx v || err "completion knows no VMs"
+# a backup: nothing is overwritten, and nothing is left of one that failed
+fake full2 ok "$W/a" "$W/b"
+expect 2 'backup: --to is missing' $K backup full2
+expect 0 '' $K backup full2 --to "$W/bk"; asked full2 "$W/bk/disk-0-1.raw"; asked full2 '"freeze":true'
+python3 -m json.tool "$W/bk/manifest.json" >/dev/null || err "no manifest: $(ls "$W/bk")"
+expect 1 'bk: File exists' $K backup full2 --to "$W/bk"
+expect 1 'disk-0-0.raw: it was changed.*full backup' $K backup full2 --to "$W/bk2" --incremental "$W/bk" # a VM that filled nothing
+expect 1 'not_there: No such file' $K backup full2 --to "$W/bk2" --incremental "$W/not_there"
+fake empty ok; expect 1 'no disk that could be backed up' $K backup empty --to "$W/bk2"
+[ ! -e "$W/bk2" ] || err "something is left of a backup that failed"
+fake lame slow "$W/a"; $K backup lame --to "$W/bk2" 2>/dev/null & pid=$!
+for i in $(seq 100); do [ ! -e "$W/bk2/disk-0-0.raw" ] || break; sleep 0.05; done
+kill -TERM $pid; wait $pid; [ $? = 143 ] && [ ! -e "$W/bk2" ] || err "something is left of a backup that was interrupted"
 # other places (U5)
 cat >"$W/places" <<'S'
 mount -t tmpfs t /run && mkdir -p /run/kvmbus /run/user/0/kvmbus /run/user/5/kvmbus || exit 77

@@ -15,6 +15,7 @@
 #include "vmbus-core/proto/fcopy.h"
 #include "vmbus-core/proto/ic.h"
 #include "vmbus-core/proto/kvp.h"
+#include "vmbus-core/proto/vss.h"
 
 #define RELID 4
 #define NAME "00000001-0000-0000-0000-000000000000" /* of its device */
@@ -76,7 +77,7 @@ static void ic_exit_case(struct kunit *test)
 static const struct kvmb_guid heartbeat = KVMB_HEARTBEAT_TYPE_GUID,
 			      shutdown_type = KVMB_SHUTDOWN_TYPE_GUID,
 			      timesync = KVMB_TIMESYNC_TYPE_GUID, kvp = KVMB_KVP_TYPE_GUID,
-			      fcopy = KVMB_FCOPY_TYPE_GUID;
+			      fcopy = KVMB_FCOPY_TYPE_GUID, vss = KVMB_VSS_TYPE_GUID;
 
 CASE(a_beat_comes_back_one_higher)
 {
@@ -254,6 +255,40 @@ CASE(service_that_waits_for_its_daemon_can_go)
 	goes_without_a_daemon(test, &fcopy, KVMB_IC_VERSION(1, 1));
 }
 
+/* What needs the daemon fails, at once; and who freezes nothing has nothing to thaw. */
+CASE(a_guest_without_a_daemon_says_that_it_cannot_freeze)
+{
+	static const u8 needs[] = { KVMB_VSS_HOT_BACKUP, KVMB_VSS_FREEZE, KVMB_VSS_THAW },
+			others[] = { KVMB_VSS_GET_DM_INFO, KVMB_VSS_BU_COMPLETE, 99 };
+	struct kvmb_wire_vss w = { .flags = cpu_to_le32(7) };
+	struct kvmb_icmsg m = { .type = KVMB_IC_VSS,
+				.framework = KVMB_IC_FW_3,
+				.message = KVMB_IC_VERSION(5, 0),
+				.flags = 3,
+				.payload = (const u8 *)&w,
+				.size = sizeof(w) },
+			  a;
+	u8 buf[128] __aligned(8);
+	u32 i;
+
+	plug_in(&vss);
+	CHECK_EQ(negotiate(KVMB_IC_VERSION(5, 0)), KVMB_IC_VERSION(5, 0));
+	for (i = 0; i < ARRAY_SIZE(needs); i++) {
+		w.operation = needs[i];
+		NEED(request(buf, kvmb_icmsg_build(buf, &m)));
+		CHECK_EQ(kvmb_icmsg_parse(got.buf, got.len, &a), 0);
+		CHECK_EQ(a.status, KVMB_IC_STATUS_FAIL);
+	}
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		w.operation = others[i];
+		NEED(request(buf, kvmb_icmsg_build(buf, &m)));
+		CHECK_EQ(kvmb_icmsg_parse(got.buf, got.len, &a), 0);
+		CHECK_EQ(a.status, KVMB_IC_STATUS_OK);
+	}
+	m.size = 8; /* no room for flags */
+	CHECK(!request(buf, kvmb_icmsg_build(buf, &m)));
+}
+
 CASE(device_of_another_type_is_refused)
 {
 	static const struct kvmb_guid no_service =
@@ -274,6 +309,7 @@ static struct kunit_case ic_cases[] = {
 	KUNIT_CASE(hibernation_is_promised_where_it_can_be),
 	KUNIT_CASE(the_clock_is_set_when_the_host_says_so_and_only_then),
 	KUNIT_CASE(service_that_waits_for_its_daemon_can_go),
+	KUNIT_CASE(a_guest_without_a_daemon_says_that_it_cannot_freeze),
 	KUNIT_CASE(device_of_another_type_is_refused),
 	{}
 };

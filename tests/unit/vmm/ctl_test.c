@@ -16,6 +16,7 @@
 #include "lib/util.h"
 #include "machine/dev/serial.h"
 #include "tests/harness/connect.h"
+#include "vmm/backup.h"
 #include "vmm/console.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
@@ -214,6 +215,16 @@ void fcopy_begin(struct vm *v, json_t *args, int file, int pipe_end, struct ctl_
 	close(file);
 	close(pipe_end);
 	reply_result(reply, json_incref(args));
+}
+
+static bool stands_for_backup;
+
+STUB(backup_begin, json_t *args, struct handover_fds *fds, struct ctl_reply r)
+
+bool backup_stands(const struct vm *v)
+{
+	(void)v;
+	return stands_for_backup;
 }
 
 static u32 saves;
@@ -1012,6 +1023,30 @@ static void ctl_a_vm_that_is_saved_is_not_changed(void **state)
 	close(fd);
 }
 
+static void ctl_a_vm_that_is_backed_up_keeps_its_disks(void **state)
+{
+	int fd = reach();
+
+	(void)state;
+	saves = 0;
+	vm.backup = (struct vm_backup *)&vm;
+	send_with(fd, "{\"execute\": \"save\"}\n", 2);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	assert_int_equal(saves, 0);
+	send_with(fd, "{\"execute\": \"disk-remove\", \"arguments\": {\"disk\": \"0:0\"}}\n", 0);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	send_with(fd, "{\"execute\": \"backup\"}\n", 2);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	send_with(fd, "{\"execute\": \"pause\"}\n", 0);
+	assert_string_equal(heard(fd), DONE);
+	stands_for_backup = true;
+	send_with(fd, "{\"execute\": \"resume\"}\n", 0);
+	assert_non_null(strstr(heard(fd), "being backed up"));
+	stands_for_backup = false;
+	vm.backup = NULL;
+	close(fd);
+}
+
 /* Each of these leaves us with what we had before. */
 static void ctl_flood_of_descriptors_hangs_up(void **state)
 {
@@ -1128,6 +1163,7 @@ int main(void)
 		T(ctl_migrate_takes_a_connection_and_a_pipe),
 		T(ctl_a_vm_that_has_moved_has_not_stopped),
 		T(ctl_a_vm_that_is_saved_is_not_changed),
+		T(ctl_a_vm_that_is_backed_up_keeps_its_disks),
 		T(ctl_flood_of_descriptors_hangs_up),
 		T(ctl_cut_descriptors_are_refused),
 	};

@@ -397,6 +397,24 @@ static void an_event_without_a_device_touches_no_file(void **state)
 	assert_null(vm.disks->resizing);
 }
 
+/* A thread of it reads the disk. */
+static void a_device_that_vanishes_during_a_backup_stays(void **state)
+{
+	struct kvmb_unit_info i;
+
+	(void)state;
+	assert_true(kvmb_storage_unit(vm.scsi[0], 0, &i));
+	i.disk->rdev = 5;
+	vm.backup = (struct vm_backup *)&vm;
+	disks_device_gone(&vm, 5);
+	fake_run(&f);
+	assert_int_equal(units(), 1);
+	vm.backup = NULL;
+	disks_device_gone(&vm, 5);
+	fake_run(&f);
+	assert_int_equal(units(), 0);
+}
+
 /* Options that do not follow would make another VM of a saved one. */
 static void a_change_that_nobody_notes_is_remembered(void **state)
 {
@@ -457,6 +475,7 @@ int main(void)
 		T(a_removal_under_way_ends_too),
 		T(a_disk_that_was_opened_for_nothing_is_closed),
 		T(an_event_without_a_device_touches_no_file),
+		T(a_device_that_vanishes_during_a_backup_stays),
 		T(a_change_that_nobody_notes_is_remembered),
 		T(a_resize_without_a_thread_is_over),
 		T(an_error_that_pauses_nothing_is_no_reason),

@@ -7,6 +7,7 @@
 
 #include "backend/block/disk.h"
 #include "backend/block/disk_dirty.h"
+#include "backend/block/disk_point.h"
 #include "lib/dirty_log.h"
 #include "lib/loop.h"
 #include "tests/harness/ide_box.h"
@@ -354,6 +355,36 @@ static void writes_are_noted_for_who_copies(void **state)
 	assert_int_equal(bits[0], 1 << 3);
 }
 
+static struct kvmb_disk_bell bell = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+
+static void what_is_not_saved_is_not_overwritten(void **state)
+{
+	u64 chunk = 0, num = 0;
+
+	(void)state;
+	attach_raw(0, KVMB_CACHE_WRITEBACK);
+	fill_odd(4, 7);
+	assert_int_equal(kvmb_disk_point_begin(raw, NULL, &bell), 0);
+	put_prd(TABLE, 0, 0x200002, 510, false);
+	put_prd(TABLE, 1, 0x300006, 4 * 512 - 510, true);
+	bm_setup(PRIMARY, TABLE, false);
+	issue28(PRIMARY, 0, 0xca, 128 * 3 - 1, 4);
+	bm_start(PRIMARY);
+	serve_loop(20);
+	assert_int_equal(alt_status(PRIMARY), BSY);
+	assert_true(kvmb_disk_point_wanted(raw, 64, &chunk, &num));
+	assert_int_equal(chunk, 2);
+	assert_int_equal(num, 2);
+	kvmb_disk_point_saved(raw, 2, 1);
+	serve_loop(20);
+	assert_int_equal(alt_status(PRIMARY), BSY);
+	stop_and_resume(); /* it can be saved */
+	kvmb_disk_point_saved(raw, 3, 1);
+	assert_int_equal(ready(), DRDY | DSC);
+	lies_there(0, (128 * 3 - 1) * 512, 4 * 512, 7);
+	kvmb_disk_point_end(raw);
+}
+
 static void full_disk_stops_the_vm_and_goes_on(void **state)
 {
 	(void)state;
@@ -557,6 +588,7 @@ int main(void)
 		T(direct_io_has_aligned_memory),
 		T(write_through_is_stable),
 		T(writes_are_noted_for_who_copies),
+		T(what_is_not_saved_is_not_overwritten),
 		T(full_disk_stops_the_vm_and_goes_on),
 		T(errors_are_reported),
 		T(flush_that_failed_is_not_tried_again),

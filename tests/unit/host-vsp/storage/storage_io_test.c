@@ -3,6 +3,7 @@
  * Requests at disks that fail, hold them, or move too little; buffers of ours, limits, latencies.
  */
 #include "backend/block/disk_dirty.h"
+#include "backend/block/disk_point.h"
 #include "tests/harness/dirty.h"
 #include "tests/harness/storage_guest.h"
 
@@ -439,6 +440,141 @@ static void write_that_ends_after_it_was_read_is_seen_again(void **state)
 	assert_int_equal(written(d), 2);
 }
 
+/* ---- a disk that is copied as it was at one moment ---- */
+
+static struct kvmb_disk_bell bell = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+
+/* It is under way, and has not reached the disk: nobody has said that the old content is saved. */
+static void waits_for_its_chunks(struct kvmb_disk *d, u64 id, u64 first, u64 num)
+{
+	u64 until = kvmb_now_ms() + PATIENCE_MS, chunk, n, left = num;
+	u8 buf[256] __attribute__((aligned(8)));
+	struct kvmb_wire_stor a;
+	struct kvmb_pkt pkt;
+
+	while (left) { /* a piece of it, or all, is wanted */
+		while (!kvmb_disk_point_wanted(d, 64, &chunk, &n)) {
+			assert_true(kvmb_now_ms() < until);
+			kvmb_loop_once(f.loop, 1);
+		}
+		assert_int_equal(written(d), 0);
+		assert_int_equal(kvmb_ring_peek(&c.rx, buf, sizeof(buf), &pkt), -EAGAIN);
+		assert_true(chunk >= first && chunk + n <= first + num);
+		left -= n;
+		if (!left)
+			assert_int_equal(written(d), 0);
+		kvmb_disk_point_saved(d, chunk, n);
+	}
+	assert_int_equal(answer(&a, id), 0);
+	assert_int_equal(a.u.srb.srb_status, 1);
+	assert_int_not_equal(written(d), 0);
+	kvmb_disk_point_end(d);
+	assert_int_equal(kvmb_disk_point_begin(d, NULL, &bell), 0);
+}
+
+static void what_is_not_saved_is_not_overwritten(void **state)
+{
+	static const u8 unmap[24] = { 0, 22, 0, 16, 0, 0, 0, 0, /* from block 640, 200 of them */
+				      0, 0,  0, 0,  0, 0, 2, 0x80, 0, 0, 0, 200 };
+	u64 gpa = fake_alloc(&f, 64) << 12, id;
+	struct kvmb_disk *d, *slow_one = slow_disk(KVMB_ON_ERROR_REPORT);
+	struct kvmb_wire_stor a;
+	u8 lun;
+
+	(void)state;
+	assert_int_equal(kvmb_dirty_log_prepare(), 0);
+	kvmb_storage_attach(s, slow_one, false, 3);
+	slow_one->can_zero = true;
+	init();
+	__atomic_store_n(&slow.at_once, true, __ATOMIC_RELEASE);
+	for (lun = 0; lun <= 3; lun += 3) {
+		d = disk_at(lun);
+		while (srb_lun(lun, CDB(0), 6, 0, 0, 0, &a) != 1)
+			; /* its attentions */
+		assert_int_equal(kvmb_disk_dirty_begin(d), 0);
+		assert_int_equal(kvmb_disk_point_begin(d, NULL, &bell), 0);
+		/* who reads waits for nobody */
+		srb_lun(lun, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_IN, gpa, 4096,
+			&a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+		srb_lun(lun, CDB(0x35), 10, 0, 0, 0, &a); /* flush */
+		assert_int_equal(a.u.srb.srb_status, 1);
+		/* 256 KiB from the middle of chunk 1 on; with FUA */
+		id = send_srb(&c, lun, CDB(0x2a, 0, 0, 0, 0, 192, 0, 2, 0), 10, KVMB_SRB_DATA_OUT,
+			      gpa, 262144);
+		waits_for_its_chunks(d, id, 1, 5);
+		id = send_srb(&c, lun, CDB(0x2a, 8, 0, 0, 2, 0, 0, 0, 1), 10, KVMB_SRB_DATA_OUT,
+			      gpa, 512);
+		waits_for_its_chunks(d, id, 4, 1);
+		memset(fake_ptr(&f, gpa), 5, 512);
+		id = send_srb(&c, lun, CDB(0x41, 0, 0, 0, 1, 0, 0, 1, 44), 10, KVMB_SRB_DATA_OUT,
+			      gpa, 512);
+		waits_for_its_chunks(d, id, 2, 3);
+		memcpy(fake_ptr(&f, gpa), unmap, sizeof(unmap));
+		id = send_srb(&c, lun, CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 24), 10, KVMB_SRB_DATA_OUT,
+			      gpa, 24);
+		waits_for_its_chunks(d, id, 5, 2);
+	}
+	/* a channel that closes drops who waits */
+	send_srb(&c, 3, CDB(0x2a, 0, 0, 0, 0, 0, 0, 0, 8), 10, KVMB_SRB_DATA_OUT, gpa, 4096);
+	kvmb_loop_once(f.loop, 10);
+}
+
+static u8 moment[BLOCKS * 512];
+
+static void *copy_slowly(void *arg)
+{
+	struct kvmb_disk *d = arg;
+	u64 chunk = 0, at, num, n;
+
+	while ((chunk = kvmb_disk_point_next(d, chunk, 2, &num)) < kvmb_disk_chunks(d)) {
+		at = chunk;
+		n = num;
+		kvmb_disk_point_wanted(d, 2, &at, &n);
+		pread(d->fd, moment + at * KVMB_DISK_CHUNK, n * KVMB_DISK_CHUNK,
+		      (off_t)(at * KVMB_DISK_CHUNK));
+		usleep(1000);
+		kvmb_disk_point_saved(d, at, n);
+	}
+	return NULL;
+}
+
+/* A guest that writes all over its disk, by its channel, and a copier: nothing new is copied. */
+static void a_copy_under_load_is_of_the_moment(void **state)
+{
+	static u8 before[sizeof(moment)];
+	u64 gpa = fake_alloc(&f, 16) << 12;
+	unsigned int seed = 1;
+	struct kvmb_wire_stor a;
+	struct kvmb_disk *d;
+	pthread_t copier;
+	u32 i, lba;
+
+	(void)state;
+	init();
+	d = disk_at(0);
+	while (srb_lun(0, CDB(0), 6, 0, 0, 0, &a) != 1)
+		; /* its attentions */
+	for (i = 0; i < sizeof(before); i++)
+		before[i] = (u8)rand_r(&seed);
+	assert_int_equal(pwrite(d->fd, before, sizeof(before), 0), sizeof(before));
+	memset(fake_ptr(&f, gpa), 0xee, 65536);
+	assert_int_equal(kvmb_disk_point_begin(d, NULL, &bell), 0);
+	assert_int_equal(pthread_create(&copier, NULL, copy_slowly, d), 0);
+	for (i = 0; i < 300; i++) {
+		lba = (u32)rand_r(&seed) % (BLOCKS - 16);
+		srb_lun(0, CDB(0x2a, i & 8, 0, 0, (u8)(lba >> 8), (u8)lba, 0, 0, 16), 10,
+			KVMB_SRB_DATA_OUT, gpa, 8192, &a);
+		assert_int_equal(a.u.srb.srb_status, 1);
+	}
+	pthread_join(copier, NULL);
+	kvmb_disk_point_end(d);
+	assert_false(kvmb_disk_point_broken(d));
+	assert_memory_equal(moment, before, sizeof(before));
+	assert_int_equal(pread(d->fd, before, sizeof(before), 0), sizeof(before));
+	assert_memory_not_equal(moment, before, sizeof(before));
+}
+
 static void percentiles_are_within_a_quarter(void **state)
 {
 	u64 h[KVMB_LATENCY_BUCKETS] = { 0 };
@@ -467,6 +603,8 @@ int main(void)
 		T(what_is_read_is_noted),
 		T(what_is_written_is_noted),
 		T(write_that_ends_after_it_was_read_is_seen_again),
+		T(what_is_not_saved_is_not_overwritten),
+		T(a_copy_under_load_is_of_the_moment),
 		T(percentiles_are_within_a_quarter),
 	};
 
