@@ -87,16 +87,16 @@ static json_t *sandbox_info(const struct vm *vm)
 
 json_t *info_vm(struct vm *vm)
 {
-	json_t *chans = json_array();
+	json_t *o, *chans = json_array();
 	char version[16], max[16];
 	u32 v = kvmb_bus_version(vm->bus);
 
 	VERSION_STR(version, v);
 	VERSION_STR(max, vm->cfg.vmbus_max);
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
-	return json_pack(
+	o = json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}",
+		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -110,7 +110,10 @@ json_t *info_vm(struct vm *vm)
 		"memory_left",
 		(json_int_t)(mem_lazy_left(&vm->machine) + mem_post_left(&vm->machine)),
 		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "vsock",
-		vsock_info(vm), "copy", fcopy_info(vm), "backup", backup_info(vm));
+		vsock_info(vm));
+	json_object_set_new(o, "copy", fcopy_info(vm));
+	json_object_set_new(o, "backup", backup_info(vm));
+	return o;
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

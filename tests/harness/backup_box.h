@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A VM, its guest, its disks and a client as backup.c sees them, played: for backup_test.c. Only the
- * copying is real.
+ * A VM, its guest, its disks and a client as backup.c sees them, played: for backup_test.c. Only
+ * the copying is real.
  */
 #ifndef KVMB_BACKUP_BOX_H
 #define KVMB_BACKUP_BOX_H
