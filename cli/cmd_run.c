@@ -348,13 +348,15 @@ static bool check_memory(const struct vm_config *c)
 	unsigned int eax, ebx, ecx, edx, bits = 0;
 	char size[32], host[32];
 	struct sysinfo s;
+	u64 most;
 
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		bits = eax & 0xff;
-	if (bits >= 32 && bits < 64 && c->machine.memory > (1ull << bits) - MMIO_BYTES)
+	most = KVMB_MAX(c->machine.memory, c->machine.memory_max);
+	if (bits >= 32 && bits < 64 && most > (1ull << bits) - MMIO_BYTES)
 		return BAD("--memory %s: this CPU has %u address bits, "
 			   "%s including what is not RAM",
-			   opt_size_str(c->machine.memory, size, sizeof(size)), bits,
+			   opt_size_str(most, size, sizeof(size)), bits,
 			   opt_size_str(1ull << bits, host, sizeof(host)));
 	if (!sysinfo(&s) && c->machine.memory > (u64)s.totalram * s.mem_unit)
 		cli_error(

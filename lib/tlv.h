@@ -46,6 +46,7 @@ enum kvmb_section {
 	KVMB_SEC_WANTED = 19, /* of a migration: a page that is needed now */
 	KVMB_SEC_LEGACY = 20, /* instance: the NIC; its legacy twin, and which of the two is live */
 	KVMB_SEC_SYNTH = 21,  /* synthetic keyboard, mouse and video: vmm/synth.c; may be missing */
+	KVMB_SEC_MEM_SERVICE = 22, /* dynamic memory: vmm/dynmem.c; may be missing */
 };
 
 #define KVMB_TLV_CRITICAL 1u /* flag of sections and fields */

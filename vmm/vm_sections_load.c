@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "machine/machine_state.h"
 #include "vmm/disks.h"
+#include "vmm/dynmem.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
 #include "vmm/synth.h"
@@ -103,6 +104,8 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 		return load_ic(r, t);
 	case KVMB_SEC_SYNTH:
 		return synth_load(r->vm, t);
+	case KVMB_SEC_MEM_SERVICE:
+		return dynmem_load(r->vm, t);
 	}
 	return unknown(t);
 }
@@ -117,7 +120,7 @@ static u64 place_of(const struct kvmb_tlv *t)
 		[KVMB_SEC_VM] = 1,	[KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
 		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_LEGACY] = 5,	[KVMB_SEC_NET] = 6,
 		[KVMB_SEC_BUS] = 7,	[KVMB_SEC_IC] = 8,	[KVMB_SEC_SYNTH] = 9,
-		[KVMB_SEC_END] = 10,
+		[KVMB_SEC_MEM_SERVICE] = 10, [KVMB_SEC_END] = 13,
 	};
 
 	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])
