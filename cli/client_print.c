@@ -238,6 +238,8 @@ void client_print_memory(json_t *o)
 	printf("Assigned:    %lld MiB: began with %lld, added %lld, given away %lld\n",
 	       num(o, "assigned") >> 20, num(o, "startup") >> 20, num(o, "added") >> 20,
 	       num(o, "ballooned") >> 20);
+	if (json_is_integer(json_object_get(o, "resident")))
+		printf("On the host: %lld MiB\n", num(o, "resident") >> 20);
 	if (!json_is_integer(json_object_get(o, "demand")))
 		return;
 	printf("Guest:       %lld MiB available", num(o, "available") >> 20);

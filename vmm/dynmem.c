@@ -3,6 +3,7 @@
 #include "vmm/dynmem.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "host-vsp/memory/memory.h"
 #include "lib/log.h"
@@ -78,6 +79,16 @@ static json_t *pressure_of(const struct kvmb_memory *m)
 	return json_integer((json_int_t)(kvmb_memory_demand(m) * 100 / has));
 }
 
+/* What the host has of it: all that was touched, and not given away since. */
+static json_t *resident(const struct vm *vm)
+{
+	struct stat st;
+
+	if (fstat(vm->machine.gm.memfd, &st))
+		return json_null();
+	return json_integer((json_int_t)st.st_blocks * 512);
+}
+
 static json_t *reported(const struct kvmb_memory *m, u64 pages)
 {
 	return m->reports ? json_integer(bytes_of(pages)) : json_null();
@@ -92,7 +103,7 @@ json_t *dynmem_info(const struct vm *vm)
 		return json_null();
 	snprintf(version, sizeof(version), "%u.%u", m->version >> 16, m->version & 0xffff);
 	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
-			 "s:I}",
+			 "s:I, s:o}",
 			 "state", kvmb_memory_state_name(m), "version",
 			 m->version ? json_string(version) : json_null(), "startup",
 			 bytes_of(m->spec.ram), "min", bytes_of(m->spec.min), "max",
@@ -103,7 +114,7 @@ json_t *dynmem_info(const struct vm *vm)
 			 "committed", reported(m, m->committed), "report_age_ms",
 			 m->reports ? json_integer((json_int_t)(kvmb_now_ms() - m->report_ms)) :
 				      json_null(),
-			 "refusals", (json_int_t)m->refusals);
+			 "refusals", (json_int_t)m->refusals, "resident", resident(vm));
 }
 
 static bool has_dynmem(struct vm *vm, struct ctl_reply reply)
