@@ -233,6 +233,17 @@ static const struct opt_def import_options[] = {
 	JSON, END
 };
 
+static const struct opt_def host_options[] = {
+	{ "limit", OPT_TEXT, "SIZE", "16G", .needed = true,
+	  .help = "what all VMs may have together" },
+	{ "interval", OPT_U32, "S", .min = 1, .max = 3600, .fallback = "10",
+	  .help = "seconds between two rounds" },
+	{ "once", OPT_FLAG, .help = "one round only" },
+	{ "dry-run", OPT_FLAG, .help = "set nothing; print what one round would do", .aka = "n" },
+	{ "json", OPT_FLAG, .help = "print one line of JSON a round; docs/json.md has the fields" },
+	END
+};
+
 static const struct opt_def kill_options[] = {
 	{ "force", OPT_FLAG,
 	  .help = "even when a VM that has moved needs memory that is only here" },
@@ -343,6 +354,12 @@ const struct cli_command cli_commands[] = {
 	  cmd_memory,
 	  { VM, { "set", OPT_WORD, .values = "set", .optional = true },
 	    { "SIZE", OPT_TEXT, .optional = true } }, json_only },
+	{ "host", NULL, "share memory among the running VMs, by what their guests demand",
+	  "Each VM with bounds (*--memory 2G,min=512M,max=8G*) is to have what its guest demands and "
+	  "a quarter more. If that is more than *--limit*, each gets its minimum, and of the rest "
+	  "that it wants the same part as the others. VMs without bounds count with what they have. "
+	  "Repeats until a signal comes.",
+	  cmd_host, { { "memory", OPT_TEXT, .values = "memory" } }, host_options },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },
 	{ "disk", "add", "add a disk or a DVD drive", NULL, disk_add,
 	  { VM, { "F[,OPTION]...", OPT_TEXT, .sub = opt_disk_options } }, add_options },

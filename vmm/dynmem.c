@@ -64,7 +64,7 @@ void dynmem_rebooted(struct vm *vm)
 
 /* ---- what is shown and set ---- */
 
-static json_int_t bytes_of(u64 pages)
+static json_int_t in_bytes(u64 pages)
 {
 	return (json_int_t)(pages * KVMB_PAGE_SIZE);
 }
@@ -91,7 +91,7 @@ static json_t *resident(const struct vm *vm)
 
 static json_t *reported(const struct kvmb_memory *m, u64 pages)
 {
-	return m->reports ? json_integer(bytes_of(pages)) : json_null();
+	return m->reports ? json_integer(in_bytes(pages)) : json_null();
 }
 
 json_t *dynmem_info(const struct vm *vm)
@@ -106,10 +106,10 @@ json_t *dynmem_info(const struct vm *vm)
 			 "s:I, s:o}",
 			 "state", kvmb_memory_state_name(m), "version",
 			 m->version ? json_string(version) : json_null(), "startup",
-			 bytes_of(m->spec.ram), "min", bytes_of(m->spec.min), "max",
-			 bytes_of(m->spec.max), "target", bytes_of(m->target), "assigned",
-			 bytes_of(kvmb_memory_assigned(m)), "ballooned", bytes_of(m->ballooned),
-			 "added", bytes_of(m->added), "demand", reported(m, kvmb_memory_demand(m)),
+			 in_bytes(m->spec.ram), "min", in_bytes(m->spec.min), "max",
+			 in_bytes(m->spec.max), "target", in_bytes(m->target), "assigned",
+			 in_bytes(kvmb_memory_assigned(m)), "ballooned", in_bytes(m->ballooned),
+			 "added", in_bytes(m->added), "demand", reported(m, kvmb_memory_demand(m)),
 			 "pressure", pressure_of(m), "available", reported(m, m->available),
 			 "committed", reported(m, m->committed), "report_age_ms",
 			 m->reports ? json_integer((json_int_t)(kvmb_now_ms() - m->report_ms)) :

@@ -84,7 +84,7 @@ static bool wanted(const struct mig_memory *m, u64 page)
 }
 
 /* One that the guest has given away is zero: to look at it would make it anew. */
-static void copy_page(const struct kvmb_gm *gm, u8 *to, u64 page)
+static void copy_ram(const struct kvmb_gm *gm, u8 *to, u64 page)
 {
 	if (kvmb_gm_is_away(gm, page))
 		memset(to, 0, KVMB_PAGE_SIZE);
@@ -104,7 +104,7 @@ static u64 gather(struct mig_memory *m, u64 first, u64 max, bool *zero)
 	for (n = 0; n < max && first + n < m->pages && wanted(m, first + n); n++) {
 		u8 *to = m->copy + n * KVMB_PAGE_SIZE;
 
-		copy_page(&m->machine->gm, to, first + n);
+		copy_ram(&m->machine->gm, to, first + n);
 		empty = kvmb_all_zero(to, KVMB_PAGE_SIZE);
 		if (n && empty != *zero)
 			break;
