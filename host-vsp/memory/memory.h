@@ -76,7 +76,7 @@ struct kvmb_memory { /* embed it; bus thread, but for the words of away */
 	struct memory_drop *drop;
 	u64 *away; /* away[(pages of the file + 63) / 64]: for kvmb_gm.away */
 
-	enum kvmb_memory_state state; /* move_memory() */
+	enum kvmb_memory_state state; /* memory_move() */
 	u32 version;		      /* agreed; 0 = none */
 	u64 caps;		      /* of the guest */
 	bool fresh;		      /* opened while the bus was paused, and nothing was loaded */
