@@ -348,17 +348,17 @@ const struct cli_command cli_commands[] = {
 	  "Printable ASCII, for a US keyboard layout in the guest; a line's end is Enter.",
 	  cmd_type, { VM, { "TEXT", OPT_TEXT } }, json_only },
 	{ "memory", NULL, "show a VM's dynamic memory, or set what the guest is to have",
-	  "Of a VM with bounds, *--memory 2G,min=512M,max=8G*. With *set* SIZE the guest is asked to "
-	  "give pages away, or gets some, until it has SIZE; that takes as long as the guest takes, "
-	  "and it may refuse. Pages that it gives away are the host's again.",
+	  "Of a VM with bounds, *--memory 2G,min=512M,max=8G*. With *set* SIZE the guest is asked "
+	  "to give pages away, or gets some, until it has SIZE; that takes as long as the guest "
+	  "takes, and it may refuse. Pages that it gives away are the host's again.",
 	  cmd_memory,
 	  { VM, { "set", OPT_WORD, .values = "set", .optional = true },
 	    { "SIZE", OPT_TEXT, .optional = true } }, json_only },
 	{ "host", NULL, "share memory among the running VMs, by what their guests demand",
-	  "Each VM with bounds (*--memory 2G,min=512M,max=8G*) is to have what its guest demands and "
-	  "a quarter more. If that is more than *--limit*, each gets its minimum, and of the rest "
-	  "that it wants the same part as the others. VMs without bounds count with what they have. "
-	  "Repeats until a signal comes.",
+	  "Each VM with bounds (*--memory 2G,min=512M,max=8G*) is to have what its guest demands "
+	  "and a quarter more. If that is more than *--limit*, each gets its minimum, and of the "
+	  "rest that it wants the same part as the others. VMs without bounds count with what they "
+	  "have. Repeats until a signal comes.",
 	  cmd_host, { { "memory", OPT_TEXT, .values = "memory" } }, host_options },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },
 	{ "disk", "add", "add a disk or a DVD drive", NULL, disk_add,

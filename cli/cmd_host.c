@@ -18,13 +18,13 @@ struct known {
 	char *path, *name;
 };
 
-struct round { /* of all VMs that answer */
-	struct known *known; /* known[num] */
+struct round {		      /* of all VMs that answer */
+	struct known *known;  /* known[num] */
 	struct share_vm *vms; /* vms[num] */
 	size_t num;
 };
 
-static uint64_t size_of(json_t *o, const char *key)
+static uint64_t bytes_in(json_t *o, const char *key)
 {
 	json_int_t v = json_integer_value(json_object_get(o, key));
 
@@ -37,14 +37,14 @@ static struct share_vm read_vm(json_t *info)
 	json_t *d = json_object_get(info, "dynamic_memory");
 
 	if (!json_is_object(d))
-		return (struct share_vm){ .assigned = size_of(info, "memory") };
+		return (struct share_vm){ .assigned = bytes_in(info, "memory") };
 	return (struct share_vm){ .dynamic = true,
 				  .reports = json_is_integer(json_object_get(d, "demand")),
-				  .min = size_of(d, "min"),
-				  .max = size_of(d, "max"),
-				  .assigned = size_of(d, "assigned"),
-				  .demand = size_of(d, "demand"),
-				  .target = size_of(d, "target") };
+				  .min = bytes_in(d, "min"),
+				  .max = bytes_in(d, "max"),
+				  .assigned = bytes_in(d, "assigned"),
+				  .demand = bytes_in(d, "demand"),
+				  .target = bytes_in(d, "target") };
 }
 
 static void note_vm(void *arg, const char *path, const char *name)
@@ -97,7 +97,7 @@ static void print_vm(const struct known *k, const struct share_vm *v, uint64_t b
 	free(name);
 }
 
-static void tell(const struct known *k, uint64_t target)
+static void set_target(const struct known *k, uint64_t target)
 {
 	json_t *o = NULL;
 
@@ -124,7 +124,7 @@ static bool one_round(uint64_t limit, bool only_look, bool as_json)
 		else
 			print_vm(&r.known[i], &r.vms[i], before[i]);
 		if (r.vms[i].target != before[i] && !only_look)
-			tell(&r.known[i], r.vms[i].target);
+			set_target(&r.known[i], r.vms[i].target);
 	}
 	if (as_json) {
 		json_t *o = json_pack("{s:I, s:I, s:O}", "limit", (json_int_t)limit, "sum",

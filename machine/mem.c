@@ -98,7 +98,8 @@ static int adopt_memory(struct machine *m)
 	if (fstat(fd, &st) || fstatfs(fd, &fs) || seals < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_nlink || fs.f_type != TMPFS_MAGIC ||
-	    st.st_size != (off_t)file_size(&m->cfg) || seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
+	    st.st_size != (off_t)file_size(&m->cfg) ||
+	    seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
 	    (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
 		return -EINVAL;
 	return 0;
@@ -136,8 +137,8 @@ static int add_high_slots(struct machine *m, u64 high, u64 offset, u8 *hva)
 int mem_map(struct machine *m)
 {
 	u64 size = m->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX), all = file_size(&m->cfg);
-	u8 *hva = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->gm.memfd,
-		       0);
+	u8 *hva =
+		mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->gm.memfd, 0);
 	int err;
 
 	if (hva == MAP_FAILED)

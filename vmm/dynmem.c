@@ -102,27 +102,27 @@ json_t *dynmem_info(const struct vm *vm)
 	if (!m)
 		return json_null();
 	snprintf(version, sizeof(version), "%u.%u", m->version >> 16, m->version & 0xffff);
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
-			 "s:I, s:o}",
-			 "state", kvmb_memory_state_name(m), "version",
-			 m->version ? json_string(version) : json_null(), "startup",
-			 in_bytes(m->spec.ram), "min", in_bytes(m->spec.min), "max",
-			 in_bytes(m->spec.max), "target", in_bytes(m->target), "assigned",
-			 in_bytes(kvmb_memory_assigned(m)), "ballooned", in_bytes(m->ballooned),
-			 "added", in_bytes(m->added), "demand", reported(m, kvmb_memory_demand(m)),
-			 "pressure", pressure_of(m), "available", reported(m, m->available),
-			 "committed", reported(m, m->committed), "report_age_ms",
-			 m->reports ? json_integer((json_int_t)(kvmb_now_ms() - m->report_ms)) :
-				      json_null(),
-			 "refusals", (json_int_t)m->refusals, "resident", resident(vm));
+	return json_pack(
+		"{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+		"s:I, s:o}",
+		"state", kvmb_memory_state_name(m), "version",
+		m->version ? json_string(version) : json_null(), "startup", in_bytes(m->spec.ram),
+		"min", in_bytes(m->spec.min), "max", in_bytes(m->spec.max), "target",
+		in_bytes(m->target), "assigned", in_bytes(kvmb_memory_assigned(m)), "ballooned",
+		in_bytes(m->ballooned), "added", in_bytes(m->added), "demand",
+		reported(m, kvmb_memory_demand(m)), "pressure", pressure_of(m), "available",
+		reported(m, m->available), "committed", reported(m, m->committed), "report_age_ms",
+		m->reports ? json_integer((json_int_t)(kvmb_now_ms() - m->report_ms)) : json_null(),
+		"refusals", (json_int_t)m->refusals, "resident", resident(vm));
 }
 
 static bool has_dynmem(struct vm *vm, struct ctl_reply reply)
 {
 	if (vm->dynmem)
 		return true;
-	reply_refused(reply, "state",
-		      "the VM has no dynamic memory; start it with --memory SIZE,min=SIZE,max=SIZE");
+	reply_refused(
+		reply, "state",
+		"the VM has no dynamic memory; start it with --memory SIZE,min=SIZE,max=SIZE");
 	return false;
 }
 

@@ -117,9 +117,9 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 static u64 place_of(const struct kvmb_tlv *t)
 {
 	static const u8 places[] = {
-		[KVMB_SEC_VM] = 1,	[KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
-		[KVMB_SEC_STORAGE] = 4, [KVMB_SEC_LEGACY] = 5,	[KVMB_SEC_NET] = 6,
-		[KVMB_SEC_BUS] = 7,	[KVMB_SEC_IC] = 8,	[KVMB_SEC_SYNTH] = 9,
+		[KVMB_SEC_VM] = 1,	     [KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
+		[KVMB_SEC_STORAGE] = 4,	     [KVMB_SEC_LEGACY] = 5,  [KVMB_SEC_NET] = 6,
+		[KVMB_SEC_BUS] = 7,	     [KVMB_SEC_IC] = 8,	     [KVMB_SEC_SYNTH] = 9,
 		[KVMB_SEC_MEM_SERVICE] = 10, [KVMB_SEC_END] = 13,
 	};
 

@@ -14,7 +14,7 @@
 
 static unsigned int report_delay = 45;
 module_param(report_delay, uint, 0444);
-MODULE_PARM_DESC(report_delay, "seconds until the first report: a system that starts needs more than it will");
+MODULE_PARM_DESC(report_delay, "seconds until the first report: a start is no measure");
 
 static struct kvmb_wire_memory_header header(u16 type, size_t size)
 {

@@ -67,8 +67,8 @@ static bool put_range(struct balloon_answer *a, u32 *ranges, u64 gfn, u32 num)
 /* Not hard: who needs memory comes before us. */
 static struct page *take_pages(unsigned int order)
 {
-	struct page *page = alloc_pages(GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOMEMALLOC |
-						__GFP_NOWARN, order);
+	struct page *page =
+		alloc_pages(GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN, order);
 
 	if (page && order)
 		split_page(page, order);

@@ -195,7 +195,7 @@ static void (*question(const struct kvmb_memory *m))(struct kvmb_memory *m, u64 
 static void ask_something(struct kvmb_memory *m)
 {
 	u64 has = kvmb_memory_assigned(m);
-	void (*ask)(struct kvmb_memory *m, u64 pages) = question(m);
+	void (*ask)(struct kvmb_memory * m, u64 pages) = question(m);
 
 	if (ask)
 		ask(m, m->target < has ? has - m->target : m->target - has);

@@ -87,13 +87,13 @@ struct kvmb_memory { /* embed it; bus thread, but for the words of away */
 	bool late;		      /* an answer is late, which was logged */
 	bool full;		      /* the guest takes no more new memory */
 
-	u64 target;   /* pages */
+	u64 target;    /* pages */
 	u64 ballooned; /* bits in away */
-	u64 lowest;   /* no bit below this page */
-	u64 added;    /* pages of the hot region that the guest took */
-	u64 next;     /* pages of the hot region that it was told of, and gaps */
-	u64 asked;    /* BALLOONING, ADDING: pages that may still come */
-	u64 got;      /* pages that came of it */
+	u64 lowest;    /* no bit below this page */
+	u64 added;     /* pages of the hot region that the guest took */
+	u64 next;      /* pages of the hot region that it was told of, and gaps */
+	u64 asked;     /* BALLOONING, ADDING: pages that may still come */
+	u64 got;       /* pages that came of it */
 
 	u64 ready_ms, since_ms; /* since when; since when it owes an answer */
 	u64 retry_ms;		/* when something may be asked again */

@@ -45,8 +45,8 @@ static void set_bits(struct kvmb_memory *m, u64 page, u64 num, bool away)
 	m->ballooned = away ? m->ballooned + num : m->ballooned - num;
 	if (away)
 		m->lowest = KVMB_MIN(m->lowest, page);
-	for (left = num; left; left -= (u64)__builtin_popcountll(mask),
-	    page += (u64)__builtin_popcountll(mask)) {
+	for (left = num; left;
+	     left -= (u64)__builtin_popcountll(mask), page += (u64)__builtin_popcountll(mask)) {
 		mask = mask_of(page, left);
 		old = m->away[page / WORD];
 		put_word(m, page, away ? old | mask : old & ~mask);
@@ -284,7 +284,8 @@ void memory_away_load(struct kvmb_memory *m, struct kvmb_tlv *t, unsigned int fi
 		ok = at % BLOCK == 0 && at >= last; /* in order, so none comes twice */
 		last = at + BLOCK;
 		if (ok)
-			ok = kvmb_tlv_has(&g, AWAY_ALL) ? load_all(m, &g, at) : load_bits(m, &g, at);
+			ok = kvmb_tlv_has(&g, AWAY_ALL) ? load_all(m, &g, at) :
+							  load_bits(m, &g, at);
 		if (ok)
 			ok = !kvmb_tlv_done(&g);
 	}

@@ -143,7 +143,7 @@ static bool add_locked(struct memory_drop *d, u64 page, u64 num)
 {
 	u64 gfn;
 
-	/* a run does not leave its region: kvmb_gm_frame() of its first page says how far it goes */
+	/* a run does not leave its region: kvmb_gm_frame() says how far that goes */
 	if (extends_last(d, page) &&
 	    kvmb_gm_frame(d->gm, d->runs[d->num - 1].page, &gfn) >= d->runs[d->num - 1].num + num) {
 		d->runs[d->num - 1].num += num;
@@ -173,7 +173,7 @@ void memory_drop_add(struct memory_drop *d, u64 page, u64 num)
 	pthread_cond_signal(&d->more);
 	pthread_mutex_unlock(&d->lock);
 	if (!added)
-		kvmb_warn_ratelimited(d->who, "memory: pages stay, which the guest gave: no memory");
+		kvmb_warn_ratelimited(d->who, "memory: pages stay, which the guest gave");
 }
 
 void memory_drop_hold(struct memory_drop *d)

@@ -45,16 +45,17 @@ static void send_raw(void)
 	u8 how = byte();
 
 	n = (u32)KVMB_MIN((size_t)n, left);
-	fake_send(&box.f, &box.c, how & 1 ? KVMB_PKT_INBAND : how >> 1 & 15, how >> 5 & 1, how, NULL,
-		  0, in, n);
+	fake_send(&box.f, &box.c, how & 1 ? KVMB_PKT_INBAND : how >> 1 & 15, how >> 5 & 1, how,
+		  NULL, 0, in, n);
 	in += n;
 	left -= n;
 }
 
 static void give_some(void)
 {
-	static const u64 bases[] = { 0, 4096, DM_RAM - 8, DM_HOT_GFN, DM_HOT_GFN + DM_HOT - 8,
-				     1ull << 39 };
+	static const u64 bases[] = {
+		0, 4096, DM_RAM - 8, DM_HOT_GFN, DM_HOT_GFN + DM_HOT - 8, 1ull << 39
+	};
 	u64 ranges[32];
 	u8 how = byte();
 	u32 num = how % 33, i;
@@ -196,8 +197,8 @@ static void act(void)
 static void put_fields(struct kvmb_tlv_out *o)
 {
 	static const u8 data[8192];
-	static const u64 values[] = { 0, 1, 3, 64, 100, DM_RAM, DM_HOT, 16384, 0x10000, 0x20000,
-				      1u << 24, ~0ull };
+	static const u64 values[] = { 0,      1,     3,	      64,      100,	 DM_RAM,
+				      DM_HOT, 16384, 0x10000, 0x20000, 1u << 24, ~0ull };
 	u32 n = byte() & 31;
 
 	kvmb_tlv_put(o, 1, DM_RAM);

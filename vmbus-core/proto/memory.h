@@ -40,7 +40,7 @@ enum {
 struct kvmb_wire_memory_header {
 	__le16 type;
 	__le16 size; /* bytes, with this header */
-	__le32 id;   /* the guest numbers its messages; an answer of ours has that of the question */
+	__le32 id;   /* the guest numbers its messages; an answer has that of the question */
 };
 static_assert(sizeof(struct kvmb_wire_memory_header) == 8, "dm_header");
 

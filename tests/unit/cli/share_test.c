@@ -10,13 +10,20 @@
 
 static struct share_vm vm(uint64_t min, uint64_t max, uint64_t demand)
 {
-	return (struct share_vm){ .dynamic = true, .reports = true, .min = min, .max = max,
-				  .assigned = max, .demand = demand, .target = max };
+	return (struct share_vm){ .dynamic = true,
+				  .reports = true,
+				  .min = min,
+				  .max = max,
+				  .assigned = max,
+				  .demand = demand,
+				  .target = max };
 }
 
 static void all_get_what_they_want_if_it_fits(void **state)
 {
-	struct share_vm vms[] = { vm(G, 8 * G, 2 * G), vm(G, 8 * G, 100 * M), vm(G, 2 * G, 6 * G),
+	struct share_vm vms[] = { vm(G, 8 * G, 2 * G),
+				  vm(G, 8 * G, 100 * M),
+				  vm(G, 2 * G, 6 * G),
 				  { .assigned = 3 * G } };
 
 	(void)state;

@@ -219,7 +219,8 @@ static void pages_of_all_kinds_move(void **state)
 	move();
 	assert_int_equal(box.m.ballooned, n);
 	while (i--) {
-		u64 first = KVMB_MEMORY_RANGE_FIRST(ranges[i]), num = KVMB_MEMORY_RANGE_NUM(ranges[i]);
+		u64 first = KVMB_MEMORY_RANGE_FIRST(ranges[i]),
+		    num = KVMB_MEMORY_RANGE_NUM(ranges[i]);
 
 		CHECK_ROW(kvmb_gm_is_away(&box.f.gm, first), true, i);
 		CHECK_ROW(kvmb_gm_is_away(&box.f.gm, first + num - 1), true, i);
@@ -271,10 +272,19 @@ static void states_that_lie_are_refused(void **state)
 		u32 field;
 		u64 v;
 	} lies[] = {
-		{ 1, DM_RAM + 1 }, { 2, 0 }, { 3, DM_HOT - 1 }, { 4, KVMB_MEMORY_READY },
-		{ 4, KVMB_MEMORY_NUM_STATES }, { 5, KVMB_MEMORY_VERSION_WIN8 }, { 8, 1 },
-		{ 9, DM_HOT + 1 }, { 10, 1 << 24 }, { 11, 1 << 24 }, { 12, 8 },
-		{ 16, 1 }, { 16, 2 },
+		{ 1, DM_RAM + 1 },
+		{ 2, 0 },
+		{ 3, DM_HOT - 1 },
+		{ 4, KVMB_MEMORY_READY },
+		{ 4, KVMB_MEMORY_NUM_STATES },
+		{ 5, KVMB_MEMORY_VERSION_WIN8 },
+		{ 8, 1 },
+		{ 9, DM_HOT + 1 },
+		{ 10, 1 << 24 },
+		{ 11, 1 << 24 },
+		{ 12, 8 },
+		{ 16, 1 },
+		{ 16, 2 },
 	};
 	u64 good[19] = { 0, DM_RAM, DM_RAM, DM_HOT }, v[19];
 	size_t i;
@@ -303,7 +313,7 @@ static void pages_that_lie_are_refused(void **state)
 		{ KVMB_MEMORY_READY, 0, 0, 1, 0, 0, false },
 		{ KVMB_MEMORY_READY, 0, 0, 1, 64, 2048, false },
 		{ KVMB_MEMORY_READY, 0, 0, 1, 32768, 2048, false },
-		{ KVMB_MEMORY_READY, 0, 0, 2, 0, 16384, false }, /* hot pages, not told of */
+		{ KVMB_MEMORY_READY, 0, 0, 2, 0, 16384, false },      /* hot pages, not told of */
 		{ KVMB_MEMORY_READY, 0, DM_HOT, 2, 0, 16384, false }, /* more than it has */
 		{ KVMB_MEMORY_READY, 0, 0, 2, 0, 100, false },
 		{ KVMB_MEMORY_BALLOONING, DM_RAM - 1, 0, 1, 0, 2048, true },
@@ -319,10 +329,11 @@ static void pages_that_lie_are_refused(void **state)
 		struct kvmb_tlv t;
 		size_t pos = 0;
 
-		memcpy(v, (const u64[19]){ 0, DM_RAM, DM_RAM, DM_HOT, rows[i].state,
-					   KVMB_MEMORY_VERSION_WIN10, 3, DM_RAM, 0, rows[i].next,
-					   rows[i].asked, 0, 0, 0, 0, 0, rows[i].kind, rows[i].at,
-					   rows[i].v },
+		memcpy(v,
+		       (const u64[19]){ 0, DM_RAM, DM_RAM, DM_HOT, rows[i].state,
+					KVMB_MEMORY_VERSION_WIN10, 3, DM_RAM, 0, rows[i].next,
+					rows[i].asked, 0, 0, 0, 0, 0, rows[i].kind, rows[i].at,
+					rows[i].v },
 		       sizeof(v));
 		put_state(v);
 		memset(&error, 0, sizeof(error));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Dynamic memory: what a guest is asked, what it gives and gets, and guests that lie or are silent. */
+/* Dynamic memory: what a guest is asked, gives and gets; guests that lie or are silent. */
 #include "host-vsp/memory/memory.h"
 
 #include <sys/stat.h>
@@ -65,8 +65,8 @@ static void memory_agrees_to_three_versions(void **state)
 		assert_int_equal(box.m.version, good[i]);
 		assert_int_equal(dm_hears(), 0); /* it has only just begun */
 		dm_report(700, 3000);
-		assert_int_equal(dm_hears(), good[i] == KVMB_MEMORY_VERSION_WIN7 ? 0 :
-										   KVMB_MEMORY_INFO);
+		assert_int_equal(dm_hears(),
+				 good[i] == KVMB_MEMORY_VERSION_WIN7 ? 0 : KVMB_MEMORY_INFO);
 		dm_close();
 		assert_string_equal(kvmb_memory_state_name(&box.m), "no guest driver");
 		dm_open();
@@ -461,10 +461,10 @@ static void lie_packet(void)
 static void memory_lies_cost_the_channel(void **state)
 {
 	static void (*const lies[])(void) = {
-		lie_pages,     lie_many_parts, lie_twice,   lie_no_ram, lie_over_the_end,
-		lie_far,       lie_hot,	       lie_list,    lie_long_list, lie_thanks,
-		lie_added,     lie_version,    lie_caps,    lie_short,	lie_size,
-		lie_longer,    lie_ours,       lie_type,    lie_empty,	lie_packet,
+		lie_pages,  lie_many_parts, lie_twice, lie_no_ram,    lie_over_the_end,
+		lie_far,    lie_hot,	    lie_list,  lie_long_list, lie_thanks,
+		lie_added,  lie_version,    lie_caps,  lie_short,     lie_size,
+		lie_longer, lie_ours,	    lie_type,  lie_empty,     lie_packet,
 	};
 	size_t i;
 
