@@ -204,7 +204,7 @@ static void balloon_work(struct work_struct *work)
 		}
 		if (++n > BUDGET) {
 			kvmb_recv_done(b->ch);
-			schedule_work(work);
+			queue_work(system_long_wq, work);
 			return;
 		}
 	}
@@ -214,7 +214,7 @@ static void balloon_callback(void *ctx)
 {
 	struct kvmb_balloon *b = ctx;
 
-	schedule_work(&b->work);
+	queue_work(system_long_wq, &b->work);
 }
 
 /* ---- agreeing ---- */

@@ -483,6 +483,17 @@ static const struct kvmb_loop_chan_ops memory_chan_ops = {
 	.room = memory_room,
 };
 
+/*
+ * What a guest of before had beyond its beginnings. Only now: nothing makes the thread stand while
+ * the channel is closed, and another process may have the VM next (vmm/upgrade_out.h).
+ */
+static void drop_stale(struct kvmb_memory *m)
+{
+	if (m->next < m->spec.hot)
+		memory_drop_add(m->drop, m->spec.hot_page + m->next, m->spec.hot - m->next);
+	m->stale = false;
+}
+
 static int memory_open(struct kvmb_chan *ch)
 {
 	struct kvmb_memory *m = kvmb_chan_dev(ch);
@@ -493,6 +504,8 @@ static int memory_open(struct kvmb_chan *ch)
 	forget_guest(m);
 	m->fresh = kvmb_chan_starts_paused(ch);
 	memory_move(m, KVMB_MEMORY_NEGOTIATING);
+	if (m->stale && !m->fresh)
+		drop_stale(m);
 	return 0;
 }
 
@@ -538,7 +551,9 @@ static void memory_resume(struct kvmb_chan *ch)
 	memory_drop_go(m->drop);
 	if (m->redrop)
 		memory_away_drop(m);
-	m->redrop = false;
+	else if (m->stale)
+		drop_stale(m);
+	m->redrop = m->stale = false;
 	if (!m->chan.watch)
 		return;
 	kvmb_loop_chan_look(&m->chan); /* which calls look_on() */
@@ -617,7 +632,6 @@ int kvmb_memory_set(struct kvmb_memory *m, u64 pages)
 
 void kvmb_memory_reset(struct kvmb_memory *m)
 {
-	if (m->next)
-		memory_drop_add(m->drop, m->spec.hot_page, m->spec.hot);
+	m->stale |= m->next != 0;
 	m->added = m->next = 0;
 }

@@ -82,6 +82,7 @@ struct kvmb_memory { /* embed it; bus thread, but for the words of away */
 	bool fresh;		      /* opened while the bus was paused, and nothing was loaded */
 	bool pausing, closing;	      /* until nothing is dropped any more */
 	bool redrop;		      /* loaded: drop what is away when the bus goes on */
+	bool stale;		      /* the hot region may have what a guest of before had */
 	bool informed;		      /* INFO was sent */
 	bool settled;		      /* questions may be asked */
 	bool late;		      /* an answer is late, which was logged */
@@ -120,7 +121,11 @@ int kvmb_memory_offer(struct kvmb_memory *m, struct kvmb_bus *bus);
  */
 int kvmb_memory_set(struct kvmb_memory *m, u64 pages);
 
-/** kvmb_memory_reset() - The guest begins anew with spec.ram. Bus thread; its channel is closed. */
+/**
+ * kvmb_memory_reset() - The guest begins anew with spec.ram; its channel is closed
+ *
+ * What was added is dropped when a driver comes. Context: bus thread.
+ */
 void kvmb_memory_reset(struct kvmb_memory *m);
 
 /** kvmb_memory_assigned() - Pages that the guest has. */

@@ -66,30 +66,30 @@ static bool any_bit(const struct kvmb_memory *m, u64 page, u64 num)
 	return false;
 }
 
-/* The first page from @page on that is away, or that is not. Return: all pages: there is none. */
-static u64 find_bit(const struct kvmb_memory *m, u64 page, bool away)
+/* The first page from @page on that is away, or that is not. Return: @end: there is none before. */
+static u64 find_bit(const struct kvmb_memory *m, u64 page, u64 end, bool away)
 {
-	u64 pages = memory_pages(m), v;
+	u64 v;
 
-	while (page < pages) {
+	while (page < end) {
 		v = m->away[page / WORD];
 		v = (away ? v : ~v) & ~0ull << page % WORD;
 		if (v)
-			return KVMB_MIN(page / WORD * WORD + (u64)__builtin_ctzll(v), pages);
+			return KVMB_MIN(page / WORD * WORD + (u64)__builtin_ctzll(v), end);
 		page = (page / WORD + 1) * WORD;
 	}
-	return pages;
+	return end;
 }
 
-/* The run of pages that are away from @*page on, in one region. Return: 0: there is none. */
-static u64 next_run(const struct kvmb_memory *m, u64 *page, u64 *gfn)
+/* The run of at most @most pages that are away from @*page on, in one region. Return: 0: none. */
+static u64 next_run(const struct kvmb_memory *m, u64 *page, u64 most, u64 *gfn)
 {
-	u64 end, room;
+	u64 all = memory_pages(m), end, room;
 
-	*page = find_bit(m, *page, true);
-	if (*page == memory_pages(m))
+	*page = find_bit(m, *page, all, true);
+	if (*page == all)
 		return 0;
-	end = find_bit(m, *page, false);
+	end = find_bit(m, *page, KVMB_MIN(all, *page + most), false);
 	room = kvmb_gm_frame(m->spec.gm, *page, gfn);
 	kvmb_assert(room); /* only RAM has been set */
 	return KVMB_MIN(end - *page, room);
@@ -136,10 +136,9 @@ u32 memory_away_take(struct kvmb_memory *m, u64 *ranges, u32 max, u64 pages)
 	u32 n;
 
 	for (n = 0; n < max && pages; n++) {
-		num = next_run(m, &page, &gfn);
+		num = next_run(m, &page, KVMB_MIN(pages, (u64)KVMB_MEMORY_RANGE_MAX), &gfn);
 		if (!num)
 			break;
-		num = KVMB_MIN(KVMB_MIN(num, pages), (u64)KVMB_MEMORY_RANGE_MAX);
 		set_bits(m, page, num, false);
 		note_changed(m, gfn, num);
 		ranges[n] = KVMB_MEMORY_RANGE(gfn, num);
@@ -165,7 +164,7 @@ void memory_away_forget(struct kvmb_memory *m)
 {
 	u64 i;
 
-	for (i = 0; m->ballooned && i < words_of(m); i++)
+	for (i = m->lowest / WORD; m->ballooned && i < words_of(m); i++)
 		put_word(m, i * WORD, 0);
 	m->ballooned = 0;
 	m->lowest = memory_pages(m);
@@ -175,7 +174,7 @@ void memory_away_drop(struct kvmb_memory *m)
 {
 	u64 page, gfn, num;
 
-	for (page = m->lowest; (num = next_run(m, &page, &gfn)); page += num)
+	for (page = m->lowest; (num = next_run(m, &page, memory_pages(m), &gfn)); page += num)
 		memory_drop_add(m->drop, page, num);
 	if (m->next < m->spec.hot)
 		memory_drop_add(m->drop, m->spec.hot_page + m->next, m->spec.hot - m->next);
@@ -197,15 +196,15 @@ static u64 block_at(const struct kvmb_memory *m, u64 page)
 
 void memory_away_save(const struct kvmb_memory *m, struct kvmb_tlv_out *o, unsigned int field)
 {
-	u64 page, num;
+	u64 all = memory_pages(m), page, num;
 
-	for (page = find_bit(m, m->lowest, true); page < memory_pages(m);
-	     page = find_bit(m, page + num, true)) {
+	for (page = find_bit(m, m->lowest, all, true); page < all;
+	     page = find_bit(m, page + num, all, true)) {
 		page -= page % BLOCK;
 		num = block_at(m, page);
 		kvmb_tlv_group(o, field);
 		kvmb_tlv_put(o, AWAY_AT, page);
-		if (find_bit(m, page, false) >= page + num)
+		if (find_bit(m, page, page + num, false) == page + num)
 			kvmb_tlv_put(o, AWAY_ALL, num);
 		else
 			kvmb_tlv_put_bytes(o, AWAY_BITS, m->away + page / WORD,

@@ -129,6 +129,7 @@ int kvmb_memory_load(struct kvmb_memory *m, struct kvmb_tlv *t)
 	if (!t->error->err)
 		check_question(m, t);
 	load_channel(m, t);
-	m->redrop = !t->error->err;
+	m->redrop = !t->error->err && m->chan.ch;
+	m->stale = !m->redrop;
 	return kvmb_tlv_done(t);
 }

@@ -124,6 +124,7 @@ static void memory_moves_before_a_driver_comes(void **state)
 	move();
 	assert_int_equal(box.m.target, DM_RAM - 77);
 	dm_open();
+	dm_rest();
 	dm_ready();
 	dm_report(1, 2);
 	assert_int_equal(box.m.state, KVMB_MEMORY_BALLOONING);
