@@ -61,6 +61,7 @@ struct machine {
 	struct {
 		u64 base, size, offset; /* guest physical, bytes, in the file of RAM */
 	} hot; /* RAM that the guest is told of later: host-vsp/memory/memory.h; size 0 = none */
+	u64 hinted;		/* atomic: pages that the guest did not need; mem_hint.c */
 	struct machine_log log; /* of changes of memory */
 	int uffd;		/* for one of the next two, until it takes it; -1 = none */
 	struct mem_lazy *lazy;	/* memory that still comes from a file; NULL = none */

@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/tlv.h"
 #include "lib/util.h"
+#include "machine/mem_hint.h"
 #include "vmm/opt.h"
 
 struct vm_dynmem {
@@ -104,7 +105,7 @@ json_t *dynmem_info(const struct vm *vm)
 	snprintf(version, sizeof(version), "%u.%u", m->version >> 16, m->version & 0xffff);
 	return json_pack(
 		"{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
-		"s:I, s:o}",
+		"s:I, s:o, s:I}",
 		"state", kvmb_memory_state_name(m), "version",
 		m->version ? json_string(version) : json_null(), "startup", in_bytes(m->spec.ram),
 		"min", in_bytes(m->spec.min), "max", in_bytes(m->spec.max), "target",
@@ -113,7 +114,8 @@ json_t *dynmem_info(const struct vm *vm)
 		reported(m, kvmb_memory_demand(m)), "pressure", pressure_of(m), "available",
 		reported(m, m->available), "committed", reported(m, m->committed), "report_age_ms",
 		m->reports ? json_integer((json_int_t)(kvmb_now_ms() - m->report_ms)) : json_null(),
-		"refusals", (json_int_t)m->refusals, "resident", resident(vm));
+		"refusals", (json_int_t)m->refusals, "resident", resident(vm), "reported_free",
+		in_bytes(mem_hint_pages(&vm->machine)));
 }
 
 static bool has_dynmem(struct vm *vm, struct ctl_reply reply)
