@@ -5,8 +5,8 @@
 #include "lib/util.h"
 #include "machine/machine.h"
 
-#define COLD_DISCARD 2u /* of the kinds of hints the one that counts */
-#define LIST_MOST 511u	/* ranges that fit into a page */
+#define COLD_DISCARD 2u	   /* of the kinds of hints the one that counts */
+#define LIST_MOST 511u	   /* ranges that fit into a page */
 #define RANGE_MOST 262144u /* pages: a gigabyte */
 
 struct hint {

@@ -16,6 +16,7 @@
 #define PAGES_PER_MIB (1048576u / KVMB_PAGE_SIZE)
 #define LOOK_MS 1000u
 #define SOON_MS 50u
+#define RETRY_SHIFT_MAX 4u
 #define REPORT_MAX (1ull << 40) /* pages: what no guest has */
 
 static_assert(sizeof(struct kvmb_wire_memory_unballoon) + RANGES_MAX * 8 <= KVMB_MEMORY_MESSAGE_MAX,
@@ -336,9 +337,11 @@ static const char *take_status(struct kvmb_memory *m, const struct message *msg)
 /* A question is answered, and has brought @got pages. */
 static void is_answered(struct kvmb_memory *m, u64 got)
 {
-	if (!got) {
+	m->in_a_row = got ? 0 : m->in_a_row + 1;
+	if (!got) { /* Linux logs each time: less and less often */
 		m->refusals++;
-		m->retry_ms = kvmb_now_ms() + KVMB_MEMORY_RETRY_MS;
+		m->retry_ms = kvmb_now_ms() +
+			      (KVMB_MEMORY_RETRY_MS << KVMB_MIN(m->in_a_row - 1, RETRY_SHIFT_MAX));
 	}
 	memory_move(m, KVMB_MEMORY_READY);
 }
@@ -463,7 +466,7 @@ static void forget_guest(struct kvmb_memory *m)
 	m->version = 0;
 	m->caps = 0;
 	m->informed = m->settled = m->late = m->full = false;
-	m->asked = m->got = m->retry_ms = 0;
+	m->asked = m->got = m->retry_ms = m->in_a_row = 0;
 	m->available = m->committed = m->reports = m->report_ms = m->refusals = 0;
 }
 
@@ -625,7 +628,7 @@ int kvmb_memory_set(struct kvmb_memory *m, u64 pages)
 	if (pages < m->spec.min || pages > m->spec.max)
 		return -ERANGE;
 	m->target = pages;
-	m->retry_ms = 0; /* the administrator may know more */
+	m->retry_ms = m->in_a_row = 0; /* the administrator may know more */
 	look_on(m);
 	return 0;
 }

@@ -41,9 +41,9 @@
 #include "host-vsp/loop_chan.h"
 
 #define KVMB_MEMORY_ASK_MAX ((1ull << 30) / KVMB_PAGE_SIZE) /* pages in one question */
-#define KVMB_MEMORY_SETTLE_MS 50000u /* after a start, unless the guest reports before: #10.9 */
-#define KVMB_MEMORY_RETRY_MS 30000u  /* after a guest that gave or took nothing */
-#define KVMB_MEMORY_LATE_MS 30000u   /* of an answer */
+#define KVMB_MEMORY_SETTLE_MS 50000u  /* after a start, unless the guest reports before: #10.9 */
+#define KVMB_MEMORY_RETRY_MS 30000ull /* after a guest that gave or took nothing; then twice ... */
+#define KVMB_MEMORY_LATE_MS 30000u    /* of an answer */
 
 enum kvmb_memory_state {
 	KVMB_MEMORY_CLOSED,	 /* no guest driver */
@@ -101,7 +101,7 @@ struct kvmb_memory { /* embed it; bus thread, but for the words of away */
 
 	u64 available, committed; /* pages, as the guest reported last */
 	u64 reports, report_ms;	  /* how often, and when last */
-	u64 refusals;		  /* questions that brought nothing */
+	u64 refusals, in_a_row;	  /* questions that brought nothing; since one did */
 };
 
 /** kvmb_memory_create() - Prepare it; @m->away is due in kvmb_gm.away. Return: 0 or -ENOMEM. */

@@ -75,7 +75,8 @@ static u8 *page(u64 gfn)
 static void pages_that_are_not_needed_are_dropped(void **state)
 {
 	(void)state;
-	*page(100) = *page(101) = *page(102) = *page(511) = *page(512) = *page(1535) = *page(1536) = 1;
+	*page(100) = *page(101) = *page(102) = *page(511) = *page(512) = *page(1535) = *page(1536) =
+		1;
 	*page(HIGH + 5) = *page(HIGH + 6) = 1;
 	assert_int_equal(hint((const u64[]){ small(100, 2), large(512, 2), small(HIGH + 5, 1) }, 3),
 			 3ull << 32);
@@ -119,7 +120,7 @@ static void lists_that_lie_are_refused(void **state)
 		~0ull & ~4096ull,
 		~0ull << 12,
 		1ull << 11 | 1ull << 12, /* a gigabyte */
-		1ull << 11 | 2047, /* 4 GiB */
+		1ull << 11 | 2047,	 /* 4 GiB */
 	};
 	size_t i;
 

@@ -242,6 +242,13 @@ static void guest_that_gives_nothing_is_asked_later(void **state)
 	dm_report(1, 2);
 	expect_ask(10);
 	dm_give(NULL, 0, false);
+	later_ms += KVMB_MEMORY_RETRY_MS;
+	dm_report(1, 2);
+	assert_int_equal(dm_hears(), 0); /* less and less often */
+	later_ms += KVMB_MEMORY_RETRY_MS;
+	dm_report(1, 2);
+	expect_ask(10);
+	dm_give(NULL, 0, false);
 	kvmb_memory_set(&box.m, DM_RAM - 9); /* the administrator asks at once */
 	expect_ask(9);
 }

@@ -229,6 +229,9 @@ static void memory_that_comes_later_is_in_a_table(void **state)
 	at = find_table("SRAT") + 48 + 32;
 	expect_affinity(at, 0, 1ull << 30, 1);
 	expect_affinity(at + 40, MEM_HIGH_BASE, 1ull << 30, 3);
+	machine.cfg.cpus = KVMB_MAX_CPUS; /* all of it fits */
+	add_hot(MEM_HIGH_BASE, 1ull << 30);
+	assert_in_range(files.tables_len, 3000, sizeof(files.tables) - 512);
 }
 
 int main(void)
