@@ -9,9 +9,10 @@ set_to() { "$KVMBUS" memory v set "$1" >/dev/null || fail "memory set $1"; }
 mib() { memory "$1 >> 20"; }
 vm v "$kernel" "kvmb.job=memory memhp_default_state=online" --cpus 2 --memory 512M,min=128M,max=768M --nic none
 wait_log v 'GUEST: filled' 240
-until_true 60 "the guest has no driver" memory 'state == "ready" and pressure is not None'
 full=$(mib resident)
 [ "$full" -gt 350 ] || fail "the guest has filled memory, and the host has $full MiB of it"
+wait_log v 'GUEST: empty' 60
+until_true 60 "the guest has no driver" memory 'state == "ready" and pressure is not None'
 set_to 224M
 until_true 120 "the guest does not shrink" memory 'assigned <= 230 << 20'
 wait_log v 'GUEST: small' 60
