@@ -244,6 +244,13 @@ static const struct opt_def host_options[] = {
 	END
 };
 
+static const struct opt_def memory_options[] = {
+	{ "wait", OPT_U32, "S", .min = 1, .max = 86400,
+	  .help = "return when the guest has what it is to have; give up after S seconds",
+	  .aka = "timeout t" },
+	JSON, END
+};
+
 static const struct opt_def kill_options[] = {
 	{ "force", OPT_FLAG,
 	  .help = "even when a VM that has moved needs memory that is only here" },
@@ -353,7 +360,7 @@ const struct cli_command cli_commands[] = {
 	  "takes, and it may refuse. Pages that it gives away are the host's again.",
 	  cmd_memory,
 	  { VM, { "set", OPT_WORD, .values = "set", .optional = true },
-	    { "SIZE", OPT_TEXT, .optional = true } }, json_only },
+	    { "SIZE", OPT_TEXT, .optional = true } }, memory_options },
 	{ "host", NULL, "share memory among the running VMs, by what their guests demand",
 	  "Each VM with bounds (*--memory 2G,min=512M,max=8G*) is to have what its guest demands "
 	  "and a quarter more. If that is more than *--limit*, each gets its minimum, and of the "

@@ -38,7 +38,7 @@ static void decode(u64 range, u64 *gfn, u64 *num)
 }
 
 /* Is all of it RAM? While memory comes from elsewhere, what is dropped would come again. */
-static bool drop(struct machine *m, u64 gfn, u64 num)
+static bool drop_range(struct machine *m, u64 gfn, u64 num)
 {
 	u64 page;
 
@@ -67,7 +67,7 @@ u64 mem_hint(struct machine *m, u64 input, u64 gpa)
 		return result(KVMB_HV_STATUS_INVALID_PARAMETER, 0);
 	while (at < num && all < MEM_HINT_MOST) {
 		decode(le64_to_cpu(h.ranges[at]), &gfn, &pages);
-		if (!drop(m, gfn, pages))
+		if (!drop_range(m, gfn, pages))
 			return result(KVMB_HV_STATUS_INVALID_PARAMETER, at);
 		all += pages;
 		at++;

@@ -35,9 +35,21 @@ def info():
             'vmbus': {'state': 'connected', 'version': '5.3' + evil}, 'disks': disk_list(), evil: 1,
             'nics': [{'index': 0, 'mac': '00:15:5d:00:00:01', 'kind': 'tap', 'interface': evil, 'link': 'up', 'model': 'auto', 'via': 'vmbus'},
                      {'index': 1, 'mac': '00:15:5d:00:00:02', 'kind': 'none', 'interface': '', 'link': 'up', 'model': 'auto', 'via': 'legacy'}],
+            'dynamic_memory': dynamic if mode == 'dynamic' else None,
             'screen': {'viewers': 2, 'source': 'vga' + evil, 'keyboard': 'ps2' + evil, 'pointer': None},
             'integration': {'shutdown' + evil: {'enabled': True, 'state': 'ready'},
                             'shutdown': {'enabled': True, 'state': 'ready' if ready else 'no guest driver'}}}
+
+
+dynamic = {'state': 'ready', 'version': '2.0', 'startup': 2 << 30, 'min': 512 << 20, 'max': 8 << 30, 'target': 2 << 30, 'assigned': 2 << 30,
+           'ballooned': 0, 'added': 0, 'demand': 800 << 20, 'pressure': 39, 'available': 900 << 20, 'committed': 800 << 20, 'resident': 1 << 30}
+
+
+def memory(args):  # a guest that needs some time
+    dynamic['target'] = args.get('size', dynamic['target'])
+    way = dynamic['target'] - dynamic['assigned']
+    dynamic['assigned'] += max(min(way, 300 << 20), -300 << 20)
+    return dynamic
 
 
 def answer(what, args):
@@ -47,6 +59,8 @@ def answer(what, args):
         time.sleep(3)
     if what == 'disk-list':
         return {'return': disk_list()}
+    if mode == 'dynamic' and what.startswith('memory'):
+        return {'return': memory(args)}
     if what.startswith('disk-'):
         c, lun = map(int, args['disk'].split(':')) if 'disk' in args and ':' in args['disk'] else (0, 0)
         if what == 'disk-resize' and args['size']:
