@@ -9,6 +9,7 @@
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/display.h"
+#include "vmm/dynmem.h"
 #include "vmm/handover.h"
 #include "vmm/info.h"
 #include "vmm/mig_out.h"
@@ -419,6 +420,18 @@ static void cmd_type(struct ctl_client *c, json_t *args, struct handover_fds *fd
 	screen_type(c->all->vm, arg_str(args, "text"), ctl_client_reply(c));
 }
 
+static void cmd_memory(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)args, (void)fds;
+	dynmem_show(c->all->vm, ctl_client_reply(c));
+}
+
+static void cmd_memory_set(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	dynmem_set(c->all->vm, (u64)arg_num(args, "size", 0), ctl_client_reply(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
@@ -447,6 +460,8 @@ static const struct {
 	{ "nic-mtu", cmd_nic_mtu },
 	{ "ic-list", cmd_ic_list, ANY_TIME },
 	{ "ic-set", cmd_ic_set, LIVE },
+	{ "memory", cmd_memory, ANY_TIME },
+	{ "memory-set", cmd_memory_set, LIVE },
 	{ "screenshot", cmd_screenshot, LIVE },
 	{ "display", cmd_display, LIVE },
 	{ "key", cmd_key, LIVE },

@@ -14,6 +14,7 @@
 #include "vmm/confine.h"
 #include "vmm/disk_info.h"
 #include "vmm/display.h"
+#include "vmm/dynmem.h"
 #include "vmm/mig_out.h"
 #include "vmm/mig_post.h"
 #include "vmm/nics.h"
@@ -94,7 +95,7 @@ json_t *info_vm(struct vm *vm)
 	kvmb_bus_for_each(vm->bus, add_channel, chans);
 	return json_pack(
 		"{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:s, s:{s:s, s:o, s:s}, s:o, s:o, s:o, s:o, "
-		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}",
+		"s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o}",
 		"name", vm->cfg.name, "state", vm_state_name(vm), "pid", (int)getpid(), "cpus",
 		vm->cfg.machine.cpus, "memory", (json_int_t)vm->cfg.machine.memory, "uptime_ms",
 		(json_int_t)(kvmb_now_ms() - vm->started_ms), "boots", vm->machine.boots,
@@ -108,7 +109,7 @@ json_t *info_vm(struct vm *vm)
 		"memory_left",
 		(json_int_t)(mem_lazy_left(&vm->machine) + mem_post_left(&vm->machine)),
 		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "vsock",
-		vsock_info(vm));
+		vsock_info(vm), "dynamic_memory", dynmem_info(vm));
 }
 
 /* KVM's own counters of one vCPU, added to @sum by name. Source: api.rst KVM_GET_STATS_FD. */

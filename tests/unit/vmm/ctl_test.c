@@ -19,6 +19,7 @@
 #include "vmm/console.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
+#include "vmm/dynmem.h"
 #include "vmm/info.h"
 #include "vmm/mig_out.h"
 #include "vmm/nics.h"
@@ -196,6 +197,8 @@ STUB(disks_limit, const char *d, s64 iops, s64 bps, struct ctl_reply r)
 STUB(nics_remove, const char *nic, struct ctl_reply r)
 STUB(nics_link, const char *nic, bool up, struct ctl_reply r)
 STUB(nics_mtu, const char *nic, u32 mtu, struct ctl_reply r)
+STUB(dynmem_show, struct ctl_reply r)
+STUB(dynmem_set, u64 bytes, struct ctl_reply r)
 
 static u32 saves;
 static struct state_file_wish wished;
