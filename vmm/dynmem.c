@@ -11,6 +11,7 @@
 #include "lib/util.h"
 #include "machine/mem_hint.h"
 #include "vmm/opt.h"
+#include "vmm/services.h"
 
 struct vm_dynmem {
 	struct kvmb_memory memory;
@@ -20,6 +21,60 @@ static u64 pages_of(u64 bytes)
 {
 	return bytes / KVMB_PAGE_SIZE;
 }
+
+/* ---- as one of the VM's services ---- */
+
+static int offer_memory(struct vm *vm)
+{
+	return kvmb_memory_offer(&vm->dynmem->memory, vm->bus);
+}
+
+static void revoke_memory(struct vm *vm)
+{
+	kvmb_memory_revoke(&vm->dynmem->memory);
+}
+
+static const char *memory_state(struct vm *vm)
+{
+	return kvmb_memory_state_name(&vm->dynmem->memory);
+}
+
+static bool memory_leaves(struct vm *vm)
+{
+	return vm->dynmem->memory.leaving;
+}
+
+static void memory_left(void *arg)
+{
+	services_left(arg, SERVICE_MEMORY);
+}
+
+static json_t *version_of(const struct kvmb_memory *m)
+{
+	return m->version ? json_sprintf("%u.%u", m->version >> 16, m->version & 0xffff) :
+			    json_null();
+}
+
+static json_t *report_age(const struct kvmb_memory *m)
+{
+	return m->reports ? json_integer((json_int_t)(kvmb_now_ms() - m->report_ms)) : json_null();
+}
+
+static void describe_memory(struct vm *vm, json_t *o)
+{
+	const struct kvmb_memory *m = &vm->dynmem->memory;
+
+	json_object_set_new(o, "version", version_of(m));
+	json_object_set_new(o, "last_contact_ms", report_age(m));
+}
+
+static const struct service_hooks memory_hooks = { .offer = offer_memory,
+						   .revoke = revoke_memory,
+						   .state = memory_state,
+						   .leaving = memory_leaves,
+						   .describe = describe_memory };
+
+/* ---- life ---- */
 
 int dynmem_create(struct vm *vm)
 {
@@ -44,7 +99,12 @@ int dynmem_create(struct vm *vm)
 		return -ENOMEM;
 	}
 	m->gm.away = vm->dynmem->memory.away;
-	return kvmb_memory_offer(&vm->dynmem->memory, vm->bus);
+	vm->dynmem->memory.left = memory_left;
+	vm->dynmem->memory.left_arg = vm;
+	if (c->hibernation)
+		kvmb_warn(vm->cfg.name, "dynamic memory: Linux does without it if it may hibernate "
+					"(--hibernation on)");
+	return services_add(vm, SERVICE_MEMORY, NULL, &memory_hooks);
 }
 
 void dynmem_destroy(struct vm *vm)
@@ -98,23 +158,19 @@ static json_t *reported(const struct kvmb_memory *m, u64 pages)
 json_t *dynmem_info(const struct vm *vm)
 {
 	const struct kvmb_memory *m = vm->dynmem ? &vm->dynmem->memory : NULL;
-	char version[16];
 
 	if (!m)
 		return json_null();
-	snprintf(version, sizeof(version), "%u.%u", m->version >> 16, m->version & 0xffff);
 	return json_pack(
 		"{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
 		"s:I, s:o, s:I}",
-		"state", kvmb_memory_state_name(m), "version",
-		m->version ? json_string(version) : json_null(), "startup", in_bytes(m->spec.ram),
+		"state", kvmb_memory_state_name(m), "version", version_of(m), "startup", in_bytes(m->spec.ram),
 		"min", in_bytes(m->spec.min), "max", in_bytes(m->spec.max), "target",
 		in_bytes(m->target), "assigned", in_bytes(kvmb_memory_assigned(m)), "ballooned",
 		in_bytes(m->ballooned), "added", in_bytes(m->added), "demand",
 		reported(m, kvmb_memory_demand(m)), "pressure", pressure_of(m), "available",
 		reported(m, m->available), "committed", reported(m, m->committed), "report_age_ms",
-		m->reports ? json_integer((json_int_t)(kvmb_now_ms() - m->report_ms)) : json_null(),
-		"refusals", (json_int_t)m->refusals, "resident", resident(vm), "reported_free",
+		report_age(m), "refusals", (json_int_t)m->refusals, "resident", resident(vm), "reported_free",
 		in_bytes(mem_hint_pages(&vm->machine)));
 }
 

@@ -13,7 +13,12 @@
 struct kvmb_tlv;
 struct kvmb_tlv_out;
 
-/** dynmem_create() - Make and offer it, if the VM has it. Memory is mapped. Return: 0 or -errno. */
+/**
+ * dynmem_create() - Make it, if the VM has it, and put it into the table of services
+ * @vm: memory is mapped, and there is a bus
+ *
+ * Return: 0 or -errno, logged.
+ */
 int dynmem_create(struct vm *vm);
 
 /** dynmem_destroy() - The bus is destroyed, and nobody copies guest memory any more. */

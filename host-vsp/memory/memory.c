@@ -55,7 +55,7 @@ void memory_move(struct kvmb_memory *m, enum kvmb_memory_state to)
 
 const char *kvmb_memory_state_name(const struct kvmb_memory *m)
 {
-	return state_names[m->state];
+	return m->leaving && m->state == KVMB_MEMORY_CLOSED ? "leaving" : state_names[m->state];
 }
 
 static bool owes_answer(const struct kvmb_memory *m)
@@ -576,12 +576,22 @@ static void on_rest(void *arg)
 	}
 }
 
+/* Of a reset guest, too. */
+static void memory_released(struct kvmb_chan *ch)
+{
+	struct kvmb_memory *m = kvmb_chan_dev(ch);
+
+	if (!--m->leaving && m->left)
+		m->left(m->left_arg);
+}
+
 static const struct kvmb_vsp_ops memory_vsp_ops = {
 	.name = "memory",
 	.open = memory_open,
 	.close = memory_close,
 	.pause = memory_pause,
 	.resume = memory_resume,
+	.released = memory_released,
 };
 
 /* ---- the device ---- */
@@ -620,7 +630,18 @@ int kvmb_memory_offer(struct kvmb_memory *m, struct kvmb_bus *bus)
 		.dev = m,
 	};
 
-	return kvmb_bus_offer(bus, &offer, NULL);
+	return m->primary ? 0 : kvmb_bus_offer(bus, &offer, &m->primary);
+}
+
+void kvmb_memory_revoke(struct kvmb_memory *m)
+{
+	struct kvmb_chan *ch = m->primary;
+
+	m->primary = NULL;
+	if (!ch)
+		return;
+	m->leaving++;
+	kvmb_bus_revoke(ch);
 }
 
 int kvmb_memory_set(struct kvmb_memory *m, u64 pages)

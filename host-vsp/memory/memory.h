@@ -74,6 +74,10 @@ struct kvmb_memory { /* embed it; bus thread, but for the words of away */
 	struct kvmb_loop_chan chan;
 	struct kvmb_timer timer;
 	struct memory_drop *drop;
+	struct kvmb_chan *primary;  /* of the offer; NULL while there is none */
+	u32 leaving;		    /* offers that were revoked and the guest has not released */
+	void (*left)(void *arg);    /* the last of them is released; NULL: none */
+	void *left_arg;
 	u64 *away; /* away[(pages of the file + 63) / 64]: for kvmb_gm.away */
 
 	enum kvmb_memory_state state; /* memory_move() */
@@ -110,8 +114,16 @@ int kvmb_memory_create(struct kvmb_memory *m, const struct kvmb_memory_spec *spe
 /** kvmb_memory_destroy() - Its channel is closed. Fine if it was not created, and zeroed. */
 void kvmb_memory_destroy(struct kvmb_memory *m);
 
-/** kvmb_memory_offer() - Offer it on @bus. Return: as kvmb_bus_offer(). */
+/** kvmb_memory_offer() - Offer it on @bus, unless it is. Return: as kvmb_bus_offer(). */
 int kvmb_memory_offer(struct kvmb_memory *m, struct kvmb_bus *bus);
+
+/**
+ * kvmb_memory_revoke() - Take the device away, if it is offered
+ *
+ * As when the guest closes its channel: nothing is away any more, what was added stays. left() is
+ * called when the guest has released it. Context: bus thread.
+ */
+void kvmb_memory_revoke(struct kvmb_memory *m);
 
 /**
  * kvmb_memory_set() - What the guest is to have
