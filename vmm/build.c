@@ -300,9 +300,9 @@ static int build_machine(struct vm *vm)
 static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  open_vsock,
 						  open_console, open_vars, open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,	   synth_create, vsock_create,
-						   disks_create,   nics_create,	 create_vars,
-						   boot_choose,	   build_machine, dynmem_create };
+static int (*const build_steps[])(struct vm *) = { create_bus,	 synth_create,	vsock_create,
+						   disks_create, nics_create,	create_vars,
+						   boot_choose,	 build_machine, dynmem_create };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {

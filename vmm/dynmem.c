@@ -161,17 +161,17 @@ json_t *dynmem_info(const struct vm *vm)
 
 	if (!m)
 		return json_null();
-	return json_pack(
-		"{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
-		"s:I, s:o, s:I}",
-		"state", kvmb_memory_state_name(m), "version", version_of(m), "startup", in_bytes(m->spec.ram),
-		"min", in_bytes(m->spec.min), "max", in_bytes(m->spec.max), "target",
-		in_bytes(m->target), "assigned", in_bytes(kvmb_memory_assigned(m)), "ballooned",
-		in_bytes(m->ballooned), "added", in_bytes(m->added), "demand",
-		reported(m, kvmb_memory_demand(m)), "pressure", pressure_of(m), "available",
-		reported(m, m->available), "committed", reported(m, m->committed), "report_age_ms",
-		report_age(m), "refusals", (json_int_t)m->refusals, "resident", resident(vm), "reported_free",
-		in_bytes(mem_hint_pages(&vm->machine)));
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+			 "s:I, s:o, s:I}",
+			 "state", kvmb_memory_state_name(m), "version", version_of(m), "startup",
+			 in_bytes(m->spec.ram), "min", in_bytes(m->spec.min), "max",
+			 in_bytes(m->spec.max), "target", in_bytes(m->target), "assigned",
+			 in_bytes(kvmb_memory_assigned(m)), "ballooned", in_bytes(m->ballooned),
+			 "added", in_bytes(m->added), "demand", reported(m, kvmb_memory_demand(m)),
+			 "pressure", pressure_of(m), "available", reported(m, m->available),
+			 "committed", reported(m, m->committed), "report_age_ms", report_age(m),
+			 "refusals", (json_int_t)m->refusals, "resident", resident(vm),
+			 "reported_free", in_bytes(mem_hint_pages(&vm->machine)));
 }
 
 static bool has_dynmem(struct vm *vm, struct ctl_reply reply)

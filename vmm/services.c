@@ -121,8 +121,9 @@ int services_add(struct vm *vm, enum vm_service which, struct kvmb_ic *ic,
 		return -EINVAL;
 	}
 	if (!ic && cfg->max) {
-		kvmb_err(vm->cfg.name, "--ic %s=on,max=%u.%u: it takes no max=",
-			 service_name(which), cfg->max >> 16, cfg->max & 0xffff);
+		kvmb_err(vm->cfg.name,
+			 "--ic %s=on,max=%u.%u: it takes no max=", service_name(which),
+			 cfg->max >> 16, cfg->max & 0xffff);
 		return -EINVAL;
 	}
 	if (!cfg->off)

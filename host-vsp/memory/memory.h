@@ -74,9 +74,9 @@ struct kvmb_memory { /* embed it; bus thread, but for the words of away */
 	struct kvmb_loop_chan chan;
 	struct kvmb_timer timer;
 	struct memory_drop *drop;
-	struct kvmb_chan *primary;  /* of the offer; NULL while there is none */
-	u32 leaving;		    /* offers that were revoked and the guest has not released */
-	void (*left)(void *arg);    /* the last of them is released; NULL: none */
+	struct kvmb_chan *primary; /* of the offer; NULL while there is none */
+	u32 leaving;		   /* offers that were revoked and the guest has not released */
+	void (*left)(void *arg);   /* the last of them is released; NULL: none */
 	void *left_arg;
 	u64 *away; /* away[(pages of the file + 63) / 64]: for kvmb_gm.away */
 

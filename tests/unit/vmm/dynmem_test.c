@@ -219,7 +219,7 @@ static void memory_is_switched_off_and_on(void **state)
 	answer[0] = 0;
 	services_set(&vm, "memory=off", reply);
 	assert_non_null(fake_wait(&box.f, KVMB_MSG_RESCIND)); /* when all is dropped */
-	assert_string_equal(answer, ""); /* the guest is not through with it */
+	assert_string_equal(answer, "");		      /* the guest is not through with it */
 	assert_true(is_listed("\"enabled\":false,\"last_contact_ms\":null,\"state\":\"leaving\""));
 	assert_int_equal(shown("ballooned"), 0);
 	release(box.relid);
@@ -274,12 +274,9 @@ static void switched_off_is_saved(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(vm_without_bounds_has_none),
-		T(memory_is_shown_and_set),
-		T(section_needs_such_a_vm),
-		T(memory_is_switched_off_and_on),
-		T(option_leaves_it_out),
-		T(switched_off_is_saved),
+		T(vm_without_bounds_has_none), T(memory_is_shown_and_set),
+		T(section_needs_such_a_vm),    T(memory_is_switched_off_and_on),
+		T(option_leaves_it_out),       T(switched_off_is_saved),
 	};
 
 	kvmb_log_set_level(KVMB_LOG_ERR);
