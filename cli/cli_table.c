@@ -37,8 +37,8 @@ static const struct opt_def run_options[] = {
 	{ "cpus", OPT_U32, "N", .min = 1, .max = KVMB_MAX_CPUS, .fallback = "1",
 	  .help = "virtual CPUs, 1 to 64",
 	  .aka = "smp vcpus cpu-count" },
-	{ "memory", OPT_TEXT, "SIZE[,huge=on|off]", .fallback = "1G",
-	  .help = "for example 512M or 4G; a plain number is MiB",
+	{ "memory", OPT_TEXT, "SIZE[,OPTION]...", .fallback = "1G",
+	  .help = "what the VM begins with, 512M or 4G; a plain number is MiB",
 	  .aka = "m ram mem", .sub = opt_memory_options },
 	{ "cpu", OPT_TEXT, "MODEL", "host x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4",
 	  .fallback = "host",
@@ -297,6 +297,24 @@ static const struct opt_def import_options[] = {
 	JSON, END
 };
 
+static const struct opt_def host_options[] = {
+	{ "limit", OPT_TEXT, "SIZE", "16G", .needed = true,
+	  .help = "what all VMs may have together" },
+	{ "interval", OPT_U32, "S", .min = 1, .max = 3600, .fallback = "10",
+	  .help = "seconds between two rounds" },
+	{ "once", OPT_FLAG, .help = "one round only" },
+	{ "dry-run", OPT_FLAG, .help = "set nothing; print what one round would do", .aka = "n" },
+	{ "json", OPT_FLAG, .help = "print one line of JSON a round; docs/json.md has the fields" },
+	END
+};
+
+static const struct opt_def memory_options[] = {
+	{ "wait", OPT_U32, "S", .min = 1, .max = 86400,
+	  .help = "return when the guest has what it is to have; give up after S seconds",
+	  .aka = "timeout t" },
+	JSON, END
+};
+
 static const struct opt_def kill_options[] = {
 	{ "force", OPT_FLAG,
 	  .help = "even when a VM that has moved needs memory that is only here" },
@@ -475,6 +493,19 @@ const struct cli_command cli_commands[] = {
 	{ "type", NULL, "type text on a VM's keyboard",
 	  "Printable ASCII, for a US keyboard layout in the guest; a line's end is Enter.",
 	  cmd_type, { VM, { "TEXT", OPT_TEXT } }, json_only },
+	{ "memory", NULL, "show a VM's dynamic memory, or set what the guest is to have",
+	  "Of a VM with bounds, *--memory 2G,min=512M,max=8G*. With *set* SIZE the guest is asked "
+	  "to give pages away, or gets some, until it has SIZE; that takes as long as the guest "
+	  "takes, and it may refuse. Pages that it gives away are the host's again.",
+	  cmd_memory,
+	  { VM, { "set", OPT_WORD, .values = "set", .optional = true },
+	    { "SIZE", OPT_TEXT, .optional = true } }, memory_options },
+	{ "host", NULL, "share memory among the running VMs, by what their guests demand",
+	  "Each VM with bounds (*--memory 2G,min=512M,max=8G*) is to have what its guest demands "
+	  "and a quarter more. If that is more than *--limit*, each gets its minimum, and of the "
+	  "rest that it wants the same part as the others. VMs without bounds count with what they "
+	  "have. Repeats until a signal comes.",
+	  cmd_host, { { "memory", OPT_TEXT, .values = "memory" } }, host_options },
 	{ "disk", "list", "disks of a running VM", NULL, disk_list, { VM }, json_only },
 	{ "disk", "add", "add a disk or a DVD drive", NULL, disk_add,
 	  { VM, { "F[,OPTION]...", OPT_TEXT, .sub = opt_disk_options } }, add_options },

@@ -199,6 +199,9 @@ void client_print_info(json_t *o);
 /** client_print_stats() - Print the answer of "stats"; for client_show(). */
 void client_print_stats(json_t *o);
 
+/** client_print_memory() - Print the answer of "memory" or "memory-set"; for client_show(). */
+void client_print_memory(json_t *o);
+
 /** client_print_list() - Print an array of answers of "info", one line per VM. */
 void client_print_list(json_t *all);
 

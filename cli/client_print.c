@@ -237,6 +237,41 @@ static void print_rest(json_t *o)
 		printf("Memory:      %lld MiB are needed where it runs\n", there >> 20);
 }
 
+static void print_demand(json_t *o)
+{
+	if (json_is_integer(json_object_get(o, "demand")))
+		printf(", wants %lld MiB (pressure %lld %%)", num(o, "demand") >> 20,
+		       num(o, "pressure"));
+	putchar('\n');
+}
+
+static void print_dynamic(json_t *o)
+{
+	if (!json_is_object(o))
+		return;
+	printf("Dynamic:     %lld MiB of %lld to %lld MiB, %s", num(o, "assigned") >> 20,
+	       num(o, "min") >> 20, num(o, "max") >> 20, str(o, "state"));
+	print_demand(o);
+}
+
+void client_print_memory(json_t *o)
+{
+	printf("State:       %s", str(o, "state"));
+	if (json_is_string(json_object_get(o, "version")))
+		printf(", version %s", str(o, "version"));
+	printf("\nTarget:      %lld MiB, between %lld and %lld MiB\n", num(o, "target") >> 20,
+	       num(o, "min") >> 20, num(o, "max") >> 20);
+	printf("Assigned:    %lld MiB: began with %lld, added %lld, given away %lld\n",
+	       num(o, "assigned") >> 20, num(o, "startup") >> 20, num(o, "added") >> 20,
+	       num(o, "ballooned") >> 20);
+	if (json_is_integer(json_object_get(o, "resident")))
+		printf("On the host: %lld MiB\n", num(o, "resident") >> 20);
+	if (!json_is_integer(json_object_get(o, "demand")))
+		return;
+	printf("Guest:       %lld MiB available", num(o, "available") >> 20);
+	print_demand(o);
+}
+
 /* Whose picture is shown, and where keys and movements go. */
 static void print_screen(json_t *screen)
 {
@@ -273,6 +308,7 @@ void client_print_info(json_t *o)
 	       str(v, "version"), str(v, "max_version"));
 	if (json_is_string(json_object_get(o, "stop_reason")))
 		printf("Stopped by:  %s\n", str(o, "stop_reason"));
+	print_dynamic(json_object_get(o, "dynamic_memory"));
 	print_rest(o);
 	print_crash(json_object_get(o, "crash"));
 	print_guest(kvp_of(o));

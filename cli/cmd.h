@@ -61,6 +61,12 @@ int cmd_stats(struct cli_args *a);
 /** cmd_vnc() - `kvmbus vnc VM`: returns when the VM has ended, or by a signal. */
 int cmd_vnc(struct cli_args *a);
 
+/** cmd_host() - `kvmbus host memory`: until a signal; with --once one round. */
+int cmd_host(struct cli_args *a);
+
+/** cmd_memory() - `kvmbus memory VM [set SIZE]`. */
+int cmd_memory(struct cli_args *a);
+
 /** cmd_screenshot() - `kvmbus screenshot VM F`. */
 int cmd_screenshot(struct cli_args *a);
 

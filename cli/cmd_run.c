@@ -24,6 +24,7 @@
 #include "vmm/run.h"
 
 #define MMIO_BYTES (1ull << 30) /* of the guest's address space at most, below 4 GiB */
+#define LOW_BYTES ((4ull << 30) - MMIO_BYTES) /* of RAM below 4 GiB at most */
 
 /* The one line about an option; then the caller returns false. */
 #define BAD(...) (cli_bad(cli_rows("run"), __VA_ARGS__), false)
@@ -382,14 +383,20 @@ static bool check_memory(const struct vm_config *c)
 	unsigned int eax, ebx, ecx, edx, bits = 0;
 	char size[32], host[32];
 	struct sysinfo s;
+	u64 most;
 
 	if (__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx))
 		bits = eax & 0xff;
-	if (bits >= 32 && bits < 64 && c->machine.memory > (1ull << bits) - MMIO_BYTES)
+	/* what comes later is above 4 GiB, whatever is below */
+	most = c->machine.memory;
+	if (c->machine.memory_max > most)
+		most = c->machine.memory_max + LOW_BYTES - KVMB_MIN(most, LOW_BYTES);
+	if (bits >= 32 && bits < 64 && most > (1ull << bits) - MMIO_BYTES)
 		return BAD("--memory %s: this CPU has %u address bits, "
 			   "%s including what is not RAM",
-			   opt_size_str(c->machine.memory, size, sizeof(size)), bits,
-			   opt_size_str(1ull << bits, host, sizeof(host)));
+			   opt_size_str(KVMB_MAX(c->machine.memory, c->machine.memory_max), size,
+					sizeof(size)),
+			   bits, opt_size_str(1ull << bits, host, sizeof(host)));
 	if (!sysinfo(&s) && c->machine.memory > (u64)s.totalram * s.mem_unit)
 		cli_error(
 			"warning: --memory %s is more than this host has (%s); "

@@ -63,6 +63,45 @@ bool kvmb_gm_gfn_valid(const struct kvmb_gm *gm, u64 gfn)
 	return gfn < (1ull << 52) && find_region(gm, gfn << KVMB_PAGE_SHIFT, KVMB_PAGE_SIZE);
 }
 
+u64 kvmb_gm_page(const struct kvmb_gm *gm, u64 gfn, u64 *page)
+{
+	gpa_t gpa = gfn << KVMB_PAGE_SHIFT;
+	const struct kvmb_gm_region *r;
+
+	r = gfn < 1ull << 52 ? find_region(gm, gpa, KVMB_PAGE_SIZE) : NULL;
+	if (!r)
+		return 0;
+	*page = (r->file_offset + (gpa - r->base)) >> KVMB_PAGE_SHIFT;
+	return (r->size - (gpa - r->base)) >> KVMB_PAGE_SHIFT;
+}
+
+u64 kvmb_gm_frame(const struct kvmb_gm *gm, u64 page, u64 *gfn)
+{
+	unsigned int i;
+
+	for (i = 0; i < gm->num_regions; i++) {
+		const struct kvmb_gm_region *r = &gm->regions[i];
+		u64 first = r->file_offset >> KVMB_PAGE_SHIFT, num = r->size >> KVMB_PAGE_SHIFT;
+
+		if (page < first || page - first >= num)
+			continue;
+		*gfn = (r->base >> KVMB_PAGE_SHIFT) + (page - first);
+		return num - (page - first);
+	}
+	return 0;
+}
+
+int kvmb_gm_drop(const struct kvmb_gm *gm, u64 page, u64 num)
+{
+	u64 gfn;
+	void __shared *p;
+
+	if (!num || kvmb_gm_frame(gm, page, &gfn) < num)
+		return -EFAULT;
+	p = kvmb_gm_ptr(gm, gfn << KVMB_PAGE_SHIFT, num << KVMB_PAGE_SHIFT);
+	return madvise(__unshare(p), num << KVMB_PAGE_SHIFT, MADV_REMOVE) ? -errno : 0;
+}
+
 /*
  * Neighbouring frames at the head of a list that lie in one region. Return: how many, 0 when
  * the first is not RAM.

@@ -33,6 +33,8 @@ struct kvmb_gm_region {
 struct kvmb_gm { /* immutable once the VM runs, but for lazy */
 	int memfd;
 	int lazy; /* atomic: pages may be missing until they are touched; machine/mem_lazy.h */
+	/* a bit a page of the file, atomic words: the guest has given it away; NULL = none */
+	const u64 *away;
 	unsigned int num_regions;
 	struct kvmb_gm_region regions[KVMB_GM_MAX_REGIONS];
 };
@@ -83,6 +85,32 @@ u64 kvmb_gm_size(const struct kvmb_gm *gm);
 
 /** kvmb_gm_gfn_valid() - Is this 4 KiB frame RAM? */
 bool kvmb_gm_gfn_valid(const struct kvmb_gm *gm, u64 gfn);
+
+/**
+ * kvmb_gm_page() - Where a frame lies in the file of RAM
+ * @gfn:  hostile
+ * @page: set to the page of the file
+ *
+ * Return: frames from there on that follow each other in one region; 0: it is no RAM.
+ */
+u64 kvmb_gm_page(const struct kvmb_gm *gm, u64 gfn, u64 *page);
+
+/** kvmb_gm_frame() - The other way round. Return: pages from there on; 0: no frame shows it. */
+u64 kvmb_gm_frame(const struct kvmb_gm *gm, u64 page, u64 *gfn);
+
+/**
+ * kvmb_gm_drop() - Give pages back to the host: from now on they are zero, and cost nothing
+ * @page: of the file; @num pages from there on are in one region
+ *
+ * Return: 0; -EFAULT: not in one region; -errno. Context: any thread; takes about 100 ns a page.
+ */
+int kvmb_gm_drop(const struct kvmb_gm *gm, u64 page, u64 num);
+
+/** kvmb_gm_is_away() - Has the guest given away this page of the file? Any thread. */
+static inline bool kvmb_gm_is_away(const struct kvmb_gm *gm, u64 page)
+{
+	return gm->away && __atomic_load_n(&gm->away[page / 64], __ATOMIC_RELAXED) >> page % 64 & 1;
+}
 
 /**
  * kvmb_gm_iov() - Turn a page list into iovecs

@@ -36,7 +36,7 @@ const char *kvmb_tlv_section_name(uint32_t tag)
 		[KVMB_SEC_DISK] = "disk",	[KVMB_SEC_LATER] = "later",
 		[KVMB_SEC_WANTED] = "wanted",	[KVMB_SEC_LEGACY] = "legacy",
 		[KVMB_SEC_SYNTH] = "synth",	[KVMB_SEC_SERVICES] = "services",
-		[KVMB_SEC_INPUT] = "input",
+		[KVMB_SEC_INPUT] = "input",	[KVMB_SEC_MEM_SERVICE] = "memory service",
 	};
 
 	return tag < ARRAY_SIZE(names) && names[tag] ? names[tag] : "unknown";

@@ -46,7 +46,7 @@ enum kvmb_section {
 	KVMB_SEC_WANTED = 19, /* of a migration: a page that is needed now */
 	KVMB_SEC_LEGACY = 20, /* instance: the NIC; its legacy twin, and which of the two is live */
 	KVMB_SEC_SYNTH = 21,  /* synthetic keyboard, mouse and video: vmm/synth.c; may be missing */
-	KVMB_SEC_MEM_SERVICE = 22, /* dynamic memory; may be missing */
+	KVMB_SEC_MEM_SERVICE = 22, /* dynamic memory: vmm/dynmem.c; may be missing */
 	KVMB_SEC_HVSOCK = 23,	   /* sockets; may be missing */
 	KVMB_SEC_SERVICES = 24,	   /* which services are on: vmm/services.c; may be missing */
 	KVMB_SEC_INPUT = 25,	   /* keys that somebody holds: vmm/input.c; may be missing */

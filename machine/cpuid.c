@@ -499,10 +499,14 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered,
 		HV_FEAT_A_REF_TSC | HV_FEAT_A_FREQUENCY;
 	u32 d = HV_FEAT_D_XMM_INPUT | HV_FEAT_D_FREQUENCY | HV_FEAT_D_CRASH |
 		HV_FEAT_D_EXT_GVA_RANGES | HV_FEAT_D_STIMER_DIRECT;
+	u32 b = HV_FEAT_B_POST_MESSAGES | HV_FEAT_B_SIGNAL_EVENTS;
 	u32 hints = HV_HINT_RELAXED_TIMING | HV_HINT_NO_AUTO_EOI;
 
 	if (level)
 		d &= ~HV_FEAT_D_YOUNG;
+	/* free page reporting, where KVM passes it up: Linux 6.3 (docs/protocol.md#10.14) */
+	if (m->cfg.memory_max && !level && f && f->ebx & HV_FEAT_B_EXTENDED)
+		b |= HV_FEAT_B_EXTENDED;
 	/*
 	 * Where every EOI would exit, let the guest use the VP assist page: a bit there says that
 	 * none is needed. With APICv or AVIC this would cost exits instead of saving them.
@@ -516,8 +520,7 @@ static void set_hyperv(struct kvm_cpuid2 *c, const struct kvm_cpuid2 *offered,
 	add_leaf(c, HV_CPUID_INTERFACE, 0, false, 0x31237648, 0, 0, 0);
 	/* build 20348 (Windows Server 2022), version 10.0 */
 	add_leaf(c, HV_CPUID_VERSION, 0, false, 20348, 0x000a0000, 0, 0);
-	add_leaf(c, HV_CPUID_FEATURES, 0, false, f ? a & f->eax : a,
-		 HV_FEAT_B_POST_MESSAGES | HV_FEAT_B_SIGNAL_EVENTS, 0, f ? d & f->edx : d);
+	add_leaf(c, HV_CPUID_FEATURES, 0, false, f ? a & f->eax : a, b, 0, f ? d & f->edx : d);
 	add_leaf(c, HV_CPUID_HINTS, 0, false,
 		 h ? hints & (h->eax | HV_HINT_NO_AUTO_EOI | HV_HINT_RELAXED_TIMING) : hints, 0xfff,
 		 0, 0);

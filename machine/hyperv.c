@@ -35,6 +35,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/irq.h"
+#include "machine/mem_hint.h"
 
 #define ACK_IDLE_MS 200u /* the message irqfd is dropped after this long without need */
 
@@ -350,10 +351,11 @@ static u16 hypercall_post(struct vcpu *v, const struct kvm_hyperv_exit *e)
 
 static u16 hypercall_ext_caps(struct vcpu *v, const struct kvm_hyperv_exit *e)
 {
-	u64 none = 0;
+	__le64 caps = cpu_to_le64(v->machine->cfg.memory_max ? HV_EXT_CAP_COLD_DISCARD : 0);
 
-	return kvmb_gm_write(&v->machine->gm, e->u.hcall.params[1], &none, sizeof(none)) ?
-		       KVMB_HV_STATUS_INVALID_PARAMETER : KVMB_HV_STATUS_SUCCESS;
+	return kvmb_gm_write(&v->machine->gm, e->u.hcall.params[1], &caps, sizeof(caps)) ?
+		       KVMB_HV_STATUS_INVALID_PARAMETER :
+		       KVMB_HV_STATUS_SUCCESS;
 }
 
 void hyperv_exit(struct vcpu *v)
@@ -382,6 +384,10 @@ void hyperv_exit(struct vcpu *v)
 	case HV_CALL_QUERY_EXT_CAPS:
 		v->stats.hv_other++;
 		e->u.hcall.result = hypercall_ext_caps(v, e);
+		break;
+	case HV_CALL_MEMORY_HINT:
+		v->stats.hv_other++;
+		e->u.hcall.result = mem_hint(v->machine, e->u.hcall.input, e->u.hcall.params[0]);
 		break;
 	default:
 		v->stats.hv_other++;

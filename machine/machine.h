@@ -58,6 +58,10 @@ struct machine {
 	struct guest_tsc tsc;
 	size_t run_size;     /* bytes of a vCPU's struct kvm_run */
 	struct kvmb_gm gm;
+	struct {
+		u64 base, size, offset; /* guest physical, bytes, in the file of RAM */
+	} hot; /* RAM that the guest is told of later: host-vsp/memory/memory.h; size 0 = none */
+	u64 hinted;		/* atomic: pages that the guest did not need; mem_hint.c */
 	struct machine_log log; /* of changes of memory */
 	int uffd;		/* for one of the next two, until it takes it; -1 = none */
 	struct mem_lazy *lazy;	/* memory that still comes from a file; NULL = none */
@@ -91,6 +95,22 @@ struct machine {
 	struct kvm_pit_state2 pit0;
 	struct machine_image *image; /* of a saved VM, until machine_load_done() */
 };
+
+/** machine_high_ram() - Bytes of RAM from 4 GiB on that the guest begins with. */
+static inline u64 machine_high_ram(const struct machine *m)
+{
+	const struct kvmb_gm_region *r;
+	unsigned int i;
+
+	for (i = 0; i < m->gm.num_regions; i++) {
+		r = &m->gm.regions[i];
+		if (r->base != 1ull << 32)
+			continue;
+		return m->hot.size && m->hot.base - r->base < r->size ? m->hot.base - r->base :
+									r->size;
+	}
+	return 0;
+}
 
 /**
  * machine_open() - First step: what a user can get wrong, KVM and the boot image

@@ -12,6 +12,7 @@ enum huge_pages { HUGE_AUTO, HUGE_ON, HUGE_OFF };
 struct machine_config {
 	u32 cpus;
 	u64 memory; /* bytes, multiple of 1 MiB */
+	u64 memory_min, memory_max; /* of dynamic memory: bounds, the same; 0 = it has none */
 	enum huge_pages huge;
 	const char *cpu_model; /* as cpuid_check_model() takes it */
 	const char *kernel, *initrd, *append;

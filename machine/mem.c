@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest RAM: one file in memory, mapped once, two slots around the hole below 4 GiB.
+ * Guest RAM: one file in memory, mapped once, two slots around the hole below 4 GiB; with dynamic
+ * memory behind them a third for what the guest may get later, or it is the end of the second.
  *
  * Huge pages save four of five nested page faults during a boot (docs/performance.md). A memfd gets
  * none, because distributions ship with shmem_enabled=never, but a tmpfs decides for itself. So, if
@@ -25,6 +26,28 @@
 #include "lib/util.h"
 #include "machine/cpuid.h"
 #include "machine/machine.h"
+
+#define HOT_ALIGN (128ull << 20) /* the least that Linux takes at once, and where: #10.8 */
+#define HUGE_PAGE (2ull << 20)
+
+static u64 hot_size(const struct machine_config *c)
+{
+	return c->memory_max > c->memory ? KVMB_ALIGN_UP(c->memory_max - c->memory, HOT_ALIGN) : 0;
+}
+
+static u64 file_size(const struct machine_config *c)
+{
+	return hot_size(c) ? KVMB_ALIGN_UP(c->memory, HUGE_PAGE) + hot_size(c) : c->memory;
+}
+
+static void place_hot(struct machine *m)
+{
+	u64 end = MEM_HIGH_BASE + (m->cfg.memory - KVMB_MIN(m->cfg.memory, MEM_LOW_MAX));
+
+	m->hot.size = hot_size(&m->cfg);
+	m->hot.base = KVMB_ALIGN_UP(end, HOT_ALIGN);
+	m->hot.offset = KVMB_ALIGN_UP(m->cfg.memory, HUGE_PAGE);
+}
 
 static int add_slot(struct machine *m, gpa_t base, u64 size, u64 offset, u8 *hva)
 {
@@ -75,7 +98,8 @@ static int adopt_memory(struct machine *m)
 	if (fstat(fd, &st) || fstatfs(fd, &fs) || seals < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_nlink || fs.f_type != TMPFS_MAGIC ||
-	    st.st_size != (off_t)m->cfg.memory || seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
+	    st.st_size != (off_t)file_size(&m->cfg) ||
+	    seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ||
 	    (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
 		return -EINVAL;
 	return 0;
@@ -90,24 +114,38 @@ int mem_open(struct machine *m)
 	m->gm.memfd = huge ? huge_tmpfs_file() : -1;
 	if (m->gm.memfd < 0)
 		m->gm.memfd = memfd_create("kvmbus-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (m->gm.memfd < 0 || ftruncate(m->gm.memfd, (off_t)m->cfg.memory))
+	if (m->gm.memfd < 0 || ftruncate(m->gm.memfd, (off_t)file_size(&m->cfg)))
 		return -errno;
 	/* a memfd nobody, not even a later process that gets it, may shrink under us */
 	fcntl(m->gm.memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	return 0;
 }
 
+/* From 4 GiB on. What comes later is in the same slot if nothing is between. */
+static int add_high_slots(struct machine *m, u64 high, u64 offset, u8 *hva)
+{
+	bool one = high && m->hot.size && m->hot.base == MEM_HIGH_BASE + high;
+	int err = 0;
+
+	if (high)
+		err = add_slot(m, MEM_HIGH_BASE, high + (one ? m->hot.size : 0), offset, hva);
+	if (!err && m->hot.size && !one)
+		err = add_slot(m, m->hot.base, m->hot.size, m->hot.offset, hva);
+	return err;
+}
+
 int mem_map(struct machine *m)
 {
-	u64 size = m->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX);
-	u8 *hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->gm.memfd,
-		       0);
+	u64 size = m->cfg.memory, low = KVMB_MIN(size, MEM_LOW_MAX), all = file_size(&m->cfg);
+	u8 *hva =
+		mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->gm.memfd, 0);
 	int err;
 
 	if (hva == MAP_FAILED)
 		return -errno;
-	madvise(hva, size, MADV_HUGEPAGE);
-	madvise(hva, size, MADV_DONTDUMP);
+	madvise(hva, all, MADV_HUGEPAGE);
+	madvise(hva, all, MADV_DONTDUMP);
+	place_hot(m);
 	if (m->cfg.gen1) {
 		err = add_slot(m, 0, MEM_VGA_BASE, 0, hva);
 		if (!err)
@@ -115,9 +153,7 @@ int mem_map(struct machine *m)
 	} else {
 		err = add_slot(m, 0, low, 0, hva);
 	}
-	if (!err && size > low)
-		err = add_slot(m, MEM_HIGH_BASE, size - low, low, hva);
-	return err;
+	return err ? err : add_high_slots(m, size - low, low, hva);
 }
 
 int mem_show(struct machine *m, u32 slot, u64 gpa, void *hva, u64 size)
@@ -133,7 +169,7 @@ int mem_show(struct machine *m, u32 slot, u64 gpa, void *hva, u64 size)
 void mem_destroy(struct machine *m)
 {
 	if (m->gm.num_regions)
-		munmap(m->gm.regions[0].hva, m->cfg.memory);
+		munmap(m->gm.regions[0].hva, file_size(&m->cfg));
 	if (m->gm.memfd >= 0)
 		close(m->gm.memfd);
 	m->gm.num_regions = 0;

@@ -31,9 +31,10 @@
 #define HV_FEAT_A_REF_TSC (1u << 9)
 #define HV_FEAT_A_FREQUENCY (1u << 11)
 #define HV_FEAT_A_TSC_INVARIANT (1u << 15)
-/* EBX: which hypercalls may be made. Bits 1, 12, 20, 22 must stay clear: docs/protocol.md#1.4 */
+/* EBX: which hypercalls may be made. Bits 1, 12, 22 must stay clear: docs/protocol.md#1.4 */
 #define HV_FEAT_B_POST_MESSAGES (1u << 4)
 #define HV_FEAT_B_SIGNAL_EVENTS (1u << 5)
+#define HV_FEAT_B_EXTENDED (1u << 20) /* 0x8001 and above */
 /* EDX: other features */
 #define HV_FEAT_D_XMM_INPUT (1u << 4)
 #define HV_FEAT_D_FREQUENCY (1u << 8)
@@ -101,6 +102,8 @@ static_assert(sizeof(struct kvmb_hv_post_message) == 256, "TLFS 11.11.1");
 #define HV_CALL_POST_MESSAGE 0x005cu
 #define HV_CALL_SIGNAL_EVENT 0x005du
 #define HV_CALL_QUERY_EXT_CAPS 0x8001u
+#define HV_CALL_MEMORY_HINT 0x8003u
+#define HV_EXT_CAP_COLD_DISCARD (1ull << 8) /* of 0x8001: 0x8003 says what is not needed */
 #define HV_CONNECTION_ID_MASK 0x00ffffffu
 
 #define KVMB_HV_STATUS_SUCCESS 0

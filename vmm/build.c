@@ -19,6 +19,7 @@
 #include "vmm/disks.h"
 #include "vmm/disks_ide.h"
 #include "vmm/display.h"
+#include "vmm/dynmem.h"
 #include "vmm/fcopy.h"
 #include "vmm/guard.h"
 #include "vmm/handed.h"
@@ -63,6 +64,7 @@ static void settle_devices(struct vm *vm, void (*done)(void *vm))
 static void tell_rebooted(struct vm *vm)
 {
 	disks_ide_settled(vm);
+	dynmem_rebooted(vm);
 	ctl_notify(vm->ctl, CTL_EVENT_REBOOTED);
 }
 
@@ -302,10 +304,10 @@ static int build_machine(struct vm *vm)
 static int (*const open_steps[])(struct vm *) = { open_machine, open_ctl,  open_vsock,
 						  open_console, open_vars, open_disks_and_nics };
 
-static int (*const build_steps[])(struct vm *) = { create_bus,	 kvp_create,   vss_create,
-						   fcopy_create, synth_create, vsock_create,
-						   disks_create, nics_create,  create_vars,
-						   boot_choose,	 build_machine };
+static int (*const build_steps[])(struct vm *) = { create_bus,	  kvp_create,	 vss_create,
+						   fcopy_create,  synth_create,	 vsock_create,
+						   disks_create,  nics_create,	 create_vars,
+						   boot_choose,	  build_machine, dynmem_create };
 
 static int take_steps(struct vm *vm, int (*const steps[])(struct vm *), size_t num)
 {
@@ -376,6 +378,7 @@ void vm_destroy(struct vm *vm)
 	uevent_watch_destroy(vm->uevents);
 	overdue_step(&vm->overdue, "memory that comes from elsewhere");
 	mig_post_destroy(vm);
+	dynmem_destroy(vm);
 	overdue_step(&vm->overdue, "KVM");
 	machine_close(&vm->machine);
 	synth_destroy(vm);

@@ -10,6 +10,7 @@
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
 #include "vmm/display.h"
+#include "vmm/dynmem.h"
 #include "vmm/fcopy.h"
 #include "vmm/handover.h"
 #include "vmm/info.h"
@@ -467,6 +468,18 @@ static void cmd_backup(struct ctl_client *c, json_t *args, struct handover_fds *
 	backup_begin(c->all->vm, args, fds, ctl_client_reply(c));
 }
 
+static void cmd_memory(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)args, (void)fds;
+	dynmem_show(c->all->vm, ctl_client_reply(c));
+}
+
+static void cmd_memory_set(struct ctl_client *c, json_t *args, struct handover_fds *fds)
+{
+	(void)fds;
+	dynmem_set(c->all->vm, (u64)arg_num(args, "size", 0), ctl_client_reply(c));
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(struct ctl_client *c, json_t *args, struct handover_fds *fds);
@@ -500,6 +513,8 @@ static const struct {
 	{ "kvp-delete", cmd_kvp_delete, LIVE },
 	{ "kvp-ip", cmd_kvp_ip, LIVE },
 	{ "copy", cmd_copy },
+	{ "memory", cmd_memory, ANY_TIME },
+	{ "memory-set", cmd_memory_set, LIVE },
 	{ "screenshot", cmd_screenshot, LIVE },
 	{ "display", cmd_display, LIVE },
 	{ "key", cmd_key, LIVE },

@@ -15,6 +15,7 @@
 #include "vmm/confine.h"
 #include "vmm/disk_info.h"
 #include "vmm/display.h"
+#include "vmm/dynmem.h"
 #include "vmm/fcopy.h"
 #include "vmm/mig_out.h"
 #include "vmm/mig_post.h"
@@ -111,6 +112,7 @@ json_t *info_vm(struct vm *vm)
 		(json_int_t)(mem_lazy_left(&vm->machine) + mem_post_left(&vm->machine)),
 		"memory_comes", mig_post_info(vm), "screen", display_info(vm), "vsock",
 		vsock_info(vm));
+	json_object_set_new(o, "dynamic_memory", dynmem_info(vm));
 	json_object_set_new(o, "copy", fcopy_info(vm));
 	json_object_set_new(o, "backup", backup_info(vm));
 	return o;

@@ -83,20 +83,28 @@ static bool wanted(const struct mig_memory *m, u64 page)
 	return m->bits[page / 64] >> page % 64 & 1;
 }
 
+/* One that the guest has given away is zero: to look at it would make it anew. */
+static void copy_ram(const struct kvmb_gm *gm, u8 *to, u64 page)
+{
+	if (kvmb_gm_is_away(gm, page))
+		memset(to, 0, KVMB_PAGE_SIZE);
+	else
+		memcpy(to, gm->regions[0].hva + page * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE);
+}
+
 /*
  * Pages from @first on that are wanted, and all zero or all not; copied, because the guest goes on
  * writing: what is checked is what is sent. Return: how many, at least 1, at most @max; *@zero.
  */
 static u64 gather(struct mig_memory *m, u64 first, u64 max, bool *zero)
 {
-	const u8 *ram = m->machine->gm.regions[0].hva;
 	bool empty;
 	u64 n;
 
 	for (n = 0; n < max && first + n < m->pages && wanted(m, first + n); n++) {
 		u8 *to = m->copy + n * KVMB_PAGE_SIZE;
 
-		memcpy(to, ram + (first + n) * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE);
+		copy_ram(&m->machine->gm, to, first + n);
 		empty = kvmb_all_zero(to, KVMB_PAGE_SIZE);
 		if (n && empty != *zero)
 			break;

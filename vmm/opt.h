@@ -137,7 +137,14 @@ char *opt_with(const char *spec, const char *key, const char *value);
  */
 int opt_nic(char *s, struct nic_config *nc, char *why, size_t size);
 
-/** opt_memory() - Parse "SIZE[,huge=on|off]"; a plain number is MiB. Otherwise as opt_disk(). */
+/**
+ * opt_memory_size() - Parse a size of memory in whole megabytes; a plain number is MiB
+ *
+ * Return: false, and @why has the reason.
+ */
+bool opt_memory_size(const char *s, u64 *out, char *why, size_t size);
+
+/** opt_memory() - Parse "SIZE[,min=SIZE][,max=SIZE][,huge=on|off]". Otherwise as opt_disk(). */
 int opt_memory(char *s, struct vm_config *c, char *why, size_t size);
 
 /** opt_firmware() - Parse "bios|uefi|F[,vars=F]". Otherwise as opt_disk(). */

@@ -112,6 +112,14 @@ const struct opt_def opt_memory_options[] = {
 	{ "huge", OPT_WORD, "on|off", "off on",
 	  .otherwise = "on for root, except on an emulated CPU",
 	  .help = "guest RAM in huge pages", .aka = "hugepages" },
+	{ "max", OPT_TEXT, "SIZE", "8G", .otherwise = "what it begins with",
+	  .help = "dynamic memory: the most that the guest can get while it runs",
+	  .more = "With *min* or *max* the guest is offered Hyper-V's dynamic memory; *memory VM "
+		  "set* says what it is to have. New memory comes in units of 128 MiB or more.",
+	  .aka = "maximum maxmem" },
+	{ "min", OPT_TEXT, "SIZE", "512M", .otherwise = "what it begins with",
+	  .help = "dynamic memory: the least that it can be asked to live with",
+	  .aka = "minimum" },
 	{ NULL }
 };
 
@@ -476,35 +484,71 @@ int opt_nic(char *s, struct nic_config *nc, char *why, size_t size)
 
 /* ---- memory ---- */
 
-int opt_memory(char *s, struct vm_config *c, char *why, size_t size)
+bool opt_memory_size(const char *s, u64 *out, char *why, size_t size)
 {
 	/* KVM takes 2^31 - 1 pages a slot: Linux virt/kvm/kvm_main.c, KVM_MEM_MAX_NR_PAGES */
 	static const struct opt_def total = { "memory", OPT_SIZE, .min = 16ull << 20,
 					      .max = 8ull << 40 };
-	char *word = next_word(&s), *value, mib[32];
-	const struct opt_def *o;
-	u64 v;
+	char mib[32];
 
-	if (*word &&
-	    isdigit((unsigned char)word[strlen(word) - 1])) { /* MiB, as virsh and QEMU take it */
-		snprintf(mib, sizeof(mib), "%.20sM", word);
-		word = mib;
+	if (*s && isdigit((unsigned char)s[strlen(s) - 1])) { /* MiB, as virsh and QEMU take it */
+		snprintf(mib, sizeof(mib), "%.20sM", s);
+		s = mib;
 	}
-	if (!opt_check(&total, word, why, size))
+	if (!opt_check(&total, s, why, size))
+		return false;
+	opt_size(s, out, NULL);
+	if (*out % (1u << 20) == 0)
+		return true;
+	snprintf(why, size, "must be whole megabytes");
+	return false;
+}
+
+static bool set_memory_bound(struct machine_config *c, const struct opt_def *o, const char *value,
+			     char *why, size_t size)
+{
+	u64 *bound = !strcmp(o->name, "min") ? &c->memory_min : &c->memory_max;
+	char wrong[160];
+
+	if (opt_memory_size(value, bound, wrong, sizeof(wrong)))
+		return true;
+	snprintf(why, size, "bad option \"%s=%.60s\": %s", o->name, value, wrong);
+	return false;
+}
+
+/* With one bound, the other is what the VM begins with. */
+static bool settle_bounds(struct machine_config *c, char *why, size_t size)
+{
+	if (!c->memory_min && !c->memory_max)
+		return true;
+	c->memory_min = c->memory_min ? c->memory_min : c->memory;
+	c->memory_max = c->memory_max ? c->memory_max : c->memory;
+	if (c->memory_min <= c->memory && c->memory <= c->memory_max)
+		return true;
+	snprintf(why, size, "%s",
+		 c->memory_min > c->memory ? "min is more than the VM begins with" :
+					     "max is less than the VM begins with");
+	return false;
+}
+
+int opt_memory(char *s, struct vm_config *c, char *why, size_t size)
+{
+	char *word = next_word(&s), *value;
+	const struct opt_def *o;
+
+	c->machine.memory_min = c->machine.memory_max = 0;
+	if (!opt_memory_size(word, &c->machine.memory, why, size))
 		return -EINVAL;
-	opt_size(word, &v, NULL);
-	if (v % (1u << 20)) {
-		snprintf(why, size, "must be whole megabytes");
-		return -EINVAL;
-	}
-	c->machine.memory = v;
 	while ((word = next_word(&s))) {
 		o = comma_option(word, opt_memory_options, &value, why, size);
 		if (!o)
 			return -EINVAL;
-		c->machine.huge = opt_index(o, value) ? HUGE_ON : HUGE_OFF;
+		if (o->kind == OPT_WORD)
+			c->machine.huge = opt_index(o, value) ? HUGE_ON : HUGE_OFF;
+		else if (!set_memory_bound(&c->machine, o, value, why, size))
+			return -EINVAL;
 	}
-	return 0;
+	return settle_bounds(&c->machine, why, size) ? 0 : -EINVAL;
 }
 
 /* ---- firmware ---- */

@@ -50,7 +50,9 @@ static void switch_off(struct service *s)
 
 static bool has_left(const struct service *s)
 {
-	return !s->ic || !s->ic->leaving;
+	if (s->ic)
+		return !s->ic->leaving;
+	return !s->hooks->leaving || !s->hooks->leaving(s->vm);
 }
 
 /* @class: NULL = it was made. */
@@ -118,6 +120,12 @@ int services_add(struct vm *vm, enum vm_service which, struct kvmb_ic *ic,
 			 ic->ops->versions[0] >> 16, ic->ops->versions[0] & 0xffff);
 		return -EINVAL;
 	}
+	if (!ic && cfg->max) {
+		kvmb_err(vm->cfg.name,
+			 "--ic %s=on,max=%u.%u: it takes no max=", service_name(which),
+			 cfg->max >> 16, cfg->max & 0xffff);
+		return -EINVAL;
+	}
 	if (!cfg->off)
 		err = switch_on(s);
 	if (err)
@@ -151,6 +159,14 @@ static struct service *find_service(const struct vm *vm, enum vm_service which)
 static bool switches_off(const struct service *s, const struct service_config *wish)
 {
 	return s->on && (wish->off || (wish->max && wish->max != s->ic->max));
+}
+
+void services_left(struct vm *vm, enum vm_service which)
+{
+	struct service *s = find_service(vm, which);
+
+	if (s && has_left(s))
+		answer_asker(s, NULL, NULL);
 }
 
 /* A limit that is not named stays as it was. */

@@ -38,6 +38,8 @@ struct service_hooks { /* const; each may be NULL, but for the first three of wh
 	void (*revoke)(struct vm *vm);
 	/* ... and where it stands: "ready", "no guest driver", ... */
 	const char *(*state)(struct vm *vm);
+	/* ... and has the guest not released what was taken away? Then services_left() is due */
+	bool (*leaving)(struct vm *vm);
 	/* what info says of it beyond the common fields: put it into @o */
 	void (*describe)(struct vm *vm, json_t *o);
 	/* why it cannot be switched off just now, one phrase; NULL: it can */
@@ -58,6 +60,9 @@ int services_add(struct vm *vm, enum vm_service which, struct kvmb_ic *ic,
 
 /** services_destroy() - Forget the table; the bus is destroyed. */
 void services_destroy(struct vm *vm);
+
+/** services_left() - The guest has released a service that is no IC. Main thread. */
+void services_left(struct vm *vm, enum vm_service which);
 
 /** services_on() - Is it in the table, and switched on? */
 bool services_on(const struct vm *vm, enum vm_service which);

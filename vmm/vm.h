@@ -99,6 +99,7 @@ struct vm {
 	struct vm_migration *migration; /* under way, NULL = none; mig_out.c */
 	struct vm_input *input;		/* NULL = nobody has typed or pointed yet; input.c */
 	struct vm_displays *displays;	/* NULL = nobody has looked yet; display.c */
+	struct vm_dynmem *dynmem;	/* NULL = none; dynmem.c */
 	struct vm_synth *synth;		/* NULL = none; synth.c */
 	struct vm_vsock *vsock;		/* NULL = none; vsock.c */
 	struct vm_upgrade *upgrade;	/* under way, NULL = none; upgrade_out.c */

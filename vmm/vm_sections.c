@@ -11,6 +11,7 @@
 #include "machine/machine_state.h"
 #include "machine/mem_lazy.h"
 #include "vmm/disks.h"
+#include "vmm/dynmem.h"
 #include "vmm/input.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
@@ -62,6 +63,7 @@ int vm_sections_put(struct vm *vm, bool was_paused, struct kvmb_tlv_out *o)
 	kvmb_ic_save(&ics, o);
 	synth_save(vm, o);
 	input_save(vm, o);
+	dynmem_save(vm, o);
 	kvmb_tlv_begin(o, KVMB_SEC_END, 0, 0);
 	kvmb_tlv_end(o);
 	if (o->failed)

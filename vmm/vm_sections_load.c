@@ -12,6 +12,7 @@
 #include "lib/util.h"
 #include "machine/machine_state.h"
 #include "vmm/disks.h"
+#include "vmm/dynmem.h"
 #include "vmm/input.h"
 #include "vmm/nics.h"
 #include "vmm/nics_legacy.h"
@@ -113,6 +114,8 @@ static int load_section(struct loading *r, struct kvmb_tlv *t)
 		return synth_load(r->vm, t);
 	case KVMB_SEC_INPUT:
 		return input_load(r->vm, t);
+	case KVMB_SEC_MEM_SERVICE:
+		return dynmem_load(r->vm, t);
 	}
 	return unknown(t);
 }
@@ -127,7 +130,8 @@ static u64 place_of(const struct kvmb_tlv *t)
 		[KVMB_SEC_VM] = 1,	 [KVMB_SEC_MACHINE] = 2, [KVMB_SEC_VCPU] = 3,
 		[KVMB_SEC_STORAGE] = 4,	 [KVMB_SEC_LEGACY] = 5,	 [KVMB_SEC_NET] = 6,
 		[KVMB_SEC_SERVICES] = 7, [KVMB_SEC_BUS] = 8,	 [KVMB_SEC_IC] = 9,
-		[KVMB_SEC_SYNTH] = 10,	 [KVMB_SEC_INPUT] = 11,	 [KVMB_SEC_END] = 12,
+		[KVMB_SEC_SYNTH] = 10,	 [KVMB_SEC_INPUT] = 11,	 [KVMB_SEC_MEM_SERVICE] = 12,
+		[KVMB_SEC_END] = 13,
 	};
 
 	if (t->tag >= ARRAY_SIZE(places) || !places[t->tag])

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ACPI tables: RSDP, RSDT, XSDT, FADT, FACS, MADT and a DSDT with the VMBus device; of a gen1
- * machine with its PCI bus and what is behind it too.
+ * machine with its PCI bus and what is behind it too. Where memory may come later there is an SRAT,
+ * by which Linux makes room for it (docs/protocol.md#10.12).
  *
  * They lie in guest memory, or in files from which firmware puts them there. It decides where, so
  * that for it every pointer is an offset, and listed.
@@ -29,6 +30,9 @@
 #define MMIO_HIGH_SIZE 0x100000000ull
 
 #define MAX_LINKS 16u
+
+#define SRAT_ENABLED 1u
+#define SRAT_HOT_PLUGGABLE 2u
 
 struct buf { /* grows over a fixed area */
 	u8 *p;
@@ -493,6 +497,41 @@ static u32 build_madt(struct machine *m, struct buf *b)
 	return end_table(b, at);
 }
 
+static void affine_memory(struct buf *b, u64 base, u64 size, u32 flags)
+{
+	emit8(b, 1);
+	emit8(b, 40);
+	emit32(b, 0); /* one domain */
+	emit16(b, 0);
+	emit64(b, base);
+	emit64(b, size);
+	emit32(b, 0);
+	emit32(b, flags);
+	emit64(b, 0);
+}
+
+static u32 build_srat(const struct machine *m, struct buf *b)
+{
+	u32 at = begin_table(b, "SRAT", 3), i;
+	u64 high = machine_high_ram(m);
+
+	emit32(b, 1);
+	emit64(b, 0);
+	for (i = 0; i < m->cfg.cpus; i++) {
+		emit8(b, 0);
+		emit8(b, 16);
+		emit8(b, 0);
+		emit8(b, (u8)i);
+		emit32(b, 1); /* enabled */
+		emit64(b, 0);
+	}
+	affine_memory(b, 0, KVMB_MIN(m->cfg.memory, MEM_LOW_MAX), SRAT_ENABLED);
+	if (high)
+		affine_memory(b, MEM_HIGH_BASE, high, SRAT_ENABLED);
+	affine_memory(b, m->hot.base, m->hot.size, SRAT_ENABLED | SRAT_HOT_PLUGGABLE);
+	return end_table(b, at);
+}
+
 static void gas(struct buf *b, u16 port, u8 bits)
 {
 	emit8(b, 1); /* system I/O */
@@ -572,7 +611,7 @@ static u32 build_facs(struct buf *b)
 /* All tables but the RSDP. Return: where the RSDT and the XSDT are. */
 static void build_tables(struct machine *m, struct buf *b, u32 *rsdt, u32 *xsdt)
 {
-	u32 facs, dsdt, fadt, madt, at;
+	u32 facs, dsdt, fadt, madt, srat, at;
 
 	facs = build_facs(b);
 	at = begin_table(b, "DSDT", 2);
@@ -580,13 +619,18 @@ static void build_tables(struct machine *m, struct buf *b, u32 *rsdt, u32 *xsdt)
 	dsdt = end_table(b, at);
 	fadt = build_fadt(m, b, facs, dsdt);
 	madt = build_madt(m, b);
+	srat = m->hot.size ? build_srat(m, b) : 0;
 	at = begin_table(b, "RSDT", 1);
 	emit_link(b, fadt, 4);
 	emit_link(b, madt, 4);
+	if (srat)
+		emit_link(b, srat, 4);
 	*rsdt = end_table(b, at);
 	at = begin_table(b, "XSDT", 1);
 	emit_link(b, fadt, 8);
 	emit_link(b, madt, 8);
+	if (srat)
+		emit_link(b, srat, 8);
 	*xsdt = end_table(b, at);
 }
 

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
+#include "machine/mem.h"
 #include "machine/vcpu.h"
 
 #define XLF_KERNEL_64_BIT 1u
@@ -111,8 +112,8 @@ static void fill_e820(struct machine *m, struct boot_params *bp)
 	add_e820(bp, 0, BOOT_EBDA, 1);
 	add_e820(bp, BOOT_EBDA, BOOT_HIGH - BOOT_EBDA, 2);
 	add_e820(bp, BOOT_HIGH, m->gm.regions[0].size - BOOT_HIGH, 1);
-	if (m->gm.num_regions > 1)
-		add_e820(bp, m->gm.regions[1].base, m->gm.regions[1].size, 1);
+	if (machine_high_ram(m))
+		add_e820(bp, MEM_HIGH_BASE, machine_high_ram(m), 1);
 }
 
 /* Identity map of the first 4 GiB in 2 MiB pages. */

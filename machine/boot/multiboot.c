@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/util.h"
 #include "machine/boot/boot.h"
+#include "machine/mem.h"
 #include "machine/vcpu.h"
 
 #define HEADER_MAGIC 0x1badb002u
@@ -115,9 +116,9 @@ static int write_info(struct machine *m, const struct boot_image *b, u32 at, u32
 		mod.string = info.cmdline;
 		err |= kvmb_gm_write(&m->gm, info.mods_addr, &mod, sizeof(mod));
 	}
-	if (m->gm.num_regions > 1) {
+	if (machine_high_ram(m)) {
 		map[0] = (struct mb_mmap){ 20, 0, m->gm.regions[0].size, 1 };
-		map[1] = (struct mb_mmap){ 20, m->gm.regions[1].base, m->gm.regions[1].size, 1 };
+		map[1] = (struct mb_mmap){ 20, MEM_HIGH_BASE, machine_high_ram(m), 1 };
 		info.flags |= INFO_MMAP;
 		info.mmap_addr = at + 256;
 		info.mmap_length = sizeof(map);

@@ -88,6 +88,13 @@ done
 expect 2 '--hibernate does not go with --reboot' $K stop good --reboot --hibernate
 expect 0 '' $K stop good --hibernate --message 'see you'; asked good '"execute":"hibernate"'; asked good '"message":"see you"'
 expect 0 '' $K kill good; asked good kill; kill -0 $PID_good || err "one that answers was killed"
+fake dyn dynamic # its guest takes a few steps
+expect 0 '' $K info dyn; says 'Dynamic:     2048 MiB of 512 to 8192 MiB, ready, wants 800 MiB (pressure 39 %)'
+expect 0 '' $K memory dyn; says 'Target:      2048 MiB, between 512 and 8192 MiB'; says 'On the host: 1024 MiB'
+expect 0 '' $K memory dyn set 1G --wait 10; asked dyn '"size":1073741824'; says 'Assigned:    1024 MiB'
+expect 5 'the guest has not come there in 1 s' $K memory dyn set 8G --wait 1
+expect 0 '' $K host memory --limit 64G --once --json; asked dyn '"size":1048576000'; says '"name":"dyn","dynamic":true'
+kill $PID_dyn
 fake long-name-of-32-characters.12345 ok; expect 0 '' $K list
 [ "$(awk '{print index($0, $2)}' <<<"$OUT" | sort -u | wc -l)" = 1 ] || err "columns: $OUT"
 

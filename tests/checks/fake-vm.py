@@ -35,6 +35,7 @@ def info():
             'vmbus': {'state': 'connected', 'version': '5.3' + evil}, 'disks': disk_list(), evil: 1,
             'nics': [{'index': 0, 'mac': '00:15:5d:00:00:01', 'kind': 'tap', 'interface': evil, 'link': 'up', 'model': 'auto', 'via': 'vmbus'},
                      {'index': 1, 'mac': '00:15:5d:00:00:02', 'kind': 'none', 'interface': '', 'link': 'up', 'model': 'auto', 'via': 'legacy'}],
+            'dynamic_memory': dynamic if mode == 'dynamic' else None,
             'screen': {'viewers': 2, 'source': 'vga' + evil, 'keyboard': 'ps2' + evil, 'pointer': None},
             'integration': {'kvp': {'enabled': True, 'state': 'ready' + evil, 'os': evil or None, 'fqdn': evil,
                                     'addresses': [a + evil for a in os.environ.get('ADDRESSES', '192.0.2.1').split()]},
@@ -50,6 +51,17 @@ def services():
                                 'answer_ms': 2, 'guest_offset_ms': None}}
 
 
+dynamic = {'state': 'ready', 'version': '2.0', 'startup': 2 << 30, 'min': 512 << 20, 'max': 8 << 30, 'target': 2 << 30, 'assigned': 2 << 30,
+           'ballooned': 0, 'added': 0, 'demand': 800 << 20, 'pressure': 39, 'available': 900 << 20, 'committed': 800 << 20, 'resident': 1 << 30}
+
+
+def memory(args):  # a guest that needs some time
+    dynamic['target'] = args.get('size', dynamic['target'])
+    way = dynamic['target'] - dynamic['assigned']
+    dynamic['assigned'] += max(min(way, 300 << 20), -300 << 20)
+    return dynamic
+
+
 def answer(what, args):
     if mode == 'evil' and what not in ('info', 'ic-list'):
         return {'error': {'class': 'state', 'desc': 'no\x1b[2J\nkvmbus: all is well'}}
@@ -62,6 +74,8 @@ def answer(what, args):
     if what == 'kvp-list':
         return {'return': {'items': [{'pool': 'auto', 'key': 'OSName', 'value': 'Debian', 'owed': False},
                                      {'pool': 'external', 'key': 'k', 'value': 'v', 'owed': True}]}}
+    if mode == 'dynamic' and what.startswith('memory'):
+        return {'return': memory(args)}
     if what.startswith('disk-'):
         c, lun = map(int, args['disk'].split(':')) if 'disk' in args and ':' in args['disk'] else (0, 0)
         if what == 'disk-resize' and args['size']:

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "machine/mem_post.h"
 #include "machine/mem_uffd.h"
+#include "tests/harness/no_dynmem.h"
 #include "tests/harness/no_input.h"
 #include "tests/harness/no_synth.h"
 #include "tests/fuzz/fuzz_change.h"

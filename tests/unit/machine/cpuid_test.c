@@ -79,6 +79,7 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		c->nent = 1;
 		c->entries[0] = (struct kvm_cpuid_entry2){ .function = HV_CPUID_FEATURES,
 							   .eax = UINT32_MAX,
+							   .ebx = newer ? UINT32_MAX : 0x30,
 							   .edx = newer ? UINT32_MAX :
 									  ~(1u << 4 | 1u << 14) };
 		return 0;
@@ -91,13 +92,16 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 	return -1;
 }
 
+static u64 memory_max; /* of dynamic memory */
+
 static struct kvm_cpuid2 *model(const char *name, bool newer_kernel)
 {
 	struct kvm_cpuid2 *c;
 	u32 i;
 
 	free(m.cpuid_offer);
-	m = (struct machine){ .kvm_fd = KVM_FD, .cfg = { .cpus = 2, .cpu_model = name } };
+	m = (struct machine){ .kvm_fd = KVM_FD,
+			      .cfg = { .cpus = 2, .cpu_model = name, .memory_max = memory_max } };
 	newer = newer_kernel;
 	describe_host();
 	for (i = 0; i < 2; i++) {
@@ -307,6 +311,31 @@ static void vm_of_another_cpu_is_refused(void **state)
 	}
 }
 
+/* Only where KVM passes it up, and the VM has a use for it. */
+static void extended_hypercalls_are_of_dynamic_memory(void **state)
+{
+	static const struct {
+		const char *model;
+		bool newer, dynamic;
+		u32 ebx;
+	} rows[] = {
+		{ "host", true, true, 0x100030 },   { "host", false, true, 0x30 },
+		{ "host", true, false, 0x30 },	    { "x86-64-v3", true, true, 0x30 },
+		{ "x86-64-v3", false, true, 0x30 },
+	};
+	struct kvm_cpuid2 *c;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		memory_max = rows[i].dynamic ? 1 << 30 : 0;
+		c = model(rows[i].model, rows[i].newer);
+		CHECK_ROW(leaf(c, HV_CPUID_FEATURES, 0)->ebx, rows[i].ebx, i);
+		free(c);
+	}
+	memory_max = 0;
+}
+
 static void kept_leaves_are_the_vcpus_own(void **state)
 {
 	struct kvm_cpuid2 *a = model("x86-64-v2", false), *b = model("host", false);
@@ -338,6 +367,7 @@ int main(void)
 		cmocka_unit_test(guest_sees_hyper_v_and_no_kvm),
 		cmocka_unit_test(vm_goes_on_where_all_that_it_had_is_there),
 		cmocka_unit_test(vm_of_another_cpu_is_refused),
+		cmocka_unit_test(extended_hypercalls_are_of_dynamic_memory),
 		cmocka_unit_test(kept_leaves_are_the_vcpus_own),
 	};
 

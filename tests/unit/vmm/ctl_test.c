@@ -20,6 +20,7 @@
 #include "vmm/console.h"
 #include "vmm/disk_info.h"
 #include "vmm/disks.h"
+#include "vmm/dynmem.h"
 #include "vmm/fcopy.h"
 #include "vmm/info.h"
 #include "vmm/kvp.h"
@@ -226,6 +227,8 @@ bool backup_stands(const struct vm *v)
 	(void)v;
 	return stands_for_backup;
 }
+STUB(dynmem_show, struct ctl_reply r)
+STUB(dynmem_set, u64 bytes, struct ctl_reply r)
 
 static u32 saves;
 static struct state_file_wish wished;

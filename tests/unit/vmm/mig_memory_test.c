@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -255,6 +256,34 @@ static void page_that_becomes_zero_is_told(void **state)
 	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
 	end_of_stream();
 	assert_int_equal(zero_pages, 1);
+}
+
+/* One that the guest has given away is not looked at, which would make it anew. */
+static void page_that_is_away_is_zero(void **state)
+{
+	u64 away[PAGES / 64 + 1] = { 0 };
+	struct stat before, after;
+
+	(void)state;
+	set_page(9, 1);
+	set_page(20, 2);
+	machine.gm.away = away;
+	away[0] = 1ull << 9 | 1ull << 11;
+	assert_int_equal(send_live(AT_LEISURE, 0), 0);
+	away[0] |= 1ull << 20;
+	assert_int_equal(madvise(ram + 20 * KVMB_PAGE_SIZE, KVMB_PAGE_SIZE, MADV_REMOVE), 0);
+	assert_int_equal(fstat(machine.gm.memfd, &before), 0);
+	memory.bits[0] |= 1ull << 9 | 1ull << 11 | 1ull << 20;
+	assert_int_equal(mig_memory_last(&memory, &out, why), 0);
+	assert_int_equal(fstat(machine.gm.memfd, &after), 0);
+	machine.gm.away = NULL;
+	close(out.fd);
+	pthread_join(receiver, NULL);
+	assert_int_equal(full_pages, 1);
+	assert_int_equal(zero_pages, 3);
+	assert_int_equal(copy[9 * KVMB_PAGE_SIZE], 0);
+	assert_int_equal(copy[20 * KVMB_PAGE_SIZE], 0);
+	assert_int_equal(after.st_blocks, before.st_blocks);
 }
 
 static void guest_that_never_stops_is_given_up_in_time(void **state)
@@ -574,6 +603,7 @@ int main(void)
 		T(what_was_never_touched_or_is_zero_is_not_sent),
 		T(what_changes_is_sent_again_until_it_is_little),
 		T(page_that_becomes_zero_is_told),
+		T(page_that_is_away_is_zero),
 		T(guest_that_never_stops_is_given_up_in_time),
 		T(guest_that_outruns_the_link_is_slowed_until_it_does_not),
 		T(guest_that_comes_to_rest_is_not_slowed),

@@ -202,6 +202,43 @@ CASE(memory_is_mebibytes_or_has_a_unit)
 	}
 }
 
+CASE(memory_has_bounds)
+{
+	static const struct {
+		const char *s;
+		u64 min, max; /* MiB; 0 = refused */
+	} rows[] = {
+		{ "2G,min=512M,max=8G", 512, 8192 },
+		{ "2G,max=4096", 2048, 4096 },
+		{ "2G,min=1G,huge=off", 1024, 2048 },
+		{ "2G,min=2G,max=2G", 2048, 2048 },
+		{ "2G,min=3G", 0, 0 },
+		{ "2G,max=1G", 0, 0 },
+		{ "2G,min=8M", 0, 0 },
+		{ "2G,max=16T", 0, 0 },
+		{ "2G,min=", 0, 0 },
+		{ "2G,min", 0, 0 },
+		{ "2G,max=1.5G", 0, 0 },
+		{ "2G,max=2049K", 0, 0 },
+	};
+	struct vm_config c = { 0 };
+	char s[40];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		strcpy(s, rows[i].s);
+		CHECK_ROW(opt_memory(s, &c, why, sizeof(why)), rows[i].max ? 0 : -EINVAL, i);
+		if (!rows[i].max)
+			continue;
+		CHECK_ROW(c.machine.memory, 2ull << 30, i);
+		CHECK_ROW(c.machine.memory_min >> 20, rows[i].min, i);
+		CHECK_ROW(c.machine.memory_max >> 20, rows[i].max, i);
+	}
+	strcpy(s, "1G"); /* typed again: nothing is left of the last one */
+	CHECK_EQ(opt_memory(s, &c, why, sizeof(why)), 0);
+	CHECK(!c.machine.memory_min && !c.machine.memory_max);
+}
+
 CASE(firmware_has_a_name_and_a_file)
 {
 	static const struct {
@@ -244,6 +281,7 @@ int main(void)
 		cmocka_unit_test(disk_absolute_refuses_what_the_socket_does_not_take),
 		cmocka_unit_test(nic_kinds_and_options),
 		cmocka_unit_test(memory_is_mebibytes_or_has_a_unit),
+		cmocka_unit_test(memory_has_bounds),
 		cmocka_unit_test(firmware_has_a_name_and_a_file),
 	};
 

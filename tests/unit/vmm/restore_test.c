@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/tlv.h"
 #include "machine/machine_state.h"
+#include "tests/harness/no_dynmem.h"
 #include "tests/harness/no_legacy.h"
 #include "tests/harness/no_input.h"
 #include "tests/harness/no_synth.h"

@@ -19,6 +19,7 @@
 #include "lib/tlv.h"
 #include "lib/zstd_lib.h"
 #include "machine/machine_state.h"
+#include "tests/harness/no_dynmem.h"
 #include "tests/harness/no_input.h"
 #include "tests/harness/no_synth.h"
 #include "tests/harness/no_ide.h"

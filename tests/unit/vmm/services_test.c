@@ -20,6 +20,7 @@ static struct fake_chan c;
 /* ---- a service that is no IC ---- */
 
 static int offered, revoked;
+static bool lingers; /* the guest has not released it */
 
 static int offer_sockets(struct vm *v)
 {
@@ -40,6 +41,12 @@ static const char *state_of_sockets(struct vm *v)
 	return offered > revoked ? "ready" : "gone";
 }
 
+static bool sockets_leave(struct vm *v)
+{
+	assert_ptr_equal(v, &vm);
+	return lingers;
+}
+
 static void describe_sockets(struct vm *v, json_t *o)
 {
 	assert_ptr_equal(v, &vm);
@@ -49,6 +56,7 @@ static void describe_sockets(struct vm *v, json_t *o)
 static const struct service_hooks sockets = { .offer = offer_sockets,
 					      .revoke = revoke_sockets,
 					      .state = state_of_sockets,
+					      .leaving = sockets_leave,
 					      .describe = describe_sockets };
 
 /* ---- the VM ---- */
@@ -61,6 +69,7 @@ static void begin_vm(void)
 	vm.bus = f.bus;
 	vm.state = VM_RUNNING;
 	offered = revoked = 0;
+	lingers = false;
 	kvmb_heartbeat_init(&vm.heartbeat, f.loop);
 	kvmb_timesync_init(&vm.timesync, f.loop, &f.vmm);
 }
@@ -349,6 +358,34 @@ static void services_other_kinds_are_switched_by_functions(void **state)
 	json_decref(o);
 }
 
+static void services_other_kinds_are_waited_for(void **state)
+{
+	struct asker a;
+
+	(void)state;
+	make_services();
+	lingers = true;
+	ask_to("vsock=off", &a);
+	assert_int_equal(a.answers, 0);
+	services_left(&vm, SERVICE_VSOCK); /* one of two */
+	assert_int_equal(a.answers, 0);
+	services_left(&vm, SERVICE_KVP); /* which it has not got */
+	lingers = false;
+	services_left(&vm, SERVICE_VSOCK);
+	assert_int_equal(a.answers, 1);
+	assert_string_equal(a.state, "gone");
+	services_left(&vm, SERVICE_VSOCK);
+	assert_int_equal(a.answers, 1);
+}
+
+static void services_other_kinds_have_no_limit(void **state)
+{
+	(void)state;
+	vm.cfg.services[SERVICE_VSOCK].max = KVMB_IC_VERSION(1, 0);
+	assert_int_equal(services_add(&vm, SERVICE_VSOCK, NULL, &sockets), -EINVAL);
+	assert_int_equal(offered, 0);
+}
+
 /* ---- saving ---- */
 
 static struct kvmb_tlv_out out;
@@ -460,6 +497,8 @@ int main(void)
 		T(services_new_limit_is_negotiated_anew),
 		T(services_nonsense_is_refused_and_changes_nothing),
 		T(services_other_kinds_are_switched_by_functions),
+		T(services_other_kinds_are_waited_for),
+		T(services_other_kinds_have_no_limit),
 		T(services_stay_as_they_were_switched),
 		T(services_hostile_section_is_refused),
 	};

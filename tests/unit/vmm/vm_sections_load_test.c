@@ -10,6 +10,7 @@
 #include "host-vsp/storage/storage_state.h"
 #include "ic-services/ic_state.h"
 #include "lib/log.h"
+#include "tests/harness/no_dynmem.h"
 #include "tests/harness/no_input.h"
 #include "tests/harness/no_synth.h"
 #include "tests/harness/sample_vm.h"

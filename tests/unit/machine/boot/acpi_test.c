@@ -194,6 +194,72 @@ static void mmio_is_in_its_windows(void **state)
 	}
 }
 
+/* ---- memory that comes later ---- */
+
+static void add_hot(u64 base, u64 size)
+{
+	machine.hot.base = base;
+	machine.hot.size = size;
+	acpi_build_files(&machine, &files);
+}
+
+/* Return: its place; 0: there is none. */
+static u32 find_table(const char *sig)
+{
+	u32 at, len;
+
+	for (at = 0; at < files.tables_len; at = (at + len + 63) & ~63u) {
+		memcpy(&len, files.tables + at + 4, 4);
+		if (!memcmp(files.tables + at, sig, 4))
+			return at;
+	}
+	return 0;
+}
+
+static void expect_affinity(u32 at, u64 base, u64 size, u32 flags)
+{
+	u64 v[2];
+	u32 f;
+
+	assert_int_equal(files.tables[at], 1);
+	assert_int_equal(files.tables[at + 1], 40);
+	memcpy(v, files.tables + at + 8, sizeof(v));
+	memcpy(&f, files.tables + at + 28, sizeof(f));
+	assert_int_equal(v[0], base);
+	assert_int_equal(v[1], size);
+	assert_int_equal(f, flags);
+}
+
+/* By which Linux knows how large its page tables and bounce buffers must be. */
+static void memory_that_comes_later_is_in_a_table(void **state)
+{
+	u32 at, len;
+
+	(void)state;
+	build(false, 8ull << 30);
+	assert_int_equal(find_table("SRAT"), 0);
+	add_hot(9ull << 30, 4ull << 30);
+	at = find_table("SRAT");
+	assert_true(at);
+	memcpy(&len, files.tables + at + 4, 4);
+	assert_int_equal(len, 48 + 2 * 16 + 3 * 40);
+	at += 48;
+	assert_int_equal(files.tables[at], 0);
+	assert_int_equal(files.tables[at + 3], 0);
+	assert_int_equal(files.tables[at + 16 + 3], 1);
+	expect_affinity(at + 32, 0, MEM_LOW_MAX, 1);
+	expect_affinity(at + 72, MEM_HIGH_BASE, (8ull << 30) - MEM_LOW_MAX, 1);
+	expect_affinity(at + 112, 9ull << 30, 4ull << 30, 3);
+	build(true, 1ull << 30);
+	add_hot(MEM_HIGH_BASE, 1ull << 30);
+	at = find_table("SRAT") + 48 + 32;
+	expect_affinity(at, 0, 1ull << 30, 1);
+	expect_affinity(at + 40, MEM_HIGH_BASE, 1ull << 30, 3);
+	machine.cfg.cpus = KVMB_MAX_CPUS; /* all of it fits */
+	add_hot(MEM_HIGH_BASE, 1ull << 30);
+	assert_in_range(files.tables_len, 3000, sizeof(files.tables) - 512);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +267,7 @@ int main(void)
 		T(vmbus_stands_on_the_pci_bus_where_there_is_one),
 		T(s4_is_there_if_the_guest_may_hibernate),
 		T(mmio_is_in_its_windows),
+		T(memory_that_comes_later_is_in_a_table),
 	};
 	const char *keep = getenv("ACPI_TABLES"); /* a file for iasl */
 	FILE *f;
