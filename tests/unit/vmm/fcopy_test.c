@@ -135,8 +135,9 @@ static int teardown(void **state)
 	(void)state;
 	fcopy_destroy(&vm);
 	assert_null(vm.copy);
-	services_destroy(&vm);
 	fake_unmap(&c);
+	fake_rest(&f);
+	services_destroy(&vm); /* the bus has let go of them */
 	fake_fini(&f);
 	close(pipe_end);
 	free(content);

@@ -143,10 +143,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	kvp_destroy(&vm);
-	services_destroy(&vm);
 	fake_unmap(&c);
 	fake_rest(&f);
+	kvp_destroy(&vm);
+	services_destroy(&vm); /* the bus has let go of them */
 	kvmb_net_destroy(nic);
 	fake_fini(&f);
 	json_decref(result);
