@@ -10,7 +10,8 @@ trap 'kill -KILL "${PIDS[@]}" 2>/dev/null; rm -rf "$W"' EXIT
 err() { echo "not ok exec: $*"; bad=1; }
 up() { # LOG COMMAND...
 	local log=$1 end=$((SECONDS + 60)); shift
-	"$@" >"$log" 2>&1 & PIDS+=($!); disown
+	: >"$log" # an earlier one has said "up" in it
+	"$@" >>"$log" 2>&1 & PIDS+=($!); disown
 	until grep -qs up "$log"; do [ $SECONDS -lt $end ] || { err "no fake: $(<"$log")"; exit 1; }; sleep 0.05; done
 }
 vm() { up "$W/$1.said" python3 tests/checks/fake-vm.py ok "$W/kvmbus/$1.sock"; }
