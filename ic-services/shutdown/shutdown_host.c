@@ -3,6 +3,7 @@
 #include "ic-services/shutdown/shutdown_host.h"
 
 #include "lib/util.h"
+#include "vmbus-core/ictext.h"
 #include "vmbus-core/proto/ic.h"
 
 static void ready(struct kvmb_ic *ic)
@@ -48,50 +49,12 @@ void kvmb_shutdown_init(struct kvmb_shutdown *s, void (*answered)(void *arg, u32
 	s->arg = arg;
 }
 
-/* ---- text ---- */
-
-/* The next code point of @*p, checked. Return: -EILSEQ. */
-static s32 next_char(const u8 **p)
-{
-	static const u32 least[] = { 0, 0x80, 0x800, 0x10000 };
-	const u8 *b = *p;
-	u32 c, i, more = *b < 0x80 ? 0 : *b >= 0xf0 ? 3 : *b >= 0xe0 ? 2 : 1;
-
-	if (*b >= 0xf8 || (*b >= 0x80 && *b < 0xc0))
-		return -EILSEQ;
-	c = more ? *b & (0x3fu >> more) : *b;
-	for (i = 1; i <= more; i++) {
-		if ((b[i] & 0xc0) != 0x80) /* the end of the text, too */
-			return -EILSEQ;
-		c = c << 6 | (b[i] & 0x3f);
-	}
-	if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return -EILSEQ;
-	*p = b + more + 1;
-	return (s32)c;
-}
-
 /* UTF-16LE, with a 0 at the end. */
 static int put_message(struct kvmb_wire_shutdown *m, const char *text)
 {
-	const u8 *p = (const u8 *)text;
-	__le16 units[2];
-	size_t at = 0, n;
-	s32 c;
+	int n = kvmb_ictext_put(text, (u32)strlen(text), m->message, sizeof(m->message));
 
-	while (*p) {
-		c = next_char(&p);
-		if (c < 0)
-			return c;
-		n = c >= 0x10000 ? 2 : 1;
-		units[0] = cpu_to_le16((u16)(n == 2 ? 0xd800 + ((c - 0x10000) >> 10) : c));
-		units[1] = cpu_to_le16((u16)(0xdc00 + ((c - 0x10000) & 0x3ff)));
-		if (at + (n + 1) * 2 > sizeof(m->message))
-			return -E2BIG;
-		memcpy(m->message + at, units, n * 2);
-		at += n * 2;
-	}
-	return 0;
+	return n == -ENOSPC ? -E2BIG : KVMB_MIN(n, 0);
 }
 
 int kvmb_shutdown_ask(struct kvmb_shutdown *s, u32 flags, u32 timeout_s, const char *text)
