@@ -111,23 +111,17 @@ static void try_later(struct ide_unit *u, u64 ns)
 	end_request(u, -EAGAIN);
 }
 
-/*
- * The kernel tells of a flush that failed once, and forgets what it could not write: that flush
- * would succeed when it is tried again, and the guest would believe it.
- */
-static bool stops_vm(const struct kvmb_disk *d, const struct ide_unit *u, int err)
+static enum kvmb_io kind_of_piece(const struct ide_unit *u)
 {
-	if (u->io->op == IDE_FLUSH && (kvmb_disk_is_raw(d) || u->owed))
-		return false;
-	if (d->on_error == KVMB_ON_ERROR_DEFAULT)
-		return err == -ENOSPC || err == -EDQUOT;
-	return d->on_error == KVMB_ON_ERROR_STOP;
+	if (u->filling || u->io->op == IDE_READ)
+		return KVMB_IO_READ;
+	return u->io->op == IDE_WRITE ? KVMB_IO_WRITE : KVMB_IO_FLUSH;
 }
 
 static void fail_request(struct ide_unit *u, const struct kvmb_disk *d, int err)
 {
 	static const char *const names[] = { "read", "write", "flush" };
-	bool stop = stops_vm(d, u, err);
+	bool stop = kvmb_disk_holds_back(d, kind_of_piece(u), u->owed, err);
 
 	kvmb_warn_ratelimited(u->all->name, "IDE drive %u (%s): %s at %llu failed: %s%s", u->drive,
 			      d->path, names[u->io->op], (unsigned long long)(u->offset + u->done),
@@ -149,13 +143,6 @@ static void hand_to_thread(struct ide_unit *u)
 	u->work_to_do = true;
 	pthread_cond_signal(&u->cond);
 	pthread_mutex_unlock(&u->lock);
-}
-
-static enum kvmb_io kind_of_piece(const struct ide_unit *u)
-{
-	if (u->filling || u->io->op == IDE_READ)
-		return KVMB_IO_READ;
-	return u->io->op == IDE_WRITE ? KVMB_IO_WRITE : KVMB_IO_FLUSH;
 }
 
 /*

@@ -246,6 +246,15 @@ int kvmb_disk_owes(const struct kvmb_disk *d)
 	return __atomic_load_n(&d->owed, __ATOMIC_RELAXED);
 }
 
+bool kvmb_disk_holds_back(const struct kvmb_disk *d, enum kvmb_io io, bool owed, int err)
+{
+	if (io == KVMB_IO_FLUSH && (kvmb_disk_is_raw(d) || owed))
+		return false;
+	if (d->on_error == KVMB_ON_ERROR_DEFAULT)
+		return err == -ENOSPC || err == -EDQUOT;
+	return d->on_error == KVMB_ON_ERROR_STOP;
+}
+
 /* ---- moving to another process ---- */
 
 void kvmb_disk_let_go(struct kvmb_disk *d)

@@ -249,6 +249,18 @@ int kvmb_disk_take_owed(struct kvmb_disk *d);
 /** kvmb_disk_owes() - Return: what kvmb_disk_take_owed() would. */
 int kvmb_disk_owes(const struct kvmb_disk *d);
 
+/**
+ * kvmb_disk_holds_back() - Is a request that failed kept, and the VM stopped?
+ * @io:   what it was
+ * @owed: @err is what kvmb_disk_take_owed() gave it
+ * @err:  -errno
+ *
+ * As the disk's on_error says. But the kernel tells of a flush that failed once, and forgets what
+ * it could not write: that flush would succeed when it is tried again, and the guest would believe
+ * it.
+ */
+bool kvmb_disk_holds_back(const struct kvmb_disk *d, enum kvmb_io io, bool owed, int err);
+
 /*
  * ---- moving to another process: vmm/disk_locks.h ----
  *

@@ -41,21 +41,6 @@ static void io_result(struct stor_chan *sc, struct stor_req *r, int res);
 
 /* ---- errors ---- */
 
-/*
- * The kernel tells of a flush that failed once, and forgets what it could not write: that flush
- * would succeed when it is tried again, and the guest would believe it.
- */
-static bool must_stop(const struct stor_req *r, int err)
-{
-	const struct kvmb_disk *d = r->disk;
-
-	if (r->io == KVMB_IO_FLUSH && (kvmb_disk_is_raw(d) || r->owed))
-		return false;
-	if (d->on_error == KVMB_ON_ERROR_DEFAULT)
-		return err == -ENOSPC || err == -EDQUOT;
-	return d->on_error == KVMB_ON_ERROR_STOP;
-}
-
 static const char *io_name(enum kvmb_io io)
 {
 	static const char *const names[] = { "nothing", "read", "write", "flush", "unmap", "write",
@@ -69,6 +54,7 @@ static void io_failed(struct stor_chan *sc, struct stor_req *r, int err)
 {
 	struct kvmb_unit_stats *c = stor_counts(sc, r->lun);
 	struct kvmb_scsi_cmd *cmd = &sc->cmd;
+	bool held = kvmb_disk_holds_back(r->disk, r->io, r->owed, err);
 
 	if (err == -ECANCELED) {
 		stor_answer_gone(sc, r);
@@ -77,8 +63,8 @@ static void io_failed(struct stor_chan *sc, struct stor_req *r, int err)
 	kvmb_warn_ratelimited(kvmb_chan_name(sc->ch), "disk %u (%s): %s at %llu failed: %s%s",
 			      r->lun, r->disk->path, io_name(r->io),
 			      (unsigned long long)(r->offset + r->done), strerror(-err),
-			      must_stop(r, err) ? "; held back" : "");
-	if (must_stop(r, err)) {
+			      held ? "; held back" : "");
+	if (held) {
 		stor_hold(sc, r, err);
 		return;
 	}
