@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* kvmb_utils: the guest's integration services. Theory of operation: ic_guest.h. */
+#include <linux/err.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
+#include "ic-services/ic_chardev.h"
 #include "ic-services/ic_guest.h"
 #include "vmbus-core/proto/fcopy.h"
 #include "vmbus-core/proto/kvp.h"
@@ -43,8 +45,8 @@ static bool handle(struct kvmb_ic *ic, u8 *payload, u32 len)
 	if (msg.type == KVMB_IC_NEGOTIATE) {
 		if (msg.size < 16)
 			goto malformed;
-		if (ic->svc->await)
-			ic->svc->await(ic);
+		if (ic->svc->awaits)
+			kvmb_ic_chardev_await(ic->daemon, KVMB_IC_REGISTER_S);
 		negotiate(ic, &msg, payload);
 		return true;
 	}
@@ -97,6 +99,45 @@ static void ic_callback(void *ctx)
 	schedule_work(&ic->work);
 }
 
+/* Undoes what has succeeded of begin(); nothing asks any more. */
+static void end(struct kvmb_ic *ic)
+{
+	if (ic->daemon)
+		kvmb_ic_chardev_destroy(ic->daemon);
+	if (ic->svc->stop)
+		ic->svc->stop(ic);
+	if (ic->svc->state)
+		kfree(ic->priv);
+}
+
+static int begin(struct kvmb_ic *ic)
+{
+	const struct kvmb_ic_service *svc = ic->svc;
+	int err = 0;
+
+	if (svc->state) {
+		ic->priv = kzalloc(svc->state, GFP_KERNEL);
+		if (!ic->priv)
+			return -ENOMEM;
+	}
+	if (svc->start)
+		err = svc->start(ic);
+	if (err) {
+		if (svc->state)
+			kfree(ic->priv);
+		return err;
+	}
+	if (!svc->daemon)
+		return 0;
+	ic->daemon = kvmb_ic_chardev_create(svc->daemon, ic->priv);
+	if (!IS_ERR(ic->daemon))
+		return 0;
+	err = PTR_ERR(ic->daemon);
+	ic->daemon = NULL;
+	end(ic);
+	return err;
+}
+
 static int ic_probe(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic;
@@ -117,16 +158,15 @@ static int ic_probe(struct kvmb_device *dev)
 	ic->ch = dev->chan;
 	INIT_WORK(&ic->work, ic_work);
 	dev_set_drvdata(&dev->dev, ic);
-	err = ic->svc->start ? ic->svc->start(ic) : 0;
+	err = begin(ic);
 	if (err)
 		goto err_free;
 	err = kvmb_chan_open(ic->ch, RING_PAGES, NULL, 0, ic_callback, ic);
 	if (err)
-		goto err_stop;
+		goto err_end;
 	return 0;
-err_stop:
-	if (ic->svc->stop)
-		ic->svc->stop(ic);
+err_end:
+	end(ic);
 err_free:
 	kfree(ic);
 	return err;
@@ -136,8 +176,8 @@ err_free:
 static void quiet(struct kvmb_ic *ic)
 {
 	kvmb_chan_stop(ic->ch);
-	if (ic->svc->interrupt)
-		ic->svc->interrupt(ic, true);
+	if (ic->daemon)
+		kvmb_ic_chardev_interrupt(ic->daemon, true);
 	cancel_work_sync(&ic->work);
 }
 
@@ -146,8 +186,7 @@ static void ic_remove(struct kvmb_device *dev)
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
 	quiet(ic);
-	if (ic->svc->stop)
-		ic->svc->stop(ic);
+	end(ic);
 	kvmb_chan_close(ic->ch);
 	kfree(ic);
 }
@@ -165,8 +204,8 @@ static int ic_resume(struct kvmb_device *dev)
 {
 	struct kvmb_ic *ic = dev_get_drvdata(&dev->dev);
 
-	if (ic->svc->interrupt)
-		ic->svc->interrupt(ic, false);
+	if (ic->daemon)
+		kvmb_ic_chardev_interrupt(ic->daemon, false);
 	return kvmb_chan_open(ic->ch, RING_PAGES, NULL, 0, ic_callback, ic);
 }
 

@@ -24,6 +24,8 @@
 #define KVMB_IC_BUF 8192 /* the longest request: addresses of KVP, 7480 bytes; rings are 16 KiB */
 
 struct kvmb_ic;
+struct kvmb_ic_chardev;
+struct kvmb_ic_chardev_ops;
 
 struct kvmb_ic_service { /* const, one per kind */
 	const char *name;
@@ -31,6 +33,10 @@ struct kvmb_ic_service { /* const, one per kind */
 	u32 msg_type;		/* KVMB_IC_* */
 	const u32 *versions;	/* versions[num_versions], best first */
 	u32 num_versions;
+	u32 state; /* bytes of @priv, zeroed before start(); 0: it is the service's own affair */
+	/* A daemon does the work: its device, whose functions get @priv. NULL: none. */
+	const struct kvmb_ic_chardev_ops *daemon;
+	bool awaits; /* no negotiation is answered before the daemon has had KVMB_IC_REGISTER_S */
 	int (*start)(struct kvmb_ic *ic); /* may be NULL */
 	void (*stop)(struct kvmb_ic *ic); /* no request is being handled; may be NULL */
 	/*
@@ -40,10 +46,6 @@ struct kvmb_ic_service { /* const, one per kind */
 	s64 (*request)(struct kvmb_ic *ic, u8 *p, u32 size);
 	/* Called after the answer has been sent. May be NULL. */
 	void (*answered)(struct kvmb_ic *ic);
-	/* Called before a negotiation is answered; may wait, for its daemon. May be NULL. */
-	void (*await)(struct kvmb_ic *ic);
-	/* With @on nothing here may wait any more: it is removed, or sleeps. May be NULL. */
-	void (*interrupt)(struct kvmb_ic *ic, bool on);
 };
 
 struct kvmb_ic {
@@ -53,6 +55,7 @@ struct kvmb_ic {
 	u32 framework, version;	/* negotiated, 0 before */
 	u64 malformed;
 	void *priv;		/* the service's */
+	struct kvmb_ic_chardev *daemon; /* NULL: there is none */
 	u8 buf[KVMB_IC_BUF] __aligned(8);
 };
 

@@ -3,8 +3,6 @@
  * File copy, guest half: the host's requests go to the daemon behind /dev/vmbus/hv_fcopy, which
  * writes the file, and its status back. vmbus-core/icdaemon.h checks the requests.
  */
-#include <linux/slab.h>
-
 #include "ic-services/ic_chardev.h"
 #include "ic-services/ic_guest.h"
 #include "vmbus-core/icdaemon.h"
@@ -12,7 +10,6 @@
 static const u32 versions[] = { KVMB_IC_VERSION(1, 1) };
 
 struct fcopy {
-	struct kvmb_ic_chardev *dev;
 	union kvmb_fcopyd question;
 };
 
@@ -38,45 +35,6 @@ static const struct kvmb_ic_chardev_ops fcopy_dev = {
 	.hello = hello,
 };
 
-static int start(struct kvmb_ic *ic)
-{
-	struct fcopy *f = kzalloc(sizeof(*f), GFP_KERNEL);
-	int err;
-
-	if (!f)
-		return -ENOMEM;
-	f->dev = kvmb_ic_chardev_create(&fcopy_dev, f);
-	if (IS_ERR(f->dev)) {
-		err = PTR_ERR(f->dev);
-		kfree(f);
-		return err;
-	}
-	ic->priv = f;
-	return 0;
-}
-
-static void stop(struct kvmb_ic *ic)
-{
-	struct fcopy *f = ic->priv;
-
-	kvmb_ic_chardev_destroy(f->dev);
-	kfree(f);
-}
-
-static void await(struct kvmb_ic *ic)
-{
-	struct fcopy *f = ic->priv;
-
-	kvmb_ic_chardev_await(f->dev, KVMB_IC_REGISTER_S);
-}
-
-static void interrupt(struct kvmb_ic *ic, bool on)
-{
-	struct fcopy *f = ic->priv;
-
-	kvmb_ic_chardev_interrupt(f->dev, on);
-}
-
 static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 {
 	struct fcopy *f = ic->priv;
@@ -87,7 +45,8 @@ static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 		return n;
 	if (n < 0)
 		return KVMB_IC_STATUS_FAIL;
-	n = kvmb_ic_chardev_ask(f->dev, &f->question, n, &status, sizeof(status), KVMB_IC_DAEMON_S);
+	n = kvmb_ic_chardev_ask(ic->daemon, &f->question, n, &status, sizeof(status),
+				KVMB_IC_DAEMON_S);
 	return n == sizeof(status) ? status : KVMB_IC_STATUS_FAIL;
 }
 
@@ -97,9 +56,8 @@ const struct kvmb_ic_service kvmb_fcopy_service = {
 	.msg_type = KVMB_IC_FCOPY,
 	.versions = versions,
 	.num_versions = ARRAY_SIZE(versions),
-	.start = start,
-	.stop = stop,
-	.await = await,
-	.interrupt = interrupt,
+	.state = sizeof(struct fcopy),
+	.daemon = &fcopy_dev,
+	.awaits = true,
 	.request = request,
 };

@@ -4,8 +4,6 @@
  * its answers back. vmbus-core/icdaemon.h checks both. What one of them may take long for, the host
  * hears as a failure.
  */
-#include <linux/slab.h>
-
 #include "ic-services/ic_chardev.h"
 #include "ic-services/ic_guest.h"
 #include "vmbus-core/icdaemon.h"
@@ -14,7 +12,6 @@ static const u32 versions[] = { KVMB_IC_VERSION(4, 0), KVMB_IC_VERSION(3, 0),
 				KVMB_IC_VERSION(1, 0) };
 
 struct kvp {
-	struct kvmb_ic_chardev *dev;
 	bool legacy; /* set before it is registered; read by who asks, after that */
 	struct kvmb_kvpd question, answer;
 };
@@ -45,45 +42,6 @@ static const struct kvmb_ic_chardev_ops kvp_dev = {
 	.hello = hello,
 };
 
-static int start(struct kvmb_ic *ic)
-{
-	struct kvp *k = kzalloc(sizeof(*k), GFP_KERNEL);
-	int err;
-
-	if (!k)
-		return -ENOMEM;
-	k->dev = kvmb_ic_chardev_create(&kvp_dev, k);
-	if (IS_ERR(k->dev)) {
-		err = PTR_ERR(k->dev);
-		kfree(k);
-		return err;
-	}
-	ic->priv = k;
-	return 0;
-}
-
-static void stop(struct kvmb_ic *ic)
-{
-	struct kvp *k = ic->priv;
-
-	kvmb_ic_chardev_destroy(k->dev);
-	kfree(k);
-}
-
-static void await(struct kvmb_ic *ic)
-{
-	struct kvp *k = ic->priv;
-
-	kvmb_ic_chardev_await(k->dev, KVMB_IC_REGISTER_S);
-}
-
-static void interrupt(struct kvmb_ic *ic, bool on)
-{
-	struct kvp *k = ic->priv;
-
-	kvmb_ic_chardev_interrupt(k->dev, on);
-}
-
 static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 {
 	struct kvp *k = ic->priv;
@@ -92,7 +50,7 @@ static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 	if (n == -EPROTO)
 		return n;
 	if (!n)
-		n = kvmb_ic_chardev_ask(k->dev, &k->question, sizeof(k->question), &k->answer,
+		n = kvmb_ic_chardev_ask(ic->daemon, &k->question, sizeof(k->question), &k->answer,
 					sizeof(k->answer), KVMB_IC_DAEMON_S);
 	if (n < (int)sizeof(k->answer))
 		return KVMB_IC_STATUS_FAIL;
@@ -105,9 +63,8 @@ const struct kvmb_ic_service kvmb_kvp_service = {
 	.msg_type = KVMB_IC_KVP,
 	.versions = versions,
 	.num_versions = ARRAY_SIZE(versions),
-	.start = start,
-	.stop = stop,
-	.await = await,
-	.interrupt = interrupt,
+	.state = sizeof(struct kvp),
+	.daemon = &kvp_dev,
+	.awaits = true,
 	.request = request,
 };

@@ -7,9 +7,6 @@
  * which waits in the ring until the daemon has answered. A daemon that goes away leaves what it has
  * frozen: the host hears a failure, and asks again until one is there that thaws.
  */
-#include <linux/err.h>
-#include <linux/slab.h>
-
 #include "ic-services/ic_chardev.h"
 #include "ic-services/ic_guest.h"
 #include "vmbus-core/proto/vss.h"
@@ -17,10 +14,6 @@
 #define FREEZE_S (15 * 60) /* as the in-tree driver: Linux 6.12 VSS_FREEZE_TIMEOUT */
 
 static const u32 versions[] = { KVMB_IC_VERSION(5, 0) };
-
-struct vss {
-	struct kvmb_ic_chardev *dev;
-};
 
 static int hello(void *arg, const void *msg, u32 len, void *say, u32 *say_len)
 {
@@ -44,46 +37,14 @@ static const struct kvmb_ic_chardev_ops vss_dev = {
 	.hello = hello,
 };
 
-static int start(struct kvmb_ic *ic)
-{
-	struct vss *v = kzalloc(sizeof(*v), GFP_KERNEL);
-	int err;
-
-	if (!v)
-		return -ENOMEM;
-	v->dev = kvmb_ic_chardev_create(&vss_dev, v);
-	if (IS_ERR(v->dev)) {
-		err = PTR_ERR(v->dev);
-		kfree(v);
-		return err;
-	}
-	ic->priv = v;
-	return 0;
-}
-
-static void stop(struct kvmb_ic *ic)
-{
-	struct vss *v = ic->priv;
-
-	kvmb_ic_chardev_destroy(v->dev);
-	kfree(v);
-}
-
-static void interrupt(struct kvmb_ic *ic, bool on)
-{
-	struct vss *v = ic->priv;
-
-	kvmb_ic_chardev_interrupt(v->dev, on);
-}
-
 /* Return: KVMB_IC_STATUS_*, in the daemon's words or ours. */
-static u32 ask_daemon(struct vss *v, u8 operation)
+static u32 ask_daemon(struct kvmb_ic *ic, u8 operation)
 {
 	struct kvmb_wire_vss question = { .operation = operation }, answer;
 	unsigned int seconds = operation == KVMB_VSS_FREEZE ? FREEZE_S : KVMB_IC_DAEMON_S;
 	__le32 status;
 
-	if (kvmb_ic_chardev_ask(v->dev, &question, sizeof(question), &answer, sizeof(answer),
+	if (kvmb_ic_chardev_ask(ic->daemon, &question, sizeof(question), &answer, sizeof(answer),
 				seconds) != sizeof(answer))
 		return KVMB_IC_STATUS_FAIL;
 	memcpy(&status, &answer, sizeof(status));
@@ -102,7 +63,7 @@ static s64 request(struct kvmb_ic *ic, u8 *p, u32 size)
 	case KVMB_VSS_HOT_BACKUP:
 	case KVMB_VSS_FREEZE:
 	case KVMB_VSS_THAW:
-		status = ask_daemon(ic->priv, m.operation);
+		status = ask_daemon(ic, m.operation);
 		break;
 	case KVMB_VSS_GET_DM_INFO:
 		m.flags = 0;
@@ -120,8 +81,6 @@ const struct kvmb_ic_service kvmb_vss_service = {
 	.msg_type = KVMB_IC_VSS,
 	.versions = versions,
 	.num_versions = ARRAY_SIZE(versions),
-	.start = start,
-	.stop = stop,
-	.interrupt = interrupt,
+	.daemon = &vss_dev,
 	.request = request,
 };
